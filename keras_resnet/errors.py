@@ -1,0 +1,52 @@
+"""Everything kresnet raises on purpose.
+
+::
+
+    KresnetError            exit code 1: the work could not be done
+    ├── UsageError          exit code 2: the request itself is wrong
+    ├── DataError           images or data sets that cannot be used
+    ├── RunError            a run folder that is missing, unfinished or unreadable
+    ├── TrainingError       training had to stop, e.g. the loss became NaN
+    └── ExportError         a file that could not be converted, written or read
+
+The command line prints the message of each as one sentence, without a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KresnetError(Exception):
+    """Base of all errors; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class UsageError(KresnetError, ValueError):
+    """The request itself is wrong: a value out of range, an unknown name."""
+
+    exit_code = 2
+
+
+class DataError(KresnetError):
+    """Images or data sets that cannot be used."""
+
+
+class RunError(KresnetError):
+    """A run folder that is missing, unfinished or unreadable."""
+
+
+class TrainingError(KresnetError):
+    """Training had to stop."""
+
+
+class ExportError(KresnetError):
+    """A file that could not be converted, written or read."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """' Did you mean X?' for the known word nearest to `word`, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

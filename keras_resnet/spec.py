@@ -1,0 +1,188 @@
+"""What to build, on what data, how to train: frozen, and saved with every run.
+
+Values left at None or "auto" are decided when a run starts (see `train.resolve`), printed with
+their reason and written back, so that a saved spec of a run is always complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar, get_type_hints
+
+from keras_resnet.errors import UsageError, did_you_mean
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """`(pixel - mean) / std` per RGB channel, for pixels in 0–255. Part of every model."""
+
+    mean: tuple[float, ...] = (127.5, 127.5, 127.5)
+    std: tuple[float, ...] = (127.5, 127.5, 127.5)
+
+    def __post_init__(self) -> None:
+        _require(len(self.mean) == len(self.std), "normalization.std", self.std, "one value per mean")
+        _require(all(s > 0 for s in self.std), "normalization.std", self.std, "numbers above 0")
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Which residual network.
+
+    depth: 18, 34, 50, 101 or 152 (ImageNet networks), or 6n+2 such as 20 or 56 (CIFAR networks).
+    strides: "3x3" strides in the 3×3 convolution of a bottleneck (torchvision, Keras V1.5),
+        "1x1" in its first 1×1 convolution (He et al. 2015, keras.applications).
+    stem: "imagenet" (7×7 stride 2 and max pooling), "cifar" (3×3 stride 1) or "auto" (by image size).
+    shortcut: He et al.'s option "A" (zero padding) or "B" (projection); "auto" is A for the CIFAR
+        networks and B for the others, as in the paper.
+    """
+
+    depth: int = 50
+    strides: str = "3x3"
+    stem: str = "auto"
+    shortcut: str = "auto"
+
+    def __post_init__(self) -> None:
+        _one_of("network.strides", self.strides, ("3x3", "1x1"))
+        _one_of("network.stem", self.stem, ("auto", "imagenet", "cifar"))
+        _one_of("network.shortcut", self.shortcut, ("auto", "A", "B"))
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which images, and how they become arrays of (image_size, image_size, 3) pixels in 0–255.
+
+    An image's shorter side is resized to `resize`, then `image_size` is cut from the centre
+    (evaluation) or at random (training); None lets the source choose both.
+    """
+
+    source: str = "digits"
+    data_dir: str | None = None
+    download: bool = False
+    image_size: int | None = None
+    resize: int | None = None
+    val_fraction: float = 0.2
+    max_bad: float = 0.01
+    normalization: Normalization = field(default_factory=Normalization)
+
+    def __post_init__(self) -> None:
+        _require(self.image_size is None or self.image_size >= 8, "data.image_size", self.image_size, "8 or more pixels")
+        _require(
+            self.resize is None or self.image_size is None or self.resize >= self.image_size,
+            "data.resize", self.resize, "at least image_size",
+        )
+        _require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
+        _require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """SGD with Nesterov momentum, linear warm-up, cosine decay; decay acts on kernels only.
+
+    `weight_decay` is decoupled and scaled by the learning rate, as Keras defines it.
+    """
+
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "a number above 0")
+        _require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "0 or more and below 1")
+        _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
+        _require(self.warmup_epochs >= 0, "optimizer.warmup_epochs", self.warmup_epochs, "0 or more")
+        _require(0 <= self.label_smoothing < 1, "optimizer.label_smoothing", self.label_smoothing, "0 or more and below 1")
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """How long, in what portions and in which precision. `batch_size` is global, over all devices."""
+
+    epochs: int = 15
+    batch_size: int | None = None
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "training.epochs", self.epochs, "1 or more")
+        _require(self.batch_size is None or self.batch_size >= 1, "training.batch_size", self.batch_size, "1 or more")
+        _one_of("training.precision", self.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
+        _require(0 <= self.seed < 2**31, "training.seed", self.seed, "0 to 2147483647")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A whole job. `Spec()` is the default one: a ResNet-50 on the bundled digits."""
+
+    task: str = "classify"
+    network: NetworkSpec = field(default_factory=NetworkSpec)
+    data: DataSpec = field(default_factory=DataSpec)
+    optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
+    training: TrainingSpec = field(default_factory=TrainingSpec)
+
+    def __post_init__(self) -> None:
+        _one_of("task", self.task, ("classify",))
+
+    def override(self, key: str, value: Any) -> Spec:
+        """A copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.
+
+        Raises UsageError for an unknown key (naming the nearest) or a value not allowed.
+        """
+        return _override(self, key.split("."), value, key)
+
+    def to_json(self) -> str:
+        """The spec as an indented JSON object."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        """The spec written by `to_json`; raises UsageError for unknown keys or bad values."""
+        return _from_dict(cls, json.loads(text), "")
+
+
+def _require(holds: bool, name: str, received: Any, allowed: str) -> None:
+    if not holds:
+        raise UsageError(f"{name} must be {allowed}. Received: {received}")
+
+
+def _one_of(name: str, received: str, allowed: tuple[str, ...]) -> None:
+    if received not in allowed:
+        raise UsageError(f"{name} must be one of {', '.join(allowed)}. Received: {received!r}")
+
+
+def _unknown_key(key: str, known: list[str]) -> UsageError:
+    return UsageError(f"unknown key {key!r} in the spec.{did_you_mean(key, known)} Known: {', '.join(known)}")
+
+
+def _override(node: Any, path: list[str], value: Any, key: str) -> Any:
+    known = [f.name for f in fields(node)]
+    if path[0] not in known:
+        raise _unknown_key(key, known)
+    if len(path) > 1:
+        child = getattr(node, path[0])
+        if not dataclasses.is_dataclass(child):
+            raise UsageError(f"{key!r} reaches into {path[0]!r}, which is a plain value")
+        value = _override(child, path[1:], value, key)
+    return replace(node, **{path[0]: value})
+
+
+def _from_dict(kind: type[T], raw: Any, prefix: str) -> T:
+    if not isinstance(raw, dict):
+        raise UsageError(f"the spec's {prefix or 'top level'} must be a JSON object. Received: {type(raw).__name__}")
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in hints:
+            raise _unknown_key(prefix + key, list(hints))
+        if dataclasses.is_dataclass(hints[key]):
+            value = _from_dict(hints[key], value, f"{prefix}{key}.")  # type: ignore[arg-type]
+        values[key] = tuple(value) if isinstance(value, list) else value
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UsageError(f"the spec holds a value of the wrong type: {error}") from error
