@@ -7,6 +7,7 @@
     ├── DataError           images or data sets that cannot be used
     ├── RunError            a run folder that is missing, unfinished or unreadable
     ├── TrainingError       training had to stop, e.g. the loss became NaN
+    │   └── TrainingInterrupted   Ctrl-C; exit code 130, as shells expect
     └── ExportError         a file that could not be converted, written or read
 
 The command line prints the message of each as one sentence, without a traceback.
@@ -40,6 +41,12 @@ class RunError(KresnetError):
 
 class TrainingError(KresnetError):
     """Training had to stop."""
+
+
+class TrainingInterrupted(TrainingError):
+    """Training was stopped from the keyboard and can be resumed."""
+
+    exit_code = 130
 
 
 class ExportError(KresnetError):

@@ -88,14 +88,15 @@ class OptimizerSpec:
     learning_rate: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    warmup_epochs: float = 1.0
+    warmup_epochs: float | None = None
     label_smoothing: float = 0.1
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "a number above 0")
         _require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "0 or more and below 1")
         _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
-        _require(self.warmup_epochs >= 0, "optimizer.warmup_epochs", self.warmup_epochs, "0 or more")
+        warmup = self.warmup_epochs
+        _require(warmup is None or warmup >= 0, "optimizer.warmup_epochs", warmup, "0 or more")
         _require(0 <= self.label_smoothing < 1, "optimizer.label_smoothing", self.label_smoothing, "0 or more and below 1")
 
 
@@ -127,6 +128,8 @@ class Spec:
 
     def __post_init__(self) -> None:
         _one_of("task", self.task, ("classify",))
+        warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
+        _require(warmup is None or warmup < epochs, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
 
     def override(self, key: str, value: Any) -> Spec:
         """A copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.

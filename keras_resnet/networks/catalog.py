@@ -79,11 +79,29 @@ def build(
             f" Received: {input_shape}"
         )
     variant = variant_of(network, min(input_shape[:2]))
+    return _classifier(bricks, variant, classes, input_shape, normalization, f"resnet{network.depth}")
+
+
+def trial(bricks: Bricks, network: NetworkSpec, image_size: int) -> Any:
+    """The smallest network with the layers of `network`, one unit a stage: to time its kind of work."""
+    variant = variant_of(network, image_size)
+    short = replace(variant, units=(1,) * len(variant.units))
+    return _classifier(bricks, short, 10, (image_size, image_size, 3), Normalization(), "trial")
+
+
+def _classifier(
+    bricks: Bricks,
+    variant: Variant,
+    classes: int,
+    input_shape: tuple[int, int, int],
+    normalization: Normalization | None,
+    name: str,
+) -> Any:
     pixels = bricks.input(*input_shape)
     x = bricks.normalize(pixels, normalization, name="normalize") if normalization else pixels
     *_, last = features(bricks, variant, x).values()
     pooled = bricks.mean_pool(last, name="pool")
-    return bricks.model(pixels, bricks.dense(pooled, classes, name="logits"), name=f"resnet{network.depth}")
+    return bricks.model(pixels, bricks.dense(pooled, classes, name="logits"), name=name)
 
 
 def _unknown_depth(depth: int) -> str:

@@ -1,0 +1,52 @@
+"""One evaluator: whatever maps images to outputs is scored by the same code on the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.tasks import Classification
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a predictor answered. outputs: (N, classes) float32; correct: (N,) bool; answers: (N,) int64."""
+
+    metric: str
+    outputs: np.ndarray
+    answers: np.ndarray
+    correct: np.ndarray
+
+    @property
+    def value(self) -> float:
+        """The share of right answers, 0–1."""
+        return float(self.correct.mean())
+
+    @property
+    def samples(self) -> int:
+        """How many images were judged."""
+        return len(self.correct)
+
+
+def evaluate(
+    predict: Callable[[np.ndarray], np.ndarray],
+    batches: Iterable[tuple[Any, Any]],
+    task: Classification,
+) -> Evaluation:
+    """Score `predict`, which maps uint8 images (B, H, W, 3) to outputs (B, …), on `batches` of (images, labels)."""
+    outputs, labels = [], []
+    for images, truth in batches:
+        outputs.append(predict(np.asarray(images)))
+        labels.append(np.asarray(truth))
+    answered = np.concatenate(outputs)
+    return Evaluation(
+        task.metric, answered, task.answers(answered), task.correct(answered, np.concatenate(labels))
+    )
+
+
+def keras_predictor(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """A Keras model as a callable on uint8 images (B, H, W, 3), giving float32 outputs."""
+    return lambda images: np.asarray(model.predict_on_batch(images), dtype=np.float32)

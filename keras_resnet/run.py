@@ -1,0 +1,257 @@
+"""A run: a folder that training fills and every later stage reads. The only file that knows artifact names."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.errors import KresnetError, RunError, UsageError, did_you_mean
+from keras_resnet.spec import Spec
+
+FORMAT = 1
+PACKAGES = ("kresnet", "tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert")
+
+
+def runs_home(chosen: str | None = None) -> Path:
+    """Where runs live: `chosen`, else the environment's KRESNET_RUNS, else saved_models/ here."""
+    return Path(chosen or os.environ.get("KRESNET_RUNS") or "saved_models").expanduser()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yields a temporary name beside `path` that becomes `path` if the block succeeds, and vanishes if not.
+
+    Raises RunError, in one sentence, when the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except KresnetError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) or "No space left" in str(error):
+            raise RunError(f"cannot write {path}: {reason(error)}") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def reason(error: BaseException) -> str:
+    """The operating system's words for `error`, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error)
+    return "No space left on device" if "No space left" in text or "errno = 28" in text else " ".join(text.split())
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. Properties name its artifacts; they may not exist yet."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def spec_file(self) -> Path:
+        """The resolved spec, when it was created and with which versions."""
+        return self.folder / "spec.json"
+
+    @property
+    def labels_file(self) -> Path:
+        """One label a line, in the order of the logits."""
+        return self.folder / "labels.txt"
+
+    @property
+    def model_file(self) -> Path:
+        """The trained Keras model; written last, so its presence means finished."""
+        return self.folder / "model.keras"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Training state to resume from; removed when training has finished."""
+        return self.folder / "checkpoints"
+
+    @property
+    def log_file(self) -> Path:
+        """One JSON object an epoch."""
+        return self.folder / "log.jsonl"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The finished model's metrics on the validation data."""
+        return self.folder / "metrics.json"
+
+    @property
+    def curves_file(self) -> Path:
+        """Loss and error over epochs, drawn."""
+        return self.folder / "curves.png"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard event files."""
+        return self.folder / "tensorboard"
+
+    @property
+    def exports(self) -> Path:
+        """Exported files that met their budget, and verdicts.json."""
+        return self.folder / "exports"
+
+    @property
+    def rejected(self) -> Path:
+        """Exported files that did not meet their budget: never the run's exports."""
+        return self.exports / "rejected"
+
+    @property
+    def verdicts_file(self) -> Path:
+        """One object for each exported file."""
+        return self.exports / "verdicts.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether training has ended and the model is there."""
+        return self.model_file.is_file()
+
+    @classmethod
+    def create(cls, home: Path, spec: Spec, classes: tuple[str, ...], name: str | None = None) -> Run:
+        """A new run folder holding `spec` and labels. Raises UsageError if `name` is taken."""
+        folder = home / name if name else _free_folder(home, f"resnet{spec.network.depth}-{_word(spec.data.source)}")
+        if name and (folder.exists() or Path(name).name != name or name.startswith(".")):
+            raise UsageError(f"--name must be a plain name that is not taken in {home}. Received: {name!r}")
+        run = cls(folder)
+        run.write_text(run.labels_file, "".join(f"{label}\n" for label in classes))
+        document = {
+            "format": FORMAT,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds"),
+            "versions": versions(),
+            "spec": json.loads(spec.to_json()),
+        }
+        run.write_json(run.spec_file, document)
+        return run
+
+    @classmethod
+    def find(cls, home: Path, name: str | None = None) -> Run:
+        """The run called `name` in `home` (or a path to its folder), or the newest one.
+
+        Raises RunError if there is none, naming the nearest.
+        """
+        known = cls.all(home)
+        if name is None:
+            if not known:
+                raise RunError(f"there are no runs in {home}; make one with: kresnet train")
+            return known[0]
+        for folder in (home / name, Path(name)):
+            if (folder / "spec.json").is_file():
+                return cls(folder)
+        suggestion = did_you_mean(name, [run.name for run in known])
+        raise RunError(f"no run called {name!r} in {home}.{suggestion} List them with: kresnet runs")
+
+    @classmethod
+    def all(cls, home: Path) -> list[Run]:
+        """Every readable run in `home`, newest first."""
+        runs = [cls(file.parent) for file in home.glob("*/spec.json")]
+        return sorted(runs, key=lambda run: run._created(), reverse=True)
+
+    def spec(self) -> Spec:
+        """The saved spec. Raises RunError if the file cannot be read."""
+        try:
+            document = self.document()
+            return Spec.from_json(json.dumps(document["spec"]))
+        except (KeyError, UsageError) as error:
+            raise RunError(f"run {self.name} is unreadable: {self.spec_file} is not a spec: {error}") from error
+
+    def document(self) -> dict[str, Any]:
+        """All of spec.json. Raises RunError if it is not a JSON object or of another format."""
+        try:
+            document = json.loads(self.spec_file.read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"run {self.name} is unreadable: {self.spec_file}: {reason(error)}") from error
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise RunError(f"run {self.name} is unreadable: {self.spec_file} is not of format {FORMAT}")
+        return document
+
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the logits."""
+        try:
+            return tuple(self.labels_file.read_text().splitlines())
+        except (OSError, ValueError) as error:
+            raise RunError(f"run {self.name} is unreadable: {self.labels_file}: {reason(error)}") from error
+
+    def require_finished(self) -> None:
+        """Raises RunError unless training has ended."""
+        if not self.finished:
+            raise RunError(f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}")
+
+    def log(self) -> list[dict[str, Any]]:
+        """The epochs logged so far."""
+        if not self.log_file.is_file():
+            return []
+        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """The verdicts on the exported files; empty before the first export."""
+        if not self.verdicts_file.is_file():
+            return []
+        verdicts: list[dict[str, Any]] = json.loads(self.verdicts_file.read_text())
+        return verdicts
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Write `text` to `path`, whole or not at all."""
+        with writing(path) as temporary:
+            temporary.write_text(text)
+
+    def write_json(self, path: Path, document: Any) -> None:
+        """Write `document` to `path`, whole or not at all."""
+        self.write_text(path, json.dumps(document, indent=2) + "\n")
+
+    def write_with(self, path: Path, save: Callable[[Path], Any]) -> None:
+        """Let `save` write `path`, whole or not at all; the temporary name keeps the suffix."""
+        with writing(path) as temporary:
+            save(temporary)
+
+    def drop_checkpoints(self) -> None:
+        """Remove the training state: the model is finished."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def _created(self) -> str:
+        try:
+            return str(self.document().get("created", ""))
+        except RunError:
+            return ""
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide a result."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _word(source: str) -> str:
+    return Path(source).expanduser().resolve().name if os.sep in source else source
+
+
+def _free_folder(home: Path, stem: str) -> Path:
+    number = 1
+    while (folder := home / (stem if number == 1 else f"{stem}-{number}")).exists():
+        number += 1
+    return folder
