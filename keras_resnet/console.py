@@ -19,6 +19,11 @@ def emit_json(document: Any) -> None:
     print(json.dumps(document, indent=2))
 
 
+def emit_json_line(document: Any) -> None:
+    """One JSON document on one line of standard output."""
+    print(json.dumps(document))
+
+
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """A table to standard output; wide enough for its content when piped."""
     from rich.console import Console

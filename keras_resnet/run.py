@@ -197,6 +197,29 @@ class Run:
         if not self.finished:
             raise RunError(f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}")
 
+    def metrics(self) -> dict[str, Any]:
+        """The finished model's metrics: {"split", "metric", "value", "samples"}."""
+        try:
+            metrics: dict[str, Any] = json.loads(self.metrics_file.read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"run {self.name} is unreadable: {self.metrics_file}: {reason(error)}") from error
+        return metrics
+
+    def summary(self) -> dict[str, Any]:
+        """One row of the list of runs; a run that cannot be read says so in its state."""
+        row: dict[str, Any] = dict.fromkeys(("created", "depth", "data", "epochs", "top1"))
+        row.update(run=self.name, folder=str(self.folder), state="unfinished", exports=[])
+        try:
+            spec = self.spec()
+            row.update(created=self._created()[:19], depth=spec.network.depth, data=spec.data.source)
+            row["epochs"] = f"{len(self.log())}/{spec.training.epochs}"
+            row["exports"] = [v["file"] for v in self.verdicts() if v["verdict"] == "PASSED"]
+            if self.finished:
+                row.update(state="finished", top1=self.metrics()["value"])
+        except (RunError, ValueError, KeyError):
+            row["state"] = "unreadable"
+        return row
+
     def log(self) -> list[dict[str, Any]]:
         """The epochs logged so far."""
         if not self.log_file.is_file():

@@ -1,0 +1,237 @@
+"""The command line: one short function per command. TensorFlow is imported only inside those that need it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keras_resnet import __version__, console
+from keras_resnet.errors import KresnetError, UsageError, did_you_mean
+from keras_resnet.run import Run, reason, runs_home
+from keras_resnet.spec import Spec
+
+if TYPE_CHECKING:
+    from keras_resnet.export.verify import Verdict
+
+# Option of `train` → key of the spec.
+TRAIN_KEYS = {
+    "depth": "network.depth",
+    "strides": "network.strides",
+    "stem": "network.stem",
+    "data": "data.source",
+    "data_dir": "data.data_dir",
+    "download": "data.download",
+    "image_size": "data.image_size",
+    "val_fraction": "data.val_fraction",
+    "max_bad": "data.max_bad",
+    "epochs": "training.epochs",
+    "batch_size": "training.batch_size",
+    "learning_rate": "optimizer.learning_rate",
+    "weight_decay": "optimizer.weight_decay",
+    "label_smoothing": "optimizer.label_smoothing",
+    "precision": "training.precision",
+    "seed": "training.seed",
+}
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
+runs_option = click.option(
+    "--runs", "runs", metavar="DIR", help="Where runs live [default: KRESNET_RUNS, else saved_models/]."
+)
+
+
+class Commands(click.Group):
+    """A group that suggests the nearest command."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", is_flag=True, help="Show what TensorFlow prints, and tracebacks.")
+@click.version_option(__version__, prog_name="kresnet")
+def cli(verbose: bool) -> None:
+    """Train residual networks and ship them to devices with proof that they still work."""
+
+
+@cli.command()
+@click.option("--depth", type=int, help="Layers: 18, 34, 50, 101, 152, or 6n+2 for a CIFAR network [default: 50].")
+@click.option("--strides", help="Which convolution of a bottleneck strides: 3x3 or 1x1 [default: 3x3].")
+@click.option("--stem", help="imagenet, cifar, or auto, which follows the image size [default: auto].")
+@click.option("--data", help="digits, the name of a TFDS data set, or a folder of images [default: digits].")
+@click.option("--data-dir", help="Where TFDS data sets are prepared.")
+@click.option("--download", is_flag=True, default=None, help="Download a TFDS data set that is not there yet.")
+@click.option("--image-size", type=int, help="Side of the square images in pixels [default: by the data].")
+@click.option("--val-fraction", type=float, help="Share held out where there is no validation split [default: 0.2].")
+@click.option("--max-bad", type=float, help="Share of unreadable images allowed [default: 0.01].")
+@click.option("--epochs", type=int, help="Passes over the training images [default: 15].")
+@click.option("--batch-size", type=int, help="Images per step, over all devices [default: by the data].")
+@click.option("--learning-rate", type=float, help="Peak learning rate [default: 0.05].")
+@click.option("--weight-decay", type=float, help="Decoupled decay of kernels [default: 0.0005].")
+@click.option("--label-smoothing", type=float, help="Share spread over all classes [default: 0.1].")
+@click.option("--precision", help="auto, float32, mixed_bfloat16 or mixed_float16 [default: auto].")
+@click.option("--seed", type=int, help="Seed of weights, order and augmentation [default: 0].")
+@click.option("--name", help="Name of the run [default: made from depth and data].")
+@click.option("--resume", metavar="RUN", help="Continue an interrupted run; takes no other options than --runs.")
+@runs_option
+@json_option
+def train(name: str | None, resume: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
+    """Train a residual network; writes a run.
+
+    Example: kresnet train --depth 50
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    if resume is not None and (given or name):
+        raise UsageError(f"--resume continues a run as it was started; it takes no --{next(iter(given), 'name')}")
+    spec = Spec()
+    for key, value in given.items():
+        spec = spec.override(TRAIN_KEYS[key], value)
+    from keras_resnet import train as training
+
+    home = runs_home(runs)
+    if resume is not None:
+        run = training.resume(Run.find(home, resume), console.say)
+    else:
+        run = training.train(spec, home, name, console.say)
+    result = {"run": run.name, "folder": str(run.folder), **run.metrics()}
+    if as_json:
+        console.emit_json(result)
+    else:
+        console.table("", ["run", result["metric"], "folder"], [[run.name, f"{result['value']:.2%}", str(run.folder)]])
+
+
+@cli.command()
+@click.argument("run", required=False)
+@click.option("--tflite", is_flag=True, help="Write TFLite files: float32 and int8.")
+@click.option("--max-drop", type=float, default=1.0, show_default=True, help="Points of accuracy a file may lose.")
+@runs_option
+@json_option
+def export(run: str | None, tflite: bool, max_drop: float, runs: str | None, as_json: bool) -> None:
+    """Export RUN (the newest by default) and judge every file on the validation images.
+
+    Exit code 1 if a file lost more than --max-drop. Example: kresnet export --tflite
+    """
+    if not tflite:
+        raise UsageError("say what to export: --tflite")
+    if not 0 <= max_drop <= 100:
+        raise UsageError(f"--max-drop must be between 0 and 100 points. Received: {max_drop}")
+    found = Run.find(runs_home(runs), run)
+    found.require_finished()
+    from keras_resnet.export.exporting import export_tflite
+
+    verdicts = export_tflite(found, max_drop=max_drop / 100, say=console.say)
+    if as_json:
+        console.emit_json([verdict.as_dict() for verdict in verdicts])
+    else:
+        _verdict_table(found, verdicts)
+    failed = [verdict for verdict in verdicts if verdict.verdict != "PASSED"]
+    if failed:
+        names = ", ".join(verdict.file for verdict in failed)
+        raise KresnetError(f"lost more than {max_drop:g} points: {names} (kept apart, not the run's export)")
+
+
+@cli.command()
+@click.argument("target", metavar="RUN|FILE")
+@click.option("--split", default="validation", show_default=True, help="Split of the data to score.")
+@click.option("--run", "of_run", help="The run whose data a FILE is scored on [default: the one it was exported from].")
+@runs_option
+@json_option
+def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
+    """Score a run's Keras model, or a .tflite file, on the run's data."""
+    from keras_resnet.export.scoring import score
+
+    result = score(target, of_run, split, runs_home(runs), console.say)
+    if as_json:
+        console.emit_json(result)
+    else:
+        row = [str(result["model"]), split, str(result["samples"]), f"{result['value']:.2%}"]
+        console.table("", ["model", "split", "images", str(result["metric"])], [row])
+
+
+@cli.command()
+@click.argument("target", metavar="RUN|FILE")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to name.")
+@runs_option
+@json_option
+def predict(target: str, images: tuple[str, ...], top: int, runs: str | None, as_json: bool) -> None:
+    """Name what images show, with a run's Keras model or a .tflite file (which needs no TensorFlow)."""
+    from keras_resnet.export.predicting import predict_images
+
+    for answer in predict_images(target, images, top, runs_home(runs)):
+        if as_json:
+            console.emit_json_line(answer)
+        else:
+            named = ", ".join(f"{p['label']} {p['probability']:.1%}" for p in answer["predictions"])
+            click.echo(f"{answer['image']}: {named}")
+
+
+@cli.command("runs")
+@runs_option
+@json_option
+def list_runs(runs: str | None, as_json: bool) -> None:
+    """List runs, newest first."""
+    home = runs_home(runs)
+    rows = [run.summary() for run in Run.all(home)]
+    if as_json:
+        console.emit_json(rows)
+    elif not rows:
+        console.say(f"there are no runs in {home}; make one with: kresnet train")
+    else:
+        columns = ["run", "created", "depth", "data", "epochs", "state", "top1", "exports"]
+        console.table(str(home), columns, [[_cell(row[column]) for column in columns] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2%}"
+    return ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+
+
+def _verdict_table(run: Run, verdicts: list[Verdict]) -> None:
+    columns = ["file", "size", "top-1", "drop [95%]", "agreement", "latency", "verdict"]
+    rows = [
+        [
+            v.file, f"{v.bytes / 1e6:.2f} MB", f"{v.value:.2%}",
+            f"{100 * v.drop:+.2f} [{100 * v.drop_interval[0]:+.2f}, {100 * v.drop_interval[1]:+.2f}]",
+            f"{v.agreement:.2%}", f"{v.latency_ms:.2f} ms", v.verdict,
+        ]
+        for v in verdicts
+    ]
+    first = verdicts[0]
+    console.table(f"{run.name}: {first.samples} validation images, drop in points", columns, rows)
+    click.echo(f"latency: median of one image, {first.threads} threads, {first.machine}")
+    click.echo(f"files: {run.exports}")
+
+
+def _main(arguments: list[str]) -> int:
+    try:
+        cli.main(arguments, prog_name="kresnet", standalone_mode=False)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except click.Abort:
+        console.say("interrupted")
+        return 130
+    except KresnetError as error:
+        console.say(f"kresnet: {error}")
+        return error.exit_code
+    except OSError as error:
+        console.say(f"kresnet: {error.filename or 'input or output'}: {reason(error)}")
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Entry point: quiet unless -v, one sentence per error, exit code 2 for usage and 1 for failure."""
+    arguments = sys.argv[1:]
+    verbose = any(flag in arguments for flag in ("-v", "--verbose"))
+    if not verbose:
+        from keras_resnet.quiet import hush_native
+
+        hush_native()
+    code = _main(arguments)
+    sys.stdout.flush()
+    sys.exit(code)
