@@ -37,7 +37,9 @@ def assert_contents(file: Path, *, integer: bool) -> None:
     """Raises ExportError unless `file` has builtin ops only and, if `integer`, no float tensor."""
     contents = contents_of(file)
     if contents.custom:
-        raise ExportError(f"{file.name} holds operators that are not TFLite builtins: {', '.join(sorted(contents.custom))}")
+        raise ExportError(
+            f"{file.name} holds operators that are not TFLite builtins: {', '.join(sorted(contents.custom))}"
+        )
     floats = {t for t in contents.dtypes if t.startswith(("FLOAT", "BFLOAT"))}
     if integer and floats:
         raise ExportError(f"{file.name} should hold integers only, but has tensors of {', '.join(sorted(floats))}")

@@ -13,7 +13,7 @@ import numpy as np
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.errors import RunError
-from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor
+from keras_resnet.evaluate import evaluate, keras_predictor
 from keras_resnet.export.calibrate import Calibration, calibration_of
 from keras_resnet.export.metadata import Card, write_card
 from keras_resnet.export.tflite import SCHEMES, Scheme, convert
@@ -44,8 +44,14 @@ def export_tflite(run: Run, *, max_drop: float, say: Callable[[str], None]) -> l
     def judge(file: Path, scheme: Scheme) -> Verdict:
         say(f"verifying {scheme.file_name} on {len(labels)} validation images")
         return verify(
-            file, scheme, reference, images, labels, task,
-            max_drop=max_drop, calibration_sha256=calibration.digest,
+            file,
+            scheme,
+            reference,
+            images,
+            labels,
+            task,
+            max_drop=max_drop,
+            calibration_sha256=calibration.digest,
         )
 
     verdicts = []
@@ -103,7 +109,10 @@ def _export_one(
 
 def _card(run: Run, data: Data, calibration: Calibration, scheme: Scheme) -> Card:
     provenance = {
-        "run": run.name, "scheme": scheme.name, "data": data.name, "versions": versions(),
+        "run": run.name,
+        "scheme": scheme.name,
+        "data": data.name,
+        "versions": versions(),
         "calibration_sha256": calibration.digest if scheme.integer else None,
     }
     return Card(data.classes, data.resize, data.image_size, provenance)

@@ -11,7 +11,7 @@ import numpy as np
 from keras_resnet.data.images import load_pixels
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.run import Run
-from keras_resnet.tasks import Classification
+from keras_resnet.tasks.classify import Classification
 
 Predict = Callable[[np.ndarray], np.ndarray]
 

@@ -34,6 +34,10 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Callable
     batches = pipeline.evaluation(data.splits[split], data.image_size, EVALUATION_BATCH)
     result = evaluate(predict, batches, task_of(run.spec(), data.classes))
     return {
-        "model": target, "run": run.name, "split": split,
-        "metric": result.metric, "value": result.value, "samples": result.samples,
+        "model": target,
+        "run": run.name,
+        "split": split,
+        "metric": result.metric,
+        "value": result.value,
+        "samples": result.samples,
     }

@@ -13,7 +13,7 @@ from keras_resnet.evaluate import Evaluation, evaluate
 from keras_resnet.export.contents import assert_contents
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.tflite import Scheme
-from keras_resnet.tasks import Classification
+from keras_resnet.tasks.classify import Classification
 
 PASSED, FAILED = "PASSED", "FAILED"
 Z_95 = 1.959963985

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_resnet.errors import KresnetError as KresnetError
-    from keras_resnet.evaluate import evaluate as evaluate
     from keras_resnet.networks.zoo import ResNet18 as ResNet18
     from keras_resnet.networks.zoo import ResNet20 as ResNet20
     from keras_resnet.networks.zoo import ResNet32 as ResNet32
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from keras_resnet.networks.zoo import resnet as resnet
     from keras_resnet.run import Run as Run
     from keras_resnet.spec import Spec as Spec
-    from keras_resnet.train import train as train
 
 __version__ = "0.1.0"
 
@@ -34,9 +32,7 @@ _HOME = {
     **{f"ResNet{depth}": _ZOO for depth in (18, 20, 32, 34, 44, 50, 56, 101, 110, 152)},
     "Run": "keras_resnet.run",
     "Spec": "keras_resnet.spec",
-    "evaluate": "keras_resnet.evaluate",
     "resnet": _ZOO,
-    "train": "keras_resnet.train",
 }
 __all__ = sorted(_HOME)
 

@@ -52,9 +52,14 @@ class Bricks:
             x = self.pad(x, kernel // 2, name=f"{name}_pad")
             padding = "valid"
         layer = self.keras.layers.Conv2D(
-            filters, kernel, strides=stride, padding=padding, use_bias=False,
+            filters,
+            kernel,
+            strides=stride,
+            padding=padding,
+            use_bias=False,
             kernel_initializer=self.keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal"),
-            dtype=self.dtype, name=name,
+            dtype=self.dtype,
+            name=name,
         )
         return layer(x)
 
@@ -63,9 +68,12 @@ class Bricks:
         the identity (Goyal et al. 2017, section 5.1)."""
         options = {"synchronized": True} if self.synchronized else {}
         layer = self.keras.layers.BatchNormalization(
-            momentum=NORM_MOMENTUM, epsilon=NORM_EPSILON,
+            momentum=NORM_MOMENTUM,
+            epsilon=NORM_EPSILON,
             gamma_initializer="zeros" if zero_init else "ones",
-            dtype=self.dtype, name=name, **options,
+            dtype=self.dtype,
+            name=name,
+            **options,
         )
         return layer(x)
 

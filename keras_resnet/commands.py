@@ -88,13 +88,14 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
     spec = Spec()
     for key, value in given.items():
         spec = spec.override(TRAIN_KEYS[key], value)
-    from keras_resnet import train as training
+    from keras_resnet.train import resume as continue_run
+    from keras_resnet.train import train as start_run
 
     home = runs_home(runs)
     if resume is not None:
-        run = training.resume(Run.find(home, resume), console.say)
+        run = continue_run(Run.find(home, resume), console.say)
     else:
-        run = training.train(spec, home, name, console.say)
+        run = start_run(spec, home, name, console.say)
     result = {"run": run.name, "folder": str(run.folder), **run.metrics()}
     if as_json:
         console.emit_json(result)
@@ -194,9 +195,13 @@ def _verdict_table(run: Run, verdicts: list[Verdict]) -> None:
     columns = ["file", "size", "top-1", "drop [95%]", "agreement", "latency", "verdict"]
     rows = [
         [
-            v.file, f"{v.bytes / 1e6:.2f} MB", f"{v.value:.2%}",
+            v.file,
+            f"{v.bytes / 1e6:.2f} MB",
+            f"{v.value:.2%}",
             f"{100 * v.drop:+.2f} [{100 * v.drop_interval[0]:+.2f}, {100 * v.drop_interval[1]:+.2f}]",
-            f"{v.agreement:.2%}", f"{v.latency_ms:.2f} ms", v.verdict,
+            f"{v.agreement:.2%}",
+            f"{v.latency_ms:.2f} ms",
+            v.verdict,
         ]
         for v in verdicts
     ]

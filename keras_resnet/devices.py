@@ -87,4 +87,3 @@ def _step_seconds(model: Any, image_size: int, batch_size: int) -> float:
         model.train_on_batch(x, y)
         times.append(time.perf_counter() - start)
     return min(times)
-

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.tasks import Classification
+from keras_resnet.tasks.classify import Classification
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ def evaluate(
         outputs.append(predict(np.asarray(images)))
         labels.append(np.asarray(truth))
     answered = np.concatenate(outputs)
-    return Evaluation(
-        task.metric, answered, task.answers(answered), task.correct(answered, np.concatenate(labels))
-    )
+    return Evaluation(task.metric, answered, task.answers(answered), task.correct(answered, np.concatenate(labels)))
 
 
 def keras_predictor(model: Any) -> Callable[[np.ndarray], np.ndarray]:

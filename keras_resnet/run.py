@@ -195,7 +195,9 @@ class Run:
     def require_finished(self) -> None:
         """Raises RunError unless training has ended."""
         if not self.finished:
-            raise RunError(f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}")
+            raise RunError(
+                f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}"
+            )
 
     def metrics(self) -> dict[str, Any]:
         """The finished model's metrics: {"split", "metric", "value", "samples"}."""

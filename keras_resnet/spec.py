@@ -69,10 +69,14 @@ class DataSpec:
     normalization: Normalization = field(default_factory=Normalization)
 
     def __post_init__(self) -> None:
-        _require(self.image_size is None or self.image_size >= 8, "data.image_size", self.image_size, "8 or more pixels")
+        _require(
+            self.image_size is None or self.image_size >= 8, "data.image_size", self.image_size, "8 or more pixels"
+        )
         _require(
             self.resize is None or self.image_size is None or self.resize >= self.image_size,
-            "data.resize", self.resize, "at least image_size",
+            "data.resize",
+            self.resize,
+            "at least image_size",
         )
         _require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
         _require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
@@ -97,7 +101,9 @@ class OptimizerSpec:
         _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
         warmup = self.warmup_epochs
         _require(warmup is None or warmup >= 0, "optimizer.warmup_epochs", warmup, "0 or more")
-        _require(0 <= self.label_smoothing < 1, "optimizer.label_smoothing", self.label_smoothing, "0 or more and below 1")
+        _require(
+            0 <= self.label_smoothing < 1, "optimizer.label_smoothing", self.label_smoothing, "0 or more and below 1"
+        )
 
 
 @dataclass(frozen=True)
@@ -129,14 +135,17 @@ class Spec:
     def __post_init__(self) -> None:
         _one_of("task", self.task, ("classify",))
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
-        _require(warmup is None or warmup < epochs, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
+        _require(
+            warmup is None or warmup < epochs, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})"
+        )
 
     def override(self, key: str, value: Any) -> Spec:
         """A copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.
 
         Raises UsageError for an unknown key (naming the nearest) or a value not allowed.
         """
-        return _override(self, key.split("."), value, key)
+        changed: Spec = _override(self, key.split("."), value, key)
+        return changed
 
     def to_json(self) -> str:
         """The spec as an indented JSON object."""
@@ -183,7 +192,7 @@ def _from_dict(kind: type[T], raw: Any, prefix: str) -> T:
         if key not in hints:
             raise _unknown_key(prefix + key, list(hints))
         if dataclasses.is_dataclass(hints[key]):
-            value = _from_dict(hints[key], value, f"{prefix}{key}.")  # type: ignore[arg-type]
+            value = _from_dict(hints[key], value, f"{prefix}{key}.")
         values[key] = tuple(value) if isinstance(value, list) else value
     try:
         return kind(**values)

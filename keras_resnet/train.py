@@ -107,18 +107,31 @@ def _fit(spec: Spec, run: Run, data: Data, say: Say) -> Run:
         first = checkpoints.restore()
     if first == 0:
         checkpoints.save(0)
-    say(f"run: {run.folder} ({model.count_params():,} parameters, {split.count} training images, from epoch {first + 1})")
+    say(
+        f"run: {run.folder} ({model.count_params():,} parameters,"
+        f" {split.count} training images, from epoch {first + 1})"
+    )
     batches = pipeline.training(
-        split, image_size=size, flips=data.flips, batch_size=batch,
-        seed=spec.training.seed, first_epoch=first, epochs=spec.training.epochs, encode=task.encode,
+        split,
+        image_size=size,
+        flips=data.flips,
+        batch_size=batch,
+        seed=spec.training.seed,
+        first_epoch=first,
+        epochs=spec.training.epochs,
+        encode=task.encode,
     )
     validation = pipeline.evaluation(data.splits["validation"], size, EVALUATION_BATCH)
     with during_training(run, checkpoints, spec, steps, first, say) as callbacks:
         try:
             model.fit(
-                batches, epochs=spec.training.epochs, initial_epoch=first, steps_per_epoch=steps,
+                batches,
+                epochs=spec.training.epochs,
+                initial_epoch=first,
+                steps_per_epoch=steps,
                 validation_data=validation.map(lambda images, labels: (images, task.encode(labels))),
-                callbacks=callbacks, verbose=0,
+                callbacks=callbacks,
+                verbose=0,
             )
         except KeyboardInterrupt:
             raise TrainingInterrupted(

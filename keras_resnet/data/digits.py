@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 VALIDATION = 360
 
 
-class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
+class Digits(tfds.core.GeneratorBasedBuilder):
     """1,797 scans of 8×8 pixels by 13 writers: 1,437 to train on, 360 to validate, stratified.
 
     Source: Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI repository.

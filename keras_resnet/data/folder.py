@@ -44,7 +44,10 @@ def open_folder(spec: DataSpec, say: Say) -> Data:
     size, resize = choose_sizes(spec.image_size, spec.resize, _native_size(listings), say)
     total = sum(len(listing.files) for listing in listings.values())
     keep = fits_memory(total, resize)
-    say(f"reading {total} images of {len(classes)} classes from {root}" + ("" if keep else "; too many to keep in memory"))
+    say(
+        f"reading {total} images of {len(classes)} classes from {root}"
+        + ("" if keep else "; too many to keep in memory")
+    )
     scanned = _scan(listings, resize, keep, spec.max_bad, say)
     if "validation" not in scanned:
         say(f"validation: {spec.val_fraction:.0%} of the training images, stratified (there is no val folder)")
@@ -61,7 +64,9 @@ def _list_splits(root: Path) -> tuple[tuple[str, ...], dict[str, _Listing]]:
     classes = _classes_in(present["train"])
     for folder in present.values():
         if odd := sorted(set(_classes_in(folder)) ^ set(classes)):
-            raise DataError(f"{folder} and {present['train']} do not hold the same classes; they differ in: {', '.join(odd)}")
+            raise DataError(
+                f"{folder} and {present['train']} do not hold the same classes; they differ in: {', '.join(odd)}"
+            )
     return classes, {name: _list_images(folder, classes) for name, folder in present.items()}
 
 
@@ -80,7 +85,8 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> _Listing:
     labels: list[int] = []
     for label, name in enumerate(classes):
         found = sorted(
-            path for path in (folder / name).rglob("*")
+            path
+            for path in (folder / name).rglob("*")
             if path.suffix.lower() in known and path.is_file() and not path.name.startswith(".")
         )
         if not found:
@@ -177,11 +183,15 @@ def _hold_out(train: Split, fraction: float, classes: tuple[str, ...]) -> dict[s
 
     counts = np.bincount(train.labels, minlength=len(classes))
     if counts.min() < 2:
-        raise DataError(f"class {classes[int(counts.argmin())]} has {counts.min()} readable images; splitting needs 2 or more")
+        raise DataError(
+            f"class {classes[int(counts.argmin())]} has {counts.min()} readable images; splitting needs 2 or more"
+        )
     wanted = max(len(classes), round(fraction * train.count))
     chosen = train_test_split(
-        np.arange(train.count), test_size=min(wanted, train.count - len(classes)),
-        stratify=train.labels, random_state=SPLIT_SEED,
+        np.arange(train.count),
+        test_size=min(wanted, train.count - len(classes)),
+        stratify=train.labels,
+        random_state=SPLIT_SEED,
     )
     return {name: _part(train, name, np.sort(rows)) for name, rows in zip(("train", "validation"), chosen, strict=True)}
 

@@ -104,7 +104,9 @@ def _keys(builder: Any) -> tuple[str, str]:
     if supervised and supervised[0] in image and supervised[1] in label:
         return supervised[0], supervised[1]
     if len(image) != 1 or len(label) != 1:
-        raise DataError(f"data set {builder.name!r} has no images with one class label each; it has: {', '.join(features)}")
+        raise DataError(
+            f"data set {builder.name!r} has no images with one class label each; it has: {', '.join(features)}"
+        )
     return image[0], label[0]
 
 
@@ -132,7 +134,8 @@ def _read(builder: Any, name: str, part: str, keys: tuple[str, str], resize: int
 
     def stream() -> Any:
         raw = builder.as_dataset(
-            split=part, decoders={image_key: tfds.decode.SkipDecoding()},
+            split=part,
+            decoders={image_key: tfds.decode.SkipDecoding()},
             read_config=tfds.ReadConfig(interleave_cycle_length=1),
         )
         return raw.map(decode, tf.data.AUTOTUNE)
@@ -147,7 +150,10 @@ def _read(builder: Any, name: str, part: str, keys: tuple[str, str], resize: int
     if fits_memory(count, resize):
         return collect(name, stream().as_numpy_iterator())
     say(f"{name}: {count} images do not fit in memory and are read from disk")
-    raw = builder.as_dataset(split=part, decoders=tfds.decode.PartialDecoding({label_key: True}),
-                             read_config=tfds.ReadConfig(interleave_cycle_length=1))
+    raw = builder.as_dataset(
+        split=part,
+        decoders=tfds.decode.PartialDecoding({label_key: True}),
+        read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    )
     labels = np.fromiter((example[label_key] for example in raw.as_numpy_iterator()), np.int64, count)
     return Split(name, labels, stream=stream)

@@ -28,8 +28,11 @@ class Classification:
         size = spec.data.image_size
         assert size is not None, "resolve the spec before building"
         return catalog.build(
-            bricks, spec.network,
-            classes=len(self.classes), input_shape=(size, size, 3), normalization=spec.data.normalization,
+            bricks,
+            spec.network,
+            classes=len(self.classes),
+            input_shape=(size, size, 3),
+            normalization=spec.data.normalization,
         )
 
     def encode(self, labels: Any) -> Any:
@@ -42,9 +45,7 @@ class Classification:
         """Cross entropy with label smoothing (Szegedy et al. 2016, section 7)."""
         import keras
 
-        return keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=spec.optimizer.label_smoothing
-        )
+        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=spec.optimizer.label_smoothing)
 
     def metrics(self) -> list[Any]:
         """Keras metrics followed during training."""
@@ -58,7 +59,7 @@ class Classification:
 
     def answers(self, outputs: np.ndarray) -> np.ndarray:
         """Per sample, the answer by which two models are compared: logits (N, classes) → int64 (N,)."""
-        return np.argmax(outputs, axis=-1)
+        return np.asarray(np.argmax(outputs, axis=-1))
 
     def decode(self, outputs: np.ndarray, top: int = 5) -> list[list[dict[str, Any]]]:
         """Per sample, the `top` likeliest classes, best first: logits (N, classes) →

@@ -1,0 +1,39 @@
+"""Packaging: `export/` is installed as keras_resnet.export, so that no generic name is taken."""
+
+from setuptools import find_packages, setup
+
+inside = find_packages(include=["keras_resnet", "keras_resnet.*"], exclude=["keras_resnet.export*"])
+beside = [f"keras_resnet.{package}" for package in find_packages(include=["export", "export.*"])]
+
+setup(
+    name="kresnet",
+    version="0.1.0",
+    description="Train residual networks with Keras 3 and ship them to devices with proof that they still work",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=inside + beside,
+    package_dir={"keras_resnet.export": "export"},
+    package_data={"keras_resnet": ["py.typed"]},
+    install_requires=[
+        "tensorflow>=2.20,<2.22",
+        "keras>=3.12,<3.16",
+        "tf_keras>=2.20,<2.22",
+        "tensorflow-datasets>=4.9.9,<5",
+        "importlib_resources>=6",
+        "tensorflow-model-optimization>=0.8,<0.9",
+        "ai-edge-litert>=2.0,<3",
+        "tensorboard>=2.19",
+        "click>=8.1",
+        "rich>=13",
+        "numpy>=1.26",
+        "requests>=2.31",
+        "scikit-learn>=1.5",
+        "matplotlib>=3.8",
+        "pillow>=10.1",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
+        "test": ["pytest>=8", "ruff>=0.9", "mypy>=1.14", "setuptools>=65", "wheel>=0.42"],
+    },
+    entry_points={"console_scripts": ["kresnet = keras_resnet.commands:main"]},
+)
