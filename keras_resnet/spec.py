@@ -168,7 +168,9 @@ def _one_of(name: str, received: str, allowed: tuple[str, ...]) -> None:
 
 
 def _unknown_key(key: str, known: list[str]) -> UsageError:
-    return UsageError(f"unknown key {key!r} in the spec.{did_you_mean(key, known)} Known: {', '.join(known)}")
+    return UsageError(
+        f"unknown key {key!r} in the spec.{did_you_mean(key.rpartition('.')[2], known)} Known: {', '.join(known)}"
+    )
 
 
 def _override(node: Any, path: list[str], value: Any, key: str) -> Any:

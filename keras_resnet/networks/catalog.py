@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -105,9 +104,8 @@ def _classifier(
 
 
 def _unknown_depth(depth: int) -> str:
-    n = max(1, math.floor((depth - 2) / 6 + 0.5))
-    named = min(IMAGENET_UNITS, key=lambda known: abs(known - depth))
-    nearest = named if abs(named - depth) <= 3 else 6 * n + 2
+    cifar = max(SMALLEST_CIFAR, 6 * round((depth - 2) / 6) + 2)
+    nearest = min([*IMAGENET_UNITS, cifar], key=lambda known: abs(known - depth))
     return (
         f"{depth} is not a ResNet depth: it must be {', '.join(map(str, IMAGENET_UNITS))},"
         f" or 6n+2 for the CIFAR networks (20, 32, 44, 56, 110, …); did you mean {nearest}?"

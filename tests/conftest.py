@@ -1,0 +1,55 @@
+"""Shared data: folders of generated images, a private home for TFDS, one trained run."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
+
+COLOURS = {"blue": (30, 30, 220), "green": (30, 200, 30), "red": (220, 30, 30)}
+
+
+def paint(folder, per_class, size=16, classes=COLOURS):
+    """A folder per class, each with `per_class` PNG files of noise around the class's colour."""
+    rng = np.random.default_rng(0)
+    for name, colour in classes.items():
+        (folder / name).mkdir(parents=True)
+        for index in range(per_class):
+            pixels = np.clip(rng.normal(colour, 40, (size, size, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{index:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tfds_home(tmp_path_factory):
+    """Where the digits are prepared, once."""
+    return str(tmp_path_factory.mktemp("tfds"))
+
+
+@pytest.fixture(scope="session")
+def quick_spec(tfds_home):
+    """ResNet-8 on the digits, eight epochs: seconds of training, and it learns."""
+    return Spec(
+        network=NetworkSpec(depth=8),
+        data=DataSpec(data_dir=tfds_home),
+        optimizer=OptimizerSpec(learning_rate=0.1),
+        training=TrainingSpec(epochs=8, precision="float32"),
+    )
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """A home of runs."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="session")
+def trained(quick_spec, runs):
+    """A finished run."""
+    from keras_resnet.train import train
+
+    return train(quick_spec, runs, say=lambda message: None)

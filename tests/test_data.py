@@ -1,0 +1,223 @@
+"""Sources and pipelines: what is read, what is refused, and the order and cuts of training images."""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from conftest import COLOURS, paint
+
+from keras_resnet.data import folder as folders
+from keras_resnet.data import pipeline
+from keras_resnet.data.sources import Split, open_data
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.spec import DataSpec
+
+
+def opened(path, **options):
+    said = []
+    return open_data(DataSpec(source=str(path), **options), said.append), said
+
+
+def digest(folder):
+    return {p: hashlib.sha256(p.read_bytes()).digest() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def spoil(folder, name, count):
+    for index in range(count):
+        (folder / name / f"broken{index}.png").write_text("this is text")
+
+
+def test_digits(tfds_home):
+    data, said = opened("digits", data_dir=tfds_home)
+    assert data.classes == tuple("0123456789") and not data.flips
+    assert {name: split.count for name, split in data.splits.items()} == {"train": 1437, "validation": 360}
+    shares = [np.bincount(split.labels) / split.count for split in data.splits.values()]
+    assert np.abs(shares[0] - shares[1]).max() < 0.003
+    assert data.splits["train"].pixels.shape == (1437, 8, 8, 3)
+    assert any("image size: 8" in line for line in said)
+
+
+def test_one_folder_per_class_is_split_alike_each_time(tmp_path):
+    paint(tmp_path / "d", 20)
+    before = digest(tmp_path / "d")
+    first, _ = opened(tmp_path / "d")
+    second, _ = opened(tmp_path / "d")
+    assert first.classes == tuple(COLOURS) and first.flips and first.image_size == 16
+    assert Counter(first.splits["validation"].labels.tolist()) == {0: 4, 1: 4, 2: 4}
+    for name in ("train", "validation"):
+        np.testing.assert_array_equal(first.splits[name].pixels, second.splits[name].pixels)
+    assert digest(tmp_path / "d") == before
+
+
+def test_train_val_test_folders(tmp_path):
+    for name, count in (("train", 6), ("val", 3), ("test", 2)):
+        paint(tmp_path / "d" / name, count)
+    data, _ = opened(tmp_path / "d")
+    assert {name: split.count for name, split in data.splits.items()} == {"train": 18, "validation": 9, "test": 6}
+
+
+def test_two_broken_files_of_300_are_named_and_skipped(tmp_path):
+    paint(tmp_path / "d", 100)
+    spoil(tmp_path / "d", "red", 2)
+    data, said = opened(tmp_path / "d")
+    assert sum(split.count for split in data.splits.values()) == 300
+    named = [line for line in said if line.startswith("skipped: ")]
+    assert len(named) == 2 and "broken0.png" in named[0] and "broken1.png" in named[1]
+
+
+def test_too_many_broken_files(tmp_path):
+    paint(tmp_path / "d", 20)
+    spoil(tmp_path / "d", "red", 2)
+    with pytest.raises(DataError, match=r"2 of 62 images cannot be read.*0\.01.*broken0\.png"):
+        opened(tmp_path / "d")
+    assert opened(tmp_path / "d", max_bad=0.05)[0].splits["train"].count
+
+
+def test_folders_that_are_no_data_set(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        opened(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no images"):
+        opened(tmp_path / "empty")
+    paint(tmp_path / "one", 4, classes={"red": (255, 0, 0)})
+    with pytest.raises(DataError, match=r"one class only \(red\)"):
+        opened(tmp_path / "one")
+    (paint(tmp_path / "hollow", 4) / "violet").mkdir()
+    with pytest.raises(DataError, match="violet holds no images"):
+        opened(tmp_path / "hollow")
+    paint(tmp_path / "mixed" / "train", 4)
+    paint(tmp_path / "mixed" / "val", 4, classes={"red": (255, 0, 0), "rouge": (255, 9, 9)})
+    with pytest.raises(DataError, match=r"same classes; they differ in: blue, green, rouge"):
+        opened(tmp_path / "mixed")
+    paint(tmp_path / "single", 1)
+    with pytest.raises(DataError, match="splitting needs 2 or more"):
+        opened(tmp_path / "single")
+
+
+def test_streaming_equals_memory(tmp_path, monkeypatch):
+    paint(tmp_path / "d", 20)
+    kept, _ = opened(tmp_path / "d")
+    monkeypatch.setattr(folders, "fits_memory", lambda images, resize: False)
+    streamed, _ = opened(tmp_path / "d")
+    for name in ("train", "validation"):
+        assert streamed.splits[name].pixels is None
+        pairs = list(zip(*(pipeline.evaluation(d.splits[name], 16, 7) for d in (kept, streamed)), strict=True))
+        assert pairs
+        for (images, labels), (images2, labels2) in pairs:
+            np.testing.assert_array_equal(images, images2)
+            np.testing.assert_array_equal(labels, labels2)
+    options = {"image_size": 16, "per_class": 3, "classes": 3, "seed": 0}
+    samples = [pipeline.balanced_sample(d.splits["train"], **options) for d in (kept, streamed)]
+    np.testing.assert_array_equal(*samples)
+    assert len(epochs_of(streamed.splits["train"], first=1)) == 48
+
+
+def test_unknown_and_unprepared_tfds_sets(tmp_path):
+    with pytest.raises(UsageError, match="Did you mean 'cifar10'"):
+        opened("cifar01", data_dir=str(tmp_path))
+    with pytest.raises(DataError, match="'cifar10' is not prepared.*--download"):
+        opened("cifar10", data_dir=str(tmp_path))
+
+
+class Tinted(tfds.core.GeneratorBasedBuilder):
+    """A set in the manner of cifar10: train and test only."""
+
+    name = "tinted"
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        image = tfds.features.Image(shape=(32, 32, 3))
+        features = {
+            "id": tfds.features.Text(),
+            "image": image,
+            "label": tfds.features.ClassLabel(names=["dark", "light"]),
+        }
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(40), "test": self._generate_examples(10)}
+
+    def _generate_examples(self, count):
+        for index in range(count):
+            pixels = np.full((32, 32, 3), 200 * (index % 2) + index, np.uint8)
+            yield index, {"id": str(index), "image": pixels, "label": index % 2}
+
+
+def test_a_prepared_tfds_set_by_name_and_by_folder(tmp_path):
+    Tinted(data_dir=tmp_path).download_and_prepare()
+    for source in ("tinted", str(tmp_path / "tinted" / "1.0.0")):
+        data, said = opened(source, data_dir=str(tmp_path))
+        assert data.classes == ("dark", "light") and data.flips and data.image_size == 32
+        assert {name: split.count for name, split in data.splits.items()} == {"train": 32, "validation": 8, "test": 10}
+        assert any("no validation split" in line for line in said)
+        test = data.splits["test"]
+        np.testing.assert_array_equal(test.pixels[:, 0, 0, 0] >= 200, test.labels == 1)
+
+
+def numbered(count, size):
+    """A split whose every image is told from all others by its first pixel."""
+    pixels = np.zeros((count, size, size, 3), np.uint8)
+    pixels[..., 0] = np.arange(count)[:, None, None]
+    return Split("train", np.arange(count), pixels=pixels)
+
+
+def epochs_of(split, first=0, epochs=3, flips=False, size=16, encode=lambda labels: labels):
+    batches = pipeline.training(
+        split, image_size=size, flips=flips, batch_size=1, seed=5, first_epoch=first, epochs=epochs, encode=encode
+    ).batch(split.count)
+    return np.concatenate([np.asarray(labels).ravel() for _, labels in batches][:1])
+
+
+def whole(split, **options):
+    settings = {"image_size": 12, "flips": True, "batch_size": 8, "seed": 5, "first_epoch": 0, "epochs": 3}
+    batches = pipeline.training(split, **(settings | options), encode=lambda labels: labels)
+    return [(np.asarray(images), np.asarray(labels)) for images, labels in batches]
+
+
+def test_an_epoch_shows_every_image_once_in_an_order_of_its_own():
+    batches = whole(numbered(40, 12))
+    assert len(batches) == 15
+    orders = [np.concatenate([labels for _, labels in batches[e * 5 : e * 5 + 5]]) for e in range(3)]
+    for order in orders:
+        assert sorted(order) == list(range(40))
+    assert not (orders[0] == orders[1]).all() and not (orders[1] == orders[2]).all()
+
+
+def test_starting_at_an_epoch_gives_the_batches_of_an_uninterrupted_run():
+    full, late = whole(numbered(42, 12)), whole(numbered(42, 12), first_epoch=2)
+    assert len(late) == 5
+    for (images, labels), (images2, labels2) in zip(full[10:], late, strict=True):
+        np.testing.assert_array_equal(images, images2)
+        np.testing.assert_array_equal(labels, labels2)
+
+
+@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize("stored", [12, 14])
+def test_cuts_are_parts_of_the_image(flips, stored):
+    image = np.random.default_rng(0).integers(1, 256, (stored, stored, 3)).astype(np.uint8)
+    split = Split("train", np.zeros(64, np.int64), pixels=np.stack([image] * 64))
+    room = np.pad(image, ((1, 1), (1, 1), (0, 0))) if stored == 12 else image
+    cuts = {room[y : y + 12, x : x + 12].tobytes() for y in range(3) for x in range(3)}
+    mirrored = {np.frombuffer(cut, np.uint8).reshape(12, 12, 3)[:, ::-1].tobytes() for cut in cuts}
+    seen = {image.tobytes() for images, _ in whole(split, flips=flips) for image in images}
+    assert seen <= (cuts | mirrored if flips else cuts)
+    assert len(seen & cuts) == 9
+    assert bool(seen & mirrored) == flips
+
+
+def test_a_batch_larger_than_the_data():
+    with pytest.raises(UsageError, match="at most the 4 training images. Received: 8"):
+        pipeline.steps_per_epoch(numbered(4, 12), 8)
+
+
+def test_balanced_sample():
+    labels = np.array([0] * 90 + [1] * 8 + [2] * 2)
+    split = Split("train", labels, pixels=np.repeat(labels.astype(np.uint8), 12 * 12 * 3).reshape(-1, 12, 12, 3))
+    sample = pipeline.balanced_sample(split, image_size=8, per_class=5, classes=3, seed=0)
+    assert sample.shape == (12, 8, 8, 3) and Counter(sample[:, 0, 0, 0].tolist()) == {0: 5, 1: 5, 2: 2}
+    again = pipeline.balanced_sample(split, image_size=8, per_class=5, classes=3, seed=0)
+    np.testing.assert_array_equal(sample, again)

@@ -1,0 +1,120 @@
+"""The rules of the house, read from the source: imports run one way only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Each may import itself and what stands before it. A new module must be given its place here.
+ORDER = [
+    "errors",
+    "quiet",
+    "console",
+    "spec",
+    "bricks",
+    "networks.residual",
+    "networks.catalog",
+    "networks.zoo",
+    "tasks.classify",
+    "tasks",
+    "data.images",
+    "data.split",
+    "data.digits",
+    "data.folder",
+    "data.tfds_source",
+    "data.sources",
+    "data.pipeline",
+    "devices",
+    "run",
+    "checkpoint",
+    "callbacks",
+    "evaluate",
+    "train",
+    "export.twin",
+    "export.calibrate",
+    "export.saved_model",
+    "export.tflite",
+    "export.metadata",
+    "export.contents",
+    "export.runtime",
+    "export.verify",
+    "export.exporting",
+    "export.predicting",
+    "export.scoring",
+    "commands",
+]
+EMPTY = {"", "networks", "data", "export"}
+LEGACY = {"tf_keras", "tensorflow_model_optimization"}
+MAY_USE_LEGACY = {"export.twin", "export.qat", "export.prune", "export.cluster"}
+
+
+def modules() -> dict[str, str]:
+    """Dotted name below keras_resnet → source, `export/` included."""
+    found = {}
+    for top, prefix in ((ROOT / "keras_resnet", ()), (ROOT / "export", ("export",))):
+        for file in top.rglob("*.py"):
+            parts = (*prefix, *file.relative_to(top).with_suffix("").parts)
+            if prefix or parts[0] != "export":
+                found[".".join(p for p in parts if p != "__init__")] = file.read_text()
+    return found
+
+
+def violations(name: str, source: str) -> list[str]:
+    """What `source`, the module called `name`, does against the rules."""
+    bad = []
+    known = set(ORDER) | EMPTY
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr == "keras" and isinstance(node.value, ast.Name):
+            if node.value.id in ("tf", "tensorflow"):
+                bad.append("says tf.keras")
+        for target in imported(node):
+            top = target.split(".")[0]
+            if top == "export":
+                bad.append("imports export by its short name")
+            if top in LEGACY and name not in MAY_USE_LEGACY:
+                bad.append(f"imports {top}")
+            if top != "keras_resnet" or name == "":
+                continue
+            inner = target.removeprefix("keras_resnet").strip(".")
+            while inner not in known and "." in inner:
+                inner = inner.rpartition(".")[0]
+            if inner.startswith("export") and not name.startswith("export") and name != "commands":
+                bad.append(f"imports {inner}")
+            elif inner in ORDER and ORDER.index(inner) > ORDER.index(name):
+                bad.append(f"imports {inner}, which stands after it")
+    return bad
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+def test_every_module_has_its_place():
+    assert set(modules()) == set(ORDER) | EMPTY
+
+
+@pytest.mark.parametrize("name", sorted(set(ORDER) | EMPTY))
+def test_module_keeps_the_rules(name):
+    assert violations(name, modules()[name]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("spec", "from keras_resnet.run import Run"),
+        ("spec", "from keras_resnet import run"),
+        ("train", "import keras_resnet.export.verify"),
+        ("run", "def f():\n    from keras_resnet.export import verify"),
+        ("train", "import tf_keras"),
+        ("export.tflite", "import tensorflow_model_optimization as tfmot"),
+        ("commands", "import export"),
+        ("train", "import tensorflow as tf\ntf.keras.layers"),
+    ],
+)
+def test_the_checker_sees_violations(name, source):
+    assert violations(name, source)

@@ -1,0 +1,39 @@
+import json
+
+import pytest
+
+from keras_resnet.errors import UsageError
+from keras_resnet.spec import NetworkSpec, Spec
+
+
+def test_round_trip():
+    spec = Spec(network=NetworkSpec(depth=20)).override("data.image_size", 32)
+    assert Spec.from_json(spec.to_json()) == spec
+
+
+def test_unknown_key_names_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean 'learning_rate'"):
+        Spec().override("optimizer.learnin_rate", 1.0)
+    raw = json.loads(Spec().to_json())
+    raw["training"]["epoch"] = 3
+    with pytest.raises(UsageError, match=r"training\.epoch.*Did you mean 'epochs'"):
+        Spec.from_json(json.dumps(raw))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("training.epochs", 0),
+        ("training.batch_size", 0),
+        ("optimizer.learning_rate", -0.1),
+        ("optimizer.learning_rate", 0.0),
+        ("data.val_fraction", 1.0),
+        ("data.max_bad", -0.1),
+        ("network.strides", "2x2"),
+        ("training.precision", "float8"),
+        ("optimizer.warmup_epochs", 15.0),
+    ],
+)
+def test_bad_values_say_what_is_allowed(key, value):
+    with pytest.raises(UsageError, match="must be .*Received"):
+        Spec().override(key, value)
