@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from conftest import COLOURS, paint
+from etils import epath
 
 from keras_resnet.data import folder as folders
 from keras_resnet.data import pipeline
@@ -117,7 +118,7 @@ def test_streaming_equals_memory(tmp_path, monkeypatch):
 def test_unknown_and_unprepared_tfds_sets(tmp_path):
     with pytest.raises(UsageError, match="Did you mean 'cifar10'"):
         opened("cifar01", data_dir=str(tmp_path))
-    with pytest.raises(DataError, match="'cifar10' is not prepared.*--download"):
+    with pytest.raises(DataError, match=r"'cifar10' is not prepared.*--download"):
         opened("cifar10", data_dir=str(tmp_path))
 
 
@@ -125,6 +126,7 @@ class Tinted(tfds.core.GeneratorBasedBuilder):
     """A set in the manner of cifar10: train and test only."""
 
     name = "tinted"
+    pkg_dir_path = epath.Path(__file__).parent
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
@@ -210,7 +212,7 @@ def test_cuts_are_parts_of_the_image(flips, stored):
 
 
 def test_a_batch_larger_than_the_data():
-    with pytest.raises(UsageError, match="at most the 4 training images. Received: 8"):
+    with pytest.raises(UsageError, match=r"at most the 4 training images\. Received: 8"):
         pipeline.steps_per_epoch(numbered(4, 12), 8)
 
 

@@ -35,5 +35,5 @@ def test_unknown_key_names_the_nearest():
     ],
 )
 def test_bad_values_say_what_is_allowed(key, value):
-    with pytest.raises(UsageError, match="must be .*Received"):
+    with pytest.raises(UsageError, match=r"must be .*Received"):
         Spec().override(key, value)
