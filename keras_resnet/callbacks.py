@@ -23,12 +23,13 @@ from keras_resnet.spec import Spec
 def during_training(
     run: Run, checkpoints: Checkpoints, spec: Spec, steps: int, first_epoch: int, say: Callable[[str], None]
 ) -> Iterator[list[keras.callbacks.Callback]]:
-    """The callbacks of one training, in order: a bad loss must stop it before anything is kept."""
+    """The callbacks of one training, in order: a bad loss stops it before anything is kept, and an epoch
+    is logged before its checkpoint, because a resumed run drops the rows its checkpoint does not know."""
     with console.progress((spec.training.epochs - first_epoch) * steps, "steps") as advance:
         yield [
             StopOnBadLoss(steps, run.name),
-            KeepCheckpoints(checkpoints),
             Log(run, first_epoch, say, spec.training.epochs, steps * (spec.training.batch_size or 0)),
+            KeepCheckpoints(checkpoints),
             ShowProgress(advance, spec.training.epochs, spec.training.batch_size or 0),
         ]
 

@@ -4,6 +4,7 @@ so that a training resumed at an epoch sees the batches it would have seen."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -40,15 +41,15 @@ def training(
     steps = steps_per_epoch(split, batch_size)
 
     shuffled = _shuffler(split, seed)
-
-    def epoch_of(epoch: Any) -> Any:
-        return shuffled(epoch).batch(batch_size, drop_remainder=True).take(steps)
+    in_turn = [
+        shuffled(epoch).batch(batch_size, drop_remainder=True).take(steps) for epoch in range(first_epoch, epochs)
+    ]
 
     def prepare(step: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         images, labels = batch
         return _augment(images, image_size, flips, tf.stack([tf.cast(seed, tf.int64), step])), encode(labels)
 
-    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_of)
+    batches = reduce(lambda before, after: before.concatenate(after), in_turn)
     numbered = batches.enumerate(start=first_epoch * steps)
     return numbered.map(prepare, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -73,13 +74,13 @@ def balanced_sample(split: Split, *, image_size: int, per_class: int, classes: i
     return center_crop(np.stack(picked), image_size)
 
 
-def _shuffler(split: Split, seed: int) -> Callable[[Any], Any]:
+def _shuffler(split: Split, seed: int) -> Callable[[int], Any]:
     """A function from an epoch's number to the images of that epoch in its order."""
     import tensorflow as tf
 
-    def from_stream(epoch: Any) -> Any:
+    def from_stream(epoch: int) -> Any:
         assert split.stream is not None
-        order = tf.cast(seed, tf.int64) * 1_000_003 + epoch
+        order = seed * 1_000_003 + epoch
         return split.stream().shuffle(STREAM_SHUFFLE, seed=order, reshuffle_each_iteration=False)
 
     if split.pixels is None:
@@ -87,8 +88,8 @@ def _shuffler(split: Split, seed: int) -> Callable[[Any], Any]:
     with tf.device("CPU"):  # made here, once: inside the graph they would become constants of it
         pixels, labels = tf.constant(split.pixels), tf.constant(split.labels)
 
-    def from_memory(epoch: Any) -> Any:
-        key = tf.stack([tf.cast(seed, tf.int64), epoch])
+    def from_memory(epoch: int) -> Any:
+        key = tf.constant([seed, epoch], tf.int64)
 
         def at(position: Any) -> tuple[Any, Any]:
             row = tf.random.experimental.index_shuffle(position, key, split.count - 1)

@@ -53,7 +53,7 @@ def _builder(spec: DataSpec) -> Any:
         return tfds.builder_from_directory(folder)
     try:
         return tfds.builder(spec.source, data_dir=spec.data_dir, try_gcs=False)
-    except tfds.core.registered.DatasetNotFoundError as error:
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:  # ValueError: not a name at all
         known = ["digits", *tfds.list_builders()]
         raise UsageError(
             f"--data must be digits, a TFDS data set or a folder of images."
