@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from keras_resnet.errors import RunError
@@ -31,6 +32,8 @@ class Checkpoints:
         try:
             self._manager.save(checkpoint_number=epochs_done)
         except Exception as error:
+            for half_written in self._run.checkpoints.glob("*_temp"):
+                shutil.rmtree(half_written, ignore_errors=True)
             raise RunError(f"cannot write a checkpoint of run {self._run.name}: {reason(error)}") from error
 
     def restore(self) -> int:
