@@ -6,6 +6,7 @@ pointed at a scratch file, while Python's own sys.stderr keeps the terminal.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -17,6 +18,7 @@ def hush_native() -> IO[bytes]:
     """Redirect descriptor 2 for the rest of the process; returns the file that now receives it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     chatter = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
     sys.stderr.flush()
     terminal = os.dup(2)

@@ -1,16 +1,19 @@
 """Sources and pipelines: what is read, what is refused, and the order and cuts of training images."""
 
 import hashlib
+import threading
 from collections import Counter
 
 import numpy as np
 import pytest
+import requests
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from conftest import COLOURS, paint
 from etils import epath
 
 from keras_resnet.data import folder as folders
-from keras_resnet.data import pipeline
+from keras_resnet.data import pipeline, tfds_source
 from keras_resnet.data.sources import Split, open_data
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.spec import DataSpec
@@ -97,6 +100,38 @@ def test_folders_that_are_no_data_set(tmp_path):
         opened(tmp_path / "single")
 
 
+def test_hidden_and_other_files_are_left_out(tmp_path):
+    folder = paint(tmp_path / "d", 5)
+    (folder / "red" / ".ipynb_checkpoints").mkdir()
+    for name in (".ipynb_checkpoints/000-checkpoint.png", ".000.png"):
+        (folder / "red" / name).write_bytes((folder / "red" / "000.png").read_bytes())
+    (folder / "red" / "notes.txt").write_text("text")
+    data, said = opened(folder)
+    assert sum(split.count for split in data.splits.values()) == 15
+    assert "ignored 1 files that do not have the suffix of an image" in said
+
+
+def test_a_rare_class_is_in_both_parts(tmp_path):
+    paint(tmp_path / "d", 60, classes={"common": (30, 30, 220)})
+    paint(tmp_path / "d", 2, classes={"rare": (220, 30, 30)})
+    data, _ = opened(tmp_path / "d")
+    assert {name: np.bincount(split.labels).tolist() for name, split in data.splits.items()} == {
+        "train": [48, 1],
+        "validation": [12, 1],
+    }
+
+
+def test_sizes_follow_the_images_and_what_is_asked(tmp_path):
+    for name, size in (("a", 40), ("b", 50), ("c", 55), ("d", 60)):
+        paint(tmp_path / "d", 3, size=size, classes={name: (30, 30, 220)})
+    data, said = opened(tmp_path / "d")
+    assert (data.image_size, data.resize) == (56, 56) and "median" in said[0]
+    data, _ = opened(tmp_path / "d", resize=24)
+    assert (data.image_size, data.resize) == (24, 24) and data.splits["train"].pixels.shape[1:] == (24, 24, 3)
+    with pytest.raises(UsageError, match=r"8 or more pixels\. Received: 4"):
+        opened(tmp_path / "d", resize=4)
+
+
 def test_streaming_equals_memory(tmp_path, monkeypatch):
     paint(tmp_path / "d", 20)
     kept, _ = opened(tmp_path / "d")
@@ -112,7 +147,11 @@ def test_streaming_equals_memory(tmp_path, monkeypatch):
     options = {"image_size": 16, "per_class": 3, "classes": 3, "seed": 0}
     samples = [pipeline.balanced_sample(d.splits["train"], **options) for d in (kept, streamed)]
     np.testing.assert_array_equal(*samples)
-    assert len(epochs_of(streamed.splits["train"], first=1)) == 48
+    trained = [whole(d.splits["train"], image_size=16, epochs=2) for d in (kept, streamed)]
+    assert len(trained[0]) == 12
+    for (images, labels), (images2, labels2) in zip(*trained, strict=True):
+        np.testing.assert_array_equal(images, images2)
+        np.testing.assert_array_equal(labels, labels2)
 
 
 def test_unknown_and_unprepared_tfds_sets(tmp_path):
@@ -120,6 +159,26 @@ def test_unknown_and_unprepared_tfds_sets(tmp_path):
         opened("cifar01", data_dir=str(tmp_path))
     with pytest.raises(DataError, match=r"'cifar10' is not prepared.*--download"):
         opened("cifar10", data_dir=str(tmp_path))
+    with pytest.raises(UsageError, match="a TFDS data set or a folder"):
+        opened("")
+
+
+def test_a_download_without_a_network_fails_at_once(tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise requests.ConnectionError
+
+    released = threading.Event()
+
+    def hang(*args, **options):
+        released.wait(30)
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(tfds_source, "GIVE_UP_SECONDS", 0.2)
+    for head in (refuse, hang):
+        monkeypatch.setattr(requests, "head", head)
+        with pytest.raises(DataError, match=r"cannot download cifar10: https://.* cannot be reached"):
+            opened("cifar10", data_dir=str(tmp_path), download=True)
+    released.set()
 
 
 class Tinted(tfds.core.GeneratorBasedBuilder):
@@ -160,18 +219,49 @@ def test_a_prepared_tfds_set_by_name_and_by_folder(tmp_path):
         np.testing.assert_array_equal(test.pixels[:, 0, 0, 0] >= 200, test.labels == 1)
 
 
+class Spoilt(tfds.core.GeneratorBasedBuilder):
+    """A set with one file that is no image."""
+
+    name = "spoilt"
+    pkg_dir_path = epath.Path(__file__).parent
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(num_classes=2)}
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        text = epath.Path(self._data_dir_root) / "text.png"
+        text.write_text("this is text")
+        for index in range(50):
+            image = str(text) if index == 7 else np.full((20, 20, 3), index, np.uint8)
+            yield index, {"image": image, "label": index % 2}
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_broken_image_of_a_tfds_set(tmp_path, monkeypatch, fits):
+    Spoilt(data_dir=tmp_path).download_and_prepare()
+    monkeypatch.setattr(tfds_source, "fits_memory", lambda images, resize: fits)
+    options = {"data_dir": str(tmp_path), "image_size": 16}
+    with pytest.raises(DataError, match=r"1 of 50 images cannot be read \(2\.0%\).*spoilt-train"):
+        opened("spoilt", **options)
+    data, said = opened("spoilt", max_bad=0.02, val_fraction=0.004, **options)
+    assert sum(split.count for split in data.splits.values()) == 49 and data.splits["validation"].count == 1
+    assert len([line for line in said if line.startswith("skipped: ")]) == 1
+    labels = np.concatenate([labels for _, labels in pipeline.evaluation(data.splits["train"], 16, 7)])
+    np.testing.assert_array_equal(labels, data.splits["train"].labels)
+
+
 def numbered(count, size):
     """A split whose every image is told from all others by its first pixel."""
     pixels = np.zeros((count, size, size, 3), np.uint8)
     pixels[..., 0] = np.arange(count)[:, None, None]
     return Split("train", np.arange(count), pixels=pixels)
-
-
-def epochs_of(split, first=0, epochs=3, flips=False, size=16, encode=lambda labels: labels):
-    batches = pipeline.training(
-        split, image_size=size, flips=flips, batch_size=1, seed=5, first_epoch=first, epochs=epochs, encode=encode
-    ).batch(split.count)
-    return np.concatenate([np.asarray(labels).ravel() for _, labels in batches][:1])
 
 
 def whole(split, **options):
@@ -189,9 +279,16 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own():
     assert not (orders[0] == orders[1]).all() and not (orders[1] == orders[2]).all()
 
 
-def test_starting_at_an_epoch_gives_the_batches_of_an_uninterrupted_run():
-    full, late = whole(numbered(42, 12)), whole(numbered(42, 12), first_epoch=2)
-    assert len(late) == 5
+@pytest.mark.parametrize("streamed", [False, True])
+def test_starting_at_an_epoch_gives_the_batches_of_an_uninterrupted_run(streamed):
+    split = numbered(42, 12)
+    if streamed:
+        arrays = (split.pixels, split.labels)
+        split = Split("train", split.labels, stream=lambda: tf.data.Dataset.from_tensor_slices(arrays))
+    full, late = whole(split), whole(split, first_epoch=2)
+    assert len(late) == 5 and whole(split, first_epoch=3) == []
+    for epoch in range(3):
+        assert len({label for _, labels in full[epoch * 5 : epoch * 5 + 5] for label in labels.tolist()}) == 40
     for (images, labels), (images2, labels2) in zip(full[10:], late, strict=True):
         np.testing.assert_array_equal(images, images2)
         np.testing.assert_array_equal(labels, labels2)

@@ -44,6 +44,8 @@ def clear(mode):
         (encoded(deep(100 * 257, np.int32), "TIFF"), (100, 100, 100)),
         (encoded(deep(0.5, np.float32), "TIFF"), (128, 128, 128)),
         (encoded(deep(100.0, np.float32), "TIFF"), (100, 100, 100)),
+        (encoded(deep(np.nan, np.float32), "TIFF"), (0, 0, 0)),
+        (encoded(GREY.convert("YCbCr"), "JPEG", quality=95), (100, 100, 100)),
         (encoded(clear("RGBA"), "PNG"), (255, 255, 255)),
         (encoded(clear("LA"), "PNG"), (255, 255, 255)),
         (encoded(GREY.convert("P"), "GIF", transparency=100), (255, 255, 255)),
@@ -87,7 +89,9 @@ def test_what_is_no_image_is_named(tmp_path, data):
         read_image(file)
 
 
-def test_missing_file():
+def test_missing_file(tmp_path):
+    with pytest.raises(DataError, match=r": Is a directory$"):
+        read_image(tmp_path)
     with pytest.raises(DataError, match="no such file"):
         read_image("nowhere.png")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +14,31 @@ from PIL import Image
 
 from keras_resnet import console
 from keras_resnet.data.images import read_image, to_pixels
-from keras_resnet.data.split import Data, Say, Split, choose_sizes, fits_memory
+from keras_resnet.data.split import (
+    Data,
+    Say,
+    Split,
+    choose_sizes,
+    fits_memory,
+    hold_out_rows,
+    judge_bad,
+    native_size,
+    require_all_classes,
+)
 from keras_resnet.errors import DataError
 from keras_resnet.spec import DataSpec
 
 SPLIT_FOLDERS = {"train": "train", "val": "validation", "test": "test"}
-SPLIT_SEED = 0
-NAMED_IN_ERROR = 5
+PROBED = 200
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """Image files of one split with the number of each one's class."""
+    """Image files of one split with the number of each one's class; `ignored` others lay beside them."""
 
     files: list[Path]
     labels: list[int]
+    ignored: int = 0
 
 
 def open_folder(spec: DataSpec, say: Say) -> Data:
@@ -41,18 +51,21 @@ def open_folder(spec: DataSpec, say: Say) -> Data:
     if not root.is_dir():
         raise DataError(f"--data {spec.source} is not a folder")
     classes, listings = _list_splits(root)
-    size, resize = choose_sizes(spec.image_size, spec.resize, _native_size(listings), say)
+    native, why = native_size(_shorter_sides(listings["train"].files))
+    if ignored := sum(listing.ignored for listing in listings.values()):
+        say(f"ignored {ignored} files that do not have the suffix of an image")
+    size, resize = choose_sizes(spec.image_size, spec.resize, native, say, why)
     total = sum(len(listing.files) for listing in listings.values())
     keep = fits_memory(total, resize)
-    say(
-        f"reading {total} images of {len(classes)} classes from {root}"
-        + ("" if keep else "; too many to keep in memory")
-    )
+    kept = "" if keep else "; too many to keep in memory"
+    say(f"reading {total} images of {len(classes)} classes from {root}{kept}")
     scanned = _scan(listings, resize, keep, spec.max_bad, say)
     if "validation" not in scanned:
         say(f"validation: {spec.val_fraction:.0%} of the training images, stratified (there is no val folder)")
-        scanned.update(_hold_out(scanned["train"], spec.val_fraction, classes))
-    _require_all_classes(scanned, classes)
+        train = scanned["train"]
+        rows = hold_out_rows(train.labels, spec.val_fraction, classes)
+        scanned |= {name: _part(train, name, part) for name, part in zip(("train", "validation"), rows, strict=True)}
+    require_all_classes(scanned, classes)
     return Data(root.name, classes, scanned, flips=True, image_size=size, resize=resize)
 
 
@@ -83,32 +96,33 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> _Listing:
     known = Image.registered_extensions()
     files: list[Path] = []
     labels: list[int] = []
+    ignored = 0
     for label, name in enumerate(classes):
-        found = sorted(
+        # Hidden folders too: .ipynb_checkpoints holds copies.
+        visible = [
             path
             for path in (folder / name).rglob("*")
-            if path.suffix.lower() in known and path.is_file() and not path.name.startswith(".")
-        )
+            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        ]
+        found = sorted(path for path in visible if path.suffix.lower() in known)
+        ignored += len(visible) - len(found)
         if not found:
             raise DataError(f"class folder {folder / name} holds no images")
         files += found
         labels += [label] * len(found)
-    return _Listing(files, labels)
+    return _Listing(files, labels, ignored)
 
 
-def _native_size(listings: dict[str, _Listing]) -> int | None:
-    """The common shorter side in pixels of the first hundred images, or None if they differ."""
-    sides: Counter[int] = Counter()
-    for path in listings["train"].files[:100]:
+def _shorter_sides(files: list[Path]) -> list[int]:
+    """In pixels, from the headers of `PROBED` files spread over the classes."""
+    sides = []
+    for path in files[:: -(-len(files) // PROBED)]:
         try:
             with Image.open(path) as image:
-                sides[min(image.size)] += 1
+                sides.append(min(image.size))
         except Exception:  # the scan names it
             continue
-    if not sides:
-        return None
-    side, seen = sides.most_common(1)[0]
-    return side if side >= 8 and seen > sides.total() / 2 else None
+    return sides
 
 
 def _scan(listings: dict[str, _Listing], resize: int, keep: bool, max_bad: float, say: Say) -> dict[str, Split]:
@@ -136,14 +150,14 @@ def _scan(listings: dict[str, _Listing], resize: int, keep: bool, max_bad: float
                     good.append(index)
                     decoded.append(result)
             splits[name] = _split(name, listing, good, decoded if keep else None, resize)
-    _judge_bad(bad, total, max_bad, say)
+    judge_bad(bad, total, max_bad, say)
     return splits
 
 
 def _split(name: str, listing: _Listing, good: list[int], decoded: list[np.ndarray] | None, resize: int) -> Split:
     labels = np.asarray([listing.labels[i] for i in good], np.int64)
     if decoded is not None:
-        return Split(name, labels, pixels=np.stack(decoded) if decoded else np.zeros((0, resize, resize, 3), np.uint8))
+        return Split(name, labels, pixels=np.reshape(decoded, (-1, resize, resize, 3)).astype(np.uint8, copy=False))
     return Split(name, labels, stream=_Stream(tuple(str(listing.files[i]) for i in good), labels, resize))
 
 
@@ -158,42 +172,23 @@ class _Stream:
     def __call__(self) -> Any:
         import tensorflow as tf
 
-        def decode(path: Any, label: Any) -> tuple[Any, Any]:
-            pixels = tf.numpy_function(
-                lambda p: to_pixels(read_image(p.decode()), self.resize), [path], tf.uint8, stateful=False
-            )
-            return tf.ensure_shape(pixels, (self.resize, self.resize, 3)), label
+        return tf.data.Dataset.range(len(self.files)).map(self.reader(), tf.data.AUTOTUNE)
 
-        return tf.data.Dataset.from_tensor_slices((list(self.files), self.labels)).map(decode, tf.data.AUTOTUNE)
+    def reader(self) -> Callable[[Any], tuple[Any, Any]]:
+        """A TensorFlow function: row → (uint8 (resize, resize, 3), int64 label)."""
+        import tensorflow as tf
 
+        with tf.device("CPU"):
+            files, labels = tf.constant(list(self.files), tf.string), tf.constant(self.labels)
 
-def _judge_bad(bad: list[DataError], total: int, max_bad: float, say: Say) -> None:
-    for error in bad:
-        say(f"skipped: {error}")
-    if len(bad) > max_bad * total:
-        first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
-        raise DataError(f"{len(bad)} of {total} images cannot be read, more than --max-bad {max_bad:g} allows: {first}")
-    if bad:
-        say(f"skipped {len(bad)} of {total} images that cannot be read (--max-bad allows {max_bad:.1%})")
+        def read(row: Any) -> tuple[Any, Any]:
+            pixels = tf.numpy_function(self._decode, [tf.gather(files, row)], tf.uint8, stateful=False)
+            return tf.ensure_shape(pixels, (self.resize, self.resize, 3)), tf.gather(labels, row)
 
+        return read
 
-def _hold_out(train: Split, fraction: float, classes: tuple[str, ...]) -> dict[str, Split]:
-    """Divide the training images into train and validation: stratified and the same each time."""
-    from sklearn.model_selection import train_test_split
-
-    counts = np.bincount(train.labels, minlength=len(classes))
-    if counts.min() < 2:
-        raise DataError(
-            f"class {classes[int(counts.argmin())]} has {counts.min()} readable images; splitting needs 2 or more"
-        )
-    wanted = max(len(classes), round(fraction * train.count))
-    chosen = train_test_split(
-        np.arange(train.count),
-        test_size=min(wanted, train.count - len(classes)),
-        stratify=train.labels,
-        random_state=SPLIT_SEED,
-    )
-    return {name: _part(train, name, np.sort(rows)) for name, rows in zip(("train", "validation"), chosen, strict=True)}
+    def _decode(self, path: bytes) -> np.ndarray:
+        return to_pixels(read_image(os.fsdecode(path)), self.resize)
 
 
 def _part(split: Split, name: str, rows: np.ndarray) -> Split:
@@ -203,10 +198,3 @@ def _part(split: Split, name: str, rows: np.ndarray) -> Split:
     assert isinstance(split.stream, _Stream)
     files = tuple(split.stream.files[i] for i in rows)
     return Split(name, labels, stream=_Stream(files, labels, split.stream.resize))
-
-
-def _require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
-    for split in splits.values():
-        missing = [name for label, name in enumerate(classes) if label not in split.labels]
-        if missing:
-            raise DataError(f"the {split.name} images hold none of class {', '.join(missing)} that can be read")

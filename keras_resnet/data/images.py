@@ -29,7 +29,8 @@ def read_image(source: bytes | str | Path) -> Image.Image:
     except FileNotFoundError as error:
         raise DataError(f"cannot read image {name}: no such file") from error
     except Exception as error:  # Pillow's decoders raise a dozen kinds, struct.error and SyntaxError among them
-        known = "not an image" if "cannot identify" in str(error) else str(error) or type(error).__name__
+        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        known = "not an image" if "cannot identify" in told else told
         raise DataError(f"cannot read image {name}: {known}") from error
 
 
@@ -66,6 +67,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _deep_to_grey(values: np.ndarray) -> np.ndarray:
     """16-bit, 32-bit or floating-point grey (H, W) → uint8."""
     if values.dtype.kind == "f":
+        values = np.nan_to_num(values)
         scaled = values * 255 if values.max(initial=0) <= 1 else values
     else:
         scaled = values / 257 if values.dtype.itemsize == 2 or values.max(initial=0) > 255 else values

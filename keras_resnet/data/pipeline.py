@@ -4,13 +4,12 @@ so that a training resumed at an epoch sees the batches it would have seen."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from keras_resnet.data.images import center_crop
-from keras_resnet.data.split import Split
+from keras_resnet.data.split import Addressed, Split
 from keras_resnet.errors import UsageError
 
 STREAM_SHUFFLE = 4096
@@ -39,17 +38,13 @@ def training(
     import tensorflow as tf
 
     steps = steps_per_epoch(split, batch_size)
-
-    shuffled = _shuffler(split, seed)
-    in_turn = [
-        shuffled(epoch).batch(batch_size, drop_remainder=True).take(steps) for epoch in range(first_epoch, epochs)
-    ]
+    in_turn = _by_row if split.pixels is not None or isinstance(split.stream, Addressed) else _by_buffer
+    batches = in_turn(split, steps * batch_size, seed, first_epoch, epochs).batch(batch_size, drop_remainder=True)
 
     def prepare(step: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         images, labels = batch
         return _augment(images, image_size, flips, tf.stack([tf.cast(seed, tf.int64), step])), encode(labels)
 
-    batches = reduce(lambda before, after: before.concatenate(after), in_turn)
     numbered = batches.enumerate(start=first_epoch * steps)
     return numbered.map(prepare, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -69,35 +64,53 @@ def balanced_sample(split: Split, *, image_size: int, per_class: int, classes: i
     if split.pixels is not None:
         return center_crop(split.pixels[np.sort(chosen)], image_size)
     assert split.stream is not None
+    if isinstance(split.stream, Addressed):
+        import tensorflow as tf
+
+        rows = tf.data.Dataset.from_tensor_slices(np.sort(chosen)).map(split.stream.reader(), tf.data.AUTOTUNE)
+        return center_crop(np.stack([image for image, _ in rows.as_numpy_iterator()]), image_size)
     wanted = set(chosen.tolist())
     picked = [image for index, (image, _) in enumerate(split.stream().as_numpy_iterator()) if index in wanted]
     return center_crop(np.stack(picked), image_size)
 
 
-def _shuffler(split: Split, seed: int) -> Callable[[int], Any]:
-    """A function from an epoch's number to the images of that epoch in its order."""
+def _by_row(split: Split, used: int, seed: int, first_epoch: int, epochs: int) -> Any:
+    """`used` images of each epoch, every one at a row that follows from its epoch and position."""
     import tensorflow as tf
 
-    def from_stream(epoch: int) -> Any:
-        assert split.stream is not None
-        order = seed * 1_000_003 + epoch
-        return split.stream().shuffle(STREAM_SHUFFLE, seed=order, reshuffle_each_iteration=False)
+    read = _reader(split)
 
-    if split.pixels is None:
-        return from_stream
+    def at(number: Any) -> tuple[Any, Any]:
+        key = tf.stack([tf.constant(seed, tf.int64), number // used])
+        return read(tf.random.experimental.index_shuffle(number % used, key, split.count - 1))
+
+    return tf.data.Dataset.range(first_epoch * used, epochs * used).map(at, tf.data.AUTOTUNE)
+
+
+def _reader(split: Split) -> Callable[[Any], tuple[Any, Any]]:
+    """A TensorFlow function: row → (image, label)."""
+    import tensorflow as tf
+
+    if isinstance(split.stream, Addressed):
+        return split.stream.reader()
     with tf.device("CPU"):  # made here, once: inside the graph they would become constants of it
         pixels, labels = tf.constant(split.pixels), tf.constant(split.labels)
+    return lambda row: (tf.gather(pixels, row), tf.gather(labels, row))
 
-    def from_memory(epoch: int) -> Any:
-        key = tf.constant([seed, epoch], tf.int64)
 
-        def at(position: Any) -> tuple[Any, Any]:
-            row = tf.random.experimental.index_shuffle(position, key, split.count - 1)
-            return tf.gather(pixels, row), tf.gather(labels, row)
+def _by_buffer(split: Split, used: int, seed: int, first_epoch: int, epochs: int) -> Any:
+    """`used` images of each epoch, out of a buffer: for streams that can only be read in their order."""
+    import tensorflow as tf
 
-        return tf.data.Dataset.range(split.count).map(at, tf.data.AUTOTUNE)
+    assert split.stream is not None
+    stream = split.stream()
 
-    return from_memory
+    def of_epoch(epoch: Any) -> Any:
+        order = seed * 1_000_003 + epoch
+        return stream.shuffle(STREAM_SHUFFLE, seed=order, reshuffle_each_iteration=False).take(used)
+
+    images = tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
+    return images.apply(tf.data.experimental.assert_cardinality(max(0, epochs - first_epoch) * used))
 
 
 def _augment(images: Any, size: int, flips: bool, key: Any) -> Any:

@@ -22,7 +22,7 @@ def open_data(spec: DataSpec, say: Say) -> Data:
     looks_like_path = os.sep in spec.source or spec.source.startswith((".", "~"))
     if looks_like_path and not path.exists():
         raise DataError(f"--data {spec.source}: there is no such folder")
-    if (looks_like_path or path.is_dir()) and not (path / "dataset_info.json").is_file():
+    if (looks_like_path or (spec.source and path.is_dir())) and not (path / "dataset_info.json").is_file():
         from keras_resnet.data.folder import open_folder
 
         return open_folder(spec, say)

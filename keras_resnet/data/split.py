@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from keras_resnet.errors import DataError, UsageError
 
 Say = Callable[[str], None]
 # Of the memory that is free; the rest is for training.
 MEMORY_SHARE = 0.25
+SPLIT_SEED = 0
+NAMED_IN_ERROR = 5
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """A stream that also reads its images in any order."""
+
+    def reader(self) -> Callable[[Any], tuple[Any, Any]]:
+        """A TensorFlow function: row → (uint8 (resize, resize, 3), int64 label)."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +77,83 @@ def fits_memory(images: int, resize: int) -> bool:
     return images * resize * resize * 3 <= MEMORY_SHARE * free
 
 
-def collect(name: str, samples: Iterable[tuple[np.ndarray, int]]) -> Split:
-    """A split in memory from (uint8 (resize, resize, 3), label) pairs."""
-    pixels, labels = zip(*samples, strict=True)
-    return Split(name, np.asarray(labels, np.int64), np.stack(pixels))
+def judge_bad(bad: Sequence[object], total: int, max_bad: float, say: Say) -> None:
+    """Name the images that cannot be read to `say`; DataError if they are more than `max_bad` of `total`."""
+    if len(bad) > max_bad * total:
+        first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
+        raise DataError(
+            f"{len(bad)} of {total} images cannot be read ({len(bad) / total:.1%}),"
+            f" more than --max-bad {max_bad:g} allows: {first}"
+        )
+    for error in bad:
+        say(f"skipped: {error}")
+    if bad:
+        say(f"skipped {len(bad)} of {total} images that cannot be read (--max-bad allows {max_bad:.1%})")
 
 
-def choose_sizes(asked: int | None, resize: int | None, native: int | None, say: Say) -> tuple[int, int]:
+def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
+    """Raises DataError unless every split has an image of every class."""
+    for split in splits.values():
+        missing = [name for label, name in enumerate(classes) if label not in split.labels]
+        if missing:
+            raise DataError(f"the {split.name} images hold none of class {', '.join(missing)} that can be read")
+
+
+def hold_out_rows(labels: np.ndarray, fraction: float, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of (count,) `labels` to train on and to validate with: stratified, the same each time, and
+    every class in both. Raises DataError for a class of fewer than 2."""
+    from sklearn.model_selection import train_test_split
+
+    counts = np.bincount(labels, minlength=len(classes))
+    if counts.min() < 2:
+        raise DataError(
+            f"class {classes[int(counts.argmin())]} has {counts.min()} readable images; splitting needs 2 or more"
+        )
+    wanted = min(max(len(classes), round(fraction * len(labels))), len(labels) - len(classes))
+    rows = np.arange(len(labels))
+    train, held_out = map(set, train_test_split(rows, test_size=wanted, stratify=labels, random_state=SPLIT_SEED))
+    # A class that is rare beside the others may fall on one side whole.
+    for label in range(len(classes)):
+        of_class = set(rows[labels == label])
+        for lacking, giving in ((held_out, train), (train, held_out)):
+            if not of_class & lacking:
+                moved = min(of_class)
+                giving.remove(moved)
+                lacking.add(moved)
+    return np.array(sorted(train)), np.array(sorted(held_out))
+
+
+def native_size(sides: list[int]) -> tuple[int | None, str]:
+    """The shorter side in pixels that most of `sides` share, else their median as a multiple of 8 (None
+    above 64); and the reason to give."""
+    if not sides:
+        return None, ""
+    side, seen = Counter(sides).most_common(1)[0]
+    if side >= 8 and seen > len(sides) / 2:
+        return side, "the images' own size"
+    median = float(np.median(sides))
+    return max(8, 8 * round(median / 8)) if median <= 64 else None, "near the images' median shorter side"
+
+
+def choose_sizes(
+    asked: int | None, resize: int | None, native: int | None, say: Say, native_why: str = "the images' own size"
+) -> tuple[int, int]:
     """(image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
+
+    Never more than a `resize` that was asked for; UsageError if that is below 8.
 
     Larger images are resized to 8/7 of the size that is cut from them: 256 for 224 (Krizhevsky et al. 2012).
     """
     if asked is not None:
         size, why = asked, "as asked"
     elif native is not None and native <= 64:
-        size, why = native, "the images' own size"
+        size, why = native, native_why
     else:
         size, why = 224, "the usual size for photographs"
+    if resize is not None and resize < size:
+        if resize < 8:
+            raise UsageError(f"data.resize must be 8 or more pixels. Received: {resize}")
+        size, why = resize, "as large as data.resize"
     chosen = resize or (size if size < 64 else round(size * 8 / 7))
     say(f"image size: {size} pixels ({why}), cut from images resized to {chosen}")
     return size, chosen

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from keras_resnet import console
 from keras_resnet.data.images import read_image, to_pixels
-from keras_resnet.data.split import Data, Say, Split, choose_sizes, collect, fits_memory
+from keras_resnet.data.split import Data, Say, Split, choose_sizes, fits_memory, judge_bad
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.spec import DataSpec
 
 PROBE_SECONDS = 4
+GIVE_UP_SECONDS = 8
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Sets of signs that change or lose their meaning in a mirror.
 NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
@@ -33,10 +38,12 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
     shape = builder.info.features[image_key].shape
     native = min(shape[:2]) if all(shape[:2]) else None
     size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
+    bad: list[str] = []
     splits = {
-        name: _read(builder, name, part, (image_key, label_key), resize, say)
+        name: _read(builder, name, part, (image_key, label_key), resize, bad, say)
         for name, part in _parts(builder, spec.val_fraction, say).items()
     }
+    judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
     flips = builder.name not in NO_FLIPS
     say(f"augmentation: random crop{' and flip' if flips else f', no flip: {builder.name} would change meaning'}")
     return Data(builder.name, tuple(label.names), splits, flips, size, resize)
@@ -88,10 +95,18 @@ def _require_network(builder: Any) -> None:
 
     urls = list(builder.url_infos or {}) or [DEFAULT_HOST]
     host = "{0.scheme}://{0.netloc}".format(urlsplit(urls[0]))
-    try:
-        requests.head(host, timeout=PROBE_SECONDS)
-    except requests.RequestException as error:
-        raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?") from error
+    reached: list[int] = []
+
+    def probe() -> None:
+        with contextlib.suppress(requests.RequestException):
+            reached.append(requests.head(host, timeout=PROBE_SECONDS).status_code)
+
+    # The timeout of requests does not bound the search for the host's address; a thread does.
+    attempt = threading.Thread(target=probe, daemon=True)
+    attempt.start()
+    attempt.join(GIVE_UP_SECONDS)
+    if not reached:
+        raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
 
 
 def _keys(builder: Any) -> tuple[str, str]:
@@ -119,41 +134,68 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
     if held_out := sorted(present & {"validation", "val"}):
         parts["validation"] = held_out[0]
     else:
-        percent = round(100 * (1 - val_fraction))
-        parts = {"train": f"train[:{percent}%]", "validation": f"train[{percent}%:]"}
-        say(f"validation: the last {100 - percent}% of train ({builder.name} has no validation split)")
+        count = builder.info.splits["train"].num_examples
+        if count < 2:
+            raise DataError(f"data set {builder.name!r} has {count} training images; splitting needs 2 or more")
+        first = count - min(max(1, round(count * val_fraction)), count - 1)
+        parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
+        say(f"validation: the last {val_fraction:.1%} of train ({builder.name} has no validation split)")
     return parts | ({"test": "test"} if "test" in present else {})
 
 
-def _read(builder: Any, name: str, part: str, keys: tuple[str, str], resize: int, say: Say) -> Split:
-    """One split, in memory if it fits. Images are decoded by `read_image`, as everywhere."""
+def _read(builder: Any, name: str, part: str, keys: tuple[str, str], resize: int, bad: list[str], say: Say) -> Split:
+    """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`."""
+    import tensorflow as tf
+
+    examples = _examples(builder, part, keys, resize)
+    count = builder.info.splits[part].num_examples
+    keep = fits_memory(count, resize)
+    if not keep:
+        say(f"{name}: {count} images do not fit in memory and are read from disk")
+    labels: list[int] = []
+    kept: list[np.ndarray] = []
+    with console.progress(count, "images") as advance:
+        for pixels, label, trouble in examples().as_numpy_iterator():
+            advance(1, f"reading {name}")
+            if trouble:
+                bad.append(trouble.decode())
+            else:
+                labels.append(label)
+                kept += [pixels] if keep else []
+
+    def stream() -> Any:
+        readable = examples().filter(lambda pixels, label, trouble: tf.equal(trouble, ""))
+        return readable.map(lambda pixels, label, trouble: (pixels, label), tf.data.AUTOTUNE)
+
+    if not keep:
+        return Split(name, np.asarray(labels, np.int64), stream=stream)
+    pixels = np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False)
+    return Split(name, np.asarray(labels, np.int64), pixels=pixels)
+
+
+def _examples(builder: Any, part: str, keys: tuple[str, str], resize: int) -> Callable[[], Any]:
+    """A maker of tf.data of (uint8 (resize, resize, 3), int64 label, why it cannot be read or ""), decoded by
+    `read_image`, as everywhere."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    image_key, label_key = keys
+    def decode(encoded: bytes, name: bytes) -> tuple[np.ndarray, bytes]:
+        try:
+            return to_pixels(read_image(encoded), resize), b""
+        except DataError as error:
+            return np.zeros((resize, resize, 3), np.uint8), str(error).replace("the image", name.decode(), 1).encode()
 
-    def stream() -> Any:
-        raw = builder.as_dataset(
-            split=part,
-            decoders={image_key: tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    def of_example(example: dict[str, Any]) -> tuple[Any, Any, Any]:
+        pixels, trouble = tf.numpy_function(
+            decode, [example[keys[0]], example["tfds_id"]], (tf.uint8, tf.string), stateful=False
         )
-        return raw.map(decode, tf.data.AUTOTUNE)
+        label = tf.cast(example[keys[1]], tf.int64)
+        return tf.ensure_shape(pixels, (resize, resize, 3)), label, tf.ensure_shape(trouble, ())
 
-    def decode(example: dict[str, Any]) -> tuple[Any, Any]:
-        pixels = tf.numpy_function(
-            lambda encoded: to_pixels(read_image(encoded), resize), [example[image_key]], tf.uint8, stateful=False
-        )
-        return tf.ensure_shape(pixels, (resize, resize, 3)), tf.cast(example[label_key], tf.int64)
+    def make() -> Any:
+        # In the order of the files, so that labels and images stay together; tfds_id names an image.
+        order = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=True)
+        raw = builder.as_dataset(split=part, decoders={keys[0]: tfds.decode.SkipDecoding()}, read_config=order)
+        return raw.map(of_example, tf.data.AUTOTUNE)
 
-    count = builder.info.splits[part].num_examples
-    if fits_memory(count, resize):
-        return collect(name, stream().as_numpy_iterator())
-    say(f"{name}: {count} images do not fit in memory and are read from disk")
-    raw = builder.as_dataset(
-        split=part,
-        decoders=tfds.decode.PartialDecoding({label_key: True}),
-        read_config=tfds.ReadConfig(interleave_cycle_length=1),
-    )
-    labels = np.fromiter((example[label_key] for example in raw.as_numpy_iterator()), np.int64, count)
-    return Split(name, labels, stream=stream)
+    return make
