@@ -30,6 +30,9 @@ setup(
         "scikit-learn>=1.5",
         "matplotlib>=3.8",
         "pillow>=10.1",
+        "h5py>=3.11",
+        "safetensors>=0.4.3",
+        "huggingface_hub>=0.30",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],

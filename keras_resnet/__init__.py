@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_resnet.errors import KresnetError as KresnetError
+    from keras_resnet.networks.zoo import VGG11 as VGG11
+    from keras_resnet.networks.zoo import VGG13 as VGG13
+    from keras_resnet.networks.zoo import VGG16 as VGG16
+    from keras_resnet.networks.zoo import VGG19 as VGG19
+    from keras_resnet.networks.zoo import Plain18 as Plain18
+    from keras_resnet.networks.zoo import Plain20 as Plain20
+    from keras_resnet.networks.zoo import Plain34 as Plain34
+    from keras_resnet.networks.zoo import Plain56 as Plain56
+    from keras_resnet.networks.zoo import ResNet8 as ResNet8
+    from keras_resnet.networks.zoo import ResNet10 as ResNet10
     from keras_resnet.networks.zoo import ResNet18 as ResNet18
     from keras_resnet.networks.zoo import ResNet20 as ResNet20
     from keras_resnet.networks.zoo import ResNet32 as ResNet32
@@ -20,19 +30,33 @@ if TYPE_CHECKING:
     from keras_resnet.networks.zoo import ResNet101 as ResNet101
     from keras_resnet.networks.zoo import ResNet110 as ResNet110
     from keras_resnet.networks.zoo import ResNet152 as ResNet152
+    from keras_resnet.networks.zoo import ResNet200 as ResNet200
+    from keras_resnet.networks.zoo import network as network
+    from keras_resnet.networks.zoo import pyramid as pyramid
     from keras_resnet.networks.zoo import resnet as resnet
     from keras_resnet.run import Run as Run
+    from keras_resnet.spec import NetworkSpec as NetworkSpec
+    from keras_resnet.spec import Normalization as Normalization
     from keras_resnet.spec import Spec as Spec
+    from keras_resnet.weights.load import load_weights as load_weights
 
 __version__ = "0.1.0"
 
-_ZOO = "keras_resnet.networks.zoo"
+_DEPTHS = (8, 10, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152, 200)
+_ZOO = (
+    *("network", "pyramid", "resnet"),
+    *(f"ResNet{depth}" for depth in _DEPTHS),
+    *(f"Plain{depth}" for depth in (18, 20, 34, 56)),
+    *(f"VGG{depth}" for depth in (11, 13, 16, 19)),
+)
 _HOME = {
     "KresnetError": "keras_resnet.errors",
-    **{f"ResNet{depth}": _ZOO for depth in (18, 20, 32, 34, 44, 50, 56, 101, 110, 152)},
+    "NetworkSpec": "keras_resnet.spec",
+    "Normalization": "keras_resnet.spec",
     "Run": "keras_resnet.run",
     "Spec": "keras_resnet.spec",
-    "resnet": _ZOO,
+    "load_weights": "keras_resnet.weights.load",
+    **dict.fromkeys(_ZOO, "keras_resnet.networks.zoo"),
 }
 __all__ = sorted(_HOME)
 

@@ -9,10 +9,15 @@ Tensors are NHWC. All layers are named, so that weights can be copied between bu
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.spec import Normalization
+
+RECURSION = 20_000
 
 # He et al. 2015 train with batch norm momentum 0.9; Keras' default of 0.99 needs hundreds of
 # steps before the moving statistics are usable. Epsilon 1e-5 is torchvision's.
@@ -41,11 +46,13 @@ class Bricks:
         offset = [-mean / std for mean, std in zip(normalization.mean, normalization.std, strict=True)]
         return self.keras.layers.Rescaling(scale, offset, dtype="float32", name=name)(x)
 
-    def conv(self, x: Any, filters: int, kernel: int, *, stride: int = 1, name: str) -> Any:
-        """A square convolution without bias, padded symmetrically by kernel // 2.
+    def conv(
+        self, x: Any, filters: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = False, name: str
+    ) -> Any:
+        """A square convolution padded symmetrically by kernel // 2, initialised after He et al. 2015 (fan out).
 
         With a stride, Keras' own "same" padding is asymmetric; explicit padding is what He et al.,
-        torchvision and keras.applications compute. Initialised after He et al. 2015 (fan out).
+        torchvision and keras.applications compute.
         """
         padding = "same"
         if stride > 1 and kernel > 1:
@@ -56,7 +63,8 @@ class Bricks:
             kernel,
             strides=stride,
             padding=padding,
-            use_bias=False,
+            groups=groups,
+            use_bias=bias,
             kernel_initializer=self.keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal"),
             dtype=self.dtype,
             name=name,
@@ -98,26 +106,67 @@ class Bricks:
         return layer(x)
 
     def max_pool(self, x: Any, size: int, *, stride: int, name: str) -> Any:
-        """Max pooling over `size` × `size`, padded by size // 2 where size > 1.
+        """Max pooling over `size` × `size`, padded by size // 2 where size is odd and above 1.
 
         Zero padding is exact here because the input comes from a ReLU and is never negative.
         """
-        if size > 1:
+        if size > 1 and size % 2:
             x = self.pad(x, size // 2, name=f"{name}_pad")
         return self.keras.layers.MaxPooling2D(size, stride, padding="valid", dtype=self.dtype, name=name)(x)
 
-    def mean_pool(self, x: Any, *, name: str) -> Any:
-        """Mean over height and width: (B, H, W, C) → (B, C)."""
-        return self.keras.layers.GlobalAveragePooling2D(dtype=self.dtype, name=name)(x)
+    def halve(self, x: Any, *, name: str) -> Any:
+        """The mean of each 2 × 2 pixels; at an odd edge of those that are there."""
+        return self.keras.layers.AveragePooling2D(2, 2, padding="same", dtype=self.dtype, name=name)(x)
+
+    def mean_pool(self, x: Any, *, keep: bool = False, name: str) -> Any:
+        """Mean over height and width: (B, H, W, C) → (B, C), or (B, 1, 1, C) to `keep` them."""
+        return self.keras.layers.GlobalAveragePooling2D(keepdims=keep, dtype=self.dtype, name=name)(x)
+
+    def sigmoid(self, x: Any, *, name: str) -> Any:
+        """1 / (1 + exp(-x))."""
+        return self.keras.layers.Activation("sigmoid", dtype=self.dtype, name=name)(x)
 
     def add(self, x: Any, y: Any, *, name: str) -> Any:
         """Element-wise sum of two tensors of one shape."""
         return self.keras.layers.Add(dtype=self.dtype, name=name)([x, y])
 
+    def multiply(self, x: Any, y: Any, *, name: str) -> Any:
+        """Element-wise product; `y` may be (B, 1, 1, C)."""
+        return self.keras.layers.Multiply(dtype=self.dtype, name=name)([x, y])
+
+    def drop_path(self, x: Any, rate: float, *, name: str) -> Any:
+        """In training, all of a sample's x is zero with chance `rate`, else divided by 1 - rate."""
+        return self.keras.layers.Dropout(rate, noise_shape=(None, 1, 1, 1), dtype=self.dtype, name=name)(x)
+
+    def dropout(self, x: Any, rate: float, *, name: str) -> Any:
+        """In training, each value is zero with chance `rate`, else divided by 1 - rate (Srivastava et al. 2014)."""
+        return self.keras.layers.Dropout(rate, dtype=self.dtype, name=name)(x)
+
+    def flatten(self, x: Any, *, name: str) -> Any:
+        """(B, H, W, C) → (B, H × W × C)."""
+        return self.keras.layers.Flatten(dtype=self.dtype, name=name)(x)
+
+    def hidden(self, x: Any, units: int, *, name: str) -> Any:
+        """A fully connected layer inside a network, initialised after He et al. 2015."""
+        initializer = self.keras.initializers.HeNormal()
+        return self.keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype, name=name)(x)
+
     def dense(self, x: Any, units: int, *, name: str) -> Any:
-        """A fully connected layer, computed and returned in float32: losses need the precision."""
+        """The last fully connected layer, computed and returned in float32: losses need the precision."""
         return self.keras.layers.Dense(units, dtype="float32", name=name)(x)
 
     def model(self, inputs: Any, outputs: Any, *, name: str) -> Any:
         """An ordinary functional `keras.Model`."""
-        return self.keras.Model(inputs, outputs, name=name)
+        with deep_graphs():
+            return self.keras.Model(inputs, outputs, name=name)
+
+
+@contextmanager
+def deep_graphs() -> Iterator[None]:
+    """Room for Keras, which walks a model's graph by recursion, a call for each layer: ResNet-1202 has 4,212."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, RECURSION))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -19,19 +20,48 @@ from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 
 
+@dataclass(frozen=True)
+class Length:
+    """steps of an epoch; first_epoch, counted from 0, to train; last_step, counted over all epochs from 1."""
+
+    steps: int
+    first_epoch: int
+    last_step: int
+
+    @property
+    def epochs(self) -> int:
+        """Epochs until the last step."""
+        return -(-self.last_step // self.steps)
+
+
 @contextmanager
 def during_training(
-    run: Run, checkpoints: Checkpoints, spec: Spec, steps: int, first_epoch: int, say: Callable[[str], None]
+    run: Run, checkpoints: Checkpoints, spec: Spec, length: Length, say: Callable[[str], None]
 ) -> Iterator[list[keras.callbacks.Callback]]:
     """The callbacks of one training, in order: a bad loss stops it before anything is kept, and an epoch
     is logged before its checkpoint, because a resumed run drops the rows its checkpoint does not know."""
-    with console.progress((spec.training.epochs - first_epoch) * steps, "steps") as advance:
+    batch = spec.training.batch_size or 0
+    with console.progress(length.last_step - length.first_epoch * length.steps, "steps") as advance:
         yield [
-            StopOnBadLoss(steps, run.name),
-            Log(run, first_epoch, say, spec.training.epochs, steps * (spec.training.batch_size or 0)),
+            StopOnBadLoss(length.steps, run.name),
+            StopAt(length),
+            Log(run, length, say, batch),
             KeepCheckpoints(checkpoints),
-            ShowProgress(advance, spec.training.epochs, spec.training.batch_size or 0),
+            ShowProgress(advance, length.epochs, batch),
         ]
+
+
+class StopAt(keras.callbacks.Callback):
+    """Ends the training at its last step, which need not be the last of an epoch."""
+
+    def __init__(self, length: Length) -> None:
+        super().__init__()
+        self._length, self._done = length, length.first_epoch * length.steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._done += 1
+        if self._done >= self._length.last_step:
+            self.model.stop_training = True
 
 
 class StopOnBadLoss(keras.callbacks.Callback):
@@ -71,17 +101,20 @@ class KeepCheckpoints(keras.callbacks.Callback):
 class Log(keras.callbacks.Callback):
     """One JSON object an epoch to log.jsonl, the same scalars to TensorBoard, the curves redrawn."""
 
-    def __init__(self, run: Run, first_epoch: int, say: Callable[[str], None], epochs: int, images: int) -> None:
+    def __init__(self, run: Run, length: Length, say: Callable[[str], None], batch: int) -> None:
         super().__init__()
         import tensorflow as tf
 
-        self._run, self._say, self._epochs, self._images = run, say, epochs, images
-        self._rows = run.log()[:first_epoch]
+        self._run, self._say, self._epochs, self._batch, self._steps = run, say, length.epochs, batch, 0
+        self._rows = run.log()[: length.first_epoch]
         self._writer = tf.summary.create_file_writer(str(run.tensorboard))
         self._start = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._start = time.perf_counter()
+        self._start, self._steps = time.perf_counter(), 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._steps += 1
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._trained = time.perf_counter()
@@ -89,7 +122,7 @@ class Log(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         row = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}}
         row["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
-        row["images_per_second"] = self._images / (self._trained - self._start)
+        row["images_per_second"] = self._steps * self._batch / (self._trained - self._start)
         self._rows.append(row)
         self._run.write_text(self._run.log_file, "".join(json.dumps(r) + "\n" for r in self._rows))
         self._run.write_with(self._run.curves_file, lambda path: draw_curves(self._rows, path))

@@ -9,35 +9,12 @@ import click
 
 from keras_resnet import __version__, console
 from keras_resnet.errors import KresnetError, UsageError, did_you_mean
+from keras_resnet.options import given, json_option, runs_option, spec_of, train_options
 from keras_resnet.run import Run, reason, runs_home
-from keras_resnet.spec import Spec
+from keras_resnet.studies.commands import study
 
 if TYPE_CHECKING:
     from keras_resnet.export.verify import Verdict
-
-# Option of `train` → key of the spec.
-TRAIN_KEYS = {
-    "depth": "network.depth",
-    "strides": "network.strides",
-    "stem": "network.stem",
-    "data": "data.source",
-    "data_dir": "data.data_dir",
-    "download": "data.download",
-    "image_size": "data.image_size",
-    "val_fraction": "data.val_fraction",
-    "max_bad": "data.max_bad",
-    "epochs": "training.epochs",
-    "batch_size": "training.batch_size",
-    "learning_rate": "optimizer.learning_rate",
-    "weight_decay": "optimizer.weight_decay",
-    "label_smoothing": "optimizer.label_smoothing",
-    "precision": "training.precision",
-    "seed": "training.seed",
-}
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
-runs_option = click.option(
-    "--runs", "runs", metavar="DIR", help="Where runs live [default: KRESNET_RUNS, else saved_models/]."
-)
 
 
 class Commands(click.Group):
@@ -56,23 +33,11 @@ def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
 
 
+cli.add_command(study)
+
+
 @cli.command()
-@click.option("--depth", type=int, help="Layers: 18, 34, 50, 101, 152, or 6n+2 for a CIFAR network [default: 50].")
-@click.option("--strides", help="Which convolution of a bottleneck strides: 3x3 or 1x1 [default: 3x3].")
-@click.option("--stem", help="imagenet, cifar, or auto, which follows the image size [default: auto].")
-@click.option("--data", help="digits, the name of a TFDS data set, or a folder of images [default: digits].")
-@click.option("--data-dir", help="Where TFDS data sets are prepared.")
-@click.option("--download", is_flag=True, default=None, help="Download a TFDS data set that is not there yet.")
-@click.option("--image-size", type=int, help="Side of the square images in pixels [default: by the data].")
-@click.option("--val-fraction", type=float, help="Share held out where there is no validation split [default: 0.2].")
-@click.option("--max-bad", type=float, help="Share of unreadable images allowed [default: 0.01].")
-@click.option("--epochs", type=int, help="Passes over the training images [default: 15].")
-@click.option("--batch-size", type=int, help="Images per step, over all devices [default: by the data].")
-@click.option("--learning-rate", type=float, help="Peak learning rate [default: 0.05].")
-@click.option("--weight-decay", type=float, help="Decoupled decay of kernels [default: 0.0005].")
-@click.option("--label-smoothing", type=float, help="Share spread over all classes [default: 0.1].")
-@click.option("--precision", help="auto, float32, mixed_bfloat16 or mixed_float16 [default: auto].")
-@click.option("--seed", type=int, help="Seed of weights, order and augmentation [default: 0].")
+@train_options
 @click.option("--name", help="Name of the run [default: made from depth and data].")
 @click.option("--resume", metavar="RUN", help="Continue an interrupted run; takes no other options than --runs.")
 @runs_option
@@ -82,16 +47,14 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
 
     Example: kresnet train --depth 50
     """
-    given = {key: value for key, value in options.items() if value is not None}
-    if resume is not None and (given or name):
-        raise UsageError(f"--resume continues a run as it was started; it takes no --{next(iter(given), 'name')}")
-    spec = Spec()
-    for key, value in given.items():
-        spec = spec.override(TRAIN_KEYS[key], value)
+    wanted = given(options)
+    if resume is not None and (wanted or name):
+        raise UsageError(f"--resume continues a run as it was started; it takes no --{next(iter(wanted), 'name')}")
+    home = runs_home(runs)
+    spec = spec_of(wanted, home, console.say)
     from keras_resnet.train import resume as continue_run
     from keras_resnet.train import train as start_run
 
-    home = runs_home(runs)
     if resume is not None:
         run = continue_run(Run.find(home, resume), console.say)
     else:
@@ -169,6 +132,36 @@ def predict(target: str, images: tuple[str, ...], top: int, runs: str | None, as
             click.echo(f"{answer['image']}: {named}")
 
 
+@cli.command()
+@click.option("--depth", type=int, help="Only networks of this depth.")
+@click.option("--classes", type=click.IntRange(2), help="Count with so many classes [default: 1000, or 10 for CIFAR].")
+@click.option("--image-size", type=int, help="Count for images of this size [default: 224, or 32 for CIFAR].")
+@json_option
+def models(depth: int | None, classes: int | None, image_size: int | None, as_json: bool) -> None:
+    """List the networks: parameters, multiply-adds, size in int8, published accuracy. All counts are computed."""
+    from keras_resnet.networks.listing import rows_of
+
+    rows = rows_of(depth, classes, image_size)
+    if as_json:
+        console.emit_json(rows)
+        return
+    columns = ["network", "for", "parameters", "multiply-adds", "int8", "top-1", "on", "source"]
+    cells = [
+        [
+            row["network"],
+            f"{row['image_size']}×{row['image_size']}, {row['classes']} classes",
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds'] / 1e9:.3g} G",
+            f"{row['int8_bytes'] / 1e6:.2f} MB",
+            f"{row['top1']:.2f}%" if row["top1"] else "",
+            row["data"] or "",
+            row["source"] or "",
+        ]
+        for row in rows
+    ]
+    console.table("", columns, cells)
+
+
 @cli.command("runs")
 @runs_option
 @json_option
@@ -181,7 +174,7 @@ def list_runs(runs: str | None, as_json: bool) -> None:
     elif not rows:
         console.say(f"there are no runs in {home}; make one with: kresnet train")
     else:
-        columns = ["run", "created", "depth", "data", "epochs", "state", "top1", "exports"]
+        columns = ["run", "created", "network", "data", "epochs", "state", "top1", "exports"]
         console.table(str(home), columns, [[_cell(row[column]) for column in columns] for row in rows])
 
 

@@ -5,6 +5,7 @@
     KresnetError            exit code 1: the work could not be done
     ├── UsageError          exit code 2: the request itself is wrong
     ├── DataError           images or data sets that cannot be used
+    ├── WeightsError        weights that cannot be fetched, read or placed
     ├── RunError            a run folder that is missing, unfinished or unreadable
     ├── TrainingError       training had to stop, e.g. the loss became NaN
     │   └── TrainingInterrupted   Ctrl-C; exit code 130, as shells expect
@@ -33,6 +34,10 @@ class UsageError(KresnetError, ValueError):
 
 class DataError(KresnetError):
     """Images or data sets that cannot be used."""
+
+
+class WeightsError(KresnetError):
+    """Weights that cannot be fetched, read or placed."""
 
 
 class RunError(KresnetError):

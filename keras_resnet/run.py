@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.errors import KresnetError, RunError, UsageError, did_you_mean
+from keras_resnet.networks.names import name_of
 from keras_resnet.spec import Spec
 
 FORMAT = 1
@@ -130,7 +131,7 @@ class Run:
     @classmethod
     def create(cls, home: Path, spec: Spec, classes: tuple[str, ...], name: str | None = None) -> Run:
         """A new run folder holding `spec` and labels. Raises UsageError if `name` is taken."""
-        folder = home / name if name else _free_folder(home, f"resnet{spec.network.depth}-{_word(spec.data.source)}")
+        folder = home / name if name else _free_folder(home, f"{name_of(spec.network)}-{_word(spec.data.source)}")
         if name and (folder.exists() or Path(name).name != name or name.startswith(".")):
             raise UsageError(f"--name must be a plain name that is not taken in {home}. Received: {name!r}")
         run = cls(folder)
@@ -209,11 +210,11 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """One row of the list of runs; a run that cannot be read says so in its state."""
-        row: dict[str, Any] = dict.fromkeys(("created", "depth", "data", "epochs", "top1"))
+        row: dict[str, Any] = dict.fromkeys(("created", "network", "data", "epochs", "top1"))
         row.update(run=self.name, folder=str(self.folder), state="unfinished", exports=[])
         try:
             spec = self.spec()
-            row.update(created=self._created()[:19], depth=spec.network.depth, data=spec.data.source)
+            row.update(created=self._created()[:19], network=name_of(spec.network), data=spec.data.source)
             row["epochs"] = f"{len(self.log())}/{spec.training.epochs}"
             row["exports"] = [v["file"] for v in self.verdicts() if v["verdict"] == "PASSED"]
             if self.finished:

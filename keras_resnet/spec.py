@@ -14,6 +14,15 @@ from typing import Any, TypeVar, get_type_hints
 from keras_resnet.errors import UsageError, did_you_mean
 
 T = TypeVar("T")
+# Fields of a NetworkSpec that may differ from their default, by family.
+TAKES = {
+    "resnet": (
+        *("preactivation", "block", "strides", "stem", "shortcut", "resnet_d", "cardinality", "base_width"),
+        *("widen", "width", "squeeze_excitation", "drop_path", "zero_gamma"),
+    ),
+    "plain": ("block", "strides", "stem", "cardinality", "base_width", "widen", "width", "squeeze_excitation"),
+    "vgg": ("width", "batch_norm"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,25 +39,65 @@ class Normalization:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Which residual network.
+    """Which network. `networks.names` turns names such as "resnext50_32x4d" into one.
 
-    depth: 18, 34, 50, 101 or 152 (ImageNet networks), or 6n+2 such as 20 or 56 (CIFAR networks).
+    depth: layers with weights, as the papers count them; which exist depends on the family.
+    family: "resnet", "plain" (the same without shortcuts; He et al. 2015) or "vgg" (Simonyan & Zisserman 2015).
+    preactivation: norm and ReLU before each convolution (He et al. 2016, "v2").
+    block: "basic" or "bottleneck" in a CIFAR network; "auto" is bottleneck with preactivation, else basic.
     strides: "3x3" strides in the 3×3 convolution of a bottleneck (torchvision, Keras V1.5),
         "1x1" in its first 1×1 convolution (He et al. 2015, keras.applications).
-    stem: "imagenet" (7×7 stride 2 and max pooling), "cifar" (3×3 stride 1) or "auto" (by image size).
-    shortcut: He et al.'s option "A" (zero padding) or "B" (projection); "auto" is A for the CIFAR
+    stem: "imagenet" (7×7 stride 2 and max pooling), "deep" (three 3×3 instead of the 7×7; He et al. 2019),
+        "cifar" (3×3 stride 1) or "auto" (by image size).
+    shortcut: where the shape changes, He et al.'s "A" (zero padding) or "B" (projection); "C" projects
+        everywhere; "D" pools by the mean before it projects (He et al. 2019). "auto" is A for the CIFAR
         networks and B for the others, as in the paper.
+    resnet_d: "auto" means the deep stem and shortcut D.
+    cardinality, base_width: groups of a bottleneck's 3×3 convolution, and filters of each group per 64 of
+        the stage (ResNeXt, Xie et al. 2017).
+    widen: factor of a bottleneck's 3×3 convolution, or of all stages of a CIFAR network (Zagoruyko & Komodakis 2016).
+    width: factor of all filters, rounded to multiples of 8.
+    squeeze_excitation: channels reweighted before the sum (Hu et al. 2018).
+    drop_path: chance of leaving out the last unit in a training step, linear from 0 (Huang et al. 2016).
+    zero_gamma: residual units start as identities (Goyal et al. 2017, section 5.1).
+    batch_norm: for "vgg" only.
     """
 
     depth: int = 50
+    family: str = "resnet"
+    preactivation: bool = False
+    block: str = "auto"
     strides: str = "3x3"
     stem: str = "auto"
     shortcut: str = "auto"
+    resnet_d: bool = False
+    cardinality: int = 1
+    base_width: int = 64
+    widen: float = 1.0
+    width: float = 1.0
+    squeeze_excitation: bool = False
+    drop_path: float = 0.0
+    zero_gamma: bool = True
+    batch_norm: bool = True
 
     def __post_init__(self) -> None:
+        _one_of("network.family", self.family, tuple(TAKES))
+        _one_of("network.block", self.block, ("auto", "basic", "bottleneck"))
         _one_of("network.strides", self.strides, ("3x3", "1x1"))
-        _one_of("network.stem", self.stem, ("auto", "imagenet", "cifar"))
-        _one_of("network.shortcut", self.shortcut, ("auto", "A", "B"))
+        _one_of("network.stem", self.stem, ("auto", "imagenet", "deep", "cifar"))
+        _one_of("network.shortcut", self.shortcut, ("auto", "A", "B", "C", "D"))
+        _require(self.cardinality >= 1, "network.cardinality", self.cardinality, "1 or more")
+        _require(self.base_width >= 1, "network.base_width", self.base_width, "1 or more")
+        _require(self.widen > 0, "network.widen", self.widen, "above 0")
+        _require(self.width > 0, "network.width", self.width, "above 0")
+        _require(0 <= self.drop_path < 1, "network.drop_path", self.drop_path, "0 or more and below 1")
+        taken = TAKES[self.family]
+        for each in fields(self):
+            if each.name not in (*taken, "depth", "family") and getattr(self, each.name) != each.default:
+                raise UsageError(
+                    f"network.{each.name} has no meaning for a {self.family} network."
+                    f" Received: {getattr(self, each.name)}. It takes: {', '.join(taken)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -83,22 +132,56 @@ class DataSpec:
 
 
 @dataclass(frozen=True)
-class OptimizerSpec:
-    """SGD with Nesterov momentum, linear warm-up, cosine decay; decay acts on kernels only.
+class StartSpec:
+    """Where the first weights come from, and which of them may change.
 
-    `weight_decay` is decoupled and scaled by the learning rate, as Keras defines it.
+    weights: a file or a named source (see `weights.load`). deepen: a run whose network becomes the first
+        units of a deeper one, the others starting as identities.
+    freeze: parts that stay as they are ("stem", "stage1", …; "body" is all but the classifier).
+    body_rate: factor of the learning rate for all but the classifier.
+    freeze_norms: batch norms keep their statistics, scales and offsets.
+    """
+
+    weights: str | None = None
+    deepen: str | None = None
+    freeze: tuple[str, ...] = ()
+    body_rate: float = 1.0
+    freeze_norms: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.body_rate > 0, "start.body_rate", self.body_rate, "a number above 0")
+        alone = not (self.weights and self.deepen)
+        _require(alone, "start.deepen", self.deepen, "left out where start.weights is given")
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """SGD with momentum and linear warm-up; decay acts on kernels only.
+
+    schedule: "cosine" falls to 0 (Loshchilov & Hutter 2017); "step" divides the rate by 10 at each of `drops`,
+        shares of the training (He et al. 2015, section 4.2).
+    decay: "decoupled" `weight_decay` is scaled by the learning rate, as Keras defines it; "l2" is added to
+        the gradient, before the momentum, as in He et al. 2015.
     """
 
     learning_rate: float = 0.05
     momentum: float = 0.9
+    nesterov: bool = True
+    schedule: str = "cosine"
+    drops: tuple[float, ...] = (0.5, 0.75)
     weight_decay: float = 5e-4
+    decay: str = "decoupled"
     warmup_epochs: float | None = None
     label_smoothing: float = 0.1
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "a number above 0")
         _require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "0 or more and below 1")
+        _one_of("optimizer.schedule", self.schedule, ("cosine", "step"))
+        rising = all(0 < a < b < 1 for a, b in zip(self.drops, (*self.drops[1:], 1 - 1e-9), strict=True))
+        _require(rising, "optimizer.drops", self.drops, "rising shares between 0 and 1")
         _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
+        _one_of("optimizer.decay", self.decay, ("decoupled", "l2"))
         warmup = self.warmup_epochs
         _require(warmup is None or warmup >= 0, "optimizer.warmup_epochs", warmup, "0 or more")
         _require(
@@ -108,16 +191,24 @@ class OptimizerSpec:
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """How long, in what portions and in which precision. `batch_size` is global, over all devices."""
+    """How long, in what portions and in which precision. `batch_size` is global, over all devices.
+
+    steps: length in steps, which decides the epochs. stop_after: end after that many steps of a training
+    that was planned for more, to try it out.
+    """
 
     epochs: int = 15
+    steps: int | None = None
+    stop_after: int | None = None
     batch_size: int | None = None
     precision: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "training.epochs", self.epochs, "1 or more")
-        _require(self.batch_size is None or self.batch_size >= 1, "training.batch_size", self.batch_size, "1 or more")
+        for name in ("steps", "stop_after", "batch_size"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"training.{name}", value, "1 or more")
         _one_of("training.precision", self.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
         _require(0 <= self.seed < 2**31, "training.seed", self.seed, "0 to 2147483647")
 
@@ -129,15 +220,15 @@ class Spec:
     task: str = "classify"
     network: NetworkSpec = field(default_factory=NetworkSpec)
     data: DataSpec = field(default_factory=DataSpec)
+    start: StartSpec = field(default_factory=StartSpec)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
 
     def __post_init__(self) -> None:
         _one_of("task", self.task, ("classify",))
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
-        _require(
-            warmup is None or warmup < epochs, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})"
-        )
+        fits = warmup is None or self.training.steps is not None or warmup < epochs
+        _require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
 
     def override(self, key: str, value: Any) -> Spec:
         """A copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.

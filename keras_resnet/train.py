@@ -9,15 +9,17 @@ from typing import Any
 
 from keras_resnet import devices
 from keras_resnet.bricks import Bricks
-from keras_resnet.callbacks import during_training
+from keras_resnet.callbacks import Length, during_training
 from keras_resnet.checkpoint import Checkpoints
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.errors import RunError, TrainingInterrupted
 from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor
 from keras_resnet.networks import catalog
+from keras_resnet.optimizers import optimizer_of, total_steps
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
+from keras_resnet.start import freeze, initialize
 from keras_resnet.tasks import task_of
 
 Say = Callable[[str], None]
@@ -35,11 +37,12 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> 
     Every choice left open is made, told to `say` with its reason and saved with the run. Raises
     UsageError, DataError, RunError or TrainingError; a run that was interrupted can be resumed.
     """
-    catalog.variant_of(spec.network, spec.data.image_size or catalog.SMALLEST_IMAGE)
+    catalog.require_known(spec.network)
     data = open_data(spec.data, say)
     spec = resolve(spec, data, say)
+    strategy, model = _build(spec, data, say)
     run = Run.create(home, spec, data.classes, name)
-    return _fit(spec, run, data, say)
+    return _fit(run, data, strategy, model, say)
 
 
 def resume(run: Run, say: Say = print) -> Run:
@@ -50,25 +53,37 @@ def resume(run: Run, say: Say = print) -> Run:
     data = open_data(spec.data, say)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels run {run.name} was started with")
-    return _fit(spec, run, data, say)
+    strategy, model = _build(spec, data, say)
+    return _fit(run, data, strategy, model, say)
 
 
 def resolve(spec: Spec, data: Data, say: Say) -> Spec:
     """`spec` with every open choice made for `data`; each is told to `say` with its reason."""
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize)
     stem, why_stem = catalog.choose_stem(spec.network, data.image_size)
-    say(f"stem: {stem} ({why_stem})")
+    if spec.network.family != "vgg":
+        say(f"stem: {stem} ({why_stem})")
     spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
-    spec = _resolve_batch(spec, data.splits["train"].count, say)
+    spec = _resolve_length(_resolve_batch(spec, data.splits["train"].count, say), data, say)
     return _resolve_precision(spec, say)
 
 
 def _resolve_batch(spec: Spec, samples: int, say: Say) -> Spec:
+    if spec.training.batch_size is not None:
+        return spec
+    size = min(32 if samples < SMALL_SET else 128, samples)
+    say(f"batch size: {size} ({samples} training images; 32 below {SMALL_SET}, else 128)")
+    return replace(spec, training=replace(spec.training, batch_size=size))
+
+
+def _resolve_length(spec: Spec, data: Data, say: Say) -> Spec:
+    """Epochs from steps, and the warm-up."""
     training, optimizer = spec.training, spec.optimizer
-    if training.batch_size is None:
-        size = min(32 if samples < SMALL_SET else 128, samples)
-        say(f"batch size: {size} ({samples} training images; 32 below {SMALL_SET}, else 128)")
-        training = replace(training, batch_size=size)
+    assert training.batch_size is not None
+    if training.steps is not None:
+        per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
+        training = replace(training, epochs=-(-training.steps // per_epoch))
+        say(f"epochs: {training.epochs} ({training.steps} steps of {per_epoch} an epoch)")
     if optimizer.warmup_epochs is None:
         warmup = min(1.0, WARMUP_SHARE * training.epochs)
         say(f"warm-up: {warmup:g} epochs (1, or a fifth of a shorter training)")
@@ -90,19 +105,32 @@ def _resolve_precision(spec: Spec, say: Say) -> Spec:
     return replace(spec, training=replace(spec.training, precision=chosen))
 
 
-def _fit(spec: Spec, run: Run, data: Data, say: Say) -> Run:
+def _build(spec: Spec, data: Data, say: Say) -> tuple[Any, Any]:
+    """The strategy and the compiled model, as `spec` starts it. Nothing is written yet: a request that turns
+    out to be impossible here leaves no run behind."""
     import keras
 
     strategy, why = devices.choose_strategy(devices.training_devices())
     say(f"devices: {why}")
+    task = task_of(spec, data.classes)
+    assert spec.training.batch_size is not None
+    steps = pipeline.steps_per_epoch(data.splits["train"], spec.training.batch_size)
+    keras.utils.set_random_seed(spec.training.seed)
+    with devices.scope(strategy):
+        model = task.build(Bricks(keras, spec.training.precision, synchronized=strategy is not None), spec)
+        freeze(model, spec.start)
+        model.compile(optimizer=optimizer_of(spec, steps), loss=task.losses(spec), metrics=task.metrics())
+    initialize(model, spec, say)
+    return strategy, model
+
+
+def _fit(run: Run, data: Data, strategy: Any, model: Any, say: Say) -> Run:
+    spec = run.spec()
     task, split = task_of(spec, data.classes), data.splits["train"]
     batch, size = spec.training.batch_size, data.image_size
     assert batch is not None
     steps = pipeline.steps_per_epoch(split, batch)
-    keras.utils.set_random_seed(spec.training.seed)
     with devices.scope(strategy):
-        model = task.build(Bricks(keras, spec.training.precision, synchronized=strategy is not None), spec)
-        model.compile(optimizer=optimizer_of(spec, steps), loss=task.losses(spec), metrics=task.metrics())
         checkpoints = Checkpoints(run, model)
         first = checkpoints.restore()
     if first == 0:
@@ -122,11 +150,12 @@ def _fit(spec: Spec, run: Run, data: Data, say: Say) -> Run:
         encode=task.encode,
     )
     validation = pipeline.evaluation(data.splits["validation"], size, EVALUATION_BATCH)
-    with during_training(run, checkpoints, spec, steps, first, say) as callbacks:
+    length = Length(steps, first, min(filter(None, (spec.training.stop_after, total_steps(spec, steps)))))
+    with during_training(run, checkpoints, spec, length, say) as callbacks:
         try:
             model.fit(
                 batches,
-                epochs=spec.training.epochs,
+                epochs=length.epochs,
                 initial_epoch=first,
                 steps_per_epoch=steps,
                 validation_data=validation.map(lambda images, labels: (images, task.encode(labels))),
@@ -138,29 +167,6 @@ def _fit(spec: Spec, run: Run, data: Data, say: Say) -> Run:
                 f"interrupted; finished epochs are kept. Go on with: kresnet train --resume {run.name}"
             ) from None
     return _finish(spec, run, data, model, say)
-
-
-def optimizer_of(spec: Spec, steps_per_epoch: int) -> Any:
-    """SGD with Nesterov momentum; the rate rises linearly from 0, then falls along a cosine to 0
-    (Loshchilov & Hutter 2017). Weight decay spares norms and biases (He et al. 2019, section 3.1)."""
-    import keras
-
-    chosen = spec.optimizer
-    assert chosen.warmup_epochs is not None
-    warmup = int(chosen.warmup_epochs * steps_per_epoch)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        chosen.learning_rate if warmup == 0 else 0.0,
-        decay_steps=spec.training.epochs * steps_per_epoch - warmup,
-        warmup_target=chosen.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.SGD(
-        schedule, momentum=chosen.momentum, nesterov=chosen.momentum > 0, weight_decay=chosen.weight_decay or None
-    )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    if spec.training.precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
 
 
 def float32_copy(model: Any, spec: Spec, classes: tuple[str, ...]) -> Any:

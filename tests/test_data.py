@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from conftest import COLOURS, paint
 from etils import epath
 
+from keras_resnet import online
 from keras_resnet.data import folder as folders
 from keras_resnet.data import pipeline, tfds_source
 from keras_resnet.data.sources import Split, open_data
@@ -173,7 +174,7 @@ def test_a_download_without_a_network_fails_at_once(tmp_path, monkeypatch):
         released.wait(30)
         raise requests.ConnectionError
 
-    monkeypatch.setattr(tfds_source, "GIVE_UP_SECONDS", 0.2)
+    monkeypatch.setattr(online, "GIVE_UP_SECONDS", 0.2)
     for head in (refuse, hang):
         monkeypatch.setattr(requests, "head", head)
         with pytest.raises(DataError, match=r"cannot download cifar10: https://.* cannot be reached"):

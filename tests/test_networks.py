@@ -3,38 +3,15 @@
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 import keras_resnet
-from keras_resnet.bricks import Bricks
 from keras_resnet.errors import UsageError
-from keras_resnet.export.twin import build_twin, copy_weights
 from keras_resnet.networks import catalog
-from keras_resnet.spec import DataSpec, NetworkSpec, Spec
-from keras_resnet.tasks import task_of
+from keras_resnet.spec import NetworkSpec
 
 CLASSES = ("a", "b", "c")
-
-
-def trainable(model):
-    return sum(int(np.prod(w.shape)) for w in model.trainable_weights)
-
-
-# torchvision's published counts (trainable; its networks have no convolution biases either).
-@pytest.mark.parametrize(
-    ("depth", "published"), [(18, 11689512), (34, 21797672), (50, 25557032), (101, 44549160), (152, 60192808)]
-)
-def test_parameters_equal_torchvision(depth, published):
-    assert trainable(keras_resnet.resnet(depth)) == published
-
-
-# He et al. 2015, table 6, in millions.
-@pytest.mark.parametrize(("depth", "published"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
-def test_parameters_equal_the_paper(depth, published):
-    digits = 1 if depth == 110 else 2
-    assert round(trainable(keras_resnet.resnet(depth, classes=10, input_shape=(32, 32, 3))) / 1e6, digits) == published
 
 
 @pytest.mark.parametrize(("depth", "near"), [(51, 50), (151, 152), (17, 18), (21, 20), (0, 8), (-4, 8)])
@@ -70,28 +47,6 @@ def test_normalization_is_in_the_model():
     without.set_weights(with_it.get_weights())
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype("float32")
     np.testing.assert_allclose(with_it(pixels), without((pixels - 127.5) / 127.5), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("network", "size"),
-    [
-        (NetworkSpec(20), 16),
-        (NetworkSpec(20, shortcut="B"), 16),
-        (NetworkSpec(18), 64),
-        (NetworkSpec(50), 32),
-        (NetworkSpec(50, strides="1x1", shortcut="A"), 64),
-    ],
-)
-def test_the_twin_is_the_same_network(network, size):
-    spec = Spec(network=network, data=DataSpec(image_size=size))
-    model, twin = task_of(spec, CLASSES).build(Bricks(keras), spec), build_twin(spec, CLASSES)
-    rng = np.random.default_rng(1)
-    model.set_weights([rng.uniform(0.3, 0.7, w.shape) if w.ndim == 1 else w for w in model.get_weights()])
-    copy_weights(model, twin)
-    assert [layer.name for layer in model.layers] == [layer.name for layer in twin.layers]
-    pixels = rng.integers(0, 256, (2, size, size, 3)).astype("float32")
-    ours, theirs = np.asarray(model(pixels)), np.asarray(twin(pixels))
-    assert np.abs(ours - theirs).max() <= 1e-5 * max(1.0, np.abs(ours).max())
 
 
 SCRIPT = """

@@ -57,7 +57,19 @@ def test_help_does_not_import_tensorflow():
 
 
 def test_public_names():
-    depths = [18, 20, 32, 34, 44, 50, 56, 101, 110, 152]
-    assert set(keras_resnet.__all__) == {"KresnetError", "Run", "Spec", "resnet", *(f"ResNet{d}" for d in depths)}
+    networks = [f"ResNet{d}" for d in (8, 10, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152, 200)]
+    networks += [f"Plain{d}" for d in (18, 20, 34, 56)] + [f"VGG{d}" for d in (11, 13, 16, 19)]
+    others = {
+        "KresnetError",
+        "NetworkSpec",
+        "Normalization",
+        "Run",
+        "Spec",
+        "load_weights",
+        "network",
+        "pyramid",
+        "resnet",
+    }
+    assert set(keras_resnet.__all__) == others | set(networks)
     for name in keras_resnet.__all__:
         assert getattr(keras_resnet, name) is not None

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -15,10 +12,9 @@ from keras_resnet import console
 from keras_resnet.data.images import read_image, to_pixels
 from keras_resnet.data.split import Data, Say, Split, choose_sizes, fits_memory, judge_bad
 from keras_resnet.errors import DataError, UsageError, did_you_mean
+from keras_resnet.online import host_of, reachable
 from keras_resnet.spec import DataSpec
 
-PROBE_SECONDS = 4
-GIVE_UP_SECONDS = 8
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Sets of signs that change or lose their meaning in a mirror.
 NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
@@ -91,21 +87,9 @@ def _prepare(builder: Any, spec: DataSpec, say: Say) -> None:
 
 def _require_network(builder: Any) -> None:
     """Raises DataError within seconds when offline; TFDS itself would retry for minutes."""
-    import requests
-
     urls = list(builder.url_infos or {}) or [DEFAULT_HOST]
-    host = "{0.scheme}://{0.netloc}".format(urlsplit(urls[0]))
-    reached: list[int] = []
-
-    def probe() -> None:
-        with contextlib.suppress(requests.RequestException):
-            reached.append(requests.head(host, timeout=PROBE_SECONDS).status_code)
-
-    # The timeout of requests does not bound the search for the host's address; a thread does.
-    attempt = threading.Thread(target=probe, daemon=True)
-    attempt.start()
-    attempt.join(GIVE_UP_SECONDS)
-    if not reached:
+    host = host_of(urls[0])
+    if not reachable(host):
         raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
 
 

@@ -1,4 +1,4 @@
-"""Residual networks of He et al. 2015 ("Deep Residual Learning for Image Recognition").
+"""Residual networks of He et al. 2015 and 2016, their plain twins, and what others made of them.
 
 A `Variant` says everything that distinguishes two networks; `features` builds any of them.
 """
@@ -10,77 +10,157 @@ from typing import Any
 
 from keras_resnet.bricks import Bricks
 
+# Hu et al. 2018, section 6.
+SQUEEZE = 16
+
 
 @dataclass(frozen=True)
 class Variant:
-    """One architecture.
+    """One architecture. `NetworkSpec` explains what its fields share with it.
 
-    units: residual units per stage. width: filters of the first stage, doubled at each further one.
-    bottleneck: 1×1, 3×3, 1×1 convolutions with four times the filters in the last (section 4.1).
-    stem: "imagenet" or "cifar". shortcut: "A" or "B" where the shape changes (section 4.1).
-    strides: which convolution of a bottleneck strides, "3x3" or "1x1".
+    units: residual units per stage. stem_width: filters of the stem. width: filters of the first stage,
+    doubled at each further one. bottleneck: 1×1, 3×3, 1×1 convolutions with four times the filters in the
+    last (He et al. 2015, section 4.1), `inner` times the filters (per group) in the first two.
+    stem: "imagenet", "deep" or "cifar". shortcut: "A", "B", "C", "D", or "none" in a plain network.
     """
 
     units: tuple[int, ...]
+    stem_width: int
     width: int
     bottleneck: bool
     stem: str
     shortcut: str
     strides: str = "3x3"
+    preactivation: bool = False
+    groups: int = 1
+    inner: float = 1.0
+    squeeze: bool = False
+    drop_path: float = 0.0
+    zero_gamma: bool = True
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One residual unit. drop: chance of leaving it out. activated: its input went through norm and ReLU."""
+
+    name: str
+    filters: int
+    stride: int
+    drop: float
+    activated: bool
 
 
 def features(bricks: Bricks, variant: Variant, x: Any) -> dict[str, Any]:
-    """The output of each stage by its standard name, c2 for the first stage: {"c2": (B, H, W, C), …}."""
+    """The output of each stage by its standard name, c2 for the first stage: {"c2": (B, H, W, C), …}.
+
+    In a pre-activation network they are the sums, and the last one is normalized and rectified.
+    """
     x = _stem(bricks, variant, x)
     stages: dict[str, Any] = {}
-    for index, units in enumerate(variant.units):
-        filters = variant.width * 2**index
-        for unit in range(units):
-            stride = 2 if index > 0 and unit == 0 else 1
-            x = _unit(bricks, variant, x, filters, stride, f"stage{index + 1}_unit{unit + 1}")
-        stages[f"c{index + 2}"] = x
+    build = _preactivation_unit if variant.preactivation else _unit
+    for stage in range(len(variant.units)):
+        for unit in _units(variant, stage):
+            x = build(bricks, variant, x, unit)
+        stages[f"c{stage + 2}"] = x
+    if variant.preactivation:
+        stages[f"c{len(stages) + 1}"] = bricks.relu(bricks.norm(x, name="final_norm"), name="final_relu")
     return stages
 
 
+def _units(variant: Variant, stage: int) -> list[_Unit]:
+    before, total = sum(variant.units[:stage]), sum(variant.units)
+    return [
+        _Unit(
+            name=f"stage{stage + 1}_unit{index + 1}",
+            filters=variant.width * 2**stage,
+            stride=2 if stage > 0 and index == 0 else 1,
+            # Huang et al. 2016, equation 4.
+            drop=variant.drop_path * (before + index + 1) / total,
+            activated=before + index == 0 and variant.stem != "cifar",
+        )
+        for index in range(variant.units[stage])
+    ]
+
+
 def _stem(b: Bricks, variant: Variant, x: Any) -> Any:
+    width = variant.stem_width
     if variant.stem == "cifar":
-        x = b.conv(x, variant.width, 3, name="stem_conv")
+        x = b.conv(x, width, 3, name="stem_conv")
+        # A pre-activation unit begins with the norm.
+        return x if variant.preactivation else b.relu(b.norm(x, name="stem_norm"), name="stem_relu")
+    if variant.stem == "deep":
+        for number, (filters, stride) in enumerate(((width // 2, 2), (width // 2, 1)), 1):
+            x = b.conv(x, filters, 3, stride=stride, name=f"stem_conv{number}")
+            x = b.relu(b.norm(x, name=f"stem_norm{number}"), name=f"stem_relu{number}")
+        x = b.conv(x, width, 3, name="stem_conv")
     else:
-        x = b.conv(x, variant.width, 7, stride=2, name="stem_conv")
+        x = b.conv(x, width, 7, stride=2, name="stem_conv")
     x = b.relu(b.norm(x, name="stem_norm"), name="stem_relu")
-    return x if variant.stem == "cifar" else b.max_pool(x, 3, stride=2, name="stem_pool")
+    return b.max_pool(x, 3, stride=2, name="stem_pool")
 
 
-def _unit(b: Bricks, variant: Variant, x: Any, filters: int, stride: int, name: str) -> Any:
-    """y = relu(F(x) + shortcut(x)), equation 2 of the paper."""
-    residual = _bottleneck if variant.bottleneck else _basic
-    y = residual(b, variant, x, filters, stride, name)
-    y = b.add(y, _shortcut(b, variant, x, int(y.shape[-1]), stride, name), name=f"{name}_add")
-    return b.relu(y, name=f"{name}_out")
+def _unit(b: Bricks, variant: Variant, x: Any, unit: _Unit) -> Any:
+    """y = relu(F(x) + shortcut(x)), equation 2 of He et al. 2015; without the sum in a plain network."""
+    convs = _convolutions(variant, unit)
+    zero_gamma = variant.zero_gamma and variant.shortcut != "none"
+    y = x
+    for number, (filters, kernel, stride, groups) in enumerate(convs, 1):
+        last = number == len(convs)
+        y = b.conv(y, filters, kernel, stride=stride, groups=groups, name=f"{unit.name}_conv{number}")
+        y = b.norm(y, zero_init=zero_gamma and last, name=f"{unit.name}_norm{number}")
+        y = y if last else b.relu(y, name=f"{unit.name}_relu{number}")
+    y = _finish_residual(b, variant, y, unit)
+    if variant.shortcut != "none":
+        y = b.add(y, _shortcut(b, variant, x, x, int(y.shape[-1]), unit), name=f"{unit.name}_add")
+    return b.relu(y, name=f"{unit.name}_out")
 
 
-def _basic(b: Bricks, variant: Variant, x: Any, filters: int, stride: int, name: str) -> Any:
-    x = b.conv(x, filters, 3, stride=stride, name=f"{name}_conv1")
-    x = b.relu(b.norm(x, name=f"{name}_norm1"), name=f"{name}_relu1")
-    x = b.conv(x, filters, 3, name=f"{name}_conv2")
-    return b.norm(x, zero_init=True, name=f"{name}_norm2")
+def _preactivation_unit(b: Bricks, variant: Variant, x: Any, unit: _Unit) -> Any:
+    """y = F(relu(norm(x))) + shortcut, He et al. 2016, figure 1b. A projection sees the activated input."""
+    y = activated = x if unit.activated else b.relu(b.norm(x, name=f"{unit.name}_norm1"), name=f"{unit.name}_relu1")
+    for number, (filters, kernel, stride, groups) in enumerate(_convolutions(variant, unit), 1):
+        if number > 1:
+            y = b.relu(b.norm(y, name=f"{unit.name}_norm{number}"), name=f"{unit.name}_relu{number}")
+        y = b.conv(y, filters, kernel, stride=stride, groups=groups, name=f"{unit.name}_conv{number}")
+    y = _finish_residual(b, variant, y, unit)
+    return b.add(y, _shortcut(b, variant, x, activated, int(y.shape[-1]), unit), name=f"{unit.name}_add")
 
 
-def _bottleneck(b: Bricks, variant: Variant, x: Any, filters: int, stride: int, name: str) -> Any:
-    first, second = (stride, 1) if variant.strides == "1x1" else (1, stride)
-    x = b.conv(x, filters, 1, stride=first, name=f"{name}_conv1")
-    x = b.relu(b.norm(x, name=f"{name}_norm1"), name=f"{name}_relu1")
-    x = b.conv(x, filters, 3, stride=second, name=f"{name}_conv2")
-    x = b.relu(b.norm(x, name=f"{name}_norm2"), name=f"{name}_relu2")
-    x = b.conv(x, 4 * filters, 1, name=f"{name}_conv3")
-    return b.norm(x, zero_init=True, name=f"{name}_norm3")
+def _convolutions(variant: Variant, unit: _Unit) -> list[tuple[int, int, int, int]]:
+    """(filters, kernel, stride, groups) of each convolution of a unit."""
+    if not variant.bottleneck:
+        return [(unit.filters, 3, unit.stride, 1), (unit.filters, 3, 1, 1)]
+    first, second = (unit.stride, 1) if variant.strides == "1x1" else (1, unit.stride)
+    inner = int(unit.filters * variant.inner) * variant.groups
+    return [(inner, 1, first, 1), (inner, 3, second, variant.groups), (4 * unit.filters, 1, 1, 1)]
 
 
-def _shortcut(b: Bricks, variant: Variant, x: Any, channels: int, stride: int, name: str) -> Any:
-    if int(x.shape[-1]) == channels and stride == 1:
+def _finish_residual(b: Bricks, variant: Variant, y: Any, unit: _Unit) -> Any:
+    if variant.squeeze:
+        y = _squeeze_excitation(b, y, unit.name)
+    return b.drop_path(y, unit.drop, name=f"{unit.name}_drop") if unit.drop else y
+
+
+def _squeeze_excitation(b: Bricks, x: Any, name: str) -> Any:
+    """Each channel times a weight in 0–1 that the channels' means decide (Hu et al. 2018, section 3)."""
+    channels = int(x.shape[-1])
+    s = b.mean_pool(x, keep=True, name=f"{name}_squeeze")
+    s = b.conv(s, max(1, channels // SQUEEZE), 1, bias=True, name=f"{name}_se1")
+    s = b.conv(b.relu(s, name=f"{name}_se_relu"), channels, 1, bias=True, name=f"{name}_se2")
+    return b.multiply(x, b.sigmoid(s, name=f"{name}_se_sigmoid"), name=f"{name}_scale")
+
+
+def _shortcut(b: Bricks, variant: Variant, x: Any, activated: Any, channels: int, unit: _Unit) -> Any:
+    """x itself where it has the shape of the sum (unless option C), else x brought to that shape."""
+    name, stride = unit.name, unit.stride
+    if int(x.shape[-1]) == channels and stride == 1 and variant.shortcut != "C":
         return x
-    if variant.shortcut == "B":
-        return b.norm(b.conv(x, channels, 1, stride=stride, name=f"{name}_proj"), name=f"{name}_proj_norm")
-    if stride > 1:
-        x = b.max_pool(x, 1, stride=stride, name=f"{name}_subsample")
-    return b.pad_channels(x, channels, name=f"{name}_widen") if int(x.shape[-1]) < channels else x
+    if variant.shortcut == "A":
+        if stride > 1:
+            activated = b.max_pool(activated, 1, stride=stride, name=f"{name}_subsample")
+        widen = int(x.shape[-1]) < channels
+        return b.pad_channels(activated, channels, name=f"{name}_widen") if widen else activated
+    if variant.shortcut == "D" and stride > 1:
+        activated, stride = b.halve(activated, name=f"{name}_mean"), 1
+    y = b.conv(activated, channels, 1, stride=stride, name=f"{name}_proj")
+    return y if variant.preactivation else b.norm(y, name=f"{name}_proj_norm")

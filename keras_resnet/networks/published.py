@@ -1,0 +1,55 @@
+"""Published accuracies of the networks in the catalog, each with its source."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Published(NamedTuple):
+    """top1: % of right answers. data: on which set. source: who measured it, and how."""
+
+    top1: float
+    data: str
+    source: str
+
+
+_TORCHVISION = "torchvision 0.29, IMAGENET1K_V1"
+_PAPER = "He et al. 2015, table {}, 10-crop"
+_TABLE_6 = "He et al. 2015, table 6"
+
+_TORCHVISION_TOP1 = {
+    "resnet18": 69.758,
+    "resnet34": 73.314,
+    "resnet50": 76.130,
+    "resnet101": 77.374,
+    "resnet152": 78.312,
+    "vgg11": 69.020,
+    "vgg13": 69.928,
+    "vgg16": 71.592,
+    "vgg19": 72.376,
+    "vgg11_bn": 70.370,
+    "vgg13_bn": 71.586,
+    "vgg16_bn": 73.360,
+    "vgg19_bn": 74.218,
+    "resnext50_32x4d": 77.618,
+    "resnext101_32x8d": 79.312,
+    "resnext101_64x4d": 83.246,
+    "wide_resnet50_2": 78.468,
+    "wide_resnet101_2": 78.848,
+}
+# Test errors in %.
+_CIFAR_ERROR = {
+    "resnet20": 8.75,
+    "resnet32": 7.51,
+    "resnet44": 7.17,
+    "resnet56": 6.97,
+    "resnet110": 6.43,
+    "resnet1202": 7.93,
+}
+
+PUBLISHED = {
+    **{name: Published(top1, "ImageNet", _TORCHVISION) for name, top1 in _TORCHVISION_TOP1.items()},
+    **{name: Published(round(100 - error, 2), "CIFAR-10", _TABLE_6) for name, error in _CIFAR_ERROR.items()},
+    "plain18": Published(72.06, "ImageNet", _PAPER.format(2)),
+    "plain34": Published(71.46, "ImageNet", _PAPER.format(2)),
+}

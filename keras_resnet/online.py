@@ -1,0 +1,32 @@
+"""Whether a host can be reached, asked before a download that would otherwise retry for minutes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from urllib.parse import urlsplit
+
+PROBE_SECONDS = 4
+GIVE_UP_SECONDS = 8
+
+
+def host_of(url: str) -> str:
+    """Scheme and host of `url`."""
+    return "{0.scheme}://{0.netloc}".format(urlsplit(url))
+
+
+def reachable(host: str) -> bool:
+    """Whether `host`, such as "https://example.org", answers within seconds."""
+    import requests
+
+    reached: list[int] = []
+
+    def probe() -> None:
+        with contextlib.suppress(requests.RequestException):
+            reached.append(requests.head(host, timeout=PROBE_SECONDS).status_code)
+
+    # The timeout of requests does not bound the search for the host's address; a thread does.
+    attempt = threading.Thread(target=probe, daemon=True)
+    attempt.start()
+    attempt.join(GIVE_UP_SECONDS)
+    return bool(reached)

@@ -1,0 +1,151 @@
+"""Options that commands share; those of `kresnet train`, with the keys of the spec that they set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from keras_resnet.errors import UsageError
+from keras_resnet.networks.names import named
+from keras_resnet.recipes import RECIPES, recipe
+from keras_resnet.spec import NetworkSpec, Spec
+
+FLAG = "flag"
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
+set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the spec.")
+runs_option = click.option(
+    "--runs", "runs", metavar="DIR", help="Where runs live [default: KRESNET_RUNS, else saved_models/]."
+)
+
+
+class Option(NamedTuple):
+    """flag: as typed. key: what it sets in the spec. kind: a click type, or FLAG. value: what a FLAG sets."""
+
+    flag: str
+    key: str
+    kind: Any
+    help: str
+    value: Any = True
+
+
+OPTIONS = (
+    Option("--depth", "network.depth", int, "Layers: 10 … 200 (ImageNet), or 6n+2 for a CIFAR network [default: 50]."),
+    Option("--preactivation", "network.preactivation", FLAG, "He et al. 2016 (v2): any 9n+2 is a CIFAR network."),
+    Option("--block", "network.block", str, "Units of a CIFAR network: basic or bottleneck [default: by the network]."),
+    Option("--strides", "network.strides", str, "Which convolution of a bottleneck strides: 3x3, 1x1 [default: 3x3]."),
+    Option("--stem", "network.stem", str, "imagenet, deep, cifar, or auto (by the image size) [default: auto]."),
+    Option("--shortcut", "network.shortcut", str, "He et al.'s A, B or C, or D of ResNet-D [default: by the network]."),
+    Option("--resnet-d", "network.resnet_d", FLAG, "The deep stem and mean-pooled shortcuts of ResNet-D."),
+    Option("--cardinality", "network.cardinality", int, "Groups of a bottleneck's 3×3 convolution [default: 1]."),
+    Option("--base-width", "network.base_width", int, "Filters of a group per 64 of the stage [default: 64]."),
+    Option("--widen", "network.widen", float, "Factor of a wide ResNet [default: 1]."),
+    Option("--width", "network.width", float, "Factor of all filters [default: 1]."),
+    Option("--squeeze-excitation", "network.squeeze_excitation", FLAG, "Reweight channels in each unit."),
+    Option("--drop-path", "network.drop_path", float, "Stochastic depth: chance for the last unit [default: 0]."),
+    Option("--no-zero-gamma", "network.zero_gamma", FLAG, "Do not start residual units as identities.", False),
+    Option("--from", "start.weights", str, "Start from a file, a run, keras:…, torchvision:… or timm:… weights."),
+    Option("--deepen", "start.deepen", str, "Start from the units of this run; --depth says how deep."),
+    Option("--freeze", "start.freeze", str, "Parts that stay as they are: stem,stage1,… or body."),
+    Option("--body-rate", "start.body_rate", float, "Factor of the rate for all but the classifier [default: 1]."),
+    Option("--freeze-norms", "start.freeze_norms", FLAG, "Batch norms keep statistics, scales and offsets."),
+    Option("--data", "data.source", str, "digits, the name of a TFDS data set, or a folder [default: digits]."),
+    Option("--data-dir", "data.data_dir", str, "Where TFDS data sets are prepared."),
+    Option("--download", "data.download", FLAG, "Download a TFDS data set that is not there yet."),
+    Option("--image-size", "data.image_size", int, "Side of the square images in pixels [default: by the data]."),
+    Option("--val-fraction", "data.val_fraction", float, "Share held out without a validation split [default: 0.2]."),
+    Option("--max-bad", "data.max_bad", float, "Share of unreadable images allowed [default: 0.01]."),
+    Option("--epochs", "training.epochs", int, "Passes over the training images [default: 15]."),
+    Option("--steps", "training.steps", int, "Length in steps; decides the epochs."),
+    Option("--stop-after", "training.stop_after", int, "End after so many steps, to try a long training."),
+    Option("--batch-size", "training.batch_size", int, "Images per step, over all devices [default: by the data]."),
+    Option("--learning-rate", "optimizer.learning_rate", float, "Peak learning rate [default: 0.05]."),
+    Option("--weight-decay", "optimizer.weight_decay", float, "Decay of kernels [default: 0.0005]."),
+    Option("--label-smoothing", "optimizer.label_smoothing", float, "Share spread over all classes [default: 0.1]."),
+    Option("--precision", "training.precision", str, "auto, float32, mixed_bfloat16, mixed_float16 [default: auto]."),
+    Option("--seed", "training.seed", int, "Seed of weights, order and augmentation [default: 0]."),
+)
+_KEYS = {option.flag.removeprefix("--").replace("-", "_"): option for option in OPTIONS}
+# `from` is a Python keyword.
+_KEYS["start_from"] = _KEYS.pop("from")
+
+
+def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds every option of a training to a click command."""
+    for option in reversed(OPTIONS):
+        names = (option.flag, "start_from") if option.flag == "--from" else (option.flag,)
+        if option.kind is FLAG:
+            command = click.option(*names, is_flag=True, default=None, help=option.help)(command)
+        else:
+            command = click.option(*names, type=option.kind, help=option.help)(command)
+    command = set_option(command)
+    command = click.option("--recipe", help=f"A published way to train: {', '.join(RECIPES)}.")(command)
+    return click.option("--net", help="A network by name: resnet50, plain34, vgg19, … (see kresnet models).")(command)
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Of a command's options those that were given, without the unset ones."""
+    return {key: value for key, value in options.items() if value is not None and value != ()}
+
+
+def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> Spec:
+    """The spec that the given `options` describe. Raises UsageError for contradictions and unknown keys."""
+    chosen = {_KEYS[key].key: _value(_KEYS[key], value) for key, value in options.items() if key in _KEYS}
+    chosen |= dict(setting(text) for text in options.get("settings", ()))
+    spec = _base(options, chosen, home, say)
+    for key, value in chosen.items():
+        spec = spec.override(key, value)
+    asked = set(chosen) | ({"network.depth", "network.family"} if "net" in options else set())
+    if spec.start.weights:
+        from keras_resnet.start import adopt
+
+        spec = adopt(spec, asked, home, say)
+    return spec
+
+
+def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, say: Callable[[str], None]) -> Spec:
+    """What the other options change: a recipe, a shallower run's spec, or the default, and the named network."""
+    if run := chosen.pop("start.deepen", None):
+        if "recipe" in options or "net" in options or "start.weights" in chosen:
+            raise UsageError("--deepen takes network and training from its run; it takes no --recipe, --net, --from")
+        if "network.depth" not in chosen:
+            raise UsageError("--deepen needs --depth: how deep the new network is")
+        from keras_resnet.start import adopt_shallow
+
+        return adopt_shallow(home, run, say)
+    spec = recipe(options["recipe"]) if "recipe" in options else Spec()
+    if "net" not in options:
+        return spec
+    if "network.depth" in chosen or "network.family" in chosen:
+        raise UsageError("--net names the whole network; it takes no --depth")
+    return replace(spec, network=merged(named(options["net"]), spec.network))
+
+
+def merged(network: NetworkSpec, recipes: NetworkSpec) -> NetworkSpec:
+    """`network` with the recipe's way to start it, where its family has it."""
+    return replace(network, zero_gamma=recipes.zero_gamma) if network.family == "resnet" else network
+
+
+def _value(option: Option, value: Any) -> Any:
+    if option.kind is FLAG:
+        return option.value
+    if option.key == "start.freeze":
+        return tuple(part.strip() for part in value.split(","))
+    return value
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """ "optimizer.momentum=0.8" → ("optimizer.momentum", 0.8); what is not JSON is taken as text."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set must be KEY=VALUE, as in optimizer.momentum=0.8. Received: {text}")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        parsed = value
+    return key, tuple(parsed) if isinstance(parsed, list) else parsed

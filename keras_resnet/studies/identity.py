@@ -1,0 +1,120 @@
+"""The constructed argument of He et al. 2015, section 1: a deeper net whose added units are identities does as well
+as the shallower one. Built, measured, and trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.bricks import Bricks
+from keras_resnet.data import pipeline
+from keras_resnet.data.sources import Data, open_data
+from keras_resnet.errors import UsageError
+from keras_resnet.networks.names import name_of, named
+from keras_resnet.run import Run, writing
+from keras_resnet.spec import NetworkSpec, Spec, StartSpec
+from keras_resnet.start import deepen
+from keras_resnet.studies import figures
+from keras_resnet.studies.plan import run_trial, spec_for, write_rows
+from keras_resnet.tasks import task_of
+from keras_resnet.weights.load import fetch
+
+Say = Callable[[str], None]
+
+# The training goes on at a tenth of the rate that the shallow network began with.
+FURTHER_RATE = 0.1
+BATCH = 256
+
+
+def identity(base: Spec, shallow: str, deep: str, folder: Path, say: Say) -> dict[str, Any]:
+    """Train `shallow`, deepen it to `deep` with identities, compare the outputs, train both it and a `deep` network
+    from random weights for as long; returns what summary.json holds.
+
+    Writes into `folder`: the runs, figure.png and .svg, curves.csv and summary.json. Raises UsageError for networks
+    of which the first is not the beginning of the second, and as `train` does.
+    """
+    first, second = named(shallow), named(deep)
+    if replace(first, depth=second.depth) != second or first.depth >= second.depth or first.family != "resnet":
+        raise UsageError(f"--deep must be a deeper network of the kind of --shallow. Received: {deep}, {shallow}")
+    start = run_trial(shallow, base.training.seed, spec_for(shallow, base.training.seed, base, say), folder, say)
+    if start.run is None:
+        raise UsageError(f"{shallow} broke down in training, so nothing can be built on it: {start.failure}")
+    further = _further(start.run, spec_for(deep, base.training.seed, base, say))
+    random = replace(further, start=StartSpec())
+    data = open_data(start.run.spec().data, lambda message: None)
+    difference = _difference(start.run, further, data)
+    say(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
+    runs = {
+        "deepened": run_trial(deep, 0, further, folder, say, f"{deep}-deepened").run,
+        "random": run_trial(deep, 0, random, folder, say, f"{deep}-random").run,
+    }
+    curves = {label: _errors_by_epoch(run) for label, run in runs.items() if run}
+    return _report(start.run, curves, difference, folder, (shallow, deep))
+
+
+def _further(shallow: Run, deep: Spec) -> Spec:
+    optimizer = replace(deep.optimizer, learning_rate=FURTHER_RATE * deep.optimizer.learning_rate)
+    return replace(deep, start=StartSpec(deepen=str(shallow.model_file)), optimizer=optimizer)
+
+
+def _difference(shallow: Run, spec: Spec, data: Data) -> float:
+    """The largest difference of logits on the validation images, relative to the largest logit."""
+    network: NetworkSpec = replace(shallow.spec().network, depth=spec.network.depth)
+    deep = task_of(spec, data.classes).build(Bricks(keras), replace(shallow.spec(), network=network))
+    deepen(deep, fetch(str(shallow.model_file)))
+    before = keras.saving.load_model(shallow.model_file, compile=False)
+    images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)
+    ours, theirs = (
+        np.concatenate([model.predict_on_batch(batch) for batch, _ in images.as_numpy_iterator()])
+        for model in (deep, before)
+    )
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+def _errors_by_epoch(run: Run) -> np.ndarray:
+    return np.array([100 * (1 - row["accuracy"]) for row in run.log()])
+
+
+def _report(
+    shallow: Run, curves: dict[str, np.ndarray], difference: float, folder: Path, names: tuple[str, str]
+) -> dict[str, Any]:
+    level = 100 * (1 - shallow.log()[-1]["accuracy"])
+    depth = name_of(named(names[1]))
+    labels = {"deepened": f"{depth}, deepened from {names[0]}", "random": f"{depth}, from random weights"}
+    figures.save(figures.identity({labels[key]: curve for key, curve in curves.items()}, level), folder / "figure")
+    rows = [
+        {"start": key, "epoch": epoch, "training_error": float(error)}
+        for key, curve in curves.items()
+        for epoch, error in enumerate(curve, 1)
+    ]
+    write_rows(folder / "curves.csv", rows)
+    summary = {
+        "shallow": names[0],
+        "deep": names[1],
+        "relative_difference_before_training": difference,
+        "shallow_training_error": level,
+        "training_error": {key: curve.tolist() for key, curve in curves.items()},
+        "words": _words(level, curves, difference, names),
+    }
+    with writing(folder / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def _words(level: float, curves: dict[str, np.ndarray], difference: float, names: tuple[str, str]) -> list[str]:
+    shallow, deep = names
+    words = [f"{deep} built from {shallow} gave the same outputs before training, to {difference:.1e} of the largest."]
+    if "deepened" in curves:
+        worst = float(curves["deepened"].max() - level)
+        fell = f"fell behind it by up to {worst:.2f} points" if worst > 0 else "never fell behind it"
+        last = curves["deepened"][-1]
+        words.append(f"Trained on, it {fell} in training error ({level:.2f}% before, {last:.2f}% after).")
+    if "random" in curves:
+        words.append(f"{deep} from random weights reached {curves['random'][-1]:.2f}% with the same training.")
+    return words

@@ -1,0 +1,105 @@
+"""The runs of a study: ordinary runs in the study's folder, skipped when done and continued when cut off."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted
+from keras_resnet.networks import catalog, vgg
+from keras_resnet.networks.names import named
+from keras_resnet.run import Run, writing
+from keras_resnet.spec import Spec
+from keras_resnet.train import resume, train
+
+Say = Callable[[str], None]
+# Simonyan & Zisserman 2015, section 3.1: without batch norm, ten times less than He et al.
+VGG_RATE = 0.01
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One network under one seed. run is None where its training broke down, for the reason `failure`."""
+
+    net: str
+    seed: int
+    run: Run | None
+    failure: str = ""
+
+    def errors(self, prefix: str = "") -> np.ndarray:
+        """Error in % by epoch: of training images, or with prefix "val_" of validation images."""
+        return np.array([100 * (1 - row[f"{prefix}accuracy"]) for row in self.run.log()] if self.run else [])
+
+
+def spec_for(net: str, seed: int, base: Spec, say: Say) -> Spec:
+    """`base` for the network called `net`. Raises UsageError for a name that no network has."""
+    network = named(net)
+    if network.family == "resnet":
+        network = replace(network, zero_gamma=base.network.zero_gamma)
+    catalog.require_known(network)
+    spec = replace(base, network=network, training=replace(base.training, seed=seed))
+    if network.family == "vgg" and not network.batch_norm:
+        rate = min(VGG_RATE, spec.optimizer.learning_rate)
+        say(f"{net}: learning rate {rate:g} (without batch norm it diverges at more; Simonyan & Zisserman 2015)")
+        spec = replace(spec, optimizer=replace(spec.optimizer, learning_rate=rate))
+    return spec
+
+
+def with_sizes(base: Spec, nets: Sequence[str], say: Say) -> Spec:
+    """`base` with images large enough for all of `nets`, so that all see the same."""
+    small = base.data.image_size is not None and base.data.image_size < vgg.SMALLEST_IMAGE
+    if small and any(named(net).family == "vgg" for net in nets):
+        say(f"image size: {vgg.SMALLEST_IMAGE} pixels (a VGG network halves them five times)")
+        return replace(base, data=replace(base.data, image_size=vgg.SMALLEST_IMAGE))
+    return base
+
+
+def run_trial(net: str, seed: int, spec: Spec, folder: Path, say: Say, name: str | None = None) -> Trial:
+    """Train `spec` as the run `name` ("<net>-seed<n>") in `folder`, or take it from there. Raises RunError if
+    a run of that name has another spec."""
+    run = Run(folder / (name or f"{net}-seed{seed}"))
+    say(f"== {run.name}")
+    try:
+        if not run.spec_file.is_file():
+            return Trial(net, seed, train(spec, folder, run.name, say))
+        if not _made_as(spec, run.spec()):
+            raise RunError(f"{run.folder} was trained with other settings; remove it, or choose another --runs")
+        if not run.finished:
+            return Trial(net, seed, resume(run, say))
+        say(f"{run.name} is there already")
+        return Trial(net, seed, run)
+    except TrainingInterrupted:
+        raise
+    except TrainingError as error:
+        say(f"{run.name} broke down: {error}")
+        return Trial(net, seed, None, str(error))
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write `rows` as CSV, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    with writing(path) as temporary:
+        temporary.write_text(text.getvalue())
+
+
+def _made_as(asked: Spec, made: Spec) -> bool:
+    """Whether `made`, a resolved spec, is `asked` with its open choices filled in."""
+
+    def agrees(wanted: Any, found: Any) -> bool:
+        if isinstance(wanted, dict):
+            return all(agrees(value, found[key]) for key, value in wanted.items())
+        return wanted in (None, "auto") or wanted == found
+
+    wanted, found = asdict(asked), asdict(made)
+    if asked.training.steps is not None:
+        del wanted["training"]["epochs"]
+    return agrees(wanted, found)

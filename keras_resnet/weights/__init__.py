@@ -1,0 +1,1 @@
+"""Weights from elsewhere: files and named sources, translated to our names."""
