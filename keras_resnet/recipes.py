@@ -30,6 +30,14 @@ def recipe(name: str, quick: bool = False) -> Spec:
     return chosen.quick(chosen.spec) if quick else chosen.spec
 
 
+def lasting(spec: Spec, epochs: int) -> Spec:
+    """`spec` for so many epochs, its warm-up in proportion."""
+    optimizer, training = spec.optimizer, spec.training
+    if optimizer.warmup_epochs is not None and training.steps is None:
+        optimizer = replace(optimizer, warmup_epochs=optimizer.warmup_epochs * epochs / training.epochs)
+    return replace(spec, optimizer=optimizer, training=replace(training, epochs=epochs, steps=None))
+
+
 def _quick_cifar(spec: Spec) -> Spec:
     """15 epochs of the bundled digits in batches of 64. The 330 steps are too few for drops, and for a rate of 0.1
     without warm-up, under which ResNet-56 does not settle; hence half of it, a warm-up and a cosine."""

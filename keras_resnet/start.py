@@ -54,8 +54,12 @@ def adopt_shallow(home: Path, name: str, say: Say) -> Spec:
     run.require_finished()
     spec = run.spec()
     say(f"data, optimizer and training: as of run {run.name}")
-    start = StartSpec(deepen=str(run.model_file))
-    return replace(spec, start=start, training=replace(spec.training, stop_after=None))
+    return replace(
+        spec,
+        start=StartSpec(deepen=str(run.model_file)),
+        optimizer=replace(spec.optimizer, warmup_epochs=None),
+        training=replace(spec.training, stop_after=None),
+    )
 
 
 def initialize(model: Any, spec: Spec, say: Say) -> None:

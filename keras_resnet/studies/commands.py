@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from keras_resnet import console
 from keras_resnet.options import json_option, runs_option, set_option, setting
-from keras_resnet.recipes import recipe
+from keras_resnet.recipes import lasting, recipe
 from keras_resnet.run import runs_home
 from keras_resnet.spec import Spec
 
@@ -28,7 +29,9 @@ def _study_options(command: Any) -> Any:
             click.option("--data", help="digits, the name of a TFDS data set, or a folder [default: the recipe's]."),
             click.option("--data-dir", help="Where TFDS data sets are prepared."),
             click.option("--download", is_flag=True, help="Download a TFDS data set that is not there yet."),
-            click.option("--epochs", type=int, help="Passes over the training images [default: the recipe's]."),
+            click.option(
+                "--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."
+            ),
             set_option,
             runs_option,
             json_option,
@@ -72,8 +75,9 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
     The argument of section 1 of He et al. 2015. Example: kresnet study identity --quick
     """
     from keras_resnet.studies.identity import identity as run_study
+    from keras_resnet.studies.identity import quick
 
-    base, folder = _study(options, "identity")
+    base, folder = _study(options, "identity", quick)
     summary = run_study(base, shallow, deep, folder, console.say)
     if as_json:
         console.emit_json({"folder": str(folder), **summary})
@@ -81,15 +85,15 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
         _conclude(summary, folder)
 
 
-def _study(options: dict[str, Any], kind: str) -> tuple[Spec, Path]:
-    """The spec that a study's networks share, and the folder of its runs."""
+def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = lambda base: base) -> tuple[Spec, Path]:
+    """The spec that a study's networks share, and the folder of its runs. `quick` shortens the recipe further."""
     base = recipe(options["recipe"], options["quick"])
-    keys = {"data": "data.source", "data_dir": "data.data_dir", "epochs": "training.epochs"}
+    base = quick(base) if options["quick"] else base
+    base = lasting(base, options["epochs"]) if options["epochs"] else base
+    keys = {"data": "data.source", "data_dir": "data.data_dir"}
     chosen = {key: options[name] for name, key in keys.items() if options[name] is not None}
     if options["download"]:
         chosen["data.download"] = True
-    if options["epochs"] is not None and base.training.steps is not None:
-        chosen["training.steps"] = None
     for key, value in (chosen | dict(setting(text) for text in options["settings"])).items():
         base = base.override(key, value)
     source = Path(base.data.source).expanduser().name

@@ -71,8 +71,8 @@ def identity(curves: dict[str, np.ndarray], level: float) -> Any:
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axes = figure.subplots()
     for index, (label, values) in enumerate(curves.items()):
-        axes.plot(np.arange(len(values)), values, color=f"C{index}", lw=2, marker="o", ms=3, label=label)
-    axes.axhline(level, color="0.3", ls=":", label="the shallow network")
+        axes.plot(np.arange(1, len(values) + 1), values, color=f"C{index}", lw=2, marker="o", ms=3, label=label)
+    axes.axhline(level, color="0.3", ls=":", label="reached by the shallow network")
     axes.set(xlabel="epochs of further training", ylabel="error on the training images (%)", ylim=(-2, 100))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)

@@ -16,7 +16,8 @@ from keras_resnet.bricks import Bricks
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.errors import UsageError
-from keras_resnet.networks.names import name_of, named
+from keras_resnet.networks.names import named
+from keras_resnet.recipes import lasting
 from keras_resnet.run import Run, writing
 from keras_resnet.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.start import deepen
@@ -32,9 +33,14 @@ FURTHER_RATE = 0.1
 BATCH = 256
 
 
+def quick(base: Spec) -> Spec:
+    """`base` for 5 epochs: on the digits a longer training leaves the shallow network nothing to improve."""
+    return lasting(base, 5)
+
+
 def identity(base: Spec, shallow: str, deep: str, folder: Path, say: Say) -> dict[str, Any]:
-    """Train `shallow`, deepen it to `deep` with identities, compare the outputs, train both it and a `deep` network
-    from random weights for as long; returns what summary.json holds.
+    """Train `shallow`, deepen it to `deep` with identities and compare the outputs; then train on, for as long each,
+    the deepened network, the shallow one, and a `deep` one from random weights. Returns what summary.json holds.
 
     Writes into `folder`: the runs, figure.png and .svg, curves.csv and summary.json. Raises UsageError for networks
     of which the first is not the beginning of the second, and as `train` does.
@@ -47,12 +53,15 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, say: Say) -> dic
         raise UsageError(f"{shallow} broke down in training, so nothing can be built on it: {start.failure}")
     further = _further(start.run, spec_for(deep, base.training.seed, base, say))
     random = replace(further, start=StartSpec())
+    continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file)))
     data = open_data(start.run.spec().data, lambda message: None)
     difference = _difference(start.run, further, data)
     say(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
+    seed = base.training.seed
     runs = {
-        "deepened": run_trial(deep, 0, further, folder, say, f"{deep}-deepened").run,
-        "random": run_trial(deep, 0, random, folder, say, f"{deep}-random").run,
+        f"{deep}, deepened from {shallow}": run_trial(deep, seed, further, folder, say, f"{deep}-deepened").run,
+        f"{shallow}, trained on": run_trial(shallow, seed, continued, folder, say, f"{shallow}-continued").run,
+        f"{deep}, from random weights": run_trial(deep, seed, random, folder, say, f"{deep}-random").run,
     }
     curves = {label: _errors_by_epoch(run) for label, run in runs.items() if run}
     return _report(start.run, curves, difference, folder, (shallow, deep))
@@ -85,12 +94,10 @@ def _report(
     shallow: Run, curves: dict[str, np.ndarray], difference: float, folder: Path, names: tuple[str, str]
 ) -> dict[str, Any]:
     level = 100 * (1 - shallow.log()[-1]["accuracy"])
-    depth = name_of(named(names[1]))
-    labels = {"deepened": f"{depth}, deepened from {names[0]}", "random": f"{depth}, from random weights"}
-    figures.save(figures.identity({labels[key]: curve for key, curve in curves.items()}, level), folder / "figure")
+    figures.save(figures.identity(curves, level), folder / "figure")
     rows = [
-        {"start": key, "epoch": epoch, "training_error": float(error)}
-        for key, curve in curves.items()
+        {"network": label, "epoch": epoch, "training_error": float(error)}
+        for label, curve in curves.items()
         for epoch, error in enumerate(curve, 1)
     ]
     write_rows(folder / "curves.csv", rows)
@@ -110,11 +117,8 @@ def _report(
 def _words(level: float, curves: dict[str, np.ndarray], difference: float, names: tuple[str, str]) -> list[str]:
     shallow, deep = names
     words = [f"{deep} built from {shallow} gave the same outputs before training, to {difference:.1e} of the largest."]
-    if "deepened" in curves:
-        worst = float(curves["deepened"].max() - level)
-        fell = f"fell behind it by up to {worst:.2f} points" if worst > 0 else "never fell behind it"
-        last = curves["deepened"][-1]
-        words.append(f"Trained on, it {fell} in training error ({level:.2f}% before, {last:.2f}% after).")
-    if "random" in curves:
-        words.append(f"{deep} from random weights reached {curves['random'][-1]:.2f}% with the same training.")
+    for label, curve in curves.items():
+        worst = float(curve.max() - level)
+        behind = f"at worst {worst:.2f} points behind" if worst > 0 else "never behind"
+        words.append(f"{label}: {curve[-1]:.2f}% training error at the end, {behind} {shallow}'s {level:.2f}%.")
     return words

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +75,7 @@ def _keras(name: str) -> Weights:
     import keras
 
     maker, file = KERAS[name]
-    _require_online(f"keras:{name}", KERAS_HOST, Path(keras.config.keras_home(), "models", file))
+    _require_online(f"keras:{name}", KERAS_HOST, _kept() / file)
     try:
         model = getattr(keras.applications, maker)(weights="imagenet")  # downloads, and checks the hash
     except Exception as error:
@@ -100,11 +101,13 @@ def _torch_file(file: str, digest: str) -> Path:
     """A file of download.pytorch.org, whose name holds the beginning of its SHA-256."""
     import keras
 
-    target = Path(keras.config.keras_home(), "models", file)
+    target = _kept() / file
     if not target.is_file():
         _require_online(file, TORCH_HOST, target)
         try:
-            keras.utils.get_file(file, f"{TORCH_HOST}/models/{file}", cache_subdir="models")
+            keras.utils.get_file(
+                file, f"{TORCH_HOST}/models/{file}", cache_dir=target.parent.parent, cache_subdir="models"
+            )
         except Exception as error:
             raise WeightsError(f"cannot fetch {file}: {error}") from error
     found = _sha256(target)
@@ -126,6 +129,11 @@ def _timm(name: str) -> Weights:
     # timm cuts `crop_pct` of the resized shorter side.
     resize = int(size / float(told.get("crop_pct", 0.875)))
     return replace(weights, normalization=Normalization(mean, std), image_size=size, resize=resize)
+
+
+def _kept() -> Path:
+    """Where Keras keeps downloaded weights."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
 def _hub_file(name: str, file: str) -> Path:

@@ -141,6 +141,8 @@ def _torch_network(groups: dict[str, Values]) -> NetworkSpec:
     units = tuple(len({n.split(".")[1] for n in groups if n.startswith(f"layer{s + 1}.")}) for s in range(stages))
     bottleneck = "layer1.0.conv3" in groups
     spec = _depth_of(units, bottleneck)
+    width = groups["bn1"]["weight"].shape[0] / (64 if spec.depth in catalog.IMAGENET_UNITS else 16)
+    spec = replace(spec, width=width)
     if bottleneck:
         inner = groups["layer1.0.conv2"]["weight"].shape[0]
         cardinality = inner // groups["layer1.0.conv2"]["weight"].shape[1]

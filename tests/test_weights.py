@@ -1,0 +1,264 @@
+"""Weights from elsewhere: equal logits, what does not fit is named, nothing in a file is run."""
+
+import hashlib
+import io
+import pickle
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from torch_reference import Reference
+
+import keras_resnet
+from keras_resnet.errors import UsageError, WeightsError
+from keras_resnet.weights import sources
+from keras_resnet.weights.files import read
+from keras_resnet.weights.load import fetch, load_weights, place
+from keras_resnet.weights.translate import translate
+
+GOLDEN = Path(__file__).parent / "golden"
+UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+def pixels(count, size, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3)).astype("uint8")
+
+
+def assert_close(ours, theirs):
+    assert np.abs(theirs).max() > 0.01
+    assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
+
+
+def ours_from(weights, size, classes):
+    model = keras_resnet.network(
+        weights.network, classes=classes, input_shape=(size, size, 3), normalization=weights.normalization
+    )
+    placed = place(model, weights, "reference")
+    assert not placed.replaced and placed.unused == ()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((f"resnet{depth}", {"units": UNITS[depth], "bottleneck": depth >= 50}) for depth in UNITS),
+        ("resnext50_32x4d", {"units": UNITS[50], "bottleneck": True, "groups": 32, "base": 4}),
+        ("wide_resnet50_2", {"units": UNITS[50], "bottleneck": True, "base": 128}),
+        ("resnet50d", {"units": UNITS[50], "bottleneck": True, "deep": True}),
+        ("seresnet50", {"units": UNITS[50], "bottleneck": True, "squeeze": True}),
+    ],
+)
+def test_torchvision_and_timm_residual_networks(name, options):
+    reference, images = Reference(), pixels(2, 64)
+    theirs = reference.resnet(images, **options)
+    weights = translate(reference.state)
+    model = ours_from(weights, 64, 10)
+    assert model.name == name
+    assert_close(model.predict(images, verbose=0), theirs)
+
+
+@pytest.mark.parametrize(("depth", "batch_norm"), [(11, False), (16, True)])
+def test_torchvision_vgg(depth, batch_norm):
+    reference, images = Reference(), pixels(1, 224)
+    theirs = reference.vgg(images, depth, batch_norm=batch_norm)
+    model = ours_from(translate(reference.state), 224, 10)
+    assert_close(model.predict(images, verbose=0), theirs)
+
+
+def timm_names(state):
+    """timm keeps VGG's hidden layers as convolutions."""
+    names = {"classifier.0": "pre_logits.fc1", "classifier.3": "pre_logits.fc2", "classifier.6": "head.fc"}
+    renamed = {}
+    for key, value in state.items():
+        module, _, part = key.rpartition(".")
+        if part == "weight" and module == "classifier.0":
+            value = value.reshape(-1, 512, 7, 7)
+        elif part == "weight" and module == "classifier.3":
+            value = value[:, :, None, None]
+        renamed[f"{names.get(module, module)}.{part}"] = value
+    return renamed
+
+
+def test_timm_vgg(tmp_path):
+    reference, images = Reference(), pixels(1, 224)
+    theirs = reference.vgg(images, 11, batch_norm=True)
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in timm_names(reference.state).items()}, tmp_path / "vgg.safetensors"
+    )
+    model = ours_from(fetch(str(tmp_path / "vgg.safetensors")), 224, 10)
+    assert_close(model.predict(images, verbose=0), theirs)
+
+
+def shaken(model):
+    """Random statistics, scales and offsets: those of a fresh network would hide mistakes."""
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        new = []
+        for variable, value in zip(layer.weights, layer.get_weights(), strict=True):
+            positive = variable.name in ("gamma", "moving_variance")
+            drawn = rng.uniform(0.5, 1.5, value.shape) if positive else rng.normal(0, 0.1, value.shape)
+            new.append(drawn if value.ndim == 1 else value)
+        layer.set_weights(new)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("ResNet50", ".weights.h5"),
+        ("ResNet101", ".keras"),
+        ("ResNet152", ".h5"),
+        ("VGG16", ".weights.h5"),
+        ("VGG19", ".keras"),
+    ],
+)
+def test_keras_applications(name, suffix, tmp_path):
+    theirs = shaken(getattr(keras.applications, name)(weights=None, classifier_activation=None))
+    file = tmp_path / f"model{suffix}"
+    if "weights" in suffix:
+        theirs.save_weights(file)
+    else:
+        theirs.save(file)
+    module = keras.applications.resnet if name.startswith("ResNet") else keras.applications.vgg19
+    images = pixels(8, 224)
+    expected = theirs.predict(module.preprocess_input(images.astype("float32")), verbose=0)
+    model = ours_from(fetch(str(file)), 224, 1000)
+    assert_close(model.predict(images, verbose=0), expected)
+
+
+def test_the_second_networks_of_keras_are_refused(tmp_path):
+    keras.applications.ResNet50V2(weights=None).save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(WeightsError, match="stride elsewhere"):
+        fetch(str(tmp_path / "m.weights.h5"))
+
+
+@pytest.mark.parametrize("file", ["resnet8.pth", "resnet8-stream.pth"])
+def test_files_that_pytorch_wrote(file):
+    golden = np.load(GOLDEN / "resnet8.npz")
+    weights = fetch(str(GOLDEN / file))
+    assert (weights.network.depth, weights.network.width, weights.network.stem) == (8, 0.5, "cifar")
+    model = keras_resnet.network(
+        keras_resnet.NetworkSpec(8, width=0.5, shortcut="B"),
+        classes=5,
+        input_shape=(16, 16, 3),
+        normalization=weights.normalization,
+    )
+    assert not load_weights(model, GOLDEN / file).replaced
+    assert_close(model.predict(golden["pixels"], verbose=0), golden["logits"])
+
+
+def evil(path, payload):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", payload)
+        archive.writestr("archive/version", "3")
+
+
+class Attack:
+    def __reduce__(self):
+        return Path.touch, (Path("attacked"),)
+
+
+def test_nothing_in_a_file_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    evil(tmp_path / "zip.pth", pickle.dumps({"weight": Attack()}))
+    (tmp_path / "stream.pth").write_bytes(pickle.dumps(Attack()))
+    for name in ("zip.pth", "stream.pth"):
+        with pytest.raises(WeightsError, match="which is not loaded: it may run code"):
+            read(tmp_path / name)
+    assert not Path("attacked").exists()
+
+
+def test_a_tensor_cannot_reach_outside_of_its_storage(tmp_path):
+    content = io.BytesIO((GOLDEN / "resnet8.pth").read_bytes())
+    with zipfile.ZipFile(content) as archive, zipfile.ZipFile(tmp_path / "x.pth", "w") as copy:
+        for name in archive.namelist():
+            data = archive.read(name)
+            copy.writestr(name, data[:8] if name.endswith("/data/0") else data)
+    with pytest.raises(WeightsError, match="outside of its storage"):
+        read(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".h5", ".keras", ".safetensors", ".onnx"])
+def test_damaged_and_unknown_files(tmp_path, suffix):
+    file = tmp_path / f"x{suffix}"
+    with pytest.raises(WeightsError, match="there is no file"):
+        read(file)
+    file.write_bytes(b"this is not a file of weights")
+    with pytest.raises(WeightsError, match=r"cannot read weights|must be one of"):
+        read(file)
+    for good in ("resnet8.pth", "resnet8-stream.pth"):
+        cut = tmp_path / good
+        cut.write_bytes((GOLDEN / good).read_bytes()[:20_000])
+        with pytest.raises(WeightsError, match="cannot read weights"):
+            read(cut)
+
+
+def test_what_does_not_fit_is_named():
+    reference = Reference()
+    reference.resnet(pixels(1, 32), UNITS[18], bottleneck=False)
+    weights = translate(reference.state | {"extra.weight": np.zeros((3, 3), "float32")})
+    model = keras_resnet.ResNet18(classes=3, input_shape=(32, 32, 3), stem="imagenet")
+    before = model.get_layer("logits").get_weights()
+    placed = place(model, weights, "x")
+    assert placed.replaced and placed.unused == ("extra",)
+    assert "the classifier is new; not placed: extra" in str(placed)
+    np.testing.assert_array_equal(model.get_layer("logits").get_weights()[0], before[0])
+    other = keras_resnet.ResNet34(classes=3, input_shape=(32, 32, 3), stem="imagenet")
+    untouched = other.get_weights()
+    with pytest.raises(
+        WeightsError, match=r"not of resnet34: they hold nothing for 32 of its layers, stage1_unit3_conv1"
+    ):
+        place(other, weights, "x")
+    for ours, theirs in zip(other.get_weights(), untouched, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(WeightsError, match="other shapes, stem_conv first"):
+        place(keras_resnet.ResNet18(classes=3, input_shape=(32, 32, 3), stem="cifar"), weights, "x")
+    del reference.state["bn1.running_var"]
+    with pytest.raises(KeyError):
+        translate(reference.state)
+    with pytest.raises(WeightsError, match="the names are not those of"):
+        translate({"a.weight": np.zeros(3)})
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        ("keras:resnet51", "keras has no weights 'resnet51'. Did you mean 'resnet50'"),
+        ("torchvision:resnet19", "Did you mean 'resnet18'"),
+        ("torchvision:resnet18.v2", "torchvision:resnet18 has no weights 'v2'"),
+        ("timm:rsenet50.a1_in1k", "unknown network 'rsenet50'"),
+    ],
+)
+def test_unknown_names(origin, words):
+    with pytest.raises(UsageError, match=words):
+        fetch(origin)
+
+
+@pytest.mark.parametrize("origin", ["keras:resnet50", "torchvision:resnet18", "timm:resnet50.a1_in1k"])
+def test_without_a_network_named_sources_fail_at_once(origin, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(sources, "reachable", lambda host: False)
+    with pytest.raises(
+        WeightsError, match=r"cannot download .*: https://.* cannot be reached; is this machine online\?"
+    ):
+        fetch(origin)
+
+
+def test_a_kept_download_is_checked_and_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    kept = tmp_path / "models"
+    kept.mkdir()
+    content = (GOLDEN / "resnet8.pth").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    monkeypatch.setitem(sources.TORCHVISION, "resnet18", (digest,))
+    (kept / f"resnet18-{digest}.pth").write_bytes(content)
+    weights = fetch("torchvision:resnet18")
+    assert (weights.network.depth, weights.resize) == (8, 256)
+    (kept / f"resnet18-{digest}.pth").write_bytes(content[:-1])
+    with pytest.raises(WeightsError, match="damaged on the way"):
+        fetch("torchvision:resnet18")
+    assert list(kept.iterdir()) == []
