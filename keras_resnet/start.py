@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
+from keras_resnet.networks import catalog
 from keras_resnet.networks.names import name_of
 from keras_resnet.run import Run
 from keras_resnet.spec import NetworkSpec, Spec, StartSpec
@@ -19,6 +20,8 @@ from keras_resnet.weights.translate import Weights
 Say = Callable[[str], None]
 # How a network starts and trains, which weights do not decide.
 FREE = ("drop_path", "zero_gamma")
+# All parts but the classifier.
+BODY = "body"
 
 
 def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
@@ -107,21 +110,27 @@ def _silent(layer: Any) -> list[np.ndarray]:
     return [np.zeros_like(value) if index < trained else value for index, value in enumerate(values)]
 
 
-def freeze(model: Any, start: StartSpec) -> None:
-    """Make the parts `start` names untrainable. Raises UsageError for a part that `model` does not have."""
-    parts = {layer.name: part_of(layer.name) for layer in model.layers if layer.weights}
-    known = [*dict.fromkeys(parts.values()), "body"]
+def require_parts(network: NetworkSpec, start: StartSpec) -> None:
+    """Raises UsageError if `start.freeze` names a part that `network` does not have, or leaves nothing to train."""
+    parts = catalog.parts_of(network)
+    known = (*parts, BODY)
     for part in start.freeze:
         if part not in known:
-            raise UsageError(f"{model.name} has no part {part!r}.{did_you_mean(part, known)} Known: {', '.join(known)}")
-    body = "body" in start.freeze
+            raise UsageError(
+                f"{name_of(network)} has no part {part!r}.{did_you_mean(part, known)} Known: {', '.join(known)}"
+            )
+    if set(start.freeze) >= set(parts) or set(start.freeze) >= {BODY, CLASSIFIER}:
+        raise UsageError(f"--freeze leaves nothing to train. Received: {', '.join(start.freeze)}")
+
+
+def freeze(model: Any, start: StartSpec) -> None:
+    """Make the parts that `start` names untrainable (see `require_parts`)."""
     for layer in model.layers:
+        part = part_of(layer.name)
         is_norm = start.freeze_norms and hasattr(layer, "moving_mean")
-        in_body = body and part_of(layer.name) != CLASSIFIER
-        if is_norm or in_body or part_of(layer.name) in start.freeze:
+        in_body = BODY in start.freeze and part != CLASSIFIER
+        if is_norm or in_body or part in start.freeze:
             layer.trainable = False
-    if not model.trainable_weights:
-        raise UsageError("start.freeze leaves nothing to train")
 
 
 def part_of(layer_name: str) -> str:

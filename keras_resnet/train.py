@@ -19,7 +19,7 @@ from keras_resnet.networks import catalog
 from keras_resnet.optimizers import optimizer_of, total_steps
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
-from keras_resnet.start import freeze, initialize
+from keras_resnet.start import freeze, initialize, require_parts
 from keras_resnet.tasks import task_of
 
 Say = Callable[[str], None]
@@ -38,7 +38,11 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> 
     UsageError, DataError, RunError or TrainingError; a run that was interrupted can be resumed.
     """
     catalog.require_known(spec.network)
+    require_parts(spec.network, spec.start)
+    if spec.data.image_size is not None:
+        catalog.require_size(spec.network, spec.data.image_size)
     data = open_data(spec.data, say)
+    catalog.require_size(spec.network, data.image_size)
     spec = resolve(spec, data, say)
     strategy, model = _build(spec, data, say)
     run = Run.create(home, spec, data.classes, name)

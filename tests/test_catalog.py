@@ -166,8 +166,15 @@ def test_contradictions_are_refused(options, words):
 
 
 def test_vgg_needs_32_pixels():
-    with pytest.raises(UsageError, match=r"vgg11 must be .* 32 or more"):
+    with pytest.raises(UsageError, match=r"vgg11 needs images of 32 or more"):
         keras_resnet.VGG11(input_shape=(16, 16, 3))
+
+
+@pytest.mark.parametrize("name", sorted(FAST))
+def test_parts_are_those_of_the_layers(name):
+    model = keras_resnet.network(name, classes=3, input_shape=(SIZE, SIZE, 3))
+    parts = dict.fromkeys(layer.name.partition("_")[0] for layer in model.layers if layer.weights)
+    assert tuple(parts) == catalog.parts_of(named(name))
 
 
 @pytest.mark.parametrize("depth", [20, 34])

@@ -34,6 +34,15 @@ def kresnet(capsys):
         (["--learning-rate", "-0.1"], 2, "above 0"),
         (["--resume", "x", "--depth", "20"], 2, "takes no --depth"),
         (["--resume", "x"], 1, "no run called 'x'"),
+        (["--net", "rsenet50"], 2, "Did you mean 'resnet50'"),
+        (["--net", "vgg19", "--image-size", "16"], 2, "32 or more pixels a side"),
+        (["--net", "vgg19", "--drop-path", "0.1"], 2, "has no meaning for a vgg network"),
+        (["--from", "weights.pth"], 1, "there is no file weights.pth"),
+        (["--from", "torchvision:resnet19"], 2, "Did you mean 'resnet18'"),
+        (["--freeze", "stage7"], 2, "has no part 'stage7'"),
+        (["--recipe", "he2016"], 2, "unknown recipe"),
+        (["--set", "optimizer.momentun=1"], 2, "Did you mean 'momentum'"),
+        (["--set", "optimizer.drops=[0.5,0.2]"], 2, "rising shares"),
     ],
 )
 def test_bad_training_requests(kresnet, tmp_path, options, code, words):
@@ -70,6 +79,32 @@ def test_bad_runs_and_files(kresnet, tmp_path, trained):
     assert kresnet("export", trained.folder)[0] == 2
     code, _, err = kresnet("exprot")
     assert code == 2 and "'export'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["degradation", "--nets", "plain20,plain21"], "21 is not a plain depth"),
+        (["degradation", "--recipe", "x"], "unknown recipe"),
+        (["degradation", "--data", "nothing-like-it"], "must be digits"),
+        (["identity", "--shallow", "resnet56", "--deep", "resnet20"], "--deep must be a deeper network"),
+    ],
+)
+def test_bad_studies(kresnet, tmp_path, arguments, words):
+    code, out, err = kresnet("study", *arguments, "--quick", "--runs", tmp_path)
+    assert (code, out) == (2, "") and words in err.splitlines()[-1] and "Traceback" not in err
+
+
+def test_models(kresnet):
+    code, out, _ = kresnet("models", "--depth", "50", "--json")
+    rows = {row["network"]: row for row in json.loads(out)}
+    assert code == 0 and rows["resnet50"]["parameters"] == 25_557_032 and rows["resnet50"]["top1"] == 76.13
+    code, out, _ = kresnet("models", "--depth", "50")
+    assert code == 0 and "25,557,032" in out
+    assert kresnet("models", "--depth", "51")[0] == 2
+    listed = (ROOT / "docs" / "networks.md").read_text()
+    for row in json.loads(kresnet("models", "--json")[1]):
+        assert f"| {row['network']} | {row['image_size']}, {row['classes']} | {row['parameters']:,} |" in listed
 
 
 def test_json_is_alone_on_standard_output(kresnet, trained, runs):

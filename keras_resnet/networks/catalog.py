@@ -78,6 +78,22 @@ def variant_of(network: NetworkSpec, image_size: int) -> Variant:
     )
 
 
+def require_size(network: NetworkSpec, image_size: int) -> None:
+    """Raises UsageError for images, of `image_size` pixels a side, that are too small for `network`."""
+    smallest = vgg.SMALLEST_IMAGE if network.family == "vgg" else SMALLEST_IMAGE
+    if image_size < smallest:
+        raise UsageError(f"{name_of(network)} needs images of {smallest} or more pixels a side. Received: {image_size}")
+
+
+def parts_of(network: NetworkSpec) -> tuple[str, ...]:
+    """The parts of a network, with which the names of its layers begin, from the image to the classifier."""
+    if network.family == "vgg":
+        return (*(f"block{block}" for block in range(1, 6)), "fc1", "fc2", "logits")
+    variant = variant_of(network, SMALLEST_IMAGE)
+    stages = (f"stage{stage}" for stage in range(1, len(variant.units) + 1))
+    return ("stem", *stages, *(["final"] if variant.preactivation else []), "logits")
+
+
 def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:
     """The stem for `image_size` and the reason for it, as (stem, reason)."""
     if network.family == "vgg":
@@ -153,12 +169,9 @@ def _body(
     bricks: Bricks, network: NetworkSpec, input_shape: tuple[int, int, int], normalization: Normalization | None
 ) -> tuple[Any, dict[str, Any]]:
     require_known(network)
-    smallest = vgg.SMALLEST_IMAGE if network.family == "vgg" else SMALLEST_IMAGE
-    if len(input_shape) != 3 or min(input_shape[:2]) < smallest:
-        raise UsageError(
-            f"the input shape of {name_of(network)} must be (height, width, channels) with {smallest} or more"
-            f" pixels a side. Received: {input_shape}"
-        )
+    if len(input_shape) != 3:
+        raise UsageError(f"input_shape must be (height, width, channels). Received: {input_shape}")
+    require_size(network, min(input_shape[:2]))
     pixels = bricks.input(*input_shape)
     x = bricks.normalize(pixels, normalization, name="normalize") if normalization else pixels
     return pixels, features(bricks, network, x)
