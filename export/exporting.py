@@ -6,19 +6,18 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.errors import RunError
-from keras_resnet.evaluate import evaluate, keras_predictor
+from keras_resnet.evaluate import evaluate, keras_predictor, load_model
 from keras_resnet.export.calibrate import Calibration, calibration_of
 from keras_resnet.export.metadata import Card, write_card
 from keras_resnet.export.tflite import SCHEMES, Scheme, convert
 from keras_resnet.export.verify import PASSED, Verdict, verify
-from keras_resnet.run import Run, reason, versions
+from keras_resnet.run import Run, versions
 from keras_resnet.tasks import task_of
 
 EVALUATION_BATCH = 64
@@ -59,17 +58,6 @@ def export_tflite(run: Run, *, max_drop: float, say: Callable[[str], None]) -> l
         verdicts.append(_export_one(run, scheme, data, calibration, judge, say))
         run.write_json(run.verdicts_file, [verdict.as_dict() for verdict in verdicts])
     return verdicts
-
-
-def load_model(run: Run) -> Any:
-    """The run's finished Keras model, in float32. Raises RunError if it cannot be read."""
-    import keras
-
-    run.require_finished()
-    try:
-        return keras.saving.load_model(run.model_file, compile=False)
-    except Exception as error:
-        raise RunError(f"the model of run {run.name} is unreadable: {run.model_file}: {reason(error)}") from error
 
 
 def _arrays(data: Data, run: Run) -> tuple[np.ndarray, np.ndarray]:

@@ -35,8 +35,7 @@ def _file(path: Path) -> tuple[Predict, tuple[str, ...], int, int]:
 
 
 def _run(run: Run) -> tuple[Predict, tuple[str, ...], int, int]:
-    from keras_resnet.evaluate import keras_predictor
-    from keras_resnet.export.exporting import load_model
+    from keras_resnet.evaluate import keras_predictor, load_model
 
     data = run.spec().data
     assert data.resize is not None and data.image_size is not None

@@ -9,8 +9,8 @@ from typing import Any
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import open_data
 from keras_resnet.errors import RunError, UsageError
-from keras_resnet.evaluate import evaluate, keras_predictor
-from keras_resnet.export.exporting import EVALUATION_BATCH, load_model
+from keras_resnet.evaluate import evaluate, keras_predictor, load_model
+from keras_resnet.export.exporting import EVALUATION_BATCH
 from keras_resnet.export.predicting import is_file
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.run import Run

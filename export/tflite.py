@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.bricks import deep_graphs
 from keras_resnet.errors import ExportError
 from keras_resnet.export.calibrate import Calibration
 from keras_resnet.run import Run
@@ -57,7 +58,8 @@ def _convert_here(model_file: str, scheme_name: str, calibration_file: str, targ
     import keras
 
     scheme = SCHEMES[scheme_name]
-    model = keras.saving.load_model(model_file, compile=False)
+    with deep_graphs():
+        model = keras.saving.load_model(model_file, compile=False)
     with tempfile.TemporaryDirectory() as scratch:
         Path(target).write_bytes(_converter(model, scheme, np.load(calibration_file), Path(scratch)).convert())
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.bricks import deep_graphs
+from keras_resnet.errors import RunError
+from keras_resnet.run import Run, reason
 from keras_resnet.tasks.classify import Classification
 
 
@@ -48,3 +51,15 @@ def evaluate(
 def keras_predictor(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     """A Keras model as a callable on uint8 images (B, H, W, 3), giving float32 outputs."""
     return lambda images: np.asarray(model.predict_on_batch(images), dtype=np.float32)
+
+
+def load_model(run: Run) -> Any:
+    """The run's finished Keras model, in float32. Raises RunError if it cannot be read."""
+    import keras
+
+    run.require_finished()
+    try:
+        with deep_graphs():
+            return keras.saving.load_model(run.model_file, compile=False)
+    except Exception as error:
+        raise RunError(f"the model of run {run.name} is unreadable: {run.model_file}: {reason(error)}") from error

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from keras_resnet.errors import ExportError, RunError
+from keras_resnet.evaluate import load_model
 from keras_resnet.export import exporting
 from keras_resnet.export.contents import contents_of
 from keras_resnet.export.metadata import read_card
@@ -96,7 +97,7 @@ def test_a_failed_conversion_names_its_log(exported, tmp_path):
     subprocess.run(["cp", "-r", str(run.folder), str(copy.folder)], check=True)
     copy.model_file.write_bytes(b"not a model")
     with pytest.raises(RunError, match="unreadable"):
-        exporting.load_model(copy)
+        load_model(copy)
 
 
 def test_damaged_files(tmp_path):

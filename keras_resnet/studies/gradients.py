@@ -15,6 +15,7 @@ import numpy as np
 from keras_resnet.bricks import Bricks
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data, open_data
+from keras_resnet.evaluate import load_model
 from keras_resnet.studies.plan import Trial
 from keras_resnet.tasks import task_of
 
@@ -60,7 +61,7 @@ def profile(trial: Trial) -> Profile:
     loss = task.losses(spec)
     layers = tuple(layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     initial = _norms(model, loss, images, task.encode(targets))
-    model.set_weights(keras.saving.load_model(run.model_file, compile=False).get_weights())
+    model.set_weights(load_model(run).get_weights())
     return Profile(trial.net, layers, initial, _norms(model, loss, images, task.encode(targets)))
 
 

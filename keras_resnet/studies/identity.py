@@ -16,6 +16,7 @@ from keras_resnet.bricks import Bricks
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.errors import UsageError
+from keras_resnet.evaluate import load_model
 from keras_resnet.networks.names import named
 from keras_resnet.recipes import lasting
 from keras_resnet.run import Run, writing
@@ -77,7 +78,7 @@ def _difference(shallow: Run, spec: Spec, data: Data) -> float:
     network: NetworkSpec = replace(shallow.spec().network, depth=spec.network.depth)
     deep = task_of(spec, data.classes).build(Bricks(keras), replace(shallow.spec(), network=network))
     deepen(deep, fetch(str(shallow.model_file)))
-    before = keras.saving.load_model(shallow.model_file, compile=False)
+    before = load_model(shallow)
     images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)
     ours, theirs = (
         np.concatenate([model.predict_on_batch(batch) for batch, _ in images.as_numpy_iterator()])
