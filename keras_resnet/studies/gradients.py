@@ -90,4 +90,4 @@ def _norms(model: Any, loss: Any, images: np.ndarray, targets: Any) -> np.ndarra
 
 
 def _ratio(first: float, last: float) -> str:
-    return f"{first / last:.2g}" if last else "∞"
+    return f"{float(f'{first / last:.2g}'):g}" if last else "∞"
