@@ -100,17 +100,20 @@ def _reader(split: Split) -> Callable[[Any], tuple[Any, Any]]:
 
 def _by_buffer(split: Split, used: int, seed: int, first_epoch: int, epochs: int) -> Any:
     """`used` images of each epoch, out of a buffer: for streams that can only be read in their order."""
-    import tensorflow as tf
 
     assert split.stream is not None
     stream = split.stream()
-
-    def of_epoch(epoch: Any) -> Any:
-        order = seed * 1_000_003 + epoch
-        return stream.shuffle(STREAM_SHUFFLE, seed=order, reshuffle_each_iteration=False).take(used)
-
-    images = tf.data.Dataset.range(first_epoch, epochs).flat_map(of_epoch)
-    return images.apply(tf.data.experimental.assert_cardinality(max(0, epochs - first_epoch) * used))
+    if first_epoch >= epochs:
+        return stream.take(0)
+    # Python numbers: TensorFlow's shuffle takes no seed from a graph once a global seed is set.
+    parts = [
+        stream.shuffle(STREAM_SHUFFLE, seed=seed * 1_000_003 + epoch, reshuffle_each_iteration=False).take(used)
+        for epoch in range(first_epoch, epochs)
+    ]
+    while len(parts) > 1:  # by halves: a chain would pass each image through as many iterators as epochs
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        parts = [a.concatenate(b) for a, b in pairs] + parts[len(parts) & ~1 :]
+    return parts[0]
 
 
 def _augment(images: Any, size: int, flips: bool, key: Any) -> Any:
