@@ -89,6 +89,11 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a training state to resume from."""
+        return any(self.checkpoints.glob("*.index"))
+
+    @property
     def log_file(self) -> Path:
         """One JSON object an epoch."""
         return self.folder / "log.jsonl"

@@ -37,9 +37,11 @@ def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
         theirs = run.spec()
         network, data = theirs.network, theirs.data
         normalization, image_size, resize = data.normalization, data.image_size, data.resize
-        spec = replace(spec, start=replace(spec.start, weights=str(run.model_file)))
+        spec = replace(spec, start=replace(spec.start, weights=str(run.model_file.resolve())))
     else:
         weights = fetch(origin)
+        if Path(origin).expanduser().is_file():
+            spec = replace(spec, start=replace(spec.start, weights=str(Path(origin).expanduser().resolve())))
         network, image_size, resize = weights.network or spec.network, weights.image_size, weights.resize
         normalization = weights.normalization or spec.data.normalization
     spec = replace(spec, network=_agreed(spec.network, network, asked, origin))
@@ -59,7 +61,7 @@ def adopt_shallow(home: Path, name: str, say: Say) -> Spec:
     say(f"data, optimizer and training: as of run {run.name}")
     return replace(
         spec,
-        start=StartSpec(deepen=str(run.model_file)),
+        start=StartSpec(deepen=str(run.model_file.resolve())),
         optimizer=replace(spec.optimizer, warmup_epochs=None),
         training=replace(spec.training, stop_after=None),
     )

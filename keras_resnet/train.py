@@ -45,6 +45,7 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> 
     catalog.require_size(spec.network, data.image_size)
     spec = resolve(spec, data, say)
     strategy, model = _build(spec, data, say)
+    initialize(model, spec, say)
     run = Run.create(home, spec, data.classes, name)
     return _fit(run, data, strategy, model, say)
 
@@ -58,6 +59,8 @@ def resume(run: Run, say: Say = print) -> Run:
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels run {run.name} was started with")
     strategy, model = _build(spec, data, say)
+    if not run.has_checkpoint:  # which holds more than the weights it started from, and they may be gone by now
+        initialize(model, spec, say)
     return _fit(run, data, strategy, model, say)
 
 
@@ -110,8 +113,8 @@ def _resolve_precision(spec: Spec, say: Say) -> Spec:
 
 
 def _build(spec: Spec, data: Data, say: Say) -> tuple[Any, Any]:
-    """The strategy and the compiled model, as `spec` starts it. Nothing is written yet: a request that turns
-    out to be impossible here leaves no run behind."""
+    """The strategy and the compiled model. Nothing is written yet: a request that turns out to be impossible
+    here leaves no run behind."""
     import keras
 
     strategy, why = devices.choose_strategy(devices.training_devices())
@@ -124,7 +127,6 @@ def _build(spec: Spec, data: Data, say: Say) -> tuple[Any, Any]:
         model = task.build(Bricks(keras, spec.training.precision, synchronized=strategy is not None), spec)
         freeze(model, spec.start)
         model.compile(optimizer=optimizer_of(spec, steps), loss=task.losses(spec), metrics=task.metrics())
-    initialize(model, spec, say)
     return strategy, model
 
 

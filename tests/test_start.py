@@ -9,15 +9,15 @@ import pytest
 from torch_reference import Reference
 
 import keras_resnet
-from keras_resnet import options
-from keras_resnet.errors import RunError, UsageError, WeightsError
+from keras_resnet import callbacks, options
+from keras_resnet.errors import RunError, TrainingInterrupted, UsageError, WeightsError
 from keras_resnet.networks.names import named
 from keras_resnet.optimizers import optimizer_of, schedule_of
 from keras_resnet.recipes import recipe
 from keras_resnet.run import Run
 from keras_resnet.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.start import deepen, freeze
-from keras_resnet.train import train
+from keras_resnet.train import resume, train
 from keras_resnet.weights.load import fetch
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -66,6 +66,25 @@ def test_fine_tuning_a_run_on_other_classes(trained, runs, tmp_path):
     }
     assert {name for name, equal in same.items() if equal} == {n for n in same if n.startswith(("stem", "stage1"))}
     assert run.metrics()["value"] >= 0.9
+
+
+def test_a_resumed_run_needs_its_first_weights_no_more(quick_spec, trained, tmp_path, monkeypatch):
+    copy = tmp_path / "first.keras"
+    copy.write_bytes(trained.model_file.read_bytes())
+    start = StartSpec(weights=str(copy))
+    spec = replace(quick_spec, start=start, training=replace(quick_spec.training, epochs=2))
+    genuine = callbacks.KeepCheckpoints.on_epoch_end
+
+    def interrupt(self, epoch, logs=None):
+        genuine(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks.KeepCheckpoints, "on_epoch_end", interrupt)
+    with pytest.raises(TrainingInterrupted):
+        train(spec, tmp_path, "cut", say=silent)
+    monkeypatch.undo()
+    copy.unlink()
+    assert resume(Run.find(tmp_path, "cut"), say=silent).metrics()["value"] >= 0.95
 
 
 def test_a_start_that_cannot_be_leaves_no_run_behind(quick_spec, tmp_path):

@@ -54,7 +54,7 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, say: Say) -> dic
         raise UsageError(f"{shallow} broke down in training, so nothing can be built on it: {start.failure}")
     further = _further(start.run, spec_for(deep, base.training.seed, base, say))
     random = replace(further, start=StartSpec())
-    continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file)))
+    continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file.resolve())))
     data = open_data(start.run.spec().data, lambda message: None)
     difference = _difference(start.run, further, data)
     say(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
@@ -70,7 +70,7 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, say: Say) -> dic
 
 def _further(shallow: Run, deep: Spec) -> Spec:
     optimizer = replace(deep.optimizer, learning_rate=FURTHER_RATE * deep.optimizer.learning_rate)
-    return replace(deep, start=StartSpec(deepen=str(shallow.model_file)), optimizer=optimizer)
+    return replace(deep, start=StartSpec(deepen=str(shallow.model_file.resolve())), optimizer=optimizer)
 
 
 def _difference(shallow: Run, spec: Spec, data: Data) -> float:
