@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from keras_resnet.errors import UsageError
-from keras_resnet.networks.names import named
+from keras_resnet.networks.names import TOLD, named
 from keras_resnet.recipes import RECIPES, recipe
 from keras_resnet.spec import NetworkSpec, Spec
 
@@ -100,7 +100,7 @@ def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> 
     spec = _base(options, chosen, home, say)
     for key, value in chosen.items():
         spec = spec.override(key, value)
-    asked = set(chosen) | ({"network.depth", "network.family"} if "net" in options else set())
+    asked = set(chosen) | ({f"network.{field}" for field in TOLD} if "net" in options else set())
     if spec.start.weights:
         from keras_resnet.start import adopt
 

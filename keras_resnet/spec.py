@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from keras_resnet.errors import UsageError, did_you_mean
+from keras_resnet.errors import UsageError
+from keras_resnet.fields import from_dict, one_of, override, require
 
-T = TypeVar("T")
 # Fields of a NetworkSpec that may differ from their default, by family.
 TAKES = {
     "resnet": (
@@ -33,8 +33,8 @@ class Normalization:
     std: tuple[float, ...] = (127.5, 127.5, 127.5)
 
     def __post_init__(self) -> None:
-        _require(len(self.mean) == len(self.std), "normalization.std", self.std, "one value per mean")
-        _require(all(s > 0 for s in self.std), "normalization.std", self.std, "numbers above 0")
+        require(len(self.mean) == len(self.std), "normalization.std", self.std, "one value per mean")
+        require(all(s > 0 for s in self.std), "normalization.std", self.std, "numbers above 0")
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,16 @@ class NetworkSpec:
     batch_norm: bool = True
 
     def __post_init__(self) -> None:
-        _one_of("network.family", self.family, tuple(TAKES))
-        _one_of("network.block", self.block, ("auto", "basic", "bottleneck"))
-        _one_of("network.strides", self.strides, ("3x3", "1x1"))
-        _one_of("network.stem", self.stem, ("auto", "imagenet", "deep", "cifar"))
-        _one_of("network.shortcut", self.shortcut, ("auto", "A", "B", "C", "D"))
-        _require(self.cardinality >= 1, "network.cardinality", self.cardinality, "1 or more")
-        _require(self.base_width >= 1, "network.base_width", self.base_width, "1 or more")
-        _require(self.widen > 0, "network.widen", self.widen, "above 0")
-        _require(self.width > 0, "network.width", self.width, "above 0")
-        _require(0 <= self.drop_path < 1, "network.drop_path", self.drop_path, "0 or more and below 1")
+        one_of("network.family", self.family, tuple(TAKES))
+        one_of("network.block", self.block, ("auto", "basic", "bottleneck"))
+        one_of("network.strides", self.strides, ("3x3", "1x1"))
+        one_of("network.stem", self.stem, ("auto", "imagenet", "deep", "cifar"))
+        one_of("network.shortcut", self.shortcut, ("auto", "A", "B", "C", "D"))
+        require(self.cardinality >= 1, "network.cardinality", self.cardinality, "1 or more")
+        require(self.base_width >= 1, "network.base_width", self.base_width, "1 or more")
+        require(self.widen > 0, "network.widen", self.widen, "above 0")
+        require(self.width > 0, "network.width", self.width, "above 0")
+        require(0 <= self.drop_path < 1, "network.drop_path", self.drop_path, "0 or more and below 1")
         taken = TAKES[self.family]
         for each in fields(self):
             if each.name not in (*taken, "depth", "family") and getattr(self, each.name) != each.default:
@@ -118,17 +118,15 @@ class DataSpec:
     normalization: Normalization = field(default_factory=Normalization)
 
     def __post_init__(self) -> None:
-        _require(
-            self.image_size is None or self.image_size >= 8, "data.image_size", self.image_size, "8 or more pixels"
-        )
-        _require(
+        require(self.image_size is None or self.image_size >= 8, "data.image_size", self.image_size, "8 or more pixels")
+        require(
             self.resize is None or self.image_size is None or self.resize >= self.image_size,
             "data.resize",
             self.resize,
             "at least image_size",
         )
-        _require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
-        _require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
+        require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
+        require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -149,9 +147,9 @@ class StartSpec:
     freeze_norms: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.body_rate > 0, "start.body_rate", self.body_rate, "a number above 0")
+        require(self.body_rate > 0, "start.body_rate", self.body_rate, "a number above 0")
         alone = not (self.weights and self.deepen)
-        _require(alone, "start.deepen", self.deepen, "left out where start.weights is given")
+        require(alone, "start.deepen", self.deepen, "left out where start.weights is given")
 
 
 @dataclass(frozen=True)
@@ -175,16 +173,16 @@ class OptimizerSpec:
     label_smoothing: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "a number above 0")
-        _require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "0 or more and below 1")
-        _one_of("optimizer.schedule", self.schedule, ("cosine", "step"))
+        require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "a number above 0")
+        require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "0 or more and below 1")
+        one_of("optimizer.schedule", self.schedule, ("cosine", "step"))
         rising = all(0 < a < b < 1 for a, b in zip(self.drops, (*self.drops[1:], 1 - 1e-9), strict=True))
-        _require(rising, "optimizer.drops", self.drops, "rising shares between 0 and 1")
-        _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
-        _one_of("optimizer.decay", self.decay, ("decoupled", "l2"))
+        require(rising, "optimizer.drops", self.drops, "rising shares between 0 and 1")
+        require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
+        one_of("optimizer.decay", self.decay, ("decoupled", "l2"))
         warmup = self.warmup_epochs
-        _require(warmup is None or warmup >= 0, "optimizer.warmup_epochs", warmup, "0 or more")
-        _require(
+        require(warmup is None or warmup >= 0, "optimizer.warmup_epochs", warmup, "0 or more")
+        require(
             0 <= self.label_smoothing < 1, "optimizer.label_smoothing", self.label_smoothing, "0 or more and below 1"
         )
 
@@ -205,12 +203,12 @@ class TrainingSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "training.epochs", self.epochs, "1 or more")
+        require(self.epochs >= 1, "training.epochs", self.epochs, "1 or more")
         for name in ("steps", "stop_after", "batch_size"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, f"training.{name}", value, "1 or more")
-        _one_of("training.precision", self.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
-        _require(0 <= self.seed < 2**31, "training.seed", self.seed, "0 to 2147483647")
+            require(value is None or value >= 1, f"training.{name}", value, "1 or more")
+        one_of("training.precision", self.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
+        require(0 <= self.seed < 2**31, "training.seed", self.seed, "0 to 2147483647")
 
 
 @dataclass(frozen=True)
@@ -225,17 +223,17 @@ class Spec:
     training: TrainingSpec = field(default_factory=TrainingSpec)
 
     def __post_init__(self) -> None:
-        _one_of("task", self.task, ("classify",))
+        one_of("task", self.task, ("classify",))
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
         fits = warmup is None or self.training.steps is not None or warmup < epochs
-        _require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
+        require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
 
     def override(self, key: str, value: Any) -> Spec:
         """A copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.
 
         Raises UsageError for an unknown key (naming the nearest) or a value not allowed.
         """
-        changed: Spec = _override(self, key.split("."), value, key)
+        changed: Spec = override(self, key.split("."), value, key)
         return changed
 
     def to_json(self) -> str:
@@ -245,49 +243,4 @@ class Spec:
     @classmethod
     def from_json(cls, text: str) -> Spec:
         """The spec written by `to_json`; raises UsageError for unknown keys or bad values."""
-        return _from_dict(cls, json.loads(text), "")
-
-
-def _require(holds: bool, name: str, received: Any, allowed: str) -> None:
-    if not holds:
-        raise UsageError(f"{name} must be {allowed}. Received: {received}")
-
-
-def _one_of(name: str, received: str, allowed: tuple[str, ...]) -> None:
-    if received not in allowed:
-        raise UsageError(f"{name} must be one of {', '.join(allowed)}. Received: {received!r}")
-
-
-def _unknown_key(key: str, known: list[str]) -> UsageError:
-    return UsageError(
-        f"unknown key {key!r} in the spec.{did_you_mean(key.rpartition('.')[2], known)} Known: {', '.join(known)}"
-    )
-
-
-def _override(node: Any, path: list[str], value: Any, key: str) -> Any:
-    known = [f.name for f in fields(node)]
-    if path[0] not in known:
-        raise _unknown_key(key, known)
-    if len(path) > 1:
-        child = getattr(node, path[0])
-        if not dataclasses.is_dataclass(child):
-            raise UsageError(f"{key!r} reaches into {path[0]!r}, which is a plain value")
-        value = _override(child, path[1:], value, key)
-    return replace(node, **{path[0]: value})
-
-
-def _from_dict(kind: type[T], raw: Any, prefix: str) -> T:
-    if not isinstance(raw, dict):
-        raise UsageError(f"the spec's {prefix or 'top level'} must be a JSON object. Received: {type(raw).__name__}")
-    hints = get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for key, value in raw.items():
-        if key not in hints:
-            raise _unknown_key(prefix + key, list(hints))
-        if dataclasses.is_dataclass(hints[key]):
-            value = _from_dict(hints[key], value, f"{prefix}{key}.")
-        values[key] = tuple(value) if isinstance(value, list) else value
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise UsageError(f"the spec holds a value of the wrong type: {error}") from error
+        return from_dict(cls, json.loads(text), "")

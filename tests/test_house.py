@@ -12,6 +12,7 @@ ORDER = [
     "quiet",
     "console",
     "online",
+    "fields",
     "spec",
     "recipes",
     "bricks",

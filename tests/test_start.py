@@ -45,6 +45,9 @@ def test_weights_bring_network_and_preprocessing(tmp_path):
     assert spec_of(tmp_path, start_from=str(file), depth=10, drop_path=0.1).network.drop_path == 0.1
     with pytest.raises(UsageError, match=r"are of resnet10: network.depth is 10\. Received: 34"):
         spec_of(tmp_path, start_from=str(file), depth=34)
+    assert spec_of(tmp_path, start_from=str(file), net="resnet10").network == spec.network
+    with pytest.raises(UsageError, match=r"are of resnet10: network.squeeze_excitation is False\. Received: True"):
+        spec_of(tmp_path, start_from=str(file), net="seresnet10")
 
 
 def test_fine_tuning_a_run_on_other_classes(trained, runs, tmp_path):

@@ -22,6 +22,11 @@ CIFAR = (
     *("plain20", "plain32", "plain44", "plain56", "plain110"),
     *("wrn16_4", "wrn40_4", "wrn28_10"),
 )
+# Fields of a NetworkSpec that a name tells; the others are left to the data or to options.
+TOLD = (
+    *("depth", "family", "preactivation", "resnet_d", "cardinality", "base_width", "widen"),
+    *("squeeze_excitation", "batch_norm"),
+)
 _PATTERNS = (
     r"(?P<plain>plain)(?P<depth>\d+)",
     r"(?P<vgg>vgg)(?P<depth>\d+)(?P<bn>_bn)?",
