@@ -111,7 +111,7 @@ def shaken(model):
         ("ResNet50", ".weights.h5"),
         ("ResNet101", ".keras"),
         ("ResNet152", ".h5"),
-        ("VGG16", ".weights.h5"),
+        pytest.param("VGG16", ".weights.h5", marks=pytest.mark.slow),
         ("VGG19", ".keras"),
     ],
 )
