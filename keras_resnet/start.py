@@ -14,6 +14,7 @@ from keras_resnet.networks import catalog
 from keras_resnet.networks.names import name_of
 from keras_resnet.run import Run
 from keras_resnet.spec import NetworkSpec, Spec, StartSpec
+from keras_resnet.weights import sources
 from keras_resnet.weights.load import CLASSIFIER, fetch, place
 from keras_resnet.weights.translate import Weights
 
@@ -32,16 +33,24 @@ def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
     """
     origin = spec.start.weights
     assert origin is not None
-    if (run := _run_called(origin, home)) is not None:
+    run = _run_called(origin, home)
+    if run is None and not (sources.is_named(origin) or Path(origin).suffix):
+        run = Run.find(home, origin)  # which says that there is none, and names the nearest
+    if run is not None:
         run.require_finished()
         theirs = run.spec()
         network, data = theirs.network, theirs.data
         normalization, image_size, resize = data.normalization, data.image_size, data.resize
         spec = replace(spec, start=replace(spec.start, weights=str(run.model_file.resolve())))
     else:
+        if sources.is_named(origin):
+            if (exact := sources.exact(origin)) != origin:
+                say(f"weights: {exact} (the newest of {origin})")
+            origin = exact
+        else:
+            origin = str(Path(origin).expanduser().resolve())
         weights = fetch(origin)
-        if Path(origin).expanduser().is_file():
-            spec = replace(spec, start=replace(spec.start, weights=str(Path(origin).expanduser().resolve())))
+        spec = replace(spec, start=replace(spec.start, weights=origin))
         network, image_size, resize = weights.network or spec.network, weights.image_size, weights.resize
         normalization = weights.normalization or spec.data.normalization
     spec = replace(spec, network=_agreed(spec.network, network, asked, origin))

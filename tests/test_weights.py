@@ -248,6 +248,13 @@ def test_without_a_network_named_sources_fail_at_once(origin, tmp_path, monkeypa
         fetch(origin)
 
 
+def test_the_newest_recipe_of_torchvision_is_meant():
+    assert sources.exact("torchvision:resnet50") == "torchvision:resnet50.v2"
+    assert sources.exact("torchvision:resnet18") == "torchvision:resnet18.v1"
+    assert sources.exact("torchvision:resnet50.v1") == "torchvision:resnet50.v1"
+    assert sources.exact("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"
+
+
 def test_a_kept_download_is_checked_and_used(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     kept = tmp_path / "models"

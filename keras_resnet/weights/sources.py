@@ -61,12 +61,21 @@ def is_named(origin: str) -> bool:
     return origin.partition(":")[0] in _FETCHERS and not Path(origin).exists()
 
 
+def exact(origin: str) -> str:
+    """`origin` with the recipe that is meant where none is named: torchvision's newest."""
+    source, _, name = origin.partition(":")
+    if source != "torchvision" or "." in name:
+        return origin
+    _require_known("torchvision", name, TORCHVISION)
+    return f"{origin}.v{len(TORCHVISION[name])}"
+
+
 def fetch(origin: str) -> Weights:
     """The weights called `origin`, downloaded unless they are there.
 
     Raises UsageError for a name the source does not have, WeightsError if it cannot be reached.
     """
-    source, _, name = origin.partition(":")
+    source, _, name = exact(origin).partition(":")
     return _FETCHERS[source](name)
 
 
@@ -88,7 +97,6 @@ def _torchvision(name: str) -> Weights:
     _require_known("torchvision", name, TORCHVISION)
     hashes = TORCHVISION[name]
     recipes = [f"v{number + 1}" for number in range(len(hashes))]
-    recipe = recipe or recipes[-1]
     _require_known(f"torchvision:{name}", recipe, recipes)
     version = recipes.index(recipe)
     file = f"{name}-{hashes[version]}.pth"
