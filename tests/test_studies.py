@@ -104,8 +104,10 @@ def test_deviation_over_seeds():
 
 def test_vgg_has_its_rate_and_size(base):
     said = []
-    sized = with_sizes(base.override("data.image_size", 8), ("vgg19", "resnet34"), said.append)
+    sized = with_sizes(base, ("vgg19", "resnet34"), said.append)
     assert sized.data.image_size == 32
+    assert with_sizes(base, ("resnet20",), said.append) == base
+    assert with_sizes(base.override("data.image_size", 48), ("vgg19",), said.append).data.image_size == 48
     assert spec_for("vgg19", 0, sized, said.append).optimizer.learning_rate == 0.01
     assert spec_for("vgg19_bn", 0, sized, silent).optimizer.learning_rate == base.optimizer.learning_rate
     assert len(said) == 2

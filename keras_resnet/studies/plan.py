@@ -21,6 +21,8 @@ from keras_resnet.train import resume, train
 Say = Callable[[str], None]
 # Simonyan & Zisserman 2015, section 3.1: without batch norm, ten times less than He et al.
 VGG_RATE = 0.01
+# Pixels of the bundled digits, which are known before they are read.
+DIGITS_SIZE = 8
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ def spec_for(net: str, seed: int, base: Spec, say: Say) -> Spec:
 
 def with_sizes(base: Spec, nets: Sequence[str], say: Say) -> Spec:
     """`base` with images large enough for all of `nets`, so that all see the same."""
-    small = base.data.image_size is not None and base.data.image_size < vgg.SMALLEST_IMAGE
-    if small and any(named(net).family == "vgg" for net in nets):
+    size = base.data.image_size or (DIGITS_SIZE if base.data.source == "digits" else vgg.SMALLEST_IMAGE)
+    if size < vgg.SMALLEST_IMAGE and any(named(net).family == "vgg" for net in nets):
         say(f"image size: {vgg.SMALLEST_IMAGE} pixels (a VGG network halves them five times)")
         return replace(base, data=replace(base.data, image_size=vgg.SMALLEST_IMAGE))
     return base
