@@ -111,6 +111,8 @@ def test_vgg_has_its_rate_and_size(base):
     assert spec_for("vgg19", 0, sized, said.append).optimizer.learning_rate == 0.01
     assert spec_for("vgg19_bn", 0, sized, silent).optimizer.learning_rate == base.optimizer.learning_rate
     assert len(said) == 2
+    assert spec_for("resnet34", 0, sized, silent, ("vgg19", "plain34")).network.shortcut == "A"
+    assert spec_for("resnet34", 0, sized, silent, ("vgg19",)).network.shortcut == "auto"
 
 
 def test_a_shorter_recipe_warms_up_in_proportion():

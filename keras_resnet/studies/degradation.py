@@ -31,7 +31,7 @@ def degradation(base: Spec, nets: Sequence[str], seeds: int, folder: Path, say: 
     summary.json. Raises UsageError for an unknown network, and as `train` does.
     """
     base = with_sizes(base, nets, say)
-    specs = {(net, seed): spec_for(net, seed, base, say) for seed in range(seeds) for net in nets}
+    specs = {(net, seed): spec_for(net, seed, base, say, nets) for seed in range(seeds) for net in nets}
     trials = [run_trial(net, seed, spec, folder, say) for (net, seed), spec in specs.items()]
     summary = summarize(trials, nets)
     write_rows(folder / "curves.csv", _curves(trials))
@@ -58,8 +58,9 @@ def _row(net: str, trials: Sequence[Trial]) -> dict[str, Any]:
     row: dict[str, Any] = {"network": net, "seeds": len(done), "broke_down": len(trials) - len(done)}
     if done:
         assert done[0].run is not None
-        size = done[0].run.spec().data.image_size or 0
-        cost = cost_of(named(net), classes=len(done[0].run.classes()), input_shape=(size, size, 3))
+        spec = done[0].run.spec()
+        shape = (spec.data.image_size or 0, spec.data.image_size or 0, 3)
+        cost = cost_of(spec.network, classes=len(done[0].run.classes()), input_shape=shape)
         row["parameters"] = cost.trainable
     for prefix, key in (("", "training_error"), ("val_", "validation_error")):
         last = [float(trial.errors(prefix)[-1]) for trial in done]

@@ -39,11 +39,15 @@ class Trial:
         return np.array([100 * (1 - row[f"{prefix}accuracy"]) for row in self.run.log()] if self.run else [])
 
 
-def spec_for(net: str, seed: int, base: Spec, say: Say) -> Spec:
-    """`base` for the network called `net`. Raises UsageError for a name that no network has."""
+def spec_for(net: str, seed: int, base: Spec, say: Say, beside: Sequence[str] = ()) -> Spec:
+    """`base` for the network called `net`, to be compared with those `beside` it: with its plain twin among them it
+    has shortcuts without parameters (He et al. 2015, section 4.1). Raises UsageError for an unknown name."""
     network = named(net)
     if network.family == "resnet":
         network = replace(network, zero_gamma=base.network.zero_gamma)
+        if f"plain{network.depth}" in beside and network.depth in catalog.IMAGENET_UNITS:
+            say(f"{net}: shortcut A (without parameters, so that it differs from plain{network.depth} in nothing else)")
+            network = replace(network, shortcut="A")
     catalog.require_known(network)
     spec = replace(base, network=network, training=replace(base.training, seed=seed))
     if network.family == "vgg" and not network.batch_norm:
