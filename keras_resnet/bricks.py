@@ -30,11 +30,13 @@ class Bricks:
     """Layers of `keras` (the module keras or tf_keras) computing in `dtype`, a Keras policy name.
 
     synchronized: batch statistics are taken over all replicas of a strategy, not per replica.
+    normalizer: the layer that normalizes, instead of the Keras' own BatchNormalization.
     """
 
     keras: Any
     dtype: str = "float32"
     synchronized: bool = False
+    normalizer: Any = None
 
     def input(self, height: int, width: int, channels: int = 3) -> Any:
         """A (batch, height, width, channels) float32 input named "pixels", values 0–255."""
@@ -75,7 +77,8 @@ class Bricks:
         """Batch normalization. `zero_init` starts gamma at 0, so that a residual block starts as
         the identity (Goyal et al. 2017, section 5.1)."""
         options = {"synchronized": True} if self.synchronized else {}
-        layer = self.keras.layers.BatchNormalization(
+        normalizer = self.normalizer or self.keras.layers.BatchNormalization
+        layer = normalizer(
             momentum=NORM_MOMENTUM,
             epsilon=NORM_EPSILON,
             gamma_initializer="zeros" if zero_init else "ones",

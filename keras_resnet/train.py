@@ -99,17 +99,27 @@ def _resolve_length(spec: Spec, data: Data, say: Say) -> Spec:
 
 
 def _resolve_precision(spec: Spec, say: Say) -> Spec:
-    import keras
-
     chosen, why = spec.training.precision, "as asked"
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
     if chosen == "auto":
         chosen, why = devices.choose_precision(
-            lambda policy: catalog.trial(Bricks(keras, policy), spec.network, size), size, batch
+            lambda policy: catalog.trial(training_bricks(policy, 1), spec.network, size), size, batch
         )
     say(f"precision: {chosen} ({why})")
     return replace(spec, training=replace(spec.training, precision=chosen))
+
+
+def training_bricks(policy: str, replicas: int) -> Bricks:
+    """Layers that train fast: batch norm by the fused kernel, which knows the images of its own replica only, or
+    over several replicas Keras' own, synchronized."""
+    import keras
+
+    from keras_resnet.fused_norm import FusedBatchNormalization
+
+    if replicas > 1:
+        return Bricks(keras, policy, synchronized=True)
+    return Bricks(keras, policy, normalizer=FusedBatchNormalization)
 
 
 def _build(spec: Spec, data: Data, say: Say) -> tuple[Any, Any]:
@@ -124,7 +134,8 @@ def _build(spec: Spec, data: Data, say: Say) -> tuple[Any, Any]:
     steps = pipeline.steps_per_epoch(data.splits["train"], spec.training.batch_size)
     keras.utils.set_random_seed(spec.training.seed)
     with devices.scope(strategy):
-        model = task.build(Bricks(keras, spec.training.precision, synchronized=strategy is not None), spec)
+        replicas = strategy.num_replicas_in_sync if strategy else 1
+        model = task.build(training_bricks(spec.training.precision, replicas), spec)
         freeze(model, spec.start)
         model.compile(optimizer=optimizer_of(spec, steps), loss=task.losses(spec), metrics=task.metrics())
     return strategy, model

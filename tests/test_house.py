@@ -43,6 +43,7 @@ ORDER = [
     "checkpoint",
     "callbacks",
     "evaluate",
+    "fused_norm",
     "optimizers",
     "start",
     "train",

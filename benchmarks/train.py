@@ -1,0 +1,212 @@
+"""Images per second of training steps: ours, stock Keras, and PyTorch, interleaved in one run.
+
+    python benchmarks/train.py [--network resnet50 --image-size 224 --batch-size 16] [--torch-python PYTHON]
+
+Each case is a process of its own that waits for its turn; in every round each runs a few steps, and the best round of
+each counts. Images are random and in memory: this measures the step, not the disk. The peers of ResNet-50 are
+keras.applications.ResNet50 and torchvision's; those of ResNet-20 the same network with Keras' own batch norm, and one
+written for PyTorch below. FLOPs are counted as three times the multiply-adds of the forward pass, times two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+CASES = {
+    "ours, float32": ("keras", "ours", "float32"),
+    "ours, mixed_bfloat16": ("keras", "ours", "mixed_bfloat16"),
+    "stock Keras, float32": ("keras", "stock", "float32"),
+    "stock Keras, mixed_bfloat16": ("keras", "stock", "mixed_bfloat16"),
+    "PyTorch eager, float32": ("torch", "eager", "float32"),
+    "PyTorch eager, bfloat16": ("torch", "eager", "bfloat16"),
+    "PyTorch compiled, bfloat16": ("torch", "compiled", "bfloat16"),
+}
+
+
+def keras_steps(kind: str, policy: str, network: str, size: int, batch: int) -> Callable[[int], None]:
+    """A function that runs training steps of `model.fit`."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_resnet.bricks import Bricks
+    from keras_resnet.networks import catalog
+    from keras_resnet.networks.names import named
+    from keras_resnet.optimizers import optimizer_of
+    from keras_resnet.spec import Normalization, Spec
+    from keras_resnet.train import training_bricks
+
+    classes = 1000 if network == "resnet50" else 10
+    optimizer: Any = keras.optimizers.SGD(0.05, momentum=0.9)
+    if kind == "stock" and network == "resnet50":
+        keras.config.set_dtype_policy(policy)
+        model = keras.applications.ResNet50(weights=None, classifier_activation=None, input_shape=(size, size, 3))
+    else:
+        bricks = training_bricks(policy, 1) if kind == "ours" else Bricks(keras, policy)
+        shape = (size, size, 3)
+        model = catalog.build(bricks, named(network), classes=classes, input_shape=shape, normalization=Normalization())
+        optimizer = optimizer_of(Spec().override("optimizer.warmup_epochs", 0.0), 100)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (batch, size, size, 3)).astype("uint8")
+    data = tf.data.Dataset.from_tensors((images, rng.integers(0, classes, batch))).repeat()
+    return lambda steps: model.fit(data.take(steps), verbose=0)
+
+
+def torch_steps(kind: str, precision: str, network: str, size: int, batch: int) -> Callable[[int], None]:
+    """A function that runs training steps of PyTorch, channels last."""
+    import torch
+
+    model = _torch_model(network).to(memory_format=torch.channels_last).train()
+    step_model = torch.compile(model) if kind == "compiled" else model
+    optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
+    images = torch.rand(batch, 3, size, size).to(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, (batch,))
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = torch.nn.functional.cross_entropy(step_model(images).float(), labels)
+            loss.backward()
+            optimizer.step()
+
+    return run
+
+
+def _torch_model(network: str) -> Any:
+    import torch
+    from torch import nn
+
+    if network == "resnet50":
+        import torchvision
+
+        return torchvision.models.resnet50(weights=None)
+
+    class Unit(nn.Module):
+        def __init__(self, before: int, filters: int, stride: int) -> None:
+            super().__init__()
+            self.conv1, self.norm1 = nn.Conv2d(before, filters, 3, stride, 1, bias=False), nn.BatchNorm2d(filters)
+            self.conv2, self.norm2 = nn.Conv2d(filters, filters, 3, 1, 1, bias=False), nn.BatchNorm2d(filters)
+            self.stride, self.extra = stride, filters - before
+
+        def forward(self, x: Any) -> Any:
+            y = self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(x)))))
+            if self.stride > 1:
+                x = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.extra))
+            return torch.relu(x + y)
+
+    layers: list[nn.Module] = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    before = 16
+    for filters in (16, 32, 64):
+        for unit in range((int(network.removeprefix("resnet")) - 2) // 6):
+            layers.append(Unit(before, filters, 2 if filters > 16 and not unit else 1))
+            before = filters
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def matmul_limits() -> dict[str, float]:
+    """GFLOP/s of a large matrix product on this machine, by dtype: what no network can exceed."""
+    import tensorflow as tf
+
+    found, side = {}, 4096
+    for dtype in ("float32", "bfloat16"):
+        a = tf.cast(tf.random.normal((side, side)), dtype)
+        product = tf.function(lambda a: tf.matmul(a, a))
+        product(a)
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            product(a).numpy()
+            seconds.append(time.perf_counter() - start)
+        found[dtype] = 2 * side**3 / min(seconds) / 1e9
+    return found
+
+
+def work(case: str, network: str, size: int, batch: int) -> None:
+    """A worker: for each number of steps on standard input, the seconds they took on standard output."""
+    package, kind, precision = CASES[case]
+    run = (keras_steps if package == "keras" else torch_steps)(kind, precision, network, size, batch)
+    run(2)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        run(int(line))
+        print(time.perf_counter() - start, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="resnet50")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--torch-python", help="A Python with torch and torchvision; without it no PyTorch is run.")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        work(options.work, options.network, options.image_size, options.batch_size)
+        return
+    cases = [case for case, what in CASES.items() if what[0] == "keras" or options.torch_python]
+    seconds = interleave(cases, options)
+    report(seconds, options)
+
+
+def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, float]:
+    """The best round of each case, in seconds."""
+    workers = {}
+    for case in cases:
+        python = sys.executable if CASES[case][0] == "keras" else options.torch_python
+        sizes = ["--network", options.network, "--image-size", str(options.image_size)]
+        command = [python, __file__, "--work", case, *sizes, "--batch-size", str(options.batch_size)]
+        worker = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        workers[case] = worker
+        assert worker.stdout is not None
+        if worker.stdout.readline().strip() != "ready":
+            raise SystemExit(f"{case} could not start")
+    best: dict[str, float] = {}
+    for _ in range(options.rounds):
+        for case, worker in workers.items():
+            assert worker.stdin is not None and worker.stdout is not None
+            worker.stdin.write(f"{options.steps}\n")
+            worker.stdin.flush()
+            took = float(worker.stdout.readline())
+            best[case] = min(took, best.get(case, took))
+    for worker in workers.values():
+        worker.kill()
+    return best
+
+
+def report(seconds: dict[str, float], options: argparse.Namespace) -> None:
+    """A table: images per second, ratio to stock Keras in float32, share of the matrix product's speed."""
+    from keras_resnet import console
+    from keras_resnet.networks.counting import cost_of
+    from keras_resnet.networks.names import named
+
+    limits = matmul_limits()
+    size = options.image_size
+    cost = cost_of(named(options.network), classes=1000, input_shape=(size, size, 3))
+    base = seconds["stock Keras, float32"]
+    rows = []
+    for case, took in seconds.items():
+        rate = options.steps * options.batch_size / took
+        limit = limits["bfloat16" if "bfloat16" in case else "float32"]
+        share = rate * 6 * cost.multiply_adds / 1e9 / limit
+        rows.append([case, f"{rate:.1f}", f"{base / took:.2f}", f"{share:.2f}"])
+    title = (
+        f"{options.network}, {size} pixels, batch {options.batch_size}; matrix product in GFLOP/s: {json.dumps(limits)}"
+    )
+    console.table(title, ["case", "images/s", "× stock float32", "share of matmul"], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Keras' batch normalization by TensorFlow's fused kernel, for training.
+
+Keras 3 computes the layer from elementary operations in float32, which costs more than the convolutions it stands
+between once those run in bfloat16. The variables, their names and the results are those of Keras' own layer, so
+weights move between the two freely; no saved or exported model contains this one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """For images (B, H, W, C), channels last, on one replica: statistics are those of its own batch."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalized (B, H, W, C) in the layer's compute dtype. In training the moving statistics follow."""
+        import tensorflow as tf
+
+        is_training = bool(training and self.trainable)
+        statistics = [[], []] if is_training else [self.moving_mean, self.moving_variance]
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=self.gamma,
+            offset=self.beta,
+            mean=statistics[0],
+            variance=statistics[1],
+            epsilon=self.epsilon,
+            exponential_avg_factor=1.0,
+            is_training=is_training,
+        )
+        if is_training:
+            # The kernel gives the unbiased variance for the moving one (Bessel); Keras keeps the biased.
+            count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
+            self._follow(self.moving_mean, mean)
+            self._follow(self.moving_variance, variance * (count - 1) / count)
+        return outputs
+
+    def _follow(self, moving: Any, value: Any) -> None:
+        moving.assign(moving * self.momentum + value * (1 - self.momentum))

@@ -1,0 +1,79 @@
+"""The fused batch norm: Keras' layer in everything but speed."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resnet.fused_norm import FusedBatchNormalization
+from keras_resnet.train import train
+
+LAYERS = (keras.layers.BatchNormalization, FusedBatchNormalization)
+
+
+def layers(policy, shape):
+    """Keras' layer and ours with the same random weights."""
+    rng = np.random.default_rng(0)
+    values = [rng.uniform(0.5, 1.5, shape[-1]) for _ in range(4)]
+    made = []
+    for kind in LAYERS:
+        layer = kind(momentum=0.9, epsilon=1e-5, dtype=policy, name="norm")
+        layer.build(shape)
+        layer.set_weights(values)
+        made.append(layer)
+    return made
+
+
+def step(layer, x, weights):
+    """Outputs and gradients by inputs, gamma and beta of one training step, and the statistics after it."""
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            loss = tf.reduce_sum(tf.cast(y, tf.float32) * weights)
+        return [y, *tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])]
+
+    outputs = tf.function(run)(x)
+    return [np.asarray(tf.cast(value, tf.float32)) for value in (*outputs, layer.moving_mean, layer.moving_variance)]
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("shape", [(8, 5, 6, 16), (2, 1, 1, 3)])
+def test_outputs_gradients_and_statistics_are_those_of_keras(policy, shape):
+    rng = np.random.default_rng(1)
+    stock, fused = layers(policy, shape)
+    x = tf.constant(rng.normal(3, 2, shape), tf.float32)
+    weights = rng.normal(size=shape).astype("float32")
+    # One unit in the last place of what was rounded to 16 bits.
+    rounding = {"mixed_bfloat16": 2**-7, "mixed_float16": 2**-10}.get(policy, 0)
+    for ours, theirs in zip(step(fused, x, weights), step(stock, x, weights), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=3e-5 + rounding, atol=3e-5 + rounding)
+    for training in (False, None):
+        ours, theirs = (np.asarray(tf.cast(layer(x, training=training), tf.float32)) for layer in (fused, stock))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5 + rounding, atol=1e-5 + rounding)
+
+
+def test_a_frozen_one_uses_and_keeps_its_statistics():
+    stock, fused = layers("float32", (4, 3, 3, 2))
+    fused.trainable = stock.trainable = False
+    x = np.random.default_rng(0).normal(size=(4, 3, 3, 2)).astype("float32")
+    before = fused.get_weights()
+    np.testing.assert_allclose(fused(x, training=True), stock(x, training=True), rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(fused.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_training_is_that_of_keras_and_nothing_saved_tells_of_it(quick_spec, tmp_path, monkeypatch):
+    spec = quick_spec.override("training.epochs", 1).override("training.stop_after", 5)
+    runs = {"fused": train(spec, tmp_path, "fused", say=lambda message: None)}
+    monkeypatch.setattr("keras_resnet.fused_norm.FusedBatchNormalization", keras.layers.BatchNormalization)
+    runs["stock"] = train(spec, tmp_path, "stock", say=lambda message: None)
+    weights = [keras.saving.load_model(run.model_file, compile=False).get_weights() for run in runs.values()]
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    config = json.loads(zipfile.ZipFile(runs["fused"].model_file).read("config.json"))
+    assert "Fused" not in json.dumps(config)
