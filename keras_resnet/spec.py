@@ -13,6 +13,19 @@ from typing import Any
 
 from keras_resnet.errors import UsageError
 from keras_resnet.fields import from_dict, one_of, override, require
+from keras_resnet.training_spec import AugmentSpec, DistillSpec, OptimizerSpec, StartSpec, TrainingSpec
+
+__all__ = [
+    "AugmentSpec",
+    "DataSpec",
+    "DistillSpec",
+    "NetworkSpec",
+    "Normalization",
+    "OptimizerSpec",
+    "Spec",
+    "StartSpec",
+    "TrainingSpec",
+]
 
 # Fields of a NetworkSpec that may differ from their default, by family.
 TAKES = {
@@ -130,95 +143,15 @@ class DataSpec:
 
 
 @dataclass(frozen=True)
-class StartSpec:
-    """Where the first weights come from, and which of them may change.
-
-    weights: a file or a named source (see `weights.load`). deepen: a run whose network becomes the first
-        units of a deeper one, the others starting as identities.
-    freeze: parts that stay as they are ("stem", "stage1", …; "body" is all but the classifier).
-    body_rate: factor of the learning rate for all but the classifier.
-    freeze_norms: batch norms keep their statistics, scales and offsets.
-    """
-
-    weights: str | None = None
-    deepen: str | None = None
-    freeze: tuple[str, ...] = ()
-    body_rate: float = 1.0
-    freeze_norms: bool = False
-
-    def __post_init__(self) -> None:
-        require(self.body_rate > 0, "start.body_rate", self.body_rate, "a number above 0")
-        alone = not (self.weights and self.deepen)
-        require(alone, "start.deepen", self.deepen, "left out where start.weights is given")
-
-
-@dataclass(frozen=True)
-class OptimizerSpec:
-    """SGD with momentum and linear warm-up; decay acts on kernels only.
-
-    schedule: "cosine" falls to 0 (Loshchilov & Hutter 2017); "step" divides the rate by 10 at each of `drops`,
-        shares of the training (He et al. 2015, section 4.2).
-    decay: "decoupled" `weight_decay` is scaled by the learning rate, as Keras defines it; "l2" is added to
-        the gradient, before the momentum, as in He et al. 2015.
-    """
-
-    learning_rate: float = 0.05
-    momentum: float = 0.9
-    nesterov: bool = True
-    schedule: str = "cosine"
-    drops: tuple[float, ...] = (0.5, 0.75)
-    weight_decay: float = 5e-4
-    decay: str = "decoupled"
-    warmup_epochs: float | None = None
-    label_smoothing: float = 0.1
-
-    def __post_init__(self) -> None:
-        require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "a number above 0")
-        require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "0 or more and below 1")
-        one_of("optimizer.schedule", self.schedule, ("cosine", "step"))
-        rising = all(0 < a < b < 1 for a, b in zip(self.drops, (*self.drops[1:], 1 - 1e-9), strict=True))
-        require(rising, "optimizer.drops", self.drops, "rising shares between 0 and 1")
-        require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
-        one_of("optimizer.decay", self.decay, ("decoupled", "l2"))
-        warmup = self.warmup_epochs
-        require(warmup is None or warmup >= 0, "optimizer.warmup_epochs", warmup, "0 or more")
-        require(
-            0 <= self.label_smoothing < 1, "optimizer.label_smoothing", self.label_smoothing, "0 or more and below 1"
-        )
-
-
-@dataclass(frozen=True)
-class TrainingSpec:
-    """How long, in what portions and in which precision. `batch_size` is global, over all devices.
-
-    steps: length in steps, which decides the epochs. stop_after: end after that many steps of a training
-    that was planned for more, to try it out.
-    """
-
-    epochs: int = 15
-    steps: int | None = None
-    stop_after: int | None = None
-    batch_size: int | None = None
-    precision: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require(self.epochs >= 1, "training.epochs", self.epochs, "1 or more")
-        for name in ("steps", "stop_after", "batch_size"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"training.{name}", value, "1 or more")
-        one_of("training.precision", self.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
-        require(0 <= self.seed < 2**31, "training.seed", self.seed, "0 to 2147483647")
-
-
-@dataclass(frozen=True)
 class Spec:
     """A whole job. `Spec()` is the default one: a ResNet-50 on the bundled digits."""
 
     task: str = "classify"
     network: NetworkSpec = field(default_factory=NetworkSpec)
     data: DataSpec = field(default_factory=DataSpec)
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
     start: StartSpec = field(default_factory=StartSpec)
+    distill: DistillSpec = field(default_factory=DistillSpec)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
 
@@ -227,6 +160,11 @@ class Spec:
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
         fits = warmup is None or self.training.steps is not None or warmup < epochs
         require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
+        resizable = not self.augment.sizes or self.network.family != "vgg"
+        require(resizable, "augment.sizes", self.augment.sizes, "left out for a VGG network, whose images have one size")
+        size = self.data.image_size
+        smaller = size is None or all(each <= size for each in self.augment.sizes)
+        require(smaller, "augment.sizes", self.augment.sizes, f"at most data.image_size ({size})")
 
     def override(self, key: str, value: Any) -> Spec:
         """A copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.

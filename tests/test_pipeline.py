@@ -5,10 +5,14 @@ from collections import Counter
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
+from keras_resnet.data import augment as augmenting
 from keras_resnet.data import pipeline
+from keras_resnet.data.pipeline import Stream
 from keras_resnet.data.sources import Split
 from keras_resnet.errors import UsageError
+from keras_resnet.spec import AugmentSpec
 
 
 def numbered(count, size):
@@ -18,9 +22,28 @@ def numbered(count, size):
     return Split("train", np.arange(count), pixels=pixels)
 
 
-def whole(split, **options):
-    settings = {"image_size": 12, "flips": True, "batch_size": 8, "seed": 5, "first_epoch": 0, "epochs": 3}
-    batches = pipeline.training(split, **(settings | options), encode=lambda labels: labels)
+class Kept:
+    """The images of a split, read one by one."""
+
+    def __init__(self, pixels):
+        self.pixels = pixels
+
+    def __getitem__(self, row):
+        return Image.fromarray(self.pixels[row])
+
+
+def read_when_needed(split):
+    return Split(split.name, split.labels, images=Kept(split.pixels), resize=split.pixels.shape[1])
+
+
+def stream_of(split, **options):
+    settings = {"image_size": 12, "flips": True, "batch_size": 8, "seed": 5, "encode": lambda labels: tf.cast(labels, tf.float32)}
+    return Stream(split, **(settings | options))
+
+
+def whole(split, first_step=0, epochs=3, size=None, **options):
+    stream = stream_of(split, **options)
+    batches = stream.batches(first_step, epochs * stream.steps, size)
     return [(np.asarray(images), np.asarray(labels)) for images, labels in batches]
 
 
@@ -33,18 +56,25 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own():
     assert not (orders[0] == orders[1]).all() and not (orders[1] == orders[2]).all()
 
 
+AUGMENTS = [
+    AugmentSpec(),
+    AugmentSpec(crop="resized", policy="randaugment", erasing=0.5, mixup=0.2, cutmix=1.0),
+    AugmentSpec(policy="trivialaugment", repeats=2, cutmix=1.0),
+]
+
+
+@pytest.mark.parametrize("augment", AUGMENTS, ids=["plain", "randaugment", "trivialaugment"])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_starting_at_an_epoch_gives_the_batches_of_an_uninterrupted_run(streamed):
+def test_starting_at_a_step_gives_the_batches_of_an_uninterrupted_run(streamed, augment):
     split = numbered(42, 12)
     if streamed:
-        arrays = (split.pixels, split.labels)
-        split = Split("train", split.labels, stream=lambda: tf.data.Dataset.from_tensor_slices(arrays))
+        split = read_when_needed(split)
     tf.random.set_seed(3)  # as training does
-    full, late = whole(split), whole(split, first_epoch=2)
-    assert len(late) == 5 and whole(split, first_epoch=3) == []
-    for epoch in range(3):
+    full, late = whole(split, augment=augment), whole(split, first_step=12, augment=augment)
+    assert len(late) == 3 and whole(split, first_step=15) == []
+    for epoch in range(3 if augment.repeats == 1 and not augment.cutmix else 0):
         assert len({label for _, labels in full[epoch * 5 : epoch * 5 + 5] for label in labels.tolist()}) == 40
-    for (images, labels), (images2, labels2) in zip(full[10:], late, strict=True):
+    for (images, labels), (images2, labels2) in zip(full[12:], late, strict=True):
         np.testing.assert_array_equal(images, images2)
         np.testing.assert_array_equal(labels, labels2)
 
@@ -75,3 +105,76 @@ def test_balanced_sample():
     assert sample.shape == (12, 8, 8, 3) and Counter(sample[:, 0, 0, 0].tolist()) == {0: 5, 1: 5, 2: 2}
     again = pipeline.balanced_sample(split, image_size=8, per_class=5, classes=3, seed=0)
     np.testing.assert_array_equal(sample, again)
+
+
+@pytest.mark.parametrize("augment", AUGMENTS, ids=["plain", "randaugment", "trivialaugment"])
+def test_workers_make_the_parts_of_one_batch(augment):
+    one_hot = {"encode": lambda labels: tf.one_hot(labels, 40), "augment": augment}
+    split = numbered(40, 12)
+    together = whole(split, epochs=1, **one_hot)
+    parts = [whole(split, epochs=1, rank=rank, ranks=2, **one_hot) for rank in range(2)]
+    for (images, targets), *each in zip(together, *parts, strict=True):
+        np.testing.assert_array_equal(images, np.concatenate([part[0] for part in each]))
+        np.testing.assert_allclose(targets, np.concatenate([part[1] for part in each]), atol=1e-6)
+
+
+def test_validation_shows_each_image_once_whatever_the_workers():
+    split = numbered(13, 12)
+    for ranks in (1, 2):
+        seen = [
+            (labels[counted > 0].tolist(), len(labels))
+            for rank in range(ranks)
+            for _, labels, counted in (
+                map(np.asarray, batch)
+                for batch in pipeline.validation(split, 8, 8, lambda labels: labels, rank, ranks)
+            )
+        ]
+        assert sorted(label for labels, _ in seen for label in labels) == list(range(13))
+        assert {count for _, count in seen} == {8 // ranks}
+
+
+def test_repeats_show_an_image_more_than_once_in_a_batch():
+    for _, labels in whole(numbered(40, 12), augment=AugmentSpec(repeats=2), epochs=1):
+        assert [labels.tolist().count(label) for label in set(labels.tolist())] == [2] * 4
+
+
+def test_mixing_keeps_pixels_and_shares_together():
+    """Images of one value each: what a pixel shows is the share of the target."""
+    values = np.array([0, 200] * 4)
+    images = tf.constant(np.broadcast_to(values[:, None, None, None], (8, 40, 40, 3)).astype(np.uint8))
+    for augment, kinds in ((AugmentSpec(mixup=1.0), 1), (AugmentSpec(cutmix=1.0), 2)):
+        for step in range(20):
+            key = tf.constant(step, tf.int64)
+            pixels, targets = pipeline.mixed(images, tf.one_hot(values // 200, 2), augment, 0, key)
+            np.testing.assert_allclose(np.asarray(targets).sum(axis=1), 1, atol=1e-6)
+            np.testing.assert_allclose(np.mean(pixels, axis=(1, 2, 3)) / 200, np.asarray(targets)[:, 1], atol=0.01)
+            assert max(len(np.unique(image)) for image in np.asarray(pixels)) <= kinds
+
+
+def test_training_images_can_be_smaller():
+    for augment in AUGMENTS:
+        assert whole(numbered(16, 12), size=10, epochs=1, augment=augment)[0][0].shape == (8, 10, 10, 3)
+
+
+@pytest.mark.parametrize("number", range(len(augmenting.OPERATIONS)))
+@pytest.mark.parametrize("reach", [augmenting.RANDAUGMENT, augmenting.TRIVIALAUGMENT])
+def test_operations(number, reach):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 20, 3)).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    for level in (-1.0, -0.3, 0.0, 0.3, 1.0):
+        changed = augmenting.OPERATIONS[number](image, level, reach)
+        assert changed.size == image.size and changed.mode == "RGB"
+    unchanging = number not in (1, 2)  # autocontrast and equalize know no magnitude
+    assert (np.asarray(augmenting.OPERATIONS[number](image, 0.0, reach)) == pixels).all() == unchanging
+
+
+def test_erasing_and_resized_crops():
+    image = Image.fromarray(np.full((40, 30, 3), 77, np.uint8))
+    options = {"size": 16, "flips": True, "seed": 1}
+    erasing = AugmentSpec(crop="resized", erasing=1.0)
+    shares = []
+    for position in range(30):
+        plain = augmenting.augmented(image, position, augment=AugmentSpec(crop="resized"), **options)
+        assert plain.shape == (16, 16, 3) and (plain == 77).all()
+        shares.append((augmenting.augmented(image, position, augment=erasing, **options) != 77).any(axis=2).mean())
+    assert 0.01 < min(shares) and max(shares) < 0.4 and len(set(shares)) > 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,43 +157,23 @@ def _split(name: str, listing: _Listing, good: list[int], decoded: list[np.ndarr
     labels = np.asarray([listing.labels[i] for i in good], np.int64)
     if decoded is not None:
         return Split(name, labels, pixels=np.reshape(decoded, (-1, resize, resize, 3)).astype(np.uint8, copy=False))
-    return Split(name, labels, stream=_Stream(tuple(str(listing.files[i]) for i in good), labels, resize))
+    return Split(name, labels, images=_Files(tuple(str(listing.files[i]) for i in good)), resize=resize)
 
 
 @dataclass(frozen=True)
-class _Stream:
-    """Files decoded when they are read."""
+class _Files:
+    """Image files, decoded when they are read."""
 
     files: tuple[str, ...]
-    labels: np.ndarray
-    resize: int
 
-    def __call__(self) -> Any:
-        import tensorflow as tf
-
-        return tf.data.Dataset.range(len(self.files)).map(self.reader(), tf.data.AUTOTUNE)
-
-    def reader(self) -> Callable[[Any], tuple[Any, Any]]:
-        """A TensorFlow function: row → (uint8 (resize, resize, 3), int64 label)."""
-        import tensorflow as tf
-
-        with tf.device("CPU"):
-            files, labels = tf.constant(list(self.files), tf.string), tf.constant(self.labels)
-
-        def read(row: Any) -> tuple[Any, Any]:
-            pixels = tf.numpy_function(self._decode, [tf.gather(files, row)], tf.uint8, stateful=False)
-            return tf.ensure_shape(pixels, (self.resize, self.resize, 3)), tf.gather(labels, row)
-
-        return read
-
-    def _decode(self, path: bytes) -> np.ndarray:
-        return to_pixels(read_image(os.fsdecode(path)), self.resize)
+    def __getitem__(self, row: int) -> Image.Image:
+        return read_image(self.files[row])
 
 
 def _part(split: Split, name: str, rows: np.ndarray) -> Split:
     labels = split.labels[rows]
     if split.pixels is not None:
         return Split(name, labels, pixels=split.pixels[rows])
-    assert isinstance(split.stream, _Stream)
-    files = tuple(split.stream.files[i] for i in rows)
-    return Split(name, labels, stream=_Stream(files, labels, split.stream.resize))
+    assert isinstance(split.images, _Files)
+    files = tuple(split.images.files[i] for i in rows)
+    return Split(name, labels, images=_Files(files), resize=split.resize)

@@ -1,18 +1,147 @@
-"""tf.data pipelines. Images stay uint8; order and augmentation are functions of (seed, epoch, step) alone,
-so that a training resumed at an epoch sees the batches it would have seen."""
+"""tf.data pipelines. Images stay uint8; order and augmentation are functions of (seed, step, place in the batch)
+alone, so that a training resumed at any step sees the batches it would have seen, and each of several workers makes
+only its own part of a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from keras_resnet.data.images import center_crop
-from keras_resnet.data.split import Addressed, Split
+from keras_resnet.data.augment import augmented, needs_pillow
+from keras_resnet.data.images import center_crop, to_pixels
+from keras_resnet.data.split import Split
 from keras_resnet.errors import UsageError
+from keras_resnet.training_spec import AugmentSpec
 
-STREAM_SHUFFLE = 4096
+# Seeds of what is drawn for a whole batch, kept apart from those of its images.
+MIXING = 0x6D6978
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The images of a training, step by step. batch_size is global; of it rank `rank` of `ranks` makes its part.
+
+    encode: labels (B,) → targets (B, …), of which mixed images take the weighted sum.
+    """
+
+    split: Split
+    image_size: int
+    flips: bool
+    batch_size: int
+    seed: int
+    encode: Callable[[Any], Any]
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Whole batches in an epoch. Raises UsageError if there is not one."""
+        return steps_per_epoch(self.split, self.batch_size)
+
+    @property
+    def part(self) -> int:
+        """Images of a batch that this rank makes."""
+        return self.batch_size // self.ranks
+
+    def batches(self, first_step: int, last_step: int, size: int | None = None) -> Any:
+        """Steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, size, size, 3),
+        encode(labels)). Each epoch has an order of its own; what does not fill a batch is left out."""
+        import tensorflow as tf
+
+        size = size or self.image_size
+        shown = self._by_image(first_step, last_step, size) if needs_pillow(self.augment) else None
+        batches = shown or self._whole(first_step, last_step)
+        numbered = tf.data.Dataset.zip((tf.data.Dataset.range(first_step, last_step), batches))
+        if not shown:
+            numbered = numbered.map(self._cut, tf.data.AUTOTUNE)
+        return numbered.map(partial(self._finish, size=size), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def _rows(self, step: Any) -> Any:
+        """Which images the batch of `step` shows in this rank's part: int64 (part,)."""
+        import tensorflow as tf
+
+        fresh = -(-self.batch_size // self.augment.repeats)
+        places = tf.range(self.part, dtype=tf.int64) + self.rank * self.part
+        numbers = (step % self.steps) * fresh + places % fresh
+        key = tf.stack([tf.constant(self.seed, tf.int64), step // self.steps])
+        return tf.random.experimental.index_shuffle(numbers, key, self.split.count - 1)
+
+    def _whole(self, first_step: int, last_step: int) -> Any:
+        """Batches as they are kept: (uint8 (part, resize, resize, 3), int64 (part,))."""
+        import tensorflow as tf
+
+        steps = tf.data.Dataset.range(first_step, last_step)
+        if self.split.pixels is None:
+            rows = steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(self._rows(step)))
+            return self.split.rows(rows).batch(self.part, drop_remainder=True)
+        pixels, labels = self.split.constants()
+
+        def gather(step: Any) -> tuple[Any, Any]:
+            rows = self._rows(step)
+            return tf.gather(pixels, rows), tf.gather(labels, rows)
+
+        return steps.map(gather, tf.data.AUTOTUNE)
+
+    def _cut(self, step: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Cut and mirrored, all at once, as draws for the whole batch say of this rank's part."""
+        import tensorflow as tf
+
+        images, labels = batch
+        key = tf.stack([tf.constant(self.seed, tf.int64), step])
+        draw = partial(tf.random.stateless_uniform, dtype=tf.int32)
+        mine = slice(self.rank * self.part, (self.rank + 1) * self.part)
+        room = images.shape[1] + 2 * _margin(images.shape[1], self.image_size) - self.image_size
+        offsets = draw((2, self.batch_size), key, maxval=room + 1)[:, mine]
+        mirrored = draw((self.batch_size, 1), key + 1, maxval=2)[mine] == 1 if self._mirrors else None
+        return step, (_cut(images, self.image_size, offsets, mirrored), labels)
+
+    @property
+    def _mirrors(self) -> bool:
+        return self.flips and self.augment.flip
+
+    def _by_image(self, first_step: int, last_step: int, size: int) -> Any:
+        """One by one, by Pillow: from memory, or read when they are needed."""
+        import tensorflow as tf
+
+        split, options = self.split, {"flips": self._mirrors, "seed": self.seed, "augment": self.augment}
+        side = size if self.augment.crop == "resized" else self.image_size
+        labels = split.constant_labels()
+
+        def show(row: Any, position: Any) -> Any:
+            image = Image.fromarray(split.pixels[row]) if split.pixels is not None else split.image(int(row))
+            if self.augment.crop == "pad" and split.pixels is None:
+                image = Image.fromarray(to_pixels(image, split.resize))
+            return augmented(image, int(position), size=side, **options)
+
+        def read(row: Any, position: Any) -> tuple[Any, Any]:
+            pixels = tf.numpy_function(show, [row, position], tf.uint8, stateful=False)
+            return tf.ensure_shape(pixels, (side, side, 3)), tf.gather(labels, row)
+
+        def places(step: Any) -> Any:
+            first = step * self.batch_size + self.rank * self.part
+            return tf.data.Dataset.from_tensor_slices((self._rows(step), first + tf.range(self.part, dtype=tf.int64)))
+
+        images = tf.data.Dataset.range(first_step, last_step).flat_map(places).map(read, tf.data.AUTOTUNE)
+        return images.batch(self.part, drop_remainder=True)
+
+    def _finish(self, step: Any, batch: tuple[Any, Any], size: int) -> tuple[Any, Any]:
+        """Resized where the training wants smaller images, encoded, mixed."""
+        import tensorflow as tf
+
+        images, labels = batch
+        if images.shape[1] != size:
+            smaller = tf.image.resize(images, (size, size), antialias=True)
+            images = tf.cast(tf.round(tf.clip_by_value(smaller, 0, 255)), tf.uint8)
+        targets = self.encode(labels)
+        if self.augment.mixup or self.augment.cutmix:
+            images, targets = mixed(images, targets, self.augment, self.seed, step)
+        return images, targets
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -22,39 +151,69 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return split.count // batch_size
 
 
-def training(
-    split: Split,
-    *,
-    image_size: int,
-    flips: bool,
-    batch_size: int,
-    seed: int,
-    first_epoch: int,
-    epochs: int,
-    encode: Callable[[Any], Any],
-) -> Any:
-    """Batches of epochs `first_epoch` … `epochs` - 1 in one dataset, each epoch in an order of its own:
-    (uint8 (B, image_size, image_size, 3), encode(labels)). What does not fill a batch is left out."""
+def mixed(images: Any, targets: Any, augment: AugmentSpec, seed: int, step: Any) -> tuple[Any, Any]:
+    """Each two neighbours of a batch mixed with each other: summed (MixUp) or one pasted into the other (CutMix), by a
+    share drawn for the whole batch. uint8 (B, H, W, 3), float32 (B, …) → the same. The last of an odd B stays."""
     import tensorflow as tf
 
-    steps = steps_per_epoch(split, batch_size)
-    in_turn = _by_row if split.pixels is not None or isinstance(split.stream, Addressed) else _by_buffer
-    batches = in_turn(split, steps * batch_size, seed, first_epoch, epochs).batch(batch_size, drop_remainder=True)
+    count, height, width = images.shape[0], images.shape[1], images.shape[2]
+    partner = tf.constant([i ^ 1 if i ^ 1 < count else i for i in range(count)])
+    key = tf.stack([tf.constant(seed ^ MIXING, tf.int64), step])
+    choice, top, left = tf.unstack(tf.random.stateless_uniform((3,), key))
+    pastes = augment.cutmix > 0 and (augment.mixup == 0 or choice < 0.5)
+    share = tf.where(pastes, _beta(augment.cutmix, key + 1), _beta(augment.mixup, key + 2))
+    # A box of 1 - share of the area, around any point, cut off at the edges (Yun et al. 2019, section 3.1).
+    half = tf.sqrt(1 - share) / 2
+    rows, columns = tf.range(height, dtype=tf.float32) / height, tf.range(width, dtype=tf.float32) / width
+    inside = (tf.abs(rows - top) < half)[:, None] & (tf.abs(columns - left) < half)[None]
+    pasted = pastes & inside[None, :, :, None]
+    share = tf.where(pastes, 1 - tf.reduce_mean(tf.cast(inside, tf.float32)), share)
+    ours, theirs = tf.cast(images, tf.float32), tf.cast(tf.gather(images, partner), tf.float32)
+    blended = tf.where(pasted, theirs, tf.where(pastes, ours, share * ours + (1 - share) * theirs))
+    soft = share * targets + (1 - share) * tf.gather(targets, partner)
+    return tf.cast(tf.round(blended), tf.uint8), soft
 
-    def prepare(step: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
-        images, labels = batch
-        return _augment(images, image_size, flips, tf.stack([tf.cast(seed, tf.int64), step])), encode(labels)
 
-    numbered = batches.enumerate(start=first_epoch * steps)
-    return numbered.map(prepare, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+def _beta(alpha: float, key: Any) -> Any:
+    """A draw from Beta(alpha, alpha), from two of the gamma distribution; 1 for alpha 0."""
+    import tensorflow as tf
+
+    if not alpha:
+        return tf.constant(1.0)
+    draws = tf.random.stateless_gamma((2,), key, alpha)
+    return draws[0] / (draws[0] + draws[1])
 
 
 def evaluation(split: Split, image_size: int, batch_size: int) -> Any:
     """All images in order, their centres: (uint8 (B, image_size, image_size, 3), int64 (B,))."""
     import tensorflow as tf
 
-    batches = split.batches(batch_size)
+    batches = split.rows(tf.data.Dataset.range(split.count)).batch(batch_size)
     return batches.map(lambda images, labels: (center_crop(images, image_size), labels)).prefetch(tf.data.AUTOTUNE)
+
+
+def validation(split: Split, image_size: int, batch_size: int, encode: Any, rank: int = 0, ranks: int = 1) -> Any:
+    """This rank's part of batches of `batch_size`, the last one filled up: (images, encode(labels), counted), where
+    counted is float32 (B,), 0 for what only fills."""
+    import tensorflow as tf
+
+    part = batch_size // ranks
+    steps = -(-split.count // batch_size)
+
+    def places(step: Any) -> Any:
+        return tf.data.Dataset.from_tensor_slices(
+            step * batch_size + rank * part + tf.range(part, dtype=tf.int64)
+        )
+
+    numbers = tf.data.Dataset.range(steps).flat_map(places)
+    rows = split.rows(numbers.map(lambda number: tf.minimum(number, split.count - 1)))
+    counted = numbers.map(lambda number: tf.cast(number < split.count, tf.float32))
+    batches = tf.data.Dataset.zip((rows, counted)).batch(part, drop_remainder=True)
+
+    def prepare(image: tuple[Any, Any], counts: Any) -> tuple[Any, Any, Any]:
+        return center_crop(image[0], image_size), encode(image[1]), counts
+
+    return batches.map(prepare, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def balanced_sample(split: Split, *, image_size: int, per_class: int, classes: int, seed: int) -> np.ndarray:
@@ -63,73 +222,23 @@ def balanced_sample(split: Split, *, image_size: int, per_class: int, classes: i
     chosen = np.concatenate([order[split.labels[order] == label][:per_class] for label in range(classes)])
     if split.pixels is not None:
         return center_crop(split.pixels[np.sort(chosen)], image_size)
-    assert split.stream is not None
-    if isinstance(split.stream, Addressed):
-        import tensorflow as tf
-
-        rows = tf.data.Dataset.from_tensor_slices(np.sort(chosen)).map(split.stream.reader(), tf.data.AUTOTUNE)
-        return center_crop(np.stack([image for image, _ in rows.as_numpy_iterator()]), image_size)
-    wanted = set(chosen.tolist())
-    picked = [image for index, (image, _) in enumerate(split.stream().as_numpy_iterator()) if index in wanted]
-    return center_crop(np.stack(picked), image_size)
+    return center_crop(np.stack([to_pixels(split.image(row), split.resize) for row in np.sort(chosen)]), image_size)
 
 
-def _by_row(split: Split, used: int, seed: int, first_epoch: int, epochs: int) -> Any:
-    """`used` images of each epoch, every one at a row that follows from its epoch and position."""
+def _margin(side: int, size: int) -> int:
+    return max(1, size // 8) if side == size else 0
+
+
+def _cut(images: Any, size: int, offsets: Any, mirrored: Any) -> Any:
+    """A `size` × `size` cut of each image (B, H, W, 3), after a margin of zeros where H is `size` (He et al. 2015,
+    section 4.2: 4 pixels around 32), at `offsets` (2, B) of rows and columns, mirrored where (B, 1) says so."""
     import tensorflow as tf
 
-    read = _reader(split)
-
-    def at(number: Any) -> tuple[Any, Any]:
-        key = tf.stack([tf.constant(seed, tf.int64), number // used])
-        return read(tf.random.experimental.index_shuffle(number % used, key, split.count - 1))
-
-    return tf.data.Dataset.range(first_epoch * used, epochs * used).map(at, tf.data.AUTOTUNE)
-
-
-def _reader(split: Split) -> Callable[[Any], tuple[Any, Any]]:
-    """A TensorFlow function: row → (image, label)."""
-    import tensorflow as tf
-
-    if isinstance(split.stream, Addressed):
-        return split.stream.reader()
-    with tf.device("CPU"):  # made here, once: inside the graph they would become constants of it
-        pixels, labels = tf.constant(split.pixels), tf.constant(split.labels)
-    return lambda row: (tf.gather(pixels, row), tf.gather(labels, row))
-
-
-def _by_buffer(split: Split, used: int, seed: int, first_epoch: int, epochs: int) -> Any:
-    """`used` images of each epoch, out of a buffer: for streams that can only be read in their order."""
-
-    assert split.stream is not None
-    stream = split.stream()
-    if first_epoch >= epochs:
-        return stream.take(0)
-    # Python numbers: TensorFlow's shuffle takes no seed from a graph once a global seed is set.
-    parts = [
-        stream.shuffle(STREAM_SHUFFLE, seed=seed * 1_000_003 + epoch, reshuffle_each_iteration=False).take(used)
-        for epoch in range(first_epoch, epochs)
-    ]
-    while len(parts) > 1:  # by halves: a chain would pass each image through as many iterators as epochs
-        pairs = zip(parts[::2], parts[1::2], strict=False)
-        parts = [a.concatenate(b) for a, b in pairs] + parts[len(parts) & ~1 :]
-    return parts[0]
-
-
-def _augment(images: Any, size: int, flips: bool, key: Any) -> Any:
-    """A random `size` × `size` cut of each image (B, H, W, 3), after a margin of zeros where H is `size`
-    (He et al. 2015, section 4.2: 4 pixels around 32), and a mirror image half of the time if `flips`."""
-    import tensorflow as tf
-
-    if images.shape[1] == size:
-        margin = max(1, size // 8)
+    if margin := _margin(images.shape[1], size):
         images = tf.pad(images, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
-    count, room = tf.shape(images)[0], images.shape[1] - size
-    offsets = tf.random.stateless_uniform((2, count), key, maxval=room + 1, dtype=tf.int32)
     span = tf.range(size)
     images = tf.gather(images, offsets[0][:, None] + span, axis=1, batch_dims=1)
     columns = offsets[1][:, None] + span
-    if flips:
-        mirrored = tf.random.stateless_uniform((count, 1), key + 1, maxval=2, dtype=tf.int32) == 1
+    if mirrored is not None:
         columns = tf.where(mirrored, columns[:, ::-1], columns)
     return tf.gather(images, columns, axis=2, batch_dims=1)

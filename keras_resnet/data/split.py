@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
+from keras_resnet.data.images import to_pixels
 from keras_resnet.errors import DataError, UsageError
 
 Say = Callable[[str], None]
@@ -19,40 +21,72 @@ SPLIT_SEED = 0
 NAMED_IN_ERROR = 5
 
 
-@runtime_checkable
-class Addressed(Protocol):
-    """A stream that also reads its images in any order."""
+class Images(Protocol):
+    """Images that are read when they are needed, in any order, by several threads."""
 
-    def reader(self) -> Callable[[Any], tuple[Any, Any]]:
-        """A TensorFlow function: row → (uint8 (resize, resize, 3), int64 label)."""
+    def __getitem__(self, row: int) -> Image.Image:
+        """The image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """`count` images with `labels` (count,) int64.
+    """`labels` (count,) int64 of as many images.
 
-    Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `stream` is set; `stream()` is a
-    tf.data.Dataset of (uint8 (resize, resize, 3), int64) in the order of `labels`.
+    Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `images` is set.
     """
 
     name: str
     labels: np.ndarray
     pixels: np.ndarray | None = None
-    stream: Callable[[], Any] | None = None
+    images: Images | None = None
+    resize: int = 0
+    _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def count(self) -> int:
         """How many images there are."""
         return len(self.labels)
 
-    def batches(self, size: int) -> Any:
-        """tf.data of (uint8 (B, resize, resize, 3), int64 (B,)) in order, the last one smaller."""
+    def image(self, row: int) -> Image.Image:
+        """One of `images`, read now."""
+        assert self.images is not None
+        return self.images[row]
+
+    def constants(self) -> tuple[Any, Any]:
+        """`pixels` and `labels` as tensors, made once and outside any graph, of which they would become a part."""
+        import tensorflow as tf
+
+        if "pixels" not in self._tensors:
+            with tf.init_scope(), tf.device("CPU"):
+                self._tensors["pixels"] = tf.constant(self.pixels)
+        return self._tensors["pixels"], self.constant_labels()
+
+    def constant_labels(self) -> Any:
+        """`labels` as such a tensor."""
+        import tensorflow as tf
+
+        if "labels" not in self._tensors:
+            with tf.init_scope(), tf.device("CPU"):
+                self._tensors["labels"] = tf.constant(self.labels)
+        return self._tensors["labels"]
+
+    def rows(self, numbers: Any) -> Any:
+        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), int64 label)."""
         import tensorflow as tf
 
         if self.pixels is not None:
-            return tf.data.Dataset.from_tensor_slices((self.pixels, self.labels)).batch(size)
-        assert self.stream is not None
-        return self.stream().batch(size)
+            pixels, labels = self.constants()
+            return numbers.map(lambda row: (tf.gather(pixels, row), tf.gather(labels, row)), tf.data.AUTOTUNE)
+        labels = self.constant_labels()
+
+        def read(row: Any) -> tuple[Any, Any]:
+            pixels = tf.numpy_function(self._pixels_at, [row], tf.uint8, stateful=False)
+            return tf.ensure_shape(pixels, (self.resize, self.resize, 3)), tf.gather(labels, row)
+
+        return numbers.map(read, tf.data.AUTOTUNE)
+
+    def _pixels_at(self, row: Any) -> np.ndarray:
+        return to_pixels(self.image(int(row)), self.resize)
 
 
 @dataclass(frozen=True)

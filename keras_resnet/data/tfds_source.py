@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from keras_resnet import console
 from keras_resnet.data.images import read_image, to_pixels
+from keras_resnet.data.records import Records, find_records
 from keras_resnet.data.split import Data, Say, Split, choose_sizes, fits_memory, judge_bad
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.online import host_of, reachable
@@ -51,6 +55,8 @@ def _builder(spec: DataSpec) -> Any:
     from keras_resnet.data import digits  # noqa: F401 - registers the builder
 
     tfds.disable_progress_bar()
+    if (spec.data_dir or "").startswith("gs://") and not reachable(host_of(DEFAULT_HOST)):
+        raise DataError(f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?")
     folder = Path(spec.source).expanduser()
     if (folder / "dataset_info.json").is_file():
         return tfds.builder_from_directory(folder)
@@ -129,57 +135,71 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
 
 def _read(builder: Any, name: str, part: str, keys: tuple[str, str], resize: int, bad: list[str], say: Say) -> Split:
     """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`."""
-    import tensorflow as tf
-
-    examples = _examples(builder, part, keys, resize)
-    count = builder.info.splits[part].num_examples
+    records = _records(builder, part)
+    count = len(records)
     keep = fits_memory(count, resize)
     if not keep:
         say(f"{name}: {count} images do not fit in memory and are read from disk")
+    examples = _Examples(records, *keys)
+
+    def decode(row: int) -> tuple[int, np.ndarray | None, str]:
+        label, encoded = examples.parse(row)
+        try:
+            pixels = to_pixels(read_image(encoded), resize)
+            return label, pixels if keep else None, ""
+        except DataError as error:
+            return label, None, str(error).replace("the image", examples.name(row), 1)
+
+    good: list[int] = []
     labels: list[int] = []
-    kept: list[np.ndarray] = []
-    with console.progress(count, "images") as advance:
-        for pixels, label, trouble in examples().as_numpy_iterator():
+    kept: list[Any] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool, console.progress(count, "images") as advance:
+        for row, (label, pixels, trouble) in enumerate(pool.map(decode, range(count))):
             advance(1, f"reading {name}")
             if trouble:
-                bad.append(trouble.decode())
-            else:
-                labels.append(label)
-                kept += [pixels] if keep else []
-
-    def stream() -> Any:
-        readable = examples().filter(lambda pixels, label, trouble: tf.equal(trouble, ""))
-        return readable.map(lambda pixels, label, trouble: (pixels, label), tf.data.AUTOTUNE)
-
-    if not keep:
-        return Split(name, np.asarray(labels, np.int64), stream=stream)
-    pixels = np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False)
-    return Split(name, np.asarray(labels, np.int64), pixels=pixels)
+                bad.append(trouble)
+                continue
+            good.append(row)
+            labels.append(label)
+            kept.append(pixels)
+    numbers = np.asarray(labels, np.int64)
+    if keep:
+        return Split(name, numbers, np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False))
+    readable = Records(records.files, records.places[good])
+    return Split(name, numbers, images=_Examples(readable, *keys), resize=resize)
 
 
-def _examples(builder: Any, part: str, keys: tuple[str, str], resize: int) -> Callable[[], Any]:
-    """A maker of tf.data of (uint8 (resize, resize, 3), int64 label, why it cannot be read or ""), decoded by
-    `read_image`, as everywhere."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    def decode(encoded: bytes, name: bytes) -> tuple[np.ndarray, bytes]:
-        try:
-            return to_pixels(read_image(encoded), resize), b""
-        except DataError as error:
-            return np.zeros((resize, resize, 3), np.uint8), str(error).replace("the image", name.decode(), 1).encode()
-
-    def of_example(example: dict[str, Any]) -> tuple[Any, Any, Any]:
-        pixels, trouble = tf.numpy_function(
-            decode, [example[keys[0]], example["tfds_id"]], (tf.uint8, tf.string), stateful=False
+def _records(builder: Any, part: str) -> Records:
+    kind = builder.info.file_format
+    if kind is not None and kind.value != "tfrecord":
+        raise DataError(
+            f"data set {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, which TFDS writes by default"
         )
-        label = tf.cast(example[keys[1]], tf.int64)
-        return tf.ensure_shape(pixels, (resize, resize, 3)), label, tf.ensure_shape(trouble, ())
+    return find_records(builder.info.splits[part].file_instructions)
 
-    def make() -> Any:
-        # In the order of the files, so that labels and images stay together; tfds_id names an image.
-        order = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=True)
-        raw = builder.as_dataset(split=part, decoders={keys[0]: tfds.decode.SkipDecoding()}, read_config=order)
-        return raw.map(of_example, tf.data.AUTOTUNE)
 
-    return make
+@dataclass(frozen=True)
+class _Examples:
+    """The images of records that hold a tf.train.Example each."""
+
+    records: Records
+    image_key: str
+    label_key: str
+
+    def __getitem__(self, row: int) -> Image.Image:
+        return read_image(self.parse(row)[1])
+
+    def parse(self, row: int) -> tuple[int, bytes]:
+        """The label and the encoded image. Raises DataError for a record without them."""
+        import tensorflow as tf
+
+        try:
+            features = tf.train.Example.FromString(self.records[row]).features.feature
+            return features[self.label_key].int64_list.value[0], features[self.image_key].bytes_list.value[0]
+        except Exception as error:  # protobuf's DecodeError is of no public type
+            raise DataError(f"{self.name(row)} is damaged: {' '.join(str(error).split())}") from error
+
+    def name(self, row: int) -> str:
+        """The record in words."""
+        file = int(self.records.places[row][0])
+        return f"record {row} ({self.records.files[file].rpartition('/')[2]})"

@@ -1,10 +1,9 @@
-"""Which devices and which precision, each with the reason it was chosen."""
+"""In which precision a training computes, with the reason."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 # bfloat16 costs digits; a gain within the noise of a short measurement is not worth them.
@@ -12,33 +11,6 @@ WORTHWHILE_SPEEDUP = 1.15
 # NVIDIA compute capabilities: tensor cores from 7.0 (float16), bfloat16 in them from 8.0.
 FLOAT16_CAPABILITY = (7, 0)
 BFLOAT16_CAPABILITY = (8, 0)
-
-
-def choose_strategy(devices: list[str]) -> tuple[Any, str]:
-    """A `tf.distribute` strategy for `devices` (logical device names) and its reason.
-
-    One device needs none (None); more are mirrored.
-    """
-    if len(devices) < 2:
-        return None, f"one device ({devices[0] if devices else 'CPU'})"
-    import tensorflow as tf
-
-    # The default cross-device ops fail on logical CPUs with a second model in the process.
-    ops = None if "GPU" in devices[0] else tf.distribute.ReductionToOneDevice()
-    return tf.distribute.MirroredStrategy(devices, cross_device_ops=ops), f"mirrored over {len(devices)} devices"
-
-
-def scope(strategy: Any) -> Any:
-    """The strategy's scope, or a context that does nothing for None."""
-    return strategy.scope() if strategy else nullcontext()
-
-
-def training_devices() -> list[str]:
-    """Logical GPUs if there are any, else the CPUs."""
-    import tensorflow as tf
-
-    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return [device.name for device in found]
 
 
 def choose_precision(build: Callable[[str], Any], image_size: int, batch_size: int) -> tuple[str, str]:
@@ -49,7 +21,7 @@ def choose_precision(build: Callable[[str], Any], image_size: int, batch_size: i
     """
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return precision_of_gpus([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
     seconds = {p: _step_seconds(build(p), image_size, batch_size) for p in ("float32", "mixed_bfloat16")}

@@ -1,0 +1,1 @@
+"""How a training runs: devices, steps, checkpoints, logs, workers."""
