@@ -36,7 +36,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
-        "test": ["pytest>=8", "ruff>=0.9", "mypy>=1.14", "setuptools>=65", "wheel>=0.42"],
+        "test": ["pytest>=8", "psutil>=5.9", "ruff>=0.9", "mypy>=1.14", "setuptools>=65", "wheel>=0.42"],
     },
     entry_points={"console_scripts": ["kresnet = keras_resnet.commands:main"]},
 )

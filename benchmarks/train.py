@@ -34,11 +34,11 @@ def keras_steps(kind: str, policy: str, network: str, size: int, batch: int) -> 
     import keras
     import numpy as np
     import tensorflow as tf
+    from keras_resnet.optimizers import optimizer_of
 
     from keras_resnet.bricks import Bricks
     from keras_resnet.networks import catalog
     from keras_resnet.networks.names import named
-    from keras_resnet.optimizers import optimizer_of
     from keras_resnet.spec import Normalization, Spec
     from keras_resnet.train import training_bricks
 

@@ -38,8 +38,8 @@ class Bricks:
     synchronized: bool = False
     normalizer: Any = None
 
-    def input(self, height: int, width: int, channels: int = 3) -> Any:
-        """A (batch, height, width, channels) float32 input named "pixels", values 0–255."""
+    def input(self, height: int | None, width: int | None, channels: int = 3) -> Any:
+        """A (batch, height, width, channels) float32 input named "pixels", values 0–255; None for any size."""
         return self.keras.Input((height, width, channels), dtype="float32", name="pixels")
 
     def normalize(self, x: Any, normalization: Normalization, *, name: str) -> Any:

@@ -9,9 +9,10 @@ import click
 
 from keras_resnet import __version__, console
 from keras_resnet.errors import KresnetError, UsageError, did_you_mean
-from keras_resnet.options import given, json_option, runs_option, spec_of, train_options
+from keras_resnet.options import json_option, runs_option
 from keras_resnet.run import Run, reason, runs_home
 from keras_resnet.studies.commands import study
+from keras_resnet.training_commands import launch, train
 
 if TYPE_CHECKING:
     from keras_resnet.export.verify import Verdict
@@ -33,37 +34,8 @@ def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
 
 
-cli.add_command(study)
-
-
-@cli.command()
-@train_options
-@click.option("--name", help="Name of the run [default: made from depth and data].")
-@click.option("--resume", metavar="RUN", help="Continue an interrupted run; takes no other options than --runs.")
-@runs_option
-@json_option
-def train(name: str | None, resume: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Train a residual network; writes a run.
-
-    Example: kresnet train --depth 50
-    """
-    wanted = given(options)
-    if resume is not None and (wanted or name):
-        raise UsageError(f"--resume continues a run as it was started; it takes no --{next(iter(wanted), 'name')}")
-    home = runs_home(runs)
-    spec = spec_of(wanted, home, console.say)
-    from keras_resnet.train import resume as continue_run
-    from keras_resnet.train import train as start_run
-
-    if resume is not None:
-        run = continue_run(Run.find(home, resume), console.say)
-    else:
-        run = start_run(spec, home, name, console.say)
-    result = {"run": run.name, "folder": str(run.folder), **run.metrics()}
-    if as_json:
-        console.emit_json(result)
-    else:
-        console.table("", ["run", result["metric"], "folder"], [[run.name, f"{result['value']:.2%}", str(run.folder)]])
+for command in (train, launch, study):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -160,6 +132,33 @@ def models(depth: int | None, classes: int | None, image_size: int | None, as_js
         for row in rows
     ]
     console.table("", columns, cells)
+
+
+@cli.command()
+@json_option
+def recipes(as_json: bool) -> None:
+    """List the recipes: published ways to train, for kresnet train --recipe NAME."""
+    import dataclasses
+
+    from keras_resnet.recipes import RECIPES
+
+    if as_json:
+        console.emit_json(
+            [
+                {
+                    "recipe": name,
+                    "about": each.about,
+                    "source": each.source,
+                    "published": each.published,
+                    "spec": dataclasses.asdict(each.spec),
+                }
+                for name, each in RECIPES.items()
+            ]
+        )
+        return
+    columns = ["recipe", "what it does", "top-1 published", "source"]
+    console.table("", columns, [[name, r.about, r.published, r.source] for name, r in RECIPES.items()])
+    click.echo("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")
 
 
 @cli.command("runs")

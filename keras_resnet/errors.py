@@ -8,7 +8,8 @@
     ├── WeightsError        weights that cannot be fetched, read or placed
     ├── RunError            a run folder that is missing, unfinished or unreadable
     ├── TrainingError       training had to stop, e.g. the loss became NaN
-    │   └── TrainingInterrupted   Ctrl-C; exit code 130, as shells expect
+    │   ├── TrainingInterrupted   Ctrl-C; exit code 130, as shells expect
+    │   └── TrainingStopped       SIGTERM; the state is saved, exit code 0
     └── ExportError         a file that could not be converted, written or read
 
 The command line prints the message of each as one sentence, without a traceback.
@@ -52,6 +53,12 @@ class TrainingInterrupted(TrainingError):
     """Training was stopped from the keyboard and can be resumed."""
 
     exit_code = 130
+
+
+class TrainingStopped(TrainingError):
+    """Training was told to end by SIGTERM, as schedulers do, and can be resumed."""
+
+    exit_code = 0
 
 
 class ExportError(KresnetError):

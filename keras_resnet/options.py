@@ -13,6 +13,7 @@ import click
 from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import TOLD, named
 from keras_resnet.recipes import RECIPES, recipe
+from keras_resnet.run import Run
 from keras_resnet.spec import NetworkSpec, Spec
 
 FLAG = "flag"
@@ -60,14 +61,34 @@ OPTIONS = (
     Option("--image-size", "data.image_size", int, "Side of the square images in pixels [default: by the data]."),
     Option("--val-fraction", "data.val_fraction", float, "Share held out without a validation split [default: 0.2]."),
     Option("--max-bad", "data.max_bad", float, "Share of unreadable images allowed [default: 0.01]."),
+    Option("--crop", "augment.crop", str, "How training images are cut: pad or resized [default: pad]."),
+    Option("--augment", "augment.policy", str, "none, randaugment or trivialaugment [default: none]."),
+    Option("--mixup", "augment.mixup", float, "Alpha of MixUp [default: 0, off]."),
+    Option("--cutmix", "augment.cutmix", float, "Alpha of CutMix [default: 0, off]."),
+    Option("--erasing", "augment.erasing", float, "Chance of erasing a part of an image [default: 0]."),
+    Option("--train-sizes", "augment.sizes", str, "Sides of training images, in equal shares of the epochs: 128,160."),
+    Option("--teacher", "distill.teacher", str, "A finished run to learn from (distillation)."),
     Option("--epochs", "training.epochs", int, "Passes over the training images [default: 15]."),
     Option("--steps", "training.steps", int, "Length in steps; decides the epochs."),
     Option("--stop-after", "training.stop_after", int, "End after so many steps, to try a long training."),
     Option("--batch-size", "training.batch_size", int, "Images per step, over all devices [default: by the data]."),
+    Option("--accumulate", "training.accumulate", int, "Parts of a batch computed one after another [default: 1]."),
+    Option("--optimizer", "optimizer.name", str, "sgd, adamw, lamb or muon [default: sgd]."),
     Option("--learning-rate", "optimizer.learning_rate", float, "Peak learning rate [default: 0.05]."),
     Option("--weight-decay", "optimizer.weight_decay", float, "Decay of kernels [default: 0.0005]."),
+    Option("--reference-batch", "optimizer.reference_batch", int, "Scale the rate by the batch size over this one."),
+    Option("--clip-norm", "optimizer.clip_norm", float, "Largest norm of the whole gradient."),
+    Option("--loss", "training.loss", str, "cross_entropy or bce [default: cross_entropy]."),
+    Option("--ema", "training.ema", float, "Decay of the weights' moving average, which is then kept."),
+    Option("--patience", "training.patience", int, "End after so many epochs without a better validation loss."),
     Option("--label-smoothing", "optimizer.label_smoothing", float, "Share spread over all classes [default: 0.1]."),
     Option("--precision", "training.precision", str, "auto, float32, mixed_bfloat16, mixed_float16 [default: auto]."),
+    Option("--devices", "training.devices", str, "auto, N, cpu:N, gpu:0,1 or tpu [default: auto]."),
+    Option("--deterministic", "training.deterministic", FLAG, "The same bits each time, at some cost in speed."),
+    Option("--checkpoint-every", "training.checkpoint_every", int, "Steps between checkpoints [default: by the data]."),
+    Option("--histograms", "log.histograms", FLAG, "Record histograms of all weights for TensorBoard."),
+    Option("--profile", "log.profile", FLAG, "Record a profile of steps 10 to 20 for TensorBoard."),
+    Option("--track", "log.track", str, "Also log to mlflow, wandb or both, where they are installed."),
     Option("--seed", "training.seed", int, "Seed of weights, order and augmentation [default: 0]."),
 )
 _KEYS = {option.flag.removeprefix("--").replace("-", "_"): option for option in OPTIONS}
@@ -84,6 +105,8 @@ def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
         else:
             command = click.option(*names, type=option.kind, help=option.help)(command)
     command = set_option(command)
+    quick = "The recipe's quick form: a minute or two on the bundled digits."
+    command = click.option("--quick", is_flag=True, default=None, help=quick)(command)
     command = click.option("--recipe", help=f"A published way to train: {', '.join(RECIPES)}.")(command)
     return click.option("--net", help="A network by name: resnet50, plain34, vgg19, … (see kresnet models).")(command)
 
@@ -105,6 +128,10 @@ def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> 
         from keras_resnet.start import adopt
 
         spec = adopt(spec, asked, home, say)
+    if spec.distill.teacher:
+        teacher = Run.find(home, spec.distill.teacher)
+        teacher.require_finished()
+        spec = spec.override("distill.teacher", str(teacher.folder.resolve()))
     return spec
 
 
@@ -118,7 +145,9 @@ def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, say: Call
         from keras_resnet.start import adopt_shallow
 
         return adopt_shallow(home, run, say)
-    spec = recipe(options["recipe"]) if "recipe" in options else Spec()
+    if "quick" in options and "recipe" not in options:
+        raise UsageError("--quick is a form of a recipe: it needs --recipe")
+    spec = recipe(options["recipe"], quick="quick" in options) if "recipe" in options else Spec()
     if "net" not in options:
         return spec
     if "network.depth" in chosen or "network.family" in chosen:
@@ -134,8 +163,13 @@ def merged(network: NetworkSpec, recipes: NetworkSpec) -> NetworkSpec:
 def _value(option: Option, value: Any) -> Any:
     if option.kind is FLAG:
         return option.value
-    if option.key == "start.freeze":
+    if option.key in ("start.freeze", "log.track"):
         return tuple(part.strip() for part in value.split(","))
+    if option.key == "augment.sizes":
+        parts = [part.strip() for part in value.split(",")]
+        if not all(part.isdigit() for part in parts):
+            raise UsageError(f"{option.flag} must be whole numbers with commas between. Received: {value!r}")
+        return tuple(int(part) for part in parts)
     return value
 
 

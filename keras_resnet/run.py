@@ -91,7 +91,12 @@ class Run:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is a training state to resume from."""
-        return any(self.checkpoints.glob("*.index"))
+        return any(self.checkpoints.glob("step-*.json"))
+
+    @property
+    def best(self) -> Path:
+        """The best weights so far of a training with patience; removed when it has finished."""
+        return self.folder / "best"
 
     @property
     def log_file(self) -> Path:
@@ -258,6 +263,12 @@ class Run:
     def drop_checkpoints(self) -> None:
         """Remove the training state: the model is finished."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+        shutil.rmtree(self.best, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what a killed training left half-written."""
+        for left in self.folder.glob(".[0-9]*-*"):
+            left.unlink(missing_ok=True)
 
     def _created(self) -> str:
         try:

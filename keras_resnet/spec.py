@@ -13,12 +13,13 @@ from typing import Any
 
 from keras_resnet.errors import UsageError
 from keras_resnet.fields import from_dict, one_of, override, require
-from keras_resnet.training_spec import AugmentSpec, DistillSpec, OptimizerSpec, StartSpec, TrainingSpec
+from keras_resnet.training_spec import AugmentSpec, DistillSpec, LogSpec, OptimizerSpec, StartSpec, TrainingSpec
 
 __all__ = [
     "AugmentSpec",
     "DataSpec",
     "DistillSpec",
+    "LogSpec",
     "NetworkSpec",
     "Normalization",
     "OptimizerSpec",
@@ -154,6 +155,7 @@ class Spec:
     distill: DistillSpec = field(default_factory=DistillSpec)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
+    log: LogSpec = field(default_factory=LogSpec)
 
     def __post_init__(self) -> None:
         one_of("task", self.task, ("classify",))
@@ -161,7 +163,9 @@ class Spec:
         fits = warmup is None or self.training.steps is not None or warmup < epochs
         require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
         resizable = not self.augment.sizes or self.network.family != "vgg"
-        require(resizable, "augment.sizes", self.augment.sizes, "left out for a VGG network, whose images have one size")
+        require(
+            resizable, "augment.sizes", self.augment.sizes, "left out for a VGG network, whose images have one size"
+        )
         size = self.data.image_size
         smaller = size is None or all(each <= size for each in self.augment.sizes)
         require(smaller, "augment.sizes", self.augment.sizes, f"at most data.image_size ({size})")

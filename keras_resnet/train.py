@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_resnet import devices
 from keras_resnet.bricks import Bricks
-from keras_resnet.callbacks import Length, during_training
-from keras_resnet.checkpoint import Checkpoints
 from keras_resnet.data import pipeline
+from keras_resnet.data.pipeline import Stream
 from keras_resnet.data.sources import Data, open_data
-from keras_resnet.errors import RunError, TrainingInterrupted
-from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor
+from keras_resnet.engine import devices
+from keras_resnet.engine.checkpoint import Checkpoints
+from keras_resnet.engine.devices import Devices
+from keras_resnet.engine.precision import choose_precision
+from keras_resnet.errors import RunError, UsageError
+from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
 from keras_resnet.networks import catalog
-from keras_resnet.optimizers import optimizer_of, total_steps
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 from keras_resnet.start import freeze, initialize, require_parts
@@ -29,6 +30,8 @@ SMALL_SET = 5000
 EVALUATION_BATCH = 64
 # Fractions of training that the automatic warm-up may take.
 WARMUP_SHARE = 0.2
+# Steps between two checkpoints, where epochs are longer: minutes, not hours, are lost.
+CHECKPOINT_STEPS = 1000
 
 
 def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> Run:
@@ -37,17 +40,22 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> 
     Every choice left open is made, told to `say` with its reason and saved with the run. Raises
     UsageError, DataError, RunError or TrainingError; a run that was interrupted can be resumed.
     """
+    from keras_resnet.engine.logs import require_trackers
+
     catalog.require_known(spec.network)
     require_parts(spec.network, spec.start)
+    require_trackers(spec.log.track)
     if spec.data.image_size is not None:
         catalog.require_size(spec.network, spec.data.image_size)
-    data = open_data(spec.data, say)
+    here, say = begin(spec, say)
+    data = shared_data(spec, here, say)
     catalog.require_size(spec.network, data.image_size)
-    spec = resolve(spec, data, say)
-    strategy, model = _build(spec, data, say)
-    initialize(model, spec, say)
-    run = Run.create(home, spec, data.classes, name)
-    return _fit(run, data, strategy, model, say)
+    spec = resolve(spec, data, here, say)
+    job = build(spec, data, here)
+    initialize(job.model, spec, say)
+    folder = str(Run.create(home, spec, data.classes, name).folder.resolve()) if here.is_chief else ""
+    run = Run(Path(here.tell_all(folder)))
+    return _fit(run, spec, data, job, say)
 
 
 def resume(run: Run, say: Say = print) -> Run:
@@ -55,57 +63,103 @@ def resume(run: Run, say: Say = print) -> Run:
     if run.finished:
         raise RunError(f"run {run.name} has finished; there is nothing to resume")
     spec = run.spec()
-    data = open_data(spec.data, say)
+    here, say = begin(spec, say)
+    data = shared_data(spec, here, say)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels run {run.name} was started with")
-    strategy, model = _build(spec, data, say)
+    job = build(spec, data, here)
     if not run.has_checkpoint:  # which holds more than the weights it started from, and they may be gone by now
-        initialize(model, spec, say)
-    return _fit(run, data, strategy, model, say)
+        initialize(job.model, spec, say)
+    return _fit(run, spec, data, job, say)
 
 
-def resolve(spec: Spec, data: Data, say: Say) -> Spec:
+def begin(spec: Spec, say: Say) -> tuple[Devices, Say]:
+    """The devices, and who is heard: of several workers the first."""
+    import tensorflow as tf
+
+    here = devices.start(spec.training.devices)
+    if spec.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if not here.is_chief:
+        return here, lambda message: None
+    say(f"devices: {here.why}")
+    return here, say
+
+
+def shared_data(spec: Spec, here: Devices, say: Say) -> Data:
+    """The data; the chief opens it first, because that may prepare it for the others."""
+    data = open_data(spec.data, say) if here.is_chief else None
+    here.tell_all("the data is there")
+    return data or open_data(spec.data, say)
+
+
+def resolve(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
     """`spec` with every open choice made for `data`; each is told to `say` with its reason."""
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize)
     stem, why_stem = catalog.choose_stem(spec.network, data.image_size)
     if spec.network.family != "vgg":
         say(f"stem: {stem} ({why_stem})")
     spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
-    spec = _resolve_length(_resolve_batch(spec, data.splits["train"].count, say), data, say)
-    return _resolve_precision(spec, say)
+    spec = _resolve_batch(spec, data.splits["train"].count, here, say)
+    spec = _resolve_length(_resolve_rate(spec, say), data, say)
+    return _resolve_precision(spec, here, say)
 
 
-def _resolve_batch(spec: Spec, samples: int, say: Say) -> Spec:
-    if spec.training.batch_size is not None:
-        return spec
-    size = min(32 if samples < SMALL_SET else 128, samples)
-    say(f"batch size: {size} ({samples} training images; 32 below {SMALL_SET}, else 128)")
+def _resolve_batch(spec: Spec, samples: int, here: Devices, say: Say) -> Spec:
+    size = spec.training.batch_size
+    if size is None:
+        parts = here.replicas * spec.training.accumulate
+        wanted = min(32 if samples < SMALL_SET else 128, samples)
+        size = max(parts, wanted // parts * parts)
+        why = f"{samples} training images; 32 below {SMALL_SET}, else 128"
+        say(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
+    elif here.replicas > 1:
+        say(f"batch size: {size} (as asked, over all {here.replicas} devices)")
+    here.require_divisible(size, spec.training.accumulate)
     return replace(spec, training=replace(spec.training, batch_size=size))
 
 
+def _resolve_rate(spec: Spec, say: Say) -> Spec:
+    """The learning rate in proportion to the batch, where that was asked for."""
+    optimizer, batch = spec.optimizer, spec.training.batch_size
+    assert batch is not None
+    if optimizer.reference_batch in (None, batch):
+        return spec
+    assert optimizer.reference_batch is not None
+    rate = optimizer.learning_rate * batch / optimizer.reference_batch
+    say(f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {optimizer.reference_batch} images, in proportion)")
+    return replace(spec, optimizer=replace(optimizer, learning_rate=rate, reference_batch=batch))
+
+
 def _resolve_length(spec: Spec, data: Data, say: Say) -> Spec:
-    """Epochs from steps, and the warm-up."""
+    """Epochs from steps, the warm-up, the steps between checkpoints."""
     training, optimizer = spec.training, spec.optimizer
     assert training.batch_size is not None
+    per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     if training.steps is not None:
-        per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
         training = replace(training, epochs=-(-training.steps // per_epoch))
         say(f"epochs: {training.epochs} ({training.steps} steps of {per_epoch} an epoch)")
     if optimizer.warmup_epochs is None:
         warmup = min(1.0, WARMUP_SHARE * training.epochs)
         say(f"warm-up: {warmup:g} epochs (1, or a fifth of a shorter training)")
         optimizer = replace(optimizer, warmup_epochs=warmup)
+    if training.checkpoint_every is None:
+        every = min(per_epoch, CHECKPOINT_STEPS)
+        training = replace(training, checkpoint_every=every)
+        if every < per_epoch:
+            say(f"checkpoints: every {every} steps, and after each epoch (which has {per_epoch})")
     return replace(spec, training=training, optimizer=optimizer)
 
 
-def _resolve_precision(spec: Spec, say: Say) -> Spec:
+def _resolve_precision(spec: Spec, here: Devices, say: Say) -> Spec:
     chosen, why = spec.training.precision, "as asked"
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    if chosen == "auto":
-        chosen, why = devices.choose_precision(
-            lambda policy: catalog.trial(training_bricks(policy, 1), spec.network, size), size, batch
+    if chosen == "auto" and here.is_chief:
+        chosen, why = choose_precision(
+            lambda policy: catalog.trial(training_bricks(policy, 1), spec.network, size), size, batch // here.replicas
         )
+    chosen = here.tell_all(chosen)
     say(f"precision: {chosen} ({why})")
     return replace(spec, training=replace(spec.training, precision=chosen))
 
@@ -115,75 +169,114 @@ def training_bricks(policy: str, replicas: int) -> Bricks:
     over several replicas Keras' own, synchronized."""
     import keras
 
-    from keras_resnet.fused_norm import FusedBatchNormalization
+    from keras_resnet.engine.fused_norm import FusedBatchNormalization
 
     if replicas > 1:
         return Bricks(keras, policy, synchronized=True)
     return Bricks(keras, policy, normalizer=FusedBatchNormalization)
 
 
-def _build(spec: Spec, data: Data, say: Say) -> tuple[Any, Any]:
-    """The strategy and the compiled model. Nothing is written yet: a request that turns out to be impossible
-    here leaves no run behind."""
+def build(spec: Spec, data: Data, here: Devices, rate: float | None = None) -> Any:
+    """What a step needs (a `step.Job`), with a rate of its own instead of the schedule where `rate` is given. Nothing
+    is written yet: a request that turns out to be impossible here leaves no run behind."""
     import keras
 
-    strategy, why = devices.choose_strategy(devices.training_devices())
-    say(f"devices: {why}")
-    task = task_of(spec, data.classes)
-    assert spec.training.batch_size is not None
-    steps = pipeline.steps_per_epoch(data.splits["train"], spec.training.batch_size)
-    keras.utils.set_random_seed(spec.training.seed)
-    with devices.scope(strategy):
-        replicas = strategy.num_replicas_in_sync if strategy else 1
-        model = task.build(training_bricks(spec.training.precision, replicas), spec)
+    from keras_resnet.engine.optimizers import optimizer_of
+    from keras_resnet.engine.step import Average, Job
+
+    task, training = task_of(spec, data.classes), spec.training
+    assert training.batch_size is not None
+    here.require_divisible(training.batch_size, training.accumulate)
+    steps = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
+    any_size = any(size != spec.data.image_size for size in spec.augment.sizes)
+    bricks = training_bricks(training.precision, here.replicas)
+    keras.utils.set_random_seed(training.seed)
+    with here.strategy.scope():
+        model = task.build(bricks, spec, any_size=any_size)
         freeze(model, spec.start)
-        model.compile(optimizer=optimizer_of(spec, steps), loss=task.losses(spec), metrics=task.metrics())
-    return strategy, model
+        optimizer = optimizer_of(spec, steps, rate)
+        optimizer.build(model.trainable_variables)
+        return Job(
+            model=model,
+            optimizer=optimizer,
+            loss=task.loss(spec),
+            follow=task.follow,
+            names=task.followed,
+            devices=here,
+            accumulate=training.accumulate,
+            clip_norm=spec.optimizer.clip_norm,
+            average=None if training.ema is None else Average(model, training.ema),
+            teacher=_teacher(spec, data, bricks, any_size),
+            soften=task.soften(spec.distill.temperature),
+            teacher_weight=spec.distill.weight,
+        )
 
 
-def _fit(run: Run, data: Data, strategy: Any, model: Any, say: Say) -> Run:
-    spec = run.spec()
-    task, split = task_of(spec, data.classes), data.splits["train"]
-    batch, size = spec.training.batch_size, data.image_size
-    assert batch is not None
-    steps = pipeline.steps_per_epoch(split, batch)
-    with devices.scope(strategy):
-        checkpoints = Checkpoints(run, model)
-        first = checkpoints.restore()
-    if first == 0:
-        checkpoints.save(0)
+def _teacher(spec: Spec, data: Data, bricks: Bricks, any_size: bool) -> Any:
+    """The model of the run `spec.distill.teacher`, computing as its pupil does; None where there is none."""
+    if spec.distill.teacher is None:
+        return None
+    run = Run(Path(spec.distill.teacher))
+    theirs = run.spec()
+    if run.classes() != data.classes or theirs.data.image_size != spec.data.image_size:
+        raise UsageError(
+            f"--teacher {run.name} must have the labels and the image size of the data"
+            f" ({len(data.classes)} labels, {data.image_size} pixels)."
+            f" Received: {len(run.classes())} labels, {theirs.data.image_size} pixels"
+        )
+    teacher = task_of(theirs, data.classes).build(bricks, theirs, any_size=any_size)
+    teacher.set_weights(load_model(run).get_weights())
+    teacher.trainable = False
+    return teacher
+
+
+def _fit(run: Run, spec: Spec, data: Data, job: Any, say: Say) -> Run:
+    from keras_resnet.engine.logs import Journal
+    from keras_resnet.engine.loop import Files, Length, Loop
+    from keras_resnet.engine.optimizers import total_steps
+
+    training, here, split = spec.training, job.devices, data.splits["train"]
+    assert training.batch_size is not None and training.checkpoint_every is not None
+    encode = task_of(spec, data.classes).encode
+    stream = Stream(
+        split, data.image_size, data.flips, training.batch_size, training.seed, encode, augment=spec.augment
+    )
+    length = Length(
+        steps=stream.steps,
+        last_step=min(filter(None, (training.stop_after, total_steps(spec, stream.steps)))),
+        planned_epochs=training.epochs,
+        sizes=spec.augment.sizes or (data.image_size,),
+        checkpoint_every=training.checkpoint_every,
+        patience=training.patience,
+    )
+    checkpoints = Checkpoints(run.checkpoints, job.state(), writes=here.is_chief)
+    best = Checkpoints(run.best, job.model.weights, writes=here.is_chief)
+    progress = checkpoints.restore()
+    here.tell_all("restored")  # before the chief writes another one
+    journal = None
+    if here.is_chief:
+        run.sweep()
+        checkpoints.sweep()
+        if progress.step == 0:
+            checkpoints.save(progress)
+        rows = [row for row in run.log() if row["step"] <= progress.step - bool(progress.sums)]
+        journal = Journal(run, spec, length.epochs, rows, say)
     say(
-        f"run: {run.folder} ({model.count_params():,} parameters,"
-        f" {split.count} training images, from epoch {first + 1})"
+        f"run: {run.folder} ({job.model.count_params():,} parameters, {split.count} training images, from step"
+        f" {progress.step + 1} of {length.last_step})"
     )
-    batches = pipeline.training(
-        split,
-        image_size=size,
-        flips=data.flips,
-        batch_size=batch,
-        seed=spec.training.seed,
-        first_epoch=first,
-        epochs=spec.training.epochs,
-        encode=task.encode,
-    )
-    validation = pipeline.evaluation(data.splits["validation"], size, EVALUATION_BATCH)
-    length = Length(steps, first, min(filter(None, (spec.training.stop_after, total_steps(spec, steps)))))
-    with during_training(run, checkpoints, spec, length, say) as callbacks:
-        try:
-            model.fit(
-                batches,
-                epochs=length.epochs,
-                initial_epoch=first,
-                steps_per_epoch=steps,
-                validation_data=validation.map(lambda images, labels: (images, task.encode(labels))),
-                callbacks=callbacks,
-                verbose=0,
-            )
-        except KeyboardInterrupt:
-            raise TrainingInterrupted(
-                f"interrupted; finished epochs are kept. Go on with: kresnet train --resume {run.name}"
-            ) from None
-    return _finish(spec, run, data, model, say)
+    loop = Loop(job, stream, data.splits["validation"], length, Files(run, checkpoints, best, journal))
+    loop.run(progress)
+    if training.patience is not None:
+        best.wait()
+        best.restore()
+        say(f"weights: of epoch {loop.progress.best['epoch']}, the best")
+    elif job.average:
+        job.average.swap()
+    if here.is_chief:
+        _finish(spec, run, data, job.model, say)
+    here.tell_all("finished")
+    return run
 
 
 def float32_copy(model: Any, spec: Spec, classes: tuple[str, ...]) -> Any:
@@ -201,7 +294,7 @@ def validate(model: Any, data: Data, spec: Spec, split: str = "validation") -> E
     return evaluate(keras_predictor(model), batches, task_of(spec, data.classes))
 
 
-def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> Run:
+def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> None:
     served = float32_copy(model, spec, data.classes)
     score = validate(served, data, spec)
     run.write_json(
@@ -211,4 +304,3 @@ def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> Run:
     run.write_with(run.model_file, lambda path: served.save(path))
     run.drop_checkpoints()
     say(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
-    return run

@@ -144,7 +144,26 @@ class OptimizerSpec:
         for name in ("warmup_epochs", "reference_batch", "clip_norm"):
             value = getattr(self, name)
             least = 0 if name == "warmup_epochs" else 1e-12
-            require(value is None or value >= least, f"optimizer.{name}", value, "0 or more" if not least else "above 0")
+            require(
+                value is None or value >= least, f"optimizer.{name}", value, "0 or more" if not least else "above 0"
+            )
+
+
+@dataclass(frozen=True)
+class LogSpec:
+    """What is recorded besides log.jsonl, the curves and TensorBoard's scalars, graph and sample images.
+
+    histograms: of all weights, after each epoch. profile: of steps 10 to 20, for TensorBoard.
+    track: "mlflow", "wandb", where they are installed.
+    """
+
+    histograms: bool = False
+    profile: bool = False
+    track: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for each in self.track:
+            one_of("log.track", each, ("mlflow", "wandb"))
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,13 @@ def read_when_needed(split):
 
 
 def stream_of(split, **options):
-    settings = {"image_size": 12, "flips": True, "batch_size": 8, "seed": 5, "encode": lambda labels: tf.cast(labels, tf.float32)}
+    settings = {
+        "image_size": 12,
+        "flips": True,
+        "batch_size": 8,
+        "seed": 5,
+        "encode": lambda labels: tf.cast(labels, tf.float32),
+    }
     return Stream(split, **(settings | options))
 
 
@@ -125,8 +131,7 @@ def test_validation_shows_each_image_once_whatever_the_workers():
             (labels[counted > 0].tolist(), len(labels))
             for rank in range(ranks)
             for _, labels, counted in (
-                map(np.asarray, batch)
-                for batch in pipeline.validation(split, 8, 8, lambda labels: labels, rank, ranks)
+                map(np.asarray, batch) for batch in pipeline.validation(split, 8, 8, lambda labels: labels, rank, ranks)
             )
         ]
         assert sorted(label for labels, _ in seen for label in labels) == list(range(13))
@@ -177,4 +182,4 @@ def test_erasing_and_resized_crops():
         plain = augmenting.augmented(image, position, augment=AugmentSpec(crop="resized"), **options)
         assert plain.shape == (16, 16, 3) and (plain == 77).all()
         shares.append((augmenting.augmented(image, position, augment=erasing, **options) != 77).any(axis=2).mean())
-    assert 0.01 < min(shares) and max(shares) < 0.4 and len(set(shares)) > 5
+    assert min(shares) > 0.01 and max(shares) < 0.4 and len(set(shares)) > 5

@@ -100,7 +100,7 @@ def _resized_crop(image: Image.Image, smallest: float, size: int, rng: np.random
         aspect = math.exp(rng.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
         width, height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < width <= image.width and 0 < height <= image.height:
-            left, top = rng.integers(image.width - width + 1), rng.integers(image.height - height + 1)
+            left, top = int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
             box = (left, top, left + width, top + height)
             return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)

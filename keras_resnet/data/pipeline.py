@@ -109,7 +109,8 @@ class Stream:
         """One by one, by Pillow: from memory, or read when they are needed."""
         import tensorflow as tf
 
-        split, options = self.split, {"flips": self._mirrors, "seed": self.seed, "augment": self.augment}
+        split = self.split
+        vary = partial(augmented, flips=self._mirrors, seed=self.seed, augment=self.augment)
         side = size if self.augment.crop == "resized" else self.image_size
         labels = split.constant_labels()
 
@@ -117,7 +118,7 @@ class Stream:
             image = Image.fromarray(split.pixels[row]) if split.pixels is not None else split.image(int(row))
             if self.augment.crop == "pad" and split.pixels is None:
                 image = Image.fromarray(to_pixels(image, split.resize))
-            return augmented(image, int(position), size=side, **options)
+            return vary(image, int(position), size=side)
 
         def read(row: Any, position: Any) -> tuple[Any, Any]:
             pixels = tf.numpy_function(show, [row, position], tf.uint8, stateful=False)
@@ -201,9 +202,7 @@ def validation(split: Split, image_size: int, batch_size: int, encode: Any, rank
     steps = -(-split.count // batch_size)
 
     def places(step: Any) -> Any:
-        return tf.data.Dataset.from_tensor_slices(
-            step * batch_size + rank * part + tf.range(part, dtype=tf.int64)
-        )
+        return tf.data.Dataset.from_tensor_slices(step * batch_size + rank * part + tf.range(part, dtype=tf.int64))
 
     numbers = tf.data.Dataset.range(steps).flat_map(places)
     rows = split.rows(numbers.map(lambda number: tf.minimum(number, split.count - 1)))

@@ -56,7 +56,9 @@ def _builder(spec: DataSpec) -> Any:
 
     tfds.disable_progress_bar()
     if (spec.data_dir or "").startswith("gs://") and not reachable(host_of(DEFAULT_HOST)):
-        raise DataError(f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?")
+        raise DataError(
+            f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?"
+        )
     folder = Path(spec.source).expanduser()
     if (folder / "dataset_info.json").is_file():
         return tfds.builder_from_directory(folder)
@@ -172,9 +174,7 @@ def _read(builder: Any, name: str, part: str, keys: tuple[str, str], resize: int
 def _records(builder: Any, part: str) -> Records:
     kind = builder.info.file_format
     if kind is not None and kind.value != "tfrecord":
-        raise DataError(
-            f"data set {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, which TFDS writes by default"
-        )
+        raise DataError(f"data set {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, TFDS' default")
     return find_records(builder.info.splits[part].file_instructions)
 
 

@@ -49,16 +49,14 @@ class Devices:
         def share(codes: Any) -> Any:
             return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, codes)
 
-        # Every replica of the chief's process adds the same; the first of them is enough.
-        first = self.strategy.extended.worker_devices[0]
+        # Each local replica of the chief adds its share of what it says.
         summed = tf.function(
             lambda: self.strategy.run(
                 lambda codes: share(codes / _local_replicas(self.strategy)), (tf.constant(list(own), tf.float32),)
             )
         )()
         local = self.strategy.experimental_local_results(summed)[0]
-        with tf.device(first):
-            return bytes(int(round(float(code))) for code in local.numpy()).decode().rstrip()
+        return bytes(round(float(code)) for code in local.numpy()).decode().rstrip()
 
 
 def _local_replicas(strategy: Any) -> int:

@@ -1,165 +1,157 @@
-"""What happens while `model.fit` runs: watch the loss, keep checkpoints, log, draw, show progress."""
+"""What a training leaves to look at: a row an epoch, curves, TensorBoard, trackers; and what it shows meanwhile."""
 
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
-from keras_resnet import console
-from keras_resnet.checkpoint import Checkpoints
-from keras_resnet.errors import TrainingError
+from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 
-
-@dataclass(frozen=True)
-class Length:
-    """steps of an epoch; first_epoch, counted from 0, to train; last_step, counted over all epochs from 1."""
-
-    steps: int
-    first_epoch: int
-    last_step: int
-
-    @property
-    def epochs(self) -> int:
-        """Epochs until the last step."""
-        return -(-self.last_step // self.steps)
+PROFILED = (10, 20)
+SAMPLES = 16
 
 
-@contextmanager
-def during_training(
-    run: Run, checkpoints: Checkpoints, spec: Spec, length: Length, say: Callable[[str], None]
-) -> Iterator[list[keras.callbacks.Callback]]:
-    """The callbacks of one training, in order: a bad loss stops it before anything is kept, and an epoch
-    is logged before its checkpoint, because a resumed run drops the rows its checkpoint does not know."""
-    batch = spec.training.batch_size or 0
-    with console.progress(length.last_step - length.first_epoch * length.steps, "steps") as advance:
-        yield [
-            StopOnBadLoss(length.steps, run.name),
-            StopAt(length),
-            Log(run, length, say, batch),
-            KeepCheckpoints(checkpoints),
-            ShowProgress(advance, length.epochs, batch),
-        ]
+class Journal:
+    """One JSON object an epoch to log.jsonl, the same scalars to TensorBoard and trackers, the curves redrawn.
 
+    rows: those of the epochs that a resumed training has behind it; later ones are dropped.
+    """
 
-class StopAt(keras.callbacks.Callback):
-    """Ends the training at its last step, which need not be the last of an epoch."""
-
-    def __init__(self, length: Length) -> None:
-        super().__init__()
-        self._length, self._done = length, length.first_epoch * length.steps
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._done += 1
-        if self._done >= self._length.last_step:
-            self.model.stop_training = True
-
-
-class StopOnBadLoss(keras.callbacks.Callback):
-    """Raises TrainingError at the step at which the loss is no longer a finite number."""
-
-    def __init__(self, steps: int, run_name: str) -> None:
-        super().__init__()
-        self._steps, self._run_name, self._epoch = steps, run_name, 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss):
-            step = self._epoch * self._steps + batch + 1
-            raise TrainingError(
-                f"the loss became {loss} at step {step} (epoch {self._epoch + 1}); the weights after epoch"
-                f" {self._epoch} are kept in run {self._run_name}; try a lower --learning-rate"
-            )
-
-
-class KeepCheckpoints(keras.callbacks.Callback):
-    """Saves the training state after each epoch whose weights are all finite."""
-
-    def __init__(self, checkpoints: Checkpoints) -> None:
-        super().__init__()
-        self._checkpoints = checkpoints
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        bad = [w.path for w in self.model.trainable_variables if not np.isfinite(np.asarray(w)).all()]
-        if bad:
-            raise TrainingError(f"weights became NaN or infinite in epoch {epoch + 1}, first in {bad[0]}")
-        self._checkpoints.save(epoch + 1)
-
-
-class Log(keras.callbacks.Callback):
-    """One JSON object an epoch to log.jsonl, the same scalars to TensorBoard, the curves redrawn."""
-
-    def __init__(self, run: Run, length: Length, say: Callable[[str], None], batch: int) -> None:
-        super().__init__()
+    def __init__(self, run: Run, spec: Spec, epochs: int, rows: list[dict[str, Any]], say: Callable[[str], None]):
         import tensorflow as tf
 
-        self._run, self._say, self._epochs, self._batch, self._steps = run, say, length.epochs, batch, 0
-        self._rows = run.log()[: length.first_epoch]
+        self._run, self._log, self._epochs, self._rows, self._say = run, spec.log, epochs, rows, say
         self._writer = tf.summary.create_file_writer(str(run.tensorboard))
-        self._start = 0.0
+        self._trackers = [_TRACKERS[name](run, spec) for name in spec.log.track]
+        self._profiling = False
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._start, self._steps = time.perf_counter(), 0
+    def first_batch(self, images: Any, graph: Any) -> None:
+        """Show some of the images as the network sees them, and its graph."""
+        import tensorflow as tf
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._steps += 1
+        with self._writer.as_default():
+            tf.summary.image("training images", np.asarray(images)[:SAMPLES], step=0, max_outputs=SAMPLES)
+            tf.summary.graph(graph)
 
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._trained = time.perf_counter()
+    def step(self, number: int) -> None:
+        """Called before step `number`, counted from 1 in this process."""
+        import tensorflow as tf
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        row = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}}
-        row["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
-        row["images_per_second"] = self._steps * self._batch / (self._trained - self._start)
+        if self._log.profile and number == PROFILED[0]:
+            tf.profiler.experimental.start(str(self._run.tensorboard))
+            self._profiling = True
+        if self._profiling and number > PROFILED[1]:
+            self._stop_profiling()
+
+    def epoch(self, row: dict[str, Any], weights: list[Any]) -> None:
+        """Record one epoch: {"epoch", "step", "loss", "val_loss", …}."""
         self._rows.append(row)
-        self._run.write_text(self._run.log_file, "".join(json.dumps(r) + "\n" for r in self._rows))
+        self._run.write_text(self._run.log_file, "".join(json.dumps(each) + "\n" for each in self._rows))
         self._run.write_with(self._run.curves_file, lambda path: draw_curves(self._rows, path))
-        self._scalars(row)
+        self._summarize(row, weights)
+        for track in self._trackers:
+            track(row)
         self._say(
-            f"epoch {epoch + 1}/{self._epochs}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.2%};"
+            f"epoch {row['epoch']}/{self._epochs}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.2%};"
             f" validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.2%};"
             f" {row['images_per_second']:.0f} images/s"
         )
 
-    def _scalars(self, row: dict[str, float]) -> None:
+    def close(self) -> None:
+        """End what is still being recorded."""
+        if self._profiling:
+            self._stop_profiling()
+        self._writer.close()
+
+    def _stop_profiling(self) -> None:
+        import tensorflow as tf
+
+        self._profiling = False
+        tf.profiler.experimental.stop()
+        self._say(f"profile: {self._run.tensorboard}")
+
+    def _summarize(self, row: dict[str, Any], weights: list[Any]) -> None:
         import tensorflow as tf
 
         with self._writer.as_default():
             for key, value in row.items():
-                tf.summary.scalar(key, value, step=int(row["epoch"]))
+                tf.summary.scalar(key, value, step=row["epoch"])
+            for weight in weights if self._log.histograms else ():
+                tf.summary.histogram(weight.path, weight.numpy(), step=row["epoch"])
         self._writer.flush()
 
 
-class ShowProgress(keras.callbacks.Callback):
-    """Moves the progress bar: epoch, loss and throughput."""
-
-    def __init__(self, advance: Callable[[int, str], None], epochs: int, batch: int) -> None:
-        super().__init__()
-        self._advance, self._epochs, self._batch, self._epoch = advance, epochs, batch, 0
-        self._start = time.perf_counter()
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch, self._start = epoch, time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        rate = (batch + 1) * self._batch / (time.perf_counter() - self._start)
-        loss = float((logs or {}).get("loss", math.nan))
-        self._advance(1, f"epoch {self._epoch + 1}/{self._epochs}, loss {loss:.3f}, {rate:.0f} images/s")
+def _mlflow(run: Run, spec: Spec) -> Callable[[dict[str, Any]], None]:
+    """Rows become metrics of an MLflow run of the same name; where it goes MLFLOW_TRACKING_URI says."""
+    mlflow: Any = _installed("mlflow")
+    mlflow.set_experiment("kresnet")
+    mlflow.start_run(run_name=run.name)
+    mlflow.log_params(flat(json.loads(spec.to_json())))
+    return lambda row: mlflow.log_metrics({key: float(value) for key, value in row.items()}, step=row["epoch"])
 
 
-def draw_curves(rows: list[dict[str, Any]], path: Any) -> None:
+def _wandb(run: Run, spec: Spec) -> Callable[[dict[str, Any]], None]:
+    """Rows become the history of a Weights & Biases run of the same name, continued when it is resumed."""
+    wandb: Any = _installed("wandb")
+    wandb.init(project="kresnet", name=run.name, id=run.name, resume="allow", config=json.loads(spec.to_json()))
+    return lambda row: wandb.log(row, step=row["epoch"])
+
+
+_TRACKERS = {"mlflow": _mlflow, "wandb": _wandb}
+
+
+def require_trackers(names: tuple[str, ...]) -> None:
+    """Raises UsageError for a tracker that is not installed."""
+    for name in names:
+        _installed(name)
+
+
+def _installed(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UsageError(f"--track {name}: it is not installed; install it with: pip install {name}") from error
+
+
+def flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+class Pace:
+    """Images per second of training, without what happens between steps of two epochs."""
+
+    def __init__(self, batch: int) -> None:
+        self._batch, self._steps, self._start = batch, 0, time.perf_counter()
+
+    def begin(self) -> None:
+        """From now on."""
+        self._steps, self._start = 0, time.perf_counter()
+
+    def step(self) -> float:
+        """One more step; returns the pace so far."""
+        self._steps += 1
+        return self.rate
+
+    @property
+    def rate(self) -> float:
+        """Images per second since `begin`."""
+        return self._steps * self._batch / max(1e-9, time.perf_counter() - self._start)
+
+
+def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
     """Loss and error in % over epochs, training dashed and validation solid as in He et al., as a PNG."""
     from matplotlib.figure import Figure
 

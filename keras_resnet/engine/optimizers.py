@@ -58,7 +58,8 @@ def optimizer_of(spec: Spec, steps_per_epoch: int, rate: float | None = None) ->
     all replicas, so that they can be clipped and judged before they are applied.
     """
     chosen = spec.optimizer
-    optimizer = _KINDS[chosen.name](
+    kind: Any = _KINDS[chosen.name]
+    optimizer = kind(
         schedule_of(spec, steps_per_epoch) if rate is None else rate,
         weight_decay=(chosen.weight_decay or None) if chosen.decay == "decoupled" else None,
         l2=chosen.weight_decay if chosen.decay == "l2" else 0.0,

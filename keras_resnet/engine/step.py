@@ -77,23 +77,22 @@ class Average:
             weight.assign(average)
 
 
-def training_step(job: Job) -> Callable[..., Any]:
-    """A function (images, targets, stop) → float32 (2 + names,): the mean loss, whether any process wants to `stop`,
+def training_step(job: Job) -> Any:
+    """A tf.function (images, targets, stop) → float32 (2 + names,): the mean loss, whether any process wants to `stop`,
     and the means of what is followed. images and targets are of each replica; the means are over all."""
 
-    @tf.function
     def step(images: Any, targets: Any, stop: Any) -> Any:
         found = job.devices.strategy.run(lambda x, y: _learn(job, x, y, stop), (images, targets))
         if job.average:
             job.average.follow(job.devices, job.optimizer.iterations.value)
         return job.devices.strategy.reduce(SUM, found, axis=None)
 
-    return step
+    return tf.function(step)
 
 
-def validation_step(job: Job) -> Callable[..., Any]:
-    """A function (images, targets, counted) → float32 (2 + names,): sums over all replicas of the losses, of `counted`
-    (B,), which is 0 for samples that only fill a batch, and of what is followed."""
+def validation_step(job: Job) -> Any:
+    """A tf.function (images, targets, counted) → float32 (2 + names,): sums over all replicas of the losses, of
+    `counted` (B,), which is 0 for samples that only fill a batch, and of what is followed."""
 
     def judge(images: Any, targets: Any, counted: Any) -> Any:
         outputs = job.model(images, training=False)
@@ -101,13 +100,10 @@ def validation_step(job: Job) -> Callable[..., Any]:
         columns = [job.loss(targets, outputs), tf.ones_like(counted), *(followed[name] for name in job.names)]
         return tf.stack([tf.reduce_sum(tf.cast(column, tf.float32) * counted) for column in columns])
 
-    @tf.function
     def step(images: Any, targets: Any, counted: Any) -> Any:
-        return job.devices.strategy.reduce(
-            SUM, job.devices.strategy.run(judge, (images, targets, counted)), axis=None
-        )
+        return job.devices.strategy.reduce(SUM, job.devices.strategy.run(judge, (images, targets, counted)), axis=None)
 
-    return step
+    return tf.function(step)
 
 
 def _learn(job: Job, images: Any, targets: Any, stop: Any) -> Any:
@@ -154,9 +150,15 @@ def _accumulated(job: Job, variables: list[Any], images: Any, targets: Any, shar
         gradients, more = _gradients(job, variables, parts[0][part], parts[1][part], share)
         return part + 1, [a + b for a, b in zip(total, gradients, strict=True)], found + more
 
-    _, total, found = tf.while_loop(
-        lambda part, *_: part < job.accumulate, add, (0, total, found), parallel_iterations=1
-    )
+    if job.devices.replicas == 1:
+        _, total, found = tf.while_loop(
+            lambda part, *_: part < job.accumulate, add, (0, total, found), parallel_iterations=1
+        )
+        return total, found
+    # Synchronized batch norm meets the other replicas, which TensorFlow forbids within a loop of the graph.
+    for part in range(job.accumulate):
+        with tf.control_dependencies([found]):  # one after another, or their memory would add up
+            _, total, found = add(part, total, found)
     return total, found
 
 

@@ -108,12 +108,12 @@ def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:
     return stem, f"images of {image_size} pixels are {IMAGENET_STEM_FROM} or larger"
 
 
-def features(bricks: Bricks, network: NetworkSpec, x: Any) -> dict[str, Any]:
+def features(bricks: Bricks, network: NetworkSpec, x: Any, image_size: int | None = None) -> dict[str, Any]:
     """The outputs of the stages by name, c2 … c5 (c4 in a CIFAR network), for normalized images (B, H, W, 3).
 
     Where the stem divides by four, and in VGG networks, c2 has stride 4, c3 8, c4 16 and c5 32.
     """
-    size = min(int(x.shape[1]), int(x.shape[2]))
+    size = image_size or min(int(x.shape[1]), int(x.shape[2]))
     if network.family == "vgg":
         return vgg.features(bricks, network.depth, network.width, network.batch_norm, x)
     return residual.features(bricks, variant_of(network, size), x)
@@ -126,16 +126,18 @@ def build(
     classes: int,
     input_shape: tuple[int, int, int],
     normalization: Normalization | None = None,
+    any_size: bool = False,
 ) -> Any:
     """A classifier: pixels (B, H, W, 3) in 0–255 → logits (B, classes), float32.
 
     Normalization is the model's first layer, so training, evaluation and every exported file agree;
-    None builds a network that takes values already normalized. Raises UsageError for an unknown
+    None builds a network that takes values already normalized. With `any_size` it takes images of other sizes
+    too, though its stem is chosen for input_shape; a VGG network cannot. Raises UsageError for an unknown
     depth, fewer than 2 classes, or an input_shape that is not (H, W, C) or too small for the network.
     """
     if classes < 2:
         raise UsageError(f"a classifier needs 2 or more classes. Received: {classes}")
-    pixels, stages = _body(bricks, network, input_shape, normalization)
+    pixels, stages = _body(bricks, network, input_shape, normalization, any_size)
     *_, last = stages.values()
     vector = vgg.head(bricks, network.width, last) if network.family == "vgg" else bricks.mean_pool(last, name="pool")
     return bricks.model(pixels, bricks.dense(vector, classes, name="logits"), name=name_of(network))
@@ -166,15 +168,21 @@ def trial(bricks: Bricks, network: NetworkSpec, image_size: int) -> Any:
 
 
 def _body(
-    bricks: Bricks, network: NetworkSpec, input_shape: tuple[int, int, int], normalization: Normalization | None
+    bricks: Bricks,
+    network: NetworkSpec,
+    input_shape: tuple[int, int, int],
+    normalization: Normalization | None,
+    any_size: bool = False,
 ) -> tuple[Any, dict[str, Any]]:
     require_known(network)
     if len(input_shape) != 3:
         raise UsageError(f"input_shape must be (height, width, channels). Received: {input_shape}")
     require_size(network, min(input_shape[:2]))
-    pixels = bricks.input(*input_shape)
+    if any_size and network.family == "vgg":
+        raise UsageError(f"{name_of(network)} takes images of one size only: its classifier sees every pixel")
+    pixels = bricks.input(None, None, input_shape[2]) if any_size else bricks.input(*input_shape)
     x = bricks.normalize(pixels, normalization, name="normalize") if normalization else pixels
-    return pixels, features(bricks, network, x)
+    return pixels, features(bricks, network, x, min(input_shape[:2]))
 
 
 def _shortcut(network: NetworkSpec, imagenet: bool) -> str:

@@ -58,7 +58,7 @@ def profile(trial: Trial) -> Profile:
     images, targets = _sample(data)
     keras.utils.set_random_seed(spec.training.seed)
     model = task.build(Bricks(keras), spec)
-    loss = task.losses(spec)
+    loss = task.loss(spec)
     layers = tuple(layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     initial = _norms(model, loss, images, task.encode(targets))
     model.set_weights(load_model(run).get_weights())
@@ -81,7 +81,7 @@ def _norms(model: Any, loss: Any, images: np.ndarray, targets: Any) -> np.ndarra
 
     def measure() -> list[Any]:
         with tf.GradientTape() as tape:
-            value = loss(targets, model(tf.cast(images, tf.float32), training=True))
+            value = tf.reduce_mean(loss(targets, model(tf.cast(images, tf.float32), training=True)))
         return [tf.norm(gradient) for gradient in tape.gradient(value, [kernel.value for kernel in kernels])]
 
     norms = np.array([float(norm) for norm in tf.function(measure)()])

@@ -1,10 +1,11 @@
-"""Image classification as a task: build, encode, losses, metrics, decode.
+"""Image classification as a task: build, encode, loss, what is followed, decode.
 
-train, evaluate, verify and report use these five members and know no task by name.
+train, evaluate, verify and report use these members and know no task by name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +23,11 @@ class Classification:
     classes: tuple[str, ...]
 
     metric = "top1"
+    followed = ("accuracy",)
 
-    def build(self, bricks: Bricks, spec: Spec) -> Any:
-        """The network of `spec`, as a model from pixels (B, H, W, 3) to logits (B, classes)."""
+    def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
+        """The network of `spec`, as a model from pixels (B, H, W, 3) to logits (B, classes); with `any_size` for
+        images of other sizes too."""
         size = spec.data.image_size
         assert size is not None, "resolve the spec before building"
         return catalog.build(
@@ -33,25 +36,46 @@ class Classification:
             classes=len(self.classes),
             input_shape=(size, size, 3),
             normalization=spec.data.normalization,
+            any_size=any_size,
         )
 
     def encode(self, labels: Any) -> Any:
-        """Labels (B,) int64 → one-hot targets (B, classes) float32, as label smoothing needs."""
+        """Labels (B,) int64 → one-hot targets (B, classes) float32, which can be smoothed and mixed."""
         import tensorflow as tf
 
         return tf.one_hot(labels, len(self.classes), dtype=tf.float32)
 
-    def losses(self, spec: Spec) -> Any:
-        """Cross entropy with label smoothing (Szegedy et al. 2016, section 7)."""
+    def loss(self, spec: Spec) -> Callable[[Any, Any], Any]:
+        """(targets, logits) → (B,) float32: cross entropy, or a yes or no for each class (Wightman et al. 2021,
+        section 2), with targets smoothed (Szegedy et al. 2016, section 7)."""
         import keras
 
-        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=spec.optimizer.label_smoothing)
+        smoothing, binary = spec.optimizer.label_smoothing, spec.training.loss == "bce"
 
-    def metrics(self) -> list[Any]:
-        """Keras metrics followed during training."""
+        def losses(targets: Any, logits: Any) -> Any:
+            targets = (1 - smoothing) * targets + smoothing / len(self.classes)
+            kind = keras.losses.binary_crossentropy if binary else keras.losses.categorical_crossentropy
+            return kind(targets, logits, from_logits=True)
+
+        return losses
+
+    def soften(self, temperature: float) -> Callable[[Any, Any], Any]:
+        """(a teacher's logits, logits) → (B,) float32: their cross entropy, both divided by `temperature`, times its
+        square (Hinton et al. 2015, section 2)."""
         import keras
 
-        return [keras.metrics.CategoricalAccuracy(name="accuracy")]
+        def losses(answers: Any, logits: Any) -> Any:
+            targets = keras.ops.softmax(answers / temperature)
+            soft = keras.losses.categorical_crossentropy(targets, logits / temperature, from_logits=True)
+            return temperature**2 * soft
+
+        return losses
+
+    def follow(self, targets: Any, logits: Any) -> dict[str, Any]:
+        """What is followed during training, per sample: {name: (B,) float32}, in the order of `followed`."""
+        import keras
+
+        return {"accuracy": keras.metrics.categorical_accuracy(targets, logits)}
 
     def correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Per sample, whether the answer is right: logits (N, classes), labels (N,) → bool (N,)."""

@@ -1,0 +1,5 @@
+"""`python -m keras_resnet` is `kresnet`."""
+
+from keras_resnet.commands import main
+
+main()

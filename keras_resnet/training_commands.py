@@ -1,0 +1,108 @@
+"""`kresnet train` and `kresnet launch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_resnet import console
+from keras_resnet.errors import UsageError
+from keras_resnet.networks.names import name_of
+from keras_resnet.options import given, json_option, runs_option, spec_of, train_options
+from keras_resnet.run import Run, runs_home
+from keras_resnet.spec import Spec
+
+
+@click.command()
+@train_options
+@click.option("--name", help="Name of the run [default: made from depth and data].")
+@click.option("--resume", metavar="RUN", help="Continue an interrupted run; takes no other options than --runs.")
+@click.option("--find-lr", is_flag=True, help="Only try learning rates: suggests one, draws the losses.")
+@click.option("--find-batch-size", is_flag=True, help="Only try batch sizes: speed and memory of each.")
+@runs_option
+@json_option
+def train(
+    name: str | None,
+    resume: str | None,
+    find_lr: bool,
+    find_batch_size: bool,
+    runs: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train a residual network; writes a run.
+
+    Example: kresnet train --depth 50
+    """
+    wanted = given(options)
+    if resume is not None and (wanted or name or find_lr or find_batch_size):
+        raise UsageError(f"--resume continues a run as it was started; it takes no --{next(iter(wanted), 'name')}")
+    if find_lr and find_batch_size:
+        raise UsageError("--find-lr and --find-batch-size are two questions; ask one at a time")
+    home = runs_home(runs)
+    spec = spec_of(wanted, home, console.say) if resume is None else None
+    if spec and (find_lr or find_batch_size):
+        (_find_rate if find_lr else _find_batch_size)(spec, home, as_json)
+        return
+    from keras_resnet.train import resume as continue_run
+    from keras_resnet.train import train as start_run
+
+    if spec is None:
+        run = continue_run(Run.find(home, resume), console.say)
+    else:
+        run = start_run(spec, home, name, console.say)
+    result = {"run": run.name, "folder": str(run.folder), **run.metrics()}
+    if as_json:
+        console.emit_json(result)
+    else:
+        console.table("", ["run", result["metric"], "folder"], [[run.name, f"{result['value']:.2%}", str(run.folder)]])
+
+
+def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
+    from keras_resnet.find import find_rate
+
+    figure = home / f"learning-rate-{name_of(spec.network)}.png"
+    found = find_rate(spec, figure, console.say)
+    if as_json:
+        rows = [{"rate": float(r), "loss": float(loss)} for r, loss in zip(found.rates, found.losses, strict=True)]
+        console.emit_json({"suggested": found.suggested, "figure": str(figure), "rates": rows})
+    else:
+        click.echo(f"--learning-rate {found.suggested:g} (a tenth of where the loss is lowest); drawn: {figure}")
+
+
+def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
+    from keras_resnet.find import best_of, find_batch_size, rows_of
+
+    found = find_batch_size(spec, console.say)
+    best = best_of(found)
+    if as_json:
+        console.emit_json({"suggested": best.batch_size, "tried": rows_of(found)})
+    else:
+        click.echo(f"--batch-size {best.batch_size} (the smallest within 5% of the fastest)")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--workers", type=click.IntRange(2), required=True, help="How many processes train together.")
+@click.option("--start-timeout", type=float, default=600.0, show_default=True, help="Seconds until the first step.")
+@click.option("--stall-timeout", type=float, default=300.0, show_default=True, help="Seconds between two steps.")
+@click.option("--max-restarts", type=click.IntRange(0), default=3, show_default=True, help="How often all start again.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def launch(
+    workers: int, start_timeout: float, stall_timeout: float, max_restarts: int, command: tuple[str, ...]
+) -> None:
+    """Train with several processes on this machine: kresnet launch --workers 2 -- train --depth 50
+
+    When a worker dies or stalls, all are stopped and go on from the last checkpoint.
+    """
+    if "train" not in command[:2]:
+        raise UsageError(
+            f"launch starts kresnet train: … -- train [options]. Received: {' '.join(command) or 'nothing'}"
+        )
+    from keras_resnet.engine.launch import Watch
+    from keras_resnet.engine.launch import launch as launch_workers
+
+    code = launch_workers(workers, list(command), Watch(start_timeout, stall_timeout, max_restarts), console.say)
+    if code:
+        raise SystemExit(code)

@@ -1,0 +1,124 @@
+"""What steps do on one device, on two mirrored ones and in two workers, written to a .npz for tests to judge.
+
+python parallel_checks.py devices OUT      # one process that has two logical CPUs
+python parallel_checks.py worker OUT       # one of several, as TF_CONFIG says; writes OUT-<rank>
+"""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import tensorflow as tf
+
+if __name__ == "__main__" and sys.argv[1] == "devices":
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+from keras_resnet.data.split import Data, Split
+from keras_resnet.engine import devices
+from keras_resnet.engine.devices import Devices
+from keras_resnet.engine.step import training_step
+from keras_resnet.spec import NetworkSpec, OptimizerSpec, Spec, StartSpec, TrainingSpec
+from keras_resnet.train import build
+
+SIZE, CLASSES, BATCH = 8, 4, 16
+SPEC = Spec(
+    network=NetworkSpec(depth=8, zero_gamma=False),
+    optimizer=OptimizerSpec(learning_rate=0.1, warmup_epochs=0.0),
+    training=TrainingSpec(batch_size=BATCH, precision="float32"),
+).override("data.image_size", SIZE)
+
+
+def batches(count):
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        images = rng.uniform(0, 255, (BATCH, SIZE, SIZE, 3)).astype("float32")
+        yield images, np.eye(CLASSES, dtype="float32")[rng.integers(CLASSES, size=BATCH)]
+
+
+def trained(here, spec, steps, spoil=False, before_each=lambda job: None):
+    """The job after so many steps; with `spoil` the last image of each batch holds an infinity."""
+    labels = np.arange(BATCH) % CLASSES
+    data = Data("random", tuple("abcd"), {"train": Split("train", labels)}, False, SIZE, SIZE)
+    job = build(spec, data, here)
+    step = training_step(job)
+    share = BATCH // here.replicas
+    for images, targets in batches(steps):
+        if spoil:
+            images[-1] = np.inf
+        mine = slice(here.rank * BATCH // here.ranks, (here.rank + 1) * BATCH // here.ranks)
+        dataset = tf.data.Dataset.from_tensors((images[mine], targets[mine])).rebatch(share)
+        before_each(job)
+        step(*next(iter(here.strategy.distribute_datasets_from_function(lambda c, d=dataset: d))), np.float32(0))
+    return job
+
+
+def flat(variables):
+    return np.concatenate([np.ravel(variable.numpy()).astype("float64") for variable in variables])
+
+
+def compare(one, two, out):
+    """Each case on one device and on two."""
+    changed = {
+        "plain": SPEC,
+        "clipped": SPEC.override("optimizer.clip_norm", 0.05),
+        "adamw": SPEC.override("optimizer.name", "adamw").override("optimizer.learning_rate", 1e-3),
+        "lamb": SPEC.override("optimizer.name", "lamb").override("optimizer.learning_rate", 1e-2),
+        "muon": SPEC.override("optimizer.name", "muon").override("optimizer.learning_rate", 1e-2),
+        "averaged": SPEC.override("training.ema", 0.5),
+    }
+    for name, spec in changed.items():
+        for count, here in (("one", one), ("two", two)):
+            states = []
+
+            def note(job, states=states):
+                states.append((flat(job.model.weights), flat(job.average.values) if job.average else None))
+
+            note(trained(here, spec, 5, before_each=note))
+            for steps in (1, 5):
+                out[f"{name}-{steps}-{count}"], averages = states[steps]
+                if averages is not None:
+                    out[f"averages-{steps}-{count}"] = averages
+    frozen = replace(SPEC, start=StartSpec(freeze_norms=True))
+    for parts in (1, 4):
+        spec = frozen.override("training.accumulate", parts)
+        for count, here in (("one", one), ("two", two)):
+            if BATCH % (parts * here.replicas) == 0:
+                out[f"accumulated-{parts}-{count}"] = flat(trained(here, spec, 2).model.weights)
+
+
+def overflow(two, out):
+    """An infinity on the second replica only."""
+    spec = SPEC.override("training.precision", "mixed_float16")
+    before = []
+    job = trained(two, spec, 1, spoil=True, before_each=lambda job: before.append(flat(job.model.trainable_variables)))
+    out["overflow-before"], out["overflow-after"] = before[0], flat(job.model.trainable_variables)
+    out["overflow-scale"] = job.optimizer.dynamic_scale.numpy()
+    out["overflow-first-scale"] = job.optimizer.initial_scale
+    good = trained(two, spec, 1)
+    out["no-overflow-after"] = flat(good.model.trainable_variables)
+
+
+def main():
+    kind, path = sys.argv[1:]
+    out = {}
+    if kind == "devices":
+        one, two = Devices(tf.distribute.get_strategy(), "one"), devices.start("auto")
+        assert two.replicas == 2
+        compare(one, two, out)
+        overflow(two, out)
+    else:
+        here = devices.start("auto")
+        assert here.ranks == 2
+        states = []
+        states.append(
+            flat(trained(here, SPEC, 5, before_each=lambda job: states.append(flat(job.model.weights))).model.weights)
+        )
+        out["plain-1-workers"], out["plain-5-workers"] = states[1], states[5]
+        path = f"{path}-{here.rank}"
+        out["told"] = here.tell_all(f"by rank {here.rank}: ü")
+    np.savez(path, **out)
+
+
+if __name__ == "__main__":
+    main()

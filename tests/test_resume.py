@@ -1,0 +1,220 @@
+"""Killed at any moment, any number of times: a resumed training ends with the weights of one that was not."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnet.engine.checkpoint import manifests
+from keras_resnet.run import Run
+
+STEPS = 200
+
+
+def command(home, tfds_home, precision, name, steps):
+    # The schedule, averages, chance and mixed images: all that has a state or a place in the data.
+    options = ["--depth", "8", "--image-size", "16", "--batch-size", "32", "--drop-path", "0.2", "--ema", "0.9"]
+    options += ["--mixup", "0.2", "--erasing", "0.3", "--accumulate", "2", "--data-dir", tfds_home]
+    options += ["--steps", str(steps), "--checkpoint-every", "7", "--deterministic", "--precision", precision]
+    return ["train", *options, "--runs", str(home), "--name", name]
+
+
+def start(arguments):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "keras_resnet", *arguments], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finished(arguments):
+    process = start(arguments)
+    _, told = process.communicate()
+    assert process.returncode == 0, told[-2000:]
+
+
+def step_of(run):
+    found = manifests(run.checkpoints)
+    return int(found[-1].stem.rpartition("-")[2]) if found else 0
+
+
+def wait_for(condition, process):
+    while process.poll() is None and not condition():
+        time.sleep(0.02)
+
+
+def same_weights(*runs):
+    weights = [keras.saving.load_model(run.model_file, compile=False).get_weights() for run in runs]
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def same_log(*runs):
+    rows = [[{k: v for k, v in row.items() if k != "images_per_second"} for row in run.log()] for run in runs]
+    assert rows[0] == rows[1] and len(rows[0]) > 1
+
+
+def killed_again_and_again(home, arguments, kills, seed, steps):
+    """Run `arguments` to their end, with `kills` kill -9s: some while it starts, most of them within or right after the
+    writing of a checkpoint. Returns at which steps."""
+    chance, run, at = random.Random(seed), Run(home / "killed"), []
+    for kill in range(kills):
+        process = start(["train", "--resume", "killed", "--runs", str(home)] if run.spec_file.is_file() else arguments)
+        if kill % 4 == 3:
+            time.sleep(chance.uniform(0.5, 8))
+        else:
+            target = steps * (kill + 1) // (kills + 2)
+            wait_for(lambda target=target: step_of(run) >= target, process)
+            time.sleep(chance.uniform(0, 0.15))
+        if process.poll() is None:
+            process.kill()
+            at.append(step_of(run))
+        process.communicate()
+    finished(["train", "--resume", "killed", "--runs", str(home)])
+    return at
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_killed_twice(tmp_path, tfds_home, precision):
+    finished(command(tmp_path, tfds_home, precision, "whole", 100))
+    at = killed_again_and_again(tmp_path, command(tmp_path, tfds_home, precision, "killed", 100), 2, 1, 100)
+    assert len(at) == 2 and 0 < at[0] < at[1] < 100
+    runs = [Run(tmp_path / name) for name in ("whole", "killed")]
+    same_weights(*runs)
+    same_log(*runs)
+    assert not list(runs[1].folder.glob(".*")) and not runs[1].checkpoints.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_killed_twelve_times(tmp_path, tfds_home, precision):
+    finished(command(tmp_path, tfds_home, precision, "whole", STEPS))
+    at = killed_again_and_again(tmp_path, command(tmp_path, tfds_home, precision, "killed", STEPS), 12, 2, STEPS)
+    print("killed at steps", at)
+    assert len(at) == 12
+    same_weights(*(Run(tmp_path / name) for name in ("whole", "killed")))
+    same_log(*(Run(tmp_path / name) for name in ("whole", "killed")))
+
+
+def test_sigterm_saves_and_says_how_to_go_on(tmp_path, tfds_home):
+    process = start(command(tmp_path, tfds_home, "float32", "killed", 100))
+    run = Run(tmp_path / "killed")
+    wait_for(lambda: step_of(run) >= 14, process)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate()
+    assert process.returncode == 0
+    stopped = int(
+        re.search(r"stopped at step (\d+), which is saved\. Go on with: kresnet train --resume killed", told)[1]
+    )
+    assert step_of(run) == stopped >= 14
+    finished(["train", "--resume", "killed", "--runs", str(tmp_path)])
+    finished(command(tmp_path, tfds_home, "float32", "whole", 100))
+    same_weights(run, Run(tmp_path / "whole"))
+
+
+def launched(arguments, workers=2, **watch):
+    options = [item for key, value in watch.items() for item in (f"--{key.replace('_', '-')}", str(value))]
+    return start(["launch", "--workers", str(workers), *options, "--", *arguments])
+
+
+def workers_of(launcher, said):
+    """Starts to read what the launcher says; each start of workers adds their process numbers to the list."""
+    groups = []
+
+    def read():
+        for line in launcher.stderr:
+            said.append(line)
+            if found := re.search(r"workers, process ([\d, ]+)", line):
+                groups.append([int(number) for number in found[1].split(",")])
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return groups, thread
+
+
+def signalled(tmp_path, tfds_home, which, at, steps, **watch):
+    """A launch of two workers, one of which gets a signal when the checkpoint of each of the steps `at` is there."""
+    said = []
+    launcher = launched(command(tmp_path, tfds_home, "float32", "killed", steps), **watch)
+    groups, thread = workers_of(launcher, said)
+    for number, step in enumerate(at):
+        wait_for(lambda n=number, s=step: len(groups) > n and step_of(Run(tmp_path / "killed")) >= s, launcher)
+        os.kill(groups[number][(number + 1) % 2], which)
+    launcher.wait()
+    thread.join()
+    assert launcher.returncode == 0, "".join(said)[-3000:]
+    return "".join(said)
+
+
+def whole_by_two(tmp_path, tfds_home, steps):
+    launcher = launched(command(tmp_path, tfds_home, "float32", "whole", steps))
+    _, told = launcher.communicate()
+    assert launcher.returncode == 0, told[-3000:]
+    return Run(tmp_path / "whole")
+
+
+def test_a_killed_worker_recovers(tmp_path, tfds_home):
+    said = signalled(tmp_path, tfds_home, signal.SIGKILL, [21], 60, max_restarts=1)
+    assert "worker 1 was killed by signal 9; all workers were stopped" in said or "worker 0 ended" in said
+    assert "starting again (1 of 1), from" in said
+    same_weights(Run(tmp_path / "killed"), whole_by_two(tmp_path, tfds_home, 60))
+
+
+@pytest.mark.slow
+def test_two_workers_killed_four_times(tmp_path, tfds_home):
+    said = signalled(tmp_path, tfds_home, signal.SIGKILL, [21, 63, 112, 161], STEPS, max_restarts=4)
+    print(said)
+    same_weights(Run(tmp_path / "killed"), whole_by_two(tmp_path, tfds_home, STEPS))
+
+
+def test_a_stalled_worker_is_found_within_its_time(tmp_path, tfds_home):
+    began = time.monotonic()
+    said = signalled(tmp_path, tfds_home, signal.SIGSTOP, [14], 30, max_restarts=1, stall_timeout=8)
+    assert "has stalled for 8 s (--stall-timeout); all workers were stopped" in said
+    assert time.monotonic() - began < 150
+
+
+def test_a_worker_that_never_begins(tmp_path, tfds_home):
+    arguments = command(tmp_path, tfds_home, "float32", "late", 30)
+    launcher = launched(arguments, start_timeout=0.5, max_restarts=1)
+    _, told = launcher.communicate()
+    assert launcher.returncode == 1
+    assert "has not begun to train within 0.5 s (--start-timeout)" in told
+    assert "the workers failed 2 times, the last time because worker 0 has not begun" in told
+
+
+def test_a_wrong_request_is_not_tried_again(tmp_path, tfds_home):
+    launcher = launched([*command(tmp_path, tfds_home, "float32", "odd", 30), "--batch-size", "33"])
+    _, told = launcher.communicate()
+    assert launcher.returncode == 2
+    assert "--batch-size must be a multiple of the 2 devices" in told and "starting again" not in told
+
+
+def test_a_torn_checkpoint_is_passed_over(tmp_path, tfds_home):
+    arguments = command(tmp_path, tfds_home, "float32", "killed", 60)
+    process = start(arguments)
+    run = Run(tmp_path / "killed")
+    wait_for(lambda: step_of(run) >= 28, process)
+    process.kill()
+    process.communicate()
+    newest = manifests(run.checkpoints)[-1]
+    assert len(manifests(run.checkpoints)) == 3
+    data = newest.with_suffix(".safetensors")
+    data.write_bytes(data.read_bytes()[:-1] + b"x")
+    before = int(manifests(run.checkpoints)[-2].stem.rpartition("-")[2])
+    process = start(["train", "--resume", "killed", "--runs", str(tmp_path)])
+    _, told = process.communicate()
+    assert process.returncode == 0 and f"from step {before + 1} of 60" in told
+    for path in manifests(run.checkpoints):
+        path.write_text("{}")
+    assert json.loads(run.metrics_file.read_text())["samples"] == 360
+    assert not Path(run.checkpoints).exists()
