@@ -29,34 +29,69 @@ CASES = {
 }
 
 
-def keras_steps(kind: str, policy: str, network: str, size: int, batch: int) -> Callable[[int], None]:
-    """A function that runs training steps of `model.fit`."""
-    import keras
+def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int], None]:
+    """A function that runs the steps that `kresnet train` runs, with its default optimizer."""
     import numpy as np
     import tensorflow as tf
-    from keras_resnet.optimizers import optimizer_of
+
+    from keras_resnet.data.split import Data, Split
+    from keras_resnet.engine import devices
+    from keras_resnet.engine.step import training_step
+    from keras_resnet.networks.names import named
+    from keras_resnet.spec import DataSpec, OptimizerSpec, Spec, TrainingSpec
+    from keras_resnet.train import build
+
+    classes = tuple(str(number) for number in range(1000 if network == "resnet50" else 10))
+    spec = Spec(
+        network=named(network),
+        data=DataSpec(image_size=size),
+        optimizer=OptimizerSpec(warmup_epochs=0.0),
+        training=TrainingSpec(batch_size=batch, precision=policy),
+    )
+    labels = Split("train", np.zeros(1000 * batch, np.int64))
+    data = Data("random", classes, {"train": labels}, False, size, size)
+    step = training_step(build(spec, data, devices.start("cpu:1")))
+    images, numbers = _random(size, batch, len(classes))
+    batches = tf.data.Dataset.from_tensors((images, np.eye(len(classes), dtype="float32")[numbers])).repeat()
+
+    def run(steps: int) -> None:
+        for inputs in batches.take(steps):
+            loss = step(*inputs, np.float32(0))
+        float(loss[0])
+
+    return run
+
+
+def stock_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int], None]:
+    """A function that runs steps of Keras' own `model.fit`."""
+    import keras
+    import tensorflow as tf
 
     from keras_resnet.bricks import Bricks
     from keras_resnet.networks import catalog
     from keras_resnet.networks.names import named
-    from keras_resnet.spec import Normalization, Spec
-    from keras_resnet.train import training_bricks
+    from keras_resnet.spec import Normalization
 
-    classes = 1000 if network == "resnet50" else 10
-    optimizer: Any = keras.optimizers.SGD(0.05, momentum=0.9)
-    if kind == "stock" and network == "resnet50":
+    shape, classes = (size, size, 3), 1000 if network == "resnet50" else 10
+    if network == "resnet50":
         keras.config.set_dtype_policy(policy)
-        model = keras.applications.ResNet50(weights=None, classifier_activation=None, input_shape=(size, size, 3))
+        model = keras.applications.ResNet50(weights=None, classifier_activation=None, input_shape=shape)
     else:
-        bricks = training_bricks(policy, 1) if kind == "ours" else Bricks(keras, policy)
-        shape = (size, size, 3)
-        model = catalog.build(bricks, named(network), classes=classes, input_shape=shape, normalization=Normalization())
-        optimizer = optimizer_of(Spec().override("optimizer.warmup_epochs", 0.0), 100)
-    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (batch, size, size, 3)).astype("uint8")
-    data = tf.data.Dataset.from_tensors((images, rng.integers(0, classes, batch))).repeat()
+        bricks = Bricks(keras, policy)
+        model = catalog.build(
+            bricks, named(network), classes=classes, input_shape=shape, normalization=Normalization()
+        )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"])
+    data = tf.data.Dataset.from_tensors(_random(size, batch, classes)).repeat()
     return lambda steps: model.fit(data.take(steps), verbose=0)
+
+
+def _random(size: int, batch: int, classes: int) -> tuple[Any, Any]:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (batch, size, size, 3)).astype("uint8"), rng.integers(0, classes, batch)
 
 
 def torch_steps(kind: str, precision: str, network: str, size: int, batch: int) -> Callable[[int], None]:
@@ -132,7 +167,10 @@ def matmul_limits() -> dict[str, float]:
 def work(case: str, network: str, size: int, batch: int) -> None:
     """A worker: for each number of steps on standard input, the seconds they took on standard output."""
     package, kind, precision = CASES[case]
-    run = (keras_steps if package == "keras" else torch_steps)(kind, precision, network, size, batch)
+    if package == "torch":
+        run = torch_steps(kind, precision, network, size, batch)
+    else:
+        run = (our_steps if kind == "ours" else stock_steps)(precision, network, size, batch)
     run(2)
     print("ready", flush=True)
     for line in sys.stdin:

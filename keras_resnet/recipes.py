@@ -201,7 +201,7 @@ RECIPES = {
             ),
             training=TrainingSpec(epochs=600, batch_size=1024, ema=0.99998),
         ),
-        quick=_quick(40, 0.05),
+        quick=_quick(60, 0.05),
     ),
     "timm-a1": Recipe(
         about="600 epochs of 2048 by LAMB, a yes or no for each class, RandAugment, MixUp, CutMix, repeats",
@@ -214,7 +214,7 @@ RECIPES = {
             optimizer=replace(_TIMM_OPTIMIZER, weight_decay=0.01, label_smoothing=0.1),
             training=replace(_TIMM_TRAINING, epochs=600),
         ),
-        quick=_quick(40, 2e-2),
+        quick=_quick(60, 2e-2),
     ),
     "timm-a2": Recipe(
         about="as A1 in 300 epochs, with less smoothing and mixing",
@@ -254,6 +254,6 @@ RECIPES = {
             ),
             training=TrainingSpec(epochs=200, batch_size=1024, ema=0.9999),
         ),
-        quick=_quick(15, 0.05),
+        quick=_quick(40, 0.05),
     ),
 }

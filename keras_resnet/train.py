@@ -19,7 +19,7 @@ from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
 from keras_resnet.networks import catalog
 from keras_resnet.run import Run
-from keras_resnet.spec import Spec
+from keras_resnet.spec import AugmentSpec, Spec
 from keras_resnet.start import freeze, initialize, require_parts
 from keras_resnet.tasks import task_of
 
@@ -100,9 +100,21 @@ def resolve(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
     if spec.network.family != "vgg":
         say(f"stem: {stem} ({why_stem})")
     spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
+    say(f"augmentation: {_words(spec.augment, data.flips)}")
     spec = _resolve_batch(spec, data.splits["train"].count, here, say)
     spec = _resolve_length(_resolve_rate(spec, say), data, say)
     return _resolve_precision(spec, here, say)
+
+
+def _words(augment: AugmentSpec, flips: bool) -> str:
+    """What happens to training images, in one line."""
+    parts = ["resized crops" if augment.crop == "resized" else "random crops"]
+    parts += ["flips"] if flips and augment.flip else []
+    parts += [augment.policy] if augment.policy != "none" else []
+    parts += [f"{name} {value:g}" for name in ("mixup", "cutmix", "erasing") if (value := getattr(augment, name))]
+    parts += [f"each image {augment.repeats} times"] if augment.repeats > 1 else []
+    parts += [f"at {', '.join(map(str, augment.sizes))} pixels"] if augment.sizes else []
+    return ", ".join(parts)
 
 
 def _resolve_batch(spec: Spec, samples: int, here: Devices, say: Say) -> Spec:

@@ -57,12 +57,30 @@ def test_an_infinity_on_one_replica_changes_no_weight(seen):
     assert np.abs(seen["no-overflow-after"] - seen["overflow-before"]).max() > 1e-4
 
 
-def test_two_workers_train_as_one_device(seen, tmp_path):
+def by_tf_config(rank, addresses):
+    task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
+    return {"TF_CONFIG": json.dumps(task)}
+
+
+def by_tf_job(rank, addresses):
+    """As Kubernetes' TFJob has it: the first is called chief."""
+    cluster = {"chief": addresses[:1], "worker": addresses[1:]}
+    task = {"type": "worker" if rank else "chief", "index": 0}
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task, "environment": "cloud"})}
+
+
+def by_slurm(rank, addresses):
+    """Its ports are fixed: 8888 and on."""
+    told = {"PROCID": rank, "STEP_NUM_TASKS": 2, "STEP_NODELIST": "localhost", "STEP_TASKS_PER_NODE": "2"}
+    return {f"SLURM_{key}": str(value) for key, value in told.items()}
+
+
+@pytest.mark.parametrize("told_by", [by_tf_config, by_tf_job, by_slurm])
+def test_two_workers_train_as_one_device(seen, tmp_path, told_by):
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     workers = []
     for rank in range(2):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
-        environment = {"TF_CONFIG": json.dumps(task), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKS.parents[1])}
+        environment = {**told_by(rank, addresses), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKS.parents[1])}
         command = [sys.executable, CHECKS, "worker", tmp_path / "out"]
         workers.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
     for worker in workers:

@@ -218,3 +218,9 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, tfds_home):
         path.write_text("{}")
     assert json.loads(run.metrics_file.read_text())["samples"] == 360
     assert not Path(run.checkpoints).exists()
+
+
+def test_launch_starts_trainings_only():
+    launcher = start(["launch", "--workers", "2", "--", "export"])
+    _, told = launcher.communicate()
+    assert launcher.returncode == 2 and "launch starts kresnet train" in told and "Received: export" in told

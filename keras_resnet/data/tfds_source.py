@@ -45,7 +45,8 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
     }
     judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
     flips = builder.name not in NO_FLIPS
-    say(f"augmentation: random crop{' and flip' if flips else f', no flip: {builder.name} would change meaning'}")
+    if not flips:
+        say(f"no mirrored images: {builder.name} would change their meaning")
     return Data(builder.name, tuple(label.names), splits, flips, size, resize)
 
 

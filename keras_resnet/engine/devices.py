@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.errors import TrainingError, UsageError
 
+# More tasks than a node without GPUs will have.
+MOST_TASKS = 1024
 ALLOWED = "auto, a number, cpu:N, gpu:0,1, tpu or tpu:NAME"
 
 
@@ -143,14 +146,14 @@ def _workers() -> Devices | None:
     """The workers of which TF_CONFIG or SLURM says that this process is one; None where neither does."""
     import tensorflow as tf
 
-    resolvers = tf.distribute.cluster_resolver
     if os.environ.get("TF_CONFIG"):
-        resolver, told = resolvers.TFConfigClusterResolver(), "TF_CONFIG"
+        told, resolve = "TF_CONFIG", tf.distribute.cluster_resolver.TFConfigClusterResolver
     elif "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        resolver, told = resolvers.SlurmClusterResolver(), "SLURM"
+        told, resolve = "SLURM", _slurm
     else:
         return None
     try:
+        resolver = resolve()
         cluster = resolver.cluster_spec().as_dict()
     except (ValueError, KeyError, RuntimeError) as error:
         raise UsageError(f"{told} does not describe workers: {' '.join(str(error).split())}") from error
@@ -166,6 +169,16 @@ def _workers() -> Devices | None:
         raise TrainingError(f"the {len(processes)} workers cannot connect: {' '.join(str(error).split())}") from error
     why = f"{len(processes)} workers, {strategy.num_replicas_in_sync} devices in all (of {told})"
     return Devices(strategy, why, processes.index(mine), len(processes))
+
+
+def _slurm() -> Any:
+    """TensorFlow's resolver, which deals out the GPUs of a node and fails where there are none to deal out."""
+    import tensorflow as tf
+
+    slurm = tf.distribute.cluster_resolver.SlurmClusterResolver
+    if shutil.which("nvidia-smi"):
+        return slurm()
+    return slurm(gpus_per_node=MOST_TASKS, gpus_per_task=1, auto_set_gpu=False)
 
 
 def _tpu(name: str) -> Devices:
