@@ -150,7 +150,7 @@ RECIPES = {
             ),
             training=TrainingSpec(steps=600_000, batch_size=256),
         ),
-        quick=_quick(15, 0.05),
+        quick=_quick(40, 0.1),
     ),
     "torchvision-v1": Recipe(
         about="90 epochs of 256, rate 0.1 divided by 10 every 30, resized crops",
@@ -172,7 +172,7 @@ RECIPES = {
             ),
             training=TrainingSpec(epochs=90, batch_size=256),
         ),
-        quick=_quick(15, 0.05),
+        quick=_quick(40, 0.1),
     ),
     "torchvision-v2": Recipe(
         about="600 epochs of 1024 at 176 pixels, TrivialAugment, MixUp, CutMix, erasing, repeats, EMA",
@@ -227,7 +227,7 @@ RECIPES = {
             optimizer=_TIMM_OPTIMIZER,
             training=replace(_TIMM_TRAINING, epochs=300),
         ),
-        quick=_quick(40, 2e-2),
+        quick=_quick(60, 2e-2),
     ),
     "timm-a3": Recipe(
         about="100 epochs at 160 pixels by LAMB",

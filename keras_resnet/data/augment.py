@@ -102,8 +102,8 @@ def _resized_crop(image: Image.Image, smallest: float, size: int, rng: np.random
         if 0 < width <= image.width and 0 < height <= image.height:
             left, top = int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
             box = (left, top, left + width, top + height)
-            return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
-    return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+            return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
 
 
 def _padded(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
