@@ -32,7 +32,19 @@ def measure(net: list[str], rounds: int) -> None:
     for _ in range(rounds):
         for case, (launch, devices) in CASES.items():
             with tempfile.TemporaryDirectory() as home:
-                train = ["train", *net, "--epochs", "3", "--precision", "float32", *devices, "--runs", home, "--name", "x"]
+                train = [
+                    "train",
+                    *net,
+                    "--epochs",
+                    "3",
+                    "--precision",
+                    "float32",
+                    *devices,
+                    "--runs",
+                    home,
+                    "--name",
+                    "x",
+                ]
                 command = [sys.executable, "-m", "keras_resnet", *launch, *train]
                 subprocess.run(command, check=True, capture_output=True)
                 last = (Path(home) / "x" / "log.jsonl").read_text().splitlines()[-1]
@@ -75,9 +87,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     if options.model:
-        model(
-            options.network, options.batch_size, options.images_per_second, options.bandwidth, options.latency
-        )
+        model(options.network, options.batch_size, options.images_per_second, options.bandwidth, options.latency)
         return
     for net in (
         ["--depth", "20", "--image-size", "32", "--batch-size", "128"],

@@ -78,9 +78,7 @@ def stock_steps(policy: str, network: str, size: int, batch: int) -> Callable[[i
         model = keras.applications.ResNet50(weights=None, classifier_activation=None, input_shape=shape)
     else:
         bricks = Bricks(keras, policy)
-        model = catalog.build(
-            bricks, named(network), classes=classes, input_shape=shape, normalization=Normalization()
-        )
+        model = catalog.build(bricks, named(network), classes=classes, input_shape=shape, normalization=Normalization())
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"])
     data = tf.data.Dataset.from_tensors(_random(size, batch, classes)).repeat()

@@ -62,6 +62,8 @@ def resume(run: Run, say: Say = print) -> Run:
     """Continue an interrupted run from its latest checkpoint, under the spec it was started with."""
     if run.finished:
         raise RunError(f"run {run.name} has finished; there is nothing to resume")
+    if any(run.checkpoints.glob("*.index")):
+        raise RunError(f"run {run.name} was begun by an earlier version of kresnet, which alone can resume it")
     spec = run.spec()
     here, say = begin(spec, say)
     data = shared_data(spec, here, say)
@@ -127,6 +129,8 @@ def _resolve_batch(spec: Spec, samples: int, here: Devices, say: Say) -> Spec:
         say(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
     elif here.replicas > 1:
         say(f"batch size: {size} (as asked, over all {here.replicas} devices)")
+    if here.replicas > 1 and spec.optimizer.reference_batch is None:
+        say(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
     here.require_divisible(size, spec.training.accumulate)
     return replace(spec, training=replace(spec.training, batch_size=size))
 
@@ -265,6 +269,8 @@ def _fit(run: Run, spec: Spec, data: Data, job: Any, say: Say) -> Run:
     best = Checkpoints(run.best, job.model.weights, writes=here.is_chief)
     progress = checkpoints.restore()
     here.tell_all("restored")  # before the chief writes another one
+    if progress.step == 0 and job.average:
+        job.average.begin()
     journal = None
     if here.is_chief:
         run.sweep()

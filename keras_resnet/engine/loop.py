@@ -85,6 +85,13 @@ class Loop:
         after Ctrl-C, both with the state saved.
         """
         self.progress = progress
+        try:
+            self._run(progress)
+        finally:
+            if self.files.journal:
+                self.files.journal.close()
+
+    def _run(self, progress: Progress) -> None:
         with (
             console.progress(self.length.last_step - progress.step, "steps") as self._advance,
             _listening() as self._asked,
@@ -95,8 +102,6 @@ class Loop:
                 if self._patience_ended() or not self._train(first, last, size):
                     break
         self.files.checkpoints.wait()
-        if self.files.journal:
-            self.files.journal.close()
 
     def _train(self, first: int, last: int, size: int) -> bool:
         """Steps `first` … `last` - 1; False if patience ended before."""

@@ -60,6 +60,11 @@ class Average:
             for index, weight in enumerate(self.weights)
         ]
 
+    def begin(self) -> None:
+        """Start from the present weights, which may have come from elsewhere after the model was made."""
+        for value, weight in zip(self.values, self.weights, strict=True):
+            value.assign(weight.numpy())
+
     def follow(self, devices: Devices, step: Any) -> None:
         """Move towards the present weights; across replicas, in a graph."""
         step = tf.cast(step, tf.float32)
