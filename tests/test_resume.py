@@ -1,6 +1,5 @@
 """Killed at any moment, any number of times: a resumed training ends with the weights of one that was not."""
 
-import json
 import os
 import random
 import re
@@ -9,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -83,15 +81,21 @@ def killed_again_and_again(home, arguments, kills, seed, steps):
     return at
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-def test_killed_twice(tmp_path, tfds_home, precision):
-    finished(command(tmp_path, tfds_home, precision, "whole", 100))
-    at = killed_again_and_again(tmp_path, command(tmp_path, tfds_home, precision, "killed", 100), 2, 1, 100)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, tfds_home):
+    """A training of 100 steps that nothing befell."""
+    home = tmp_path_factory.mktemp("whole")
+    finished(command(home, tfds_home, "float32", "whole", 100))
+    return Run(home / "whole")
+
+
+def test_killed_twice(tmp_path, tfds_home, whole):
+    at = killed_again_and_again(tmp_path, command(tmp_path, tfds_home, "float32", "killed", 100), 2, 1, 100)
     assert len(at) == 2 and 0 < at[0] < at[1] < 100
-    runs = [Run(tmp_path / name) for name in ("whole", "killed")]
-    same_weights(*runs)
-    same_log(*runs)
-    assert not list(runs[1].folder.glob(".*")) and not runs[1].checkpoints.exists()
+    run = Run(tmp_path / "killed")
+    same_weights(whole, run)
+    same_log(whole, run)
+    assert not list(run.folder.glob(".*")) and not run.checkpoints.exists()
 
 
 @pytest.mark.slow
@@ -105,7 +109,7 @@ def test_killed_twelve_times(tmp_path, tfds_home, precision):
     same_log(*(Run(tmp_path / name) for name in ("whole", "killed")))
 
 
-def test_sigterm_saves_and_says_how_to_go_on(tmp_path, tfds_home):
+def test_sigterm_saves_and_says_how_to_go_on(tmp_path, tfds_home, whole):
     process = start(command(tmp_path, tfds_home, "float32", "killed", 100))
     run = Run(tmp_path / "killed")
     wait_for(lambda: step_of(run) >= 14, process)
@@ -117,8 +121,7 @@ def test_sigterm_saves_and_says_how_to_go_on(tmp_path, tfds_home):
     )
     assert step_of(run) == stopped >= 14
     finished(["train", "--resume", "killed", "--runs", str(tmp_path)])
-    finished(command(tmp_path, tfds_home, "float32", "whole", 100))
-    same_weights(run, Run(tmp_path / "whole"))
+    same_weights(run, whole)
 
 
 def launched(arguments, workers=2, **watch):
@@ -214,10 +217,7 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, tfds_home):
     process = start(["train", "--resume", "killed", "--runs", str(tmp_path)])
     _, told = process.communicate()
     assert process.returncode == 0 and f"from step {before + 1} of 60" in told
-    for path in manifests(run.checkpoints):
-        path.write_text("{}")
-    assert json.loads(run.metrics_file.read_text())["samples"] == 360
-    assert not Path(run.checkpoints).exists()
+    assert not run.checkpoints.exists()
 
 
 def test_launch_starts_trainings_only():
