@@ -1,6 +1,6 @@
 """What to build, on what data, how to train: frozen, and saved with every run.
 
-Values left at None or "auto" are decided when a run starts (see `train.resolve`), printed with
+Values left at None or "auto" are decided when a run starts (see `resolve.resolve`), printed with
 their reason and written back, so that a saved spec of a run is always complete.
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +13,18 @@ from keras_resnet.data.sources import Data, open_data
 from keras_resnet.engine import devices
 from keras_resnet.engine.checkpoint import Checkpoints
 from keras_resnet.engine.devices import Devices
-from keras_resnet.engine.precision import choose_precision
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
 from keras_resnet.networks import catalog
+from keras_resnet.resolve import resolve, training_bricks
 from keras_resnet.run import Run
-from keras_resnet.spec import AugmentSpec, Spec
+from keras_resnet.spec import Spec
 from keras_resnet.start import freeze, initialize, require_parts
 from keras_resnet.tasks import task_of
 
 Say = Callable[[str], None]
 
-# Small sets need small batches to get enough steps; from here on He et al.'s 128 (section 4.2).
-SMALL_SET = 5000
 EVALUATION_BATCH = 64
-# Fractions of training that the automatic warm-up may take.
-WARMUP_SHARE = 0.2
-# Steps between two checkpoints, where epochs are longer: minutes, not hours, are lost.
-CHECKPOINT_STEPS = 1000
 
 
 def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> Run:
@@ -93,103 +86,6 @@ def shared_data(spec: Spec, here: Devices, say: Say) -> Data:
     data = open_data(spec.data, say) if here.is_chief else None
     here.tell_all("the data is there")
     return data or open_data(spec.data, say)
-
-
-def resolve(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
-    """`spec` with every open choice made for `data`; each is told to `say` with its reason."""
-    sizes = replace(spec.data, image_size=data.image_size, resize=data.resize)
-    stem, why_stem = catalog.choose_stem(spec.network, data.image_size)
-    if spec.network.family != "vgg":
-        say(f"stem: {stem} ({why_stem})")
-    spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
-    say(f"augmentation: {_words(spec.augment, data.flips)}")
-    spec = _resolve_batch(spec, data.splits["train"].count, here, say)
-    spec = _resolve_length(_resolve_rate(spec, say), data, say)
-    return _resolve_precision(spec, here, say)
-
-
-def _words(augment: AugmentSpec, flips: bool) -> str:
-    """What happens to training images, in one line."""
-    parts = ["resized crops" if augment.crop == "resized" else "random crops"]
-    parts += ["flips"] if flips and augment.flip else []
-    parts += [augment.policy] if augment.policy != "none" else []
-    parts += [f"{name} {value:g}" for name in ("mixup", "cutmix", "erasing") if (value := getattr(augment, name))]
-    parts += [f"each image {augment.repeats} times"] if augment.repeats > 1 else []
-    parts += [f"at {', '.join(map(str, augment.sizes))} pixels"] if augment.sizes else []
-    return ", ".join(parts)
-
-
-def _resolve_batch(spec: Spec, samples: int, here: Devices, say: Say) -> Spec:
-    size = spec.training.batch_size
-    if size is None:
-        parts = here.replicas * spec.training.accumulate
-        wanted = min(32 if samples < SMALL_SET else 128, samples)
-        size = max(parts, wanted // parts * parts)
-        why = f"{samples} training images; 32 below {SMALL_SET}, else 128"
-        say(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
-    elif here.replicas > 1:
-        say(f"batch size: {size} (as asked, over all {here.replicas} devices)")
-    if here.replicas > 1 and spec.optimizer.reference_batch is None:
-        say(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
-    here.require_divisible(size, spec.training.accumulate)
-    return replace(spec, training=replace(spec.training, batch_size=size))
-
-
-def _resolve_rate(spec: Spec, say: Say) -> Spec:
-    """The learning rate in proportion to the batch, where that was asked for."""
-    optimizer, batch = spec.optimizer, spec.training.batch_size
-    assert batch is not None
-    if optimizer.reference_batch in (None, batch):
-        return spec
-    assert optimizer.reference_batch is not None
-    rate = optimizer.learning_rate * batch / optimizer.reference_batch
-    say(f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {optimizer.reference_batch} images, in proportion)")
-    return replace(spec, optimizer=replace(optimizer, learning_rate=rate, reference_batch=batch))
-
-
-def _resolve_length(spec: Spec, data: Data, say: Say) -> Spec:
-    """Epochs from steps, the warm-up, the steps between checkpoints."""
-    training, optimizer = spec.training, spec.optimizer
-    assert training.batch_size is not None
-    per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
-    if training.steps is not None:
-        training = replace(training, epochs=-(-training.steps // per_epoch))
-        say(f"epochs: {training.epochs} ({training.steps} steps of {per_epoch} an epoch)")
-    if optimizer.warmup_epochs is None:
-        warmup = min(1.0, WARMUP_SHARE * training.epochs)
-        say(f"warm-up: {warmup:g} epochs (1, or a fifth of a shorter training)")
-        optimizer = replace(optimizer, warmup_epochs=warmup)
-    if training.checkpoint_every is None:
-        every = min(per_epoch, CHECKPOINT_STEPS)
-        training = replace(training, checkpoint_every=every)
-        if every < per_epoch:
-            say(f"checkpoints: every {every} steps, and after each epoch (which has {per_epoch})")
-    return replace(spec, training=training, optimizer=optimizer)
-
-
-def _resolve_precision(spec: Spec, here: Devices, say: Say) -> Spec:
-    chosen, why = spec.training.precision, "as asked"
-    size, batch = spec.data.image_size, spec.training.batch_size
-    assert size is not None and batch is not None
-    if chosen == "auto" and here.is_chief:
-        chosen, why = choose_precision(
-            lambda policy: catalog.trial(training_bricks(policy, 1), spec.network, size), size, batch // here.replicas
-        )
-    chosen = here.tell_all(chosen)
-    say(f"precision: {chosen} ({why})")
-    return replace(spec, training=replace(spec.training, precision=chosen))
-
-
-def training_bricks(policy: str, replicas: int) -> Bricks:
-    """Layers that train fast: batch norm by the fused kernel, which knows the images of its own replica only, or
-    over several replicas Keras' own, synchronized."""
-    import keras
-
-    from keras_resnet.engine.fused_norm import FusedBatchNormalization
-
-    if replicas > 1:
-        return Bricks(keras, policy, synchronized=True)
-    return Bricks(keras, policy, normalizer=FusedBatchNormalization)
 
 
 def build(spec: Spec, data: Data, here: Devices, rate: float | None = None) -> Any:

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_resnet.engine.fused_norm import FusedBatchNormalization
 
+from keras_resnet.engine.fused_norm import FusedBatchNormalization
 from keras_resnet.train import train
 
 LAYERS = (keras.layers.BatchNormalization, FusedBatchNormalization)

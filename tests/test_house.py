@@ -54,6 +54,7 @@ ORDER = [
     "engine.launch",
     "evaluate",
     "start",
+    "resolve",
     "train",
     "find",
     "options",

@@ -13,7 +13,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_resnet.engine import launch as launching
 from keras_resnet.engine.checkpoint import manifests
+from keras_resnet.engine.launch import resuming
 from keras_resnet.run import Run
 
 STEPS = 200
@@ -218,6 +220,23 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, tfds_home):
     _, told = process.communicate()
     assert process.returncode == 0 and f"from step {before + 1} of 60" in told
     assert not run.checkpoints.exists()
+
+
+def test_what_goes_on_keeps_how_it_speaks(tmp_path):
+    arguments = ["-v", "train", "--depth", "8", "--json", "--runs", "here"]
+    assert resuming(arguments, tmp_path) == ["-v", "train", "--resume", str(tmp_path), "--json"]
+
+
+def test_a_worker_that_dies_after_the_end_harms_nothing(tmp_path, monkeypatch):
+    """The run is there; the worker fails all the same."""
+    (tmp_path / "run").mkdir()
+    for name in ("spec.json", "model.keras"):
+        (tmp_path / "run" / name).touch()
+    script = "import os, pathlib, time; pathlib.Path(os.environ['KRESNET_HEARTBEAT']).write_text({!r}); exit(3)"
+    monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", script.format(str(tmp_path / "run"))])
+    said = []
+    assert launching.launch(2, ["train"], launching.Watch(restarts=0), said.append) == 0
+    assert "ended with exit code 3" in said[1] and "had finished before that" in said[2]
 
 
 def test_launch_starts_trainings_only():

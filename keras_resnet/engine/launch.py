@@ -19,7 +19,9 @@ from typing import Any
 
 from keras_resnet.engine import heartbeat
 from keras_resnet.errors import TrainingError
+from keras_resnet.run import Run
 
+COMMAND = [sys.executable, "-m", "keras_resnet"]
 POLL = 0.2
 # Seconds from SIGTERM to SIGKILL: a checkpoint has to be written meanwhile.
 GRACE = 60.0
@@ -55,8 +57,11 @@ def launch(workers: int, arguments: list[str], watch: Watch, say: Callable[[str]
             say(f"launch: {words}; all workers were stopped")
             if code == 128 + signal.SIGINT:
                 return code
+            run = group.run()
+            if run and Run(run).finished:
+                say(f"launch: {run} had finished before that")
+                return 0
             if attempt < watch.restarts:
-                run = group.run()
                 arguments = resuming(arguments, run) if run else arguments
                 say(f"launch: starting again ({attempt + 1} of {watch.restarts}), {f'from {run}' if run else 'anew'}")
     raise TrainingError(f"the workers failed {watch.restarts + 1} times, the last time because {words}")
@@ -64,7 +69,8 @@ def launch(workers: int, arguments: list[str], watch: Watch, say: Callable[[str]
 
 def resuming(arguments: list[str], run: Path) -> list[str]:
     """What to run instead of `arguments`, to go on with `run`."""
-    return [*(each for each in arguments if each in ("-v", "--verbose")), "train", "--resume", str(run)]
+    verbose, as_json = ([each for each in arguments if each in known] for known in (("-v", "--verbose"), ("--json",)))
+    return [*verbose, "train", "--resume", str(run), *as_json]
 
 
 class _Group:
@@ -75,7 +81,7 @@ class _Group:
         self._beats = [folder / f"beat-{rank}" for rank in range(workers)]
         self._told_to_stop = False
         self._began = time.monotonic()
-        command = [sys.executable, "-m", "keras_resnet", *arguments]
+        command = [*COMMAND, *arguments]
         self._processes = []
         for rank in range(workers):
             environment = {
