@@ -29,6 +29,7 @@ def test_the_suggestion_is_a_tenth_of_the_rate_of_the_lowest_loss():
     assert Rates(rates, np.array([3.0, 2.0, 2.5])).suggested == 0.01
 
 
+@pytest.mark.slow
 def test_batch_sizes_are_tried_in_processes_of_their_own(quick_spec):
     said = []
     found = find.find_batch_size(quick_spec, said.append)

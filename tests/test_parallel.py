@@ -57,11 +57,6 @@ def test_an_infinity_on_one_replica_changes_no_weight(seen):
     assert np.abs(seen["no-overflow-after"] - seen["overflow-before"]).max() > 1e-4
 
 
-def by_tf_config(rank, addresses):
-    task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
-    return {"TF_CONFIG": json.dumps(task)}
-
-
 def by_tf_job(rank, addresses):
     """As Kubernetes' TFJob has it: the first is called chief."""
     cluster = {"chief": addresses[:1], "worker": addresses[1:]}
@@ -75,7 +70,7 @@ def by_slurm(rank, addresses):
     return {f"SLURM_{key}": str(value) for key, value in told.items()}
 
 
-@pytest.mark.parametrize("told_by", [by_tf_config, by_tf_job, by_slurm])
+@pytest.mark.parametrize("told_by", [by_tf_job, by_slurm])
 def test_two_workers_train_as_one_device(seen, tmp_path, told_by):
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     workers = []

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,12 @@ class Loop:
     """One training under way. `run` does all of it; `progress` is how far it has come."""
 
     def __init__(self, job: Job, stream: Stream, held_out: Split, length: Length, files: Files) -> None:
-        self.job, self.stream, self.held_out, self.length, self.files = job, stream, held_out, length, files
+        self.job, self.stream, self.length, self.files = job, stream, length, files
         self.progress = Progress()
+        batch = EVALUATION_BATCH * job.devices.replicas
+        part = partial(pipeline.validation, held_out, stream.image_size, batch, stream.encode)
+        # Made once: each making leaves some of TensorFlow's functions behind.
+        self._validation = self._distributed(part, batch)
         self._learn, self._judge = training_step(job), validation_step(job)
         self._pending: list[tuple[int, Any]] = []
         self._pace = Pace(stream.batch_size)
@@ -196,16 +201,9 @@ class Loop:
         self._pace.begin()
 
     def _validate(self) -> dict[str, float]:
-        devices = self.job.devices
-        batch = EVALUATION_BATCH * devices.replicas
         total: Any = 0.0
-        for batch_of in self._distributed(
-            lambda rank, ranks: pipeline.validation(
-                self.held_out, self.stream.image_size, batch, self.stream.encode, rank, ranks
-            ),
-            batch,
-        ):
-            total = total + np.asarray(self._judge(*batch_of), np.float64)
+        for batch in self._validation:
+            total = total + np.asarray(self._judge(*batch), np.float64)
             beat(self.files.run.folder)
         loss, count, *followed = (float(value) for value in total)
         row = {f"val_{name}": value / count for name, value in zip(self.job.names, followed, strict=True)}
