@@ -183,9 +183,9 @@ def test_two_workers_killed_four_times(tmp_path, tfds_home):
 
 def test_a_stalled_worker_is_found_within_its_time(tmp_path, tfds_home):
     began = time.monotonic()
-    said = signalled(tmp_path, tfds_home, signal.SIGSTOP, [14], 30, max_restarts=1, stall_timeout=8)
-    assert "has stalled for 8 s (--stall-timeout); all workers were stopped" in said
-    assert time.monotonic() - began < 150
+    said = signalled(tmp_path, tfds_home, signal.SIGSTOP, [14], 30, max_restarts=1, stall_timeout=15)
+    assert "has stalled for 15 s (--stall-timeout); all workers were stopped" in said
+    assert time.monotonic() - began < 200
 
 
 def test_a_worker_that_never_begins(tmp_path, tfds_home):
