@@ -27,6 +27,7 @@ Say = Callable[[str], None]
 EVALUATION_BATCH = 64
 
 
+@devices.losses_told()
 def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> Run:
     """Train what `spec` describes and return its finished run, a new folder in `home`.
 
@@ -51,6 +52,7 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> 
     return _fit(run, spec, data, job, say)
 
 
+@devices.losses_told()
 def resume(run: Run, say: Say = print) -> Run:
     """Continue an interrupted run from its latest checkpoint, under the spec it was started with."""
     if run.finished:

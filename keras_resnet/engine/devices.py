@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +67,21 @@ class Devices:
 
 def _local_replicas(strategy: Any) -> int:
     return len(strategy.extended.worker_devices)
+
+
+@contextmanager
+def losses_told() -> Iterator[None]:
+    """Raises TrainingError where TensorFlow cannot go on because another worker has died or does not answer."""
+    import tensorflow as tf
+
+    errors = tf.errors
+    try:
+        yield
+    except (errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError) as error:
+        lost = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error))
+        if not lost:
+            raise
+        raise TrainingError(f"{' '.join(lost[-1])} has died or does not answer") from error
 
 
 def start(asked: str) -> Devices:
