@@ -30,6 +30,7 @@ class Journal:
         self._run, self._log, self._epochs, self._rows, self._say = run, spec.log, epochs, rows, say
         self._writer = tf.summary.create_file_writer(str(run.tensorboard))
         self._trackers = [_TRACKERS[name](run, spec) for name in spec.log.track]
+        self._curves = Curves()
         self._profiling = False
 
     def first_batch(self, images: Any, graph: Any) -> None:
@@ -54,7 +55,7 @@ class Journal:
         """Record one epoch: {"epoch", "step", "loss", "val_loss", …}."""
         self._rows.append(row)
         self._run.write_text(self._run.log_file, "".join(json.dumps(each) + "\n" for each in self._rows))
-        self._run.write_with(self._run.curves_file, lambda path: draw_curves(self._rows, path))
+        self._run.write_with(self._run.curves_file, lambda path: self._curves.save(self._rows, path))
         self._summarize(row, weights)
         for track in self._trackers:
             track(row)
@@ -151,19 +152,33 @@ class Pace:
         return self._steps * self._batch / max(1e-9, time.perf_counter() - self._start)
 
 
-def draw_curves(rows: list[dict[str, Any]], path: Path) -> None:
-    """Loss and error in % over epochs, training dashed and validation solid as in He et al., as a PNG."""
-    from matplotlib.figure import Figure
+class Curves:
+    """Loss and error in % over epochs, training dashed and validation solid as in He et al.
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    loss, error = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in rows]
-    for prefix, style, label in (("", "--", "training"), ("val_", "-", "validation")):
-        loss.plot(epochs, [row[f"{prefix}loss"] for row in rows], style, color="C0", label=label)
-        errors = [100 * (1 - row[f"{prefix}accuracy"]) for row in rows]
-        error.plot(epochs, errors, style, color="C1", label=label)
-    for axes, title in ((loss, "loss"), (error, "error (%)")):
-        axes.set(xlabel="epoch", ylabel=title)
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=120, format="png")
+    One figure for all epochs: a new one each time would leave megabytes behind for Python to collect.
+    """
+
+    def __init__(self) -> None:
+        from matplotlib.figure import Figure
+
+        self._figure = Figure(figsize=(9, 3.6), layout="constrained")
+        self._lines = {}
+        for axes, title, key, color in zip(
+            self._figure.subplots(1, 2), ("loss", "error (%)"), ("loss", "accuracy"), ("C0", "C1"), strict=True
+        ):
+            for prefix, style, label in (("", "--", "training"), ("val_", "-", "validation")):
+                (self._lines[prefix + key],) = axes.plot([], [], style, color=color, label=label)
+            axes.set(xlabel="epoch", ylabel=title)
+            axes.grid(alpha=0.3)
+            axes.legend()
+
+    def save(self, rows: list[dict[str, Any]], path: Path) -> None:
+        """Draw `rows`, as of log.jsonl, to the PNG `path`."""
+        epochs = [row["epoch"] for row in rows]
+        for key, line in self._lines.items():
+            values = [row[key] for row in rows]
+            line.set_data(epochs, [100 * (1 - value) for value in values] if key.endswith("accuracy") else values)
+        for axes in self._figure.axes:
+            axes.relim()
+            axes.autoscale_view()
+        self._figure.savefig(path, dpi=120, format="png")
