@@ -1,11 +1,11 @@
 """Does a small network learn more from a teacher? The same pupil, alone and taught, over several seeds.
 
-    python benchmarks/distillation.py [--data pairs|digits] [--runs DIR] [--seeds 3] [--pupil-epochs 15]
+    python benchmarks/distillation.py [--data pairs|digits] [--runs DIR] [--seeds 3] [--pupil-epochs 20]
 
 digits: the bundled ones. pairs: two of them beside each other, each at a height of its own, and the number they make is
 the label: 100 classes, 40 images of each to train on, 10 to validate, from other digits.
 
-A ResNet-50 is trained first, unless DIR holds one; then ResNet-8 of half the width, from the labels alone and from the
+A ResNet-50 is trained first, unless DIR holds one; then ResNet-8, from the labels alone and from the
 teacher. What comes out is printed, whatever it is.
 """
 
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--data", choices=("pairs", "digits"), default="pairs")
     parser.add_argument("--runs", type=Path, default=Path(tempfile.gettempdir()) / "kresnet-distillation")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--pupil-epochs", type=int, default=15)
+    parser.add_argument("--pupil-epochs", type=int, default=20)
     options = parser.parse_args()
     home: Path = options.runs / options.data
     common = job(options.data, home)
@@ -74,7 +74,7 @@ def main() -> None:
     found: dict[str, list[float]] = {"alone": [], "taught": []}
     for seed in range(options.seeds):
         training = TrainingSpec(epochs=options.pupil_epochs, precision="float32", seed=seed)
-        alone = replace(common, network=NetworkSpec(8, width=0.5), training=training)
+        alone = replace(common, network=NetworkSpec(8), training=training)
         for kind, spec in (("alone", alone), ("taught", replace(alone, distill=taught))):
             name = f"{kind}-{options.pupil_epochs}-{seed}"
             run = Run(home / name)
@@ -86,7 +86,7 @@ def main() -> None:
     ]
     teachers = 100 * teacher.metrics()["value"]
     console.table(
-        f"ResNet-8, half the width, {options.pupil_epochs} epochs of {options.data}; teacher: ResNet-50,"
+        f"ResNet-8, {options.pupil_epochs} epochs of {options.data}; teacher: ResNet-50,"
         f" {teachers:.2f}%",
         ["pupil", "top-1", "of each seed"],
         rows,
