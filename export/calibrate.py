@@ -1,38 +1,113 @@
-"""Calibration images: class-balanced, from the training data, as evaluation sees them."""
+"""Calibration images: from the training data, as many of each class, as evaluation sees them; or one's own."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_resnet.data import pipeline
+from keras_resnet.data.folder import image_files
+from keras_resnet.data.images import load_pixels
 from keras_resnet.data.sources import Data
+from keras_resnet.errors import DataError
 
-# About 200 images in all; ranges of these networks settle well before.
+# About 200 images in all; `convergence` tells whether that was enough.
 WANTED = 200
+# TensorFlow's guide to post-training quantization asks for 100 to 500; with fewer than this ranges are chance.
+FEWEST = 20
 SEED = 0
+BATCH = 8
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """images: (N, H, W, 3) uint8; digest: SHA-256 of their bytes, to tell two calibrations apart."""
+    """images: (N, H, W, 3) uint8; source: in words; digest: SHA-256 of their bytes, to tell two calibrations apart."""
 
     images: np.ndarray
+    source: str
     digest: str
 
 
-def calibration_of(data: Data) -> Calibration:
-    """A balanced sample of the training images, plus one black and one white image.
+@dataclass(frozen=True)
+class Convergence:
+    """How much wider all images made the range of a layer's outputs than the first half had, as a share of it:
+    the median and the largest over all layers, and whose that is."""
+
+    median: float
+    largest: float
+    layer: str
+
+
+def calibration_of(data: Data, folder: str | None = None, count: int = WANTED) -> Calibration:
+    """`count` images of the training data, balanced, or all of `folder`, plus one black and one white image.
 
     The two make the calibrated input range 0–255, so that the file's input has scale 1 and zero
-    point 0 and a client may feed raw pixels.
+    point 0 and a client may feed raw pixels. Raises DataError for images that cannot tell ranges.
     """
-    per_class = max(1, round(WANTED / len(data.classes)))
-    sample = pipeline.balanced_sample(
-        data.splits["train"], image_size=data.image_size, per_class=per_class, classes=len(data.classes), seed=SEED
-    )
+    if folder is None:
+        per_class = max(1, round(count / len(data.classes)))
+        sample = pipeline.balanced_sample(
+            data.splits["train"], image_size=data.image_size, per_class=per_class, classes=len(data.classes), seed=SEED
+        )
+        source = f"training images of {data.name}, {per_class} of each class"
+    else:
+        if not Path(folder).is_dir():
+            raise DataError(f"--calibration-data {folder} is not a folder")
+        files, _ = image_files(Path(folder))
+        pixels = [load_pixels(file, data.resize, data.image_size) for file in files]
+        sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
+        source = f"images of {folder}"
+    require_fit(sample, source)
+    # The order is by class otherwise, and the first half would be other classes than the second.
+    sample = sample[np.random.default_rng(SEED).permutation(len(sample))]
     extremes = np.stack([np.zeros_like(sample[0]), np.full_like(sample[0], 255)])
-    images = np.concatenate([sample, extremes])
-    return Calibration(images, hashlib.sha256(images.tobytes()).hexdigest())
+    images = np.concatenate([extremes, sample])
+    return Calibration(images, source, hashlib.sha256(images.tobytes()).hexdigest())
+
+
+def require_fit(images: np.ndarray, source: str) -> None:
+    """Raises DataError unless `images` are uint8 pixels as they come, enough of them, not all alike."""
+    if images.dtype != np.uint8:
+        raise DataError(
+            f"calibration takes uint8 pixels 0–255, neither scaled nor augmented; {source} are {images.dtype}"
+        )
+    if len(images) < FEWEST:
+        raise DataError(f"calibration takes {FEWEST} images or more; {source} are {len(images)}")
+    if images.max() <= 2:
+        raise DataError(
+            f"calibration takes pixels 0–255; the brightest of {source} is {images.max()}: were they scaled?"
+        )
+    if len(np.unique(images.reshape(len(images), -1), axis=0)) < FEWEST:
+        raise DataError(f"calibration takes {FEWEST} different images or more; most of {source} are the same")
+
+
+def convergence(model: Any, calibration: Calibration) -> Convergence:
+    """Whether more images would have widened the ranges of `model`'s layers still."""
+    import keras
+
+    layers = [
+        layer for layer in model.layers if (len(layer.output.shape) > 1 and layer.weights) or "relu" in layer.name
+    ]
+    ops = keras.ops
+    ends = []
+    for layer in layers:
+        axes = tuple(range(1, len(layer.output.shape)))
+        ends.append(ops.stack([ops.min(layer.output, axes), ops.max(layer.output, axes)], axis=-1))
+    probe = keras.Model(model.input, ends)
+    images = calibration.images[2:]
+    batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+    parts = [[np.asarray(each) for each in probe.predict_on_batch(batch)] for batch in batches]
+    shares = []
+    for number, _ in enumerate(layers):
+        seen = np.concatenate([part[number] for part in parts])
+        shares.append(_width(seen) / max(_width(seen[: len(seen) // 2]), 1e-12) - 1)
+    worst = int(np.argmax(shares))
+    return Convergence(float(np.median(shares)), float(shares[worst]), layers[worst].name)
+
+
+def _width(ends: np.ndarray) -> float:
+    return float(ends[:, 1].max() - ends[:, 0].min())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from keras_resnet.errors import ExportError
@@ -11,38 +11,74 @@ from keras_resnet.errors import ExportError
 
 @dataclass(frozen=True)
 class Contents:
-    """operators: builtin names, e.g. CONV_2D; custom: names of ops that are no builtins; dtypes: of all tensors."""
+    """operators: how many of each builtin, e.g. CONV_2D; custom: names of ops that are no builtins; dtypes: how many
+    tensors of each type."""
 
-    operators: frozenset[str]
+    operators: dict[str, int]
     custom: frozenset[str]
-    dtypes: frozenset[str]
+    dtypes: dict[str, int]
+
+    @property
+    def floats(self) -> set[str]:
+        """The floating-point types among the tensors."""
+        return {name for name in self.dtypes if name.startswith(("FLOAT", "BFLOAT"))}
 
 
-def contents_of(file: Path) -> Contents:
-    """Operators and tensor types of `file`, over all its subgraphs."""
+def contents_of(file: bytes) -> Contents:
+    """Operators and tensor types of a file's bytes, over all its subgraphs."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(file.read_bytes(), 0)
+    model = schema.ModelT.InitFromPackedBuf(file, 0)
     types = _names(schema.TensorType)
     builtins = _names(schema.BuiltinOperator)
-    codes = [(c.builtinCode, c.customCode) for c in model.operatorCodes]
+    used = [model.operatorCodes[op.opcodeIndex] for graph in model.subgraphs for op in graph.operators]
     return Contents(
-        frozenset(builtins[code] for code, custom in codes if custom is None),
-        frozenset(custom.decode() for _, custom in codes if custom is not None),
-        frozenset(types[t.type] for graph in model.subgraphs for t in graph.tensors),
+        dict(Counter(builtins[code.builtinCode] for code in used if code.customCode is None)),
+        frozenset(code.customCode.decode() for code in used if code.customCode is not None),
+        dict(Counter(types[t.type] for graph in model.subgraphs for t in graph.tensors)),
     )
 
 
-def assert_contents(file: Path, *, integer: bool) -> None:
-    """Raises ExportError unless `file` has builtin ops only and, if `integer`, no float tensor."""
-    contents = contents_of(file)
+def assert_contents(contents: Contents, name: str, *, integer: bool) -> None:
+    """Raises ExportError unless the file `name` has builtin ops only and, if `integer`, no float tensor."""
     if contents.custom:
-        raise ExportError(
-            f"{file.name} holds operators that are not TFLite builtins: {', '.join(sorted(contents.custom))}"
-        )
-    floats = {t for t in contents.dtypes if t.startswith(("FLOAT", "BFLOAT"))}
-    if integer and floats:
-        raise ExportError(f"{file.name} should hold integers only, but has tensors of {', '.join(sorted(floats))}")
+        raise ExportError(f"{name} holds operators that are not TFLite builtins: {', '.join(sorted(contents.custom))}")
+    if integer and contents.floats:
+        raise ExportError(f"{name} should hold integers only, but has tensors of {', '.join(sorted(contents.floats))}")
+
+
+def output_names(file: bytes, layers: tuple[str, ...]) -> dict[str, list[str]]:
+    """For each layer the outputs of the operators that it became, by names of their output or of their weights.
+
+    TensorFlow fuses operators ("net/relu1/Relu;net/conv1/convolution") and adds numbers to names.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = schema.ModelT.InitFromPackedBuf(file, 0).subgraphs[0]
+    found: dict[str, list[str]] = {layer: [] for layer in layers}
+    final = {int(index) for index in graph.outputs}
+    for op in graph.operators:
+        names = [graph.tensors[index].name.decode() for index in (*op.inputs[1:], *op.outputs) if index >= 0]
+        parts = {
+            part.rpartition("_")[0] if _numbered(part) else part
+            for n in names
+            for part in n.replace(";", "/").split("/")
+        }
+        outputs = {graph.tensors[index].name.decode() for index in op.outputs}
+        # The last operator's output is renamed where its integers become the file's output.
+        outputs |= {graph.tensors[index].name.decode() for index in final if op is _last_weighted(graph)}
+        for layer in layers:
+            if layer in parts:
+                found[layer] += sorted(outputs)
+    return found
+
+
+def _last_weighted(graph: Any) -> Any:
+    return next(op for op in reversed(graph.operators) if len(op.inputs) > 1)
+
+
+def _numbered(part: str) -> bool:
+    return part.rpartition("_")[2].isdigit()
 
 
 def _names(enum: Any) -> dict[int, str]:

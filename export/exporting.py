@@ -3,104 +3,177 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data, open_data
-from keras_resnet.errors import RunError
-from keras_resnet.evaluate import evaluate, keras_predictor, load_model
-from keras_resnet.export.calibrate import Calibration, calibration_of
-from keras_resnet.export.metadata import Card, write_card
-from keras_resnet.export.tflite import SCHEMES, Scheme, convert
-from keras_resnet.export.verify import PASSED, Verdict, verify
+from keras_resnet.errors import RunError, UsageError
+from keras_resnet.evaluate import load_model
+from keras_resnet.export import convert
+from keras_resnet.export.c_array import NAME, write_c_array
+from keras_resnet.export.calibrate import WANTED, Calibration, calibration_of, convergence
+from keras_resnet.export.card import Card
+from keras_resnet.export.metadata import write_card
+from keras_resnet.export.schemes import SCHEMES, Form
+from keras_resnet.export.verify import PASSED, Reference, Verdict, verify
 from keras_resnet.run import Run, versions
-from keras_resnet.tasks import task_of
 
-EVALUATION_BATCH = 64
+Say = Callable[[str], None]
+C_ARRAY = "c-array"
+# What a microcontroller takes.
+FOR_C = Form(SCHEMES["int8"], "int8")
+FILE_NAMES = {convert.SAVED_MODEL: "saved_model", convert.ONNX: "model.onnx", C_ARRAY: "c_array"}
 
 
-def export_tflite(run: Run, *, max_drop: float, say: Callable[[str], None]) -> list[Verdict]:
-    """Write the run's .tflite files, one for each scheme, and return their verdicts.
+@dataclass(frozen=True)
+class Wanted:
+    """What to export. forms: TFLite files. others: of FILE_NAMES. max_drop: a share, 0.01 is one point.
+    samples: how many validation images judge a file; None for all."""
 
-    A file within `max_drop` (a share, 0.01 is one point) becomes `exports/<scheme>.tflite`; one that
-    lost more goes to `exports/rejected/`. verdicts.json is written in either case.
+    forms: tuple[Form, ...] = ()
+    others: tuple[str, ...] = ()
+    max_drop: float = 0.01
+    calibration_folder: str | None = None
+    calibration_images: int = WANTED
+    samples: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.forms and not self.others:
+            raise UsageError("say what to export: --tflite, --savedmodel, --onnx or --c-array")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that every file of one run needs."""
+
+    run: Run
+    data: Data
+    reference: Reference
+    calibration: Calibration | None
+    max_drop: float
+
+
+def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
+    """Write what is `wanted` of the run and return the verdicts.
+
+    A file within the budget stands in `exports/`; one that lost more in `exports/rejected/`. verdicts.json is written
+    in either case, after each file. Raises RunError, DataError or ExportError.
     """
     run.require_finished()
-    data = open_data(run.spec().data, say)
-    if data.classes != run.classes():
-        raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
-    images, labels = _arrays(data, run)
-    task = task_of(run.spec(), data.classes)
-    say(f"evaluating the Keras model on {len(labels)} validation images")
-    reference = evaluate(keras_predictor(load_model(run)), _batches(images, labels), task)
-    calibration = calibration_of(data)
-    say(f"calibration: {len(calibration.images)} training images, as many of each class, plus black and white")
+    if convert.ONNX in wanted.others:
+        from keras_resnet.export.onnx import require_onnx
 
-    def judge(file: Path, scheme: Scheme) -> Verdict:
-        say(f"verifying {scheme.file_name} on {len(labels)} validation images")
-        return verify(
-            file,
-            scheme,
-            reference,
-            images,
-            labels,
-            task,
-            max_drop=max_drop,
-            calibration_sha256=calibration.digest,
-        )
-
-    verdicts = []
-    for scheme in SCHEMES.values():
-        verdicts.append(_export_one(run, scheme, data, calibration, judge, say))
-        run.write_json(run.verdicts_file, [verdict.as_dict() for verdict in verdicts])
+        require_onnx()
+    _require_writable(run)
+    data = data_of(run, say)
+    calibration = _calibration(run, data, wanted, say)
+    reference = Reference.of(run, data, wanted.samples)
+    say(f"the Keras model: {reference.answered.value:.2%} of {len(reference.labels)} validation images")
+    work = _Work(run, data, reference, calibration, wanted.max_drop)
+    verdicts: list[Verdict] = []
+    artifacts: list[Form | str] = [*wanted.forms, *wanted.others]
+    for artifact in artifacts:
+        verdicts.append(_export_one(work, artifact, say))
+        kept = [row for row in run.verdicts() if Path(row["file"]).name != Path(verdicts[-1].file).name]
+        run.write_json(run.verdicts_file, [*kept, verdicts[-1].as_dict()])
     return verdicts
 
 
-def _arrays(data: Data, run: Run) -> tuple[np.ndarray, np.ndarray]:
-    batches = list(pipeline.evaluation(data.splits["validation"], data.image_size, EVALUATION_BATCH))
-    return tuple(np.concatenate([np.asarray(batch[i]) for batch in batches]) for i in (0, 1))  # type: ignore[return-value]
+def data_of(run: Run, say: Say) -> Data:
+    """The data that `run` was trained on. Raises RunError if its labels have changed."""
+    data = open_data(run.spec().data, say)
+    if data.classes != run.classes():
+        raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
+    return data
 
 
-def _batches(images: np.ndarray, labels: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    starts = range(0, len(labels), EVALUATION_BATCH)
-    return [(images[i : i + EVALUATION_BATCH], labels[i : i + EVALUATION_BATCH]) for i in starts]
-
-
-def _export_one(
-    run: Run,
-    scheme: Scheme,
-    data: Data,
-    calibration: Calibration,
-    judge: Callable[[Path, Scheme], Verdict],
-    say: Callable[[str], None],
-) -> Verdict:
-    """Convert to a hidden name, prove that file, then move it to where its verdict puts it."""
-    good, bad = run.exports / scheme.file_name, run.rejected / scheme.file_name
-    staged = run.exports / f".{os.getpid()}-{scheme.file_name}"
-    say(f"converting to {scheme.name}")
+def _require_writable(run: Run) -> None:
     try:
-        convert(run, scheme, calibration, staged)
-        write_card(staged, _card(run, data, calibration, scheme))
-        verdict = judge(staged, scheme)
+        run.exports.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write to {run.exports}: {error.strerror}") from error
+    if not os.access(run.exports, os.W_OK):
+        raise RunError(f"cannot write to {run.exports}: Permission denied")
+
+
+def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration | None:
+    """What files with integer activations need; the ranges' convergence is told and kept."""
+    if C_ARRAY not in wanted.others and not any(form.scheme.calibrated for form in wanted.forms):
+        if wanted.calibration_folder:
+            raise UsageError("--calibration-data is for int8 and int16x8 files, and none is asked for")
+        return None
+    calibration = calibration_of(data, wanted.calibration_folder, wanted.calibration_images)
+    found = convergence(load_model(run), calibration)
+    say(
+        f"calibration: {len(calibration.images)} images ({calibration.source}, plus black and white); the second half"
+        f" widened the ranges of layers by {found.median:.1%} (median), {found.largest:.1%} at most ({found.layer})"
+    )
+    document = {"images": len(calibration.images), "source": calibration.source, "sha256": calibration.digest}
+    run.write_json(run.exports / "calibration.json", {**document, "convergence": found.__dict__})
+    return calibration
+
+
+def _export_one(work: _Work, artifact: Form | str, say: Say) -> Verdict:
+    """Write to a hidden name, prove that file, then move it to where its verdict puts it."""
+    file_name = artifact.file_name if isinstance(artifact, Form) else FILE_NAMES[artifact]
+    exports = work.run.exports
+    good, bad = exports / file_name, work.run.rejected / file_name
+    staged = exports / f".{os.getpid()}-{file_name}"
+    say(f"writing {file_name}")
+    try:
+        proved = _write(work, artifact, staged, exports / f"{Path(file_name).stem}.log")
+        say(f"verifying {file_name} on {len(work.reference.labels)} validation images")
+        integer = artifact.integer if isinstance(artifact, Form) else artifact == C_ARRAY
+        verdict = verify(proved, work.reference, max_drop=work.max_drop, integer=integer)
         place, former = (good, bad) if verdict.verdict == PASSED else (bad, good)
         place.parent.mkdir(exist_ok=True)
+        _remove(place)
         os.replace(staged, place)
-        former.unlink(missing_ok=True)
+        _remove(former)
     finally:
-        staged.unlink(missing_ok=True)
-    return replace(verdict, file=str(place.relative_to(run.exports)))
+        _remove(staged)
+    return replace(verdict, file=str(place.relative_to(exports)))
 
 
-def _card(run: Run, data: Data, calibration: Calibration, scheme: Scheme) -> Card:
+def _write(work: _Work, artifact: Form | str, target: Path, log: Path) -> Path:
+    """Write `artifact` to `target`; returns the file to be run, which is inside `target` if that is a folder."""
+    form = FOR_C if artifact == C_ARRAY else artifact
+    calibrated = isinstance(form, Form) and form.scheme.calibrated
+    calibration = work.calibration if calibrated else None
+    card = _card(work, artifact if isinstance(artifact, str) else artifact.name, calibration)
+    written = target.with_suffix(".staged") if artifact == C_ARRAY else target
+    try:
+        images = calibration.images if calibration else None
+        convert.convert(work.run.model_file, form, card, images, written, log)
+        if isinstance(form, Form):
+            write_card(written, card, -128.0 if form.io == "int8" else 0.0)
+        if artifact == C_ARRAY:
+            write_c_array(written.read_bytes(), target)
+            return target / f"{NAME}.c"
+    finally:
+        if artifact == C_ARRAY:
+            _remove(written)
+    return target
+
+
+def _card(work: _Work, form: str, calibration: Calibration | None) -> Card:
+    normalization = work.run.spec().data.normalization
     provenance = {
-        "run": run.name,
-        "scheme": scheme.name,
-        "data": data.name,
+        "run": work.run.name,
+        "form": form,
+        "data": work.data.name,
         "versions": versions(),
-        "calibration_sha256": calibration.digest if scheme.integer else None,
+        "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
+        "keras_model": {work.reference.answered.metric: work.reference.answered.value},
+        "calibration_sha256": calibration.digest if calibration else None,
     }
-    return Card(data.classes, data.resize, data.image_size, provenance)
+    return Card(work.data.classes, work.data.resize, work.data.image_size, provenance)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

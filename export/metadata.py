@@ -1,50 +1,121 @@
-"""What a .tflite file says of itself: labels, image geometry, provenance.
+"""TFLite metadata, as MediaPipe Tasks and Android Studio read it: written into the FlatBuffer, files in a zip after it.
 
-They are appended as a zip archive, which is where TFLite metadata keeps associated files; interpreters
-ignore what follows the model.
+The schema is tensorflow/tflite-support's metadata_schema.fbs 1.5; the numbers below are its fields' places.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.errors import ExportError
+from keras_resnet.export.card import CARD, LABELS, Card
 
-LABELS = "labels.txt"
-CARD = "kresnet.json"
-
-
-@dataclass(frozen=True)
-class Card:
-    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels.
-    provenance: where the file comes from (run, versions, calibration hash)."""
-
-    classes: tuple[str, ...]
-    resize: int
-    image_size: int
-    provenance: dict[str, Any]
+ENTRY = b"TFLITE_METADATA"
+IDENTIFIER = b"M001"
+OLDEST_PARSER = "1.0.0"
 
 
-def write_card(file: Path, card: Card) -> None:
-    """Append `card` to a .tflite file that has none."""
-    details = {"resize": card.resize, "image_size": card.image_size, "provenance": card.provenance}
-    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
-        archive.writestr(LABELS, "".join(f"{label}\n" for label in card.classes))
-        archive.writestr(CARD, json.dumps(details, indent=2))
+class _Member(int):
+    """A member of an enumeration or union of the schema: a byte, where other fields are offsets."""
 
 
-def read_card(file: Path) -> Card:
-    """The card in `file`. Raises ExportError if there is none."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            labels = archive.read(LABELS).decode().splitlines()
-            details = json.loads(archive.read(CARD))
-        return Card(tuple(labels), details["resize"], details["image_size"], details["provenance"])
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ExportError(
-            f"{file} holds no labels and image sizes, so it was not exported by kresnet or is damaged"
-        ) from error
+IMAGE_PROPERTIES, NORMALIZATION, RGB, VALUE_LABELS = map(_Member, (2, 1, 1, 4))
+
+
+def write_card(file: Path, card: Card, pixels_from: float) -> None:
+    """Put `card` into a .tflite file that has none.
+
+    pixels_from: what a pixel of 0 is in the file's input, 0 or -128, so that a reader knows how to fill it.
+    """
+    file.write_bytes(_with_metadata(file.read_bytes(), _metadata(card, pixels_from)) + _archive(card))
+
+
+def _archive(card: Card) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        # A fixed time: the same model gives the same bytes.
+        for name, text in ((LABELS, card.labels()), (CARD, json.dumps(card.details(), indent=2))):
+            archive.writestr(zipfile.ZipInfo(name), text)
+    return buffer.getvalue()
+
+
+def _with_metadata(content: bytes, metadata: bytes) -> bytes:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data, entry.name, entry.buffer = list(metadata), ENTRY, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or ()), entry]
+    builder = flatbuffers.Builder(len(content) + len(metadata))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _metadata(card: Card, pixels_from: float) -> bytes:
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    text = builder.CreateString
+    low, high = pixels_from, pixels_from + 255
+    options = _table(builder, 2, {0: _floats(builder, [-pixels_from]), 1: _floats(builder, [1.0])})
+    process = _table(builder, 2, {0: NORMALIZATION, 1: options})
+    properties = _table(builder, 2, {0: RGB})
+    content = _table(builder, 3, {0: IMAGE_PROPERTIES, 1: properties})
+    stats = _table(builder, 2, {0: _floats(builder, [high]), 1: _floats(builder, [low])})
+    taken = {
+        0: text("pixels"),
+        1: text(f"RGB pixels, {card.image_size} × {card.image_size}, {low:g} to {high:g}"),
+        3: content,
+        4: _vector(builder, [process]),
+        5: stats,
+    }
+    pixels = _table(builder, 7, taken)
+    labels = _table(
+        builder, 5, {0: text(LABELS), 1: text("one label a line, in the order of the logits"), 2: VALUE_LABELS}
+    )
+    given = {0: text("logits"), 1: text("one for each label; the largest is the answer"), 6: _vector(builder, [labels])}
+    logits = _table(builder, 7, given)
+    graph = _table(builder, 10, {0: text("resnet"), 2: _vector(builder, [pixels]), 3: _vector(builder, [logits])})
+    origin = _table(builder, 5, {0: text(CARD), 1: text("where this file comes from")})
+    model = {
+        0: text(str(card.provenance.get("run", ""))),
+        1: text("Image classification by a residual network, exported by kresnet"),
+        2: text(str(card.provenance.get("versions", {}).get("kresnet", ""))),
+        3: _vector(builder, [graph]),
+        6: _vector(builder, [origin]),
+        7: text(OLDEST_PARSER),
+    }
+    builder.Finish(_table(builder, 8, model), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _table(builder: Any, fields: int, values: dict[int, int]) -> int:
+    """A table of `fields` with some of them set."""
+    builder.StartObject(fields)
+    for place, value in values.items():
+        if isinstance(value, _Member):
+            builder.PrependUint8Slot(place, int(value), 0)
+        else:
+            builder.PrependUOffsetTRelativeSlot(place, value, 0)
+    return int(builder.EndObject())
+
+
+def _vector(builder: Any, offsets: Sequence[int]) -> int:
+    return _filled(builder, offsets, builder.PrependUOffsetTRelative)
+
+
+def _floats(builder: Any, values: Sequence[float]) -> int:
+    return _filled(builder, values, builder.PrependFloat32)
+
+
+def _filled(builder: Any, values: Sequence[Any], prepend: Callable[[Any], Any]) -> int:
+    builder.StartVector(4, len(values), 4)
+    for value in reversed(values):
+        prepend(value)
+    return int(builder.EndVector())

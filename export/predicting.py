@@ -1,4 +1,4 @@
-"""Predictions for image files, by a run or by a .tflite file; the latter without TensorFlow."""
+"""Predictions for image files, by a run or by an exported file; a .tflite file needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data.images import load_pixels
-from keras_resnet.export.runtime import TFLiteModel
+from keras_resnet.export.files import is_file, open_file
 from keras_resnet.run import Run
 from keras_resnet.tasks.classify import Classification
 
@@ -24,13 +24,8 @@ def predict_images(target: str, images: tuple[str, ...], top: int, home: Path) -
         yield {"image": image, "predictions": Classification(classes).decode(predict(pixels[None]), top)[0]}
 
 
-def is_file(target: str) -> bool:
-    """Whether `target` names a .tflite file rather than a run."""
-    return target.endswith(".tflite") or Path(target).is_file()
-
-
 def _file(path: Path) -> tuple[Predict, tuple[str, ...], int, int]:
-    model = TFLiteModel(path)
+    model = open_file(path)
     return model, model.card.classes, model.card.resize, model.card.image_size
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.metadata import Card, read_card
+from keras_resnet.export.c_array import C_SOURCE, bytes_of
+from keras_resnet.export.card import Card, card_in
 
 
 class TFLiteModel:
-    """One file, loaded. `card` says how images become its input and what its outputs mean.
+    """One file, loaded; or the C source that holds one. `card` says how images become its input and what its
+    outputs mean. `content` is the FlatBuffer with what follows it.
 
     Raises ExportError if the file is missing, damaged or not one of ours.
     """
@@ -22,35 +23,55 @@ class TFLiteModel:
     def __init__(self, file: Path, threads: int | None = None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        if not file.is_file():
-            raise ExportError(f"there is no file {file}")
-        self.card: Card = read_card(file)
+        self.content = _read(file)
+        self.card: Card = card_in(self.content, file)
         self.threads = threads or os.cpu_count() or 1
         try:
-            self._interpreter: Any = Interpreter(model_path=str(file), num_threads=self.threads)
+            self._interpreter: Any = Interpreter(model_content=self.content, num_threads=self.threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ExportError(f"{file} is not a readable TFLite model: {' '.join(str(error).split())}") from error
-        self._input = self._interpreter.get_input_details()[0]
-        self._output = self._interpreter.get_output_details()[0]
+        self._take_in()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 images (B, H, W, 3) → float32 logits (B, classes), one image at a time."""
-        return np.concatenate([self._one(image[None]) for image in images])
+        """uint8 images (N, H, W, 3) → float32 logits (N, classes), as many at a time as the file takes."""
+        if self._batch is None:
+            self._interpreter.resize_tensor_input(self._input["index"], images.shape)
+            self._interpreter.allocate_tensors()
+            return self._invoke(images)
+        parts = []
+        for start in range(0, len(images), self._batch):
+            part = images[start : start + self._batch]
+            filled = np.concatenate([part, np.repeat(part[-1:], self._batch - len(part), axis=0)])
+            parts.append(self._invoke(filled)[: len(part)])
+        return np.concatenate(parts)
 
-    def latency_ms(self, images: np.ndarray, *, warmup: int = 5, runs: int = 50) -> float:
-        """Median milliseconds of one inference, over `runs` of them, after `warmup`."""
-        times = []
-        for count in range(warmup + runs):
-            image = images[count % len(images)][None]
-            start = time.perf_counter()
-            self._one(image)
-            times.append(time.perf_counter() - start)
-        return float(np.median(times[warmup:]) * 1e3)
+    @property
+    def pixels_from(self) -> float:
+        """What stands in the input for a pixel of 0: -128 where it is int8, else 0."""
+        return -128.0 if self._input["dtype"] is np.int8 else 0.0
 
-    def _one(self, image: np.ndarray) -> np.ndarray:
-        self._interpreter.set_tensor(self._input["index"], image)
+    def _take_in(self) -> None:
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        first = int(self._input["shape_signature"][0])
+        self._batch = None if first < 0 else first
+
+    def _invoke(self, images: np.ndarray) -> np.ndarray:
+        self._interpreter.set_tensor(self._input["index"], self._pixels(images))
         self._interpreter.invoke()
         raw = self._interpreter.get_tensor(self._output["index"]).astype(np.float32)
         scale, zero_point = self._output["quantization"]
         return np.asarray((raw - zero_point) * scale if scale else raw, dtype=np.float32)
+
+    def _pixels(self, images: np.ndarray) -> np.ndarray:
+        """Pixels as the input's type; its scale is 1 in all files of ours."""
+        if self._input["dtype"] is np.int8:
+            return (images.astype(np.int16) - 128).astype(np.int8)
+        return images.astype(self._input["dtype"])
+
+
+def _read(file: Path) -> bytes:
+    if not file.is_file():
+        raise ExportError(f"there is no file {file}")
+    return bytes_of(file) if file.suffix == C_SOURCE else file.read_bytes()

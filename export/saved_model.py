@@ -1,19 +1,21 @@
-"""A Keras model as a SavedModel of one signature with a fixed batch."""
+"""A Keras model as a SavedModel: to be converted, or to be served."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+
+from keras_resnet.export.card import CARD, EXTRA, LABELS, Card
 
 SIGNATURE = "serve"
 
 
-def write_saved_model(model: Any, folder: Path, *, uint8_input: bool) -> None:
-    """Write `model` with the signature SIGNATURE: {"pixels": (1, H, W, 3)} → {"logits": (1, classes)}.
+def write_signature(model: Any, folder: Path, *, uint8_input: bool, batch: int | None = 1) -> None:
+    """Write `model` with the signature SIGNATURE: {"pixels": (batch, H, W, 3)} → {"logits": (batch, classes)}.
 
-    The batch is fixed at 1: a dynamic one adds SHAPE, STRIDED_SLICE and PACK to a TFLite file.
-    `uint8_input` makes the signature take uint8 pixels and cast them; a file that will be quantized
-    takes float32 here and becomes uint8 in the conversion.
+    A dynamic batch adds SHAPE, STRIDED_SLICE and PACK to a TFLite file. `uint8_input` makes the signature take
+    uint8 pixels and cast them; a file that will be quantized takes float32 here and becomes uint8 in the conversion.
     """
     import keras
     import tensorflow as tf
@@ -24,5 +26,46 @@ def write_saved_model(model: Any, folder: Path, *, uint8_input: bool) -> None:
     dtype = tf.uint8 if uint8_input else tf.float32
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint(SIGNATURE, logits, [tf.TensorSpec((1, *model.input_shape[1:]), dtype, name="pixels")])
+    archive.add_endpoint(SIGNATURE, logits, [tf.TensorSpec((batch, *model.input_shape[1:]), dtype, name="pixels")])
     archive.write_out(str(folder), verbose=False)
+
+
+def write_serving(model: Any, card: Card, folder: Path) -> None:
+    """Write `model` for TensorFlow Serving, with two signatures of any batch:
+
+    serving_default: {"pixels": float32 (B, H, W, 3), 0–255} → {"logits": (B, classes)};
+    serve_bytes: {"images": string (B,), each a JPEG, PNG, GIF or BMP} → {"logits", "probabilities"}; decoded, the
+    shorter side resized and the centre cut out in the graph.
+    """
+    import keras
+    import tensorflow as tf
+
+    height, width = model.input_shape[1:3]
+
+    def logits(pixels: Any) -> Any:
+        return {"logits": model(pixels, training=False)}
+
+    def prepare(encoded: Any) -> Any:
+        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        sides = tf.cast(tf.shape(image)[:2], tf.float32)
+        resized = tf.cast(tf.round(sides * card.resize / tf.reduce_min(sides)), tf.int32)
+        image = tf.image.resize(image, resized, "bicubic", antialias=True)
+        image = tf.image.resize_with_crop_or_pad(image, height, width)
+        return tf.clip_by_value(tf.round(image), 0.0, 255.0)
+
+    def of_bytes(images: Any) -> Any:
+        pixels = tf.map_fn(prepare, images, fn_output_signature=tf.TensorSpec((height, width, 3), tf.float32))
+        answered = model(pixels, training=False)
+        return {"logits": answered, "probabilities": tf.nn.softmax(answered)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serving_default", logits, [tf.TensorSpec((None, height, width, 3), tf.float32, name="pixels")]
+    )
+    archive.add_endpoint("serve_bytes", of_bytes, [tf.TensorSpec((None,), tf.string, name="images")])
+    archive.write_out(str(folder), verbose=False)
+    extra = folder / EXTRA
+    extra.mkdir()
+    (extra / LABELS).write_text(card.labels())
+    (extra / CARD).write_text(json.dumps(card.details(), indent=2))

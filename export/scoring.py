@@ -1,4 +1,4 @@
-"""`kresnet evaluate`: score a run's model or an exported file on a run's data."""
+"""`kresnet evaluate` and `kresnet verify`: an exported file, or a run's model, on a run's data."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.sources import open_data
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluate import evaluate, keras_predictor, load_model
-from keras_resnet.export.exporting import EVALUATION_BATCH
-from keras_resnet.export.predicting import is_file
+from keras_resnet.export.contents import contents_of
+from keras_resnet.export.exporting import data_of
+from keras_resnet.export.files import Model, is_file, open_file, size_of
 from keras_resnet.export.runtime import TFLiteModel
+from keras_resnet.export.verify import BATCH, Reference, Verdict, verify
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
 
+Say = Callable[[str], None]
 
-def score(target: str, of_run: str | None, split: str, home: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """{"model", "run", "split", "metric", "value", "samples"} of a run's Keras model or a .tflite file.
+
+def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> dict[str, Any]:
+    """{"model", "run", "split", "metric", "value", "samples"} of a run's Keras model or an exported file.
 
     A file is scored on the data of `of_run`, else of the run named inside it. Raises RunError if the
     labels differ and UsageError if the data has no such split.
     """
-    model = TFLiteModel(Path(target)) if is_file(target) else None
-    run = Run.find(home, (of_run or model.card.provenance["run"]) if model else target)
-    if model and model.card.classes != run.classes():
-        raise RunError(f"{target} has other labels than run {run.name}")
+    model = open_file(Path(target)) if is_file(target) else None
+    run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     predict = model or keras_predictor(load_model(run))
     data = open_data(run.spec().data, say)
     if split not in data.splits:
         raise UsageError(f"--split must be one of {', '.join(data.splits)}. Received: {split!r}")
-    batches = pipeline.evaluation(data.splits[split], data.image_size, EVALUATION_BATCH)
+    batches = pipeline.evaluation(data.splits[split], data.image_size, BATCH)
     result = evaluate(predict, batches, task_of(run.spec(), data.classes))
     return {
         "model": target,
@@ -41,3 +43,31 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Callable
         "value": result.value,
         "samples": result.samples,
     }
+
+
+def verdict_on(file: Path, of_run: str | None, max_drop: float, samples: int | None, home: Path, say: Say) -> Verdict:
+    """The verdict on an exported file, made anew: on this machine, against the run it came from or `of_run`."""
+    run = _run_of(str(file), open_file(file), of_run, home)
+    run.require_finished()
+    reference = Reference.of(run, data_of(run, say), samples)
+    say(f"verifying {file} on {len(reference.labels)} validation images of run {run.name}")
+    return verify(file, reference, max_drop=max_drop)
+
+
+def told_by(file: Path) -> dict[str, Any]:
+    """What an exported file says of itself, as a JSON object. Raises ExportError if it is damaged or not ours."""
+    model = open_file(file)
+    card = model.card
+    found = {"file": str(file), "bytes": size_of(file), "labels": list(card.classes), "image_size": card.image_size}
+    found |= {"resize": card.resize, **card.provenance}
+    if isinstance(model, TFLiteModel):
+        contents = contents_of(model.content)
+        found |= {"operators": contents.operators, "tensors": contents.dtypes}
+    return found
+
+
+def _run_of(target: str, model: Model, of_run: str | None, home: Path) -> Run:
+    run = Run.find(home, of_run or model.card.provenance["run"])
+    if model.card.classes != run.classes():
+        raise RunError(f"{target} has other labels than run {run.name}")
+    return run

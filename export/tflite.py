@@ -1,86 +1,91 @@
-"""TFLite files: one conversion per scheme, each in a child process.
-
-TensorFlow's converter writes to file descriptor 2 from C++ and can take the process down with it,
-so `convert` runs this module as a child, keeps its output in a log and turns a crash into a sentence.
-"""
+"""A Keras model as a TFLite file of one form: nothing but builtin operators."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.bricks import deep_graphs
-from keras_resnet.errors import ExportError
-from keras_resnet.export.calibrate import Calibration
-from keras_resnet.run import Run
+from keras_resnet.errors import ExportError, UsageError, did_you_mean
+from keras_resnet.export.contents import output_names
+from keras_resnet.export.saved_model import SIGNATURE, write_signature
+from keras_resnet.export.schemes import Form
 
 
-@dataclass(frozen=True)
-class Scheme:
-    """What the numbers in a file are. Every file takes uint8 pixels (1, H, W, 3) and returns logits.
+def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path) -> None:
+    """Convert `model` to `target`, with calibration `images` uint8 (N, H, W, 3) where the form needs them.
 
-    integer: weights, activations and output are integers; needs calibration.
+    Raises UsageError for a layer to keep in float that the model does not have.
     """
-
-    name: str
-    integer: bool
-
-    @property
-    def file_name(self) -> str:
-        """The name of the exported file."""
-        return f"{self.name}.tflite"
-
-
-SCHEMES = {scheme.name: scheme for scheme in (Scheme("float32", integer=False), Scheme("int8", integer=True))}
-
-
-def convert(run: Run, scheme: Scheme, calibration: Calibration, target: Path) -> None:
-    """Convert the run's model to `target`. Raises ExportError, naming the log, if the child fails."""
-    log = run.exports / f"{scheme.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    _require_layers(model, form.keep_float)
     with tempfile.TemporaryDirectory() as scratch:
-        images = Path(scratch, "calibration.npy")
-        np.save(images, calibration.images)
-        command = [sys.executable, "-m", __name__, str(run.model_file), scheme.name, str(images), str(target)]
-        with log.open("wb") as output:
-            ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if ended.returncode or not target.is_file():
-        raise ExportError(f"the conversion to {scheme.name} failed (exit {ended.returncode}); its output is in {log}")
+        write_signature(model, Path(scratch), uint8_input=_casts(form), batch=form.batch)
+        converter = _converter(Path(scratch), form, images)
+        content = converter.convert()
+        if form.keep_float:
+            content = _with_floats(converter, content, form.keep_float)
+    target.write_bytes(content)
 
 
-def _convert_here(model_file: str, scheme_name: str, calibration_file: str, target: str) -> None:
-    import keras
-
-    scheme = SCHEMES[scheme_name]
-    with deep_graphs():
-        model = keras.saving.load_model(model_file, compile=False)
-    with tempfile.TemporaryDirectory() as scratch:
-        Path(target).write_bytes(_converter(model, scheme, np.load(calibration_file), Path(scratch)).convert())
+def _casts(form: Form) -> bool:
+    """Whether pixels are cast in the graph; an integer file takes them as they are, by the scale of its input."""
+    return form.io == "uint8" and not form.integer
 
 
-def _converter(model: Any, scheme: Scheme, images: np.ndarray, scratch: Path) -> Any:
-    """A converter allowed nothing but builtin ops."""
+def _converter(folder: Path, form: Form, images: np.ndarray | None) -> Any:
     import tensorflow as tf
 
-    from keras_resnet.export.saved_model import SIGNATURE, write_saved_model
-
-    write_saved_model(model, scratch, uint8_input=not scheme.integer)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(scratch), signature_keys=[SIGNATURE])
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if scheme.integer:
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ({"pixels": i[None].astype(np.float32)} for i in images)
-        converter.inference_input_type = tf.uint8
-        converter.inference_output_type = tf.uint8
+    lite, scheme = tf.lite, form.scheme
+    converter = lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SIGNATURE])
+    converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS]
+    if scheme.name != "float32":
+        converter.optimizations = [lite.Optimize.DEFAULT]
+    if scheme.weights == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if scheme.calibrated:
+        assert images is not None
+        dtype = np.uint8 if _casts(form) else np.float32
+        converter.representative_dataset = lambda: _samples(images, dtype, form.batch or 1)
+    if scheme.activations == "int16":
+        sixteen = lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        # Only the cast of pixels needs the second set.
+        converter.target_spec.supported_ops = [sixteen, *([lite.OpsSet.TFLITE_BUILTINS] if _casts(form) else [])]
+    if scheme.activations == "int8" and not form.keep_float:
+        integers = [lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.target_spec.supported_ops = integers
+        if form.integer:
+            converter.inference_input_type = converter.inference_output_type = getattr(tf, form.io)
     return converter
 
 
-if __name__ == "__main__":
-    _convert_here(*sys.argv[1:])
+def _samples(images: np.ndarray, dtype: Any, batch: int) -> Iterator[dict[str, np.ndarray]]:
+    for start in range(0, len(images) - batch + 1, batch):
+        yield {"pixels": images[start : start + batch].astype(dtype)}
+
+
+def _with_floats(converter: Any, quantized: bytes, layers: tuple[str, ...]) -> bytes:
+    """Convert once more, leaving out what `layers` became in the file `quantized`."""
+    import tensorflow as tf
+
+    names = output_names(quantized, layers)
+    if lost := [layer for layer in layers if not names[layer]]:
+        raise ExportError(f"the layers {', '.join(lost)} have no operator of their own in the file")
+    options = tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_nodes=[n for each in names.values() for n in each]
+    )
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
+    )
+    return bytes(debugger.get_nondebug_quantized_model())
+
+
+def _require_layers(model: Any, wanted: tuple[str, ...]) -> None:
+    known = [layer.name for layer in model.layers]
+    for name in wanted:
+        if name not in known:
+            raise UsageError(
+                f"--keep-float must name layers of the network. Received: {name!r}.{did_you_mean(name, known)}"
+            )

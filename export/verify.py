@@ -3,42 +3,62 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from keras_resnet.evaluate import Evaluation, evaluate
-from keras_resnet.export.contents import assert_contents
+from keras_resnet.data import pipeline
+from keras_resnet.data.sources import Data
+from keras_resnet.errors import ExportError
+from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
+from keras_resnet.export.contents import Contents, assert_contents, contents_of
+from keras_resnet.export.files import Model, open_file, size_of
+from keras_resnet.export.measure import Cost, measure
 from keras_resnet.export.runtime import TFLiteModel
-from keras_resnet.export.tflite import Scheme
-from keras_resnet.tasks.classify import Classification
+from keras_resnet.run import Run
+from keras_resnet.tasks import task_of
 
 PASSED, FAILED = "PASSED", "FAILED"
 Z_95 = 1.959963985
+BATCH = 64
+# Different images that are timed.
+TIMED = 20
+SEED = 0
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What is known of one written file.
 
-    value: the metric, 0–1. drop: the Keras model's value minus the file's, with its 95% interval.
-    agreement: share of images on which both give the same answer. latency_ms: median of one image.
-    max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" or "FAILED".
+    value: the metric, 0–1; top5: beside it, where there are more than five classes. drop: the Keras model's value
+    minus the file's, with its 95% interval. agreement: share of images on which both give the same answer.
+    worst_class: the label whose share of right answers fell most, worst_class_drop by how much. output_difference:
+    the largest and the mean absolute difference of logits. operators, dtypes: how many of each, in a TFLite file.
+    cost: time and memory. max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" or "FAILED".
     """
 
     file: str
-    scheme: str
+    form: str
     bytes: int
     metric: str
     value: float
+    top5: float | None
     samples: int
     drop: float
     drop_interval: tuple[float, float]
     agreement: float
-    latency_ms: float
-    threads: int
+    worst_class: str
+    worst_class_drop: float
+    largest_difference: float
+    mean_difference: float
+    operators: dict[str, int] | None
+    dtypes: dict[str, int] | None
+    cost: Cost
     machine: str
     max_drop: float
     calibration_sha256: str | None
@@ -48,42 +68,109 @@ class Verdict:
         """As a JSON object."""
         return asdict(self)
 
+    @property
+    def latency_ms(self) -> float:
+        """The median with all threads."""
+        return self.cost.latencies[-1].p50
 
-def verify(
-    file: Path,
-    scheme: Scheme,
-    reference: Evaluation,
-    images: np.ndarray,
-    labels: np.ndarray,
-    task: Classification,
-    *,
-    max_drop: float,
-    calibration_sha256: str | None,
-) -> Verdict:
-    """Run `file` on validation `images` (N, H, W, 3) uint8 and judge it against `reference`, the Keras
-    model's evaluation on the same images. Raises ExportError if the file holds what its scheme forbids."""
-    assert_contents(file, integer=scheme.integer)
-    model = TFLiteModel(file)
-    result = evaluate(model, [(images, labels)], task)
-    drop = reference.value - result.value
+
+@dataclass(frozen=True)
+class Reference:
+    """The Keras model's answers on the images that every file is judged by.
+
+    batches: makes pairs of uint8 images (B, H, W, 3) and labels (B,), the same each time it is called.
+    """
+
+    task: Any
+    batches: Callable[[], Iterable[tuple[Any, Any]]]
+    labels: np.ndarray
+    timed: np.ndarray
+    answered: Evaluation
+
+    @classmethod
+    def of(cls, run: Run, data: Data, samples: int | None = None, split: str = "validation") -> Reference:
+        """Evaluate the run's model on all images of the split, or on `samples` of them, drawn by a fixed seed."""
+        judged = data.splits[split]
+        if samples is not None and samples < judged.count:
+            judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
+        task = task_of(run.spec(), data.classes)
+
+        def batches() -> Iterable[tuple[Any, Any]]:
+            return pipeline.evaluation(judged, data.image_size, BATCH)  # type: ignore[no-any-return]
+
+        answered = evaluate(keras_predictor(load_model(run)), batches(), task)
+        timed = np.asarray(next(iter(batches()))[0])[:TIMED]
+        return cls(task, batches, judged.labels, timed, answered)
+
+
+def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool = False) -> Verdict:
+    """Run `file` and judge it against `reference`, within the budget `max_drop`.
+
+    Raises ExportError if it cannot be run, has other labels, holds operators that are no builtins, or floats though it
+    should be `integer`.
+    """
+    model, task, before = open_file(file), reference.task, reference.answered
+    if model.card.classes != task.classes:
+        raise ExportError(f"{file.name} has {len(model.card.classes)} labels that are not those of the run")
+    contents = _contents(model)
+    if contents:
+        assert_contents(contents, file.name, integer=integer)
+    after = evaluate(model, reference.batches(), task)
+    drop = before.value - after.value
+    difference = np.abs(after.outputs - before.outputs)
+    worst, worst_drop = _worst_class(task.classes, reference.labels, before.correct, after.correct)
+    provenance = model.card.provenance
     return Verdict(
         file=file.name,
-        scheme=scheme.name,
-        bytes=file.stat().st_size,
-        metric=result.metric,
-        value=result.value,
-        samples=result.samples,
+        form=str(provenance["form"]),
+        bytes=size_of(file),
+        metric=after.metric,
+        value=after.value,
+        top5=_top5(after.outputs, reference.labels),
+        samples=after.samples,
         drop=drop,
-        drop_interval=drop_interval(reference.correct, result.correct),
-        agreement=float((reference.answers == result.answers).mean()),
-        latency_ms=model.latency_ms(images),
-        threads=model.threads,
+        drop_interval=drop_interval(before.correct, after.correct),
+        agreement=float((before.answers == after.answers).mean()),
+        worst_class=worst,
+        worst_class_drop=worst_drop,
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        operators=contents.operators if contents else None,
+        dtypes=contents.dtypes if contents else None,
+        cost=measure(file, reference.timed, _threads()),
         machine=machine(),
         max_drop=max_drop,
-        calibration_sha256=calibration_sha256 if scheme.integer else None,
+        calibration_sha256=provenance.get("calibration_sha256"),
         # Counted in images, because 0.30 - 0.29 > 0.01 in floating point.
-        verdict=FAILED if round(drop * result.samples) > max_drop * result.samples else PASSED,
+        verdict=FAILED if round(drop * after.samples) > max_drop * after.samples else PASSED,
     )
+
+
+def _contents(model: Model) -> Contents | None:
+    return contents_of(model.content) if isinstance(model, TFLiteModel) else None
+
+
+def _threads() -> list[int]:
+    """1, 2, 4 … and all of this machine."""
+    most = os.cpu_count() or 1
+    return [*(2**power for power in range(most.bit_length()) if 2**power < most), most]
+
+
+def _top5(outputs: np.ndarray, labels: np.ndarray) -> float | None:
+    if outputs.shape[-1] <= 5:
+        return None
+    best = np.argpartition(-outputs, 5, axis=-1)[:, :5]
+    return float((best == labels[:, None]).any(axis=-1).mean())
+
+
+def _worst_class(
+    classes: tuple[str, ...], labels: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> tuple[str, float]:
+    """Whose share of right answers fell most, and by how much, among the classes that there are images of."""
+    shown = np.unique(labels)
+    drops = [float(before[labels == label].mean() - after[labels == label].mean()) for label in shown]
+    worst = int(np.argmax(drops))
+    return classes[int(shown[worst])], drops[worst]
 
 
 def drop_interval(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:

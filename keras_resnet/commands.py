@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from keras_resnet import __version__, console
-from keras_resnet.errors import KresnetError, UsageError, did_you_mean
+from keras_resnet.errors import KresnetError, did_you_mean
+from keras_resnet.export_commands import export, inspect, verify
 from keras_resnet.options import json_option, runs_option
 from keras_resnet.run import Run, reason, runs_home
 from keras_resnet.studies.commands import study
 from keras_resnet.training_commands import launch, train
-
-if TYPE_CHECKING:
-    from keras_resnet.export.verify import Verdict
 
 
 class Commands(click.Group):
@@ -34,38 +32,8 @@ def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
 
 
-for command in (train, launch, study):
+for command in (train, launch, study, export, verify, inspect):
     cli.add_command(command)
-
-
-@cli.command()
-@click.argument("run", required=False)
-@click.option("--tflite", is_flag=True, help="Write TFLite files: float32 and int8.")
-@click.option("--max-drop", type=float, default=1.0, show_default=True, help="Points of accuracy a file may lose.")
-@runs_option
-@json_option
-def export(run: str | None, tflite: bool, max_drop: float, runs: str | None, as_json: bool) -> None:
-    """Export RUN (the newest by default) and judge every file on the validation images.
-
-    Exit code 1 if a file lost more than --max-drop. Example: kresnet export --tflite
-    """
-    if not tflite:
-        raise UsageError("say what to export: --tflite")
-    if not 0 <= max_drop <= 100:
-        raise UsageError(f"--max-drop must be between 0 and 100 points. Received: {max_drop}")
-    found = Run.find(runs_home(runs), run)
-    found.require_finished()
-    from keras_resnet.export.exporting import export_tflite
-
-    verdicts = export_tflite(found, max_drop=max_drop / 100, say=console.say)
-    if as_json:
-        console.emit_json([verdict.as_dict() for verdict in verdicts])
-    else:
-        _verdict_table(found, verdicts)
-    failed = [verdict for verdict in verdicts if verdict.verdict != "PASSED"]
-    if failed:
-        names = ", ".join(verdict.file for verdict in failed)
-        raise KresnetError(f"lost more than {max_drop:g} points: {names} (kept apart, not the run's export)")
 
 
 @cli.command()
@@ -181,26 +149,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.2%}"
     return ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
-
-
-def _verdict_table(run: Run, verdicts: list[Verdict]) -> None:
-    columns = ["file", "size", "top-1", "drop [95%]", "agreement", "latency", "verdict"]
-    rows = [
-        [
-            v.file,
-            f"{v.bytes / 1e6:.2f} MB",
-            f"{v.value:.2%}",
-            f"{100 * v.drop:+.2f} [{100 * v.drop_interval[0]:+.2f}, {100 * v.drop_interval[1]:+.2f}]",
-            f"{v.agreement:.2%}",
-            f"{v.latency_ms:.2f} ms",
-            v.verdict,
-        ]
-        for v in verdicts
-    ]
-    first = verdicts[0]
-    console.table(f"{run.name}: {first.samples} validation images, drop in points", columns, rows)
-    click.echo(f"latency: median of one image, {first.threads} threads, {first.machine}")
-    click.echo(f"files: {run.exports}")
 
 
 def _main(arguments: list[str]) -> int:

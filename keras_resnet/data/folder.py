@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,9 @@ def open_folder(spec: DataSpec, say: Say) -> Data:
         say(f"validation: {spec.val_fraction:.0%} of the training images, stratified (there is no val folder)")
         train = scanned["train"]
         rows = hold_out_rows(train.labels, spec.val_fraction, classes)
-        scanned |= {name: _part(train, name, part) for name, part in zip(("train", "validation"), rows, strict=True)}
+        scanned |= {
+            name: replace(train.some(part), name=name) for name, part in zip(("train", "validation"), rows, strict=True)
+        }
     require_all_classes(scanned, classes)
     return Data(root.name, classes, scanned, flips=True, image_size=size, resize=resize)
 
@@ -92,24 +94,30 @@ def _classes_in(folder: Path) -> tuple[str, ...]:
 
 
 def _list_images(folder: Path, classes: tuple[str, ...]) -> _Listing:
-    known = Image.registered_extensions()
     files: list[Path] = []
     labels: list[int] = []
     ignored = 0
     for label, name in enumerate(classes):
-        # Hidden folders too: .ipynb_checkpoints holds copies.
-        visible = [
-            path
-            for path in (folder / name).rglob("*")
-            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        ]
-        found = sorted(path for path in visible if path.suffix.lower() in known)
-        ignored += len(visible) - len(found)
+        found, others = image_files(folder / name)
+        ignored += others
         if not found:
             raise DataError(f"class folder {folder / name} holds no images")
         files += found
         labels += [label] * len(found)
     return _Listing(files, labels, ignored)
+
+
+def image_files(folder: Path) -> tuple[list[Path], int]:
+    """Files below `folder` that have the suffix of an image, sorted, and how many others there are; none that is
+    hidden or in a hidden folder: .ipynb_checkpoints holds copies."""
+    known = Image.registered_extensions()
+    visible = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    found = sorted(path for path in visible if path.suffix.lower() in known)
+    return found, len(visible) - len(found)
 
 
 def _shorter_sides(files: list[Path]) -> list[int]:
@@ -168,12 +176,3 @@ class _Files:
 
     def __getitem__(self, row: int) -> Image.Image:
         return read_image(self.files[row])
-
-
-def _part(split: Split, name: str, rows: np.ndarray) -> Split:
-    labels = split.labels[rows]
-    if split.pixels is not None:
-        return Split(name, labels, pixels=split.pixels[rows])
-    assert isinstance(split.images, _Files)
-    files = tuple(split.images.files[i] for i in rows)
-    return Split(name, labels, images=_Files(files), resize=split.resize)

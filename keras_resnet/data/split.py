@@ -52,6 +52,13 @@ class Split:
         assert self.images is not None
         return self.images[row]
 
+    def some(self, rows: np.ndarray) -> Split:
+        """The images at `rows`, in that order."""
+        if self.pixels is not None:
+            return Split(self.name, self.labels[rows], pixels=self.pixels[rows])
+        assert self.images is not None
+        return Split(self.name, self.labels[rows], images=_Some(self.images, rows), resize=self.resize)
+
     def constants(self) -> tuple[Any, Any]:
         """`pixels` and `labels` as tensors, made once and outside any graph, of which they would become a part."""
         import tensorflow as tf
@@ -87,6 +94,17 @@ class Split:
 
     def _pixels_at(self, row: Any) -> np.ndarray:
         return to_pixels(self.image(int(row)), self.resize)
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Those of `images` that stand at `rows`."""
+
+    images: Images
+    rows: np.ndarray
+
+    def __getitem__(self, row: int) -> Image.Image:
+        return self.images[int(self.rows[row])]
 
 
 @dataclass(frozen=True)

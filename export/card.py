@@ -1,0 +1,60 @@
+"""What an exported file says of itself: labels, image geometry, provenance. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.errors import ExportError
+
+LABELS = "labels.txt"
+CARD = "kresnet.json"
+# Where SavedModels keep what TensorFlow does not read.
+EXTRA = "assets.extra"
+
+
+@dataclass(frozen=True)
+class Card:
+    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels.
+    provenance: where the file comes from (run, form, versions, normalization in the graph, hashes)."""
+
+    classes: tuple[str, ...]
+    resize: int
+    image_size: int
+    provenance: dict[str, Any]
+
+    def labels(self) -> str:
+        """One label a line."""
+        return "".join(f"{label}\n" for label in self.classes)
+
+    def details(self) -> dict[str, Any]:
+        """All but the labels, as a JSON object."""
+        return {"resize": self.resize, "image_size": self.image_size, "provenance": self.provenance}
+
+
+def card_from(labels: str, details: str, source: Path) -> Card:
+    """The card of `source` from its two texts. Raises ExportError if they are not ours."""
+    try:
+        found = json.loads(details)
+        return Card(tuple(labels.splitlines()), found["resize"], found["image_size"], found["provenance"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise strange(source) from error
+
+
+def card_in(content: bytes, source: Path) -> Card:
+    """The card appended to a .tflite file's bytes. Raises ExportError if there is none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            labels, details = archive.read(LABELS).decode(), archive.read(CARD).decode()
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise strange(source) from error
+    return card_from(labels, details, source)
+
+
+def strange(source: Path) -> ExportError:
+    """What to raise for a file without a card."""
+    return ExportError(f"{source} holds no labels and image sizes, so it was not exported by kresnet or is damaged")

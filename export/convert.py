@@ -1,0 +1,77 @@
+"""Conversions, each in a child process.
+
+TensorFlow's converter writes to file descriptor 2 from C++ and can take the process down with it,
+so `convert` runs this module as a child, keeps its output in a log and turns a crash into a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.bricks import deep_graphs
+from keras_resnet.errors import ExportError, KresnetError
+from keras_resnet.export.card import Card
+from keras_resnet.export.schemes import Form, as_dict, form_from
+
+SAVED_MODEL, ONNX = "savedmodel", "onnx"
+# How a child says that it failed on purpose; the sentence is the last line of its log.
+TOLD = 3
+
+
+def convert(model_file: Path, form: Form | str, card: Card, images: np.ndarray | None, target: Path, log: Path) -> None:
+    """Write `target` from the Keras model in `model_file`: a TFLite file of a form, or SAVED_MODEL or ONNX.
+
+    Raises ExportError, naming the log, if the child fails.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    name = form if isinstance(form, str) else form.name
+    with tempfile.TemporaryDirectory() as scratch:
+        job = {"form": form if isinstance(form, str) else as_dict(form), "card": asdict(card)}
+        Path(scratch, "job.json").write_text(json.dumps(job))
+        if images is not None:
+            np.save(Path(scratch, "images.npy"), images)
+        command = [sys.executable, "-m", __name__, str(model_file), scratch, str(target)]
+        with log.open("wb") as output:
+            ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+    if ended.returncode == TOLD:
+        raise ExportError(log.read_text(errors="replace").strip().splitlines()[-1])
+    if ended.returncode or not target.exists():
+        raise ExportError(f"the conversion to {name} failed (exit {ended.returncode}); its output is in {log}")
+
+
+def _convert_here(model_file: str, scratch: str, target: Path) -> None:
+    import keras
+
+    job: dict[str, Any] = json.loads(Path(scratch, "job.json").read_text())
+    card = Card(**{**job["card"], "classes": tuple(job["card"]["classes"])})
+    with deep_graphs():
+        model = keras.saving.load_model(model_file, compile=False)
+    if job["form"] == SAVED_MODEL:
+        from keras_resnet.export.saved_model import write_serving
+
+        write_serving(model, card, target)
+    elif job["form"] == ONNX:
+        from keras_resnet.export.onnx import write_onnx
+
+        write_onnx(model, card, target)
+    else:
+        from keras_resnet.export.tflite import write_tflite
+
+        images = Path(scratch, "images.npy")
+        write_tflite(model, form_from(job["form"]), np.load(images) if images.is_file() else None, target)
+
+
+if __name__ == "__main__":
+    try:
+        _convert_here(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    except KresnetError as error:
+        print(error)
+        sys.exit(TOLD)

@@ -1,0 +1,84 @@
+"""Any exported file as a callable on images, by what it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_resnet.errors import ExportError
+from keras_resnet.export.c_array import C_SOURCE
+from keras_resnet.export.card import CARD, EXTRA, LABELS, Card, card_from, strange
+
+SUFFIXES = (".tflite", ".onnx", C_SOURCE)
+
+
+class Model(Protocol):
+    """What every exported file becomes: uint8 images (N, H, W, 3) → float32 logits (N, classes)."""
+
+    card: Card
+    threads: int
+
+    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+
+
+def is_file(target: str) -> bool:
+    """Whether `target` names an exported file rather than a run."""
+    return target.endswith(SUFFIXES) or Path(target).is_file() or (Path(target) / "saved_model.pb").is_file()
+
+
+def open_file(path: Path, threads: int | None = None) -> Model:
+    """Load the exported file or SavedModel folder `path`. Raises ExportError if it is missing, damaged or foreign."""
+    if not path.exists():
+        raise ExportError(f"there is no file {path}")
+    if path.is_dir():
+        return SavedModel(path, threads)
+    if path.suffix == ".onnx":
+        from keras_resnet.export.onnx import OnnxModel
+
+        return OnnxModel(path, threads)
+    from keras_resnet.export.runtime import TFLiteModel
+
+    return TFLiteModel(path, threads)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
+
+
+class SavedModel:
+    """A folder, run by TensorFlow through its serving signature."""
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        import tensorflow as tf
+
+        extra = folder / EXTRA
+        try:
+            self.card = card_from((extra / LABELS).read_text(), (extra / CARD).read_text(), folder)
+        except OSError as error:
+            raise strange(folder) from error
+        self.threads = threads or os.cpu_count() or 1
+        if threads:
+            try:
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
+            except RuntimeError:  # already running, and with all of them
+                self.threads = os.cpu_count() or 1
+        try:
+            self._model: Any = tf.saved_model.load(str(folder))
+        except Exception as error:  # of many kinds, for a truncated file and a missing variable alike
+            raise ExportError(f"{folder} is not a readable SavedModel: {' '.join(str(error).split())[:200]}") from error
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """uint8 images (N, H, W, 3) → float32 logits (N, classes)."""
+        import tensorflow as tf
+
+        answered = self._model.signatures["serving_default"](pixels=tf.constant(images, tf.float32))
+        return np.asarray(answered["logits"])

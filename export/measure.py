@@ -1,0 +1,92 @@
+"""How fast a file is and how much memory it takes, in a process of its own that does nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.errors import ExportError
+
+WARMUP, SECONDS, FEWEST, MOST = 3, 2.0, 10, 200
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one image: the median and two percentiles of `runs` of them."""
+
+    threads: int
+    p50: float
+    p90: float
+    p99: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """latencies: for 1 … all threads. first_ms: from a process that has images to its first answer: the runtime's
+    import, loading, one inference. peak_mib: resident memory at its highest, beyond that of such a process."""
+
+    latencies: tuple[Latency, ...]
+    first_ms: float
+    peak_mib: float
+
+
+def measure(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
+    """Time `file` on some uint8 `images` (N, H, W, 3) with each number of `threads`. Raises ExportError if it fails."""
+    found = [_in_child(file, images, count) for count in threads]
+    last = found[-1]
+    return Cost(tuple(Latency(**each["latency"]) for each in found), last["first_ms"], last["peak_mib"])
+
+
+def _in_child(file: Path, images: np.ndarray, threads: int) -> dict:  # type: ignore[type-arg]
+    with tempfile.TemporaryDirectory() as scratch:
+        sample = Path(scratch, "images.npy")
+        np.save(sample, images)
+        command = [sys.executable, "-m", __name__, str(file), str(sample), str(threads)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        raise ExportError(f"{file.name} could not be timed: {last}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _measure_here(file: Path, images: np.ndarray, threads: int) -> dict[str, object]:
+    from keras_resnet.export.files import open_file
+
+    before = _memory("VmRSS")
+    start = time.perf_counter()
+    model = open_file(file, threads)
+    model(images[:1])
+    first = time.perf_counter() - start
+    for _ in range(WARMUP):
+        model(images[:1])
+    times: list[float] = []
+    while len(times) < FEWEST or (sum(times) < SECONDS and len(times) < MOST):
+        image = images[len(times) % len(images)][None]
+        start = time.perf_counter()
+        model(image)
+        times.append(time.perf_counter() - start)
+    p50, p90, p99 = (float(value) for value in np.percentile(np.array(times) * 1e3, (50, 90, 99)))
+    latency = Latency(model.threads, p50, p90, p99, len(times))
+    return {"latency": latency.__dict__, "first_ms": first * 1e3, "peak_mib": _memory("VmHWM") - before}
+
+
+def _memory(field: str) -> float:
+    """MiB of this process: VmRSS now, VmHWM at its highest; 0 where the system does not tell.
+
+    Not getrusage's maximum, which a child inherits from a larger parent.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure_here(Path(sys.argv[1]), np.load(sys.argv[2]), int(sys.argv[3]))))

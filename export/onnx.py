@@ -1,0 +1,65 @@
+"""A Keras model as ONNX, and an ONNX file as a callable on images."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.export.card import CARD, LABELS, Card, card_from, strange
+
+OPSET = 18
+
+
+def require_onnx() -> None:
+    """Raises UsageError unless what ONNX needs is installed."""
+    for name in ("tf2onnx", "onnx", "onnxruntime"):
+        _installed(name)
+
+
+def write_onnx(model: Any, card: Card, target: Path) -> None:
+    """Write `model`, {"pixels": float32 (N, H, W, 3), 0–255} → {"logits"}, with `card` among its properties."""
+    import keras
+
+    onnx = _installed("onnx")
+    pixels = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="pixels")
+    model.export(str(target), format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
+    written = onnx.load(str(target))
+    onnx.helper.set_model_props(written, {LABELS: card.labels(), CARD: json.dumps(card.details())})
+    onnx.checker.check_model(written)
+    onnx.save(written, str(target))
+
+
+class OnnxModel:
+    """One file, run by onnxruntime on the CPU. Raises ExportError if it is damaged or not one of ours."""
+
+    def __init__(self, file: Path, threads: int | None = None) -> None:
+        runtime = _installed("onnxruntime")
+        self.threads = threads or os.cpu_count() or 1
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        try:
+            self._session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own, a class for each of its codes
+            raise ExportError(f"{file} is not a readable ONNX model: {' '.join(str(error).split())[:200]}") from error
+        texts = self._session.get_modelmeta().custom_metadata_map
+        if LABELS not in texts or CARD not in texts:
+            raise strange(file)
+        self.card = card_from(texts[LABELS], texts[CARD], file)
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """uint8 images (N, H, W, 3) → float32 logits (N, classes)."""
+        return np.asarray(self._session.run(None, {self._input: images.astype(np.float32)})[0])
+
+
+def _installed(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UsageError(f"ONNX needs {name}, which is not installed: pip install 'kresnet[onnx]'") from error

@@ -1,0 +1,117 @@
+"""What the numbers in a TFLite file are, and what goes in and comes out. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from keras_resnet.errors import UsageError, did_you_mean
+
+PROFILES = {
+    "uint8": "raw pixels in (browsers, MediaPipe); integer logits out of an int8 file, float ones out of the others",
+    "int8": "pixels - 128 in and int8 logits out (microcontrollers, Ethos-U)",
+    "float": "float32 pixels 0-255 in, float32 logits out",
+}
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """weights, activations: their types. profiles: which inputs and outputs it can have, the default one first."""
+
+    name: str
+    weights: str
+    activations: str
+    profiles: tuple[str, ...] = ("uint8", "float")
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the ranges of activations have to be known."""
+        return self.activations != "float32"
+
+
+SCHEMES = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme("float32", "float32", "float32"),
+        Scheme("float16", "float16", "float32"),
+        Scheme("dynamic", "int8", "float32"),
+        Scheme("int8", "int8", "int8", ("uint8", "int8", "float")),
+        Scheme("int16x8", "int8", "int16"),
+    )
+}
+# Another name for a scheme with a profile.
+ALIASES = {"int8-float-io": ("int8", "float")}
+DEFAULT = ("float32", "int8")
+
+
+@dataclass(frozen=True)
+class Form:
+    """One TFLite file to be.
+
+    batch: images of one inference; None for any number. keep_float: layers that are not quantized.
+    """
+
+    scheme: Scheme
+    io: str
+    batch: int | None = 1
+    keep_float: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The scheme, and what departs from its default."""
+        io = f"-{self.io}-io" if self.io != self.scheme.profiles[0] else ""
+        batch = {1: "", None: "-batches"}.get(self.batch, f"-batch{self.batch}")
+        return f"{self.scheme.name}{io}{batch}{'-mixed' if self.keep_float else ''}"
+
+    @property
+    def file_name(self) -> str:
+        """The name of the exported file."""
+        return f"{self.name}.tflite"
+
+    @property
+    def integer(self) -> bool:
+        """Whether no tensor of the file may be of a floating-point type."""
+        return self.scheme.activations == "int8" and self.io != "float" and not self.keep_float
+
+
+def forms_of(
+    names: Sequence[str], io: str | None = None, batch: int | None = 1, keep_float: Sequence[str] = ()
+) -> list[Form]:
+    """The files that `names` (of schemes, or "all"; none means the default two) ask for, each once.
+
+    Raises UsageError for an unknown scheme, a profile it cannot have, and floats kept where all are floats.
+    """
+    found: dict[str, Form] = {}
+    for name in [*SCHEMES, *ALIASES] if "all" in names else names or DEFAULT:
+        scheme_name, fixed = ALIASES.get(name, (name, None))
+        if scheme_name not in SCHEMES:
+            known = [*SCHEMES, *ALIASES, "all"]
+            raise UsageError(
+                f"--quantize must be one of {', '.join(known)}. Received: {name!r}.{did_you_mean(name, known)}"
+            )
+        scheme = SCHEMES[scheme_name]
+        profile = fixed or io or scheme.profiles[0]
+        if profile not in scheme.profiles:
+            if "all" in names:
+                continue
+            raise UsageError(f"--io of {name} must be one of {', '.join(scheme.profiles)}. Received: {profile!r}")
+        if keep_float and scheme.activations != "int8":
+            if "all" in names:
+                continue
+            raise UsageError(f"--keep-float is for int8 files. Received: --quantize {name}")
+        form = Form(scheme, profile, batch, tuple(keep_float))
+        found[form.name] = form
+    return list(found.values())
+
+
+def form_from(document: dict[str, object]) -> Form:
+    """The form that `as_dict` described."""
+    values = {each.name: document[each.name] for each in fields(Form)}
+    values["scheme"] = SCHEMES[str(values["scheme"])]
+    values["keep_float"] = tuple(values["keep_float"])  # type: ignore[arg-type]
+    return Form(**values)  # type: ignore[arg-type]
+
+
+def as_dict(form: Form) -> dict[str, object]:
+    """A form as a JSON object."""
+    return {"scheme": form.scheme.name, "io": form.io, "batch": form.batch, "keep_float": list(form.keep_float)}

@@ -1,0 +1,167 @@
+"""`kresnet export`, `kresnet verify` and `kresnet inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keras_resnet import console
+from keras_resnet.errors import KresnetError, UsageError
+from keras_resnet.options import json_option, runs_option
+from keras_resnet.run import Run, runs_home
+
+if TYPE_CHECKING:
+    from keras_resnet.export.verify import Verdict
+
+drop_option = click.option(
+    "--max-drop", type=float, default=1.0, show_default=True, help="Points of accuracy a file may lose."
+)
+samples_option = click.option(
+    "--samples",
+    type=click.IntRange(1),
+    help="Judge by so many validation images, drawn by a fixed seed [default: all].",
+)
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--tflite", is_flag=True, help="Write TFLite files: float32 and int8, or those of --quantize.")
+@click.option("--savedmodel", is_flag=True, help="Write a SavedModel for TensorFlow Serving.")
+@click.option("--onnx", is_flag=True, help="Write an ONNX file (extra: onnx).")
+@click.option("--c-array", is_flag=True, help="Write an int8 file as C source for microcontrollers.")
+@click.option(
+    "--quantize",
+    multiple=True,
+    metavar="SCHEME",
+    help="float32, float16, dynamic, int8, int8-float-io, int16x8 or all.",
+)
+@click.option("--io", help="Inputs and outputs: uint8 (raw pixels), int8 or float [default: uint8].")
+@click.option("--keep-float", multiple=True, metavar="LAYER", help="A layer of an int8 file that is not quantized.")
+@click.option("--batch", type=click.IntRange(1), help="Images of one inference of a TFLite file [default: 1].")
+@click.option("--dynamic-batch", is_flag=True, help="TFLite files that take any number of images at a time.")
+@click.option("--calibration-data", metavar="DIR", help="Images to calibrate with [default: of the training data].")
+@click.option(
+    "--calibration-images",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    help="How many of the training data.",
+)
+@drop_option
+@samples_option
+@runs_option
+@json_option
+def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **options: Any) -> None:
+    """Export RUN (the newest by default) and judge every file on the validation images.
+
+    Exit code 1 if a file lost more than --max-drop. Example: kresnet export --tflite
+    """
+    from keras_resnet.export.schemes import forms_of
+
+    _require_drop(max_drop)
+    if not options["tflite"]:
+        for name in ("quantize", "io", "keep_float", "batch", "dynamic_batch"):
+            if options[name]:
+                raise UsageError(f"--{name.replace('_', '-')} is for TFLite files; add --tflite")
+    if options["batch"] and options["dynamic_batch"]:
+        raise UsageError("--batch fixes what --dynamic-batch leaves open; give one of them")
+    batch = None if options["dynamic_batch"] else options["batch"] or 1
+    forms = forms_of(options["quantize"], options["io"], batch, options["keep_float"]) if options["tflite"] else []
+    others = [kind for kind in ("savedmodel", "onnx", "c_array") if options[kind]]
+    if not forms and not others:
+        raise UsageError("say what to export: --tflite, --savedmodel, --onnx or --c-array")
+    found = Run.find(runs_home(runs), run)
+    found.require_finished()
+    from keras_resnet.export import exporting
+
+    wanted = exporting.Wanted(
+        forms=tuple(forms),
+        others=tuple(kind.replace("_", "-") for kind in others),
+        max_drop=max_drop / 100,
+        calibration_folder=options["calibration_data"],
+        calibration_images=options["calibration_images"],
+        samples=options["samples"],
+    )
+    verdicts = exporting.export(found, wanted, console.say)
+    _tell(f"{found.name}, as written to {found.exports}", verdicts, as_json)
+    if failed := [verdict.file for verdict in verdicts if verdict.verdict != "PASSED"]:
+        raise KresnetError(
+            f"lost more than {max_drop:g} points: {', '.join(failed)} (kept apart, not the run's export)"
+        )
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--run", "of_run", help="The run that FILE is judged against [default: the one it was exported from].")
+@drop_option
+@samples_option
+@runs_option
+@json_option
+def verify(
+    file: Path, of_run: str | None, max_drop: float, samples: int | None, runs: str | None, as_json: bool
+) -> None:
+    """Judge an exported FILE again: on this machine, as it is now.
+
+    Exit code 1 if it lost more than --max-drop. Example: kresnet verify exports/int8.tflite
+    """
+    _require_drop(max_drop)
+    from keras_resnet.export.scoring import verdict_on
+
+    verdict = verdict_on(file, of_run, max_drop / 100, samples, runs_home(runs), console.say)
+    _tell(str(file), [verdict], as_json)
+    if verdict.verdict != "PASSED":
+        raise KresnetError(f"{file} lost more than {max_drop:g} points")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def inspect(file: Path, as_json: bool) -> None:
+    """What an exported FILE says of itself: labels, pixels, origin, operators. Needs no TensorFlow for a .tflite file.
+
+    Example: kresnet inspect exports/int8.tflite
+    """
+    from keras_resnet.export.scoring import told_by
+
+    found = told_by(file)
+    if as_json:
+        console.emit_json(found)
+        return
+    for key, value in found.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {each}" for name, each in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(str(each) for each in value)
+        click.echo(f"{key}: {value}")
+
+
+def _require_drop(max_drop: float) -> None:
+    if not 0 <= max_drop <= 100:
+        raise UsageError(f"--max-drop must be between 0 and 100 points. Received: {max_drop}")
+
+
+def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
+    if as_json:
+        console.emit_json([verdict.as_dict() for verdict in verdicts])
+        return
+    first = verdicts[0]
+    columns = ["file", "size", first.metric, "drop [95%]", "agreement", "worst class", "latency", "memory", "verdict"]
+    rows = [
+        [
+            v.file,
+            f"{v.bytes / 1e6:.2f} MB",
+            f"{v.value:.2%}",
+            f"{100 * v.drop:+.2f} [{100 * v.drop_interval[0]:+.2f}, {100 * v.drop_interval[1]:+.2f}]",
+            f"{v.agreement:.2%}",
+            f"{100 * v.worst_class_drop:+.2f} ({v.worst_class})",
+            f"{v.latency_ms:.2f} ms",
+            f"{v.cost.peak_mib:.0f} MiB",
+            v.verdict,
+        ]
+        for v in verdicts
+    ]
+    console.table(f"{title}: {first.samples} validation images, drops in points", columns, rows)
+    threads = first.cost.latencies[-1].threads
+    click.echo(f"latency: median of one image, {threads} threads; memory: resident at its highest; on {first.machine}")
