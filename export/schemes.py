@@ -99,6 +99,8 @@ def forms_of(
             if "all" in names:
                 continue
             raise UsageError(f"--keep-float is for int8 files. Received: --quantize {name}")
+        if keep_float and profile == "int8":
+            raise UsageError(f"--keep-float leaves no integers at the end of a file. Received: --io {profile}")
         form = Form(scheme, profile, batch, tuple(keep_float))
         found[form.name] = form
     return list(found.values())

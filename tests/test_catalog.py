@@ -11,8 +11,9 @@ import tf_keras
 import keras_resnet
 from keras_resnet.bricks import Bricks, deep_graphs
 from keras_resnet.errors import UsageError
-from keras_resnet.export.contents import assert_contents
-from keras_resnet.export.tflite import SCHEMES, _converter
+from keras_resnet.export.contents import assert_contents, contents_of
+from keras_resnet.export.schemes import SCHEMES, Form
+from keras_resnet.export.tflite import write_tflite
 from keras_resnet.export.twin import copy_weights
 from keras_resnet.networks import catalog
 from keras_resnet.networks.counting import cost_of
@@ -261,8 +262,8 @@ def test_one_network_under_both_kerases_becomes_one_int8_file(network, tmp_path)
     ours, theirs = (np.asarray(build(images.astype("float32"), training=False)) for build in (model, twin))
     assert np.abs(ours - theirs).max() <= 1e-5 * max(1.0, np.abs(ours).max())
     file = tmp_path / "int8.tflite"
-    file.write_bytes(_converter(model, SCHEMES["int8"], images, tmp_path / "saved").convert())
-    assert_contents(file, integer=True)
+    write_tflite(model, Form(SCHEMES["int8"], "uint8"), images, file)
+    assert_contents(contents_of(file.read_bytes()), file.name, integer=True)
     counted = cost_of(network, classes=3, input_shape=(SIZE, SIZE, 3)).int8_bytes
     # What is not counted is the graph: about a kilobyte an operator.
     assert 0 <= file.stat().st_size - counted <= 0.05 * counted + 1300 * len(model.layers)
