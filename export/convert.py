@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.bricks import deep_graphs
 from keras_resnet.errors import ExportError, KresnetError
+from keras_resnet.evaluate import read_model
 from keras_resnet.export.card import Card
 from keras_resnet.export.schemes import Form, as_dict, form_from
 
@@ -48,12 +48,9 @@ def convert(model_file: Path, form: Form | str, card: Card, images: np.ndarray |
 
 
 def _convert_here(model_file: str, scratch: str, target: Path) -> None:
-    import keras
-
     job: dict[str, Any] = json.loads(Path(scratch, "job.json").read_text())
     card = Card(**{**job["card"], "classes": tuple(job["card"]["classes"])})
-    with deep_graphs():
-        model = keras.saving.load_model(model_file, compile=False)
+    model = read_model(Path(model_file))
     if job["form"] == SAVED_MODEL:
         from keras_resnet.export.saved_model import write_serving
 

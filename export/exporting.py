@@ -23,7 +23,7 @@ from keras_resnet.run import Run, versions
 Say = Callable[[str], None]
 C_ARRAY = "c-array"
 # What a microcontroller takes.
-FOR_C = Form(SCHEMES["int8"], "int8")
+FOR_C = {learned: Form(SCHEMES["qat" if learned else "int8"], "int8") for learned in (False, True)}
 FILE_NAMES = {convert.SAVED_MODEL: "saved_model", convert.ONNX: "model.onnx", C_ARRAY: "c_array"}
 
 
@@ -70,7 +70,11 @@ def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
     data = data_of(run, say)
     calibration = _calibration(run, data, wanted, say)
     reference = Reference.of(run, data, wanted.samples)
-    say(f"the Keras model: {reference.answered.value:.2%} of {len(reference.labels)} validation images")
+    compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if reference.origin != run else ""
+    say(
+        f"the Keras model of {reference.origin.name}: {reference.answered.value:.2%} of {len(reference.labels)}"
+        f" validation images{compressed}"
+    )
     work = _Work(run, data, reference, calibration, wanted.max_drop)
     verdicts: list[Verdict] = []
     artifacts: list[Form | str] = [*wanted.forms, *wanted.others]
@@ -79,6 +83,11 @@ def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
         kept = [row for row in run.verdicts() if Path(row["file"]).name != Path(verdicts[-1].file).name]
         run.write_json(run.verdicts_file, [*kept, verdicts[-1].as_dict()])
     return verdicts
+
+
+def is_learned(run: Run) -> bool:
+    """Whether `run` was trained with 8 bits."""
+    return run.spec().compress.qat != "none"
 
 
 def data_of(run: Run, say: Say) -> Data:
@@ -100,7 +109,8 @@ def _require_writable(run: Run) -> None:
 
 def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration | None:
     """What files with integer activations need; the ranges' convergence is told and kept."""
-    if C_ARRAY not in wanted.others and not any(form.scheme.calibrated for form in wanted.forms):
+    forms = [*wanted.forms, *([FOR_C[is_learned(run)]] if C_ARRAY in wanted.others else [])]
+    if not any(form.scheme.calibrated for form in forms):
         if wanted.calibration_folder:
             raise UsageError("--calibration-data is for int8 and int16x8 files, and none is asked for")
         return None
@@ -139,7 +149,7 @@ def _export_one(work: _Work, artifact: Form | str, say: Say) -> Verdict:
 
 def _write(work: _Work, artifact: Form | str, target: Path, log: Path) -> Path:
     """Write `artifact` to `target`; returns the file to be run, which is inside `target` if that is a folder."""
-    form = FOR_C if artifact == C_ARRAY else artifact
+    form = FOR_C[is_learned(work.run)] if artifact == C_ARRAY else artifact
     calibrated = isinstance(form, Form) and form.scheme.calibrated
     calibration = work.calibration if calibrated else None
     card = _card(work, artifact if isinstance(artifact, str) else artifact.name, calibration)

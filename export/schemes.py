@@ -16,17 +16,19 @@ PROFILES = {
 
 @dataclass(frozen=True)
 class Scheme:
-    """weights, activations: their types. profiles: which inputs and outputs it can have, the default one first."""
+    """weights, activations: their types. profiles: which inputs and outputs it can have, the default one first.
+    learned: the ranges of activations were trained, so the network has to be a quantized one."""
 
     name: str
     weights: str
     activations: str
     profiles: tuple[str, ...] = ("uint8", "float")
+    learned: bool = False
 
     @property
     def calibrated(self) -> bool:
-        """Whether the ranges of activations have to be known."""
-        return self.activations != "float32"
+        """Whether the ranges of activations have to be measured."""
+        return self.activations != "float32" and not self.learned
 
 
 SCHEMES = {
@@ -37,11 +39,13 @@ SCHEMES = {
         Scheme("dynamic", "int8", "float32"),
         Scheme("int8", "int8", "int8", ("uint8", "int8", "float")),
         Scheme("int16x8", "int8", "int16"),
+        Scheme("qat", "int8", "int8", ("uint8", "int8", "float"), learned=True),
     )
 }
 # Another name for a scheme with a profile.
 ALIASES = {"int8-float-io": ("int8", "float")}
 DEFAULT = ("float32", "int8")
+LEARNED = ("qat",)
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,21 @@ class Form:
 
 
 def forms_of(
-    names: Sequence[str], io: str | None = None, batch: int | None = 1, keep_float: Sequence[str] = ()
+    names: Sequence[str],
+    io: str | None = None,
+    batch: int | None = 1,
+    keep_float: Sequence[str] = (),
+    learned: bool = False,
 ) -> list[Form]:
-    """The files that `names` (of schemes, or "all"; none means the default two) ask for, each once.
+    """The files that `names` (of schemes, or "all"; none means the default ones) ask for, each once, of an ordinary
+    network or one that was trained quantized (`learned`).
 
-    Raises UsageError for an unknown scheme, a profile it cannot have, and floats kept where all are floats.
+    Raises UsageError for an unknown scheme, one of the other kind of network, a profile it cannot have, and floats
+    kept where all are floats.
     """
     found: dict[str, Form] = {}
-    for name in [*SCHEMES, *ALIASES] if "all" in names else names or DEFAULT:
+    every = LEARNED if learned else (*(name for name in SCHEMES if name not in LEARNED), *ALIASES)
+    for name in every if "all" in names else names or (LEARNED if learned else DEFAULT):
         scheme_name, fixed = ALIASES.get(name, (name, None))
         if scheme_name not in SCHEMES:
             known = [*SCHEMES, *ALIASES, "all"]
@@ -90,12 +101,15 @@ def forms_of(
                 f"--quantize must be one of {', '.join(known)}. Received: {name!r}.{did_you_mean(name, known)}"
             )
         scheme = SCHEMES[scheme_name]
+        if scheme.learned != learned:
+            what = "was trained with 8 bits" if learned else "was not trained with 8 bits (kresnet compress --qat)"
+            raise UsageError(f"the run {what}: --quantize must be one of {', '.join(every)}. Received: {name!r}")
         profile = fixed or io or scheme.profiles[0]
         if profile not in scheme.profiles:
             if "all" in names:
                 continue
             raise UsageError(f"--io of {name} must be one of {', '.join(scheme.profiles)}. Received: {profile!r}")
-        if keep_float and scheme.activations != "int8":
+        if keep_float and (scheme.activations != "int8" or learned):
             if "all" in names:
                 continue
             raise UsageError(f"--keep-float is for int8 files. Received: --quantize {name}")

@@ -13,6 +13,7 @@ from keras_resnet.errors import ExportError, UsageError, did_you_mean
 from keras_resnet.export.contents import output_names
 from keras_resnet.export.saved_model import SIGNATURE, write_signature
 from keras_resnet.export.schemes import Form
+from keras_resnet.quantization.rewrite import frozen
 
 
 def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path) -> None:
@@ -21,6 +22,8 @@ def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path
     Raises UsageError for a layer to keep in float that the model does not have.
     """
     _require_layers(model, form.keep_float)
+    if form.scheme.learned:
+        frozen(model)
     with tempfile.TemporaryDirectory() as scratch:
         write_signature(model, Path(scratch), uint8_input=_casts(form), batch=form.batch)
         converter = _converter(Path(scratch), form, images)
@@ -54,8 +57,8 @@ def _converter(folder: Path, form: Form, images: np.ndarray | None) -> Any:
         # Only the cast of pixels needs the second set.
         converter.target_spec.supported_ops = [sixteen, *([lite.OpsSet.TFLITE_BUILTINS] if _casts(form) else [])]
     if scheme.activations == "int8" and not form.keep_float:
-        integers = [lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.target_spec.supported_ops = integers
+        if not scheme.learned:
+            converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS_INT8]
         if form.integer:
             converter.inference_input_type = converter.inference_output_type = getattr(tf, form.io)
     return converter

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data
-from keras_resnet.errors import ExportError
+from keras_resnet.errors import ExportError, RunError
 from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
 from keras_resnet.export.contents import Contents, assert_contents, contents_of
 from keras_resnet.export.files import Model, open_file, size_of
@@ -35,8 +35,9 @@ SEED = 0
 class Verdict:
     """What is known of one written file.
 
-    value: the metric, 0–1; top5: beside it, where there are more than five classes. drop: the Keras model's value
-    minus the file's, with its 95% interval. agreement: share of images on which both give the same answer.
+    value: the metric, 0–1; top5: beside it, where there are more than five classes. drop: the float model's value
+    minus the file's, with its 95% interval. agreement: share of images on which both give the same answer;
+    own_agreement: the same with the run's own model, where that is a compressed one.
     worst_class: the label whose share of right answers fell most, worst_class_drop by how much. output_difference:
     the largest and the mean absolute difference of logits. operators, dtypes: how many of each, in a TFLite file.
     cost: time and memory. max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" or "FAILED".
@@ -52,6 +53,7 @@ class Verdict:
     drop: float
     drop_interval: tuple[float, float]
     agreement: float
+    own_agreement: float
     worst_class: str
     worst_class_drop: float
     largest_difference: float
@@ -76,20 +78,23 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Reference:
-    """The Keras model's answers on the images that every file is judged by.
+    """What every file of a run is judged by.
 
-    batches: makes pairs of uint8 images (B, H, W, 3) and labels (B,), the same each time it is called.
+    batches: makes pairs of uint8 images (B, H, W, 3) and labels (B,), the same each time it is called. origin: the run
+    whose model answered: the run itself, or the one that it was compressed from. own: answers of the run itself.
     """
 
     task: Any
     batches: Callable[[], Iterable[tuple[Any, Any]]]
     labels: np.ndarray
     timed: np.ndarray
+    origin: Run
     answered: Evaluation
+    own: Evaluation
 
     @classmethod
     def of(cls, run: Run, data: Data, samples: int | None = None, split: str = "validation") -> Reference:
-        """Evaluate the run's model on all images of the split, or on `samples` of them, drawn by a fixed seed."""
+        """Evaluate the models on all images of the split, or on `samples` of them, drawn by a fixed seed."""
         judged = data.splits[split]
         if samples is not None and samples < judged.count:
             judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
@@ -98,9 +103,21 @@ class Reference:
         def batches() -> Iterable[tuple[Any, Any]]:
             return pipeline.evaluation(judged, data.image_size, BATCH)  # type: ignore[no-any-return]
 
-        answered = evaluate(keras_predictor(load_model(run)), batches(), task)
+        own = evaluate(keras_predictor(load_model(run)), batches(), task)
+        origin = origin_of(run)
+        answered = own if origin == run else evaluate(keras_predictor(load_model(origin)), batches(), task)
         timed = np.asarray(next(iter(batches()))[0])[:TIMED]
-        return cls(task, batches, judged.labels, timed, answered)
+        return cls(task, batches, judged.labels, timed, origin, answered, own)
+
+
+def origin_of(run: Run) -> Run:
+    """The run that `run` was compressed from, however often; itself if it was not. Raises RunError if that is gone."""
+    parent = run.spec().compress.parent
+    if parent is None:
+        return run
+    if not Run(Path(parent)).finished:
+        raise RunError(f"run {run.name} was compressed from {parent}, which is gone: there is nothing to judge it by")
+    return origin_of(Run(Path(parent)))
 
 
 def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool = False) -> Verdict:
@@ -131,6 +148,7 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         drop=drop,
         drop_interval=drop_interval(before.correct, after.correct),
         agreement=float((before.answers == after.answers).mean()),
+        own_agreement=float((reference.own.answers == after.answers).mean()),
         worst_class=worst,
         worst_class_drop=worst_drop,
         largest_difference=float(difference.max()),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from keras_resnet.networks.zoo import network as network
     from keras_resnet.networks.zoo import pyramid as pyramid
     from keras_resnet.networks.zoo import resnet as resnet
+    from keras_resnet.quantization.rewrite import quantize as quantize
     from keras_resnet.run import Run as Run
     from keras_resnet.spec import NetworkSpec as NetworkSpec
     from keras_resnet.spec import Normalization as Normalization
@@ -55,6 +56,7 @@ _HOME = {
     "Normalization": "keras_resnet.spec",
     "Run": "keras_resnet.run",
     "Spec": "keras_resnet.spec",
+    "quantize": "keras_resnet.quantization.rewrite",
     "load_weights": "keras_resnet.weights.load",
     **dict.fromkeys(_ZOO, "keras_resnet.networks.zoo"),
 }

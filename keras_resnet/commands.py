@@ -13,7 +13,7 @@ from keras_resnet.export_commands import export, inspect, verify
 from keras_resnet.options import json_option, runs_option
 from keras_resnet.run import Run, reason, runs_home
 from keras_resnet.studies.commands import study
-from keras_resnet.training_commands import launch, train
+from keras_resnet.training_commands import compress, launch, train
 
 
 class Commands(click.Group):
@@ -32,7 +32,7 @@ def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
 
 
-for command in (train, launch, study, export, verify, inspect):
+for command in (train, compress, launch, study, export, verify, inspect):
     cli.add_command(command)
 
 

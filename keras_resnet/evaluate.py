@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,18 @@ def keras_predictor(model: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 def load_model(run: Run) -> Any:
     """The run's finished Keras model, in float32. Raises RunError if it cannot be read."""
-    import keras
-
     run.require_finished()
     try:
-        with deep_graphs():
-            return keras.saving.load_model(run.model_file, compile=False)
+        return read_model(run.model_file)
     except Exception as error:
         raise RunError(f"the model of run {run.name} is unreadable: {run.model_file}: {reason(error)}") from error
+
+
+def read_model(file: Path) -> Any:
+    """The Keras model in `file`, with layers of ours."""
+    import keras
+
+    import keras_resnet.quantization.layers  # noqa: F401  makes them known to Keras
+
+    with deep_graphs():
+        return keras.saving.load_model(file, compile=False)

@@ -68,11 +68,14 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     if options["batch"] and options["dynamic_batch"]:
         raise UsageError("--batch fixes what --dynamic-batch leaves open; give one of them")
     batch = None if options["dynamic_batch"] else options["batch"] or 1
-    forms = forms_of(options["quantize"], options["io"], batch, options["keep_float"]) if options["tflite"] else []
     others = [kind for kind in ("savedmodel", "onnx", "c_array") if options[kind]]
-    if not forms and not others:
+    if not options["tflite"] and not others:
         raise UsageError("say what to export: --tflite, --savedmodel, --onnx or --c-array")
     found = Run.find(runs_home(runs), run)
+    learned = found.spec().compress.qat != "none"
+    forms = (
+        forms_of(options["quantize"], options["io"], batch, options["keep_float"], learned) if options["tflite"] else []
+    )
     found.require_finished()
     from keras_resnet.export import exporting
 
@@ -154,7 +157,7 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
             f"{v.bytes / 1e6:.2f} MB",
             f"{v.value:.2%}",
             f"{100 * v.drop:+.2f} [{100 * v.drop_interval[0]:+.2f}, {100 * v.drop_interval[1]:+.2f}]",
-            f"{v.agreement:.2%}",
+            f"{v.agreement:.2%}" + (f" ({v.own_agreement:.2%})" if v.own_agreement != v.agreement else ""),
             f"{100 * v.worst_class_drop:+.2f} ({v.worst_class})",
             f"{v.latency_ms:.2f} ms",
             f"{v.cost.peak_mib:.0f} MiB",

@@ -99,16 +99,41 @@ _KEYS["start_from"] = _KEYS.pop("from")
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds every option of a training to a click command."""
     for option in reversed(OPTIONS):
-        names = (option.flag, "start_from") if option.flag == "--from" else (option.flag,)
-        if option.kind is FLAG:
-            command = click.option(*names, is_flag=True, default=None, help=option.help)(command)
-        else:
-            command = click.option(*names, type=option.kind, help=option.help)(command)
+        command = _added(command, option)
     command = set_option(command)
     quick = "The recipe's quick form: a minute or two on the bundled digits."
     command = click.option("--quick", is_flag=True, default=None, help=quick)(command)
     command = click.option("--recipe", help=f"A published way to train: {', '.join(RECIPES)}.")(command)
     return click.option("--net", help="A network by name: resnet50, plain34, vgg19, … (see kresnet models).")(command)
+
+
+def _added(command: Callable[..., Any], option: Option) -> Callable[..., Any]:
+    names = (option.flag, "start_from") if option.flag == "--from" else (option.flag,)
+    if option.kind is FLAG:
+        return click.option(*names, is_flag=True, default=None, help=option.help)(command)
+    return click.option(*names, type=option.kind, help=option.help)(command)
+
+
+# What may differ in a training that goes on from another run's weights.
+_COMPRESSION = (
+    *("epochs", "steps", "stop_after", "batch_size", "accumulate", "optimizer", "learning_rate", "weight_decay"),
+    *("clip_norm", "ema", "patience", "freeze_norms", "teacher", "precision", "devices", "deterministic"),
+    *("checkpoint_every", "histograms", "profile", "track", "seed"),
+)
+
+
+def compress_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of a training that goes on from a run to a click command."""
+    for key in reversed(_COMPRESSION):
+        command = _added(command, _KEYS[key])
+    return set_option(command)
+
+
+def overridden(spec: Spec, options: dict[str, Any], home: Path) -> Spec:
+    """`spec` with what the given `options` set. Raises UsageError for unknown keys."""
+    for key, value in _chosen(options).items():
+        spec = spec.override(key, value)
+    return _with_teacher(spec, home)
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
@@ -118,8 +143,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> Spec:
     """The spec that the given `options` describe. Raises UsageError for contradictions and unknown keys."""
-    chosen = {_KEYS[key].key: _value(_KEYS[key], value) for key, value in options.items() if key in _KEYS}
-    chosen |= dict(setting(text) for text in options.get("settings", ()))
+    chosen = _chosen(options)
     spec = _base(options, chosen, home, say)
     for key, value in chosen.items():
         spec = spec.override(key, value)
@@ -128,11 +152,22 @@ def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> 
         from keras_resnet.start import adopt
 
         spec = adopt(spec, asked, home, say)
-    if spec.distill.teacher:
-        teacher = Run.find(home, spec.distill.teacher)
-        teacher.require_finished()
-        spec = spec.override("distill.teacher", str(teacher.folder.resolve()))
-    return spec
+    return _with_teacher(spec, home)
+
+
+def _chosen(options: dict[str, Any]) -> dict[str, Any]:
+    """The keys of the spec that `options` set, and to what; --set goes last."""
+    chosen = {_KEYS[key].key: _value(_KEYS[key], value) for key, value in options.items() if key in _KEYS}
+    return chosen | dict(setting(text) for text in options.get("settings", ()))
+
+
+def _with_teacher(spec: Spec, home: Path) -> Spec:
+    """The teacher's name made a path. Raises RunError if there is no such finished run."""
+    if spec.distill.teacher is None:
+        return spec
+    teacher = Run.find(home, spec.distill.teacher)
+    teacher.require_finished()
+    return spec.override("distill.teacher", str(teacher.folder.resolve()))
 
 
 def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, say: Callable[[str], None]) -> Spec:

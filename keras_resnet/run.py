@@ -141,7 +141,8 @@ class Run:
     @classmethod
     def create(cls, home: Path, spec: Spec, classes: tuple[str, ...], name: str | None = None) -> Run:
         """A new run folder holding `spec` and labels. Raises UsageError if `name` is taken."""
-        folder = home / name if name else _free_folder(home, f"{name_of(spec.network)}-{_word(spec.data.source)}")
+        stem = f"{name_of(spec.network)}-{_word(spec.data.source)}"
+        folder = home / (name or free_name(home, stem))
         if name and (folder.exists() or Path(name).name != name or name.startswith(".")):
             raise UsageError(f"--name must be a plain name that is not taken in {home}. Received: {name!r}")
         run = cls(folder)
@@ -292,8 +293,9 @@ def _word(source: str) -> str:
     return Path(source).expanduser().resolve().name if os.sep in source else source
 
 
-def _free_folder(home: Path, stem: str) -> Path:
+def free_name(home: Path, stem: str) -> str:
+    """`stem`, or with the first number behind it that makes it a name that is not taken in `home`."""
     number = 1
-    while (folder := home / (stem if number == 1 else f"{stem}-{number}")).exists():
+    while (home / (name := stem if number == 1 else f"{stem}-{number}")).exists():
         number += 1
-    return folder
+    return name

@@ -13,10 +13,19 @@ from typing import Any
 
 from keras_resnet.errors import UsageError
 from keras_resnet.fields import from_dict, one_of, override, require
-from keras_resnet.training_spec import AugmentSpec, DistillSpec, LogSpec, OptimizerSpec, StartSpec, TrainingSpec
+from keras_resnet.training_spec import (
+    AugmentSpec,
+    CompressSpec,
+    DistillSpec,
+    LogSpec,
+    OptimizerSpec,
+    StartSpec,
+    TrainingSpec,
+)
 
 __all__ = [
     "AugmentSpec",
+    "CompressSpec",
     "DataSpec",
     "DistillSpec",
     "LogSpec",
@@ -153,6 +162,7 @@ class Spec:
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     start: StartSpec = field(default_factory=StartSpec)
     distill: DistillSpec = field(default_factory=DistillSpec)
+    compress: CompressSpec = field(default_factory=CompressSpec)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
     log: LogSpec = field(default_factory=LogSpec)

@@ -46,7 +46,7 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> 
     catalog.require_size(spec.network, data.image_size)
     spec = resolve(spec, data, here, say)
     job = build(spec, data, here)
-    initialize(job.model, spec, say)
+    _start(job.model, spec, data, say)
     folder = str(Run.create(home, spec, data.classes, name).folder.resolve()) if here.is_chief else ""
     run = Run(Path(here.tell_all(folder)))
     return _fit(run, spec, data, job, say)
@@ -66,7 +66,7 @@ def resume(run: Run, say: Say = print) -> Run:
         raise RunError(f"the data no longer has the labels run {run.name} was started with")
     job = build(spec, data, here)
     if not run.has_checkpoint:  # which holds more than the weights it started from, and they may be gone by now
-        initialize(job.model, spec, say)
+        _start(job.model, spec, data, say)
     return _fit(run, spec, data, job, say)
 
 
@@ -97,6 +97,7 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None) -> A
 
     from keras_resnet.engine.optimizers import optimizer_of
     from keras_resnet.engine.step import Average, Job
+    from keras_resnet.quantization.rewrite import network_of
 
     task, training = task_of(spec, data.classes), spec.training
     assert training.batch_size is not None
@@ -106,7 +107,7 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None) -> A
     bricks = training_bricks(training.precision, here.replicas)
     keras.utils.set_random_seed(training.seed)
     with here.strategy.scope():
-        model = task.build(bricks, spec, any_size=any_size)
+        model = network_of(spec, data.classes, bricks, any_size)
         freeze(model, spec.start)
         optimizer = optimizer_of(spec, steps, rate)
         optimizer.build(model.trainable_variables)
@@ -126,10 +127,26 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None) -> A
         )
 
 
+def _start(model: Any, spec: Spec, data: Data, say: Say) -> None:
+    """Fill the network with the weights that `spec.start` names, which are those of an ordinary one."""
+    if spec.compress.qat == "none" or not (spec.start.weights or spec.start.deepen):
+        initialize(model, spec, say)
+        return
+    import keras
+
+    from keras_resnet.quantization.rewrite import copy_weights
+
+    plain = task_of(spec, data.classes).build(Bricks(keras), spec)
+    initialize(plain, spec, say)
+    copy_weights(plain, model)
+
+
 def _teacher(spec: Spec, data: Data, bricks: Bricks, any_size: bool) -> Any:
     """The model of the run `spec.distill.teacher`, computing as its pupil does; None where there is none."""
     if spec.distill.teacher is None:
         return None
+    from keras_resnet.quantization.rewrite import network_of
+
     run = Run(Path(spec.distill.teacher))
     theirs = run.spec()
     if run.classes() != data.classes or theirs.data.image_size != spec.data.image_size:
@@ -138,7 +155,7 @@ def _teacher(spec: Spec, data: Data, bricks: Bricks, any_size: bool) -> Any:
             f" ({len(data.classes)} labels, {data.image_size} pixels)."
             f" Received: {len(run.classes())} labels, {theirs.data.image_size} pixels"
         )
-    teacher = task_of(theirs, data.classes).build(bricks, theirs, any_size=any_size)
+    teacher = network_of(theirs, data.classes, bricks, any_size)
     teacher.set_weights(load_model(run).get_weights())
     teacher.trainable = False
     return teacher
@@ -199,7 +216,9 @@ def float32_copy(model: Any, spec: Spec, classes: tuple[str, ...]) -> Any:
     """The same network and weights, computing in float32 whatever it was trained in."""
     import keras
 
-    served = task_of(spec, classes).build(Bricks(keras), spec)
+    from keras_resnet.quantization.rewrite import network_of
+
+    served = network_of(spec, classes, Bricks(keras))
     served.set_weights(model.get_weights())
     return served
 

@@ -10,8 +10,8 @@ import click
 from keras_resnet import console
 from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import name_of
-from keras_resnet.options import given, json_option, runs_option, spec_of, train_options
-from keras_resnet.run import Run, runs_home
+from keras_resnet.options import compress_options, given, json_option, overridden, runs_option, spec_of, train_options
+from keras_resnet.run import Run, free_name, runs_home
 from keras_resnet.spec import Spec
 
 
@@ -58,6 +58,38 @@ def train(
         console.emit_json(result)
     else:
         console.table("", ["run", result["metric"], "folder"], [[run.name, f"{result['value']:.2%}", str(run.folder)]])
+
+
+@click.command()
+@click.argument("run")
+@click.option("--qat", is_flag=True, help="Train on with 8-bit weights and activations.")
+@compress_options
+@click.option("--name", help="Name of the new run [default: RUN-qat].")
+@runs_option
+@json_option
+def compress(run: str, qat: bool, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
+    """Make a smaller or faster network of RUN, by training on from its weights; writes a new run.
+
+    Example: kresnet compress resnet50-digits --qat
+    """
+    if not qat:
+        raise UsageError("say how to compress: --qat")
+    home = runs_home(runs)
+    parent = Run.find(home, run)
+    from keras_resnet.compress import adopt_parent
+
+    wanted = given(options)
+    spec = overridden(adopt_parent(parent, "native", set(wanted), console.say), wanted, home)
+    from keras_resnet.train import train as start_run
+
+    made = start_run(spec, home, name or free_name(home, f"{parent.name}-qat"), console.say)
+    before, after = parent.metrics(), made.metrics()
+    result = {"run": made.name, "parent": parent.name, "folder": str(made.folder), **after, "before": before["value"]}
+    if as_json:
+        console.emit_json(result)
+    else:
+        row = [made.name, f"{after['value']:.2%}", f"{before['value']:.2%}", str(made.folder)]
+        console.table("", ["run", after["metric"], f"of {parent.name}", "folder"], [row])
 
 
 def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:

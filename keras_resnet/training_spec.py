@@ -94,6 +94,21 @@ class DistillSpec:
 
 
 @dataclass(frozen=True)
+class CompressSpec:
+    """How a network is made smaller or faster while it trains.
+
+    parent: the folder of the run that it was made from. qat: "native" trains it as its 8-bit file will compute (see
+    `quantization.rewrite.quantize`), "none" does not.
+    """
+
+    parent: str | None = None
+    qat: str = "none"
+
+    def __post_init__(self) -> None:
+        one_of("compress.qat", self.qat, ("none", "native"))
+
+
+@dataclass(frozen=True)
 class OptimizerSpec:
     """Keras' own optimizers behind a linear warm-up; decay acts on kernels only.
 

@@ -42,6 +42,8 @@ ORDER = [
     "data.sources",
     "data.pipeline",
     "run",
+    "quantization.layers",
+    "quantization.rewrite",
     "engine.devices",
     "engine.precision",
     "engine.fused_norm",
@@ -57,6 +59,7 @@ ORDER = [
     "resolve",
     "train",
     "find",
+    "compress",
     "options",
     "training_commands",
     "studies.plan",
@@ -88,7 +91,7 @@ ORDER = [
     "__main__",
 ]
 MAY_EXPORT = {"export", "commands", "export_commands"}
-EMPTY = {"", "networks", "weights", "data", "engine", "studies", "export"}
+EMPTY = {"", "quantization", "networks", "weights", "data", "engine", "studies", "export"}
 # Its meaning changes once tfmot has been imported.
 AMBIGUOUS = {f"{name}.keras" for name in ("tf", "tensorflow")}
 PACKAGES = EMPTY | {"tasks"}

@@ -1,0 +1,1 @@
+"""Quantization-aware training, native to Keras 3."""

@@ -1,0 +1,183 @@
+"""Layers that compute in training what an 8-bit file will compute: Jacob et al. 2018, "Quantization and Training of
+Neural Networks for Efficient Integer-Arithmetic-Only Inference".
+
+Weights of convolutions are rounded per output channel, symmetrically, in 255 steps; activations per tensor, in 256
+steps over a moving range that holds 0. Gradients pass straight through where nothing was clipped. Batch norm between a
+convolution and its activation multiplies each output channel by a number: rounding per channel commutes with that, so
+that the file's folded weights are these, and nothing else has to be folded in training.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+PACKAGE = "keras_resnet"
+MOMENTUM = 0.99
+# Of a channel whose weights are all zero.
+SMALLEST = 1e-8
+# TFLite's LOGISTIC has this output in 8 bits: steps of 1/256 from 0.
+SIGMOID_RANGE = (0.0, 255 / 256)
+
+
+def register(layer: type) -> Any:
+    """Make a saved model that holds `layer` loadable."""
+    return keras.saving.register_keras_serializable(PACKAGE)(layer)
+
+
+def rounded_kernel(kernel: Any) -> Any:
+    """float32 (height, width, inputs, outputs) rounded to 8 bits for each output; (inputs, outputs) as a whole: the
+    converter turns the latter around and cannot follow steps of their own for each output."""
+    import tensorflow as tf
+
+    quantization = tf.quantization
+    convolution = len(kernel.shape) == 4
+    largest = tf.reduce_max(tf.abs(kernel), axis=(0, 1, 2) if convolution else None)
+    largest = tf.maximum(tf.stop_gradient(largest), SMALLEST)
+    if convolution:
+        return quantization.fake_quant_with_min_max_vars_per_channel(kernel, -largest, largest, narrow_range=True)
+    return quantization.fake_quant_with_min_max_vars(kernel, -largest, largest, narrow_range=True)
+
+
+@register
+class FakeQuantizer(keras.layers.Layer):
+    """Rounds (B, …) to 256 steps between `low` and `high`, which follow the batches seen in training.
+
+    fixed: (low, high) that do not move. Until it has seen a batch it changes nothing. Kept and computed in float32
+    whatever the dtype around it. `freeze` makes the range a constant, for conversion.
+    """
+
+    def __init__(self, fixed: tuple[float, float] | None = None, momentum: float = MOMENTUM, **options: Any) -> None:
+        super().__init__(**options)
+        self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
+        self.momentum = momentum
+        self._constant = self.fixed
+
+    def build(self, shape: Any) -> None:
+        """Make the range's variables, unless it is fixed."""
+        if self.fixed is None:
+            options = {"shape": (), "initializer": "zeros", "trainable": False, "autocast": False, "dtype": "float32"}
+            self.low = self.add_weight(name="low", aggregation="mean", **options)
+            self.high = self.add_weight(name="high", aggregation="mean", **options)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """`inputs` rounded, in their dtype."""
+        import tensorflow as tf
+
+        values = tf.cast(inputs, tf.float32)
+        if self._constant is not None:
+            low, high = self._constant
+            rounded = tf.quantization.fake_quant_with_min_max_args(values, low, high)
+            return tf.cast(rounded, inputs.dtype)
+        if training:  # also where weights are frozen: ranges are still to be known
+            self.follow(values)
+        low, high = tf.convert_to_tensor(self.low), tf.convert_to_tensor(self.high)
+        rounded = tf.quantization.fake_quant_with_min_max_vars(values, low, tf.maximum(high, low + SMALLEST))
+        return tf.cast(tf.where(high > low, rounded, values), inputs.dtype)
+
+    def follow(self, values: Any) -> None:
+        """Move the range towards that of `values`, float32; the first batch sets it."""
+        import tensorflow as tf
+
+        low = tf.minimum(tf.reduce_min(tf.stop_gradient(values)), 0.0)
+        high = tf.maximum(tf.reduce_max(tf.stop_gradient(values)), 0.0)
+        before_low, before_high = tf.convert_to_tensor(self.low), tf.convert_to_tensor(self.high)
+        kept = tf.where(before_high > before_low, self.momentum, 0.0)
+        self.low.assign(before_low * kept + low * (1 - kept))
+        self.high.assign(before_high * kept + high * (1 - kept))
+
+    def freeze(self) -> None:
+        """Take the range as it is now for good: TensorFlow's converter reads constants only."""
+        if self.fixed is None:
+            self._constant = (float(np.asarray(self.low)), float(np.asarray(self.high)))
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """That of the input."""
+        return shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        return {**super().get_config(), "fixed": self.fixed, "momentum": self.momentum}
+
+
+class _RoundedKernel:
+    """For a layer whose `kernel` is rounded before it is used; the variable stays float32 in any policy."""
+
+    def add_weight(self, *arguments: Any, **options: Any) -> Any:
+        if options.get("name") == "kernel":
+            options["autocast"] = False
+        return super().add_weight(*arguments, **options)  # type: ignore[misc]
+
+
+@register
+class QuantizedConv2D(_RoundedKernel, keras.layers.Conv2D):
+    """Keras' convolution with a kernel of 8 bits for each output channel."""
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """Called by Keras with the kernel."""
+        import tensorflow as tf
+
+        return super().convolution_op(inputs, tf.cast(rounded_kernel(tf.convert_to_tensor(kernel)), inputs.dtype))
+
+
+@register
+class QuantizedDense(_RoundedKernel, keras.layers.Dense):
+    """Keras' fully connected layer with a kernel of 8 bits."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """(B, inputs) → (B, units)."""
+        import tensorflow as tf
+
+        kernel = tf.cast(rounded_kernel(tf.convert_to_tensor(self.kernel)), inputs.dtype)
+        outputs = tf.matmul(inputs, kernel)
+        return outputs if self.bias is None else tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype))
+
+
+@register
+class QuantizedRescaling(keras.layers.Rescaling):
+    """Keras' `inputs * scale + offset` of pixels 0–255, rounded before, between and after as a file does it."""
+
+    def call(self, inputs: Any) -> Any:
+        """float32 (B, H, W, C) → the same."""
+        import tensorflow as tf
+
+        scale, offset = np.asarray(self.scale, np.float32), np.asarray(self.offset, np.float32)
+        pixels = tf.cast(inputs, tf.float32)
+        ends = np.stack([0 * scale, 255 * scale])
+        scaled = _rounded(_rounded(pixels, np.array([0, 255])) * scale, ends)
+        return tf.cast(_rounded(scaled + offset, ends + offset), self.compute_dtype)
+
+
+def _rounded(values: Any, ends: np.ndarray) -> Any:
+    import tensorflow as tf
+
+    low, high = min(0.0, float(ends.min())), max(0.0, float(ends.max()))
+    return tf.quantization.fake_quant_with_min_max_args(values, low, high)
+
+
+@register
+class QuantizedNorm(keras.layers.BatchNormalization):
+    """Batch norm that follows no convolution and stays in the file as a product and a sum, each rounded."""
+
+    def build(self, shape: Any) -> None:
+        """Keras' variables, and the range of the product."""
+        super().build(shape)
+        self.product = FakeQuantizer(dtype=self.dtype_policy, name="product")
+        self.product.build(shape)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """(B, H, W, C) → the same. In training, where batch statistics rule, the product's range is followed only."""
+        import tensorflow as tf
+
+        factor = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(
+            tf.convert_to_tensor(self.moving_variance) + self.epsilon
+        )
+        offset = tf.convert_to_tensor(self.beta) - tf.convert_to_tensor(self.moving_mean) * factor
+        product = tf.cast(inputs, tf.float32) * factor
+        if training:
+            self.product.follow(product)
+        if training and self.trainable:
+            return super().call(inputs, training=training, mask=mask)
+        return tf.cast(self.product(product) + offset, inputs.dtype)
