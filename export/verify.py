@@ -131,7 +131,7 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         raise ExportError(f"{file.name} has {len(model.card.classes)} labels that are not those of the run")
     contents = _contents(model)
     if contents:
-        assert_contents(contents, file.name, integer=integer)
+        assert_contents(contents, str(model.card.provenance["form"]), integer=integer)
     after = evaluate(model, reference.batches(), task)
     drop = before.value - after.value
     difference = np.abs(after.outputs - before.outputs)

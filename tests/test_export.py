@@ -30,7 +30,7 @@ from keras_resnet.export.verify import drop_interval
 from keras_resnet.run import Run
 
 FORMS = [
-    *forms_of(("float32", "float16", "int8", "int8-float-io")),
+    *forms_of(("float32", "int8")),
     Form(SCHEMES["int8"], "uint8", keep_float=("logits", "stage1_unit1_conv1")),
     Form(SCHEMES["dynamic"], "float", batch=None),
 ]
@@ -79,13 +79,22 @@ def test_every_file_passes_and_is_told_of(exported):
 def test_files_hold_what_their_form_says(exported):
     verdicts = exported[1]
     dtypes = {name: set(verdict.dtypes) for name, verdict in verdicts.items() if verdict.dtypes}
-    assert "FLOAT16" in dtypes["float16.tflite"] and "INT8" not in dtypes["float32.tflite"]
+    assert "INT8" not in dtypes["float32.tflite"] and "INT8" in dtypes["dynamic-float-io-batches.tflite"]
     for name in ("int8.tflite", "c_array"):
         assert not [each for each in dtypes[name] if each.startswith("FLOAT")]
-    ends, mixed = verdicts["int8-float-io.tflite"], verdicts["int8-mixed.tflite"]
-    assert ends.dtypes["FLOAT32"] == 2 and mixed.dtypes["FLOAT32"] > 4
-    assert mixed.operators["CONV_2D"] == ends.operators["CONV_2D"]
-    assert mixed.operators["DEQUANTIZE"] > ends.operators["DEQUANTIZE"]
+    whole, mixed = verdicts["int8.tflite"], verdicts["int8-mixed.tflite"]
+    assert mixed.dtypes["FLOAT32"] > 4 and mixed.operators["CONV_2D"] == whole.operators["CONV_2D"]
+    assert mixed.operators["DEQUANTIZE"] == 1 and "DEQUANTIZE" not in whole.operators
+
+
+@pytest.mark.slow
+def test_every_scheme(trained):
+    verdicts = exporting.export(trained, Wanted(forms=tuple(forms_of(("all",)))), silent)
+    found = {verdict.form: verdict for verdict in verdicts}
+    assert {verdict.verdict for verdict in verdicts} == {"PASSED"}
+    assert {name for name, verdict in found.items() if "FLOAT16" in verdict.dtypes} == {"float16"}
+    assert {name for name, verdict in found.items() if "INT16" in verdict.dtypes} == {"int16x8"}
+    assert found["int8-float-io"].dtypes["FLOAT32"] == 2 and "FLOAT32" not in found["int8"].dtypes
 
 
 @pytest.mark.parametrize(
@@ -246,8 +255,8 @@ def kresnet(capsys):
         (["--tflite", "--max-drop", "101"], "between 0 and 100 points"),
     ],
 )
-def test_bad_requests(kresnet, options, words):
-    code, out, err = kresnet("export", *options)
+def test_bad_requests(kresnet, trained, options, words):
+    code, out, err = kresnet("export", trained.folder, *options)
     assert (code, out) == (2, "") and len(err) == 1 and words in err[0]
 
 

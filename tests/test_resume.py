@@ -182,6 +182,7 @@ def test_two_workers_killed_four_times(tmp_path, tfds_home):
     same_weights(Run(tmp_path / "killed"), whole_by_two(tmp_path, tfds_home, STEPS))
 
 
+@pytest.mark.slow
 def test_a_stalled_worker_is_found(tmp_path, tfds_home):
     said = signalled(tmp_path, tfds_home, signal.SIGSTOP, [14], 100, max_restarts=1, stall_timeout=30)
     # TensorFlow's own heartbeat may be missed before ours is.

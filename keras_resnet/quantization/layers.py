@@ -16,8 +16,9 @@ import numpy as np
 
 PACKAGE = "keras_resnet"
 MOMENTUM = 0.99
-# Of a channel whose weights are all zero.
-SMALLEST = 1e-8
+# The narrowest range, and the narrowest of a channel as a share of the widest one of its layer: below that a file's
+# bias, which is counted in products of both scales, no longer fits 32 bits.
+SMALLEST, SMALLEST_SHARE = 1e-8, 1e-4
 # TFLite's LOGISTIC has this output in 8 bits: steps of 1/256 from 0.
 SIGMOID_RANGE = (0.0, 255 / 256)
 
@@ -32,13 +33,19 @@ def rounded_kernel(kernel: Any) -> Any:
     converter turns the latter around and cannot follow steps of their own for each output."""
     import tensorflow as tf
 
-    quantization = tf.quantization
-    convolution = len(kernel.shape) == 4
-    largest = tf.reduce_max(tf.abs(kernel), axis=(0, 1, 2) if convolution else None)
-    largest = tf.maximum(tf.stop_gradient(largest), SMALLEST)
-    if convolution:
+    quantization, largest = tf.quantization, kernel_ranges(kernel)
+    if len(kernel.shape) == 4:
         return quantization.fake_quant_with_min_max_vars_per_channel(kernel, -largest, largest, narrow_range=True)
     return quantization.fake_quant_with_min_max_vars(kernel, -largest, largest, narrow_range=True)
+
+
+def kernel_ranges(kernel: Any) -> Any:
+    """The largest absolute weight, no gradient: of each output of a convolution, of a whole dense kernel."""
+    import tensorflow as tf
+
+    largest = tf.reduce_max(tf.abs(kernel), axis=(0, 1, 2) if len(kernel.shape) == 4 else None)
+    least = tf.maximum(SMALLEST_SHARE * tf.reduce_max(largest), SMALLEST)
+    return tf.stop_gradient(tf.maximum(largest, least))
 
 
 @register

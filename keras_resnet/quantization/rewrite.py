@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_resnet.bricks import Bricks, deep_graphs
 from keras_resnet.errors import UsageError
 from keras_resnet.quantization.layers import (
     SIGMOID_RANGE,
+    SMALLEST_SHARE,
     FakeQuantizer,
     QuantizedConv2D,
     QuantizedDense,
     QuantizedNorm,
     QuantizedRescaling,
+    kernel_ranges,
 )
 from keras_resnet.spec import Spec
 from keras_resnet.tasks import task_of
@@ -82,17 +85,27 @@ def copy_weights(plain: Any, quantized: Any) -> None:
 
 
 def frozen(quantized: Any) -> Any:
-    """`quantized` itself, with its ranges made constants, as TensorFlow's converter wants them."""
+    """`quantized` itself, ranges made constants and dead channels lifted, as TensorFlow's converter wants them."""
     for layer in quantized.layers:
+        if isinstance(layer, QuantizedConv2D):
+            _lift_dead_channels(layer)
         quantizer = layer.product if isinstance(layer, QuantizedNorm) else layer
         if isinstance(quantizer, FakeQuantizer):
             quantizer.freeze()
     return quantized
 
 
-def is_quantized(model: Any) -> bool:
-    """Whether `quantize` made the model."""
-    return any(isinstance(layer, FakeQuantizer) for layer in model.layers)
+def _lift_dead_channels(convolution: Any) -> None:
+    """Raise batch norm scales that are (almost) zero, under which the folded kernel of a channel has no range and the
+    converter leaves the convolution in float, to what is still nothing beside the other channels."""
+    following = [node.operation for node in convolution._outbound_nodes]
+    if len(following) != 1 or not isinstance(following[0], layers.BatchNormalization):
+        return
+    norm = following[0]
+    gamma, variance = (np.asarray(each) for each in (norm.gamma, norm.moving_variance))
+    unit = np.asarray(kernel_ranges(convolution.kernel)) / np.sqrt(variance + norm.epsilon)
+    least = SMALLEST_SHARE * np.max(np.abs(gamma) * unit) / unit
+    norm.gamma.assign(np.where(np.abs(gamma) < least, np.where(gamma < 0, -least, least), gamma))
 
 
 def _kind_of(layer: Any) -> Any:

@@ -1,0 +1,245 @@
+"""Quantization-aware training: what the network computes in training is what its 8-bit file computes."""
+
+import json
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from test_resume import finished, same_log, same_weights, start, step_of, wait_for
+
+import keras_resnet
+from keras_resnet import commands
+from keras_resnet.bricks import Bricks
+from keras_resnet.engine.fused_norm import FusedBatchNormalization
+from keras_resnet.errors import UsageError
+from keras_resnet.export.contents import contents_of
+from keras_resnet.export.schemes import SCHEMES, Form
+from keras_resnet.export.tflite import write_tflite
+from keras_resnet.networks import catalog
+from keras_resnet.networks.names import named
+from keras_resnet.quantization.layers import FakeQuantizer, QuantizedNorm, kernel_ranges, rounded_kernel
+from keras_resnet.quantization.rewrite import copy_weights, frozen, quantize
+from keras_resnet.run import Run
+from keras_resnet.spec import Normalization
+
+SIZE = 16
+CHANCE = np.random.default_rng(0)
+
+
+def silent(message):
+    pass
+
+
+def network(name, size=SIZE, bricks=None):
+    bricks = bricks or Bricks(keras)
+    spec = catalog.build(bricks, named(name), classes=10, input_shape=(size, size, 3), normalization=Normalization())
+    for layer in spec.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):  # as after a training, and no unit an identity
+            shapes = [weight.shape for weight in layer.get_weights()]
+            layer.set_weights([CHANCE.uniform(0.5, 1.5, shape) for shape in shapes])
+    return spec
+
+
+def digits(size=SIZE):
+    """Real images (1797, size, size, 3) and labels."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    grey = np.kron(images.reshape(-1, 8, 8, 1) * 255 / 16, np.ones((1, size // 8, size // 8, 3)))
+    return grey.astype("float32"), labels
+
+
+def fitted(model, epochs=1, size=SIZE, rate=0.01, steps=40):
+    """The model after a short `fit`, compiled as a user's script does it."""
+    images, labels = digits(size)
+    model.compile(
+        keras.optimizers.SGD(rate, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    model.fit(images[: 32 * steps], labels[: 32 * steps], batch_size=32, epochs=epochs, verbose=0)
+    return model
+
+
+def answers_of(file, images):
+    """What LiteRT makes of uint8 `images`: logits in steps of the file's scale, and the step."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(file), num_threads=2)
+    interpreter.allocate_tensors()
+    taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    scale, zero = given["quantization"]
+    found = []
+    for image in images:
+        interpreter.set_tensor(taken["index"], image[None].astype("uint8"))
+        interpreter.invoke()
+        found.append((interpreter.get_tensor(given["index"]).astype("float32") - zero) * scale)
+    return np.concatenate(found), scale
+
+
+def test_a_kernel_has_255_values_for_each_output():
+    kernel = CHANCE.normal(size=(3, 3, 4, 5)).astype("float32") * [1, 2, 3, 1e-7, 0]
+    rounded = np.asarray(rounded_kernel(keras.ops.convert_to_tensor(kernel.astype("float32"))))
+    largest = np.asarray(kernel_ranges(keras.ops.convert_to_tensor(kernel.astype("float32"))))
+    steps = rounded / (largest / 127)
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)
+    assert np.abs(steps).max() <= 127.001 and len(np.unique(rounded[..., 0])) > 20
+    assert (np.abs(rounded - kernel).max(axis=(0, 1, 2))[:3] <= largest[:3] / 254 * 1.001).all()
+
+
+def test_scaling_channels_and_rounding_commute():
+    """Why batch norm needs no folding in training."""
+    kernel = CHANCE.normal(size=(3, 3, 4, 5)).astype("float32")
+    scale = CHANCE.uniform(0.5, 2, 5).astype("float32")
+    one, other = (np.asarray(rounded_kernel(keras.ops.convert_to_tensor(k))) for k in (kernel * scale, kernel))
+    np.testing.assert_allclose(one, other * scale, atol=1e-6)
+
+
+def test_a_range_follows_the_batches():
+    quantizer = FakeQuantizer(momentum=0.9)
+    images = keras.ops.convert_to_tensor(CHANCE.uniform(-1, 3, (4, 5)).astype("float32"))
+    np.testing.assert_array_equal(quantizer(images, training=False), images)  # nothing seen yet
+    quantizer(images, training=True)
+    low, high = float(np.min(images)), float(np.max(images))
+    assert (float(quantizer.low), float(quantizer.high)) == (low, high)
+    quantizer(2 * images, training=True)
+    np.testing.assert_allclose([quantizer.low, quantizer.high], [1.1 * low, 1.1 * high], rtol=1e-5)
+    before = np.asarray(quantizer(images, training=False))
+    assert len(np.unique(before)) <= 256 and np.abs(before - images).max() < 1.1 * (high - low) / 500
+    quantizer.freeze()
+    np.testing.assert_allclose(quantizer(images), before, atol=1.1 * (high - low) / 250)
+    assert float(quantizer(images * 0 + 100).numpy().max()) == pytest.approx(1.1 * high, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "resnet20v2"])
+def test_a_copy_begins_as_its_original(name):
+    model = network(name)
+    copy = quantize(model)
+    images = digits()[0][:8]
+    ours, theirs = (np.asarray(each(images, training=False)) for each in (copy, model))
+    assert np.abs(ours - theirs).max() < 0.05 * np.abs(theirs).max()
+    names = [layer.name for layer in copy.layers]
+    assert sorted(n for n in names if not n.endswith("_range")) == sorted(layer.name for layer in model.layers)
+    assert any(isinstance(layer, QuantizedNorm) for layer in copy.layers) == (name == "resnet20v2")
+    other = network(name)
+    copy_weights(other, copy)
+    np.testing.assert_array_equal(copy.get_layer("stem_conv").kernel, other.get_layer("stem_conv").kernel)
+
+
+# Fast ones here, all kinds with -m slow.
+FILES = [
+    pytest.param("resnet20", SIZE, {"MUL": 1, "ADD": 10}, id="resnet20"),
+    pytest.param("resnet20v2", SIZE, {"MUL": 7}, id="resnet20v2", marks=pytest.mark.slow),
+    pytest.param("resnet50", 64, {"MUL": 1, "ADD": 17, "CONV_2D": 53}, id="resnet50", marks=pytest.mark.slow),
+    pytest.param("seresnet50", 64, {"LOGISTIC": 16, "MUL": 17}, id="seresnet50", marks=pytest.mark.slow),
+    pytest.param("resnet50d", 64, {"AVERAGE_POOL_2D": 3}, id="resnet50d", marks=pytest.mark.slow),
+    pytest.param("resnext50_32x4d", 64, {"CONV_2D": 53}, id="resnext50", marks=pytest.mark.slow),
+    pytest.param("vgg11", 32, {"CONV_2D": 8, "FULLY_CONNECTED": 3}, id="vgg11", marks=pytest.mark.slow),
+    pytest.param("plain20", SIZE, {"CONV_2D": 19}, id="plain20", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "operators"), FILES)
+def test_the_file_computes_what_the_network_does(name, size, operators, tmp_path):
+    """Trained in bfloat16, saved, loaded, converted: integers only, and the same answers on real images."""
+    bricks = Bricks(keras, "mixed_bfloat16", normalizer=FusedBatchNormalization)
+    plain = network(name, size, bricks)
+    rate = 0.001 if name.startswith("vgg") else 0.01
+    trained = fitted(quantize(fitted(plain, epochs=2, size=size, rate=rate)), size=size, rate=rate / 2)
+    served = quantize(network(name, size))
+    served.set_weights(trained.get_weights())
+    served.save(tmp_path / "served.keras")
+    loaded = keras.saving.load_model(tmp_path / "served.keras", compile=False)
+    images, labels = digits(size)
+    images, labels = images[-200:], labels[-200:]
+    expected = np.asarray(served.predict(images, verbose=0))
+    np.testing.assert_array_equal(loaded.predict(images, verbose=0), expected)
+    file = tmp_path / "qat.tflite"
+    write_tflite(loaded, Form(SCHEMES["qat"], "uint8"), None, file)
+    contents = contents_of(file.read_bytes())
+    assert not contents.floats and not contents.custom
+    assert {kind: contents.operators[kind] for kind in operators} == operators
+    got, step = answers_of(file, images)
+    agreement = (got.argmax(1) == expected.argmax(1)).mean()
+    print(name, "agreement", agreement, "accuracy", (got.argmax(1) == labels).mean(), "step", step)
+    assert agreement >= 0.99
+
+
+def test_a_dead_channel_leaves_no_float(tmp_path):
+    model = network("resnet8")
+    norm = model.get_layer("stage2_unit1_norm2")
+    gamma, *rest = norm.get_weights()
+    norm.set_weights([np.where(np.arange(len(gamma)) % 3 == 0, 0, gamma), *rest])
+    copy = fitted(quantize(model), steps=3, rate=1e-6)
+    expected = np.asarray(copy.predict(digits()[0][:50], verbose=0))
+    np.testing.assert_allclose(frozen(copy)(digits()[0][:50]), expected, atol=0.02 * np.abs(expected).max())
+    write_tflite(copy, Form(SCHEMES["qat"], "int8"), None, tmp_path / "x.tflite")
+    assert not contents_of((tmp_path / "x.tflite").read_bytes()).floats
+
+
+def test_what_cannot_be_quantized():
+    pixels = keras.Input((8, 8, 3))
+    odd = keras.Model(pixels, keras.layers.LayerNormalization(name="odd")(pixels))
+    for model, words in ((odd, "layer odd of type LayerNormalization"), (quantize(network("resnet8")), "not yet")):
+        with pytest.raises(UsageError, match=words):
+            keras_resnet.quantize(model)
+
+
+def test_compress_on_two_replicas_in_bfloat16(trained, runs):
+    """A run made from a run; its file is judged by the float model it came from."""
+    options = ["--devices", "cpu:2", "--precision", "mixed_bfloat16", "--epochs", "2", "--name", "eight-bits"]
+    base = [sys.executable, "-m", "keras_resnet"]
+    command = [*base, "compress", trained.name, "--qat", "--runs", str(runs), "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    assert told["parent"] == trained.name and told["before"] == trained.metrics()["value"] and told["value"] > 0.93
+    run = Run(runs / "eight-bits")
+    assert run.spec().compress.parent == str(trained.folder.resolve())
+    from keras_resnet.export.exporting import Wanted, export
+    from keras_resnet.export.schemes import forms_of
+
+    (verdict,) = export(run, Wanted(forms=tuple(forms_of((), learned=True)), max_drop=0.03), silent)
+    assert verdict.verdict == "PASSED" and verdict.own_agreement >= 0.98 and verdict.calibration_sha256 is None
+    assert verdict.drop == pytest.approx(trained.metrics()["value"] - verdict.value)
+    for schemes, learned in ((("int8",), True), (("qat",), False)):
+        with pytest.raises(UsageError, match="trained with 8 bits"):
+            forms_of(schemes, learned=learned)
+
+
+def test_bad_compress_requests(trained, runs, capsys):
+    for options, code, words in (
+        ([trained.name], 2, "say how to compress"),
+        (["absent", "--qat"], 1, "no run called 'absent'"),
+        ([trained.name, "--qat", "--set", "compress.qat=int4"], 2, "compress.qat must be one of none, native"),
+        ([trained.name, "--qat", "--name", trained.name], 2, "--name must be a plain name that is not taken"),
+    ):
+        assert commands._main(["compress", "--runs", str(runs), *options]) == code
+        out, err = capsys.readouterr()
+        assert out == "" and words in err.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_killed_and_resumed(trained, runs, tmp_path):
+    """Quantized training, killed three times, ends with the same bits."""
+    home = tmp_path
+    parent = str(trained.folder.resolve())
+    options = ["--qat", "--steps", "120", "--checkpoint-every", "7", "--deterministic", "--runs", str(home)]
+    options += ["--precision", "mixed_bfloat16"]
+    finished(["compress", parent, *options, "--name", "whole"])
+    run = Run(home / "killed")
+    for target in (14, 49, 84):
+        known = run.spec_file.is_file()
+        process = start(
+            ["train", "--resume", "killed", "--runs", str(home)]
+            if known
+            else ["compress", parent, *options, "--name", "killed"]
+        )
+        wait_for(lambda target=target: step_of(run) >= target, process)
+        time.sleep(0.1)
+        process.kill()
+        process.communicate()
+    finished(["train", "--resume", "killed", "--runs", str(home)])
+    same_weights(Run(home / "whole"), run)
+    same_log(Run(home / "whole"), run)
