@@ -68,6 +68,7 @@ def test_public_names():
         "load_weights",
         "network",
         "pyramid",
+        "quantize",
         "resnet",
     }
     assert set(keras_resnet.__all__) == others | set(networks)
