@@ -86,8 +86,7 @@ def main() -> None:
     ]
     teachers = 100 * teacher.metrics()["value"]
     console.table(
-        f"ResNet-8, {options.pupil_epochs} epochs of {options.data}; teacher: ResNet-50,"
-        f" {teachers:.2f}%",
+        f"ResNet-8, {options.pupil_epochs} epochs of {options.data}; teacher: ResNet-50, {teachers:.2f}%",
         ["pupil", "top-1", "of each seed"],
         rows,
     )

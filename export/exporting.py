@@ -15,6 +15,7 @@ from keras_resnet.export import convert
 from keras_resnet.export.c_array import NAME, write_c_array
 from keras_resnet.export.calibrate import WANTED, Calibration, calibration_of, convergence
 from keras_resnet.export.card import Card
+from keras_resnet.export.folder import write_folder
 from keras_resnet.export.metadata import write_card
 from keras_resnet.export.schemes import SCHEMES, Form
 from keras_resnet.export.verify import PASSED, Reference, Verdict, verify
@@ -82,6 +83,7 @@ def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
         verdicts.append(_export_one(work, artifact, say))
         kept = [row for row in run.verdicts() if Path(row["file"]).name != Path(verdicts[-1].file).name]
         run.write_json(run.verdicts_file, [*kept, verdicts[-1].as_dict()])
+        write_folder(run, reference)
     return verdicts
 
 

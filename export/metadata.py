@@ -23,7 +23,7 @@ class _Member(int):
     """A member of an enumeration or union of the schema: a byte, where other fields are offsets."""
 
 
-IMAGE_PROPERTIES, NORMALIZATION, RGB, VALUE_LABELS = map(_Member, (2, 1, 1, 4))
+IMAGE_PROPERTIES, NORMALIZATION, RGB, AXIS_LABELS = map(_Member, (2, 1, 1, 2))
 
 
 def write_card(file: Path, card: Card, pixels_from: float) -> None:
@@ -77,7 +77,7 @@ def _metadata(card: Card, pixels_from: float) -> bytes:
     }
     pixels = _table(builder, 7, taken)
     labels = _table(
-        builder, 5, {0: text(LABELS), 1: text("one label a line, in the order of the logits"), 2: VALUE_LABELS}
+        builder, 5, {0: text(LABELS), 1: text("one label a line, in the order of the logits"), 2: AXIS_LABELS}
     )
     given = {0: text("logits"), 1: text("one for each label; the largest is the answer"), 6: _vector(builder, [labels])}
     logits = _table(builder, 7, given)

@@ -324,6 +324,26 @@ def test_forms():
         forms_of(("float61",))
 
 
+def test_the_folder_is_all_a_device_needs(exported, tmp_path):
+    """The script runs by itself, on golden answers and on an image file."""
+    run, _ = exported
+    folder = run.exports
+    assert (folder / "labels.txt").read_text() == run.labels_file.read_text()
+    card = (folder / "model_card.md").read_text()
+    assert "int8.tflite" in card and "resnet8" in card and "Labels: 0, 1, 2" in card
+    script = (folder / "classify.py").read_text()
+    assert len(script.splitlines()) < 80
+    code = "import sys; sys.modules['keras_resnet'] = sys.modules['tensorflow'] = None; sys.argv = sys.argv[1:]; {}"
+    code = code.format(f"exec(compile({script!r}, 'classify.py', 'exec'))")
+    done = []
+    for arguments in (["--golden", str(folder / "golden.npz")], [str(tmp_path / "x.png")]):
+        Image.fromarray(np.zeros((9, 12), np.uint8)).save(tmp_path / "x.png")
+        command = [sys.executable, "-c", code, "classify.py", str(folder / "int8.tflite"), *arguments]
+        done.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert "16 of 16 answers as expected; logits differ by 0 at most" in done[0]
+    assert "x.png: " in done[1] and done[1].count("%") == 5
+
+
 def test_damaged_files(tmp_path):
     file = tmp_path / "x.tflite"
     with pytest.raises(ExportError, match="there is no file"):

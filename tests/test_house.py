@@ -83,6 +83,8 @@ ORDER = [
     "export.files",
     "export.measure",
     "export.verify",
+    "export.folder",
+    "export.classify",
     "export.exporting",
     "export.predicting",
     "export.scoring",

@@ -1,0 +1,63 @@
+"""What stands beside exported files, for whoever takes the folder to a device: labels, a model card, golden answers and
+a script that needs nothing but LiteRT, NumPy and Pillow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.export.files import open_file
+from keras_resnet.export.verify import Reference
+from keras_resnet.networks.names import name_of
+from keras_resnet.run import Run
+
+SCRIPT = Path(__file__).with_name("classify.py")
+GOLDEN = 16
+
+
+def write_folder(run: Run, reference: Reference) -> None:
+    """Bring labels.txt, model_card.md, golden.npz and classify.py of the run's exports up to its verdicts."""
+    # Rows without a form are of an earlier version, which measured less.
+    rows = [row for row in run.verdicts() if row["verdict"] == "PASSED" and "form" in row]
+    passed = [row for row in rows if (run.exports / row["file"]).exists()]
+    run.write_text(run.exports / "labels.txt", run.labels_file.read_text())
+    run.write_text(run.exports / "model_card.md", _model_card(run, passed))
+    golden: dict[str, Any] = _golden(run, reference, passed)
+    run.write_with(run.exports / "golden.npz", lambda path: np.savez(path, allow_pickle=False, **golden))
+    run.write_with(run.exports / SCRIPT.name, lambda path: shutil.copyfile(SCRIPT, path))
+
+
+def _golden(run: Run, reference: Reference, passed: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Some validation images, and what each .tflite file answers here: {"images": uint8, "int8.tflite": float32, …}."""
+    images = reference.timed[:GOLDEN]
+    files = [row["file"] for row in passed if row["file"].endswith(".tflite")]
+    return {"images": images, **{file: open_file(run.exports / file)(images) for file in files}}
+
+
+def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:
+    document, spec, classes = run.document(), run.spec(), run.classes()
+    data = spec.data
+    shown = ", ".join(classes[:20]) + (f", … ({len(classes)} in all)" if len(classes) > 20 else "")
+    rows = [
+        f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {100 * row['drop']:+.2f}"
+        f" [{100 * row['drop_interval'][0]:+.2f}, {100 * row['drop_interval'][1]:+.2f}] | {row['agreement']:.2%} |"
+        f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} |"
+        for row in passed
+    ]
+    compressed = f"\nCompressed from: {spec.compress.parent}\n" if spec.compress.parent else ""
+    return (
+        f"# {run.name}\n\nImage classification by {name_of(spec.network)}, trained by kresnet on {data.source}.\n"
+        f"{compressed}\nLabels: {shown}\n\n"
+        f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, cut from the centre of an image whose shorter"
+        f" side is {data.resize}; normalization is in the graph.\nOutput: one logit for each label.\n\n"
+        "| file | size | top-1 | drop [95%], points | agreement | worst class, points | validation images |\n"
+        f"|---|---|---|---|---|---|---|\n{chr(10).join(rows)}\n\n"
+        f"Measured on {passed[-1]['machine'] if passed else 'no machine: no file is within its budget'}.\n\n"
+        "Not known: how it does on images unlike those of its data, and on people or things that those do not show.\n\n"
+        f"Made {document['created'][:10]} with {', '.join(f'{k} {v}' for k, v in document['versions'].items())}.\n\n"
+        f"## Training\n\n```json\n{json.dumps(document['spec'], indent=1)}\n```\n"
+    )
