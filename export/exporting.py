@@ -40,16 +40,14 @@ class Wanted:
     calibration_images: int = WANTED
     samples: int | None = None
 
-    def __post_init__(self) -> None:
-        if not self.forms and not self.others:
-            raise UsageError("say what to export: --tflite, --savedmodel, --onnx or --c-array")
-
 
 @dataclass(frozen=True)
-class _Work:
-    """All that every file of one run needs."""
+class Work:
+    """All that every file of one run needs. model_file: what is converted, which is the run's own model or one that
+    computes the same."""
 
     run: Run
+    model_file: Path
     data: Data
     reference: Reference
     calibration: Calibration | None
@@ -67,6 +65,13 @@ def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
         from keras_resnet.export.onnx import require_onnx
 
         require_onnx()
+    work = prepare(run, wanted, say)
+    artifacts: list[Form | str] = [*wanted.forms, *wanted.others]
+    return [export_one(work, artifact, say) for artifact in artifacts]
+
+
+def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
+    """Open the data, calibrate, and evaluate the Keras model."""
     _require_writable(run)
     data = data_of(run, say)
     calibration = _calibration(run, data, wanted, say)
@@ -76,15 +81,7 @@ def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
         f"the Keras model of {reference.origin.name}: {reference.answered.value:.2%} of {len(reference.labels)}"
         f" validation images{compressed}"
     )
-    work = _Work(run, data, reference, calibration, wanted.max_drop)
-    verdicts: list[Verdict] = []
-    artifacts: list[Form | str] = [*wanted.forms, *wanted.others]
-    for artifact in artifacts:
-        verdicts.append(_export_one(work, artifact, say))
-        kept = [row for row in run.verdicts() if Path(row["file"]).name != Path(verdicts[-1].file).name]
-        run.write_json(run.verdicts_file, [*kept, verdicts[-1].as_dict()])
-        write_folder(run, reference)
-    return verdicts
+    return Work(run, run.model_file, data, reference, calibration, wanted.max_drop)
 
 
 def is_learned(run: Run) -> bool:
@@ -127,8 +124,8 @@ def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration 
     return calibration
 
 
-def _export_one(work: _Work, artifact: Form | str, say: Say) -> Verdict:
-    """Write to a hidden name, prove that file, then move it to where its verdict puts it."""
+def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
+    """Write to a hidden name, prove that file, then move it to where its verdict puts it, and keep the verdict."""
     file_name = artifact.file_name if isinstance(artifact, Form) else FILE_NAMES[artifact]
     exports = work.run.exports
     good, bad = exports / file_name, work.run.rejected / file_name
@@ -146,10 +143,14 @@ def _export_one(work: _Work, artifact: Form | str, say: Say) -> Verdict:
         _remove(former)
     finally:
         _remove(staged)
-    return replace(verdict, file=str(place.relative_to(exports)))
+    verdict = replace(verdict, file=str(place.relative_to(exports)))
+    others = [row for row in work.run.verdicts() if Path(row["file"]).name != file_name]
+    work.run.write_json(work.run.verdicts_file, [*others, verdict.as_dict()])
+    write_folder(work.run, work.reference)
+    return verdict
 
 
-def _write(work: _Work, artifact: Form | str, target: Path, log: Path) -> Path:
+def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> Path:
     """Write `artifact` to `target`; returns the file to be run, which is inside `target` if that is a folder."""
     form = FOR_C[is_learned(work.run)] if artifact == C_ARRAY else artifact
     calibrated = isinstance(form, Form) and form.scheme.calibrated
@@ -158,7 +159,7 @@ def _write(work: _Work, artifact: Form | str, target: Path, log: Path) -> Path:
     written = target.with_suffix(".staged") if artifact == C_ARRAY else target
     try:
         images = calibration.images if calibration else None
-        convert.convert(work.run.model_file, form, card, images, written, log)
+        convert.convert(work.model_file, form, card, images, written, log)
         if isinstance(form, Form):
             write_card(written, card, -128.0 if form.io == "int8" else 0.0)
         if artifact == C_ARRAY:
@@ -170,7 +171,7 @@ def _write(work: _Work, artifact: Form | str, target: Path, log: Path) -> Path:
     return target
 
 
-def _card(work: _Work, form: str, calibration: Calibration | None) -> Card:
+def _card(work: Work, form: str, calibration: Calibration | None) -> Card:
     normalization = work.run.spec().data.normalization
     provenance = {
         "run": work.run.name,

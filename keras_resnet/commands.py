@@ -9,7 +9,7 @@ import click
 
 from keras_resnet import __version__, console
 from keras_resnet.errors import KresnetError, did_you_mean
-from keras_resnet.export_commands import export, inspect, verify
+from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import json_option, runs_option
 from keras_resnet.run import Run, reason, runs_home
 from keras_resnet.studies.commands import study
@@ -32,7 +32,7 @@ def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
 
 
-for command in (train, compress, launch, study, export, verify, inspect):
+for command in (train, compress, launch, study, export, verify, inspect, diagnose):
     cli.add_command(command)
 
 

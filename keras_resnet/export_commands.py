@@ -13,6 +13,7 @@ from keras_resnet.options import json_option, runs_option
 from keras_resnet.run import Run, runs_home
 
 if TYPE_CHECKING:
+    from keras_resnet.export.exporting import Wanted
     from keras_resnet.export.verify import Verdict
 
 drop_option = click.option(
@@ -49,6 +50,7 @@ samples_option = click.option(
     show_default=True,
     help="How many of the training data.",
 )
+@click.option("--auto", is_flag=True, help="Try remedies on an int8 file until it is within the budget.")
 @drop_option
 @samples_option
 @runs_option
@@ -87,12 +89,35 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         calibration_images=options["calibration_images"],
         samples=options["samples"],
     )
-    verdicts = exporting.export(found, wanted, console.say)
+    verdicts = _climb(found, wanted, as_json) if options["auto"] else exporting.export(found, wanted, console.say)
     _tell(f"{found.name}, as written to {found.exports}", verdicts, as_json)
     if failed := [verdict.file for verdict in verdicts if verdict.verdict != "PASSED"]:
         raise KresnetError(
             f"lost more than {max_drop:g} points: {', '.join(failed)} (kept apart, not the run's export)"
         )
+
+
+def _climb(run: Run, wanted: Wanted, as_json: bool) -> list[Verdict]:
+    """The verdicts with remedies for the one int8 file among what is wanted, and a table of what each bought."""
+    from dataclasses import replace
+
+    from keras_resnet.export.auto import climb
+    from keras_resnet.export.exporting import export as export_all
+
+    integer = [form for form in wanted.forms if form.scheme.name == "int8"]
+    if len(integer) != 1:
+        raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(integer)} of them")
+    others = replace(wanted, forms=tuple(form for form in wanted.forms if form not in integer))
+    verdicts = export_all(run, others, console.say) if others.forms or others.others else []
+    steps = climb(run, integer[0], wanted, console.say)
+    if not as_json:
+        rows = [
+            [step.remedy, f"{v.value:.2%}", f"{100 * v.drop:+.2f}", f"{v.bytes / 1e6:.2f} MB", f"{v.latency_ms:.2f} ms"]
+            for step in steps
+            for v in [step.verdict]
+        ]
+        console.table("what each remedy bought", ["remedy", "top1", "drop", "size", "latency"], rows)
+    return [*verdicts, steps[-1].verdict]
 
 
 @click.command()
@@ -138,6 +163,42 @@ def inspect(file: Path, as_json: bool) -> None:
         elif isinstance(value, list):
             value = ", ".join(str(each) for each in value)
         click.echo(f"{key}: {value}")
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option(
+    "--samples", type=click.IntRange(1), default=200, show_default=True, help="Validation images to judge by."
+)
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many layers to name.")
+@runs_option
+@json_option
+def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json: bool) -> None:
+    """Which layers of RUN (the newest by default) lose most in 8 bits: each rounded alone, end to end.
+
+    Example: kresnet diagnose resnet50-digits
+    """
+    found = Run.find(runs_home(runs), run)
+    found.require_finished()
+    from keras_resnet.export.diagnose import diagnose as diagnosed
+
+    damages = diagnosed(found, samples, console.say)
+    if as_json:
+        console.emit_json([vars(damage) for damage in damages])
+        return
+    columns = ["layer", "same answers", "logits changed", "range", "widest channel"]
+    rows = [
+        [
+            damage.layer,
+            f"{damage.agreement:.2%}",
+            f"{damage.error:.2%}",
+            "" if damage.low is None else f"{damage.low:.3g} … {damage.high:.3g}",
+            "" if damage.spread is None else f"{damage.spread:.1f} × the median",
+        ]
+        for damage in damages[:top]
+    ]
+    console.table(f"{found.name}: each layer alone in 8 bits, the worst first", columns, rows)
+    click.echo(f"all {len(damages)}: {found.exports / 'diagnosis.json'}, drawn: {found.exports / 'diagnosis.png'}")
 
 
 def _require_drop(max_drop: float) -> None:

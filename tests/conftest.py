@@ -13,6 +13,10 @@ from keras_resnet.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, Traini
 COLOURS = {"blue": (30, 30, 220), "green": (30, 200, 30), "red": (220, 30, 30)}
 
 
+def silent(message):
+    """Takes what would be told."""
+
+
 def paint(folder, per_class, size=16, classes=COLOURS):
     """A folder per class, each with `per_class` PNG files of noise around the class's colour."""
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import paint
+from conftest import paint, silent
 from PIL import Image
 
 from keras_resnet import commands
@@ -35,10 +35,6 @@ FORMS = [
     Form(SCHEMES["dynamic"], "float", batch=None),
 ]
 OTHERS = ("savedmodel", "onnx", "c-array")
-
-
-def silent(message):
-    pass
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from conftest import silent
 from test_resume import finished, same_log, same_weights, start, step_of, wait_for
 
 import keras_resnet
@@ -27,10 +28,6 @@ from keras_resnet.spec import Normalization
 
 SIZE = 16
 CHANCE = np.random.default_rng(0)
-
-
-def silent(message):
-    pass
 
 
 def network(name, size=SIZE, bricks=None):

@@ -52,14 +52,15 @@ def kernel_ranges(kernel: Any) -> Any:
 class FakeQuantizer(keras.layers.Layer):
     """Rounds (B, …) to 256 steps between `low` and `high`, which follow the batches seen in training.
 
-    fixed: (low, high) that do not move. Until it has seen a batch it changes nothing. Kept and computed in float32
-    whatever the dtype around it. `freeze` makes the range a constant, for conversion.
+    fixed: (low, high) that do not move. Until it has seen a batch it changes nothing; nor while `enabled` is False.
+    Kept and computed in float32 whatever the dtype around it. `freeze` makes the range a constant, for conversion.
     """
 
     def __init__(self, fixed: tuple[float, float] | None = None, momentum: float = MOMENTUM, **options: Any) -> None:
         super().__init__(**options)
         self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
         self.momentum = momentum
+        self.enabled = True
         self._constant = self.fixed
 
     def build(self, shape: Any) -> None:
@@ -73,6 +74,8 @@ class FakeQuantizer(keras.layers.Layer):
         """`inputs` rounded, in their dtype."""
         import tensorflow as tf
 
+        if not self.enabled:
+            return inputs
         values = tf.cast(inputs, tf.float32)
         if self._constant is not None:
             low, high = self._constant
@@ -95,10 +98,11 @@ class FakeQuantizer(keras.layers.Layer):
         self.low.assign(before_low * kept + low * (1 - kept))
         self.high.assign(before_high * kept + high * (1 - kept))
 
-    def freeze(self) -> None:
-        """Take the range as it is now for good: TensorFlow's converter reads constants only."""
+    def freeze(self, ends: tuple[float, float] | None = None) -> None:
+        """Take `ends`, or the range as it is now, for good: TensorFlow's converter reads constants only."""
         if self.fixed is None:
-            self._constant = (float(np.asarray(self.low)), float(np.asarray(self.high)))
+            low, high = ends or (float(np.asarray(self.low)), float(np.asarray(self.high)))
+            self._constant = (min(low, 0.0), max(high, SMALLEST))
 
     def compute_output_shape(self, shape: Any) -> Any:
         """That of the input."""
@@ -110,7 +114,10 @@ class FakeQuantizer(keras.layers.Layer):
 
 
 class _RoundedKernel:
-    """For a layer whose `kernel` is rounded before it is used; the variable stays float32 in any policy."""
+    """For a layer whose `kernel` is rounded before it is used, unless `enabled` is False; the variable stays float32 in
+    any policy."""
+
+    enabled = True
 
     def add_weight(self, *arguments: Any, **options: Any) -> Any:
         if options.get("name") == "kernel":
@@ -126,7 +133,9 @@ class QuantizedConv2D(_RoundedKernel, keras.layers.Conv2D):
         """Called by Keras with the kernel."""
         import tensorflow as tf
 
-        return super().convolution_op(inputs, tf.cast(rounded_kernel(tf.convert_to_tensor(kernel)), inputs.dtype))
+        kernel = tf.convert_to_tensor(kernel)
+        used = rounded_kernel(kernel) if self.enabled else kernel
+        return super().convolution_op(inputs, tf.cast(used, inputs.dtype))
 
 
 @register
@@ -137,8 +146,8 @@ class QuantizedDense(_RoundedKernel, keras.layers.Dense):
         """(B, inputs) → (B, units)."""
         import tensorflow as tf
 
-        kernel = tf.cast(rounded_kernel(tf.convert_to_tensor(self.kernel)), inputs.dtype)
-        outputs = tf.matmul(inputs, kernel)
+        kernel = tf.convert_to_tensor(self.kernel)
+        outputs = tf.matmul(inputs, tf.cast(rounded_kernel(kernel) if self.enabled else kernel, inputs.dtype))
         return outputs if self.bias is None else tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype))
 
 

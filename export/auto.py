@@ -1,0 +1,96 @@
+"""Remedies for an int8 file that lost too much: the cheapest first, each judged as a file, until one is good enough."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from keras_resnet.compress import adopt_parent
+from keras_resnet.errors import UsageError
+from keras_resnet.evaluate import load_model
+from keras_resnet.export.calibrate import calibration_of
+from keras_resnet.export.diagnose import diagnose
+from keras_resnet.export.exporting import Wanted, Work, export, export_one, is_learned, prepare
+from keras_resnet.export.schemes import Form, forms_of
+from keras_resnet.export.verify import PASSED, Verdict
+from keras_resnet.quantization.equalize import equalize
+from keras_resnet.run import Run, free_name
+from keras_resnet.train import train
+
+Say = Callable[[str], None]
+MORE_IMAGES = 1000
+DIAGNOSED = 200
+# How many of the worst layers stay in float32.
+KEPT = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One remedy, in words, and what became of the file."""
+
+    remedy: str
+    verdict: Verdict
+
+
+def climb(run: Run, form: Form, wanted: Wanted, say: Say) -> list[Step]:
+    """Try the remedies on an int8 `form` of the run until a file is within `wanted.max_drop`; all steps, the last one
+    being the best that could be done.
+
+    As it is; calibrated by 1,000 images; channels equalized (Nagel et al. 2019); the worst layers of the diagnosis in
+    float32; trained on with 8 bits, which makes a new run. Raises UsageError for a form or run that is not for this.
+    """
+    if form.scheme.name != "int8" or is_learned(run):
+        raise UsageError("--auto is for int8 files of a run that was not trained with 8 bits")
+    with tempfile.TemporaryDirectory() as scratch:
+        steps: list[Step] = []
+        for remedy, make in _remedies(run, form, wanted, Path(scratch), say):
+            say(f"remedy: {remedy}")
+            steps.append(Step(remedy, make()))
+            if steps[-1].verdict.verdict == PASSED:
+                break
+        run.write_json(run.exports / "auto.json", [{"remedy": step.remedy, **step.verdict.as_dict()} for step in steps])
+        return steps
+
+
+def _remedies(
+    run: Run, form: Form, wanted: Wanted, scratch: Path, say: Say
+) -> Iterator[tuple[str, Callable[[], Verdict]]]:
+    work = prepare(run, replace(wanted, forms=(form,)), say)
+    assert work.calibration is not None
+    yield f"as it is, {len(work.calibration.images)} calibration images", partial(export_one, work, form, say)
+    if wanted.calibration_folder is None:
+        more = calibration_of(work.data, count=MORE_IMAGES)
+        if len(more.images) > len(work.calibration.images):
+            work = replace(work, calibration=more)
+            yield f"{len(more.images)} calibration images", partial(export_one, work, form, say)
+    equalized = _equalized(work, scratch)
+    if equalized is not None:
+        yield "channels equalized", partial(export_one, equalized, form, say)
+    if form.io != "int8":  # a microcontroller takes no floats
+        worst = [damage.layer for damage in diagnose(run, DIAGNOSED, say) if damage.low is not None]
+        for count in KEPT:
+            kept = replace(form, keep_float=tuple(worst[:count]))
+            yield f"{', '.join(worst[:count])} in float32", partial(export_one, equalized or work, kept, say)
+    yield "trained on with 8 bits", partial(_trained, run, form, wanted, say)
+
+
+def _equalized(work: Work, scratch: Path) -> Work | None:
+    """The same with a model that computes the same by channels of like ranges; None where none can be scaled."""
+    assert work.calibration is not None
+    model = load_model(work.run)
+    if not equalize(model, work.calibration.images):
+        return None
+    file = scratch / "equalized.keras"
+    model.save(file)
+    return replace(work, model_file=file)
+
+
+def _trained(run: Run, form: Form, wanted: Wanted, say: Say) -> Verdict:
+    home = run.folder.resolve().parent
+    made = train(adopt_parent(run, "native", set(), say), home, free_name(home, f"{run.name}-qat"), say)
+    forms = tuple(forms_of(("qat",), form.io, form.batch, learned=True))
+    (verdict,) = export(made, replace(wanted, forms=forms, others=(), calibration_folder=None), say)
+    return replace(verdict, file=str(made.exports / verdict.file))

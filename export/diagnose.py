@@ -1,0 +1,71 @@
+"""Which layer loses an 8-bit file its accuracy: each rounded alone, end to end, on real images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.data import pipeline
+from keras_resnet.errors import UsageError
+from keras_resnet.evaluate import load_model
+from keras_resnet.export.calibrate import calibration_of
+from keras_resnet.export.exporting import data_of, is_learned
+from keras_resnet.quantization.simulate import Damage, Simulation
+from keras_resnet.run import Run
+
+Say = Callable[[str], None]
+SEED = 0
+SHOWN = 30
+
+
+def diagnose(run: Run, samples: int, say: Say) -> list[Damage]:
+    """Every layer of `run`, the worst first, judged by `samples` validation images; kept as diagnosis.json and .png
+    among the run's exports.
+
+    The network is simulated: rounded as a file would be, with the ranges of the calibration images. Raises UsageError
+    for a run that was trained with 8 bits, which has its own ranges.
+    """
+    if is_learned(run):
+        raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
+    data = data_of(run, say)
+    images = pipeline.balanced_sample(
+        data.splits["validation"],
+        image_size=data.image_size,
+        per_class=max(1, round(samples / len(data.classes))),
+        classes=len(data.classes),
+        seed=SEED,
+    )
+    simulation = Simulation(load_model(run), calibration_of(data).images)
+    say(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
+    found = simulation.damages(images)
+    document = {
+        "images": len(images),
+        "agreement_of_all": simulation.together(images),
+        "layers": [asdict(damage) for damage in found],
+    }
+    run.write_json(run.exports / "diagnosis.json", document)
+    run.write_with(run.exports / "diagnosis.png", lambda path: _draw(found, path))
+    return found
+
+
+def _draw(found: list[Damage], path: Path) -> None:
+    """The worst layers as bars of what rounding each alone changed, as a PNG."""
+    from matplotlib.figure import Figure
+
+    shown = found[:SHOWN]
+    figure = Figure(figsize=(9, 1.2 + 0.24 * len(shown)), layout="constrained")
+    answers, logits = figure.subplots(1, 2, sharey=True)
+    places = np.arange(len(shown))
+    answers.barh(places, [100 * (1 - damage.agreement) for damage in shown], color="C3")
+    logits.barh(places, [100 * damage.error for damage in shown], color="C0")
+    answers.set_yticks(places, [damage.layer for damage in shown])
+    answers.invert_yaxis()
+    answers.set_xlabel("answers changed (%)")
+    logits.set_xlabel("logits changed (% of their deviation)")
+    for axes in (answers, logits):
+        axes.grid(axis="x", alpha=0.3)
+    figure.suptitle("each layer alone in 8 bits")
+    figure.savefig(path, dpi=120, format="png")

@@ -1,0 +1,143 @@
+"""What 8 bits cost, part by part: a network of which one part is rounded at a time, all others computing in floats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.quantization.layers import FakeQuantizer, QuantizedConv2D, QuantizedDense, QuantizedNorm
+from keras_resnet.quantization.rewrite import quantize
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Part:
+    """One operation of a file: kernel and stored result. layer: the first of ours that is fused into it."""
+
+    layer: str
+    switches: tuple[Any, ...]
+    result: FakeQuantizer | None
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What rounding one part alone did.
+
+    agreement: share of images with the float network's answer. error: mean absolute change of logits, as a share of
+    their standard deviation. low, high: the range of its result; spread: how many times the widest channel of that is
+    as wide as the median one; None where nothing is stored.
+    """
+
+    layer: str
+    agreement: float
+    error: float
+    low: float | None
+    high: float | None
+    spread: float | None
+
+
+class Simulation:
+    """`model`, an ordinary one, with the ranges of `images`, float32 or uint8 (N, H, W, 3), as a converter takes them:
+    from the smallest to the largest value."""
+
+    def __init__(self, model: Any, images: np.ndarray) -> None:
+        self._model = quantize(model)
+        self.parts = _parts(self._model)
+        self._enable(())
+        self._spreads = self._calibrate(images)
+
+    def damages(self, images: np.ndarray) -> list[Damage]:
+        """Of every part, the worst first, by answers and then by logits on `images` (N, H, W, 3)."""
+        self._enable(())
+        whole = self._answers(images)
+        found = [self._damage(part, images, whole) for part in self.parts]
+        return sorted(found, key=lambda damage: (damage.agreement, -damage.error))
+
+    def together(self, images: np.ndarray, but: tuple[str, ...] = ()) -> float:
+        """The share of answers that stay when all parts are rounded `but` those of some layers."""
+        self._enable(())
+        whole = self._answers(images)
+        self._enable(tuple(part for part in self.parts if part.layer not in but))
+        return float((self._answers(images).argmax(-1) == whole.argmax(-1)).mean())
+
+    def _damage(self, part: Part, images: np.ndarray, whole: np.ndarray) -> Damage:
+        self._enable((part,))
+        got = self._answers(images)
+        low, high, spread = self._spreads.get(part.layer, (None, None, None))
+        error = float(np.abs(got - whole).mean() / whole.std())
+        return Damage(part.layer, float((got.argmax(-1) == whole.argmax(-1)).mean()), error, low, high, spread)
+
+    def _answers(self, images: np.ndarray) -> np.ndarray:
+        # Not by `predict`, which would keep the graph of what was switched on first.
+        batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+        return np.concatenate([np.asarray(self._model(batch.astype("float32"), training=False)) for batch in batches])
+
+    def _enable(self, parts: tuple[Part, ...]) -> None:
+        on = {id(switch) for part in parts for switch in part.switches}
+        for part in self.parts:
+            for switch in part.switches:
+                switch.enabled = id(switch) in on
+
+    def _calibrate(self, images: np.ndarray) -> dict[str, tuple[float, float, float]]:
+        """Give every range its ends; returns them and the spread of channels, by part."""
+        stored = [(part, part.result) for part in self.parts if part.result is not None]
+        ops = keras.ops
+        ends = []
+        for _, result in stored:
+            axes = tuple(range(len(result.input.shape) - 1))
+            ends.append(ops.stack([ops.min(result.input, axes), ops.max(result.input, axes)]))
+        probe = keras.Model(self._model.input, ends)
+        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        seen = [[np.asarray(each) for each in probe(batch.astype("float32"), training=False)] for batch in batches]
+        found = {}
+        for number, (part, result) in enumerate(stored):
+            low = np.min([each[number][0] for each in seen], axis=0)
+            high = np.max([each[number][1] for each in seen], axis=0)
+            result.freeze((float(low.min()), float(high.max())))
+            widths = np.maximum(high, 0) - np.minimum(low, 0)
+            middle = np.median(widths[widths > 0]) if (widths > 0).any() else 1.0
+            found[part.layer] = (float(low.min()), float(high.max()), float(widths.max() / middle))
+        return found
+
+
+def _parts(model: Any) -> list[Part]:
+    """Every operation that rounds, in the order of the network."""
+    parts = []
+    taken: set[int] = set()
+    for layer in model.layers:
+        if isinstance(layer, QuantizedConv2D | QuantizedDense):
+            result = _result_of(layer)
+            parts.append(Part(layer.name, (layer, *([result] if result else [])), result))
+            taken.add(id(result))
+        elif isinstance(layer, QuantizedNorm):
+            parts.append(Part(layer.name, (layer.product,), None))
+    for layer in model.layers:
+        if isinstance(layer, FakeQuantizer) and id(layer) not in taken:
+            parts.append(Part(_source_of(layer), (layer,), layer))
+    order = {layer.name: place for place, layer in enumerate(model.layers)}
+    return sorted(parts, key=lambda part: order[part.layer])
+
+
+def _result_of(layer: Any) -> FakeQuantizer | None:
+    """Where the result of a kernel is stored: behind the batch norm and activation that are fused into it."""
+    following = [node.operation for node in layer._outbound_nodes]
+    if len(following) != 1:
+        return None
+    (after,) = following
+    if isinstance(after, FakeQuantizer):
+        return after
+    fused = (keras.layers.BatchNormalization, keras.layers.ReLU, keras.layers.Dropout)
+    return _result_of(after) if isinstance(after, fused) and not isinstance(after, QuantizedNorm) else None
+
+
+def _source_of(quantizer: FakeQuantizer) -> str:
+    """The layer that a stored result without a kernel is of: the sum before its ReLU, the pooling, …"""
+    layer = quantizer._inbound_nodes[0].parent_nodes[0].operation
+    before = [parent.operation for parent in layer._inbound_nodes[0].parent_nodes]
+    if isinstance(layer, keras.layers.ReLU) and len(before) == 1 and not isinstance(before[0], QuantizedNorm):
+        return str(before[0].name)
+    return str(layer.name)
