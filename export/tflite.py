@@ -24,6 +24,8 @@ def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path
     _require_layers(model, form.keep_float)
     if form.scheme.learned:
         frozen(model)
+    if form.scheme.calibrated and images is not None and form.batch and form.batch > len(images):
+        raise UsageError(f"--batch must be at most the {len(images)} calibration images. Received: {form.batch}")
     with tempfile.TemporaryDirectory() as scratch:
         write_signature(model, Path(scratch), uint8_input=_casts(form), batch=form.batch)
         converter = _converter(Path(scratch), form, images)

@@ -93,9 +93,9 @@ class Reference:
     own: Evaluation
 
     @classmethod
-    def of(cls, run: Run, data: Data, samples: int | None = None, split: str = "validation") -> Reference:
-        """Evaluate the models on all images of the split, or on `samples` of them, drawn by a fixed seed."""
-        judged = data.splits[split]
+    def of(cls, run: Run, data: Data, samples: int | None = None) -> Reference:
+        """Evaluate the models on all validation images, or on `samples` of them, drawn by a fixed seed."""
+        judged = data.splits["validation"]
         if samples is not None and samples < judged.count:
             judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
         task = task_of(run.spec(), data.classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
 from keras_resnet.spec import CompressSpec, Spec, StartSpec
 
@@ -17,10 +18,12 @@ def adopt_parent(run: Run, qat: str, asked: set[str], say: Callable[[str], None]
     """The spec of a training that starts from `run` and compresses it; what is chosen is told to `say`, but for the
     options `asked` for, which replace it.
 
-    Raises RunError if `run` has not finished.
+    Raises RunError if `run` has not finished, UsageError if it was trained with 8 bits already.
     """
     run.require_finished()
     theirs = run.spec()
+    if theirs.compress.qat != "none":
+        raise UsageError(f"run {run.name} was trained with 8 bits already; compress the run that it came from")
     epochs = max(FEWEST_EPOCHS, round(EPOCHS_SHARE * theirs.training.epochs))
     rate = RATE_SHARE * theirs.optimizer.learning_rate
     say(f"data, augmentation and optimizer: as of run {run.name}")

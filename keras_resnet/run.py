@@ -225,7 +225,7 @@ class Run:
         row.update(run=self.name, folder=str(self.folder), state="unfinished", exports=[])
         try:
             spec = self.spec()
-            row.update(created=self._created()[:19], network=name_of(spec.network), data=spec.data.source)
+            row.update(created=self._created()[:19], network=_network(spec), data=spec.data.source)
             row["epochs"] = f"{len(self.log())}/{spec.training.epochs}"
             row["exports"] = [v["file"] for v in self.verdicts() if v["verdict"] == "PASSED"]
             if self.finished:
@@ -287,6 +287,10 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def _network(spec: Spec) -> str:
+    return name_of(spec.network) + (", 8 bits" if spec.compress.qat != "none" else "")
 
 
 def _word(source: str) -> str:

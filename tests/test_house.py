@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 # Each may import itself and what stands before it. A new module must be given its place here.
 ORDER = [
     "errors",
+    "answers",
     "quiet",
     "console",
     "online",
@@ -82,6 +83,7 @@ ORDER = [
     "export.metadata",
     "export.convert",
     "export.runtime",
+    "export.edge",
     "export.files",
     "export.measure",
     "export.verify",

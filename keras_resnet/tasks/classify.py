@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.answers import likeliest
 from keras_resnet.bricks import Bricks
 from keras_resnet.networks import catalog
 from keras_resnet.spec import Spec
@@ -88,10 +89,4 @@ class Classification:
     def decode(self, outputs: np.ndarray, top: int = 5) -> list[list[dict[str, Any]]]:
         """Per sample, the `top` likeliest classes, best first: logits (N, classes) →
         [[{"label": str, "probability": float}, …], …]."""
-        exponents = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-        shares = exponents / exponents.sum(axis=-1, keepdims=True)
-        order = np.argsort(-outputs, axis=-1, kind="stable")[:, :top]
-        return [
-            [{"label": self.classes[c], "probability": float(share[c])} for c in best]
-            for share, best in zip(shares, order, strict=True)
-        ]
+        return likeliest(outputs, self.classes, top)

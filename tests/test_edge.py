@@ -1,0 +1,145 @@
+"""The runtime for devices: its wheel alone, without TensorFlow, click or rich."""
+
+import json
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+import venv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import silent
+from PIL import Image
+
+from keras_resnet.answers import likeliest
+from keras_resnet.export import edge
+from keras_resnet.export.exporting import Wanted, export
+from keras_resnet.export.runtime import TFLiteModel
+from keras_resnet.export.schemes import forms_of
+
+ROOT = Path(__file__).parents[1]
+FOREIGN = ("cv2", "tensorflow", "keras", "tf_keras", "click", "rich", "sklearn", "tensorflow_datasets")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "build-edge"), str(folder)], check=True)
+    (found,) = folder.glob("kresnet_edge-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def file(trained):
+    verdicts = export(trained, Wanted(forms=tuple(forms_of(("int8",))), samples=50), silent)
+    return trained.exports / verdicts[0].file
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Five files and one that is no image's."""
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 256, (11, 8, 3), dtype=np.uint8)
+        (folder / "sub").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder / ("sub" if number > 2 else "") / f"{number}.png")
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def alone(wheel, *arguments):
+    """The wheel's command, with everything of this checkout and all that a device lacks out of reach."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
+        f"for name in {FOREIGN!r}: sys.modules[name] = None\n"
+        "from keras_resnet.export import edge\n"
+        f"assert edge.__file__.startswith({str(wheel)!r})\n"
+        "sys.exit(edge.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-P", "-c", code] if sys.version_info >= (3, 11) else [sys.executable, "-c", code]
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, cwd=wheel.parent)
+
+
+def test_the_wheel_holds_what_it_needs(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"keras_resnet"}
+    assert sum(name.endswith(".py") for name in names) == 10
+
+
+def test_predictions_equal_the_full_install(wheel, file, images):
+    done = alone(wheel, "predict", file, images, "--json", "--batch", "2", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(row["image"]).name for row in rows] == [f"{number}.png" for number in range(5)]
+    from keras_resnet.export.predicting import predict_images
+
+    for row in rows:
+        (full,) = predict_images(str(file), (row["image"],), 5, Path("."))
+        assert full == row
+
+
+def test_words_for_people(wheel, file, images):
+    done = alone(wheel, "predict", file, images / "0.png", "--top", "2")
+    assert done.stdout.startswith(f"{images / '0.png'}: ") and done.stdout.count("%") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("predict", "absent.tflite", "x.png"), 1, "there is no file absent.tflite"),
+        (("predict", "FILE", "absent.png"), 1, "no such file"),
+        (("predict", "FILE", "EMPTY"), 1, "there are no images in"),
+        (("predict", "FILE", "x.png", "--top", "0"), 2, "must be 1 or more"),
+        (("camera", "FILE"), 2, "a camera needs OpenCV"),
+    ],
+)
+def test_bad_requests(wheel, file, tmp_path, arguments, code, words):
+    names = {"FILE": file, "EMPTY": tmp_path}
+    done = alone(wheel, *(names.get(argument, argument) for argument in arguments))
+    assert done.returncode == code and words in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+def test_it_serves(file, images):
+    model = TFLiteModel(file)
+    server = edge.server_of(model, "127.0.0.1", 0, 3)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        content = (images / "0.png").read_bytes()
+        with urllib.request.urlopen(urllib.request.Request(address, data=content)) as response:
+            answered = json.load(response)
+        from keras_resnet.data.images import load_pixels
+
+        pixels = load_pixels(content, model.card.resize, model.card.image_size)
+        assert answered == {"predictions": likeliest(model(pixels[None]), model.card.classes, 3)[0]}
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(address, data=b"no image"))
+        assert refused.value.code == 400 and "cannot read" in json.load(refused.value)["error"]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_frames_of_a_camera(file, monkeypatch, capsys):
+    frames = np.random.default_rng(0).integers(0, 256, (4, 12, 16, 3), dtype=np.uint8)
+    monkeypatch.setattr(edge, "_frames", lambda device: iter(frames))
+    assert edge.main(["camera", str(file), "--frames", "3", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["image"] for row in rows] == ["frame 0", "frame 1", "frame 2"]
+
+
+@pytest.mark.slow
+def test_in_an_environment_of_its_own(wheel, file, images, tmp_path):
+    """Installed from the package index, with what it depends on."""
+    venv.create(tmp_path / "device", with_pip=True)
+    pip = [str(tmp_path / "device" / "bin" / "python"), "-m", "pip"]
+    subprocess.run([*pip, "install", "-q", str(wheel)], check=True)
+    listed = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True).stdout
+    assert "tensorflow" not in listed and "keras" not in listed.replace("kresnet", "")
+    command = [str(tmp_path / "device" / "bin" / "kresnet-edge"), "predict", str(file), str(images), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == alone(wheel, "predict", file, images, "--json").stdout
