@@ -60,7 +60,7 @@ def _in_child(file: Path, images: np.ndarray, threads: int) -> dict:  # type: ig
 def _measure_here(file: Path, images: np.ndarray, threads: int) -> dict[str, object]:
     from keras_resnet.export.files import open_file
 
-    before = _memory("VmRSS")
+    before = memory("VmRSS")
     start = time.perf_counter()
     model = open_file(file, threads)
     model(images[:1])
@@ -75,10 +75,10 @@ def _measure_here(file: Path, images: np.ndarray, threads: int) -> dict[str, obj
         times.append(time.perf_counter() - start)
     p50, p90, p99 = (float(value) for value in np.percentile(np.array(times) * 1e3, (50, 90, 99)))
     latency = Latency(model.threads, p50, p90, p99, len(times))
-    return {"latency": latency.__dict__, "first_ms": first * 1e3, "peak_mib": _memory("VmHWM") - before}
+    return {"latency": latency.__dict__, "first_ms": first * 1e3, "peak_mib": memory("VmHWM") - before}
 
 
-def _memory(field: str) -> float:
+def memory(field: str) -> float:
     """MiB of this process: VmRSS now, VmHWM at its highest; 0 where the system does not tell.
 
     Not getrusage's maximum, which a child inherits from a larger parent.
