@@ -210,13 +210,13 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
         return genuine(file, replace(reference, answered=perfect), **options)
 
     monkeypatch.setattr(exporting, "verify", against_a_better_model)
-    wanted = Wanted(forms=(Form(SCHEMES["float32"], "uint8"),), others=("savedmodel",), max_drop=0.0)
+    wanted = Wanted(forms=(Form(SCHEMES["float32"], "uint8"),), others=("c-array",), max_drop=0.0)
     verdicts = exporting.export(copy, wanted, silent)
     assert {v.verdict for v in verdicts} == {"FAILED"}
-    assert sorted(p.name for p in copy.rejected.iterdir()) == ["float32.tflite", "saved_model"]
-    assert not (copy.exports / "float32.tflite").exists() and not (copy.exports / "saved_model").exists()
+    assert sorted(p.name for p in copy.rejected.iterdir()) == ["c_array", "float32.tflite"]
+    assert not (copy.exports / "float32.tflite").exists() and not (copy.exports / "c_array").exists()
     rejected = {row["file"] for row in copy.verdicts() if row["verdict"] == "FAILED"}
-    assert rejected == {"rejected/float32.tflite", "rejected/saved_model"}
+    assert rejected == {"rejected/float32.tflite", "rejected/c_array"}
     assert "int8.tflite" in {row["file"] for row in copy.verdicts()}
 
 

@@ -32,13 +32,14 @@ CHANCE = np.random.default_rng(0)
 
 
 def network(name, size=SIZE, bricks=None):
-    bricks = bricks or Bricks(keras)
-    spec = catalog.build(bricks, named(name), classes=10, input_shape=(size, size, 3), normalization=Normalization())
-    for layer in spec.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):  # as after a training, and no unit an identity
+    """One of the catalog as after a training: no batch norm is at its start, no unit an identity."""
+    bricks, chance = bricks or Bricks(keras), np.random.default_rng(0)
+    model = catalog.build(bricks, named(name), classes=10, input_shape=(size, size, 3), normalization=Normalization())
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
             shapes = [weight.shape for weight in layer.get_weights()]
-            layer.set_weights([CHANCE.uniform(0.5, 1.5, shape) for shape in shapes])
-    return spec
+            layer.set_weights([chance.uniform(0.5, 1.5, shape) for shape in shapes])
+    return model
 
 
 def digits(size=SIZE):
@@ -171,7 +172,10 @@ def test_a_dead_channel_leaves_no_float(tmp_path):
     norm.set_weights([np.where(np.arange(len(gamma)) % 3 == 0, 0, gamma), *rest])
     copy = fitted(quantize(model), steps=3, rate=1e-6)
     expected = np.asarray(copy.predict(digits()[0][:50], verbose=0))
-    np.testing.assert_allclose(frozen(copy)(digits()[0][:50]), expected, atol=0.02 * np.abs(expected).max())
+    logits = copy.get_layer("logits_range")
+    step = float(logits.high - logits.low) / 255
+    # A constant range may round what lies between two steps the other way.
+    np.testing.assert_allclose(frozen(copy)(digits()[0][:50]), expected, atol=1.01 * step)
     write_tflite(copy, Form(SCHEMES["qat"], "int8"), None, tmp_path / "x.tflite")
     assert not contents_of((tmp_path / "x.tflite").read_bytes()).floats
 

@@ -169,10 +169,10 @@ def whole_by_two(tmp_path, tfds_home, steps):
 
 
 def test_a_killed_worker_recovers(tmp_path, tfds_home):
-    said = signalled(tmp_path, tfds_home, signal.SIGKILL, [21], 100, max_restarts=1)
+    said = signalled(tmp_path, tfds_home, signal.SIGKILL, [14], 70, max_restarts=1)
     assert "worker 1 was killed by signal 9; all workers were stopped" in said or "worker 0 ended" in said
     assert "starting again (1 of 1), from" in said
-    same_weights(Run(tmp_path / "killed"), whole_by_two(tmp_path, tfds_home, 100))
+    same_weights(Run(tmp_path / "killed"), whole_by_two(tmp_path, tfds_home, 70))
 
 
 @pytest.mark.slow

@@ -109,7 +109,7 @@ def shaken(model):
     ("name", "suffix"),
     [
         ("ResNet50", ".weights.h5"),
-        ("ResNet101", ".keras"),
+        pytest.param("ResNet101", ".keras", marks=pytest.mark.slow),
         ("ResNet152", ".h5"),
         pytest.param("VGG16", ".weights.h5", marks=pytest.mark.slow),
         ("VGG19", ".keras"),
