@@ -37,6 +37,7 @@ setup(
         "huggingface_hub>=0.30",
     ],
     extras_require={
+        "ethos": ["ethos-u-vela>=4"],
         "onnx": ONNX,
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "test": ["pytest>=8", "psutil>=5.9", "ruff>=0.9", "mypy>=1.14", "setuptools>=65", "wheel>=0.42", *ONNX],

@@ -14,6 +14,7 @@ from keras_resnet.run import Run, runs_home
 
 if TYPE_CHECKING:
     from keras_resnet.export.exporting import Wanted
+    from keras_resnet.export.targets import Fit
     from keras_resnet.export.verify import Verdict
 
 drop_option = click.option(
@@ -50,6 +51,7 @@ samples_option = click.option(
     show_default=True,
     help="How many of the training data.",
 )
+@click.option("--target", multiple=True, metavar="NAME", help="Also fit integer files to: ethos-u55-128, …, edgetpu.")
 @click.option("--auto", is_flag=True, help="Try remedies on an int8 file until it is within the budget.")
 @drop_option
 @samples_option
@@ -80,6 +82,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     )
     found.require_finished()
     from keras_resnet.export import exporting
+    from keras_resnet.export.targets import require_target
 
     wanted = exporting.Wanted(
         forms=tuple(forms),
@@ -89,12 +92,45 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         calibration_images=options["calibration_images"],
         samples=options["samples"],
     )
+    for target in options["target"]:
+        require_target(target)
+    if options["target"] and not any(form.integer for form in forms):
+        raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
     verdicts = _climb(found, wanted, as_json) if options["auto"] else exporting.export(found, wanted, console.say)
+    fits = [
+        _fit(found, verdict, target) for target in options["target"] for verdict in verdicts if _is_integer(verdict)
+    ]
+    if fits:
+        found.write_json(found.exports / "targets.json", [vars(each) for each in fits])
+    if fits and not as_json:
+        _tell_fits(fits)
     _tell(f"{found.name}, as written to {found.exports}", verdicts, as_json)
+    if refused := [f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in fits if each.refused]:
+        raise KresnetError("; ".join(refused))
     if failed := [verdict.file for verdict in verdicts if verdict.verdict != "PASSED"]:
         raise KresnetError(
             f"lost more than {max_drop:g} points: {', '.join(failed)} (kept apart, not the run's export)"
         )
+
+
+def _is_integer(verdict: Verdict) -> bool:
+    floats = [name for name in verdict.dtypes or {"FLOAT": 1} if "FLOAT" in name]
+    return verdict.file.endswith(".tflite") and verdict.verdict == "PASSED" and not floats
+
+
+def _fit(run: Run, verdict: Verdict, target: str) -> Fit:
+    from keras_resnet.export.targets import fit
+
+    console.say(f"fitting {verdict.file} to {target}")
+    return fit(target, run.exports / verdict.file, run.exports / "targets")
+
+
+def _tell_fits(fits: list[Fit]) -> None:
+    rows = [
+        [each.target, each.file, f"{each.accepted:.1%}", ", ".join(f"{k} {v:.4g}" for k, v in each.estimates.items())]
+        for each in fits
+    ]
+    console.table("accelerators", ["target", "file", "operators taken", "estimates"], rows)
 
 
 def _climb(run: Run, wanted: Wanted, as_json: bool) -> list[Verdict]:

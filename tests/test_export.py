@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from conftest import paint, silent
@@ -26,6 +27,7 @@ from keras_resnet.export.files import open_file
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.schemes import SCHEMES, Form, forms_of
 from keras_resnet.export.scoring import score, told_by, verdict_on
+from keras_resnet.export.targets import fit
 from keras_resnet.export.verify import drop_interval
 from keras_resnet.run import Run
 
@@ -380,3 +382,35 @@ def test_drop_interval():
     assert 0.06 < low < 0.1 < high < 0.14
     mirrored = drop_interval(worse, same)
     np.testing.assert_allclose(mirrored, (-high, -low))
+
+
+def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
+    run, _ = exported
+    found = fit("edgetpu", run.exports / "int8.tflite", tmp_path)
+    assert 0.8 < found.accepted < 1 and all("pads channels (shortcut A)" in why for why in found.refused)
+    from keras_resnet.bricks import Bricks
+    from keras_resnet.export.tflite import write_tflite
+    from keras_resnet.networks import catalog
+    from keras_resnet.spec import NetworkSpec, Normalization
+
+    network = NetworkSpec(8, shortcut="B", zero_gamma=False)
+    model = catalog.build(Bricks(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
+    write_tflite(model, Form(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
+    assert fit("edgetpu", tmp_path / "b.tflite", tmp_path).refused == ()
+    write_tflite(model, Form(SCHEMES["float32"], "uint8"), None, tmp_path / "float.tflite")
+    assert any("not in 8 bits" in why for why in fit("edgetpu", tmp_path / "float.tflite", tmp_path).refused)
+    for options, words in (
+        (["--tflite", "--target", "ethos-u55-129"], "Did you mean 'ethos-u55-128'"),
+        (["--tflite", "--quantize", "float32", "--target", "edgetpu"], "None is asked for"),
+    ):
+        code, out, err = kresnet("export", run.name, "--runs", runs, *options)
+        assert (code, out) == (2, "") and words in err[-1]
+
+
+@pytest.mark.slow
+def test_ethos_takes_all(exported, tmp_path):
+    pytest.importorskip("ethosu", reason="needs the extra ethos")
+    found = fit("ethos-u55-128", exported[0].exports / "int8.tflite", tmp_path)
+    assert found.accepted == 1 and found.refused == () and found.estimates["sram_kib"] > 0
+    assert (tmp_path / found.compiled).stat().st_size > 1000

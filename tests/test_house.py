@@ -86,6 +86,7 @@ ORDER = [
     "export.edge",
     "export.files",
     "export.measure",
+    "export.targets",
     "export.verify",
     "export.folder",
     "export.classify",
