@@ -86,7 +86,7 @@ def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
 
 def is_learned(run: Run) -> bool:
     """Whether `run` was trained with 8 bits."""
-    return run.spec().compress.qat != "none"
+    return run.spec().compress.learned
 
 
 def data_of(run: Run, say: Say) -> Data:

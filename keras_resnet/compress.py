@@ -22,7 +22,7 @@ def adopt_parent(run: Run, qat: str, asked: set[str], say: Callable[[str], None]
     """
     run.require_finished()
     theirs = run.spec()
-    if theirs.compress.qat != "none":
+    if theirs.compress.learned:
         raise UsageError(f"run {run.name} was trained with 8 bits already; compress the run that it came from")
     epochs = max(FEWEST_EPOCHS, round(EPOCHS_SHARE * theirs.training.epochs))
     rate = RATE_SHARE * theirs.optimizer.learning_rate

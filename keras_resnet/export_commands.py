@@ -76,7 +76,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     if not options["tflite"] and not others:
         raise UsageError("say what to export: --tflite, --savedmodel, --onnx or --c-array")
     found = Run.find(runs_home(runs), run)
-    learned = found.spec().compress.qat != "none"
+    learned = found.spec().compress.learned
     forms = (
         forms_of(options["quantize"], options["io"], batch, options["keep_float"], learned) if options["tflite"] else []
     )

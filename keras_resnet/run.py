@@ -290,7 +290,7 @@ def versions() -> dict[str, str]:
 
 
 def _network(spec: Spec) -> str:
-    return name_of(spec.network) + (", 8 bits" if spec.compress.qat != "none" else "")
+    return name_of(spec.network) + (", 8 bits" if spec.compress.learned else "")
 
 
 def _word(source: str) -> str:

@@ -129,7 +129,7 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None) -> A
 
 def _start(model: Any, spec: Spec, data: Data, say: Say) -> None:
     """Fill the network with the weights that `spec.start` names, which are those of an ordinary one."""
-    if spec.compress.qat == "none" or not (spec.start.weights or spec.start.deepen):
+    if not spec.compress.learned or not (spec.start.weights or spec.start.deepen):
         initialize(model, spec, say)
         return
     import keras

@@ -107,6 +107,11 @@ class CompressSpec:
     def __post_init__(self) -> None:
         one_of("compress.qat", self.qat, ("none", "native"))
 
+    @property
+    def learned(self) -> bool:
+        """Whether the network trains with 8 bits, and learns the ranges of its file."""
+        return self.qat != "none"
+
 
 @dataclass(frozen=True)
 class OptimizerSpec:

@@ -72,7 +72,7 @@ def quantize(model: Any) -> Any:
 def network_of(spec: Spec, classes: tuple[str, ...], bricks: Bricks, any_size: bool = False) -> Any:
     """The network of `spec` (see `Classification.build`), quantized where `spec.compress` says so."""
     model = task_of(spec, classes).build(bricks, spec, any_size=any_size)
-    return quantize(model) if spec.compress.qat == "native" else model
+    return quantize(model) if spec.compress.learned else model
 
 
 def copy_weights(plain: Any, quantized: Any) -> None:
