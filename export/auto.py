@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from keras_resnet.compress import adopt_parent
+from keras_resnet.compress import QAT, adopt_parent
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model
 from keras_resnet.export.calibrate import calibration_of
@@ -90,7 +90,7 @@ def _equalized(work: Work, scratch: Path) -> Work | None:
 
 def _trained(run: Run, form: Form, wanted: Wanted, say: Say) -> Verdict:
     home = run.folder.resolve().parent
-    made = train(adopt_parent(run, "native", set(), say), home, free_name(home, f"{run.name}-qat"), say)
+    made = train(adopt_parent(run, QAT, set(), say), home, free_name(home, f"{run.name}-qat"), say)
     forms = tuple(forms_of(("qat",), form.io, form.batch, learned=True))
     (verdict,) = export(made, replace(wanted, forms=forms, others=(), calibration_folder=None), say)
     return replace(verdict, file=str(made.exports / verdict.file))

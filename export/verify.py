@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.compress import origin_of
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data
-from keras_resnet.errors import ExportError, RunError
+from keras_resnet.errors import ExportError
 from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
 from keras_resnet.export.contents import Contents, assert_contents, contents_of
 from keras_resnet.export.files import Model, open_file, size_of
@@ -108,16 +109,6 @@ class Reference:
         answered = own if origin == run else evaluate(keras_predictor(load_model(origin)), batches(), task)
         timed = np.asarray(next(iter(batches()))[0])[:TIMED]
         return cls(task, batches, judged.labels, timed, origin, answered, own)
-
-
-def origin_of(run: Run) -> Run:
-    """The run that `run` was compressed from, however often; itself if it was not. Raises RunError if that is gone."""
-    parent = run.spec().compress.parent
-    if parent is None:
-        return run
-    if not Run(Path(parent)).finished:
-        raise RunError(f"run {run.name} was compressed from {parent}, which is gone: there is nothing to judge it by")
-    return origin_of(Run(Path(parent)))
 
 
 def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool = False) -> Verdict:

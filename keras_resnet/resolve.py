@@ -99,7 +99,9 @@ def _resolve_precision(spec: Spec, here: Devices, say: Say) -> Spec:
     chosen, why = spec.training.precision, "as asked"
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    if chosen == "auto" and here.is_chief:
+    if spec.compress.by_tfmot:
+        chosen, why = "float32", "tensorflow-model-optimization trains in no other"
+    elif chosen == "auto" and here.is_chief:
         chosen, why = choose_precision(
             lambda policy: catalog.trial(training_bricks(policy, 1), spec.network, size), size, batch // here.replicas
         )

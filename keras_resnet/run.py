@@ -211,6 +211,11 @@ class Run:
                 f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}"
             )
 
+    @property
+    def what(self) -> str:
+        """The network, and what compression made of it."""
+        return _network(self.spec())
+
     def metrics(self) -> dict[str, Any]:
         """The finished model's metrics: {"split", "metric", "value", "samples"}."""
         try:
@@ -290,7 +295,15 @@ def versions() -> dict[str, str]:
 
 
 def _network(spec: Spec) -> str:
-    return name_of(spec.network) + (", 8 bits" if spec.compress.learned else "")
+    """The network and what compression made of it, in a few words."""
+    made, kept = spec.compress, spec.network.kept
+    words = [
+        *([f"{kept:.0%} of the filters inside units"] if kept < 1 else []),
+        *([f"{made.sparsity:.0%} zeros{' 2:4' * (made.pattern == '2:4')}"] if made.sparsity else []),
+        *([f"{made.clusters} weights a kernel"] if made.clusters else []),
+        *(["8 bits"] if made.learned else []),
+    ]
+    return ", ".join([name_of(spec.network), *words])
 
 
 def _word(source: str) -> str:

@@ -41,9 +41,9 @@ __all__ = [
 TAKES = {
     "resnet": (
         *("preactivation", "block", "strides", "stem", "shortcut", "resnet_d", "cardinality", "base_width"),
-        *("widen", "width", "squeeze_excitation", "drop_path", "zero_gamma"),
+        *("widen", "width", "kept", "squeeze_excitation", "drop_path", "zero_gamma"),
     ),
-    "plain": ("block", "strides", "stem", "cardinality", "base_width", "widen", "width", "squeeze_excitation"),
+    "plain": ("block", "strides", "stem", "cardinality", "base_width", "widen", "width", "kept", "squeeze_excitation"),
     "vgg": ("width", "batch_norm"),
 }
 
@@ -80,6 +80,8 @@ class NetworkSpec:
         the stage (ResNeXt, Xie et al. 2017).
     widen: factor of a bottleneck's 3×3 convolution, or of all stages of a CIFAR network (Zagoruyko & Komodakis 2016).
     width: factor of all filters, rounded to multiples of 8.
+    kept: share of the filters inside units, all convolutions but the last, rounded to multiples of 8: what structured
+        pruning leaves (Li et al. 2017).
     squeeze_excitation: channels reweighted before the sum (Hu et al. 2018).
     drop_path: chance of leaving out the last unit in a training step, linear from 0 (Huang et al. 2016).
     zero_gamma: residual units start as identities (Goyal et al. 2017, section 5.1).
@@ -98,6 +100,7 @@ class NetworkSpec:
     base_width: int = 64
     widen: float = 1.0
     width: float = 1.0
+    kept: float = 1.0
     squeeze_excitation: bool = False
     drop_path: float = 0.0
     zero_gamma: bool = True
@@ -113,6 +116,9 @@ class NetworkSpec:
         require(self.base_width >= 1, "network.base_width", self.base_width, "1 or more")
         require(self.widen > 0, "network.widen", self.widen, "above 0")
         require(self.width > 0, "network.width", self.width, "above 0")
+        require(0 < self.kept <= 1, "network.kept", self.kept, "above 0 and at most 1")
+        whole = self.kept == 1 or self.cardinality == 1
+        require(whole, "network.kept", self.kept, "1 where convolutions have groups, which lose no single filters")
         require(0 <= self.drop_path < 1, "network.drop_path", self.drop_path, "0 or more and below 1")
         taken = TAKES[self.family]
         for each in fields(self):
@@ -176,9 +182,22 @@ class Spec:
         require(
             resizable, "augment.sizes", self.augment.sizes, "left out for a VGG network, whose images have one size"
         )
+        self._require_for_tfmot()
         size = self.data.image_size
         smaller = size is None or all(each <= size for each in self.augment.sizes)
         require(smaller, "augment.sizes", self.augment.sizes, f"at most data.image_size ({size})")
+
+    def _require_for_tfmot(self) -> None:
+        """What a training by tensorflow-model-optimization cannot have."""
+        training, zeros = self.training, self.compress.sparsity > 0
+        muon = self.optimizer.name == "muon" and (zeros or self.compress.by_tfmot)
+        require(not muon, "optimizer.name", "muon", "sgd, adamw or lamb here: muon moves the zeros of a pruned network")
+        if self.compress.by_tfmot:
+            what = "for pruning, clustering and tfmot's 8 bits"
+            plain = training.precision in ("auto", "float32")
+            require(plain, "training.precision", training.precision, f"float32 {what}")
+            require(training.ema is None, "training.ema", training.ema, f"left out {what}")
+            require(training.patience is None, "training.patience", training.patience, f"left out {what}")
 
     def override(self, key: str, value: Any) -> Spec:
         """A copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.

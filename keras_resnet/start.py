@@ -13,7 +13,8 @@ from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.networks import catalog
 from keras_resnet.networks.names import name_of
 from keras_resnet.run import Run
-from keras_resnet.spec import NetworkSpec, Spec, StartSpec
+from keras_resnet.shrink import narrow
+from keras_resnet.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.weights import sources
 from keras_resnet.weights.load import CLASSIFIER, fetch, place
 from keras_resnet.weights.translate import Weights
@@ -71,6 +72,7 @@ def adopt_shallow(home: Path, name: str, say: Say) -> Spec:
     return replace(
         spec,
         start=StartSpec(deepen=str(run.model_file.resolve())),
+        compress=CompressSpec(),
         optimizer=replace(spec.optimizer, warmup_epochs=None),
         training=replace(spec.training, stop_after=None),
     )
@@ -80,6 +82,9 @@ def initialize(model: Any, spec: Spec, say: Say) -> None:
     """Fill `model` as `spec.start` says. Raises WeightsError if that is impossible."""
     if spec.start.weights:
         say(f"weights: {place(model, fetch(spec.start.weights), spec.start.weights)} from {spec.start.weights}")
+    if spec.start.narrow:
+        kept = narrow(model, fetch(spec.start.narrow))
+        say(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
     if spec.start.deepen:
         added = deepen(model, fetch(spec.start.deepen))
         say(f"weights: of {spec.start.deepen}, and {added} units that start as identities")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_mo
 from keras_resnet.networks import catalog
 from keras_resnet.resolve import resolve, training_bricks
 from keras_resnet.run import Run
+from keras_resnet.sparsity import require_kept
 from keras_resnet.spec import Spec
 from keras_resnet.start import freeze, initialize, require_parts
 from keras_resnet.tasks import task_of
@@ -28,7 +30,7 @@ EVALUATION_BATCH = 64
 
 
 @devices.losses_told()
-def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> Run:
+def train(spec: Spec, home: Path, name: str | None = None, say: Say = print, method: Method | None = None) -> Run:
     """Train what `spec` describes and return its finished run, a new folder in `home`.
 
     Every choice left open is made, told to `say` with its reason and saved with the run. Raises
@@ -36,6 +38,7 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> 
     """
     from keras_resnet.engine.logs import require_trackers
 
+    method = _fitting(method, spec)
     catalog.require_known(spec.network)
     require_parts(spec.network, spec.start)
     require_trackers(spec.log.track)
@@ -45,29 +48,30 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print) -> 
     data = shared_data(spec, here, say)
     catalog.require_size(spec.network, data.image_size)
     spec = resolve(spec, data, here, say)
-    job = build(spec, data, here)
-    _start(job.model, spec, data, say)
+    job = build(spec, data, here, method=method)
+    method.start(job.model, spec, data.classes, say)
     folder = str(Run.create(home, spec, data.classes, name).folder.resolve()) if here.is_chief else ""
     run = Run(Path(here.tell_all(folder)))
-    return _fit(run, spec, data, job, say)
+    return _fit(run, spec, data, job, method, say)
 
 
 @devices.losses_told()
-def resume(run: Run, say: Say = print) -> Run:
+def resume(run: Run, say: Say = print, method: Method | None = None) -> Run:
     """Continue an interrupted run from its latest checkpoint, under the spec it was started with."""
     if run.finished:
         raise RunError(f"run {run.name} has finished; there is nothing to resume")
     if any(run.checkpoints.glob("*.index")):
         raise RunError(f"run {run.name} was begun by an earlier version of kresnet, which alone can resume it")
     spec = run.spec()
+    method = _fitting(method, spec)
     here, say = begin(spec, say)
     data = shared_data(spec, here, say)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels run {run.name} was started with")
-    job = build(spec, data, here)
+    job = build(spec, data, here, method=method)
     if not run.has_checkpoint:  # which holds more than the weights it started from, and they may be gone by now
-        _start(job.model, spec, data, say)
-    return _fit(run, spec, data, job, say)
+        method.start(job.model, spec, data.classes, say)
+    return _fit(run, spec, data, job, method, say)
 
 
 def begin(spec: Spec, say: Say) -> tuple[Devices, Say]:
@@ -90,25 +94,25 @@ def shared_data(spec: Spec, here: Devices, say: Say) -> Data:
     return data or open_data(spec.data, say)
 
 
-def build(spec: Spec, data: Data, here: Devices, rate: float | None = None) -> Any:
+def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, method: Method | None = None) -> Any:
     """What a step needs (a `step.Job`), with a rate of its own instead of the schedule where `rate` is given. Nothing
     is written yet: a request that turns out to be impossible here leaves no run behind."""
     import keras
 
-    from keras_resnet.engine.optimizers import optimizer_of
+    from keras_resnet.engine.optimizers import optimizer_of, total_steps
     from keras_resnet.engine.step import Average, Job
-    from keras_resnet.quantization.rewrite import network_of
 
+    method = _fitting(method, spec)
     task, training = task_of(spec, data.classes), spec.training
     assert training.batch_size is not None
     here.require_divisible(training.batch_size, training.accumulate)
+    if spec.compress.by_tfmot and here.ranks > 1:
+        raise UsageError(f"tensorflow-model-optimization trains in one process. Received: {here.ranks} of them")
     steps = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
-    any_size = any(size != spec.data.image_size for size in spec.augment.sizes)
     bricks = training_bricks(training.precision, here.replicas)
     keras.utils.set_random_seed(training.seed)
     with here.strategy.scope():
-        model = network_of(spec, data.classes, bricks, any_size)
-        freeze(model, spec.start)
+        model = method.make(spec, data.classes, bricks, total_steps(spec, steps))
         optimizer = optimizer_of(spec, steps, rate)
         optimizer.build(model.trainable_variables)
         return Job(
@@ -121,13 +125,27 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None) -> A
             accumulate=training.accumulate,
             clip_norm=spec.optimizer.clip_norm,
             average=None if training.ema is None else Average(model, training.ema),
-            teacher=_teacher(spec, data, bricks, any_size),
+            teacher=_teacher(spec, data, bricks),
             soften=task.soften(spec.distill.temperature),
             teacher_weight=spec.distill.weight,
+            before=method.before(model, spec),
         )
 
 
-def _start(model: Any, spec: Spec, data: Data, say: Say) -> None:
+def trained_in_sizes(spec: Spec) -> bool:
+    """Whether training images have other sizes than the network's."""
+    return any(size != spec.data.image_size for size in spec.augment.sizes)
+
+
+def _make(spec: Spec, classes: tuple[str, ...], bricks: Bricks, steps: int) -> Any:
+    from keras_resnet.quantization.rewrite import network_of
+
+    model = network_of(spec, classes, bricks, trained_in_sizes(spec))
+    freeze(model, spec.start)
+    return model
+
+
+def _start(model: Any, spec: Spec, classes: tuple[str, ...], say: Say) -> None:
     """Fill the network with the weights that `spec.start` names, which are those of an ordinary one."""
     if not spec.compress.learned or not (spec.start.weights or spec.start.deepen):
         initialize(model, spec, say)
@@ -136,12 +154,12 @@ def _start(model: Any, spec: Spec, data: Data, say: Say) -> None:
 
     from keras_resnet.quantization.rewrite import copy_weights
 
-    plain = task_of(spec, data.classes).build(Bricks(keras), spec)
+    plain = task_of(spec, classes).build(Bricks(keras), spec)
     initialize(plain, spec, say)
     copy_weights(plain, model)
 
 
-def _teacher(spec: Spec, data: Data, bricks: Bricks, any_size: bool) -> Any:
+def _teacher(spec: Spec, data: Data, bricks: Bricks) -> Any:
     """The model of the run `spec.distill.teacher`, computing as its pupil does; None where there is none."""
     if spec.distill.teacher is None:
         return None
@@ -155,13 +173,13 @@ def _teacher(spec: Spec, data: Data, bricks: Bricks, any_size: bool) -> Any:
             f" ({len(data.classes)} labels, {data.image_size} pixels)."
             f" Received: {len(run.classes())} labels, {theirs.data.image_size} pixels"
         )
-    teacher = network_of(theirs, data.classes, bricks, any_size)
+    teacher = network_of(theirs, data.classes, bricks, trained_in_sizes(spec))
     teacher.set_weights(load_model(run).get_weights())
     teacher.trainable = False
     return teacher
 
 
-def _fit(run: Run, spec: Spec, data: Data, job: Any, say: Say) -> Run:
+def _fit(run: Run, spec: Spec, data: Data, job: Any, method: Method, say: Say) -> Run:
     from keras_resnet.engine.logs import Journal
     from keras_resnet.engine.loop import Files, Length, Loop
     from keras_resnet.engine.optimizers import total_steps
@@ -207,7 +225,7 @@ def _fit(run: Run, spec: Spec, data: Data, job: Any, say: Say) -> Run:
     elif job.average:
         job.average.swap()
     if here.is_chief:
-        _finish(spec, run, data, job.model, say)
+        _finish(spec, run, data, method.finish(job.model, spec, data.classes), say)
     here.tell_all("finished")
     return run
 
@@ -223,6 +241,32 @@ def float32_copy(model: Any, spec: Spec, classes: tuple[str, ...]) -> Any:
     return served
 
 
+def _before(model: Any, spec: Spec) -> None:
+    """Nothing is to be done before a step."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a network is made for training and what becomes of it; an ordinary one is a Keras model all along.
+
+    make: (spec, classes, bricks, steps in all) → what is trained, with Keras' or tf_keras' variables. start: fills it
+    where there is no checkpoint. before: (model, spec) → None, or what each step calls with its number, from 0.
+    finish: (model, spec, classes) → the Keras model in float32.
+    """
+
+    make: Callable[[Spec, tuple[str, ...], Bricks, int], Any] = _make
+    start: Callable[[Any, Spec, tuple[str, ...], Say], None] = _start
+    before: Callable[[Any, Spec], Callable[[Any], None] | None] = _before
+    finish: Callable[[Any, Spec, tuple[str, ...]], Any] = float32_copy
+
+
+def _fitting(method: Method | None, spec: Spec) -> Method:
+    """Raises UsageError where `spec` needs another method than the ordinary one."""
+    if method is None and spec.compress.by_tfmot:
+        raise UsageError("pruning, clustering and tfmot's 8 bits are trained by keras_resnet.export.compressing")
+    return method or Method()
+
+
 def validate(model: Any, data: Data, spec: Spec, split: str = "validation") -> Evaluation:
     """The score of a Keras model on one split of `data`."""
     batches = pipeline.evaluation(data.splits[split], data.image_size, EVALUATION_BATCH)
@@ -230,12 +274,17 @@ def validate(model: Any, data: Data, spec: Spec, split: str = "validation") -> E
 
 
 def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> None:
-    served = float32_copy(model, spec, data.classes)
-    score = validate(served, data, spec)
+    kept = require_kept(model, spec.compress)
+    if words := kept.words:
+        say(f"compressed: {words}")
+    score = validate(model, data, spec)
     run.write_json(
         run.metrics_file,
-        {"split": "validation", "metric": score.metric, "value": score.value, "samples": score.samples},
+        {
+            **{"split": "validation", "metric": score.metric, "value": score.value, "samples": score.samples},
+            **kept.as_dict(),
+        },
     )
-    run.write_with(run.model_file, lambda path: served.save(path))
+    run.write_with(run.model_file, lambda path: model.save(path))
     run.drop_checkpoints()
     say(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")

@@ -1,9 +1,9 @@
-"""`kresnet train` and `kresnet launch`."""
+"""`kresnet train`, `kresnet compress` and `kresnet launch`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,10 @@ from keras_resnet.networks.names import name_of
 from keras_resnet.options import compress_options, given, json_option, overridden, runs_option, spec_of, train_options
 from keras_resnet.run import Run, free_name, runs_home
 from keras_resnet.spec import Spec
+
+if TYPE_CHECKING:
+    from keras_resnet.compress import Step
+    from keras_resnet.train import Method
 
 
 @click.command()
@@ -50,7 +54,8 @@ def train(
     from keras_resnet.train import train as start_run
 
     if spec is None:
-        run = continue_run(Run.find(home, resume), console.say)
+        interrupted = Run.find(home, resume)
+        run = continue_run(interrupted, console.say, _method_of(interrupted))
     else:
         run = start_run(spec, home, name, console.say)
     result = {"run": run.name, "folder": str(run.folder), **run.metrics()}
@@ -62,34 +67,76 @@ def train(
 
 @click.command()
 @click.argument("run")
-@click.option("--qat", is_flag=True, help="Train on with 8-bit weights and activations.")
+@click.option("--shrink", type=float, metavar="SHARE", help="Remove this share of the filters inside units.")
+@click.option("--prune", type=float, metavar="SHARE", help="Make this share of the weights zero.")
+@click.option("--pattern", type=click.Choice(["2:4"]), help="Two zeros in each four weights, instead of anywhere.")
+@click.option("--cluster", type=int, metavar="N", help="Give every kernel N different weights.")
+@click.option(
+    "--qat",
+    is_flag=False,
+    flag_value="native",
+    type=click.Choice(["native", "tfmot"]),
+    help="Train on with 8 bits: --qat, or --qat tfmot by tensorflow-model-optimization.",
+)
 @compress_options
-@click.option("--name", help="Name of the new run [default: RUN-qat].")
+@click.option("--name", help="Name of the (last) new run [default: RUN-qat, …].")
 @runs_option
 @json_option
-def compress(run: str, qat: bool, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
+def compress(
+    run: str,
+    shrink: float | None,
+    prune: float | None,
+    pattern: str | None,
+    cluster: int | None,
+    qat: str | None,
+    name: str | None,
+    runs: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Make a smaller or faster network of RUN, by training on from its weights; writes a new run.
 
-    Example: kresnet compress resnet50-digits --qat
+    Several ways are taken one after another, each a run: filters, zeros, shared weights, 8 bits.
+    Example: kresnet compress resnet50-digits --prune 0.8 --qat
     """
-    if not qat:
-        raise UsageError("say how to compress: --qat")
+    from keras_resnet.compress import steps_of
+
+    steps = steps_of(shrink, prune, pattern, cluster, qat)
     home = runs_home(runs)
-    parent = Run.find(home, run)
+    parents = [Run.find(home, run)]
+    wanted = given(options)
+    for step in steps:
+        last = name if step is steps[-1] else None
+        parents.append(_compressed(parents[-1], step, wanted, home, last))
+    first, made = parents[0], parents[-1]
+    before, after = first.metrics(), made.metrics()
+    result = {"run": made.name, "parent": parents[-2].name, "folder": str(made.folder), **after}
+    if as_json:
+        console.emit_json({**result, "before": before["value"], "runs": [each.name for each in parents[1:]]})
+    else:
+        rows = [[each.name, f"{each.metrics()['value']:.2%}", each.what, str(each.folder)] for each in parents]
+        console.table("", ["run", after["metric"], "what it is", "folder"], rows)
+
+
+def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, name: str | None) -> Run:
+    """The new run that `step` makes of `parent`."""
     from keras_resnet.compress import adopt_parent
 
-    wanted = given(options)
-    spec = overridden(adopt_parent(parent, "native", set(wanted), console.say), wanted, home)
+    spec = overridden(adopt_parent(parent, step, set(wanted), console.say), wanted, home)
+    from keras_resnet.export.compressing import method_of
     from keras_resnet.train import train as start_run
 
-    made = start_run(spec, home, name or free_name(home, f"{parent.name}-qat"), console.say)
-    before, after = parent.metrics(), made.metrics()
-    result = {"run": made.name, "parent": parent.name, "folder": str(made.folder), **after, "before": before["value"]}
-    if as_json:
-        console.emit_json(result)
-    else:
-        row = [made.name, f"{after['value']:.2%}", f"{before['value']:.2%}", str(made.folder)]
-        console.table("", ["run", after["metric"], f"of {parent.name}", "folder"], [row])
+    return start_run(spec, home, name or free_name(home, f"{parent.name}-{step.name}"), console.say, method_of(spec))
+
+
+def _method_of(run: Run) -> Method | None:
+    """How `run` was being trained; None the ordinary way, which does not need the export's modules."""
+    spec = run.spec()
+    if not spec.compress.by_tfmot:
+        return None
+    from keras_resnet.export.compressing import method_of
+
+    return method_of(spec)
 
 
 def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:

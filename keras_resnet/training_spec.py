@@ -57,8 +57,9 @@ class AugmentSpec:
 class StartSpec:
     """Where the first weights come from, and which of them may change.
 
-    weights: a file or a named source (see `weights.load`). deepen: a run whose network becomes the first
-        units of a deeper one, the others starting as identities.
+    weights: a file or a named source (see `weights.load`). deepen: a model whose network becomes the first
+        units of a deeper one, the others starting as identities. narrow: a model of which the units keep the
+        filters that weigh most (see `shrink.narrow`).
     freeze: parts that stay as they are ("stem", "stage1", …; "body" is all but the classifier).
     body_rate: factor of the learning rate for all but the classifier.
     freeze_norms: batch norms keep their statistics, scales and offsets.
@@ -66,14 +67,15 @@ class StartSpec:
 
     weights: str | None = None
     deepen: str | None = None
+    narrow: str | None = None
     freeze: tuple[str, ...] = ()
     body_rate: float = 1.0
     freeze_norms: bool = False
 
     def __post_init__(self) -> None:
         require(self.body_rate > 0, "start.body_rate", self.body_rate, "a number above 0")
-        alone = not (self.weights and self.deepen)
-        require(alone, "start.deepen", self.deepen, "left out where start.weights is given")
+        given = [name for name in ("weights", "deepen", "narrow") if getattr(self, name)]
+        require(len(given) < 2, f"start.{given[-1] if given else 'weights'}", given, "the only one of its kind")
 
 
 @dataclass(frozen=True)
@@ -98,19 +100,45 @@ class CompressSpec:
     """How a network is made smaller or faster while it trains.
 
     parent: the folder of the run that it was made from. qat: "native" trains it as its 8-bit file will compute (see
-    `quantization.rewrite.quantize`), "none" does not.
+    `quantization.rewrite.quantize`), "tfmot" lets tensorflow-model-optimization do so, "none" does not.
+    sparsity: share of every kernel's weights, but for the first convolution's, that are zero. pattern: "2:4" has its
+    zeros as two in each four neighbouring inputs, "any" anywhere. clusters: how many different weights a kernel has,
+    but for the first; 0 for any number. A training prunes unless weights are clustered, and clusters unless it is
+    with 8 bits; what its parent was made before is kept.
     """
 
     parent: str | None = None
     qat: str = "none"
+    sparsity: float = 0.0
+    pattern: str = "any"
+    clusters: int = 0
 
     def __post_init__(self) -> None:
-        one_of("compress.qat", self.qat, ("none", "native"))
+        one_of("compress.qat", self.qat, ("none", "native", "tfmot"))
+        require(0 <= self.sparsity < 1, "compress.sparsity", self.sparsity, "0 or more and below 1")
+        one_of("compress.pattern", self.pattern, ("any", "2:4"))
+        half = self.pattern == "any" or self.sparsity == 0.5
+        require(half, "compress.sparsity", self.sparsity, "0.5 with the pattern 2:4, which is half zeros")
+        require(self.clusters == 0 or self.clusters >= 2, "compress.clusters", self.clusters, "2 or more")
+        native = self.qat == "native" and self.clusters
+        require(not native, "compress.qat", self.qat, "tfmot for clustered weights, which native training moves apart")
 
     @property
     def learned(self) -> bool:
         """Whether the network trains with 8 bits, and learns the ranges of its file."""
         return self.qat != "none"
+
+    @property
+    def does(self) -> str:
+        """What the training itself does: "quantize", "cluster", "prune" or "nothing"."""
+        if self.learned:
+            return "quantize"
+        return "cluster" if self.clusters else "prune" if self.sparsity else "nothing"
+
+    @property
+    def by_tfmot(self) -> bool:
+        """Whether tensorflow-model-optimization trains it, on the tf_keras twin."""
+        return self.qat == "tfmot" or self.does in ("cluster", "prune")
 
 
 @dataclass(frozen=True)

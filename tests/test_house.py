@@ -58,13 +58,14 @@ ORDER = [
     "engine.loop",
     "engine.launch",
     "evaluate",
+    "shrink",
+    "sparsity",
     "start",
     "resolve",
+    "compress",
     "train",
     "find",
-    "compress",
     "options",
-    "training_commands",
     "studies.plan",
     "studies.gradients",
     "studies.figures",
@@ -75,6 +76,10 @@ ORDER = [
     "export.card",
     "export.c_array",
     "export.twin",
+    "export.prune",
+    "export.cluster",
+    "export.qat",
+    "export.compressing",
     "export.calibrate",
     "export.contents",
     "export.saved_model",
@@ -95,11 +100,12 @@ ORDER = [
     "export.auto",
     "export.predicting",
     "export.scoring",
+    "training_commands",
     "export_commands",
     "commands",
     "__main__",
 ]
-MAY_EXPORT = {"export", "commands", "export_commands"}
+MAY_EXPORT = {"export", "commands", "training_commands", "export_commands"}
 EMPTY = {"", "quantization", "networks", "weights", "data", "engine", "studies", "export"}
 # Its meaning changes once tfmot has been imported.
 AMBIGUOUS = {f"{name}.keras" for name in ("tf", "tensorflow")}

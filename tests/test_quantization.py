@@ -14,7 +14,7 @@ from test_resume import finished, same_log, same_weights, start, step_of, wait_f
 import keras_resnet
 from keras_resnet import commands
 from keras_resnet.bricks import Bricks
-from keras_resnet.compress import adopt_parent
+from keras_resnet.compress import QAT, adopt_parent
 from keras_resnet.engine.fused_norm import FusedBatchNormalization
 from keras_resnet.errors import UsageError
 from keras_resnet.export.contents import contents_of
@@ -200,7 +200,7 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
     run = Run(runs / "eight-bits")
     assert run.summary()["network"] == "resnet8, 8 bits"
     with pytest.raises(UsageError, match="already"):
-        adopt_parent(run, "native", set(), silent)
+        adopt_parent(run, QAT, set(), silent)
     assert run.spec().compress.parent == str(trained.folder.resolve())
     from keras_resnet.export.exporting import Wanted, export
     from keras_resnet.export.schemes import forms_of

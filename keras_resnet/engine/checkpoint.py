@@ -88,7 +88,7 @@ class Checkpoints:
         arrays = {f"{index:05}": np.array(variable.numpy()) for index, variable in enumerate(self._variables)}
         for variable, array in zip(self._variables, arrays.values(), strict=True):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise TrainingError(f"weights became NaN or infinite, first in {variable.path}")
+                raise TrainingError(f"weights became NaN or infinite, first in {variable.name}")
         return arrays
 
     def _assign(self, arrays: dict[str, np.ndarray]) -> None:

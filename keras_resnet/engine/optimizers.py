@@ -102,8 +102,9 @@ class Layered:
     def build(self, variables: list[Any]) -> None:
         """Make the slots, and note what concerns each variable: later only its TensorFlow half is seen."""
         super().build(variables)  # type: ignore[misc]
-        self._is_kernel = [variable.name == "kernel" for variable in variables]
-        self._in_body = [CLASSIFIER not in variable.path.split("/") for variable in variables]
+        paths = [getattr(variable, "path", variable.name).split(":")[0].split("/") for variable in variables]
+        self._is_kernel = [path[-1] == "kernel" for path in paths]
+        self._in_body = [CLASSIFIER not in path for path in paths]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's step."""

@@ -27,6 +27,7 @@ class Job:
     """What a step needs. optimizer: one that takes summed gradients (see `optimizer_of`).
 
     follow: names and values of what is followed; names: in their order.
+    before: called with the number of the step, from 0, before each.
     teacher: None, or a model of the same images whose answers `soften` the loss: (answers, outputs) → (B,).
     """
 
@@ -42,6 +43,7 @@ class Job:
     teacher: Any = None
     soften: Loss | None = None
     teacher_weight: float = 0.0
+    before: Callable[[Any], None] | None = None
 
     def state(self) -> list[Any]:
         """Every variable that a step changes, in an order that does not: weights, statistics, seeds, slots, loss
@@ -87,6 +89,8 @@ def training_step(job: Job) -> Any:
     and the means of what is followed. images and targets are of each replica; the means are over all."""
 
     def step(images: Any, targets: Any, stop: Any) -> Any:
+        if job.before:
+            job.before(job.optimizer.iterations.value)
         found = job.devices.strategy.run(lambda x, y: _learn(job, x, y, stop), (images, targets))
         if job.average:
             job.average.follow(job.devices, job.optimizer.iterations.value)
@@ -138,7 +142,8 @@ def _gradients(job: Job, variables: list[Any], images: Any, targets: Any, share:
             losses = (1 - job.teacher_weight) * losses + job.teacher_weight * job.soften(answers, outputs)
         loss = share * (tf.reduce_mean(losses) + tf.add_n(job.model.losses or [0.0]))
         scaled = loss * _scale(job.optimizer)
-    gradients = tape.gradient(scaled, variables)
+    # tfmot's clustered kernels are no part of the graph: what they are made of is trained.
+    gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     followed = job.follow(targets, outputs)
     means = [share * tf.reduce_mean(tf.cast(followed[name], tf.float32)) for name in job.names]
     return gradients, tf.stack([loss, *means])

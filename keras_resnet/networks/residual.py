@@ -20,7 +20,8 @@ class Variant:
 
     units: residual units per stage. stem_width: filters of the stem. width: filters of the first stage,
     doubled at each further one. bottleneck: 1×1, 3×3, 1×1 convolutions with four times the filters in the
-    last (He et al. 2015, section 4.1), `inner` times the filters (per group) in the first two.
+    last (He et al. 2015, section 4.1), `inner` times the filters (per group) in the first two. kept: share of the
+    filters of all convolutions of a unit but the last.
     stem: "imagenet", "deep" or "cifar". shortcut: "A", "B", "C", "D", or "none" in a plain network.
     """
 
@@ -34,6 +35,7 @@ class Variant:
     preactivation: bool = False
     groups: int = 1
     inner: float = 1.0
+    kept: float = 1.0
     squeeze: bool = False
     drop_path: float = 0.0
     zero_gamma: bool = True
@@ -129,10 +131,14 @@ def _preactivation_unit(b: Bricks, variant: Variant, x: Any, unit: _Unit) -> Any
 def _convolutions(variant: Variant, unit: _Unit) -> list[tuple[int, int, int, int]]:
     """(filters, kernel, stride, groups) of each convolution of a unit."""
     if not variant.bottleneck:
-        return [(unit.filters, 3, unit.stride, 1), (unit.filters, 3, 1, 1)]
+        return [(_kept(unit.filters, variant), 3, unit.stride, 1), (unit.filters, 3, 1, 1)]
     first, second = (unit.stride, 1) if variant.strides == "1x1" else (1, unit.stride)
-    inner = int(unit.filters * variant.inner) * variant.groups
+    inner = _kept(int(unit.filters * variant.inner) * variant.groups, variant)
     return [(inner, 1, first, 1), (inner, 3, second, variant.groups), (4 * unit.filters, 1, 1, 1)]
+
+
+def _kept(filters: int, variant: Variant) -> int:
+    return filters if variant.kept == 1 else max(8, round(filters * variant.kept / 8) * 8)
 
 
 def _finish_residual(b: Bricks, variant: Variant, y: Any, unit: _Unit) -> Any:

@@ -115,9 +115,29 @@ class FakeQuantizer(keras.layers.Layer):
 
 class _RoundedKernel:
     """For a layer whose `kernel` is rounded before it is used, unless `enabled` is False; the variable stays float32 in
-    any policy."""
+    any policy.
+
+    keep_zeros: weights that are zero, as pruning leaves them, get no gradient and stay zero.
+    """
 
     enabled = True
+
+    def __init__(self, *arguments: Any, keep_zeros: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.keep_zeros = keep_zeros
+
+    def used_kernel(self, kernel: Any) -> Any:
+        """The kernel that the layer computes with, float32."""
+        import tensorflow as tf
+
+        kernel = tf.convert_to_tensor(kernel)
+        if self.keep_zeros:
+            kernel = kernel * tf.stop_gradient(tf.cast(tf.not_equal(kernel, 0), kernel.dtype))
+        return rounded_kernel(kernel) if self.enabled else kernel
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        return {**super().get_config(), "keep_zeros": self.keep_zeros}  # type: ignore[misc]
 
     def add_weight(self, *arguments: Any, **options: Any) -> Any:
         if options.get("name") == "kernel":
@@ -133,9 +153,7 @@ class QuantizedConv2D(_RoundedKernel, keras.layers.Conv2D):
         """Called by Keras with the kernel."""
         import tensorflow as tf
 
-        kernel = tf.convert_to_tensor(kernel)
-        used = rounded_kernel(kernel) if self.enabled else kernel
-        return super().convolution_op(inputs, tf.cast(used, inputs.dtype))
+        return super().convolution_op(inputs, tf.cast(self.used_kernel(kernel), inputs.dtype))
 
 
 @register
@@ -146,8 +164,7 @@ class QuantizedDense(_RoundedKernel, keras.layers.Dense):
         """(B, inputs) → (B, units)."""
         import tensorflow as tf
 
-        kernel = tf.convert_to_tensor(self.kernel)
-        outputs = tf.matmul(inputs, tf.cast(rounded_kernel(kernel) if self.enabled else kernel, inputs.dtype))
+        outputs = tf.matmul(inputs, tf.cast(self.used_kernel(self.kernel), inputs.dtype))
         return outputs if self.bias is None else tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype))
 
 

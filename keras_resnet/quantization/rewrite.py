@@ -35,13 +35,14 @@ RANGED = (
 RANGE = "range"
 
 
-def quantize(model: Any) -> Any:
+def quantize(model: Any, keep_zeros: bool = False) -> Any:
     """A copy of the functional `model`, pixels 0–255 in, that computes with 8-bit weights and activations.
 
     Same layers by the same names, same weights, and a `FakeQuantizer` after each result that the file will round:
     "NAME_range". Train it a few epochs with a small learning rate, by `fit` or by a loop of your own, in any precision
     and under any strategy of tf.distribute; `kresnet export` or TensorFlow's converter (see `frozen`) makes an int8
-    file of it without calibration. Raises UsageError for a layer that it does not know.
+    file of it without calibration. With `keep_zeros` weights that are zero stay so. Raises UsageError for a layer that
+    it does not know.
     """
     known = (*PASSING, *RANGED, layers.Rescaling)
     for layer in model.layers:
@@ -52,7 +53,9 @@ def quantize(model: Any) -> Any:
             )
 
     def copy(layer: Any) -> Any:
-        return _kind_of(layer).from_config(layer.get_config())
+        kind = _kind_of(layer)
+        zeros = {"keep_zeros": True} if keep_zeros and issubclass(kind, QuantizedConv2D | QuantizedDense) else {}
+        return kind.from_config(layer.get_config() | zeros)
 
     def apply(layer: Any, *arguments: Any, **options: Any) -> Any:
         outputs = layer(*arguments, **options)
@@ -72,7 +75,7 @@ def quantize(model: Any) -> Any:
 def network_of(spec: Spec, classes: tuple[str, ...], bricks: Bricks, any_size: bool = False) -> Any:
     """The network of `spec` (see `Classification.build`), quantized where `spec.compress` says so."""
     model = task_of(spec, classes).build(bricks, spec, any_size=any_size)
-    return quantize(model) if spec.compress.learned else model
+    return quantize(model, spec.compress.sparsity > 0) if spec.compress.learned else model
 
 
 def copy_weights(plain: Any, quantized: Any) -> None:

@@ -1,0 +1,74 @@
+"""What pruning and clustering left of a network's kernels, counted."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.errors import TrainingError
+from keras_resnet.spec import CompressSpec
+
+PIXELS = 3
+GROUP = 4
+
+
+@dataclass(frozen=True)
+class Kept:
+    """sparsity: share of zeros among all weights of the compressed kernels, least_sparsity of the kernel that has the
+    fewest; clusters: different weights of the kernel that has the most. None where nothing was asked for."""
+
+    sparsity: float | None = None
+    least_sparsity: float | None = None
+    clusters: int | None = None
+
+    @property
+    def words(self) -> str:
+        """In a few words; empty where nothing was asked for."""
+        zeros = [] if self.sparsity is None else [f"{self.sparsity:.1%} of the weights are zero"]
+        values = [] if self.clusters is None else [f"{self.clusters} different weights a kernel at most"]
+        return ", ".join(zeros + values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is known, as a JSON object."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def compressed_layers(model: Any) -> list[Any]:
+    """The convolutions and dense layers that are pruned and clustered: all but what sees the pixels, which holds few
+    weights and feeds all others (Gale et al. 2019, section 6, leave it dense too). Of either Keras, wrapped by tfmot or
+    not."""
+    found = [layer for layer in model.layers if len(getattr(layer, "kernel", np.zeros(())).shape) in (2, 4)]
+    return [layer for layer in found if not (len(layer.kernel.shape) == 4 and layer.kernel.shape[2] == PIXELS)]
+
+
+def require_kept(model: Any, compress: CompressSpec) -> Kept:
+    """Count what `compress` asks for in a Keras `model`. Raises TrainingError if a kernel does not have it."""
+    kernels = {layer.name: np.asarray(layer.kernel) for layer in compressed_layers(model)}
+    kept = Kept()
+    if compress.sparsity:
+        zeros = {name: float((kernel == 0).mean()) for name, kernel in kernels.items()}
+        for name, kernel in kernels.items():
+            # tfmot rounds the number of weights that stay, and keeps those that equal the threshold.
+            if zeros[name] < compress.sparsity - 2 / kernel.size:
+                raise TrainingError(f"{name} has {zeros[name]:.2%} zeros, not {compress.sparsity:.0%}")
+            if compress.pattern == "2:4" and (full := _full_groups(kernel)):
+                raise TrainingError(f"{name} has more than 2 weights in {full} groups of 4")
+        total = sum(kernel.size for kernel in kernels.values())
+        share = sum(zeros[name] * kernel.size for name, kernel in kernels.items()) / total
+        kept = Kept(share, min(zeros.values()))
+    if compress.clusters:
+        values = {name: len(np.unique(kernel)) for name, kernel in kernels.items()}
+        most = max(values, key=lambda name: values[name])
+        if values[most] > compress.clusters:
+            raise TrainingError(f"{most} has {values[most]} different weights, not {compress.clusters}")
+        kept = Kept(kept.sparsity, kept.least_sparsity, values[most])
+    return kept
+
+
+def _full_groups(kernel: np.ndarray) -> int:
+    """How many groups of four neighbouring inputs of an output have more than two weights that are not zero."""
+    inputs = np.moveaxis(kernel, -1, 0).reshape(kernel.shape[-1], -1)
+    inputs = np.pad(inputs, ((0, 0), (0, -inputs.shape[1] % GROUP)))
+    return int((np.count_nonzero(inputs.reshape(-1, GROUP), axis=1) > GROUP // 2).sum())
