@@ -22,7 +22,10 @@ def cluster(network: Any, compress: CompressSpec) -> Any:
     }
     make = clustering.cluster_weights
     if compress.sparsity:
-        make = clustering.experimental.cluster_weights
+        # Public by its documentation, but not by a name of the package.
+        from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as experimental
+
+        make = experimental.cluster_weights
         options["preserve_sparsity"] = True
 
     def wrapped(layer: Any) -> Any:

@@ -31,13 +31,14 @@ def _make(spec: Spec, classes: tuple[str, ...], bricks: Bricks, steps: int) -> T
     network = build_twin(spec, classes, trained_in_sizes(spec))
     copy_weights(load_model(_parent_of(spec)), network)
     freeze(network, spec.start)
+    parameters = network.count_params()
     if spec.compress.does == "prune":
         network = prune.prune(network, spec.compress, steps)
     elif spec.compress.does == "cluster":
         network = cluster.cluster(network, spec.compress)
     else:
         network = qat.quantize(network, spec.compress)
-    return Twin(network, spec.data.normalization)
+    return Twin(network, spec.data.normalization, parameters)
 
 
 def _parent_of(spec: Spec) -> Run:

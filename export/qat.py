@@ -14,7 +14,7 @@ from keras_resnet.quantization.rewrite import RANGE
 from keras_resnet.spec import CompressSpec
 
 # What tfmot calls the parts of a clustered kernel.
-SHARED, ORIGINAL = "clst_impl", "ori_weights_vars_tf"
+SHARED, ORIGINAL, ZEROS, SHARED_ZERO = "clst_impl", "ori_weights_vars_tf", "sparsity_mask", "centroids_mask"
 
 
 def quantize(network: Any, compress: CompressSpec) -> Any:
@@ -37,8 +37,22 @@ def _preserving(compress: CompressSpec) -> list[Any]:
     """The scheme that keeps what pruning and clustering did, if there is anything to keep."""
     combine = tfmot().experimental.combine
     if compress.clusters:
-        return [combine.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity=compress.sparsity > 0)]
+        return [_each_apart(combine.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity=compress.sparsity > 0))]
     return [combine.Default8BitPrunePreserveQuantizeScheme()] if compress.sparsity else []
+
+
+def _each_apart(scheme: Any) -> Any:
+    """`scheme` with a quantizer for each layer: tfmot 0.8 gives all the same one, which no longer keeps any zeros once
+    it has met a layer without, as the first convolution is."""
+    make = scheme.get_quantize_registry
+
+    def registry() -> Any:
+        made = make()
+        made.get_quantize_config = lambda layer: make().get_quantize_config(layer)
+        return made
+
+    scheme.get_quantize_registry = registry
+    return scheme
 
 
 def kernels_of(quantized: Any) -> dict[str, np.ndarray]:
@@ -48,7 +62,10 @@ def kernels_of(quantized: Any) -> dict[str, np.ndarray]:
     for layer in quantized.layers:
         for _, _, parts in getattr(layer, "_weight_vars", ()):
             if shared := parts.get(SHARED):
-                original = parts[ORIGINAL]
+                # As tfmot begins each step: the last one moved the zeros and the weight that they share.
+                original = parts[ORIGINAL] * parts.get(ZEROS, 1.0)
+                if ZEROS in parts:
+                    shared.cluster_centroids.assign(shared.cluster_centroids * parts[SHARED_ZERO])
                 found[layer.layer.name] = shared.get_clustered_weight(shared.get_pulling_indices(original), original)
     return {name: np.asarray(kernel) for name, kernel in found.items()}
 

@@ -25,10 +25,17 @@ class TwinBricks(Bricks):
 
 
 class Twin:
-    """What a step of training and validation needs of a model, for a tf_keras `network` of normalized images."""
+    """What a step of training and validation needs of a model, for a tf_keras `network` of normalized images.
 
-    def __init__(self, network: Any, normalization: Normalization) -> None:
-        self.network, self.normalization = network, normalization
+    parameters: how many the network has without what tfmot adds.
+    """
+
+    def __init__(self, network: Any, normalization: Normalization, parameters: int) -> None:
+        self.network, self.normalization, self._parameters = network, normalization, parameters
+
+    def count_params(self) -> int:
+        """The parameters of the network itself."""
+        return self._parameters
 
     def __call__(self, images: Any, training: bool = False) -> Any:
         """Pixels (B, H, W, 3) in 0–255 → logits (B, classes)."""
@@ -38,7 +45,7 @@ class Twin:
         return self.network((tf.cast(images, tf.float32) - mean) / std, training=training)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("weights", "variables", "trainable_variables", "losses", "count_params", "layers"):
+        if name in ("weights", "variables", "trainable_variables", "losses"):
             return getattr(self.network, name)
         raise AttributeError(name)
 

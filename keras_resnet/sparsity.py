@@ -17,7 +17,8 @@ GROUP = 4
 @dataclass(frozen=True)
 class Kept:
     """sparsity: share of zeros among all weights of the compressed kernels, least_sparsity of the kernel that has the
-    fewest; clusters: different weights of the kernel that has the most. None where nothing was asked for."""
+    fewest; clusters: different weights of the kernel that has the most, or of the output channel of a network of 8 bits:
+    those have steps of their own, and tfmot shares weights within them. None where nothing was asked for."""
 
     sparsity: float | None = None
     least_sparsity: float | None = None
@@ -27,7 +28,7 @@ class Kept:
     def words(self) -> str:
         """In a few words; empty where nothing was asked for."""
         zeros = [] if self.sparsity is None else [f"{self.sparsity:.1%} of the weights are zero"]
-        values = [] if self.clusters is None else [f"{self.clusters} different weights a kernel at most"]
+        values = [] if self.clusters is None else [f"{self.clusters} different weights are shared"]
         return ", ".join(zeros + values)
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,12 +60,19 @@ def require_kept(model: Any, compress: CompressSpec) -> Kept:
         share = sum(zeros[name] * kernel.size for name, kernel in kernels.items()) / total
         kept = Kept(share, min(zeros.values()))
     if compress.clusters:
-        values = {name: len(np.unique(kernel)) for name, kernel in kernels.items()}
+        values = {name: _different(kernel, compress.learned) for name, kernel in kernels.items()}
         most = max(values, key=lambda name: values[name])
         if values[most] > compress.clusters:
             raise TrainingError(f"{most} has {values[most]} different weights, not {compress.clusters}")
         kept = Kept(kept.sparsity, kept.least_sparsity, values[most])
     return kept
+
+
+def _different(kernel: np.ndarray, by_output: bool) -> int:
+    """How many different weights the whole kernel has, or the output that has the most."""
+    if by_output and kernel.ndim == 4:
+        return max(len(np.unique(kernel[..., output])) for output in range(kernel.shape[-1]))
+    return len(np.unique(kernel))
 
 
 def _full_groups(kernel: np.ndarray) -> int:

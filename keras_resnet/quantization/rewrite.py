@@ -90,6 +90,8 @@ def copy_weights(plain: Any, quantized: Any) -> None:
 def frozen(quantized: Any) -> Any:
     """`quantized` itself, ranges made constants and dead channels lifted, as TensorFlow's converter wants them."""
     for layer in quantized.layers:
+        if isinstance(layer, QuantizedConv2D | QuantizedDense):
+            layer.keep_zeros = False  # which concerns gradients, and is in the converter's way
         if isinstance(layer, QuantizedConv2D):
             _lift_dead_channels(layer)
         quantizer = layer.product if isinstance(layer, QuantizedNorm) else layer
