@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 inside = find_packages(include=["keras_resnet", "keras_resnet.*"], exclude=["keras_resnet.export*"])
 beside = [f"keras_resnet.{package}" for package in find_packages(include=["export", "export.*"])]
 
+LITERT = ["litert-quantizer>=0.11"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16.1"]
 
 setup(
@@ -38,9 +39,19 @@ setup(
     ],
     extras_require={
         "ethos": ["ethos-u-vela>=4"],
+        "litert": LITERT,
         "onnx": ONNX,
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
-        "test": ["pytest>=8", "psutil>=5.9", "ruff>=0.9", "mypy>=1.14", "setuptools>=65", "wheel>=0.42", *ONNX],
+        "test": [
+            "pytest>=8",
+            "psutil>=5.9",
+            "ruff>=0.9",
+            "mypy>=1.14",
+            "setuptools>=65",
+            "wheel>=0.42",
+            *ONNX,
+            *LITERT,
+        ],
     },
     entry_points={"console_scripts": ["kresnet = keras_resnet.commands:main"]},
 )

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from keras_resnet.compress import QAT, adopt_parent
 from keras_resnet.errors import UsageError
-from keras_resnet.evaluate import load_model
+from keras_resnet.evaluate import load_model, read_model
 from keras_resnet.export.calibrate import calibration_of
-from keras_resnet.export.diagnose import diagnose
+from keras_resnet.export.diagnose import diagnose_model
 from keras_resnet.export.exporting import Wanted, Work, export, export_one, is_learned, prepare
-from keras_resnet.export.schemes import Form, forms_of
+from keras_resnet.export.folder import write_folder
+from keras_resnet.export.litert import is_installed
+from keras_resnet.export.schemes import LITERT, Form, forms_of
 from keras_resnet.export.verify import PASSED, Verdict
 from keras_resnet.quantization.equalize import equalize
 from keras_resnet.run import Run, free_name
@@ -35,30 +37,46 @@ class Step:
     verdict: Verdict
 
 
+def export_with_remedies(run: Run, wanted: Wanted, say: Say) -> tuple[list[Verdict], list[Step]]:
+    """All that is `wanted`, with remedies for the one int8 file in it: the verdicts, and the steps of that file.
+
+    Raises UsageError unless there is exactly one.
+    """
+    integer = [form for form in wanted.forms if form.scheme.name == "int8"]
+    if len(integer) != 1:
+        raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(integer)} of them")
+    others = replace(wanted, forms=tuple(form for form in wanted.forms if form not in integer))
+    verdicts = export(run, others, say) if others.forms or others.others else []
+    steps = climb(run, integer[0], wanted, say)
+    return [*verdicts, steps[-1].verdict], steps
+
+
 def climb(run: Run, form: Form, wanted: Wanted, say: Say) -> list[Step]:
     """Try the remedies on an int8 `form` of the run until a file is within `wanted.max_drop`; all steps, the last one
     being the best that could be done.
 
-    As it is; calibrated by 1,000 images; channels equalized (Nagel et al. 2019); the worst layers of the diagnosis in
-    float32; trained on with 8 bits, which makes a new run. Raises UsageError for a form or run that is not for this.
+    As it is; calibrated by 1,000 images; by litert-quantizer where that is installed; channels equalized (Nagel et al.
+    2019); the worst layers of the diagnosis in float32; trained on with 8 bits, which makes a new run. Raises
+    UsageError for a form or run that is not for this.
     """
     if form.scheme.name != "int8" or is_learned(run):
         raise UsageError("--auto is for int8 files of a run that was not trained with 8 bits")
     with tempfile.TemporaryDirectory() as scratch:
         steps: list[Step] = []
-        for remedy, make in _remedies(run, form, wanted, Path(scratch), say):
+        work = prepare(run, replace(wanted, forms=(form,)), say)
+        for remedy, make in _remedies(work, form, wanted, Path(scratch), say):
             say(f"remedy: {remedy}")
             steps.append(Step(remedy, make()))
             if steps[-1].verdict.verdict == PASSED:
                 break
+        write_folder(run, work.reference)
         run.write_json(run.exports / "auto.json", [{"remedy": step.remedy, **step.verdict.as_dict()} for step in steps])
         return steps
 
 
 def _remedies(
-    run: Run, form: Form, wanted: Wanted, scratch: Path, say: Say
+    work: Work, form: Form, wanted: Wanted, scratch: Path, say: Say
 ) -> Iterator[tuple[str, Callable[[], Verdict]]]:
-    work = prepare(run, replace(wanted, forms=(form,)), say)
     assert work.calibration is not None
     yield f"as it is, {len(work.calibration.images)} calibration images", partial(export_one, work, form, say)
     if wanted.calibration_folder is None:
@@ -66,15 +84,24 @@ def _remedies(
         if len(more.images) > len(work.calibration.images):
             work = replace(work, calibration=more)
             yield f"{len(more.images)} calibration images", partial(export_one, work, form, say)
-    equalized = _equalized(work, scratch)
-    if equalized is not None:
-        yield "channels equalized", partial(export_one, equalized, form, say)
-    if form.io != "int8":  # a microcontroller takes no floats
-        worst = [damage.layer for damage in diagnose(run, DIAGNOSED, say) if damage.low is not None]
+    floats = form.io != "int8"  # which a microcontroller does not take
+    if floats and form.batch == 1 and is_installed():
+        yield "rounded by litert-quantizer", partial(export_one, work, replace(form, engine=LITERT), say)
+    if equalized := _equalized(work, scratch):
+        work = equalized
+        yield "channels equalized", partial(export_one, work, form, say)
+    if floats:
+        assert work.calibration is not None
+        model = read_model(work.model_file)
+        worst = [
+            each.layer
+            for each in diagnose_model(work.run, model, work.data, work.calibration, DIAGNOSED, say)
+            if each.low is not None
+        ]
         for count in KEPT:
             kept = replace(form, keep_float=tuple(worst[:count]))
-            yield f"{', '.join(worst[:count])} in float32", partial(export_one, equalized or work, kept, say)
-    yield "trained on with 8 bits", partial(_trained, run, form, wanted, say)
+            yield f"{', '.join(worst[:count])} in float32", partial(export_one, work, kept, say)
+    yield "trained on with 8 bits", partial(_trained, work.run, form, wanted, say)
 
 
 def _equalized(work: Work, scratch: Path) -> Work | None:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data import pipeline
-from keras_resnet.data.folder import image_files
-from keras_resnet.data.images import load_pixels
+from keras_resnet.data.images import image_files, load_pixels
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import DataError
 

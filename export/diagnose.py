@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_resnet.data import pipeline
+from keras_resnet.data.sources import Data
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model
-from keras_resnet.export.calibrate import calibration_of
+from keras_resnet.export.calibrate import Calibration, calibration_of
 from keras_resnet.export.exporting import data_of, is_learned
 from keras_resnet.quantization.simulate import Damage, Simulation
 from keras_resnet.run import Run
@@ -31,6 +33,11 @@ def diagnose(run: Run, samples: int, say: Say) -> list[Damage]:
     if is_learned(run):
         raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
     data = data_of(run, say)
+    return diagnose_model(run, load_model(run), data, calibration_of(data), samples, say)
+
+
+def diagnose_model(run: Run, model: Any, data: Data, calibration: Calibration, samples: int, say: Say) -> list[Damage]:
+    """The same for a `model` that computes what that of `run` does."""
     images = pipeline.balanced_sample(
         data.splits["validation"],
         image_size=data.image_size,
@@ -38,7 +45,7 @@ def diagnose(run: Run, samples: int, say: Say) -> list[Damage]:
         classes=len(data.classes),
         seed=SEED,
     )
-    simulation = Simulation(load_model(run), calibration_of(data).images)
+    simulation = Simulation(model, calibration.images)
     say(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
     found = simulation.damages(images)
     document = {

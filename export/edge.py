@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.answers import likeliest
-from keras_resnet.data.images import center_crop, load_pixels, to_pixels
+from keras_resnet.data.images import center_crop, image_files, load_pixels, to_pixels
 from keras_resnet.errors import DataError, ExportError, KresnetError, UsageError
 from keras_resnet.export.runtime import TFLiteModel
 
@@ -127,8 +127,7 @@ def _files(path: Path) -> list[Path]:
     """The file itself, or all images in a folder and below."""
     if not path.is_dir():
         return [path]
-    known = Image.registered_extensions()
-    return sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in known)
+    return image_files(path)[0]
 
 
 def _tell(name: str, found: list[dict[str, Any]], as_json: bool) -> None:

@@ -16,8 +16,9 @@ from keras_resnet.export.c_array import NAME, write_c_array
 from keras_resnet.export.calibrate import WANTED, Calibration, calibration_of, convergence
 from keras_resnet.export.card import Card
 from keras_resnet.export.folder import write_folder
+from keras_resnet.export.litert import require_litert
 from keras_resnet.export.metadata import write_card
-from keras_resnet.export.schemes import SCHEMES, Form
+from keras_resnet.export.schemes import LITERT, SCHEMES, Form
 from keras_resnet.export.verify import PASSED, Reference, Verdict, verify
 from keras_resnet.run import Run, versions
 
@@ -65,9 +66,13 @@ def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
         from keras_resnet.export.onnx import require_onnx
 
         require_onnx()
+    if any(form.engine == LITERT for form in wanted.forms):
+        require_litert()
     work = prepare(run, wanted, say)
     artifacts: list[Form | str] = [*wanted.forms, *wanted.others]
-    return [export_one(work, artifact, say) for artifact in artifacts]
+    verdicts = [export_one(work, artifact, say) for artifact in artifacts]
+    write_folder(run, work.reference)
+    return verdicts
 
 
 def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
@@ -146,7 +151,6 @@ def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
     verdict = replace(verdict, file=str(place.relative_to(exports)))
     others = [row for row in work.run.verdicts() if Path(row["file"]).name != file_name]
     work.run.write_json(work.run.verdicts_file, [*others, verdict.as_dict()])
-    write_folder(work.run, work.reference)
     return verdict
 
 
@@ -155,7 +159,7 @@ def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> Path:
     form = FOR_C[is_learned(work.run)] if artifact == C_ARRAY else artifact
     calibrated = isinstance(form, Form) and form.scheme.calibrated
     calibration = work.calibration if calibrated else None
-    card = _card(work, artifact if isinstance(artifact, str) else artifact.name, calibration)
+    card = _card(work, artifact, calibration)
     written = target.with_suffix(".staged") if artifact == C_ARRAY else target
     try:
         images = calibration.images if calibration else None
@@ -171,11 +175,12 @@ def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> Path:
     return target
 
 
-def _card(work: Work, form: str, calibration: Calibration | None) -> Card:
+def _card(work: Work, form: Form | str, calibration: Calibration | None) -> Card:
     normalization = work.run.spec().data.normalization
     provenance = {
         "run": work.run.name,
-        "form": form,
+        "form": form.name if isinstance(form, Form) else form,
+        "engine": form.engine if isinstance(form, Form) else None,
         "data": work.data.name,
         "versions": versions(),
         "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,11 @@ def open_file(path: Path, threads: int | None = None) -> Model:
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files of a folder."""
     return sum(file.stat().st_size for file in _files(path))
+
+
+def gzip_size_of(path: Path) -> int:
+    """Bytes that a download of it takes, by gzip's usual level 6."""
+    return sum(len(gzip.compress(file.read_bytes(), 6)) for file in _files(path))
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from keras_resnet.errors import UsageError, did_you_mean
 
@@ -46,26 +46,32 @@ SCHEMES = {
 ALIASES = {"int8-float-io": ("int8", "float")}
 DEFAULT = ("float32", "int8")
 LEARNED = ("qat",)
+# What makes 8 bits: TensorFlow's converter, or of its float file litert-quantizer.
+CONVERTER, LITERT = "tensorflow", "litert-quantizer"
+ENGINES = (CONVERTER, LITERT)
 
 
 @dataclass(frozen=True)
 class Form:
     """One TFLite file to be.
 
-    batch: images of one inference; None for any number. keep_float: layers that are not quantized.
+    batch: images of one inference; None for any number. keep_float: layers that are not quantized. engine: of ENGINES;
+    litert-quantizer leaves pixels and logits as the float file has them.
     """
 
     scheme: Scheme
     io: str
     batch: int | None = 1
     keep_float: tuple[str, ...] = ()
+    engine: str = CONVERTER
 
     @property
     def name(self) -> str:
         """The scheme, and what departs from its default."""
         io = f"-{self.io}-io" if self.io != self.scheme.profiles[0] else ""
         batch = {1: "", None: "-batches"}.get(self.batch, f"-batch{self.batch}")
-        return f"{self.scheme.name}{io}{batch}{'-mixed' if self.keep_float else ''}"
+        engine = "-litert" if self.engine == LITERT else ""
+        return f"{self.scheme.name}{io}{batch}{'-mixed' if self.keep_float else ''}{engine}"
 
     @property
     def file_name(self) -> str:
@@ -75,7 +81,8 @@ class Form:
     @property
     def integer(self) -> bool:
         """Whether no tensor of the file may be of a floating-point type."""
-        return self.scheme.activations == "int8" and self.io != "float" and not self.keep_float
+        floats = self.io == "float" or self.keep_float or self.engine == LITERT
+        return self.scheme.activations == "int8" and not floats
 
 
 def forms_of(
@@ -120,6 +127,24 @@ def forms_of(
     return list(found.values())
 
 
+def by_engine(forms: Sequence[Form], engine: str) -> list[Form]:
+    """`forms`, the int8 ones made by `engine`. Raises UsageError where that cannot make one of them, or there is none
+    for it to make."""
+    if engine not in ENGINES:
+        raise UsageError(f"--engine must be one of {', '.join(ENGINES)}. Received: {engine!r}")
+    mine = [form for form in forms if form.scheme.name == "int8"]
+    if engine == CONVERTER:
+        return list(forms)
+    if not mine:
+        raise UsageError(f"--engine {engine} is for int8 files: --tflite --quantize int8. None is asked for")
+    if bad := [form for form in mine if form.io == "int8" or form.keep_float or form.batch != 1]:
+        raise UsageError(
+            f"--engine {engine} makes files of one image with uint8 or float pixels and float logits."
+            f" Received: {bad[0].name}"
+        )
+    return [replace(form, engine=engine) if form in mine else form for form in forms]
+
+
 def form_from(document: dict[str, object]) -> Form:
     """The form that `as_dict` described."""
     values = {each.name: document[each.name] for each in fields(Form)}
@@ -130,4 +155,5 @@ def form_from(document: dict[str, object]) -> Form:
 
 def as_dict(form: Form) -> dict[str, object]:
     """A form as a JSON object."""
-    return {"scheme": form.scheme.name, "io": form.io, "batch": form.batch, "keep_float": list(form.keep_float)}
+    values = {"io": form.io, "batch": form.batch, "keep_float": list(form.keep_float), "engine": form.engine}
+    return {"scheme": form.scheme.name, **values}

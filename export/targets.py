@@ -7,6 +7,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
+from keras_resnet.export.verify import Verdict
+from keras_resnet.run import Run
+
+Say = Callable[[str], None]
 
 ETHOS = tuple(
     f"ethos-u{kind}"
@@ -51,6 +56,19 @@ def require_target(name: str) -> None:
         raise UsageError(f"--target must be one of {', '.join(TARGETS)}. Received: {name!r}.{near}")
     if name in ETHOS and importlib.util.find_spec("ethosu") is None:
         raise UsageError(f"--target {name} needs Arm's compiler: pip install 'kresnet[ethos]'")
+
+
+def fit_all(run: Run, verdicts: Sequence[Verdict], targets: Sequence[str], say: Say) -> list[Fit]:
+    """Fit all integer files of `run` that passed to all targets, and keep what was found as targets.json."""
+    fits = []
+    for target in targets:
+        for verdict in verdicts:
+            if verdict.all_integer:
+                say(f"fitting {verdict.file} to {target}")
+                fits.append(fit(target, run.exports / verdict.file, run.exports / "targets"))
+    if fits:
+        run.write_json(run.exports / "targets.json", [vars(each) for each in fits])
+    return fits
 
 
 def fit(target: str, file: Path, folder: Path) -> Fit:

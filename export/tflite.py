@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
 from keras_resnet.export.contents import output_names
+from keras_resnet.export.litert import quantized
 from keras_resnet.export.saved_model import SIGNATURE, write_signature
-from keras_resnet.export.schemes import Form
+from keras_resnet.export.schemes import LITERT, SCHEMES, Form
 from keras_resnet.quantization.rewrite import frozen
 
 
@@ -21,6 +23,15 @@ def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path
 
     Raises UsageError for a layer to keep in float that the model does not have.
     """
+    if form.engine == LITERT:
+        assert images is not None
+        target.write_bytes(quantized(_content(model, replace(form, scheme=SCHEMES["float32"]), None), images))
+    else:
+        target.write_bytes(_content(model, form, images))
+
+
+def _content(model: Any, form: Form, images: np.ndarray | None) -> bytes:
+    """The file's bytes, by TensorFlow's converter."""
     _require_layers(model, form.keep_float)
     if form.scheme.learned:
         frozen(model)
@@ -29,10 +40,8 @@ def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path
     with tempfile.TemporaryDirectory() as scratch:
         write_signature(model, Path(scratch), uint8_input=_casts(form), batch=form.batch)
         converter = _converter(Path(scratch), form, images)
-        content = converter.convert()
-        if form.keep_float:
-            content = _with_floats(converter, content, form.keep_float)
-    target.write_bytes(content)
+        content: bytes = converter.convert()
+        return _with_floats(converter, content, form.keep_float) if form.keep_float else content
 
 
 def _casts(form: Form) -> bool:

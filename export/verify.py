@@ -18,7 +18,7 @@ from keras_resnet.data.sources import Data
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
 from keras_resnet.export.contents import Contents, assert_contents, contents_of
-from keras_resnet.export.files import Model, open_file, size_of
+from keras_resnet.export.files import Model, gzip_size_of, open_file, size_of
 from keras_resnet.export.measure import Cost, measure
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.run import Run
@@ -36,6 +36,7 @@ SEED = 0
 class Verdict:
     """What is known of one written file.
 
+    bytes: on the device; gzip_bytes: as a download.
     value: the metric, 0–1; top5: beside it, where there are more than five classes. drop: the float model's value
     minus the file's, with its 95% interval. agreement: share of images on which both give the same answer;
     own_agreement: the same with the run's own model, where that is a compressed one.
@@ -47,6 +48,7 @@ class Verdict:
     file: str
     form: str
     bytes: int
+    gzip_bytes: int
     metric: str
     value: float
     top5: float | None
@@ -70,6 +72,12 @@ class Verdict:
     def as_dict(self) -> dict[str, object]:
         """As a JSON object."""
         return asdict(self)
+
+    @property
+    def all_integer(self) -> bool:
+        """Whether it is a TFLite file within its budget that holds no floating-point tensor."""
+        floats = [name for name in self.dtypes or {"FLOAT": 1} if "FLOAT" in name]
+        return self.file.endswith(".tflite") and self.verdict == PASSED and not floats
 
     @property
     def latency_ms(self) -> float:
@@ -132,6 +140,7 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         file=file.name,
         form=str(provenance["form"]),
         bytes=size_of(file),
+        gzip_bytes=gzip_size_of(file),
         metric=after.metric,
         value=after.value,
         top5=_top5(after.outputs, reference.labels),

@@ -13,9 +13,10 @@ from keras_resnet.options import json_option, runs_option
 from keras_resnet.run import Run, runs_home
 
 if TYPE_CHECKING:
-    from keras_resnet.export.exporting import Wanted
+    from keras_resnet.export.auto import Step
     from keras_resnet.export.targets import Fit
     from keras_resnet.export.verify import Verdict
+    from keras_resnet.spec import Spec
 
 drop_option = click.option(
     "--max-drop", type=float, default=1.0, show_default=True, help="Points of accuracy a file may lose."
@@ -51,6 +52,9 @@ samples_option = click.option(
     show_default=True,
     help="How many of the training data.",
 )
+@click.option(
+    "--engine", default="tensorflow", show_default=True, help="What makes int8 files: tensorflow or litert-quantizer."
+)
 @click.option("--target", multiple=True, metavar="NAME", help="Also fit integer files to: ethos-u55-128, …, edgetpu.")
 @click.option("--auto", is_flag=True, help="Try remedies on an int8 file until it is within the budget.")
 @drop_option
@@ -62,7 +66,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
 
     Exit code 1 if a file lost more than --max-drop. Example: kresnet export --tflite
     """
-    from keras_resnet.export.schemes import forms_of
+    from keras_resnet.export.schemes import by_engine, forms_of
 
     _require_drop(max_drop)
     if not options["tflite"]:
@@ -80,9 +84,11 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     forms = (
         forms_of(options["quantize"], options["io"], batch, options["keep_float"], learned) if options["tflite"] else []
     )
+    forms = by_engine(forms, options["engine"])
     found.require_finished()
     from keras_resnet.export import exporting
-    from keras_resnet.export.targets import require_target
+    from keras_resnet.export.auto import export_with_remedies
+    from keras_resnet.export.targets import fit_all, require_target
 
     wanted = exporting.Wanted(
         forms=tuple(forms),
@@ -96,14 +102,19 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         require_target(target)
     if options["target"] and not any(form.integer for form in forms):
         raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
-    verdicts = _climb(found, wanted, as_json) if options["auto"] else exporting.export(found, wanted, console.say)
-    fits = [
-        _fit(found, verdict, target) for target in options["target"] for verdict in verdicts if _is_integer(verdict)
-    ]
-    if fits:
-        found.write_json(found.exports / "targets.json", [vars(each) for each in fits])
-    if fits and not as_json:
-        _tell_fits(fits)
+    steps: list[Step] = []
+    if options["auto"]:
+        verdicts, steps = export_with_remedies(found, wanted, console.say)
+    else:
+        verdicts = exporting.export(found, wanted, console.say)
+    fits = fit_all(found, verdicts, options["target"], console.say)
+    if not as_json:
+        if steps:
+            _tell_steps(steps)
+        if fits:
+            _tell_fits(fits)
+        if words := _plain_words(found.spec()):
+            click.echo(words)
     _tell(f"{found.name}, as written to {found.exports}", verdicts, as_json)
     if refused := [f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in fits if each.refused]:
         raise KresnetError("; ".join(refused))
@@ -113,16 +124,14 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         )
 
 
-def _is_integer(verdict: Verdict) -> bool:
-    floats = [name for name in verdict.dtypes or {"FLOAT": 1} if "FLOAT" in name]
-    return verdict.file.endswith(".tflite") and verdict.verdict == "PASSED" and not floats
-
-
-def _fit(run: Run, verdict: Verdict, target: str) -> Fit:
-    from keras_resnet.export.targets import fit
-
-    console.say(f"fitting {verdict.file} to {target}")
-    return fit(target, run.exports / verdict.file, run.exports / "targets")
+def _plain_words(spec: Spec) -> str:
+    """What compression is good for, where it may be taken for something else."""
+    if not (spec.compress.sparsity or spec.compress.clusters):
+        return ""
+    return (
+        "zeros and shared weights make the download smaller (gzip), not the file on the device, and inference no"
+        " faster; 8 bits (--qat, int8) and fewer filters (--shrink) do all three"
+    )
 
 
 def _tell_fits(fits: list[Fit]) -> None:
@@ -133,27 +142,14 @@ def _tell_fits(fits: list[Fit]) -> None:
     console.table("accelerators", ["target", "file", "operators taken", "estimates"], rows)
 
 
-def _climb(run: Run, wanted: Wanted, as_json: bool) -> list[Verdict]:
-    """The verdicts with remedies for the one int8 file among what is wanted, and a table of what each bought."""
-    from dataclasses import replace
-
-    from keras_resnet.export.auto import climb
-    from keras_resnet.export.exporting import export as export_all
-
-    integer = [form for form in wanted.forms if form.scheme.name == "int8"]
-    if len(integer) != 1:
-        raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(integer)} of them")
-    others = replace(wanted, forms=tuple(form for form in wanted.forms if form not in integer))
-    verdicts = export_all(run, others, console.say) if others.forms or others.others else []
-    steps = climb(run, integer[0], wanted, console.say)
-    if not as_json:
-        rows = [
-            [step.remedy, f"{v.value:.2%}", f"{100 * v.drop:+.2f}", f"{v.bytes / 1e6:.2f} MB", f"{v.latency_ms:.2f} ms"]
-            for step in steps
-            for v in [step.verdict]
-        ]
-        console.table("what each remedy bought", ["remedy", "top1", "drop", "size", "latency"], rows)
-    return [*verdicts, steps[-1].verdict]
+def _tell_steps(steps: list[Step]) -> None:
+    rows = [
+        [step.remedy, f"{v.value:.2%}", f"{100 * v.drop:+.2f}", f"{v.agreement:.2%}", f"{v.bytes / 1e6:.2f} MB"]
+        for step in steps
+        for v in [step.verdict]
+    ]
+    metric = steps[0].verdict.metric
+    console.table("what each remedy bought", ["remedy", metric, "drop", "agreement", "size"], rows)
 
 
 @click.command()
@@ -247,11 +243,21 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         console.emit_json([verdict.as_dict() for verdict in verdicts])
         return
     first = verdicts[0]
-    columns = ["file", "size", first.metric, "drop [95%]", "agreement", "worst class", "latency", "memory", "verdict"]
+    columns = [
+        "file",
+        "size (gzip)",
+        first.metric,
+        "drop [95%]",
+        "agreement",
+        "worst class",
+        "latency",
+        "memory",
+        "verdict",
+    ]
     rows = [
         [
             v.file,
-            f"{v.bytes / 1e6:.2f} MB",
+            f"{v.bytes / 1e6:.2f} MB ({v.gzip_bytes / 1e6:.2f})",
             f"{v.value:.2%}",
             f"{100 * v.drop:+.2f} [{100 * v.drop_interval[0]:+.2f}, {100 * v.drop_interval[1]:+.2f}]",
             f"{v.agreement:.2%}" + (f" ({v.own_agreement:.2%})" if v.own_agreement != v.agreement else ""),

@@ -16,9 +16,12 @@ GROUP = 4
 
 @dataclass(frozen=True)
 class Kept:
-    """sparsity: share of zeros among all weights of the compressed kernels, least_sparsity of the kernel that has the
-    fewest; clusters: different weights of the kernel that has the most, or of the output channel of a network of 8 bits:
-    those have steps of their own, and tfmot shares weights within them. None where nothing was asked for."""
+    """What was counted; None where nothing was asked for.
+
+    sparsity: share of zeros among all weights of the compressed kernels, least_sparsity of the kernel that has the
+    fewest. clusters: different weights of the kernel that has the most; in a network of 8 bits, whose output channels
+    have steps of their own, of the output channel: tfmot shares weights within them.
+    """
 
     sparsity: float | None = None
     least_sparsity: float | None = None

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet import console
-from keras_resnet.data.images import read_image, to_pixels
+from keras_resnet.data.images import image_files, read_image, to_pixels
 from keras_resnet.data.split import (
     Data,
     Say,
@@ -105,19 +105,6 @@ def _list_images(folder: Path, classes: tuple[str, ...]) -> _Listing:
         files += found
         labels += [label] * len(found)
     return _Listing(files, labels, ignored)
-
-
-def image_files(folder: Path) -> tuple[list[Path], int]:
-    """Files below `folder` that have the suffix of an image, sorted, and how many others there are; none that is
-    hidden or in a hidden folder: .ipynb_checkpoints holds copies."""
-    known = Image.registered_extensions()
-    visible = [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    found = sorted(path for path in visible if path.suffix.lower() in known)
-    return found, len(visible) - len(found)
 
 
 def _shorter_sides(files: list[Path]) -> list[int]:
