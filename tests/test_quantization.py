@@ -217,7 +217,7 @@ def test_bad_compress_requests(trained, runs, capsys):
     for options, code, words in (
         ([trained.name], 2, "say how to compress"),
         (["absent", "--qat"], 1, "no run called 'absent'"),
-        ([trained.name, "--qat", "--set", "compress.qat=int4"], 2, "compress.qat must be one of none, native"),
+        ([trained.name, "--qat", "--set", "compress.qat=int4"], 2, "compress.qat must be one of none, native, tfmot"),
         ([trained.name, "--qat", "--name", trained.name], 2, "--name must be a plain name that is not taken"),
     ):
         assert commands._main(["compress", "--runs", str(runs), *options]) == code
@@ -226,12 +226,21 @@ def test_bad_compress_requests(trained, runs, capsys):
 
 
 @pytest.mark.slow
-def test_killed_and_resumed(trained, runs, tmp_path):
-    """Quantized training, killed three times, ends with the same bits."""
+@pytest.mark.parametrize(
+    "way",
+    [
+        ("--qat", "--precision", "mixed_bfloat16"),
+        ("--qat", "tfmot"),
+        ("--prune", "0.5"),
+        ("--cluster", "8"),
+    ],
+    ids=" ".join,
+)
+def test_killed_and_resumed(trained, runs, tmp_path, way):
+    """Compression, killed three times, ends with the same bits."""
     home = tmp_path
     parent = str(trained.folder.resolve())
-    options = ["--qat", "--steps", "120", "--checkpoint-every", "7", "--deterministic", "--runs", str(home)]
-    options += ["--precision", "mixed_bfloat16"]
+    options = [*way, "--steps", "120", "--checkpoint-every", "7", "--deterministic", "--runs", str(home)]
     finished(["compress", parent, *options, "--name", "whole"])
     run = Run(home / "killed")
     for target in (14, 49, 84):
