@@ -11,9 +11,10 @@ from keras_resnet import __version__, console
 from keras_resnet.errors import KresnetError, did_you_mean
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import json_option, runs_option
-from keras_resnet.run import Run, reason, runs_home
+from keras_resnet.run import Run, runs_home
 from keras_resnet.studies.commands import study
 from keras_resnet.training_commands import compress, launch, train
+from keras_resnet.writing import reason
 
 
 class Commands(click.Group):

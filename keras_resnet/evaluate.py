@@ -11,8 +11,9 @@ import numpy as np
 
 from keras_resnet.bricks import deep_graphs
 from keras_resnet.errors import RunError
-from keras_resnet.run import Run, reason
+from keras_resnet.run import Run
 from keras_resnet.tasks.classify import Classification
+from keras_resnet.writing import reason
 
 
 @dataclass(frozen=True)

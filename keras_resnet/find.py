@@ -19,11 +19,11 @@ from keras_resnet.data.pipeline import Stream
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import KresnetError, TrainingError
 from keras_resnet.resolve import resolve
-from keras_resnet.run import writing
 from keras_resnet.spec import Spec
 from keras_resnet.start import initialize
 from keras_resnet.tasks import task_of
 from keras_resnet.train import begin, build, shared_data
+from keras_resnet.writing import writing
 
 Say = Callable[[str], None]
 

@@ -6,16 +6,16 @@ import datetime
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.errors import KresnetError, RunError, UsageError, did_you_mean
+from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.networks.names import name_of
 from keras_resnet.spec import Spec
+from keras_resnet.writing import reason, writing
 
 FORMAT = 1
 PACKAGES = ("kresnet", "tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert")
@@ -24,37 +24,6 @@ PACKAGES = ("kresnet", "tensorflow", "keras", "tensorflow-datasets", "ai-edge-li
 def runs_home(chosen: str | None = None) -> Path:
     """Where runs live: `chosen`, else the environment's KRESNET_RUNS, else saved_models/ here."""
     return Path(chosen or os.environ.get("KRESNET_RUNS") or "saved_models").expanduser()
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path` that becomes `path` if the block succeeds, and vanishes if not.
-
-    Raises RunError, in one sentence, when the disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except KresnetError:
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) or "No space left" in str(error):
-            raise RunError(f"cannot write {path}: {reason(error)}") from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def reason(error: BaseException) -> str:
-    """The operating system's words for `error`, in one line."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = str(error)
-    return "No space left on device" if "No space left" in text or "errno = 28" in text else " ".join(text.split())
 
 
 @dataclass(frozen=True)

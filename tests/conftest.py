@@ -57,3 +57,41 @@ def trained(quick_spec, runs):
     from keras_resnet.train import train
 
     return train(quick_spec, runs, say=lambda message: None)
+
+
+@pytest.fixture(scope="session")
+def exported(trained):
+    """The run with files of every kind, and their verdicts by file name."""
+    from keras_resnet.export.exporting import Wanted, export
+    from keras_resnet.export.schemes import LITERT, SCHEMES, Form, forms_of
+
+    forms = (
+        *forms_of(("float32", "int8")),
+        Form(SCHEMES["int8"], "uint8", keep_float=("logits", "stage1_unit1_conv1")),
+        Form(SCHEMES["int8"], "uint8", engine=LITERT),
+        Form(SCHEMES["dynamic"], "float", batch=None),
+    )
+    verdicts = export(trained, Wanted(forms=forms, others=("savedmodel", "onnx", "c-array"), samples=200), silent)
+    return trained, {verdict.file: verdict for verdict in verdicts}
+
+
+@pytest.fixture(scope="session")
+def pixels(exported):
+    """Thirty of its validation images, uint8."""
+    from keras_resnet.data.sources import open_data
+
+    run, _ = exported
+    return open_data(run.spec().data, silent).splits["validation"].pixels[:30]
+
+
+@pytest.fixture
+def kresnet(capsys):
+    """A command as typed → (exit code, standard output, lines of standard error)."""
+    from keras_resnet import commands
+
+    def call(*arguments):
+        code = commands._main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err.strip().splitlines()
+
+    return call

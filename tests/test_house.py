@@ -42,6 +42,7 @@ ORDER = [
     "data.tfds_source",
     "data.sources",
     "data.pipeline",
+    "writing",
     "run",
     "quantization.layers",
     "quantization.rewrite",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import RunError, TrainingError
-from keras_resnet.run import reason, writing
+from keras_resnet.writing import reason, writing
 
 KEEP = 3
 NAME = re.compile(r"step-(\d+)\.json")

@@ -12,10 +12,10 @@ import numpy as np
 
 from keras_resnet.networks.counting import cost_of
 from keras_resnet.networks.names import named
-from keras_resnet.run import writing
 from keras_resnet.spec import Spec
 from keras_resnet.studies import figures, gradients
 from keras_resnet.studies.plan import Trial, run_trial, spec_for, with_sizes, write_rows
+from keras_resnet.writing import writing
 
 Say = Callable[[str], None]
 

@@ -19,13 +19,14 @@ from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model
 from keras_resnet.networks.names import named
 from keras_resnet.recipes import lasting
-from keras_resnet.run import Run, writing
+from keras_resnet.run import Run
 from keras_resnet.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.start import deepen
 from keras_resnet.studies import figures
 from keras_resnet.studies.plan import run_trial, spec_for, write_rows
 from keras_resnet.tasks import task_of
 from keras_resnet.weights.load import fetch
+from keras_resnet.writing import writing
 
 Say = Callable[[str], None]
 

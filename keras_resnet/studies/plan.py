@@ -14,9 +14,10 @@ import numpy as np
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted
 from keras_resnet.networks import catalog, vgg
 from keras_resnet.networks.names import named
-from keras_resnet.run import Run, writing
+from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 from keras_resnet.train import resume, train
+from keras_resnet.writing import writing
 
 Say = Callable[[str], None]
 # Simonyan & Zisserman 2015, section 3.1: without batch norm, ten times less than He et al.
