@@ -19,7 +19,6 @@ WANTED = 200
 # TensorFlow's guide to post-training quantization asks for 100 to 500; with fewer than this ranges are chance.
 FEWEST = 20
 SEED = 0
-BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -86,27 +85,20 @@ def require_fit(images: np.ndarray, source: str) -> None:
 
 def convergence(model: Any, calibration: Calibration) -> Convergence:
     """Whether more images would have widened the ranges of `model`'s layers still."""
-    import keras
+    from keras_resnet.quantization.probe import channel_ends
 
     layers = [
         layer for layer in model.layers if (len(layer.output.shape) > 1 and layer.weights) or "relu" in layer.name
     ]
-    ops = keras.ops
-    ends = []
-    for layer in layers:
-        axes = tuple(range(1, len(layer.output.shape)))
-        ends.append(ops.stack([ops.min(layer.output, axes), ops.max(layer.output, axes)], axis=-1))
-    probe = keras.Model(model.input, ends)
     images = calibration.images[2:]
-    batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-    parts = [[np.asarray(each) for each in probe.predict_on_batch(batch)] for batch in batches]
-    shares = []
-    for number, _ in enumerate(layers):
-        seen = np.concatenate([part[number] for part in parts])
-        shares.append(_width(seen) / max(_width(seen[: len(seen) // 2]), 1e-12) - 1)
+    shares = [
+        _width(ends) / max(_width(ends[: len(images) // 2]), 1e-12) - 1
+        for ends in channel_ends(model, [layer.output for layer in layers], images)
+    ]
     worst = int(np.argmax(shares))
     return Convergence(float(np.median(shares)), float(shares[worst]), layers[worst].name)
 
 
 def _width(ends: np.ndarray) -> float:
+    """Of (N, 2, C), the smallest and largest values by image and channel."""
     return float(ends[:, 1].max() - ends[:, 0].min())

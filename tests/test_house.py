@@ -46,6 +46,7 @@ ORDER = [
     "run",
     "quantization.layers",
     "quantization.rewrite",
+    "quantization.probe",
     "quantization.simulate",
     "quantization.equalize",
     "engine.devices",

@@ -13,7 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-BATCH = 16
+from keras_resnet.quantization.probe import channel_ends
+
 SMALLEST = 1e-6
 
 
@@ -23,12 +24,9 @@ def equalize(model: Any, images: np.ndarray) -> list[str]:
     pairs = [pair for layer in model.layers if (pair := _pair(layer))]
     if not pairs:
         return []
-    tops = [keras.ops.max(relu.output, (0, 1, 2)) for _, relu, _ in pairs]
-    probe = keras.Model(model.input, tops)
-    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    seen = [[np.asarray(each) for each in probe(batch.astype("float32"), training=False)] for batch in batches]
-    for number, (norm, _, convolution) in enumerate(pairs):
-        _scale(norm, convolution, np.max([each[number] for each in seen], axis=0))
+    seen = channel_ends(model, [relu.output for _, relu, _ in pairs], images)
+    for (norm, _, convolution), ends in zip(pairs, seen, strict=True):
+        _scale(norm, convolution, ends[:, 1].max(axis=0))
     return [convolution.name for _, _, convolution in pairs]
 
 

@@ -9,9 +9,8 @@ import keras
 import numpy as np
 
 from keras_resnet.quantization.layers import FakeQuantizer, QuantizedConv2D, QuantizedDense, QuantizedNorm
+from keras_resnet.quantization.probe import BATCH, channel_ends
 from keras_resnet.quantization.rewrite import quantize
-
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Simulation:
         return Damage(part.layer, float((got.argmax(-1) == whole.argmax(-1)).mean()), error, low, high, spread)
 
     def _answers(self, images: np.ndarray) -> np.ndarray:
-        # Not by `predict`, which would keep the graph of what was switched on first.
+        # Not by `predict`, as in `channel_ends`.
         batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
         return np.concatenate([np.asarray(self._model(batch.astype("float32"), training=False)) for batch in batches])
 
@@ -85,18 +84,10 @@ class Simulation:
     def _calibrate(self, images: np.ndarray) -> dict[str, tuple[float, float, float]]:
         """Give every range its ends; returns them and the spread of channels, by part."""
         stored = [(part, part.result) for part in self.parts if part.result is not None]
-        ops = keras.ops
-        ends = []
-        for _, result in stored:
-            axes = tuple(range(len(result.input.shape) - 1))
-            ends.append(ops.stack([ops.min(result.input, axes), ops.max(result.input, axes)]))
-        probe = keras.Model(self._model.input, ends)
-        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-        seen = [[np.asarray(each) for each in probe(batch.astype("float32"), training=False)] for batch in batches]
+        seen = channel_ends(self._model, [result.input for _, result in stored], images)
         found = {}
-        for number, (part, result) in enumerate(stored):
-            low = np.min([each[number][0] for each in seen], axis=0)
-            high = np.max([each[number][1] for each in seen], axis=0)
+        for (part, result), ends in zip(stored, seen, strict=True):
+            low, high = ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)
             result.freeze((float(low.min()), float(high.max())))
             widths = np.maximum(high, 0) - np.minimum(low, 0)
             middle = np.median(widths[widths > 0]) if (widths > 0).any() else 1.0
