@@ -34,8 +34,12 @@ def write_c_array(content: bytes, folder: Path) -> Path:
 def bytes_of(source: Path) -> bytes:
     """The bytes that the array in `source` holds. Raises ExportError if there are not as many as it says."""
     text = source.read_text()
-    content = bytes(int(value, 16) for value in re.findall(r"0x([0-9a-f]{2}),", text))
     length = re.search(rf"{NAME}_len = (\d+);", text)
-    if not length or int(length[1]) != len(content):
+    try:
+        # Numbers one by one would take a hundred times the memory.
+        content = bytes.fromhex(text.partition("= {")[2].partition("}")[0].replace("0x", "").replace(",", ""))
+    except ValueError:
+        content = b""
+    if not length or not content or int(length[1]) != len(content):
         raise ExportError(f"{source} does not hold a whole file as an array {NAME}")
     return content

@@ -12,7 +12,7 @@ from keras_resnet.data.sources import Data, open_data
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluate import load_model
 from keras_resnet.export import convert
-from keras_resnet.export.c_array import NAME, write_c_array
+from keras_resnet.export.c_array import write_c_array
 from keras_resnet.export.calibrate import WANTED, Calibration, calibration_of, convergence
 from keras_resnet.export.card import Card
 from keras_resnet.export.folder import write_folder
@@ -137,10 +137,10 @@ def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
     staged = exports / f".{os.getpid()}-{file_name}"
     say(f"writing {file_name}")
     try:
-        proved = _write(work, artifact, staged, exports / f"{Path(file_name).stem}.log")
+        _write(work, artifact, staged, exports / f"{Path(file_name).stem}.log")
         say(f"verifying {file_name} on {len(work.reference.labels)} validation images")
         integer = artifact.integer if isinstance(artifact, Form) else artifact == C_ARRAY
-        verdict = verify(proved, work.reference, max_drop=work.max_drop, integer=integer)
+        verdict = verify(staged, work.reference, max_drop=work.max_drop, integer=integer)
         place, former = (good, bad) if verdict.verdict == PASSED else (bad, good)
         place.parent.mkdir(exist_ok=True)
         _remove(place)
@@ -154,8 +154,8 @@ def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
     return verdict
 
 
-def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> Path:
-    """Write `artifact` to `target`; returns the file to be run, which is inside `target` if that is a folder."""
+def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> None:
+    """Write `artifact` to `target`."""
     form = FOR_C[is_learned(work.run)] if artifact == C_ARRAY else artifact
     calibrated = isinstance(form, Form) and form.scheme.calibrated
     calibration = work.calibration if calibrated else None
@@ -168,11 +168,9 @@ def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> Path:
             write_card(written, card, -128.0 if form.io == "int8" else 0.0)
         if artifact == C_ARRAY:
             write_c_array(written.read_bytes(), target)
-            return target / f"{NAME}.c"
     finally:
         if artifact == C_ARRAY:
             _remove(written)
-    return target
 
 
 def _card(work: Work, form: Form | str, calibration: Calibration | None) -> Card:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.c_array import C_SOURCE
+from keras_resnet.export.c_array import C_SOURCE, NAME, bytes_of
 from keras_resnet.export.card import CARD, EXTRA, LABELS, Card, card_from, strange
 
 SUFFIXES = (".tflite", ".onnx", C_SOURCE)
@@ -28,13 +28,22 @@ class Model(Protocol):
 
 def is_file(target: str) -> bool:
     """Whether `target` names an exported file rather than a run."""
-    return target.endswith(SUFFIXES) or Path(target).is_file() or (Path(target) / "saved_model.pb").is_file()
+    path = _inside(Path(target))
+    return target.endswith(SUFFIXES) or path.is_file() or (path / "saved_model.pb").is_file()
+
+
+def _inside(path: Path) -> Path:
+    """The source in a folder of C files; anything else itself."""
+    source = path / f"{NAME}{C_SOURCE}"
+    return source if source.is_file() else path
 
 
 def open_file(path: Path, threads: int | None = None) -> Model:
-    """Load the exported file or SavedModel folder `path`. Raises ExportError if it is missing, damaged or foreign."""
+    """Load the exported file, SavedModel folder or folder of C source `path`. Raises ExportError if it is missing,
+    damaged or foreign."""
     if not path.exists():
         raise ExportError(f"there is no file {path}")
+    path = _inside(path)
     if path.is_dir():
         return SavedModel(path, threads)
     if path.suffix == ".onnx":
@@ -47,17 +56,23 @@ def open_file(path: Path, threads: int | None = None) -> Model:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
-    return sum(file.stat().st_size for file in _files(path))
+    """Bytes on the device: of a file, of all files of a folder, of the array that C source holds."""
+    return sum(len(content) for content in _contents(path))
 
 
 def gzip_size_of(path: Path) -> int:
-    """Bytes that a download of it takes, by gzip's usual level 6."""
-    return sum(len(gzip.compress(file.read_bytes(), 6)) for file in _files(path))
+    """Bytes that a download of the same takes, by gzip's usual level 6."""
+    return sum(len(gzip.compress(content, 6)) for content in _contents(path))
 
 
-def _files(path: Path) -> Iterator[Path]:
-    return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
+def _contents(path: Path) -> Iterator[bytes]:
+    path = _inside(path)
+    if path.suffix == C_SOURCE:
+        yield bytes_of(path)
+    elif path.is_dir():
+        yield from (file.read_bytes() for file in path.rglob("*") if file.is_file())
+    else:
+        yield path.read_bytes()
 
 
 class SavedModel:
