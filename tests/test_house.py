@@ -38,6 +38,7 @@ ORDER = [
     "data.augment",
     "data.records",
     "data.digits",
+    "data.shapes",
     "data.folder",
     "data.tfds_source",
     "data.sources",
