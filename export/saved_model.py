@@ -25,7 +25,7 @@ def write_signature(model: Any, folder: Path, *, uint8_input: bool, batch: int |
 
     dtype = tf.uint8 if uint8_input else tf.float32
     archive = keras.export.ExportArchive()
-    archive.track(model)
+    # Not tracked as well: the functions' variables are found, and would be written a second time.
     archive.add_endpoint(SIGNATURE, logits, [tf.TensorSpec((batch, *model.input_shape[1:]), dtype, name="pixels")])
     archive.write_out(str(folder), verbose=False)
 
@@ -59,7 +59,6 @@ def write_serving(model: Any, card: Card, folder: Path) -> None:
         return {"logits": answered, "probabilities": tf.nn.softmax(answered)}
 
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint(
         "serving_default", logits, [tf.TensorSpec((None, height, width, 3), tf.float32, name="pixels")]
     )

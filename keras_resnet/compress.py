@@ -11,6 +11,7 @@ from keras_resnet.run import Run
 from keras_resnet.spec import CompressSpec, Spec, StartSpec
 
 FEWEST_EPOCHS = 3
+SHARED_RATE = 0.03
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def steps_of(
         steps.append(Step(f"pruned{100 * prune:g}", 0.5, 0.3, sparsity=prune))
     if cluster is not None:
         _require(2 <= cluster <= 256, "--cluster", cluster, "how many different weights a kernel has, 2 to 256")
-        steps.append(Step(f"clustered{cluster}", 0.2, 0.03, clusters=cluster))
+        steps.append(Step(f"clustered{cluster}", 0.2, SHARED_RATE, clusters=cluster))
     if qat is not None:
         steps.append(Step("qat" if qat == "native" else f"qat-{qat}", 0.2, 0.1, qat=qat))
     if not steps:
@@ -83,12 +84,14 @@ def adopt_parent(run: Run, step: Step, asked: set[str], say: Callable[[str], Non
     compress = _compressed(run, theirs.compress, step)
     first = origin_of(run).spec()
     epochs = max(FEWEST_EPOCHS, round(step.epochs * first.training.epochs))
-    rate = step.rate * first.optimizer.learning_rate
+    # The gradients of weights that are shared add up: what suits single ones throws them about.
+    share = min(step.rate, SHARED_RATE) if compress.clusters else step.rate
+    rate = share * first.optimizer.learning_rate
     say(f"data, augmentation and optimizer: as of run {run.name}")
     if not asked & {"epochs", "steps"}:
         say(f"epochs: {epochs} ({step.epochs:g} of the first {first.training.epochs}, at least {FEWEST_EPOCHS})")
     if "learning_rate" not in asked:
-        say(f"learning rate: {rate:g} ({step.rate:g} of the first {first.optimizer.learning_rate:g})")
+        say(f"learning rate: {rate:g} ({share:g} of the first {first.optimizer.learning_rate:g})")
     training = replace(theirs.training, epochs=epochs, steps=None, stop_after=None, checkpoint_every=None)
     if compress.by_tfmot:
         for name in ("ema", "patience"):

@@ -23,7 +23,7 @@ from keras_resnet.networks.published import PUBLISHED
 from keras_resnet.spec import NetworkSpec, Normalization
 
 NAMES = IMAGENET + CIFAR
-FAST = {"resnet10", "resnet18v2", "vgg11_bn", "resnet8", "resnet20v2", "plain20"}
+FAST = {"resnet10", "vgg11_bn", "resnet8", "resnet20v2", "plain20"}
 # Thousands of layers: minutes to convert.
 DEEPEST = {"resnet1202", "resnet1001v2"}
 SIZE = 32

@@ -70,7 +70,7 @@ def by_slurm(rank, addresses):
     return {f"SLURM_{key}": str(value) for key, value in told.items()}
 
 
-@pytest.mark.parametrize("told_by", [by_tf_job, by_slurm])
+@pytest.mark.parametrize("told_by", [by_tf_job, pytest.param(by_slurm, marks=pytest.mark.slow)])
 def test_two_workers_train_as_one_device(seen, tmp_path, told_by):
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     workers = []

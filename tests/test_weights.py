@@ -110,7 +110,7 @@ def shaken(model):
     [
         ("ResNet50", ".weights.h5"),
         pytest.param("ResNet101", ".keras", marks=pytest.mark.slow),
-        ("ResNet152", ".h5"),
+        pytest.param("ResNet152", ".h5", marks=pytest.mark.slow),
         pytest.param("VGG16", ".weights.h5", marks=pytest.mark.slow),
         ("VGG19", ".keras"),
     ],
