@@ -141,7 +141,7 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
     period, angle = rng.uniform(5, 16), rng.uniform(0, np.pi)
     along = (rows * np.sin(angle) + columns * np.cos(angle)) // (period / 2)
     across = (columns * np.sin(angle) - rows * np.cos(angle)) // (period / 2) if kind == 3 else 0
-    return np.asarray(np.where(((along + across) % 2 == 0)[..., None], first, second))
+    return np.where(((along + across) % 2 == 0)[..., None], first, second)
 
 
 class Shapes(tfds.core.GeneratorBasedBuilder):
