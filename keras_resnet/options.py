@@ -55,7 +55,7 @@ OPTIONS = (
     Option("--freeze", "start.freeze", str, "Parts that stay as they are: stem,stage1,… or body."),
     Option("--body-rate", "start.body_rate", float, "Factor of the rate for all but the classifier [default: 1]."),
     Option("--freeze-norms", "start.freeze_norms", FLAG, "Batch norms keep statistics, scales and offsets."),
-    Option("--data", "data.source", str, "digits, shapes, a TFDS data set, or a folder [default: digits]."),
+    Option("--data", "data.source", str, "digits, the name of a TFDS data set, or a folder [default: digits]."),
     Option("--data-dir", "data.data_dir", str, "Where TFDS data sets are prepared."),
     Option("--download", "data.download", FLAG, "Download a TFDS data set that is not there yet."),
     Option("--image-size", "data.image_size", int, "Side of the square images in pixels [default: by the data]."),

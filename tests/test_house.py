@@ -38,7 +38,6 @@ ORDER = [
     "data.augment",
     "data.records",
     "data.digits",
-    "data.shapes",
     "data.folder",
     "data.tfds_source",
     "data.sources",

@@ -20,8 +20,6 @@ from keras_resnet.online import host_of, reachable
 from keras_resnet.spec import DataSpec
 
 DEFAULT_HOST = "https://storage.googleapis.com"
-# Made here, without a download.
-BUNDLED = ("digits", "shapes")
 # Sets of signs that change or lose their meaning in a mirror.
 NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
 
@@ -55,7 +53,7 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
 def _builder(spec: DataSpec) -> Any:
     import tensorflow_datasets as tfds
 
-    from keras_resnet.data import digits, shapes  # noqa: F401 - registers the builders
+    from keras_resnet.data import digits  # noqa: F401 - registers the builder
 
     tfds.disable_progress_bar()
     if (spec.data_dir or "").startswith("gs://") and not reachable(host_of(DEFAULT_HOST)):
@@ -68,9 +66,9 @@ def _builder(spec: DataSpec) -> Any:
     try:
         return tfds.builder(spec.source, data_dir=spec.data_dir, try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:  # ValueError: not a name at all
-        known = [*BUNDLED, *tfds.list_builders()]
+        known = ["digits", *tfds.list_builders()]
         raise UsageError(
-            f"--data must be {', '.join(BUNDLED)}, a TFDS data set or a folder of images."
+            f"--data must be digits, a TFDS data set or a folder of images."
             f"{did_you_mean(spec.source, known)} Received: {spec.source!r}"
         ) from error
 
@@ -78,7 +76,7 @@ def _builder(spec: DataSpec) -> Any:
 def _prepare(builder: Any, spec: DataSpec, say: Say) -> None:
     import tensorflow_datasets as tfds
 
-    bundled = builder.name in BUNDLED
+    bundled = builder.name == "digits"
     if not bundled and not spec.download:
         raise DataError(
             f"data set {spec.source!r} is not prepared in {builder.data_path.parent.parent};"
