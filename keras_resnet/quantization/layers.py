@@ -204,10 +204,13 @@ class QuantizedNorm(keras.layers.BatchNormalization):
         """(B, H, W, C) → the same. In training, where batch statistics rule, the product's range is followed only."""
         import tensorflow as tf
 
-        factor = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(
-            tf.convert_to_tensor(self.moving_variance) + self.epsilon
+        # Keras casts variables as it calls the layer, in a policy of mixed precision.
+        gamma, beta, mean, variance = (
+            tf.cast(tf.convert_to_tensor(each), tf.float32)
+            for each in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
         )
-        offset = tf.convert_to_tensor(self.beta) - tf.convert_to_tensor(self.moving_mean) * factor
+        factor = gamma * tf.math.rsqrt(variance + self.epsilon)
+        offset = beta - mean * factor
         product = tf.cast(inputs, tf.float32) * factor
         if training:
             self.product.follow(product)
