@@ -216,4 +216,5 @@ class QuantizedNorm(keras.layers.BatchNormalization):
             self.product.follow(product)
         if training and self.trainable:
             return super().call(inputs, training=training, mask=mask)
-        return tf.cast(self.product(product) + offset, inputs.dtype)
+        # Called without Keras, which would cast the product down first.
+        return tf.cast(self.product.call(product) + offset, inputs.dtype)
