@@ -126,6 +126,25 @@ def test_a_copy_begins_as_its_original(name):
     np.testing.assert_array_equal(copy.get_layer("stem_conv").kernel, other.get_layer("stem_conv").kernel)
 
 
+def test_a_norm_of_its_own_computes_in_mixed_precision():
+    """In validation, which Keras casts otherwise than training, it gives what it gives in float32, but for the rounding
+    of its result to bfloat16."""
+    mixed = quantize(network("resnet20v2", bricks=Bricks(keras, "mixed_bfloat16")))
+    images = digits()[0][:32]
+    mixed(images, training=True)
+    served = quantize(network("resnet20v2"))
+    served.set_weights(mixed.get_weights())
+    assert np.isfinite(np.asarray(mixed(images, training=False), np.float32)).all()
+    norms = [layer.name for layer in served.layers if isinstance(layer, QuantizedNorm)]
+    for name in norms:
+        ours, theirs = mixed.get_layer(name), served.get_layer(name)
+        values = keras.ops.cast(CHANCE.normal(0, 1, (4, 2, 2, ours.gamma.shape[0])), "bfloat16")
+        got, expected = ours(values, training=False), theirs(keras.ops.cast(values, "float32"), training=False)
+        assert got.dtype == "bfloat16"
+        np.testing.assert_allclose(keras.ops.cast(got, "float32"), expected, rtol=2**-8)
+    assert norms
+
+
 # Fast ones here, all kinds with -m slow.
 FILES = [
     pytest.param("resnet20", SIZE, {"MUL": 1, "ADD": 10}, id="resnet20"),

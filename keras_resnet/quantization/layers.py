@@ -57,7 +57,7 @@ class FakeQuantizer(keras.layers.Layer):
     """
 
     def __init__(self, fixed: tuple[float, float] | None = None, momentum: float = MOMENTUM, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(autocast=False, **options)
         self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
         self.momentum = momentum
         self.enabled = True
@@ -194,6 +194,10 @@ def _rounded(values: Any, ends: np.ndarray) -> Any:
 class QuantizedNorm(keras.layers.BatchNormalization):
     """Batch norm that follows no convolution and stays in the file as a product and a sum, each rounded."""
 
+    def __init__(self, **options: Any) -> None:
+        # In mixed precision Keras would lower scales and statistics to the dtype of the images.
+        super().__init__(**{**options, "autocast": False})
+
     def build(self, shape: Any) -> None:
         """Keras' variables, and the range of the product."""
         super().build(shape)
@@ -204,17 +208,13 @@ class QuantizedNorm(keras.layers.BatchNormalization):
         """(B, H, W, C) → the same. In training, where batch statistics rule, the product's range is followed only."""
         import tensorflow as tf
 
-        # Keras casts variables as it calls the layer, in a policy of mixed precision.
-        gamma, beta, mean, variance = (
-            tf.cast(tf.convert_to_tensor(each), tf.float32)
-            for each in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        factor = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(
+            tf.convert_to_tensor(self.moving_variance) + self.epsilon
         )
-        factor = gamma * tf.math.rsqrt(variance + self.epsilon)
-        offset = beta - mean * factor
+        offset = tf.convert_to_tensor(self.beta) - tf.convert_to_tensor(self.moving_mean) * factor
         product = tf.cast(inputs, tf.float32) * factor
         if training:
             self.product.follow(product)
         if training and self.trainable:
             return super().call(inputs, training=training, mask=mask)
-        # Called without Keras, which would cast the product down first.
-        return tf.cast(self.product.call(product) + offset, inputs.dtype)
+        return tf.cast(self.product(product) + offset, inputs.dtype)
