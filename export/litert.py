@@ -4,6 +4,7 @@ converter. It is better on some networks and worse on others."""
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 import numpy as np
@@ -23,25 +24,16 @@ def require_litert() -> None:
         raise UsageError("--engine litert-quantizer needs that package: pip install 'kresnet[litert]'")
 
 
-def quantized(content: bytes, images: np.ndarray) -> bytes:
+def quantized(content: bytes, samples: Iterable[dict[str, np.ndarray]]) -> bytes:
     """A float32 TFLite file's bytes with 8-bit weights and activations between its inputs and outputs, which stay what
-    they are; `images`, uint8 (N, H, W, 3), tell the ranges: from the smallest to the largest value, because its own
+    they are; `samples`, its inputs by name, tell the ranges: from the smallest to the largest value, because its own
     moving average cuts the largest logits off."""
     from litert_quantizer import calibrator, recipe
     from litert_quantizer.quantizer import Quantizer
     from litert_quantizer.utils import qsv_utils
 
     quantizer = Quantizer(content, recipe.static_wi8_ai8())
-    dtype = _input_dtype(content)
-    samples = [{"pixels": image[None].astype(dtype)} for image in images]
     watching = calibrator.Calibrator(content, num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update)
-    watching.calibrate({SIGNATURE: samples}, quantizer._recipe_manager)
+    watching.calibrate({SIGNATURE: list(samples)}, quantizer._recipe_manager)
     result = quantizer.quantize(watching.get_model_qsvs(), enable_progress_report=False)
     return bytes(result.quantized_model)
-
-
-def _input_dtype(content: bytes) -> np.dtype:
-    from ai_edge_litert.interpreter import Interpreter
-
-    found: np.dtype = np.dtype(Interpreter(model_content=content).get_input_details()[0]["dtype"])
-    return found

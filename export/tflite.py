@@ -25,7 +25,8 @@ def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path
     """
     if form.engine == LITERT:
         assert images is not None
-        target.write_bytes(quantized(_content(model, replace(form, scheme=SCHEMES["float32"]), None), images))
+        floats = replace(form, scheme=SCHEMES["float32"])
+        target.write_bytes(quantized(_content(model, floats, None), _samples(images, floats)))
     else:
         target.write_bytes(_content(model, form, images))
 
@@ -61,8 +62,7 @@ def _converter(folder: Path, form: Form, images: np.ndarray | None) -> Any:
         converter.target_spec.supported_types = [tf.float16]
     if scheme.calibrated:
         assert images is not None
-        dtype = np.uint8 if _casts(form) else np.float32
-        converter.representative_dataset = lambda: _samples(images, dtype, form.batch or 1)
+        converter.representative_dataset = lambda: _samples(images, form)
     if scheme.activations == "int16":
         sixteen = lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         # Only the cast of pixels needs the second set.
@@ -75,7 +75,9 @@ def _converter(folder: Path, form: Form, images: np.ndarray | None) -> Any:
     return converter
 
 
-def _samples(images: np.ndarray, dtype: Any, batch: int) -> Iterator[dict[str, np.ndarray]]:
+def _samples(images: np.ndarray, form: Form) -> Iterator[dict[str, np.ndarray]]:
+    """Calibration images as the signature that `form` is converted from takes them."""
+    dtype, batch = np.uint8 if _casts(form) else np.float32, form.batch or 1
     for start in range(0, len(images) - batch + 1, batch):
         yield {"pixels": images[start : start + batch].astype(dtype)}
 
