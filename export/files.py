@@ -57,22 +57,21 @@ def open_file(path: Path, threads: int | None = None) -> Model:
 
 def size_of(path: Path) -> int:
     """Bytes on the device: of a file, of all files of a folder, of the array that C source holds."""
-    return sum(len(content) for content in _contents(path))
+    path = _inside(path)
+    if path.suffix == C_SOURCE:
+        return len(bytes_of(path))
+    return sum(file.stat().st_size for file in _files(path))
 
 
 def gzip_size_of(path: Path) -> int:
     """Bytes that a download of the same takes, by gzip's usual level 6."""
-    return sum(len(gzip.compress(content, 6)) for content in _contents(path))
-
-
-def _contents(path: Path) -> Iterator[bytes]:
     path = _inside(path)
-    if path.suffix == C_SOURCE:
-        yield bytes_of(path)
-    elif path.is_dir():
-        yield from (file.read_bytes() for file in path.rglob("*") if file.is_file())
-    else:
-        yield path.read_bytes()
+    contents = [bytes_of(path)] if path.suffix == C_SOURCE else (file.read_bytes() for file in _files(path))
+    return sum(len(gzip.compress(content, 6)) for content in contents)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
 
 
 class SavedModel:
