@@ -13,8 +13,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model, read_model
 from keras_resnet.export.calibrate import calibration_of
 from keras_resnet.export.diagnose import diagnose_model
-from keras_resnet.export.exporting import Wanted, Work, export, export_one, is_learned, prepare
-from keras_resnet.export.folder import write_folder
+from keras_resnet.export.exporting import Wanted, Work, export, export_one, folder_following, is_learned, prepare
 from keras_resnet.export.litert import is_installed
 from keras_resnet.export.schemes import LITERT, Form, forms_of
 from keras_resnet.export.verify import PASSED, Verdict
@@ -64,12 +63,12 @@ def climb(run: Run, form: Form, wanted: Wanted, say: Say) -> list[Step]:
     with tempfile.TemporaryDirectory() as scratch:
         steps: list[Step] = []
         work = prepare(run, replace(wanted, forms=(form,)), say)
-        for remedy, make in _remedies(work, form, wanted, Path(scratch), say):
-            say(f"remedy: {remedy}")
-            steps.append(Step(remedy, make()))
-            if steps[-1].verdict.verdict == PASSED:
-                break
-        write_folder(run, work.reference)
+        with folder_following(work):
+            for remedy, make in _remedies(work, form, wanted, Path(scratch), say):
+                say(f"remedy: {remedy}")
+                steps.append(Step(remedy, make()))
+                if steps[-1].verdict.verdict == PASSED:
+                    break
         run.write_json(run.exports / "auto.json", [{"remedy": step.remedy, **step.verdict.as_dict()} for step in steps])
         return steps
 

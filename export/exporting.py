@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keras_resnet.data.sources import Data, open_data
-from keras_resnet.errors import RunError, UsageError
+from keras_resnet.errors import KresnetError, RunError, UsageError
 from keras_resnet.evaluate import load_model
 from keras_resnet.export import convert
 from keras_resnet.export.c_array import write_c_array
@@ -70,9 +71,20 @@ def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
         require_litert()
     work = prepare(run, wanted, say)
     artifacts: list[Form | str] = [*wanted.forms, *wanted.others]
-    verdicts = [export_one(work, artifact, say) for artifact in artifacts]
-    write_folder(run, work.reference)
-    return verdicts
+    with folder_following(work):
+        return [export_one(work, artifact, say) for artifact in artifacts]
+
+
+@contextmanager
+def folder_following(work: Work) -> Iterator[None]:
+    """What stands beside the files is brought up to their verdicts afterwards, once, also where one of them failed."""
+    try:
+        yield
+    except KresnetError:
+        if work.run.verdicts():
+            write_folder(work.run, work.reference)
+        raise
+    write_folder(work.run, work.reference)
 
 
 def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
