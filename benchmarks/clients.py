@@ -1,7 +1,7 @@
 """Do real clients answer as LiteRT does? MediaPipe's ImageClassifier, TFLite Micro, and Arm's compiler for Ethos-U.
 
-    python -m venv /tmp/clients && /tmp/clients/bin/pip install mediapipe tflite-micro ethos-u-vela
-    python benchmarks/clients.py RUN --clients-python /tmp/clients/bin/python [--images 100]
+    python -m venv clients && clients/bin/pip install mediapipe tflite-micro ethos-u-vela
+    python benchmarks/clients.py RUN --clients-python clients/bin/python [--images 100]
 
 They have an environment of their own because MediaPipe and tensorflow-model-optimization want different versions of
 absl-py. RUN (with --runs, as for kresnet) has int8.tflite and c_array among its exports. Exits 1 if any image gets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,35 +40,37 @@ class Kept:
 
 
 def compressed_layers(model: Any) -> list[Any]:
-    """The convolutions and dense layers that are pruned and clustered: all but what sees the pixels, which holds few
-    weights and feeds all others (Gale et al. 2019, section 6, leave it dense too). Of either Keras, wrapped by tfmot or
-    not."""
-    found = [layer for layer in model.layers if len(getattr(layer, "kernel", np.zeros(())).shape) in (2, 4)]
+    """The convolutions and dense layers of a model of either Keras that are pruned and clustered: all but what sees the
+    pixels, which holds few weights and feeds all others (Gale et al. 2019, section 6, leave it dense too)."""
+    found = [layer for layer in model.layers if getattr(layer, "kernel", None) is not None]
     return [layer for layer in found if not (len(layer.kernel.shape) == 4 and layer.kernel.shape[2] == PIXELS)]
 
 
 def require_kept(model: Any, compress: CompressSpec) -> Kept:
     """Count what `compress` asks for in a Keras `model`. Raises TrainingError if a kernel does not have it."""
     kernels = {layer.name: np.asarray(layer.kernel) for layer in compressed_layers(model)}
-    kept = Kept()
-    if compress.sparsity:
-        zeros = {name: float((kernel == 0).mean()) for name, kernel in kernels.items()}
-        for name, kernel in kernels.items():
-            # tfmot rounds the number of weights that stay, and keeps those that equal the threshold.
-            if zeros[name] < compress.sparsity - 2 / kernel.size:
-                raise TrainingError(f"{name} has {zeros[name]:.2%} zeros, not {compress.sparsity:.0%}")
-            if compress.pattern == "2:4" and (full := _full_groups(kernel)):
-                raise TrainingError(f"{name} has more than 2 weights in {full} groups of 4")
-        total = sum(kernel.size for kernel in kernels.values())
-        share = sum(zeros[name] * kernel.size for name, kernel in kernels.items()) / total
-        kept = Kept(share, min(zeros.values()))
-    if compress.clusters:
-        values = {name: _different(kernel, compress.learned) for name, kernel in kernels.items()}
-        most = max(values, key=lambda name: values[name])
-        if values[most] > compress.clusters:
-            raise TrainingError(f"{most} has {values[most]} different weights, not {compress.clusters}")
-        kept = Kept(kept.sparsity, kept.least_sparsity, values[most])
-    return kept
+    kept = _zeros(kernels, compress) if compress.sparsity else Kept()
+    return replace(kept, clusters=_most_different(kernels, compress)) if compress.clusters else kept
+
+
+def _zeros(kernels: dict[str, np.ndarray], compress: CompressSpec) -> Kept:
+    shares = {name: float((kernel == 0).mean()) for name, kernel in kernels.items()}
+    for name, kernel in kernels.items():
+        # tfmot rounds the number of weights that stay, and keeps those that equal the threshold.
+        if shares[name] < compress.sparsity - 2 / kernel.size:
+            raise TrainingError(f"{name} has {shares[name]:.2%} zeros, not {compress.sparsity:.0%}")
+        if compress.pattern == "2:4" and (full := _full_groups(kernel)):
+            raise TrainingError(f"{name} has more than 2 weights in {full} groups of 4")
+    sizes = [kernel.size for kernel in kernels.values()]
+    return Kept(float(np.average(list(shares.values()), weights=sizes)), min(shares.values()))
+
+
+def _most_different(kernels: dict[str, np.ndarray], compress: CompressSpec) -> int:
+    counts = {name: _different(kernel, compress.learned) for name, kernel in kernels.items()}
+    most = max(counts, key=lambda name: counts[name])
+    if counts[most] > compress.clusters:
+        raise TrainingError(f"{most} has {counts[most]} different weights, not {compress.clusters}")
+    return counts[most]
 
 
 def _different(kernel: np.ndarray, by_output: bool) -> int:

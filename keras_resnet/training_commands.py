@@ -16,7 +16,6 @@ from keras_resnet.spec import Spec
 
 if TYPE_CHECKING:
     from keras_resnet.compress import Step
-    from keras_resnet.train import Method
 
 
 @click.command()
@@ -54,8 +53,10 @@ def train(
     from keras_resnet.train import train as start_run
 
     if spec is None:
+        from keras_resnet.export.compressing import method_of
+
         interrupted = Run.find(home, resume)
-        run = continue_run(interrupted, console.say, _method_of(interrupted))
+        run = continue_run(interrupted, console.say, method_of(interrupted.spec()))
     else:
         run = start_run(spec, home, name, console.say)
     result = {"run": run.name, "folder": str(run.folder), **run.metrics()}
@@ -127,16 +128,6 @@ def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, nam
     from keras_resnet.train import train as start_run
 
     return start_run(spec, home, name or free_name(home, f"{parent.name}-{step.name}"), console.say, method_of(spec))
-
-
-def _method_of(run: Run) -> Method | None:
-    """How `run` was being trained; None the ordinary way, which does not need the export's modules."""
-    spec = run.spec()
-    if not spec.compress.by_tfmot:
-        return None
-    from keras_resnet.export.compressing import method_of
-
-    return method_of(spec)
 
 
 def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
