@@ -12,16 +12,15 @@ import numpy as np
 from keras_resnet.bricks import deep_graphs
 from keras_resnet.errors import RunError
 from keras_resnet.run import Run
-from keras_resnet.tasks.classify import Classification
 from keras_resnet.writing import reason
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a predictor answered. outputs: (N, classes) float32; correct: (N,) bool; answers: (N,) int64."""
+    """What a predictor answered. outputs: float32 (N, …) or a dict of them; correct: (N,) bool; answers: (N,) int64."""
 
     metric: str
-    outputs: np.ndarray
+    outputs: Any
     answers: np.ndarray
     correct: np.ndarray
 
@@ -36,23 +35,34 @@ class Evaluation:
         return len(self.correct)
 
 
-def evaluate(
-    predict: Callable[[np.ndarray], np.ndarray],
-    batches: Iterable[tuple[Any, Any]],
-    task: Classification,
-) -> Evaluation:
-    """Score `predict`, which maps uint8 images (B, H, W, 3) to outputs (B, …), on `batches` of (images, labels)."""
-    outputs, labels = [], []
+def evaluate(predict: Callable[[np.ndarray], Any], batches: Iterable[tuple[Any, Any]], task: Any) -> Evaluation:
+    """Score `predict`, which maps uint8 images (B, H, W, 3) to outputs (B, …) or a dict of them, on `batches` of
+    (images, truth)."""
+    outputs, truths = [], []
     for images, truth in batches:
         outputs.append(predict(np.asarray(images)))
-        labels.append(np.asarray(truth))
-    answered = np.concatenate(outputs)
-    return Evaluation(task.metric, answered, task.answers(answered), task.correct(answered, np.concatenate(labels)))
+        truths.append(truth)
+    answered = _joined(outputs)
+    return Evaluation(task.metric, answered, task.answers(answered), task.correct(answered, _joined(truths)))
 
 
-def keras_predictor(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+def _joined(parts: list[Any]) -> Any:
+    """Batches, or dicts of batches, one after another."""
+    if isinstance(parts[0], dict):
+        return {key: _joined([part[key] for part in parts]) for key in parts[0]}
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def keras_predictor(model: Any) -> Callable[[np.ndarray], Any]:
     """A Keras model as a callable on uint8 images (B, H, W, 3), giving float32 outputs."""
-    return lambda images: np.asarray(model.predict_on_batch(images), dtype=np.float32)
+
+    def predict(images: np.ndarray) -> Any:
+        outputs = model.predict_on_batch(images)
+        if isinstance(outputs, dict):
+            return {key: np.asarray(value, np.float32) for key, value in outputs.items()}
+        return np.asarray(outputs, np.float32)
+
+    return predict
 
 
 def load_model(run: Run) -> Any:

@@ -14,9 +14,11 @@ from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import TOLD, named
 from keras_resnet.recipes import RECIPES, recipe
 from keras_resnet.run import Run
-from keras_resnet.spec import NetworkSpec, Spec
+from keras_resnet.spec import ANNOTATIONS, NetworkSpec, Spec
 
 FLAG = "flag"
+# What a task is tried on where no data are named.
+DEFAULT_DATA = {"localize": "shapes"}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
 set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the spec.")
@@ -36,6 +38,7 @@ class Option(NamedTuple):
 
 
 OPTIONS = (
+    Option("--task", "task", str, "classify, or localize: the main object's class and box [default: classify]."),
     Option("--depth", "network.depth", int, "Layers: 10 … 200 (ImageNet), or 6n+2 for a CIFAR network [default: 50]."),
     Option("--preactivation", "network.preactivation", FLAG, "He et al. 2016 (v2): any 9n+2 is a CIFAR network."),
     Option("--block", "network.block", str, "Units of a CIFAR network: basic or bottleneck [default: by the network]."),
@@ -145,6 +148,10 @@ def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> 
     """The spec that the given `options` describe. Raises UsageError for contradictions and unknown keys."""
     chosen = _chosen(options)
     spec = _base(options, chosen, home, say)
+    # What depends on each other is set together, or the spec would be wrong in between.
+    together = {key: chosen.pop(key) for key in ("task", "data.annotations") if key in chosen}
+    if together:
+        spec = replace(spec, task=together["task"], data=replace(spec.data, annotations=together["data.annotations"]))
     for key, value in chosen.items():
         spec = spec.override(key, value)
     asked = set(chosen) | ({f"network.{field}" for field in TOLD} if "net" in options else set())
@@ -158,6 +165,9 @@ def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> 
 def _chosen(options: dict[str, Any]) -> dict[str, Any]:
     """The keys of the spec that `options` set, and to what; --set goes last."""
     chosen = {_KEYS[key].key: _value(_KEYS[key], value) for key, value in options.items() if key in _KEYS}
+    if task := chosen.get("task"):
+        chosen["data.annotations"] = ANNOTATIONS.get(task, "labels")
+        chosen.setdefault("data.source", DEFAULT_DATA.get(task, "digits"))
     return chosen | dict(setting(text) for text in options.get("settings", ()))
 
 

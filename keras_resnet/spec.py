@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 # Fields of a NetworkSpec that may differ from their default, by family.
+# What images have to be annotated with for a task.
+ANNOTATIONS = {"classify": "labels", "localize": "objects"}
 TAKES = {
     "resnet": (
         *("preactivation", "block", "strides", "stem", "shortcut", "resnet_d", "cardinality", "base_width"),
@@ -135,6 +137,8 @@ class DataSpec:
 
     An image's shorter side is resized to `resize`, then `image_size` is cut from the centre
     (evaluation) or at random (training); None lets the source choose both.
+    annotations: "labels", or "objects" with boxes: the whole image is then brought to a square, its longer side
+    resized and the rest filled.
     """
 
     source: str = "digits"
@@ -144,6 +148,7 @@ class DataSpec:
     resize: int | None = None
     val_fraction: float = 0.2
     max_bad: float = 0.01
+    annotations: str = "labels"
     normalization: Normalization = field(default_factory=Normalization)
 
     def __post_init__(self) -> None:
@@ -154,6 +159,7 @@ class DataSpec:
             self.resize,
             "at least image_size",
         )
+        one_of("data.annotations", self.annotations, ("labels", "objects"))
         require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
         require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
 
@@ -174,7 +180,11 @@ class Spec:
     log: LogSpec = field(default_factory=LogSpec)
 
     def __post_init__(self) -> None:
-        one_of("task", self.task, ("classify",))
+        one_of("task", self.task, tuple(ANNOTATIONS))
+        needed = ANNOTATIONS[self.task]
+        require(self.data.annotations == needed, "data.annotations", self.data.annotations, f"{needed} for {self.task}")
+        if needed != "labels":
+            self._require_for_objects()
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
         fits = warmup is None or self.training.steps is not None or warmup < epochs
         require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
@@ -186,6 +196,16 @@ class Spec:
         size = self.data.image_size
         smaller = size is None or all(each <= size for each in self.augment.sizes)
         require(smaller, "augment.sizes", self.augment.sizes, f"at most data.image_size ({size})")
+
+    def _require_for_objects(self) -> None:
+        """What a training on boxes cannot have yet, or at all."""
+        for name, off in (("mixup", 0.0), ("cutmix", 0.0), ("erasing", 0.0), ("policy", "none"), ("sizes", ())):
+            value = getattr(self.augment, name)
+            require(value == off, f"augment.{name}", value, f"left out for {self.task}")
+        require(self.augment.crop == "pad", "augment.crop", self.augment.crop, f"pad for {self.task}")
+        require(self.distill.teacher is None, "distill.teacher", self.distill.teacher, f"left out for {self.task}")
+        require(self.network.family != "vgg", "network.family", "vgg", f"resnet or plain for {self.task}")
+        require(self.compress.parent is None, "compress.parent", self.compress.parent, f"left out for {self.task}")
 
     def _require_for_tfmot(self) -> None:
         """What a training by tensorflow-model-optimization cannot have."""

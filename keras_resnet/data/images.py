@@ -39,6 +39,15 @@ def to_pixels(image: Image.Image, resize: int) -> np.ndarray:
     return np.asarray(ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC))
 
 
+def to_canvas(image: Image.Image, side: int) -> np.ndarray:
+    """The whole image, its longer side resized to `side`, at the top left of a black square: (side, side, 3) uint8."""
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    canvas = Image.new("RGB", (side, side))
+    canvas.paste(image.resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(canvas)
+
+
 def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
     """The central (…, size, size, 3) of (…, H, W, 3)."""
     top, left = (pixels.shape[-3] - size) // 2, (pixels.shape[-2] - size) // 2

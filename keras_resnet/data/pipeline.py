@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.augment import augmented, needs_pillow
+from keras_resnet.data.boxes import cut_boxes
 from keras_resnet.data.images import center_crop, to_pixels
-from keras_resnet.data.split import Split
+from keras_resnet.data.split import Split, gathered
 from keras_resnet.errors import UsageError
 from keras_resnet.training_spec import AugmentSpec
 
@@ -26,7 +27,8 @@ MIXING = 0x6D6978
 class Stream:
     """The images of a training, step by step. batch_size is global; of it rank `rank` of `ranks` makes its part.
 
-    encode: labels (B,) → targets (B, …), of which mixed images take the weighted sum.
+    encode: truth (B, …), which is labels (B,) or a dict (see `Split.truth`) → targets, of which mixed images take the
+    weighted sum.
     """
 
     split: Split
@@ -73,18 +75,18 @@ class Stream:
         return tf.random.experimental.index_shuffle(numbers, key, self.split.count - 1)
 
     def _whole(self, first_step: int, last_step: int) -> Any:
-        """Batches as they are kept: (uint8 (part, resize, resize, 3), int64 (part,))."""
+        """Batches as they are kept: (uint8 (part, resize, resize, 3), truth (part, …))."""
         import tensorflow as tf
 
         steps = tf.data.Dataset.range(first_step, last_step)
         if self.split.pixels is None:
             rows = steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(self._rows(step)))
             return self.split.rows(rows).batch(self.part, drop_remainder=True)
-        pixels, labels = self.split.constants()
+        pixels, truth = self.split.constants()
 
         def gather(step: Any) -> tuple[Any, Any]:
             rows = self._rows(step)
-            return tf.gather(pixels, rows), tf.gather(labels, rows)
+            return tf.gather(pixels, rows), gathered(truth, rows)
 
         return steps.map(gather, tf.data.AUTOTUNE)
 
@@ -92,14 +94,18 @@ class Stream:
         """Cut and mirrored, all at once, as draws for the whole batch say of this rank's part."""
         import tensorflow as tf
 
-        images, labels = batch
+        images, truth = batch
         key = tf.stack([tf.constant(self.seed, tf.int64), step])
         draw = partial(tf.random.stateless_uniform, dtype=tf.int32)
         mine = slice(self.rank * self.part, (self.rank + 1) * self.part)
-        room = images.shape[1] + 2 * _margin(images.shape[1], self.image_size) - self.image_size
+        margin = _margin(images.shape[1], self.image_size)
+        room = images.shape[1] + 2 * margin - self.image_size
         offsets = draw((2, self.batch_size), key, maxval=room + 1)[:, mine]
         mirrored = draw((self.batch_size, 1), key + 1, maxval=2)[mine] == 1 if self._mirrors else None
-        return step, (_cut(images, self.image_size, offsets, mirrored), labels)
+        if self.split.objects:
+            boxes = cut_boxes(truth["boxes"], images.shape[1], self.image_size, margin, offsets, mirrored)
+            truth = {**truth, "boxes": boxes}
+        return step, (_cut(images, self.image_size, offsets, mirrored), truth)
 
     @property
     def _mirrors(self) -> bool:
@@ -112,7 +118,7 @@ class Stream:
         split = self.split
         vary = partial(augmented, flips=self._mirrors, seed=self.seed, augment=self.augment)
         side = size if self.augment.crop == "resized" else self.image_size
-        labels = split.constant_labels()
+        labels = split.constant_truth()
 
         def show(row: Any, position: Any) -> Any:
             image = Image.fromarray(split.pixels[row]) if split.pixels is not None else split.image(int(row))
@@ -135,11 +141,11 @@ class Stream:
         """Resized where the training wants smaller images, encoded, mixed."""
         import tensorflow as tf
 
-        images, labels = batch
+        images, truth = batch
         if images.shape[1] != size:
             smaller = tf.image.resize(images, (size, size), antialias=True)
             images = tf.cast(tf.round(tf.clip_by_value(smaller, 0, 255)), tf.uint8)
-        targets = self.encode(labels)
+        targets = self.encode(truth)
         if self.augment.mixup or self.augment.cutmix:
             images, targets = mixed(images, targets, self.augment, self.seed, step)
         return images, targets
@@ -186,11 +192,11 @@ def _beta(alpha: float, key: Any) -> Any:
 
 
 def evaluation(split: Split, image_size: int, batch_size: int) -> Any:
-    """All images in order, their centres: (uint8 (B, image_size, image_size, 3), int64 (B,))."""
+    """All images in order, their centres: (uint8 (B, image_size, image_size, 3), truth (B, …))."""
     import tensorflow as tf
 
     batches = split.rows(tf.data.Dataset.range(split.count)).batch(batch_size)
-    return batches.map(lambda images, labels: (center_crop(images, image_size), labels)).prefetch(tf.data.AUTOTUNE)
+    return batches.map(lambda images, truth: (center_crop(images, image_size), truth)).prefetch(tf.data.AUTOTUNE)
 
 
 def validation(split: Split, image_size: int, batch_size: int, encode: Any, rank: int = 0, ranks: int = 1) -> Any:

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.images import to_pixels
+from keras_resnet.data.boxes import Objects
+from keras_resnet.data.images import to_canvas, to_pixels
 from keras_resnet.errors import DataError, UsageError
 
 Say = Callable[[str], None]
@@ -30,7 +31,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """`labels` (count,) int64 of as many images.
+    """`labels` (count,) int64 of as many images, and their `objects` where the task is to find them.
 
     Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `images` is set.
     """
@@ -40,6 +41,7 @@ class Split:
     pixels: np.ndarray | None = None
     images: Images | None = None
     resize: int = 0
+    objects: Objects | None = None
     _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -54,46 +56,60 @@ class Split:
 
     def some(self, rows: np.ndarray) -> Split:
         """The images at `rows`, in that order."""
+        objects = self.objects.some(rows) if self.objects else None
         if self.pixels is not None:
-            return Split(self.name, self.labels[rows], pixels=self.pixels[rows])
+            return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects)
         assert self.images is not None
-        return Split(self.name, self.labels[rows], images=_Some(self.images, rows), resize=self.resize)
+        images = _Some(self.images, rows)
+        return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects)
+
+    @property
+    def truth(self) -> Any:
+        """What is true of each image, as the task's `encode` takes it: labels (count,), or a dict of arrays."""
+        return self.objects.tree() if self.objects else self.labels
 
     def constants(self) -> tuple[Any, Any]:
-        """`pixels` and `labels` as tensors, made once and outside any graph, of which they would become a part."""
+        """`pixels` and `truth` as tensors, made once and outside any graph, of which they would become a part."""
         import tensorflow as tf
 
         if "pixels" not in self._tensors:
             with tf.init_scope(), tf.device("CPU"):
                 self._tensors["pixels"] = tf.constant(self.pixels)
-        return self._tensors["pixels"], self.constant_labels()
+        return self._tensors["pixels"], self.constant_truth()
 
-    def constant_labels(self) -> Any:
-        """`labels` as such a tensor."""
+    def constant_truth(self) -> Any:
+        """`truth` as such tensors."""
         import tensorflow as tf
 
-        if "labels" not in self._tensors:
+        if "truth" not in self._tensors:
             with tf.init_scope(), tf.device("CPU"):
-                self._tensors["labels"] = tf.constant(self.labels)
-        return self._tensors["labels"]
+                self._tensors["truth"] = tf.nest.map_structure(tf.constant, self.truth)
+        return self._tensors["truth"]
 
     def rows(self, numbers: Any) -> Any:
-        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), int64 label)."""
+        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth)."""
         import tensorflow as tf
 
+        truth = self.constant_truth()
         if self.pixels is not None:
-            pixels, labels = self.constants()
-            return numbers.map(lambda row: (tf.gather(pixels, row), tf.gather(labels, row)), tf.data.AUTOTUNE)
-        labels = self.constant_labels()
+            pixels, _ = self.constants()
+            return numbers.map(lambda row: (tf.gather(pixels, row), gathered(truth, row)), tf.data.AUTOTUNE)
 
         def read(row: Any) -> tuple[Any, Any]:
             pixels = tf.numpy_function(self._pixels_at, [row], tf.uint8, stateful=False)
-            return tf.ensure_shape(pixels, (self.resize, self.resize, 3)), tf.gather(labels, row)
+            return tf.ensure_shape(pixels, (self.resize, self.resize, 3)), gathered(truth, row)
 
         return numbers.map(read, tf.data.AUTOTUNE)
 
     def _pixels_at(self, row: Any) -> np.ndarray:
-        return to_pixels(self.image(int(row)), self.resize)
+        return (to_canvas if self.objects else to_pixels)(self.image(int(row)), self.resize)
+
+
+def gathered(truth: Any, rows: Any) -> Any:
+    """Of tensors as `Split.truth` has them, those at `rows`."""
+    import tensorflow as tf
+
+    return tf.nest.map_structure(lambda each: tf.gather(each, rows), truth)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet import console
-from keras_resnet.data.images import read_image, to_pixels
+from keras_resnet.data.boxes import area, packed
+from keras_resnet.data.images import read_image, to_canvas, to_pixels
 from keras_resnet.data.records import Records, find_records
 from keras_resnet.data.split import Data, Say, Split, choose_sizes, fits_memory, judge_bad
 from keras_resnet.errors import DataError, UsageError, did_you_mean
@@ -33,21 +34,20 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
     builder = _builder(spec)
     if not builder.data_path.exists():
         _prepare(builder, spec, say)
-    image_key, label_key = _keys(builder)
-    label = builder.info.features[label_key]
-    shape = builder.info.features[image_key].shape
+    fields = _fields(builder, spec.annotations)
+    shape = builder.info.features[fields.image].shape
     native = min(shape[:2]) if all(shape[:2]) else None
     size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
     bad: list[str] = []
     splits = {
-        name: _read(builder, name, part, (image_key, label_key), resize, bad, say)
+        name: _read(builder, name, part, fields, resize, bad, say)
         for name, part in _parts(builder, spec.val_fraction, say).items()
     }
     judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
     flips = builder.name not in NO_FLIPS
     if not flips:
         say(f"no mirrored images: {builder.name} would change their meaning")
-    return Data(builder.name, tuple(label.names), splits, flips, size, resize)
+    return Data(builder.name, fields.classes, splits, flips, size, resize)
 
 
 def _builder(spec: DataSpec) -> Any:
@@ -102,20 +102,38 @@ def _require_network(builder: Any) -> None:
         raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
 
 
-def _keys(builder: Any) -> tuple[str, str]:
+@dataclass(frozen=True)
+class _Fields:
+    """Where a record has what: the keys of the image, and of its label or its objects (boxes, labels)."""
+
+    classes: tuple[str, ...]
+    image: str
+    label: str = ""
+    objects: tuple[str, str] | None = None
+
+
+def _fields(builder: Any, annotations: str) -> _Fields:
+    """Raises DataError for a data set without them."""
     import tensorflow_datasets as tfds
 
-    features = builder.info.features
-    image = [key for key, kind in features.items() if isinstance(kind, tfds.features.Image)]
-    label = [key for key, kind in features.items() if isinstance(kind, tfds.features.ClassLabel)]
+    features, kinds = builder.info.features, tfds.features
+    image = [key for key, kind in features.items() if isinstance(kind, kinds.Image)]
+    label = [key for key, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
+    if annotations == "objects":
+        objects = features["objects"].feature if "objects" in features else {}
+        if "image" not in image or not {"bbox", "label"} <= set(objects):
+            raise DataError(
+                f"data set {builder.name!r} has no images with boxes of objects; it has: {', '.join(features)}"
+            )
+        return _Fields(tuple(objects["label"].names), "image", objects=("objects/bbox", "objects/label"))
     supervised = builder.info.supervised_keys
     if supervised and supervised[0] in image and supervised[1] in label:
-        return supervised[0], supervised[1]
+        return _Fields(tuple(features[supervised[1]].names), *supervised)
     if len(image) != 1 or len(label) != 1:
         raise DataError(
             f"data set {builder.name!r} has no images with one class label each; it has: {', '.join(features)}"
         )
-    return image[0], label[0]
+    return _Fields(tuple(features[label[0]].names), image[0], label[0])
 
 
 def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
@@ -136,40 +154,60 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
     return parts | ({"test": "test"} if "test" in present else {})
 
 
-def _read(builder: Any, name: str, part: str, keys: tuple[str, str], resize: int, bad: list[str], say: Say) -> Split:
-    """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`."""
+def _read(builder: Any, name: str, part: str, fields: _Fields, resize: int, bad: list[str], say: Say) -> Split:
+    """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`; images without
+    an object, where objects are asked for, are left out and counted."""
     records = _records(builder, part)
     count = len(records)
     keep = fits_memory(count, resize)
     if not keep:
         say(f"{name}: {count} images do not fit in memory and are read from disk")
-    examples = _Examples(records, *keys)
+    examples = _Examples(records, fields)
 
-    def decode(row: int) -> tuple[int, np.ndarray | None, str]:
-        label, encoded = examples.parse(row)
+    def decode(row: int) -> tuple[Any, np.ndarray | None, str]:
+        truth, encoded = examples.parse(row)
         try:
-            pixels = to_pixels(read_image(encoded), resize)
-            return label, pixels if keep else None, ""
+            image = read_image(encoded)
         except DataError as error:
-            return label, None, str(error).replace("the image", examples.name(row), 1)
+            return truth, None, str(error).replace("the image", examples.name(row), 1)
+        if fields.objects:
+            truth = _in_canvas(truth[0], truth[1], image.size)
+        pixels = (to_canvas if fields.objects else to_pixels)(image, resize) if keep else None
+        return truth, pixels, ""
 
     good: list[int] = []
-    labels: list[int] = []
+    truths: list[Any] = []
     kept: list[Any] = []
+    empty = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool, console.progress(count, "images") as advance:
-        for row, (label, pixels, trouble) in enumerate(pool.map(decode, range(count))):
+        for row, (truth, pixels, trouble) in enumerate(pool.map(decode, range(count))):
             advance(1, f"reading {name}")
             if trouble:
                 bad.append(trouble)
-                continue
-            good.append(row)
-            labels.append(label)
-            kept.append(pixels)
-    numbers = np.asarray(labels, np.int64)
+            elif fields.objects and not len(truth[1]):
+                empty += 1
+            else:
+                good.append(row)
+                truths.append(truth)
+                kept.append(pixels)
+    if empty:
+        say(f"{name}: left out {empty} of {count} images, which show no object")
+    objects = packed(truths) if fields.objects else None
+    numbers = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
     if keep:
-        return Split(name, numbers, np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False))
+        pixels = np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False)
+        return Split(name, numbers, pixels, objects=objects)
     readable = Records(records.files, records.places[good])
-    return Split(name, numbers, images=_Examples(readable, *keys), resize=resize)
+    return Split(name, numbers, images=_Examples(readable, fields), resize=resize, objects=objects)
+
+
+def _in_canvas(boxes: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """TFDS' boxes, top, left, bottom, right in shares of an image of `size`, as they stand in the square that
+    `to_canvas` makes of it; those that have no area are left out."""
+    width, height = (side / max(size) for side in size)
+    placed = boxes.reshape(-1, 4)[:, [1, 0, 3, 2]].clip(0, 1) * np.array([width, height, width, height], np.float32)
+    real = area(placed) > 0
+    return placed[real], labels[real]
 
 
 def _records(builder: Any, part: str) -> Records:
@@ -184,19 +222,24 @@ class _Examples:
     """The images of records that hold a tf.train.Example each."""
 
     records: Records
-    image_key: str
-    label_key: str
+    fields: _Fields
 
     def __getitem__(self, row: int) -> Image.Image:
         return read_image(self.parse(row)[1])
 
-    def parse(self, row: int) -> tuple[int, bytes]:
-        """The label and the encoded image. Raises DataError for a record without them."""
+    def parse(self, row: int) -> tuple[Any, bytes]:
+        """The label, or boxes (n × 4,) and labels (n,) of objects; and the encoded image. Raises DataError for a record
+        without them."""
         import tensorflow as tf
 
         try:
             features = tf.train.Example.FromString(self.records[row]).features.feature
-            return features[self.label_key].int64_list.value[0], features[self.image_key].bytes_list.value[0]
+            encoded = features[self.fields.image].bytes_list.value[0]
+            if self.fields.objects is None:
+                return features[self.fields.label].int64_list.value[0], encoded
+            boxes, labels = (features[key] for key in self.fields.objects)
+            found = np.array(boxes.float_list.value, np.float32), np.array(labels.int64_list.value, np.int64)
+            return found, encoded
         except Exception as error:  # protobuf's DecodeError is of no public type
             raise DataError(f"{self.name(row)} is damaged: {' '.join(str(error).split())}") from error
 

@@ -152,12 +152,13 @@ def _gradients(job: Job, variables: list[Any], images: Any, targets: Any, share:
 def _accumulated(job: Job, variables: list[Any], images: Any, targets: Any, share: float) -> tuple[list[Any], Any]:
     """The same over `accumulate` parts of the batch, one after another: exactly the big batch, but for batch norm,
     whose statistics are those of each part."""
-    parts = [tf.reshape(x, (job.accumulate, -1, *x.shape[1:])) for x in (images, targets)]
+    parts = tf.nest.map_structure(lambda x: tf.reshape(x, (job.accumulate, -1, *x.shape[1:])), (images, targets))
     total = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
     found = tf.zeros(1 + len(job.names))
 
     def add(part: Any, total: list[Any], found: Any) -> tuple[Any, list[Any], Any]:
-        gradients, more = _gradients(job, variables, parts[0][part], parts[1][part], share)
+        images_now, targets_now = tf.nest.map_structure(lambda x: x[part], parts)
+        gradients, more = _gradients(job, variables, images_now, targets_now, share)
         return part + 1, [a + b for a, b in zip(total, gradients, strict=True)], found + more
 
     if job.devices.replicas == 1:

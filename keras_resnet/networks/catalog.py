@@ -138,7 +138,7 @@ def build(
     """
     if classes < 2:
         raise UsageError(f"a classifier needs 2 or more classes. Received: {classes}")
-    pixels, stages = _body(bricks, network, input_shape, normalization, any_size)
+    pixels, stages = body(bricks, network, input_shape, normalization, any_size)
     *_, last = stages.values()
     vector = vgg.head(bricks, network.width, last) if network.family == "vgg" else bricks.mean_pool(last, name="pool")
     return bricks.model(pixels, bricks.dense(vector, classes, name="logits"), name=name_of(network))
@@ -152,7 +152,7 @@ def pyramid(
     normalization: Normalization | None = None,
 ) -> Any:
     """The body of `network` as a model from pixels (B, H, W, 3) to {"c2": (B, H, W, C), …} (see `features`)."""
-    pixels, stages = _body(bricks, network, input_shape, normalization)
+    pixels, stages = body(bricks, network, input_shape, normalization)
     return bricks.model(pixels, stages, name=f"{name_of(network)}_pyramid")
 
 
@@ -168,13 +168,14 @@ def trial(bricks: Bricks, network: NetworkSpec, image_size: int) -> Any:
     return bricks.model(pixels, bricks.dense(bricks.mean_pool(last, name="pool"), 10, name="logits"), name="trial")
 
 
-def _body(
+def body(
     bricks: Bricks,
     network: NetworkSpec,
     input_shape: tuple[int, int, int],
     normalization: Normalization | None,
     any_size: bool = False,
 ) -> tuple[Any, dict[str, Any]]:
+    """(the input, the outputs of the stages by name) of a network yet without a head (see `build`)."""
     require_known(network)
     if len(input_shape) != 3:
         raise UsageError(f"input_shape must be (height, width, channels). Received: {input_shape}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import keras
 
 CLASSIFIER = "logits"
+# With what the names of layers begin that a network of another task, or of other classes, does not have.
+HEADS = (CLASSIFIER, "box")
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,12 @@ def fetch(origin: str) -> Weights:
 
 
 def place(model: keras.Model, weights: Weights, origin: str) -> Placed:
-    """Fill `model` with `weights`. Raises WeightsError, before anything is changed, if a layer other than the
-    classifier is missing or of another shape."""
+    """Fill `model` with `weights`. Raises WeightsError, before anything is changed, if a layer of the body is missing
+    or of another shape; such heads stay as initialised."""
     wanted = {layer.name: layer for layer in model.layers if layer.weights}
     misfits = [name for name in wanted if not _fits(wanted[name], weights.layers.get(name))]
     replaced = CLASSIFIER in misfits
-    if bad := [name for name in misfits if name != CLASSIFIER]:
+    if bad := [name for name in misfits if not name.startswith(HEADS)]:
         raise WeightsError(f"the weights {origin} are not of {model.name}: {_difference(wanted, weights, bad)}")
     kept = [name for name in wanted if name not in misfits]
     for name in kept:
