@@ -13,7 +13,16 @@ from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model, read_model
 from keras_resnet.export.calibrate import calibration_of
 from keras_resnet.export.diagnose import diagnose_model
-from keras_resnet.export.exporting import Wanted, Work, export, export_one, folder_following, is_learned, prepare
+from keras_resnet.export.exporting import (
+    Wanted,
+    Work,
+    export,
+    export_one,
+    folder_following,
+    is_learned,
+    prepare,
+    require_classification,
+)
 from keras_resnet.export.litert import is_installed
 from keras_resnet.export.schemes import LITERT, Form, forms_of
 from keras_resnet.export.verify import PASSED, Verdict
@@ -41,6 +50,7 @@ def export_with_remedies(run: Run, wanted: Wanted, say: Say) -> tuple[list[Verdi
 
     Raises UsageError unless there is exactly one.
     """
+    require_classification(run, "--auto")
     integer = [form for form in wanted.forms if form.scheme.name == "int8"]
     if len(integer) != 1:
         raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(integer)} of them")

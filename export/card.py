@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.answers import CLASSIFY
 from keras_resnet.errors import ExportError
 
 LABELS = "labels.txt"
@@ -19,13 +20,15 @@ EXTRA = "assets.extra"
 
 @dataclass(frozen=True)
 class Card:
-    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels.
+    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: which
+    decides how an image is placed and what the outputs are (see `answers`).
     provenance: where the file comes from (run, form, versions, normalization in the graph, hashes)."""
 
     classes: tuple[str, ...]
     resize: int
     image_size: int
     provenance: dict[str, Any]
+    task: str = CLASSIFY
 
     def labels(self) -> str:
         """One label a line."""
@@ -33,14 +36,16 @@ class Card:
 
     def details(self) -> dict[str, Any]:
         """All but the labels, as a JSON object."""
-        return {"resize": self.resize, "image_size": self.image_size, "provenance": self.provenance}
+        sizes = {"resize": self.resize, "image_size": self.image_size}
+        return {"task": self.task, **sizes, "provenance": self.provenance}
 
 
 def card_from(labels: str, details: str, source: Path) -> Card:
     """The card of `source` from its two texts. Raises ExportError if they are not ours."""
     try:
         found = json.loads(details)
-        return Card(tuple(labels.splitlines()), found["resize"], found["image_size"], found["provenance"])
+        sizes = found["resize"], found["image_size"]
+        return Card(tuple(labels.splitlines()), *sizes, found["provenance"], found.get("task", CLASSIFY))
     except (KeyError, ValueError, TypeError) as error:
         raise strange(source) from error
 

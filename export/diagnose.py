@@ -14,7 +14,7 @@ from keras_resnet.data.sources import Data
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model
 from keras_resnet.export.calibrate import Calibration, calibration_of
-from keras_resnet.export.exporting import data_of, is_learned
+from keras_resnet.export.exporting import data_of, is_learned, require_classification
 from keras_resnet.quantization.simulate import Damage, Simulation
 from keras_resnet.run import Run
 
@@ -30,6 +30,7 @@ def diagnose(run: Run, samples: int, say: Say) -> list[Damage]:
     The network is simulated: rounded as a file would be, with the ranges of the calibration images. Raises UsageError
     for a run that was trained with 8 bits, which has its own ranges.
     """
+    require_classification(run, "kresnet diagnose")
     if is_learned(run):
         raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
     data = data_of(run, say)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.answers import likeliest
-from keras_resnet.data.images import center_crop, image_files, load_pixels, to_pixels
+from keras_resnet.answers import decoded, in_words
+from keras_resnet.data.images import image_files, placed, read_image
 from keras_resnet.errors import DataError, ExportError, KresnetError, UsageError
 from keras_resnet.export.runtime import TFLiteModel
 
@@ -34,9 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def answers(model: TFLiteModel, pixels: np.ndarray, top: int) -> list[list[dict[str, Any]]]:
-    """Of uint8 images (N, H, W, 3), the likeliest labels of each."""
-    return likeliest(model(pixels), model.card.classes, top)
+def answers(model: TFLiteModel, images: list[Image.Image], top: int) -> list[list[dict[str, Any]]]:
+    """What the file says of each of `images`: the likeliest labels, with a box where it finds one."""
+    card = model.card
+    pixels = np.stack([placed(image, card.task, card.resize, card.image_size) for image in images])
+    return decoded(card.task, model(pixels), card.classes, top, [image.size for image in images])
 
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
@@ -45,8 +47,7 @@ def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
         raise DataError(f"there are no images in {', '.join(options.images)}")
     for start in range(0, len(files), options.batch):
         part = files[start : start + options.batch]
-        pixels = np.stack([load_pixels(file, model.card.resize, model.card.image_size) for file in part])
-        for file, found in zip(part, answers(model, pixels, options.top), strict=True):
+        for file, found in zip(part, answers(model, [read_image(file) for file in part], options.top), strict=True):
             _tell(str(file), found, options.json)
 
 
@@ -55,8 +56,7 @@ def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
     for number, frame in enumerate(_frames(options.device)):
         if number == options.frames:
             return
-        pixels = center_crop(to_pixels(Image.fromarray(frame), model.card.resize), model.card.image_size)
-        _tell(f"frame {number}", answers(model, pixels[None], options.top)[0], options.json)
+        _tell(f"frame {number}", answers(model, [Image.fromarray(frame)], options.top)[0], options.json)
 
 
 def _frames(device: str) -> Iterator[np.ndarray]:
@@ -98,12 +98,12 @@ def server_of(model: TFLiteModel, host: str, port: int, top: int) -> ThreadingHT
                 self._answer(413 if length.isdigit() else 411, {"error": f"POST at most {LARGEST_REQUEST} bytes"})
                 return
             try:
-                pixels = load_pixels(self.rfile.read(int(length)), model.card.resize, model.card.image_size)
+                image = read_image(self.rfile.read(int(length)))
             except DataError as error:
                 self._answer(400, {"error": str(error)})
                 return
             with lock:
-                found = answers(model, pixels[None], top)[0]
+                found = answers(model, [image], top)[0]
             self._answer(200, {"predictions": found})
 
         def _answer(self, code: int, document: dict[str, Any]) -> None:
@@ -134,8 +134,7 @@ def _tell(name: str, found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"image": name, "predictions": found}), flush=True)
     else:
-        named = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in found)
-        print(f"{name}: {named}", flush=True)
+        print(f"{name}: {in_words(found)}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

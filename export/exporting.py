@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from keras_resnet.answers import CLASSIFY
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.errors import KresnetError, RunError, UsageError
 from keras_resnet.evaluate import load_model
@@ -106,6 +107,12 @@ def is_learned(run: Run) -> bool:
     return run.spec().compress.learned
 
 
+def require_classification(run: Run, what: str) -> None:
+    """Raises UsageError for a run of another task, which `what` does not know."""
+    if run.spec().task != CLASSIFY:
+        raise UsageError(f"{what} is for classification. Received: run {run.name}, whose task is {run.spec().task}")
+
+
 def data_of(run: Run, say: Say) -> Data:
     """The data that `run` was trained on. Raises RunError if its labels have changed."""
     data = open_data(run.spec().data, say)
@@ -197,7 +204,7 @@ def _card(work: Work, form: Form | str, calibration: Calibration | None) -> Card
         "keras_model": {work.reference.answered.metric: work.reference.answered.value},
         "calibration_sha256": calibration.digest if calibration else None,
     }
-    return Card(work.data.classes, work.data.resize, work.data.image_size, provenance)
+    return Card(work.data.classes, work.data.resize, work.data.image_size, provenance, work.run.spec().task)
 
 
 def _remove(path: Path) -> None:

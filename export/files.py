@@ -18,12 +18,13 @@ SUFFIXES = (".tflite", ".onnx", C_SOURCE)
 
 
 class Model(Protocol):
-    """What every exported file becomes: uint8 images (N, H, W, 3) → float32 logits (N, classes)."""
+    """What every exported file becomes: uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by
+    name."""
 
     card: Card
     threads: int
 
-    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+    def __call__(self, images: np.ndarray) -> Any: ...
 
 
 def is_file(target: str) -> bool:
@@ -96,9 +97,11 @@ class SavedModel:
         except Exception as error:  # of many kinds, for a truncated file and a missing variable alike
             raise ExportError(f"{folder} is not a readable SavedModel: {' '.join(str(error).split())[:200]}") from error
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 images (N, H, W, 3) → float32 logits (N, classes)."""
+    def __call__(self, images: np.ndarray) -> Any:
+        """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name."""
         import tensorflow as tf
 
+        from keras_resnet.export.runtime import single
+
         answered = self._model.signatures["serving_default"](pixels=tf.constant(images, tf.float32))
-        return np.asarray(answered["logits"])
+        return single({name: np.asarray(value) for name, value in answered.items()})

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.export.files import open_file
+from keras_resnet.export.saved_model import named
 from keras_resnet.export.verify import Reference
 from keras_resnet.networks.names import name_of
 from keras_resnet.run import Run
@@ -32,10 +33,14 @@ def write_folder(run: Run, reference: Reference) -> None:
 
 
 def _golden(run: Run, reference: Reference, passed: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Some validation images, and what each .tflite file answers here: {"images": uint8, "int8.tflite": float32, …}."""
+    """Some validation images, and what each .tflite file answers here: {"images": uint8, "int8.tflite": float32, …},
+    of files with several outputs "int8.tflite:box", …"""
     images = reference.timed[:GOLDEN]
-    files = [row["file"] for row in passed if row["file"].endswith(".tflite")]
-    return {"images": images, **{file: open_file(run.exports / file)(images) for file in files}}
+    golden = {"images": images}
+    for file in (row["file"] for row in passed if row["file"].endswith(".tflite")):
+        outputs = named(open_file(run.exports / file)(images))
+        golden |= {file if name == "logits" else f"{file}:{name}": value for name, value in outputs.items()}
+    return golden
 
 
 def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:

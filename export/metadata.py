@@ -12,11 +12,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.answers import CLASSIFY, LOCALIZE
 from keras_resnet.export.card import CARD, LABELS, Card
 
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 OLDEST_PARSER = "1.0.0"
+WORDS = {CLASSIFY: "Image classification", LOCALIZE: "Localization of an image's main object"}
+OUTPUTS = {
+    "logits": "one for each label; the largest is the answer",
+    "box": "left, top, right, bottom of the object in shares of the square that the image is brought to",
+}
 
 
 class _Member(int):
@@ -31,7 +37,16 @@ def write_card(file: Path, card: Card, pixels_from: float) -> None:
 
     pixels_from: what a pixel of 0 is in the file's input, 0 or -128, so that a reader knows how to fill it.
     """
-    file.write_bytes(_with_metadata(file.read_bytes(), _metadata(card, pixels_from)) + _archive(card))
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(file.read_bytes(), 0)
+    file.write_bytes(_with_metadata(model, _metadata(card, pixels_from, _outputs(model))) + _archive(card))
+
+
+def _outputs(model: Any) -> list[str]:
+    """The names that the signature gives the outputs, in their order."""
+    names = {each.tensorIndex: each.name.decode() for each in model.signatureDefs[0].outputs}
+    return [names[index] for index in model.subgraphs[0].outputs]
 
 
 def _archive(card: Card) -> bytes:
@@ -43,21 +58,20 @@ def _archive(card: Card) -> bytes:
     return buffer.getvalue()
 
 
-def _with_metadata(content: bytes, metadata: bytes) -> bytes:
+def _with_metadata(model: Any, metadata: bytes) -> bytes:
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data, entry.name, entry.buffer = list(metadata), ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or ()), entry]
-    builder = flatbuffers.Builder(len(content) + len(metadata))
+    builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
-def _metadata(card: Card, pixels_from: float) -> bytes:
+def _metadata(card: Card, pixels_from: float, outputs: list[str]) -> bytes:
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)
@@ -79,13 +93,16 @@ def _metadata(card: Card, pixels_from: float) -> bytes:
     labels = _table(
         builder, 5, {0: text(LABELS), 1: text("one label a line, in the order of the logits"), 2: AXIS_LABELS}
     )
-    given = {0: text("logits"), 1: text("one for each label; the largest is the answer"), 6: _vector(builder, [labels])}
-    logits = _table(builder, 7, given)
-    graph = _table(builder, 10, {0: text("resnet"), 2: _vector(builder, [pixels]), 3: _vector(builder, [logits])})
+    of_labels = _vector(builder, [labels])
+    given = [
+        _table(builder, 7, {0: text(name), 1: text(OUTPUTS[name]), **({6: of_labels} if name == "logits" else {})})
+        for name in outputs
+    ]
+    graph = _table(builder, 10, {0: text("resnet"), 2: _vector(builder, [pixels]), 3: _vector(builder, given)})
     origin = _table(builder, 5, {0: text(CARD), 1: text("where this file comes from")})
     model = {
         0: text(str(card.provenance.get("run", ""))),
-        1: text("Image classification by a residual network, exported by kresnet"),
+        1: text(f"{WORDS[card.task]} by a residual network, exported by kresnet"),
         2: text(str(card.provenance.get("versions", {}).get("kresnet", ""))),
         3: _vector(builder, [graph]),
         6: _vector(builder, [origin]),

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.card import CARD, LABELS, Card, card_from, strange
+from keras_resnet.export.runtime import single
 
 OPSET = 18
 
@@ -52,10 +53,12 @@ class OnnxModel:
             raise strange(file)
         self.card = card_from(texts[LABELS], texts[CARD], file)
         self._input = self._session.get_inputs()[0].name
+        self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 images (N, H, W, 3) → float32 logits (N, classes)."""
-        return np.asarray(self._session.run(None, {self._input: images.astype(np.float32)})[0])
+    def __call__(self, images: np.ndarray) -> Any:
+        """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name."""
+        found = self._session.run(None, {self._input: images.astype(np.float32)})
+        return single(dict(zip(self._outputs, map(np.asarray, found), strict=True)))
 
 
 def _installed(name: str) -> Any:

@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.data.images import load_pixels
+from keras_resnet.answers import decoded
+from keras_resnet.data.images import placed, read_image
 from keras_resnet.export.files import is_file, open_file
 from keras_resnet.run import Run
-from keras_resnet.tasks.classify import Classification
 
-Predict = Callable[[np.ndarray], np.ndarray]
+
+@dataclass(frozen=True)
+class Predictor:
+    """predict: uint8 images (N, H, W, 3) → outputs. The rest: what `placed` and `decoded` want."""
+
+    predict: Callable[[np.ndarray], Any]
+    task: str
+    classes: tuple[str, ...]
+    resize: int
+    image_size: int
 
 
 def predict_images(target: str, images: tuple[str, ...], top: int, home: Path) -> Iterator[dict[str, Any]]:
-    """For each image file, {"image": path, "predictions": [{"label", "probability"}, …]}, best first."""
-    predict, classes, resize, size = _file(Path(target)) if is_file(target) else _run(Run.find(home, target))
-    for image in images:
-        pixels = load_pixels(image, resize, size)
-        yield {"image": image, "predictions": Classification(classes).decode(predict(pixels[None]), top)[0]}
+    """For each image file, {"image": path, "predictions": [{"label", "probability"}, …]}, best first; each with a "box"
+    in pixels where the task is to find one."""
+    one = _file(Path(target)) if is_file(target) else _run(Run.find(home, target))
+    for name in images:
+        image = read_image(name)
+        outputs = one.predict(placed(image, one.task, one.resize, one.image_size)[None])
+        yield {"image": name, "predictions": decoded(one.task, outputs, one.classes, top, [image.size])[0]}
 
 
-def _file(path: Path) -> tuple[Predict, tuple[str, ...], int, int]:
+def _file(path: Path) -> Predictor:
     model = open_file(path)
-    return model, model.card.classes, model.card.resize, model.card.image_size
+    card = model.card
+    return Predictor(model, card.task, card.classes, card.resize, card.image_size)
 
 
-def _run(run: Run) -> tuple[Predict, tuple[str, ...], int, int]:
+def _run(run: Run) -> Predictor:
     from keras_resnet.evaluate import keras_predictor, load_model
 
-    data = run.spec().data
-    assert data.resize is not None and data.image_size is not None
-    return keras_predictor(load_model(run)), run.classes(), data.resize, data.image_size
+    spec = run.spec()
+    assert spec.data.resize is not None and spec.data.image_size is not None
+    return Predictor(keras_predictor(load_model(run)), spec.task, run.classes(), spec.data.resize, spec.data.image_size)

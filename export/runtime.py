@@ -12,6 +12,14 @@ from keras_resnet.errors import ExportError
 from keras_resnet.export.c_array import C_SOURCE, bytes_of
 from keras_resnet.export.card import Card, card_in
 
+# Logits (N, classes), or the outputs of a network that has several, by name.
+Outputs = Any
+
+
+def single(outputs: dict[str, np.ndarray]) -> Outputs:
+    """The logits alone where there is nothing else."""
+    return outputs["logits"] if list(outputs) == ["logits"] else outputs
+
 
 class TFLiteModel:
     """One file, loaded; or the C source that holds one. `card` says how images become its input and what its
@@ -33,18 +41,20 @@ class TFLiteModel:
             raise ExportError(f"{file} is not a readable TFLite model: {' '.join(str(error).split())}") from error
         self._take_in()
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 images (N, H, W, 3) → float32 logits (N, classes), as many at a time as the file takes."""
+    def __call__(self, images: np.ndarray) -> Outputs:
+        """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name, as many at a time as the
+        file takes."""
         if self._batch is None:
             self._interpreter.resize_tensor_input(self._input["index"], images.shape)
             self._interpreter.allocate_tensors()
-            return self._invoke(images)
+            return single(self._invoke(images))
         parts = []
         for start in range(0, len(images), self._batch):
             part = images[start : start + self._batch]
             filled = np.concatenate([part, np.repeat(part[-1:], self._batch - len(part), axis=0)])
-            parts.append(self._invoke(filled)[: len(part)])
-        return np.concatenate(parts)
+            parts.append(self._invoke(filled))
+        whole = {name: np.concatenate([each[name] for each in parts])[: len(images)] for name in self._outputs}
+        return single(whole)
 
     @property
     def pixels_from(self) -> float:
@@ -53,15 +63,19 @@ class TFLiteModel:
 
     def _take_in(self) -> None:
         self._input = self._interpreter.get_input_details()[0]
-        self._output = self._interpreter.get_output_details()[0]
+        (signature,) = self._interpreter.get_signature_list()
+        self._outputs = self._interpreter.get_signature_runner(signature).get_output_details()
         first = int(self._input["shape_signature"][0])
         self._batch = None if first < 0 else first
 
-    def _invoke(self, images: np.ndarray) -> np.ndarray:
+    def _invoke(self, images: np.ndarray) -> dict[str, np.ndarray]:
         self._interpreter.set_tensor(self._input["index"], self._pixels(images))
         self._interpreter.invoke()
-        raw = self._interpreter.get_tensor(self._output["index"]).astype(np.float32)
-        scale, zero_point = self._output["quantization"]
+        return {name: self._floats(output) for name, output in self._outputs.items()}
+
+    def _floats(self, output: dict[str, Any]) -> np.ndarray:
+        raw = self._interpreter.get_tensor(output["index"]).astype(np.float32)
+        scale, zero_point = output["quantization"]
         return np.asarray((raw - zero_point) * scale if scale else raw, dtype=np.float32)
 
     def _pixels(self, images: np.ndarray) -> np.ndarray:

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.answers import LOCALIZE
 from keras_resnet.export.card import CARD, EXTRA, LABELS, Card
 
 SIGNATURE = "serve"
 
 
 def write_signature(model: Any, folder: Path, *, uint8_input: bool, batch: int | None = 1) -> None:
-    """Write `model` with the signature SIGNATURE: {"pixels": (batch, H, W, 3)} → {"logits": (batch, classes)}.
+    """Write `model` with the signature SIGNATURE: {"pixels": (batch, H, W, 3)} → {"logits": (batch, classes), …}.
 
     A dynamic batch adds SHAPE, STRIDED_SLICE and PACK to a TFLite file. `uint8_input` makes the signature take
     uint8 pixels and cast them; a file that will be quantized takes float32 here and becomes uint8 in the conversion.
@@ -21,7 +22,7 @@ def write_signature(model: Any, folder: Path, *, uint8_input: bool, batch: int |
     import tensorflow as tf
 
     def logits(pixels: Any) -> Any:
-        return {"logits": model(tf.cast(pixels, tf.float32), training=False)}
+        return named(model(tf.cast(pixels, tf.float32), training=False))
 
     dtype = tf.uint8 if uint8_input else tf.float32
     archive = keras.export.ExportArchive()
@@ -30,12 +31,17 @@ def write_signature(model: Any, folder: Path, *, uint8_input: bool, batch: int |
     archive.write_out(str(folder), verbose=False)
 
 
+def named(outputs: Any) -> dict[str, Any]:
+    """A model's outputs by name; a single one is the logits."""
+    return outputs if isinstance(outputs, dict) else {"logits": outputs}
+
+
 def write_serving(model: Any, card: Card, folder: Path) -> None:
     """Write `model` for TensorFlow Serving, with two signatures of any batch:
 
-    serving_default: {"pixels": float32 (B, H, W, 3), 0–255} → {"logits": (B, classes)};
-    serve_bytes: {"images": string (B,), each a JPEG, PNG, GIF or BMP} → {"logits", "probabilities"}; decoded, the
-    shorter side resized and the centre cut out in the graph.
+    serving_default: {"pixels": float32 (B, H, W, 3), 0–255} → {"logits": (B, classes), …};
+    serve_bytes: {"images": string (B,), each a JPEG, PNG, GIF or BMP} → {"logits", "probabilities", …}; decoded in the
+    graph, and the shorter side resized and the centre cut out, or the whole brought to a square, as the task has it.
     """
     import keras
     import tensorflow as tf
@@ -43,20 +49,24 @@ def write_serving(model: Any, card: Card, folder: Path) -> None:
     height, width = model.input_shape[1:3]
 
     def logits(pixels: Any) -> Any:
-        return {"logits": model(pixels, training=False)}
+        return named(model(pixels, training=False))
 
     def prepare(encoded: Any) -> Any:
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
         sides = tf.cast(tf.shape(image)[:2], tf.float32)
-        resized = tf.cast(tf.round(sides * card.resize / tf.reduce_min(sides)), tf.int32)
-        image = tf.image.resize(image, resized, "bicubic", antialias=True)
-        image = tf.image.resize_with_crop_or_pad(image, height, width)
+        whole = card.task == LOCALIZE
+        scale = width / tf.reduce_max(sides) if whole else card.resize / tf.reduce_min(sides)
+        image = tf.image.resize(image, tf.cast(tf.round(sides * scale), tf.int32), "bicubic", antialias=True)
+        if whole:
+            image = tf.image.pad_to_bounding_box(image, 0, 0, height, width)
+        else:
+            image = tf.image.resize_with_crop_or_pad(image, height, width)
         return tf.clip_by_value(tf.round(image), 0.0, 255.0)
 
     def of_bytes(images: Any) -> Any:
         pixels = tf.map_fn(prepare, images, fn_output_signature=tf.TensorSpec((height, width, 3), tf.float32))
-        answered = model(pixels, training=False)
-        return {"logits": answered, "probabilities": tf.nn.softmax(answered)}
+        answered = named(model(pixels, training=False))
+        return {**answered, "probabilities": tf.nn.softmax(answered["logits"])}
 
     archive = keras.export.ExportArchive()
     archive.add_endpoint(

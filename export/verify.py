@@ -41,7 +41,7 @@ class Verdict:
     minus the file's, with its 95% interval. agreement: share of images on which both give the same answer;
     own_agreement: the same with the run's own model, where that is a compressed one.
     worst_class: the label whose share of right answers fell most, worst_class_drop by how much. output_difference:
-    the largest and the mean absolute difference of logits. operators, dtypes: how many of each, in a TFLite file.
+    the largest and the mean absolute difference of outputs. operators, dtypes: how many of each, in a TFLite file.
     cost: time and memory. max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" or "FAILED".
     """
 
@@ -133,7 +133,7 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         assert_contents(contents, str(model.card.provenance["form"]), integer=integer)
     after = evaluate(model, reference.batches(), task)
     drop = before.value - after.value
-    difference = np.abs(after.outputs - before.outputs)
+    difference = np.abs(_flat(after.outputs) - _flat(before.outputs))
     worst, worst_drop = _worst_class(task.classes, reference.labels, before.correct, after.correct)
     provenance = model.card.provenance
     return Verdict(
@@ -143,7 +143,7 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         gzip_bytes=gzip_size_of(file),
         metric=after.metric,
         value=after.value,
-        top5=_top5(after.outputs, reference.labels),
+        top5=_top5(after.outputs, reference.labels) if task.metric == "top1" else None,
         samples=after.samples,
         drop=drop,
         drop_interval=drop_interval(before.correct, after.correct),
@@ -162,6 +162,11 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         # Counted in images, because 0.30 - 0.29 > 0.01 in floating point.
         verdict=FAILED if round(drop * after.samples) > max_drop * after.samples else PASSED,
     )
+
+
+def _flat(outputs: Any) -> np.ndarray:
+    """All numbers of one or several outputs."""
+    return np.concatenate([np.ravel(each) for each in (outputs.values() if isinstance(outputs, dict) else [outputs])])
 
 
 def _contents(model: Model) -> Contents | None:

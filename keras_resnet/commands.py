@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from keras_resnet import __version__, console
+from keras_resnet.answers import in_words
 from keras_resnet.errors import KresnetError, did_you_mean
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import json_option, runs_option
@@ -69,8 +70,7 @@ def predict(target: str, images: tuple[str, ...], top: int, runs: str | None, as
         if as_json:
             console.emit_json_line(answer)
         else:
-            named = ", ".join(f"{p['label']} {p['probability']:.1%}" for p in answer["predictions"])
-            click.echo(f"{answer['image']}: {named}")
+            click.echo(f"{answer['image']}: {in_words(answer['predictions'])}")
 
 
 @cli.command()

@@ -126,7 +126,7 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, meth
             clip_norm=spec.optimizer.clip_norm,
             average=None if training.ema is None else Average(model, training.ema),
             teacher=_teacher(spec, data, bricks),
-            soften=task.soften(spec.distill.temperature),
+            soften=task.soften(spec.distill.temperature) if spec.distill.teacher else None,
             teacher_weight=spec.distill.weight,
             before=method.before(model, spec),
         )

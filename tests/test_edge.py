@@ -112,9 +112,9 @@ def test_it_serves(file, images):
         content = (images / "0.png").read_bytes()
         with urllib.request.urlopen(urllib.request.Request(address, data=content)) as response:
             answered = json.load(response)
-        from keras_resnet.data.images import load_pixels
+        from keras_resnet.data.images import placed, read_image
 
-        pixels = load_pixels(content, model.card.resize, model.card.image_size)
+        pixels = placed(read_image(content), "classify", model.card.resize, model.card.image_size)
         assert answered == {"predictions": likeliest(model(pixels[None]), model.card.classes, 3)[0]}
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(urllib.request.Request(address, data=b"no image"))

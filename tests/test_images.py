@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data.images import center_crop, load_pixels, read_image, to_pixels
+from keras_resnet.data.images import center_crop, placed, read_image, to_pixels
 from keras_resnet.errors import DataError
 
 GREY = Image.fromarray(np.full((10, 12), 100, np.uint8))
@@ -102,4 +102,4 @@ def test_resize_and_crop_keep_the_centre():
     assert (to_pixels(image, 10) == (255, 0, 0)).all()
     pixels = np.arange(2 * 6 * 6 * 3).reshape(2, 6, 6, 3)
     np.testing.assert_array_equal(center_crop(pixels, 4), pixels[:, 1:5, 1:5])
-    assert load_pixels(encoded(image, "PNG"), 20, 16).shape == (16, 16, 3)
+    assert placed(read_image(encoded(image, "PNG")), "classify", 20, 16).shape == (16, 16, 3)

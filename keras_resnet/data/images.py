@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from keras_resnet.answers import LOCALIZE
 from keras_resnet.errors import DataError
 
 ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -54,9 +55,11 @@ def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
     return pixels[..., top : top + size, left : left + size, :]
 
 
-def load_pixels(source: bytes | str | Path, resize: int, image_size: int) -> np.ndarray:
-    """The evaluation transform of one image: (image_size, image_size, 3) uint8."""
-    return center_crop(to_pixels(read_image(source), resize), image_size)
+def placed(image: Image.Image, task: str, resize: int, image_size: int) -> np.ndarray:
+    """The evaluation transform of one image for `task`: (image_size, image_size, 3) uint8."""
+    if task == LOCALIZE:
+        return to_canvas(image, image_size)
+    return center_crop(to_pixels(image, resize), image_size)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

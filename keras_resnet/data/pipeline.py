@@ -227,7 +227,7 @@ def balanced_sample(split: Split, *, image_size: int, per_class: int, classes: i
     chosen = np.concatenate([order[split.labels[order] == label][:per_class] for label in range(classes)])
     if split.pixels is not None:
         return center_crop(split.pixels[np.sort(chosen)], image_size)
-    return center_crop(np.stack([to_pixels(split.image(row), split.resize) for row in np.sort(chosen)]), image_size)
+    return center_crop(np.stack([split.pixels_at(row) for row in np.sort(chosen)]), image_size)
 
 
 def _margin(side: int, size: int) -> int:

@@ -96,12 +96,13 @@ class Split:
             return numbers.map(lambda row: (tf.gather(pixels, row), gathered(truth, row)), tf.data.AUTOTUNE)
 
         def read(row: Any) -> tuple[Any, Any]:
-            pixels = tf.numpy_function(self._pixels_at, [row], tf.uint8, stateful=False)
+            pixels = tf.numpy_function(self.pixels_at, [row], tf.uint8, stateful=False)
             return tf.ensure_shape(pixels, (self.resize, self.resize, 3)), gathered(truth, row)
 
         return numbers.map(read, tf.data.AUTOTUNE)
 
-    def _pixels_at(self, row: Any) -> np.ndarray:
+    def pixels_at(self, row: Any) -> np.ndarray:
+        """One of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
         return (to_canvas if self.objects else to_pixels)(self.image(int(row)), self.resize)
 
 
@@ -201,6 +202,15 @@ def native_size(sides: list[int]) -> tuple[int | None, str]:
         return side, "the images' own size"
     median = float(np.median(sides))
     return max(8, 8 * round(median / 8)) if median <= 64 else None, "near the images' median shorter side"
+
+
+def choose_canvas(asked: int | None, native: int | None, say: Say) -> tuple[int, int]:
+    """The side in pixels of the squares that whole images are brought to, twice, with the reason said: what was asked,
+    else the images' own, else 320."""
+    size, why = (asked, "as asked") if asked else (native, "the images' own") if native else (320, "usual for objects")
+    assert size is not None
+    say(f"image size: {size} pixels ({why}), the whole image in a square")
+    return size, size
 
 
 def choose_sizes(

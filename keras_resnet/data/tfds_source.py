@@ -15,7 +15,7 @@ from keras_resnet import console
 from keras_resnet.data.boxes import area, packed
 from keras_resnet.data.images import read_image, to_canvas, to_pixels
 from keras_resnet.data.records import Records, find_records
-from keras_resnet.data.split import Data, Say, Split, choose_sizes, fits_memory, judge_bad
+from keras_resnet.data.split import Data, Say, Split, choose_canvas, choose_sizes, fits_memory, judge_bad
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.online import host_of, reachable
 from keras_resnet.spec import DataSpec
@@ -37,7 +37,10 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
     fields = _fields(builder, spec.annotations)
     shape = builder.info.features[fields.image].shape
     native = min(shape[:2]) if all(shape[:2]) else None
-    size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
+    if fields.objects:
+        size, resize = choose_canvas(spec.image_size, native, say)
+    else:
+        size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
     bad: list[str] = []
     splits = {
         name: _read(builder, name, part, fields, resize, bad, say)

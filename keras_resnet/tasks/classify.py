@@ -1,4 +1,4 @@
-"""Image classification as a task: build, encode, loss, what is followed, decode.
+"""Image classification as a task: build, encode, loss, what is followed, what is right.
 
 train, evaluate, verify and report use these members and know no task by name.
 """
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.answers import likeliest
 from keras_resnet.bricks import Bricks
 from keras_resnet.networks import catalog
 from keras_resnet.spec import Spec
@@ -85,8 +84,3 @@ class Classification:
     def answers(self, outputs: np.ndarray) -> np.ndarray:
         """Per sample, the answer by which two models are compared: logits (N, classes) → int64 (N,)."""
         return np.asarray(np.argmax(outputs, axis=-1))
-
-    def decode(self, outputs: np.ndarray, top: int = 5) -> list[list[dict[str, Any]]]:
-        """Per sample, the `top` likeliest classes, best first: logits (N, classes) →
-        [[{"label": str, "probability": float}, …], …]."""
-        return likeliest(outputs, self.classes, top)

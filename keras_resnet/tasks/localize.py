@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.answers import likeliest
 from keras_resnet.bricks import Bricks
 from keras_resnet.data.boxes import generalized_iou, iou
 from keras_resnet.networks import catalog
@@ -84,15 +83,6 @@ class Localization:
     def answers(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
         """Per sample, the class: int64 (N,)."""
         return np.asarray(np.argmax(outputs["logits"], axis=-1))
-
-    def decode(self, outputs: dict[str, np.ndarray], top: int = 5) -> list[list[dict[str, Any]]]:
-        """Per sample, the `top` likeliest classes, best first, each with the box."""
-        named = likeliest(outputs["logits"], self.classes, top)
-        boxes = np.clip(outputs["box"], 0, 1).astype(float)
-        return [
-            [{**each, "box": [round(value, 4) for value in box]} for each in found]
-            for found, box in zip(named, boxes.tolist(), strict=True)
-        ]
 
 
 def _box(b: Bricks, fine: Any, middle: Any, last: Any) -> Any:
