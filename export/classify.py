@@ -68,10 +68,9 @@ def main(file: str, *images: str) -> None:
         pixels, size = pixels_of(image, card)
         outputs = outputs_of(interpreter, pixels)
         shares = np.exp(outputs["logits"] - outputs["logits"].max())
-        shares /= shares.sum()
         box = f" at {np.round(outputs['box'] * max(size), 1).tolist()}" if "box" in outputs else ""
         best = np.argsort(-shares)[:5]
-        print(f"{image}: {', '.join(f'{labels[index]} {shares[index]:.1%}' for index in best)}{box}")
+        print(f"{image}: {', '.join(f'{labels[i]} {shares[i] / shares.sum():.1%}' for i in best)}{box}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from keras_resnet.answers import single
 from keras_resnet.errors import ExportError
 from keras_resnet.export.c_array import C_SOURCE, NAME, bytes_of
 from keras_resnet.export.card import CARD, EXTRA, LABELS, Card, card_from, strange
@@ -100,8 +101,6 @@ class SavedModel:
     def __call__(self, images: np.ndarray) -> Any:
         """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name."""
         import tensorflow as tf
-
-        from keras_resnet.export.runtime import single
 
         answered = self._model.signatures["serving_default"](pixels=tf.constant(images, tf.float32))
         return single({name: np.asarray(value) for name, value in answered.items()})

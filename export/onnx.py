@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.answers import single
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.card import CARD, LABELS, Card, card_from, strange
-from keras_resnet.export.runtime import single
 
 OPSET = 18
 

@@ -8,17 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.answers import Outputs, single
 from keras_resnet.errors import ExportError
 from keras_resnet.export.c_array import C_SOURCE, bytes_of
 from keras_resnet.export.card import Card, card_in
-
-# Logits (N, classes), or the outputs of a network that has several, by name.
-Outputs = Any
-
-
-def single(outputs: dict[str, np.ndarray]) -> Outputs:
-    """The logits alone where there is nothing else."""
-    return outputs["logits"] if list(outputs) == ["logits"] else outputs
 
 
 class TFLiteModel:

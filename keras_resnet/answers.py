@@ -8,6 +8,13 @@ from typing import Any
 import numpy as np
 
 CLASSIFY, LOCALIZE = "classify", "localize"
+# Logits (N, classes), or the outputs of a network that has several, by name.
+Outputs = Any
+
+
+def single(outputs: dict[str, np.ndarray]) -> Outputs:
+    """The logits alone where there is nothing else."""
+    return outputs["logits"] if list(outputs) == ["logits"] else outputs
 
 
 def likeliest(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict[str, Any]]]:
