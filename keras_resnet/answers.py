@@ -14,7 +14,7 @@ Outputs = Any
 
 def single(outputs: dict[str, np.ndarray]) -> Outputs:
     """The logits alone where there is nothing else."""
-    return outputs["logits"] if list(outputs) == ["logits"] else outputs
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
 
 def likeliest(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict[str, Any]]]:
