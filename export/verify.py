@@ -165,8 +165,9 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
 
 
 def _flat(outputs: Any) -> np.ndarray:
-    """All numbers of one or several outputs."""
-    return np.concatenate([np.ravel(each) for each in (outputs.values() if isinstance(outputs, dict) else [outputs])])
+    """All numbers of one or several outputs, in the order of their names."""
+    parts = [outputs[name] for name in sorted(outputs)] if isinstance(outputs, dict) else [outputs]
+    return np.concatenate([np.ravel(part) for part in parts])
 
 
 def _contents(model: Model) -> Contents | None:

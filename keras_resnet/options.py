@@ -18,7 +18,7 @@ from keras_resnet.spec import ANNOTATIONS, NetworkSpec, Spec
 
 FLAG = "flag"
 # What a task is tried on where no data are named.
-DEFAULT_DATA = {"localize": "shapes"}
+DEFAULT_DATA = {"localize": "shapes/single"}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
 set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the spec.")

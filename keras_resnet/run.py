@@ -276,7 +276,9 @@ def _network(spec: Spec) -> str:
 
 
 def _word(source: str) -> str:
-    return Path(source).expanduser().resolve().name if os.sep in source else source
+    """A data set as a part of a run's name: the folder's name, or TFDS' with its configuration."""
+    path = Path(source).expanduser()
+    return path.resolve().name if path.is_dir() else source.strip(os.sep).replace(os.sep, "-")
 
 
 def free_name(home: Path, stem: str) -> str:

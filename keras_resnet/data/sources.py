@@ -15,11 +15,15 @@ __all__ = ["Data", "Split", "open_data"]
 def open_data(spec: DataSpec, say: Say) -> Data:
     """Open what `spec.source` names; choices and skipped files are told to `say`.
 
-    A name that contains a path separator, starts with "." or "~", or is an existing folder is a
-    path; anything else is a TFDS name. Raises UsageError or DataError.
+    What starts with a path separator, "." or "~", is an existing folder, or has a separator in it is a path, but for
+    the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name. Raises UsageError or DataError.
     """
     path = Path(spec.source).expanduser()
-    looks_like_path = os.sep in spec.source or spec.source.startswith((".", "~"))
+    looks_like_path = spec.source.startswith((".", "~", os.sep))
+    if not looks_like_path and os.sep in spec.source and not path.exists():
+        from keras_resnet.data.tfds_source import is_known
+
+        looks_like_path = not is_known(spec.source.partition(os.sep)[0])
     if looks_like_path and not path.exists():
         raise DataError(f"--data {spec.source}: there is no such folder")
     if (looks_like_path or (spec.source and path.is_dir())) and not (path / "dataset_info.json").is_file():

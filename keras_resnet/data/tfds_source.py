@@ -53,11 +53,22 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
     return Data(builder.name, fields.classes, splits, flips, size, resize)
 
 
-def _builder(spec: DataSpec) -> Any:
+def is_known(name: str) -> bool:
+    """Whether TFDS has a data set of that name, ours included."""
+    return name in (*BUNDLED, *_tfds().list_builders())
+
+
+def _tfds() -> Any:
+    """TFDS, with the builders of this package registered."""
     import tensorflow_datasets as tfds
 
     from keras_resnet.data import digits  # noqa: F401 - registers the builder
 
+    return tfds
+
+
+def _builder(spec: DataSpec) -> Any:
+    tfds = _tfds()
     tfds.disable_progress_bar()
     if (spec.data_dir or "").startswith("gs://") and not reachable(host_of(DEFAULT_HOST)):
         raise DataError(

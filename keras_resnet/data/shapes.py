@@ -1,0 +1,202 @@
+"""Drawn shapes as a TFDS data set, with boxes and masks: what localization, detection and segmentation can be tried
+on without a download. Every image is a function of its number alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image, ImageDraw
+
+SIDE = 128
+# Masks are drawn this much larger and made smaller, so that their edges are where a polygon's are.
+FINER = 4
+TRAIN, VALIDATION = 1500, 300
+SEED = 20151210
+MOST = 6
+# Sides of boxes, as shares of the image's: from small to large, evenly by logarithm.
+SIDES = (0.1, 0.6)
+# What another shape may leave of one, and must leave to be counted as one.
+VISIBLE = 0.5
+DISTRACTORS = 12
+
+
+def _regular(corners: int, inner: float = 1.0) -> np.ndarray:
+    """Corners of a polygon around 0 with radius 1; every second one at `inner`."""
+    angles = np.arange(corners) * 2 * np.pi / corners - np.pi / 2
+    radius = np.where(np.arange(corners) % 2 == 1, inner, 1.0)
+    return np.stack([radius * np.cos(angles), radius * np.sin(angles)], axis=1)
+
+
+_CROSS = np.array([(-1, -3), (1, -3), (1, -1), (3, -1), (3, 1), (1, 1), (1, 3), (-1, 3), (-1, 1), (-3, 1), (-3, -1)])
+OUTLINES = {
+    "circle": _regular(48),
+    "cross": np.concatenate([_CROSS, [(-1, -1)]]) / math.sqrt(10),
+    "crescent": np.concatenate(
+        [_regular(48)[6:43], np.array([0.45, 0.0]) + 0.72 * _regular(48)[42:6:-1]],
+    ),
+    "square": _regular(4),
+    "star": _regular(10, 0.42),
+    "triangle": _regular(3),
+}
+KINDS = tuple(OUTLINES)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """image: uint8 (SIDE, SIDE, 3). ids: uint8 (SIDE, SIDE), 0 where nothing is and n for the n-th object. kinds:
+    (objects,) numbers into KINDS. boxes: float32 (objects, 4), left, top, right, bottom in pixels of what is seen."""
+
+    image: np.ndarray
+    ids: np.ndarray
+    kinds: np.ndarray
+    boxes: np.ndarray
+
+
+def draw(number: int, most: int = MOST) -> Drawing:
+    """Image `number`: one to `most` shapes of any colour, texture, turn and size, some in front of others, on a
+    cluttered ground. No two calls differ."""
+    rng = np.random.Generator(np.random.Philox(key=[SEED, number]))
+    image = _ground(rng)
+    ids = np.zeros((SIDE, SIDE), np.uint8)
+    kinds: list[int] = []
+    wanted = int(rng.integers(1, most + 1))
+    for _ in range(3 * wanted):
+        kind = int(rng.integers(len(KINDS)))
+        mask = _mask(OUTLINES[KINDS[kind]], rng)
+        if len(kinds) == wanted or not _leaves_enough(ids, mask, len(kinds)):
+            continue
+        kinds.append(kind)
+        ids[mask] = len(kinds)
+        image[mask] = _texture(rng)[mask]
+    noisy = image + rng.normal(0, rng.uniform(0, 10), image.shape)
+    return Drawing(np.clip(noisy, 0, 255).astype(np.uint8), ids, np.array(kinds), _boxes(ids, len(kinds)))
+
+
+def _mask(outline: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """bool (SIDE, SIDE): the outline turned, sized and placed, whole within the image."""
+    angle = rng.uniform(0, 2 * np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = outline @ turn * rng.uniform(0.75, 1.0, 2)
+    turned -= turned.min(axis=0)
+    size = SIDE * math.exp(rng.uniform(*np.log(SIDES)))
+    placed = turned * size / turned.max()
+    placed += rng.uniform(0, SIDE - placed.max(axis=0))
+    large = Image.new("L", (FINER * SIDE, FINER * SIDE))
+    ImageDraw.Draw(large).polygon([tuple(point) for point in FINER * placed], fill=255)
+    return np.asarray(large.resize((SIDE, SIDE), Image.Resampling.BOX)) >= 128
+
+
+def _leaves_enough(ids: np.ndarray, mask: np.ndarray, objects: int) -> bool:
+    """Whether the objects behind `mask` stay visible, and it is large enough to be seen itself."""
+    behind = [(ids == each + 1) for each in range(objects)]
+    return mask.sum() >= 40 and all((each & ~mask).sum() >= VISIBLE * each.sum() for each in behind)
+
+
+def _boxes(ids: np.ndarray, objects: int) -> np.ndarray:
+    boxes = np.zeros((objects, 4), np.float32)
+    for number in range(objects):
+        rows, columns = np.nonzero(ids == number + 1)
+        boxes[number] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    return boxes
+
+
+def _ground(rng: np.random.Generator) -> np.ndarray:
+    """float64 (SIDE, SIDE, 3): two colours running into each other, lines and dots, which are no objects."""
+    ground = Image.fromarray(_ramp(rng).astype(np.uint8))
+    brush = ImageDraw.Draw(ground)
+    for _ in range(int(rng.integers(DISTRACTORS))):
+        x, y, to_x, to_y = rng.uniform(0, SIDE, 4)
+        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
+        if rng.random() < 0.5:
+            brush.line((x, y, to_x, to_y), colour, int(rng.integers(1, 4)))
+        else:
+            radius = rng.uniform(1, 4)
+            brush.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+    return np.asarray(ground, np.float64)
+
+
+def _ramp(rng: np.random.Generator) -> np.ndarray:
+    """float64 (SIDE, SIDE, 3): from one colour to another, in any direction."""
+    first, second = rng.uniform(0, 255, (2, 3))
+    angle = rng.uniform(0, 2 * np.pi)
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE] / SIDE - 0.5
+    share = np.clip(0.5 + rows * np.sin(angle) + columns * np.cos(angle), 0, 1)[..., None]
+    return np.asarray((1 - share) * first + share * second)
+
+
+def _texture(rng: np.random.Generator) -> np.ndarray:
+    """float64 (SIDE, SIDE, 3): a plain colour, a ramp, stripes or squares of two colours."""
+    kind = rng.integers(4)
+    if kind == 0:
+        return _ramp(rng)
+    first, second = rng.uniform(0, 255, (2, 3))
+    if kind == 1:
+        return np.broadcast_to(first, (SIDE, SIDE, 3))
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE]
+    period, angle = rng.uniform(5, 16), rng.uniform(0, np.pi)
+    along = (rows * np.sin(angle) + columns * np.cos(angle)) // (period / 2)
+    across = (columns * np.sin(angle) - rows * np.cos(angle)) // (period / 2) if kind == 3 else 0
+    return np.asarray(np.where(((along + across) % 2 == 0)[..., None], first, second))
+
+
+@dataclass
+class ShapesConfig(tfds.core.BuilderConfig):
+    """most: how many objects an image shows at most."""
+
+    most: int = MOST
+
+
+class Shapes(tfds.core.GeneratorBasedBuilder):
+    """1,500 images to train on and 300 to validate with, of 128 × 128 pixels: objects of six kinds with their boxes,
+    as TFDS' coco has them, and a map of which pixel is whose. As a classification data set: the kind of the largest.
+
+    "shapes/many", the default, shows up to six in an image; "shapes/single" one, as localization wants it.
+    """
+
+    name = "shapes"
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS: ClassVar = [
+        ShapesConfig(name="many", description="one to six objects"),
+        ShapesConfig(name="single", description="one object", most=1),
+    ]
+
+    def _info(self) -> Any:
+        kind = tfds.features.ClassLabel(names=list(KINDS))
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(SIDE, SIDE, 3)),
+                    "label": kind,
+                    "objects": tfds.features.Sequence({"bbox": tfds.features.BBoxFeature(), "label": kind}),
+                    "ids": tfds.features.Image(shape=(SIDE, SIDE, 1)),
+                }
+            ),
+            supervised_keys=("image", "label"),
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        numbers = {"train": range(TRAIN), "validation": range(TRAIN, TRAIN + VALIDATION)}
+        return {name: self._generate_examples(part) for name, part in numbers.items()}
+
+    def _generate_examples(self, numbers: range) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number in numbers:
+            drawing = draw(number, self.builder_config.most)
+            left, top, right, bottom = drawing.boxes.T / SIDE
+            boxes = zip(top, left, bottom, right, drawing.kinds, strict=True)
+            areas = np.bincount(drawing.ids.ravel(), minlength=len(drawing.kinds) + 1)[1:]
+            yield (
+                number,
+                {
+                    "image": drawing.image,
+                    "label": int(drawing.kinds[areas.argmax()]),
+                    "objects": [
+                        {"bbox": tfds.features.BBox(*map(float, box)), "label": int(kind)} for *box, kind in boxes
+                    ],
+                    "ids": drawing.ids[..., None],
+                },
+            )

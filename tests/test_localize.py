@@ -1,0 +1,232 @@
+"""Localization: boxes move with their images, the network learns them, files keep them."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from conftest import silent
+from etils import epath
+from PIL import Image
+
+from keras_resnet import commands
+from keras_resnet.answers import decoded, in_words
+from keras_resnet.bricks import Bricks
+from keras_resnet.data import boxes as geometry
+from keras_resnet.data import pipeline, shapes
+from keras_resnet.data.images import placed
+from keras_resnet.data.sources import open_data
+from keras_resnet.data.split import Split
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.run import Run
+from keras_resnet.spec import AugmentSpec, DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
+from keras_resnet.tasks import task_of
+
+GENERATOR = np.random.default_rng(0)
+
+
+def random_boxes(*shape):
+    corners = np.sort(GENERATOR.uniform(0, 1, (*shape, 2, 2)), axis=-2)
+    return corners.reshape(*shape, 4).astype(np.float32)
+
+
+def test_overlaps_are_those_of_the_pixels():
+    """IoU counted on a grid of pixels; GIoU equals it where the hull is the union, and falls below 0 far apart."""
+    ours, theirs = (np.round(random_boxes(50) * 64) for _ in range(2))
+    rows, columns = np.mgrid[0:64, 0:64] + 0.5
+
+    def inside(box):
+        return (columns > box[0]) & (columns < box[2]) & (rows > box[1]) & (rows < box[3])
+
+    for a, b in zip(ours, theirs, strict=True):
+        shared, union = (inside(a) & inside(b)).sum(), (inside(a) | inside(b)).sum()
+        assert geometry.iou(a, b) == pytest.approx(shared / union if union else 0, abs=1e-6)
+    overlap, general = geometry.generalized_iou(tf.constant(ours), tf.constant(theirs))
+    np.testing.assert_allclose(overlap, geometry.iou(ours, theirs), atol=1e-5)
+    assert (np.asarray(general) <= np.asarray(overlap) + 1e-6).all() and (np.asarray(general) >= -1).all()
+    one = tf.constant([[0.1, 0.2, 0.5, 0.6]])
+    np.testing.assert_allclose(geometry.generalized_iou(one, one), 1, atol=1e-6)
+
+
+def painted(count, side=16):
+    """Images, black but for one white rectangle each, and that as a box."""
+    corners = np.sort(GENERATOR.choice(np.arange(1, side), (count, 2, 2)), axis=1)
+    corners[:, 1] = np.maximum(corners[:, 1], corners[:, 0] + 1)
+    pixels = np.zeros((count, side, side, 3), np.uint8)
+    for image, ((left, top), (right, bottom)) in zip(pixels, corners, strict=True):
+        image[top:bottom, left:right] = 255
+    found = [(box.reshape(1, 4) / side, np.array([0])) for box in corners]
+    return Split("train", np.zeros(count, np.int64), pixels, objects=geometry.packed(found))
+
+
+@pytest.mark.parametrize("size", [16, 12])
+def test_a_box_stays_around_its_object(size):
+    """Cut, shifted and mirrored: the box is still that of the white pixels that are left."""
+    stream = pipeline.Stream(painted(64), size, True, 16, 3, lambda truth: truth, AugmentSpec())
+    seen = 0
+    for images, truth in stream.batches(0, 12):
+        assert truth["labels"].shape == (16, 1)
+        for image, box in zip(images.numpy(), truth["boxes"].numpy()[:, 0], strict=True):
+            rows, columns = np.nonzero(image[..., 0])
+            if len(rows):
+                seen += 1
+                edges = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / size
+                np.testing.assert_allclose(box, edges, atol=1e-6)
+            else:
+                assert geometry.area(box) == pytest.approx(0, abs=1e-6)
+    assert seen > 150
+
+
+def test_objects_are_packed_by_area():
+    small, large = [0.1, 0.1, 0.2, 0.2], [0.1, 0.1, 0.9, 0.9]
+    packed = geometry.packed([(np.array([small, large]), np.array([3, 4])), (np.array([small]), np.array([5]))])
+    np.testing.assert_array_equal(packed.labels, [[4, 3], [5, -1]])
+    np.testing.assert_allclose(packed.boxes[0, 0], large)
+    assert packed.some(np.array([1])).labels.tolist() == [[5, -1]]
+
+
+def test_answers_are_in_pixels_of_the_image():
+    """An image of 200 × 100 stands at the top of its square."""
+    outputs = {"logits": np.array([[0.0, 9.0]]), "box": np.array([[0.25, 0.1, 0.5, 0.8]])}
+    (found,) = decoded("localize", outputs, ("cat", "dog"), 1, [(200, 100)])
+    assert found == [{"label": "dog", "probability": pytest.approx(1, abs=1e-3), "box": [50, 20, 100, 100]}]
+    assert in_words(found) == "dog 100.0% at 50, 20, 100, 100"
+    pixels = placed(Image.new("RGB", (200, 100), "white"), "localize", 64, 64)
+    assert pixels.shape == (64, 64, 3) and pixels[:32].min() == 255 and pixels[32:].max() == 0
+
+
+def localizing(**changes):
+    data = DataSpec("shapes/single", image_size=64, annotations="objects")
+    return Spec(task="localize", network=NetworkSpec(18, width=0.25), data=data, **changes)
+
+
+def test_the_right_class_in_the_right_place_is_right():
+    task = task_of(localizing(), ("a", "b"))
+    truth = {"labels": np.array([[1, 0], [1, -1], [0, -1]]), "boxes": random_boxes(3, 2)}
+    outputs = {"logits": np.array([[0, 1.0], [1.0, 0], [1.0, 0]]), "box": truth["boxes"][:, 0].copy()}
+    outputs["box"][2] = 0
+    np.testing.assert_array_equal(task.correct(outputs, truth), [True, False, False])
+
+
+@pytest.mark.parametrize("size", [64, 90])
+def test_boxes_are_shares_of_the_image(size):
+    """Whatever the weights; a size whose stages do not halve evenly as well."""
+    import keras
+
+    spec = localizing().override("data.image_size", size)
+    model = task_of(spec, ("a", "b")).build(Bricks(keras), spec)
+    box = np.asarray(model(GENERATOR.uniform(0, 255, (8, size, size, 3)))["box"])
+    assert box.shape == (8, 4) and box.min() >= 0 and box.max() <= 1
+
+
+def test_what_localization_does_not_take():
+    for key, value, words in (
+        ("augment.mixup", 0.2, "augment.mixup must be left out for localize"),
+        ("augment.crop", "resized", "augment.crop must be pad"),
+        ("distill.teacher", "run", "distill.teacher must be left out"),
+        ("data.annotations", "labels", "data.annotations must be objects for localize"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            localizing().override(key, value)
+    with pytest.raises(UsageError, match=r"network\.family must be resnet"):
+        Spec(task="localize", network=NetworkSpec(11, "vgg"), data=DataSpec("shapes", annotations="objects"))
+    with pytest.raises(DataError, match="no images with boxes of objects"):
+        open_data(DataSpec("digits", annotations="objects"), silent)
+
+
+class Odd(tfds.core.GeneratorBasedBuilder):
+    """Wide and tall images, one of them empty, one with a box of no area."""
+
+    name = "odd_boxes"
+    pkg_dir_path = epath.Path(__file__).parent
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        kind = tfds.features.ClassLabel(names=["x", "y"])
+        objects = tfds.features.Sequence({"bbox": tfds.features.BBoxFeature(), "label": kind})
+        features = {"image": tfds.features.Image(), "objects": objects}
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {name: self._generate_examples(name) for name in ("train", "validation")}
+
+    def _generate_examples(self, name):
+        whole = {"bbox": tfds.features.BBox(0.0, 0.5, 1.0, 1.0), "label": 1}
+        flat = {"bbox": tfds.features.BBox(0.2, 0.5, 0.2, 1.0), "label": 0}
+        for number, (shape, objects) in enumerate(
+            (((20, 40, 3), [flat, whole]), ((40, 20, 3), [whole]), ((8, 8, 3), []))
+        ):
+            yield number, {"image": np.full(shape, 99, np.uint8), "objects": objects}
+
+
+def test_boxes_of_images_that_are_not_square(tmp_path):
+    Odd(data_dir=tmp_path).download_and_prepare()
+    told = []
+    data = open_data(DataSpec("odd_boxes", data_dir=str(tmp_path), image_size=32, annotations="objects"), told.append)
+    split = data.splits["train"]
+    wide, tall = (
+        split.objects.boxes[list(split.pixels[:, 31, 0, 0] > 0).index(is_tall), 0] for is_tall in (False, True)
+    )
+    np.testing.assert_allclose(wide, [0.5, 0, 1, 0.5])
+    np.testing.assert_allclose(tall, [0.25, 0, 0.5, 1])
+    assert split.objects.labels.tolist() == [[1], [1]] and data.classes == ("x", "y")
+    assert "train: left out 1 of 3 images, which show no object" in told
+
+
+@pytest.fixture(scope="module")
+def localized(tmp_path_factory):
+    """A small network after a few epochs on few shapes."""
+    from keras_resnet.train import train
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(shapes, "TRAIN", 240)
+    patch.setattr(shapes, "VALIDATION", 40)
+    home = tmp_path_factory.mktemp("localize")
+    spec = localizing(
+        optimizer=OptimizerSpec(learning_rate=0.02), training=TrainingSpec(epochs=8, precision="float32")
+    ).override("data.data_dir", str(home / "tfds"))
+    yield train(spec, home, "found", silent)
+    patch.undo()
+
+
+def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
+    from keras_resnet.export.exporting import Wanted, export
+    from keras_resnet.export.schemes import forms_of
+
+    first, last = localized.log()[0], localized.log()[-1]
+    assert last["val_iou"] > first["val_iou"] + 0.05 and last["loss"] < 0.8 * first["loss"]
+    assert localized.metrics()["metric"] == "localized"
+    forms = tuple(forms_of(("float32", "int8")))
+    floats, integers = export(localized, Wanted(forms=forms, max_drop=0.2), silent)
+    assert floats.agreement == 1 and floats.largest_difference < 1e-3
+    assert integers.all_integer and integers.mean_difference < 0.3
+    golden = np.load(localized.exports / "golden.npz")
+    assert {"float32.tflite", "float32.tflite:box", "int8.tflite:box"} <= set(golden)
+    assert np.abs(golden["int8.tflite:box"] - golden["float32.tflite:box"]).mean() < 0.1
+    Image.fromarray(golden["images"][0]).resize((128, 64)).save(tmp_path / "wide.png")
+    code = commands._main(["predict", str(localized.exports / "float32.tflite"), str(tmp_path / "wide.png"), "--json"])
+    (found, *_) = json.loads(capsys.readouterr().out)["predictions"]
+    assert code == 0 and len(found["box"]) == 4 and 0 <= found["box"][2] <= 128 and 0 <= found["box"][3] <= 64
+
+
+def test_what_is_for_classification_says_so(localized, capsys):
+    runs = ["--runs", str(localized.folder.parent)]
+    for command in (["diagnose", "found"], ["compress", "found", "--qat"], ["export", "found", "--tflite", "--auto"]):
+        assert commands._main([*command, *runs]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and "is for classification" in err.splitlines()[-1]
+
+
+def test_a_body_from_a_classification_run(localized):
+    """The heads are new, the rest is taken."""
+    import keras
+
+    from keras_resnet.networks import catalog
+    from keras_resnet.weights.load import fetch, place
+
+    plain = catalog.build(Bricks(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
+    assert place(plain, fetch(str(localized.model_file)), "the run").layers > 20
+    spec = localized.spec()
+    again = task_of(spec, Run(localized.folder).classes()).build(Bricks(keras), spec)
+    assert place(again, fetch(str(localized.model_file)), "the run").unused == ()
