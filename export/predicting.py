@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from keras_resnet.answers import decoded
 from keras_resnet.data.images import placed, read_image
+from keras_resnet.drawing import drawn
+from keras_resnet.errors import UsageError
 from keras_resnet.export.files import is_file, open_file
 from keras_resnet.run import Run
+from keras_resnet.writing import writing
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,28 @@ class Predictor:
     image_size: int
 
 
-def predict_images(target: str, images: tuple[str, ...], top: int, home: Path) -> Iterator[dict[str, Any]]:
+def predict_images(
+    target: str, images: tuple[str, ...], top: int, home: Path, save: Path | None = None
+) -> Iterator[dict[str, Any]]:
     """For each image file, {"image": path, "predictions": [{"label", "probability"}, …]}, best first; each with a "box"
-    in pixels where the task is to find one."""
+    in pixels where the task is to find one. Drawn into a copy at `save`, of several images into that folder."""
     one = _file(Path(target)) if is_file(target) else _run(Run.find(home, target))
     for name in images:
         image = read_image(name)
         outputs = one.predict(placed(image, one.task, one.resize, one.image_size)[None])
-        yield {"image": name, "predictions": decoded(one.task, outputs, one.classes, top, [image.size])[0]}
+        found = decoded(one.task, outputs, one.classes, top, [image.size])[0]
+        if save:
+            _save(drawn(image, found), save if len(images) == 1 else save / f"{Path(name).stem}.png")
+        yield {"image": name, "predictions": found}
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise UsageError(
+            f"--save must name an image file, such as found.png, or for several images a folder. Received: {path}"
+        )
+    with writing(path) as temporary:
+        image.save(temporary, format=Image.registered_extensions()[path.suffix.lower()])
 
 
 def _file(path: Path) -> Predictor:

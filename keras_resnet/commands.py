@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -60,13 +61,16 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
 @click.argument("target", metavar="RUN|FILE")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to name.")
+@click.option(
+    "--save", type=click.Path(path_type=Path), help="Draw the answer into a copy of the image; of several, a folder."
+)
 @runs_option
 @json_option
-def predict(target: str, images: tuple[str, ...], top: int, runs: str | None, as_json: bool) -> None:
-    """Name what images show, with a run's Keras model or a .tflite file (which needs no TensorFlow)."""
+def predict(target: str, images: tuple[str, ...], top: int, save: Path | None, runs: str | None, as_json: bool) -> None:
+    """Name what images show, and where, with a run's Keras model or a .tflite file (which needs no TensorFlow)."""
     from keras_resnet.export.predicting import predict_images
 
-    for answer in predict_images(target, images, top, runs_home(runs)):
+    for answer in predict_images(target, images, top, runs_home(runs), save):
         if as_json:
             console.emit_json_line(answer)
         else:

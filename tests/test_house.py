@@ -45,6 +45,7 @@ ORDER = [
     "data.sources",
     "data.pipeline",
     "writing",
+    "drawing",
     "run",
     "quantization.layers",
     "quantization.rewrite",

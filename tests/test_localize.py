@@ -205,9 +205,16 @@ def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
     assert {"float32.tflite", "float32.tflite:box", "int8.tflite:box"} <= set(golden)
     assert np.abs(golden["int8.tflite:box"] - golden["float32.tflite:box"]).mean() < 0.1
     Image.fromarray(golden["images"][0]).resize((128, 64)).save(tmp_path / "wide.png")
-    code = commands._main(["predict", str(localized.exports / "float32.tflite"), str(tmp_path / "wide.png"), "--json"])
+    save = ["--save", str(tmp_path / "found.png")]
+    code = commands._main(
+        ["predict", str(localized.exports / "float32.tflite"), str(tmp_path / "wide.png"), "--json", *save]
+    )
     (found, *_) = json.loads(capsys.readouterr().out)["predictions"]
     assert code == 0 and len(found["box"]) == 4 and 0 <= found["box"][2] <= 128 and 0 <= found["box"][3] <= 64
+    before, after = (np.asarray(Image.open(tmp_path / name)) for name in ("wide.png", "found.png"))
+    assert before.shape == after.shape and (before != after).any()
+    assert commands._main(["predict", str(localized.folder), str(tmp_path / "wide.png"), "--save", "found.txt"]) == 2
+    assert "--save must name an image file" in capsys.readouterr().err
 
 
 def test_what_is_for_classification_says_so(localized, capsys):
