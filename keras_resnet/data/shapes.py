@@ -19,10 +19,15 @@ TRAIN, VALIDATION = 1500, 300
 SEED = 20151210
 MOST = 6
 # Sides of boxes, as shares of the image's: from small to large, evenly by logarithm.
-SIDES = (0.1, 0.6)
+SIDES = (0.15, 0.65)
+# Turned by so much at most, in radians: a square on its corner is a square, a cross on its side is none.
+TURN = 0.4
+# How far apart, in values of 0–255, an object's colour and the ground's are in some channel; and the two colours of a
+# texture at most.
+CONTRAST, PATTERN = 90, 70
 # What another shape may leave of one, and must leave to be counted as one.
 VISIBLE = 0.5
-DISTRACTORS = 12
+DISTRACTORS = 8
 
 
 def _regular(corners: int, inner: float = 1.0) -> np.ndarray:
@@ -72,14 +77,14 @@ def draw(number: int, most: int = MOST) -> Drawing:
             continue
         kinds.append(kind)
         ids[mask] = len(kinds)
-        image[mask] = _texture(rng)[mask]
-    noisy = image + rng.normal(0, rng.uniform(0, 10), image.shape)
+        image[mask] = _texture(rng, image[mask].mean(axis=0))[mask]
+    noisy = image + rng.normal(0, rng.uniform(0, 8), image.shape)
     return Drawing(np.clip(noisy, 0, 255).astype(np.uint8), ids, np.array(kinds), _boxes(ids, len(kinds)))
 
 
 def _mask(outline: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """bool (SIDE, SIDE): the outline turned, sized and placed, whole within the image."""
-    angle = rng.uniform(0, 2 * np.pi)
+    angle = rng.uniform(-TURN, TURN)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turned = outline @ turn * rng.uniform(0.75, 1.0, 2)
     turned -= turned.min(axis=0)
@@ -107,7 +112,7 @@ def _boxes(ids: np.ndarray, objects: int) -> np.ndarray:
 
 def _ground(rng: np.random.Generator) -> np.ndarray:
     """float64 (SIDE, SIDE, 3): two colours running into each other, lines and dots, which are no objects."""
-    ground = Image.fromarray(_ramp(rng).astype(np.uint8))
+    ground = Image.fromarray(_ramp(rng, *rng.uniform(0, 255, (2, 3))).astype(np.uint8))
     brush = ImageDraw.Draw(ground)
     for _ in range(int(rng.integers(DISTRACTORS))):
         x, y, to_x, to_y = rng.uniform(0, SIDE, 4)
@@ -120,23 +125,26 @@ def _ground(rng: np.random.Generator) -> np.ndarray:
     return np.asarray(ground, np.float64)
 
 
-def _ramp(rng: np.random.Generator) -> np.ndarray:
+def _ramp(rng: np.random.Generator, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """float64 (SIDE, SIDE, 3): from one colour to another, in any direction."""
-    first, second = rng.uniform(0, 255, (2, 3))
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:SIDE, 0:SIDE] / SIDE - 0.5
     share = np.clip(0.5 + rows * np.sin(angle) + columns * np.cos(angle), 0, 1)[..., None]
     return np.asarray((1 - share) * first + share * second)
 
 
-def _texture(rng: np.random.Generator) -> np.ndarray:
-    """float64 (SIDE, SIDE, 3): a plain colour, a ramp, stripes or squares of two colours."""
+def _texture(rng: np.random.Generator, behind: np.ndarray) -> np.ndarray:
+    """float64 (SIDE, SIDE, 3): a plain colour that stands out from `behind`, a ramp, stripes or squares of two like
+    colours."""
+    first = rng.uniform(0, 255, 3)
+    while np.abs(first - behind).max() < CONTRAST:
+        first = rng.uniform(0, 255, 3)
+    second = first + rng.uniform(-PATTERN, PATTERN, 3)
     kind = rng.integers(4)
     if kind == 0:
-        return _ramp(rng)
-    first, second = rng.uniform(0, 255, (2, 3))
-    if kind == 1:
         return np.broadcast_to(first, (SIDE, SIDE, 3))
+    if kind == 1:
+        return _ramp(rng, first, second)
     rows, columns = np.mgrid[0:SIDE, 0:SIDE]
     period, angle = rng.uniform(5, 16), rng.uniform(0, np.pi)
     along = (rows * np.sin(angle) + columns * np.cos(angle)) // (period / 2)
