@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.answers import CLASSIFY, LOCALIZE
+from keras_resnet.answers import CLASSIFY, DETECT
 from keras_resnet.data import pipeline
 from keras_resnet.data.images import image_files, placed, read_image
 from keras_resnet.data.sources import Data
@@ -57,7 +57,7 @@ def calibration_of(data: Data, folder: str | None = None, count: int = WANTED) -
         if not Path(folder).is_dir():
             raise DataError(f"--calibration-data {folder} is not a folder")
         files, _ = image_files(Path(folder))
-        task = LOCALIZE if data.splits["train"].objects else CLASSIFY
+        task = DETECT if data.splits["train"].objects else CLASSIFY
         pixels = [placed(read_image(file), task, data.resize, data.image_size) for file in files]
         sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
         source = f"images of {folder}"

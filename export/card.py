@@ -21,7 +21,8 @@ EXTRA = "assets.extra"
 @dataclass(frozen=True)
 class Card:
     """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: which
-    decides how an image is placed and what the outputs are (see `answers`).
+    decides how an image is placed and what the outputs are (see `answers`). cells: of the levels of a detector's
+    pyramid (see `detections`).
     provenance: where the file comes from (run, form, versions, normalization in the graph, hashes)."""
 
     classes: tuple[str, ...]
@@ -29,6 +30,7 @@ class Card:
     image_size: int
     provenance: dict[str, Any]
     task: str = CLASSIFY
+    cells: tuple[int, ...] = ()
 
     def labels(self) -> str:
         """One label a line."""
@@ -37,7 +39,8 @@ class Card:
     def details(self) -> dict[str, Any]:
         """All but the labels, as a JSON object."""
         sizes = {"resize": self.resize, "image_size": self.image_size}
-        return {"task": self.task, **sizes, "provenance": self.provenance}
+        cells = {"cells": self.cells} if self.cells else {}
+        return {"task": self.task, **sizes, **cells, "provenance": self.provenance}
 
 
 def card_from(labels: str, details: str, source: Path) -> Card:
@@ -45,7 +48,8 @@ def card_from(labels: str, details: str, source: Path) -> Card:
     try:
         found = json.loads(details)
         sizes = found["resize"], found["image_size"]
-        return Card(tuple(labels.splitlines()), *sizes, found["provenance"], found.get("task", CLASSIFY))
+        task, cells = found.get("task", CLASSIFY), tuple(found.get("cells", ()))
+        return Card(tuple(labels.splitlines()), *sizes, found["provenance"], task, cells)
     except (KeyError, ValueError, TypeError) as error:
         raise strange(source) from error
 

@@ -30,7 +30,7 @@ def pixels_of(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, i
     image = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     resize, size, whole = card["resize"], card["image_size"], image.size
-    if card["task"] == "localize":
+    if card["task"] != "classify":
         image = image.resize([max(1, round(side * size / max(whole))) for side in whole], Image.Resampling.BICUBIC)
         return np.pad(np.asarray(image), ((0, size - image.height), (0, size - image.width), (0, 0))), whole
     image = ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC)

@@ -34,11 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def answers(model: TFLiteModel, images: list[Image.Image], top: int) -> list[list[dict[str, Any]]]:
+def answers(model: TFLiteModel, images: list[Image.Image], top: int | None) -> list[list[dict[str, Any]]]:
     """What the file says of each of `images`: the likeliest labels, with a box where it finds one."""
     card = model.card
     pixels = np.stack([placed(image, card.task, card.resize, card.image_size) for image in images])
-    return decoded(card.task, model(pixels), card.classes, top, [image.size for image in images])
+    return decoded(card, model(pixels), top, [image.size for image in images])
 
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
@@ -85,7 +85,7 @@ def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
     server.serve_forever()
 
 
-def server_of(model: TFLiteModel, host: str, port: int, top: int) -> ThreadingHTTPServer:
+def server_of(model: TFLiteModel, host: str, port: int, top: int | None) -> ThreadingHTTPServer:
     """A server that answers POSTed images with {"predictions": […]}; one inference at a time."""
     import threading
 
@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=words, description=words)
         command.add_argument("file", type=Path, help="a .tflite file")
         command.add_argument("--threads", type=_positive, help="default: all")
-        command.add_argument("--top", type=_positive, default=5, help="how many labels to name (default 5)")
+        command.add_argument("--top", type=_positive, help="how many labels (default 5) or objects (all) to name")
         command.set_defaults(run=run)
         if name == "predict":
             command.add_argument("images", nargs="+")

@@ -23,6 +23,7 @@ from keras_resnet.export.metadata import write_card
 from keras_resnet.export.schemes import LITERT, SCHEMES, Form
 from keras_resnet.export.verify import PASSED, Reference, Verdict, verify
 from keras_resnet.run import Run, versions
+from keras_resnet.tasks import placing
 
 Say = Callable[[str], None]
 C_ARRAY = "c-array"
@@ -96,7 +97,7 @@ def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
     reference = Reference.of(run, data, wanted.samples)
     compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if reference.origin != run else ""
     say(
-        f"the Keras model of {reference.origin.name}: {reference.answered.value:.2%} of {len(reference.labels)}"
+        f"the Keras model of {reference.origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
         f" validation images{compressed}"
     )
     return Work(run, run.model_file, data, reference, calibration, wanted.max_drop)
@@ -157,7 +158,7 @@ def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
     say(f"writing {file_name}")
     try:
         _write(work, artifact, staged, exports / f"{Path(file_name).stem}.log")
-        say(f"verifying {file_name} on {len(work.reference.labels)} validation images")
+        say(f"verifying {file_name} on {work.reference.answered.samples} validation images")
         integer = artifact.integer if isinstance(artifact, Form) else artifact == C_ARRAY
         verdict = verify(staged, work.reference, max_drop=work.max_drop, integer=integer)
         place, former = (good, bad) if verdict.verdict == PASSED else (bad, good)
@@ -201,10 +202,11 @@ def _card(work: Work, form: Form | str, calibration: Calibration | None) -> Card
         "data": work.data.name,
         "versions": versions(),
         "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
-        "keras_model": {work.reference.answered.metric: work.reference.answered.value},
+        "keras_model": work.reference.answered.judgement.values,
         "calibration_sha256": calibration.digest if calibration else None,
     }
-    return Card(work.data.classes, work.data.resize, work.data.image_size, provenance, work.run.spec().task)
+    data = work.data
+    return Card(data.classes, data.resize, data.image_size, provenance, *placing(work.run.spec(), data.classes))
 
 
 def _remove(path: Path) -> None:

@@ -5,23 +5,29 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_resnet import detections
+from keras_resnet.answers import DETECT, SEGMENT, WHOLE
 from keras_resnet.export.files import open_file
+from keras_resnet.export.metadata import WORDS
 from keras_resnet.export.saved_model import named
 from keras_resnet.export.verify import Reference
 from keras_resnet.networks.names import name_of
 from keras_resnet.run import Run
 
-SCRIPT = Path(__file__).with_name("classify.py")
+# What predicts without kresnet: of detectors with the module that makes objects of their outputs.
+SCRIPTS = (Path(__file__).with_name("classify.py"),)
+DETECTING = (*SCRIPTS, Path(__file__).with_name("detect.py"), Path(detections.__file__))
 GOLDEN = 16
 
 
 def write_folder(run: Run, reference: Reference) -> None:
-    """Bring labels.txt, model_card.md, golden.npz and classify.py of the run's exports up to its verdicts."""
+    """Bring labels.txt, model_card.md, golden.npz and the script of the run's exports up to its verdicts."""
     # Rows without a form are of an earlier version, which measured less.
     rows = [row for row in run.verdicts() if row["verdict"] == "PASSED" and "form" in row]
     passed = [row for row in rows if (run.exports / row["file"]).exists()]
@@ -29,7 +35,8 @@ def write_folder(run: Run, reference: Reference) -> None:
     run.write_text(run.exports / "model_card.md", _model_card(run, passed))
     golden: dict[str, Any] = _golden(run, reference, passed)
     run.write_with(run.exports / "golden.npz", lambda path: np.savez(path, allow_pickle=False, **golden))
-    run.write_with(run.exports / SCRIPT.name, lambda path: shutil.copyfile(SCRIPT, path))
+    for script in DETECTING if run.spec().task in (DETECT, SEGMENT) else SCRIPTS:
+        run.write_with(run.exports / script.name, partial(shutil.copyfile, script))
 
 
 def _golden(run: Run, reference: Reference, passed: list[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -49,20 +56,32 @@ def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:
     shown = ", ".join(classes[:20]) + (f", … ({len(classes)} in all)" if len(classes) > 20 else "")
     rows = [
         f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {100 * row['drop']:+.2f}"
-        f" [{100 * row['drop_interval'][0]:+.2f}, {100 * row['drop_interval'][1]:+.2f}] | {row['agreement']:.2%} |"
+        f"{_interval(row['drop_interval'])} | {row['agreement']:.2%} |"
         f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} |"
         for row in passed
     ]
+    whole = spec.task in WHOLE
+    placed = (
+        f"the whole image at the top left of a square, its longer side {data.image_size}"
+        if whole
+        else f"cut from the centre of an image whose shorter side is {data.resize}"
+    )
+    outputs = "one logit for each label" if not whole else "as the metadata of a .tflite file and its script say"
     compressed = f"\nCompressed from: {spec.compress.parent}\n" if spec.compress.parent else ""
     return (
-        f"# {run.name}\n\nImage classification by {name_of(spec.network)}, trained by kresnet on {data.source}.\n"
+        f"# {run.name}\n\n{WORDS[spec.task]} by {name_of(spec.network)}, trained by kresnet on {data.source}.\n"
         f"{compressed}\nLabels: {shown}\n\n"
-        f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, cut from the centre of an image whose shorter"
-        f" side is {data.resize}; normalization is in the graph.\nOutput: one logit for each label.\n\n"
-        "| file | size | top-1 | drop [95%], points | agreement | worst class, points | validation images |\n"
+        f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {placed}; normalization is in the graph.\n"
+        f"Outputs: {outputs}.\n\n"
+        f"| file | size | {passed[0]['metric'] if passed else 'metric'} | drop [95%], points | agreement |"
+        " worst class, points | validation images |\n"
         f"|---|---|---|---|---|---|---|\n{chr(10).join(rows)}\n\n"
         f"Measured on {passed[-1]['machine'] if passed else 'no machine: no file is within its budget'}.\n\n"
         "Not known: how it does on images unlike those of its data, and on people or things that those do not show.\n\n"
         f"Made {document['created'][:10]} with {', '.join(f'{k} {v}' for k, v in document['versions'].items())}.\n\n"
         f"## Training\n\n```json\n{json.dumps(document['spec'], indent=1)}\n```\n"
     )
+
+
+def _interval(interval: list[float] | None) -> str:
+    return f" [{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""

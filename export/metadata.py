@@ -12,16 +12,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.answers import CLASSIFY, LOCALIZE
+from keras_resnet.answers import CLASSIFY, DETECT, LOCALIZE, SEGMENT
 from keras_resnet.export.card import CARD, LABELS, Card
 
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 OLDEST_PARSER = "1.0.0"
-WORDS = {CLASSIFY: "Image classification", LOCALIZE: "Localization of an image's main object"}
+WORDS = {
+    CLASSIFY: "Image classification",
+    LOCALIZE: "Localization of an image's main object",
+    DETECT: "Detection of objects",
+    SEGMENT: "Detection of objects and their masks",
+}
 OUTPUTS = {
     "logits": "one for each label; the largest is the answer",
     "box": "left, top, right, bottom of the object in shares of the square that the image is brought to",
+    "scores": "of each location of the pyramid a logit for each label",
+    "distances": "of each location to the left, top, right and bottom edges of its object, in widths of its cell",
+    "coefficients": "of each location, what makes its object's mask of the prototypes",
+    "prototypes": "what masks are made of",
 }
 
 
@@ -95,7 +104,11 @@ def _metadata(card: Card, pixels_from: float, outputs: list[str]) -> bytes:
     )
     of_labels = _vector(builder, [labels])
     given = [
-        _table(builder, 7, {0: text(name), 1: text(OUTPUTS[name]), **({6: of_labels} if name == "logits" else {})})
+        _table(
+            builder,
+            7,
+            {0: text(name), 1: text(OUTPUTS[name]), **({6: of_labels} if name in ("logits", "scores") else {})},
+        )
         for name in outputs
     ]
     graph = _table(builder, 10, {0: text("resnet"), 2: _vector(builder, [pixels]), 3: _vector(builder, given)})

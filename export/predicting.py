@@ -14,6 +14,7 @@ from keras_resnet.answers import decoded
 from keras_resnet.data.images import placed, read_image
 from keras_resnet.drawing import drawn
 from keras_resnet.errors import UsageError
+from keras_resnet.export.card import Card
 from keras_resnet.export.files import is_file, open_file
 from keras_resnet.run import Run
 from keras_resnet.writing import writing
@@ -21,25 +22,23 @@ from keras_resnet.writing import writing
 
 @dataclass(frozen=True)
 class Predictor:
-    """predict: uint8 images (N, H, W, 3) → outputs. The rest: what `placed` and `decoded` want."""
+    """predict: uint8 images (N, H, W, 3) → outputs. card: how images are placed and what outputs mean."""
 
     predict: Callable[[np.ndarray], Any]
-    task: str
-    classes: tuple[str, ...]
-    resize: int
-    image_size: int
+    card: Card
 
 
 def predict_images(
-    target: str, images: tuple[str, ...], top: int, home: Path, save: Path | None = None
+    target: str, images: tuple[str, ...], top: int | None, home: Path, save: Path | None = None
 ) -> Iterator[dict[str, Any]]:
     """For each image file, {"image": path, "predictions": [{"label", "probability"}, …]}, best first; each with a "box"
     in pixels where the task is to find one. Drawn into a copy at `save`, of several images into that folder."""
     one = _file(Path(target)) if is_file(target) else _run(Run.find(home, target))
     for name in images:
         image = read_image(name)
-        outputs = one.predict(placed(image, one.task, one.resize, one.image_size)[None])
-        found = decoded(one.task, outputs, one.classes, top, [image.size])[0]
+        card = one.card
+        outputs = one.predict(placed(image, card.task, card.resize, card.image_size)[None])
+        found = decoded(card, outputs, top, [image.size])[0]
         if save:
             _save(drawn(image, found), save if len(images) == 1 else save / f"{Path(name).stem}.png")
         yield {"image": name, "predictions": found}
@@ -56,13 +55,15 @@ def _save(image: Image.Image, path: Path) -> None:
 
 def _file(path: Path) -> Predictor:
     model = open_file(path)
-    card = model.card
-    return Predictor(model, card.task, card.classes, card.resize, card.image_size)
+    return Predictor(model, model.card)
 
 
 def _run(run: Run) -> Predictor:
     from keras_resnet.evaluate import keras_predictor, load_model
+    from keras_resnet.tasks import placing
 
     spec = run.spec()
     assert spec.data.resize is not None and spec.data.image_size is not None
-    return Predictor(keras_predictor(load_model(run)), spec.task, run.classes(), spec.data.resize, spec.data.image_size)
+    classes = run.classes()
+    card = Card(classes, spec.data.resize, spec.data.image_size, {}, *placing(spec, classes))
+    return Predictor(keras_predictor(load_model(run)), card)

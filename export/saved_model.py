@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.answers import LOCALIZE
+from keras_resnet.answers import WHOLE
 from keras_resnet.export.card import CARD, EXTRA, LABELS, Card
 
 SIGNATURE = "serve"
@@ -54,7 +54,7 @@ def write_serving(model: Any, card: Card, folder: Path) -> None:
     def prepare(encoded: Any) -> Any:
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
         sides = tf.cast(tf.shape(image)[:2], tf.float32)
-        whole = card.task == LOCALIZE
+        whole = card.task in WHOLE
         scale = width / tf.reduce_max(sides) if whole else card.resize / tf.reduce_min(sides)
         image = tf.image.resize(image, tf.cast(tf.round(sides * scale), tf.int32), "bicubic", antialias=True)
         if whole:
@@ -66,6 +66,8 @@ def write_serving(model: Any, card: Card, folder: Path) -> None:
     def of_bytes(images: Any) -> Any:
         pixels = tf.map_fn(prepare, images, fn_output_signature=tf.TensorSpec((height, width, 3), tf.float32))
         answered = named(model(pixels, training=False))
+        if "scores" in answered:
+            return {**answered, "probabilities": tf.sigmoid(answered["scores"])}
         return {**answered, "probabilities": tf.nn.softmax(answered["logits"])}
 
     archive = keras.export.ExportArchive()

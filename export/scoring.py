@@ -50,7 +50,7 @@ def verdict_on(file: Path, of_run: str | None, max_drop: float, samples: int | N
     run = _run_of(str(file), open_file(file), of_run, home)
     run.require_finished()
     reference = Reference.of(run, data_of(run, say), samples)
-    say(f"verifying {file} on {len(reference.labels)} validation images of run {run.name}")
+    say(f"verifying {file} on {reference.answered.samples} validation images of run {run.name}")
     return verify(file, reference, max_drop=max_drop)
 
 

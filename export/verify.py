@@ -25,6 +25,7 @@ from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
 
 PASSED, FAILED = "PASSED", "FAILED"
+ROUNDING = 1e-9
 Z_95 = 1.959963985
 BATCH = 64
 # Different images that are timed.
@@ -37,9 +38,10 @@ class Verdict:
     """What is known of one written file.
 
     bytes: on the device; gzip_bytes: as a download.
-    value: the metric, 0–1; top5: beside it, where there are more than five classes. drop: the float model's value
-    minus the file's, with its 95% interval. agreement: share of images on which both give the same answer;
-    own_agreement: the same with the run's own model, where that is a compressed one.
+    value: the metric, 0–1; details: other numbers beside it. drop: the float model's value minus the file's (the
+    largest, where the task has several), with its 95% interval where answers are right or wrong. agreement: share of
+    images (or of objects) on which both give the same answer; own_agreement: the same with the run's own model, where
+    that is a compressed one.
     worst_class: the label whose share of right answers fell most, worst_class_drop by how much. output_difference:
     the largest and the mean absolute difference of outputs. operators, dtypes: how many of each, in a TFLite file.
     cost: time and memory. max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" or "FAILED".
@@ -51,10 +53,10 @@ class Verdict:
     gzip_bytes: int
     metric: str
     value: float
-    top5: float | None
+    details: dict[str, float]
     samples: int
     drop: float
-    drop_interval: tuple[float, float]
+    drop_interval: tuple[float, float] | None
     agreement: float
     own_agreement: float
     worst_class: str
@@ -89,13 +91,13 @@ class Verdict:
 class Reference:
     """What every file of a run is judged by.
 
-    batches: makes pairs of uint8 images (B, H, W, 3) and labels (B,), the same each time it is called. origin: the run
-    whose model answered: the run itself, or the one that it was compressed from. own: answers of the run itself.
+    batches: makes pairs of uint8 images (B, H, W, 3) and what is true of them, the same each time it is called. origin:
+    the run whose model answered: the run itself, or the one that it was compressed from. own: answers of the run
+    itself.
     """
 
     task: Any
     batches: Callable[[], Iterable[tuple[Any, Any]]]
-    labels: np.ndarray
     timed: np.ndarray
     origin: Run
     answered: Evaluation
@@ -116,7 +118,7 @@ class Reference:
         origin = origin_of(run)
         answered = own if origin == run else evaluate(keras_predictor(load_model(origin)), batches(), task)
         timed = np.asarray(next(iter(batches()))[0])[:TIMED]
-        return cls(task, batches, judged.labels, timed, origin, answered, own)
+        return cls(task, batches, timed, origin, answered, own)
 
 
 def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool = False) -> Verdict:
@@ -132,9 +134,10 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
     if contents:
         assert_contents(contents, str(model.card.provenance["form"]), integer=integer)
     after = evaluate(model, reference.batches(), task)
-    drop = before.value - after.value
+    was, found = before.judgement, after.judgement
+    drop = max(was.values[name] - found.values[name] for name in was.values)
     difference = np.abs(_flat(after.outputs) - _flat(before.outputs))
-    worst, worst_drop = _worst_class(task.classes, reference.labels, before.correct, after.correct)
+    worst_drop, worst = max((value - found.by_class[name], name) for name, value in was.by_class.items())
     provenance = model.card.provenance
     return Verdict(
         file=file.name,
@@ -143,12 +146,14 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         gzip_bytes=gzip_size_of(file),
         metric=after.metric,
         value=after.value,
-        top5=_top5(after.outputs, reference.labels) if task.metric == "top1" else None,
+        details={**found.values, **found.details},
         samples=after.samples,
         drop=drop,
-        drop_interval=drop_interval(before.correct, after.correct),
-        agreement=float((before.answers == after.answers).mean()),
-        own_agreement=float((reference.own.answers == after.answers).mean()),
+        drop_interval=None
+        if was.correct is None or found.correct is None
+        else drop_interval(was.correct, found.correct),
+        agreement=task.agreement(after.answers, before.answers),
+        own_agreement=task.agreement(after.answers, reference.own.answers),
         worst_class=worst,
         worst_class_drop=worst_drop,
         largest_difference=float(difference.max()),
@@ -159,8 +164,8 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         machine=machine(),
         max_drop=max_drop,
         calibration_sha256=provenance.get("calibration_sha256"),
-        # Counted in images, because 0.30 - 0.29 > 0.01 in floating point.
-        verdict=FAILED if round(drop * after.samples) > max_drop * after.samples else PASSED,
+        # 0.30 - 0.29 > 0.01 in floating point.
+        verdict=FAILED if drop - max_drop > ROUNDING else PASSED,
     )
 
 
@@ -178,23 +183,6 @@ def _threads() -> list[int]:
     """1, 2, 4 … and all of this machine."""
     most = os.cpu_count() or 1
     return [*(2**power for power in range(most.bit_length()) if 2**power < most), most]
-
-
-def _top5(outputs: np.ndarray, labels: np.ndarray) -> float | None:
-    if outputs.shape[-1] <= 5:
-        return None
-    best = np.argpartition(-outputs, 5, axis=-1)[:, :5]
-    return float((best == labels[:, None]).any(axis=-1).mean())
-
-
-def _worst_class(
-    classes: tuple[str, ...], labels: np.ndarray, before: np.ndarray, after: np.ndarray
-) -> tuple[str, float]:
-    """Whose share of right answers fell most, and by how much, among the classes that there are images of."""
-    shown = np.unique(labels)
-    drops = [float(before[labels == label].mean() - after[labels == label].mean()) for label in shown]
-    worst = int(np.argmax(drops))
-    return classes[int(shown[worst])], drops[worst]
 
 
 def drop_interval(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:

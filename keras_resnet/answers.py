@@ -1,4 +1,4 @@
-"""From outputs to names and boxes, on any device. Imports nothing but NumPy."""
+"""From outputs to names, boxes and masks, on any device. Imports nothing but NumPy and Pillow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-CLASSIFY, LOCALIZE = "classify", "localize"
+from keras_resnet.detections import objects_of
+
+CLASSIFY, LOCALIZE, DETECT, SEGMENT = "classify", "localize", "detect", "segment"
+# Tasks that look at the whole of an image, brought to a square, and not at its centre.
+WHOLE = (LOCALIZE, DETECT, SEGMENT)
+# Labels that are named of an image, if it is not said how many.
+NAMED = 5
 # Logits (N, classes), or the outputs of a network that has several, by name.
 Outputs = Any
 
@@ -42,14 +48,21 @@ def localized(
     return [[{**each, "box": box} for each in found] for found, box in zip(named, boxes, strict=True)]
 
 
-def decoded(
-    task: str, outputs: Any, labels: Sequence[str], top: int, sizes: Sequence[tuple[int, int]]
-) -> list[list[dict[str, Any]]]:
-    """What a network for `task` says of images of (width, height) `sizes`: see `likeliest`, `localized`."""
-    return localized(outputs, labels, top, sizes) if task == LOCALIZE else likeliest(outputs, labels, top)
+def decoded(card: Any, outputs: Any, top: int | None, sizes: Sequence[tuple[int, int]]) -> list[list[dict[str, Any]]]:
+    """What a network says of images of (width, height) `sizes`: see `likeliest`, `localized`, `detections.objects_of`.
+    card: its task, its classes, and the cells of its pyramid, if it has one."""
+    if card.task in (DETECT, SEGMENT):
+        rows = [{name: value[row] for name, value in outputs.items()} for row in range(len(sizes))]
+        return [objects_of(row, card.classes, card.cells, size, top) for row, size in zip(rows, sizes, strict=True)]
+    if card.task == LOCALIZE:
+        return localized(outputs, card.classes, top or NAMED, sizes)
+    return likeliest(outputs, card.classes, top or NAMED)
 
 
 def in_words(found: list[dict[str, Any]]) -> str:
     """One image's answers in a line."""
-    named = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in found)
-    return named + (f" at {', '.join(f'{value:g}' for value in found[0]['box'])}" if "box" in found[0] else "")
+    named = [f"{each['label']} {each['probability']:.1%}" for each in found]
+    places = [f" at {', '.join(f'{value:g}' for value in each['box'])}" for each in found if "box" in each]
+    if len(set(places)) < 2:  # labels of one object, or of the image
+        return ", ".join(named) + (places[0] if places else "") if found else "nothing"
+    return "; ".join(name + place for name, place in zip(named, places, strict=True))

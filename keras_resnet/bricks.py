@@ -137,6 +137,10 @@ class Bricks:
             x = self.keras.layers.Cropping2D(cut, dtype=self.dtype, name=f"{name}_cut")(x)
         return x
 
+    def double(self, x: Any, *, name: str) -> Any:
+        """Each pixel four times: (B, H, W, C) → (B, 2 H, 2 W, C)."""
+        return self.keras.layers.UpSampling2D(2, dtype=self.dtype, name=name)(x)
+
     def profile(self, x: Any, axis: int, *, name: str) -> Any:
         """The mean over `axis` (1 for rows, 2 for columns), and of each channel the softmax along what is left, in
         float32: (B, H, W, C) → (B, C, W) or (B, C, H)."""
@@ -195,6 +199,30 @@ class Bricks:
     def dense(self, x: Any, units: int, *, name: str) -> Any:
         """The last fully connected layer, computed and returned in float32: losses need the precision."""
         return self.keras.layers.Dense(units, dtype="float32", name=name)(x)
+
+    def predict(self, x: Any, filters: int, kernel: int, *, start: Any = 0.0, name: str) -> Any:
+        """The last convolution of a head, computed in float32; its biases begin at `start`, one value or one for each
+        filter, and its kernel near 0 (Lin et al. 2017, "Focal loss", section 4.1)."""
+        layer = self.keras.layers.Conv2D(
+            filters,
+            kernel,
+            padding="same",
+            kernel_initializer=self.keras.initializers.RandomNormal(stddev=0.01),
+            bias_initializer=self.keras.initializers.Constant(start),
+            dtype="float32",
+            name=name,
+        )
+        return layer(x)
+
+    def rows(self, levels: list[Any], *, name: str) -> Any:
+        """Cells one after another, of one map after another: float32 [(B, H, W, C), …] → (B, N, C)."""
+        flat = [
+            self.keras.layers.Reshape(
+                (int(x.shape[1]) * int(x.shape[2]), int(x.shape[3])), dtype="float32", name=f"{name}_flat{number}"
+            )(x)
+            for number, x in enumerate(levels)
+        ]
+        return self.keras.layers.Concatenate(1, dtype="float32", name=name)(flat) if len(flat) > 1 else flat[0]
 
     def model(self, inputs: Any, outputs: Any, *, name: str) -> Any:
         """An ordinary functional `keras.Model`."""

@@ -60,13 +60,15 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
 @cli.command()
 @click.argument("target", metavar="RUN|FILE")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to name.")
+@click.option("--top", type=click.IntRange(1), help="How many classes, or objects, to name [default: 5, or all].")
 @click.option(
     "--save", type=click.Path(path_type=Path), help="Draw the answer into a copy of the image; of several, a folder."
 )
 @runs_option
 @json_option
-def predict(target: str, images: tuple[str, ...], top: int, save: Path | None, runs: str | None, as_json: bool) -> None:
+def predict(
+    target: str, images: tuple[str, ...], top: int | None, save: Path | None, runs: str | None, as_json: bool
+) -> None:
     """Name what images show, and where, with a run's Keras model or a .tflite file (which needs no TensorFlow)."""
     from keras_resnet.export.predicting import predict_images
 

@@ -1,30 +1,64 @@
-"""What was found, drawn into the image. Needs Pillow only."""
+"""What was found, drawn into the image. Needs NumPy and Pillow only."""
 
 from __future__ import annotations
 
+import colorsys
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-COLOUR, INK = (255, 64, 32), (255, 255, 255)
 # Line and letters, as shares of the image's longer side, and their fewest pixels.
-LINE, LETTERS = (0.006, 2), (0.035, 12)
+LINE, LETTERS = (0.006, 2), (0.03, 11)
+VEIL = 0.45
+INK = (255, 255, 255)
 
 
 def drawn(image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
-    """A copy of `image` with the likeliest answer of `found` (see `answers.decoded`), in its box if it has one."""
+    """A copy of `image` with what was `found` (see `answers.decoded`): objects with their masks, boxes and labels, the
+    surest in front; or the likeliest label, in its box if it has one."""
+    # The labels of one object share its box, or have none.
+    alone = len({tuple(each.get("box", ())) for each in found}) <= 1
+    shown = found[:1] if alone else found
     canvas = image.convert("RGB")
-    brush, best = ImageDraw.Draw(canvas), found[0]
-    line, letters = (max(least, round(share * max(image.size))) for share, least in (LINE, LETTERS))
+    for each in reversed(shown):
+        if "mask" in each:
+            canvas = _veiled(canvas, filled(each["mask"]), colour_of(each["label"]))
+    for each in reversed(shown):
+        _label(canvas, each)
+    return canvas
+
+
+def colour_of(label: str) -> tuple[int, int, int]:
+    """The same for a label each time, dark enough for white letters."""
+    hue = sum(ord(letter) * 7**place for place, letter in enumerate(label)) % 97 / 97
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.8)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def filled(mask: dict[str, Any]) -> np.ndarray:
+    """COCO's uncompressed run-length code, {"size": [height, width], "counts": [int, …]} → bool (height, width)."""
+    values = np.arange(len(mask["counts"])) % 2 == 1
+    return np.repeat(values, mask["counts"]).reshape(mask["size"], order="F")
+
+
+def _veiled(image: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
+    pixels = np.asarray(image, np.float32)
+    seen = np.where(mask[..., None], (1 - VEIL) * pixels + VEIL * np.array(colour, np.float32), pixels)
+    return Image.fromarray(seen.round().astype(np.uint8))
+
+
+def _label(canvas: Image.Image, each: dict[str, Any]) -> None:
+    brush, colour = ImageDraw.Draw(canvas), colour_of(each["label"])
+    line, letters = (max(least, round(share * max(canvas.size))) for share, least in (LINE, LETTERS))
     left, top = 0.0, 0.0
-    if "box" in best:
-        left, top, right, bottom = best["box"]
-        brush.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=COLOUR, width=line)
-    words, font = f"{best['label']} {best['probability']:.0%}", ImageFont.load_default(letters)
+    if "box" in each:
+        left, top, right, bottom = each["box"]
+        brush.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=line)
+    words, font = f"{each['label']} {each['probability']:.0%}", ImageFont.load_default(letters)
     _, _, width, height = brush.textbbox((0, 0), words, font=font)
     # Above the box where there is room, and never beyond the edges.
-    x, y = min(left, max(0.0, image.width - width - line)), top - height - line
+    x, y = min(left, max(0.0, canvas.width - width - line)), top - height - line
     y = y if y >= 0 else top
-    brush.rectangle((x, y, x + width + line, y + height + line), fill=COLOUR)
+    brush.rectangle((x, y, x + width + line, y + height + line), fill=colour)
     brush.text((x + line / 2, y + line / 2), words, fill=INK, font=font)
-    return canvas

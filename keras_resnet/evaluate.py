@@ -11,39 +11,56 @@ import numpy as np
 
 from keras_resnet.bricks import deep_graphs
 from keras_resnet.errors import RunError
+from keras_resnet.judgement import Judgement
 from keras_resnet.run import Run
 from keras_resnet.writing import reason
+
+# Of so many images at most outputs are kept: of a detector's they are large.
+KEPT = 256
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a predictor answered. outputs: float32 (N, …) or a dict of them; correct: (N,) bool; answers: (N,) int64."""
+    """What a predictor answered. answers: one for each sample, as the task reads outputs. outputs: float32 (N, …) or a
+    dict of them, of the first KEPT samples or a batch more."""
 
-    metric: str
+    judgement: Judgement
+    answers: list[Any]
     outputs: Any
-    answers: np.ndarray
-    correct: np.ndarray
+
+    @property
+    def metric(self) -> str:
+        """The name of the task's number."""
+        return next(iter(self.judgement.values))
 
     @property
     def value(self) -> float:
-        """The share of right answers, 0–1."""
-        return float(self.correct.mean())
+        """That number, 0–1."""
+        return self.judgement.values[self.metric]
 
     @property
     def samples(self) -> int:
         """How many images were judged."""
-        return len(self.correct)
+        return len(self.answers)
 
 
 def evaluate(predict: Callable[[np.ndarray], Any], batches: Iterable[tuple[Any, Any]], task: Any) -> Evaluation:
     """Score `predict`, which maps uint8 images (B, H, W, 3) to outputs (B, …) or a dict of them, on `batches` of
     (images, truth)."""
-    outputs, truths = [], []
+    answers: list[Any] = []
+    kept, truths = [], []
     for images, truth in batches:
-        outputs.append(predict(np.asarray(images)))
-        truths.append(truth)
-    answered = _joined(outputs)
-    return Evaluation(task.metric, answered, task.answers(answered), task.correct(answered, _joined(truths)))
+        outputs = predict(np.asarray(images))
+        truths.append(_arrays(truth))
+        if len(answers) < KEPT:
+            kept.append(outputs)
+        answers.extend(task.read(outputs, truths[-1]))
+    return Evaluation(task.judge(answers, _joined(truths)), answers, _joined(kept))
+
+
+def _arrays(truth: Any) -> Any:
+    """A tensor or a dict of tensors as NumPy has them."""
+    return {key: np.asarray(value) for key, value in truth.items()} if isinstance(truth, dict) else np.asarray(truth)
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from keras_resnet.export.verify import Verdict
     from keras_resnet.spec import Spec
 
+# Of a verdict's details, what is told beside its metric.
+SHOWN = ("box mAP", "AP50", "mask AP50")
 drop_option = click.option(
     "--max-drop", type=float, default=1.0, show_default=True, help="Points of accuracy a file may lose."
 )
@@ -259,7 +261,7 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
             v.file,
             f"{v.bytes / 1e6:.2f} MB ({v.gzip_bytes / 1e6:.2f})",
             f"{v.value:.2%}",
-            f"{100 * v.drop:+.2f} [{100 * v.drop_interval[0]:+.2f}, {100 * v.drop_interval[1]:+.2f}]",
+            f"{100 * v.drop:+.2f}{_interval(v.drop_interval)}",
             f"{v.agreement:.2%}" + (f" ({v.own_agreement:.2%})" if v.own_agreement != v.agreement else ""),
             f"{100 * v.worst_class_drop:+.2f} ({v.worst_class})",
             f"{v.latency_ms:.2f} ms",
@@ -269,5 +271,12 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         for v in verdicts
     ]
     console.table(f"{title}: {first.samples} validation images, drops in points", columns, rows)
+    for v in verdicts:
+        if others := ", ".join(f"{name} {value:.2%}" for name, value in v.details.items() if name in SHOWN):
+            click.echo(f"{v.file}: {others}")
     threads = first.cost.latencies[-1].threads
     click.echo(f"latency: median of one image, {threads} threads; memory: resident at its highest; on {first.machine}")
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return f" [{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""

@@ -12,13 +12,11 @@ import click
 
 from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import TOLD, named
-from keras_resnet.recipes import RECIPES, recipe
+from keras_resnet.recipes import RECIPES, recipe, usual
 from keras_resnet.run import Run
-from keras_resnet.spec import ANNOTATIONS, NetworkSpec, Spec
+from keras_resnet.spec import NetworkSpec, Spec
 
 FLAG = "flag"
-# What a task is tried on where no data are named.
-DEFAULT_DATA = {"localize": "shapes/single"}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
 set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the spec.")
@@ -38,7 +36,7 @@ class Option(NamedTuple):
 
 
 OPTIONS = (
-    Option("--task", "task", str, "classify, or localize: the main object's class and box [default: classify]."),
+    Option("--task", "task", str, "classify, localize (the main object), detect or segment [default: classify]."),
     Option("--depth", "network.depth", int, "Layers: 10 … 200 (ImageNet), or 6n+2 for a CIFAR network [default: 50]."),
     Option("--preactivation", "network.preactivation", FLAG, "He et al. 2016 (v2): any 9n+2 is a CIFAR network."),
     Option("--block", "network.block", str, "Units of a CIFAR network: basic or bottleneck [default: by the network]."),
@@ -58,7 +56,9 @@ OPTIONS = (
     Option("--freeze", "start.freeze", str, "Parts that stay as they are: stem,stage1,… or body."),
     Option("--body-rate", "start.body_rate", float, "Factor of the rate for all but the classifier [default: 1]."),
     Option("--freeze-norms", "start.freeze_norms", FLAG, "Batch norms keep statistics, scales and offsets."),
-    Option("--data", "data.source", str, "digits, the name of a TFDS data set, or a folder [default: digits]."),
+    Option("--head-convs", "head.convs", int, "Convolutions of each tower of a detector [default: 2]."),
+    Option("--masks", "head.masks", str, "condinst or yolact: how a segmenter makes masks [default: condinst]."),
+    Option("--data", "data.source", str, "digits, shapes, a TFDS data set, or a folder [default: by task]."),
     Option("--data-dir", "data.data_dir", str, "Where TFDS data sets are prepared."),
     Option("--download", "data.download", FLAG, "Download a TFDS data set that is not there yet."),
     Option("--image-size", "data.image_size", int, "Side of the square images in pixels [default: by the data]."),
@@ -68,6 +68,8 @@ OPTIONS = (
     Option("--augment", "augment.policy", str, "none, randaugment or trivialaugment [default: none]."),
     Option("--mixup", "augment.mixup", float, "Alpha of MixUp [default: 0, off]."),
     Option("--cutmix", "augment.cutmix", float, "Alpha of CutMix [default: 0, off]."),
+    Option("--scales", "augment.scales", str, "How much smaller and larger objects may look: 0.5,2 [default: none]."),
+    Option("--colour", "augment.colour", float, "Share by which colours of images with objects change."),
     Option("--erasing", "augment.erasing", float, "Chance of erasing a part of an image [default: 0]."),
     Option("--train-sizes", "augment.sizes", str, "Sides of training images, in equal shares of the epochs: 128,160."),
     Option("--teacher", "distill.teacher", str, "A finished run to learn from (distillation)."),
@@ -148,10 +150,6 @@ def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> 
     """The spec that the given `options` describe. Raises UsageError for contradictions and unknown keys."""
     chosen = _chosen(options)
     spec = _base(options, chosen, home, say)
-    # What depends on each other is set together, or the spec would be wrong in between.
-    together = {key: chosen.pop(key) for key in ("task", "data.annotations") if key in chosen}
-    if together:
-        spec = replace(spec, task=together["task"], data=replace(spec.data, annotations=together["data.annotations"]))
     for key, value in chosen.items():
         spec = spec.override(key, value)
     asked = set(chosen) | ({f"network.{field}" for field in TOLD} if "net" in options else set())
@@ -165,9 +163,6 @@ def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> 
 def _chosen(options: dict[str, Any]) -> dict[str, Any]:
     """The keys of the spec that `options` set, and to what; --set goes last."""
     chosen = {_KEYS[key].key: _value(_KEYS[key], value) for key, value in options.items() if key in _KEYS}
-    if task := chosen.get("task"):
-        chosen["data.annotations"] = ANNOTATIONS.get(task, "labels")
-        chosen.setdefault("data.source", DEFAULT_DATA.get(task, "digits"))
     return chosen | dict(setting(text) for text in options.get("settings", ()))
 
 
@@ -192,12 +187,28 @@ def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, say: Call
         return adopt_shallow(home, run, say)
     if "quick" in options and "recipe" not in options:
         raise UsageError("--quick is a form of a recipe: it needs --recipe")
-    spec = recipe(options["recipe"], quick="quick" in options) if "recipe" in options else Spec()
+    spec = _begun(options, chosen.pop("task", None), say)
     if "net" not in options:
         return spec
     if "network.depth" in chosen or "network.family" in chosen:
         raise UsageError("--net names the whole network; it takes no --depth")
     return replace(spec, network=merged(named(options["net"]), spec.network))
+
+
+def _begun(options: dict[str, Any], task: str | None, say: Callable[[str], None]) -> Spec:
+    """The recipe's spec, or what is usual for the task."""
+    if "recipe" not in options:
+        spec = usual(task or "classify")
+        if spec.task != "classify":
+            say(
+                f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g}, {spec.training.epochs} epochs in"
+                f" batches of {spec.training.batch_size}, unless asked otherwise (usual for {spec.task})"
+            )
+        return spec
+    spec = recipe(options["recipe"], quick="quick" in options)
+    if task not in (None, spec.task):
+        raise UsageError(f"recipe {options['recipe']} is for --task {spec.task}. Received: --task {task}")
+    return spec
 
 
 def merged(network: NetworkSpec, recipes: NetworkSpec) -> NetworkSpec:
@@ -210,6 +221,11 @@ def _value(option: Option, value: Any) -> Any:
         return option.value
     if option.key in ("start.freeze", "log.track"):
         return tuple(part.strip() for part in value.split(","))
+    if option.key == "augment.scales":
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            raise UsageError(f"{option.flag} must be two numbers with a comma between. Received: {value!r}") from None
     if option.key == "augment.sizes":
         parts = [part.strip() for part in value.split(",")]
         if not all(part.isdigit() for part in parts):

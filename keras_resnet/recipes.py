@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from keras_resnet.errors import UsageError, did_you_mean
+from keras_resnet.fields import one_of
 from keras_resnet.spec import (
+    ANNOTATIONS,
     AugmentSpec,
     DataSpec,
     DistillSpec,
@@ -40,6 +42,23 @@ def recipe(name: str, quick: bool = False) -> Spec:
         raise UsageError(f"unknown recipe {name!r}.{did_you_mean(name, RECIPES)} Known: {', '.join(RECIPES)}")
     chosen = RECIPES[name]
     return chosen.quick(chosen.spec) if quick else chosen.spec
+
+
+def usual(task: str) -> Spec:
+    """How `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
+    one_of("task", task, tuple(ANNOTATIONS))
+    if task == "classify":
+        return Spec()
+    single = task == "localize"
+    return Spec(
+        task=task,
+        data=DataSpec(source="shapes/single" if single else "shapes", annotations=ANNOTATIONS[task]),
+        augment=AugmentSpec(scales=(0.8, 1.25), colour=0.2),
+        optimizer=OptimizerSpec(
+            name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_norm=10.0, label_smoothing=0.0
+        ),
+        training=TrainingSpec(epochs=20, batch_size=16),
+    )
 
 
 def lasting(spec: Spec, epochs: int) -> Spec:

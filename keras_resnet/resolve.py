@@ -39,9 +39,12 @@ def resolve(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
 def _words(augment: AugmentSpec, flips: bool) -> str:
     """What happens to training images, in one line."""
     parts = ["resized crops" if augment.crop == "resized" else "random crops"]
+    parts += [f"objects {augment.scales[0]:g} to {augment.scales[1]:g} times as large"] if augment.scales else []
     parts += ["flips"] if flips and augment.flip else []
     parts += [augment.policy] if augment.policy != "none" else []
-    parts += [f"{name} {value:g}" for name in ("mixup", "cutmix", "erasing") if (value := getattr(augment, name))]
+    parts += [
+        f"{name} {value:g}" for name in ("mixup", "cutmix", "erasing", "colour") if (value := getattr(augment, name))
+    ]
     parts += [f"each image {augment.repeats} times"] if augment.repeats > 1 else []
     parts += [f"at {', '.join(map(str, augment.sizes))} pixels"] if augment.sizes else []
     return ", ".join(parts)

@@ -28,6 +28,7 @@ __all__ = [
     "CompressSpec",
     "DataSpec",
     "DistillSpec",
+    "HeadSpec",
     "LogSpec",
     "NetworkSpec",
     "Normalization",
@@ -39,7 +40,7 @@ __all__ = [
 
 # Fields of a NetworkSpec that may differ from their default, by family.
 # What images have to be annotated with for a task.
-ANNOTATIONS = {"classify": "labels", "localize": "objects"}
+ANNOTATIONS = {"classify": "labels", "localize": "object", "detect": "objects", "segment": "masks"}
 TAKES = {
     "resnet": (
         *("preactivation", "block", "strides", "stem", "shortcut", "resnet_d", "cardinality", "base_width"),
@@ -132,13 +133,29 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True)
+class HeadSpec:
+    """What detection and segmentation put on a network's feature pyramid.
+
+    convs: convolutions of the towers above each level. masks: "condinst" makes each object's mask by a small network of
+    its own (Tian et al. 2020), "yolact" by a weighted sum of prototypes (Bolya et al. 2019).
+    """
+
+    convs: int = 2
+    masks: str = "condinst"
+
+    def __post_init__(self) -> None:
+        require(self.convs >= 1, "head.convs", self.convs, "1 or more")
+        one_of("head.masks", self.masks, ("condinst", "yolact"))
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """Which images, and how they become arrays of (image_size, image_size, 3) pixels in 0–255.
 
     An image's shorter side is resized to `resize`, then `image_size` is cut from the centre
     (evaluation) or at random (training); None lets the source choose both.
-    annotations: "labels", or "objects" with boxes: the whole image is then brought to a square, its longer side
-    resized and the rest filled.
+    annotations: "labels"; or "object", the largest one's box and class, "objects", those of all, or "masks", and which
+    pixels are theirs: the whole image is then brought to a square, its longer side resized and the rest filled.
     """
 
     source: str = "digits"
@@ -159,7 +176,7 @@ class DataSpec:
             self.resize,
             "at least image_size",
         )
-        one_of("data.annotations", self.annotations, ("labels", "objects"))
+        one_of("data.annotations", self.annotations, tuple(ANNOTATIONS.values()))
         require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
         require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
 
@@ -170,6 +187,7 @@ class Spec:
 
     task: str = "classify"
     network: NetworkSpec = field(default_factory=NetworkSpec)
+    head: HeadSpec = field(default_factory=HeadSpec)
     data: DataSpec = field(default_factory=DataSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     start: StartSpec = field(default_factory=StartSpec)
@@ -185,6 +203,9 @@ class Spec:
         require(self.data.annotations == needed, "data.annotations", self.data.annotations, f"{needed} for {self.task}")
         if needed != "labels":
             self._require_for_objects()
+        else:
+            alone = self.head == HeadSpec() and not self.augment.scales and not self.augment.colour
+            require(alone, "head, augment.scales and augment.colour", "others", f"left alone for {self.task}")
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
         fits = warmup is None or self.training.steps is not None or warmup < epochs
         require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")

@@ -24,6 +24,9 @@ class AugmentSpec:
     repeats: how often an epoch shows each image that it shows, augmented anew (Hoffer et al. 2020).
     sizes: sides of the training images in equal shares of the epochs (Tan & Le 2021, section 4.2); none means
         data.image_size all along.
+    scales: how many times larger and smaller objects may look, where the task is to find them: (0.5, 2.0) is from half
+        to twice their size (scale jitter; Ghiasi et al. 2021). colour: brightness, contrast and saturation change by up
+        to this share there.
     """
 
     crop: str = "pad"
@@ -38,6 +41,8 @@ class AugmentSpec:
     erasing: float = 0.0
     repeats: int = 1
     sizes: tuple[int, ...] = ()
+    scales: tuple[float, ...] = ()
+    colour: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("augment.crop", self.crop, ("pad", "resized"))
@@ -51,6 +56,9 @@ class AugmentSpec:
         require(0 <= self.erasing <= 1, "augment.erasing", self.erasing, "0 to 1")
         require(self.repeats >= 1, "augment.repeats", self.repeats, "1 or more")
         require(all(size >= 8 for size in self.sizes), "augment.sizes", self.sizes, "8 or more pixels each")
+        ordered = not self.scales or (len(self.scales) == 2 and 0 < self.scales[0] <= self.scales[1])
+        require(ordered, "augment.scales", self.scales, "two numbers above 0, the smaller first")
+        require(0 <= self.colour < 1, "augment.colour", self.colour, "0 or more and below 1")
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import requests
 import tensorflow_datasets as tfds
-from conftest import COLOURS, paint
+from conftest import COLOURS, paint, silent
 from etils import epath
 from test_pipeline import whole
 
 from keras_resnet import online
 from keras_resnet.data import folder as folders
-from keras_resnet.data import pipeline, tfds_source
+from keras_resnet.data import pipeline, shapes, tfds_source
 from keras_resnet.data.sources import open_data
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.spec import DataSpec
@@ -256,3 +256,28 @@ def test_a_broken_image_of_a_tfds_set(tmp_path, monkeypatch, fits):
     assert len([line for line in said if line.startswith("skipped: ")]) == 1
     labels = np.concatenate([labels for _, labels in pipeline.evaluation(data.splits["train"], 16, 7)])
     np.testing.assert_array_equal(labels, data.splits["train"].labels)
+
+
+def test_shapes_are_what_their_numbers_say():
+    from keras_resnet.data.shapes import KINDS, SIDE, draw
+
+    seen = set()
+    for number in range(40):
+        drawing, again = draw(number), draw(number)
+        np.testing.assert_array_equal(drawing.image, again.image)
+        assert drawing.image.shape == (SIDE, SIDE, 3) and 1 <= len(drawing.kinds) <= 6
+        seen |= set(drawing.kinds.tolist())
+        for number_of, (left, top, right, bottom) in enumerate(drawing.boxes, 1):
+            mine = drawing.ids == number_of
+            assert mine.sum() >= 20 and not mine[: int(top)].any() and not mine[:, int(right) :].any()
+            assert mine[int(top)].any() and mine[int(bottom) - 1].any() and mine[:, int(left)].any()
+    assert seen == set(range(len(KINDS)))
+
+
+def test_shapes_as_a_data_set(tmp_path, monkeypatch):
+    for name, count in (("TRAIN", 60), ("VALIDATION", 20)):
+        monkeypatch.setattr(shapes, name, count)
+    data = open_data(DataSpec("shapes", data_dir=str(tmp_path), image_size=32), silent)
+    assert data.classes == ("circle", "cross", "crescent", "square", "star", "triangle") and data.flips
+    assert [data.splits[name].count for name in ("train", "validation")] == [60, 20]
+    assert np.bincount(data.splits["train"].labels).min() > 3

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from keras_resnet.answers import LOCALIZE
+from keras_resnet.answers import WHOLE
 from keras_resnet.errors import DataError
 
 ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -57,7 +57,7 @@ def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
 
 def placed(image: Image.Image, task: str, resize: int, image_size: int) -> np.ndarray:
     """The evaluation transform of one image for `task`: (image_size, image_size, 3) uint8."""
-    if task == LOCALIZE:
+    if task in WHOLE:
         return to_canvas(image, image_size)
     return center_crop(to_pixels(image, resize), image_size)
 

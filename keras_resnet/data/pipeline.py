@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.augment import augmented, needs_pillow
-from keras_resnet.data.boxes import cut_boxes
 from keras_resnet.data.images import center_crop, to_pixels
 from keras_resnet.data.split import Split, gathered
 from keras_resnet.errors import UsageError
@@ -81,8 +80,8 @@ class Stream:
         steps = tf.data.Dataset.range(first_step, last_step)
         if self.split.pixels is None:
             rows = steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(self._rows(step)))
-            return self.split.rows(rows).batch(self.part, drop_remainder=True)
-        pixels, truth = self.split.constants()
+            return self.split.rows(rows, ids=True).batch(self.part, drop_remainder=True)
+        pixels, truth = self.split.constants(ids=True)
 
         def gather(step: Any) -> tuple[Any, Any]:
             rows = self._rows(step)
@@ -96,16 +95,29 @@ class Stream:
 
         images, truth = batch
         key = tf.stack([tf.constant(self.seed, tf.int64), step])
+        if self.split.objects:
+            return step, self._seen(key, images, truth)
         draw = partial(tf.random.stateless_uniform, dtype=tf.int32)
         mine = slice(self.rank * self.part, (self.rank + 1) * self.part)
         margin = _margin(images.shape[1], self.image_size)
         room = images.shape[1] + 2 * margin - self.image_size
         offsets = draw((2, self.batch_size), key, maxval=room + 1)[:, mine]
         mirrored = draw((self.batch_size, 1), key + 1, maxval=2)[mine] == 1 if self._mirrors else None
-        if self.split.objects:
-            boxes = cut_boxes(truth["boxes"], images.shape[1], self.image_size, margin, offsets, mirrored)
-            truth = {**truth, "boxes": boxes}
         return step, (_cut(images, self.image_size, offsets, mirrored), truth)
+
+    def _seen(self, key: Any, images: Any, truth: dict[str, Any]) -> tuple[Any, Any]:
+        """Images and what stands in them, through windows drawn for the whole batch, and in other colours."""
+        from keras_resnet.data import windows
+
+        mine = slice(self.rank * self.part, (self.rank + 1) * self.part)
+        drawn = windows.draw_windows(key, self.batch_size, images.shape[1], self.augment.scales, self._mirrors)[mine]
+        images = windows.see_images(images, drawn, self.image_size)
+        if self.augment.colour:
+            images = windows.recoloured(images, key, self.batch_size, mine, self.augment.colour)
+        truth = windows.see_objects(truth, drawn)
+        if "ids" in truth:
+            truth["ids"] = windows.see_ids(truth["ids"], drawn, self.image_size)
+        return images, truth
 
     @property
     def _mirrors(self) -> bool:
@@ -211,7 +223,7 @@ def validation(split: Split, image_size: int, batch_size: int, encode: Any, rank
         return tf.data.Dataset.from_tensor_slices(step * batch_size + rank * part + tf.range(part, dtype=tf.int64))
 
     numbers = tf.data.Dataset.range(steps).flat_map(places)
-    rows = split.rows(numbers.map(lambda number: tf.minimum(number, split.count - 1)))
+    rows = split.rows(numbers.map(lambda number: tf.minimum(number, split.count - 1)), ids=True)
     counted = numbers.map(lambda number: tf.cast(number < split.count, tf.float32))
     batches = tf.data.Dataset.zip((rows, counted)).batch(part, drop_remainder=True)
 

@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw
 SIDE = 128
 # Masks are drawn this much larger and made smaller, so that their edges are where a polygon's are.
 FINER = 4
-TRAIN, VALIDATION = 1500, 300
+TRAIN, VALIDATION = 2000, 300
 SEED = 20151210
 MOST = 6
 # Sides of boxes, as shares of the image's: from small to large, evenly by logarithm.
-SIDES = (0.15, 0.65)
+SIDES = (0.18, 0.7)
 # Turned by so much at most, in radians: a square on its corner is a square, a cross on its side is none.
 TURN = 0.4
 # How far apart, in values of 0–255, an object's colour and the ground's are in some channel; and the two colours of a
@@ -160,7 +160,7 @@ class ShapesConfig(tfds.core.BuilderConfig):
 
 
 class Shapes(tfds.core.GeneratorBasedBuilder):
-    """1,500 images to train on and 300 to validate with, of 128 × 128 pixels: objects of six kinds with their boxes,
+    """2,000 images to train on and 300 to validate with, of 128 × 128 pixels: objects of six kinds with their boxes,
     as TFDS' coco has them, and a map of which pixel is whose. As a classification data set: the kind of the largest.
 
     "shapes/many", the default, shows up to six in an image; "shapes/single" one, as localization wants it.

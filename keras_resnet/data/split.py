@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.boxes import Objects
 from keras_resnet.data.images import to_canvas, to_pixels
+from keras_resnet.data.objects import Objects
 from keras_resnet.errors import DataError, UsageError
 
 Say = Callable[[str], None]
@@ -68,14 +68,24 @@ class Split:
         """What is true of each image, as the task's `encode` takes it: labels (count,), or a dict of arrays."""
         return self.objects.tree() if self.objects else self.labels
 
-    def constants(self) -> tuple[Any, Any]:
-        """`pixels` and `truth` as tensors, made once and outside any graph, of which they would become a part."""
+    def constants(self, ids: bool = False) -> tuple[Any, Any]:
+        """`pixels` and `truth` as tensors, made once and outside any graph, of which they would become a part. `ids`:
+        with "ids", uint8 (count, resize, resize), of objects that have masks (see `Objects.ids`)."""
         import tensorflow as tf
 
         if "pixels" not in self._tensors:
             with tf.init_scope(), tf.device("CPU"):
                 self._tensors["pixels"] = tf.constant(self.pixels)
-        return self._tensors["pixels"], self.constant_truth()
+        truth = self.constant_truth()
+        if ids and "masks" in truth:
+            if "ids" not in self._tensors:
+                assert self.objects is not None and self.pixels is not None
+                side = self.pixels.shape[1]
+                with tf.init_scope(), tf.device("CPU"):
+                    maps = np.stack([self.objects.ids(row, side) for row in range(self.count)])
+                    self._tensors["ids"] = tf.constant(maps)
+            truth = {**truth, "ids": self._tensors["ids"]}
+        return self._tensors["pixels"], truth
 
     def constant_truth(self) -> Any:
         """`truth` as such tensors."""
@@ -86,20 +96,30 @@ class Split:
                 self._tensors["truth"] = tf.nest.map_structure(tf.constant, self.truth)
         return self._tensors["truth"]
 
-    def rows(self, numbers: Any) -> Any:
-        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth)."""
+    def rows(self, numbers: Any, ids: bool = False) -> Any:
+        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth); `ids`: see `constants`."""
         import tensorflow as tf
 
-        truth = self.constant_truth()
         if self.pixels is not None:
-            pixels, _ = self.constants()
+            pixels, truth = self.constants(ids)
             return numbers.map(lambda row: (tf.gather(pixels, row), gathered(truth, row)), tf.data.AUTOTUNE)
+
+        truth = self.constant_truth()
+        side = (self.resize, self.resize)
 
         def read(row: Any) -> tuple[Any, Any]:
             pixels = tf.numpy_function(self.pixels_at, [row], tf.uint8, stateful=False)
-            return tf.ensure_shape(pixels, (self.resize, self.resize, 3)), gathered(truth, row)
+            found = gathered(truth, row)
+            if ids and "masks" in truth:
+                seen = tf.numpy_function(self._ids_at, [row], tf.uint8, stateful=False)
+                found = {**found, "ids": tf.ensure_shape(seen, side)}
+            return tf.ensure_shape(pixels, (*side, 3)), found
 
         return numbers.map(read, tf.data.AUTOTUNE)
+
+    def _ids_at(self, row: Any) -> np.ndarray:
+        assert self.objects is not None
+        return self.objects.ids(int(row), self.resize)
 
     def pixels_at(self, row: Any) -> np.ndarray:
         """One of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""

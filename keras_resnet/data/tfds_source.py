@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet import console
-from keras_resnet.data.boxes import area, packed
 from keras_resnet.data.images import read_image, to_canvas, to_pixels
+from keras_resnet.data.objects import Annotation, encoded_mask, packed
 from keras_resnet.data.records import Records, find_records
 from keras_resnet.data.split import Data, Say, Split, choose_canvas, choose_sizes, fits_memory, judge_bad
 from keras_resnet.errors import DataError, UsageError, did_you_mean
@@ -21,6 +22,8 @@ from keras_resnet.online import host_of, reachable
 from keras_resnet.spec import DataSpec
 
 DEFAULT_HOST = "https://storage.googleapis.com"
+# Made here, without a download.
+BUNDLED = ("digits", "shapes")
 # Sets of signs that change or lose their meaning in a mirror.
 NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
 
@@ -43,7 +46,7 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
         size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
     bad: list[str] = []
     splits = {
-        name: _read(builder, name, part, fields, resize, bad, say)
+        name: _read(builder, name, part, fields, _shown(name, spec.annotations), resize, bad, say)
         for name, part in _parts(builder, spec.val_fraction, say).items()
     }
     judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
@@ -62,7 +65,7 @@ def _tfds() -> Any:
     """TFDS, with the builders of this package registered."""
     import tensorflow_datasets as tfds
 
-    from keras_resnet.data import digits  # noqa: F401 - registers the builder
+    from keras_resnet.data import digits, shapes  # noqa: F401 - registers the builders
 
     return tfds
 
@@ -80,9 +83,9 @@ def _builder(spec: DataSpec) -> Any:
     try:
         return tfds.builder(spec.source, data_dir=spec.data_dir, try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:  # ValueError: not a name at all
-        known = ["digits", *tfds.list_builders()]
+        known = [*BUNDLED, *tfds.list_builders()]
         raise UsageError(
-            f"--data must be digits, a TFDS data set or a folder of images."
+            f"--data must be {', '.join(BUNDLED)}, a TFDS data set or a folder of images."
             f"{did_you_mean(spec.source, known)} Received: {spec.source!r}"
         ) from error
 
@@ -90,7 +93,7 @@ def _builder(spec: DataSpec) -> Any:
 def _prepare(builder: Any, spec: DataSpec, say: Say) -> None:
     import tensorflow_datasets as tfds
 
-    bundled = builder.name == "digits"
+    bundled = builder.name in BUNDLED
     if not bundled and not spec.download:
         raise DataError(
             f"data set {spec.source!r} is not prepared in {builder.data_path.parent.parent};"
@@ -118,12 +121,14 @@ def _require_network(builder: Any) -> None:
 
 @dataclass(frozen=True)
 class _Fields:
-    """Where a record has what: the keys of the image, and of its label or its objects (boxes, labels)."""
+    """Where a record has what: the keys of the image, of its label, of the map of its objects' masks. objects: what is
+    known of them, of "bbox", "label", "is_crowd" and "area"."""
 
     classes: tuple[str, ...]
     image: str
     label: str = ""
-    objects: tuple[str, str] | None = None
+    objects: tuple[str, ...] = ()
+    ids: str = ""
 
 
 def _fields(builder: Any, annotations: str) -> _Fields:
@@ -133,13 +138,17 @@ def _fields(builder: Any, annotations: str) -> _Fields:
     features, kinds = builder.info.features, tfds.features
     image = [key for key, kind in features.items() if isinstance(kind, kinds.Image)]
     label = [key for key, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
-    if annotations == "objects":
+    if annotations != "labels":
         objects = features["objects"].feature if "objects" in features else {}
         if "image" not in image or not {"bbox", "label"} <= set(objects):
             raise DataError(
                 f"data set {builder.name!r} has no images with boxes of objects; it has: {', '.join(features)}"
             )
-        return _Fields(tuple(objects["label"].names), "image", objects=("objects/bbox", "objects/label"))
+        if annotations == "masks" and "ids" not in image:
+            raise DataError(f"data set {builder.name!r} has no masks of its objects; it has: {', '.join(features)}")
+        known = tuple(key for key in ("bbox", "label", "is_crowd", "area") if key in objects)
+        ids = "ids" if annotations == "masks" else ""
+        return _Fields(tuple(objects["label"].names), "image", objects=known, ids=ids)
     supervised = builder.info.supervised_keys
     if supervised and supervised[0] in image and supervised[1] in label:
         return _Fields(tuple(features[supervised[1]].names), *supervised)
@@ -168,9 +177,16 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
     return parts | ({"test": "test"} if "test" in present else {})
 
 
-def _read(builder: Any, name: str, part: str, fields: _Fields, resize: int, bad: list[str], say: Say) -> Split:
+def _shown(name: str, annotations: str) -> bool:
+    """Whether images of a split have to show an object: to learn from, or to have a largest one."""
+    return annotations == "object" or (annotations != "labels" and name == "train")
+
+
+def _read(
+    builder: Any, name: str, part: str, fields: _Fields, shown: bool, resize: int, bad: list[str], say: Say
+) -> Split:
     """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`; images without
-    an object, where objects are asked for, are left out and counted."""
+    an object are left out and counted where they have to have one `shown`."""
     records = _records(builder, part)
     count = len(records)
     keep = fits_memory(count, resize)
@@ -182,10 +198,9 @@ def _read(builder: Any, name: str, part: str, fields: _Fields, resize: int, bad:
         truth, encoded = examples.parse(row)
         try:
             image = read_image(encoded)
+            truth = _annotation(truth, image.size) if fields.objects else truth
         except DataError as error:
             return truth, None, str(error).replace("the image", examples.name(row), 1)
-        if fields.objects:
-            truth = _in_canvas(truth[0], truth[1], image.size)
         pixels = (to_canvas if fields.objects else to_pixels)(image, resize) if keep else None
         return truth, pixels, ""
 
@@ -198,7 +213,7 @@ def _read(builder: Any, name: str, part: str, fields: _Fields, resize: int, bad:
             advance(1, f"reading {name}")
             if trouble:
                 bad.append(trouble)
-            elif fields.objects and not len(truth[1]):
+            elif shown and not len(truth.labels):
                 empty += 1
             else:
                 good.append(row)
@@ -206,7 +221,7 @@ def _read(builder: Any, name: str, part: str, fields: _Fields, resize: int, bad:
                 kept.append(pixels)
     if empty:
         say(f"{name}: left out {empty} of {count} images, which show no object")
-    objects = packed(truths) if fields.objects else None
+    objects = packed(truths, masks=bool(fields.ids)) if fields.objects else None
     numbers = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
     if keep:
         pixels = np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False)
@@ -215,13 +230,16 @@ def _read(builder: Any, name: str, part: str, fields: _Fields, resize: int, bad:
     return Split(name, numbers, images=_Examples(readable, fields), resize=resize, objects=objects)
 
 
-def _in_canvas(boxes: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """TFDS' boxes, top, left, bottom, right in shares of an image of `size`, as they stand in the square that
-    `to_canvas` makes of it; those that have no area are left out."""
-    width, height = (side / max(size) for side in size)
-    placed = boxes.reshape(-1, 4)[:, [1, 0, 3, 2]].clip(0, 1) * np.array([width, height, width, height], np.float32)
-    real = area(placed) > 0
-    return placed[real], labels[real]
+def _annotation(known: dict[str, Any], size: tuple[int, int]) -> Annotation:
+    """TFDS' features of the objects of an image of (width, height) `size`: boxes are top, left, bottom, right in shares
+    of it, and the n-th object's pixels are n + 1 in the map "ids"."""
+    width, height = size
+    boxes = known["bbox"].reshape(-1, 4)[:, [1, 0, 3, 2]] * (width, height, width, height)
+    masks: list[bytes] = []
+    if "ids" in known:
+        ids = np.asarray(Image.open(io.BytesIO(known["ids"])))
+        masks = [encoded_mask(ids == number + 1) for number in range(len(boxes))]
+    return Annotation.of(size, boxes, known["label"], known.get("is_crowd"), known.get("area"), masks)
 
 
 def _records(builder: Any, part: str) -> Records:
@@ -242,17 +260,19 @@ class _Examples:
         return read_image(self.parse(row)[1])
 
     def parse(self, row: int) -> tuple[Any, bytes]:
-        """The label, or boxes (n × 4,) and labels (n,) of objects; and the encoded image. Raises DataError for a record
+        """The label, or what is known of the objects by name; and the encoded image. Raises DataError for a record
         without them."""
         import tensorflow as tf
 
         try:
             features = tf.train.Example.FromString(self.records[row]).features.feature
             encoded = features[self.fields.image].bytes_list.value[0]
-            if self.fields.objects is None:
+            if not self.fields.objects:
                 return features[self.fields.label].int64_list.value[0], encoded
-            boxes, labels = (features[key] for key in self.fields.objects)
-            found = np.array(boxes.float_list.value, np.float32), np.array(labels.int64_list.value, np.int64)
+            known = {key: features[f"objects/{key}"] for key in self.fields.objects}
+            found = {key: np.array(each.float_list.value or each.int64_list.value) for key, each in known.items()}
+            if self.fields.ids:
+                found["ids"] = features[self.fields.ids].bytes_list.value[0]
             return found, encoded
         except Exception as error:  # protobuf's DecodeError is of no public type
             raise DataError(f"{self.name(row)} is damaged: {' '.join(str(error).split())}") from error

@@ -13,6 +13,7 @@ import numpy as np
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
+from keras_resnet.tasks import task_of
 
 PROFILED = (10, 20)
 SAMPLES = 16
@@ -30,7 +31,8 @@ class Journal:
         self._run, self._log, self._epochs, self._rows, self._say = run, spec.log, epochs, rows, say
         self._writer = tf.summary.create_file_writer(str(run.tensorboard))
         self._trackers = [_TRACKERS[name](run, spec) for name in spec.log.track]
-        self._curves = Curves()
+        self._followed = task_of(spec, run.classes()).followed
+        self._curves = Curves(self._followed[0])
         self._profiling = False
 
     def first_batch(self, images: Any, graph: Any) -> None:
@@ -59,9 +61,13 @@ class Journal:
         self._summarize(row, weights)
         for track in self._trackers:
             track(row)
+        names = ("loss", *self._followed)
+        seen, held_out = (
+            ", ".join(f"{name} {row[p + name]:{'.4f' if name == 'loss' else '.2%'}}" for name in names)
+            for p in ("", "val_")
+        )
         self._say(
-            f"epoch {row['epoch']}/{self._epochs}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.2%};"
-            f" validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.2%};"
+            f"epoch {row['epoch']}/{self._epochs}: {seen}; validation {held_out};"
             f" {row['images_per_second']:.0f} images/s"
         )
 
@@ -153,18 +159,19 @@ class Pace:
 
 
 class Curves:
-    """Loss and error in % over epochs, training dashed and validation solid as in He et al.
+    """Loss, and error or what else is followed, in % over epochs, training dashed and validation solid as in He et al.
 
     One figure for all epochs: a new one each time would leave megabytes behind for Python to collect.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, followed: str) -> None:
         from matplotlib.figure import Figure
 
+        second = "error (%)" if followed == "accuracy" else f"{followed} (%)"
         self._figure = Figure(figsize=(9, 3.6), layout="constrained")
         self._lines = {}
         for axes, title, key, color in zip(
-            self._figure.subplots(1, 2), ("loss", "error (%)"), ("loss", "accuracy"), ("C0", "C1"), strict=True
+            self._figure.subplots(1, 2), ("loss", second), ("loss", followed), ("C0", "C1"), strict=True
         ):
             for prefix, style, label in (("", "--", "training"), ("val_", "-", "validation")):
                 (self._lines[prefix + key],) = axes.plot([], [], style, color=color, label=label)
@@ -176,8 +183,10 @@ class Curves:
         """Draw `rows`, as of log.jsonl, to the PNG `path`."""
         epochs = [row["epoch"] for row in rows]
         for key, line in self._lines.items():
-            values = [row[key] for row in rows]
-            line.set_data(epochs, [100 * (1 - value) for value in values] if key.endswith("accuracy") else values)
+            values = np.array([row[key] for row in rows])
+            if key.endswith("accuracy"):
+                values = 1 - values
+            line.set_data(epochs, values if key.endswith("loss") else 100 * values)
         for axes in self._figure.axes:
             axes.relim()
             axes.autoscale_view()

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.bricks import Bricks
+from keras_resnet.judgement import Judgement, right_by_class
 from keras_resnet.networks import catalog
 from keras_resnet.spec import Spec
+
+TOP = 5
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,6 @@ class Classification:
 
     classes: tuple[str, ...]
 
-    metric = "top1"
     followed = ("accuracy",)
 
     def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
@@ -77,10 +79,22 @@ class Classification:
 
         return {"accuracy": keras.metrics.categorical_accuracy(targets, logits)}
 
-    def correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Per sample, whether the answer is right: logits (N, classes), labels (N,) → bool (N,)."""
-        return np.asarray(self.answers(outputs) == labels)
+    def read(self, outputs: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+        """Outputs of a batch, and what is true of it, as answers: logits (B, classes) → B of (classes,)."""
+        return list(outputs)
 
-    def answers(self, outputs: np.ndarray) -> np.ndarray:
-        """Per sample, the answer by which two models are compared: logits (N, classes) → int64 (N,)."""
-        return np.asarray(np.argmax(outputs, axis=-1))
+    def judge(self, answers: list[np.ndarray], labels: np.ndarray) -> Judgement:
+        """How good N answers are, labels being (N,): the share of those whose largest logit is right, beside it the
+        share of those that have the right one among their five largest."""
+        logits = np.stack(answers)
+        correct = np.argmax(logits, axis=-1) == labels
+        details = {}
+        if len(self.classes) > TOP:
+            best = np.argpartition(-logits, TOP, axis=-1)[:, :TOP]
+            details["top5"] = float((best == labels[:, None]).any(axis=-1).mean())
+        by_class = right_by_class(correct, labels, self.classes)
+        return Judgement({"top1": float(correct.mean())}, by_class, details, correct)
+
+    def agreement(self, ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
+        """The share of samples to which two models give the same answer."""
+        return float((np.argmax(ours, axis=-1) == np.argmax(theirs, axis=-1)).mean())

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_resnet.bricks import Bricks
 from keras_resnet.data.boxes import generalized_iou, iou
+from keras_resnet.judgement import Judgement, right_by_class
 from keras_resnet.networks import catalog
 from keras_resnet.networks.names import name_of
 from keras_resnet.spec import Spec
@@ -27,7 +28,6 @@ class Localization:
 
     classes: tuple[str, ...]
 
-    metric = "localized"
     followed = ("accuracy", "iou")
 
     def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
@@ -75,14 +75,28 @@ class Localization:
         overlap, _ = generalized_iou(tf.cast(outputs["box"], tf.float32), targets["box"])
         return {"accuracy": keras.metrics.categorical_accuracy(targets["class"], outputs["logits"]), "iou": overlap}
 
-    def correct(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> np.ndarray:
-        """Per sample, whether class and box are right: bool (N,)."""
-        found = iou(outputs["box"], truth["boxes"][:, 0])
-        return np.asarray((self.answers(outputs) == truth["labels"][:, 0]) & (found >= RIGHT))
+    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[tuple[int, np.ndarray]]:
+        """Outputs of a batch as answers: the class and the box (4,) of each image."""
+        return list(zip(np.argmax(outputs["logits"], axis=-1).tolist(), outputs["box"], strict=True))
 
-    def answers(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
-        """Per sample, the class: int64 (N,)."""
-        return np.asarray(np.argmax(outputs["logits"], axis=-1))
+    def judge(self, answers: list[tuple[int, np.ndarray]], truth: dict[str, np.ndarray]) -> Judgement:
+        """The share of answers of which class and box are right; beside it of the class alone, and the boxes' IoU."""
+        labels, found = _parted(answers)
+        wanted, overlap = truth["labels"][:, 0], iou(found, truth["boxes"][:, 0])
+        correct = (labels == wanted) & (overlap >= RIGHT)
+        details = {"top1": float((labels == wanted).mean()), "IoU": float(overlap.mean())}
+        by_class = right_by_class(correct, wanted, self.classes)
+        return Judgement({"localized": float(correct.mean())}, by_class, details, correct)
+
+    def agreement(self, ours: list[tuple[int, np.ndarray]], theirs: list[tuple[int, np.ndarray]]) -> float:
+        """The share of samples of which two models say the same class, in boxes that overlap enough."""
+        (labels, boxes), (their_labels, their_boxes) = _parted(ours), _parted(theirs)
+        return float(((labels == their_labels) & (iou(boxes, their_boxes) >= RIGHT)).mean())
+
+
+def _parted(answers: list[tuple[int, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """(labels (N,), boxes (N, 4))."""
+    return np.array([label for label, _ in answers]), np.stack([box for _, box in answers])
 
 
 def _box(b: Bricks, fine: Any, middle: Any, last: Any) -> Any:

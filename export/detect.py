@@ -1,0 +1,45 @@
+"""Find objects in images with a .tflite file that kresnet exported, with classify.py and detections.py beside this.
+
+pip install ai-edge-litert numpy pillow
+python detect.py int8.tflite photo.jpg …               # writes photo.found.json: boxes, masks if it makes them
+python detect.py int8.tflite --golden golden.npz       # does this device answer as the one that exported it?
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from classify import load, outputs_of, pixels_of
+from detections import objects_of
+
+
+def labels_of(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any]) -> list[str]:
+    """What an image shows, the surest first."""
+    return [each["label"] for each in objects_of(outputs, labels, card["cells"], (1, 1))]
+
+
+def main(file: str, *images: str) -> None:
+    interpreter, labels, card = load(file)
+    if images[:1] == ("--golden",):
+        golden, same, apart = np.load(images[1]), 0, 0.0
+        for row, pixels in enumerate(golden["images"]):
+            ours = outputs_of(interpreter, pixels)
+            theirs = {name: golden[f"{Path(file).name}:{name}"][row] for name in ours}
+            apart = max(apart, *(float(np.abs(ours[name] - theirs[name]).max()) for name in ours))
+            same += labels_of(ours, labels, card) == labels_of(theirs, labels, card)
+        print(f"{same} of {row + 1} images show what is expected; outputs differ by {apart:.4g} at most")
+        sys.exit(same != row + 1)
+    for image in images:
+        pixels, size = pixels_of(image, card)
+        objects = objects_of(outputs_of(interpreter, pixels), labels, card["cells"], size)
+        Path(image).with_suffix(".found.json").write_text(json.dumps(objects))
+        words = [f"{each['label']} {each['probability']:.1%} at {each['box']}" for each in objects]
+        print(f"{image}: {'; '.join(words) or 'nothing'}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

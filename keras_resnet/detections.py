@@ -1,0 +1,182 @@
+"""From the outputs of a detector to objects: what the Python runtime, the browser and the documentation share. Imports
+nothing but NumPy and Pillow.
+
+A detector's pyramid has square levels, of `cells` to a side. Its N locations are the cells of all levels, the finest
+level first, row by row. Of each location it says `scores` (logits, one for each class) and `distances`: how far the
+object's left, top, right and bottom edges are from the middle of the cell, outwards, in widths of the cell.
+
+With masks it also says `coefficients` of each location and, for the whole image, `prototypes` (see `masks_of`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+# Of a class' probability: what is less sure is no candidate, or is not shown.
+LEAST, SHOWN = 0.05, 0.3
+# Objects of one image at most, as COCO counts them; and candidates before overlapping ones are removed.
+MOST, CANDIDATES = 100, 1000
+# Two boxes of one class that overlap more than this are one object.
+OVERLAP = 0.6
+# Prototypes that CondInst's dynamic head sees, and its layers: (inputs, outputs), the first with two coordinates more.
+SHARED = 8
+DYNAMIC = ((SHARED + 2, 8), (8, 8), (8, 1))
+DYNAMIC_COEFFICIENTS = sum(inputs * outputs + outputs for inputs, outputs in DYNAMIC)
+# What relative coordinates are divided by, in shares of the image: as CondInst's size of interest, they come near 1.
+REACH = 0.25
+
+
+@dataclass(frozen=True)
+class Found:
+    """Objects of one image, the surest first. boxes: float32 (n, 4), left, top, right, bottom in shares of the square
+    that the network sees; scores: (n,), probabilities; labels: (n,), numbers of classes; locations: (n,), which of the
+    N locations said so."""
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    locations: np.ndarray
+
+    def first(self, count: int | None) -> Found:
+        """The `count` surest; None for all."""
+        return Found(self.boxes[:count], self.scores[:count], self.labels[:count], self.locations[:count])
+
+
+def grid(cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(middles (N, 2) as x and y, widths (N, 1)) of all locations, float32 in shares of the square."""
+    middles, widths = [], []
+    for side in cells:
+        rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
+        middles.append(np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1) / side)
+        widths.append(np.full((side * side, 1), 1 / side, np.float32))
+    return np.concatenate(middles), np.concatenate(widths)
+
+
+def boxes_of(distances: np.ndarray, cells: Sequence[int]) -> np.ndarray:
+    """Distances (…, N, 4) → boxes (…, N, 4) in shares of the square, not clipped."""
+    middles, widths = grid(cells)
+    return np.asarray(np.concatenate([middles, middles], axis=1) + distances * widths * (-1, -1, 1, 1), np.float32)
+
+
+def found_in(
+    scores: np.ndarray, distances: np.ndarray, cells: Sequence[int], least: float = LEAST, most: int = MOST
+) -> Found:
+    """The objects of one image: scores (N, classes), distances (N, 4) → up to `most` of them."""
+    probabilities = 1 / (1 + np.exp(-scores.astype(np.float32)))
+    locations, labels = np.nonzero(probabilities >= least)
+    sure = probabilities[locations, labels]
+    order = np.argsort(-sure, kind="stable")[:CANDIDATES]
+    locations, labels, sure = locations[order], labels[order], sure[order]
+    boxes = np.clip(boxes_of(distances, cells)[locations], 0, 1)
+    kept = suppressed(boxes, labels, most)
+    return Found(boxes[kept], sure[kept], labels[kept], locations[kept])
+
+
+def suppressed(boxes: np.ndarray, labels: np.ndarray, most: int = MOST, overlap: float = OVERLAP) -> np.ndarray:
+    """Non-maximum suppression within each class: boxes (n, 4), the surest first, labels (n,) → rows that stay."""
+    # Boxes of different classes are moved apart, so that they never overlap.
+    apart = boxes.astype(np.float64) + 2 * labels[:, None]
+    areas = (apart[:, 2] - apart[:, 0]) * (apart[:, 3] - apart[:, 1])
+    kept: list[int] = []
+    left = np.arange(len(boxes))
+    while len(left) and len(kept) < most:
+        first, left = left[0], left[1:]
+        kept.append(int(first))
+        sides = np.minimum(apart[first, 2:], apart[left, 2:]) - np.maximum(apart[first, :2], apart[left, :2])
+        shared = np.clip(sides, 0, None).prod(axis=1)
+        left = left[shared <= overlap * (areas[first] + areas[left] - shared)]
+    return np.array(kept, np.int64)
+
+
+def masks_of(found: Found, coefficients: np.ndarray, prototypes: np.ndarray, cells: Sequence[int]) -> np.ndarray:
+    """Logits of the objects' masks, float32 (n, h, w): coefficients (N, C), prototypes (h, w, P).
+
+    Where C is P a mask is the sum of the prototypes, weighted by its location's coefficients (YOLACT; Bolya et al.
+    2019). Otherwise the coefficients are the weights and biases of three 1×1 convolutions, which see the prototypes and
+    where each pixel is relative to the location (CondInst; Tian et al. 2020).
+    """
+    own = coefficients[found.locations].astype(np.float32)
+    height, width, kinds = prototypes.shape
+    if own.shape[1] == kinds:
+        return np.asarray(np.einsum("hwp,np->nhw", prototypes, own))
+    places = _relative(grid(cells)[0][found.locations], height, width)
+    shared = np.broadcast_to(prototypes, (len(own), *prototypes.shape))
+    x = np.concatenate([places, shared], axis=-1).reshape(len(own), height * width, -1)
+    start = 0
+    for number, (inputs, outputs) in enumerate(DYNAMIC):
+        kernel = own[:, start : start + inputs * outputs].reshape(-1, inputs, outputs)
+        start += inputs * outputs
+        x = x @ kernel + own[:, None, start : start + outputs]
+        start += outputs
+        if number < len(DYNAMIC) - 1:
+            x = np.maximum(x, 0)
+    return np.asarray(x.reshape(-1, height, width))
+
+
+def _relative(middles: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Where pixels are seen from `middles` (n, 2): float32 (n, height, width, 2), x and y."""
+    ys, xs = (np.arange(height, dtype=np.float32) + 0.5) / height, (np.arange(width, dtype=np.float32) + 0.5) / width
+    x = np.broadcast_to(xs[None, None, :] - middles[:, 0, None, None], (len(middles), height, width))
+    y = np.broadcast_to(ys[None, :, None] - middles[:, 1, None, None], (len(middles), height, width))
+    return np.stack([x, y], axis=-1) / REACH
+
+
+def in_image(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Boxes (n, 4) in shares of the square, in pixels of the image of (width, height) `size` at its top left."""
+    width, height = size
+    return np.asarray(np.clip(boxes * max(size), 0, (width, height, width, height)))
+
+
+def run_lengths(mask: np.ndarray) -> list[int]:
+    """bool (height, width) → how many pixels, column by column, are outside, inside, outside, …: COCO's uncompressed
+    run-length code."""
+    flat = np.concatenate([[False], mask.ravel(order="F"), [False]])
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    runs = np.diff(np.concatenate([[0], changes, [mask.size]]))
+    return [int(run) for run in (runs[:-1] if len(changes) and changes[-1] == mask.size else runs)]
+
+
+def seen_masks(logits: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Masks in an image of (width, height) `size`, which stood at the top left of the square: logits (n, h, w), boxes
+    (n, 4) in pixels of the image → bool (n, height, width). Nothing is outside its box."""
+    width, height = size
+    masks = np.zeros((len(logits), height, width), bool)
+    per_pixel = np.array(logits.shape[:0:-1]) / max(size)
+    for mask, values, box in zip(masks, logits, boxes, strict=True):
+        left, top = np.floor(box[:2]).astype(int)
+        right, bottom = np.minimum(np.ceil(box[2:]).astype(int), size)
+        if right <= left or bottom <= top:
+            continue
+        part = (left * per_pixel[0], top * per_pixel[1], right * per_pixel[0], bottom * per_pixel[1])
+        image = Image.fromarray(values.astype(np.float32))
+        seen = image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=part)
+        mask[top:bottom, left:right] = np.asarray(seen) > 0
+    return masks
+
+
+def objects_of(
+    outputs: dict[str, np.ndarray],
+    labels: Sequence[str],
+    cells: Sequence[int],
+    size: tuple[int, int],
+    top: int | None = None,
+) -> list[dict[str, Any]]:
+    """What one image's outputs say, for people and programs: the objects of which the network is SHOWN or more sure,
+    the `top` surest, as [{"label", "probability", "box" in pixels of the image of (width, height) `size`}, …]; each with a
+    "mask", {"size": [height, width], "counts": [int, …]}, COCO's uncompressed run-length code, if it makes them."""
+    found = found_in(outputs["scores"], outputs["distances"], cells, SHOWN).first(top)
+    boxes = in_image(found.boxes, size)
+    objects: list[dict[str, Any]] = [
+        {"label": labels[label], "probability": float(score), "box": [round(float(edge), 1) for edge in box]}
+        for label, score, box in zip(found.labels, found.scores, boxes, strict=True)
+    ]
+    if "prototypes" in outputs:
+        logits = masks_of(found, outputs["coefficients"], outputs["prototypes"], cells)
+        for each, mask in zip(objects, seen_masks(logits, boxes, size), strict=True):
+            each["mask"] = {"size": list(mask.shape), "counts": run_lengths(mask)}
+    return objects

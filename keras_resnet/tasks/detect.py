@@ -1,0 +1,108 @@
+"""Detection as a task: which objects an image shows, and where (COCO's first task)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from keras_resnet.bricks import Bricks
+from keras_resnet.coco import Answer, numbers
+from keras_resnet.data.boxes import iou
+from keras_resnet.data.objects import unpacked
+from keras_resnet.detections import Found, found_in, in_image
+from keras_resnet.judgement import Judgement
+from keras_resnet.networks import catalog, pyramid
+from keras_resnet.networks.names import name_of
+from keras_resnet.spec import Spec
+
+# Two models are compared by the objects that they are sure of; these agree from this overlap on.
+SURE, RIGHT = 0.5, 0.5
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The objects of `classes` that an image shows, with their boxes; `cells` of each level of the pyramid."""
+
+    classes: tuple[str, ...]
+    cells: tuple[int, ...]
+
+    followed: ClassVar[tuple[str, ...]] = ("iou", "quality")
+
+    def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
+        """The network of `spec`, as a model from pixels (B, H, W, 3) to "scores" and "distances" (see `detections`)."""
+        size = spec.data.image_size
+        assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
+        pixels, stages = catalog.body(bricks, spec.network, (size, size, 3), spec.data.normalization)
+        levels = pyramid.levels_of(bricks, stages, self.cells)
+        heads = pyramid.heads_of(bricks, levels, len(self.classes), spec.head.convs)
+        return bricks.model(pixels, heads, name=name_of(spec.network))
+
+    def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
+        """What the losses want of the truth: {"labels": (B, M), "boxes": (B, M, 4), "crowd": (B, M)}."""
+        return {name: truth[name] for name in ("labels", "boxes", "crowd")}
+
+    def loss(self, spec: Spec) -> Callable[[Any, Any], Any]:
+        """(targets, outputs) → (B,) float32 (see `assign.detection_losses`)."""
+        from keras_resnet.tasks.assign import assign, boxes_at, detection_losses
+
+        def losses(targets: Any, outputs: Any) -> Any:
+            boxes = boxes_at(outputs["distances"], self.cells)
+            found = assign(outputs["scores"], boxes, targets, self.cells)
+            return detection_losses(outputs["scores"], boxes, targets, found)
+
+        return losses
+
+    def follow(self, targets: Any, outputs: Any) -> dict[str, Any]:
+        """What is followed during training, per sample: the mean IoU of the boxes that answer for an object, and the
+        mean probability that they give its class."""
+        import tensorflow as tf
+
+        from keras_resnet.tasks.assign import assign, boxes_at
+
+        found = assign(outputs["scores"], boxes_at(outputs["distances"], self.cells), targets, self.cells)
+        answers = tf.cast(found.objects >= 0, tf.float32)
+        count = tf.maximum(tf.reduce_sum(answers, axis=1), 1.0)
+        sure = tf.reduce_max(tf.sigmoid(tf.cast(outputs["scores"], tf.float32)), axis=2)
+        return {
+            "iou": tf.reduce_sum(found.overlap, axis=1) / count,
+            "quality": tf.reduce_sum(sure * answers, axis=1) / count,
+        }
+
+    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Answer]:
+        """Outputs of a batch as answers: the objects found in each image, in its pixels."""
+        rows = zip(outputs["scores"], outputs["distances"], truth["sizes"].tolist(), strict=True)
+        return [answer_of(found_in(scores, distances, self.cells), (w, h)) for scores, distances, (w, h) in rows]
+
+    def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
+        """COCO's AP of the boxes, with its other numbers beside it."""
+        named, by_class = numbers(unpacked(truth), answers, self.classes)
+        return Judgement({"box mAP": named["AP"]}, by_class, named)
+
+    def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
+        """The share of objects that two models find both, of one class and with boxes that overlap enough."""
+        return agreement(ours, theirs)
+
+
+def answer_of(found: Found, size: tuple[int, int]) -> Answer:
+    """What was found, in pixels of the image of (width, height) `size`."""
+    return Answer(in_image(found.boxes, size), found.scores, found.labels)
+
+
+def agreement(ours: list[Answer], theirs: list[Answer]) -> float:
+    """2 × objects found by both models / all that they find (an F1 score): those of which a model is SURE, matched one
+    to one in the order of `ours`, of one class and with an IoU of RIGHT or more. 1 where neither finds any."""
+    shared = total = 0
+    for one, other in zip(ours, theirs, strict=True):
+        first, second = one.scores >= SURE, other.scores >= SURE
+        total += int(first.sum() + second.sum())
+        overlap = iou(one.boxes[first][:, None], other.boxes[second][None])
+        overlap = np.where(one.labels[first][:, None] == other.labels[second][None], overlap, 0)
+        free = np.ones(overlap.shape[1], bool)
+        for row in overlap:
+            if (row * free).max(initial=0) >= RIGHT:
+                free[int((row * free).argmax())] = False
+                shared += 1
+    return 2 * shared / total if total else 1.0

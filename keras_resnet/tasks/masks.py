@@ -1,0 +1,66 @@
+"""What masks cost while they are learned: Dice loss (Milletari et al. 2016), as CondInst and SOLO have it. In float32,
+for each image alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from keras_resnet.detections import DYNAMIC, REACH, grid
+from keras_resnet.tasks.assign import Assigned
+
+# Locations of an image whose masks are compared: those that answer best for their object.
+COMPARED = 48
+
+
+def mask_losses(outputs: dict[str, Any], ids: Any, found: Assigned, cells: Sequence[int]) -> tuple[Any, Any]:
+    """(losses, mean IoU of masks), (B,) float32 each. ids: uint8 (B, S, S), n + 1 where the n-th object is."""
+    prototypes = tf.cast(outputs["prototypes"], tf.float32)
+    height, width = prototypes.shape[1:3]
+    best = tf.math.top_k(found.rank, min(COMPARED, found.rank.shape[1]))
+    places = best.indices  # (B, T)
+    counted = tf.cast(best.values > 0, tf.float32)
+    own = tf.gather(tf.cast(outputs["coefficients"], tf.float32), places, axis=1, batch_dims=1)
+    middles = tf.gather(tf.constant(grid(cells)[0]), places)
+    logits = _logits(own, prototypes, middles)
+    objects = tf.gather(found.objects, places, axis=1, batch_dims=1)
+    step = ids.shape[1] // height
+    seen = tf.cast(ids[:, step // 2 :: step, step // 2 :: step][:, :height, :width], tf.int32)
+    wanted = tf.cast(seen[:, None] == objects[:, :, None, None] + 1, tf.float32)
+    shares = tf.sigmoid(logits)
+
+    def over(values: Any) -> Any:
+        return tf.reduce_sum(values, axis=(2, 3))
+
+    dice = 1 - (2 * over(shares * wanted) + 1) / (over(shares**2) + over(wanted) + 1)
+    guessed = tf.cast(logits > 0, tf.float32)
+    overlap = tf.math.divide_no_nan(over(guessed * wanted), over(tf.maximum(guessed, wanted)))
+    total = tf.maximum(tf.reduce_sum(counted, axis=1), 1.0)
+    return tuple(tf.reduce_sum(each * counted, axis=1) / total for each in (dice, overlap))
+
+
+def _logits(own: Any, prototypes: Any, middles: Any) -> Any:
+    """As `detections.masks_of`: own (B, T, C), prototypes (B, h, w, P), middles (B, T, 2) → (B, T, h, w)."""
+    height, width, kinds = prototypes.shape[1:]
+    if own.shape[-1] == kinds:
+        return tf.einsum("bhwp,btp->bthw", prototypes, own)
+    ys, xs = (tf.range(height, dtype=tf.float32) + 0.5) / height, (tf.range(width, dtype=tf.float32) + 0.5) / width
+    start, count = 0, tf.shape(own)[1]
+    kernels, biases = [], []
+    for inputs, outputs in DYNAMIC:
+        kernels.append(tf.reshape(own[..., start : start + inputs * outputs], (-1, count, inputs, outputs)))
+        start += inputs * outputs
+        biases.append(own[:, :, None, start : start + outputs])
+        start += outputs
+    flat = tf.reshape(prototypes, (-1, 1, height * width, kinds))
+    # The first layer in parts: what all objects share is not copied for each.
+    x = tf.matmul(flat, kernels[0][:, :, 2:]) + biases[0]
+    for axis, (values, repeats) in enumerate(((xs, (height, 1)), (ys, (1, width)))):
+        line = (values[None, None] - middles[..., axis, None]) / REACH
+        grid_of = tf.tile(line[:, :, None] if axis == 0 else line[..., None], (1, 1, *repeats))
+        x += tf.reshape(grid_of, (-1, count, height * width, 1)) * kernels[0][:, :, axis : axis + 1]
+    for kernel, bias in zip(kernels[1:], biases[1:], strict=True):
+        x = tf.matmul(tf.nn.relu(x), kernel) + bias
+    return tf.reshape(x, (-1, count, height, width))
