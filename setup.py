@@ -31,6 +31,7 @@ setup(
         "numpy>=1.26",
         "requests>=2.31",
         "scikit-learn>=1.5",
+        "faster-coco-eval>=1.6",
         "matplotlib>=3.8",
         "pillow>=10.1",
         "h5py>=3.11",
@@ -45,6 +46,7 @@ setup(
         "test": [
             "pytest>=8",
             "psutil>=5.9",
+            "pycocotools>=2.0.8",
             "ruff>=0.9",
             "mypy>=1.14",
             "setuptools>=65",

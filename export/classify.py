@@ -1,4 +1,4 @@
-"""Say what images show, with a .tflite file that kresnet exported, and where, if it finds that.
+"""Say what images show, with a .tflite file that kresnet exported.
 
 pip install ai-edge-litert numpy pillow
 python classify.py int8.tflite photo.jpg …
@@ -65,12 +65,11 @@ def main(file: str, *images: str) -> None:
         print(f"{same} of {len(answers)} answers as expected; logits differ by {apart:.4g} at most")
         sys.exit(same != len(answers))
     for image in images:
-        pixels, size = pixels_of(image, card)
+        pixels, _ = pixels_of(image, card)
         outputs = outputs_of(interpreter, pixels)
         shares = np.exp(outputs["logits"] - outputs["logits"].max())
-        box = f" at {np.round(outputs['box'] * max(size), 1).tolist()}" if "box" in outputs else ""
         best = np.argsort(-shares)[:5]
-        print(f"{image}: {', '.join(f'{labels[i]} {shares[i] / shares.sum():.1%}' for i in best)}{box}")
+        print(f"{image}: {', '.join(f'{labels[i]} {shares[i] / shares.sum():.1%}' for i in best)}")
 
 
 if __name__ == "__main__":

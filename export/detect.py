@@ -15,9 +15,14 @@ from classify import load, outputs_of, pixels_of
 from detections import objects_of
 
 
+def found_in(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any], size: tuple[int, int]) -> Any:
+    """Objects as `detections.objects_of` has them."""
+    return objects_of(outputs, labels, card["cells"], size, main=card["task"] == "localize")
+
+
 def labels_of(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any]) -> list[str]:
     """What an image shows, the surest first."""
-    return [each["label"] for each in objects_of(outputs, labels, card["cells"], (1, 1))]
+    return [each["label"] for each in found_in(outputs, labels, card, (1, 1))]
 
 
 def main(file: str, *images: str) -> None:
@@ -33,7 +38,7 @@ def main(file: str, *images: str) -> None:
         sys.exit(same != row + 1)
     for image in images:
         pixels, size = pixels_of(image, card)
-        objects = objects_of(outputs_of(interpreter, pixels), labels, card["cells"], size)
+        objects = found_in(outputs_of(interpreter, pixels), labels, card, size)
         Path(image).with_suffix(".found.json").write_text(json.dumps(objects))
         words = [f"{each['label']} {each['probability']:.1%} at {each['box']}" for each in objects]
         print(f"{image}: {'; '.join(words) or 'nothing'}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet import detections
-from keras_resnet.answers import DETECT, SEGMENT, WHOLE
+from keras_resnet.answers import WHOLE
 from keras_resnet.export.files import open_file
 from keras_resnet.export.metadata import WORDS
 from keras_resnet.export.saved_model import named
@@ -35,7 +35,7 @@ def write_folder(run: Run, reference: Reference) -> None:
     run.write_text(run.exports / "model_card.md", _model_card(run, passed))
     golden: dict[str, Any] = _golden(run, reference, passed)
     run.write_with(run.exports / "golden.npz", lambda path: np.savez(path, allow_pickle=False, **golden))
-    for script in DETECTING if run.spec().task in (DETECT, SEGMENT) else SCRIPTS:
+    for script in DETECTING if run.spec().task in WHOLE else SCRIPTS:
         run.write_with(run.exports / script.name, partial(shutil.copyfile, script))
 
 

@@ -26,7 +26,6 @@ WORDS = {
 }
 OUTPUTS = {
     "logits": "one for each label; the largest is the answer",
-    "box": "left, top, right, bottom of the object in shares of the square that the image is brought to",
     "scores": "of each location of the pyramid a logit for each label",
     "distances": "of each location to the left, top, right and bottom edges of its object, in widths of its cell",
     "coefficients": "of each location, what makes its object's mask of the prototypes",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.answers import decoded
+from keras_resnet.answers import LOCALIZE, decoded
 from keras_resnet.data.images import placed, read_image
 from keras_resnet.drawing import drawn
 from keras_resnet.errors import UsageError
@@ -40,7 +40,8 @@ def predict_images(
         outputs = one.predict(placed(image, card.task, card.resize, card.image_size)[None])
         found = decoded(card, outputs, top, [image.size])[0]
         if save:
-            _save(drawn(image, found), save if len(images) == 1 else save / f"{Path(name).stem}.png")
+            shown = found[:1] if card.task == LOCALIZE else found
+            _save(drawn(image, shown), save if len(images) == 1 else save / f"{Path(name).stem}.png")
         yield {"image": name, "predictions": found}
 
 

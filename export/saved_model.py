@@ -66,9 +66,9 @@ def write_serving(model: Any, card: Card, folder: Path) -> None:
     def of_bytes(images: Any) -> Any:
         pixels = tf.map_fn(prepare, images, fn_output_signature=tf.TensorSpec((height, width, 3), tf.float32))
         answered = named(model(pixels, training=False))
-        if "scores" in answered:
-            return {**answered, "probabilities": tf.sigmoid(answered["scores"])}
-        return {**answered, "probabilities": tf.nn.softmax(answered["logits"])}
+        logits = answered.get("logits")
+        shares = tf.sigmoid(answered["scores"]) if logits is None else tf.nn.softmax(logits)
+        return {**answered, "probabilities": shares}
 
     archive = keras.export.ExportArchive()
     archive.add_endpoint(

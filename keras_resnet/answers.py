@@ -35,34 +35,21 @@ def likeliest(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[
     ]
 
 
-def localized(
-    outputs: dict[str, np.ndarray], labels: Sequence[str], top: int, sizes: Sequence[tuple[int, int]]
-) -> list[list[dict[str, Any]]]:
-    """The same with the object's "box", left, top, right, bottom in pixels of the image, which was of (width, height)
-    `sizes` before it was brought to a square: {"logits": (N, classes), "box": (N, 4)} → …"""
-    named = likeliest(outputs["logits"], labels, top)
-    boxes = []
-    for box, (width, height) in zip(outputs["box"], sizes, strict=True):
-        corners = np.clip(box.astype(float) * max(width, height), 0, (width, height, width, height))
-        boxes.append([round(float(value), 1) for value in corners])
-    return [[{**each, "box": box} for each in found] for found, box in zip(named, boxes, strict=True)]
-
-
 def decoded(card: Any, outputs: Any, top: int | None, sizes: Sequence[tuple[int, int]]) -> list[list[dict[str, Any]]]:
-    """What a network says of images of (width, height) `sizes`: see `likeliest`, `localized`, `detections.objects_of`.
+    """What a network says of images of (width, height) `sizes`: see `likeliest`, `detections.objects_of`.
     card: its task, its classes, and the cells of its pyramid, if it has one."""
-    if card.task in (DETECT, SEGMENT):
-        rows = [{name: value[row] for name, value in outputs.items()} for row in range(len(sizes))]
-        return [objects_of(row, card.classes, card.cells, size, top) for row, size in zip(rows, sizes, strict=True)]
-    if card.task == LOCALIZE:
-        return localized(outputs, card.classes, top or NAMED, sizes)
-    return likeliest(outputs, card.classes, top or NAMED)
+    if card.task not in WHOLE:
+        return likeliest(outputs, card.classes, top or NAMED)
+    rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
+    main = card.task == LOCALIZE
+    return [objects_of(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)]
 
 
 def in_words(found: list[dict[str, Any]]) -> str:
     """One image's answers in a line."""
-    named = [f"{each['label']} {each['probability']:.1%}" for each in found]
-    places = [f" at {', '.join(f'{value:g}' for value in each['box'])}" for each in found if "box" in each]
-    if len(set(places)) < 2:  # labels of one object, or of the image
-        return ", ".join(named) + (places[0] if places else "") if found else "nothing"
-    return "; ".join(name + place for name, place in zip(named, places, strict=True))
+    words = [
+        f"{each['label']} {each['probability']:.1%}"
+        + (f" at {', '.join(f'{edge:g}' for edge in each['box'])}" if "box" in each else "")
+        for each in found
+    ]
+    return ("; " if any("box" in each for each in found) else ", ").join(words) or "nothing"

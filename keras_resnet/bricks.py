@@ -137,36 +137,6 @@ class Bricks:
             x = self.keras.layers.Cropping2D(cut, dtype=self.dtype, name=f"{name}_cut")(x)
         return x
 
-    def double(self, x: Any, *, name: str) -> Any:
-        """Each pixel four times: (B, H, W, C) → (B, 2 H, 2 W, C)."""
-        return self.keras.layers.UpSampling2D(2, dtype=self.dtype, name=name)(x)
-
-    def profile(self, x: Any, axis: int, *, name: str) -> Any:
-        """The mean over `axis` (1 for rows, 2 for columns), and of each channel the softmax along what is left, in
-        float32: (B, H, W, C) → (B, C, W) or (B, C, H)."""
-        layers, height, width, channels = self.keras.layers, *map(int, x.shape[1:])
-        window, cells = ((height, 1), width) if axis == 1 else ((1, width), height)
-        x = layers.AveragePooling2D(window, dtype=self.dtype, name=f"{name}_mean")(x)
-        x = layers.Reshape((cells, channels), dtype=self.dtype, name=f"{name}_flat")(x)
-        x = layers.Permute((2, 1), dtype=self.dtype, name=f"{name}_turn")(x)
-        return layers.Softmax(dtype="float32", name=name)(x)
-
-    def expected(self, x: Any, *, name: str) -> Any:
-        """Where shares along the last axis have their mean, from 0 at its first cell to 1 at its last: float32
-        (B, C, N) → (B, C, 1)."""
-        cells = int(x.shape[-1])
-        places = [[place / (cells - 1)] for place in range(cells)]
-        start = self.keras.initializers.Constant(places)
-        layer = self.keras.layers.Dense(
-            1, use_bias=False, kernel_initializer=start, trainable=False, dtype="float32", name=name
-        )
-        return layer(x)
-
-    def interleave(self, columns: Any, rows: Any, *, name: str) -> Any:
-        """float32 (B, N, 1) and (B, N, 1) → (B, 2 N): the first of both, the second of both, …"""
-        both = self.keras.layers.Concatenate(dtype="float32", name=f"{name}_pairs")([columns, rows])
-        return self.keras.layers.Reshape((2 * int(columns.shape[1]),), dtype="float32", name=name)(both)
-
     def sigmoid(self, x: Any, *, name: str) -> Any:
         """1 / (1 + exp(-x))."""
         return self.keras.layers.Activation("sigmoid", dtype=self.dtype, name=name)(x)

@@ -19,6 +19,8 @@ from PIL import Image
 
 # Of a class' probability: what is less sure is no candidate, or is not shown.
 LEAST, SHOWN = 0.05, 0.3
+# What the main object of an image may be, if it is not said how many classes to name.
+GUESSES = 5
 # Objects of one image at most, as COCO counts them; and candidates before overlapping ones are removed.
 MOST, CANDIDATES = 100, 1000
 # Two boxes of one class that overlap more than this are one object.
@@ -77,6 +79,15 @@ def found_in(
     return Found(boxes[kept], sure[kept], labels[kept], locations[kept])
 
 
+def main_object(scores: np.ndarray, distances: np.ndarray, cells: Sequence[int], guesses: int) -> Found:
+    """The one object that an image is about: `guesses` classes, the surest first, each where it is surest."""
+    locations = scores.argmax(axis=0)
+    labels = np.argsort(-scores.max(axis=0), kind="stable")[:guesses]
+    sure = 1 / (1 + np.exp(-scores[locations[labels], labels].astype(np.float32)))
+    boxes = np.clip(boxes_of(distances, cells)[locations[labels]], 0, 1)
+    return Found(boxes, sure, labels, locations[labels])
+
+
 def suppressed(boxes: np.ndarray, labels: np.ndarray, most: int = MOST, overlap: float = OVERLAP) -> np.ndarray:
     """Non-maximum suppression within each class: boxes (n, 4), the surest first, labels (n,) → rows that stay."""
     # Boxes of different classes are moved apart, so that they never overlap.
@@ -106,7 +117,7 @@ def masks_of(found: Found, coefficients: np.ndarray, prototypes: np.ndarray, cel
         return np.asarray(np.einsum("hwp,np->nhw", prototypes, own))
     places = _relative(grid(cells)[0][found.locations], height, width)
     shared = np.broadcast_to(prototypes, (len(own), *prototypes.shape))
-    x = np.concatenate([places, shared], axis=-1).reshape(len(own), height * width, -1)
+    x = np.concatenate([places, shared], axis=-1).reshape(len(own), height * width, kinds + 2)
     start = 0
     for number, (inputs, outputs) in enumerate(DYNAMIC):
         kernel = own[:, start : start + inputs * outputs].reshape(-1, inputs, outputs)
@@ -165,11 +176,19 @@ def objects_of(
     cells: Sequence[int],
     size: tuple[int, int],
     top: int | None = None,
+    main: bool = False,
 ) -> list[dict[str, Any]]:
-    """What one image's outputs say, for people and programs: the objects of which the network is SHOWN or more sure,
-    the `top` surest, as [{"label", "probability", "box" in pixels of the image of (width, height) `size`}, …]; each with a
-    "mask", {"size": [height, width], "counts": [int, …]}, COCO's uncompressed run-length code, if it makes them."""
-    found = found_in(outputs["scores"], outputs["distances"], cells, SHOWN).first(top)
+    """What one image's outputs say, for people and programs: [{"label", "probability", "box"}, …], boxes in pixels of
+    the image of (width, height) `size`; each with a "mask", if the outputs make them, {"size": [height, width],
+    "counts": [int, …]}, COCO's uncompressed run-length code.
+
+    They are the objects of which the network is SHOWN or more sure, the `top` surest of them; or, where only the `main`
+    one is looked for, what that may be, the `top` likeliest.
+    """
+    if main:
+        found = main_object(outputs["scores"], outputs["distances"], cells, top or GUESSES)
+    else:
+        found = found_in(outputs["scores"], outputs["distances"], cells, SHOWN).first(top)
     boxes = in_image(found.boxes, size)
     objects: list[dict[str, Any]] = [
         {"label": labels[label], "probability": float(score), "box": [round(float(edge), 1) for edge in box]}

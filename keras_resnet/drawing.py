@@ -16,10 +16,8 @@ INK = (255, 255, 255)
 
 def drawn(image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
     """A copy of `image` with what was `found` (see `answers.decoded`): objects with their masks, boxes and labels, the
-    surest in front; or the likeliest label, in its box if it has one."""
-    # The labels of one object share its box, or have none.
-    alone = len({tuple(each.get("box", ())) for each in found}) <= 1
-    shown = found[:1] if alone else found
+    surest in front; or the likeliest label of the image."""
+    shown = [each for each in found if "box" in each] or found[:1]
     canvas = image.convert("RGB")
     for each in reversed(shown):
         if "mask" in each:

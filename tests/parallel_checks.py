@@ -18,7 +18,8 @@ from keras_resnet.data.split import Data, Split
 from keras_resnet.engine import devices
 from keras_resnet.engine.devices import Devices
 from keras_resnet.engine.step import training_step
-from keras_resnet.spec import NetworkSpec, OptimizerSpec, Spec, StartSpec, TrainingSpec
+from keras_resnet.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, StartSpec, TrainingSpec
+from keras_resnet.tasks import task_of
 from keras_resnet.train import build
 
 SIZE, CLASSES, BATCH = 8, 4, 16
@@ -28,26 +29,48 @@ SPEC = Spec(
     training=TrainingSpec(batch_size=BATCH, precision="float32"),
 ).override("data.image_size", SIZE)
 
+SEGMENTING = Spec(
+    task="segment",
+    network=SPEC.network,
+    data=DataSpec(image_size=16, annotations="masks"),
+    optimizer=SPEC.optimizer,
+    training=SPEC.training,
+)
 
-def batches(count):
+
+def batches(count, spec):
+    """Random images and random truths, of images that differ in how many objects they show."""
     rng = np.random.default_rng(0)
+    size = spec.data.image_size
     for _ in range(count):
-        images = rng.uniform(0, 255, (BATCH, SIZE, SIZE, 3)).astype("float32")
-        yield images, np.eye(CLASSES, dtype="float32")[rng.integers(CLASSES, size=BATCH)]
+        images = rng.uniform(0, 255, (BATCH, size, size, 3)).astype("float32")
+        truth = rng.integers(CLASSES, size=BATCH)
+        if spec.task == "segment":
+            corners = np.sort(rng.uniform(0, 1, (BATCH, 3, 2, 2)), axis=2)
+            truth = {
+                "labels": np.where(rng.random((BATCH, 3)) < 0.6, rng.integers(CLASSES, size=(BATCH, 3)), -1),
+                "boxes": corners.reshape(BATCH, 3, 4).astype("float32"),
+                "crowd": rng.random((BATCH, 3)) < 0.1,
+                "ids": rng.integers(4, size=(BATCH, size, size)).astype("uint8"),
+            }
+        encoded = task_of(spec, tuple("abcd")).encode(truth)
+        yield images, tf.nest.map_structure(np.asarray, encoded)
 
 
 def trained(here, spec, steps, spoil=False, before_each=lambda job: None):
     """The job after so many steps; with `spoil` the last image of each batch holds an infinity."""
     labels = np.arange(BATCH) % CLASSES
-    data = Data("random", tuple("abcd"), {"train": Split("train", labels)}, False, SIZE, SIZE)
+    size = spec.data.image_size
+    data = Data("random", tuple("abcd"), {"train": Split("train", labels)}, False, size, size)
     job = build(spec, data, here)
     step = training_step(job)
     share = BATCH // here.replicas
-    for images, targets in batches(steps):
+    for images, targets in batches(steps, spec):
         if spoil:
             images[-1] = np.inf
         mine = slice(here.rank * BATCH // here.ranks, (here.rank + 1) * BATCH // here.ranks)
-        dataset = tf.data.Dataset.from_tensors((images[mine], targets[mine])).rebatch(share)
+        part = tf.nest.map_structure(lambda each, mine=mine: each[mine], (images, targets))
+        dataset = tf.data.Dataset.from_tensors(part).rebatch(share)
         before_each(job)
         step(*next(iter(here.strategy.distribute_datasets_from_function(lambda c, d=dataset: d))), np.float32(0))
     return job
@@ -66,6 +89,7 @@ def compare(one, two, out):
         "lamb": SPEC.override("optimizer.name", "lamb").override("optimizer.learning_rate", 1e-2),
         "muon": SPEC.override("optimizer.name", "muon").override("optimizer.learning_rate", 1e-2),
         "averaged": SPEC.override("training.ema", 0.5),
+        "segment": SEGMENTING,
     }
     for name, spec in changed.items():
         for count, here in (("one", one), ("two", two)):
@@ -115,6 +139,7 @@ def main():
             flat(trained(here, SPEC, 5, before_each=lambda job: states.append(flat(job.model.weights))).model.weights)
         )
         out["plain-1-workers"], out["plain-5-workers"] = states[1], states[5]
+        out["segment-1-workers"] = flat(trained(here, SEGMENTING, 1).model.weights)
         path = f"{path}-{here.rank}"
         out["told"] = here.tell_all(f"by rank {here.rank}: ü")
     np.savez(path, **out)

@@ -101,6 +101,23 @@ def test_killed_twice(tmp_path, tfds_home, whole):
     assert not list(run.folder.glob(".*")) and not run.checkpoints.exists()
 
 
+def segmenting(home, tfds_home, name):
+    options = ["--task", "segment", "--depth", "8", "--image-size", "32", "--batch-size", "8", "--ema", "0.9"]
+    options += ["--data-dir", tfds_home, "--steps", "60", "--checkpoint-every", "7", "--deterministic"]
+    return ["train", *options, "--precision", "float32", "--runs", str(home), "--name", name]
+
+
+@pytest.mark.slow
+def test_a_segmenting_training_killed_thrice(tmp_path, tfds_home):
+    """Windows, colours and masks are a function of seed and step too."""
+    finished(segmenting(tmp_path, tfds_home, "whole"))
+    at = killed_again_and_again(tmp_path, segmenting(tmp_path, tfds_home, "killed"), 3, 3, 60)
+    print("killed at steps", at)
+    assert len(at) == 3 and 0 < at[0] < 60
+    same_weights(*(Run(tmp_path / name) for name in ("whole", "killed")))
+    assert not Run(tmp_path / "killed").checkpoints.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_killed_twelve_times(tmp_path, tfds_home, precision):

@@ -152,11 +152,11 @@ def _split(name: str, listing: _Listing, good: list[int], decoded: list[np.ndarr
     labels = np.asarray([listing.labels[i] for i in good], np.int64)
     if decoded is not None:
         return Split(name, labels, pixels=np.reshape(decoded, (-1, resize, resize, 3)).astype(np.uint8, copy=False))
-    return Split(name, labels, images=_Files(tuple(str(listing.files[i]) for i in good)), resize=resize)
+    return Split(name, labels, images=Files(tuple(str(listing.files[i]) for i in good)), resize=resize)
 
 
 @dataclass(frozen=True)
-class _Files:
+class Files:
     """Image files, decoded when they are read."""
 
     files: tuple[str, ...]

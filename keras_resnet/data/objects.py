@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,14 @@ class Annotation:
         sizes = area(cut) if areas is None else np.asarray(areas, np.float32)
         kept = tuple(mask for mask, stays in zip(masks, real, strict=True) if stays) if len(masks) else ()
         return cls(size, cut[real], np.asarray(labels, np.int64).reshape(-1)[real], crowds[real], sizes[real], kept)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image file and what stands in it."""
+
+    file: Path
+    annotation: Annotation
 
 
 @dataclass(frozen=True)

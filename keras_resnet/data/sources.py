@@ -27,10 +27,11 @@ def open_data(spec: DataSpec, say: Say) -> Data:
     if looks_like_path and not path.exists():
         raise DataError(f"--data {spec.source}: there is no such folder")
     if (looks_like_path or (spec.source and path.is_dir())) and not (path / "dataset_info.json").is_file():
-        from keras_resnet.data.folder import open_folder
-
         if spec.annotations != "labels":
-            raise DataError(f"--data {spec.source}: a folder of images by class has no boxes of objects")
+            from keras_resnet.data.annotated import open_annotated
+
+            return open_annotated(spec, say)
+        from keras_resnet.data.folder import open_folder
 
         return open_folder(spec, say)
     from keras_resnet.data.tfds_source import open_tfds

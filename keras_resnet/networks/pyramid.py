@@ -46,10 +46,11 @@ def _half(side: int) -> int:
 
 def levels_of(b: Bricks, stages: dict[str, Any], cells: Sequence[int]) -> list[Any]:
     """The stages c2 … c5 as maps with `cells` to a side, all of one width, the finest first."""
-    tops = list(stages.values())[-3:]
+    tops = [stage for stage in list(stages.values())[-3:] if int(stage.shape[1]) <= cells[0]]
     width = max(NARROWEST, int(tops[-1].shape[-1]) // SHARE)
-    sums = [_normed(b, tops[-1], width, 1, "lateral3")]
-    for number, stage in ((2, tops[1]), (1, tops[0])):
+    sums = [_normed(b, tops[-1], width, 1, f"lateral{len(tops)}")]
+    for number in range(len(tops) - 1, 0, -1):
+        stage = tops[number - 1]
         above = b.upsample(sums[0], stage, name=f"up{number}")
         sums.insert(0, b.add(above, _normed(b, stage, width, 1, f"lateral{number}"), name=f"sum{number}"))
     found = [_active(b, x, width, 3, f"level{number}") for number, x in enumerate(sums, 1)]
@@ -73,12 +74,15 @@ def heads_of(b: Bricks, levels: list[Any], classes: int, convs: int, coefficient
     return {name: b.rows(maps, name=name) for name, maps in outputs.items()}
 
 
-def prototypes_of(b: Bricks, levels: list[Any], convs: int, prototypes: int) -> Any:
-    """float32 (B, 2 h, 2 w, prototypes), from all levels at twice the cells of the finest."""
+def prototypes_of(b: Bricks, levels: list[Any], stages: dict[str, Any], convs: int, prototypes: int) -> Any:
+    """float32 (B, h, w, prototypes), with the cells of the stage below the pyramid, whose edges are sharper; of a CIFAR
+    network, which has none, those of the finest level."""
     x = _tower(b, levels[0], convs, "mask")
-    width = int(x.shape[-1])
-    x = _active(b, b.double(x, name="mask_up"), width, 3, "mask_fine")
-    return b.predict(x, prototypes, 1, name="prototypes")
+    width, below = int(x.shape[-1]), list(stages.values())[:-3]
+    if below:
+        x = b.upsample(x, below[-1], name="mask_up")
+        x = b.add(x, _normed(b, below[-1], width, 1, "mask_lateral"), name="mask_sum")
+    return b.predict(_active(b, x, width, 3, "mask_fine"), prototypes, 1, name="prototypes")
 
 
 def _tower(b: Bricks, x: Any, convs: int, name: str) -> Any:

@@ -11,18 +11,17 @@ from keras_resnet.tasks.detect import Detection
 from keras_resnet.tasks.localize import Localization
 from keras_resnet.tasks.segment import Segmentation
 
-TASKS = {"classify": Classification, "localize": Localization}
-# Those that look at a network's feature pyramid.
-ON_PYRAMID = {"detect": Detection, "segment": Segmentation}
+# Those that look at a network's feature pyramid, and from which of its levels on.
+ON_PYRAMID = {"localize": (Localization, 1), "detect": (Detection, 0), "segment": (Segmentation, 0)}
 
 
 def task_of(spec: Spec, classes: tuple[str, ...]) -> Any:
     """The task `spec` names, over the labels `classes`. All have the members of `Classification`."""
-    if spec.task in TASKS:
-        return TASKS[spec.task](classes)
+    if spec.task == "classify":
+        return Classification(classes)
     assert spec.data.image_size is not None, "resolve the spec first"
-    cells = cells_of(spec.network, spec.data.image_size)
-    return ON_PYRAMID[spec.task](classes, cells)
+    kind, first = ON_PYRAMID[spec.task]
+    return kind(classes, cells_of(spec.network, spec.data.image_size)[first:])
 
 
 def placing(spec: Spec, classes: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:

@@ -2,115 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.bricks import Bricks
-from keras_resnet.data.boxes import generalized_iou, iou
+from keras_resnet.coco import Answer
+from keras_resnet.data.boxes import iou
+from keras_resnet.detections import GUESSES, in_image, main_object
 from keras_resnet.judgement import Judgement, right_by_class
-from keras_resnet.networks import catalog
-from keras_resnet.networks.names import name_of
-from keras_resnet.spec import Spec
-
-# Russakovsky et al. 2015, section 4.2: a box is right from this overlap on.
-RIGHT = 0.5
-# What a box's loss weighs beside the class's: both begin near 2 and 1.
-BOX_WEIGHT = 2.0
-NECK = 64
+from keras_resnet.tasks.detect import RIGHT, Detection
 
 
 @dataclass(frozen=True)
-class Localization:
-    """The class of the largest object, and its box: left, top, right, bottom in shares of the image."""
-
-    classes: tuple[str, ...]
-
-    followed = ("accuracy", "iou")
-
-    def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
-        """The network of `spec`, as a model from pixels (B, H, W, 3) to {"logits": (B, classes), "box": (B, 4)}."""
-        size = spec.data.image_size
-        assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
-        pixels, stages = catalog.body(bricks, spec.network, (size, size, 3), spec.data.normalization)
-        *_, fine, middle, last = stages.values()
-        logits = bricks.dense(bricks.mean_pool(last, name="pool"), len(self.classes), name="logits")
-        return bricks.model(
-            pixels, {"logits": logits, "box": _box(bricks, fine, middle, last)}, name=name_of(spec.network)
-        )
+class Localization(Detection):
+    """Detection of the largest object alone, so without the finest level of the pyramid."""
 
     def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
-        """{"labels": (B, M), "boxes": (B, M, 4)} → {"class": one-hot (B, classes), "box": (B, 4)} of the first."""
-        import tensorflow as tf
+        """As detection, of the first object."""
+        return {name: value[:, :1] for name, value in super().encode(truth).items()}
 
-        return {
-            "class": tf.one_hot(truth["labels"][..., 0], len(self.classes), dtype=tf.float32),
-            "box": truth["boxes"][..., 0, :],
+    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Answer]:
+        """Outputs of a batch as answers: the GUESSES surest classes of each image, each with its surest box."""
+        answers = []
+        for scores, distances, size in zip(outputs["scores"], outputs["distances"], truth["sizes"], strict=True):
+            found = main_object(scores, distances, self.cells, GUESSES)
+            answers.append(Answer(in_image(found.boxes, (int(size[0]), int(size[1]))), found.scores, found.labels))
+        return answers
+
+    def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
+        """The share of images whose first guess has the right class and a box that overlaps enough; beside it the share
+        in which one of five has (Russakovsky et al. 2015, section 4.2), that of right classes alone, and the mean IoU
+        of the first boxes."""
+        labels, sides = truth["labels"][:, 0], truth["sizes"].max(axis=1)
+        boxes = truth["boxes"][:, 0] * sides[:, None]
+        overlap = [iou(answer.boxes, box[None]) for answer, box in zip(answers, boxes, strict=True)]
+        guessed = [answer.labels == label for answer, label in zip(answers, labels, strict=True)]
+        right = [same & (shared >= RIGHT) for same, shared in zip(guessed, overlap, strict=True)]
+        correct = np.array([each[0] for each in right])
+        details = {
+            "top5": float(np.mean([each.any() for each in right])),
+            "class": float(np.mean([each[0] for each in guessed])),
+            "IoU": float(np.mean([each[0] for each in overlap])),
         }
+        return Judgement(
+            {"localized": float(correct.mean())}, right_by_class(correct, labels, self.classes), details, correct
+        )
 
-    def loss(self, spec: Spec) -> Callable[[Any, Any], Any]:
-        """(targets, outputs) → (B,) float32: cross entropy of the class, generalized IoU and distance of the box."""
-        import keras
-        import tensorflow as tf
-
-        smoothing = spec.optimizer.label_smoothing
-
-        def losses(targets: Any, outputs: Any) -> Any:
-            wanted = (1 - smoothing) * targets["class"] + smoothing / len(self.classes)
-            of_class = keras.losses.categorical_crossentropy(wanted, outputs["logits"], from_logits=True)
-            box = tf.cast(outputs["box"], tf.float32)
-            _, overlap = generalized_iou(box, targets["box"])
-            distance = tf.reduce_mean(tf.abs(box - targets["box"]), axis=-1)
-            return of_class + BOX_WEIGHT * (1 - overlap + 5 * distance)
-
-        return losses
-
-    def follow(self, targets: Any, outputs: Any) -> dict[str, Any]:
-        """What is followed during training, per sample: {name: (B,) float32}, in the order of `followed`."""
-        import keras
-        import tensorflow as tf
-
-        overlap, _ = generalized_iou(tf.cast(outputs["box"], tf.float32), targets["box"])
-        return {"accuracy": keras.metrics.categorical_accuracy(targets["class"], outputs["logits"]), "iou": overlap}
-
-    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[tuple[int, np.ndarray]]:
-        """Outputs of a batch as answers: the class and the box (4,) of each image."""
-        return list(zip(np.argmax(outputs["logits"], axis=-1).tolist(), outputs["box"], strict=True))
-
-    def judge(self, answers: list[tuple[int, np.ndarray]], truth: dict[str, np.ndarray]) -> Judgement:
-        """The share of answers of which class and box are right; beside it of the class alone, and the boxes' IoU."""
-        labels, found = _parted(answers)
-        wanted, overlap = truth["labels"][:, 0], iou(found, truth["boxes"][:, 0])
-        correct = (labels == wanted) & (overlap >= RIGHT)
-        details = {"top1": float((labels == wanted).mean()), "IoU": float(overlap.mean())}
-        by_class = right_by_class(correct, wanted, self.classes)
-        return Judgement({"localized": float(correct.mean())}, by_class, details, correct)
-
-    def agreement(self, ours: list[tuple[int, np.ndarray]], theirs: list[tuple[int, np.ndarray]]) -> float:
-        """The share of samples of which two models say the same class, in boxes that overlap enough."""
-        (labels, boxes), (their_labels, their_boxes) = _parted(ours), _parted(theirs)
-        return float(((labels == their_labels) & (iou(boxes, their_boxes) >= RIGHT)).mean())
-
-
-def _parted(answers: list[tuple[int, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (N,), boxes (N, 4))."""
-    return np.array([label for label, _ in answers]), np.stack([box for _, box in answers])
-
-
-def _box(b: Bricks, fine: Any, middle: Any, last: Any) -> Any:
-    """Edges as means over columns and rows, weighed by what a row of cells says (a one-dimensional soft-argmax; Nibali
-    et al. 2018): (B, 4). Three stages are summed from the coarsest to the finest, as in a feature pyramid."""
-    x = b.conv(last, NECK, 1, bias=True, name="box_lateral3")
-    for number, stage in ((2, middle), (1, fine)):
-        x = b.upsample(x, stage, name=f"box_up{number}")
-        x = b.add(x, b.conv(stage, NECK, 1, bias=True, name=f"box_lateral{number}"), name=f"box_sum{number}")
-    for number in (1, 2):
-        x = b.norm(b.conv(x, NECK, 3, name=f"box_conv{number}"), name=f"box_norm{number}")
-        x = b.relu(x, name=f"box_relu{number}")
-    columns, rows = (
-        b.expected(b.profile(b.conv(x, 2, 1, bias=True, name=f"box_{name}"), axis, name=f"box_{name}_shares"), name=end)
-        for name, axis, end in (("columns", 1, "box_x"), ("rows", 2, "box_y"))
-    )
-    return b.interleave(columns, rows, name="box")
+    def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
+        """The share of images of which two models say the same class first, in boxes that overlap enough."""
+        pairs = zip(ours, theirs, strict=True)
+        return float(np.mean([a.labels[0] == b.labels[0] and iou(a.boxes[0], b.boxes[0]) >= RIGHT for a, b in pairs]))

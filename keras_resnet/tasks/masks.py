@@ -18,27 +18,43 @@ COMPARED = 48
 def mask_losses(outputs: dict[str, Any], ids: Any, found: Assigned, cells: Sequence[int]) -> tuple[Any, Any]:
     """(losses, mean IoU of masks), (B,) float32 each. ids: uint8 (B, S, S), n + 1 where the n-th object is."""
     prototypes = tf.cast(outputs["prototypes"], tf.float32)
-    height, width = prototypes.shape[1:3]
     best = tf.math.top_k(found.rank, min(COMPARED, found.rank.shape[1]))
     places = best.indices  # (B, T)
     counted = tf.cast(best.values > 0, tf.float32)
     own = tf.gather(tf.cast(outputs["coefficients"], tf.float32), places, axis=1, batch_dims=1)
     middles = tf.gather(tf.constant(grid(cells)[0]), places)
-    logits = _logits(own, prototypes, middles)
-    objects = tf.gather(found.objects, places, axis=1, batch_dims=1)
-    step = ids.shape[1] // height
-    seen = tf.cast(ids[:, step // 2 :: step, step // 2 :: step][:, :height, :width], tf.int32)
-    wanted = tf.cast(seen[:, None] == objects[:, :, None, None] + 1, tf.float32)
+    logits = _finer(_logits(own, prototypes, middles), ids.shape[1])
+    wanted = _covered(ids, tf.gather(found.objects, places, axis=1, batch_dims=1), logits.shape[2])
     shares = tf.sigmoid(logits)
 
     def over(values: Any) -> Any:
         return tf.reduce_sum(values, axis=(2, 3))
 
     dice = 1 - (2 * over(shares * wanted) + 1) / (over(shares**2) + over(wanted) + 1)
-    guessed = tf.cast(logits > 0, tf.float32)
+    guessed, wanted = tf.cast(logits > 0, tf.float32), tf.round(wanted)
     overlap = tf.math.divide_no_nan(over(guessed * wanted), over(tf.maximum(guessed, wanted)))
     total = tf.maximum(tf.reduce_sum(counted, axis=1), 1.0)
     return tuple(tf.reduce_sum(each * counted, axis=1) / total for each in (dice, overlap))
+
+
+def _finer(logits: Any, side: int) -> Any:
+    """(B, T, h, w) → (B, T, 2 h, 2 w), interpolated as devices do it, unless an image has fewer pixels."""
+    size = 2 * logits.shape[2], 2 * logits.shape[3]
+    if max(size) > side:
+        return logits
+    return tf.transpose(tf.image.resize(tf.transpose(logits, (0, 2, 3, 1)), size), (0, 3, 1, 2))
+
+
+def _covered(ids: Any, objects: Any, size: int) -> Any:
+    """The share of each cell that is the object's: ids (B, S, S), objects (B, T) → (B, T, size, size)."""
+    parts = max(1, round(ids.shape[1] / size))
+    if ids.shape[1] != parts * size:
+        ids = tf.image.resize(ids[..., None], (parts * size, parts * size), "nearest")[..., 0]
+    wanted, total = tf.cast(objects[:, :, None, None] + 1, tf.uint8), 0.0
+    for row in range(parts):
+        for column in range(parts):
+            total += tf.cast(ids[:, None, row::parts, column::parts] == wanted, tf.float32)
+    return total / parts**2
 
 
 def _logits(own: Any, prototypes: Any, middles: Any) -> Any:

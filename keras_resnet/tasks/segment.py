@@ -37,7 +37,7 @@ class Segmentation(Detection):
         pixels, stages = catalog.body(bricks, spec.network, (size, size, 3), spec.data.normalization)
         levels = pyramid.levels_of(bricks, stages, self.cells)
         outputs = pyramid.heads_of(bricks, levels, len(self.classes), spec.head.convs, coefficients)
-        outputs["prototypes"] = pyramid.prototypes_of(bricks, levels, spec.head.convs, prototypes)
+        outputs["prototypes"] = pyramid.prototypes_of(bricks, levels, stages, spec.head.convs, prototypes)
         return bricks.model(pixels, outputs, name=name_of(spec.network))
 
     def encode(self, truth: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def translate(values: Values) -> Weights:
         return _keras_resnet(values)
     if "block1_conv1" in values and "logits" not in values:
         return _keras_vgg(values)
-    if "logits" in values:
+    if "logits" in values or "stage1_unit1_conv1" in values:
         return Weights(dict(values), None)
     shown = ", ".join(list(values)[:3])
     raise WeightsError(f"the names are not those of keras.applications, torchvision, timm or kresnet: {shown}, …")

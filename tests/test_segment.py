@@ -1,0 +1,280 @@
+"""Detection and segmentation from data to files: they learn, and their files find the same, in data of any layout."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import silent
+from PIL import Image
+from pycocotools import mask as rle
+
+from keras_resnet import commands
+from keras_resnet.data import shapes
+from keras_resnet.data.sources import open_data
+from keras_resnet.drawing import filled
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.run import Run
+from keras_resnet.spec import (
+    ANNOTATIONS,
+    AugmentSpec,
+    DataSpec,
+    HeadSpec,
+    NetworkSpec,
+    OptimizerSpec,
+    Spec,
+    TrainingSpec,
+)
+
+
+def finding(task="segment", source="shapes", epochs=5, **changes):
+    data = DataSpec(source, image_size=64, annotations=ANNOTATIONS[task])
+    optimizer = OptimizerSpec("adamw", learning_rate=3e-3, weight_decay=0.01, clip_norm=10.0, label_smoothing=0.0)
+    training = TrainingSpec(epochs=epochs, batch_size=8, precision="float32")
+    network = NetworkSpec(10, width=0.25)
+    return Spec(task=task, network=network, data=data, optimizer=optimizer, training=training, **changes)
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory):
+    """A small network after a few epochs on few shapes."""
+    from keras_resnet.train import train
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(shapes, "TRAIN", 200)
+    patch.setattr(shapes, "VALIDATION", 40)
+    home = tmp_path_factory.mktemp("segment")
+    spec = finding(augment=AugmentSpec(scales=(0.8, 1.25), colour=0.2)).override("data.data_dir", str(home / "tfds"))
+    yield train(spec, home, "found", silent)
+    patch.undo()
+
+
+def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
+    from keras_resnet.export.exporting import Wanted, export
+    from keras_resnet.export.schemes import forms_of
+
+    first, last = segmented.log()[0], segmented.log()[-1]
+    assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
+    assert last["loss"] < 0.85 * first["loss"] and segmented.metrics()["metric"] == "mask mAP"
+    forms = tuple(forms_of(("float32", "int8")))
+    floats, integers = export(segmented, Wanted(forms=forms, others=("savedmodel",), max_drop=0.05), silent)[:2]
+    assert floats.agreement == 1 and floats.largest_difference < 1e-2
+    assert {"box mAP", "mask AP50", "box APs"} <= set(floats.details) and floats.drop_interval is None
+    assert integers.all_integer and integers.metric == "mask mAP"
+    image = tmp_path / "wide.png"
+    Image.fromarray(np.load(segmented.exports / "golden.npz")["images"][0]).resize((128, 96)).save(image)
+    save = ["--save", str(tmp_path / "found.png")]
+    code = commands._main(["predict", str(segmented.exports / "float32.tflite"), str(image), "--json", *save])
+    found = json.loads(capsys.readouterr().out)["predictions"]
+    assert code == 0 and all(each["probability"] >= 0.3 for each in found)
+    for each in found:
+        left, top, right, bottom = each["box"]
+        ys, xs = np.nonzero(filled(each["mask"]))
+        assert each["mask"]["size"] == [96, 128] and 0 <= left <= right <= 128 and 0 <= top <= bottom <= 96
+        assert not len(xs) or (
+            xs.min() >= left - 1 and xs.max() <= right and ys.min() >= top - 1 and ys.max() <= bottom
+        )
+    assert Image.open(tmp_path / "found.png").size == (128, 96)
+
+
+def test_the_script_beside_the_files_finds_the_same(segmented):
+    """It needs no kresnet: it runs in the exports' folder, in a process of its own."""
+    command = [sys.executable, "detect.py", "float32.tflite", "--golden", "golden.npz"]
+    done = subprocess.run(command, cwd=segmented.exports, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "16 of 16 images show what is expected" in done.stdout, done.stderr[-2000:]
+    card = (segmented.exports / "model_card.md").read_text()
+    assert "Detection of objects and their masks" in card and "mask mAP" in card
+
+
+def test_what_detection_does_not_take(segmented, capsys):
+    for key, value, words in (
+        ("augment.mixup", 0.2, "augment.mixup must be left out for segment"),
+        ("augment.scales", (2.0, 1.0), "augment.scales must be two numbers above 0"),
+        ("head.masks", "none", "head.masks must be one of condinst, yolact"),
+        ("head.convs", 0, "head.convs must be 1 or more"),
+        ("data.annotations", "labels", "data.annotations must be masks for segment"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            finding().override(key, value)
+    for changes in ({"head": HeadSpec(convs=3)}, {"augment": AugmentSpec(colour=0.1)}):
+        with pytest.raises(UsageError, match="left alone for classify"):
+            Spec(**changes)
+    with pytest.raises(DataError, match="has no images with boxes of objects"):
+        open_data(DataSpec("digits", annotations="masks"), silent)
+    assert commands._main(["train", "--task", "segmant"]) == 2
+    assert "task must be one of" in capsys.readouterr().err.splitlines()[-1]
+    assert commands._main(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2
+    assert "he2015-cifar is for --task classify" in capsys.readouterr().err.splitlines()[-1]
+
+
+# COCO's ids have gaps, and here they are in another order than the names.
+CATEGORIES = {7: "star", 3: "circle", 90: "cross"}
+
+
+def coco_folder(root, images=24):
+    """Drawn shapes in COCO's own layout: polygons, run-length codes of both kinds, crowds; and what is wrong in real
+    files: a box without an area, an image that is missing, annotations of what is not listed."""
+    (root / "annotations").mkdir(parents=True)
+    for split, first in (("train2017", 0), ("val2017", 1000)):
+        (root / split).mkdir()
+        document = {
+            "images": [],
+            "annotations": [],
+            "categories": [{"id": k, "name": n} for k, n in CATEGORIES.items()],
+        }
+        for number in range(first, first + images):
+            drawing = shapes.draw(number)
+            wide = np.pad(drawing.image, ((0, 0), (0, 32), (0, 0)))
+            Image.fromarray(wide).save(root / split / f"{number:012}.jpg", quality=95)
+            document["images"].append({"id": number, "file_name": f"{number:012}.jpg", "height": 128, "width": 160})
+            if number % 8 == 7:
+                continue  # an image that shows nothing that is asked for
+            for row, (kind, box) in enumerate(zip(drawing.kinds, drawing.boxes, strict=True)):
+                mask = np.asfortranarray(np.pad(drawing.ids == row + 1, ((0, 0), (0, 32))).astype(np.uint8))
+                left, top, right, bottom = map(float, box)
+                code = rle.encode(mask)
+                counts = np.diff(np.flatnonzero(np.diff(np.concatenate([[2], mask.ravel("F"), [2]]))))
+                segmentation = (
+                    [[left, top, right, top, right, bottom, left, bottom]],
+                    {"size": [128, 160], "counts": ([0] if mask[0, 0] else []) + counts.tolist()},
+                    {"size": [128, 160], "counts": code["counts"].decode()},
+                )[row % 3]
+                document["annotations"].append(
+                    {
+                        "id": len(document["annotations"]) + 1,
+                        "image_id": number,
+                        "category_id": sorted(CATEGORIES)[kind % 3],
+                        "bbox": [left, top, right - left, bottom - top],
+                        "area": float(mask.sum()),
+                        "iscrowd": int(row == 4),
+                        "segmentation": segmentation,
+                    }
+                )
+        extra = document["annotations"][0]
+        document["annotations"] += [
+            {**extra, "id": 10001, "bbox": [5, 5, 0, 9]},
+            {**extra, "id": 10002, "image_id": 999999},
+            {**extra, "id": 10003, "category_id": 8},
+        ]
+        document["images"].append({"id": 777, "file_name": "missing.jpg", "height": 128, "width": 160})
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
+    return root
+
+
+def test_a_folder_as_coco_has_it(tmp_path):
+    root, told = coco_folder(tmp_path / "coco"), []
+    spec = DataSpec(str(root), image_size=64, annotations="masks", max_bad=0.1)
+    data = open_data(spec, told.append)
+    assert data.classes == ("circle", "star", "cross")  # in the order of their ids
+    train, held_out = data.splits["train"], data.splits["validation"]
+    assert train.count == 21 and held_out.count == 24  # of validation the empty ones too
+    for words in (
+        "left out 2 boxes without an area",
+        "left out 2 annotations of images that are not listed",
+        "left out 2 annotations of categories that are not listed",
+        "train: left out 3 of 25 images, which show no object",
+    ):
+        assert words in told
+    assert any("missing.jpg: no such file" in each for each in told)
+    drawing = shapes.draw(0)
+    boxes = train.objects.boxes[0][train.objects.labels[0] >= 0] * 160
+    order = lambda found: sorted(found.round().tolist())  # noqa: E731
+    assert order(boxes) == order(drawing.boxes)
+    ids = train.objects.ids(0, 160)[:128, :128]
+    # Polygons are boxes here, so that only the other masks are those drawn.
+    for row in range(1, len(drawing.kinds)):
+        if row % 3:
+            seen = ids[drawing.ids == row + 1]
+            assert len(np.unique(seen[seen > 0])) >= 1
+    assert train.pixels.shape == (21, 64, 64, 3) and not train.pixels[:, 52:].any()
+    with pytest.raises(DataError, match=r"2 of 50 images cannot be read"):
+        open_data(DataSpec(str(root), image_size=64, annotations="masks"), silent)
+
+
+def test_a_folder_as_coco_has_it_trains_evaluates_exports(tmp_path, capsys):
+    root = coco_folder(tmp_path / "coco")
+    runs = ["--runs", str(tmp_path / "runs")]
+    options = ["--depth", "10", "--width", "0.25", "--image-size", "64", "--epochs", "1", "--precision", "float32"]
+    options += ["--max-bad", "0.1", "--name", "ours", "--masks", "yolact", *runs]
+    assert commands._main(["train", "--task", "segment", "--data", str(root), *options]) == 0
+    capsys.readouterr()
+    assert commands._main(["evaluate", "ours", "--json", *runs]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["metric"] == "mask mAP" and result["samples"] == 24
+    assert commands._main(["export", "ours", "--tflite", "--quantize", "float32", "--json", *runs]) == 0
+    (verdict,) = json.loads(capsys.readouterr().out)
+    assert verdict["verdict"] == "PASSED" and verdict["samples"] == 24
+    assert commands._main(["verify", str(Run(tmp_path / "runs" / "ours").exports / "float32.tflite"), *runs]) == 0
+
+
+def voc_xml(size, objects):
+    parts = [
+        f"<object><name>{name}</name><difficult>{hard}</difficult><bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin>"
+        f"<xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>"
+        for name, hard, box in objects
+    ]
+    return f"<annotation><size><width>{size[0]}</width><height>{size[1]}</height></size>{''.join(parts)}</annotation>"
+
+
+def write_image(file, size):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, "teal").save(file)
+
+
+def test_a_folder_as_pascal_voc_has_it(tmp_path):
+    root = tmp_path / "VOC2007"
+    (root / "Annotations").mkdir(parents=True)
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    for name in ("000001", "000002", "000003"):
+        write_image(root / "JPEGImages" / f"{name}.jpg", (100, 50))
+        objects = [("dog", 0, (11, 6, 60, 50)), ("cat", 1, (1, 1, 5, 5)), ("cat", 0, (7, 7, 6, 9))]
+        (root / "Annotations" / f"{name}.xml").write_text(voc_xml((100, 50), objects))
+    (root / "ImageSets" / "Main" / "train.txt").write_text("000001\n000002\n")
+    (root / "ImageSets" / "Main" / "val.txt").write_text("000003\n")
+    told = []
+    data = open_data(DataSpec(str(root), image_size=50, annotations="objects"), told.append)
+    assert data.classes == ("cat", "dog") and data.splits["train"].count == 2
+    found = data.splits["validation"].objects
+    np.testing.assert_allclose(found.boxes[0, 0], [0.1, 0.05, 0.6, 0.5])
+    assert found.labels[0].tolist() == [1, 0] and found.crowd[0].tolist() == [False, True]
+    assert "left out 3 boxes without an area" in told
+    with pytest.raises(DataError, match="whose boxes come without masks"):
+        open_data(DataSpec(str(root), annotations="masks"), silent)
+    (root / "Annotations" / "000003.xml").write_text("<annotation>")
+    with pytest.raises(DataError, match=r"cannot read the annotation .*000003\.xml"):
+        open_data(DataSpec(str(root), annotations="objects"), silent)
+
+
+def test_a_folder_as_imagenet_has_it(tmp_path):
+    for split, name in (("train", "n01/n01_1"), ("train", "n02/n02_1"), ("val", "val_1")):
+        write_image(tmp_path / "Data" / "CLS-LOC" / split / f"{name}.JPEG", (64, 64))
+        file = tmp_path / "Annotations" / "CLS-LOC" / split / f"{name}.xml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        kind = "n02" if "n02" in name else "n01"
+        file.write_text(voc_xml((64, 64), [(kind, 0, (1, 1, 32, 64)), (kind, 0, (1, 1, 8, 8))]))
+    data = open_data(DataSpec(str(tmp_path), image_size=32, annotations="object"), silent)
+    assert data.classes == ("n01", "n02") and [split.count for split in data.splits.values()] == [2, 1]
+    np.testing.assert_allclose(data.splits["validation"].objects.boxes[0, 0], [0, 0, 0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("{", "cannot read .*instances_train"),
+        ("{}", "it has no list of images, annotations, categories"),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1, "name": "x"}]}', "KeyError 'file_name'"),
+        ('{"images": [], "annotations": [], "categories": []}', "names no categories"),
+    ],
+)
+def test_a_damaged_file_of_annotations(tmp_path, document, words):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_train2017.json").write_text(document)
+    with pytest.raises(DataError, match=words):
+        open_data(DataSpec(str(tmp_path), annotations="objects"), silent)
+
+
+def test_a_folder_without_boxes_says_what_it_lacks(tmp_path):
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(DataError, match="holds neither annotations/instances_"):
+        open_data(DataSpec(str(tmp_path), annotations="objects"), silent)
