@@ -63,7 +63,7 @@ def _convert_here(model_file: str, scratch: str, target: Path) -> None:
         from keras_resnet.export.tflite import write_tflite
 
         images = Path(scratch, "images.npy")
-        write_tflite(model, form_from(job["form"]), np.load(images) if images.is_file() else None, target)
+        write_tflite(model, form_from(job["form"]), np.load(images) if images.is_file() else None, target, card)
 
 
 if __name__ == "__main__":

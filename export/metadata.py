@@ -26,10 +26,14 @@ WORDS = {
 }
 OUTPUTS = {
     "logits": "one for each label; the largest is the answer",
-    "scores": "of each location of the pyramid a logit for each label",
+    "scores": "of each location of the pyramid a logit for each label, or the probability of each object",
     "distances": "of each location to the left, top, right and bottom edges of its object, in widths of its cell",
     "coefficients": "of each location, what makes its object's mask of the prototypes",
     "prototypes": "what masks are made of",
+    "boxes": "top, left, bottom, right of each object in shares of the square",
+    "classes": "the number of each object's label",
+    "count": "how many objects there are",
+    "masks": "a logit for each cell of the square, by object",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
+from keras_resnet.answers import CLASSIFY
 from keras_resnet.errors import UsageError, did_you_mean
 
 PROFILES = {
@@ -56,7 +57,8 @@ class Form:
     """One TFLite file to be.
 
     batch: images of one inference; None for any number. keep_float: layers that are not quantized. engine: of ENGINES;
-    litert-quantizer leaves pixels and logits as the float file has them.
+    litert-quantizer leaves pixels and logits as the float file has them. full: whether a detector's file makes objects
+    of its outputs itself.
     """
 
     scheme: Scheme
@@ -64,14 +66,15 @@ class Form:
     batch: int | None = 1
     keep_float: tuple[str, ...] = ()
     engine: str = CONVERTER
+    full: bool = False
 
     @property
     def name(self) -> str:
         """The scheme, and what departs from its default."""
         io = f"-{self.io}-io" if self.io != self.scheme.profiles[0] else ""
         batch = {1: "", None: "-batches"}.get(self.batch, f"-batch{self.batch}")
-        engine = "-litert" if self.engine == LITERT else ""
-        return f"{self.scheme.name}{io}{batch}{'-mixed' if self.keep_float else ''}{engine}"
+        engine, full = "-litert" if self.engine == LITERT else "", "-full" if self.full else ""
+        return f"{self.scheme.name}{io}{batch}{'-mixed' if self.keep_float else ''}{engine}{full}"
 
     @property
     def file_name(self) -> str:
@@ -81,7 +84,7 @@ class Form:
     @property
     def integer(self) -> bool:
         """Whether no tensor of the file may be of a floating-point type."""
-        floats = self.io == "float" or self.keep_float or self.engine == LITERT
+        floats = self.io == "float" or self.keep_float or self.engine == LITERT or self.full
         return self.scheme.activations == "int8" and not floats
 
 
@@ -145,6 +148,16 @@ def by_engine(forms: Sequence[Form], engine: str) -> list[Form]:
     return [replace(form, engine=engine) if form in mine else form for form in forms]
 
 
+def full_forms(forms: Sequence[Form], task: str) -> list[Form]:
+    """`forms` once more, which make objects of a detector's outputs themselves. Raises UsageError for a `task` without
+    such, and for what cannot end in floats."""
+    if task == CLASSIFY:
+        raise UsageError("--full is for runs that localize, detect or segment. Received: one that classifies")
+    if bad := [form for form in forms if form.batch != 1]:
+        raise UsageError(f"--full makes files of one image. Received: {bad[0].name}")
+    return [replace(form, full=True) for form in forms]
+
+
 def form_from(document: dict[str, object]) -> Form:
     """The form that `as_dict` described."""
     values = {each.name: document[each.name] for each in fields(Form)}
@@ -155,5 +168,5 @@ def form_from(document: dict[str, object]) -> Form:
 
 def as_dict(form: Form) -> dict[str, object]:
     """A form as a JSON object."""
-    values = {"io": form.io, "batch": form.batch, "keep_float": list(form.keep_float), "engine": form.engine}
-    return {"scheme": form.scheme.name, **values}
+    values = {each.name: getattr(form, each.name) for each in fields(Form)}
+    return {**values, "scheme": form.scheme.name, "keep_float": list(form.keep_float)}

@@ -11,24 +11,32 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
+from keras_resnet.export.card import Card
 from keras_resnet.export.contents import output_names
+from keras_resnet.export.full import with_objects
 from keras_resnet.export.litert import quantized
 from keras_resnet.export.saved_model import SIGNATURE, write_signature
 from keras_resnet.export.schemes import LITERT, SCHEMES, Form
 from keras_resnet.quantization.rewrite import frozen
 
 
-def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path) -> None:
-    """Convert `model` to `target`, with calibration `images` uint8 (N, H, W, 3) where the form needs them.
+def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path, card: Card | None = None) -> None:
+    """Convert `model` to `target`, with calibration `images` uint8 (N, H, W, 3) where the form needs them, and the
+    `card` of a detector that is to make objects itself.
 
     Raises UsageError for a layer to keep in float that the model does not have.
     """
+    raw = replace(form, full=False)
     if form.engine == LITERT:
         assert images is not None
-        floats = replace(form, scheme=SCHEMES["float32"])
-        target.write_bytes(quantized(_content(model, floats, None), _samples(images, floats)))
+        floats = replace(raw, scheme=SCHEMES["float32"])
+        content = quantized(_content(model, floats, None), _samples(images, floats))
     else:
-        target.write_bytes(_content(model, form, images))
+        content = _content(model, raw, images)
+    if form.full:
+        assert card is not None
+        content = with_objects(content, card)
+    target.write_bytes(content)
 
 
 def _content(model: Any, form: Form, images: np.ndarray | None) -> bytes:

@@ -170,6 +170,25 @@ def seen_masks(logits: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> 
     return masks
 
 
+def answer_of(
+    outputs: dict[str, np.ndarray], cells: Sequence[int], least: float = LEAST, guesses: int = 0
+) -> tuple[Found, np.ndarray | None]:
+    """What one image's outputs say: the objects of which they are `least` sure, or `guesses` at the main one; and the
+    logits of their masks (n, h, w), if they make them. A file that made objects itself has done the same, and says so
+    by its "count" (see export.full)."""
+    if "count" in outputs:
+        known = int(outputs["count"].reshape(-1)[0])
+        there = np.flatnonzero(outputs["scores"][:known] >= (0 if guesses else least))
+        boxes, labels = outputs["boxes"][there][:, [1, 0, 3, 2]], outputs["classes"][there].astype(np.int64)
+        masks = outputs["masks"][there] if "masks" in outputs else None
+        return Found(boxes, outputs["scores"][there], labels, there).first(guesses or None), masks
+    scores, distances = outputs["scores"], outputs["distances"]
+    found = main_object(scores, distances, cells, guesses) if guesses else found_in(scores, distances, cells, least)
+    if "prototypes" not in outputs:
+        return found, None
+    return found, masks_of(found, outputs["coefficients"], outputs["prototypes"], cells)
+
+
 def objects_of(
     outputs: dict[str, np.ndarray],
     labels: Sequence[str],
@@ -185,17 +204,14 @@ def objects_of(
     They are the objects of which the network is SHOWN or more sure, the `top` surest of them; or, where only the `main`
     one is looked for, what that may be, the `top` likeliest.
     """
-    if main:
-        found = main_object(outputs["scores"], outputs["distances"], cells, top or GUESSES)
-    else:
-        found = found_in(outputs["scores"], outputs["distances"], cells, SHOWN).first(top)
+    found, logits = answer_of(outputs, cells, SHOWN, (top or GUESSES) if main else 0)
+    found = found.first(top)
     boxes = in_image(found.boxes, size)
     objects: list[dict[str, Any]] = [
         {"label": labels[label], "probability": float(score), "box": [round(float(edge), 1) for edge in box]}
         for label, score, box in zip(found.labels, found.scores, boxes, strict=True)
     ]
-    if "prototypes" in outputs:
-        logits = masks_of(found, outputs["coefficients"], outputs["prototypes"], cells)
-        for each, mask in zip(objects, seen_masks(logits, boxes, size), strict=True):
+    if logits is not None:
+        for each, mask in zip(objects, seen_masks(logits[:top], boxes, size), strict=True):
             each["mask"] = {"size": list(mask.shape), "counts": run_lengths(mask)}
     return objects

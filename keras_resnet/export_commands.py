@@ -46,6 +46,7 @@ samples_option = click.option(
 @click.option("--keep-float", multiple=True, metavar="LAYER", help="A layer of an int8 file that is not quantized.")
 @click.option("--batch", type=click.IntRange(1), help="Images of one inference of a TFLite file [default: 1].")
 @click.option("--dynamic-batch", is_flag=True, help="TFLite files that take any number of images at a time.")
+@click.option("--full", is_flag=True, help="Of a detector also files that make objects of the outputs themselves.")
 @click.option("--calibration-data", metavar="DIR", help="Images to calibrate with [default: of the training data].")
 @click.option(
     "--calibration-images",
@@ -68,11 +69,11 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
 
     Exit code 1 if a file lost more than --max-drop. Example: kresnet export --tflite
     """
-    from keras_resnet.export.schemes import by_engine, forms_of
+    from keras_resnet.export.schemes import by_engine, forms_of, full_forms
 
     _require_drop(max_drop)
     if not options["tflite"]:
-        for name in ("quantize", "io", "keep_float", "batch", "dynamic_batch"):
+        for name in ("quantize", "io", "keep_float", "batch", "dynamic_batch", "full"):
             if options[name]:
                 raise UsageError(f"--{name.replace('_', '-')} is for TFLite files; add --tflite")
     if options["batch"] and options["dynamic_batch"]:
@@ -87,6 +88,8 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         forms_of(options["quantize"], options["io"], batch, options["keep_float"], learned) if options["tflite"] else []
     )
     forms = by_engine(forms, options["engine"])
+    if options["full"]:
+        forms += full_forms(forms, found.spec().task)
     found.require_finished()
     from keras_resnet.export import exporting
     from keras_resnet.export.auto import export_with_remedies

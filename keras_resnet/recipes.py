@@ -53,11 +53,11 @@ def usual(task: str) -> Spec:
     return Spec(
         task=task,
         data=DataSpec(source="shapes/single" if single else "shapes", annotations=ANNOTATIONS[task]),
-        augment=AugmentSpec(scales=(0.8, 1.25), colour=0.2),
+        augment=AugmentSpec(scales=(0.9, 1.1)),
         optimizer=OptimizerSpec(
             name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_norm=10.0, label_smoothing=0.0
         ),
-        training=TrainingSpec(epochs=20, batch_size=16),
+        training=TrainingSpec(epochs=24, batch_size=16),
     )
 
 

@@ -14,7 +14,7 @@ from keras_resnet.networks.pyramid import cells_of
 from keras_resnet.spec import NetworkSpec
 from keras_resnet.tasks.assign import assign, boxes_at, detection_losses
 from keras_resnet.tasks.detect import agreement
-from keras_resnet.tasks.masks import _logits, mask_losses
+from keras_resnet.tasks.masks import mask_logits, mask_losses
 
 CELLS = (8, 4)
 N = 80
@@ -147,7 +147,7 @@ def test_masks_are_the_same_while_trained_and_on_devices(coefficients):
     places = np.array([3, 70, 41])
     found = Found(np.zeros((3, 4)), np.zeros(3), np.zeros(3, int), places)
     ours = masks_of(found, every, prototypes, CELLS)
-    theirs = _logits(every[places][None], prototypes[None], detections.grid(CELLS)[0][places][None])
+    theirs = mask_logits(every[places][None], prototypes[None], detections.grid(CELLS)[0][places][None])
     np.testing.assert_allclose(ours, theirs[0], rtol=1e-4, atol=1e-4)
     assert masks_of(found.first(0), every, prototypes, CELLS).shape == (0, 16, 16)
 

@@ -104,6 +104,7 @@ ORDER = [
     "export.saved_model",
     "export.onnx",
     "export.litert",
+    "export.full",
     "export.tflite",
     "export.metadata",
     "export.convert",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,8 +11,8 @@ import numpy as np
 from keras_resnet.bricks import Bricks
 from keras_resnet.coco import Answer, numbers
 from keras_resnet.data.boxes import iou
-from keras_resnet.data.objects import unpacked
-from keras_resnet.detections import Found, found_in, in_image
+from keras_resnet.data.objects import encoded_mask, unpacked
+from keras_resnet.detections import Found, answer_of, in_image, seen_masks
 from keras_resnet.judgement import Judgement
 from keras_resnet.networks import catalog, pyramid
 from keras_resnet.networks.names import name_of
@@ -72,9 +72,9 @@ class Detection:
         }
 
     def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Answer]:
-        """Outputs of a batch as answers: the objects found in each image, in its pixels."""
-        rows = zip(outputs["scores"], outputs["distances"], truth["sizes"].tolist(), strict=True)
-        return [answer_of(found_in(scores, distances, self.cells), (w, h)) for scores, distances, (w, h) in rows]
+        """Outputs of a batch as answers: the objects found in each image, with their masks if there are any."""
+        rows = zip(rows_of(outputs), truth["sizes"].tolist(), strict=True)
+        return [in_pixels(*answer_of(row, self.cells), (width, height)) for row, (width, height) in rows]
 
     def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
         """COCO's AP of the boxes, with its other numbers beside it."""
@@ -86,9 +86,16 @@ class Detection:
         return agreement(ours, theirs)
 
 
-def answer_of(found: Found, size: tuple[int, int]) -> Answer:
+def rows_of(outputs: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    """The outputs of each image of a batch."""
+    return ({name: value[row] for name, value in outputs.items()} for row in range(len(outputs["scores"])))
+
+
+def in_pixels(found: Found, logits: np.ndarray | None, size: tuple[int, int]) -> Answer:
     """What was found, in pixels of the image of (width, height) `size`."""
-    return Answer(in_image(found.boxes, size), found.scores, found.labels)
+    boxes = in_image(found.boxes, size)
+    masks = () if logits is None else tuple(map(encoded_mask, seen_masks(logits, boxes, size)))
+    return Answer(boxes, found.scores, found.labels, masks)
 
 
 def agreement(ours: list[Answer], theirs: list[Answer]) -> float:

@@ -9,9 +9,9 @@ import numpy as np
 
 from keras_resnet.coco import Answer
 from keras_resnet.data.boxes import iou
-from keras_resnet.detections import GUESSES, in_image, main_object
+from keras_resnet.detections import GUESSES, answer_of
 from keras_resnet.judgement import Judgement, right_by_class
-from keras_resnet.tasks.detect import RIGHT, Detection
+from keras_resnet.tasks.detect import RIGHT, Detection, in_pixels, rows_of
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,10 @@ class Localization(Detection):
 
     def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Answer]:
         """Outputs of a batch as answers: the GUESSES surest classes of each image, each with its surest box."""
-        answers = []
-        for scores, distances, size in zip(outputs["scores"], outputs["distances"], truth["sizes"], strict=True):
-            found = main_object(scores, distances, self.cells, GUESSES)
-            answers.append(Answer(in_image(found.boxes, (int(size[0]), int(size[1]))), found.scores, found.labels))
-        return answers
+        rows = zip(rows_of(outputs), truth["sizes"].tolist(), strict=True)
+        return [
+            in_pixels(*answer_of(row, self.cells, guesses=GUESSES), (width, height)) for row, (width, height) in rows
+        ]
 
     def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
         """The share of images whose first guess has the right class and a box that overlaps enough; beside it the share

@@ -23,7 +23,7 @@ def mask_losses(outputs: dict[str, Any], ids: Any, found: Assigned, cells: Seque
     counted = tf.cast(best.values > 0, tf.float32)
     own = tf.gather(tf.cast(outputs["coefficients"], tf.float32), places, axis=1, batch_dims=1)
     middles = tf.gather(tf.constant(grid(cells)[0]), places)
-    logits = _finer(_logits(own, prototypes, middles), ids.shape[1])
+    logits = _finer(mask_logits(own, prototypes, middles), ids.shape[1])
     wanted = _covered(ids, tf.gather(found.objects, places, axis=1, batch_dims=1), logits.shape[2])
     shares = tf.sigmoid(logits)
 
@@ -57,13 +57,13 @@ def _covered(ids: Any, objects: Any, size: int) -> Any:
     return total / parts**2
 
 
-def _logits(own: Any, prototypes: Any, middles: Any) -> Any:
+def mask_logits(own: Any, prototypes: Any, middles: Any) -> Any:
     """As `detections.masks_of`: own (B, T, C), prototypes (B, h, w, P), middles (B, T, 2) → (B, T, h, w)."""
     height, width, kinds = prototypes.shape[1:]
     if own.shape[-1] == kinds:
         return tf.einsum("bhwp,btp->bthw", prototypes, own)
     ys, xs = (tf.range(height, dtype=tf.float32) + 0.5) / height, (tf.range(width, dtype=tf.float32) + 0.5) / width
-    start, count = 0, tf.shape(own)[1]
+    start, count = 0, own.shape[1]
     kernels, biases = [], []
     for inputs, outputs in DYNAMIC:
         kernels.append(tf.reshape(own[..., start : start + inputs * outputs], (-1, count, inputs, outputs)))

@@ -10,13 +10,13 @@ import numpy as np
 
 from keras_resnet.bricks import Bricks
 from keras_resnet.coco import Answer, numbers
-from keras_resnet.data.objects import encoded_mask, unpacked
-from keras_resnet.detections import DYNAMIC_COEFFICIENTS, SHARED, found_in, masks_of, seen_masks
+from keras_resnet.data.objects import unpacked
+from keras_resnet.detections import DYNAMIC_COEFFICIENTS, SHARED
 from keras_resnet.judgement import Judgement
 from keras_resnet.networks import catalog, pyramid
 from keras_resnet.networks.names import name_of
 from keras_resnet.spec import Spec
-from keras_resnet.tasks.detect import Detection, answer_of
+from keras_resnet.tasks.detect import Detection
 
 # Prototypes and coefficients of each way to make masks.
 KINDS = {"condinst": (SHARED, DYNAMIC_COEFFICIENTS), "yolact": (32, 32)}
@@ -66,18 +66,6 @@ class Segmentation(Detection):
         found = assign(outputs["scores"], boxes_at(outputs["distances"], self.cells), targets, self.cells)
         _, overlap = mask_losses(outputs, targets["ids"], found, self.cells)
         return {**super().follow(targets, outputs), "mask": overlap}
-
-    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Answer]:
-        """Outputs of a batch as answers: the objects found in each image with their masks, in its pixels."""
-        answers = []
-        for row, size in enumerate(truth["sizes"]):
-            one = {name: value[row] for name, value in outputs.items()}
-            found = found_in(one["scores"], one["distances"], self.cells)
-            logits = masks_of(found, one["coefficients"], one["prototypes"], self.cells)
-            answer = answer_of(found, (int(size[0]), int(size[1])))
-            masks = seen_masks(logits, answer.boxes, (int(size[0]), int(size[1])))
-            answers.append(Answer(answer.boxes, answer.scores, answer.labels, tuple(map(encoded_mask, masks))))
-        return answers
 
     def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
         """COCO's AP of the masks, and that of the boxes, with their other numbers beside them."""
