@@ -24,7 +24,7 @@ GUESSES = 5
 # Objects of one image at most, as COCO counts them; and candidates before overlapping ones are removed.
 MOST, CANDIDATES = 100, 1000
 # Two boxes of one class that overlap more than this are one object.
-OVERLAP = 0.6
+OVERLAP = 0.7
 # Prototypes that CondInst's dynamic head sees, and its layers: (inputs, outputs), the first with two coordinates more.
 SHARED = 8
 DYNAMIC = ((SHARED + 2, 8), (8, 8), (8, 1))

@@ -175,6 +175,7 @@ def localized(tmp_path_factory):
     patch.undo()
 
 
+@pytest.mark.slow
 def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
     from keras_resnet.export.exporting import Wanted, export
     from keras_resnet.export.schemes import forms_of
@@ -202,6 +203,7 @@ def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
     assert "--save must name an image file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_for_classification_says_so(localized, capsys):
     runs = ["--runs", str(localized.folder.parent)]
     for command in (["diagnose", "found"], ["compress", "found", "--qat"], ["export", "found", "--tflite", "--auto"]):
@@ -210,6 +212,7 @@ def test_what_is_for_classification_says_so(localized, capsys):
         assert out == "" and "is for classification" in err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_body_from_a_classification_run(localized):
     """The heads are new, the rest is taken."""
     import keras

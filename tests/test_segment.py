@@ -52,13 +52,17 @@ def segmented(tmp_path_factory):
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     from keras_resnet.export.exporting import Wanted, export
-    from keras_resnet.export.schemes import forms_of
+    from keras_resnet.export.schemes import forms_of, full_forms
 
     first, last = segmented.log()[0], segmented.log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
     assert last["loss"] < 0.85 * first["loss"] and segmented.metrics()["metric"] == "mask mAP"
-    forms = tuple(forms_of(("float32", "int8")))
-    floats, integers = export(segmented, Wanted(forms=forms, others=("savedmodel",), max_drop=0.05), silent)[:2]
+    forms = forms_of(("float32", "int8"))
+    wanted = Wanted(forms=(*forms, *full_forms(forms, "segment")), max_drop=0.05)
+    floats, integers, full, full_integers = export(segmented, wanted, silent)
+    assert full.agreement == 1 and full.value == pytest.approx(floats.value, abs=1e-3)
+    assert full.largest_difference is None and full.operators["NON_MAX_SUPPRESSION_V4"] == 1
+    assert full_integers.value == pytest.approx(integers.value, abs=0.01) and full_integers.agreement > 0.98
     assert floats.agreement == 1 and floats.largest_difference < 1e-2
     assert {"box mAP", "mask AP50", "box APs"} <= set(floats.details) and floats.drop_interval is None
     assert integers.all_integer and integers.metric == "mask mAP"
@@ -278,3 +282,40 @@ def test_a_folder_without_boxes_says_what_it_lacks(tmp_path):
     (tmp_path / "cats").mkdir()
     with pytest.raises(DataError, match="holds neither annotations/instances_"):
         open_data(DataSpec(str(tmp_path), annotations="objects"), silent)
+
+
+def test_a_file_makes_the_objects_that_numpy_makes(segmented):
+    """Of outputs in which much is found, which a network after five epochs does not: in order, sides and classes."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from keras_resnet.detections import DYNAMIC_COEFFICIENTS, SHARED, answer_of
+    from keras_resnet.export.card import Card
+    from keras_resnet.export.full import _behind
+
+    rng, cells = np.random.default_rng(0), (8, 4)
+    outputs = {
+        "scores": rng.normal(-3, 2, (1, 80, 3)).astype(np.float32),
+        "distances": rng.uniform(0.3, 2, (1, 80, 4)).astype(np.float32),
+        "coefficients": rng.normal(size=(1, 80, DYNAMIC_COEFFICIENTS)).astype(np.float32),
+        "prototypes": rng.normal(size=(1, 16, 16, SHARED)).astype(np.float32),
+    }
+    for task, guesses in (("segment", 0), ("localize", 3)):
+        given = outputs if task == "segment" else {name: outputs[name] for name in ("scores", "distances")}
+        card = Card(("a", "b", "c"), 64, 64, {}, task, cells)
+        interpreter = Interpreter(model_content=_behind({name: each.shape for name, each in given.items()}, card))
+        found = interpreter.get_signature_runner("objects")(**given)
+        ours, masks = answer_of({name: each[0] for name, each in given.items()}, cells, guesses=guesses)
+        theirs, their_masks = answer_of({name: each[0] for name, each in found.items()}, cells, guesses=guesses)
+        assert len(ours.labels) > 20 or guesses
+        assert theirs.labels.tolist() == ours.labels.tolist()
+        np.testing.assert_allclose(theirs.scores, ours.scores, rtol=1e-5)
+        np.testing.assert_allclose(theirs.boxes, ours.boxes, atol=1e-6)
+        if masks is not None:
+            np.testing.assert_allclose(their_masks, masks, rtol=1e-3, atol=1e-3)
+
+
+def test_files_that_make_objects_are_of_detectors(capsys, trained, runs):
+    assert commands._main(["export", trained.name, "--tflite", "--full", "--runs", str(runs)]) == 2
+    assert "--full is for runs that localize, detect or segment" in capsys.readouterr().err
+    assert commands._main(["export", trained.name, "--onnx", "--full", "--runs", str(runs)]) == 2
+    assert "--full is for TFLite files" in capsys.readouterr().err

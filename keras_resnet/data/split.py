@@ -77,7 +77,7 @@ class Split:
             with tf.init_scope(), tf.device("CPU"):
                 self._tensors["pixels"] = tf.constant(self.pixels)
         truth = self.constant_truth()
-        if ids and "masks" in truth:
+        if ids and self._has_masks:
             if "ids" not in self._tensors:
                 assert self.objects is not None and self.pixels is not None
                 side = self.pixels.shape[1]
@@ -110,12 +110,16 @@ class Split:
         def read(row: Any) -> tuple[Any, Any]:
             pixels = tf.numpy_function(self.pixels_at, [row], tf.uint8, stateful=False)
             found = gathered(truth, row)
-            if ids and "masks" in truth:
+            if ids and self._has_masks:
                 seen = tf.numpy_function(self._ids_at, [row], tf.uint8, stateful=False)
                 found = {**found, "ids": tf.ensure_shape(seen, side)}
             return tf.ensure_shape(pixels, (*side, 3)), found
 
         return numbers.map(read, tf.data.AUTOTUNE)
+
+    @property
+    def _has_masks(self) -> bool:
+        return self.objects is not None and self.objects.masks is not None
 
     def _ids_at(self, row: Any) -> np.ndarray:
         assert self.objects is not None
