@@ -18,6 +18,9 @@ ORDER = [
     "fields",
     "training_spec",
     "spec",
+    "recipes.recipe",
+    "recipes.classify",
+    "recipes.objects",
     "recipes",
     "bricks",
     "networks.residual",
@@ -131,7 +134,7 @@ MAY_EXPORT = {"export", "commands", "training_commands", "export_commands"}
 EMPTY = {"", "quantization", "networks", "weights", "data", "engine", "studies", "export"}
 # Its meaning changes once tfmot has been imported.
 AMBIGUOUS = {f"{name}.keras" for name in ("tf", "tensorflow")}
-PACKAGES = EMPTY | {"tasks"}
+PACKAGES = EMPTY | {"tasks", "recipes"}
 LEGACY = {"tf_keras", "tensorflow_model_optimization"}
 MAY_USE_LEGACY = {"export.twin", "export.qat", "export.prune", "export.cluster"}
 

@@ -12,11 +12,14 @@ import numpy as np
 import psutil
 import pytest
 
+from keras_resnet.data import shapes
 from keras_resnet.engine import precision
 from keras_resnet.engine.logs import Journal
 from keras_resnet.engine.optimizers import optimizer_of
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, UsageError
 from keras_resnet.recipes import RECIPES, recipe
+from keras_resnet.recipes.classify import CLASSIFYING
+from keras_resnet.recipes.objects import FINDING
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 from keras_resnet.train import resume, train
@@ -236,20 +239,31 @@ def test_logs(quick_spec, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "he2015-cifar"])
 def test_each_recipe_is_whole(name):
     assert Spec.from_json(RECIPES[name].spec.to_json()) == RECIPES[name].spec
-    assert recipe(name, quick=True).data.source == "digits"
+    source = recipe(name, quick=True).data.source
+    assert source == "digits" if RECIPES[name].spec.task == "classify" else source.startswith("shapes")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", CLASSIFYING)
 def test_each_recipe_converges_in_its_quick_form(name, tfds_home, tmp_path):
     spec = recipe(name, quick=True).override("data.data_dir", tfds_home)
     assert train(spec, tmp_path, say=print).metrics()["value"] >= 0.97
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", CLASSIFYING)
 def test_each_recipe_trains_a_step(name, tfds_home, tmp_path):
     spec = recipe(name, quick=True).override("data.data_dir", tfds_home).override("training.stop_after", 1)
     assert train(spec.override("network.depth", 8), tmp_path, say=silent).finished
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FINDING)
+def test_each_recipe_with_objects_trains_a_step(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes, "TRAIN", 32)
+    monkeypatch.setattr(shapes, "VALIDATION", 16)
+    spec = recipe(name, quick=True).override("data.data_dir", str(tmp_path)).override("training.stop_after", 1)
+    run = train(spec.override("network.depth", 8), tmp_path, say=silent)
+    assert run.finished and run.metrics()["samples"] == 16
 
 
 def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):

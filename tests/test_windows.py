@@ -95,3 +95,16 @@ def test_colours_change_by_their_share():
     assert 0.6 * 120 - 3 <= means.min() < 0.8 * 120 and 1.2 * 120 < means.max() <= 1.4 * 120 + 3
     part = windows.recoloured(images[16:32], key, 64, slice(16, 32), 0.4)
     np.testing.assert_array_equal(part, found[16:32])
+
+
+def test_each_worker_makes_its_part():
+    """Windows and colours are drawn for the whole batch, whoever makes which images of it."""
+    augment = AugmentSpec(scales=(0.5, 2.0), colour=0.3)
+    whole, *parts = (
+        pipeline.Stream(painted(16), SIDE, True, 8, 3, lambda truth: truth, augment, rank, ranks)
+        for rank, ranks in ((0, 1), (0, 2), (1, 2))
+    )
+    for (images, truth), *both in zip(whole.batches(2, 5), *(part.batches(2, 5) for part in parts), strict=True):
+        np.testing.assert_array_equal(images, np.concatenate([mine for mine, _ in both]))
+        for name in ("boxes", "labels", "ids"):
+            np.testing.assert_array_equal(truth[name], np.concatenate([theirs[name] for _, theirs in both]))

@@ -1,14 +1,12 @@
-"""Named specs: how others trained, each with its source, and each able to make itself quick."""
+"""How others trained classifiers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from keras_resnet.errors import UsageError, did_you_mean
-from keras_resnet.fields import one_of
+from keras_resnet.recipes.recipe import IMAGENET, Recipe
 from keras_resnet.spec import (
-    ANNOTATIONS,
     AugmentSpec,
     DataSpec,
     DistillSpec,
@@ -19,54 +17,8 @@ from keras_resnet.spec import (
     TrainingSpec,
 )
 
-# Means and deviations of the training images, for pixels in 0–255.
+# Of the training images, for pixels in 0–255.
 CIFAR = Normalization((125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
-IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """about: one line. source: paper and section. published: what its authors reached. quick: the same ideas in a
-    minute or two on bundled data."""
-
-    about: str
-    source: str
-    published: str
-    spec: Spec
-    quick: Callable[[Spec], Spec]
-
-
-def recipe(name: str, quick: bool = False) -> Spec:
-    """The spec called `name`. Raises UsageError, naming the nearest, for an unknown one."""
-    if name not in RECIPES:
-        raise UsageError(f"unknown recipe {name!r}.{did_you_mean(name, RECIPES)} Known: {', '.join(RECIPES)}")
-    chosen = RECIPES[name]
-    return chosen.quick(chosen.spec) if quick else chosen.spec
-
-
-def usual(task: str) -> Spec:
-    """How `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
-    one_of("task", task, tuple(ANNOTATIONS))
-    if task == "classify":
-        return Spec()
-    single = task == "localize"
-    return Spec(
-        task=task,
-        data=DataSpec(source="shapes/single" if single else "shapes", annotations=ANNOTATIONS[task]),
-        augment=AugmentSpec(scales=(0.9, 1.1)),
-        optimizer=OptimizerSpec(
-            name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_norm=10.0, label_smoothing=0.0
-        ),
-        training=TrainingSpec(epochs=24, batch_size=16),
-    )
-
-
-def lasting(spec: Spec, epochs: int) -> Spec:
-    """`spec` for so many epochs, its warm-up in proportion."""
-    optimizer, training = spec.optimizer, spec.training
-    if optimizer.warmup_epochs is not None and training.steps is None:
-        optimizer = replace(optimizer, warmup_epochs=optimizer.warmup_epochs * epochs / training.epochs)
-    return replace(spec, optimizer=optimizer, training=replace(training, epochs=epochs, steps=None))
 
 
 def _quick_cifar(spec: Spec) -> Spec:
@@ -120,7 +72,7 @@ _TIMM_OPTIMIZER = OptimizerSpec(
 )
 _TIMM_TRAINING = TrainingSpec(batch_size=2048, loss="bce")
 
-RECIPES = {
+CLASSIFYING = {
     "quick": Recipe(
         about="a ResNet-20 on the bundled digits in a minute: to see that everything works",
         source="none",
