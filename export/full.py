@@ -19,6 +19,8 @@ from keras_resnet.export.card import Card
 
 # Of the schema's BuiltinOperator.
 DEQUANTIZE = 6
+# In which clients expect the outputs.
+ORDER = ("boxes", "classes", "scores", "count", "masks")
 
 
 def with_objects(content: bytes, card: Card) -> bytes:
@@ -139,11 +141,11 @@ def _joined(first: Any, second: Any, outputs: dict[str, int]) -> bytes:
     first.operatorCodes += second.operatorCodes
     ours.tensors += theirs.tensors
     ours.operators += theirs.operators
-    ours.outputs = [moved(index) for index in theirs.outputs]
     signature = first.signatureDefs[0]
-    signature.outputs = second.signatureDefs[0].outputs
+    signature.outputs = sorted(second.signatureDefs[0].outputs, key=lambda each: ORDER.index(each.name.decode()))
     for each in signature.outputs:
         each.tensorIndex = moved(each.tensorIndex)
+    ours.outputs = [each.tensorIndex for each in signature.outputs]
     builder = flatbuffers.Builder(1024)
     builder.Finish(first.Pack(builder), b"TFL3")
     return bytes(builder.Output())

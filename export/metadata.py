@@ -41,7 +41,12 @@ class _Member(int):
     """A member of an enumeration or union of the schema: a byte, where other fields are offsets."""
 
 
-IMAGE_PROPERTIES, NORMALIZATION, RGB, AXIS_LABELS = map(_Member, (2, 1, 1, 2))
+IMAGE_PROPERTIES, BOX_PROPERTIES, NORMALIZATION, RGB, AXIS_LABELS, VALUE_LABELS = map(_Member, (2, 3, 1, 1, 2, 3))
+BOUNDARIES = _Member(1)
+# As MediaPipe's object detector calls the outputs of TFLite's detection operator.
+DETECTIONS = {"boxes": "location", "classes": "category", "scores": "score", "count": "number of detections"}
+# Where left, top, right and bottom stand among the four numbers of a box.
+LEFT_TOP_RIGHT_BOTTOM = (1, 0, 3, 2)
 
 
 def write_card(file: Path, card: Card, pixels_from: float) -> None:
@@ -102,18 +107,7 @@ def _metadata(card: Card, pixels_from: float, outputs: list[str]) -> bytes:
         5: stats,
     }
     pixels = _table(builder, 7, taken)
-    labels = _table(
-        builder, 5, {0: text(LABELS), 1: text("one label a line, in the order of the logits"), 2: AXIS_LABELS}
-    )
-    of_labels = _vector(builder, [labels])
-    given = [
-        _table(
-            builder,
-            7,
-            {0: text(name), 1: text(OUTPUTS[name]), **({6: of_labels} if name in ("logits", "scores") else {})},
-        )
-        for name in outputs
-    ]
+    given = [_given(builder, name, "count" in outputs) for name in outputs]
     graph = _table(builder, 10, {0: text("resnet"), 2: _vector(builder, [pixels]), 3: _vector(builder, given)})
     origin = _table(builder, 5, {0: text(CARD), 1: text("where this file comes from")})
     model = {
@@ -126,6 +120,20 @@ def _metadata(card: Card, pixels_from: float, outputs: list[str]) -> bytes:
     }
     builder.Finish(_table(builder, 8, model), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _given(builder: Any, name: str, objects: bool) -> int:
+    """The output `name`, of a file that ends in `objects` or in what they are made of."""
+    text = builder.CreateString
+    fields = {0: text(DETECTIONS.get(name, name) if objects else name), 1: text(OUTPUTS[name])}
+    if name == ("classes" if objects else "scores") or name == "logits":
+        kind, words = (VALUE_LABELS, "number") if objects else (AXIS_LABELS, "place in the last axis")
+        labels = _table(builder, 5, {0: text(LABELS), 1: text(f"a label a line, by its {words}"), 2: kind})
+        fields[6] = _vector(builder, [labels])
+    if objects and name == "boxes":
+        places = _filled(builder, LEFT_TOP_RIGHT_BOTTOM, builder.PrependUint32)
+        fields[3] = _table(builder, 3, {0: BOX_PROPERTIES, 1: _table(builder, 3, {0: places, 1: BOUNDARIES})})
+    return _table(builder, 7, fields)
 
 
 def _table(builder: Any, fields: int, values: dict[int, int]) -> int:

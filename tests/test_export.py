@@ -40,7 +40,7 @@ def test_every_file_passes_and_is_told_of(exported):
     assert {row["file"] for row in run.verdicts()} == set(verdicts)
     for row in run.verdicts():
         assert row["verdict"] == "PASSED" and row["value"] >= 0.94 and row["agreement"] >= 0.98
-        assert row["metric"] == "top1" and row["top5"] >= row["value"] and row["samples"] == 200
+        assert row["metric"] == "top1" and row["details"]["top5"] >= row["value"] and row["samples"] == 200
         low, high = row["drop_interval"]
         assert low <= row["drop"] <= high and row["worst_class_drop"] >= row["drop"] - 1e-9
         cost = row["cost"]
