@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from keras_resnet import __version__, console
-from keras_resnet.answers import in_words
 from keras_resnet.errors import KresnetError, did_you_mean
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import json_option, runs_option
@@ -70,6 +69,7 @@ def predict(
     target: str, images: tuple[str, ...], top: int | None, save: Path | None, runs: str | None, as_json: bool
 ) -> None:
     """Name what images show, and where, with a run's Keras model or a .tflite file (which needs no TensorFlow)."""
+    from keras_resnet.answers import in_words
     from keras_resnet.export.predicting import predict_images
 
     for answer in predict_images(target, images, top, runs_home(runs), save):

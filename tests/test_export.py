@@ -26,6 +26,7 @@ from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.schemes import SCHEMES, Form, forms_of
 from keras_resnet.export.scoring import score, told_by, verdict_on
 from keras_resnet.export.targets import fit
+from keras_resnet.judgement import Judgement
 from keras_resnet.run import Run
 
 
@@ -189,7 +190,9 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
     genuine = exporting.verify
 
     def against_a_better_model(file, reference, **options):
-        perfect = replace(reference.answered, correct=np.ones_like(reference.answered.correct))
+        correct = np.ones_like(reference.answered.judgement.correct)
+        by_class = dict.fromkeys(reference.answered.judgement.by_class, 1.0)
+        perfect = replace(reference.answered, judgement=Judgement({"top1": 1.0}, by_class, correct=correct))
         return genuine(file, replace(reference, answered=perfect), **options)
 
     monkeypatch.setattr(exporting, "verify", against_a_better_model)
