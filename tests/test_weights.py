@@ -82,6 +82,7 @@ def timm_names(state):
     return renamed
 
 
+@pytest.mark.slow
 def test_timm_vgg(tmp_path):
     reference, images = Reference(), pixels(1, 224)
     theirs = reference.vgg(images, 11, batch_norm=True)
@@ -112,7 +113,7 @@ def shaken(model):
         pytest.param("ResNet101", ".keras", marks=pytest.mark.slow),
         pytest.param("ResNet152", ".h5", marks=pytest.mark.slow),
         pytest.param("VGG16", ".weights.h5", marks=pytest.mark.slow),
-        ("VGG19", ".keras"),
+        pytest.param("VGG19", ".keras", marks=pytest.mark.slow),
     ],
 )
 def test_keras_applications(name, suffix, tmp_path):
