@@ -15,7 +15,7 @@ from keras_resnet import console
 from keras_resnet.data import coco_folder, voc_folder
 from keras_resnet.data.folder import Files
 from keras_resnet.data.images import read_image, to_canvas
-from keras_resnet.data.objects import Listed, packed
+from keras_resnet.data.objects import Listed, has_to_show, packed
 from keras_resnet.data.split import SPLIT_SEED, Data, Say, Split, choose_canvas, fits_memory, judge_bad
 from keras_resnet.errors import DataError
 from keras_resnet.spec import DataSpec
@@ -51,7 +51,7 @@ def open_annotated(spec: DataSpec, say: Say) -> Data:
     bad: list[str] = []
     splits = {}
     for name, listed in listings.items():
-        shown = spec.annotations == "object" or name == "train"
+        shown = has_to_show(name, spec.annotations)
         split = _split(name, listed, masks, shown, resize if keep else None, bad, say)
         splits[name] = replace(split, resize=resize)
     judge_bad(bad, total, spec.max_bad, say)
@@ -93,7 +93,7 @@ def _split(
             advance(1, f"reading {name}")
             if trouble:
                 bad.append(trouble)
-            elif shown and each.annotation.crowd.all():
+            elif shown and not each.annotation.shows:
                 empty += 1
             else:
                 good.append(each)

@@ -1,4 +1,4 @@
-"""Boxes as (left, top, right, bottom), in shares of the image's sides, and what happens to them with their image."""
+"""Boxes as (left, top, right, bottom), and how far two of them overlap."""
 
 from __future__ import annotations
 

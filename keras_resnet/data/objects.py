@@ -47,6 +47,16 @@ class Annotation:
         kept = tuple(mask for mask, stays in zip(masks, real, strict=True) if stays) if len(masks) else ()
         return cls(size, cut[real], np.asarray(labels, np.int64).reshape(-1)[real], crowds[real], sizes[real], kept)
 
+    @property
+    def shows(self) -> bool:
+        """Whether there is an object that is none of a crowd."""
+        return not bool(self.crowd.all())
+
+
+def has_to_show(split: str, annotations: str) -> bool:
+    """Whether images of a split have to show an object: to learn from, or to have a largest one."""
+    return annotations == "object" or (annotations != "labels" and split == "train")
+
 
 @dataclass(frozen=True)
 class Listed:

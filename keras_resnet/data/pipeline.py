@@ -99,8 +99,7 @@ class Stream:
             return step, self._seen(key, images, truth)
         draw = partial(tf.random.stateless_uniform, dtype=tf.int32)
         mine = slice(self.rank * self.part, (self.rank + 1) * self.part)
-        margin = _margin(images.shape[1], self.image_size)
-        room = images.shape[1] + 2 * margin - self.image_size
+        room = images.shape[1] + 2 * _margin(images.shape[1], self.image_size) - self.image_size
         offsets = draw((2, self.batch_size), key, maxval=room + 1)[:, mine]
         mirrored = draw((self.batch_size, 1), key + 1, maxval=2)[mine] == 1 if self._mirrors else None
         return step, (_cut(images, self.image_size, offsets, mirrored), truth)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_resnet import console
 from keras_resnet.data.images import read_image, to_canvas, to_pixels
-from keras_resnet.data.objects import Annotation, encoded_mask, packed
+from keras_resnet.data.objects import Annotation, encoded_mask, has_to_show, packed
 from keras_resnet.data.records import Records, find_records
 from keras_resnet.data.split import Data, Say, Split, choose_canvas, choose_sizes, fits_memory, judge_bad
 from keras_resnet.errors import DataError, UsageError, did_you_mean
@@ -46,7 +46,7 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
         size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
     bad: list[str] = []
     splits = {
-        name: _read(builder, name, part, fields, _shown(name, spec.annotations), resize, bad, say)
+        name: _read(builder, name, part, fields, has_to_show(name, spec.annotations), resize, bad, say)
         for name, part in _parts(builder, spec.val_fraction, say).items()
     }
     judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
@@ -177,11 +177,6 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
     return parts | ({"test": "test"} if "test" in present else {})
 
 
-def _shown(name: str, annotations: str) -> bool:
-    """Whether images of a split have to show an object: to learn from, or to have a largest one."""
-    return annotations == "object" or (annotations != "labels" and name == "train")
-
-
 def _read(
     builder: Any, name: str, part: str, fields: _Fields, shown: bool, resize: int, bad: list[str], say: Say
 ) -> Split:
@@ -213,7 +208,7 @@ def _read(
             advance(1, f"reading {name}")
             if trouble:
                 bad.append(trouble)
-            elif shown and not len(truth.labels):
+            elif shown and not truth.shows:
                 empty += 1
             else:
                 good.append(row)

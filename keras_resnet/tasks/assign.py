@@ -26,15 +26,14 @@ BOX_WEIGHT = 2.0
 class Assigned:
     """Of N locations of B images. objects: int32 (B, N), the row of the object that a location answers for, -1 for
     none. quality: float32 (B, N), the score that it should have for that object's class. ignored: bool (B, N), within a
-    crowd and of no object. rank: float32 (B, N), how well it is aligned, 1 for the best of its object. overlap,
-    generalized: float32 (B, N), IoU and GIoU of its box with that object's."""
+    crowd and of no object. rank: float32 (B, N), how well it is aligned, 1 for the best of its object. overlap:
+    float32 (B, N), IoU of its box with that object's."""
 
     objects: Any
     quality: Any
     ignored: Any
     rank: Any
     overlap: Any
-    generalized: Any
 
 
 def boxes_at(distances: Any, cells: Sequence[int]) -> Any:
@@ -49,7 +48,7 @@ def assign(scores: Any, boxes: Any, truth: dict[str, Any], cells: Sequence[int])
     object, "crowd" (B, M) → what each location answers for."""
     scores, boxes = tf.stop_gradient(tf.cast(scores, tf.float32)), tf.stop_gradient(boxes)
     real = (truth["labels"] >= 0) & ~truth["crowd"]
-    overlap, generalized = generalized_iou(boxes[:, None], truth["boxes"][:, :, None])  # (B, M, N)
+    overlap, _ = generalized_iou(boxes[:, None], truth["boxes"][:, :, None])  # (B, M, N)
     own = tf.gather(tf.sigmoid(scores), tf.maximum(truth["labels"], 0), axis=2, batch_dims=1)  # (B, N, M)
     within = _within(truth["boxes"], cells)
     aligned = tf.transpose(own, (0, 2, 1)) ** SCORE_POWER * tf.maximum(overlap, 1e-3) ** IOU_POWER
@@ -70,7 +69,6 @@ def assign(scores: Any, boxes: Any, truth: dict[str, Any], cells: Sequence[int])
         ignored=crowded & ~answers,
         rank=tf.reduce_sum(rank, axis=1),
         overlap=tf.reduce_sum(tf.where(chosen, overlap, 0.0), axis=1),
-        generalized=tf.reduce_sum(tf.where(chosen, generalized, 0.0), axis=1),
     )
 
 

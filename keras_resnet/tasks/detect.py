@@ -32,25 +32,34 @@ class Detection:
     followed: ClassVar[tuple[str, ...]] = ("iou", "quality")
 
     def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
-        """The network of `spec`, as a model from pixels (B, H, W, 3) to "scores" and "distances" (see `detections`)."""
+        """The network of `spec`, as a model from pixels (B, H, W, 3) to its `outputs`."""
         size = spec.data.image_size
         assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
         pixels, stages = catalog.body(bricks, spec.network, (size, size, 3), spec.data.normalization)
+        return bricks.model(pixels, self.outputs(bricks, stages, spec), name=name_of(spec.network))
+
+    def outputs(self, bricks: Bricks, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
+        """The "scores" and "distances" (see `detections`) of the stages c2 … c5."""
         levels = pyramid.levels_of(bricks, stages, self.cells)
-        heads = pyramid.heads_of(bricks, levels, len(self.classes), spec.head.convs)
-        return bricks.model(pixels, heads, name=name_of(spec.network))
+        return pyramid.heads_of(bricks, levels, len(self.classes), spec.head.convs)
 
     def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
         """What the losses want of the truth: {"labels": (B, M), "boxes": (B, M, 4), "crowd": (B, M)}."""
         return {name: truth[name] for name in ("labels", "boxes", "crowd")}
 
+    def assigned(self, targets: Any, outputs: Any) -> tuple[Any, Any]:
+        """(boxes (B, N, 4), what their locations answer for, as `assign.Assigned`)."""
+        from keras_resnet.tasks.assign import assign, boxes_at
+
+        boxes = boxes_at(outputs["distances"], self.cells)
+        return boxes, assign(outputs["scores"], boxes, targets, self.cells)
+
     def loss(self, spec: Spec) -> Callable[[Any, Any], Any]:
         """(targets, outputs) → (B,) float32 (see `assign.detection_losses`)."""
-        from keras_resnet.tasks.assign import assign, boxes_at, detection_losses
+        from keras_resnet.tasks.assign import detection_losses
 
         def losses(targets: Any, outputs: Any) -> Any:
-            boxes = boxes_at(outputs["distances"], self.cells)
-            found = assign(outputs["scores"], boxes, targets, self.cells)
+            boxes, found = self.assigned(targets, outputs)
             return detection_losses(outputs["scores"], boxes, targets, found)
 
         return losses
@@ -58,11 +67,12 @@ class Detection:
     def follow(self, targets: Any, outputs: Any) -> dict[str, Any]:
         """What is followed during training, per sample: the mean IoU of the boxes that answer for an object, and the
         mean probability that they give its class."""
+        return self.followed_of(outputs, self.assigned(targets, outputs)[1])
+
+    def followed_of(self, outputs: Any, found: Any) -> dict[str, Any]:
+        """The same, of what is assigned."""
         import tensorflow as tf
 
-        from keras_resnet.tasks.assign import assign, boxes_at
-
-        found = assign(outputs["scores"], boxes_at(outputs["distances"], self.cells), targets, self.cells)
         answers = tf.cast(found.objects >= 0, tf.float32)
         count = tf.maximum(tf.reduce_sum(answers, axis=1), 1.0)
         sure = tf.reduce_max(tf.sigmoid(tf.cast(outputs["scores"], tf.float32)), axis=2)

@@ -13,8 +13,7 @@ from keras_resnet.coco import Answer, numbers
 from keras_resnet.data.objects import unpacked
 from keras_resnet.detections import DYNAMIC_COEFFICIENTS, SHARED
 from keras_resnet.judgement import Judgement
-from keras_resnet.networks import catalog, pyramid
-from keras_resnet.networks.names import name_of
+from keras_resnet.networks import pyramid
 from keras_resnet.spec import Spec
 from keras_resnet.tasks.detect import Detection
 
@@ -28,17 +27,12 @@ class Segmentation(Detection):
 
     followed: ClassVar[tuple[str, ...]] = ("iou", "quality", "mask")
 
-    def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
-        """The network of `spec`, as a model from pixels (B, H, W, 3) to "scores", "distances", "coefficients" and
-        "prototypes" (see `detections`)."""
-        size = spec.data.image_size
-        assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
+    def outputs(self, bricks: Bricks, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
+        """As detection, with "coefficients" and "prototypes"."""
         prototypes, coefficients = KINDS[spec.head.masks]
-        pixels, stages = catalog.body(bricks, spec.network, (size, size, 3), spec.data.normalization)
         levels = pyramid.levels_of(bricks, stages, self.cells)
-        outputs = pyramid.heads_of(bricks, levels, len(self.classes), spec.head.convs, coefficients)
-        outputs["prototypes"] = pyramid.prototypes_of(bricks, levels, stages, spec.head.convs, prototypes)
-        return bricks.model(pixels, outputs, name=name_of(spec.network))
+        found = pyramid.heads_of(bricks, levels, len(self.classes), spec.head.convs, coefficients)
+        return found | {"prototypes": pyramid.prototypes_of(bricks, levels, stages, spec.head.convs, prototypes)}
 
     def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
         """As detection, with "ids" (B, S, S), n + 1 where the n-th object is."""
@@ -46,26 +40,23 @@ class Segmentation(Detection):
 
     def loss(self, spec: Spec) -> Callable[[Any, Any], Any]:
         """(targets, outputs) → (B,) float32: detection's, and what masks lack of their objects'."""
-        from keras_resnet.tasks.assign import assign, boxes_at, detection_losses
+        from keras_resnet.tasks.assign import detection_losses
         from keras_resnet.tasks.masks import mask_losses
 
         def losses(targets: Any, outputs: Any) -> Any:
-            boxes = boxes_at(outputs["distances"], self.cells)
-            found = assign(outputs["scores"], boxes, targets, self.cells)
-            of_boxes = detection_losses(outputs["scores"], boxes, targets, found)
+            boxes, found = self.assigned(targets, outputs)
             of_masks, _ = mask_losses(outputs, targets["ids"], found, self.cells)
-            return of_boxes + of_masks
+            return detection_losses(outputs["scores"], boxes, targets, found) + of_masks
 
         return losses
 
     def follow(self, targets: Any, outputs: Any) -> dict[str, Any]:
         """As detection, and the mean IoU of masks with their objects'."""
-        from keras_resnet.tasks.assign import assign, boxes_at
         from keras_resnet.tasks.masks import mask_losses
 
-        found = assign(outputs["scores"], boxes_at(outputs["distances"], self.cells), targets, self.cells)
+        _, found = self.assigned(targets, outputs)
         _, overlap = mask_losses(outputs, targets["ids"], found, self.cells)
-        return {**super().follow(targets, outputs), "mask": overlap}
+        return {**self.followed_of(outputs, found), "mask": overlap}
 
     def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
         """COCO's AP of the masks, and that of the boxes, with their other numbers beside them."""
