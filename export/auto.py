@@ -21,7 +21,6 @@ from keras_resnet.export.exporting import (
     folder_following,
     is_learned,
     prepare,
-    require_classification,
 )
 from keras_resnet.export.litert import is_installed
 from keras_resnet.export.schemes import LITERT, Form, forms_of
@@ -50,7 +49,6 @@ def export_with_remedies(run: Run, wanted: Wanted, say: Say) -> tuple[list[Verdi
 
     Raises UsageError unless there is exactly one.
     """
-    require_classification(run, "--auto")
     integer = [form for form in wanted.forms if form.scheme.name == "int8"]
     if len(integer) != 1:
         raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(integer)} of them")

@@ -28,7 +28,7 @@ def method_of(spec: Spec) -> Method:
 
 def _make(spec: Spec, classes: tuple[str, ...], bricks: Bricks, steps: int) -> Twin:
     """The twin, filled with the parent's weights: what tfmot clusters and masks is decided by them."""
-    network = build_twin(spec, classes, trained_in_sizes(spec))
+    network, names = build_twin(spec, classes, trained_in_sizes(spec))
     copy_weights(load_model(_parent_of(spec)), network)
     freeze(network, spec.start)
     parameters = network.count_params()
@@ -38,7 +38,7 @@ def _make(spec: Spec, classes: tuple[str, ...], bricks: Bricks, steps: int) -> T
         network = cluster.cluster(network, spec.compress)
     else:
         network = qat.quantize(network, spec.compress)
-    return Twin(network, spec.data.normalization, parameters)
+    return Twin(network, spec.data.normalization, parameters, names)
 
 
 def _parent_of(spec: Spec) -> Run:

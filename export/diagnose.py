@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.data import pipeline
+from keras_resnet.data.pipeline import balanced_rows, evaluation
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model
 from keras_resnet.export.calibrate import Calibration, calibration_of
-from keras_resnet.export.exporting import data_of, is_learned, require_classification
+from keras_resnet.export.exporting import data_of, is_learned
 from keras_resnet.quantization.simulate import Damage, Simulation
 from keras_resnet.run import Run
+from keras_resnet.tasks import task_of
 
 Say = Callable[[str], None]
 SEED = 0
@@ -30,7 +31,6 @@ def diagnose(run: Run, samples: int, say: Say) -> list[Damage]:
     The network is simulated: rounded as a file would be, with the ranges of the calibration images. Raises UsageError
     for a run that was trained with 8 bits, which has its own ranges.
     """
-    require_classification(run, "kresnet diagnose")
     if is_learned(run):
         raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
     data = data_of(run, say)
@@ -39,14 +39,14 @@ def diagnose(run: Run, samples: int, say: Say) -> list[Damage]:
 
 def diagnose_model(run: Run, model: Any, data: Data, calibration: Calibration, samples: int, say: Say) -> list[Damage]:
     """The same for a `model` that computes what that of `run` does."""
-    images = pipeline.balanced_sample(
-        data.splits["validation"],
-        image_size=data.image_size,
-        per_class=max(1, round(samples / len(data.classes))),
-        classes=len(data.classes),
-        seed=SEED,
-    )
-    simulation = Simulation(model, calibration.images)
+    split, classes, task = data.splits["validation"], len(data.classes), task_of(run.spec(), data.classes)
+    rows = balanced_rows(split, per_class=max(1, round(samples / classes)), classes=classes, seed=SEED)
+    images, truth = next(iter(evaluation(split.some(rows), data.image_size, len(rows)).as_numpy_iterator()))
+
+    def agreement(ours: Any, theirs: Any) -> float:
+        return float(task.agreement(task.read(ours, truth), task.read(theirs, truth)))
+
+    simulation = Simulation(model, calibration.images, agreement)
     say(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
     found = simulation.damages(images)
     document = {
@@ -65,15 +65,15 @@ def _draw(found: list[Damage], path: Path) -> None:
 
     shown = found[:SHOWN]
     figure = Figure(figsize=(9, 1.2 + 0.24 * len(shown)), layout="constrained")
-    answers, logits = figure.subplots(1, 2, sharey=True)
+    answers, outputs = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(shown))
     answers.barh(places, [100 * (1 - damage.agreement) for damage in shown], color="C3")
-    logits.barh(places, [100 * damage.error for damage in shown], color="C0")
+    outputs.barh(places, [100 * damage.error for damage in shown], color="C0")
     answers.set_yticks(places, [damage.layer for damage in shown])
     answers.invert_yaxis()
     answers.set_xlabel("answers changed (%)")
-    logits.set_xlabel("logits changed (% of their deviation)")
-    for axes in (answers, logits):
+    outputs.set_xlabel("outputs changed (% of their deviation)")
+    for axes in (answers, outputs):
         axes.grid(axis="x", alpha=0.3)
     figure.suptitle("each layer alone in 8 bits")
     figure.savefig(path, dpi=120, format="png")

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_resnet.answers import CLASSIFY
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.errors import KresnetError, RunError, UsageError
 from keras_resnet.evaluate import load_model
@@ -106,12 +105,6 @@ def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
 def is_learned(run: Run) -> bool:
     """Whether `run` was trained with 8 bits."""
     return run.spec().compress.learned
-
-
-def require_classification(run: Run, what: str) -> None:
-    """Raises UsageError for a run of another task, which `what` does not know."""
-    if run.spec().task != CLASSIFY:
-        raise UsageError(f"{what} is for classification. Received: run {run.name}, whose task is {run.spec().task}")
 
 
 def data_of(run: Run, say: Say) -> Data:

@@ -27,22 +27,25 @@ class TwinBricks(Bricks):
 class Twin:
     """What a step of training and validation needs of a model, for a tf_keras `network` of normalized images.
 
-    parameters: how many the network has without what tfmot adds.
+    parameters: how many the network has without what tfmot adds. names: of its outputs, where it has several.
     """
 
-    def __init__(self, network: Any, normalization: Normalization, parameters: int) -> None:
-        self.network, self.normalization, self._parameters = network, normalization, parameters
+    def __init__(
+        self, network: Any, normalization: Normalization, parameters: int, names: tuple[str, ...] = ()
+    ) -> None:
+        self.network, self.normalization, self._parameters, self.names = network, normalization, parameters, names
 
     def count_params(self) -> int:
         """The parameters of the network itself."""
         return self._parameters
 
     def __call__(self, images: Any, training: bool = False) -> Any:
-        """Pixels (B, H, W, 3) in 0–255 → logits (B, classes)."""
+        """Pixels (B, H, W, 3) in 0–255 → logits (B, classes), or a dict of outputs."""
         import tensorflow as tf
 
         mean, std = (tf.constant(each, tf.float32) for each in (self.normalization.mean, self.normalization.std))
-        return self.network((tf.cast(images, tf.float32) - mean) / std, training=training)
+        outputs = self.network((tf.cast(images, tf.float32) - mean) / std, training=training)
+        return dict(zip(self.names, outputs, strict=True)) if self.names else outputs
 
     def __getattr__(self, name: str) -> Any:
         if name in ("weights", "variables", "trainable_variables", "losses"):
@@ -63,11 +66,16 @@ def tfmot() -> Any:
     return tensorflow_model_optimization
 
 
-def build_twin(spec: Spec, classes: tuple[str, ...], any_size: bool = False) -> Any:
-    """The network of `spec` as a float32 tf_keras model of normalized images, freshly initialised."""
+def build_twin(spec: Spec, classes: tuple[str, ...], any_size: bool = False) -> tuple[Any, tuple[str, ...]]:
+    """The network of `spec` as a float32 tf_keras model of normalized images, freshly initialised, and the names of its
+    outputs where it has several: tfmot knows lists of them only."""
     import tf_keras
 
-    return task_of(spec, classes).build(TwinBricks(tf_keras), spec, any_size=any_size)
+    network = task_of(spec, classes).build(TwinBricks(tf_keras), spec, any_size=any_size)
+    if not isinstance(network.output, dict):
+        return network, ()
+    names = tuple(network.output)
+    return tf_keras.Model(network.input, [network.output[name] for name in names], name=network.name), names
 
 
 def rebuilt(network: Any, change: Any) -> Any:

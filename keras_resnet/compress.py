@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_resnet.answers import CLASSIFY
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.run import Run
 from keras_resnet.spec import CompressSpec, Spec, StartSpec
@@ -82,8 +81,6 @@ def adopt_parent(run: Run, step: Step, asked: set[str], say: Callable[[str], Non
     """
     run.require_finished()
     theirs = run.spec()
-    if theirs.task != CLASSIFY:
-        raise UsageError(f"kresnet compress is for classification. Received: run {run.name}, to {theirs.task}")
     compress = _compressed(run, theirs.compress, step)
     first = origin_of(run).spec()
     epochs = max(FEWEST_EPOCHS, round(step.epochs * first.training.epochs))

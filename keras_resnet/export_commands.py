@@ -223,7 +223,7 @@ def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json:
     if as_json:
         console.emit_json([vars(damage) for damage in damages])
         return
-    columns = ["layer", "same answers", "logits changed", "range", "widest channel"]
+    columns = ["layer", "same answers", "outputs changed", "range", "widest channel"]
     rows = [
         [
             damage.layer,

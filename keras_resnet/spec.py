@@ -226,7 +226,6 @@ class Spec:
         require(self.augment.crop == "pad", "augment.crop", self.augment.crop, f"pad for {self.task}")
         require(self.distill.teacher is None, "distill.teacher", self.distill.teacher, f"left out for {self.task}")
         require(self.network.family != "vgg", "network.family", "vgg", f"resnet or plain for {self.task}")
-        require(self.compress.parent is None, "compress.parent", self.compress.parent, f"left out for {self.task}")
 
     def _require_for_tfmot(self) -> None:
         """What a training by tensorflow-model-optimization cannot have."""

@@ -136,7 +136,7 @@ def pipeline_images(data):
 def filled_twin(trained):
     """The spec of a run; its twin with its weights; 64 real images, uint8."""
     spec = Spec.from_json(trained.spec().to_json())
-    network = build_twin(spec, trained.classes())
+    network, _ = build_twin(spec, trained.classes())
     copy_weights(load_model(trained), network)
     data = open_data(spec.data, silent)
     return spec, network, pipeline_images(data)
@@ -169,7 +169,7 @@ def test_what_tfmot_trained_with_8_bits_comes_home(trained):
 def test_tfmot_says_what_it_cannot_quantize():
     spec = Spec(network=NetworkSpec(depth=11, preactivation=True)).override("data.image_size", 16)
     with pytest.raises(UsageError, match=r"cannot quantize resnet11v2: .* --qat native can"):
-        qat.quantize(build_twin(spec, ("a", "b")), CompressSpec(qat="tfmot"))
+        qat.quantize(build_twin(spec, ("a", "b"))[0], CompressSpec(qat="tfmot"))
 
 
 def test_pruned_clustered_and_quantized(trained, runs):

@@ -204,15 +204,6 @@ def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_what_is_for_classification_says_so(localized, capsys):
-    runs = ["--runs", str(localized.folder.parent)]
-    for command in (["diagnose", "found"], ["compress", "found", "--qat"], ["export", "found", "--tflite", "--auto"]):
-        assert commands._main([*command, *runs]) == 2
-        out, err = capsys.readouterr()
-        assert out == "" and "is for classification" in err.splitlines()[-1]
-
-
-@pytest.mark.slow
 def test_a_body_from_a_classification_run(localized):
     """The heads are new, the rest is taken."""
     import keras

@@ -234,11 +234,16 @@ def validation(split: Split, image_size: int, batch_size: int, encode: Any, rank
 
 def balanced_sample(split: Split, *, image_size: int, per_class: int, classes: int, seed: int) -> np.ndarray:
     """Up to `per_class` images of each class under the evaluation transform: uint8 (N, image_size, image_size, 3)."""
-    order = np.random.default_rng(seed).permutation(split.count)
-    chosen = np.concatenate([order[split.labels[order] == label][:per_class] for label in range(classes)])
+    chosen = balanced_rows(split, per_class=per_class, classes=classes, seed=seed)
     if split.pixels is not None:
-        return center_crop(split.pixels[np.sort(chosen)], image_size)
-    return center_crop(np.stack([split.pixels_at(row) for row in np.sort(chosen)]), image_size)
+        return center_crop(split.pixels[chosen], image_size)
+    return center_crop(np.stack([split.pixels_at(row) for row in chosen]), image_size)
+
+
+def balanced_rows(split: Split, *, per_class: int, classes: int, seed: int) -> np.ndarray:
+    """Where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order."""
+    order = np.random.default_rng(seed).permutation(split.count)
+    return np.sort(np.concatenate([order[split.labels[order] == label][:per_class] for label in range(classes)]))
 
 
 def _margin(side: int, size: int) -> int:

@@ -26,11 +26,11 @@ layers = keras.layers
 # Their results have the range of what they are given.
 PASSING = (
     *(layers.InputLayer, layers.ZeroPadding2D, layers.MaxPooling2D, layers.AveragePooling2D),
-    *(layers.Flatten, layers.Reshape, layers.Dropout),
+    *(layers.UpSampling2D, layers.Cropping2D, layers.Flatten, layers.Reshape, layers.Dropout),
 )
 RANGED = (
     *(layers.Conv2D, layers.Dense, layers.BatchNormalization, layers.ReLU, layers.Add, layers.Multiply),
-    *(layers.GlobalAveragePooling2D, layers.Activation),
+    *(layers.GlobalAveragePooling2D, layers.Activation, layers.Concatenate),
 )
 RANGE = "range"
 
@@ -88,12 +88,14 @@ def copy_weights(plain: Any, quantized: Any) -> None:
 
 
 def frozen(quantized: Any) -> Any:
-    """`quantized` itself, ranges made constants and dead channels lifted, as TensorFlow's converter wants them."""
+    """`quantized` itself, ranges made constants, dead channels lifted and biases told apart, as TensorFlow's converter
+    wants them."""
     for layer in quantized.layers:
         if isinstance(layer, QuantizedConv2D | QuantizedDense):
             layer.keep_zeros = False  # which concerns gradients, and is in the converter's way
         if isinstance(layer, QuantizedConv2D):
             _lift_dead_channels(layer)
+            _tell_biases_apart(layer)
         quantizer = layer.product if isinstance(layer, QuantizedNorm) else layer
         if isinstance(quantizer, FakeQuantizer):
             quantizer.freeze()
@@ -111,6 +113,16 @@ def _lift_dead_channels(convolution: Any) -> None:
     unit = np.asarray(kernel_ranges(convolution.kernel)) / np.sqrt(variance + norm.epsilon)
     least = SMALLEST_SHARE * np.max(np.abs(gamma) * unit) / unit
     norm.gamma.assign(np.where(np.abs(gamma) < least, np.where(gamma < 0, -least, least), gamma))
+
+
+def _tell_biases_apart(convolution: Any) -> None:
+    """Change the last bit of one of several biases that are all the same: the converter keeps those as one number, and
+    rounds it by the scale of the first channel for all."""
+    if not convolution.use_bias:
+        return
+    bias = np.asarray(convolution.bias)
+    if len(bias) > 1 and (bias == bias[0]).all():
+        convolution.bias.assign(np.concatenate([np.nextafter(bias[:1], np.float32(np.inf)), bias[1:]]))
 
 
 def _kind_of(layer: Any) -> Any:
@@ -133,10 +145,20 @@ def _needs_range(layer: Any) -> bool:
     following = [node.operation for node in layer._outbound_nodes]
     if isinstance(layer, layers.ReLU) or not following:
         return True
+    if all(_joins(each) for each in following):
+        return False  # a file keeps what it joins in one range
     fused: tuple[type, ...] = (layers.ReLU,)
     if isinstance(layer, layers.Conv2D | layers.Dense):
         fused = (layers.ReLU, layers.BatchNormalization)
     return not all(isinstance(each, fused) or _is(each, "relu") for each in following)
+
+
+def _joins(layer: Any) -> bool:
+    """Whether the values that `layer` is given become a part of joined ones."""
+    if isinstance(layer, layers.Reshape):
+        following = [node.operation for node in layer._outbound_nodes]
+        return bool(following) and all(map(_joins, following))
+    return isinstance(layer, layers.Concatenate)
 
 
 def _is(layer: Any, activation: str) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+from keras import tree
 
 from keras_resnet.quantization.layers import FakeQuantizer, QuantizedConv2D, QuantizedDense, QuantizedNorm
 from keras_resnet.quantization.probe import BATCH, channel_ends
@@ -26,9 +28,9 @@ class Part:
 class Damage:
     """What rounding one part alone did.
 
-    agreement: share of images with the float network's answer. error: mean absolute change of logits, as a share of
-    their standard deviation. low, high: the range of its result; spread: how many times the widest channel of that is
-    as wide as the median one; None where nothing is stored.
+    agreement: share of the float network's answers that stay. error: mean absolute change of an output, as a share of
+    its standard deviation; of the output that changed most. low, high: the range of its result; spread: how many times
+    the widest channel of that is as wide as the median one; None where nothing is stored.
     """
 
     layer: str
@@ -39,41 +41,50 @@ class Damage:
     spread: float | None
 
 
+def same_labels(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The share of rows of logits (N, classes) whose largest is the same."""
+    return float((ours.argmax(-1) == theirs.argmax(-1)).mean())
+
+
 class Simulation:
     """`model`, an ordinary one, with the ranges of `images`, float32 or uint8 (N, H, W, 3), as a converter takes them:
-    from the smallest to the largest value."""
+    from the smallest to the largest value.
 
-    def __init__(self, model: Any, images: np.ndarray) -> None:
-        self._model = quantize(model)
+    agreement: (outputs, outputs) of the same images → the share of answers that are the same.
+    """
+
+    def __init__(self, model: Any, images: np.ndarray, agreement: Callable[[Any, Any], float] = same_labels) -> None:
+        self._model, self._agreement = quantize(model), agreement
         self.parts = _parts(self._model)
         self._enable(())
         self._spreads = self._calibrate(images)
 
     def damages(self, images: np.ndarray) -> list[Damage]:
-        """Of every part, the worst first, by answers and then by logits on `images` (N, H, W, 3)."""
+        """Of every part, the worst first, by answers and then by outputs on `images` (N, H, W, 3)."""
         self._enable(())
-        whole = self._answers(images)
+        whole = self._outputs(images)
         found = [self._damage(part, images, whole) for part in self.parts]
         return sorted(found, key=lambda damage: (damage.agreement, -damage.error))
 
     def together(self, images: np.ndarray, but: tuple[str, ...] = ()) -> float:
         """The share of answers that stay when all parts are rounded `but` those of some layers."""
         self._enable(())
-        whole = self._answers(images)
+        whole = self._outputs(images)
         self._enable(tuple(part for part in self.parts if part.layer not in but))
-        return float((self._answers(images).argmax(-1) == whole.argmax(-1)).mean())
+        return self._agreement(self._outputs(images), whole)
 
-    def _damage(self, part: Part, images: np.ndarray, whole: np.ndarray) -> Damage:
+    def _damage(self, part: Part, images: np.ndarray, whole: Any) -> Damage:
         self._enable((part,))
-        got = self._answers(images)
+        got = self._outputs(images)
         low, high, spread = self._spreads.get(part.layer, (None, None, None))
-        error = float(np.abs(got - whole).mean() / whole.std())
-        return Damage(part.layer, float((got.argmax(-1) == whole.argmax(-1)).mean()), error, low, high, spread)
+        return Damage(part.layer, self._agreement(got, whole), _error(got, whole), low, high, spread)
 
-    def _answers(self, images: np.ndarray) -> np.ndarray:
+    def _outputs(self, images: np.ndarray) -> Any:
+        """What the model gives for `images`: (N, …), or a dict of such."""
         # Not by `predict`, as in `channel_ends`.
-        batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-        return np.concatenate([np.asarray(self._model(batch.astype("float32"), training=False)) for batch in batches])
+        starts = range(0, len(images), BATCH)
+        found = [self._model(images[start : start + BATCH].astype("float32"), training=False) for start in starts]
+        return tree.map_structure(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *found)
 
     def _enable(self, parts: tuple[Part, ...]) -> None:
         on = {id(switch) for part in parts for switch in part.switches}
@@ -93,6 +104,12 @@ class Simulation:
             middle = np.median(widths[widths > 0]) if (widths > 0).any() else 1.0
             found[part.layer] = (float(low.min()), float(high.max()), float(widths.max() / middle))
         return found
+
+
+def _error(ours: Any, theirs: Any) -> float:
+    """The mean absolute difference of an output as a share of its deviation; the largest of several."""
+    pairs = zip(tree.flatten(ours), tree.flatten(theirs), strict=True)
+    return max(float(np.abs(a - b).mean() / b.std()) for a, b in pairs)
 
 
 def _parts(model: Any) -> list[Part]:
