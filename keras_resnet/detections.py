@@ -29,6 +29,9 @@ OVERLAP = 0.7
 SHARED = 8
 DYNAMIC = ((SHARED + 2, 8), (8, 8), (8, 1))
 DYNAMIC_COEFFICIENTS = sum(inputs * outputs + outputs for inputs, outputs in DYNAMIC)
+# A mask's logits where no object is, and how many cells around a box they are computed: as far as is looked when a mask
+# is brought to a quarter of its resolution.
+GROUND, AROUND = -16.0, 4
 # What relative coordinates are divided by, in shares of the image: as CondInst's size of interest, they come near 1.
 REACH = 0.25
 
@@ -105,36 +108,39 @@ def suppressed(boxes: np.ndarray, labels: np.ndarray, most: int = MOST, overlap:
 
 
 def masks_of(found: Found, coefficients: np.ndarray, prototypes: np.ndarray, cells: Sequence[int]) -> np.ndarray:
-    """Logits of the objects' masks, float32 (n, h, w): coefficients (N, C), prototypes (h, w, P).
+    """Logits of the objects' masks, float32 (n, h, w): coefficients (N, C), prototypes (h, w, P). They are computed in
+    and around the objects' boxes only, and are GROUND elsewhere.
 
     Where C is P a mask is the sum of the prototypes, weighted by its location's coefficients (YOLACT; Bolya et al.
     2019). Otherwise the coefficients are the weights and biases of three 1×1 convolutions, which see the prototypes and
     where each pixel is relative to the location (CondInst; Tian et al. 2020).
     """
-    own = coefficients[found.locations].astype(np.float32)
     height, width, kinds = prototypes.shape
-    if own.shape[1] == kinds:
-        return np.asarray(np.einsum("hwp,np->nhw", prototypes, own))
-    places = _relative(grid(cells)[0][found.locations], height, width)
-    shared = np.broadcast_to(prototypes, (len(own), *prototypes.shape))
-    x = np.concatenate([places, shared], axis=-1).reshape(len(own), height * width, kinds + 2)
-    start = 0
-    for number, (inputs, outputs) in enumerate(DYNAMIC):
-        kernel = own[:, start : start + inputs * outputs].reshape(-1, inputs, outputs)
+    own = coefficients[found.locations].astype(np.float32)
+    middles = grid(cells)[0][found.locations]
+    places = np.stack(np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height), axis=-1)
+    masks = np.full((len(own), height, width), GROUND, np.float32)
+    starts = np.maximum(np.floor(found.boxes[:, :2] * (width, height)).astype(int) - AROUND, 0)
+    ends = np.ceil(found.boxes[:, 2:] * (width, height)).astype(int) + AROUND
+    for mask, weights, middle, (left, top), (right, bottom) in zip(masks, own, middles, starts, ends, strict=True):
+        part = prototypes[top:bottom, left:right]
+        seen_from = ((places[top:bottom, left:right] - middle) / REACH).astype(np.float32)
+        logits = part @ weights if len(weights) == kinds else _dynamic(part, seen_from, weights)
+        mask[top:bottom, left:right] = logits
+    return masks
+
+
+def _dynamic(prototypes: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(h, w, P), (h, w, 2) as x and y, (DYNAMIC_COEFFICIENTS,) → (h, w): CondInst's convolutions of one object."""
+    x, start = np.concatenate([places, prototypes], axis=-1), 0
+    for inputs, outputs in DYNAMIC:
+        kernel = weights[start : start + inputs * outputs].reshape(inputs, outputs)
         start += inputs * outputs
-        x = x @ kernel + own[:, None, start : start + outputs]
+        x = x @ kernel + weights[start : start + outputs]
         start += outputs
-        if number < len(DYNAMIC) - 1:
+        if outputs > 1:
             x = np.maximum(x, 0)
-    return np.asarray(x.reshape(-1, height, width))
-
-
-def _relative(middles: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Where pixels are seen from `middles` (n, 2): float32 (n, height, width, 2), x and y."""
-    ys, xs = (np.arange(height, dtype=np.float32) + 0.5) / height, (np.arange(width, dtype=np.float32) + 0.5) / width
-    x = np.broadcast_to(xs[None, None, :] - middles[:, 0, None, None], (len(middles), height, width))
-    y = np.broadcast_to(ys[None, :, None] - middles[:, 1, None, None], (len(middles), height, width))
-    return np.stack([x, y], axis=-1) / REACH
+    return np.asarray(x[..., 0])
 
 
 def in_image(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -171,19 +177,24 @@ def seen_masks(logits: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> 
 
 
 def answer_of(
-    outputs: dict[str, np.ndarray], cells: Sequence[int], least: float = LEAST, guesses: int = 0
+    outputs: dict[str, np.ndarray],
+    cells: Sequence[int],
+    least: float = LEAST,
+    guesses: int = 0,
+    top: int | None = None,
 ) -> tuple[Found, np.ndarray | None]:
-    """What one image's outputs say: the objects of which they are `least` sure, or `guesses` at the main one; and the
-    logits of their masks (n, h, w), if they make them. A file that made objects itself has done the same, and says so
-    by its "count" (see export.full)."""
+    """What one image's outputs say: the `top` surest objects of which they are `least` sure, or `guesses` at the main
+    one; and the logits of their masks (n, h, w), if they make them. A file that made objects itself has done the same,
+    and says so by its "count" (see export.full)."""
     if "count" in outputs:
         known = int(outputs["count"].reshape(-1)[0])
-        there = np.flatnonzero(outputs["scores"][:known] >= (0 if guesses else least))
+        there = np.flatnonzero(outputs["scores"][:known] >= (0 if guesses else least))[: guesses or top]
         boxes, labels = outputs["boxes"][there][:, [1, 0, 3, 2]], outputs["classes"][there].astype(np.int64)
         masks = outputs["masks"][there] if "masks" in outputs else None
-        return Found(boxes, outputs["scores"][there], labels, there).first(guesses or None), masks
+        return Found(boxes, outputs["scores"][there], labels, there), masks
     scores, distances = outputs["scores"], outputs["distances"]
     found = main_object(scores, distances, cells, guesses) if guesses else found_in(scores, distances, cells, least)
+    found = found.first(top)
     if "prototypes" not in outputs:
         return found, None
     return found, masks_of(found, outputs["coefficients"], outputs["prototypes"], cells)
@@ -204,14 +215,13 @@ def objects_of(
     They are the objects of which the network is SHOWN or more sure, the `top` surest of them; or, where only the `main`
     one is looked for, what that may be, the `top` likeliest.
     """
-    found, logits = answer_of(outputs, cells, SHOWN, (top or GUESSES) if main else 0)
-    found = found.first(top)
+    found, logits = answer_of(outputs, cells, SHOWN, (top or GUESSES) if main else 0, top)
     boxes = in_image(found.boxes, size)
     objects: list[dict[str, Any]] = [
         {"label": labels[label], "probability": float(score), "box": [round(float(edge), 1) for edge in box]}
         for label, score, box in zip(found.labels, found.scores, boxes, strict=True)
     ]
     if logits is not None:
-        for each, mask in zip(objects, seen_masks(logits[:top], boxes, size), strict=True):
+        for each, mask in zip(objects, seen_masks(logits, boxes, size), strict=True):
             each["mask"] = {"size": list(mask.shape), "counts": run_lengths(mask)}
     return objects

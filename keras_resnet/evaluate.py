@@ -82,6 +82,21 @@ def keras_predictor(model: Any) -> Callable[[np.ndarray], Any]:
     return predict
 
 
+def graph_predictor(model: Any, image_size: int) -> Callable[[np.ndarray], Any]:
+    """The same of any model that can be called, also while it is in training: on several devices or with the variables
+    of tf_keras. `image_size` is that of the images."""
+    import tensorflow as tf
+
+    pixels = tf.TensorSpec((None, image_size, image_size, 3), tf.uint8)
+
+    @tf.function(input_signature=[pixels])  # type: ignore[untyped-decorator]
+    def answer(images: Any) -> Any:
+        outputs = model(images, training=False)
+        return tf.nest.map_structure(lambda each: tf.cast(each, tf.float32), outputs)
+
+    return lambda images: tf.nest.map_structure(np.asarray, answer(images))
+
+
 def load_model(run: Run) -> Any:
     """The run's finished Keras model, in float32. Raises RunError if it cannot be read."""
     run.require_finished()

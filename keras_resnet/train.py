@@ -15,7 +15,7 @@ from keras_resnet.engine import devices
 from keras_resnet.engine.checkpoint import Checkpoints
 from keras_resnet.engine.devices import Devices
 from keras_resnet.errors import RunError, UsageError
-from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
+from keras_resnet.evaluate import Evaluation, evaluate, graph_predictor, keras_predictor, load_model
 from keras_resnet.networks import catalog
 from keras_resnet.resolve import resolve, training_bricks
 from keras_resnet.run import Run
@@ -129,7 +129,24 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, meth
             soften=task.soften(spec.distill.temperature) if spec.distill.teacher else None,
             teacher_weight=spec.distill.weight,
             before=method.before(model, spec),
+            judge=_judging(model, spec, data) if task.judged else None,
         )
+
+
+def _judging(model: Any, spec: Spec, data: Data) -> Callable[[Callable[[], None]], dict[str, float]]:
+    """See `step.Job`."""
+    task = task_of(spec, data.classes)
+    predict = graph_predictor(model, data.image_size)
+
+    def judge(alive: Callable[[], None]) -> dict[str, float]:
+        def answer(images: Any) -> Any:
+            alive()
+            return predict(images)
+
+        batches = pipeline.evaluation(data.splits["validation"], data.image_size, EVALUATION_BATCH)
+        return evaluate(answer, batches, task).judgement.values
+
+    return judge
 
 
 def trained_in_sizes(spec: Spec) -> bool:

@@ -145,10 +145,18 @@ def test_masks_are_the_same_while_trained_and_on_devices(coefficients):
     prototypes = rng.normal(size=(16, 16, kinds)).astype(np.float32)
     every = rng.normal(size=(N, coefficients)).astype(np.float32)
     places = np.array([3, 70, 41])
-    found = Found(np.zeros((3, 4)), np.zeros(3), np.zeros(3, int), places)
+    boxes = np.array([[0, 0, 1, 1], [0.5, 0.25, 0.75, 0.5], [0, 0.9, 0.1, 1]], np.float32)
+    found = Found(boxes, np.zeros(3), np.zeros(3, int), places)
     ours = masks_of(found, every, prototypes, CELLS)
     theirs = mask_logits(every[places][None], prototypes[None], detections.grid(CELLS)[0][places][None])
-    np.testing.assert_allclose(ours, theirs[0], rtol=1e-4, atol=1e-4)
+    around = np.zeros((3, 16, 16), bool)  # and 4 cells on each side
+    around[0], around[1, :12, 4:16], around[2, 10:, :6] = True, True, True
+    np.testing.assert_allclose(ours[around], np.asarray(theirs[0])[around], rtol=1e-4, atol=1e-4)
+    assert (ours[~around] == detections.GROUND).all()
+    sizes = ((16, 16), (50, 40), (5, 5))
+    for size in sizes:
+        inside = detections.in_image(boxes, size)
+        np.testing.assert_array_equal(seen_masks(ours, inside, size), seen_masks(np.asarray(theirs[0]), inside, size))
     assert masks_of(found.first(0), every, prototypes, CELLS).shape == (0, 16, 16)
 
 

@@ -287,7 +287,7 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
     """Of outputs in which much is found, which a network after five epochs does not: in order, sides and classes."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from keras_resnet.detections import DYNAMIC_COEFFICIENTS, SHARED, answer_of
+    from keras_resnet.detections import DYNAMIC_COEFFICIENTS, GROUND, SHARED, answer_of
     from keras_resnet.export.card import Card
     from keras_resnet.export.full import _behind
 
@@ -310,7 +310,9 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
         np.testing.assert_allclose(theirs.scores, ours.scores, rtol=1e-5)
         np.testing.assert_allclose(theirs.boxes, ours.boxes, atol=1e-6)
         if masks is not None:
-            np.testing.assert_allclose(their_masks, masks, rtol=1e-3, atol=1e-3)
+            around = masks != GROUND  # elsewhere only the file computes them
+            assert around.mean() > 0.3
+            np.testing.assert_allclose(their_masks[around], masks[around], rtol=1e-3, atol=1e-3)
 
 
 def test_files_that_make_objects_are_of_detectors(capsys, trained, runs):

@@ -31,8 +31,9 @@ class Journal:
         self._run, self._log, self._epochs, self._rows, self._say = run, spec.log, epochs, rows, say
         self._writer = tf.summary.create_file_writer(str(run.tensorboard))
         self._trackers = [_TRACKERS[name](run, spec) for name in spec.log.track]
-        self._followed = task_of(spec, run.classes()).followed
-        self._curves = Curves(self._followed[0])
+        task = task_of(spec, run.classes())
+        self._followed, self._judged = task.followed, task.judged
+        self._curves = Curves(self._followed[0], self._judged[:1])
         self._profiling = False
 
     def first_batch(self, images: Any, graph: Any) -> None:
@@ -66,8 +67,9 @@ class Journal:
             ", ".join(f"{name} {row[p + name]:{'.4f' if name == 'loss' else '.2%'}}" for name in names)
             for p in ("", "val_")
         )
+        judged = "".join(f", {name} {row[f'val_{name}']:.2%}" for name in self._judged)
         self._say(
-            f"epoch {row['epoch']}/{self._epochs}: {seen}; validation {held_out};"
+            f"epoch {row['epoch']}/{self._epochs}: {seen}; validation {held_out}{judged};"
             f" {row['images_per_second']:.0f} images/s"
         )
 
@@ -159,12 +161,13 @@ class Pace:
 
 
 class Curves:
-    """Loss, and error or what else is followed, in % over epochs, training dashed and validation solid as in He et al.
+    """Loss, and error or what else is followed, in % over epochs, training dashed and validation solid as in He et al.;
+    beside it what is judged, which is known of the validation images only.
 
     One figure for all epochs: a new one each time would leave megabytes behind for Python to collect.
     """
 
-    def __init__(self, followed: str) -> None:
+    def __init__(self, followed: str, judged: tuple[str, ...] = ()) -> None:
         from matplotlib.figure import Figure
 
         second = "error (%)" if followed == "accuracy" else f"{followed} (%)"
@@ -175,6 +178,8 @@ class Curves:
         ):
             for prefix, style, label in (("", "--", "training"), ("val_", "-", "validation")):
                 (self._lines[prefix + key],) = axes.plot([], [], style, color=color, label=label)
+            for name in judged if key == followed else ():
+                (self._lines[f"val_{name}"],) = axes.plot([], [], color="C2", label=f"validation {name}")
             axes.set(xlabel="epoch", ylabel=title)
             axes.grid(alpha=0.3)
             axes.legend()

@@ -201,13 +201,17 @@ class Loop:
         self._pace.begin()
 
     def _validate(self) -> dict[str, float]:
+        """What is followed, over all processes' shares of the images; what is judged, of all images in each process: no
+        one waits for another longer than for a step."""
         total: Any = 0.0
+        alive = partial(beat, self.files.run.folder)
         for batch in self._validation:
             total = total + np.asarray(self._judge(*batch), np.float64)
-            beat(self.files.run.folder)
+            alive()
         loss, count, *followed = (float(value) for value in total)
-        row = {f"val_{name}": value / count for name, value in zip(self.job.names, followed, strict=True)}
-        return {"val_loss": loss / count, **row}
+        found = {name: value / count for name, value in zip(self.job.names, followed, strict=True)}
+        found = {"loss": loss / count, **found} | (self.job.judge(alive) if self.job.judge else {})
+        return {f"val_{name}": value for name, value in found.items()}
 
     def _best(self, epoch: int, loss: float) -> dict[str, Any]:
         best = self.progress.best

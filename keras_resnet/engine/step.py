@@ -28,6 +28,8 @@ class Job:
 
     follow: names and values of what is followed; names: in their order.
     before: called with the number of the step, from 0, before each.
+    judge: what counts, by name, of the present weights, where nothing that is followed is that; what it is given is
+        called now and then.
     teacher: None, or a model of the same images whose answers `soften` the loss: (answers, outputs) → (B,).
     """
 
@@ -44,6 +46,7 @@ class Job:
     soften: Loss | None = None
     teacher_weight: float = 0.0
     before: Callable[[Any], None] | None = None
+    judge: Callable[[Callable[[], None]], dict[str, float]] | None = None
 
     def state(self) -> list[Any]:
         """Every variable that a step changes, in an order that does not: weights, statistics, seeds, slots, loss

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Classification:
     classes: tuple[str, ...]
 
     followed = ("accuracy",)
+    # What is judged after each epoch, because nothing that is followed is that.
+    judged: ClassVar[tuple[str, ...]] = ()
 
     def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
         """The network of `spec`, as a model from pixels (B, H, W, 3) to logits (B, classes); with `any_size` for

@@ -30,6 +30,7 @@ class Detection:
     cells: tuple[int, ...]
 
     followed: ClassVar[tuple[str, ...]] = ("iou", "quality")
+    judged: ClassVar[tuple[str, ...]] = ("box mAP",)
 
     def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
         """The network of `spec`, as a model from pixels (B, H, W, 3) to its `outputs`."""

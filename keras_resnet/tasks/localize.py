@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from keras_resnet.tasks.detect import RIGHT, Detection, in_pixels, rows_of
 @dataclass(frozen=True)
 class Localization(Detection):
     """Detection of the largest object alone, so without the finest level of the pyramid."""
+
+    judged: ClassVar[tuple[str, ...]] = ("localized",)
 
     def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
         """As detection, of the first object."""

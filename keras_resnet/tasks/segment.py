@@ -26,6 +26,7 @@ class Segmentation(Detection):
     """Detection, and the mask of each object."""
 
     followed: ClassVar[tuple[str, ...]] = ("iou", "quality", "mask")
+    judged: ClassVar[tuple[str, ...]] = ("mask mAP", "box mAP")
 
     def outputs(self, bricks: Bricks, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
         """As detection, with "coefficients" and "prototypes"."""
