@@ -70,6 +70,8 @@ OPTIONS = (
     Option("--cutmix", "augment.cutmix", float, "Alpha of CutMix [default: 0, off]."),
     Option("--scales", "augment.scales", str, "How much smaller and larger objects may look: 0.5,2 [default: none]."),
     Option("--colour", "augment.colour", float, "Share by which colours of images with objects change."),
+    Option("--mosaic", "augment.mosaic", float, "Chance that an image with objects is four of them [default: 0]."),
+    Option("--copy-paste", "augment.copy_paste", float, "Chance that another image's objects are put into it."),
     Option("--erasing", "augment.erasing", float, "Chance of erasing a part of an image [default: 0]."),
     Option("--train-sizes", "augment.sizes", str, "Sides of training images, in equal shares of the epochs: 128,160."),
     Option("--teacher", "distill.teacher", str, "A finished run to learn from (distillation)."),

@@ -204,8 +204,9 @@ class Spec:
         if needed != "labels":
             self._require_for_objects()
         else:
-            alone = self.head == HeadSpec() and not self.augment.scales and not self.augment.colour
-            require(alone, "head, augment.scales and augment.colour", "others", f"left alone for {self.task}")
+            given = [name for name in ("scales", "colour", "mosaic", "copy_paste") if getattr(self.augment, name)]
+            require(self.head == HeadSpec(), "head", self.head, f"left alone for {self.task}")
+            require(not given, f"augment.{'/'.join(given)}", "another value", f"left alone for {self.task}")
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
         fits = warmup is None or self.training.steps is not None or warmup < epochs
         require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
@@ -223,6 +224,9 @@ class Spec:
         for name, off in (("mixup", 0.0), ("cutmix", 0.0), ("erasing", 0.0), ("policy", "none"), ("sizes", ())):
             value = getattr(self.augment, name)
             require(value == off, f"augment.{name}", value, f"left out for {self.task}")
+        mosaic, pasted = self.augment.mosaic, self.augment.copy_paste
+        require(not mosaic or self.task != "localize", "augment.mosaic", mosaic, "left out for localize")
+        require(not pasted or self.task == "segment", "augment.copy_paste", pasted, f"left out for {self.task}")
         require(self.augment.crop == "pad", "augment.crop", self.augment.crop, f"pad for {self.task}")
         require(self.distill.teacher is None, "distill.teacher", self.distill.teacher, f"left out for {self.task}")
         require(self.network.family != "vgg", "network.family", "vgg", f"resnet or plain for {self.task}")

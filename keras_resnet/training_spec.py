@@ -27,6 +27,8 @@ class AugmentSpec:
     scales: how many times larger and smaller objects may look, where the task is to find them: (0.5, 2.0) is from half
         to twice their size (scale jitter; Ghiasi et al. 2021). colour: brightness, contrast and saturation change by up
         to this share there.
+    mosaic: chance that a training image is four of them at half their size (Bochkovskiy et al. 2020, section 3.4).
+    copy_paste: chance that objects of another image are put into it, by their masks (Ghiasi et al. 2021).
     """
 
     crop: str = "pad"
@@ -43,6 +45,8 @@ class AugmentSpec:
     sizes: tuple[int, ...] = ()
     scales: tuple[float, ...] = ()
     colour: float = 0.0
+    mosaic: float = 0.0
+    copy_paste: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("augment.crop", self.crop, ("pad", "resized"))
@@ -59,6 +63,8 @@ class AugmentSpec:
         ordered = not self.scales or (len(self.scales) == 2 and 0 < self.scales[0] <= self.scales[1])
         require(ordered, "augment.scales", self.scales, "two numbers above 0, the smaller first")
         require(0 <= self.colour < 1, "augment.colour", self.colour, "0 or more and below 1")
+        require(0 <= self.mosaic <= 1, "augment.mosaic", self.mosaic, "0 to 1")
+        require(0 <= self.copy_paste <= 1, "augment.copy_paste", self.copy_paste, "0 to 1")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
+from keras_resnet.spec import ANNOTATIONS, AugmentSpec, DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
 
 COLOURS = {"blue": (30, 30, 220), "green": (30, 200, 30), "red": (220, 30, 30)}
 
@@ -57,6 +57,29 @@ def trained(quick_spec, runs):
     from keras_resnet.train import train
 
     return train(quick_spec, runs, say=lambda message: None)
+
+
+def finding(task="segment", source="shapes", epochs=5, **changes):
+    """A small network that finds objects, for seconds of training."""
+    data = DataSpec(source, image_size=64, annotations=ANNOTATIONS[task])
+    optimizer = OptimizerSpec("adamw", learning_rate=3e-3, weight_decay=0.01, clip_norm=10.0, label_smoothing=0.0)
+    training = TrainingSpec(epochs=epochs, batch_size=8, precision="float32")
+    network = NetworkSpec(10, width=0.25)
+    return Spec(task=task, network=network, data=data, optimizer=optimizer, training=training, **changes)
+
+
+@pytest.fixture(scope="session")
+def segmented(tmp_path_factory):
+    """A small network after a few epochs on few shapes."""
+    from keras_resnet.data import shapes
+    from keras_resnet.train import train
+
+    home = tmp_path_factory.mktemp("segment")
+    spec = finding(augment=AugmentSpec(scales=(0.8, 1.25), colour=0.2)).override("data.data_dir", str(home / "tfds"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "TRAIN", 200)
+        patch.setattr(shapes, "VALIDATION", 40)
+        return train(spec, home, "found", silent)
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ ORDER = [
     "data.split",
     "data.augment",
     "data.windows",
+    "data.mixing",
     "data.records",
     "data.digits",
     "data.shapes",

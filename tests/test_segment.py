@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import silent
+from conftest import finding, silent
+from layouts import coco_folder
 from PIL import Image
-from pycocotools import mask as rle
 
 from keras_resnet import commands
 from keras_resnet.data import shapes
@@ -17,37 +17,11 @@ from keras_resnet.drawing import filled
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.run import Run
 from keras_resnet.spec import (
-    ANNOTATIONS,
     AugmentSpec,
     DataSpec,
     HeadSpec,
-    NetworkSpec,
-    OptimizerSpec,
     Spec,
-    TrainingSpec,
 )
-
-
-def finding(task="segment", source="shapes", epochs=5, **changes):
-    data = DataSpec(source, image_size=64, annotations=ANNOTATIONS[task])
-    optimizer = OptimizerSpec("adamw", learning_rate=3e-3, weight_decay=0.01, clip_norm=10.0, label_smoothing=0.0)
-    training = TrainingSpec(epochs=epochs, batch_size=8, precision="float32")
-    network = NetworkSpec(10, width=0.25)
-    return Spec(task=task, network=network, data=data, optimizer=optimizer, training=training, **changes)
-
-
-@pytest.fixture(scope="module")
-def segmented(tmp_path_factory):
-    """A small network after a few epochs on few shapes."""
-    from keras_resnet.train import train
-
-    patch = pytest.MonkeyPatch()
-    patch.setattr(shapes, "TRAIN", 200)
-    patch.setattr(shapes, "VALIDATION", 40)
-    home = tmp_path_factory.mktemp("segment")
-    spec = finding(augment=AugmentSpec(scales=(0.8, 1.25), colour=0.2)).override("data.data_dir", str(home / "tfds"))
-    yield train(spec, home, "found", silent)
-    patch.undo()
 
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
@@ -57,6 +31,7 @@ def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     first, last = segmented.log()[0], segmented.log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
     assert last["loss"] < 0.85 * first["loss"] and segmented.metrics()["metric"] == "mask mAP"
+    assert last["val_mask mAP"] == pytest.approx(segmented.metrics()["value"], abs=1e-6) and last["val_box mAP"] > 0
     forms = forms_of(("float32", "int8"))
     wanted = Wanted(forms=(*forms, *full_forms(forms[1:], "segment")), max_drop=0.05)
     floats, integers, full = export(segmented, wanted, silent)
@@ -109,60 +84,6 @@ def test_what_detection_does_not_take(segmented, capsys):
     assert "task must be one of" in capsys.readouterr().err.splitlines()[-1]
     assert commands._main(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2
     assert "he2015-cifar is for --task classify" in capsys.readouterr().err.splitlines()[-1]
-
-
-# COCO's ids have gaps, and here they are in another order than the names.
-CATEGORIES = {7: "star", 3: "circle", 90: "cross"}
-
-
-def coco_folder(root, images=24):
-    """Drawn shapes in COCO's own layout: polygons, run-length codes of both kinds, crowds; and what is wrong in real
-    files: a box without an area, an image that is missing, annotations of what is not listed."""
-    (root / "annotations").mkdir(parents=True)
-    for split, first in (("train2017", 0), ("val2017", 1000)):
-        (root / split).mkdir()
-        document = {
-            "images": [],
-            "annotations": [],
-            "categories": [{"id": k, "name": n} for k, n in CATEGORIES.items()],
-        }
-        for number in range(first, first + images):
-            drawing = shapes.draw(number)
-            wide = np.pad(drawing.image, ((0, 0), (0, 32), (0, 0)))
-            Image.fromarray(wide).save(root / split / f"{number:012}.jpg", quality=95)
-            document["images"].append({"id": number, "file_name": f"{number:012}.jpg", "height": 128, "width": 160})
-            if number % 8 == 7:
-                continue  # an image that shows nothing that is asked for
-            for row, (kind, box) in enumerate(zip(drawing.kinds, drawing.boxes, strict=True)):
-                mask = np.asfortranarray(np.pad(drawing.ids == row + 1, ((0, 0), (0, 32))).astype(np.uint8))
-                left, top, right, bottom = map(float, box)
-                code = rle.encode(mask)
-                counts = np.diff(np.flatnonzero(np.diff(np.concatenate([[2], mask.ravel("F"), [2]]))))
-                segmentation = (
-                    [[left, top, right, top, right, bottom, left, bottom]],
-                    {"size": [128, 160], "counts": ([0] if mask[0, 0] else []) + counts.tolist()},
-                    {"size": [128, 160], "counts": code["counts"].decode()},
-                )[row % 3]
-                document["annotations"].append(
-                    {
-                        "id": len(document["annotations"]) + 1,
-                        "image_id": number,
-                        "category_id": sorted(CATEGORIES)[kind % 3],
-                        "bbox": [left, top, right - left, bottom - top],
-                        "area": float(mask.sum()),
-                        "iscrowd": int(row == 4),
-                        "segmentation": segmentation,
-                    }
-                )
-        extra = document["annotations"][0]
-        document["annotations"] += [
-            {**extra, "id": 10001, "bbox": [5, 5, 0, 9]},
-            {**extra, "id": 10002, "image_id": 999999},
-            {**extra, "id": 10003, "category_id": 8},
-        ]
-        document["images"].append({"id": 777, "file_name": "missing.jpg", "height": 128, "width": 160})
-        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
-    return root
 
 
 def test_a_folder_as_coco_has_it(tmp_path):

@@ -79,12 +79,13 @@ class Stream:
 
         steps = tf.data.Dataset.range(first_step, last_step)
         if self.split.pixels is None:
-            rows = steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(self._rows(step)))
-            return self.split.rows(rows, ids=True).batch(self.part, drop_remainder=True)
+            rows = steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(self._shown(step)))
+            part = self.part * (1 + self._mixer.partners)
+            return self.split.rows(rows, ids=True).batch(part, drop_remainder=True)
         pixels, truth = self.split.constants(ids=True)
 
         def gather(step: Any) -> tuple[Any, Any]:
-            rows = self._rows(step)
+            rows = self._shown(step)
             return tf.gather(pixels, rows), gathered(truth, rows)
 
         return steps.map(gather, tf.data.AUTOTUNE)
@@ -98,25 +99,38 @@ class Stream:
         if self.split.objects:
             return step, self._seen(key, images, truth)
         draw = partial(tf.random.stateless_uniform, dtype=tf.int32)
-        mine = slice(self.rank * self.part, (self.rank + 1) * self.part)
+        mine = self._mine
         room = images.shape[1] + 2 * _margin(images.shape[1], self.image_size) - self.image_size
         offsets = draw((2, self.batch_size), key, maxval=room + 1)[:, mine]
         mirrored = draw((self.batch_size, 1), key + 1, maxval=2)[mine] == 1 if self._mirrors else None
         return step, (_cut(images, self.image_size, offsets, mirrored), truth)
 
     def _seen(self, key: Any, images: Any, truth: dict[str, Any]) -> tuple[Any, Any]:
-        """Images and what stands in them, through windows drawn for the whole batch, and in other colours."""
+        """Images and what stands in them, through windows drawn for the whole batch, mixed, and in other colours."""
         from keras_resnet.data import windows
 
-        mine = slice(self.rank * self.part, (self.rank + 1) * self.part)
-        drawn = windows.draw_windows(key, self.batch_size, images.shape[1], self.augment.scales, self._mirrors)[mine]
-        images = windows.see_images(images, drawn, self.image_size)
+        images, truth = self._mixer.mixed(key, images, truth, self._mine)
         if self.augment.colour:
-            images = windows.recoloured(images, key, self.batch_size, mine, self.augment.colour)
-        truth = windows.see_objects(truth, drawn)
-        if "ids" in truth:
-            truth["ids"] = windows.see_ids(truth["ids"], drawn, self.image_size)
+            images = windows.recoloured(images, key, self.batch_size, self._mine, self.augment.colour)
         return images, truth
+
+    @property
+    def _mine(self) -> slice:
+        """This rank's part of a batch."""
+        return slice(self.rank * self.part, (self.rank + 1) * self.part)
+
+    @property
+    def _mixer(self) -> Any:
+        from keras_resnet.data.mixing import Mixer
+
+        return Mixer(self.augment, self.batch_size, self.image_size, self._mirrors)
+
+    def _shown(self, step: Any) -> Any:
+        """Which images are read for the batch of `step`, also those that are only mixed into others."""
+        import tensorflow as tf
+
+        key = tf.stack([tf.constant(self.seed, tf.int64), step])
+        return self._mixer.rows(key, self._rows(step), self.split.count, self._mine)
 
     @property
     def _mirrors(self) -> bool:

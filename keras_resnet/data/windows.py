@@ -45,15 +45,17 @@ def see_ids(ids: Any, windows: Any, size: int) -> Any:
     return tf.cast(_sampled(ids[..., None], windows, size, "nearest")[..., 0], tf.uint8)
 
 
-def see_objects(truth: dict[str, Any], windows: Any) -> dict[str, Any]:
-    """`truth` with "boxes" (B, M, 4) as they stand in the window, cut at its edges, and with "labels" -1 for objects of
-    which too little is left."""
+def see_objects(truth: dict[str, Any], windows: Any, parts: Any = (0.0, 0.0, 1.0, 1.0)) -> dict[str, Any]:
+    """`truth` with "boxes" (B, M, 4) as they stand in the window, cut at its edges or those of `parts` of it, float32
+    (B, 4) as left, top, right, bottom, and with "labels" -1 for objects of which too little is left."""
     start = tf.gather(windows, [1, 0, 1, 0], axis=1)[:, None]
     sides = tf.gather(windows, [3, 2, 3, 2], axis=1)[:, None] - start
     moved = (truth["boxes"] - start) / sides
     # In a mirror left and right change places.
     moved = tf.concat([tf.minimum(moved[..., :2], moved[..., 2:]), tf.maximum(moved[..., :2], moved[..., 2:])], axis=-1)
-    cut = tf.clip_by_value(moved, 0.0, 1.0)
+    edges = tf.reshape(tf.convert_to_tensor(parts, tf.float32), (-1, 1, 4))
+    first, last = (tf.tile(each, (1, 1, 2)) for each in (edges[..., :2], edges[..., 2:]))
+    cut = tf.minimum(tf.maximum(moved, first), last)
     stays = _area(cut) >= LEFT * _area(moved)
     return {**truth, "boxes": cut, "labels": tf.where(stays, truth["labels"], -1)}
 
