@@ -24,6 +24,15 @@ class Contents:
         return {name for name in self.dtypes if name.startswith(("FLOAT", "BFLOAT"))}
 
 
+def packed(model: Any) -> bytes:
+    """A model of the schema's object API as the bytes of a file."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def contents_of(file: bytes) -> Contents:
     """Operators and tensor types of a file's bytes, over all its subgraphs."""
     from ai_edge_litert import schema_py_generated as schema

@@ -16,6 +16,7 @@ from keras_resnet.answers import LOCALIZE
 from keras_resnet.detections import CANDIDATES, GUESSES, LEAST, MOST, OVERLAP, grid
 from keras_resnet.errors import ExportError
 from keras_resnet.export.card import Card
+from keras_resnet.export.contents import packed
 
 # Of the schema's BuiltinOperator.
 DEQUANTIZE = 6
@@ -116,7 +117,6 @@ def _boxes(distances: Any, locations: Any, cells: tuple[int, ...]) -> Any:
 
 def _joined(first: Any, second: Any, outputs: dict[str, int]) -> bytes:
     """`second` behind `first`: its inputs are the outputs of the same name, as floats."""
-    import flatbuffers
 
     if len(first.subgraphs) != 1 or len(second.subgraphs) != 1:
         raise ExportError("a file with several subgraphs cannot be continued")
@@ -146,9 +146,7 @@ def _joined(first: Any, second: Any, outputs: dict[str, int]) -> bytes:
     for each in signature.outputs:
         each.tensorIndex = moved(each.tensorIndex)
     ours.outputs = [each.tensorIndex for each in signature.outputs]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(first.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(first)
 
 
 def _float_of(model: Any, index: int) -> int:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from keras_resnet.errors import UsageError
+from keras_resnet.export.contents import packed
 from keras_resnet.export.saved_model import SIGNATURE
 
 
@@ -36,4 +37,17 @@ def quantized(content: bytes, samples: Iterable[dict[str, np.ndarray]]) -> bytes
     watching = calibrator.Calibrator(content, num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update)
     watching.calibrate({SIGNATURE: list(samples)}, quantizer._recipe_manager)
     result = quantizer.quantize(watching.get_model_qsvs(), enable_progress_report=False)
-    return bytes(result.quantized_model)
+    return _whole(bytes(result.quantized_model))
+
+
+def _whole(content: bytes) -> bytes:
+    """A file that keeps larger buffers behind the FlatBuffer, as one FlatBuffer: what else is written into it would
+    move them."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # 1 stands for none
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return packed(model)

@@ -14,6 +14,7 @@ from typing import Any
 
 from keras_resnet.answers import CLASSIFY, DETECT, LOCALIZE, SEGMENT
 from keras_resnet.export.card import CARD, LABELS, Card
+from keras_resnet.export.contents import packed
 
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
@@ -76,16 +77,13 @@ def _archive(card: Card) -> bytes:
 
 
 def _with_metadata(model: Any, metadata: bytes) -> bytes:
-    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data, entry.name, entry.buffer = list(metadata), ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or ()), entry]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
 
 
 def _metadata(card: Card, pixels_from: float, outputs: list[str]) -> bytes:

@@ -87,15 +87,17 @@ def test_tfmot_trains_the_same_network():
         assert np.abs(values - others).mean() < 3 * (others.max() - others.min()) / 255, name
 
 
+@pytest.mark.slow
 def test_compress_and_export(segmented, capsys):
     """With 8 bits; the file is judged by the network that it came from."""
     runs = ["--runs", str(segmented.folder.parent)]
     options = ["--qat", "--epochs", "2", "--name", "eight"]
     code = commands._main(["compress", "found", *options, *runs])
-    assert code == 0, capsys.readouterr().err
+    assert code == 0, capsys.readouterr()
     run = Run.find(segmented.folder.parent, "eight")
     last = run.log()[-1]
     assert last["val_mask mAP"] == pytest.approx(run.metrics()["value"], abs=1e-3)
+    capsys.readouterr()
     code = commands._main(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
     (verdict,) = json.loads(capsys.readouterr().out)
     assert code == 0 and verdict["form"] == "qat" and not [kind for kind in verdict["dtypes"] if "FLOAT" in kind]
