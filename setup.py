@@ -6,6 +6,7 @@ inside = find_packages(include=["keras_resnet", "keras_resnet.*"], exclude=["ker
 beside = [f"keras_resnet.{package}" for package in find_packages(include=["export", "export.*"])]
 
 LITERT = ["litert-quantizer>=0.11"]
+VIDEO = ["opencv-python-headless>=4.8"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16.1"]
 
 setup(
@@ -42,6 +43,7 @@ setup(
         "ethos": ["ethos-u-vela>=4"],
         "litert": LITERT,
         "onnx": ONNX,
+        "video": VIDEO,
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "test": [
             "pytest>=8",
@@ -53,6 +55,7 @@ setup(
             "wheel>=0.42",
             *ONNX,
             *LITERT,
+            *VIDEO,
         ],
     },
     entry_points={"console_scripts": ["kresnet = keras_resnet.commands:main"]},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from PIL import Image
 
 from keras_resnet.answers import decoded, in_words
 from keras_resnet.data.images import image_files, placed, read_image
-from keras_resnet.errors import DataError, ExportError, KresnetError, UsageError
+from keras_resnet.errors import DataError, ExportError, KresnetError
 from keras_resnet.export.runtime import TFLiteModel
+from keras_resnet.export.video import frames_of
 
 LARGEST_REQUEST = 64 * 2**20
 
@@ -53,29 +54,8 @@ def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
 
 def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
     """The frames of a camera, until there are no more."""
-    for number, frame in enumerate(_frames(options.device)):
-        if number == options.frames:
-            return
-        _tell(f"frame {number}", answers(model, [Image.fromarray(frame)], options.top)[0], options.json)
-
-
-def _frames(device: str) -> Iterator[np.ndarray]:
-    """RGB frames of a camera by its number, or of a video file."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise UsageError("a camera needs OpenCV: pip install opencv-python-headless") from error
-    capture = cv2.VideoCapture(int(device) if device.isdigit() else device)
-    if not capture.isOpened():
-        raise DataError(f"camera {device} cannot be opened")
-    try:
-        while True:
-            there, frame = capture.read()
-            if not there:
-                return
-            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-    finally:
-        capture.release()
+    for frame in islice(frames_of(options.device), options.frames):
+        _tell(f"frame {frame.number}", answers(model, [frame.image], options.top)[0], options.json)
 
 
 def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:

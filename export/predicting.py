@@ -1,9 +1,10 @@
-"""Predictions for image files, by a run or by an exported file; a .tflite file needs no TensorFlow."""
+"""Predictions for images and videos, by a run or by an exported file; a .tflite file needs no TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ from keras_resnet.drawing import drawn
 from keras_resnet.errors import UsageError
 from keras_resnet.export.card import Card
 from keras_resnet.export.files import is_file, open_file
+from keras_resnet.export.video import Frame, frames_of, is_video, recording
 from keras_resnet.run import Run
 from keras_resnet.writing import writing
+
+# What drawn videos are written as.
+RECORDED = ".mp4"
 
 
 @dataclass(frozen=True)
@@ -27,29 +32,91 @@ class Predictor:
     predict: Callable[[np.ndarray], Any]
     card: Card
 
+    def answer(self, image: Image.Image, top: int | None) -> list[dict[str, Any]]:
+        """[{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find one."""
+        card = self.card
+        outputs = self.predict(placed(image, card.task, card.resize, card.image_size)[None])
+        return decoded(card, outputs, top, [image.size])[0]
 
-def predict_images(
-    target: str, images: tuple[str, ...], top: int | None, home: Path, save: Path | None = None
+    def drawn(self, image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
+        """A copy of the image with what was found."""
+        return drawn(image, found[:1] if self.card.task == LOCALIZE else found)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What is asked of images. top: labels, or objects. every, frames: of a video each so-many-th frame, and at most
+    how many."""
+
+    top: int | None = None
+    every: int = 1
+    frames: int | None = None
+
+
+def predictor_of(target: str, home: Path) -> Predictor:
+    """That of a run, or of an exported file."""
+    return _file(Path(target)) if is_file(target) else _run(Run.find(home, target))
+
+
+def predict_files(
+    one: Predictor, names: tuple[str, ...], taken: Taken, save: Path | None = None
 ) -> Iterator[dict[str, Any]]:
-    """For each image file, {"image": path, "predictions": [{"label", "probability"}, …]}, best first; each with a "box"
-    in pixels where the task is to find one. Drawn into a copy at `save`, of several images into that folder."""
-    one = _file(Path(target)) if is_file(target) else _run(Run.find(home, target))
-    for name in images:
+    """For each image, {"image": path, "predictions": see `Predictor.answer`}; the same, with "frame" and "seconds", for
+    each frame of a video. Drawn into a copy at `save`, of several files into that folder."""
+    places = [_place(name, save, len(names) == 1) for name in names]
+    for name, place in zip(names, places, strict=True):
+        if is_video(name):
+            yield from predict_video(one, name, taken, place)
+            continue
         image = read_image(name)
-        card = one.card
-        outputs = one.predict(placed(image, card.task, card.resize, card.image_size)[None])
-        found = decoded(card, outputs, top, [image.size])[0]
-        if save:
-            shown = found[:1] if card.task == LOCALIZE else found
-            _save(drawn(image, shown), save if len(images) == 1 else save / f"{Path(name).stem}.png")
+        found = one.answer(image, taken.top)
+        if place:
+            _save(one.drawn(image, found), place)
         yield {"image": name, "predictions": found}
 
 
+def predict_video(one: Predictor, source: str, taken: Taken, save: Path | None = None) -> Iterator[dict[str, Any]]:
+    """The same for each frame of a video or camera (see `video.frames_of`); drawn into a video at `save`, which is
+    there when all of them are."""
+    frames = islice(frames_of(source, taken.every), taken.frames)
+    if save is None:
+        yield from (_told(source, frame, one.answer(frame.image, taken.top)) for frame in frames)
+        return
+    _require_suffix(save, (RECORDED,), "a video file, such as found.mp4, for a video")
+    first = next(frames)
+    with (
+        writing(save) as temporary,
+        recording(temporary, first.rate / taken.every, first.image.size) as append,
+    ):
+        for frame in chain([first], frames):
+            found = one.answer(frame.image, taken.top)
+            append(one.drawn(frame.image, found))
+            yield _told(source, frame, found)
+
+
+def _told(source: str, frame: Frame, found: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"image": source, "frame": frame.number, "seconds": round(frame.seconds, 3), "predictions": found}
+
+
+def _place(name: str, save: Path | None, alone: bool) -> Path | None:
+    """Where the drawn copy of a file goes. Raises UsageError for a name that is none of its kind."""
+    if save is None:
+        return None
+    place = save if alone else save / f"{Path(name).stem}{RECORDED if is_video(name) else '.png'}"
+    if is_video(name):
+        _require_suffix(place, (RECORDED,), "a video file, such as found.mp4, for a video")
+    else:
+        known = tuple(Image.registered_extensions())
+        _require_suffix(place, known, "an image file, such as found.png, or for several images a folder")
+    return place
+
+
+def _require_suffix(path: Path, known: tuple[str, ...], words: str) -> None:
+    if path.suffix.lower() not in known:
+        raise UsageError(f"--save must name {words}. Received: {path}")
+
+
 def _save(image: Image.Image, path: Path) -> None:
-    if path.suffix.lower() not in Image.registered_extensions():
-        raise UsageError(
-            f"--save must name an image file, such as found.png, or for several images a folder. Received: {path}"
-        )
     with writing(path) as temporary:
         image.save(temporary, format=Image.registered_extensions()[path.suffix.lower()])
 

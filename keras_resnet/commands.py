@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from keras_resnet import __version__, console
-from keras_resnet.errors import KresnetError, did_you_mean
+from keras_resnet.errors import KresnetError, UsageError, did_you_mean
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import json_option, runs_option
 from keras_resnet.run import Run, runs_home
@@ -58,25 +58,37 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
 
 @cli.command()
 @click.argument("target", metavar="RUN|FILE")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, metavar="IMAGE|VIDEO...")
+@click.option("--camera", metavar="NUMBER", help="The frames of a camera instead, by its number or address.")
 @click.option("--top", type=click.IntRange(1), help="How many classes, or objects, to name [default: 5, or all].")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take each so-many-th frame.")
+@click.option("--frames", type=click.IntRange(1), help="Take so many frames [default: until there are no more].")
 @click.option(
-    "--save", type=click.Path(path_type=Path), help="Draw the answer into a copy of the image; of several, a folder."
+    "--save", type=click.Path(path_type=Path), help="Draw the answers into a copy; of several files, a folder."
 )
 @runs_option
 @json_option
 def predict(
-    target: str, images: tuple[str, ...], top: int | None, save: Path | None, runs: str | None, as_json: bool
+    target: str, images: tuple[str, ...], camera: str | None, save: Path | None, runs: str | None, **options: Any
 ) -> None:
-    """Name what images show, and where, with a run's Keras model or a .tflite file (which needs no TensorFlow)."""
-    from keras_resnet.answers import in_words
-    from keras_resnet.export.predicting import predict_images
+    """Name what images show, and where, with a run's Keras model or a .tflite file (which needs no TensorFlow).
 
-    for answer in predict_images(target, images, top, runs_home(runs), save):
-        if as_json:
+    Videos and cameras need OpenCV (extra: video). Example: kresnet predict RUN street.mp4 --save found.mp4
+    """
+    from keras_resnet.answers import in_words
+    from keras_resnet.export.predicting import Taken, predict_files, predict_video, predictor_of
+
+    if bool(images) == bool(camera):
+        raise UsageError("say what to look at: images or videos, or --camera NUMBER")
+    if camera and save and not options["frames"]:
+        raise UsageError("--save of a camera needs --frames: how many of them make the video")
+    one, taken = predictor_of(target, runs_home(runs)), Taken(options["top"], options["every"], options["frames"])
+    for answer in predict_video(one, camera, taken, save) if camera else predict_files(one, images, taken, save):
+        if options["as_json"]:
             console.emit_json_line(answer)
         else:
-            click.echo(f"{answer['image']}: {in_words(answer['predictions'])}")
+            frame = f", {answer['seconds']:.2f} s" if "frame" in answer else ""
+            click.echo(f"{answer['image']}{frame}: {in_words(answer['predictions'])}")
 
 
 @cli.command()

@@ -118,3 +118,16 @@ def kresnet(capsys):
         return code, out, err.strip().splitlines()
 
     return call
+
+
+def filmed(path, frames):
+    """A video of dark frames with a square that moves to the right, 48 × 32 pixels, 10 frames a second."""
+    import cv2
+
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10.0, (48, 32))
+    for number in range(frames):
+        pixels = np.zeros((32, 48, 3), np.uint8)
+        pixels[12:20, 4 * number : 4 * number + 8] = 90
+        writer.write(pixels)
+    writer.release()
+    return path

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import silent
+from conftest import filmed, silent
 from PIL import Image
 
 from keras_resnet.answers import likeliest
@@ -67,7 +67,7 @@ def alone(wheel, *arguments):
 def test_the_wheel_holds_what_it_needs(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"keras_resnet"}
-    assert sum(name.endswith(".py") for name in names) == 11
+    assert sum(name.endswith(".py") for name in names) == 12
 
 
 def test_predictions_equal_the_full_install(wheel, file, images):
@@ -75,10 +75,10 @@ def test_predictions_equal_the_full_install(wheel, file, images):
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [Path(row["image"]).name for row in rows] == [f"{number}.png" for number in range(5)]
-    from keras_resnet.export.predicting import predict_images
+    from keras_resnet.export.predicting import Taken, predict_files, predictor_of
 
     for row in rows:
-        (full,) = predict_images(str(file), (row["image"],), 5, Path("."))
+        (full,) = predict_files(predictor_of(str(file), Path(".")), (row["image"],), Taken(top=5))
         assert full == row
 
 
@@ -94,7 +94,7 @@ def test_words_for_people(wheel, file, images):
         (("predict", "FILE", "absent.png"), 1, "no such file"),
         (("predict", "FILE", "EMPTY"), 1, "there are no images in"),
         (("predict", "FILE", "x.png", "--top", "0"), 2, "must be 1 or more"),
-        (("camera", "FILE"), 2, "a camera needs OpenCV"),
+        (("camera", "FILE"), 2, "cameras and videos need OpenCV"),
     ],
 )
 def test_bad_requests(wheel, file, tmp_path, arguments, code, words):
@@ -124,10 +124,10 @@ def test_it_serves(file, images):
         server.server_close()
 
 
-def test_frames_of_a_camera(file, monkeypatch, capsys):
-    frames = np.random.default_rng(0).integers(0, 256, (4, 12, 16, 3), dtype=np.uint8)
-    monkeypatch.setattr(edge, "_frames", lambda device: iter(frames))
-    assert edge.main(["camera", str(file), "--frames", "3", "--json"]) == 0
+def test_frames_of_a_camera(file, tmp_path, capsys):
+    """OpenCV takes a file for one."""
+    clip = filmed(tmp_path / "clip.mp4", 5)
+    assert edge.main(["camera", str(file), "--device", str(clip), "--frames", "3", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["image"] for row in rows] == ["frame 0", "frame 1", "frame 2"]
 

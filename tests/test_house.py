@@ -113,6 +113,7 @@ ORDER = [
     "export.metadata",
     "export.convert",
     "export.runtime",
+    "export.video",
     "export.edge",
     "export.files",
     "export.measure",
