@@ -40,6 +40,7 @@ ORDER = [
     "data.boxes",
     "data.objects",
     "coco",
+    "voc",
     "tasks.classify",
     "tasks.assign",
     "tasks.masks",

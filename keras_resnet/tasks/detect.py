@@ -17,6 +17,7 @@ from keras_resnet.judgement import Judgement
 from keras_resnet.networks import catalog, pyramid
 from keras_resnet.networks.names import name_of
 from keras_resnet.spec import Spec
+from keras_resnet.voc import voc_numbers
 
 # Two models are compared by the objects that they are sure of; these agree from this overlap on.
 SURE, RIGHT = 0.5, 0.5
@@ -88,9 +89,10 @@ class Detection:
         return [in_pixels(*answer_of(row, self.cells), (width, height)) for row, (width, height) in rows]
 
     def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
-        """COCO's AP of the boxes, with its other numbers beside it."""
-        named, by_class = numbers(unpacked(truth), answers, self.classes)
-        return Judgement({"box mAP": named["AP"]}, by_class, named)
+        """COCO's AP of the boxes, with its other numbers and VOC's beside it."""
+        truths = unpacked(truth)
+        named, by_class = numbers(truths, answers, self.classes)
+        return Judgement({"box mAP": named["AP"]}, by_class, named | voc_numbers(truths, answers, self.classes))
 
     def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
         """The share of objects that two models find both, of one class and with boxes that overlap enough."""

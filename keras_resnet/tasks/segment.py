@@ -16,6 +16,7 @@ from keras_resnet.judgement import Judgement
 from keras_resnet.networks import pyramid
 from keras_resnet.spec import Spec
 from keras_resnet.tasks.detect import Detection
+from keras_resnet.voc import voc_numbers
 
 # Prototypes and coefficients of each way to make masks.
 KINDS = {"condinst": (SHARED, DYNAMIC_COEFFICIENTS), "yolact": (32, 32)}
@@ -60,9 +61,10 @@ class Segmentation(Detection):
         return {**self.followed_of(outputs, found), "mask": overlap}
 
     def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
-        """COCO's AP of the masks, and that of the boxes, with their other numbers beside them."""
+        """COCO's AP of the masks, and that of the boxes, with their other numbers and VOC's beside them."""
         truths = unpacked(truth)
         masks, by_class = numbers(truths, answers, self.classes, "segm")
         boxes, _ = numbers(truths, answers, self.classes)
+        boxes |= voc_numbers(truths, answers, self.classes)
         details = {f"{kind} {name}": v for kind, each in (("mask", masks), ("box", boxes)) for name, v in each.items()}
         return Judgement({"mask mAP": masks["AP"], "box mAP": boxes["AP"]}, by_class, details)
