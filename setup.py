@@ -17,7 +17,7 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=inside + beside,
     package_dir={"keras_resnet.export": "export"},
-    package_data={"keras_resnet": ["py.typed"]},
+    package_data={"keras_resnet": ["py.typed"], "keras_resnet.reporting": ["*.html", "*.css"]},
     install_requires=[
         "tensorflow>=2.20,<2.22",
         "keras>=3.12,<3.16",
@@ -34,6 +34,7 @@ setup(
         "scikit-learn>=1.5",
         "faster-coco-eval>=1.6",
         "matplotlib>=3.8",
+        "jinja2>=3.1",
         "pillow>=10.1",
         "h5py>=3.11",
         "safetensors>=0.4.3",

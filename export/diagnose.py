@@ -54,7 +54,7 @@ def diagnose_model(run: Run, model: Any, data: Data, calibration: Calibration, s
         "agreement_of_all": simulation.together(images),
         "layers": [asdict(damage) for damage in found],
     }
-    run.write_json(run.exports / "diagnosis.json", document)
+    run.write_json(run.diagnosis_file, document)
     run.write_with(run.exports / "diagnosis.png", lambda path: _draw(found, path))
     return found
 

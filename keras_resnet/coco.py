@@ -32,6 +32,27 @@ def numbers(
     kind: "bbox" or "segm". Classes of which there is no object have no AP; numbers that count nothing are left out. AP
     is 0 where there are objects and nothing was found.
     """
+    judge = _judged(truths, answers, classes, kind)
+    named = {name: float(value) for name, value in zip(NAMES, judge.stats, strict=False) if value >= 0}
+    precision = _precision(judge)
+    by_class = {
+        name: float(precision[:, :, number][precision[:, :, number] > -1].mean())
+        for number, name in enumerate(classes)
+        if (precision[:, :, number] > -1).any()
+    }
+    return named, by_class
+
+
+def curves(
+    truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str = "bbox"
+) -> dict[str, list[float]]:
+    """Interpolated precision at 101 recalls, 0 to 1, of each class of which there are objects, at an overlap of one
+    half."""
+    at_half = _precision(_judged(truths, answers, classes, kind))[0]
+    return {name: at_half[:, n].tolist() for n, name in enumerate(classes) if (at_half[:, n] > -1).any()}
+
+
+def _judged(truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str) -> Any:
     from faster_coco_eval import COCO, COCOeval_faster
 
     truth = COCO(_truth(truths, classes))
@@ -43,15 +64,12 @@ def numbers(
     judge.evaluate()
     judge.accumulate()
     judge.summarize()
-    named = {name: float(value) for name, value in zip(NAMES, judge.stats, strict=False) if value >= 0}
-    # (thresholds, recalls, classes, sizes, most) → of all sizes, with 100 objects at most.
-    precision = judge.eval["precision"][:, :, :, 0, -1]
-    by_class = {
-        name: float(precision[:, :, number][precision[:, :, number] > -1].mean())
-        for number, name in enumerate(classes)
-        if (precision[:, :, number] > -1).any()
-    }
-    return named, by_class
+    return judge
+
+
+def _precision(judge: Any) -> np.ndarray:
+    """(thresholds, recalls, classes), of objects of all sizes, with 100 of an image at most."""
+    return np.asarray(judge.eval["precision"][:, :, :, 0, -1])
 
 
 def _truth(truths: Sequence[Any], classes: Sequence[str]) -> dict[str, Any]:

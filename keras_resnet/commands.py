@@ -12,6 +12,7 @@ from keras_resnet import __version__, console
 from keras_resnet.errors import KresnetError, UsageError, did_you_mean
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import json_option, runs_option
+from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.studies.commands import study
 from keras_resnet.training_commands import compress, launch, train
@@ -34,7 +35,7 @@ def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
 
 
-for command in (train, compress, launch, study, export, verify, inspect, diagnose):
+for command in (train, compress, launch, study, export, verify, inspect, diagnose, report, compare):
     cli.add_command(command)
 
 

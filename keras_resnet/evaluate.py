@@ -22,11 +22,12 @@ KEPT = 256
 @dataclass(frozen=True)
 class Evaluation:
     """What a predictor answered. answers: one for each sample, as the task reads outputs. outputs: float32 (N, …) or a
-    dict of them, of the first KEPT samples or a batch more."""
+    dict of them, of the first KEPT samples or a batch more. truth: what is true of all samples, (N, …) or a dict."""
 
     judgement: Judgement
     answers: list[Any]
     outputs: Any
+    truth: Any
 
     @property
     def metric(self) -> str:
@@ -55,7 +56,8 @@ def evaluate(predict: Callable[[np.ndarray], Any], batches: Iterable[tuple[Any, 
         if len(answers) < KEPT:
             kept.append(outputs)
         answers.extend(task.read(outputs, truths[-1]))
-    return Evaluation(task.judge(answers, _joined(truths)), answers, _joined(kept))
+    truth = _joined(truths)
+    return Evaluation(task.judge(answers, truth), answers, _joined(kept), truth)
 
 
 def _arrays(truth: Any) -> Any:

@@ -10,6 +10,7 @@ import click
 from keras_resnet import console
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.options import json_option, runs_option
+from keras_resnet.reporting.page import told
 from keras_resnet.run import Run, runs_home
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     else:
         verdicts = exporting.export(found, wanted, console.say)
     fits = fit_all(found, verdicts, options["target"], console.say)
+    told(found)
     if not as_json:
         if steps:
             _tell_steps(steps)

@@ -78,6 +78,21 @@ class Run:
         return self.folder / "metrics.json"
 
     @property
+    def findings_file(self) -> Path:
+        """What the finished model gets right and wrong on the validation data, for its report."""
+        return self.folder / "findings.json"
+
+    @property
+    def diagnosis_file(self) -> Path:
+        """What each layer loses in 8 bits; after kresnet diagnose."""
+        return self.exports / "diagnosis.json"
+
+    @property
+    def report_file(self) -> Path:
+        """All of this on one page."""
+        return self.folder / "report.html"
+
+    @property
     def curves_file(self) -> Path:
         """Loss and error over epochs, drawn."""
         return self.folder / "curves.png"
@@ -192,6 +207,17 @@ class Run:
         except (OSError, ValueError) as error:
             raise RunError(f"run {self.name} is unreadable: {self.metrics_file}: {reason(error)}") from error
         return metrics
+
+    def findings(self) -> dict[str, Any]:
+        """What is told of the finished model beyond its metrics. Raises RunError for a run of an earlier version."""
+        try:
+            found: dict[str, Any] = json.loads(self.findings_file.read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"run {self.name} has no readable {self.findings_file.name}, which its report is made of; make it with:"
+                f" kresnet report {self.name} --again"
+            ) from error
+        return found
 
     def summary(self) -> dict[str, Any]:
         """One row of the list of runs; a run that cannot be read says so in its state."""

@@ -16,6 +16,7 @@ from keras_resnet.engine.checkpoint import Checkpoints
 from keras_resnet.engine.devices import Devices
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluate import Evaluation, evaluate, graph_predictor, keras_predictor, load_model
+from keras_resnet.findings import findings_of
 from keras_resnet.networks import catalog
 from keras_resnet.resolve import resolve, training_bricks
 from keras_resnet.run import Run
@@ -302,6 +303,7 @@ def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> None:
             **kept.as_dict(),
         },
     )
+    run.write_json(run.findings_file, findings_of(model, task_of(spec, data.classes), score, data))
     run.write_with(run.model_file, lambda path: model.save(path))
     run.drop_checkpoints()
     say(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")

@@ -11,6 +11,7 @@ from keras_resnet import console
 from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import name_of
 from keras_resnet.options import compress_options, given, json_option, overridden, runs_option, spec_of, train_options
+from keras_resnet.reporting.page import told
 from keras_resnet.run import Run, free_name, runs_home
 from keras_resnet.spec import Spec
 
@@ -59,6 +60,7 @@ def train(
         run = continue_run(interrupted, console.say, method_of(interrupted.spec()))
     else:
         run = start_run(spec, home, name, console.say)
+    told(run)
     result = {"run": run.name, "folder": str(run.folder), **run.metrics()}
     if as_json:
         console.emit_json(result)
@@ -127,7 +129,8 @@ def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, nam
     from keras_resnet.export.compressing import method_of
     from keras_resnet.train import train as start_run
 
-    return start_run(spec, home, name or free_name(home, f"{parent.name}-{step.name}"), console.say, method_of(spec))
+    name = name or free_name(home, f"{parent.name}-{step.name}")
+    return told(start_run(spec, home, name, console.say, method_of(spec)))
 
 
 def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:

@@ -41,6 +41,7 @@ ORDER = [
     "data.objects",
     "coco",
     "voc",
+    "tasks.counted",
     "tasks.classify",
     "tasks.assign",
     "tasks.masks",
@@ -84,6 +85,12 @@ ORDER = [
     "evaluate",
     "shrink",
     "sparsity",
+    "findings",
+    "reporting",
+    "reporting.figures",
+    "reporting.recommend",
+    "reporting.page",
+    "reporting.compare",
     "start",
     "resolve",
     "compress",
@@ -128,13 +135,14 @@ ORDER = [
     "export.auto",
     "export.predicting",
     "export.scoring",
+    "reporting.commands",
     "training_commands",
     "export_commands",
     "commands",
     "__main__",
 ]
 MAY_EXPORT = {"export", "commands", "training_commands", "export_commands"}
-EMPTY = {"", "quantization", "networks", "weights", "data", "engine", "studies", "export"}
+EMPTY = {"", "reporting", "quantization", "networks", "weights", "data", "engine", "studies", "export"}
 # Its meaning changes once tfmot has been imported.
 AMBIGUOUS = {f"{name}.keras" for name in ("tf", "tensorflow")}
 PACKAGES = EMPTY | {"tasks", "recipes"}

@@ -15,6 +15,7 @@ from keras_resnet.bricks import Bricks
 from keras_resnet.judgement import Judgement, right_by_class
 from keras_resnet.networks import catalog
 from keras_resnet.spec import Spec
+from keras_resnet.tasks.counted import counted
 
 TOP = 5
 
@@ -97,6 +98,29 @@ class Classification:
         by_class = right_by_class(correct, labels, self.classes)
         return Judgement({"top1": float(correct.mean())}, by_class, details, correct)
 
+    def findings(self, answers: list[np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+        """What a report tells of N answers: see `counted.counted`."""
+        return counted(shares_of(answers), labels, self.classes)
+
+    def pictures(self, answers: list[np.ndarray], labels: np.ndarray, count: int) -> list[tuple[int, list[Any], str]]:
+        """(sample, nothing to draw, words) of the `count` surest mistakes."""
+        shares = shares_of(answers)
+        answered = shares.argmax(axis=1)
+        wrong = np.flatnonzero(answered != labels)
+        first = wrong[np.argsort(-shares[wrong, answered[wrong]], kind="stable")][:count]
+        words = ((self.classes[answered[row]], shares[row, answered[row]], self.classes[labels[row]]) for row in first)
+        return [
+            (int(row), [], f"{answer} {share:.0%}, is {label}")
+            for row, (answer, share, label) in zip(first, words, strict=True)
+        ]
+
     def agreement(self, ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
         """The share of samples to which two models give the same answer."""
         return float((np.argmax(ours, axis=-1) == np.argmax(theirs, axis=-1)).mean())
+
+
+def shares_of(answers: list[np.ndarray]) -> np.ndarray:
+    """Logits, N of (classes,) → probabilities (N, classes)."""
+    logits = np.stack(answers).astype(np.float64)
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))

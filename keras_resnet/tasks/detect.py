@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from keras_resnet.bricks import Bricks
-from keras_resnet.coco import Answer, numbers
+from keras_resnet.coco import Answer, curves, numbers
 from keras_resnet.data.boxes import iou
-from keras_resnet.data.objects import encoded_mask, unpacked
-from keras_resnet.detections import Found, answer_of, in_image, seen_masks
+from keras_resnet.data.objects import decoded_mask, encoded_mask, unpacked
+from keras_resnet.detections import SHOWN, Found, answer_of, in_image, run_lengths, seen_masks
 from keras_resnet.judgement import Judgement
 from keras_resnet.networks import catalog, pyramid
 from keras_resnet.networks.names import name_of
@@ -32,6 +32,7 @@ class Detection:
 
     followed: ClassVar[tuple[str, ...]] = ("iou", "quality")
     judged: ClassVar[tuple[str, ...]] = ("box mAP",)
+    kind: ClassVar[str] = "bbox"
 
     def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
         """The network of `spec`, as a model from pixels (B, H, W, 3) to its `outputs`."""
@@ -94,6 +95,30 @@ class Detection:
         named, by_class = numbers(truths, answers, self.classes)
         return Judgement({"box mAP": named["AP"]}, by_class, named | voc_numbers(truths, answers, self.classes))
 
+    def findings(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> dict[str, Any]:
+        """What a report tells of N answers: "by_class" and, by class, the "curves" of precision at an overlap of one
+        half (see `coco.curves`)."""
+        truths = unpacked(truth)
+        _, by_class = numbers(truths, answers, self.classes, self.kind)
+        labels = np.concatenate([each.labels[~each.crowd] for each in truths])
+        objects = np.bincount(labels, minlength=len(self.classes))
+        rows = [
+            {"label": name, "objects": int(objects[self.classes.index(name)]), "AP": value}
+            for name, value in by_class.items()
+        ]
+        return {"by_class": rows, "curves": curves(truths, answers, self.classes, self.kind)}
+
+    def pictures(
+        self, answers: list[Answer], truth: dict[str, np.ndarray], count: int
+    ) -> list[tuple[int, list[dict[str, Any]], str]]:
+        """(image, what is found in it, words) of `count` images, evenly spread over all."""
+        truths, found = unpacked(truth), []
+        for row in np.unique(np.linspace(0, len(answers) - 1, count).round().astype(int)):
+            shown = described(answers[row], self.classes, truths[row].size)
+            there = int((~truths[row].crowd).sum())
+            found.append((int(row), shown, f"{len(shown)} found, {there} there"))
+        return found
+
     def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
         """The share of objects that two models find both, of one class and with boxes that overlap enough."""
         return agreement(ours, theirs)
@@ -109,6 +134,18 @@ def in_pixels(found: Found, logits: np.ndarray | None, size: tuple[int, int]) ->
     boxes = in_image(found.boxes, size)
     masks = () if logits is None else tuple(map(encoded_mask, seen_masks(logits, boxes, size)))
     return Answer(boxes, found.scores, found.labels, masks)
+
+
+def described(answer: Answer, classes: Sequence[str], size: tuple[int, int]) -> list[dict[str, Any]]:
+    """The objects of which the network is SHOWN or more sure, as `detections.objects_of` has them."""
+    objects: list[dict[str, Any]] = []
+    for row in np.flatnonzero(answer.scores >= SHOWN):
+        name, share = classes[answer.labels[row]], float(answer.scores[row])
+        objects.append({"label": name, "probability": share, "box": answer.boxes[row].tolist()})
+        if answer.masks:
+            mask = decoded_mask(answer.masks[row], size)
+            objects[-1]["mask"] = {"size": list(mask.shape), "counts": run_lengths(mask > 0)}
+    return objects
 
 
 def agreement(ours: list[Answer], theirs: list[Answer]) -> float:

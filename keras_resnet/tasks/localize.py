@@ -11,6 +11,7 @@ from keras_resnet.coco import Answer
 from keras_resnet.data.boxes import iou
 from keras_resnet.detections import GUESSES, answer_of
 from keras_resnet.judgement import Judgement, right_by_class
+from keras_resnet.tasks.counted import calibration
 from keras_resnet.tasks.detect import RIGHT, Detection, in_pixels, rows_of
 
 
@@ -49,6 +50,34 @@ class Localization(Detection):
         return Judgement(
             {"localized": float(correct.mean())}, right_by_class(correct, labels, self.classes), details, correct
         )
+
+    def findings(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> dict[str, Any]:
+        """What a report tells of N answers: the share localized "by_class", and the "calibration" of the first guesses
+        (see `counted.calibration`)."""
+        judged, labels = self.judge(answers, truth), truth["labels"][:, 0]
+        assert judged.correct is not None
+        images = np.bincount(labels, minlength=len(self.classes))
+        rows = [
+            {"label": name, "images": int(images[self.classes.index(name)]), "localized": share}
+            for name, share in judged.by_class.items()
+        ]
+        sure = np.array([answer.scores[0] for answer in answers])
+        return {"by_class": rows, "calibration": calibration(sure, judged.correct)}
+
+    def pictures(
+        self, answers: list[Answer], truth: dict[str, np.ndarray], count: int
+    ) -> list[tuple[int, list[dict[str, Any]], str]]:
+        """(image, the first guess, words) of the `count` surest mistakes."""
+        judged = self.judge(answers, truth)
+        assert judged.correct is not None
+        wrong = np.flatnonzero(~judged.correct)
+        first = sorted(wrong, key=lambda row: -answers[row].scores[0])[:count]
+        found = []
+        for row in first:
+            answer, name = answers[row], self.classes[truth["labels"][row, 0]]
+            guess = {"label": self.classes[answer.labels[0]], "probability": float(answer.scores[0])}
+            found.append((int(row), [{**guess, "box": answer.boxes[0].tolist()}], f"{guess['label']}, is {name}"))
+        return found
 
     def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
         """The share of images of which two models say the same class first, in boxes that overlap enough."""

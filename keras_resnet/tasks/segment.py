@@ -27,6 +27,7 @@ class Segmentation(Detection):
     """Detection, and the mask of each object."""
 
     followed: ClassVar[tuple[str, ...]] = ("iou", "quality", "mask")
+    kind: ClassVar[str] = "segm"
     judged: ClassVar[tuple[str, ...]] = ("mask mAP", "box mAP")
 
     def outputs(self, bricks: Bricks, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:

@@ -1,0 +1,103 @@
+"""What a finished network gets right and wrong, counted for people: part of every run, and what its report shows."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.data import pipeline
+from keras_resnet.data.sources import Data, open_data
+from keras_resnet.data.split import Split
+from keras_resnet.drawing import drawn
+from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
+from keras_resnet.run import Run
+from keras_resnet.tasks import task_of
+
+# Pictures that are shown, and their longest side in pixels.
+SHOWN, SIDE = 12, 240
+BATCH = 64
+_STAGE = re.compile(r"stem|stage\d+")
+
+
+def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> dict[str, Any]:
+    """A JSON object: "parts" of the network, what the task counts of its answers on the validation images, and
+    "pictures" of some of those."""
+    split = data.splits["validation"]
+    found: dict[str, Any] = {"data": {name: _digest(each) for name, each in data.splits.items()}}
+    found |= {"parts": parts_of(model), **task.findings(evaluation.answers, evaluation.truth)}
+    found["pictures"] = []
+    for row, shown, words in task.pictures(evaluation.answers, evaluation.truth, SHOWN):
+        found["pictures"].append({"words": words, "png": _encoded(drawn_small(_image(split, row), shown))})
+    return found
+
+
+def find_again(run: Run, say: Callable[[str], None]) -> None:
+    """Evaluate the model of a finished run on its data, and keep what is found."""
+    spec = run.spec()
+    data, model = open_data(spec.data, say), load_model(run)
+    task = task_of(spec, data.classes)
+    batches = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)
+    score = evaluate(keras_predictor(model), batches, task)
+    run.write_json(run.findings_file, findings_of(model, task, score, data))
+
+
+def _image(split: Split, row: int) -> Image.Image:
+    """As it was before it was brought to the network's size; what is kept in memory is enlarged again."""
+    if split.pixels is None:
+        return split.image(row)
+    image = Image.fromarray(split.pixels[row])
+    if split.objects is None:
+        return image
+    width, height = (int(side) for side in split.objects.sizes[row])
+    return image.resize((max(width, height),) * 2, Image.Resampling.BICUBIC).crop((0, 0, width, height))
+
+
+def _digest(split: Split) -> dict[str, Any]:
+    """{"images": how many, "of": what the "sha256" is of}: labels, boxes and masks, and pixels that are in memory."""
+    truth = split.truth if isinstance(split.truth, dict) else {"labels": split.truth}
+    digest = hashlib.sha256()
+    for name in sorted(truth):
+        digest.update(b"".join(truth[name].ravel()) if truth[name].dtype == object else truth[name].tobytes())
+    if split.pixels is not None:
+        digest.update(split.pixels.tobytes())
+    what = "annotations and pixels" if split.pixels is not None else "annotations"
+    return {"images": split.count, "of": what, "sha256": digest.hexdigest()}
+
+
+def drawn_small(image: Image.Image, shown: Sequence[dict[str, Any]]) -> Image.Image:
+    """A copy of at most SIDE pixels, with the objects that are `shown` in it."""
+    canvas = drawn(image, list(shown)) if shown else image.convert("RGB")
+    factor = SIDE / max(canvas.size)
+    size = (max(1, round(canvas.width * factor)), max(1, round(canvas.height * factor)))
+    return canvas.resize(size, Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.NEAREST)
+
+
+def parts_of(model: Any) -> list[dict[str, Any]]:
+    """[{"part", "layers", "parameters", "multiply_adds"}, …]: the stem, each stage, and what is behind them. Layers are
+    those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count them (table 1)."""
+    rows: dict[str, dict[str, Any]] = {}
+    for layer in model.layers:
+        match = _STAGE.match(layer.name)
+        name = match.group() if match else "heads"
+        row = rows.setdefault(name, {"part": name, "layers": 0, "parameters": 0, "multiply_adds": 0})
+        row["parameters"] += layer.count_params()
+        kernel = getattr(layer, "kernel", None)
+        if kernel is not None:
+            row["layers"] += 1
+            places = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
+            row["multiply_adds"] += int(np.prod(kernel.shape)) * places
+    # The normalization of pixels stands first in the network, and counts nothing.
+    return [row for row in sorted(rows.values(), key=lambda row: row["part"] == "heads") if row["parameters"]]
+
+
+def _encoded(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()

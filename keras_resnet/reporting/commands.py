@@ -1,0 +1,64 @@
+"""`kresnet report` and `kresnet compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_resnet import console
+from keras_resnet.options import json_option, runs_option
+from keras_resnet.run import Run, runs_home
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--again", is_flag=True, help="Evaluate the model anew, for a run of an earlier version.")
+@runs_option
+def report(run: str | None, again: bool, runs: str | None) -> None:
+    """Write report.html of RUN (the newest by default): one page that needs nothing else.
+
+    Training and export write it too. Example: kresnet report resnet50-digits
+    """
+    found = Run.find(runs_home(runs), run)
+    found.require_finished()
+    from keras_resnet.reporting.page import write_report
+
+    if again:
+        from keras_resnet.findings import find_again
+
+        find_again(found, console.say)
+    write_report(found)
+    click.echo(str(found.report_file))
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--save", type=click.Path(path_type=Path), help="Also write the comparison as a page.")
+@runs_option
+@json_option
+def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json: bool) -> None:
+    """Put runs side by side: what they are, how good, what their files cost.
+
+    Example: kresnet compare resnet20-digits resnet56-digits --save compared.html
+    """
+    from keras_resnet.reporting.compare import page_of, rows_of
+
+    found = [Run.find(runs_home(runs), name) for name in names]
+    rows = rows_of(found)
+    if save:
+        from keras_resnet.writing import writing
+
+        with writing(save) as temporary:
+            temporary.write_text(page_of(found, rows))
+        console.say(f"page: {save}")
+    if as_json:
+        console.emit_json(rows)
+        return
+    columns = [run.name for run in found]
+    console.table("", ["", *columns], [[key, *(_cell(row[key]) for row in rows)] for key in rows[0] if key != "run"])
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,49 @@
+"""Runs side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_resnet.reporting.page import METRICS, rendered, style
+from keras_resnet.reporting.recommend import described, recommended
+from keras_resnet.run import Run
+
+
+def rows_of(runs: list[Run]) -> list[dict[str, Any]]:
+    """Of each run, in words: {"run", "network", "data", …, "best file", …}; None for what is not known of it."""
+    return [_row(run) for run in runs]
+
+
+def _row(run: Run) -> dict[str, Any]:
+    spec = run.spec()
+    run.require_finished()
+    metrics, log = run.metrics(), run.log()
+    found = run.findings() if run.findings_file.is_file() else None
+    verdicts = [described(row) for row in run.verdicts() if "form" in row]
+    best = recommended(verdicts)
+    file = next((row for row in verdicts if best and row["file"] == best["file"]), None)
+    optimizer = spec.optimizer
+    return {
+        "run": run.name,
+        "network": run.what,
+        "data": f"{spec.data.source}, {spec.data.image_size} px",
+        "metric": METRICS.get(metrics["metric"], metrics["metric"]),
+        "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
+        "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
+        "training": f"{len(log)} epochs of {optimizer.name} at {optimizer.learning_rate:g}",
+        "parameters": f"{sum(part['parameters'] for part in found['parts']):,}" if found else None,
+        "multiply-adds": f"{sum(part['multiply_adds'] for part in found['parts']):,}" if found else None,
+        "file to take": file and file["file"],
+        "its value": file and f"{file['value']:.2%} ({100 * file['drop']:+.2f} lost)",
+        "its size": file and f"{file['megabytes']:.2f} MB",
+        "its latency": file and f"{file['milliseconds']:.2f} ms",
+    }
+
+
+def page_of(runs: list[Run], rows: list[dict[str, Any]]) -> str:
+    """The same as a page, with the runs' curves above each other."""
+    from keras_resnet.reporting import figures
+
+    logs = {run.name: run.log() for run in runs if run.log()}
+    drawn = figures.together(logs) if logs else ""
+    return rendered("compare.html", rows=rows, figure=drawn, style=style())

@@ -1,0 +1,134 @@
+"""report.html: all that is known of a run on one page, which needs nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.console import say
+from keras_resnet.recipes.objects import usual
+from keras_resnet.reporting import figures
+from keras_resnet.reporting.recommend import described, recommended
+from keras_resnet.run import Run
+from keras_resnet.spec import Spec
+
+# What a metric is called in words, and what a task is.
+METRICS = {"top1": "right answers", "localized": "localized", "box mAP": "box mAP", "mask mAP": "mask mAP"}
+TASKS = {
+    "classify": "image classification",
+    "localize": "localization",
+    "detect": "object detection",
+    "segment": "instance segmentation",
+}
+WORST_LAYERS = 20
+
+
+def write_report(run: Run) -> None:
+    """Write the report of a finished `run` from what stands in its folder."""
+    run.write_text(run.report_file, page_of(run))
+
+
+def told(run: Run) -> Run:
+    """`run`, whose report is written and where it stands told; one of an earlier version has none."""
+    if run.findings_file.is_file():
+        write_report(run)
+        say(f"report: {run.report_file}")
+    return run
+
+
+def page_of(run: Run) -> str:
+    """The report as HTML."""
+    return rendered("report.html", **context_of(run))
+
+
+def rendered(template: str, **values: Any) -> str:
+    """One of the templates beside this file."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("keras_resnet.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}%"
+    environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
+    environment.filters["count"] = lambda number: f"{number:,}"
+    return environment.get_template(template).render(**values)
+
+
+def context_of(run: Run) -> dict[str, Any]:
+    """What the template is given."""
+    run.require_finished()
+    document, spec, metrics, found = run.document(), run.spec(), run.metrics(), run.findings()
+    verdicts = [described(row) for row in run.verdicts() if "form" in row]
+    best = recommended(verdicts)
+    diagnosis = json.loads(run.diagnosis_file.read_text()) if run.diagnosis_file.is_file() else None
+    return {
+        "run": run,
+        "spec": spec,
+        "classes": run.classes(),
+        "task": TASKS[spec.task],
+        "metrics": metrics,
+        "metric": METRICS.get(metrics["metric"], metrics["metric"]),
+        "found": found,
+        "log": run.log(),
+        "verdicts": verdicts,
+        "best": best,
+        "diagnosis": diagnosis,
+        "figures": _figures(run, found, verdicts, best, diagnosis),
+        "created": document["created"][:16].replace("T", " "),
+        "versions": document["versions"],
+        "command": command_of(spec),
+        "settings": json.dumps(document["spec"], indent=2),
+        "style": style(),
+    }
+
+
+def _figures(run: Run, found: dict[str, Any], verdicts: list[Any], best: Any, diagnosis: Any) -> dict[str, str]:
+    """The SVGs for which there is something to draw, by name."""
+    log, drawn = run.log(), {}
+    if log:
+        known = [key for key in log[0] if not key.startswith("val_") and key not in _PLAIN]
+        known += [key.removeprefix("val_") for key in log[0] if key.startswith("val_") and key[4:] not in log[0]]
+        drawn["curves"] = figures.curves(log, known)
+    if "confusion" in found:
+        drawn["confusion"] = figures.confusion(found["confusion"], run.classes())
+    if "calibration" in found:
+        drawn["calibration"] = figures.calibration(found["calibration"]["bins"])
+    if found.get("curves"):
+        drawn["precision"] = figures.precision_recall(found["curves"])
+    if verdicts:
+        drawn["tradeoffs"] = figures.tradeoffs(verdicts, best["file"] if best else None)
+    if diagnosis:
+        drawn["layers"] = figures.layers(diagnosis["layers"][:WORST_LAYERS])
+    return drawn
+
+
+_PLAIN = ("epoch", "step", "loss", "learning_rate", "images_per_second")
+
+
+def command_of(spec: Spec) -> str | None:
+    """What trains this again; None for a compressed network, which begins with another run."""
+    if spec.compress.parent:
+        return None
+    ours, plain = (_flat(dataclasses.asdict(each)) for each in (spec, usual(spec.task)))
+    changes = [f"{key}={json.dumps(value)}" for key, value in ours.items() if key != "task" and value != plain[key]]
+    task = [] if spec.task == "classify" else ["--task", spec.task]
+    return shlex.join(["kresnet", "train", *task, *(part for each in changes for part in ("--set", each))])
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+def style() -> str:
+    """The style sheet that stands in every page."""
+    return Path(__file__).with_name("style.css").read_text()

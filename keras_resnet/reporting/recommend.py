@@ -1,0 +1,35 @@
+"""Which of a run's files to take to a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PASSED = "PASSED"
+# Latencies that differ less than this are taken for the same.
+AS_FAST = 1.25
+
+
+def described(row: dict[str, Any]) -> dict[str, Any]:
+    """A verdict with its size in megabytes and its median latency with all threads."""
+    latency = row["cost"]["latencies"][-1]
+    return {**row, "megabytes": row["bytes"] / 1e6, "milliseconds": latency["p50"], "threads": latency["threads"]}
+
+
+def recommended(verdicts: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """{"file", "why"}: of the files within their budget that are about as fast as the fastest the smallest; None where
+    there is none."""
+    passed = [row for row in verdicts if row["verdict"] == PASSED]
+    if not passed:
+        return None
+    fastest = min(row["milliseconds"] for row in passed)
+    best = min((row for row in passed if row["milliseconds"] <= AS_FAST * fastest), key=lambda row: row["bytes"])
+    floats = next((row for row in passed if row["form"] == "float32"), None)
+    why = (
+        f"of {len(passed)} within the budget the smallest of those that are as fast as any, or nearly"
+        if len(passed) > 1
+        else "the only one within the budget"
+    )
+    if floats and floats is not best:
+        faster, smaller = floats["milliseconds"] / best["milliseconds"], floats["bytes"] / best["bytes"]
+        why += f"; beside the float32 file {faster:.1f}× the speed on this machine, and {smaller:.1f}× smaller"
+    return {"file": best["file"], "why": why}
