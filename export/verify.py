@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from keras_resnet.compress import origin_of
 from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data
+from keras_resnet.environment import machine
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
 from keras_resnet.export.contents import Contents, assert_contents, contents_of
@@ -205,13 +205,3 @@ def drop_interval(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     difference = (lost - won) / n
     margin = Z_95 * math.sqrt((lost + won) - (lost - won) ** 2 / n) / n
     return max(-1.0, difference - margin), min(1.0, difference + margin)
-
-
-def machine() -> str:
-    """The processor that latencies were measured on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    return f"{model} ({platform.machine()})"

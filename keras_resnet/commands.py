@@ -11,7 +11,7 @@ import click
 from keras_resnet import __version__, console
 from keras_resnet.errors import KresnetError, UsageError, did_you_mean
 from keras_resnet.export_commands import diagnose, export, inspect, verify
-from keras_resnet.options import json_option, runs_option
+from keras_resnet.options import json_option, run_names, runs_option
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.studies.commands import study
@@ -40,7 +40,7 @@ for command in (train, compress, launch, study, export, verify, inspect, diagnos
 
 
 @cli.command()
-@click.argument("target", metavar="RUN|FILE")
+@click.argument("target", metavar="RUN|FILE", shell_complete=run_names)
 @click.option("--split", default="validation", show_default=True, help="Split of the data to score.")
 @click.option("--run", "of_run", help="The run whose data a FILE is scored on [default: the one it was exported from].")
 @runs_option
@@ -58,7 +58,7 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
 
 
 @cli.command()
-@click.argument("target", metavar="RUN|FILE")
+@click.argument("target", metavar="RUN|FILE", shell_complete=run_names)
 @click.argument("images", nargs=-1, metavar="IMAGE|VIDEO...")
 @click.option("--camera", metavar="NUMBER", help="The frames of a camera instead, by its number or address.")
 @click.option("--top", type=click.IntRange(1), help="How many classes, or objects, to name [default: 5, or all].")
@@ -147,6 +147,41 @@ def recipes(as_json: bool) -> None:
     columns = ["recipe", "what it does", "top-1 published", "source"]
     console.table("", columns, [[name, r.about, r.published, r.source] for name, r in RECIPES.items()])
     click.echo("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")
+
+
+@cli.command()
+@runs_option
+@json_option
+def env(runs: str | None, as_json: bool) -> None:
+    """What there is to work with: machine, packages, devices, and which precision would be chosen, and why."""
+    from keras_resnet.environment import environment
+
+    found = environment(runs)
+    if as_json:
+        console.emit_json(found)
+        return
+    words = {
+        **{"machine": f"{found['machine']}, {found['cores']} cores, {found['memory_gib']} GiB"},
+        **{"python": found["python"], **found["versions"]},
+        **{f"extra: {name}": "installed" if there else "not installed" for name, there in found["extras"].items()},
+        **{key: found[key] for key in ("devices", "precision", "runs")},
+    }
+    console.table("", ["", ""], [[key, str(value)] for key, value in words.items()])
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script that completes kresnet's commands and options in SHELL.
+
+    Examples: eval "$(kresnet completion bash)" in ~/.bashrc; kresnet completion fish >
+    ~/.config/fish/completions/kresnet.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "kresnet", "_KRESNET_COMPLETE").source())
 
 
 @cli.command("runs")

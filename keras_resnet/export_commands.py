@@ -9,7 +9,7 @@ import click
 
 from keras_resnet import console
 from keras_resnet.errors import KresnetError, UsageError
-from keras_resnet.options import json_option, runs_option
+from keras_resnet.options import json_option, run_names, runs_option
 from keras_resnet.reporting.page import told
 from keras_resnet.run import Run, runs_home
 
@@ -32,7 +32,7 @@ samples_option = click.option(
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=run_names)
 @click.option("--tflite", is_flag=True, help="Write TFLite files: float32 and int8, or those of --quantize.")
 @click.option("--savedmodel", is_flag=True, help="Write a SavedModel for TensorFlow Serving.")
 @click.option("--onnx", is_flag=True, help="Write an ONNX file (extra: onnx).")
@@ -205,7 +205,7 @@ def inspect(file: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=run_names)
 @click.option(
     "--samples", type=click.IntRange(1), default=200, show_default=True, help="Validation images to judge by."
 )

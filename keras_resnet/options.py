@@ -13,7 +13,7 @@ import click
 from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import TOLD, named
 from keras_resnet.recipes import RECIPES, recipe, usual
-from keras_resnet.run import Run
+from keras_resnet.run import Run, runs_home
 from keras_resnet.spec import NetworkSpec, Spec
 
 FLAG = "flag"
@@ -134,6 +134,11 @@ def compress_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for key in reversed(_COMPRESSION):
         command = _added(command, _KEYS[key])
     return set_option(command)
+
+
+def run_names(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Runs whose names begin so, for a shell that completes them."""
+    return [run.name for run in Run.all(runs_home(context.params.get("runs"))) if run.name.startswith(begun)]
 
 
 def overridden(spec: Spec, options: dict[str, Any], home: Path) -> Spec:

@@ -42,9 +42,8 @@ def _words(augment: AugmentSpec, flips: bool) -> str:
     parts += [f"objects {augment.scales[0]:g} to {augment.scales[1]:g} times as large"] if augment.scales else []
     parts += ["flips"] if flips and augment.flip else []
     parts += [augment.policy] if augment.policy != "none" else []
-    parts += [
-        f"{name} {value:g}" for name in ("mixup", "cutmix", "erasing", "colour") if (value := getattr(augment, name))
-    ]
+    drawn = ("mixup", "cutmix", "mosaic", "copy_paste", "erasing", "colour")
+    parts += [f"{name.replace('_', '-')} {value:g}" for name in drawn if (value := getattr(augment, name))]
     parts += [f"each image {augment.repeats} times"] if augment.repeats > 1 else []
     parts += [f"at {', '.join(map(str, augment.sizes))} pixels"] if augment.sizes else []
     return ", ".join(parts)

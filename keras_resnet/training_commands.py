@@ -10,7 +10,16 @@ import click
 from keras_resnet import console
 from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import name_of
-from keras_resnet.options import compress_options, given, json_option, overridden, runs_option, spec_of, train_options
+from keras_resnet.options import (
+    compress_options,
+    given,
+    json_option,
+    overridden,
+    run_names,
+    runs_option,
+    spec_of,
+    train_options,
+)
 from keras_resnet.reporting.page import told
 from keras_resnet.run import Run, free_name, runs_home
 from keras_resnet.spec import Spec
@@ -69,7 +78,7 @@ def train(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=run_names)
 @click.option("--shrink", type=float, metavar="SHARE", help="Remove this share of the filters inside units.")
 @click.option("--prune", type=float, metavar="SHARE", help="Make this share of the weights zero.")
 @click.option("--pattern", type=click.Choice(["2:4"]), help="Two zeros in each four weights, instead of anywhere.")

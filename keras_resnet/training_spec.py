@@ -27,7 +27,7 @@ class AugmentSpec:
     scales: how many times larger and smaller objects may look, where the task is to find them: (0.5, 2.0) is from half
         to twice their size (scale jitter; Ghiasi et al. 2021). colour: brightness, contrast and saturation change by up
         to this share there.
-    mosaic: chance that a training image is four of them at half their size (Bochkovskiy et al. 2020, section 3.4).
+    mosaic: chance that a training image is four of them at half their size (Bochkovskiy et al. 2020, section 3.3).
     copy_paste: chance that objects of another image are put into it, by their masks (Ghiasi et al. 2021).
     """
 

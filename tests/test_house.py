@@ -95,6 +95,7 @@ ORDER = [
     "resolve",
     "compress",
     "train",
+    "environment",
     "find",
     "options",
     "studies.plan",

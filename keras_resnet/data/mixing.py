@@ -1,4 +1,4 @@
-"""Several images with objects made into one: mosaic (Bochkovskiy et al. 2020, "YOLOv4", section 3.4) and copy-paste
+"""Several images with objects made into one: mosaic (Bochkovskiy et al. 2020, "YOLOv4", section 3.3) and copy-paste
 (Ghiasi et al. 2021, "Simple Copy-Paste").
 
 What stands in B images is a dict: "boxes" (B, M, 4) in shares of the image, "labels" (B, M), -1 where there is no

@@ -71,6 +71,7 @@ def _coco(task: str, epochs: int, augment: AugmentSpec) -> Spec:
 
 
 _ONCE, _THRICE = AugmentSpec(), AugmentSpec(scales=(0.8, 1.0))
+_MORE = "--copy-paste 0.5 and --mosaic 0.5 can be added (Ghiasi et al. 2021, Bochkovskiy et al. 2020)"
 _START = "begin with --from keras:resnet50 and --data FOLDER of COCO 2017"
 
 FINDING = {
@@ -89,14 +90,14 @@ FINDING = {
         quick=_quick,
     ),
     "coco-segment-1x": Recipe(
-        about=f"12 epochs of 16 at 640 pixels, CondInst's masks; {_START}",
+        about=f"12 epochs of 16 at 640 pixels, CondInst's masks; {_START}; {_MORE}",
         source="Tian et al. 2020 (CondInst), section 4; schedule of Detectron",
         published="mask AP, ResNet-50 at 800: CondInst 35.7; YOLACT at 550: 28.2",
         spec=_coco("segment", 12, _ONCE),
         quick=_quick,
     ),
     "coco-segment-3x": Recipe(
-        about=f"36 epochs of 16 at 640 pixels, objects 0.8 to 1 times as large; {_START}",
+        about=f"36 epochs of 16 at 640 pixels, objects 0.8 to 1 times as large; {_START}; {_MORE}",
         source="Tian et al. 2020 (CondInst), section 4; schedule of Detectron",
         published="mask AP, ResNet-50 at 800: CondInst 37.5, Mask R-CNN 37.2",
         spec=_coco("segment", 36, _THRICE),

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from keras_resnet import console
-from keras_resnet.options import json_option, runs_option
+from keras_resnet.options import json_option, run_names, runs_option
 from keras_resnet.run import Run, runs_home
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=run_names)
 @click.option("--again", is_flag=True, help="Evaluate the model anew, for a run of an earlier version.")
 @runs_option
 def report(run: str | None, again: bool, runs: str | None) -> None:
@@ -34,7 +34,7 @@ def report(run: str | None, again: bool, runs: str | None) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="RUN RUN...")
+@click.argument("names", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=run_names)
 @click.option("--save", type=click.Path(path_type=Path), help="Also write the comparison as a page.")
 @runs_option
 @json_option
