@@ -196,7 +196,7 @@ def list_runs(runs: str | None, as_json: bool) -> None:
     elif not rows:
         console.say(f"there are no runs in {home}; make one with: kresnet train")
     else:
-        columns = ["run", "created", "network", "data", "epochs", "state", "top1", "exports"]
+        columns = ["run", "created", "network", "data", "epochs", "state", "metric", "value", "exports"]
         console.table(str(home), columns, [[_cell(row[column]) for column in columns] for row in rows])
 
 

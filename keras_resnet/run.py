@@ -221,7 +221,7 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """One row of the list of runs; a run that cannot be read says so in its state."""
-        row: dict[str, Any] = dict.fromkeys(("created", "network", "data", "epochs", "top1"))
+        row: dict[str, Any] = dict.fromkeys(("created", "network", "data", "epochs", "metric", "value"))
         row.update(run=self.name, folder=str(self.folder), state="unfinished", exports=[])
         try:
             spec = self.spec()
@@ -229,7 +229,8 @@ class Run:
             row["epochs"] = f"{len(self.log())}/{spec.training.epochs}"
             row["exports"] = [v["file"] for v in self.verdicts() if v["verdict"] == "PASSED"]
             if self.finished:
-                row.update(state="finished", top1=self.metrics()["value"])
+                metrics = self.metrics()
+                row.update(state="finished", metric=metrics["metric"], value=metrics["value"])
         except (RunError, ValueError, KeyError):
             row["state"] = "unreadable"
         return row
