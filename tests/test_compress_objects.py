@@ -18,6 +18,7 @@ from keras_resnet.export.tflite import write_tflite
 from keras_resnet.export.twin import Twin, build_twin, copy_home, copy_weights
 from keras_resnet.quantization.layers import FakeQuantizer
 from keras_resnet.quantization.rewrite import network_of, quantize
+from keras_resnet.quantization.simulate import Simulation
 from keras_resnet.run import Run
 from keras_resnet.spec import CompressSpec
 from keras_resnet.tasks import task_of
@@ -104,6 +105,26 @@ def test_compress_and_export(segmented, capsys):
     assert verdict["own_agreement"] > 0.95 and verdict["value"] == pytest.approx(run.metrics()["value"], abs=0.02)
 
 
+def test_every_layer_is_a_part_of_the_simulation():
+    """And what they do together is told by what the task takes for the same answer."""
+    seen = []
+
+    def agreement(ours, theirs):
+        seen.append((ours, theirs))
+        return 0.25
+
+    model = network()
+    simulation = Simulation(model, PIXELS, agreement)
+    names = {part.layer for part in simulation.parts}
+    assert {"stem_conv", "lateral1_conv", "sum1", "scores1", "scores", "prototypes"} <= names
+    assert simulation.together(PIXELS) == 0.25
+    (ours, theirs), expected = seen[0], model(PIXELS, training=False)
+    for name, values in expected.items():
+        np.testing.assert_allclose(theirs[name], values, atol=1e-4)
+        assert 0 < np.abs(ours[name] - theirs[name]).mean() < 0.2 * np.std(theirs[name])
+
+
+@pytest.mark.slow
 def test_the_diagnosis_knows_every_layer(segmented, capsys):
     runs = ["--runs", str(segmented.folder.parent)]
     assert commands._main(["diagnose", "found", "--samples", "12", "--json", *runs]) == 0

@@ -147,7 +147,8 @@ def test_a_norm_of_its_own_computes_in_mixed_precision():
 
 # Fast ones here, all kinds with -m slow.
 FILES = [
-    pytest.param("resnet20", SIZE, {"MUL": 1, "ADD": 10}, id="resnet20"),
+    pytest.param("resnet8", SIZE, {"MUL": 1, "ADD": 4}, id="resnet8"),
+    pytest.param("resnet20", SIZE, {"MUL": 1, "ADD": 10}, id="resnet20", marks=pytest.mark.slow),
     pytest.param("resnet20v2", SIZE, {"MUL": 7}, id="resnet20v2", marks=pytest.mark.slow),
     pytest.param("resnet50", 64, {"MUL": 1, "ADD": 17, "CONV_2D": 53}, id="resnet50", marks=pytest.mark.slow),
     pytest.param("seresnet50", 64, {"LOGISTIC": 16, "MUL": 17}, id="seresnet50", marks=pytest.mark.slow),
@@ -165,7 +166,8 @@ def test_the_file_computes_what_the_network_does(name, size, operators, tmp_path
     plain = network(name, size, bricks)
     rate = 0.001 if name.startswith("vgg") else 0.01
     # Long enough for answers that are not chance between two like logits.
-    trained = fitted(quantize(fitted(plain, epochs=4, size=size, rate=rate)), size=size, rate=rate / 2)
+    epochs = 10 if name == "resnet8" else 4
+    trained = fitted(quantize(fitted(plain, epochs=epochs, size=size, rate=rate)), size=size, rate=rate / 2)
     served = quantize(network(name, size))
     served.set_weights(trained.get_weights())
     served.save(tmp_path / "served.keras")
@@ -208,6 +210,7 @@ def test_what_cannot_be_quantized():
             keras_resnet.quantize(model)
 
 
+@pytest.mark.slow
 def test_compress_on_two_replicas_in_bfloat16(trained, runs):
     """A run made from a run; its file is judged by the float model it came from."""
     options = ["--devices", "cpu:2", "--precision", "mixed_bfloat16", "--epochs", "2", "--name", "eight-bits"]

@@ -50,6 +50,7 @@ def test_degradation(base, tmp_path):
         degradation(base.override("optimizer.momentum", 0.5), ("plain8",), 1, tmp_path, silent)
 
 
+@pytest.mark.slow
 def test_identity(base, tmp_path):
     summary = identity(base, "resnet8", "resnet14", tmp_path, silent)
     assert summary["relative_difference_before_training"] <= 1e-5
