@@ -40,6 +40,7 @@ def test_the_wheel_has_one_top_level_name(tmp_path):
     expected = {f"keras_resnet/export/{file.name}" for file in (ROOT / "export").glob("*.py")}
     assert {n for n in names if n.startswith("keras_resnet/export/")} == expected
     assert "keras_resnet/py.typed" in names
+    assert {f"keras_resnet/reporting/{name}" for name in ("report.html", "compare.html", "style.css")} <= set(names)
 
 
 def test_importing_keras_resnet_does_not_import_tensorflow():

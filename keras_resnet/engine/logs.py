@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import UsageError
+from keras_resnet.fields import flat
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 from keras_resnet.tasks import task_of
@@ -129,14 +130,6 @@ def _installed(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise UsageError(f"--track {name}: it is not installed; install it with: pip install {name}") from error
-
-
-def flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in document.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
 
 
 class Pace:

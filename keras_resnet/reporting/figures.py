@@ -10,7 +10,7 @@ import numpy as np
 
 # Stand-ins for what the page's style sheet decides, which no other colour of a figure equals.
 INK, LINE = "#010203", "#040506"
-COLOURS = ("#3b7dd8", "#e08214", "#2a9d6f", "#c2549d")
+COLOURS = ("#3b7dd8", "#e08214", "#2a9d6f", "#c2549d", "#8a6fd1", "#7a8794")
 MARKS = ("o", "s", "^", "D", "v", "P")
 # Classes of which each has a curve.
 NAMED = 8

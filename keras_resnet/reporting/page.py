@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.console import say
+from keras_resnet.fields import flat
 from keras_resnet.recipes.objects import usual
-from keras_resnet.reporting import figures
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 
-# What a metric is called in words, and what a task is.
-METRICS = {"top1": "right answers", "localized": "localized", "box mAP": "box mAP", "mask mAP": "mask mAP"}
+# What a metric is called where its name is none for people, and what a task is.
+METRICS = {"top1": "right answers"}
 TASKS = {
     "classify": "image classification",
     "localize": "localization",
@@ -24,6 +24,8 @@ TASKS = {
     "segment": "instance segmentation",
 }
 WORST_LAYERS = 20
+# Of log.jsonl, what is drawn apart or not at all.
+APART = ("epoch", "step", "loss", "learning_rate", "images_per_second")
 
 
 def write_report(run: Run) -> None:
@@ -91,11 +93,14 @@ def context_of(run: Run) -> dict[str, Any]:
 
 def _figures(run: Run, found: dict[str, Any], verdicts: list[Any], best: Any, diagnosis: Any) -> dict[str, str]:
     """The SVGs for which there is something to draw, by name."""
+    from keras_resnet.reporting import figures
+
     log, drawn = run.log(), {}
     if log:
-        known = [key for key in log[0] if not key.startswith("val_") and key not in _PLAIN]
-        known += [key.removeprefix("val_") for key in log[0] if key.startswith("val_") and key[4:] not in log[0]]
-        drawn["curves"] = figures.curves(log, known)
+        followed = [key for key in log[0] if not key.startswith("val_") and key not in APART]
+        validated = [key.removeprefix("val_") for key in log[0] if key.startswith("val_")]
+        judged = [key for key in validated if key not in (*followed, *APART)]
+        drawn["curves"] = figures.curves(log, [*judged, *followed])
     if "confusion" in found:
         drawn["confusion"] = figures.confusion(found["confusion"], run.classes())
     if "calibration" in found:
@@ -109,24 +114,14 @@ def _figures(run: Run, found: dict[str, Any], verdicts: list[Any], best: Any, di
     return drawn
 
 
-_PLAIN = ("epoch", "step", "loss", "learning_rate", "images_per_second")
-
-
 def command_of(spec: Spec) -> str | None:
     """What trains this again; None for a compressed network, which begins with another run."""
     if spec.compress.parent:
         return None
-    ours, plain = (_flat(dataclasses.asdict(each)) for each in (spec, usual(spec.task)))
+    ours, plain = (flat(dataclasses.asdict(each)) for each in (spec, usual(spec.task)))
     changes = [f"{key}={json.dumps(value)}" for key, value in ours.items() if key != "task" and value != plain[key]]
     task = [] if spec.task == "classify" else ["--task", spec.task]
     return shlex.join(["kresnet", "train", *task, *(part for each in changes for part in ("--set", each))])
-
-
-def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in document.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
 
 
 def style() -> str:
