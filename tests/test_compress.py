@@ -172,6 +172,7 @@ def test_tfmot_says_what_it_cannot_quantize():
         qat.quantize(build_twin(spec, ("a", "b"))[0], CompressSpec(qat="tfmot"))
 
 
+@pytest.mark.slow
 def test_pruned_clustered_and_quantized(trained, runs):
     """One command, three runs; each keeps what the ones before it did, in the model and in the file."""
     base = [sys.executable, "-m", "keras_resnet", "compress", trained.name, "--runs", str(runs), "--json"]

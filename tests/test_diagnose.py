@@ -87,6 +87,7 @@ def test_the_diagnosis_names_the_hurt_layer_first(hurt_run):
     assert (hurt_run.exports / "diagnosis.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_auto_mends_it(hurt_run, runs, capsys):
     arguments = ["export", "hurt", "--tflite", "--quantize", "int8", "--auto", "--runs", str(runs), "--max-drop", "0.6"]
     code = commands._main(arguments)

@@ -147,7 +147,7 @@ def test_a_norm_of_its_own_computes_in_mixed_precision():
 
 # Fast ones here, all kinds with -m slow.
 FILES = [
-    pytest.param("resnet8", SIZE, {"MUL": 1, "ADD": 4}, id="resnet8"),
+    pytest.param("resnet8", SIZE, {"MUL": 1, "ADD": 4}, id="resnet8", marks=pytest.mark.slow),
     pytest.param("resnet20", SIZE, {"MUL": 1, "ADD": 10}, id="resnet20", marks=pytest.mark.slow),
     pytest.param("resnet20v2", SIZE, {"MUL": 7}, id="resnet20v2", marks=pytest.mark.slow),
     pytest.param("resnet50", 64, {"MUL": 1, "ADD": 17, "CONV_2D": 53}, id="resnet50", marks=pytest.mark.slow),

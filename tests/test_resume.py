@@ -92,6 +92,7 @@ def whole(tmp_path_factory, tfds_home):
     return Run(home / "whole")
 
 
+@pytest.mark.slow
 def test_killed_twice(tmp_path, tfds_home, whole):
     at = killed_again_and_again(tmp_path, command(tmp_path, tfds_home, "float32", "killed", 100), 2, 1, 100)
     assert len(at) == 2 and 0 < at[0] < at[1] < 100
@@ -129,6 +130,7 @@ def test_killed_twelve_times(tmp_path, tfds_home, precision):
     same_log(*(Run(tmp_path / name) for name in ("whole", "killed")))
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_says_how_to_go_on(tmp_path, tfds_home, whole):
     process = start(command(tmp_path, tfds_home, "float32", "killed", 100))
     run = Run(tmp_path / "killed")
@@ -236,6 +238,7 @@ def test_a_wrong_request_is_not_tried_again(tmp_path, tfds_home):
     assert "--batch-size must be a multiple of the 2 devices" in told and "starting again" not in told
 
 
+@pytest.mark.slow
 def test_a_torn_checkpoint_is_passed_over(tmp_path, tfds_home):
     arguments = command(tmp_path, tfds_home, "float32", "killed", 60)
     process = start(arguments)

@@ -141,6 +141,7 @@ def cli(tmp_path, tfds_home, *options):
     )
 
 
+@pytest.mark.slow
 def test_two_devices_are_mirrored(tfds_home, tmp_path):
     done = cli(tmp_path, tfds_home, "--devices", "cpu:2", "--epochs", "3")
     assert "devices: mirrored over 2 CPUs (as asked: cpu:2)" in done.stderr
