@@ -12,6 +12,7 @@ from keras_resnet.compress import QAT, adopt_parent
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model, read_model
 from keras_resnet.export.calibrate import calibration_of
+from keras_resnet.export.contents import output_names
 from keras_resnet.export.diagnose import diagnose_model
 from keras_resnet.export.exporting import (
     Wanted,
@@ -105,6 +106,9 @@ def _remedies(
             for each in diagnose_model(work.run, model, work.data, work.calibration, DIAGNOSED, say)
             if each.low is not None
         ]
+        # What only joins or passes on has no operator of its own to be left out.
+        known = output_names((work.run.rejected / form.file_name).read_bytes(), tuple(worst))
+        worst = [layer for layer in worst if known[layer]]
         for count in KEPT:
             kept = replace(form, keep_float=tuple(worst[:count]))
             yield f"{', '.join(worst[:count])} in float32", partial(export_one, work, kept, say)
