@@ -109,7 +109,7 @@ def _remedies(
         # What only joins or passes on has no operator of its own to be left out.
         known = output_names((work.run.rejected / form.file_name).read_bytes(), tuple(worst))
         worst = [layer for layer in worst if known[layer]]
-        for count in KEPT:
+        for count in sorted({min(count, len(worst)) for count in KEPT} - {0}):
             kept = replace(form, keep_float=tuple(worst[:count]))
             yield f"{', '.join(worst[:count])} in float32", partial(export_one, work, kept, say)
     yield "trained on with 8 bits", partial(_trained, work.run, form, wanted, say)

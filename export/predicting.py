@@ -82,7 +82,7 @@ def predict_video(one: Predictor, source: str, taken: Taken, save: Path | None =
     if save is None:
         yield from (_told(source, frame, one.answer(frame.image, taken.top)) for frame in frames)
         return
-    _require_suffix(save, (RECORDED,), "a video file, such as found.mp4, for a video")
+    _require_video(save)
     first = next(frames)
     with (
         writing(save) as temporary,
@@ -104,11 +104,15 @@ def _place(name: str, save: Path | None, alone: bool) -> Path | None:
         return None
     place = save if alone else save / f"{Path(name).stem}{RECORDED if is_video(name) else '.png'}"
     if is_video(name):
-        _require_suffix(place, (RECORDED,), "a video file, such as found.mp4, for a video")
+        _require_video(place)
     else:
         known = tuple(Image.registered_extensions())
         _require_suffix(place, known, "an image file, such as found.png, or for several images a folder")
     return place
+
+
+def _require_video(path: Path) -> None:
+    _require_suffix(path, (RECORDED,), "a video file, such as found.mp4, for a video")
 
 
 def _require_suffix(path: Path, known: tuple[str, ...], words: str) -> None:

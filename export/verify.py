@@ -16,7 +16,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data
 from keras_resnet.environment import machine
 from keras_resnet.errors import ExportError
-from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
+from keras_resnet.evaluate import BATCH, Evaluation, evaluate, keras_predictor, load_model
 from keras_resnet.export.contents import Contents, assert_contents, contents_of
 from keras_resnet.export.files import Model, gzip_size_of, open_file, size_of
 from keras_resnet.export.measure import Cost, measure
@@ -27,7 +27,6 @@ from keras_resnet.tasks import task_of
 PASSED, FAILED = "PASSED", "FAILED"
 ROUNDING = 1e-9
 Z_95 = 1.959963985
-BATCH = 64
 # Different images that are timed.
 TIMED = 20
 SEED = 0

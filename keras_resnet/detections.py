@@ -124,9 +124,11 @@ def masks_of(found: Found, coefficients: np.ndarray, prototypes: np.ndarray, cel
     ends = np.ceil(found.boxes[:, 2:] * (width, height)).astype(int) + AROUND
     for mask, weights, middle, (left, top), (right, bottom) in zip(masks, own, middles, starts, ends, strict=True):
         part = prototypes[top:bottom, left:right]
-        seen_from = ((places[top:bottom, left:right] - middle) / REACH).astype(np.float32)
-        logits = part @ weights if len(weights) == kinds else _dynamic(part, seen_from, weights)
-        mask[top:bottom, left:right] = logits
+        if len(weights) == kinds:
+            mask[top:bottom, left:right] = part @ weights
+        else:
+            seen_from = ((places[top:bottom, left:right] - middle) / REACH).astype(np.float32)
+            mask[top:bottom, left:right] = _dynamic(part, seen_from, weights)
     return masks
 
 

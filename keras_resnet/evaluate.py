@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.bricks import deep_graphs
+from keras_resnet.data import pipeline
+from keras_resnet.data.sources import Data
 from keras_resnet.errors import RunError
 from keras_resnet.judgement import Judgement
 from keras_resnet.run import Run
+from keras_resnet.spec import Spec
+from keras_resnet.tasks import task_of
 from keras_resnet.writing import reason
 
 # Of so many images at most outputs are kept: of a detector's they are large.
 KEPT = 256
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,16 @@ def evaluate(predict: Callable[[np.ndarray], Any], batches: Iterable[tuple[Any, 
         answers.extend(task.read(outputs, truths[-1]))
     truth = _joined(truths)
     return Evaluation(task.judge(answers, truth), answers, _joined(kept), truth)
+
+
+def batches_of(data: Data, split: str = "validation") -> Any:
+    """One split of `data` as `evaluate` takes it, as often as it is asked."""
+    return pipeline.evaluation(data.splits[split], data.image_size, BATCH)
+
+
+def validate(model: Any, data: Data, spec: Spec) -> Evaluation:
+    """The score of a Keras model on the validation images of `data`."""
+    return evaluate(keras_predictor(model), batches_of(data), task_of(spec, data.classes))
 
 
 def _arrays(truth: Any) -> Any:

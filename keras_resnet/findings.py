@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.data.split import Split
 from keras_resnet.drawing import drawn
-from keras_resnet.evaluate import Evaluation, evaluate, keras_predictor, load_model
+from keras_resnet.evaluate import Evaluation, load_model, validate
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
 
 # Pictures that are shown, and their longest side in pixels.
 SHOWN, SIDE = 12, 240
-BATCH = 64
 _STAGE = re.compile(r"stem|stage\d+")
 
 
@@ -31,9 +29,9 @@ def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> di
     "pictures" of some of those."""
     split = data.splits["validation"]
     found: dict[str, Any] = {"data": {name: _digest(each) for name, each in data.splits.items()}}
-    found |= {"parts": parts_of(model), **task.findings(evaluation.answers, evaluation.truth)}
+    found |= {"parts": parts_of(model), **task.findings(evaluation)}
     found["pictures"] = []
-    for row, shown, words in task.pictures(evaluation.answers, evaluation.truth, SHOWN):
+    for row, shown, words in task.pictures(evaluation, SHOWN):
         found["pictures"].append({"words": words, "png": _encoded(drawn_small(_image(split, row), shown))})
     return found
 
@@ -42,18 +40,14 @@ def find_again(run: Run, say: Callable[[str], None]) -> None:
     """Evaluate the model of a finished run on its data, and keep what is found."""
     spec = run.spec()
     data, model = open_data(spec.data, say), load_model(run)
-    task = task_of(spec, data.classes)
-    batches = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)
-    score = evaluate(keras_predictor(model), batches, task)
-    run.write_json(run.findings_file, findings_of(model, task, score, data))
+    score = validate(model, data, spec)
+    run.write_json(run.findings_file, findings_of(model, task_of(spec, data.classes), score, data))
 
 
 def _image(split: Split, row: int) -> Image.Image:
     """As it was before it was brought to the network's size; what is kept in memory is enlarged again."""
-    if split.pixels is None:
-        return split.image(row)
-    image = Image.fromarray(split.pixels[row])
-    if split.objects is None:
+    image = split.image(row)
+    if split.pixels is None or split.objects is None:
         return image
     width, height = (int(side) for side in split.objects.sizes[row])
     return image.resize((max(width, height),) * 2, Image.Resampling.BICUBIC).crop((0, 0, width, height))

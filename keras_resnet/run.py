@@ -173,10 +173,7 @@ class Run:
 
     def document(self) -> dict[str, Any]:
         """All of spec.json. Raises RunError if it is not a JSON object or of another format."""
-        try:
-            document = json.loads(self.spec_file.read_text())
-        except (OSError, ValueError) as error:
-            raise RunError(f"run {self.name} is unreadable: {self.spec_file}: {reason(error)}") from error
+        document = self._read(self.spec_file)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise RunError(f"run {self.name} is unreadable: {self.spec_file} is not of format {FORMAT}")
         return document
@@ -202,21 +199,17 @@ class Run:
 
     def metrics(self) -> dict[str, Any]:
         """The finished model's metrics: {"split", "metric", "value", "samples"}."""
-        try:
-            metrics: dict[str, Any] = json.loads(self.metrics_file.read_text())
-        except (OSError, ValueError) as error:
-            raise RunError(f"run {self.name} is unreadable: {self.metrics_file}: {reason(error)}") from error
+        metrics: dict[str, Any] = self._read(self.metrics_file)
         return metrics
 
     def findings(self) -> dict[str, Any]:
         """What is told of the finished model beyond its metrics. Raises RunError for a run of an earlier version."""
-        try:
-            found: dict[str, Any] = json.loads(self.findings_file.read_text())
-        except (OSError, ValueError) as error:
+        if not self.findings_file.is_file():
             raise RunError(
-                f"run {self.name} has no readable {self.findings_file.name}, which its report is made of; make it with:"
+                f"run {self.name} has no {self.findings_file.name}, which its report is made of; make it with:"
                 f" kresnet report {self.name} --again"
-            ) from error
+            )
+        found: dict[str, Any] = self._read(self.findings_file)
         return found
 
     def summary(self) -> dict[str, Any]:
@@ -271,6 +264,13 @@ class Run:
         """Remove what a killed training left half-written."""
         for left in self.folder.glob(".[0-9]*-*"):
             left.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> Any:
+        """A JSON file. Raises RunError if there is none."""
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"run {self.name} is unreadable: {path}: {reason(error)}") from error
 
     def _created(self) -> str:
         try:

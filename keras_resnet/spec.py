@@ -204,9 +204,10 @@ class Spec:
         if needed != "labels":
             self._require_for_objects()
         else:
-            given = [name for name in ("scales", "colour", "mosaic", "copy_paste") if getattr(self.augment, name)]
             require(self.head == HeadSpec(), "head", self.head, f"left alone for {self.task}")
-            require(not given, f"augment.{'/'.join(given)}", "another value", f"left alone for {self.task}")
+            for name in ("scales", "colour", "mosaic", "copy_paste"):
+                value = getattr(self.augment, name)
+                require(not value, f"augment.{name}", value, f"left alone for {self.task}")
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
         fits = warmup is None or self.training.steps is not None or warmup < epochs
         require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")

@@ -15,7 +15,7 @@ from keras_resnet.engine import devices
 from keras_resnet.engine.checkpoint import Checkpoints
 from keras_resnet.engine.devices import Devices
 from keras_resnet.errors import RunError, UsageError
-from keras_resnet.evaluate import Evaluation, evaluate, graph_predictor, keras_predictor, load_model
+from keras_resnet.evaluate import batches_of, evaluate, graph_predictor, load_model, validate
 from keras_resnet.findings import findings_of
 from keras_resnet.networks import catalog
 from keras_resnet.resolve import resolve, training_bricks
@@ -26,8 +26,6 @@ from keras_resnet.start import freeze, initialize, require_parts
 from keras_resnet.tasks import task_of
 
 Say = Callable[[str], None]
-
-EVALUATION_BATCH = 64
 
 
 @devices.losses_told()
@@ -137,14 +135,14 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, meth
 def _judging(model: Any, spec: Spec, data: Data) -> Callable[[Callable[[], None]], dict[str, float]]:
     """See `step.Job`."""
     task = task_of(spec, data.classes)
-    predict = graph_predictor(model, data.image_size)
+    # Made once: each making leaves some of TensorFlow's functions behind.
+    predict, batches = graph_predictor(model, data.image_size), batches_of(data)
 
     def judge(alive: Callable[[], None]) -> dict[str, float]:
         def answer(images: Any) -> Any:
             alive()
             return predict(images)
 
-        batches = pipeline.evaluation(data.splits["validation"], data.image_size, EVALUATION_BATCH)
         return evaluate(answer, batches, task).judgement.values
 
     return judge
@@ -283,12 +281,6 @@ def _fitting(method: Method | None, spec: Spec) -> Method:
     if method is None and spec.compress.by_tfmot:
         raise UsageError("pruning, clustering and tfmot's 8 bits are trained by keras_resnet.export.compressing")
     return method or Method()
-
-
-def validate(model: Any, data: Data, spec: Spec, split: str = "validation") -> Evaluation:
-    """The score of a Keras model on one split of `data`."""
-    batches = pipeline.evaluation(data.splits[split], data.image_size, EVALUATION_BATCH)
-    return evaluate(keras_predictor(model), batches, task_of(spec, data.classes))
 
 
 def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> None:

@@ -18,7 +18,9 @@ from keras_resnet.export.schemes import SCHEMES, Form, forms_of
 from keras_resnet.quantization.equalize import equalize
 from keras_resnet.quantization.simulate import Simulation
 from keras_resnet.run import Run
+from keras_resnet.tasks.classify import Classification
 
+SAME = Classification(()).agreement
 HURT = "stage2_unit1_conv1"
 FACTOR = 200
 
@@ -58,11 +60,11 @@ def test_equalizing_changes_no_answer_and_undoes_the_hurt(trained, data):
     images = calibration_of(data).images
     before = np.asarray(model(images.astype("float32"), training=False))
     hurt(model)
-    assert Simulation(model, images).together(images) < 0.97
+    assert Simulation(model, images, SAME).together(images) < 0.97
     assert equalize(model, images) == ["stage1_unit1_conv2", "stage2_unit1_conv2", "stage3_unit1_conv2"]
     after = np.asarray(model(images.astype("float32"), training=False))
     np.testing.assert_allclose(after, before, atol=1e-4 * np.abs(before).max())
-    assert Simulation(model, images).together(images) > 0.97
+    assert Simulation(model, images, SAME).together(images) > 0.97
 
 
 def test_a_network_without_pairs_is_left_alone():
@@ -73,7 +75,7 @@ def test_a_network_without_pairs_is_left_alone():
 
 def test_every_layer_is_a_part_of_the_simulation(trained, data):
     model = load_model(trained)
-    parts = {part.layer for part in Simulation(model, calibration_of(data).images).parts}
+    parts = {part.layer for part in Simulation(model, calibration_of(data).images, SAME).parts}
     assert {layer.name for layer in model.layers if "conv" in layer.name and layer.weights} <= parts
     assert {"stage1_unit1_add", "stage3_unit1_add", "pool", "logits"} <= parts
 

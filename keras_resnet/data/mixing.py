@@ -27,55 +27,58 @@ MOST = 255
 
 @dataclass(frozen=True)
 class Mixer:
-    """How `batch` images are mixed: for each its own and `partners` of them."""
+    """How images are mixed, each with `partners` of others: `mine` of the `batch` that all is drawn for."""
 
     augment: AugmentSpec
     batch: int
     size: int
     mirrors: bool
+    mine: slice
 
     @property
     def partners(self) -> int:
         """Further images that each one needs."""
         return (TILES - 1) * (self.augment.mosaic > 0) + (self.augment.copy_paste > 0)
 
-    def rows(self, key: Any, rows: Any, count: int, mine: slice) -> Any:
+    def rows(self, key: Any, rows: Any, count: int) -> Any:
         """int64 (B,) → (B × (1 + partners),): each image's own row and those of others, of `count`."""
         if not self.partners:
             return rows
         others = tf.random.stateless_uniform((self.batch, self.partners), key + ROWS, maxval=count, dtype=tf.int64)
-        return tf.reshape(tf.concat([rows[:, None], others[mine]], axis=1), (-1,))
+        return tf.reshape(tf.concat([rows[:, None], others[self.mine]], axis=1), (-1,))
 
-    def mixed(self, key: Any, images: Any, truth: dict[str, Any], mine: slice) -> tuple[Any, dict[str, Any]]:
+    def mixed(self, key: Any, images: Any, truth: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Images of `rows`, uint8 (B × (1 + partners), H, W, 3), and what stands in them → uint8 (B, size, size, 3) and
         what stands in those."""
         grouped = tf.nest.map_structure(
             lambda x: tf.reshape(x, (-1, 1 + self.partners, *x.shape[1:])), (images, _of_interest(truth))
         )
-        side = images.shape[1]
-        plain = windows.draw_windows(key, self.batch, side, self.augment.scales, self.mirrors)[mine]
+        plain = self._windows(key, images.shape[1])
         if self.augment.mosaic:
-            shown = self._mosaic(key, plain, mine, _slots(grouped, slice(TILES)))
+            shown = self._mosaic(key, plain, _slots(grouped, slice(TILES)))
         else:
             shown = see(_slots(grouped, 0), plain, self.size)
         if not self.augment.copy_paste:
             return shown
-        theirs = windows.draw_windows(key + WINDOW, self.batch, side, self.augment.scales, self.mirrors)[mine]
-        chosen = (self._uniform(key + PASTED) < self.augment.copy_paste)[mine]
-        halves = tf.random.stateless_uniform((self.batch, MOST), key + PIECES)[mine] < 0.5
+        theirs = self._windows(key + WINDOW, images.shape[1])
+        chosen = self._uniform(key + PASTED) < self.augment.copy_paste
+        halves = self._uniform(key + PIECES, MOST) < 0.5
         return pasted(shown, see(_slots(grouped, -1), theirs, self.size), chosen[:, None] & halves)
 
     def _uniform(self, key: Any, *shape: int, low: float = 0.0, high: float = 1.0) -> Any:
-        return tf.random.stateless_uniform((self.batch, *shape), key, low, high)
+        return tf.random.stateless_uniform((self.batch, *shape), key, low, high)[self.mine]
 
-    def _mosaic(self, key: Any, plain: Any, mine: slice, tiles: Any) -> tuple[Any, dict[str, Any]]:
+    def _windows(self, key: Any, side: int) -> Any:
+        return windows.draw_windows(key, self.batch, side, self.augment.scales, self.mirrors)[self.mine]
+
+    def _mosaic(self, key: Any, plain: Any, tiles: Any) -> tuple[Any, dict[str, Any]]:
         """(B, TILES, …) → (B, …): by chance all of an image's tiles, or the first one alone as `plain` has it."""
-        chosen = (self._uniform(key + CHOSEN) < self.augment.mosaic)[mine][:, None, None]
+        chosen = (self._uniform(key + CHOSEN) < self.augment.mosaic)[:, None, None]
         low, high = self.augment.scales or (1.0, 1.0)
-        side = 0.5 * tf.exp(self._uniform(key + SCALE, TILES, low=tf.math.log(low), high=tf.math.log(high)))[mine]
-        middle = self._uniform(key + MIDDLE, 2, low=BORDER, high=1 - BORDER)[mine]
+        side = 0.5 * tf.exp(self._uniform(key + SCALE, TILES, low=tf.math.log(low), high=tf.math.log(high)))
+        middle = self._uniform(key + MIDDLE, 2, low=BORDER, high=1 - BORDER)
         middle = tf.round(middle * self.size) / self.size
-        turned = (self._uniform(key + TURNED, TILES)[mine] < 0.5) & self.mirrors
+        turned = (self._uniform(key + TURNED, TILES) < 0.5) & self.mirrors
         whole = tf.constant([[0.0, 0, 1, 1]] + 3 * [[0.0, 0, 0, 0]])
         parts = tf.where(chosen, _quarters(middle), whole)
         seen_through = tf.where(chosen, _tile_windows(middle, side, turned), plain[:, None])
@@ -83,7 +86,7 @@ class Mixer:
         return _joined(see(flat[0], flat[1], self.size, flat[2]), parts)
 
 
-def see(shown: tuple[Any, Any], through: Any, size: int, parts: Any = (0.0, 0.0, 1.0, 1.0)) -> tuple[Any, Any]:
+def see(shown: tuple[Any, Any], through: Any, size: int, parts: Any = windows.WHOLE) -> tuple[Any, Any]:
     """Images and what stands in them, seen `through` windows (B, 4), in `parts` of those; see `windows`."""
     images, truth = shown
     truth = windows.see_objects(truth, through, parts)

@@ -70,7 +70,7 @@ class Stream:
         fresh = -(-self.batch_size // self.augment.repeats)
         places = tf.range(self.part, dtype=tf.int64) + self.rank * self.part
         numbers = (step % self.steps) * fresh + places % fresh
-        key = tf.stack([tf.constant(self.seed, tf.int64), step // self.steps])
+        key = self._key(step // self.steps)
         return tf.random.experimental.index_shuffle(numbers, key, self.split.count - 1)
 
     def _whole(self, first_step: int, last_step: int) -> Any:
@@ -95,7 +95,7 @@ class Stream:
         import tensorflow as tf
 
         images, truth = batch
-        key = tf.stack([tf.constant(self.seed, tf.int64), step])
+        key = self._key(step)
         if self.split.objects:
             return step, self._seen(key, images, truth)
         draw = partial(tf.random.stateless_uniform, dtype=tf.int32)
@@ -109,10 +109,16 @@ class Stream:
         """Images and what stands in them, through windows drawn for the whole batch, mixed, and in other colours."""
         from keras_resnet.data import windows
 
-        images, truth = self._mixer.mixed(key, images, truth, self._mine)
+        images, truth = self._mixer.mixed(key, images, truth)
         if self.augment.colour:
             images = windows.recoloured(images, key, self.batch_size, self._mine, self.augment.colour)
         return images, truth
+
+    def _key(self, number: Any) -> Any:
+        """What is drawn for an epoch or a step is drawn by this."""
+        import tensorflow as tf
+
+        return tf.stack([tf.constant(self.seed, tf.int64), number])
 
     @property
     def _mine(self) -> slice:
@@ -123,14 +129,11 @@ class Stream:
     def _mixer(self) -> Any:
         from keras_resnet.data.mixing import Mixer
 
-        return Mixer(self.augment, self.batch_size, self.image_size, self._mirrors)
+        return Mixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
 
     def _shown(self, step: Any) -> Any:
         """Which images are read for the batch of `step`, also those that are only mixed into others."""
-        import tensorflow as tf
-
-        key = tf.stack([tf.constant(self.seed, tf.int64), step])
-        return self._mixer.rows(key, self._rows(step), self.split.count, self._mine)
+        return self._mixer.rows(self._key(step), self._rows(step), self.split.count)
 
     @property
     def _mirrors(self) -> bool:
@@ -146,7 +149,7 @@ class Stream:
         labels = split.constant_truth()
 
         def show(row: Any, position: Any) -> Any:
-            image = Image.fromarray(split.pixels[row]) if split.pixels is not None else split.image(int(row))
+            image = split.image(int(row))
             if self.augment.crop == "pad" and split.pixels is None:
                 image = Image.fromarray(to_pixels(image, split.resize))
             return vary(image, int(position), size=side)

@@ -50,7 +50,9 @@ class Split:
         return len(self.labels)
 
     def image(self, row: int) -> Image.Image:
-        """One of `images`, read now."""
+        """One of `images`, read now; or of `pixels`, as it is kept."""
+        if self.pixels is not None:
+            return Image.fromarray(self.pixels[row])
         assert self.images is not None
         return self.images[row]
 

@@ -13,6 +13,8 @@ import tensorflow as tf
 LEFT = 0.25
 # How far a window may be moved beyond where the image would still fill it, as a share of the image's side.
 MARGIN = 0.125
+# Left, top, right, bottom of all that a window shows.
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def draw_windows(key: Any, batch: int, side: int, scales: tuple[float, ...], mirrors: bool) -> Any:
@@ -45,7 +47,7 @@ def see_ids(ids: Any, windows: Any, size: int) -> Any:
     return tf.cast(_sampled(ids[..., None], windows, size, "nearest")[..., 0], tf.uint8)
 
 
-def see_objects(truth: dict[str, Any], windows: Any, parts: Any = (0.0, 0.0, 1.0, 1.0)) -> dict[str, Any]:
+def see_objects(truth: dict[str, Any], windows: Any, parts: Any = WHOLE) -> dict[str, Any]:
     """`truth` with "boxes" (B, M, 4) as they stand in the window, cut at its edges or those of `parts` of it, float32
     (B, 4) as left, top, right, bottom, and with "labels" -1 for objects of which too little is left."""
     start = tf.gather(windows, [1, 0, 1, 0], axis=1)[:, None]

@@ -41,11 +41,6 @@ class Damage:
     spread: float | None
 
 
-def same_labels(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The share of rows of logits (N, classes) whose largest is the same."""
-    return float((ours.argmax(-1) == theirs.argmax(-1)).mean())
-
-
 class Simulation:
     """`model`, an ordinary one, with the ranges of `images`, float32 or uint8 (N, H, W, 3), as a converter takes them:
     from the smallest to the largest value.
@@ -53,7 +48,7 @@ class Simulation:
     agreement: (outputs, outputs) of the same images → the share of answers that are the same.
     """
 
-    def __init__(self, model: Any, images: np.ndarray, agreement: Callable[[Any, Any], float] = same_labels) -> None:
+    def __init__(self, model: Any, images: np.ndarray, agreement: Callable[[Any, Any], float]) -> None:
         self._model, self._agreement = quantize(model), agreement
         self.parts = _parts(self._model)
         self._enable(())

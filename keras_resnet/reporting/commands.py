@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -57,8 +56,4 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
         console.emit_json(rows)
         return
     columns = [run.name for run in found]
-    console.table("", ["", *columns], [[key, *(_cell(row[key]) for row in rows)] for key in rows[0] if key != "run"])
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
+    console.table("", ["", *columns], [[key, *(row[key] or "" for row in rows)] for key in rows[0] if key != "run"])

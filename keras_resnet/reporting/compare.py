@@ -10,7 +10,7 @@ from keras_resnet.run import Run
 
 
 def rows_of(runs: list[Run]) -> list[dict[str, Any]]:
-    """Of each run, in words: {"run", "network", "data", …, "best file", …}; None for what is not known of it."""
+    """Of each run, in words: {"run", "network", "data", …, "file to take", …}; None for what is not known of it."""
     return [_row(run) for run in runs]
 
 
@@ -19,9 +19,7 @@ def _row(run: Run) -> dict[str, Any]:
     run.require_finished()
     metrics, log = run.metrics(), run.log()
     found = run.findings() if run.findings_file.is_file() else None
-    verdicts = [described(row) for row in run.verdicts() if "form" in row]
-    best = recommended(verdicts)
-    file = next((row for row in verdicts if best and row["file"] == best["file"]), None)
+    file = recommended(described(run))
     optimizer = spec.optimizer
     return {
         "run": run.name,

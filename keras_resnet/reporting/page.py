@@ -67,7 +67,7 @@ def context_of(run: Run) -> dict[str, Any]:
     """What the template is given."""
     run.require_finished()
     document, spec, metrics, found = run.document(), run.spec(), run.metrics(), run.findings()
-    verdicts = [described(row) for row in run.verdicts() if "form" in row]
+    verdicts = described(run)
     best = recommended(verdicts)
     diagnosis = json.loads(run.diagnosis_file.read_text()) if run.diagnosis_file.is_file() else None
     return {

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_resnet.run import Run
+
 PASSED = "PASSED"
 # Latencies that differ less than this are taken for the same.
 AS_FAST = 1.25
 
 
-def described(row: dict[str, Any]) -> dict[str, Any]:
-    """A verdict with its size in megabytes and its median latency with all threads."""
+def described(run: Run) -> list[dict[str, Any]]:
+    """The verdicts on a run's files, each with its size in megabytes and its median latency with all threads. Without
+    those of an earlier version, which measured less."""
+    return [_described(row) for row in run.verdicts() if "form" in row]
+
+
+def _described(row: dict[str, Any]) -> dict[str, Any]:
     latency = row["cost"]["latencies"][-1]
     return {**row, "megabytes": row["bytes"] / 1e6, "milliseconds": latency["p50"], "threads": latency["threads"]}
 
 
 def recommended(verdicts: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """{"file", "why"}: of the files within their budget that are about as fast as the fastest the smallest; None where
-    there is none."""
+    """A verdict and "why": of the files within their budget that are about as fast as the fastest the smallest; None
+    where there is none."""
     passed = [row for row in verdicts if row["verdict"] == PASSED]
     if not passed:
         return None
@@ -32,4 +39,4 @@ def recommended(verdicts: list[dict[str, Any]]) -> dict[str, Any] | None:
     if floats and floats is not best:
         faster, smaller = floats["milliseconds"] / best["milliseconds"], floats["bytes"] / best["bytes"]
         why += f"; beside the float32 file {faster:.1f}× the speed on this machine, and {smaller:.1f}× smaller"
-    return {"file": best["file"], "why": why}
+    return {**best, "why": why}

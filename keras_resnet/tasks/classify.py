@@ -98,20 +98,19 @@ class Classification:
         by_class = right_by_class(correct, labels, self.classes)
         return Judgement({"top1": float(correct.mean())}, by_class, details, correct)
 
-    def findings(self, answers: list[np.ndarray], labels: np.ndarray) -> dict[str, Any]:
-        """What a report tells of N answers: see `counted.counted`."""
-        return counted(shares_of(answers), labels, self.classes)
+    def findings(self, evaluation: Any) -> dict[str, Any]:
+        """What a report tells of an `evaluate.Evaluation`: see `counted.counted`."""
+        return counted(shares_of(evaluation.answers), evaluation.truth, self.classes)
 
-    def pictures(self, answers: list[np.ndarray], labels: np.ndarray, count: int) -> list[tuple[int, list[Any], str]]:
+    def pictures(self, evaluation: Any, count: int) -> list[tuple[int, list[Any], str]]:
         """(sample, nothing to draw, words) of the `count` surest mistakes."""
-        shares = shares_of(answers)
-        answered = shares.argmax(axis=1)
-        wrong = np.flatnonzero(answered != labels)
-        first = wrong[np.argsort(-shares[wrong, answered[wrong]], kind="stable")][:count]
-        words = ((self.classes[answered[row]], shares[row, answered[row]], self.classes[labels[row]]) for row in first)
+        shares, labels = shares_of(evaluation.answers), evaluation.truth
+        answered, sure = shares.argmax(axis=1), shares.max(axis=1)
+        wrong = np.flatnonzero(~evaluation.judgement.correct)
+        first = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
         return [
-            (int(row), [], f"{answer} {share:.0%}, is {label}")
-            for row, (answer, share, label) in zip(first, words, strict=True)
+            (int(row), [], f"{self.classes[answered[row]]} {sure[row]:.0%}, is {self.classes[labels[row]]}")
+            for row in first
         ]
 
     def agreement(self, ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:

@@ -95,28 +95,26 @@ class Detection:
         named, by_class = numbers(truths, answers, self.classes)
         return Judgement({"box mAP": named["AP"]}, by_class, named | voc_numbers(truths, answers, self.classes))
 
-    def findings(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> dict[str, Any]:
-        """What a report tells of N answers: "by_class" and, by class, the "curves" of precision at an overlap of one
-        half (see `coco.curves`)."""
-        truths = unpacked(truth)
-        _, by_class = numbers(truths, answers, self.classes, self.kind)
+    def findings(self, evaluation: Any) -> dict[str, Any]:
+        """What a report tells of an `evaluate.Evaluation`: "by_class" and, by class, the "curves" of precision at an
+        overlap of one half (see `coco.curves`)."""
+        truths, by_class = unpacked(evaluation.truth), evaluation.judgement.by_class
         labels = np.concatenate([each.labels[~each.crowd] for each in truths])
         objects = np.bincount(labels, minlength=len(self.classes))
         rows = [
             {"label": name, "objects": int(objects[self.classes.index(name)]), "AP": value}
             for name, value in by_class.items()
         ]
-        return {"by_class": rows, "curves": curves(truths, answers, self.classes, self.kind)}
+        return {"by_class": rows, "curves": curves(truths, evaluation.answers, self.classes, self.kind)}
 
-    def pictures(
-        self, answers: list[Answer], truth: dict[str, np.ndarray], count: int
-    ) -> list[tuple[int, list[dict[str, Any]], str]]:
+    def pictures(self, evaluation: Any, count: int) -> list[tuple[int, list[dict[str, Any]], str]]:
         """(image, what is found in it, words) of `count` images, evenly spread over all."""
-        truths, found = unpacked(truth), []
-        for row in np.unique(np.linspace(0, len(answers) - 1, count).round().astype(int)):
-            shown = described(answers[row], self.classes, truths[row].size)
-            there = int((~truths[row].crowd).sum())
-            found.append((int(row), shown, f"{len(shown)} found, {there} there"))
+        answers = evaluation.answers
+        rows = np.unique(np.linspace(0, len(answers) - 1, count).round().astype(int))
+        truths, found = unpacked({name: value[rows] for name, value in evaluation.truth.items()}), []
+        for row, truth in zip(rows, truths, strict=True):
+            shown = described(answers[row], self.classes, truth.size)
+            found.append((int(row), shown, f"{len(shown)} found, {int((~truth.crowd).sum())} there"))
         return found
 
     def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:

@@ -51,30 +51,25 @@ class Localization(Detection):
             {"localized": float(correct.mean())}, right_by_class(correct, labels, self.classes), details, correct
         )
 
-    def findings(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> dict[str, Any]:
-        """What a report tells of N answers: the share localized "by_class", and the "calibration" of the first guesses
-        (see `counted.calibration`)."""
-        judged, labels = self.judge(answers, truth), truth["labels"][:, 0]
-        assert judged.correct is not None
-        images = np.bincount(labels, minlength=len(self.classes))
+    def findings(self, evaluation: Any) -> dict[str, Any]:
+        """What a report tells of an `evaluate.Evaluation`: the share localized "by_class", and the "calibration" of the
+        first guesses (see `counted.calibration`)."""
+        judged = evaluation.judgement
+        images = np.bincount(evaluation.truth["labels"][:, 0], minlength=len(self.classes))
         rows = [
             {"label": name, "images": int(images[self.classes.index(name)]), "localized": share}
             for name, share in judged.by_class.items()
         ]
-        sure = np.array([answer.scores[0] for answer in answers])
+        sure = np.array([answer.scores[0] for answer in evaluation.answers])
         return {"by_class": rows, "calibration": calibration(sure, judged.correct)}
 
-    def pictures(
-        self, answers: list[Answer], truth: dict[str, np.ndarray], count: int
-    ) -> list[tuple[int, list[dict[str, Any]], str]]:
+    def pictures(self, evaluation: Any, count: int) -> list[tuple[int, list[dict[str, Any]], str]]:
         """(image, the first guess, words) of the `count` surest mistakes."""
-        judged = self.judge(answers, truth)
-        assert judged.correct is not None
-        wrong = np.flatnonzero(~judged.correct)
-        first = sorted(wrong, key=lambda row: -answers[row].scores[0])[:count]
+        answers, labels = evaluation.answers, evaluation.truth["labels"][:, 0]
+        wrong = np.flatnonzero(~evaluation.judgement.correct)
         found = []
-        for row in first:
-            answer, name = answers[row], self.classes[truth["labels"][row, 0]]
+        for row in sorted(wrong, key=lambda row: -answers[row].scores[0])[:count]:
+            answer, name = answers[row], self.classes[labels[row]]
             guess = {"label": self.classes[answer.labels[0]], "probability": float(answer.scores[0])}
             found.append((int(row), [{**guess, "box": answer.boxes[0].tolist()}], f"{guess['label']}, is {name}"))
         return found
