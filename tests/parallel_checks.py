@@ -61,7 +61,8 @@ def trained(here, spec, steps, spoil=False, before_each=lambda job: None):
     """The job after so many steps; with `spoil` the last image of each batch holds an infinity."""
     labels = np.arange(BATCH) % CLASSES
     size = spec.data.image_size
-    data = Data("random", tuple("abcd"), {"train": Split("train", labels)}, False, size, size)
+    splits = {name: Split(name, labels) for name in ("train", "validation")}
+    data = Data("random", tuple("abcd"), splits, False, size, size)
     job = build(spec, data, here)
     step = training_step(job)
     share = BATCH // here.replicas
