@@ -17,7 +17,11 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=inside + beside,
     package_dir={"keras_resnet.export": "export"},
-    package_data={"keras_resnet": ["py.typed"], "keras_resnet.reporting": ["*.html", "*.css"]},
+    package_data={
+        "keras_resnet": ["py.typed"],
+        "keras_resnet.reporting": ["*.html", "*.css"],
+        "keras_resnet.export": ["web/*"],
+    },
     install_requires=[
         "tensorflow>=2.20,<2.22",
         "keras>=3.12,<3.16",
@@ -50,6 +54,7 @@ setup(
             "pytest>=8",
             "psutil>=5.9",
             "pycocotools>=2.0.8",
+            "playwright>=1.49",
             "ruff>=0.9",
             "mypy>=1.14",
             "setuptools>=65",

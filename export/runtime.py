@@ -54,6 +54,17 @@ class TFLiteModel:
         """What stands in the input for a pixel of 0: -128 where it is int8, else 0."""
         return -128.0 if self._input["dtype"] is np.int8 else 0.0
 
+    @property
+    def batch(self) -> int | None:
+        """How many images it takes at a time; None for any number."""
+        return self._batch
+
+    @property
+    def quantization(self) -> dict[str, tuple[float, int]]:
+        """Of each output by name its scale and zero point, (0.0, 0) where it holds floats."""
+        found = {name: output["quantization"] for name, output in self._outputs.items()}
+        return {name: (float(scale), int(zero_point)) for name, (scale, zero_point) in found.items()}
+
     def _take_in(self) -> None:
         self._input = self._interpreter.get_input_details()[0]
         (signature,) = self._interpreter.get_signature_list()

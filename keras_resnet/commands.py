@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from keras_resnet import __version__, console
+from keras_resnet.demo_command import demo
 from keras_resnet.errors import KresnetError, UsageError, did_you_mean
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import json_option, run_names, runs_option
@@ -35,7 +36,7 @@ def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
 
 
-for command in (train, compress, launch, study, export, verify, inspect, diagnose, report, compare):
+for command in (train, compress, launch, study, export, verify, inspect, diagnose, report, compare, demo):
     cli.add_command(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,26 @@ from PIL import Image, ImageDraw, ImageFont
 # Line and letters, as shares of the image's longer side, and their fewest pixels.
 LINE, LETTERS = (0.006, 2), (0.03, 11)
 VEIL = 0.45
+# An image that is enlarged this much shows its pixels.
+TINY = 4
 INK = (255, 255, 255)
 
 
-def drawn(image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
+def drawn(image: Image.Image, found: Sequence[dict[str, Any]], side: int | None = None) -> Image.Image:
     """A copy of `image` with what was `found` (see `answers.decoded`): objects with their masks, boxes and labels, the
-    surest in front; or the likeliest label of the image."""
+    surest in front; or the likeliest label of the image. side: what its longer side becomes, so that the letters fit
+    that; None for what it is."""
     shown = [each for each in found if "box" in each] or found[:1]
     canvas = image.convert("RGB")
     for each in reversed(shown):
         if "mask" in each:
             canvas = _veiled(canvas, filled(each["mask"]), colour_of(each["label"]))
+    factor = side / max(image.size) if side else 1.0
+    if side:
+        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        canvas = canvas.resize(size, Image.Resampling.NEAREST if factor >= TINY else Image.Resampling.LANCZOS)
     for each in reversed(shown):
-        _label(canvas, each)
+        _label(canvas, each, factor)
     return canvas
 
 
@@ -46,12 +54,13 @@ def _veiled(image: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) 
     return Image.fromarray(seen.round().astype(np.uint8))
 
 
-def _label(canvas: Image.Image, each: dict[str, Any]) -> None:
+def _label(canvas: Image.Image, each: dict[str, Any], factor: float) -> None:
+    """factor: pixels of the canvas for one of the image."""
     brush, colour = ImageDraw.Draw(canvas), colour_of(each["label"])
     line, letters = (max(least, round(share * max(canvas.size))) for share, least in (LINE, LETTERS))
     left, top = 0.0, 0.0
     if "box" in each:
-        left, top, right, bottom = each["box"]
+        left, top, right, bottom = (factor * edge for edge in each["box"])
         brush.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=line)
     words, font = f"{each['label']} {each['probability']:.0%}", ImageFont.load_default(letters)
     _, _, width, height = brush.textbbox((0, 0), words, font=font)

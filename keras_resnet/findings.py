@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> di
     found |= {"parts": parts_of(model), **task.findings(evaluation)}
     found["pictures"] = []
     for row, shown, words in task.pictures(evaluation, SHOWN):
-        found["pictures"].append({"words": words, "png": _encoded(drawn_small(_image(split, row), shown))})
+        found["pictures"].append({"words": words, "png": _encoded(drawn(_image(split, row), shown, SIDE))})
     return found
 
 
@@ -63,14 +63,6 @@ def _digest(split: Split) -> dict[str, Any]:
         digest.update(split.pixels.tobytes())
     what = "annotations and pixels" if split.pixels is not None else "annotations"
     return {"images": split.count, "of": what, "sha256": digest.hexdigest()}
-
-
-def drawn_small(image: Image.Image, shown: Sequence[dict[str, Any]]) -> Image.Image:
-    """A copy of at most SIDE pixels, with the objects that are `shown` in it."""
-    canvas = drawn(image, list(shown)) if shown else image.convert("RGB")
-    factor = SIDE / max(canvas.size)
-    size = (max(1, round(canvas.width * factor)), max(1, round(canvas.height * factor)))
-    return canvas.resize(size, Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.NEAREST)
 
 
 def parts_of(model: Any) -> list[dict[str, Any]]:

@@ -136,13 +136,16 @@ ORDER = [
     "export.auto",
     "export.predicting",
     "export.scoring",
+    "export.site",
+    "export.demo",
     "reporting.commands",
+    "demo_command",
     "training_commands",
     "export_commands",
     "commands",
     "__main__",
 ]
-MAY_EXPORT = {"export", "commands", "training_commands", "export_commands"}
+MAY_EXPORT = {"export", "commands", "training_commands", "export_commands", "demo_command"}
 EMPTY = {"", "reporting", "quantization", "networks", "weights", "data", "engine", "studies", "export"}
 # Its meaning changes once tfmot has been imported.
 AMBIGUOUS = {f"{name}.keras" for name in ("tf", "tensorflow")}

@@ -1,0 +1,147 @@
+// From an image to the pixels that a network sees, as keras_resnet/data/images.py and Pillow make them: the same filter,
+// the same fixed-point weights and the same rounding, so that a file answers here as it does in Python.
+//
+// An image is {data, width, height, channels}: data, row by row, is a Uint8Array or a Float32Array.
+
+const WEIGHT_BITS = 22;
+
+const BICUBIC = {
+  reach: 2,
+  weight(x) {
+    x = Math.abs(x);
+    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+  },
+};
+export const BILINEAR = { reach: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
+
+/** Python's round(): halves go to the even neighbour. */
+function rounded(x) {
+  const low = Math.floor(x);
+  return x - low === 0.5 ? low + (low % 2) : Math.round(x);
+}
+
+/** Of each of `count` results along one side of `length`, seen from `start` to `end`: {first, weights}. */
+function contributions(length, start, end, count, filter) {
+  const scale = Math.fround(end - start) / count;
+  const stretch = Math.max(scale, 1);
+  const reach = filter.reach * stretch;
+  return Array.from({ length: count }, (_, place) => {
+    const centre = start + (place + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(centre - reach + 0.5));
+    const last = Math.min(length, Math.trunc(centre + reach + 0.5));
+    const weights = new Float64Array(last - first);
+    for (let i = 0; i < weights.length; i++) weights[i] = filter.weight((i + first - centre + 0.5) / stretch);
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    return { first, weights: sum ? weights.map((weight) => weight / sum) : weights };
+  });
+}
+
+/** Weights in fixed point, as whole numbers. */
+function fixed({ first, weights }) {
+  return { first, weights: weights.map((w) => Math.trunc(w * 2 ** WEIGHT_BITS + (w < 0 ? -0.5 : 0.5))) };
+}
+
+/** One pass of a separable filter: `parts` of lines that start at `starts` and go on in steps of `stride`. */
+function pass(source, target, parts, lines, stride) {
+  const whole = source instanceof Uint8Array;
+  const columns = whole ? parts.map(fixed) : parts;
+  for (const { from, to, step } of lines) {
+    columns.forEach(({ first, weights }, place) => {
+      let sum = whole ? 2 ** (WEIGHT_BITS - 1) : 0;
+      let at = from + first * stride;
+      for (let i = 0; i < weights.length; i++, at += stride) sum += source[at] * weights[i];
+      target[to + place * step] = whole ? Math.max(0, Math.min(255, sum >> WEIGHT_BITS)) : sum;
+    });
+  }
+}
+
+/** The part `box` ([left, top, right, bottom], in pixels) of an image, brought to width × height. Rows first, as Pillow
+ * does; since version 13 it takes the columns of some tall images first, which rounds otherwise. */
+export function resized(image, width, height, filter = BICUBIC, box = [0, 0, image.width, image.height]) {
+  const { channels } = image;
+  const [left, top, right, bottom] = box.map(Math.fround);
+  const Kind = image.data.constructor;
+  let current = image;
+  if (width !== image.width || left !== 0 || right !== image.width) {
+    const data = new Kind(width * image.height * channels);
+    const lines = [];
+    for (let y = 0; y < image.height; y++) {
+      for (let c = 0; c < channels; c++) {
+        lines.push({ from: y * image.width * channels + c, to: y * width * channels + c, step: channels });
+      }
+    }
+    pass(image.data, data, contributions(image.width, left, right, width, filter), lines, channels);
+    current = { data, width, height: image.height, channels };
+  }
+  if (height !== image.height || top !== 0 || bottom !== image.height) {
+    const stride = width * channels;
+    const data = new Kind(stride * height);
+    const lines = Array.from({ length: stride }, (_, x) => ({ from: x, to: x, step: stride }));
+    pass(current.data, data, contributions(image.height, top, bottom, height, filter), lines, stride);
+    current = { data, width, height, channels };
+  }
+  return current;
+}
+
+/** Copies `part` to (left, top) of a canvas, which may cut it: both of three channels. */
+function pasted(canvas, part, left, top) {
+  for (let y = 0; y < part.height; y++) {
+    const row = y + top;
+    if (row < 0 || row >= canvas.height) continue;
+    for (let x = 0; x < part.width; x++) {
+      const column = x + left;
+      if (column < 0 || column >= canvas.width) continue;
+      for (let c = 0; c < 3; c++) {
+        canvas.data[(row * canvas.width + column) * 3 + c] = part.data[(y * part.width + x) * 3 + c];
+      }
+    }
+  }
+  return canvas;
+}
+
+function square(side) {
+  return { data: new Uint8Array(side * side * 3), width: side, height: side, channels: 3 };
+}
+
+/** The evaluation transform: an RGB image → a square one. card: {task, resize, image_size} of the file. */
+export function placed(image, card) {
+  const { width, height } = image;
+  const side = card.image_size;
+  if (card.task !== 'classify') {
+    const scale = side / Math.max(width, height);
+    const [w, h] = [width, height].map((length) => Math.max(1, rounded(length * scale)));
+    return pasted(square(side), resized(image, w, h), 0, 0);
+  }
+  const shorter = Math.min(width, height);
+  const [left, top] = [(width - shorter) / 2, (height - shorter) / 2];
+  const fitted = resized(image, card.resize, card.resize, BICUBIC, [left, top, left + shorter, top + shorter]);
+  const margin = Math.floor((card.resize - side) / 2);
+  return pasted(square(side), fitted, -margin, -margin);
+}
+
+/** What stands on a canvas, ImageBitmap or video, over white: RGB. */
+export function pixelsOf(source, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const brush = canvas.getContext('2d', { willReadFrequently: true });
+  brush.fillStyle = 'white';
+  brush.fillRect(0, 0, width, height);
+  brush.drawImage(source, 0, 0, width, height);
+  const coloured = brush.getImageData(0, 0, width, height).data;
+  const data = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; from < coloured.length; from += 4, to += 3) {
+    data[to] = coloured[from];
+    data[to + 1] = coloured[from + 1];
+    data[to + 2] = coloured[from + 2];
+  }
+  return { data, width, height, channels: 3 };
+}
+
+/** An image file, upright, without a change of its colours. */
+export function bitmapOf(blob) {
+  return createImageBitmap(blob, {
+    imageOrientation: 'from-image',
+    premultiplyAlpha: 'none',
+    colorSpaceConversion: 'none',
+  });
+}

@@ -1,0 +1,305 @@
+"""The demo page: what is served, and that files answer in a browser as they do in Python."""
+
+import base64
+import http.client
+import json
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet.data.images import placed
+from keras_resnet.data.sources import open_data
+from keras_resnet.errors import ExportError, RunError, UsageError
+from keras_resnet.export import demo
+from keras_resnet.export.demo import site_of
+from keras_resnet.export.exporting import Wanted, export
+from keras_resnet.export.predicting import predictor_of
+from keras_resnet.export.runtime import TFLiteModel
+from keras_resnet.export.schemes import forms_of, full_forms
+from keras_resnet.export.site import server_of
+from keras_resnet.run import Run
+from tests.conftest import silent
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+]
+# Drops image files, base64, one after another, and returns what the page answered to each.
+DROP = """async (pngs) => {
+  const answers = [];
+  for (const png of pngs) {
+    const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
+    const dropped = new DataTransfer();
+    dropped.items.add(new File([bytes], 'image.png', { type: 'image/png' }));
+    const told = new Promise((resolve) => window.addEventListener('answered', resolve, { once: true }));
+    document.dispatchEvent(new DragEvent('drop', { dataTransfer: dropped, bubbles: true, cancelable: true }));
+    const { answers: of } = (await told).detail;
+    answers.push(of.map(({ file, outputs, found }) => ({
+      file,
+      found: found.map(({ mask, ...rest }) => ({ ...rest, area: mask && mask.inside.reduce((sum, x) => sum + x, 0) })),
+      outputs: Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, Array.from(data)])),
+    })));
+  }
+  return answers;
+}"""
+
+
+@contextmanager
+def served(site):
+    """The address of a site, while it is served."""
+    with server_of(site, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def asked(address, path="/", method="GET", host=None):
+    """(status, headers, body) of one request."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"))
+    connection.request(method, path, headers={"Host": host} if host else {})
+    answer = connection.getresponse()
+    return answer.status, dict(answer.getheaders()), answer.read()
+
+
+@pytest.fixture(scope="module")
+def litert():
+    """LiteRT.js, which scripts/web installs."""
+    try:
+        demo.require_litert()
+    except ExportError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    if not CHROMIUM:
+        assert not os.environ.get("CI"), "CI has to have Chromium"
+        pytest.skip("there is no Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        one = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield one
+        one.close()
+
+
+@contextmanager
+def opened(browser, site):
+    """The page of a site when it is ready; nothing may have been fetched from elsewhere, and nothing complained."""
+    with served(site) as address:
+        page, elsewhere, complaints = browser.new_page(), [], []
+        page.on("request", lambda request: elsewhere.append(request.url) if _is_elsewhere(request.url, address) else 0)
+        page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else 0)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("html[data-ready=true]")
+        yield page
+        assert (elsewhere, complaints) == ([], [])
+        page.close()
+
+
+def _is_complaint(message):
+    """LiteRT writes what it does, and that there is no NPU, to the stream of errors."""
+    return message.type == "error" and not message.text.startswith(("INFO: ", "WARNING: [npu_registry"))
+
+
+def _is_elsewhere(url, address):
+    return not url.startswith((address, "data:", f"blob:{address.rstrip('/')}"))
+
+
+def samples_of(run):
+    """The page's validation images as Python has them, and as it drops them."""
+    site = site_of(run, silent)
+    pngs = [site.pages[each["url"]] for each in json.loads(site.pages["run.json"])["samples"]]
+    return site, [base64.b64encode(png).decode() for png in pngs]
+
+
+def images_of(run):
+    """The same images, from the data itself."""
+    split = open_data(run.spec().data, silent).splits["validation"]
+    return [split.image(int(row)) for row in np.random.default_rng(demo.SEED).permutation(split.count)[: demo.SAMPLES]]
+
+
+def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, exported):
+    run, _ = exported
+    site, pngs = samples_of(run)
+    with opened(browser, site) as page:
+        answers = page.evaluate(DROP, pngs)
+        tally = page.inner_text("#tally")
+    assert len(answers) == 20 and tally.startswith("float32.tflite and int8.tflite agree on ")
+    spec = run.spec()
+    for place, (image, of_both) in enumerate(zip(images_of(run), answers, strict=True)):
+        pixels = placed(image, spec.task, spec.data.resize, spec.data.image_size)[None]
+        for answer in of_both:
+            logits = TFLiteModel(run.exports / answer["file"])(pixels)[0]
+            assert answer["found"][0]["label"] == run.classes()[logits.argmax()], (place, answer["file"])
+            if answer["file"] == "float32.tflite":
+                np.testing.assert_allclose(answer["outputs"]["logits"], logits, rtol=0, atol=1e-3)
+        assert [answer["file"] for answer in of_both] == ["float32.tflite", "int8.tflite"]
+
+
+def test_objects_are_those_of_python(litert, browser, segmented):
+    """Boxes and masks of a network's raw outputs, and of a file that makes objects itself."""
+    forms = forms_of(("float32",))
+    export(segmented, Wanted(forms=(*forms, *full_forms(forms, "segment")), max_drop=1.0, samples=8), silent)
+    site, pngs = samples_of(segmented)
+    with opened(browser, site) as page:
+        answers = page.evaluate(DROP, pngs[:6])
+    compared = 0
+    for image, of_both in zip(images_of(segmented), answers, strict=False):
+        for answer in of_both:
+            theirs = predictor_of(str(segmented.exports / answer["file"]), segmented.folder.parent).answer(image, None)
+            assert [each["label"] for each in answer["found"]] == [each["label"] for each in theirs]
+            for our, their in zip(answer["found"], theirs, strict=True):
+                np.testing.assert_allclose(our["box"], their["box"], atol=0.1)
+                assert abs(our["probability"] - their["probability"]) < 1e-3
+                assert abs(our["area"] - sum(their["mask"]["counts"][1::2])) <= 3
+                compared += 1
+    assert compared > 10
+
+
+def test_the_browser_sees_the_pixels_that_python_sees(litert, browser, exported):
+    """Pillow's filter, in JavaScript: photos lying, standing (which Pillow may round otherwise) and small."""
+    site, _ = samples_of(exported[0])
+    rng = np.random.default_rng(0)
+    place = """async ({ data, width, height, card }) => {
+      const { placed } = await import('./pixels.js');
+      return Array.from(placed({ data: Uint8Array.from(data), width, height, channels: 3 }, card).data);
+    }"""
+    with opened(browser, site) as page:
+        for (width, height), task in [
+            *(((200, 120), task) for task in ("classify", "detect")),
+            *(((31, 77), task) for task in ("classify", "segment")),
+            *(((8, 8), task) for task in ("classify", "localize")),
+            ((101, 100), "classify"),
+        ]:
+            coarse = Image.fromarray(rng.integers(40, 216, (6, 6, 3), dtype=np.uint8))
+            image = coarse.resize((width, height), Image.Resampling.BICUBIC)
+            for resize, side in ((36, 32), (64, 56), (250, 224)):
+                card = {"task": task, "resize": resize, "image_size": side}
+                given = {"data": np.asarray(image).ravel().tolist(), "width": width, "height": height, "card": card}
+                ours = np.array(page.evaluate(place, given), int)
+                apart = np.abs(ours - placed(image, task, resize, side).ravel())
+                assert apart.max() <= (1 if height > width else 0), (width, height, card)
+
+
+def test_what_is_no_image_is_told_and_the_camera_is_answered(litert, browser, exported):
+    from playwright.sync_api import expect
+
+    site, pngs = samples_of(exported[0])
+    text = base64.b64encode(b"no image").decode()
+    drop = """(text) => {
+      const dropped = new DataTransfer();
+      dropped.items.add(new File([atob(text)], 'notes.txt'));
+      document.dispatchEvent(new DragEvent('drop', { dataTransfer: dropped }));
+    }"""
+    with opened(browser, site) as page:
+        page.evaluate(drop, text)
+        page.wait_for_selector("#status.bad")
+        assert page.inner_text("#status") == "notes.txt is not an image that this browser can read."
+        page.evaluate(DROP, pngs[:1])
+        assert page.inner_text("#status") == "image.png"
+        page.click("#camera")
+        expect(page.locator("#status")).to_have_text("camera")
+        page.click("#camera")
+        assert page.inner_text("#camera") == "Use the camera"
+        page.select_option(".panel:nth-child(2) select", "float32.tflite")
+        expect(page.locator("#tally")).to_have_text("Choose two different files to compare them.")
+        page.click("#all")
+        expect(page.locator("#all")).to_be_enabled(timeout=60_000)
+        expect(page.locator("#status")).to_contain_text("validation image, ")
+        assert len(page.query_selector_all("#samples button[aria-current=true]")) == 1
+
+
+def test_types_headers_and_strangers(litert, exported):
+    run, _ = exported
+    with served(site_of(run, silent)) as address:
+        status, headers, body = asked(address)
+        assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8" and b"<main>" in body
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        kinds = {
+            "app.js": "text/javascript; charset=utf-8",
+            "litert/core/wasm/litert_wasm_internal.wasm": "application/wasm",
+            "files/int8.tflite": "application/octet-stream",
+            "samples/0.png": "image/png",
+            "run.json": "application/json",
+        }
+        for path, kind in kinds.items():
+            status, headers, body = asked(address, f"/{path}?again")
+            assert (status, headers["Content-Type"]) == (200, kind) and int(headers["Content-Length"]) == len(body)
+        assert asked(address, "/files/int8.tflite")[2] == (run.exports / "int8.tflite").read_bytes()
+        assert asked(address, "/run.json", "HEAD")[2] == b""
+        assert asked(address, "/../spec.json")[0] == 404 and asked(address, "/files/")[0] == 404
+        assert asked(address, host="elsewhere.example:80")[0] == 403
+        port = int(address.rstrip("/").rpartition(":")[2])
+        with pytest.raises(UsageError, match=f"--port {port} of 127.0.0.1 cannot be had: Address already in use"):
+            server_of(site_of(run, silent), port)
+
+
+def test_the_page_is_written_into_a_folder(litert, exported, tmp_path, kresnet):
+    run, _ = exported
+    folder = tmp_path / "page"
+    arguments = ("demo", run.name, "--runs", run.folder.parent, "--save", folder)
+    code, _, err = kresnet(*arguments)
+    assert code == 0 and err[-1] == f"page: {folder / 'index.html'}, for any web server"
+    told = json.loads((folder / "run.json").read_text())
+    assert told["shown"] == ["float32.tflite", "int8.tflite"]
+    assert {each["file"] for each in told["files"]} >= {"float32.tflite", "int8.tflite"}
+    assert all((folder / each["url"]).is_file() for each in (*told["files"], *told["samples"]))
+    assert (folder / "litert/core/dist/index.js").is_file()
+    code, _, err = kresnet(*arguments)
+    assert code == 2 and err[-1] == f"kresnet: --save must name a folder that is not there yet. Received: {folder}"
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
+def test_without_litert_it_says_how_to_get_it(exported, monkeypatch, tmp_path, kresnet):
+    run, _ = exported
+    monkeypatch.setenv("KRESNET_WEB", str(tmp_path))
+    code, _, err = kresnet("demo", run.name, "--runs", run.folder.parent)
+    assert code == 1 and err[-1] == (
+        f"kresnet: the demo needs LiteRT.js 2.5.3 in {tmp_path}, found: none; install it with scripts/web, or with:"
+        f" npm install --prefix {tmp_path} @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3"
+    )
+    older = tmp_path / "node_modules/@litertjs/core/package.json"
+    older.parent.mkdir(parents=True)
+    older.write_text('{"version": "2.4.0"}')
+    assert "found: 2.4.0;" in kresnet("demo", run.name, "--runs", run.folder.parent)[2][-1]
+
+
+def test_a_run_without_files_for_browsers(litert, trained, tmp_path):
+    copy = Run(tmp_path / "bare")
+    shutil.copytree(trained.folder, copy.folder, ignore=shutil.ignore_patterns("exports"))
+    with pytest.raises(RunError, match=r"run bare has no exported \.tflite file that a browser can run"):
+        site_of(copy, silent)
+    # An int8 input is nothing a browser can give.
+    export(copy, Wanted(forms=tuple(forms_of(("int8",), "int8")), samples=20), silent)
+    with pytest.raises(RunError, match="make some with: kresnet export bare --tflite"):
+        site_of(copy, silent)
+
+
+def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
+    copy = Run(tmp_path / "moved")
+    shutil.copytree(exported[0].folder, copy.folder)
+    document = json.loads(copy.spec_file.read_text())
+    document["spec"]["data"]["source"] = str(tmp_path / "gone")
+    copy.spec_file.write_text(json.dumps(document))
+    told = []
+    site = site_of(copy, told.append)
+    assert json.loads(site.pages["run.json"])["samples"] == []
+    assert told[0].startswith("no validation images on the page: --data")
