@@ -27,7 +27,7 @@ EXIT_CODES = (
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"{EXIT_CODES}\n\n{examples('kresnet train --depth 50', 'kresnet export --tflite', 'kresnet train --help')}",
+    epilog=f"{EXIT_CODES}\n\n{examples('kresnet train --depth 50', 'kresnet export --tflite', 'kresnet runs')}",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show what TensorFlow prints, and tracebacks.")
 @click.version_option(__version__, prog_name="kresnet")
