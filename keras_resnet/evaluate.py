@@ -14,7 +14,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import RunError
 from keras_resnet.judgement import Judgement
-from keras_resnet.progress import track
+from keras_resnet.progress import track, waiting
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 from keras_resnet.tasks import task_of
@@ -129,9 +129,9 @@ def load_model(run: Run) -> Any:
 
 def read_model(file: Path) -> Any:
     """The Keras model in `file`, with layers of ours."""
-    import keras
+    with waiting(f"reading {file.name}"), deep_graphs():
+        import keras
 
-    import keras_resnet.quantization.layers  # noqa: F401  makes them known to Keras
+        import keras_resnet.quantization.layers  # noqa: F401  makes them known to Keras
 
-    with deep_graphs():
         return keras.saving.load_model(file, compile=False)
