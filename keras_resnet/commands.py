@@ -205,7 +205,7 @@ def list_runs(runs: str | None, as_json: bool) -> None:
     else:
         columns = ["run", "created", "network", "data", "epochs", "state", "metric", "value", "exports"]
         cells = [[_cell(row[column]) for column in columns] for row in rows]
-        console.table(str(home), columns, cells, prose=["network", "exports"], spare=["exports", "metric", "created"])
+        console.table(str(home), columns, cells, prose=["network", "exports"], spare=["metric", "exports", "created"])
 
 
 def _cell(value: Any) -> str:

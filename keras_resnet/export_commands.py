@@ -254,33 +254,20 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         console.emit_json([verdict.as_dict() for verdict in verdicts])
         return
     first = verdicts[0]
-    columns = [
-        "file",
-        "size (gzip)",
-        first.metric,
-        "drop [95%]",
-        "agreement",
-        "worst class",
-        "latency",
-        "memory",
-        "verdict",
-    ]
+    columns = ["file", "size", "gzip", first.metric, "drop", "95%", "agreement", "worst class", "latency", "memory"]
     rows = [
         [
-            v.file,
-            f"{v.bytes / 1e6:.2f} MB ({v.gzip_bytes / 1e6:.2f})",
-            f"{v.value:.2%}",
-            f"{100 * v.drop:+.2f}{_interval(v.drop_interval)}",
+            *(v.file, f"{v.bytes / 1e6:.2f} MB", f"{v.gzip_bytes / 1e6:.2f} MB", f"{v.value:.2%}"),
+            *(f"{100 * v.drop:+.2f}", _interval(v.drop_interval)),
             f"{v.agreement:.2%}" + (f" ({v.own_agreement:.2%})" if v.own_agreement != v.agreement else ""),
             f"{100 * v.worst_class_drop:+.2f} ({v.worst_class})",
-            f"{v.latency_ms:.2f} ms",
-            f"{v.cost.peak_mib:.0f} MiB",
-            v.verdict,
+            *(f"{v.latency_ms:.2f} ms", f"{v.cost.peak_mib:.0f} MiB", v.verdict),
         ]
         for v in verdicts
     ]
     title = f"{title}: {first.samples} validation images, drops in points"
-    console.table(title, columns, rows, prose=["drop [95%]", "worst class"], spare=["memory", "worst class"])
+    spare = ["agreement", "95%", "memory", "worst class", "gzip"]
+    console.table(title, [*columns, "verdict"], rows, spare=spare)
     for v in verdicts:
         if others := ", ".join(f"{name} {value:.2%}" for name, value in v.details.items() if name in SHOWN):
             click.echo(f"{v.file}: {others}")
@@ -289,4 +276,4 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
-    return f" [{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""
+    return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""

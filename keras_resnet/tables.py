@@ -92,9 +92,11 @@ def _print_plain(console: Any, title: str, names: list[str], rows: Rows) -> None
 
 
 def _print_records(console: Any, title: str, names: list[str], rows: Rows) -> None:
-    """Each row as lines, below what stands in its first column."""
+    """Each row as lines, below what stands in its first column; one that tells nothing else is left out."""
     lines = [title] if title else []
     for row in rows:
+        if not any(row[1:]):
+            continue
         told = [f"{name}: {cell}" if name else cell for name, cell in zip(names, row, strict=True)]
         lines += [told[0], *(GAP + line for line, cell in zip(told[1:], row[1:], strict=True) if cell)]
     _print_lines(console, lines)

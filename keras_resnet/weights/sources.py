@@ -116,6 +116,7 @@ def _torch_file(file: str, digest: str) -> Path:
     target = _kept() / file
     if not target.is_file():
         _require_online(file, TORCH_HOST, target)
+        target.parent.mkdir(parents=True, exist_ok=True)  # or Keras would take another folder
         try:
             with _progress_aside():
                 keras.utils.get_file(
