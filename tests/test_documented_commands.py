@@ -123,7 +123,6 @@ def test_serving_ones_serve(desk, each):
 def nothing_else(desk, monkeypatch):
     """No network, no data, no weights of earlier downloads, no camera, no compiler."""
     import cv2
-    import huggingface_hub
     import tensorflow_datasets as tfds
 
     from keras_resnet.data import tfds_source
@@ -133,7 +132,7 @@ def nothing_else(desk, monkeypatch):
     for module in (tfds_source, sources):
         monkeypatch.setattr(module, "reachable", lambda host: False)
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(desk / "tfds"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(desk / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(desk / "hub"))
     monkeypatch.setenv("KERAS_HOME", str(desk / "keras"))
     monkeypatch.setenv("HOME", str(desk))
     monkeypatch.setattr(cv2, "VideoCapture", lambda source, real=cv2.VideoCapture: real())
