@@ -14,6 +14,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.images import image_files, placed, read_image
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import DataError
+from keras_resnet.progress import track
 
 # About 200 images in all; `convergence` tells whether that was enough.
 WANTED = 200
@@ -58,7 +59,8 @@ def calibration_of(data: Data, folder: str | None = None, count: int = WANTED) -
             raise DataError(f"--calibration-data {folder} is not a folder")
         files, _ = image_files(Path(folder))
         task = DETECT if data.splits["train"].objects else CLASSIFY
-        pixels = [placed(read_image(file), task, data.resize, data.image_size) for file in files]
+        with track(files, "reading calibration images", "images") as counted:
+            pixels = [placed(read_image(file), task, data.resize, data.image_size) for file in counted]
         sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
         source = f"images of {folder}"
     require_fit(sample, source)

@@ -20,6 +20,7 @@ from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.evaluate import read_model
 from keras_resnet.export.card import Card
 from keras_resnet.export.schemes import Form, as_dict, form_from
+from keras_resnet.progress import waiting
 
 SAVED_MODEL, ONNX = "savedmodel", "onnx"
 # How a child says that it failed on purpose; the sentence is the last line of its log.
@@ -39,7 +40,7 @@ def convert(model_file: Path, form: Form | str, card: Card, images: np.ndarray |
         if images is not None:
             np.save(Path(scratch, "images.npy"), images)
         command = [sys.executable, "-m", __name__, str(model_file), scratch, str(target)]
-        with log.open("wb") as output:
+        with log.open("wb") as output, waiting(f"converting to {name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
     if ended.returncode == TOLD:
         raise ExportError(log.read_text(errors="replace").strip().splitlines()[-1])

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.errors import ExportError
+from keras_resnet.progress import track
 
 WARMUP, SECONDS, FEWEST, MOST = 3, 2.0, 10, 200
 
@@ -40,7 +41,8 @@ class Cost:
 
 def measure(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
     """Time `file` on some uint8 `images` (N, H, W, 3) with each number of `threads`. Raises ExportError if it fails."""
-    found = [_in_child(file, images, count) for count in threads]
+    with track(threads, "timing one image", "numbers of threads") as counts:
+        found = [_in_child(file, images, count) for count in counts]
     last = found[-1]
     return Cost(tuple(Latency(**each["latency"]) for each in found), last["first_ms"], last["peak_mib"])
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from keras_resnet.answers import CLASSIFY
-from keras_resnet.errors import UsageError, did_you_mean
+from keras_resnet.errors import UsageError
+from keras_resnet.fields import one_of
 
 PROFILES = {
     "uint8": "raw pixels in (browsers, MediaPipe); integer logits out of an int8 file, float ones out of the others",
@@ -105,20 +106,15 @@ def forms_of(
     every = LEARNED if learned else (*(name for name in SCHEMES if name not in LEARNED), *ALIASES)
     for name in every if "all" in names else names or (LEARNED if learned else DEFAULT):
         scheme_name, fixed = ALIASES.get(name, (name, None))
-        if scheme_name not in SCHEMES:
-            known = [*SCHEMES, *ALIASES, "all"]
-            raise UsageError(
-                f"--quantize must be one of {', '.join(known)}. Received: {name!r}.{did_you_mean(name, known)}"
-            )
+        one_of("--quantize", name, (*SCHEMES, *ALIASES, "all"))
         scheme = SCHEMES[scheme_name]
         if scheme.learned != learned:
             what = "was trained with 8 bits" if learned else "was not trained with 8 bits (kresnet compress --qat)"
             raise UsageError(f"the run {what}: --quantize must be one of {', '.join(every)}. Received: {name!r}")
         profile = fixed or io or scheme.profiles[0]
-        if profile not in scheme.profiles:
-            if "all" in names:
-                continue
-            raise UsageError(f"--io of {name} must be one of {', '.join(scheme.profiles)}. Received: {profile!r}")
+        if profile not in scheme.profiles and "all" in names:
+            continue
+        one_of(f"--io of {name}", profile, scheme.profiles)
         if keep_float and (scheme.activations != "int8" or learned):
             if "all" in names:
                 continue
@@ -133,8 +129,7 @@ def forms_of(
 def by_engine(forms: Sequence[Form], engine: str) -> list[Form]:
     """`forms`, the int8 ones made by `engine`. Raises UsageError where that cannot make one of them, or there is none
     for it to make."""
-    if engine not in ENGINES:
-        raise UsageError(f"--engine must be one of {', '.join(ENGINES)}. Received: {engine!r}")
+    one_of("--engine", engine, ENGINES)
     mine = [form for form in forms if form.scheme.name == "int8"]
     if engine == CONVERTER:
         return list(forms)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.data.sources import open_data
-from keras_resnet.errors import RunError, UsageError
+from keras_resnet.errors import RunError
 from keras_resnet.evaluate import batches_of, evaluate, keras_predictor, load_model
 from keras_resnet.export.contents import contents_of
 from keras_resnet.export.exporting import data_of
 from keras_resnet.export.files import Model, is_file, open_file, size_of
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.verify import Reference, Verdict, verify
+from keras_resnet.fields import one_of
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
 
@@ -30,8 +31,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     predict = model or keras_predictor(load_model(run))
     data = open_data(run.spec().data, say)
-    if split not in data.splits:
-        raise UsageError(f"--split must be one of {', '.join(data.splits)}. Received: {split!r}")
+    one_of("--split", split, tuple(data.splits))
     result = evaluate(predict, batches_of(data, split), task_of(run.spec(), data.classes))
     return {
         "model": target,

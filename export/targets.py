@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.errors import ExportError, UsageError, did_you_mean
+from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.verify import Verdict
+from keras_resnet.fields import one_of
+from keras_resnet.progress import waiting
 from keras_resnet.run import Run
 
 Say = Callable[[str], None]
@@ -51,9 +53,7 @@ class Fit:
 
 def require_target(name: str) -> None:
     """Raises UsageError for a target that is not known, or whose compiler is not installed."""
-    if name not in TARGETS:
-        near = did_you_mean(name, TARGETS)
-        raise UsageError(f"--target must be one of {', '.join(TARGETS)}. Received: {name!r}.{near}")
+    one_of("--target", name, TARGETS)
     if name in ETHOS and importlib.util.find_spec("ethosu") is None:
         raise UsageError(f"--target {name} needs Arm's compiler: pip install 'kresnet[ethos]'")
 
@@ -84,7 +84,7 @@ def _ethos(target: str, file: Path, folder: Path) -> Fit:
     log = folder / f"{file.stem}-{target}.log"
     compile_it = "import sys; from ethosu.vela.vela import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", compile_it, str(file), "--accelerator-config", target]
-    with log.open("w") as output:
+    with log.open("w") as output, waiting(f"compiling {file.name} for {target}"):
         ended = subprocess.run(
             [*command, "--output-dir", str(folder)], stdout=output, stderr=subprocess.STDOUT, check=False
         )

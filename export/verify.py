@@ -132,7 +132,7 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
     contents = _contents(model)
     if contents:
         assert_contents(contents, str(model.card.provenance["form"]), integer=integer)
-    after = evaluate(model, reference.batches(), task)
+    after = evaluate(model, reference.batches(), task, f"verifying {model.card.provenance['form']}")
     was, found = before.judgement, after.judgement
     drop = max(was.values[name] - found.values[name] for name in was.values)
     difference = _difference(before.outputs, after.outputs)

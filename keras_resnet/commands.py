@@ -8,28 +8,28 @@ from typing import Any
 
 import click
 
-from keras_resnet import __version__, console
+from keras_resnet import __version__, console, progress
 from keras_resnet.demo_command import demo
-from keras_resnet.errors import KresnetError, UsageError, did_you_mean
+from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export_commands import diagnose, export, inspect, verify
-from keras_resnet.options import json_option, run_names, runs_option
+from keras_resnet.options import Commands, examples, json_option, run_names, runs_option
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.studies.commands import study
 from keras_resnet.training_commands import compress, launch, train
 from keras_resnet.writing import reason
 
-
-class Commands(click.Group):
-    """A group that suggests the nearest command."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            ctx.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], self.commands)}")
-        return super().resolve_command(ctx, args)
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 it failed, or a verdict did; 2 the request was wrong; 130 interrupted.\n\n"
+    "Runs live in saved_models/ of the current folder, in --runs DIR, or in KRESNET_RUNS."
+)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"{EXIT_CODES}\n\n{examples('kresnet train --depth 50', 'kresnet export --tflite', 'kresnet runs')}",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show what TensorFlow prints, and tracebacks.")
 @click.version_option(__version__, prog_name="kresnet")
 def cli(verbose: bool) -> None:
@@ -40,7 +40,7 @@ for command in (train, compress, launch, study, export, verify, inspect, diagnos
     cli.add_command(command)
 
 
-@cli.command()
+@cli.command(epilog=examples("kresnet evaluate RUN", "kresnet evaluate exports/int8.tflite --json"))
 @click.argument("target", metavar="RUN|FILE", shell_complete=run_names)
 @click.option("--split", default="validation", show_default=True, help="Split of the data to score.")
 @click.option("--run", "of_run", help="The run whose data a FILE is scored on [default: the one it was exported from].")
@@ -58,7 +58,13 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
         console.table("", ["model", "split", "images", str(result["metric"])], [row])
 
 
-@cli.command()
+@cli.command(
+    epilog=examples(
+        "kresnet predict RUN photo.jpg",
+        "kresnet predict exports/int8.tflite photo.jpg --top 3 --json",
+        "kresnet predict RUN street.mp4 --save found.mp4",
+    )
+)
 @click.argument("target", metavar="RUN|FILE", shell_complete=run_names)
 @click.argument("images", nargs=-1, metavar="IMAGE|VIDEO...")
 @click.option("--camera", metavar="NUMBER", help="The frames of a camera instead, by its number or address.")
@@ -75,7 +81,7 @@ def predict(
 ) -> None:
     """Name what images show, and where, with a run's Keras model or a .tflite file (which needs no TensorFlow).
 
-    Videos and cameras need OpenCV (extra: video). Example: kresnet predict RUN street.mp4 --save found.mp4
+    Videos and cameras need OpenCV (extra: video).
     """
     from keras_resnet.answers import in_words
     from keras_resnet.export.predicting import Taken, predict_files, predict_video, predictor_of
@@ -93,7 +99,7 @@ def predict(
             click.echo(f"{answer['image']}{frame}: {in_words(answer['predictions'])}")
 
 
-@cli.command()
+@cli.command(epilog=examples("kresnet models --depth 50", "kresnet models --classes 5 --image-size 96 --json"))
 @click.option("--depth", type=int, help="Only networks of this depth.")
 @click.option("--classes", type=click.IntRange(2), help="Count with so many classes [default: 1000, or 10 for CIFAR].")
 @click.option("--image-size", type=int, help="Count for images of this size [default: 224, or 32 for CIFAR].")
@@ -106,11 +112,11 @@ def models(depth: int | None, classes: int | None, image_size: int | None, as_js
     if as_json:
         console.emit_json(rows)
         return
-    columns = ["network", "for", "parameters", "multiply-adds", "int8", "top-1", "on", "source"]
+    columns = ["network", "pixels, classes", "parameters", "multiply adds", "int8", "top-1", "on", "source"]
     cells = [
         [
             row["network"],
-            f"{row['image_size']}×{row['image_size']}, {row['classes']} classes",
+            f"{row['image_size']}, {row['classes']}",
             f"{row['parameters']:,}",
             f"{row['multiply_adds'] / 1e9:.3g} G",
             f"{row['int8_bytes'] / 1e6:.2f} MB",
@@ -120,10 +126,10 @@ def models(depth: int | None, classes: int | None, image_size: int | None, as_js
         ]
         for row in rows
     ]
-    console.table("", columns, cells)
+    console.table("", columns, cells, prose=["source"], spare=["on", "source"])
 
 
-@cli.command()
+@cli.command(epilog=examples("kresnet recipes"))
 @json_option
 def recipes(as_json: bool) -> None:
     """List the recipes: published ways to train, for kresnet train --recipe NAME."""
@@ -146,11 +152,12 @@ def recipes(as_json: bool) -> None:
         )
         return
     columns = ["recipe", "what it does", "top-1 published", "source"]
-    console.table("", columns, [[name, r.about, r.published, r.source] for name, r in RECIPES.items()])
+    rows = [[name, each.about, each.published, each.source] for name, each in RECIPES.items()]
+    console.table("", columns, rows, prose=columns[1:], spare=["source"])
     click.echo("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")
 
 
-@cli.command()
+@cli.command(epilog=examples("kresnet env"))
 @runs_option
 @json_option
 def env(runs: str | None, as_json: bool) -> None:
@@ -167,16 +174,16 @@ def env(runs: str | None, as_json: bool) -> None:
         **{f"extra: {name}": "installed" if there else "not installed" for name, there in found["extras"].items()},
         **{key: found[key] for key in ("devices", "precision", "runs")},
     }
-    console.table("", ["", ""], [[key, str(value)] for key, value in words.items()])
+    console.table("", ["", ""], [[key, str(value)] for key, value in words.items()], prose=[""])
 
 
-@cli.command()
+@cli.command(epilog=examples("kresnet completion bash"))
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print a script that completes kresnet's commands and options in SHELL.
 
-    Examples: eval "$(kresnet completion bash)" in ~/.bashrc; kresnet completion fish >
-    ~/.config/fish/completions/kresnet.fish
+    It goes into ~/.bashrc as eval "$(kresnet completion bash)", for fish into
+    ~/.config/fish/completions/kresnet.fish.
     """
     from click.shell_completion import get_completion_class
 
@@ -185,7 +192,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "kresnet", "_KRESNET_COMPLETE").source())
 
 
-@cli.command("runs")
+@cli.command("runs", epilog=examples("kresnet runs", "kresnet runs --json"))
 @runs_option
 @json_option
 def list_runs(runs: str | None, as_json: bool) -> None:
@@ -198,7 +205,8 @@ def list_runs(runs: str | None, as_json: bool) -> None:
         console.say(f"there are no runs in {home}; make one with: kresnet train")
     else:
         columns = ["run", "created", "network", "data", "epochs", "state", "metric", "value", "exports"]
-        console.table(str(home), columns, [[_cell(row[column]) for column in columns] for row in rows])
+        cells = [[_cell(row[column]) for column in columns] for row in rows]
+        console.table(str(home), columns, cells, prose=["network", "exports"], spare=["metric", "exports", "created"])
 
 
 def _cell(value: Any) -> str:
@@ -208,6 +216,7 @@ def _cell(value: Any) -> str:
 
 
 def _main(arguments: list[str]) -> int:
+    progress.shown_by(console.bar)
     try:
         cli.main(arguments, prog_name="kresnet", standalone_mode=False)
     except click.ClickException as error:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
+
+from keras_resnet.progress import Advance
+from keras_resnet.tables import table
+
+__all__ = ["bar", "emit_json", "emit_json_line", "say", "table"]
+
+BAR_WIDTH = 16
+# All that is under way, one line each, while something is.
+_display: Any = None
 
 
 def say(message: str) -> None:
@@ -24,39 +34,52 @@ def emit_json_line(document: Any) -> None:
     print(json.dumps(document))
 
 
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """A table to standard output; wide enough for its content when piped."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    grid = Table(title=title, title_justify="left")
-    for column in columns:
-        grid.add_column(column, overflow="fold")
-    for row in rows:
-        grid.add_row(*row)
-    console.print(grid)
-
-
 @contextmanager
-def progress(total: int, unit: str) -> Iterator[Any]:
-    """Yields `advance(steps, description)`: a bar on a terminal with rate and time left, silent when piped."""
+def bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
+    """A `progress.Show`: on a terminal a line with what is done, how much of it, and the time left, or where nobody
+    knows the `total` the time it takes; gone at the end. Silent when piped."""
+    global _display
+    if not sys.stderr.isatty():
+        yield lambda steps, words: None
+    elif _display is None:
+        with _new_display() as _display:
+            try:
+                with bar(total, words, unit) as advance:
+                    yield advance
+            finally:
+                _display = None
+    else:
+        shown = _display
+        task = shown.add_task(words, total=total, unit=unit)
+        try:
+            yield lambda steps, words: shown.update(task, advance=steps, description=words)
+        finally:
+            shown.remove_task(task)
+
+
+def _new_display() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+    from rich.table import Column
+    from rich.text import Text
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeRemainingColumn(),
+    class Count(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            if task.total is None:
+                return Text(_clock(task.elapsed))
+            left = "" if task.time_remaining is None else f", {_clock(task.time_remaining)} left"
+            return Text(f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}{left}")
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(BAR_WIDTH),
+        Count(Column(no_wrap=True)),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
         transient=True,
-    ) as bar:
-        task = bar.add_task("", total=total)
+        redirect_stdout=False,
+    )
 
-        def advance(steps: int, description: str) -> None:
-            bar.update(task, advance=steps, description=description)
 
-        yield advance
+def _clock(seconds: float | None) -> str:
+    return str(timedelta(seconds=int(seconds or 0)))

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.progress import waiting
 from keras_resnet.run import runs_home, versions
 
 # Extras of the package, by the module that each one brings.
@@ -63,7 +64,8 @@ def _precision() -> tuple[str, str]:
     def trial(policy: str) -> Any:
         return catalog.trial(training_bricks(policy, 1), NetworkSpec(TRIED), SIZE)
 
-    chosen, why = choose_precision(trial, SIZE, BATCH)
+    with waiting("trying precisions"):
+        chosen, why = choose_precision(trial, SIZE, BATCH)
     gpus = tf.config.get_visible_devices("GPU")
     return chosen, why if gpus else f"{why}; each training tries it with its own network, here ResNet-{TRIED}'s"
 

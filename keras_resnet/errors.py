@@ -66,6 +66,7 @@ class ExportError(KresnetError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' Did you mean X?' for the known word nearest to `word`, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1)
+    """' Did you mean X?' for the known word nearest to `word`, or for one that begins so; '' where there is none."""
+    words = list(known)
+    near = difflib.get_close_matches(word, words, n=1) or [each for each in words if word and each.startswith(word)]
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -14,6 +14,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import RunError
 from keras_resnet.judgement import Judgement
+from keras_resnet.progress import track, waiting
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 from keras_resnet.tasks import task_of
@@ -50,17 +51,20 @@ class Evaluation:
         return len(self.answers)
 
 
-def evaluate(predict: Callable[[np.ndarray], Any], batches: Iterable[tuple[Any, Any]], task: Any) -> Evaluation:
+def evaluate(
+    predict: Callable[[np.ndarray], Any], batches: Iterable[tuple[Any, Any]], task: Any, words: str = "evaluating"
+) -> Evaluation:
     """Score `predict`, which maps uint8 images (B, H, W, 3) to outputs (B, …) or a dict of them, on `batches` of
-    (images, truth)."""
+    (images, truth). `words` are shown meanwhile."""
     answers: list[Any] = []
     kept, truths = [], []
-    for images, truth in batches:
-        outputs = predict(np.asarray(images))
-        truths.append(_arrays(truth))
-        if len(answers) < KEPT:
-            kept.append(outputs)
-        answers.extend(task.read(outputs, truths[-1]))
+    with track(batches, words, "batches") as counted:
+        for images, truth in counted:
+            outputs = predict(np.asarray(images))
+            truths.append(_arrays(truth))
+            if len(answers) < KEPT:
+                kept.append(outputs)
+            answers.extend(task.read(outputs, truths[-1]))
     truth = _joined(truths)
     return Evaluation(task.judge(answers, truth), answers, _joined(kept), truth)
 
@@ -125,9 +129,9 @@ def load_model(run: Run) -> Any:
 
 def read_model(file: Path) -> Any:
     """The Keras model in `file`, with layers of ours."""
-    import keras
+    with waiting(f"reading {file.name}"), deep_graphs():
+        import keras
 
-    import keras_resnet.quantization.layers  # noqa: F401  makes them known to Keras
+        import keras_resnet.quantization.layers  # noqa: F401  makes them known to Keras
 
-    with deep_graphs():
         return keras.saving.load_model(file, compile=False)

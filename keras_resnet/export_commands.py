@@ -9,7 +9,7 @@ import click
 
 from keras_resnet import console
 from keras_resnet.errors import KresnetError, UsageError
-from keras_resnet.options import json_option, run_names, runs_option
+from keras_resnet.options import examples, json_option, run_names, runs_option
 from keras_resnet.reporting.page import told
 from keras_resnet.run import Run, runs_home
 
@@ -31,7 +31,13 @@ samples_option = click.option(
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "kresnet export --tflite",
+        "kresnet export RUN --tflite --quantize int8 --auto",
+        "kresnet export RUN --savedmodel --onnx --c-array",
+    )
+)
 @click.argument("run", required=False, shell_complete=run_names)
 @click.option("--tflite", is_flag=True, help="Write TFLite files: float32 and int8, or those of --quantize.")
 @click.option("--savedmodel", is_flag=True, help="Write a SavedModel for TensorFlow Serving.")
@@ -68,7 +74,7 @@ samples_option = click.option(
 def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **options: Any) -> None:
     """Export RUN (the newest by default) and judge every file on the validation images.
 
-    Exit code 1 if a file lost more than --max-drop. Example: kresnet export --tflite
+    Exit code 1 if a file lost more than --max-drop.
     """
     from keras_resnet.export.schemes import by_engine, forms_of, full_forms
 
@@ -146,7 +152,7 @@ def _tell_fits(fits: list[Fit]) -> None:
         [each.target, each.file, f"{each.accepted:.1%}", ", ".join(f"{k} {v:.4g}" for k, v in each.estimates.items())]
         for each in fits
     ]
-    console.table("accelerators", ["target", "file", "operators taken", "estimates"], rows)
+    console.table("accelerators", ["target", "file", "operators taken", "estimates"], rows, prose=["estimates"])
 
 
 def _tell_steps(steps: list[Step]) -> None:
@@ -156,10 +162,10 @@ def _tell_steps(steps: list[Step]) -> None:
         for v in [step.verdict]
     ]
     metric = steps[0].verdict.metric
-    console.table("what each remedy bought", ["remedy", metric, "drop", "agreement", "size"], rows)
+    console.table("what each remedy bought", ["remedy", metric, "drop", "agreement", "size"], rows, prose=["remedy"])
 
 
-@click.command()
+@click.command(epilog=examples("kresnet verify exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--run", "of_run", help="The run that FILE is judged against [default: the one it was exported from].")
 @drop_option
@@ -171,7 +177,7 @@ def verify(
 ) -> None:
     """Judge an exported FILE again: on this machine, as it is now.
 
-    Exit code 1 if it lost more than --max-drop. Example: kresnet verify exports/int8.tflite
+    Exit code 1 if it lost more than --max-drop.
     """
     _require_drop(max_drop)
     from keras_resnet.export.scoring import verdict_on
@@ -182,13 +188,13 @@ def verify(
         raise KresnetError(f"{file} lost more than {max_drop:g} points")
 
 
-@click.command()
+@click.command(epilog=examples("kresnet inspect exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def inspect(file: Path, as_json: bool) -> None:
-    """What an exported FILE says of itself: labels, pixels, origin, operators. Needs no TensorFlow for a .tflite file.
+    """What an exported FILE says of itself: labels, pixels, origin, operators.
 
-    Example: kresnet inspect exports/int8.tflite
+    A .tflite file needs no TensorFlow for this.
     """
     from keras_resnet.export.scoring import told_by
 
@@ -204,7 +210,7 @@ def inspect(file: Path, as_json: bool) -> None:
         click.echo(f"{key}: {value}")
 
 
-@click.command()
+@click.command(epilog=examples("kresnet diagnose RUN"))
 @click.argument("run", required=False, shell_complete=run_names)
 @click.option(
     "--samples", type=click.IntRange(1), default=200, show_default=True, help="Validation images to judge by."
@@ -213,10 +219,7 @@ def inspect(file: Path, as_json: bool) -> None:
 @runs_option
 @json_option
 def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json: bool) -> None:
-    """Which layers of RUN (the newest by default) lose most in 8 bits: each rounded alone, end to end.
-
-    Example: kresnet diagnose resnet50-digits
-    """
+    """Which layers of RUN (the newest by default) lose most in 8 bits: each rounded alone, end to end."""
     found = Run.find(runs_home(runs), run)
     found.require_finished()
     from keras_resnet.export.diagnose import diagnose as diagnosed
@@ -232,11 +235,12 @@ def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json:
             f"{damage.agreement:.2%}",
             f"{damage.error:.2%}",
             "" if damage.low is None else f"{damage.low:.3g} … {damage.high:.3g}",
-            "" if damage.spread is None else f"{damage.spread:.1f} × the median",
+            "" if damage.spread is None else f"{damage.spread:.1f} × median",
         ]
         for damage in damages[:top]
     ]
-    console.table(f"{found.name}: each layer alone in 8 bits, the worst first", columns, rows)
+    title = f"{found.name}: each layer alone in 8 bits, the worst first"
+    console.table(title, columns, rows, spare=["range"])
     click.echo(f"all {len(damages)}: {found.exports / 'diagnosis.json'}, drawn: {found.exports / 'diagnosis.png'}")
 
 
@@ -250,32 +254,20 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         console.emit_json([verdict.as_dict() for verdict in verdicts])
         return
     first = verdicts[0]
-    columns = [
-        "file",
-        "size (gzip)",
-        first.metric,
-        "drop [95%]",
-        "agreement",
-        "worst class",
-        "latency",
-        "memory",
-        "verdict",
-    ]
+    columns = ["file", "size", "gzip", first.metric, "drop", "95%", "agreement", "worst class", "latency", "memory"]
     rows = [
         [
-            v.file,
-            f"{v.bytes / 1e6:.2f} MB ({v.gzip_bytes / 1e6:.2f})",
-            f"{v.value:.2%}",
-            f"{100 * v.drop:+.2f}{_interval(v.drop_interval)}",
+            *(v.file, f"{v.bytes / 1e6:.2f} MB", f"{v.gzip_bytes / 1e6:.2f} MB", f"{v.value:.2%}"),
+            *(f"{100 * v.drop:+.2f}", _interval(v.drop_interval)),
             f"{v.agreement:.2%}" + (f" ({v.own_agreement:.2%})" if v.own_agreement != v.agreement else ""),
             f"{100 * v.worst_class_drop:+.2f} ({v.worst_class})",
-            f"{v.latency_ms:.2f} ms",
-            f"{v.cost.peak_mib:.0f} MiB",
-            v.verdict,
+            *(f"{v.latency_ms:.2f} ms", f"{v.cost.peak_mib:.0f} MiB", v.verdict),
         ]
         for v in verdicts
     ]
-    console.table(f"{title}: {first.samples} validation images, drops in points", columns, rows)
+    title = f"{title}: {first.samples} validation images, drops in points"
+    spare = ["agreement", "95%", "memory", "worst class", "gzip"]
+    console.table(title, [*columns, "verdict"], rows, spare=spare)
     for v in verdicts:
         if others := ", ".join(f"{name} {value:.2%}" for name, value in v.details.items() if name in SHOWN):
             click.echo(f"{v.file}: {others}")
@@ -284,4 +276,4 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
-    return f" [{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""
+    return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""

@@ -21,7 +21,8 @@ def require(holds: bool, name: str, received: Any, allowed: str) -> None:
 def one_of(name: str, received: str, allowed: tuple[str, ...]) -> None:
     """Raises UsageError unless `received` is one of `allowed`."""
     if received not in allowed:
-        raise UsageError(f"{name} must be one of {', '.join(allowed)}. Received: {received!r}")
+        near = did_you_mean(str(received), allowed)
+        raise UsageError(f"{name} must be one of {', '.join(allowed)}. Received: {received!r}{near and '.'}{near}")
 
 
 def _unknown_key(key: str, known: list[str]) -> UsageError:

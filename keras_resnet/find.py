@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet import console
 from keras_resnet.data.pipeline import Stream
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import KresnetError, TrainingError
+from keras_resnet.progress import counting, waiting
 from keras_resnet.resolve import resolve
 from keras_resnet.spec import Spec
 from keras_resnet.start import initialize
@@ -65,7 +65,7 @@ def find_rate(spec: Spec, figure: Path, say: Say) -> Rates:
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     losses: list[float] = []
     average, step = 0.0, _step(job)
-    with console.progress(STEPS, "steps") as advance:
+    with counting(STEPS, "steps") as advance:
         for count, (rate, batch) in enumerate(zip(rates, _batches(spec, data, job, STEPS), strict=False), 1):
             job.optimizer.learning_rate = rate
             loss = step(*batch)
@@ -90,7 +90,10 @@ def find_batch_size(spec: Spec, say: Say) -> list[Pace]:
     while True:
         tried = replace(spec, training=replace(spec.training, batch_size=size))
         try:
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            with (
+                waiting(f"trying batches of {size}"),
+                ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+            ):
                 pace = pool.submit(_time, tried.to_json()).result()
         except BrokenProcessPool:
             say(f"batch size {size}: the process was killed, for want of memory most likely")

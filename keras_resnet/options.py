@@ -1,4 +1,4 @@
-"""Options that commands share; those of `kresnet train`, with the keys of the spec that they set."""
+"""What commands share; the options of `kresnet train`, with the keys of the spec that they set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.networks.names import TOLD, named
 from keras_resnet.recipes import RECIPES, recipe, usual
 from keras_resnet.run import Run, runs_home
@@ -23,6 +23,20 @@ set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE
 runs_option = click.option(
     "--runs", "runs", metavar="DIR", help="Where runs live [default: KRESNET_RUNS, else saved_models/]."
 )
+
+
+class Commands(click.Group):
+    """A group that suggests the nearest command."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's help: `commands` as typed, a line each."""
+    return "\n".join(("\b", "Examples:" if len(commands) > 1 else "Example:", *(f"  {each}" for each in commands)))
 
 
 class Option(NamedTuple):

@@ -11,6 +11,7 @@ from keras_resnet.data.sources import Data
 from keras_resnet.engine.devices import Devices
 from keras_resnet.engine.precision import choose_precision
 from keras_resnet.networks import catalog
+from keras_resnet.progress import waiting
 from keras_resnet.spec import AugmentSpec, Spec
 
 Say = Callable[[str], None]
@@ -104,9 +105,12 @@ def _resolve_precision(spec: Spec, here: Devices, say: Say) -> Spec:
     if spec.compress.by_tfmot:
         chosen, why = "float32", "tensorflow-model-optimization trains in no other"
     elif chosen == "auto" and here.is_chief:
-        chosen, why = choose_precision(
-            lambda policy: catalog.trial(training_bricks(policy, 1), spec.network, size), size, batch // here.replicas
-        )
+        with waiting("trying precisions"):
+            chosen, why = choose_precision(
+                lambda policy: catalog.trial(training_bricks(policy, 1), spec.network, size),
+                size,
+                batch // here.replicas,
+            )
     chosen = here.tell_all(chosen)
     say(f"precision: {chosen} ({why})")
     return replace(spec, training=replace(spec.training, precision=chosen))

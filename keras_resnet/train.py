@@ -75,10 +75,10 @@ def resume(run: Run, say: Say = print, method: Method | None = None) -> Run:
 
 def begin(spec: Spec, say: Say) -> tuple[Devices, Say]:
     """The devices, and who is heard: of several workers the first."""
-    import tensorflow as tf
-
     here = devices.start(spec.training.devices)
     if spec.training.deterministic:
+        import tensorflow as tf
+
         tf.config.experimental.enable_op_determinism()
     if not here.is_chief:
         return here, lambda message: None

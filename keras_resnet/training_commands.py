@@ -12,6 +12,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import name_of
 from keras_resnet.options import (
     compress_options,
+    examples,
     given,
     json_option,
     overridden,
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
     from keras_resnet.compress import Step
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "kresnet train --depth 50",
+        "kresnet train --task segment --depth 18",
+        "kresnet train --recipe timm-a2 --quick",
+    )
+)
 @train_options
 @click.option("--name", help="Name of the run [default: made from depth and data].")
 @click.option("--resume", metavar="RUN", help="Continue an interrupted run; takes no other options than --runs.")
@@ -45,10 +52,7 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a residual network; writes a run.
-
-    Example: kresnet train --depth 50
-    """
+    """Train a residual network; writes a run."""
     wanted = given(options)
     if resume is not None and (wanted or name or find_lr or find_batch_size):
         raise UsageError(f"--resume continues a run as it was started; it takes no --{next(iter(wanted), 'name')}")
@@ -77,7 +81,9 @@ def train(
         console.table("", ["run", result["metric"], "folder"], [[run.name, f"{result['value']:.2%}", str(run.folder)]])
 
 
-@click.command()
+@click.command(
+    epilog=examples("kresnet compress RUN --qat", "kresnet compress RUN --prune 0.8 --cluster 16 --qat tfmot")
+)
 @click.argument("run", shell_complete=run_names)
 @click.option("--shrink", type=float, metavar="SHARE", help="Remove this share of the filters inside units.")
 @click.option("--prune", type=float, metavar="SHARE", help="Make this share of the weights zero.")
@@ -109,7 +115,6 @@ def compress(
     """Make a smaller or faster network of RUN, by training on from its weights; writes a new run.
 
     Several ways are taken one after another, each a run: filters, zeros, shared weights, 8 bits.
-    Example: kresnet compress resnet50-digits --prune 0.8 --qat
     """
     from keras_resnet.compress import steps_of
 
@@ -127,7 +132,9 @@ def compress(
         console.emit_json({**result, "before": before["value"], "runs": [each.name for each in parents[1:]]})
     else:
         rows = [[each.name, f"{each.metrics()['value']:.2%}", each.what, str(each.folder)] for each in parents]
-        console.table("", ["run", after["metric"], "what it is", "folder"], rows)
+        console.table(
+            "", ["run", after["metric"], "what it is", "folder"], rows, prose=["what it is"], spare=["folder"]
+        )
 
 
 def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, name: str | None) -> Run:
@@ -165,7 +172,10 @@ def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
         click.echo(f"--batch-size {best.batch_size} (the smallest within 5% of the fastest)")
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=examples("kresnet launch --workers 2 -- train --depth 50"),
+)
 @click.option("--workers", type=click.IntRange(2), required=True, help="How many processes train together.")
 @click.option("--start-timeout", type=float, default=600.0, show_default=True, help="Seconds until the first step.")
 @click.option("--stall-timeout", type=float, default=300.0, show_default=True, help="Seconds between two steps.")
@@ -174,7 +184,7 @@ def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
 def launch(
     workers: int, start_timeout: float, stall_timeout: float, max_restarts: int, command: tuple[str, ...]
 ) -> None:
-    """Train with several processes on this machine: kresnet launch --workers 2 -- train --depth 50
+    """Train with several processes on this machine.
 
     When a worker dies or stalls, all are stopped and go on from the last checkpoint.
     """

@@ -1,6 +1,10 @@
 """Shared data: folders of generated images, a private home for TFDS, one trained run."""
 
+import contextlib
 import os
+import pty
+import sys
+import threading
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -131,3 +135,50 @@ def filmed(path, frames):
         writer.write(pixels)
     writer.release()
     return path
+
+
+@pytest.fixture
+def on_terminal(monkeypatch):
+    """A command as typed on a terminal of 80 columns → (exit code, all that was written to it)."""
+    from keras_resnet import commands
+
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    def call(*arguments):
+        own, theirs = pty.openpty()
+        written = []
+
+        def read():
+            # The end of a pseudo-terminal is an error on Linux.
+            with contextlib.suppress(OSError):
+                while part := os.read(own, 4096):
+                    written.append(part)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        with os.fdopen(theirs, "w") as screen, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", screen)
+            patch.setattr(sys, "stderr", screen)
+            code = commands._main([str(each) for each in arguments])
+        reader.join()
+        os.close(own)
+        return code, b"".join(written).decode()
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def litert():
+    """LiteRT.js, which scripts/web installs."""
+    from keras_resnet.errors import ExportError
+    from keras_resnet.export import demo
+
+    try:
+        demo.require_litert()
+    except ExportError as error:
+        if os.environ.get("CI"):
+            raise  # which has to have it
+        pytest.skip(str(error))

@@ -13,6 +13,8 @@ ORDER = [
     "detections",
     "answers",
     "quiet",
+    "progress",
+    "tables",
     "console",
     "online",
     "fields",

@@ -3,7 +3,10 @@
 import hashlib
 import io
 import pickle
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import keras
@@ -270,3 +273,24 @@ def test_a_kept_download_is_checked_and_used(tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match="damaged on the way"):
         fetch("torchvision:resnet18")
     assert list(kept.iterdir()) == []
+
+
+def test_a_download_leaves_standard_output_to_results(tmp_path, monkeypatch, capsys):
+    served, kept = tmp_path / "served" / "models", tmp_path / "kept"
+    served.mkdir(parents=True)
+    content = (GOLDEN / "resnet8.pth").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    (served / f"resnet18-{digest}.pth").write_bytes(content)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=served.parent))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("KERAS_HOME", str(kept))
+    monkeypatch.setitem(sources.TORCHVISION, "resnet18", (digest,))
+    monkeypatch.setattr(sources, "TORCH_HOST", f"http://127.0.0.1:{server.server_port}")
+    try:
+        assert fetch("torchvision:resnet18").network.depth == 8
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert capsys.readouterr().out == "" and [each.name for each in (kept / "models").iterdir()] == [
+        f"resnet18-{digest}.pth"
+    ]

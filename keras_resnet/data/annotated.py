@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet import console
 from keras_resnet.data import coco_folder, voc_folder
 from keras_resnet.data.folder import Files
 from keras_resnet.data.images import read_image, to_canvas
 from keras_resnet.data.objects import Listed, has_to_show, packed
 from keras_resnet.data.split import SPLIT_SEED, Data, Say, Split, choose_canvas, fits_memory, judge_bad
 from keras_resnet.errors import DataError
+from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
 
 
@@ -88,7 +88,7 @@ def _split(
     good: list[Listed] = []
     kept: list[Any] = []
     empty = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool, console.progress(len(listed), "images") as advance:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(listed), "images") as advance:
         for each, (pixels, trouble) in zip(listed, pool.map(read, listed), strict=True):
             advance(1, f"reading {name}")
             if trouble:

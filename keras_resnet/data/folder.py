@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet import console
 from keras_resnet.data.images import image_files, read_image, to_pixels
 from keras_resnet.data.split import (
     Data,
@@ -25,6 +24,7 @@ from keras_resnet.data.split import (
     require_all_classes,
 )
 from keras_resnet.errors import DataError
+from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
 
 SPLIT_FOLDERS = {"train": "train", "val": "validation", "test": "test"}
@@ -132,7 +132,7 @@ def _scan(listings: dict[str, _Listing], resize: int, keep: bool, max_bad: float
     bad: list[DataError] = []
     splits = {}
     total = sum(len(listing.files) for listing in listings.values())
-    with ThreadPoolExecutor(os.cpu_count()) as pool, console.progress(total, "images") as advance:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(total, "images") as advance:
         for name, listing in listings.items():
             good: list[int] = []
             decoded: list[Any] = []

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet import console
 from keras_resnet.data.images import read_image, to_canvas, to_pixels
 from keras_resnet.data.objects import Annotation, encoded_mask, has_to_show, packed
 from keras_resnet.data.records import Records, find_records
 from keras_resnet.data.split import Data, Say, Split, choose_canvas, choose_sizes, fits_memory, judge_bad
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.online import host_of, reachable
+from keras_resnet.progress import counting, waiting
 from keras_resnet.spec import DataSpec
 
 DEFAULT_HOST = "https://storage.googleapis.com"
@@ -104,7 +104,8 @@ def _prepare(builder: Any, spec: DataSpec, say: Say) -> None:
     say(f"preparing {builder.name} in {builder.data_path}")
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
-        builder.download_and_prepare(download_config=config)
+        with waiting(f"preparing {builder.name}"):
+            builder.download_and_prepare(download_config=config)
     except OSError as error:
         raise DataError(f"cannot prepare {builder.name} in {builder.data_path}: {error.strerror or error}") from error
     except Exception as error:  # downloads, checksums and extraction fail in many ways
@@ -203,7 +204,7 @@ def _read(
     truths: list[Any] = []
     kept: list[Any] = []
     empty = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool, console.progress(count, "images") as advance:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(count, "images") as advance:
         for row, (truth, pixels, trouble) in enumerate(pool.map(decode, range(count))):
             advance(1, f"reading {name}")
             if trouble:

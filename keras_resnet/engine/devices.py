@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.errors import TrainingError, UsageError
+from keras_resnet.progress import waiting
 
 # More tasks than a node without GPUs will have.
 MOST_TASKS = 1024
@@ -90,6 +91,11 @@ def start(asked: str) -> Devices:
     To be called before TensorFlow computes anything, because devices and workers are fixed then. Raises UsageError
     for what is not understood or not there, TrainingError for workers or a TPU that cannot be reached.
     """
+    with waiting("starting TensorFlow"):
+        return _started(asked)
+
+
+def _started(asked: str) -> Devices:
     kind, _, which = asked.partition(":")
     if asked.isdigit():
         return _several(int(asked), asked)

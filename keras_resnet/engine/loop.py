@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet import console
 from keras_resnet.data import pipeline
 from keras_resnet.data.pipeline import Stream
 from keras_resnet.data.split import Split
@@ -21,6 +20,7 @@ from keras_resnet.engine.heartbeat import beat
 from keras_resnet.engine.logs import Journal, Pace
 from keras_resnet.engine.step import Job, training_step, validation_step
 from keras_resnet.errors import TrainingError, TrainingInterrupted, TrainingStopped
+from keras_resnet.progress import counting
 from keras_resnet.run import Run
 
 # Steps whose results are not waited for: an accelerator is given its next step before it has finished this one.
@@ -98,7 +98,7 @@ class Loop:
 
     def _run(self, progress: Progress) -> None:
         with (
-            console.progress(self.length.last_step - progress.step, "steps") as self._advance,
+            counting(self.length.last_step - progress.step, "steps") as self._advance,
             _listening() as self._asked,
         ):
             if progress.sums and progress.step % self.length.steps == 0:

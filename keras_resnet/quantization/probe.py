@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet.progress import track
+
 BATCH = 16
 
 
@@ -19,8 +21,9 @@ def channel_ends(model: Any, tensors: list[Any], images: np.ndarray) -> list[np.
         ends.append(ops.stack([ops.min(tensor, axes), ops.max(tensor, axes)], axis=1) if axes else _twice(tensor))
     probe = keras.Model(model.input, ends)
     # Not by `predict`, which would keep the graph of what was switched on first.
-    batches = [images[start : start + BATCH].astype("float32") for start in range(0, len(images), BATCH)]
-    parts = [[np.asarray(each) for each in probe(batch, training=False)] for batch in batches]
+    with track(range(0, len(images), BATCH), "ranges of layers", "batches") as starts:
+        batches = (images[start : start + BATCH].astype("float32") for start in starts)
+        parts = [[np.asarray(each) for each in probe(batch, training=False)] for batch in batches]
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnet.bricks import Bricks, deep_graphs
 from keras_resnet.errors import UsageError
+from keras_resnet.progress import waiting
 from keras_resnet.quantization.layers import (
     SIGMOID_RANGE,
     SMALLEST_SHARE,
@@ -74,8 +75,9 @@ def quantize(model: Any, keep_zeros: bool = False) -> Any:
 
 def network_of(spec: Spec, classes: tuple[str, ...], bricks: Bricks, any_size: bool = False) -> Any:
     """The network of `spec` (see `Classification.build`), quantized where `spec.compress` says so."""
-    model = task_of(spec, classes).build(bricks, spec, any_size=any_size)
-    return quantize(model, spec.compress.sparsity > 0) if spec.compress.learned else model
+    with waiting("building the network"):
+        model = task_of(spec, classes).build(bricks, spec, any_size=any_size)
+        return quantize(model, spec.compress.sparsity > 0) if spec.compress.learned else model
 
 
 def copy_weights(plain: Any, quantized: Any) -> None:

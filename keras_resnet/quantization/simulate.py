@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_resnet.progress import track
 from keras_resnet.quantization.layers import FakeQuantizer, QuantizedConv2D, QuantizedDense, QuantizedNorm
 from keras_resnet.quantization.probe import BATCH, channel_ends
 from keras_resnet.quantization.rewrite import quantize
@@ -58,7 +59,8 @@ class Simulation:
         """Of every part, the worst first, by answers and then by outputs on `images` (N, H, W, 3)."""
         self._enable(())
         whole = self._outputs(images)
-        found = [self._damage(part, images, whole) for part in self.parts]
+        with track(self.parts, "rounding one layer alone", "layers") as parts:
+            found = [self._damage(part, images, whole) for part in parts]
         return sorted(found, key=lambda damage: (damage.agreement, -damage.error))
 
     def together(self, images: np.ndarray, but: tuple[str, ...] = ()) -> float:

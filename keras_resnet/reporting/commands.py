@@ -7,18 +7,18 @@ from pathlib import Path
 import click
 
 from keras_resnet import console
-from keras_resnet.options import json_option, run_names, runs_option
+from keras_resnet.options import examples, json_option, run_names, runs_option
 from keras_resnet.run import Run, runs_home
 
 
-@click.command()
+@click.command(epilog=examples("kresnet report", "kresnet report RUN --again"))
 @click.argument("run", required=False, shell_complete=run_names)
 @click.option("--again", is_flag=True, help="Evaluate the model anew, for a run of an earlier version.")
 @runs_option
 def report(run: str | None, again: bool, runs: str | None) -> None:
     """Write report.html of RUN (the newest by default): one page that needs nothing else.
 
-    Training and export write it too. Example: kresnet report resnet50-digits
+    Training and export write it too.
     """
     found = Run.find(runs_home(runs), run)
     found.require_finished()
@@ -32,16 +32,13 @@ def report(run: str | None, again: bool, runs: str | None) -> None:
     click.echo(str(found.report_file))
 
 
-@click.command()
+@click.command(epilog=examples("kresnet compare RUN RUN", "kresnet compare RUN RUN --save compared.html"))
 @click.argument("names", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=run_names)
 @click.option("--save", type=click.Path(path_type=Path), help="Also write the comparison as a page.")
 @runs_option
 @json_option
 def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json: bool) -> None:
-    """Put runs side by side: what they are, how good, what their files cost.
-
-    Example: kresnet compare resnet20-digits resnet56-digits --save compared.html
-    """
+    """Put runs side by side: what they are, how good, what their files cost."""
     from keras_resnet.reporting.compare import page_of, rows_of
 
     found = [Run.find(runs_home(runs), name) for name in names]
@@ -56,4 +53,5 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
         console.emit_json(rows)
         return
     columns = [run.name for run in found]
-    console.table("", ["", *columns], [[key, *(row[key] or "" for row in rows)] for key in rows[0] if key != "run"])
+    cells = [[key, *(row[key] or "" for row in rows)] for key in rows[0] if key != "run"]
+    console.table("", ["", *columns], cells, prose=columns)

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_resnet.console import say
 from keras_resnet.fields import flat
+from keras_resnet.progress import waiting
 from keras_resnet.recipes.objects import usual
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
@@ -30,7 +31,8 @@ APART = ("epoch", "step", "loss", "learning_rate", "images_per_second")
 
 def write_report(run: Run) -> None:
     """Write the report of a finished `run` from what stands in its folder."""
-    run.write_text(run.report_file, page_of(run))
+    with waiting(f"writing {run.report_file.name}"):
+        run.write_text(run.report_file, page_of(run))
 
 
 def told(run: Run) -> Run:

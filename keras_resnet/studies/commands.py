@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from keras_resnet import console
-from keras_resnet.options import json_option, runs_option, set_option, setting
+from keras_resnet.options import Commands, examples, json_option, runs_option, set_option, setting
 from keras_resnet.recipes import lasting, recipe
 from keras_resnet.run import runs_home
 from keras_resnet.spec import Spec
 
 
-@click.group()
+@click.group(cls=Commands, epilog=examples("kresnet study degradation --quick", "kresnet study identity --quick"))
 def study() -> None:
     """Run an experiment of the ResNet paper."""
 
@@ -41,14 +41,14 @@ def _study_options(command: Any) -> Any:
     return command
 
 
-@study.command()
+@study.command(epilog=examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10"))
 @click.option("--nets", default="plain20,plain56,resnet20,resnet56", show_default=True, help="Networks by name.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each network.")
 @_study_options
 def degradation(nets: str, seeds: int, as_json: bool, **options: Any) -> None:
     """Does a deeper network train worse, with shortcuts and without?
 
-    Figure 6 of He et al. 2015, with gradients and a verdict in words. Example: kresnet study degradation --quick
+    Figure 6 of He et al. 2015, with gradients and a verdict in words.
     """
     from keras_resnet.studies.degradation import degradation as run_study
 
@@ -65,14 +65,14 @@ def degradation(nets: str, seeds: int, as_json: bool, **options: Any) -> None:
     _conclude(summary, folder)
 
 
-@study.command()
+@study.command(epilog=examples("kresnet study identity --quick"))
 @click.option("--shallow", default="resnet20", show_default=True, help="The network to begin with.")
 @click.option("--deep", default="resnet56", show_default=True, help="The one it becomes.")
 @_study_options
 def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
     """Make a trained network deeper by identities: the same outputs, and no worse when trained on.
 
-    The argument of section 1 of He et al. 2015. Example: kresnet study identity --quick
+    The argument of section 1 of He et al. 2015.
     """
     from keras_resnet.studies.identity import identity as run_study
     from keras_resnet.studies.identity import quick

@@ -7,9 +7,12 @@ again without a network.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +89,8 @@ def _keras(name: str) -> Weights:
     maker, file = KERAS[name]
     _require_online(f"keras:{name}", KERAS_HOST, _kept() / file)
     try:
-        model = getattr(keras.applications, maker)(weights="imagenet")  # downloads, and checks the hash
+        with _progress_aside():
+            model = getattr(keras.applications, maker)(weights="imagenet")  # downloads, and checks the hash
     except Exception as error:
         raise WeightsError(f"cannot fetch keras:{name}: {error}") from error
     return translate({layer.name: layer.get_weights() for layer in model.layers if layer.weights})
@@ -112,10 +116,12 @@ def _torch_file(file: str, digest: str) -> Path:
     target = _kept() / file
     if not target.is_file():
         _require_online(file, TORCH_HOST, target)
+        target.parent.mkdir(parents=True, exist_ok=True)  # or Keras would take another folder
         try:
-            keras.utils.get_file(
-                file, f"{TORCH_HOST}/models/{file}", cache_dir=target.parent.parent, cache_subdir="models"
-            )
+            with _progress_aside():
+                keras.utils.get_file(
+                    file, f"{TORCH_HOST}/models/{file}", cache_dir=target.parent.parent, cache_subdir="models"
+                )
         except Exception as error:
             raise WeightsError(f"cannot fetch {file}: {error}") from error
     found = _sha256(target)
@@ -137,6 +143,14 @@ def _timm(name: str) -> Weights:
     # timm cuts `crop_pct` of the resized shorter side.
     resize = int(size / float(told.get("crop_pct", 0.875)))
     return replace(weights, normalization=Normalization(mean, std), image_size=size, resize=resize)
+
+
+@contextmanager
+def _progress_aside() -> Iterator[None]:
+    """Keras shows a download, with the time left, on standard output, which is for results: shown beside it instead,
+    or in a pipe not at all. The Hugging Face hub does so itself."""
+    with redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
+        yield
 
 
 def _kept() -> Path:

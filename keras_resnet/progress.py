@@ -1,0 +1,53 @@
+"""What takes a while says so here. Nothing is shown unless somebody asks to be told: the command line does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from operator import length_hint
+from typing import TypeVar
+
+T = TypeVar("T")
+# (steps done, what is being done).
+Advance = Callable[[int, str], None]
+# (how many steps there are, or None; what is being done; what a step is) → a context that yields an `Advance`.
+Show = Callable[[int | None, str, str], AbstractContextManager[Advance]]
+
+
+@contextmanager
+def _unseen(total: int | None, words: str, unit: str) -> Iterator[Advance]:
+    yield lambda steps, words: None
+
+
+_show: Show = _unseen
+
+
+def shown_by(show: Show) -> None:
+    """From now on `show` is told what is under way, as `console.bar` is."""
+    global _show
+    _show = show
+
+
+def counting(total: int | None, unit: str, words: str = "") -> AbstractContextManager[Advance]:
+    """Yields `advance(steps, words)`, for `total` steps, each one a `unit`; of None nobody knows how many there are."""
+    return _show(total, words, unit)
+
+
+@contextmanager
+def track(items: Iterable[T], words: str, unit: str) -> Iterator[Iterator[T]]:
+    """Yields the `items`, each one a `unit`, and counts those that are done with."""
+
+    def counted() -> Iterator[T]:
+        for item in items:
+            yield item
+            advance(1, words)
+
+    with counting(length_hint(items) or None, unit, words) as advance:
+        yield counted()
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """For work of unknown length."""
+    with counting(None, "", words):
+        yield

@@ -1,0 +1,160 @@
+"""What people see: bars and tables on a terminal, plain lines in a pipe."""
+
+import re
+import shutil
+
+import pytest
+
+from keras_resnet import commands, console, progress
+from keras_resnet.run import Run
+from keras_resnet.tables import table
+
+ERASED, CURSOR_BACK = "\x1b[2K", "\x1b[?25h"
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*[39]\d")
+COLUMNS = ["network", "parameters", "what it does", "source"]
+ROWS = [
+    ["resnet50", "25,557,032", "a long sentence that says what it does", "He et al. 2015, arXiv:1512.03385"],
+    ["[red]plain34[/red]", "1", "PASSED", "[-0.49, +1.04]"],
+]
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_told():
+    yield
+    progress.shown_by(progress._unseen)
+
+
+@pytest.fixture
+def shown(on_terminal, monkeypatch):
+    """What `action` leaves on a terminal of so many columns, without colours."""
+
+    def call(action, columns=80, coloured=False):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr(commands, "cli", type("Typed", (), {"main": lambda *arguments, **options: action()}))
+        code, text = on_terminal()
+        assert code == 0
+        return text if coloured else re.sub(r"\x1b\[[\d;]*m", "", text).replace("\r\n", "\n")
+
+    return call
+
+
+def in_stages():
+    with progress.track(range(4), "verifying int8", "batches") as batches:
+        for number in batches:
+            if number == 2:
+                with progress.waiting("converting to int8"):
+                    console.say("writing int8.tflite")
+    with progress.counting(2, "steps", "epoch 1/2") as advance:
+        advance(2, "epoch 2/2")
+
+
+def test_bars_come_and_go(shown):
+    text = shown(in_stages)
+    for words in ("verifying int8", "4 batches", "converting to int8", "writing int8.tflite\n", "epoch 1/2"):
+        assert words in text
+    before, _, after = text.rpartition(ERASED)
+    assert before and after.strip() == CURSOR_BACK
+
+
+def test_a_bar_ends_with_the_command_that_fails(shown):
+    def fails():
+        with progress.waiting("converting"):
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        shown(fails)
+    assert console._display is None
+
+
+def test_nothing_is_shown_in_a_pipe(kresnet, monkeypatch):
+    monkeypatch.setattr(commands, "cli", type("Typed", (), {"main": lambda *arguments, **options: in_stages()}))
+    assert kresnet() == (0, "", ["writing int8.tflite"])
+
+
+def test_nothing_is_shown_to_those_who_did_not_ask(capsys):
+    in_stages()
+    assert capsys.readouterr() == ("", "writing int8.tflite\n")
+
+
+def test_a_table_in_a_pipe_is_plain(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    table("a title", COLUMNS, ROWS, prose=["what it does"], spare=["source"])
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title == "a title" and len(lines) == 3
+    places = [lines[0].index(name) for name in COLUMNS]
+    for line, row in zip(lines, [COLUMNS, *ROWS], strict=True):
+        assert line.isprintable() and not re.search("[┃│━─]", line)
+        assert [line[place:].startswith(cell) for place, cell in zip(places, row, strict=True)] == [True] * 4
+
+
+def cells_of(text):
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+
+
+def test_a_table_folds_prose_and_no_number(shown):
+    text = shown(lambda: table("", COLUMNS, ROWS, prose=["what it does"], spare=["source"]))
+    assert max(map(len, text.splitlines())) <= 80 and "left out for want of width: source" in text
+    rows = cells_of(text)
+    assert [row[1] for row in rows if row[1]] == ["25,557,032", "1"] and rows[-1][0] == "[red]plain34[/red]"
+    assert " ".join(row[2] for row in rows).split() == f"{ROWS[0][2]} PASSED".split()
+    wide = shown(lambda: table("", COLUMNS, ROWS, spare=["source"]), columns=140)
+    assert "left out" not in wide and cells_of(wide) == ROWS
+
+
+def test_a_table_without_room_becomes_lines(shown):
+    lines = shown(lambda: table("a title", COLUMNS, ROWS), columns=40).splitlines()
+    assert lines[:3] == ["a title", "network: resnet50", "  parameters: 25,557,032"] and len(lines) == 9
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}])
+def test_no_color(shown, monkeypatch, variables):
+    assert COLOUR.search(shown(lambda: table("", COLUMNS, ROWS), columns=140, coloured=True))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    text = shown(lambda: table("", COLUMNS, ROWS), columns=140, coloured=True)
+    assert "PASSED" in text and not COLOUR.search(text)
+
+
+def test_force_color(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    table("", COLUMNS, ROWS)
+    out = capsys.readouterr().out
+    assert COLOUR.search(out) and "│" in out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["models"], ["recipes"], ["runs"], ["compare", "RUN"], ["compare", *["RUN"] * 4]]
+)
+def test_what_is_listed_fits_80_columns(on_terminal, kresnet, trained, runs, arguments):
+    arguments = [trained.name if each == "RUN" else each for each in arguments]
+    arguments += ["--runs", runs] if arguments[0] in ("runs", "compare") else []
+    code, text = on_terminal(*arguments)
+    assert code == 0
+    lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
+    assert all(len(line) <= 80 for line in lines if line[:1] in "│┃┏└┡")
+    # Every number of the plain table that is shown at all is shown whole.
+    numbers = set(re.findall(r"\d[\d.,:]*\d", kresnet(*arguments)[1]))
+    assert numbers and set(re.findall(r"\d[\d.,:]*\d", " ".join(lines))) <= numbers
+
+
+def gone(text, words):
+    """Whether a bar that says so has been there and is there no more."""
+    return words in text and words not in text.rpartition(ERASED)[2]
+
+
+def test_what_takes_long_shows_it(on_terminal, exported, tmp_path):
+    runs = tmp_path / "runs"
+    run = Run(shutil.copytree(exported[0].folder, runs / exported[0].name))
+    code, text = on_terminal("evaluate", run.name, "--runs", runs)
+    assert code == 0 and gone(text, "evaluating") and "batches" in text
+    code, text = on_terminal("verify", run.exports / "int8.tflite", "--samples", "50", "--runs", runs)
+    assert code == 0 and gone(text, "verifying int8") and gone(text, "timing one image")
+    code, text = on_terminal("diagnose", run.name, "--samples", "20", "--runs", runs)
+    assert code == 0 and gone(text, "rounding one layer alone") and gone(text, "ranges of layers") and "layers" in text
+    code, text = on_terminal("report", run.name, "--again", "--runs", runs)
+    assert code == 0 and gone(text, "evaluating")
+    command = ("export", run.name, "--tflite", "--quantize", "float32", "--samples", "20", "--runs", runs)
+    code, text = on_terminal(*command)
+    assert code == 0 and gone(text, "converting to float32") and gone(text, "verifying float32")
