@@ -39,6 +39,7 @@ toc_object_entries_show_parents = "hide"
 
 nitpicky = True
 # Other projects' names: there is no network to look them up in.
+nitpick_ignore = [("py:class", f"keras_resnet.data.{name}") for name in ("split.Images", "objects.Objects")]
 nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*")]
 
 html_theme = "furo"
@@ -55,7 +56,9 @@ def as_list(lines: list[str], known: list[str]) -> list[str]:
     for paragraph in re.split(r"\n\s*\n", "\n".join(lines).strip()):
         before, *parts = marker.split(" ".join(paragraph.split()))
         made += [before.strip(), ""] if before.strip() else []
-        made += [f"- ``{name}``: {text.strip()}" for name, text in zip(parts[::2], parts[1::2], strict=True)]
+        made += [
+            f"- ``{name}``: {text.strip().rstrip(';')}" for name, text in zip(parts[::2], parts[1::2], strict=True)
+        ]
         made += [""] if parts else []
     return made
 
