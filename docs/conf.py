@@ -32,6 +32,7 @@ default_role = "literal"
 autodoc_mock_imports = ["ai_edge_litert", "faster_coco_eval", "keras", "sklearn", "tensorflow", "tensorflow_datasets"]
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
@@ -44,6 +45,8 @@ nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*")]
 
 html_theme = "furo"
 html_title = f"kresnet {version}"
+html_static_path = ["_static"]
+html_css_files = ["kresnet.css"]
 html_copy_source = False
 html_show_sphinx = False
 
