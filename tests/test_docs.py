@@ -168,3 +168,17 @@ def test_counts_are_those_of_the_catalog():
         rows = [counted[size][name] for size in sizes]
         assert parameters == f"{rows[0]['parameters']:,}" and megabytes == f"{rows[0]['int8_bytes'] / 1e6:.2f}"
         assert work.split(" | ") == [f"{row['multiply_adds'] / 1e9:.3g} G" for row in rows]
+
+
+def test_the_quick_start_trains(tmp_path, monkeypatch):
+    import keras
+
+    (code,) = re.findall(
+        r"^```python\n(.+?)^```", (ROOT / "docs" / "quickstart.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    made = {}
+    keras.utils.set_random_seed(0)
+    exec(compile(code, "quickstart.md", "exec"), made)
+    assert made["model"].evaluate(made["images"], made["labels"], verbose=0)[1] > 0.9
+    assert (tmp_path / "digits.keras").is_file()
