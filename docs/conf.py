@@ -72,6 +72,12 @@ def lay_out(app: object, what: str, name: str, documented: object, options: obje
         lines[:] = as_list(lines, [field.name for field in fields(documented)])
 
 
+def link_beside(app: object, name: str, source: list[str]) -> None:
+    """Make links to Markdown files outside of this folder, which are no pages here, links to the files."""
+    source[0] = re.sub(r"\]\((\.\./[^)#]+\.md)(?:#[^)]*)?\)", r"](path:\1)", source[0])
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", lay_out)
+    app.connect("source-read", link_beside)

@@ -107,7 +107,14 @@ def test_the_site_builds_without_warnings(site):
 
 
 @pytest.mark.parametrize(
-    "line", ["[gone](gone.md)", "[gone](index.md#gone)", "![gone](gone.png)", "{py:class}`keras_resnet.gone`"]
+    "line",
+    [
+        "[gone](gone.md)",
+        "[gone](../gone.md)",
+        "[gone](index.md#gone)",
+        "![gone](gone.png)",
+        "{py:class}`keras_resnet.gone`",
+    ],
 )
 def test_a_dead_link_fails_the_build(tmp_path, line):
     shutil.copyfile(ROOT / "docs" / "conf.py", tmp_path / "conf.py")
