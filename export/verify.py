@@ -41,8 +41,8 @@ class Verdict:
     largest, where the task has several), with its 95% interval where answers are right or wrong. agreement: share of
     images (or of objects) on which both give the same answer; own_agreement: the same with the run's own model, where
     that is a compressed one.
-    worst_class: the label whose share of right answers fell most, worst_class_drop by how much. output_difference:
-    the largest and the mean absolute difference of outputs. operators, dtypes: how many of each, in a TFLite file.
+    worst_class, worst_class_drop: the label whose share of right answers fell most, and by how much.
+    largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
     cost: time and memory. max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" or "FAILED".
     """
 

@@ -154,6 +154,11 @@ class DataSpec:
 
     An image's shorter side is resized to `resize`, then `image_size` is cut from the centre
     (evaluation) or at random (training); None lets the source choose both.
+
+    source: "digits", "shapes", a TFDS data set, or a folder. data_dir: where TFDS data sets are prepared; None leaves
+    that to TFDS. download: whether one that is not there may be fetched.
+    val_fraction: share of the training images to validate with, where there is no split for that. max_bad: share of
+    images that may be unreadable.
     annotations: "labels"; or "object", the largest one's box and class, "objects", those of all, or "masks", and which
     pixels are theirs: the whole image is then brought to a square, its longer side resized and the rest filled.
     """

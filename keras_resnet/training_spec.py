@@ -239,8 +239,10 @@ class TrainingSpec:
     ema: the decay of the moving average of all weights, which is what is validated and kept; None for none.
     patience: epochs without a better validation loss after which training ends, with the best weights.
     checkpoint_every: steps between two checkpoints besides those at the ends of epochs; None chooses.
+    precision: "float32", "mixed_bfloat16", "mixed_float16", or "auto", by the hardware.
     devices: "auto", a number, "cpu:N", "gpu:0,1" or "tpu".
-    deterministic: the same bits each time on the same devices, at some cost in speed.
+    deterministic: the same bits each time on the same devices, at some cost in speed. seed: of weights, order and
+        augmentation.
     """
 
     epochs: int = 15

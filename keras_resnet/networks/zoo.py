@@ -29,9 +29,9 @@ def network(
     """The network called `which` ("seresnet50", "plain34", "vgg19_bn", …), or described by a NetworkSpec.
 
     Takes (B, H, W, 3) pixels in 0–255 and returns (B, classes) float32 logits, so compile it with
-    `from_logits=True`. Normalization is inside the model; pass `normalization=None` to feed values
-    normalized by yourself. `dtype` is a Keras policy name such as "mixed_bfloat16". Raises UsageError
-    for an unknown name, naming the nearest, and as `catalog.build` does.
+    `from_logits=True`. `input_shape` is (H, W, 3). Normalization is inside the model; pass
+    `normalization=None` to feed values normalized by yourself. `dtype` is a Keras policy name such as
+    "mixed_bfloat16". Raises UsageError for an unknown name, naming the nearest, and as `catalog.build` does.
     """
     import keras
 

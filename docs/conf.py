@@ -1,0 +1,83 @@
+"""The documentation as a site: Sphinx reads the pages of this folder and the docstrings of the packages.
+
+`scripts/docs` builds it. Nothing is fetched, neither by the build nor by the pages.
+"""
+
+import re
+import sys
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from keras_resnet import __version__
+
+project = "kresnet"
+author = "the kresnet authors"
+project_copyright = "the kresnet authors, Apache-2.0"
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["examples"]
+
+# Headings are anchors, by the names that code hosts give them.
+myst_heading_anchors = 4
+highlight_language = "none"
+# "--depth" is no dash.
+smartquotes = False
+
+# Docstrings say `name` for a piece of code.
+default_role = "literal"
+# Signatures and docstrings need none of these to be read, and a build without them takes seconds.
+autodoc_mock_imports = ["ai_edge_litert", "faster_coco_eval", "keras", "sklearn", "tensorflow", "tensorflow_datasets"]
+autodoc_class_signature = "mixed"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
+
+nitpicky = True
+# Other projects' names: there is no network to look them up in.
+nitpick_ignore = [("py:class", f"keras_resnet.data.{name}") for name in ("split.Images", "objects.Objects")]
+nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*")]
+
+html_theme = "furo"
+html_title = f"kresnet {version}"
+html_static_path = ["_static"]
+html_css_files = ["kresnet.css"]
+html_copy_source = False
+html_show_sphinx = False
+
+
+def as_list(lines: list[str], known: list[str]) -> list[str]:
+    """`lines` of a docstring with what it says of the fields `known`, each as "name: text", as a list."""
+    one = "|".join(known)
+    marker = re.compile(rf"(?:^|(?<=[.;”)] ))((?:{one})(?:, (?:{one}))*): ")
+    made = []
+    for paragraph in re.split(r"\n\s*\n", "\n".join(lines).strip()):
+        before, *parts = marker.split(" ".join(paragraph.split()))
+        made += [before.strip(), ""] if before.strip() else []
+        made += [
+            f"- ``{name}``: {text.strip().rstrip(';')}" for name, text in zip(parts[::2], parts[1::2], strict=True)
+        ]
+        made += [""] if parts else []
+    return made
+
+
+def lay_out(app: object, what: str, name: str, documented: object, options: object, lines: list[str]) -> None:
+    """Lay out the docstring of a dataclass."""
+    if is_dataclass(documented) and isinstance(documented, type):
+        lines[:] = as_list(lines, [field.name for field in fields(documented)])
+
+
+def link_beside(app: object, name: str, source: list[str]) -> None:
+    """Make links to Markdown files outside of this folder, which are no pages here, links to the files."""
+    source[0] = re.sub(r"\]\((\.\./[^)#]+\.md)(?:#[^)]*)?\)", r"](path:\1)", source[0])
+
+
+def setup(app: object) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", lay_out)
+    app.connect("source-read", link_beside)
