@@ -65,7 +65,10 @@ def told_by(file: Path) -> dict[str, Any]:
 
 
 def _run_of(target: str, model: Model, of_run: str | None, home: Path) -> Run:
-    run = Run.find(home, of_run or model.card.provenance["run"])
+    name = of_run or model.card.provenance.get("run")
+    if name is None:
+        raise UsageError(f"{target} was exported by a script and belongs to no run: say by --run which to judge it by")
+    run = Run.find(home, name)
     if model.card.classes != run.classes():
         raise RunError(f"{target} has other labels than run {run.name}")
     return run

@@ -58,6 +58,7 @@ ORDER = [
     "data.digits",
     "data.shapes",
     "data.folder",
+    "data.memory",
     "data.coco_folder",
     "data.voc_folder",
     "data.annotated",
@@ -136,6 +137,8 @@ ORDER = [
     "export.auto",
     "export.predicting",
     "export.scoring",
+    "export.scripted",
+    "export",
     "reporting.commands",
     "training_commands",
     "export_commands",
@@ -143,10 +146,10 @@ ORDER = [
     "__main__",
 ]
 MAY_EXPORT = {"export", "commands", "training_commands", "export_commands"}
-EMPTY = {"", "reporting", "quantization", "networks", "weights", "data", "engine", "studies", "export"}
+EMPTY = {"", "reporting", "quantization", "networks", "weights", "data", "engine", "studies"}
 # Its meaning changes once tfmot has been imported.
 AMBIGUOUS = {f"{name}.keras" for name in ("tf", "tensorflow")}
-PACKAGES = EMPTY | {"tasks", "recipes"}
+PACKAGES = EMPTY | {"tasks", "recipes", "export"}
 LEGACY = {"tf_keras", "tensorflow_model_optimization"}
 MAY_USE_LEGACY = {"export.twin", "export.qat", "export.prune", "export.cluster"}
 
