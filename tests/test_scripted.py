@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from conftest import silent
 from test_diagnose import hurt
 
 import keras_resnet.export
@@ -59,7 +60,7 @@ def test_a_model_in_mixed_precision_becomes_an_integer_file(trained, data, tmp_p
     assert (told["model"], told["data"]) == ("resnet8", "scans") and "run" not in told
     assert told["calibration_sha256"] == verdict.calibration_sha256
     with pytest.raises(UsageError, match=r"belongs to no run: say by --run"):
-        verdict_on(file, None, 0.01, None, runs)
+        verdict_on(file, None, 0.01, None, runs, silent)
 
 
 def test_a_file_that_is_hurt_does_not_get_its_name(trained, data, tmp_path):
