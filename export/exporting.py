@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from keras_resnet.compress import origin_of
 from keras_resnet.data.sources import Data, open_data
-from keras_resnet.errors import KresnetError, RunError, UsageError
-from keras_resnet.evaluate import load_model
+from keras_resnet.errors import ExportError, KresnetError, RunError, UsageError
+from keras_resnet.evaluate import Evaluation, load_model
 from keras_resnet.export import convert
 from keras_resnet.export.c_array import write_c_array
 from keras_resnet.export.calibrate import WANTED, Calibration, calibration_of, convergence
@@ -90,13 +91,13 @@ def folder_following(work: Work) -> Iterator[None]:
 
 def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
     """Open the data, calibrate, and evaluate the Keras model."""
-    _require_writable(run)
+    require_writable(run.exports)
     data = data_of(run, say)
     calibration = _calibration(run, data, wanted, say)
-    reference = Reference.of(run, data, wanted.samples)
-    compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if reference.origin != run else ""
+    reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
+    compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if origin != run else ""
     say(
-        f"the Keras model of {reference.origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
+        f"the Keras model of {origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
         f" validation images{compressed}"
     )
     return Work(run, run.model_file, data, reference, calibration, wanted.max_drop)
@@ -115,13 +116,14 @@ def data_of(run: Run, say: Say) -> Data:
     return data
 
 
-def _require_writable(run: Run) -> None:
+def require_writable(folder: Path) -> None:
+    """Make `folder` unless it is there. Raises ExportError where files cannot be written to it."""
     try:
-        run.exports.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise RunError(f"cannot write to {run.exports}: {error.strerror}") from error
-    if not os.access(run.exports, os.W_OK):
-        raise RunError(f"cannot write to {run.exports}: Permission denied")
+        raise ExportError(f"cannot write to {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise ExportError(f"cannot write to {folder}: Permission denied")
 
 
 def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration | None:
@@ -143,17 +145,34 @@ def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration 
 
 
 def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
-    """Write to a hidden name, prove that file, then move it to where its verdict puts it, and keep the verdict."""
+    """Write, prove and place one file, and keep its verdict."""
     file_name = artifact.file_name if isinstance(artifact, Form) else FILE_NAMES[artifact]
     exports = work.run.exports
-    good, bad = exports / file_name, work.run.rejected / file_name
-    staged = exports / f".{os.getpid()}-{file_name}"
-    say(f"writing {file_name}")
-    try:
-        _write(work, artifact, staged, exports / f"{Path(file_name).stem}.log")
+    integer = artifact.integer if isinstance(artifact, Form) else artifact == C_ARRAY
+
+    def write(target: Path) -> None:
+        say(f"writing {file_name}")
+        _write(work, artifact, target, exports / f"{Path(file_name).stem}.log")
         say(f"verifying {file_name} on {work.reference.answered.samples} validation images")
-        integer = artifact.integer if isinstance(artifact, Form) else artifact == C_ARRAY
-        verdict = verify(staged, work.reference, max_drop=work.max_drop, integer=integer)
+
+    places = exports / file_name, work.run.rejected / file_name
+    verdict = proven(write, places, work.reference, work.max_drop, integer)
+    verdict = replace(verdict, file=str(Path(verdict.file).relative_to(exports)))
+    others = [row for row in work.run.verdicts() if Path(row["file"]).name != file_name]
+    work.run.write_json(work.run.verdicts_file, [*others, verdict.as_dict()])
+    return verdict
+
+
+def proven(
+    write: Callable[[Path], None], places: tuple[Path, Path], reference: Reference, max_drop: float, integer: bool
+) -> Verdict:
+    """Let `write` make a file by a hidden name, judge it, and move it to the first of `places`, or to the second if it
+    lost more than `max_drop`; what stood at either is gone. The verdict's `file` is where it stands."""
+    good, bad = places
+    staged = good.with_name(f".{os.getpid()}-{good.name}")
+    try:
+        write(staged)
+        verdict = verify(staged, reference, max_drop=max_drop, integer=integer)
         place, former = (good, bad) if verdict.verdict == PASSED else (bad, good)
         place.parent.mkdir(exist_ok=True)
         _remove(place)
@@ -161,10 +180,7 @@ def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
         _remove(former)
     finally:
         _remove(staged)
-    verdict = replace(verdict, file=str(place.relative_to(exports)))
-    others = [row for row in work.run.verdicts() if Path(row["file"]).name != file_name]
-    work.run.write_json(work.run.verdicts_file, [*others, verdict.as_dict()])
-    return verdict
+    return replace(verdict, file=str(place))
 
 
 def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> None:
@@ -178,7 +194,7 @@ def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> None:
         images = calibration.images if calibration else None
         convert.convert(work.model_file, form, card, images, written, log)
         if isinstance(form, Form):
-            write_card(written, card, -128.0 if form.io == "int8" else 0.0)
+            write_card(written, card, form.pixels_from)
         if artifact == C_ARRAY:
             write_c_array(written.read_bytes(), target)
     finally:
@@ -186,20 +202,29 @@ def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> None:
             _remove(written)
 
 
-def _card(work: Work, form: Form | str, calibration: Calibration | None) -> Card:
-    normalization = work.run.spec().data.normalization
+def _card(work: Work, artifact: Form | str, calibration: Calibration | None) -> Card:
+    spec, data = work.run.spec(), work.data
+    normalization = spec.data.normalization
     provenance = {
         "run": work.run.name,
-        "form": form.name if isinstance(form, Form) else form,
-        "engine": form.engine if isinstance(form, Form) else None,
-        "data": work.data.name,
-        "versions": versions(),
         "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
-        "keras_model": work.reference.answered.judgement.values,
+        **provenance_of(artifact, data, work.reference.answered, calibration),
+    }
+    return Card(data.classes, data.resize, data.image_size, provenance, *placing(spec, data.classes))
+
+
+def provenance_of(
+    artifact: Form | str, data: Data, answered: Evaluation, calibration: Calibration | None
+) -> dict[str, object]:
+    """What any file says of where it comes from: of a model that `answered` on `data`."""
+    return {
+        "form": artifact.name if isinstance(artifact, Form) else artifact,
+        "engine": artifact.engine if isinstance(artifact, Form) else None,
+        "data": data.name,
+        "versions": versions(),
+        "keras_model": answered.judgement.values,
         "calibration_sha256": calibration.digest if calibration else None,
     }
-    data = work.data
-    return Card(data.classes, data.resize, data.image_size, provenance, *placing(work.run.spec(), data.classes))
 
 
 def _remove(path: Path) -> None:

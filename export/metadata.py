@@ -109,7 +109,7 @@ def _metadata(card: Card, pixels_from: float, outputs: list[str]) -> bytes:
     graph = _table(builder, 10, {0: text("resnet"), 2: _vector(builder, [pixels]), 3: _vector(builder, given)})
     origin = _table(builder, 5, {0: text(CARD), 1: text("where this file comes from")})
     model = {
-        0: text(str(card.provenance.get("run", ""))),
+        0: text(str(card.provenance.get("run", card.provenance.get("model", "")))),
         1: text(f"{WORDS[card.task]} by a residual network, exported by kresnet"),
         2: text(str(card.provenance.get("versions", {}).get("kresnet", ""))),
         3: _vector(builder, [graph]),

@@ -83,6 +83,11 @@ class Form:
         return f"{self.name}.tflite"
 
     @property
+    def pixels_from(self) -> float:
+        """What stands in the file's input for a pixel of 0."""
+        return -128.0 if self.io == "int8" else 0.0
+
+    @property
     def integer(self) -> bool:
         """Whether no tensor of the file may be of a floating-point type."""
         floats = self.io == "float" or self.keep_float or self.engine == LITERT or self.full

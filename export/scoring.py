@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.data.sources import open_data
-from keras_resnet.errors import RunError
+from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluate import batches_of, evaluate, keras_predictor, load_model
 from keras_resnet.export.contents import contents_of
 from keras_resnet.export.exporting import data_of
@@ -65,7 +65,10 @@ def told_by(file: Path) -> dict[str, Any]:
 
 
 def _run_of(target: str, model: Model, of_run: str | None, home: Path) -> Run:
-    run = Run.find(home, of_run or model.card.provenance["run"])
+    name = of_run or model.card.provenance.get("run")
+    if name is None:
+        raise UsageError(f"{target} was exported by a script and belongs to no run: say by --run which to judge it by")
+    run = Run.find(home, name)
     if model.card.classes != run.classes():
         raise RunError(f"{target} has other labels than run {run.name}")
     return run

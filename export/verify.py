@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,16 @@ class Verdict:
         """As a JSON object."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        """In a line, drops in points."""
+        ends = [f"{100 * end:+.2f}" for end in self.drop_interval or ()]
+        interval = f" [{', '.join(ends)}]" if ends else ""
+        return (
+            f"{self.verdict}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of {self.samples}"
+            f" images, drop {100 * self.drop:+.2f}{interval} of at most {100 * self.max_drop:g}, agreement"
+            f" {self.agreement:.2%}, {self.latency_ms:.2f} ms"
+        )
+
     @property
     def all_integer(self) -> bool:
         """Whether it is a TFLite file within its budget that holds no floating-point tensor."""
@@ -88,17 +98,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Reference:
-    """What every file of a run is judged by.
+    """What every file of a model is judged by.
 
-    batches: makes pairs of uint8 images (B, H, W, 3) and what is true of them, the same each time it is called. origin:
-    the run whose model answered: the run itself, or the one that it was compressed from. own: answers of the run
-    itself.
+    batches: makes pairs of uint8 images (B, H, W, 3) and what is true of them, the same each time it is called.
+    answered: what the model answered, or the one that it was compressed from. own: what the model itself answered.
     """
 
     task: Any
     batches: Callable[[], Iterable[tuple[Any, Any]]]
     timed: np.ndarray
-    origin: Run
     answered: Evaluation
     own: Evaluation
 
@@ -109,15 +117,21 @@ class Reference:
         if samples is not None and samples < judged.count:
             judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
         task = task_of(run.spec(), data.classes)
+        own = cls.by(task, replace(data, splits={**data.splits, "validation": judged}), load_model(run))
+        origin = origin_of(run)
+        if origin == run:
+            return own
+        return replace(own, answered=evaluate(keras_predictor(load_model(origin)), own.batches(), task))
+
+    @classmethod
+    def by(cls, task: Any, data: Data, model: Any) -> Reference:
+        """Evaluate a Keras `model` on all validation images."""
 
         def batches() -> Iterable[tuple[Any, Any]]:
-            return pipeline.evaluation(judged, data.image_size, BATCH)  # type: ignore[no-any-return]
+            return pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)  # type: ignore[no-any-return]
 
-        own = evaluate(keras_predictor(load_model(run)), batches(), task)
-        origin = origin_of(run)
-        answered = own if origin == run else evaluate(keras_predictor(load_model(origin)), batches(), task)
-        timed = np.asarray(next(iter(batches()))[0])[:TIMED]
-        return cls(task, batches, timed, origin, answered, own)
+        answered = evaluate(keras_predictor(model), batches(), task)
+        return cls(task, batches, np.asarray(next(iter(batches()))[0])[:TIMED], answered, answered)
 
 
 def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool = False) -> Verdict:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_resnet.engine.precision import choose_precision as choose_precision
     from keras_resnet.errors import KresnetError as KresnetError
     from keras_resnet.networks.zoo import VGG11 as VGG11
     from keras_resnet.networks.zoo import VGG13 as VGG13
@@ -56,6 +57,7 @@ _HOME = {
     "Normalization": "keras_resnet.spec",
     "Run": "keras_resnet.run",
     "Spec": "keras_resnet.spec",
+    "choose_precision": "keras_resnet.engine.precision",
     "quantize": "keras_resnet.quantization.rewrite",
     "load_weights": "keras_resnet.weights.load",
     **dict.fromkeys(_ZOO, "keras_resnet.networks.zoo"),

@@ -60,6 +60,7 @@ ORDER = [
     "data.digits",
     "data.shapes",
     "data.folder",
+    "data.memory",
     "data.coco_folder",
     "data.voc_folder",
     "data.annotated",
@@ -140,6 +141,8 @@ ORDER = [
     "export.scoring",
     "export.site",
     "export.demo",
+    "export.scripted",
+    "export",
     "reporting.commands",
     "demo_command",
     "training_commands",
@@ -148,10 +151,10 @@ ORDER = [
     "__main__",
 ]
 MAY_EXPORT = {"export", "commands", "training_commands", "export_commands", "demo_command"}
-EMPTY = {"", "reporting", "quantization", "networks", "weights", "data", "engine", "studies", "export"}
+EMPTY = {"", "reporting", "quantization", "networks", "weights", "data", "engine", "studies"}
 # Its meaning changes once tfmot has been imported.
 AMBIGUOUS = {f"{name}.keras" for name in ("tf", "tensorflow")}
-PACKAGES = EMPTY | {"tasks", "recipes"}
+PACKAGES = EMPTY | {"tasks", "recipes", "export"}
 LEGACY = {"tf_keras", "tensorflow_model_optimization"}
 MAY_USE_LEGACY = {"export.twin", "export.qat", "export.prune", "export.cluster"}
 

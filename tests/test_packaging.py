@@ -66,6 +66,7 @@ def test_public_names():
         "Normalization",
         "Run",
         "Spec",
+        "choose_precision",
         "load_weights",
         "network",
         "pyramid",

@@ -42,8 +42,8 @@ def load_weights(model: keras.Model, origin: str | Path) -> Placed:
     `origin` is a file (.keras, .h5, .pth, .pt, .safetensors) or a named source: "keras:resnet50",
     "torchvision:resnet18" or "timm:resnet50.a1_in1k", which is downloaded, checked and kept. A classifier of
     another number of classes is left as it is. The preprocessing is not changed: build the network with
-    `fetch(origin).normalization`. Raises UsageError for an unknown source, WeightsError for weights that
-    cannot be had or are of another network.
+    `keras_resnet.weights.load.fetch(origin).normalization`. Raises UsageError for an unknown source, WeightsError for
+    weights that cannot be had or are of another network.
     """
     return place(model, fetch(str(origin)), str(origin))
 

@@ -1,0 +1,58 @@
+"""A callback that asks during `fit` what the 8-bit file would be worth by now, and keeps the best one.
+
+    python examples/callback.py
+
+A network can get better in floating point and worse in 8 bits, for instance when a channel grows far beyond the others.
+It is well to know before the last epoch. Every few epochs the callback writes the file, judges it on the validation
+images, and keeps it if it is within its budget and better than the one kept before. That takes about half a minute,
+mostly TensorFlow's converter in a process of its own: of a training of hours, nothing.
+"""
+
+import argparse
+from pathlib import Path
+
+import keras
+import numpy as np
+from sklearn.datasets import load_digits
+
+from keras_resnet import ResNet8
+from keras_resnet.export import export_tflite, in_memory
+
+
+class EightBits(keras.callbacks.Callback):
+    """Exports the model to `file` after every `every` epochs; `verdicts` by epoch. `data` is of `in_memory`."""
+
+    def __init__(self, data, file, every=5):
+        super().__init__()
+        self.data, self.file, self.every = data, Path(file), every
+        self.verdicts = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        latest = self.file.with_name(f"latest-{self.file.name}")
+        verdict = export_tflite(self.model, self.data, latest)
+        print(f"epoch {epoch + 1}: {verdict}")
+        kept = [each.value for each in self.verdicts.values() if each.verdict == "PASSED"]
+        if verdict.verdict == "PASSED" and verdict.value > max(kept, default=0.0):
+            latest.replace(self.file)
+        self.verdicts[epoch + 1] = verdict
+
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--epochs", type=int, default=10)
+parser.add_argument("--every", type=int, default=5)
+options = parser.parse_args()
+
+digits = load_digits()
+images = np.repeat((digits.images * 255 / 16).astype("uint8")[..., None], 3, axis=-1)
+train, validation = (images[:1437], digits.target[:1437]), (images[1437:], digits.target[1437:])
+data = in_memory(train, validation, classes=[str(digit) for digit in range(10)])
+
+keras.utils.set_random_seed(0)
+model = ResNet8(classes=10, input_shape=(8, 8, 3))
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"])
+watch = EightBits(data, "best.tflite", options.every)
+model.fit(*train, validation_data=validation, batch_size=32, epochs=options.epochs, callbacks=[watch], verbose=2)
+print("in 8 bits by epoch:", {epoch: f"{verdict.value:.2%}" for epoch, verdict in watch.verdicts.items()})

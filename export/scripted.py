@@ -1,0 +1,105 @@
+"""From a script: a Keras model, however it was trained, becomes an 8-bit file with a verdict. No run is needed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.bricks import deep_graphs
+from keras_resnet.data.sources import Data
+from keras_resnet.errors import UsageError
+from keras_resnet.export.calibrate import calibration_of
+from keras_resnet.export.card import Card
+from keras_resnet.export.convert import convert
+from keras_resnet.export.exporting import proven, provenance_of, require_writable
+from keras_resnet.export.metadata import write_card
+from keras_resnet.export.schemes import SCHEMES, Form
+from keras_resnet.export.verify import Reference, Verdict
+from keras_resnet.quantization.layers import FakeQuantizer
+from keras_resnet.tasks.classify import Classification
+
+
+def export_tflite(model: Any, data: Data, file: str | Path, max_drop: float = 0.01, io: str = "uint8") -> Verdict:
+    """Write `model` to `file`, a .tflite file of 8-bit weights and activations, and judge that file.
+
+    model: functional, from pixels (B, H, H, 3) in 0–255 to logits (B, classes), in any precision; or one that
+    `keras_resnet.quantize` made and that was trained on, which has its own ranges. data: of `data.memory.in_memory`, or
+    any other; its training images calibrate, its validation images judge. max_drop: the budget, a share: 0.01 is one
+    point. io: "uint8", "int8" or "float", see `schemes.PROFILES`.
+
+    A file within the budget stands at `file`. One that lost more stands beside it, as NAME.rejected.tflite, and nothing
+    at `file`. What the converter said stands in NAME.log. Raises UsageError for a model or an option that is not for
+    this, DataError for images that cannot calibrate, ExportError if the file cannot be written.
+    """
+    file = Path(file)
+    learned = any(isinstance(layer, FakeQuantizer) for layer in getattr(model, "layers", ()))
+    form = _form(file, max_drop, io, learned)
+    _require_model(model, data)
+    require_writable(file.parent)
+    served = _in_float32(model)
+    reference = Reference.by(Classification(data.classes), data, served)
+    _require_logits(reference.answered.outputs)
+    calibration = None if learned else calibration_of(data)
+    provenance = {"model": model.name, **provenance_of(form, data, reference.answered, calibration)}
+    card = Card(data.classes, data.resize, data.image_size, provenance)
+
+    def write(target: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            saved = Path(scratch, "model.keras")
+            with deep_graphs():
+                served.save(saved)
+            images = calibration.images if calibration else None
+            convert(saved, form, card, images, target, file.with_suffix(".log"))
+        write_card(target, card, form.pixels_from)
+
+    places = file, file.with_suffix(".rejected.tflite")
+    return proven(write, places, reference, max_drop, form.integer)
+
+
+def _form(file: Path, max_drop: float, io: str, learned: bool) -> Form:
+    """What to write. Raises UsageError for options that are not for this."""
+    scheme = SCHEMES["qat" if learned else "int8"]
+    if file.suffix != ".tflite":
+        raise UsageError(f"file must end in .tflite. Received: {file}")
+    if not 0 <= max_drop <= 1:
+        raise UsageError(f"max_drop must be a share from 0 to 1, 0.01 for one point. Received: {max_drop}")
+    if io not in scheme.profiles:
+        raise UsageError(f"io must be one of {', '.join(scheme.profiles)}. Received: {io!r}")
+    return Form(scheme, io)
+
+
+def _require_model(model: Any, data: Data) -> None:
+    """Raises UsageError unless `model` takes the images of `data` and has a logit for each of its classes."""
+    taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
+    expected = (data.image_size, data.image_size, 3), (len(data.classes),)
+    found = tuple(shape[1:] if isinstance(shape, tuple) else shape for shape in (taken, given))
+    if found != expected:
+        raise UsageError(
+            f"the model must go from {(None, *expected[0])}, the images, to {(None, *expected[1])}, a logit for each"
+            f" class. Received: from {taken} to {given}"
+        )
+
+
+def _require_logits(outputs: np.ndarray) -> None:
+    """Raises UsageError if (N, classes) are probabilities already."""
+    if outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        raise UsageError(
+            "the model must end in logits, without a softmax, of which 8 bits leave too little. Received: probabilities"
+        )
+
+
+def _in_float32(model: Any) -> Any:
+    """`model` itself, or where a layer computes in another precision a copy that does not: no device has that."""
+    import keras
+
+    if all(layer.dtype_policy.name == "float32" for layer in model.layers):
+        return model
+    with deep_graphs():
+        copy = keras.models.clone_model(
+            model, clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+        )
+    copy.set_weights(model.get_weights())
+    return copy
