@@ -56,6 +56,7 @@ kresnet demo RUN --open
 
 # Run with -m slow, in the order of the pages: minutes to an hour each, on data made here.
 SLOW = """
+kresnet train --depth 20
 kresnet train --depth 50
 kresnet train --depth 50 --name teacher
 kresnet train --depth 8 --teacher teacher
@@ -109,6 +110,7 @@ FAILING = {
     "kresnet train --from keras:*": Fails(1, "cannot be reached"),
     "kresnet train --data photos/ --from torchvision:*": Fails(1, "cannot be reached"),
     "kresnet train --from weights.pth --data photos/": Fails(1, "weights.pth"),
+    "kresnet train --net resnet8 --from digits.keras *": Fails(1, "there is no file"),
     "kresnet train --task detect --depth 50 --data ~/coco --image-size 512": Fails(1, "there is no such folder"),
     "kresnet train --recipe edge --data photos/ --teacher RUN": Fails(2, "--teacher RUN must have the labels"),
     "kresnet train --devices gpu:0,2": Fails(2, "gpu:0,2"),
