@@ -206,7 +206,7 @@ def _read(
     truths: list[Any] = []
     kept: list[Any] = []
     empty = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(count, "images") as advance:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(count, "images", f"reading {name}") as advance:
         for row, (truth, pixels, trouble) in enumerate(pool.map(decode, range(count))):
             advance(1, f"reading {name}")
             if trouble:
