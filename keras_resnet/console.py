@@ -77,6 +77,7 @@ def _new_display() -> Any:
         Count(Column(no_wrap=True)),
         console=Console(stderr=True),
         transient=True,
+        refresh_per_second=4,  # it runs beside what is timed
         redirect_stdout=False,
     )
 

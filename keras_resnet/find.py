@@ -65,7 +65,7 @@ def find_rate(spec: Spec, figure: Path, say: Say) -> Rates:
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     losses: list[float] = []
     average, step = 0.0, _step(job)
-    with counting(STEPS, "steps") as advance:
+    with counting(STEPS, "steps", "trying rates") as advance:
         for count, (rate, batch) in enumerate(zip(rates, _batches(spec, data, job, STEPS), strict=False), 1):
             job.optimizer.learning_rate = rate
             loss = step(*batch)

@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from keras_resnet import commands, console, progress
+from keras_resnet.data.sources import open_data
 from keras_resnet.run import Run
+from keras_resnet.spec import DataSpec
 from keras_resnet.tables import table
 
 ERASED, CURSOR_BACK = "\x1b[2K", "\x1b[?25h"
@@ -137,6 +139,12 @@ def test_what_is_listed_fits_80_columns(on_terminal, kresnet, trained, runs, arg
     # Every number of the plain table that is shown at all is shown whole.
     numbers = set(re.findall(r"\d[\d.,:]*\d", kresnet(*arguments)[1]))
     assert numbers and set(re.findall(r"\d[\d.,:]*\d", " ".join(lines))) <= numbers
+
+
+def test_preparing_data_leaves_standard_output_to_results(tmp_path, capsys):
+    data = open_data(DataSpec(data_dir=str(tmp_path)), console.say)
+    out, err = capsys.readouterr()
+    assert data.splits["train"].count > 1000 and out == "" and "preparing digits" in err
 
 
 def gone(text, words):

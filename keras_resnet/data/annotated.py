@@ -88,7 +88,7 @@ def _split(
     good: list[Listed] = []
     kept: list[Any] = []
     empty = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(listed), "images") as advance:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(listed), "images", f"reading {name}") as advance:
         for each, (pixels, trouble) in zip(listed, pool.map(read, listed), strict=True):
             advance(1, f"reading {name}")
             if trouble:

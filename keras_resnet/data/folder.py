@@ -132,7 +132,7 @@ def _scan(listings: dict[str, _Listing], resize: int, keep: bool, max_bad: float
     bad: list[DataError] = []
     splits = {}
     total = sum(len(listing.files) for listing in listings.values())
-    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(total, "images") as advance:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(total, "images", "reading images") as advance:
         for name, listing in listings.items():
             good: list[int] = []
             decoded: list[Any] = []

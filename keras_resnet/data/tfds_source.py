@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,8 @@ def _prepare(builder: Any, spec: DataSpec, say: Say) -> None:
     say(f"preparing {builder.name} in {builder.data_path}")
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
-        with waiting(f"preparing {builder.name}"):
+        # Where TFDS tells of it, which is for results.
+        with waiting(f"preparing {builder.name}"), redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=config)
     except OSError as error:
         raise DataError(f"cannot prepare {builder.name} in {builder.data_path}: {error.strerror or error}") from error
@@ -204,7 +206,7 @@ def _read(
     truths: list[Any] = []
     kept: list[Any] = []
     empty = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(count, "images") as advance:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(count, "images", f"reading {name}") as advance:
         for row, (truth, pixels, trouble) in enumerate(pool.map(decode, range(count))):
             advance(1, f"reading {name}")
             if trouble:

@@ -98,7 +98,7 @@ class Loop:
 
     def _run(self, progress: Progress) -> None:
         with (
-            counting(self.length.last_step - progress.step, "steps") as self._advance,
+            counting(self.length.last_step - progress.step, "steps", "first step") as self._advance,
             _listening() as self._asked,
         ):
             if progress.sums and progress.step % self.length.steps == 0:
