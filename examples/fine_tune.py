@@ -5,6 +5,7 @@
     python examples/fine_tune.py --weights saved_models/resnet20-digits/model.keras
 
 `--weights` is a file (.keras, .h5, .pth, .safetensors) or a source to download from (torchvision:…, timm:…, keras:…).
+Without arguments it took 32 s of CPU time on two cores of an AMD EPYC.
 """
 
 import argparse

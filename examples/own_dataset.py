@@ -4,6 +4,7 @@
     python examples/own_dataset.py                        # offline: a folder of scanned digits, which it makes
 
 A fifth of the images is held out. A few hundred photos are too few to start from nothing: see fine_tune.py.
+Without arguments it took 70 s of CPU time on two cores of an AMD EPYC.
 """
 
 import argparse
@@ -58,11 +59,12 @@ if precision == "auto":
     precision, why = choose_precision(lambda policy: build(smallest, policy), options.size, options.batch_size)
 print(f"precision: {precision} ({why})")
 
+keras.utils.set_random_seed(0)
 model = build(name, precision)
 steps = options.epochs * len(train)
-rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=0.05, warmup_steps=steps // 10)
+rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=0.003, warmup_steps=steps // 10)
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss, metrics=["accuracy"])
+model.compile(keras.optimizers.AdamW(rate), loss, metrics=["accuracy"])
 model.fit(train, validation_data=held_out, epochs=options.epochs, verbose=2)
 
 _, accuracy = model.evaluate(held_out, verbose=0)
