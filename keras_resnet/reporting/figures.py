@@ -12,6 +12,8 @@ import numpy as np
 INK, LINE = "#010203", "#040506"
 COLOURS = ("#3b7dd8", "#e08214", "#2a9d6f", "#c2549d", "#8a6fd1", "#7a8794")
 MARKS = ("o", "s", "^", "D", "v", "P")
+# Points above and below values that are nearly the same.
+LEAST_ROOM = 0.5
 # Classes of which each has a curve.
 NAMED = 8
 
@@ -27,7 +29,8 @@ def curves(rows: list[dict[str, Any]], followed: Sequence[str]) -> str:
                     values = [factor * row[prefix + key] for row in rows]
                     label = f"{'validation' if prefix else 'training'} {key}"
                     axis.plot(epochs, values, style, color=colour, label=label, marker="." * (len(rows) == 1))
-        axis.legend(frameon=False, fontsize=8)
+        # Above the curves, which fill what is below.
+        axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     axes[0, 0].set_ylabel("loss")
     axes[0, 1].set_ylabel("%")
     for axis in axes[1]:
@@ -100,6 +103,8 @@ def tradeoffs(verdicts: list[dict[str, Any]], best: str | None) -> str:
     """The metric of each file over its size and over its latency; the recommended one has a ring, those beyond their
     budget are crosses."""
     figure, axes = _figure(9, 3.4, 1, 2)
+    values = [100 * each["value"] for each in verdicts]
+    room = max(LEAST_ROOM, 0.25 * (max(values) - min(values)))
     for axis, key, words in ((axes[0, 0], "megabytes", "size (MB)"), (axes[0, 1], "milliseconds", "latency (ms)")):
         for number, each in enumerate(verdicts):
             place, colour = (each[key], 100 * each["value"]), f"C{number % 10}"
@@ -107,8 +112,9 @@ def tradeoffs(verdicts: list[dict[str, Any]], best: str | None) -> str:
             axis.plot(*place, mark, color=colour, markersize=7, alpha=0.85, label=each["file"], linestyle="none")
             if each["file"] == best:
                 axis.plot(*place, "o", color=INK, fillstyle="none", markersize=14)
+        axis.margins(x=0.15)
         axis.set(xlabel=words, ylabel=f"{verdicts[0]['metric']} (%)", xlim=(0, None))
-        axis.margins(x=0.15, y=0.25)
+        axis.set_ylim(min(values) - room, max(values) + room)
     axes[0, 1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return _svg(figure)
 
