@@ -27,13 +27,17 @@ def require_litert() -> None:
 
 def quantized(content: bytes, samples: Iterable[dict[str, np.ndarray]]) -> bytes:
     """A float32 TFLite file's bytes with 8-bit weights and activations between its inputs and outputs, which stay what
-    they are; `samples`, its inputs by name, tell the ranges: from the smallest to the largest value, because its own
-    moving average cuts the largest logits off."""
+    they are: int8 ones would be nothing for browsers and MediaPipe. `samples`, its inputs by name, tell the ranges:
+    from the smallest to the largest value, because its own moving average cuts the largest logits off."""
     from litert_quantizer import calibrator, recipe
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName
     from litert_quantizer.quantizer import Quantizer
     from litert_quantizer.utils import qsv_utils
 
-    quantizer = Quantizer(content, recipe.static_wi8_ai8())
+    (everything,) = recipe.static_wi8_ai8()
+    outputs = {**everything, "operation": TFLOperationName.OUTPUT, "algorithm_key": AlgorithmName.NO_QUANTIZE}
+    quantizer = Quantizer(content, [everything, outputs])
     watching = calibrator.Calibrator(content, num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update)
     watching.calibrate({SIGNATURE: list(samples)}, quantizer._recipe_manager)
     result = quantizer.quantize(watching.get_model_qsvs(), enable_progress_report=False)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from conftest import silent
 from PIL import Image
 
 from keras_resnet.data.images import placed
@@ -23,7 +24,6 @@ from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.schemes import forms_of, full_forms
 from keras_resnet.export.site import server_of
 from keras_resnet.run import Run
-from tests.conftest import silent
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [

@@ -53,7 +53,7 @@ def test_every_file_passes_and_is_told_of(exported):
 
 
 def test_files_hold_what_their_form_says(exported):
-    verdicts = exported[1]
+    run, verdicts = exported
     dtypes = {name: set(verdict.dtypes) for name, verdict in verdicts.items() if verdict.dtypes}
     assert "INT8" not in dtypes["float32.tflite"] and "INT8" in dtypes["dynamic-float-io-batches.tflite"]
     for name in ("int8.tflite", "c_array"):
@@ -62,6 +62,9 @@ def test_files_hold_what_their_form_says(exported):
     assert (
         "FLOAT32" in dtypes[other.file] and other.operators["CONV_2D"] == verdicts["int8.tflite"].operators["CONV_2D"]
     )
+    # Floats at its end; those of the converter are integers with a scale.
+    assert TFLiteModel(run.exports / other.file).quantization == {"logits": (0.0, 0)}
+    assert TFLiteModel(run.exports / "int8.tflite").quantization["logits"][0] > 0
     whole, mixed = verdicts["int8.tflite"], verdicts["int8-mixed.tflite"]
     assert mixed.dtypes["FLOAT32"] > 4 and mixed.operators["CONV_2D"] == whole.operators["CONV_2D"]
     # Before each of the two layers kept.
