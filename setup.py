@@ -54,6 +54,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "psutil>=5.9",
             "pycocotools>=2.0.8",
             "playwright>=1.49",
