@@ -37,7 +37,8 @@ def test_the_wheel_has_one_top_level_name(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {"keras_resnet"}
-    expected = {f"keras_resnet/export/{file.name}" for file in (ROOT / "export").glob("*.py")}
+    ours = [*(ROOT / "export").glob("*.py"), *(ROOT / "export" / "web").iterdir()]
+    expected = {f"keras_resnet/{file.relative_to(ROOT).as_posix()}" for file in ours}
     assert {n for n in names if n.startswith("keras_resnet/export/")} == expected
     assert "keras_resnet/py.typed" in names
     assert {f"keras_resnet/reporting/{name}" for name in ("report.html", "compare.html", "style.css")} <= set(names)
