@@ -112,7 +112,7 @@ FAILING = {
     "kresnet train --from weights.pth --data photos/": Fails(1, "weights.pth"),
     "kresnet train --net resnet8 --from digits.keras *": Fails(1, "digits.keras"),
     "kresnet train --task detect --depth 50 --data ~/coco --image-size 512": Fails(1, "there is no such folder"),
-    "kresnet train --recipe edge --data photos/ --teacher RUN": Fails(2, "--batch-size must be at most"),
+    "kresnet train --recipe edge --data photos/ --teacher RUN *": Fails(2, "--teacher RUN must have the labels"),
     "kresnet train --devices gpu:0,2": Fails(2, "gpu:0,2"),
     "kresnet predict RUN --camera 0 *": Fails(1, "camera 0 cannot be opened"),
     "kresnet export * --target ethos-u55-128*": Fails(2, "needs Arm's compiler"),
