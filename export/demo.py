@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from keras_resnet import answers, detections, reporting
-from keras_resnet.data.split import Say, Split
+from keras_resnet.data.split import Say
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.site import Site
@@ -23,7 +24,8 @@ from keras_resnet.run import Run
 LITERT = "2.5.3"
 PACKAGES = ("core", "wasm-utils")
 WEB = Path(__file__).with_name("web")
-SAMPLES = 20
+# Validation images on the page, and their largest sides in pixels: photographs would take hundreds of megabytes.
+SAMPLES, LONGEST = 20, 1024
 SEED = 0
 # What detections.py does, for detections.js.
 RULES = {
@@ -103,19 +105,21 @@ def _samples(run: Run, say: Say) -> list[tuple[str, bytes]]:
     is gone."""
     from keras_resnet.data.sources import open_data
 
+    classes = run.classes()
     try:
         split = open_data(run.spec().data, say).splits["validation"]
+        rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
+        return [("" if split.objects else classes[split.labels[row]], _png(split.image(int(row)))) for row in rows]
     except KresnetError as error:
         say(f"no validation images on the page: {error}")
         return []
-    classes = run.classes()
-    rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
-    return [("" if split.objects else classes[split.labels[row]], _png(split, int(row))) for row in rows]
 
 
-def _png(split: Split, row: int) -> bytes:
-    buffer = io.BytesIO()
-    split.image(row).save(buffer, format="PNG")
+def _png(image: Image.Image) -> bytes:
+    """A copy of at most LONGEST pixels a side."""
+    small, buffer = image.copy(), io.BytesIO()
+    small.thumbnail((LONGEST, LONGEST))
+    small.save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import io
 import json
 import os
 import shutil
@@ -296,3 +297,9 @@ def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
     site = site_of(copy, told.append)
     assert json.loads(site.pages["run.json"])["samples"] == []
     assert told[0].startswith("no validation images on the page: --data")
+
+
+def test_large_images_are_shown_smaller(litert, exported, monkeypatch):
+    monkeypatch.setattr(demo, "LONGEST", 5)
+    site = site_of(exported[0], silent)
+    assert {Image.open(io.BytesIO(site.pages[f"samples/{number}.png"])).size for number in range(20)} == {(5, 5)}
