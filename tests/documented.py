@@ -133,9 +133,12 @@ class Documented:
 
     @property
     def runnable(self) -> list[str]:
-        """The same with what stands on the desk: only a run that finds objects takes --full."""
+        """The same with what stands on the desk: only a run that finds objects takes --full, and the newest run, which
+        an earlier command made, may have learned its 8 bits and take no --quantize."""
         here = {"FILE": "int8.tflite"} | ({"RUN": "finder"} if "--full" in self.words else {})
-        return [here.get(word, word) for word in self.words]
+        words = [here.get(word, word) for word in self.words]
+        newest = words[1] == "export" and words[2].startswith("--") and "--quantize" in words
+        return [*words[:2], "RUN", *words[2:]] if newest else words
 
 
 def documented(pages=None) -> list[Documented]:
