@@ -16,7 +16,7 @@ from keras_resnet.data.split import Say
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.site import Site
-from keras_resnet.reporting.page import METRICS, TASKS
+from keras_resnet.reporting.page import TASKS, metric_in_words
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
 
@@ -70,7 +70,8 @@ def site_of(run: Run, say: Say) -> Site:
     Raises RunError if it has no file that a browser can run, ExportError without LiteRT.js.
     """
     litert = require_litert()
-    files = _files(run)
+    verdicts = {row["file"]: row for row in described(run)}
+    files = _files(run, verdicts)
     if not files:
         raise RunError(
             f"run {run.name} has no exported .tflite file that a browser can run; make some with:"
@@ -83,7 +84,7 @@ def site_of(run: Run, say: Say) -> Site:
     pages |= {f"samples/{number}.png": png for number, (_, png) in enumerate(samples)}
     pages |= _litert_pages(litert)
     labels = [label for label, _ in samples]
-    pages["run.json"] = json.dumps(_told(run, files, labels)).encode()
+    pages["run.json"] = json.dumps(_told(run, verdicts, files, labels)).encode()
     return Site(pages)
 
 
@@ -93,10 +94,10 @@ def _litert_pages(folder: Path) -> dict[str, bytes | Path]:
     return {f"litert/{file.relative_to(folder).as_posix()}": file for file in found}
 
 
-def _files(run: Run) -> dict[str, TFLiteModel]:
+def _files(run: Run, verdicts: dict[str, Any]) -> dict[str, TFLiteModel]:
     """The files that LiteRT.js takes: one image at a time, as floats or uint8. In the order of their verdicts."""
-    names = [row["file"] for row in described(run) if row["file"].endswith(".tflite")]
-    models = {name: TFLiteModel(run.exports / name) for name in names if (run.exports / name).is_file()}
+    names = [name for name in verdicts if name.endswith(".tflite") and (run.exports / name).is_file()]
+    models = {name: TFLiteModel(run.exports / name) for name in names}
     return {name: model for name, model in models.items() if model.batch == 1 and model.pixels_from == 0}
 
 
@@ -123,10 +124,9 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _told(run: Run, files: dict[str, TFLiteModel], labels: list[str]) -> dict[str, Any]:
+def _told(run: Run, verdicts: dict[str, Any], files: dict[str, TFLiteModel], labels: list[str]) -> dict[str, Any]:
     """run.json: all that the page has to know."""
-    spec, verdicts = run.spec(), {row["file"]: row for row in described(run)}
-    best = recommended(list(verdicts.values()))
+    spec, best = run.spec(), recommended(list(verdicts.values()))
     preferred = ["float32.tflite", *([best["file"]] if best else []), "int8.tflite", *files]
     return {
         "name": run.name,
@@ -144,7 +144,7 @@ def _described(file: str, model: TFLiteModel, verdict: dict[str, Any]) -> dict[s
     """One file by what it says of itself, and its verdict in words."""
     card = model.card
     outputs = {name: dict(zip(("scale", "zero_point"), q, strict=True)) for name, q in model.quantization.items()}
-    metric = METRICS.get(verdict["metric"], verdict["metric"])
+    metric = metric_in_words(verdict["metric"])
     return {
         "file": file,
         "url": f"files/{file}",

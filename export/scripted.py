@@ -18,6 +18,7 @@ from keras_resnet.export.exporting import proven, provenance_of, require_writabl
 from keras_resnet.export.metadata import write_card
 from keras_resnet.export.schemes import SCHEMES, Form
 from keras_resnet.export.verify import Reference, Verdict
+from keras_resnet.fields import one_of
 from keras_resnet.quantization.layers import FakeQuantizer
 from keras_resnet.tasks.classify import Classification
 
@@ -66,8 +67,7 @@ def _form(file: Path, max_drop: float, io: str, learned: bool) -> Form:
         raise UsageError(f"file must end in .tflite. Received: {file}")
     if not 0 <= max_drop <= 1:
         raise UsageError(f"max_drop must be a share from 0 to 1, 0.01 for one point. Received: {max_drop}")
-    if io not in scheme.profiles:
-        raise UsageError(f"io must be one of {', '.join(scheme.profiles)}. Received: {io!r}")
+    one_of("io", io, scheme.profiles)
     return Form(scheme, io)
 
 

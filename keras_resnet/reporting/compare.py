@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_resnet.reporting.page import METRICS, rendered, style
+from keras_resnet.reporting.page import metric_in_words, rendered, style
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
 
@@ -25,7 +25,7 @@ def _row(run: Run) -> dict[str, Any]:
         "run": run.name,
         "network": run.what,
         "data": f"{spec.data.source}, {spec.data.image_size} px",
-        "metric": METRICS.get(metrics["metric"], metrics["metric"]),
+        "metric": metric_in_words(metrics["metric"]),
         "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
         "training": f"{len(log)} epochs of {optimizer.name} at {optimizer.learning_rate:g}",

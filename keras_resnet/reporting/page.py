@@ -78,7 +78,7 @@ def context_of(run: Run) -> dict[str, Any]:
         "classes": run.classes(),
         "task": TASKS[spec.task],
         "metrics": metrics,
-        "metric": METRICS.get(metrics["metric"], metrics["metric"]),
+        "metric": metric_in_words(metrics["metric"]),
         "found": found,
         "log": run.log(),
         "verdicts": verdicts,
@@ -124,6 +124,11 @@ def command_of(spec: Spec) -> str | None:
     changes = [f"{key}={json.dumps(value)}" for key, value in ours.items() if key != "task" and value != plain[key]]
     task = [] if spec.task == "classify" else ["--task", spec.task]
     return shlex.join(["kresnet", "train", *task, *(part for each in changes for part in ("--set", each))])
+
+
+def metric_in_words(name: str) -> str:
+    """A metric as people read it."""
+    return METRICS.get(name, name)
 
 
 def style() -> str:
