@@ -24,7 +24,8 @@ Say = Callable[[str], None]
 def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> dict[str, Any]:
     """{"model", "run", "split", "metric", "value", "samples"} of a run's Keras model or an exported file.
 
-    A file is scored on the data of `of_run`, else of the run named inside it. Raises RunError if the
+    A file is scored on the data of `of_run`, else of the run in whose folder it stands, else of the one named inside
+    it. Raises RunError if the
     labels differ and UsageError if the data has no such split.
     """
     model = open_file(Path(target)) if is_file(target) else None
@@ -44,7 +45,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
 
 
 def verdict_on(file: Path, of_run: str | None, max_drop: float, samples: int | None, home: Path, say: Say) -> Verdict:
-    """The verdict on an exported file, made anew: on this machine, against the run it came from or `of_run`."""
+    """The verdict on an exported file, made anew: on this machine, against `of_run` or the run it came from."""
     run = _run_of(str(file), open_file(file), of_run, home)
     run.require_finished()
     reference = Reference.of(run, data_of(run, say), samples)
@@ -65,10 +66,11 @@ def told_by(file: Path) -> dict[str, Any]:
 
 
 def _run_of(target: str, model: Model, of_run: str | None, home: Path) -> Run:
+    run = None if of_run else Run.around(Path(target))
     name = of_run or model.card.provenance.get("run")
-    if name is None:
+    if run is None and name is None:
         raise UsageError(f"{target} was exported by a script and belongs to no run: say by --run which to judge it by")
-    run = Run.find(home, name)
+    run = run or Run.find(home, name)
     if model.card.classes != run.classes():
         raise RunError(f"{target} has other labels than run {run.name}")
     return run

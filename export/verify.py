@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +25,6 @@ from keras_resnet.tasks import task_of
 
 PASSED, FAILED = "PASSED", "FAILED"
 ROUNDING = 1e-9
-Z_95 = 1.959963985
 # Different images that are timed.
 TIMED = 20
 SEED = 0
@@ -38,7 +36,7 @@ class Verdict:
 
     bytes: on the device; gzip_bytes: as a download.
     value: the metric, 0–1; details: other numbers beside it. drop: the float model's value minus the file's (the
-    largest, where the task has several), with its 95% interval where answers are right or wrong. agreement: share of
+    largest, where the task has several), with its 95% interval. agreement: share of
     images (or of objects) on which both give the same answer; own_agreement: the same with the run's own model, where
     that is a compressed one.
     worst_class, worst_class_drop: the label whose share of right answers fell most, and by how much.
@@ -55,7 +53,7 @@ class Verdict:
     details: dict[str, float]
     samples: int
     drop: float
-    drop_interval: tuple[float, float] | None
+    drop_interval: tuple[float, float]
     agreement: float
     own_agreement: float
     worst_class: str
@@ -76,12 +74,11 @@ class Verdict:
 
     def __str__(self) -> str:
         """In a line, drops in points."""
-        ends = [f"{100 * end:+.2f}" for end in self.drop_interval or ()]
-        interval = f" [{', '.join(ends)}]" if ends else ""
+        low, high = self.drop_interval
         return (
             f"{self.verdict}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of {self.samples}"
-            f" images, drop {100 * self.drop:+.2f}{interval} of at most {100 * self.max_drop:g}, agreement"
-            f" {self.agreement:.2%}, {self.latency_ms:.2f} ms"
+            f" images, drop {100 * self.drop:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] of at most"
+            f" {100 * self.max_drop:g}, agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
 
     @property
@@ -148,7 +145,7 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         assert_contents(contents, str(model.card.provenance["form"]), integer=integer)
     after = evaluate(model, reference.batches(), task, f"verifying {model.card.provenance['form']}")
     was, found = before.judgement, after.judgement
-    drop = max(was.values[name] - found.values[name] for name in was.values)
+    drop, name = max((value - found.values[name], name) for name, value in was.values.items())
     difference = _difference(before.outputs, after.outputs)
     worst_drop, worst = max((value - found.by_class[name], name) for name, value in was.by_class.items())
     provenance = model.card.provenance
@@ -162,9 +159,7 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         details={**found.values, **found.details},
         samples=after.samples,
         drop=drop,
-        drop_interval=None
-        if was.correct is None or found.correct is None
-        else drop_interval(was.correct, found.correct),
+        drop_interval=task.drop_interval(name, before, after),
         agreement=task.agreement(after.answers, before.answers),
         own_agreement=task.agreement(after.answers, reference.own.answers),
         worst_class=worst,
@@ -203,18 +198,3 @@ def _threads() -> list[int]:
     """1, 2, 4 … and all of this machine."""
     most = os.cpu_count() or 1
     return [*(2**power for power in range(most.bit_length()) if 2**power < most), most]
-
-
-def drop_interval(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """The 95% interval of the drop in the share of right answers, for two bool (N,) on the same samples.
-
-    Agresti & Min 2005 ("Simple improved confidence intervals for comparing matched proportions"):
-    a Wald interval with half a sample added to each cell. Unlike a bootstrap it does not shrink to
-    nothing when both models err on the same images.
-    """
-    lost = float(np.sum(before & ~after)) + 0.5
-    won = float(np.sum(~before & after)) + 0.5
-    n = len(before) + 2
-    difference = (lost - won) / n
-    margin = Z_95 * math.sqrt((lost + won) - (lost - won) ** 2 / n) / n
-    return max(-1.0, difference - margin), min(1.0, difference + margin)

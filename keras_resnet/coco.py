@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,18 +52,46 @@ def curves(
     return {name: at_half[:, n].tolist() for n, name in enumerate(classes) if (at_half[:, n] > -1).any()}
 
 
+def resampled(
+    truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str = "bbox"
+) -> Callable[[np.ndarray], float]:
+    """A function from rows of the images, in which some may come several times, to COCO's AP of these: NaN if there is
+    no object in them. They are as many as there are images; what was found is matched to what is there only once."""
+    judge = _matching(truths, answers, classes, kind)
+    # Only what AP counts: objects of all sizes, the most boxes of an image.
+    judge.params.areaRng, judge.params.areaRngLbl = judge.params.areaRng[:1], judge.params.areaRngLbl[:1]
+    judge.params.maxDets = judge.params.maxDets[-1:]
+    judge.evaluate()
+    matched = np.empty((len(classes), len(truths)), object)
+    matched.ravel()[:] = judge._evalImgs_cpp
+
+    def ap(rows: np.ndarray) -> float:
+        judge._evalImgs_cpp = matched[:, rows].ravel().tolist()
+        judge.accumulate()
+        counted = judge.eval["precision"][judge.eval["precision"] > -1]
+        return float(counted.mean()) if counted.size else float("nan")
+
+    return ap
+
+
 def _judged(truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str) -> Any:
+    judge = _matching(truths, answers, classes, kind)
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    return judge
+
+
+def _matching(truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str) -> Any:
+    """What evaluates `answers`. Matches stay apart from what is counted of them."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     truth = COCO(_truth(truths, classes))
     found = (
         truth.loadRes(_found(truths, answers)) if any(len(each.labels) for each in answers) else COCO(_truth((), ()))
     )
-    judge = COCOeval_faster(truth, found, kind, print_function=lambda *words: None)
+    judge = COCOeval_faster(truth, found, kind, print_function=lambda *words: None, separate_eval=True)
     judge.params.imgIds = list(range(1, len(truths) + 1))
-    judge.evaluate()
-    judge.accumulate()
-    judge.summarize()
     return judge
 
 

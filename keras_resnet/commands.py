@@ -43,7 +43,7 @@ for command in (train, compress, launch, study, export, verify, inspect, diagnos
 @cli.command(epilog=examples("kresnet evaluate RUN", "kresnet evaluate exports/int8.tflite --json"))
 @click.argument("target", metavar="RUN|FILE", shell_complete=run_names)
 @click.option("--split", default="validation", show_default=True, help="Split of the data to score.")
-@click.option("--run", "of_run", help="The run whose data a FILE is scored on [default: the one it was exported from].")
+@click.option("--run", "of_run", help="The run whose data a FILE is scored on [default: its folder's, or its own].")
 @runs_option
 @json_option
 def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:

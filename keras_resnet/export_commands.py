@@ -167,7 +167,7 @@ def _tell_steps(steps: list[Step]) -> None:
 
 @click.command(epilog=examples("kresnet verify exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--run", "of_run", help="The run that FILE is judged against [default: the one it was exported from].")
+@click.option("--run", "of_run", help="The run that FILE is judged against [default: its folder's, or its own].")
 @drop_option
 @samples_option
 @runs_option
@@ -258,7 +258,7 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     rows = [
         [
             *(v.file, f"{v.bytes / 1e6:.2f} MB", f"{v.gzip_bytes / 1e6:.2f} MB", f"{v.value:.2%}"),
-            *(f"{100 * v.drop:+.2f}", _interval(v.drop_interval)),
+            *(f"{100 * v.drop:+.2f}", "[{:+.2f}, {:+.2f}]".format(*(100 * end for end in v.drop_interval))),
             f"{v.agreement:.2%}" + (f" ({v.own_agreement:.2%})" if v.own_agreement != v.agreement else ""),
             f"{100 * v.worst_class_drop:+.2f} ({v.worst_class})",
             *(f"{v.latency_ms:.2f} ms", f"{v.cost.peak_mib:.0f} MiB", v.verdict),
@@ -273,7 +273,3 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
             click.echo(f"{v.file}: {others}")
     threads = first.cost.latencies[-1].threads
     click.echo(f"latency: median of one image, {threads} threads; memory: resident at its highest; on {first.machine}")
-
-
-def _interval(interval: tuple[float, float] | None) -> str:
-    return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""

@@ -158,6 +158,12 @@ class Run:
         raise RunError(f"no run called {name!r} in {home}.{suggestion} List them with: kresnet runs")
 
     @classmethod
+    def around(cls, file: Path) -> Run | None:
+        """The run in whose exports, or rejected ones, `file` stands."""
+        runs = [cls(folder) for folder in file.resolve().parents[1:3]]
+        return next((run for run in runs if run.spec_file.is_file() and run.exports in file.resolve().parents), None)
+
+    @classmethod
     def all(cls, home: Path) -> list[Run]:
         """Every readable run in `home`, newest first."""
         runs = [cls(file.parent) for file in home.glob("*/spec.json")]

@@ -1,5 +1,6 @@
 """Exports that are refused: requests, calibration images and files that cannot be."""
 
+import json
 import shutil
 
 import numpy as np
@@ -11,7 +12,6 @@ from keras_resnet.evaluate import load_model
 from keras_resnet.export.calibrate import calibration_of, convergence, require_fit
 from keras_resnet.export.files import open_file
 from keras_resnet.export.schemes import forms_of
-from keras_resnet.export.verify import drop_interval
 from keras_resnet.run import Run
 
 
@@ -72,6 +72,20 @@ def test_a_file_that_cannot_be_verified(kresnet, exported, runs, tmp_path):
         assert (code, out) == (1, "") and len(err) == 1 and words in err[0]
 
 
+def test_a_file_is_judged_by_the_run_that_it_stands_in(kresnet, exported, tmp_path):
+    """Whatever its folder is called now, and wherever it is."""
+    moved = Run(shutil.copytree(exported[0].folder, tmp_path / "elsewhere" / "renamed"))
+    moved.rejected.mkdir()
+    shutil.copy(moved.exports / "int8.tflite", moved.rejected)
+    for file in (moved.exports / "float32.tflite", moved.rejected / "int8.tflite"):
+        assert Run.around(file) == moved
+        code, out, _ = kresnet("evaluate", file, "--runs", tmp_path / "none", "--json")
+        assert code == 0 and json.loads(out)["run"] == "renamed"
+    shutil.copy(moved.exports / "int8.tflite", tmp_path)
+    code, _, err = kresnet("evaluate", tmp_path / "int8.tflite", "--runs", tmp_path / "none")
+    assert code == 1 and f"no run called '{exported[0].name}'" in err[-1]
+
+
 def test_calibration_takes_pixels_only():
     images = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 3), dtype=np.uint8)
     require_fit(images, "these")
@@ -113,16 +127,3 @@ def test_damaged_files(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     with pytest.raises(ExportError, match="not a readable ONNX model"):
         open_file(tmp_path / "x.onnx")
-
-
-def test_drop_interval():
-    n = 400
-    same = np.ones(n, bool)
-    low, high = drop_interval(same, same)
-    assert low < 0 < high < 0.01
-    worse = same.copy()
-    worse[:40] = False
-    low, high = drop_interval(same, worse)
-    assert 0.06 < low < 0.1 < high < 0.14
-    mirrored = drop_interval(worse, same)
-    np.testing.assert_allclose(mirrored, (-high, -low))

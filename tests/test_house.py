@@ -14,6 +14,7 @@ ORDER = [
     "answers",
     "quiet",
     "progress",
+    "intervals",
     "tables",
     "console",
     "online",

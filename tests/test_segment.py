@@ -38,7 +38,11 @@ def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     assert full.value == pytest.approx(integers.value, abs=0.01) and full.agreement > 0.95
     assert full.largest_difference is None and full.operators["NON_MAX_SUPPRESSION_V4"] == 1
     assert floats.agreement == 1 and floats.largest_difference < 1e-2
-    assert {"box mAP", "mask AP50", "box APs"} <= set(floats.details) and floats.drop_interval is None
+    assert {"box mAP", "mask AP50", "box APs"} <= set(floats.details)
+    for verdict in (floats, integers, full):
+        low, high = verdict.drop_interval
+        assert low <= verdict.drop <= high and (low + high) / 2 == pytest.approx(verdict.drop, abs=1e-9)
+    assert np.ptp(floats.drop_interval) < np.ptp(integers.drop_interval)
     assert integers.all_integer and integers.metric == "mask mAP"
     image = tmp_path / "wide.png"
     Image.fromarray(np.load(segmented.exports / "golden.npz")["images"][0]).resize((128, 96)).save(image)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_resnet import intervals
 from keras_resnet.bricks import Bricks
 from keras_resnet.judgement import Judgement, right_by_class
 from keras_resnet.networks import catalog
@@ -112,6 +113,11 @@ class Classification:
             (int(row), [], f"{self.classes[answered[row]]} {sure[row]:.0%}, is {self.classes[labels[row]]}")
             for row in first
         ]
+
+    def drop_interval(self, name: str, before: Any, after: Any) -> tuple[float, float]:
+        """The 95% interval of the drop in the value `name` from one `evaluate.Evaluation` to another of the same
+        samples."""
+        return intervals.of_shares(before.judgement.correct, after.judgement.correct)
 
     def agreement(self, ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
         """The share of samples to which two models give the same answer."""

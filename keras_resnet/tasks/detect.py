@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_resnet import intervals
 from keras_resnet.bricks import Bricks
-from keras_resnet.coco import Answer, curves, numbers
+from keras_resnet.coco import Answer, curves, numbers, resampled
 from keras_resnet.data.boxes import iou
 from keras_resnet.data.objects import decoded_mask, encoded_mask, unpacked
 from keras_resnet.detections import SHOWN, Found, answer_of, in_image, run_lengths, seen_masks
@@ -116,6 +117,13 @@ class Detection:
             shown = described(answers[row], self.classes, truth.size)
             found.append((int(row), shown, f"{len(shown)} found, {int((~truth.crowd).sum())} there"))
         return found
+
+    def drop_interval(self, name: str, before: Any, after: Any) -> tuple[float, float]:
+        """The 95% interval of the drop in the value `name` from one `evaluate.Evaluation` to another of the same
+        images."""
+        truths, kind = unpacked(before.truth), "segm" if name == "mask mAP" else "bbox"
+        was, found = (resampled(truths, each.answers, self.classes, kind) for each in (before, after))
+        return intervals.of_scores(was, found, len(truths))
 
     def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
         """The share of objects that two models find both, of one class and with boxes that overlap enough."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_resnet import intervals
 from keras_resnet.coco import Answer
 from keras_resnet.data.boxes import iou
 from keras_resnet.detections import GUESSES, answer_of
@@ -73,6 +74,10 @@ class Localization(Detection):
             guess = {"label": self.classes[answer.labels[0]], "probability": float(answer.scores[0])}
             found.append((int(row), [{**guess, "box": answer.boxes[0].tolist()}], f"{guess['label']}, is {name}"))
         return found
+
+    def drop_interval(self, name: str, before: Any, after: Any) -> tuple[float, float]:
+        """The 95% interval of the drop in the share localized from one `evaluate.Evaluation` to another."""
+        return intervals.of_shares(before.judgement.correct, after.judgement.correct)
 
     def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
         """The share of images of which two models say the same class first, in boxes that overlap enough."""
