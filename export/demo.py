@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from keras_resnet import answers, detections, reporting
@@ -27,6 +28,8 @@ WEB = Path(__file__).with_name("web")
 # Validation images on the page, and their largest sides in pixels: photographs would take hundreds of megabytes.
 SAMPLES, LONGEST = 20, 1024
 SEED = 0
+# It brings tall images to their height first, see pixels.js.
+PILLOW_13 = int(PIL.__version__.partition(".")[0]) >= 13
 # What detections.py does, for detections.js.
 RULES = {
     "named": answers.NAMED,
@@ -151,7 +154,7 @@ def _described(file: str, model: TFLiteModel, verdict: dict[str, Any]) -> dict[s
         "facts": f"{verdict['megabytes']:.2f} MB · {metric} {verdict['value']:.2%} · {verdict['verdict']}",
         "card": {
             **{"task": card.task, "resize": card.resize, "image_size": card.image_size},
-            **{"cells": card.cells, "labels": card.classes},
+            **{"cells": card.cells, "labels": card.classes, "pillow_13": PILLOW_13},
         },
         "outputs": outputs,
     }

@@ -56,32 +56,50 @@ function pass(source, target, parts, lines, stride) {
   }
 }
 
-/** The part `box` ([left, top, right, bottom], in pixels) of an image, brought to width × height. Rows first, as Pillow
- * does; since version 13 it takes the columns of some tall images first, which rounds otherwise. */
-export function resized(image, width, height, filter = BICUBIC, box = [0, 0, image.width, image.height]) {
-  const { channels } = image;
-  const [left, top, right, bottom] = box.map(Math.fround);
-  const Kind = image.data.constructor;
-  let current = image;
-  if (width !== image.width || left !== 0 || right !== image.width) {
-    const data = new Kind(width * image.height * channels);
-    const lines = [];
-    for (let y = 0; y < image.height; y++) {
-      for (let c = 0; c < channels; c++) {
-        lines.push({ from: y * image.width * channels + c, to: y * width * channels + c, step: channels });
-      }
+/** The columns `left` to `right` of an image, brought to `width`. */
+function squeezed(image, left, right, width, filter) {
+  if (width === image.width && left === 0 && right === image.width) return image;
+  const { channels, height } = image;
+  const data = new image.data.constructor(width * height * channels);
+  const lines = [];
+  for (let y = 0; y < height; y++) {
+    for (let c = 0; c < channels; c++) {
+      lines.push({ from: y * image.width * channels + c, to: y * width * channels + c, step: channels });
     }
-    pass(image.data, data, contributions(image.width, left, right, width, filter), lines, channels);
-    current = { data, width, height: image.height, channels };
   }
-  if (height !== image.height || top !== 0 || bottom !== image.height) {
-    const stride = width * channels;
-    const data = new Kind(stride * height);
-    const lines = Array.from({ length: stride }, (_, x) => ({ from: x, to: x, step: stride }));
-    pass(current.data, data, contributions(image.height, top, bottom, height, filter), lines, stride);
-    current = { data, width, height, channels };
-  }
-  return current;
+  pass(image.data, data, contributions(image.width, left, right, width, filter), lines, channels);
+  return { data, width, height, channels };
+}
+
+/** The rows `top` to `bottom` of an image, brought to `height`. */
+function flattened(image, top, bottom, height, filter) {
+  if (height === image.height && top === 0 && bottom === image.height) return image;
+  const { channels, width } = image;
+  const stride = width * channels;
+  const data = new image.data.constructor(stride * height);
+  const lines = Array.from({ length: stride }, (_, x) => ({ from: x, to: x, step: stride }));
+  pass(image.data, data, contributions(image.height, top, bottom, height, filter), lines, stride);
+  return { data, width, height, channels };
+}
+
+/** Whether Pillow, from version 13 on, brings an image to its height before its width: the height shrinks by more than
+ * twice as many pixels. Each order rounds otherwise. */
+function heightFirst(image, width, height) {
+  const lost = image.height - height;
+  return lost > 0 && lost > 2 * (image.width - width);
+}
+
+/** The part `box` ([left, top, right, bottom], in pixels) of an image, brought to width × height: the width first, but
+ * if `newer` in the order of Pillow 13. */
+export function resized(image, width, height, filter = BICUBIC, box = wholeOf(image), newer = true) {
+  const [left, top, right, bottom] = box.map(Math.fround);
+  const narrow = (each) => squeezed(each, left, right, width, filter);
+  const low = (each) => flattened(each, top, bottom, height, filter);
+  return newer && heightFirst(image, width, height) ? narrow(low(image)) : low(narrow(image));
+}
+
+function wholeOf({ width, height }) {
+  return [0, 0, width, height];
 }
 
 /** Copies `part` to (left, top) of a canvas, which may cut it: both of three channels. */
@@ -104,18 +122,20 @@ function square(side) {
   return { data: new Uint8Array(side * side * 3), width: side, height: side, channels: 3 };
 }
 
-/** The evaluation transform: an RGB image → a square one. card: {task, resize, image_size} of the file. */
+/** The evaluation transform: an RGB image → a square one. card: {task, resize, image_size} of the file, and whether it
+ * is to be as `pillow_13` makes it. */
 export function placed(image, card) {
   const { width, height } = image;
   const side = card.image_size;
   if (card.task !== 'classify') {
     const scale = side / Math.max(width, height);
     const [w, h] = [width, height].map((length) => Math.max(1, rounded(length * scale)));
-    return pasted(square(side), resized(image, w, h), 0, 0);
+    return pasted(square(side), resized(image, w, h, BICUBIC, wholeOf(image), card.pillow_13), 0, 0);
   }
   const shorter = Math.min(width, height);
   const [left, top] = [(width - shorter) / 2, (height - shorter) / 2];
-  const fitted = resized(image, card.resize, card.resize, BICUBIC, [left, top, left + shorter, top + shorter]);
+  const middle = [left, top, left + shorter, top + shorter];
+  const fitted = resized(image, card.resize, card.resize, BICUBIC, middle, card.pillow_13);
   const margin = Math.floor((card.resize - side) / 2);
   return pasted(square(side), fitted, -margin, -margin);
 }
