@@ -85,14 +85,14 @@ def site_of(run: Run, say: Say) -> Site:
     pages["style.css"] = Path(reporting.__file__).with_name("style.css")
     pages |= {f"files/{file}": run.exports / file for file in files}
     pages |= {f"samples/{number}.png": png for number, (_, png) in enumerate(samples)}
-    pages |= _litert_pages(litert)
+    pages |= litert_pages(litert)
     labels = [label for label, _ in samples]
     pages["run.json"] = json.dumps(_told(run, verdicts, files, labels)).encode()
     return Site(pages)
 
 
-def _litert_pages(folder: Path) -> dict[str, bytes | Path]:
-    """What a browser needs of LiteRT.js, without its source maps and types."""
+def litert_pages(folder: Path) -> dict[str, bytes | Path]:
+    """What a browser needs of the LiteRT.js in `folder`, by its path in a site: no source maps, no types."""
     found = [file for package in PACKAGES for file in (folder / package).rglob("*") if file.suffix in (".js", ".wasm")]
     return {f"litert/{file.relative_to(folder).as_posix()}": file for file in found}
 
