@@ -219,6 +219,17 @@ def test_images_of_one_id(tmp_path):
         open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), silent)
 
 
+def test_validation_images_have_to_show_something(tmp_path):
+    tiny_coco(tmp_path, "train")
+    tiny_coco(tmp_path, "val")
+    file = tmp_path / "annotations" / "instances_val.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"annotations": []}))
+    with pytest.raises(
+        DataError, match="none of the 2 validation images shows an object: there is nothing to judge by"
+    ):
+        open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), silent)
+
+
 def test_a_folder_with_boxes_that_is_to_be_classified_says_what_it_is_for(tmp_path):
     tiny_coco(tmp_path, "train")
     with pytest.raises(

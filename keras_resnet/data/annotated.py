@@ -74,10 +74,13 @@ def open_annotated(spec: DataSpec, say: Say) -> Data:
 
 
 def _tell_unseen(split: Split, classes: Sequence[str], say: Say) -> None:
-    """Classes of which nothing is shown: in training they are not learned, in validation nothing is known of them."""
+    """Classes of which nothing is shown: in training they are not learned, in validation nothing is known of them.
+    Raises DataError where that are all."""
     assert split.objects is not None
     objects = split.objects
     unseen = np.setdiff1d(np.arange(len(classes)), objects.labels[(objects.labels >= 0) & ~objects.crowd])
+    if len(unseen) == len(classes):
+        raise DataError(f"none of the {split.count} {split.name} images shows an object: there is nothing to judge by")
     if len(unseen):
         names = ", ".join(classes[label] for label in unseen[:NAMED_IN_ERROR])
         more = ", …" if len(unseen) > NAMED_IN_ERROR else ""
