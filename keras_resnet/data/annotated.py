@@ -15,10 +15,24 @@ from keras_resnet.data import coco_folder, voc_folder
 from keras_resnet.data.folder import Files
 from keras_resnet.data.images import read_image, to_canvas
 from keras_resnet.data.objects import Listed, has_to_show, packed
-from keras_resnet.data.split import SPLIT_SEED, Data, Say, Split, choose_canvas, fits_memory, judge_bad
+from keras_resnet.data.split import (
+    NAMED_IN_ERROR,
+    SPLIT_SEED,
+    Data,
+    Say,
+    Split,
+    choose_canvas,
+    fits_memory,
+    judge_bad,
+)
 from keras_resnet.errors import DataError
 from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
+
+
+def is_annotated(root: Path) -> bool:
+    """Whether `root` has annotations of objects."""
+    return coco_folder.is_coco(root) or voc_folder.is_voc(root)
 
 
 def open_annotated(spec: DataSpec, say: Say) -> Data:
@@ -54,8 +68,23 @@ def open_annotated(spec: DataSpec, say: Say) -> Data:
         shown = has_to_show(name, spec.annotations)
         split = _split(name, listed, masks, shown, resize if keep else None, bad, say)
         splits[name] = replace(split, resize=resize)
+        _tell_unseen(split, classes, say)
     judge_bad(bad, total, spec.max_bad, say)
     return Data(root.name, classes, splits, flips=True, image_size=size, resize=resize)
+
+
+def _tell_unseen(split: Split, classes: Sequence[str], say: Say) -> None:
+    """Classes of which nothing is shown: in training they are not learned, in validation nothing is known of them.
+    Raises DataError where that are all."""
+    assert split.objects is not None
+    objects = split.objects
+    unseen = np.setdiff1d(np.arange(len(classes)), objects.labels[(objects.labels >= 0) & ~objects.crowd])
+    if len(unseen) == len(classes):
+        raise DataError(f"none of the {split.count} {split.name} images shows an object: there is nothing to judge by")
+    if len(unseen):
+        names = ", ".join(classes[label] for label in unseen[:NAMED_IN_ERROR])
+        more = ", …" if len(unseen) > NAMED_IN_ERROR else ""
+        say(f"{split.name}: no object of {len(unseen)} of the {len(classes)} classes: {names}{more}")
 
 
 def _held_out(listed: Sequence[Listed], fraction: float) -> dict[str, list[Listed]]:
@@ -80,7 +109,8 @@ def _split(
             image = read_image(each.file)
             if image.size != each.annotation.size:
                 sizes = " × ".join(map(str, image.size)), " × ".join(map(str, each.annotation.size))
-                return None, f"image {each.file} has {sizes[0]} pixels, its annotation says {sizes[1]}"
+                turned = ", upright as its EXIF says" if image.size == each.annotation.size[::-1] else ""
+                return None, f"image {each.file} has {sizes[0]} pixels{turned}, its annotation says {sizes[1]}"
             return to_canvas(image, resize), ""
         except DataError as error:
             return None, str(error)
@@ -101,7 +131,8 @@ def _split(
     if empty:
         say(f"{name}: left out {empty} of {len(listed)} images, which show no object")
     if not good:
-        raise DataError(f"none of the {len(listed)} {name} images can be read and shows an object")
+        why = f": {bad[0]}" if bad else ""
+        raise DataError(f"none of the {len(listed)} {name} images can be read and shows an object{why}")
     objects = packed([each.annotation for each in good], masks)
     if resize is not None:
         return Split(name, objects.labels[:, 0], np.stack(kept), objects=objects)

@@ -5,19 +5,28 @@ The format: cocodataset.org/#format-data, "Object Detection"."""
 from __future__ import annotations
 
 import json
+import math
+import textwrap
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from faster_coco_eval import mask as rle
 
-from keras_resnet.data.objects import Annotation, Listed
+from keras_resnet.data.objects import Annotation, Listed, decoded_mask
 from keras_resnet.errors import DataError
 
 PREFIX = "instances_"
 # What a file's name holds → our split; test comes without annotations.
 SPLITS = {"train": "train", "val": "validation"}
+Id = int | float | str
+# Numbers that a polygon has at least: three corners.
+CORNERS = 6
+# Letters of an entry that a message quotes.
+SHOWN_OF_ENTRY = 80
 
 
 def is_coco(root: Path) -> bool:
@@ -27,10 +36,12 @@ def is_coco(root: Path) -> bool:
 
 def read_coco(root: Path, masks: bool) -> tuple[tuple[str, ...], dict[str, list[Listed]], Counter[str]]:
     """(classes, images by split, what was left out and how often). Category ids may have gaps: labels count them in
-    order. Raises DataError for files that are not as the format has them."""
+    order. They may differ between files: what is called the same is one class. Raises DataError for files that are not
+    as the format has them."""
     odd: Counter[str] = Counter()
     documents: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for file in sorted((root / "annotations").glob(f"{PREFIX}*.json")):
+    files = sorted((root / "annotations").glob(f"{PREFIX}*.json"))
+    for file in files:
         split = next((ours for theirs, ours in SPLITS.items() if theirs in file.stem), None)
         if split is None:
             odd["files of annotations, which are neither of train nor of val"] += 1
@@ -39,20 +50,21 @@ def read_coco(root: Path, masks: bool) -> tuple[tuple[str, ...], dict[str, list[
         else:
             documents[split] = file, _document(file)
     if "train" not in documents:
-        raise DataError(f"{root / 'annotations'} holds no {PREFIX}train….json")
-    categories = {
-        each["id"]: str(each["name"]) for _, document in documents.values() for each in document["categories"]
-    }
-    if not categories:
+        there = ", ".join(file.name for file in files)
+        raise DataError(f"{root / 'annotations'} holds no {PREFIX}train….json, but {there}")
+    named = {split: _categories(file, document) for split, (file, document) in documents.items()}
+    places: dict[str, tuple[bool, Any]] = {}
+    for names in named.values():
+        for known, name in names.items():
+            places[name] = min(places.get(name, _place(known)), _place(known))
+    if not places:
         raise DataError(f"{documents['train'][0]} names no categories")
-    numbers = {known: number for number, known in enumerate(sorted(categories))}
+    classes = tuple(sorted(places, key=lambda name: (places[name], name)))
     listings = {}
     for split, (file, document) in documents.items():
-        try:
-            listings[split] = _listed(root, file, document, numbers, masks, odd)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError(f"{file} is not in COCO's format: {type(error).__name__} {error}") from error
-    return tuple(categories[known] for known in numbers), listings, odd
+        numbers = {known: classes.index(name) for known, name in named[split].items()}
+        listings[split] = _listed(root, file, document, numbers, masks, odd)
+    return classes, listings, odd
 
 
 def _document(file: Path) -> dict[str, Any]:
@@ -60,60 +72,130 @@ def _document(file: Path) -> dict[str, Any]:
         document = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}") from error
-    missing = [key for key in ("images", "annotations", "categories") if not isinstance(document.get(key), list)]
+    found = document if isinstance(document, dict) else {}
+    missing = [key for key in ("images", "annotations", "categories") if not isinstance(found.get(key), list)]
     if missing:
         raise DataError(f"{file} is not in COCO's format: it has no list of {', '.join(missing)}")
-    return dict(document)
+    return found
+
+
+@contextmanager
+def _reading(file: Path, what: str, entry: Any) -> Iterator[None]:
+    """Whatever is wrong with an `entry` of `file` is said with its beginning."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        shown = textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …")
+        raise DataError(f"{file} is not in COCO's format in {what} {shown}: {why}") from error
+
+
+def _categories(file: Path, document: dict[str, Any]) -> dict[Id, str]:
+    """The names by id, in one line each."""
+    names: dict[Id, str] = {}
+    for each in document["categories"]:
+        with _reading(file, "the category", each):
+            name = " ".join(str(each["name"]).split())
+            if not name:
+                raise ValueError("its name is empty")
+            if names.setdefault(each["id"], name) != name:
+                raise ValueError(f"its id is that of {names[each['id']]!r} too")
+    return names
+
+
+def _place(known: Id) -> tuple[bool, Any]:
+    """By which ids are sorted: numbers, then words."""
+    return isinstance(known, str), known
+
+
+def _images(file: Path, document: dict[str, Any], odd: Counter[str]) -> dict[Id, dict[str, Any]]:
+    """The images by id, in order."""
+    images: dict[Id, dict[str, Any]] = {}
+    for each in document["images"]:
+        with _reading(file, "the image", each):
+            if images.get(each["id"], each)["file_name"] != each["file_name"]:
+                raise ValueError(f"its id is that of {images[each['id']]['file_name']!r} too")
+            odd["images that are listed twice"] += each["id"] in images
+            images[each["id"]] = {**each, "size": (int(each["width"]), int(each["height"]))}
+    return dict(sorted(images.items(), key=lambda item: _place(item[0])))
 
 
 def _listed(
-    root: Path, file: Path, document: dict[str, Any], numbers: dict[int, int], masks: bool, odd: Counter[str]
+    root: Path, file: Path, document: dict[str, Any], numbers: dict[Id, int], masks: bool, odd: Counter[str]
 ) -> list[Listed]:
     name = file.stem.removeprefix(PREFIX)
     folder = next((f for f in (root / name, root / "images" / name, root / "images") if f.is_dir()), root / name)
-    images = {each["id"]: each for each in document["images"]}
-    objects: dict[int, list[dict[str, Any]]] = {known: [] for known in images}
+    images = _images(file, document, odd)
+    objects: dict[Id, list[tuple[dict[str, Any], bytes]]] = {known: [] for known in images}
     for each in document["annotations"]:
-        if each["image_id"] not in images:
-            odd["annotations of images that are not listed"] += 1
-        elif each["category_id"] not in numbers:
-            odd["annotations of categories that are not listed"] += 1
-        elif len(each["bbox"]) != 4 or not min(each["bbox"][2:]) > 0:
-            odd["boxes without an area"] += 1
-        elif masks and not each.get("segmentation"):
-            odd["annotations without a mask"] += 1
-        else:
-            objects[each["image_id"]].append(each)
-    return [
-        Listed(folder / image["file_name"], _annotation(image, objects[known], numbers, masks))
-        for known, image in sorted(images.items())
-    ]
+        with _reading(file, "the annotation", each):
+            image = images.get(each["image_id"])
+            if image is None:
+                odd["annotations of images that are not listed"] += 1
+            elif each["category_id"] not in numbers:
+                odd["annotations of categories that are not listed"] += 1
+            elif len(each["bbox"]) != 4 or not all(map(math.isfinite, each["bbox"])) or not min(each["bbox"][2:]) > 0:
+                odd["boxes without an area"] += 1
+            elif masks and not each.get("segmentation"):
+                odd["annotations without a mask"] += 1
+            else:
+                counts = _counts(each["segmentation"], image["size"]) if masks else b""
+                if counts is None:
+                    odd["annotations whose mask is empty or cannot be read"] += 1
+                else:
+                    objects[each["image_id"]].append((each, counts))
+    listed = []
+    for known, image in images.items():
+        with _reading(file, "the image", image):
+            annotation = _annotation(image["size"], objects[known], numbers, masks)
+            listed.append(Listed(folder / image["file_name"], annotation))
+            odd["boxes without an area"] += len(objects[known]) - len(annotation.labels)
+    return listed
 
 
 def _annotation(
-    image: dict[str, Any], objects: list[dict[str, Any]], numbers: dict[int, int], masks: bool
+    size: tuple[int, int], objects: list[tuple[dict[str, Any], bytes]], numbers: dict[Id, int], masks: bool
 ) -> Annotation:
-    size = int(image["width"]), int(image["height"])
-    boxes = np.array([each["bbox"] for each in objects], np.float32).reshape(-1, 4)
+    boxes = np.array([each["bbox"] for each, _ in objects], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return Annotation.of(
         size,
         boxes,
-        [numbers[each["category_id"]] for each in objects],
-        [bool(each.get("iscrowd", 0)) for each in objects],
-        [each.get("area", each["bbox"][2] * each["bbox"][3]) for each in objects],
-        [_counts(each["segmentation"], size) for each in objects] if masks else (),
+        [numbers[each["category_id"]] for each, _ in objects],
+        [bool(each.get("iscrowd", 0)) for each, _ in objects],
+        [_area(each) for each, _ in objects],
+        [counts for _, counts in objects] if masks else (),
     )
 
 
-def _counts(segmentation: Any, size: tuple[int, int]) -> bytes:
-    """Polygons, or a run-length code, compressed or not → the counts of a compressed one."""
+def _area(each: dict[str, Any]) -> float:
+    """As it is given, else that of the box."""
+    known = each.get("area")
+    return float(known if known is not None and math.isfinite(known) else each["bbox"][2] * each["bbox"][3])
+
+
+def _counts(segmentation: Any, size: tuple[int, int]) -> bytes | None:
+    """Polygons, or a run-length code, compressed or not → the counts of a compressed one; None where there is nothing
+    in it, or a code is not one of the image's size."""
     width, height = size
-    if isinstance(segmentation, list):
-        code = rle.merge(rle.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        code = rle.frPyObjects(segmentation, height, width)
-    else:
-        code = segmentation
-    counts = code["counts"]
-    return counts.encode() if isinstance(counts, str) else bytes(counts)
+    try:
+        if isinstance(segmentation, list):
+            # The library does not come back from coordinates that are no numbers.
+            outlines = [each for each in segmentation if len(each) >= CORNERS and all(map(math.isfinite, each))]
+            code = rle.merge(rle.frPyObjects(outlines, height, width)) if outlines else {"counts": ""}
+        elif list(segmentation["size"]) != [height, width]:
+            return None
+        else:
+            code = (
+                rle.frPyObjects(segmentation, height, width)
+                if isinstance(segmentation["counts"], list)
+                else segmentation
+            )
+        counts = code["counts"].encode() if isinstance(code["counts"], str) else bytes(code["counts"])
+        if not counts or not rle.area({"size": [height, width], "counts": counts}):
+            return None
+        if not isinstance(segmentation, list):
+            decoded_mask(counts, size)  # whether it is a code, of as many pixels
+    except (KeyError, TypeError, ValueError):
+        return None
+    return counts

@@ -33,7 +33,14 @@ def open_data(spec: DataSpec, say: Say) -> Data:
             return open_annotated(spec, say)
         from keras_resnet.data.folder import open_folder
 
-        return open_folder(spec, say)
+        try:
+            return open_folder(spec, say)
+        except DataError as error:
+            from keras_resnet.data.annotated import is_annotated
+
+            if not is_annotated(path):
+                raise
+            raise DataError(f"{error}; its boxes of objects are for --task localize, detect or segment") from error
     from keras_resnet.data.tfds_source import open_tfds
 
     return open_tfds(spec, say)

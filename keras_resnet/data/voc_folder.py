@@ -55,16 +55,21 @@ def _files(root: Path) -> dict[str, list[tuple[Path, Path]]]:
         }
     annotations, images = root / "Annotations", root / "JPEGImages"
     lists = {ours: root / "ImageSets" / "Main" / f"{theirs}.txt" for theirs, ours in SPLITS.items()}
-    named = {split: file.read_text().split() for split, file in lists.items() if file.is_file()}
+    named = {split: _names(file) for split, file in lists.items() if file.is_file()}
     named = named or {"train": sorted(file.stem for file in annotations.glob("*.xml"))}
     return {
-        split: [(annotations / f"{name}.xml", _image(images / name)) for name in names]
+        split: [(annotations / f"{name}.xml", _image(images / f"{name}.xml")) for name in names]
         for split, names in named.items()
     }
 
 
+def _names(file: Path) -> list[str]:
+    """One a line; names may hold spaces and dots."""
+    return [name for line in file.read_text().splitlines() if (name := line.strip())]
+
+
 def _image(file: Path) -> Path:
-    """The image called as `file`, whatever its suffix; if there is none, the name to miss it by."""
+    """The image called as the annotation `file`, whatever its suffix; if there is none, the name to miss it by."""
     return next(
         (found for suffix in SUFFIXES if (found := file.with_suffix(suffix)).is_file()), file.with_suffix(".jpg")
     )
