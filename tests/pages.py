@@ -1,95 +1,56 @@
-"""The demo's page in a browser, for tests."""
+"""Code from the pages in docs/, to be compiled or run; and how images are placed, to compare with."""
 
-import http.client
 import os
+import re
 import shutil
-import threading
-from contextlib import contextmanager
+import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from keras_resnet.export.site import server_of
+from keras_resnet.data.images import placed
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
-]
-# Drops image files, base64, one after another, and returns what the page answered to each.
-DROP = """async (pngs) => {
-  const answers = [];
-  for (const png of pngs) {
-    const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
-    const dropped = new DataTransfer();
-    dropped.items.add(new File([bytes], 'image.png', { type: 'image/png' }));
-    const told = new Promise((resolve) => window.addEventListener('answered', resolve, { once: true }));
-    document.dispatchEvent(new DragEvent('drop', { dataTransfer: dropped, bubbles: true, cancelable: true }));
-    const { answers: of } = (await told).detail;
-    answers.push(of.map(({ file, outputs, found }) => ({
-      file,
-      found: found.map(({ mask, ...rest }) => ({ ...rest, area: mask && mask.inside.reduce((sum, x) => sum + x, 0) })),
-      outputs: Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, Array.from(data)])),
-    })));
-  }
-  return answers;
-}"""
+ROOT = Path(__file__).parents[1]
+STUBS = Path(__file__).with_name("stubs")
+# As a file says of itself, for a task that sees the centre and one that sees all.
+CARDS = [{"task": task, "resize": 256, "image_size": 224} for task in ("classify", "detect")]
+# Images that are wide, square and high.
+SIZES = ((640, 427), (300, 300), (330, 501))
 
 
-@contextmanager
-def served(site):
-    """The address of a site, while it is served."""
-    with server_of(site, 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
+def blocks(page, language):
+    """The fenced blocks of a language on a page, in their order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "docs" / f"{page}.md").read_text(), re.M | re.S)
 
 
-def asked(address, path="/", method="GET", host=None):
-    """(status, headers, body) of one request."""
-    connection = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"))
-    connection.request(method, path, headers={"Host": host} if host else {})
-    answer = connection.getresponse()
-    return answer.status, dict(answer.getheaders()), answer.read()
+def tool(name):
+    """The path of a program that continuous integration has, and other machines may lack."""
+    found = shutil.which(name)
+    if found is None and os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed")
+    return found or pytest.skip(f"{name} is not installed")
 
 
-@contextmanager
-def chromium():
-    """Headless Chromium. The test is skipped where there is none, but for CI."""
-    if not CHROMIUM:
-        assert not os.environ.get("CI"), "CI has to have Chromium"
-        pytest.skip("there is no Chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield one
-        one.close()
+def ran(*command, cwd):
+    """The standard output of a command that has to end well; Python sees this checkout."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-@contextmanager
-def opened(browser, site):
-    """The page of a site when it is ready; nothing may have been fetched from elsewhere, and nothing complained."""
-    with served(site) as address:
-        page, elsewhere, complaints = browser.new_page(), [], []
-        page.on("request", lambda request: elsewhere.append(request.url) if _is_elsewhere(request.url, address) else 0)
-        page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else 0)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address)
-        page.wait_for_selector("html[data-ready=true]")
-        yield page
-        assert (elsewhere, complaints) == ([], [])
-        page.close()
-
-
-def _is_complaint(message):
-    """LiteRT writes what it does, and that there is no NPU, to the stream of errors."""
-    return message.type == "error" and not message.text.startswith(("INFO: ", "WARNING: [npu_registry"))
-
-
-def _is_elsewhere(url, address):
-    return not url.startswith((address, "data:", f"blob:{address.rstrip('/')}"))
+def assert_placed(card, size, taken, given):
+    """That the part `taken` of an image of (width, height) `size` stands at `given` on the square, both as (left, top,
+    width, height) in pixels, as our own transform has it: seen by an image whose colours say where they come from."""
+    x, y = np.meshgrid(*(np.linspace(0, 255, edge) for edge in size))
+    image = Image.fromarray(np.stack([x, y, np.full_like(x, 255)], axis=-1).round().astype(np.uint8))
+    pixels = placed(image, card["task"], card["resize"], card["image_size"]).astype(int)
+    ys, xs = np.nonzero(pixels[..., 2] > 127)
+    assert [*given] == [xs[0], ys[0], xs[-1] - xs[0] + 1, ys[-1] - ys[0] + 1]
+    for axis in (0, 1):
+        ends = pixels[ys[0], xs[0], axis], pixels[ys[-1], xs[-1], axis]
+        start, length = taken[axis], taken[axis + 2]
+        assert np.array(ends) / 255 * size[axis] == pytest.approx([start, start + length], abs=0.01 * size[axis])

@@ -7,8 +7,8 @@ import shutil
 
 import numpy as np
 import pytest
+from browsing import DROP, asked, chromium, opened, served
 from conftest import silent
-from pages import DROP, asked, chromium, opened, served
 from PIL import Image
 
 from keras_resnet import detections

@@ -1,0 +1,95 @@
+"""The demo's page in a browser, for tests."""
+
+import http.client
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from keras_resnet.export.site import server_of
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+]
+# Drops image files, base64, one after another, and returns what the page answered to each.
+DROP = """async (pngs) => {
+  const answers = [];
+  for (const png of pngs) {
+    const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
+    const dropped = new DataTransfer();
+    dropped.items.add(new File([bytes], 'image.png', { type: 'image/png' }));
+    const told = new Promise((resolve) => window.addEventListener('answered', resolve, { once: true }));
+    document.dispatchEvent(new DragEvent('drop', { dataTransfer: dropped, bubbles: true, cancelable: true }));
+    const { answers: of } = (await told).detail;
+    answers.push(of.map(({ file, outputs, found }) => ({
+      file,
+      found: found.map(({ mask, ...rest }) => ({ ...rest, area: mask && mask.inside.reduce((sum, x) => sum + x, 0) })),
+      outputs: Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, Array.from(data)])),
+    })));
+  }
+  return answers;
+}"""
+
+
+@contextmanager
+def served(site):
+    """The address of a site, while it is served."""
+    with server_of(site, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def asked(address, path="/", method="GET", host=None):
+    """(status, headers, body) of one request."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"))
+    connection.request(method, path, headers={"Host": host} if host else {})
+    answer = connection.getresponse()
+    return answer.status, dict(answer.getheaders()), answer.read()
+
+
+@contextmanager
+def chromium():
+    """Headless Chromium. The test is skipped where there is none, but for CI."""
+    if not CHROMIUM:
+        assert not os.environ.get("CI"), "CI has to have Chromium"
+        pytest.skip("there is no Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        one = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield one
+        one.close()
+
+
+@contextmanager
+def opened(browser, site):
+    """The page of a site when it is ready; nothing may have been fetched from elsewhere, and nothing complained."""
+    with served(site) as address:
+        page, elsewhere, complaints = browser.new_page(), [], []
+        page.on("request", lambda request: elsewhere.append(request.url) if _is_elsewhere(request.url, address) else 0)
+        page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else 0)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("html[data-ready=true]")
+        yield page
+        assert (elsewhere, complaints) == ([], [])
+        page.close()
+
+
+def _is_complaint(message):
+    """LiteRT writes what it does, and that there is no NPU, to the stream of errors."""
+    return message.type == "error" and not message.text.startswith(("INFO: ", "WARNING: [npu_registry"))
+
+
+def _is_elsewhere(url, address):
+    return not url.startswith((address, "data:", f"blob:{address.rstrip('/')}"))
