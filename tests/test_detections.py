@@ -10,11 +10,13 @@ from pycocotools.cocoeval import COCOeval
 from keras_resnet import coco, detections
 from keras_resnet.data.objects import Annotation, decoded_mask, encoded_mask, packed, unpacked
 from keras_resnet.detections import DYNAMIC_COEFFICIENTS, Found, found_in, masks_of, run_lengths, seen_masks
+from keras_resnet.errors import DataError
 from keras_resnet.networks.pyramid import cells_of
 from keras_resnet.spec import NetworkSpec
 from keras_resnet.tasks.assign import assign, boxes_at, detection_losses
-from keras_resnet.tasks.detect import agreement
+from keras_resnet.tasks.detect import Detection, agreement
 from keras_resnet.tasks.masks import mask_logits, mask_losses
+from keras_resnet.tasks.segment import Segmentation
 
 CELLS = (8, 4)
 N = 80
@@ -288,3 +290,12 @@ def test_annotations_survive_packing():
         np.testing.assert_allclose(after.boxes, before.boxes[order], atol=1e-3)
         assert after.labels.tolist() == before.labels[order].tolist() and after.size == before.size
         assert after.masks == tuple(before.masks[row] for row in order)
+
+
+@pytest.mark.parametrize("kind", [Detection, Segmentation])
+def test_images_without_objects_are_nothing_to_judge_by(kind):
+    nothing = np.zeros((2, 1, 4), np.float32), np.full((2, 1), -1), np.zeros((2, 1), bool), np.zeros((2, 1))
+    truth = dict(zip(("boxes", "labels", "crowd", "areas"), nothing, strict=True)) | {"sizes": np.full((2, 2), 8)}
+    none = [coco.Answer(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))] * 2
+    with pytest.raises(DataError, match="none of the 2 images shows an object"):
+        kind(("a",), (1,)).judge(none, truth)
