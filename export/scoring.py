@@ -25,8 +25,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
     """{"model", "run", "split", "metric", "value", "samples"} of a run's Keras model or an exported file.
 
     A file is scored on the data of `of_run`, else of the run in whose folder it stands, else of the one named inside
-    it. Raises RunError if the
-    labels differ and UsageError if the data has no such split.
+    it. Raises RunError if the labels differ and UsageError if the data has no such split.
     """
     model = open_file(Path(target)) if is_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)

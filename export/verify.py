@@ -36,9 +36,8 @@ class Verdict:
 
     bytes: on the device; gzip_bytes: as a download.
     value: the metric, 0–1; details: other numbers beside it. drop: the float model's value minus the file's (the
-    largest, where the task has several), with its 95% interval. agreement: share of
-    images (or of objects) on which both give the same answer; own_agreement: the same with the run's own model, where
-    that is a compressed one.
+    largest, where the task has several), with its 95% interval. agreement: share of images (or of objects) on which
+    both give the same answer; own_agreement: the same with the run's own model, where that is a compressed one.
     worst_class, worst_class_drop: the label whose share of right answers fell most, and by how much.
     largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
     cost: time and memory. max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" or "FAILED".

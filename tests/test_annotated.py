@@ -11,9 +11,7 @@ from PIL import Image
 from keras_resnet.data import shapes
 from keras_resnet.data.sources import open_data
 from keras_resnet.errors import DataError
-from keras_resnet.spec import (
-    DataSpec,
-)
+from keras_resnet.spec import DataSpec
 
 
 def test_a_folder_as_coco_has_it(tmp_path):

@@ -1,4 +1,4 @@
-"""Detection and segmentation from data to files: they learn, and their files find the same, in data of any layout."""
+"""Detection and segmentation from data to files: they learn, and their files find the same."""
 
 import json
 import subprocess
@@ -15,12 +15,7 @@ from keras_resnet.data.sources import open_data
 from keras_resnet.drawing import filled
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.run import Run
-from keras_resnet.spec import (
-    AugmentSpec,
-    DataSpec,
-    HeadSpec,
-    Spec,
-)
+from keras_resnet.spec import AugmentSpec, DataSpec, HeadSpec, Spec
 
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):

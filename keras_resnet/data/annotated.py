@@ -14,7 +14,7 @@ import numpy as np
 from keras_resnet.data import coco_folder, voc_folder
 from keras_resnet.data.folder import Files
 from keras_resnet.data.images import read_image, to_canvas
-from keras_resnet.data.objects import Listed, has_to_show, packed
+from keras_resnet.data.objects import Listed, Objects, has_to_show, packed, require_shown
 from keras_resnet.data.split import (
     NAMED_IN_ERROR,
     SPLIT_SEED,
@@ -68,23 +68,20 @@ def open_annotated(spec: DataSpec, say: Say) -> Data:
         shown = has_to_show(name, spec.annotations)
         split = _split(name, listed, masks, shown, resize if keep else None, bad, say)
         splits[name] = replace(split, resize=resize)
-        _tell_unseen(split, classes, say)
+        assert split.objects is not None
+        require_shown(split.objects.labels, split.objects.crowd, f"{name} images")
+        _tell_unseen(name, split.objects, classes, say)
     judge_bad(bad, total, spec.max_bad, say)
     return Data(root.name, classes, splits, flips=True, image_size=size, resize=resize)
 
 
-def _tell_unseen(split: Split, classes: Sequence[str], say: Say) -> None:
-    """Classes of which nothing is shown: in training they are not learned, in validation nothing is known of them.
-    Raises DataError where that are all."""
-    assert split.objects is not None
-    objects = split.objects
+def _tell_unseen(name: str, objects: Objects, classes: Sequence[str], say: Say) -> None:
+    """Of what a split shows nothing: in training it is not learned, in validation nothing is known of it."""
     unseen = np.setdiff1d(np.arange(len(classes)), objects.labels[(objects.labels >= 0) & ~objects.crowd])
-    if len(unseen) == len(classes):
-        raise DataError(f"none of the {split.count} {split.name} images shows an object: there is nothing to judge by")
     if len(unseen):
         names = ", ".join(classes[label] for label in unseen[:NAMED_IN_ERROR])
         more = ", …" if len(unseen) > NAMED_IN_ERROR else ""
-        say(f"{split.name}: no object of {len(unseen)} of the {len(classes)} classes: {names}{more}")
+        say(f"{name}: no object of {len(unseen)} of the {len(classes)} classes: {names}{more}")
 
 
 def _held_out(listed: Sequence[Listed], fraction: float) -> dict[str, list[Listed]]:

@@ -23,8 +23,8 @@ PREFIX = "instances_"
 # What a file's name holds → our split; test comes without annotations.
 SPLITS = {"train": "train", "val": "validation"}
 Id = int | float | str
-# Numbers that a polygon has at least: three corners.
-CORNERS = 6
+# A polygon has three corners at least, each of two numbers.
+SHORTEST = 6
 # Letters of an entry that a message quotes.
 SHOWN_OF_ENTRY = 80
 
@@ -129,21 +129,14 @@ def _listed(
     objects: dict[Id, list[tuple[dict[str, Any], bytes]]] = {known: [] for known in images}
     for each in document["annotations"]:
         with _reading(file, "the annotation", each):
-            image = images.get(each["image_id"])
-            if image is None:
-                odd["annotations of images that are not listed"] += 1
-            elif each["category_id"] not in numbers:
-                odd["annotations of categories that are not listed"] += 1
-            elif len(each["bbox"]) != 4 or not all(map(math.isfinite, each["bbox"])) or not min(each["bbox"][2:]) > 0:
-                odd["boxes without an area"] += 1
-            elif masks and not each.get("segmentation"):
-                odd["annotations without a mask"] += 1
+            wrong = _wrong(each, images, numbers, masks)
+            counts = _counts(each["segmentation"], images[each["image_id"]]["size"]) if masks and not wrong else b""
+            if counts is None:
+                wrong = "annotations whose mask is empty or cannot be read"
+            if wrong:
+                odd[wrong] += 1
             else:
-                counts = _counts(each["segmentation"], image["size"]) if masks else b""
-                if counts is None:
-                    odd["annotations whose mask is empty or cannot be read"] += 1
-                else:
-                    objects[each["image_id"]].append((each, counts))
+                objects[each["image_id"]].append((each, counts or b""))
     listed = []
     for known, image in images.items():
         with _reading(file, "the image", image):
@@ -151,6 +144,18 @@ def _listed(
             listed.append(Listed(folder / image["file_name"], annotation))
             odd["boxes without an area"] += len(objects[known]) - len(annotation.labels)
     return listed
+
+
+def _wrong(each: dict[str, Any], images: dict[Id, Any], numbers: dict[Id, int], masks: bool) -> str:
+    """For what an annotation is left out before one looks at its mask; nothing if it is not."""
+    if each["image_id"] not in images:
+        return "annotations of images that are not listed"
+    if each["category_id"] not in numbers:
+        return "annotations of categories that are not listed"
+    box = each["bbox"]
+    if len(box) != 4 or not all(map(math.isfinite, box)) or not min(box[2:]) > 0:
+        return "boxes without an area"
+    return "annotations without a mask" if masks and not each.get("segmentation") else ""
 
 
 def _annotation(
@@ -179,23 +184,23 @@ def _counts(segmentation: Any, size: tuple[int, int]) -> bytes | None:
     in it, or a code is not one of the image's size."""
     width, height = size
     try:
-        if isinstance(segmentation, list):
-            # The library does not come back from coordinates that are no numbers.
-            outlines = [each for each in segmentation if len(each) >= CORNERS and all(map(math.isfinite, each))]
-            code = rle.merge(rle.frPyObjects(outlines, height, width)) if outlines else {"counts": ""}
-        elif list(segmentation["size"]) != [height, width]:
-            return None
-        else:
-            code = (
-                rle.frPyObjects(segmentation, height, width)
-                if isinstance(segmentation["counts"], list)
-                else segmentation
-            )
-        counts = code["counts"].encode() if isinstance(code["counts"], str) else bytes(code["counts"])
-        if not counts or not rle.area({"size": [height, width], "counts": counts}):
-            return None
-        if not isinstance(segmentation, list):
+        counts = _code(segmentation, height, width)["counts"]
+        counts = counts.encode() if isinstance(counts, str) else bytes(counts)
+        shows = counts and rle.area({"size": [height, width], "counts": counts})
+        if shows and not isinstance(segmentation, list):
             decoded_mask(counts, size)  # whether it is a code, of as many pixels
     except (KeyError, TypeError, ValueError):
         return None
-    return counts
+    return counts if shows else None
+
+
+def _code(segmentation: Any, height: int, width: int) -> Any:
+    """As the library has it. Raises ValueError for a code of another size."""
+    if isinstance(segmentation, list):
+        # The library does not come back from coordinates that are no numbers.
+        outlines = [each for each in segmentation if len(each) >= SHORTEST and all(map(math.isfinite, each))]
+        return rle.merge(rle.frPyObjects(outlines, height, width)) if outlines else {"counts": b""}
+    if list(segmentation["size"]) != [height, width]:
+        raise ValueError("the code is of another size")
+    uncompressed = isinstance(segmentation["counts"], list)
+    return rle.frPyObjects(segmentation, height, width) if uncompressed else segmentation

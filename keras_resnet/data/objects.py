@@ -12,6 +12,7 @@ from faster_coco_eval import mask as rle
 from PIL import Image
 
 from keras_resnet.data.boxes import area
+from keras_resnet.errors import DataError
 
 EMPTY = -1
 # Of one image: an id is a byte, and 0 is the ground.
@@ -56,6 +57,12 @@ class Annotation:
 def has_to_show(split: str, annotations: str) -> bool:
     """Whether images of a split have to show an object: to learn from, or to have a largest one."""
     return annotations == "object" or (annotations != "labels" and split == "train")
+
+
+def require_shown(labels: np.ndarray, crowd: np.ndarray, what: str) -> None:
+    """Raises DataError unless one of `what`, images as `Objects` has them, shows an object that is none of a crowd."""
+    if not ((labels >= 0) & ~crowd).any():
+        raise DataError(f"none of the {len(labels)} {what} shows an object: there is nothing to judge by")
 
 
 @dataclass(frozen=True)

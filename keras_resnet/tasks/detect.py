@@ -12,9 +12,8 @@ from keras_resnet import intervals
 from keras_resnet.bricks import Bricks
 from keras_resnet.coco import Answer, curves, numbers, resampled
 from keras_resnet.data.boxes import iou
-from keras_resnet.data.objects import decoded_mask, encoded_mask, unpacked
+from keras_resnet.data.objects import decoded_mask, encoded_mask, require_shown, unpacked
 from keras_resnet.detections import SHOWN, Found, answer_of, in_image, run_lengths, seen_masks
-from keras_resnet.errors import DataError
 from keras_resnet.judgement import Judgement
 from keras_resnet.networks import catalog, pyramid
 from keras_resnet.networks.names import name_of
@@ -93,7 +92,8 @@ class Detection:
 
     def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
         """COCO's AP of the boxes, with its other numbers and VOC's beside it. Raises DataError if nothing is there."""
-        truths = judged_by(truth)
+        require_shown(truth["labels"], truth["crowd"], "images")
+        truths = unpacked(truth)
         named, by_class = numbers(truths, answers, self.classes)
         return Judgement({"box mAP": named["AP"]}, by_class, named | voc_numbers(truths, answers, self.classes))
 
@@ -129,14 +129,6 @@ class Detection:
     def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
         """The share of objects that two models find both, of one class and with boxes that overlap enough."""
         return agreement(ours, theirs)
-
-
-def judged_by(truth: dict[str, np.ndarray]) -> list[Any]:
-    """What is true of the images, as annotations. Raises DataError if none of them shows an object."""
-    truths = unpacked(truth)
-    if all(each.crowd.all() for each in truths):
-        raise DataError(f"none of the {len(truths)} images shows an object: there is nothing to judge by")
-    return truths
 
 
 def rows_of(outputs: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:

@@ -10,11 +10,12 @@ import numpy as np
 
 from keras_resnet.bricks import Bricks
 from keras_resnet.coco import Answer, numbers
+from keras_resnet.data.objects import require_shown, unpacked
 from keras_resnet.detections import DYNAMIC_COEFFICIENTS, SHARED
 from keras_resnet.judgement import Judgement
 from keras_resnet.networks import pyramid
 from keras_resnet.spec import Spec
-from keras_resnet.tasks.detect import Detection, judged_by
+from keras_resnet.tasks.detect import Detection
 from keras_resnet.voc import voc_numbers
 
 # Prototypes and coefficients of each way to make masks.
@@ -63,7 +64,8 @@ class Segmentation(Detection):
     def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
         """COCO's AP of the masks, and that of the boxes, with their other numbers and VOC's beside them. Raises
         DataError if nothing is there."""
-        truths = judged_by(truth)
+        require_shown(truth["labels"], truth["crowd"], "images")
+        truths = unpacked(truth)
         masks, by_class = numbers(truths, answers, self.classes, "segm")
         boxes, _ = numbers(truths, answers, self.classes)
         boxes |= voc_numbers(truths, answers, self.classes)
