@@ -13,6 +13,7 @@ from keras_resnet.demo_command import demo
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import Commands, examples, json_option, run_names, runs_option
+from keras_resnet.printable import printable
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.studies.commands import study
@@ -96,7 +97,7 @@ def predict(
             console.emit_json_line(answer)
         else:
             frame = f", {answer['seconds']:.2f} s" if "frame" in answer else ""
-            click.echo(f"{answer['image']}{frame}: {in_words(answer['predictions'])}")
+            console.emit(f"{answer['image']}{frame}: {in_words(answer['predictions'])}")
 
 
 @cli.command(epilog=examples("kresnet models --depth 50", "kresnet models --classes 5 --image-size 96 --json"))
@@ -154,7 +155,7 @@ def recipes(as_json: bool) -> None:
     columns = ["recipe", "what it does", "top-1 published", "source"]
     rows = [[name, each.about, each.published, each.source] for name, each in RECIPES.items()]
     console.table("", columns, rows, prose=columns[1:], spare=["source"])
-    click.echo("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")
+    console.emit("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")
 
 
 @cli.command(epilog=examples("kresnet env"))
@@ -220,6 +221,7 @@ def _main(arguments: list[str]) -> int:
     try:
         cli.main(arguments, prog_name="kresnet", standalone_mode=False)
     except click.ClickException as error:
+        error.message = "\n".join(map(printable, error.message.split("\n")))
         error.show(sys.stderr)
         return error.exit_code
     except click.Abort:
@@ -228,6 +230,9 @@ def _main(arguments: list[str]) -> int:
     except KresnetError as error:
         console.say(f"kresnet: {error}")
         return error.exit_code
+    except BrokenPipeError:
+        console.close_output()
+        return 1
     except OSError as error:
         console.say(f"kresnet: {error.filename or 'input or output'}: {reason(error)}")
         return 1
@@ -237,11 +242,16 @@ def _main(arguments: list[str]) -> int:
 def main() -> None:
     """Entry point: quiet unless -v, one sentence per error, exit code 2 for usage and 1 for failure."""
     arguments = sys.argv[1:]
+    console.prepare_output()
     verbose = any(flag in arguments for flag in ("-v", "--verbose"))
     if not verbose:
         from keras_resnet.quiet import hush_native
 
         hush_native()
     code = _main(arguments)
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        console.close_output()
+        code = 1
     sys.exit(code)

@@ -15,6 +15,7 @@ ORDER = [
     "quiet",
     "progress",
     "intervals",
+    "printable",
     "tables",
     "console",
     "online",
