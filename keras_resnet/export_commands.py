@@ -272,4 +272,6 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         if others := ", ".join(f"{name} {value:.2%}" for name, value in v.details.items() if name in SHOWN):
             console.emit(f"{v.file}: {others}")
     threads = first.cost.latencies[-1].threads
-    console.emit(f"latency: median of one image, {threads} threads; memory: resident at its highest; on {first.machine}")
+    console.emit(
+        f"latency: median of one image, {threads} threads; memory: resident at its highest; on {first.machine}"
+    )

@@ -128,6 +128,8 @@ ORDER = [
     "export.convert",
     "export.runtime",
     "export.video",
+    "export.web_server",
+    "export.serving",
     "export.edge",
     "export.files",
     "export.measure",
