@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from keras_resnet.demo_command import demo
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import Commands, examples, json_option, run_names, runs_option
-from keras_resnet.printable import printable
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.studies.commands import study
@@ -221,8 +221,10 @@ def _main(arguments: list[str]) -> int:
     try:
         cli.main(arguments, prog_name="kresnet", standalone_mode=False)
     except click.ClickException as error:
-        error.message = "\n".join(map(printable, error.message.split("\n")))
-        error.show(sys.stderr)
+        told = io.StringIO()
+        error.show(told)
+        for line in told.getvalue().rstrip("\n").split("\n"):
+            console.say(line)
         return error.exit_code
     except click.Abort:
         console.say("interrupted")
