@@ -133,7 +133,7 @@ class Run:
         run.write_text(run.labels_file, "".join(f"{label}\n" for label in classes))
         document = {
             "format": FORMAT,
-            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds"),
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
             "versions": versions(),
             "spec": json.loads(spec.to_json()),
         }

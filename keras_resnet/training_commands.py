@@ -158,7 +158,7 @@ def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
         rows = [{"rate": float(r), "loss": float(loss)} for r, loss in zip(found.rates, found.losses, strict=True)]
         console.emit_json({"suggested": found.suggested, "figure": str(figure), "rates": rows})
     else:
-        click.echo(f"--learning-rate {found.suggested:g} (a tenth of where the loss is lowest); drawn: {figure}")
+        console.emit(f"--learning-rate {found.suggested:g} (a tenth of where the loss is lowest); drawn: {figure}")
 
 
 def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
@@ -169,7 +169,7 @@ def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
     if as_json:
         console.emit_json({"suggested": best.batch_size, "tried": rows_of(found)})
     else:
-        click.echo(f"--batch-size {best.batch_size} (the smallest within 5% of the fastest)")
+        console.emit(f"--batch-size {best.batch_size} (the smallest within 5% of the fastest)")
 
 
 @click.command(

@@ -29,7 +29,7 @@ def report(run: str | None, again: bool, runs: str | None) -> None:
 
         find_again(found, console.say)
     write_report(found)
-    click.echo(str(found.report_file))
+    console.emit(str(found.report_file))
 
 
 @click.command(epilog=examples("kresnet compare RUN RUN", "kresnet compare RUN RUN --save compared.html"))
