@@ -43,6 +43,7 @@ setup(
         "pillow>=13",
         "h5py>=3.11",
         "safetensors>=0.4.3",
+        "pydantic>=2.7",
         "huggingface_hub>=0.30",
     ],
     extras_require={

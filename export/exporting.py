@@ -92,6 +92,7 @@ def folder_following(work: Work) -> Iterator[None]:
 def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
     """Open the data, calibrate, and evaluate the Keras model."""
     require_writable(run.exports)
+    run.verdicts()  # which those of the new files are put beside
     data = data_of(run, say)
     calibration = _calibration(run, data, wanted, say)
     reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)

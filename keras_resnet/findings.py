@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_resnet.data.fingerprint import truth_bytes
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.data.split import Split
 from keras_resnet.drawing import drawn
@@ -55,10 +56,9 @@ def _image(split: Split, row: int) -> Image.Image:
 
 def _digest(split: Split) -> dict[str, Any]:
     """{"images": how many, "of": what the "sha256" is of}: labels, boxes and masks, and pixels that are in memory."""
-    truth = split.truth if isinstance(split.truth, dict) else {"labels": split.truth}
     digest = hashlib.sha256()
-    for name in sorted(truth):
-        digest.update(b"".join(truth[name].ravel()) if truth[name].dtype == object else truth[name].tobytes())
+    for part in truth_bytes(split):
+        digest.update(part)
     if split.pixels is not None:
         digest.update(split.pixels.tobytes())
     what = "annotations and pixels" if split.pixels is not None else "annotations"

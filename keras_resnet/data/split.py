@@ -149,6 +149,12 @@ class _Some:
     def __getitem__(self, row: int) -> Image.Image:
         return self.images[int(self.rows[row])]
 
+    @property
+    def files(self) -> list[str]:
+        """The image files, in order, where `images` are files."""
+        files = getattr(self.images, "files", None)
+        return [files[int(row)] for row in self.rows] if files else []
+
 
 @dataclass(frozen=True)
 class Data:

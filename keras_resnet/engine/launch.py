@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.engine import heartbeat
+from keras_resnet.engine.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
 from keras_resnet.errors import TrainingError
 from keras_resnet.run import Run
 
 COMMAND = [sys.executable, "-m", "keras_resnet"]
 POLL = 0.2
-# Seconds from SIGTERM to SIGKILL: a checkpoint has to be written meanwhile.
-GRACE = 60.0
 # The exit code of a request that is wrong, and will be wrong again.
 USAGE = 2
 
@@ -57,6 +56,10 @@ def launch(workers: int, arguments: list[str], watch: Watch, say: Callable[[str]
             say(f"launch: {words}; all workers were stopped")
             if code == 128 + signal.SIGINT:
                 return code
+            if (gone := group.gone()) is not None:
+                raise TrainingError(
+                    f"the folder of the run is gone: {gone} was deleted or moved, so nothing starts again"
+                )
             run = group.run()
             if run and Run(run).finished:
                 say(f"launch: {run} had finished before that")
@@ -69,8 +72,10 @@ def launch(workers: int, arguments: list[str], watch: Watch, say: Callable[[str]
 
 def resuming(arguments: list[str], run: Path) -> list[str]:
     """What to run instead of `arguments`, to go on with `run`."""
-    verbose, as_json = ([each for each in arguments if each in known] for known in (("-v", "--verbose"), ("--json",)))
-    return [*verbose, "train", "--resume", str(run), *as_json]
+    verbose, kept = (
+        [each for each in arguments if each in known] for known in (("-v", "--verbose"), ("--json", "--data-changed"))
+    )
+    return [*verbose, "train", "--resume", str(run), *kept]
 
 
 class _Group:
@@ -81,6 +86,8 @@ class _Group:
         self._beats = [folder / f"beat-{rank}" for rank in range(workers)]
         self._told_to_stop = False
         self._began = time.monotonic()
+        # The system closes our end when this process ends, however it ends; then the workers end too.
+        self._told, self._alive = os.pipe()
         command = [*COMMAND, *arguments]
         self._processes = []
         for rank in range(workers):
@@ -89,12 +96,21 @@ class _Group:
                 **_share_of_gpus(rank, workers),
                 "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}),
                 heartbeat.VARIABLE: str(self._beats[rank]),
+                LAUNCHER: str(self._told),
             }
             # Their words go where ours go; results are told once.
             out = None if rank == 0 else subprocess.DEVNULL
             self._processes.append(
-                subprocess.Popen(command, env=environment, start_new_session=True, stderr=sys.stderr, stdout=out)
+                subprocess.Popen(
+                    command,
+                    env=environment,
+                    start_new_session=True,
+                    stderr=sys.stderr,
+                    stdout=out,
+                    pass_fds=(self._told,),
+                )
             )
+        os.close(self._told)
         say(f"launch: {workers} workers, process {', '.join(str(process.pid) for process in self._processes)}")
 
     def run(self) -> Path | None:
@@ -104,9 +120,14 @@ class _Group:
                 return Path(beat.read_text())
         return None
 
+    def gone(self) -> Path | None:
+        """The folder of the run that the workers have told of, if it is no longer there."""
+        told = [Path(beat.read_text()) for beat in self._beats if beat.is_file()]
+        return next((folder for folder in told if not (folder / "spec.json").is_file()), None)
+
     def watch(self, watch: Watch) -> tuple[int, str] | None:
         """Until all have ended well: None; or until one has not: its exit code and what happened."""
-        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, self._pass_on) for number in stopping_signals()}
         try:
             while True:
                 codes = [process.poll() for process in self._processes]
@@ -117,6 +138,7 @@ class _Group:
                 time.sleep(POLL)
         finally:
             self._stop()
+            os.close(self._alive)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -138,6 +160,8 @@ class _Group:
 
     def _pass_on(self, number: int, frame: Any) -> None:
         self._told_to_stop = True
+        if number == signal.SIGHUP:
+            leave_terminal()
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(number)
