@@ -56,7 +56,7 @@ def require_litert() -> Path:
     home = litert_home()
     folder = home / "node_modules" / "@litertjs"
     try:
-        found = json.loads((folder / "core" / "package.json").read_text())["version"]
+        found = json.loads((folder / "core" / "package.json").read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError):
         found = "none"
     if found != LITERT:

@@ -187,7 +187,7 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """The labels, in the order of the logits."""
         try:
-            return tuple(self.labels_file.read_text().splitlines())
+            return tuple(self.labels_file.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
         except (OSError, ValueError) as error:
             raise RunError(f"run {self.name} is unreadable: {self.labels_file}: {reason(error)}") from error
 
@@ -238,19 +238,19 @@ class Run:
         """The epochs logged so far."""
         if not self.log_file.is_file():
             return []
-        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
+        return [json.loads(line) for line in self.log_file.read_text(encoding="utf-8").splitlines()]
 
     def verdicts(self) -> list[dict[str, Any]]:
         """The verdicts on the exported files; empty before the first export."""
         if not self.verdicts_file.is_file():
             return []
-        verdicts: list[dict[str, Any]] = json.loads(self.verdicts_file.read_text())
+        verdicts: list[dict[str, Any]] = json.loads(self.verdicts_file.read_text(encoding="utf-8"))
         return verdicts
 
     def write_text(self, path: Path, text: str) -> None:
         """Write `text` to `path`, whole or not at all."""
         with writing(path) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def write_json(self, path: Path, document: Any) -> None:
         """Write `document` to `path`, whole or not at all."""
@@ -274,7 +274,7 @@ class Run:
     def _read(self, path: Path) -> Any:
         """A JSON file. Raises RunError if there is none."""
         try:
-            return json.loads(path.read_text())
+            return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"run {self.name} is unreadable: {path}: {reason(error)}") from error
 

@@ -63,7 +63,7 @@ class Checkpoints:
         troubles = []
         for document in reversed(manifests(self._folder)):
             try:
-                told = json.loads(document.read_text())
+                told = json.loads(document.read_text(encoding="utf-8"))
                 data = document.with_suffix(".safetensors").read_bytes()
                 if hashlib.sha256(data).hexdigest() != told["sha256"]:
                     raise ValueError("it does not have the hash it was written with")
@@ -112,7 +112,7 @@ class Checkpoints:
             "sha256": hashlib.sha256(data).hexdigest(),
         }
         with writing(path.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps(told))
+            temporary.write_text(json.dumps(told), encoding="utf-8")
         for old in manifests(self._folder)[:-KEEP]:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)

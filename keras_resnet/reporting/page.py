@@ -71,7 +71,7 @@ def context_of(run: Run) -> dict[str, Any]:
     document, spec, metrics, found = run.document(), run.spec(), run.metrics(), run.findings()
     verdicts = described(run)
     best = recommended(verdicts)
-    diagnosis = json.loads(run.diagnosis_file.read_text()) if run.diagnosis_file.is_file() else None
+    diagnosis = json.loads(run.diagnosis_file.read_text(encoding="utf-8")) if run.diagnosis_file.is_file() else None
     return {
         "run": run,
         "spec": spec,
@@ -133,4 +133,4 @@ def metric_in_words(name: str) -> str:
 
 def style() -> str:
     """The style sheet that stands in every page."""
-    return Path(__file__).with_name("style.css").read_text()
+    return Path(__file__).with_name("style.css").read_text(encoding="utf-8")

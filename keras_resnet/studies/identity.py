@@ -112,7 +112,7 @@ def _report(
         "words": _words(level, curves, difference, names),
     }
     with writing(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 
 
