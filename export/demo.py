@@ -111,7 +111,7 @@ def _samples(run: Run, say: Say) -> list[tuple[str, bytes]]:
 
     classes = run.classes()
     try:
-        split = open_data(run.spec().data, say).splits["validation"]
+        split = open_data(run.spec().data, say, ("validation",)).splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
         return [("" if split.objects else classes[split.labels[row]], _png(split.image(int(row)))) for row in rows]
     except KresnetError as error:

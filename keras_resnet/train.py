@@ -11,6 +11,7 @@ from keras_resnet.bricks import Bricks
 from keras_resnet.data import pipeline
 from keras_resnet.data.pipeline import Stream
 from keras_resnet.data.sources import Data, open_data
+from keras_resnet.data.split import TRAINING
 from keras_resnet.engine import devices
 from keras_resnet.engine.checkpoint import Checkpoints
 from keras_resnet.engine.devices import Devices
@@ -88,9 +89,9 @@ def begin(spec: Spec, say: Say) -> tuple[Devices, Say]:
 
 def shared_data(spec: Spec, here: Devices, say: Say) -> Data:
     """The data; the chief opens it first, because that may prepare it for the others."""
-    data = open_data(spec.data, say) if here.is_chief else None
+    data = open_data(spec.data, say, TRAINING) if here.is_chief else None
     here.tell_all("the data is there")
-    return data or open_data(spec.data, say)
+    return data or open_data(spec.data, say, TRAINING)
 
 
 def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, method: Method | None = None) -> Any:
