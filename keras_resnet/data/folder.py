@@ -51,12 +51,12 @@ def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -
     wanted = [name for name in there if only is None or name in only]
     native, why = (None, "") if spec.image_size else native_size(_shorter_sides(layout.listings["train"].files))
     size, resize = choose_sizes(spec.image_size, spec.resize, native, say, why)
-    reader = _Reader(resize, Readable.of(root), layout, say)
+    reader = _Reader(resize, Readable.of(root), layout, spec.max_bad, say)
     try:
         splits = _read(reader, wanted, spec.val_fraction)
     finally:
         reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
-    judge_bad(reader.bad, layout.total, spec.max_bad, say)
+    reader.judge(say)
     require_all_classes(splits, layout.classes)
     return Data(root.name, layout.classes, splits, flips=True, image_size=size, resize=resize)
 
@@ -68,6 +68,7 @@ class _Reader:
     resize: int
     known: Readable
     layout: Layout
+    max_bad: float
     say: Say
     bad: list[DataError] = field(default_factory=list)
 
@@ -79,6 +80,18 @@ class _Reader:
         kept = "" if keep else "; too many to keep in memory"
         self.say(f"reading {some} images of {classes} classes from {self.known.root}{kept}")
         return keep
+
+    def judge(self, say: Say) -> None:
+        """Name to `say` what could not be read. Raises DataError where that is too much of all that is listed."""
+        judge_bad(self.bad, self.layout.total, self.max_bad, say)
+
+    def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of (count,) `labels` of readable images to train on and to validate with."""
+        self.judge(lambda message: None)
+        rows = hold_out_rows(labels, fraction, self.layout.classes)
+        how = "stratified (there is no val folder)"
+        tell_held_out(len(rows[1]), len(labels), fraction, how, self.say)
+        return rows
 
     def split(self, name: str, listing: Listing, keep: bool) -> Split:
         """Return those of `listing` that can be read: their pixels, or only the names of their files."""
@@ -131,24 +144,22 @@ def _read(reader: _Reader, wanted: Sequence[str], fraction: float) -> dict[str, 
     if "validation" in listings or set(wanted) <= {"test"}:
         keep = reader.announce(sum(len(listings[name].files) for name in wanted))
         return {name: reader.split(name, listings[name], keep) for name in wanted}
-    train, classes = listings["train"], reader.layout.classes
+    train = listings["train"]
     rest = {name: listings[name] for name in wanted if name in listings and name != "train"}
     others = sum(len(each.files) for each in rest.values())
     if {"train", "validation"} <= set(wanted):
         keep = reader.announce(len(train.files) + others)
         whole = reader.split("train", train, keep)
-        rows = hold_out_rows(whole.labels, fraction, classes)
+        rows = reader.held_out(whole.labels, fraction)
         parts = dict(zip(("train", "validation"), rows, strict=True))
         splits = {name: replace(whole.some(part), name=name) for name, part in parts.items()}
     else:
         # Which ones are held out depends on which can be read, not on their pixels.
         good, _ = reader.readable("train", train.files, keep=False)
-        rows = hold_out_rows(np.asarray(train.labels, np.int64)[good], fraction, classes)
+        rows = reader.held_out(np.asarray(train.labels, np.int64)[good], fraction)
         parts = {name: good[part] for name, part in zip(("train", "validation"), rows, strict=True) if name in wanted}
         keep = reader.announce(sum(map(len, parts.values())) + others)
         splits = {name: reader.split(name, _some(train, part), keep) for name, part in parts.items()}
-    held_out, total = len(rows[1]), len(rows[0]) + len(rows[1])
-    tell_held_out(held_out, total, fraction, "stratified (there is no val folder)", reader.say)
     return splits | {name: reader.split(name, listing, keep) for name, listing in rest.items()}
 
 

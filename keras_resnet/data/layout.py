@@ -93,7 +93,7 @@ def layout_of(root: Path, say: Callable[[str], None]) -> Layout:
         used = {folder.path for folder in splits.values()}
         for folder in folders:
             if folder.path not in used and folder.found.files:
-                left_out[f"images in {printable(folder.path.name)}, which is no split"] += len(folder.found.files)
+                left_out[f"images in {printable(folder.path.name)}/ beside the splits"] += len(folder.found.files)
     else:
         layout = _of_classes(root, [folder for folder in folders if folder not in splits.values()], splits)
     beside = [*top.files, *(file for split in splits.values() if split.nested for file in split.loose)]
