@@ -49,7 +49,7 @@ def card_from(labels: str, details: str, source: Path) -> Card:
         found = json.loads(details)
         sizes = found["resize"], found["image_size"]
         task, cells = found.get("task", CLASSIFY), tuple(found.get("cells", ()))
-        return Card(tuple(labels.splitlines()), *sizes, found["provenance"], task, cells)
+        return Card(tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells)
     except (KeyError, ValueError, TypeError) as error:
         raise strange(source) from error
 

@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.answers import decoded, in_words
-from keras_resnet.data.images import image_files, placed, read_image
+from keras_resnet.data.files import image_files
+from keras_resnet.data.images import placed, read_image
 from keras_resnet.errors import DataError, KresnetError
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.serving import server_of

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keras_resnet.compress import origin_of
 from keras_resnet.data.sources import Data, open_data
+from keras_resnet.data.split import TRAINING
 from keras_resnet.errors import ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluate import Evaluation, load_model
 from keras_resnet.export import convert
@@ -111,7 +112,7 @@ def is_learned(run: Run) -> bool:
 
 def data_of(run: Run, say: Say) -> Data:
     """The data that `run` was trained on. Raises RunError if its labels have changed."""
-    data = open_data(run.spec().data, say)
+    data = open_data(run.spec().data, say, TRAINING)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
     return data

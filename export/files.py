@@ -84,8 +84,10 @@ class SavedModel:
 
         extra = folder / EXTRA
         try:
-            self.card = card_from((extra / LABELS).read_text(), (extra / CARD).read_text(), folder)
-        except OSError as error:
+            self.card = card_from(
+                (extra / LABELS).read_text(encoding="utf-8"), (extra / CARD).read_text(encoding="utf-8"), folder
+            )
+        except (OSError, ValueError) as error:
             raise strange(folder) from error
         self.threads = threads or os.cpu_count() or 1
         if threads:

@@ -52,7 +52,7 @@ def _in_child(file: Path, images: np.ndarray, threads: int) -> dict:  # type: ig
         sample = Path(scratch, "images.npy")
         np.save(sample, images)
         command = [sys.executable, "-m", __name__, str(file), str(sample), str(threads)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
         raise ExportError(f"{file.name} could not be timed: {last}")
@@ -86,7 +86,7 @@ def memory(field: str) -> float:
     Not getrusage's maximum, which a child inherits from a larger parent.
     """
     status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.is_file() else []
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
 
 

@@ -78,5 +78,5 @@ def write_serving(model: Any, card: Card, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
     extra = folder / EXTRA
     extra.mkdir()
-    (extra / LABELS).write_text(card.labels())
-    (extra / CARD).write_text(json.dumps(card.details(), indent=2))
+    (extra / LABELS).write_text(card.labels(), encoding="utf-8")
+    (extra / CARD).write_text(json.dumps(card.details(), indent=2), encoding="utf-8")

@@ -14,7 +14,6 @@ from keras_resnet.export.exporting import data_of
 from keras_resnet.export.files import Model, is_file, open_file, size_of
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.verify import Reference, Verdict, verify
-from keras_resnet.fields import one_of
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
 
@@ -30,8 +29,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
     model = open_file(Path(target)) if is_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     predict = model or keras_predictor(load_model(run))
-    data = open_data(run.spec().data, say)
-    one_of("--split", split, tuple(data.splits))
+    data = open_data(run.spec().data, say, (split,))
     result = evaluate(predict, batches_of(data, split), task_of(run.spec(), data.classes))
     return {
         "model": target,

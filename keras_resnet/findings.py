@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_resnet.data.fingerprint import truth_bytes
 from keras_resnet.data.sources import Data, open_data
-from keras_resnet.data.split import Split
+from keras_resnet.data.split import TRAINING, Split
 from keras_resnet.drawing import drawn
 from keras_resnet.evaluate import Evaluation, load_model, validate
 from keras_resnet.run import Run
@@ -40,7 +40,7 @@ def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> di
 def find_again(run: Run, say: Callable[[str], None]) -> None:
     """Evaluate the model of a finished run on its data, and keep what is found."""
     spec = run.spec()
-    data, model = open_data(spec.data, say), load_model(run)
+    data, model = open_data(spec.data, say, TRAINING), load_model(run)
     score = validate(model, data, spec)
     run.write_json(run.findings_file, findings_of(model, task_of(spec, data.classes), score, data))
 

@@ -322,7 +322,7 @@ class Run:
     def write_text(self, path: Path, text: str) -> None:
         """Write `text` to `path`, whole or not at all."""
         with self.writing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def write_json(self, path: Path, document: Any) -> None:
         """Write `document` to `path`, whole or not at all."""

@@ -16,6 +16,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.fingerprint import changes, fingerprints
 from keras_resnet.data.pipeline import Stream
 from keras_resnet.data.sources import Data, open_data
+from keras_resnet.data.split import TRAINING
 from keras_resnet.engine import devices
 from keras_resnet.engine.checkpoint import Checkpoints, manifests
 from keras_resnet.engine.devices import Devices
@@ -158,9 +159,9 @@ def begin(spec: Spec, say: Say) -> tuple[Devices, Say]:
 
 def shared_data(spec: Spec, here: Devices, say: Say) -> Data:
     """The data; the chief opens it first, because that may prepare it for the others."""
-    data = open_data(spec.data, say) if here.is_chief else None
+    data = open_data(spec.data, say, TRAINING) if here.is_chief else None
     here.tell_all("the data is there")
-    return data or open_data(spec.data, say)
+    return data or open_data(spec.data, say, TRAINING)
 
 
 def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
@@ -325,7 +326,7 @@ def _fit(
         if progress.step == 0:
             checkpoints.save(progress)
         if changed:
-            when = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+            when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             run.record({"when": when, "step": progress.step, "what": changed}, fingerprints(data))
         rows = [row for row in run.log(say) if row["step"] <= progress.step - bool(progress.sums)]
         journal = Journal(run, spec, length.epochs, rows, say)

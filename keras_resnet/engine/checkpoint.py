@@ -111,7 +111,7 @@ class Checkpoints:
         with writing(path, within=run) as temporary:
             temporary.write_bytes(data)
         with writing(path.with_suffix(".json"), within=run) as temporary:
-            temporary.write_text(json.dumps({**asdict(progress), "sha256": _sha256(data, progress)}))
+            temporary.write_text(json.dumps({**asdict(progress), "sha256": _sha256(data, progress)}), encoding="utf-8")
         for old in manifests(self._folder)[:-KEEP]:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)

@@ -116,8 +116,8 @@ class _Group:
     def run(self) -> Path | None:
         """The folder of the run that the workers have told of, if it is there."""
         for beat in self._beats:
-            if beat.is_file() and (Path(beat.read_text()) / "spec.json").is_file():
-                return Path(beat.read_text())
+            if beat.is_file() and (Path(beat.read_text(encoding="utf-8")) / "spec.json").is_file():
+                return Path(beat.read_text(encoding="utf-8"))
         return None
 
     def gone(self) -> Path | None:
@@ -192,7 +192,7 @@ def _share_of_gpus(rank: int, workers: int) -> dict[str, str]:
     if visible is not None:
         gpus = [each for each in visible.split(",") if each]
     elif shutil.which("nvidia-smi"):
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, encoding="utf-8", check=False)
         gpus = [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
     else:
         return {}

@@ -47,7 +47,7 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
         from keras_resnet.writing import writing
 
         with writing(save) as temporary:
-            temporary.write_text(page_of(found, rows))
+            temporary.write_text(page_of(found, rows), encoding="utf-8")
         console.say(f"page: {save}")
     if as_json:
         console.emit_json(rows)

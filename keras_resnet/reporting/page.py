@@ -140,4 +140,4 @@ def metric_in_words(name: str) -> str:
 
 def style() -> str:
     """The style sheet that stands in every page."""
-    return Path(__file__).with_name("style.css").read_text()
+    return Path(__file__).with_name("style.css").read_text(encoding="utf-8")
