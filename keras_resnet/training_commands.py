@@ -190,9 +190,19 @@ def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
 @click.option("--start-timeout", type=float, default=600.0, show_default=True, help="Seconds until the first step.")
 @click.option("--stall-timeout", type=float, default=300.0, show_default=True, help="Seconds between two steps.")
 @click.option("--max-restarts", type=click.IntRange(0), default=3, show_default=True, help="How often all start again.")
+@click.option(
+    "--isolate/--no-isolate",
+    default=None,
+    help="Give the workers a network of their own [default: where the system allows it and nothing needs more].",
+)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def launch(
-    workers: int, start_timeout: float, stall_timeout: float, max_restarts: int, command: tuple[str, ...]
+    workers: int,
+    start_timeout: float,
+    stall_timeout: float,
+    max_restarts: int,
+    isolate: bool | None,
+    command: tuple[str, ...],
 ) -> None:
     """Train with several processes on this machine.
 
@@ -205,6 +215,7 @@ def launch(
     from keras_resnet.engine.launch import Watch
     from keras_resnet.engine.launch import launch as launch_workers
 
-    code = launch_workers(workers, list(command), Watch(start_timeout, stall_timeout, max_restarts), console.say)
+    watch = Watch(start_timeout, stall_timeout, max_restarts)
+    code = launch_workers(workers, list(command), watch, console.say, isolate)
     if code:
         raise SystemExit(code)

@@ -95,6 +95,7 @@ ORDER = [
     "engine.signals",
     "engine.logs",
     "engine.loop",
+    "engine.isolation",
     "engine.launch",
     "evaluate",
     "shrink",

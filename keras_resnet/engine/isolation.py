@@ -15,18 +15,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from keras_resnet.weights.sources import is_named
+
 # From <linux/sched.h>, <linux/sockios.h> and <linux/if.h>.
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _SET_FLAGS, _IS_UP = 0x8914, 1
 # What a training is asked for that needs the network.
 NEEDING = ("--download", "--track")
-SOURCES = ("keras:", "torchvision:", "timm:", "hf:")
 
 
 def obstacle(arguments: list[str]) -> str | None:
     """Why workers with `arguments` cannot have a network of their own; None if they can."""
-    if wanted := [each for each in arguments if each.startswith((*NEEDING, *SOURCES))]:
-        return f"{wanted[0]} needs the network"
+    for each in arguments:
+        if each.startswith(NEEDING) or is_named(each.removeprefix("--from=")):
+            return f"{each} needs the network"
     if shutil.which("nvidia-smi"):
         return "GPUs of several workers look for a network device"
     try:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.engine import heartbeat
+from keras_resnet.engine import heartbeat, isolation
 from keras_resnet.engine.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
-from keras_resnet.errors import TrainingError
+from keras_resnet.errors import TrainingError, UsageError
 from keras_resnet.run import Run
 
 COMMAND = [sys.executable, "-m", "keras_resnet"]
@@ -38,15 +38,20 @@ class Watch:
     restarts: int = 3
 
 
-def launch(workers: int, arguments: list[str], watch: Watch, say: Callable[[str], None]) -> int:
+def launch(
+    workers: int, arguments: list[str], watch: Watch, say: Callable[[str], None], isolated: bool | None = None
+) -> int:
     """Run `kresnet` with `arguments` (those of train) as `workers` processes; returns the exit code.
+
+    isolated: whether they have a network of their own; None where nothing is against it.
 
     After a failure all go on with --resume, if there is a run yet, else start anew. Raises TrainingError when they
     have failed more often than `watch` allows.
     """
+    isolated = _isolated(isolated, arguments, say)
     for attempt in range(watch.restarts + 1):
         with tempfile.TemporaryDirectory(prefix="kresnet-") as folder:
-            group = _Group(workers, arguments, Path(folder), say)
+            group = _Group(workers, arguments, Path(folder), say, isolated)
             failure = group.watch(watch)
             if failure is None:
                 return 0
@@ -70,6 +75,21 @@ def launch(workers: int, arguments: list[str], watch: Watch, say: Callable[[str]
     raise TrainingError(f"the workers failed {watch.restarts + 1} times, the last time because {words}")
 
 
+def _isolated(wanted: bool | None, arguments: list[str], say: Callable[[str], None]) -> bool:
+    """Whether workers get a network of their own. Raises UsageError if it is `wanted` and cannot be."""
+    against = "--no-isolate" if wanted is False else isolation.obstacle(arguments)
+    if against is None:
+        say("network: the workers' own, which nobody else reaches (--no-isolate for the machine's)")
+        return True
+    if wanted:
+        raise UsageError(f"--isolate: the workers cannot have a network of their own: {against}")
+    say(
+        f"network: the machine's ({against}); TensorFlow takes connections to the workers' ports on all addresses and"
+        " asks nobody who they are, so let a firewall keep them to this machine"
+    )
+    return False
+
+
 def resuming(arguments: list[str], run: Path) -> list[str]:
     """What to run instead of `arguments`, to go on with `run`."""
     verbose, kept = (
@@ -81,7 +101,9 @@ def resuming(arguments: list[str], run: Path) -> list[str]:
 class _Group:
     """The processes of one attempt."""
 
-    def __init__(self, workers: int, arguments: list[str], folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, workers: int, arguments: list[str], folder: Path, say: Callable[[str], None], isolated: bool
+    ) -> None:
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
         self._beats = [folder / f"beat-{rank}" for rank in range(workers)]
         self._told_to_stop = False
@@ -108,10 +130,18 @@ class _Group:
                     stderr=sys.stderr,
                     stdout=out,
                     pass_fds=(self._told,),
+                    preexec_fn=self._enter_network if isolated else None,
                 )
             )
         os.close(self._told)
         say(f"launch: {workers} workers, process {', '.join(str(process.pid) for process in self._processes)}")
+
+    def _enter_network(self) -> None:
+        """Make a network, or go into that of the first worker, which is there once it has been started."""
+        if self._processes:
+            isolation.join_network(self._processes[0].pid)
+        else:
+            isolation.new_network()
 
     def run(self) -> Path | None:
         """The folder of the run that the workers have told of, if it is there."""
