@@ -402,7 +402,7 @@ def test_data_changed_is_for_what_goes_on(kresnet, tmp_path):
     ("key", "value", "words"),
     [
         ("network.width", 1e6, "parameters takes"),
-        ("network.widen", 1e5, "parameters takes"),
+        ("training.batch_size", 10**9, "a batch of 1000000000 images"),
         ("data.image_size", 16000, "images of 16000 pixels takes"),
         ("data.image_size", 10**7, "8 to 16384 pixels"),
         ("network.depth", 600_002, "at most 2000"),
