@@ -271,7 +271,7 @@ class Run:
         try:
             return self._read(self.diagnosis_file, Diagnosis)
         except RunError as error:
-            say(f"left out: {error}")
+            say(f"left out of the report: {error}")
             return None
 
     def summary(self, say: Say = tell) -> dict[str, Any]:

@@ -335,22 +335,29 @@ def _fit(
         f" {progress.step + 1} of {length.last_step})"
     )
     loop = Loop(job, stream, data.splits["validation"], length, Files(run, checkpoints, best, journal, is_there))
-    try:
+    with _told_how_to_go_on(run):
         loop.run(progress)
+        if training.patience is not None:
+            best.wait()
+            best.restore()
+            say(f"weights: of epoch {loop.progress.best['epoch']}, the best")
+        elif job.average:
+            job.average.swap()
+        if here.is_chief:
+            _finish(spec, run, data, method.finish(job.model, spec, data.classes), say)
+    here.tell_all("finished")
+    return run
+
+
+@contextmanager
+def _told_how_to_go_on(run: Run) -> Iterator[None]:
+    """What keeps a training from being written, as a full disk does, says so as well."""
+    try:
+        yield
     except RunError as error:
         if run.has_checkpoint:
             raise RunError(f"{error}. Go on, when that is mended, with: kresnet train --resume {run.name}") from error
         raise
-    if training.patience is not None:
-        best.wait()
-        best.restore()
-        say(f"weights: of epoch {loop.progress.best['epoch']}, the best")
-    elif job.average:
-        job.average.swap()
-    if here.is_chief:
-        _finish(spec, run, data, method.finish(job.model, spec, data.classes), say)
-    here.tell_all("finished")
-    return run
 
 
 def float32_copy(model: Any, spec: Spec, classes: tuple[str, ...]) -> Any:
