@@ -104,23 +104,34 @@ def test_labels_under_an_ascii_locale(tmp_path):
     assert (tmp_path / "runs" / "a" / "labels.txt").read_bytes() == "café\ndog\n".encode()
 
 
+@pytest.mark.parametrize("place", [b"runs\xe9", b"caf\xe9/runs"])
+def test_runs_in_a_folder_that_tensorflow_cannot_write_to(tmp_path, kresnet, place):
+    home = tmp_path / os.fsdecode(place)
+    paint(tmp_path / "d", 3)
+    code, _, err = kresnet("train", "--data", tmp_path / "d", "--depth", 8, "--runs", home)
+    assert code == 2 and "TensorFlow takes paths in UTF-8 only" in err[-1] and "\\xe9" in err[-1]
+    assert not home.exists()
+
+
 @pytest.mark.slow
 def test_commands_under_an_ascii_locale(tmp_path):
     paint(tmp_path / "données", 12, classes={"café": (9, 9, 200), "dog": (200, 9, 9)})
 
+    here = {"KRESNET_RUNS": "runs"}
+
     def kresnet(*arguments):
-        command = [sys.executable, "-m", "keras_resnet", *map(str, arguments), "--runs", "runs"]
-        done = subprocess.run(command, cwd=tmp_path, env=os.environ | ASCII, capture_output=True, check=False)
+        command = [sys.executable, "-m", "keras_resnet", *map(str, arguments)]
+        done = subprocess.run(command, cwd=tmp_path, env=os.environ | ASCII | here, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout.decode()
 
-    kresnet("train", "--data", "données", "--depth", 8, "--steps", 20, "--batch-size", 8, "--name", "a")
-    kresnet("export", "a", "--tflite", "--quantize", "float32", "--max-drop", 100)
-    run = Run(tmp_path / "runs" / "a")
+    kresnet("train", "--data", "données", "--depth", 8, "--steps", 20, "--batch-size", 8)
+    run = Run(tmp_path / "runs" / "resnet8-donnes")
+    kresnet("export", run.name, "--tflite", "--quantize", "float32", "--max-drop", 100)
     assert run.classes() == ("café", "dog")
     assert (run.exports / "labels.txt").read_text(encoding="utf-8") == "café\ndog\n"
     assert "café" in run.report_file.read_text(encoding="utf-8")
-    kresnet("report", "a", "--again")
+    kresnet("report", run.name, "--again")
     assert '"caf\\u00e9"' in kresnet("inspect", run.exports / "float32.tflite", "--json")
 
 
