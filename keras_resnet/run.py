@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -41,8 +42,19 @@ REJECTED = "rejected"
 
 
 def runs_home(chosen: str | None = None) -> Path:
-    """Where runs live: `chosen`, else the environment's KRESNET_RUNS, else saved_models/ here."""
-    return Path(chosen or os.environ.get("KRESNET_RUNS") or "saved_models").expanduser()
+    """Where runs live: `chosen`, else the environment's KRESNET_RUNS, else saved_models/ here.
+
+    Raises UsageError for a folder that TensorFlow cannot write to: its path is UTF-8.
+    """
+    home = Path(chosen or os.environ.get("KRESNET_RUNS") or "saved_models").expanduser()
+    try:
+        str(home.absolute()).encode()
+    except UnicodeError as error:
+        raise UsageError(
+            f"runs cannot be kept in {printable(home.absolute())}: TensorFlow takes paths in UTF-8 only; choose another"
+            f" folder by --runs, or a locale of UTF-8 (LC_ALL=C.UTF-8). The one here is {sys.getfilesystemencoding()}"
+        ) from error
+    return home
 
 
 @dataclass(frozen=True)
@@ -409,6 +421,8 @@ def _network(spec: Spec) -> str:
 
 
 def _word(source: str) -> str:
-    """A data set as a part of a run's name: the folder's name, or TFDS' with its configuration."""
+    """A data set as a part of a run's name: the folder's name, or TFDS' with its configuration; without what is not
+    UTF-8 in it, which TensorFlow does not take."""
     path = Path(source).expanduser()
-    return path.resolve().name if path.is_dir() else source.strip(os.sep).replace(os.sep, "-")
+    word = path.resolve().name if path.is_dir() else source.strip(os.sep).replace(os.sep, "-")
+    return word.encode(errors="ignore").decode()

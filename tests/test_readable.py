@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def decoded(monkeypatch):
     seen = []
 
     def read(path, *rest):
-        seen.append(f"{path.parent.name}/{path.name}")
+        seen.append("/".join(Path(path).parts[-2:]))
         return original(path, *rest)
 
     original = folders.read_image

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.files import pointed_to
+from keras_resnet.data.files import pointed_to, printable
 from keras_resnet.data.images import read_image, to_pixels
 from keras_resnet.data.layout import Layout, Listing, layout_of
 from keras_resnet.data.readable import Readable, stamp_of
@@ -58,7 +58,7 @@ def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -
         reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
     reader.judge(say)
     require_all_classes(splits, layout.classes)
-    return Data(root.name, layout.classes, splits, flips=True, image_size=size, resize=resize)
+    return Data(printable(root.name), layout.classes, splits, flips=True, image_size=size, resize=resize)
 
 
 @dataclass
