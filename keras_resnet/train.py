@@ -39,7 +39,7 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print, met
 
     method = _fitting(method, spec)
     catalog.require_known(spec.network)
-    require_parts(spec.network, spec.start)
+    require_parts(spec)
     require_trackers(spec.log.track)
     if spec.data.image_size is not None:
         catalog.require_size(spec.network, spec.data.image_size)

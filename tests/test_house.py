@@ -31,6 +31,7 @@ ORDER = [
     "networks.names",
     "networks.catalog",
     "networks.pyramid",
+    "networks.parts",
     "networks.counting",
     "networks.published",
     "networks.listing",
