@@ -70,7 +70,7 @@ def _with_heads(spec: Spec, theirs: Spec, asked: set[str], say: Say) -> Spec:
     if "classify" in (spec.task, theirs.task):
         return spec
     keys = [key for key in ("convs", "masks") if f"head.{key}" not in asked]
-    if "segment" not in (spec.task and theirs.task):
+    if {spec.task, theirs.task} != {"segment"}:
         keys = [key for key in keys if key != "masks"]
     head = replace(spec.head, **{key: getattr(theirs.head, key) for key in keys})
     if head != spec.head:
@@ -96,7 +96,8 @@ def adopt_shallow(home: Path, name: str, say: Say) -> Spec:
 def initialize(model: Any, spec: Spec, say: Say) -> None:
     """Fill `model` as `spec.start` says. Raises WeightsError if that is impossible."""
     if spec.start.weights:
-        say(f"weights: {place(model, fetch(spec.start.weights), spec.start.weights)} from {spec.start.weights}")
+        origin = spec.start.weights
+        say(f"weights of {origin}: {place(model, fetch(origin), origin)}")
     if spec.start.narrow:
         kept = narrow(model, fetch(spec.start.narrow))
         say(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")

@@ -19,8 +19,10 @@ from keras_resnet.networks import catalog
 from keras_resnet.networks.counting import cost_of
 from keras_resnet.networks.listing import rows_of
 from keras_resnet.networks.names import CIFAR, IMAGENET, name_of, named
+from keras_resnet.networks.parts import by_part
 from keras_resnet.networks.published import PUBLISHED
-from keras_resnet.spec import NetworkSpec, Normalization
+from keras_resnet.spec import NetworkSpec, Normalization, Spec
+from keras_resnet.tasks import parts_of
 
 NAMES = IMAGENET + CIFAR
 FAST = {"resnet10", "vgg11_bn", "resnet8", "resnet20v2", "plain20"}

@@ -18,26 +18,30 @@ SURPLUS = 16
 
 @dataclass
 class Allowance:
-    """Bytes that may yet be read from one file. size: its own; needed: those of the network it is for, if known."""
+    """Bytes that may be read from one file: left of the `most` that `whose` may take. size: the file's own; needed:
+    those of the network that it is for, if known."""
 
     size: int
     needed: int | None
+    whose: str
+    most: int
     left: int
 
     @classmethod
     def of(cls, path: Path, needed: int | None = None) -> Allowance:
         """What the file `path` may claim: as much as it can hold, and not far more than is `needed`."""
         size = path.stat().st_size
-        most = PACKED * size if needed is None else min(PACKED * size, SURPLUS * needed)
-        return cls(size, needed, max(most, UNASKED))
+        most, whose = max(PACKED * size, UNASKED), f"weights in a file of {readable(size)}"
+        if needed is not None and max(SURPLUS * needed, UNASKED) < most:
+            most, whose = max(SURPLUS * needed, UNASKED), f"weights for a network of {readable(needed)}"
+        return cls(size, needed, whose, most, most)
 
     def take(self, claimed: int, what: str) -> None:
         """Account for `what`, of `claimed` bytes. Raises WeightsError where that is more than is left."""
         if claimed > self.left:
-            need = "" if self.needed is None else f"; the network takes {readable(self.needed)}"
+            before = f" after {readable(self.most - self.left)}" if self.left < self.most else ""
             raise WeightsError(
-                f"{what[:100]} would bring what it claims above what a file of {readable(self.size)} is trusted"
-                f" with{need}. Received: {readable(claimed)}"
+                f"{what[:100]} claims {readable(claimed)}{before}, and {self.whose} may take {readable(self.most)}"
             )
         self.left -= claimed
 

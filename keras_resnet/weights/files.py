@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ def read(path: Path, needed: int | None = None) -> dict[str, Any]:
     asks for any of that.
     """
     readers: dict[str, Callable[[Path, Allowance], dict[str, Any]]] = {
-        ".keras": _read_keras,
+        ".keras": read_hdf5,
         ".h5": read_hdf5,
         ".pth": read_state,
         ".pt": read_state,
@@ -50,16 +49,9 @@ def _damaged(path: Path) -> str:
     return f"cannot read weights {path}: not a {path.suffix} file, or damaged"
 
 
-def _read_keras(path: Path, allowance: Allowance) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:
-        entry = archive.getinfo("model.weights.h5")
-        allowance.require_entry(entry)
-        with archive.open(entry) as file:
-            return read_hdf5(file, allowance)
-
-
 def _read_safetensors(path: Path, allowance: Allowance) -> dict[str, Any]:
-    # The library holds what the header claims against the file's size before it reads: nothing is left to bound.
     from safetensors.numpy import load_file
 
+    # The library holds what the header claims against the file's size before it reads anything.
+    allowance.take(allowance.size, "the file")
     return dict(load_file(path))

@@ -1,12 +1,19 @@
 """Weights that Keras wrote, read from HDF5 without what that format can do besides: take values from other files.
 
-Three layouts are known: the weights of Keras 3, those of Keras 2, and a whole model of either in one .h5.
+Three layouts are known: the weights of Keras 3, those of Keras 2, and a whole model of either in one .h5. The library
+of the format, in C, ends with its process at some damaged files and takes gigabytes for others, so a child process
+reads each file first.
 """
 
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +27,54 @@ DEEPEST = 32
 LONGEST_NAME = 1000
 # The order in which Keras 3 keeps a layer's arrays, by their names in the older layouts.
 ORDER = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "low", "high")
+# How the child says that it refuses, in a sentence; how long it may take in seconds, and memory beside the arrays.
+TOLD, LONGEST, BESIDE = 3, 600, 128 * 2**20
 
 
-def read_hdf5(source: Any, allowance: Allowance) -> dict[str, list[np.ndarray]]:
-    """The arrays of each layer by its name, from the path or open file `source`, of models inside of models too.
+def read_hdf5(path: Path, allowance: Allowance) -> dict[str, list[np.ndarray]]:
+    """The arrays of each layer by its name, from an .h5 or a .keras file, of models inside of models too.
 
-    Nothing is taken from outside of the file. Raises WeightsError for links, for values kept in other files, and for
-    arrays that claim more than `allowance`, before anything is read.
+    Nothing is taken from outside of the file. Raises WeightsError for links, for values kept in other files, for arrays
+    that claim more than `allowance`, before anything is read, and for what cannot be read without harm.
     """
+    command = [sys.executable, "-m", __name__, str(path), "" if allowance.needed is None else str(allowance.needed)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=LONGEST, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as error:
+        raise WeightsError(f"it is not read within {LONGEST} seconds") from error
+    if done.returncode == TOLD:
+        raise WeightsError(done.stdout.decode(errors="replace").strip())
+    if done.returncode:
+        raise ValueError(f"a process that reads it ends with {done.returncode}")
+    return _read(path, allowance)
+
+
+def _try(path: Path, needed: int | None) -> None:
+    """In the child: read everything once, with no more memory than that may take (see `Allowance.of`)."""
+    import h5py  # first, since it takes memory of its own
+
+    allowance = Allowance.of(path, needed)
+    with suppress(ImportError, OSError, ValueError):  # where there are no such limits
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        here = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (here + allowance.most + BESIDE, resource.RLIM_INFINITY))
+    assert h5py
+    _read(path, allowance)
+
+
+def _read(path: Path, allowance: Allowance) -> dict[str, list[np.ndarray]]:
+    if path.suffix != ".keras":
+        return _arrays(path, allowance)
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("model.weights.h5")
+        allowance.require_entry(entry)
+        with archive.open(entry) as file:
+            return _arrays(file, allowance)
+
+
+def _arrays(source: Any, allowance: Allowance) -> dict[str, list[np.ndarray]]:
     import h5py
 
     with h5py.File(source, "r") as file:
@@ -141,3 +188,11 @@ def _rank(name: str) -> tuple[int, str]:
 def _require(holds: bool, place: tuple[str, ...], words: str) -> None:
     if not holds:
         raise WeightsError(f"{'/'.join(place)[-100:]} {words}")
+
+
+if __name__ == "__main__":
+    try:
+        _try(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2] else None)
+    except WeightsError as refusal:
+        print(refusal)
+        sys.exit(TOLD)

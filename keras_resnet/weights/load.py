@@ -113,7 +113,7 @@ def _require_body(model: Any, wanted: dict[str, Any], weights: Weights, fitting:
     if bad := [name for name in body if name not in fitting]:
         raise WeightsError(f"{refused}: {_difference(wanted, weights, bad)}")
     parts = {part_of(name) for name in body}
-    more = [name for name in weights.layers if part_of(name) in parts and name not in wanted]
+    more = sorted(name for name in weights.layers if part_of(name) in parts and name not in wanted)
     if more := [name for name in more if not _is_range(weights.layers[name])]:
         raise WeightsError(f"{refused}: they have {len(more)} layers more, {more[0]} first")
 
