@@ -106,7 +106,7 @@ def _require_possible(spec: Spec) -> None:
     from keras_resnet.engine.logs import require_trackers
 
     catalog.require_known(spec.network)
-    require_parts(spec.network, spec.start)
+    require_parts(spec)
     require_trackers(spec.log.track)
     if spec.data.image_size is not None:
         catalog.require_size(spec.network, spec.data.image_size)

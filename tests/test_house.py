@@ -33,6 +33,7 @@ ORDER = [
     "networks.names",
     "networks.catalog",
     "networks.pyramid",
+    "networks.parts",
     "networks.counting",
     "networks.published",
     "networks.listing",
