@@ -156,6 +156,7 @@ class RoundedKernel:
     """
 
     enabled = True
+    name: str
 
     def __init__(self, *arguments: Any, keep_zeros: bool = False, **options: Any) -> None:
         super().__init__(*arguments, **options)

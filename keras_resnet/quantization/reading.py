@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def read(model: Any) -> Steps:
     known: dict[int, Step] = {}
     for tensor in graph.inputs:
         layer = tensor._keras_history.operation
-        step = steps.add(Part(layer.name, Kind.INPUT, lambda layer=layer: _input_like(layer), layer.dtype_policy))
+        step = steps.add(Part(layer.name, Kind.INPUT, partial(_input_like, layer), layer.dtype_policy))
         known[id(tensor)] = step
         steps.inputs.append(step)
     _follow(graph, known, steps, None)
@@ -83,11 +84,11 @@ def _follow(model: Any, known: dict[int, Step], steps: Steps, parent: str | None
             if node.is_input or any(id(tensor) not in known for tensor in node.input_tensors):
                 continue
             arguments, named = node.arguments.fill_in(known)
-            named = {name: value for name, value in named.items() if value is not None}
-            for tensor, step in zip(
-                node.outputs, _called(node, arguments, {**named, **options}, known, steps, parent), strict=True
-            ):
-                known[id(tensor)] = step
+            given = {name: value for name, value in named.items() if value is not None}
+            if isinstance(node.operation, keras.Layer):
+                given |= options
+            results = _called(node, arguments, given, known, steps, parent)
+            known.update(zip(map(id, node.outputs), results, strict=True))
 
 
 def _called(
