@@ -21,6 +21,12 @@ def sweep(folder: Path, name: str | None = None) -> None:
                 left.unlink(missing_ok=True)
 
 
+def shown(file: Path) -> Path:
+    """The name that a file will have, of one that is still hidden."""
+    found = _HIDDEN.fullmatch(file.name)
+    return file.with_name(found[2]) if found else file
+
+
 def _is_written_by(process: int, file: Path) -> bool:
     """Whether `process` is there, and was already when `file` was last changed: numbers are given out again, in
     containers soon."""

@@ -61,8 +61,7 @@ class Site:
 
     def write(self, folder: Path) -> None:
         """All of it into a new folder, whole or not at all. Raises UsageError if there is something."""
-        if folder.exists():
-            raise UsageError(f"--save must name a folder that is not there yet. Received: {folder}")
+        require_new(folder)
         staged = folder.with_name(f".{os.getpid()}-{folder.name}")
         try:
             for path in self.pages:
@@ -72,6 +71,12 @@ class Site:
             os.replace(staged, folder)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+
+
+def require_new(folder: Path) -> None:
+    """Raises UsageError if there is something at `folder`."""
+    if folder.exists():
+        raise UsageError(f"--save must name a folder that is not there yet. Received: {folder}")
 
 
 def server_of(site: Site, port: int) -> ThreadingHTTPServer:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError, KresnetError
+from keras_resnet.export.leftovers import shown
 from keras_resnet.export.processes import TOLD, child, how_it_ended
 from keras_resnet.export.signature import require_outputs
 
@@ -82,16 +83,17 @@ def _told(trying: subprocess.Popen[bytes], file: Path) -> str | None:
     try:
         printed, _ = trying.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        return f"{file} cannot be run: it does not answer one image within {SECONDS:g} s"
+        return f"{shown(file)} cannot be run: it does not answer one image within {SECONDS:g} s"
     finally:
         trying.kill()
         trying.wait()
     if trying.returncode == TOLD:
         return printed.decode(errors="replace").strip().splitlines()[-1]
     if trying.returncode:
+        how = how_it_ended(trying.returncode)
         return (
-            f"{file} cannot be run: the process that tried it ended by {how_it_ended(trying.returncode)}, so it is"
-            " damaged, or more than this machine can do"
+            f"{shown(file)} cannot be run: the process that tried it ended by {how}, so it is damaged, or more than"
+            " this machine can do"
         )
     return None
 
@@ -109,9 +111,9 @@ def main(arguments: list[str]) -> int:
     except KresnetError as error:
         sentence = str(error)
     except MemoryError:
-        sentence = f"{file} cannot be run: it takes more memory than this machine has to spare"
+        sentence = f"{shown(file)} cannot be run: it takes more memory than this machine has to spare"
     except Exception as error:  # whatever a runtime raises of a file that is not as it should be
-        sentence = f"{file} cannot be run: {' '.join(str(error).split())[:200] or type(error).__name__}"
+        sentence = f"{shown(file)} cannot be run: {' '.join(str(error).split())[:200] or type(error).__name__}"
     else:
         return 0
     sys.stdout.buffer.write(sentence.encode(errors="replace"))
