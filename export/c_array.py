@@ -35,8 +35,8 @@ def write_c_array(content: bytes, folder: Path) -> Path:
 
 def bytes_of(source: Path) -> bytes:
     """The bytes that the array in `source` holds. Raises ExportError if there are not as many as it says."""
-    text = source.read_text(encoding="utf-8")
-    length = re.search(rf"{NAME}_len = (\d+);", text)
+    text = source.read_text(encoding="ascii", errors="replace")
+    length = re.search(rf"{NAME}_len = ([0-9]{{1,10}});", text)
     try:
         # Numbers one by one would take a hundred times the memory.
         content = bytes.fromhex(text.partition("= {")[2].partition("}")[0].replace("0x", "").replace(",", ""))

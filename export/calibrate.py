@@ -56,8 +56,7 @@ def calibration_of(data: Data, folder: str | None = None, count: int = WANTED) -
         )
         source = f"training images of {data.name}, {per_class} of each class"
     else:
-        if not Path(folder).is_dir():
-            raise DataError(f"--calibration-data {folder} is not a folder")
+        require_folder(folder)
         files, _ = image_files(Path(folder))
         task = DETECT if data.splits["train"].objects else CLASSIFY
         with track(files, "reading calibration images", "images") as counted:
@@ -70,6 +69,12 @@ def calibration_of(data: Data, folder: str | None = None, count: int = WANTED) -
     extremes = np.stack([np.zeros_like(sample[0]), np.full_like(sample[0], 255)])
     images = np.concatenate([extremes, sample])
     return Calibration(images, source, hashlib.sha256(images.tobytes()).hexdigest())
+
+
+def require_folder(folder: str) -> None:
+    """Raises DataError unless it is one."""
+    if not Path(folder).is_dir():
+        raise DataError(f"--calibration-data {folder} is not a folder")
 
 
 def require_fit(images: np.ndarray, source: str) -> None:

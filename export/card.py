@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.answers import CLASSIFY
+from keras_resnet.answers import CLASSIFY, WHOLE
 from keras_resnet.errors import ExportError
 
 LABELS = "labels.txt"
 CARD = "kresnet.json"
 # Where SavedModels keep what TensorFlow does not read.
 EXTRA = "assets.extra"
+# Bytes of a text in a file's archive, unpacked: labels of the largest data sets take one.
+LARGEST_TEXT = 8 * 2**20
+# How much larger than its input an image may become before it is cut.
+LARGEST_RESIZE = 16
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,21 @@ def card_from(labels: str, details: str, source: Path) -> Card:
         found = json.loads(details)
         sizes = found["resize"], found["image_size"]
         task, cells = found.get("task", CLASSIFY), tuple(found.get("cells", ()))
-        return Card(tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells)
-    except (KeyError, ValueError, TypeError) as error:
+        # Not by splitlines, which also takes characters that a label may hold for ends of lines.
+        card = Card(tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells)
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise strange(source) from error
+    if not _is_card(card):
+        raise strange(source)
+    return card
 
 
 def card_in(content: bytes, source: Path) -> Card:
-    """The card appended to a .tflite file's bytes. Raises ExportError if there is none."""
+    """The card appended to a .tflite file's bytes. Raises ExportError if there is none, or one that is not ours."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            labels, details = archive.read(LABELS).decode(), archive.read(CARD).decode()
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+            labels, details = (_text(archive, name) for name in (LABELS, CARD))
+    except Exception as error:  # zipfile raises a dozen kinds: zlib's, NotImplementedError, struct's among them
         raise strange(source) from error
     return card_from(labels, details, source)
 
@@ -67,3 +75,27 @@ def card_in(content: bytes, source: Path) -> Card:
 def strange(source: Path) -> ExportError:
     """What to raise for a file without a card."""
     return ExportError(f"{source} holds no labels and image sizes, so it was not exported by kresnet or is damaged")
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    """A file of the archive, unpacked no further than it may be long. Raises ValueError where it is longer."""
+    with archive.open(name) as file:
+        content = file.read(LARGEST_TEXT + 1)
+    if len(content) > LARGEST_TEXT:
+        raise ValueError(name)
+    return content.decode()
+
+
+def _is_card(card: Card) -> bool:
+    """Whether all of it is of its type, and could be."""
+    numbers = (card.resize, card.image_size, *card.cells)
+    return (
+        all(type(each) is int and each > 0 for each in numbers)
+        and card.image_size <= card.resize <= LARGEST_RESIZE * card.image_size
+        and card.task in (CLASSIFY, *WHOLE)
+        and (card.task in WHOLE) == bool(card.cells)
+        and isinstance(card.provenance, dict)
+        and isinstance(card.provenance.get("form"), str)
+        and isinstance(card.provenance.get("run", ""), str)
+        and all(card.classes)
+    )

@@ -34,7 +34,14 @@ def packed(model: Any) -> bytes:
 
 
 def contents_of(file: bytes) -> Contents:
-    """Operators and tensor types of a file's bytes, over all its subgraphs."""
+    """Operators and tensor types of a file's bytes, over all its subgraphs. Raises ExportError if it is damaged."""
+    try:
+        return _contents(file)
+    except Exception as error:  # flatbuffers checks nothing, so this may be of any kind
+        raise ExportError("the file is damaged: its operators and tensors cannot be read") from error
+
+
+def _contents(file: bytes) -> Contents:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(file, 0)

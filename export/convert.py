@@ -1,14 +1,14 @@
 """Conversions, each in a child process.
 
 TensorFlow's converter writes to file descriptor 2 from C++ and can take the process down with it,
-so `convert` runs this module as a child, keeps its output in a log and turns a crash into a sentence.
+so `convert` runs this module as a child, keeps its output in a log and turns a crash into a sentence. The child ends
+when its parent does, however that ends.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -19,12 +19,11 @@ import numpy as np
 from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.evaluate import read_model
 from keras_resnet.export.card import Card
+from keras_resnet.export.processes import TOLD, child, how_it_ended
 from keras_resnet.export.schemes import Form, as_dict, form_from
 from keras_resnet.progress import waiting
 
 SAVED_MODEL, ONNX = "savedmodel", "onnx"
-# How a child says that it failed on purpose; the sentence is the last line of its log.
-TOLD = 3
 
 
 def convert(model_file: Path, form: Form | str, card: Card, images: np.ndarray | None, target: Path, log: Path) -> None:
@@ -39,13 +38,13 @@ def convert(model_file: Path, form: Form | str, card: Card, images: np.ndarray |
         Path(scratch, "job.json").write_text(json.dumps(job), encoding="utf-8")
         if images is not None:
             np.save(Path(scratch, "images.npy"), images)
-        command = [sys.executable, "-m", __name__, str(model_file), scratch, str(target)]
+        command = child(__name__, str(model_file), scratch, str(target))
         with log.open("wb") as output, waiting(f"converting to {name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
     if ended.returncode == TOLD:
         raise ExportError(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1])
     if ended.returncode or not target.exists():
-        raise ExportError(f"the conversion to {name} failed (exit {ended.returncode}); its output is in {log}")
+        raise ExportError(f"the conversion to {name} failed ({how_it_ended(ended.returncode)}); its output is in {log}")
 
 
 def _convert_here(model_file: str, scratch: str, target: Path) -> None:
@@ -67,9 +66,12 @@ def _convert_here(model_file: str, scratch: str, target: Path) -> None:
         write_tflite(model, form_from(job["form"]), np.load(images) if images.is_file() else None, target, card)
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> int:
+    """In the child: convert what `arguments` name."""
+    model_file, scratch, target = arguments
     try:
-        _convert_here(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+        _convert_here(model_file, scratch, Path(target))
     except KresnetError as error:
         print(error)
-        sys.exit(TOLD)
+        return TOLD
+    return 0

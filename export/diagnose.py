@@ -15,6 +15,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model
 from keras_resnet.export.calibrate import Calibration, calibration_of
 from keras_resnet.export.exporting import data_of, is_learned
+from keras_resnet.export.leftovers import sweep
 from keras_resnet.quantization.simulate import Damage, Simulation
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
@@ -33,6 +34,7 @@ def diagnose(run: Run, samples: int, say: Say) -> list[Damage]:
     """
     if is_learned(run):
         raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
+    sweep(run.exports)
     data = data_of(run, say)
     return diagnose_model(run, load_model(run), data, calibration_of(data), samples, say)
 

@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.answers import decoded, in_words
-from keras_resnet.data.files import image_files
-from keras_resnet.data.images import placed, read_image
-from keras_resnet.errors import DataError, KresnetError
-from keras_resnet.export.runtime import TFLiteModel
+from keras_resnet.data.images import placed
+from keras_resnet.errors import KresnetError
+from keras_resnet.export.given import Damaged, images_of, named_files
+from keras_resnet.export.runtime import TFLiteModel, require_file
 from keras_resnet.export.serving import server_of
 from keras_resnet.export.video import frames_of
 from keras_resnet.printable import printable
@@ -33,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
+        require_file(options.file)
+        if "images" in options:  # before the file is opened, which takes longer
+            options.images = named_files(options.images)
         options.run(TFLiteModel(options.file, options.threads), options)
     except KresnetError as error:
         print(f"kresnet-edge: {printable(str(error))}", file=sys.stderr)
@@ -53,13 +56,12 @@ def answers(model: TFLiteModel, images: list[Image.Image], top: int | None) -> l
 
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
-    files = [file for name in options.images for file in _files(Path(name))]
-    if not files:
-        raise DataError(f"there are no images in {', '.join(options.images)}")
-    for start in range(0, len(files), options.batch):
-        part = files[start : start + options.batch]
-        for file, found in zip(part, answers(model, [read_image(file) for file in part], options.top), strict=True):
-            _tell(str(file), found, options.json)
+    damaged = Damaged(len(options.images), lambda words: print(f"kresnet-edge: {words}", file=sys.stderr, flush=True))
+    images = images_of(options.images, damaged)
+    while part := list(islice(images, options.batch)):
+        for (name, _), found in zip(part, answers(model, [image for _, image in part], options.top), strict=True):
+            _tell(name, found, options.json)
+    damaged.require_none()
 
 
 def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
@@ -79,13 +81,6 @@ def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
 
 def _first_answer(model: TFLiteModel, top: int | None, image: Image.Image) -> list[dict[str, Any]]:
     return answers(model, [image], top)[0]
-
-
-def _files(path: Path) -> list[Path]:
-    """The file itself, or all images in a folder and below."""
-    if not path.is_dir():
-        return [path]
-    return image_files(path)[0]
 
 
 def _tell(name: str, found: list[dict[str, Any]], as_json: bool) -> None:

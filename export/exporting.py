@@ -19,6 +19,7 @@ from keras_resnet.export.c_array import write_c_array
 from keras_resnet.export.calibrate import WANTED, Calibration, calibration_of, convergence
 from keras_resnet.export.card import Card
 from keras_resnet.export.folder import write_folder
+from keras_resnet.export.leftovers import sweep
 from keras_resnet.export.litert import require_litert
 from keras_resnet.export.metadata import write_card
 from keras_resnet.export.schemes import LITERT, SCHEMES, Form
@@ -94,6 +95,7 @@ def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
     """Open the data, calibrate, and evaluate the Keras model."""
     require_writable(run.exports)
     run.verdicts()  # which those of the new files are put beside
+    sweep(run.exports)
     data = data_of(run, say)
     calibration = _calibration(run, data, wanted, say)
     reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)

@@ -13,7 +13,10 @@ import numpy as np
 from keras_resnet.answers import single
 from keras_resnet.errors import ExportError
 from keras_resnet.export.c_array import C_SOURCE, NAME, bytes_of
-from keras_resnet.export.card import CARD, EXTRA, LABELS, Card, card_from, strange
+from keras_resnet.export.card import CARD, EXTRA, LABELS, LARGEST_TEXT, Card, card_from, strange
+from keras_resnet.export.saved_model import DEFAULT
+from keras_resnet.export.signature import require_input
+from keras_resnet.export.trial import begin
 
 SUFFIXES = (".tflite", ".onnx", C_SOURCE)
 
@@ -43,9 +46,7 @@ def _inside(path: Path) -> Path:
 def open_file(path: Path, threads: int | None = None) -> Model:
     """Load the exported file, SavedModel folder or folder of C source `path`. Raises ExportError if it is missing,
     damaged or foreign."""
-    if not path.exists():
-        raise ExportError(f"there is no file {path}")
-    path = _inside(path)
+    path = require_file(path)
     if path.is_dir():
         return SavedModel(path, threads)
     if path.suffix == ".onnx":
@@ -55,6 +56,17 @@ def open_file(path: Path, threads: int | None = None) -> Model:
     from keras_resnet.export.runtime import TFLiteModel
 
     return TFLiteModel(path, threads)
+
+
+def require_file(path: Path) -> Path:
+    """What is read for an exported file: the source in a folder of C files, anything else itself. Raises ExportError if
+    it is not there, or neither a folder nor a regular file: a pipe may never end."""
+    if not path.exists():
+        raise ExportError(f"there is no file {path}")
+    path = _inside(path)
+    if not path.is_dir() and not path.is_file():
+        raise ExportError(f"{path} is not a regular file")
+    return path
 
 
 def size_of(path: Path) -> int:
@@ -77,18 +89,14 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 class SavedModel:
-    """A folder, run by TensorFlow through its serving signature."""
+    """A folder, run by TensorFlow through its serving signature; opened in another process first."""
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
+        self.card = card_from(_text(folder, LABELS), _text(folder, CARD), folder)
+        tried = begin(folder, SavedModel)
         import tensorflow as tf
 
-        extra = folder / EXTRA
-        try:
-            self.card = card_from(
-                (extra / LABELS).read_text(encoding="utf-8"), (extra / CARD).read_text(encoding="utf-8"), folder
-            )
-        except (OSError, ValueError) as error:
-            raise strange(folder) from error
+        tried()
         self.threads = threads or os.cpu_count() or 1
         if threads:
             try:
@@ -97,12 +105,25 @@ class SavedModel:
                 self.threads = os.cpu_count() or 1
         try:
             self._model: Any = tf.saved_model.load(str(folder))
+            (pixels,) = self._model.signatures[DEFAULT].structured_input_signature[1].values()
         except Exception as error:  # of many kinds, for a truncated file and a missing variable alike
             raise ExportError(f"{folder} is not a readable SavedModel: {' '.join(str(error).split())[:200]}") from error
+        require_input(self.card, pixels.shape, folder)
 
     def __call__(self, images: np.ndarray) -> Any:
         """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name."""
         import tensorflow as tf
 
-        answered = self._model.signatures["serving_default"](pixels=tf.constant(images, tf.float32))
+        answered = self._model.signatures[DEFAULT](pixels=tf.constant(images, tf.float32))
         return single({name: np.asarray(value) for name, value in answered.items()})
+
+
+def _text(folder: Path, name: str) -> str:
+    """What a SavedModel says of itself. Raises ExportError where it says nothing, or more than it may."""
+    file = folder / EXTRA / name
+    try:
+        if not file.is_file() or file.stat().st_size > LARGEST_TEXT:
+            raise strange(folder)
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise strange(folder) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.errors import ExportError
+from keras_resnet.errors import ExportError, KresnetError
+from keras_resnet.export import trial
+from keras_resnet.export.processes import TOLD, child, how_it_ended
 from keras_resnet.progress import track
 
 WARMUP, SECONDS, FEWEST, MOST = 3, 2.0, 10, 200
@@ -51,12 +52,13 @@ def _in_child(file: Path, images: np.ndarray, threads: int) -> dict:  # type: ig
     with tempfile.TemporaryDirectory() as scratch:
         sample = Path(scratch, "images.npy")
         np.save(sample, images)
-        command = [sys.executable, "-m", __name__, str(file), str(sample), str(threads)]
-        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+        done = subprocess.run(child(__name__, str(file), str(sample), str(threads)), capture_output=True, check=False)
+    printed = done.stdout.decode(errors="replace").splitlines()
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        raise ExportError(f"{file.name} could not be timed: {last}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+        raised = done.stderr.decode(errors="replace").splitlines()[-1:] if done.returncode == 1 else []
+        why = [*(printed if done.returncode == TOLD else raised), how_it_ended(done.returncode)][-2:][0]
+        raise ExportError(f"{file.name} could not be timed: {why}")
+    return dict(json.loads(printed[-1]))
 
 
 def _measure_here(file: Path, images: np.ndarray, threads: int) -> dict[str, object]:
@@ -90,5 +92,13 @@ def memory(field: str) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
 
 
-if __name__ == "__main__":
-    print(json.dumps(_measure_here(Path(sys.argv[1]), np.load(sys.argv[2]), int(sys.argv[3]))))
+def main(arguments: list[str]) -> int:
+    """In the child: measure the file that `arguments` name, which was tried before, on the images that they name."""
+    file, sample, threads = arguments
+    trial.trust()
+    try:
+        print(json.dumps(_measure_here(Path(file), np.load(sample), int(threads))))
+    except KresnetError as error:
+        print(error)
+        return TOLD
+    return 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -13,11 +14,13 @@ from PIL import Image
 
 from keras_resnet.answers import LOCALIZE, decoded
 from keras_resnet.data.images import placed, read_image
+from keras_resnet.data.split import Say
 from keras_resnet.drawing import drawn
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import DataError, UsageError
 from keras_resnet.export.card import Card
 from keras_resnet.export.files import is_file, open_file
-from keras_resnet.export.video import Frame, frames_of, is_video, recording
+from keras_resnet.export.given import Damaged, named_files
+from keras_resnet.export.video import Frame, frames_of, is_video, recording, require_opencv
 from keras_resnet.run import Run
 from keras_resnet.writing import writing
 
@@ -58,21 +61,50 @@ def predictor_of(target: str, home: Path) -> Predictor:
     return _file(Path(target)) if is_file(target) else _run(Run.find(home, target))
 
 
+def sources_of(names: Sequence[str], save: Path | None = None) -> list[tuple[str, Path | None]]:
+    """What `names` name: images, all images of folders, and videos, each with where its drawn copy goes, if anywhere.
+    Checked without a network, so that nobody waits for one in vain.
+
+    Raises UsageError for a `save` that is none of its kind, DataError for what cannot be read.
+    """
+    videos = [name for name in names if is_video(name)]
+    if videos:
+        require_opencv()
+    alone = len(names) == 1 and not Path(names[0]).is_dir()
+    for name in names if alone else videos:
+        _place(name, save, alone)
+    files = [file for name in names for file in ([name] if "://" in name and is_video(name) else named_files([name]))]
+    places = [_place(file, save, alone) for file in files]
+    if taken := [place for place, count in Counter(places).items() if place and count > 1]:
+        raise UsageError(f"--save: more than one file would be drawn to {taken[0]}; their names have to differ")
+    return list(zip(files, places, strict=True))
+
+
 def predict_files(
-    one: Predictor, names: tuple[str, ...], taken: Taken, save: Path | None = None
+    one: Predictor, sources: Sequence[tuple[str, Path | None]], taken: Taken, say: Say
 ) -> Iterator[dict[str, Any]]:
     """For each image, {"image": path, "predictions": see `Predictor.answer`}; the same, with "frame" and "seconds", for
-    each frame of a video. Drawn into a copy at `save`, of several files into that folder."""
-    places = [_place(name, save, len(names) == 1) for name in names]
-    for name, place in zip(names, places, strict=True):
-        if is_video(name):
-            yield from predict_video(one, name, taken, place)
-            continue
-        image = read_image(name)
-        found = one.answer(image, taken.top)
-        if place:
-            _save(one.drawn(image, found), place)
-        yield {"image": name, "predictions": found}
+    each frame of a video. Each is drawn into a copy where `sources` names a place for it (see `sources_of`).
+
+    A file that is damaged is told of and left out. Raises DataError for it in the end.
+    """
+    damaged = Damaged(len(sources), say)
+    for name, place in sources:
+        try:
+            yield from (
+                predict_video(one, name, taken, place) if is_video(name) else _predict_image(one, name, taken, place)
+            )
+        except DataError as error:
+            damaged.add(error)
+    damaged.require_none()
+
+
+def _predict_image(one: Predictor, name: str, taken: Taken, place: Path | None) -> Iterator[dict[str, Any]]:
+    image = read_image(name)
+    found = one.answer(image, taken.top)
+    if place:
+        _save(one.drawn(image, found), place)
+    yield {"image": name, "predictions": found}
 
 
 def predict_video(one: Predictor, source: str, taken: Taken, save: Path | None = None) -> Iterator[dict[str, Any]]:
@@ -134,6 +166,7 @@ def _run(run: Run) -> Predictor:
     from keras_resnet.evaluate import keras_predictor, load_model
     from keras_resnet.tasks import placing
 
+    run.require_finished()
     spec = run.spec()
     assert spec.data.resize is not None and spec.data.image_size is not None
     classes = run.classes()

@@ -11,20 +11,30 @@ import numpy as np
 from keras_resnet.answers import Outputs, single
 from keras_resnet.errors import ExportError
 from keras_resnet.export.c_array import C_SOURCE, bytes_of
-from keras_resnet.export.card import Card, card_in
+from keras_resnet.export.card import Card, card_in, strange
+from keras_resnet.export.signature import require_input
+from keras_resnet.export.trial import require_opens
+
+# Of a FlatBuffer's offsets: no file is larger.
+LARGEST = 2**31
+# What pixels may be in a file's input.
+PIXELS = (np.uint8, np.int8, np.float32)
 
 
 class TFLiteModel:
     """One file, loaded; or the C source that holds one. `card` says how images become its input and what its
     outputs mean. `content` is the FlatBuffer with what follows it.
 
+    A file is opened in another process first, where that can be started: LiteRT ends the process of some damaged ones.
     Raises ExportError if the file is missing, damaged or not one of ours.
     """
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self.content = _read(file)
+        require_file(file)
+        require_opens(file, TFLiteModel)
+        self.content = bytes_of(file) if file.suffix == C_SOURCE else file.read_bytes()
         self.card: Card = card_in(self.content, file)
         self.threads = threads or os.cpu_count() or 1
         try:
@@ -32,7 +42,7 @@ class TFLiteModel:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ExportError(f"{file} is not a readable TFLite model: {' '.join(str(error).split())}") from error
-        self._take_in()
+        self._take_in(file)
 
     def __call__(self, images: np.ndarray) -> Outputs:
         """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name, as many at a time as the
@@ -65,11 +75,19 @@ class TFLiteModel:
         found = {name: output["quantization"] for name, output in self._outputs.items()}
         return {name: (float(scale), int(zero_point)) for name, (scale, zero_point) in found.items()}
 
-    def _take_in(self) -> None:
-        self._input = self._interpreter.get_input_details()[0]
-        (signature,) = self._interpreter.get_signature_list()
-        self._outputs = self._interpreter.get_signature_runner(signature).get_output_details()
-        first = int(self._input["shape_signature"][0])
+    def _take_in(self, file: Path) -> None:
+        """Read the signature of `file`. Raises ExportError if it is not the card's."""
+        inputs, signatures = self._interpreter.get_input_details(), self._interpreter.get_signature_list()
+        if len(inputs) != 1 or len(signatures) != 1 or inputs[0]["dtype"] not in PIXELS:
+            raise strange(file)
+        self._input = inputs[0]
+        require_input(self.card, [int(side) for side in self._input["shape"]], file)
+        self._outputs = self._interpreter.get_signature_runner(next(iter(signatures))).get_output_details()
+        for name, output in self._outputs.items():
+            scale = output["quantization"][0]
+            if output["dtype"] is not np.float32 and not 0 < scale < np.inf:
+                raise ExportError(f"{file} is damaged: the scale of its output {name} is {scale}")
+        first = int((*self._input["shape_signature"], 0)[0])
         self._batch = None if first < 0 else first
 
     def _invoke(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -89,7 +107,9 @@ class TFLiteModel:
         return images.astype(self._input["dtype"])
 
 
-def _read(file: Path) -> bytes:
+def require_file(file: Path) -> None:
+    """Raises ExportError unless there is such a file, a regular one that is no larger than it can be."""
     if not file.is_file():
-        raise ExportError(f"there is no file {file}")
-    return bytes_of(file) if file.suffix == C_SOURCE else file.read_bytes()
+        raise ExportError(f"{file} is not a regular file" if file.exists() else f"there is no file {file}")
+    if file.stat().st_size > LARGEST:
+        raise ExportError(f"{file} is larger than any TFLite file: {file.stat().st_size} bytes of at most {LARGEST}")

@@ -10,6 +10,8 @@ from keras_resnet.answers import WHOLE
 from keras_resnet.export.card import CARD, EXTRA, LABELS, Card
 
 SIGNATURE = "serve"
+# The signature that TensorFlow Serving asks unless it is told of another.
+DEFAULT = "serving_default"
 
 
 def write_signature(model: Any, folder: Path, *, uint8_input: bool, batch: int | None = 1) -> None:
@@ -71,9 +73,7 @@ def write_serving(model: Any, card: Card, folder: Path) -> None:
         return {**answered, "probabilities": shares}
 
     archive = keras.export.ExportArchive()
-    archive.add_endpoint(
-        "serving_default", logits, [tf.TensorSpec((None, height, width, 3), tf.float32, name="pixels")]
-    )
+    archive.add_endpoint(DEFAULT, logits, [tf.TensorSpec((None, height, width, 3), tf.float32, name="pixels")])
     archive.add_endpoint("serve_bytes", of_bytes, [tf.TensorSpec((None,), tf.string, name="images")])
     archive.write_out(str(folder), verbose=False)
     extra = folder / EXTRA

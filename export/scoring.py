@@ -11,13 +11,16 @@ from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluate import batches_of, evaluate, keras_predictor, load_model
 from keras_resnet.export.contents import contents_of
 from keras_resnet.export.exporting import data_of
-from keras_resnet.export.files import Model, is_file, open_file, size_of
+from keras_resnet.export.files import Model, is_file, open_file, require_file, size_of
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.verify import Reference, Verdict, verify
+from keras_resnet.fields import one_of
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
 
 Say = Callable[[str], None]
+# What data may have; many have no test split.
+SPLITS = ("train", "validation", "test")
 
 
 def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> dict[str, Any]:
@@ -26,10 +29,12 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
     A file is scored on the data of `of_run`, else of the run in whose folder it stands, else of the one named inside
     it. Raises RunError if the labels differ and UsageError if the data has no such split.
     """
-    model = open_file(Path(target)) if is_file(target) else None
+    one_of("--split", split, SPLITS)
+    model = _open(Path(target), of_run, home) if is_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
-    predict = model or keras_predictor(load_model(run))
+    run.require_finished()
     data = open_data(run.spec().data, say, (split,))
+    predict = model or keras_predictor(load_model(run))
     result = evaluate(predict, batches_of(data, split), task_of(run.spec(), data.classes))
     return {
         "model": target,
@@ -43,7 +48,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
 
 def verdict_on(file: Path, of_run: str | None, max_drop: float, samples: int | None, home: Path, say: Say) -> Verdict:
     """The verdict on an exported file, made anew: on this machine, against `of_run` or the run it came from."""
-    run = _run_of(str(file), open_file(file), of_run, home)
+    run = _run_of(str(file), _open(file, of_run, home), of_run, home)
     run.require_finished()
     reference = Reference.of(run, data_of(run, say), samples)
     say(f"verifying {file} on {reference.answered.samples} validation images of run {run.name}")
@@ -54,12 +59,21 @@ def told_by(file: Path) -> dict[str, Any]:
     """What an exported file says of itself, as a JSON object. Raises ExportError if it is damaged or not ours."""
     model = open_file(file)
     card = model.card
-    found = {"file": str(file), "bytes": size_of(file), "labels": list(card.classes), "image_size": card.image_size}
-    found |= {"resize": card.resize, **card.provenance}
+    told = {"file": str(file), "bytes": size_of(file), "labels": list(card.classes), "image_size": card.image_size}
+    told |= {"resize": card.resize}
+    found = {**told, **card.provenance, **told}
     if isinstance(model, TFLiteModel):
         contents = contents_of(model.content)
         found |= {"operators": contents.operators, "tensors": contents.dtypes}
     return found
+
+
+def _open(file: Path, of_run: str | None, home: Path) -> Model:
+    """The file, opened when the run that it is judged by is known to be there, where that can be told without it."""
+    require_file(file)
+    if run := Run.find(home, of_run) if of_run else Run.around(file):
+        run.require_finished()
+    return open_file(file)
 
 
 def _run_of(target: str, model: Model, of_run: str | None, home: Path) -> Run:

@@ -15,6 +15,7 @@ from keras_resnet.export.calibrate import calibration_of
 from keras_resnet.export.card import Card
 from keras_resnet.export.convert import convert
 from keras_resnet.export.exporting import proven, provenance_of, require_writable
+from keras_resnet.export.leftovers import sweep
 from keras_resnet.export.metadata import write_card
 from keras_resnet.export.schemes import SCHEMES, Form
 from keras_resnet.export.verify import Reference, Verdict
@@ -40,6 +41,7 @@ def export_tflite(model: Any, data: Data, file: str | Path, max_drop: float = 0.
     form = _form(file, max_drop, io, learned)
     _require_model(model, data)
     require_writable(file.parent)
+    sweep(file.parent, file.name)
     served = _in_float32(model)
     reference = Reference.by(Classification(data.classes), data, served)
     _require_logits(reference.answered.outputs)

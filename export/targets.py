@@ -6,7 +6,6 @@ import csv
 import importlib.util
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.export.processes import child, how_it_ended
 from keras_resnet.export.verify import Verdict
 from keras_resnet.fields import one_of
 from keras_resnet.progress import waiting
@@ -82,8 +82,7 @@ def fit(target: str, file: Path, folder: Path) -> Fit:
 def _ethos(target: str, file: Path, folder: Path) -> Fit:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{file.stem}-{target}.log"
-    compile_it = "import sys; from ethosu.vela.vela import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", compile_it, str(file), "--accelerator-config", target]
+    command = child("ethosu.vela.vela", str(file), "--accelerator-config", target)
     with log.open("wb") as output, waiting(f"compiling {file.name} for {target}"):
         ended = subprocess.run(
             [*command, "--output-dir", str(folder)], stdout=output, stderr=subprocess.STDOUT, check=False
@@ -92,7 +91,7 @@ def _ethos(target: str, file: Path, folder: Path) -> Fit:
     share = re.search(r"NPU operators = \d+ \(([\d.]+)%\)", told)
     compiled = folder / f"{file.stem}_vela.tflite"
     if ended.returncode or share is None or not compiled.is_file():
-        raise ExportError(f"vela failed on {file.name} (exit {ended.returncode}); its output is in {log}")
+        raise ExportError(f"vela failed on {file.name} ({how_it_ended(ended.returncode)}); its output is in {log}")
     left = re.search(r"CPU operators = (\d+)", told)
     refused = (f"{left[1]} operators are left to the CPU",) if left and left[1] != "0" else ()
     kept = compiled.replace(folder / f"{file.stem}-{target}.tflite")

@@ -43,7 +43,7 @@ def frames_of(source: str, every: int = 1) -> Iterator[Frame]:
 
     Raises UsageError without OpenCV, DataError where nothing can be read.
     """
-    cv2 = _opencv()
+    cv2 = require_opencv()
     is_camera = source.isdigit()
     if not is_camera and "://" not in source and not source.startswith("/dev/") and not Path(source).is_file():
         raise DataError(f"cannot read {source}: no such file")
@@ -67,7 +67,7 @@ def frames_of(source: str, every: int = 1) -> Iterator[Frame]:
 def recording(path: Path, rate: float, size: tuple[int, int]) -> Iterator[Any]:
     """Yields a function that appends a PIL image to a video at `path`, of `rate` frames a second and (width, height)
     `size`. Raises DataError if it cannot be written."""
-    cv2 = _opencv()
+    cv2 = require_opencv()
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*CODEC), rate, size)
     if not writer.isOpened():
         raise DataError(f"OpenCV cannot write a video to {path}")
@@ -77,7 +77,8 @@ def recording(path: Path, rate: float, size: tuple[int, int]) -> Iterator[Any]:
         writer.release()
 
 
-def _opencv() -> Any:
+def require_opencv() -> Any:
+    """OpenCV. Raises UsageError where it is not installed."""
     try:
         import cv2
     except ImportError as error:

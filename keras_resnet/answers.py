@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.detections import objects_of
+from keras_resnet.errors import ExportError
 
 CLASSIFY, LOCALIZE, DETECT, SEGMENT = "classify", "localize", "detect", "segment"
 # Tasks that look at the whole of an image, brought to a square, and not at its centre.
@@ -37,12 +38,24 @@ def likeliest(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[
 
 def decoded(card: Any, outputs: Any, top: int | None, sizes: Sequence[tuple[int, int]]) -> list[list[dict[str, Any]]]:
     """What a network says of images of (width, height) `sizes`: see `likeliest`, `detections.objects_of`.
-    card: its task, its classes, and the cells of its pyramid, if it has one."""
+    card: its task, its classes, and the cells of its pyramid, if it has one. Raises ExportError for outputs that mean
+    nothing: numbers that are not finite, or of labels that are not there."""
+    _require_meaning(outputs, len(card.classes))
     if card.task not in WHOLE:
         return likeliest(outputs, card.classes, top or NAMED)
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
     main = card.task == LOCALIZE
     return [objects_of(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)]
+
+
+def _require_meaning(outputs: Outputs, classes: int) -> None:
+    named = outputs if isinstance(outputs, dict) else {"logits": outputs}
+    for name, values in named.items():
+        if not np.isfinite(values).all():
+            raise ExportError(f"the network's {name} are not finite: it has overflowed, or the file is damaged")
+    numbers = named.get("classes", np.zeros(1))
+    if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= classes:
+        raise ExportError(f"the network names labels that the file does not have: it has {classes}")
 
 
 def in_words(found: list[dict[str, Any]]) -> str:

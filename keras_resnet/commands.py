@@ -16,6 +16,7 @@ from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import Commands, examples, json_option, run_names, runs_option
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
+from keras_resnet.signals import Ended, end_tidily
 from keras_resnet.studies.commands import study
 from keras_resnet.training_commands import compress, launch, train
 from keras_resnet.writing import reason
@@ -67,7 +68,7 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
     )
 )
 @click.argument("target", metavar="RUN|FILE", shell_complete=run_names)
-@click.argument("images", nargs=-1, metavar="IMAGE|VIDEO...")
+@click.argument("images", nargs=-1, metavar="IMAGE|FOLDER|VIDEO...")
 @click.option("--camera", metavar="NUMBER", help="The frames of a camera instead, by its number or address.")
 @click.option("--top", type=click.IntRange(1), help="How many classes, or objects, to name [default: 5, or all].")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take each so-many-th frame.")
@@ -82,17 +83,20 @@ def predict(
 ) -> None:
     """Name what images show, and where, with a run's Keras model or a .tflite file (which needs no TensorFlow).
 
+    Of a folder all images in it. One that is damaged is named and left out; the exit code is then 1.
     Videos and cameras need OpenCV (extra: video).
     """
     from keras_resnet.answers import in_words
-    from keras_resnet.export.predicting import Taken, predict_files, predict_video, predictor_of
+    from keras_resnet.export.predicting import Taken, predict_files, predict_video, predictor_of, sources_of
 
     if bool(images) == bool(camera):
         raise UsageError("say what to look at: images or videos, or --camera NUMBER")
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
+    sources = sources_of(images, save) if images else []
     one, taken = predictor_of(target, runs_home(runs)), Taken(options["top"], options["every"], options["frames"])
-    for answer in predict_video(one, camera, taken, save) if camera else predict_files(one, images, taken, save):
+    answers = predict_video(one, camera, taken, save) if camera else predict_files(one, sources, taken, console.say)
+    for answer in answers:
         if options["as_json"]:
             console.emit_json_line(answer)
         else:
@@ -235,6 +239,9 @@ def _main(arguments: list[str]) -> int:
     except BrokenPipeError:
         console.close_output()
         return 1
+    except Ended as ended:
+        console.say(f"kresnet: ended by {ended.name}")
+        return ended.exit_code
     except OSError as error:
         console.say(f"kresnet: {error.filename or 'input or output'}: {reason(error)}")
         return 1
@@ -250,6 +257,7 @@ def main() -> None:
         from keras_resnet.quiet import hush_native
 
         hush_native()
+    end_tidily()
     code = _main(arguments)
     try:
         sys.stdout.flush()

@@ -28,10 +28,12 @@ def demo(run: str | None, port: int, opens: bool, save: Path | None, runs: str |
     The files themselves run there, by LiteRT.js, which scripts/web installs. Needs no network.
     """
     from keras_resnet.export.demo import site_of
-    from keras_resnet.export.site import server_of
+    from keras_resnet.export.site import require_new, server_of
 
     found = Run.find(runs_home(runs), run)
     found.require_finished()
+    if save:
+        require_new(save)
     site = site_of(found, console.say)
     if save:
         site.write(save)

@@ -98,9 +98,10 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     if options["full"]:
         forms += full_forms(forms, found.spec().task)
     found.require_finished()
+    _require_possible(options["target"], options["calibration_data"])
     from keras_resnet.export import exporting
     from keras_resnet.export.auto import export_with_remedies
-    from keras_resnet.export.targets import fit_all, require_target
+    from keras_resnet.export.targets import fit_all
 
     wanted = exporting.Wanted(
         forms=tuple(forms),
@@ -110,8 +111,6 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         calibration_images=options["calibration_images"],
         samples=options["samples"],
     )
-    for target in options["target"]:
-        require_target(target)
     if options["target"] and not any(form.integer for form in forms):
         raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
     steps: list[Step] = []
@@ -135,6 +134,17 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         raise KresnetError(
             f"lost more than {max_drop:g} points: {', '.join(failed)} (kept apart, not the run's export)"
         )
+
+
+def _require_possible(targets: tuple[str, ...], calibration_folder: str | None) -> None:
+    """Raises UsageError or DataError for what cannot be had, before TensorFlow is imported."""
+    from keras_resnet.export.calibrate import require_folder
+    from keras_resnet.export.targets import require_target
+
+    for target in targets:
+        require_target(target)
+    if calibration_folder:
+        require_folder(calibration_folder)
 
 
 def _plain_words(spec: Spec) -> str:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from keras_resnet import run_files
 from keras_resnet.console import say as tell
+from keras_resnet.data.files import printable
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.fields import flat
 from keras_resnet.networks.names import name_of

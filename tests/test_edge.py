@@ -66,7 +66,7 @@ def alone(wheel, *arguments):
 def test_the_wheel_holds_what_it_needs(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"keras_resnet"}
-    assert sum(name.endswith(".py") for name in names) == 16
+    assert sum(name.endswith(".py") for name in names) == 21
 
 
 def test_predictions_equal_the_full_install(wheel, file, images):
@@ -74,11 +74,10 @@ def test_predictions_equal_the_full_install(wheel, file, images):
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [Path(row["image"]).name for row in rows] == [f"{number}.png" for number in range(5)]
-    from keras_resnet.export.predicting import Taken, predict_files, predictor_of
+    from keras_resnet.export.predicting import Taken, predict_files, predictor_of, sources_of
 
-    for row in rows:
-        (full,) = predict_files(predictor_of(str(file), Path(".")), (row["image"],), Taken(top=5))
-        assert full == row
+    sources = sources_of([str(images)])
+    assert list(predict_files(predictor_of(str(file), Path(".")), sources, Taken(top=5), silent)) == rows
 
 
 def test_words_for_people(wheel, file, images):

@@ -213,7 +213,7 @@ def test_a_failed_conversion_names_its_log(exported, tmp_path):
     run, log = exported[0], tmp_path / "int8.log"
     card = open_file(run.exports / "float32.tflite").card
     (tmp_path / "model.keras").write_bytes(b"not a model")
-    with pytest.raises(ExportError, match=f"failed .exit 1.; its output is in {log}"):
+    with pytest.raises(ExportError, match=f"failed .exit code 1.; its output is in {log}"):
         convert(tmp_path / "model.keras", "savedmodel", card, None, tmp_path / "out", log)
     assert "Traceback" in log.read_text() and not (tmp_path / "out").exists()
 
