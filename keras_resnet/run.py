@@ -14,6 +14,7 @@ from typing import Any
 
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.networks.names import name_of
+from keras_resnet.outcomes import WITHIN
 from keras_resnet.spec import Spec
 from keras_resnet.writing import reason, writing
 
@@ -226,7 +227,7 @@ class Run:
             spec = self.spec()
             row.update(created=self._created()[:19], network=_network(spec), data=spec.data.source)
             row["epochs"] = f"{len(self.log())}/{spec.training.epochs}"
-            row["exports"] = [v["file"] for v in self.verdicts() if v["verdict"] == "PASSED"]
+            row["exports"] = [v["file"] for v in self.verdicts() if v["verdict"] in WITHIN]
             if self.finished:
                 metrics = self.metrics()
                 row.update(state="finished", metric=metrics["metric"], value=metrics["value"])
