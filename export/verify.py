@@ -224,12 +224,12 @@ def verify(
 
 def _enough(before: Evaluation, after: Evaluation, drops: dict[str, Drop], max_drop: float) -> int | None:
     """How many images would bring the upper ends of all intervals within `max_drop`; None where none would."""
-    shares = before.judgement.correct, after.judgement.correct
-    if shares[0] is not None and shares[1] is not None:
-        return intervals.enough_for_shares(*shares, max_drop)
-    found = [intervals.enough_for_scores(drop, high, before.samples, max_drop) for drop, (_, high) in drops.values()]
-    known = [each for each in found if each is not None]
-    return max(known) if len(known) == len(found) else None
+    was, found = before.judgement.correct, after.judgement.correct
+    if was is not None and found is not None:
+        return intervals.enough_for_shares(was, found, max_drop)
+    wanted = [intervals.enough_for_scores(drop, high, before.samples, max_drop) for drop, (_, high) in drops.values()]
+    known = [each for each in wanted if each is not None]
+    return max(known) if len(known) == len(wanted) else None
 
 
 def _difference(before: Any, after: Any) -> np.ndarray | None:

@@ -38,7 +38,7 @@ def deciding(drops: Mapping[str, tuple[float, tuple[float, float]]], max_drop: f
 
 def lacks_proof(row: Mapping[str, Any]) -> bool:
     """Whether the file of a verdict, as in verdicts.json, is within its budget by the estimate alone."""
-    return row["verdict"] != PASSED and row["drop"] - row["max_drop"] <= ROUNDING
+    return bool(row["verdict"] != PASSED and row["drop"] - row["max_drop"] <= ROUNDING)
 
 
 def words_of(row: Mapping[str, Any]) -> str:
