@@ -1,6 +1,7 @@
 """What the validation images are answered without a network: the least that a model has to be better than.
 
-An answer that is the same for every image, and for classification trees that see some small pixels."""
+An answer that is the same for every image, and for classification trees that see some small pixels; of many classes the
+training image that is most similar in these."""
 
 from __future__ import annotations
 
@@ -116,16 +117,16 @@ def _usual_class(classes: tuple[str, ...], train: Split, rows: np.ndarray) -> _A
 def _trees(classes: tuple[str, ...], train: Split, judged: Split, rows: np.ndarray) -> Iterator[_Answered]:
     """What scikit-learn makes of small pixels; nothing where too little could be read in time."""
     from sklearn.ensemble import ExtraTreesClassifier
-    from sklearn.neighbors import NearestCentroid
+    from sklearn.neighbors import KNeighborsClassifier
 
     learned, pixels = _small(train, np.random.default_rng(SEED).permutation(train.count)[:LEARNED])
     seen, theirs = _small(judged, rows)
     if len(np.unique(train.labels[learned])) < 2 or not len(seen):
         return
     few = len(classes) <= CLASSES
-    model = ExtraTreesClassifier(TREES, random_state=SEED) if few else NearestCentroid()
+    model = ExtraTreesClassifier(TREES, random_state=SEED) if few else KNeighborsClassifier(1, algorithm="brute")
     model.fit(pixels, train.labels[learned])
-    what = f"a forest of {TREES} trees" if few else "the nearest mean of a class"
+    what = f"a forest of {TREES} trees" if few else f"the most similar of {len(learned):,} training images"
     side = round((pixels.shape[1] / 3) ** 0.5)
     answers = list(np.eye(len(classes), dtype=np.float32)[model.predict(theirs)])
     yield _Answered(f"{what} on {side} × {side} pixels", False, seen, answers)
@@ -144,7 +145,7 @@ def _small(split: Split, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         side = min(SIDE, image.width)
         pixels.append(np.asarray(image.resize((side, side), Image.Resampling.BOX)).ravel())
         read.append(row)
-    return np.array(read, np.int64), np.array(pixels)
+    return np.array(read, np.int64), np.array(pixels, np.float32)
 
 
 def _usual_boxes(task: Any, train: Split, truth: dict[str, np.ndarray], rows: np.ndarray) -> _Answered:

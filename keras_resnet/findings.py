@@ -43,11 +43,16 @@ def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> di
 
 
 def find_again(run: Run, say: Callable[[str], None]) -> None:
-    """Evaluate the model of a finished run on its data, and keep what is found."""
+    """Evaluate the model of a finished run on its data, and keep what is found; what the data were when it was trained
+    stays as it is, where they have changed."""
     spec = run.spec()
     data, model = open_data(spec.data, say), load_model(run)
     score = validate(model, data, spec)
-    run.write_json(run.findings_file, findings_of(model, task_of(spec, data.classes), score, data))
+    found = findings_of(model, task_of(spec, data.classes), score, data)
+    if changed := changes_since(run, data):
+        say(changed)
+        found["data"] = run.findings()["data"]
+    run.write_json(run.findings_file, found)
 
 
 def _image(split: Split, row: int) -> Image.Image:

@@ -81,7 +81,8 @@ def remarks_on(row: Mapping[str, Any]) -> list[str]:
 def shared_remarks_on(row: Mapping[str, Any]) -> list[str]:
     """What has to be known of the model and the data that a file was judged by, a sentence each."""
     beaten = [each for each in row.get("baselines", ()) if each["standing"] != ABOVE]
-    words = [standing_in_words(each, "the file answers like the model, which is at chance") for each in beaten]
+    like = {True: "the file answers like the model, and ", False: ""}
+    words = [like[each["trivial"] and each["standing"] == NOT_ABOVE] + standing_in_words(each) for each in beaten]
     return [*words, *([row["data_changed"]] if row.get("data_changed") else [])]
 
 
@@ -95,13 +96,13 @@ def standings_in_words(standings: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def standing_in_words(standing: Mapping[str, Any], at_chance: str = "the model is at chance") -> str:
+def standing_in_words(standing: Mapping[str, Any]) -> str:
     """How a model does beside a baseline (`baselines.Standing`) that it is not surely above, in a sentence."""
     theirs, ours = f"{standing['value']:.2%}", f"{standing['metric']} {standing['model_value']:.2%}"
     what, images = standing["baseline"], f"{standing['images']:,} validation images"
     if standing["standing"] == UNCLEAR:
         return f"the model is not proven to be above {what}: {ours} against {theirs}; {images} cannot tell these apart"
     if standing["trivial"]:
-        return f"{at_chance}: {ours} of {images}; {what} gets {theirs}"
+        return f"the model is at chance: {ours} of {images}; {what} gets {theirs}"
     well = "better" if standing["lead_interval"][1] < 0 else "as well"
     return f"{what} does {well} without a network: {theirs} of {images}, the model {ours}"

@@ -19,7 +19,7 @@ from keras_resnet.data.objects import Annotation, packed
 from keras_resnet.data.sources import open_data
 from keras_resnet.data.split import Data, Split
 from keras_resnet.evaluate import Evaluation, load_model
-from keras_resnet.export import demo, exporting
+from keras_resnet.export import demo, exporting, targets
 from keras_resnet.export.files import open_file
 from keras_resnet.export.verify import SEED, Verdict
 from keras_resnet.findings import changes_since, findings_of
@@ -237,7 +237,7 @@ def test_a_model_is_above_only_where_the_interval_is(images, right, standing):
 
 
 def test_many_classes_and_many_images_stay_cheap(monkeypatch):
-    """Of more classes than trees are made for their means answer, and no more images are read than are compared."""
+    """Of more classes than trees are made for the most similar image answers, and no more are read than compared."""
     read = []
 
     class Drawn:
@@ -250,9 +250,9 @@ def test_many_classes_and_many_images_stay_cheap(monkeypatch):
     splits = {name: Split(name, labels, images=Drawn(), resize=32) for name in ("train", "validation")}
     data, task = Data("many", classes, splits, False, 32, 32), Classification(classes)
     answers = list(np.eye(150, dtype=np.float32)[labels])
-    _, means = standings_of(task, data, Evaluation(task.judge(answers, labels), answers, None, labels))
-    assert means.baseline == "the nearest mean of a class on 16 × 16 pixels" and means.value > 0.95
-    assert means.images == 1000 and len(read) == 3000
+    _, similar = standings_of(task, data, Evaluation(task.judge(answers, labels), answers, None, labels))
+    assert similar.baseline == "the most similar of 2,000 training images on 16 × 16 pixels" and similar.value > 0.95
+    assert similar.images == 1000 and len(read) == 3000
     read.clear()
     monkeypatch.setattr(baselines, "SECONDS", -1.0)
     assert len(standings_of(task, data, Evaluation(task.judge(answers, labels), answers, None, labels))) == 1
@@ -295,7 +295,7 @@ def test_a_detector_that_finds_nothing_is_told(segmented, kresnet, tmp_path):
     arguments = ("--tflite", "--quantize", "float32", "--samples", "16", "--runs", tmp_path)
     code, out, err = kresnet("export", "blind", *arguments)
     assert code == 0, err
-    assert "the file answers like the model, which is at chance: mask mAP 0.00% of 16 validation images" in out
+    assert "the file answers like the model, and the model is at chance: mask mAP 0.00% of 16 validation" in out
     assert "PASSED, not proven, at chance" in out and "drop of " in out
     (row,) = run.verdicts()
     assert set(row["drops"]) == {"mask mAP", "box mAP"} and row["value"] == row["model_value"] == 0
@@ -380,7 +380,11 @@ def test_what_can_be_written_is_and_data_are_judged_as_they_are(kresnet, tmp_pat
     for number in range(3):
         shutil.copy(tmp_path / "few/val/red/000.png", tmp_path / f"few/val/red/more{number}.png")
     code, out, _ = kresnet("verify", run.exports / "float32.tflite", *home)
-    assert code in (0, 1) and "(validation: 24 → 27 images, red 12 → 15)" in out and "27 validation images" in out
+    changed = "the data changed since few was trained (validation: 24 → 27 images, red 12 → 15)"
+    assert code == 0 and changed in out and "27 validation images" in out
+    before = run.findings()["data"]
+    code, _, err = kresnet("report", "few", "--again", *home)
+    assert code == 0 and any(changed in line for line in err) and run.findings()["data"] == before
 
 
 def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresnet, monkeypatch, tmp_path):
@@ -404,6 +408,22 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
     assert err[-1] == f"kresnet: {named}"
     with pytest.raises(exporting.ExportError, match=re.escape(named)):
         exporting.export(run, exporting.Wanted(tuple(exporting_forms()), ("savedmodel", "onnx"), samples=20), silent)
+
+
+def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkeypatch, tmp_path):
+    run = Run(shutil.copytree(exported[0].folder, tmp_path / "run"))
+    genuine = targets.fit
+
+    def fit(target, file, folder):
+        if target != "edgetpu":
+            raise exporting.ExportError("vela failed on int8.tflite (exit 1); its output is in a log")
+        return genuine(target, file, folder)
+
+    monkeypatch.setattr(targets, "fit", fit)
+    fits = targets.fit_all(run, [exported[1]["int8.tflite"]], ["ethos-u55-128", "edgetpu"], silent)
+    assert [(each.target, each.file) for each in fits] == [("ethos-u55-128", "int8.tflite"), ("edgetpu", "int8.tflite")]
+    assert fits[0].accepted == 0 and fits[0].refused[0].startswith("vela failed") and fits[1].accepted > 0.8
+    assert len(json.loads((run.exports / "targets.json").read_text())) == 2
 
 
 def test_every_outcome_has_its_colour():
