@@ -114,7 +114,8 @@ def _remedies(
     if equalized := _equalized(work, scratch):
         work = equalized
         yield "channels equalized", partial(export_one, work, form, say)
-    if floats:
+    made = work.run.rejected / form.file_name
+    if floats and made.is_file():
         model = read_model(work.model_file)
         worst = [
             each.layer
@@ -122,7 +123,7 @@ def _remedies(
             if each.low is not None
         ]
         # What only joins or passes on has no operator of its own to be left out.
-        known = output_names((work.run.rejected / form.file_name).read_bytes(), tuple(worst))
+        known = output_names(made.read_bytes(), tuple(worst))
         worst = [layer for layer in worst if known[layer]]
         for count in sorted({min(count, len(worst)) for count in KEPT} - {0}):
             kept = replace(form, keep_float=tuple(worst[:count]))

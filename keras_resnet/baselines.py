@@ -108,7 +108,7 @@ def _judged(task: Any, answers: list[Any], truth: Any, rows: np.ndarray) -> Eval
 
 def _usual_class(classes: tuple[str, ...], train: Split, rows: np.ndarray) -> _Answered:
     """The most frequent class of the training images, of every image."""
-    usual = int(np.bincount(train.labels, minlength=len(classes)).argmax())
+    usual = int(np.bincount(train.labels[train.labels >= 0], minlength=len(classes)).argmax())
     logits = np.zeros(len(classes), np.float32)
     logits[usual] = 1
     return _Answered(f"answering {classes[usual]!r} always", True, rows, [logits] * len(rows))
