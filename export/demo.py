@@ -17,6 +17,7 @@ from keras_resnet.data.split import Say
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.site import Site
+from keras_resnet.outcomes import drop_in_words
 from keras_resnet.reporting.page import TASKS, metric_in_words
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
@@ -151,7 +152,8 @@ def _described(file: str, model: TFLiteModel, verdict: dict[str, Any]) -> dict[s
     return {
         "file": file,
         "url": f"files/{file}",
-        "facts": f"{verdict['megabytes']:.2f} MB · {metric} {verdict['value']:.2%} · {verdict['verdict']}",
+        "facts": f"{verdict['megabytes']:.2f} MB · {metric} {verdict['value']:.2%} · drop, points:"
+        f" {drop_in_words(verdict)} · {verdict['words']}",
         "card": {
             **{"task": card.task, "resize": card.resize, "image_size": card.image_size},
             **{"cells": card.cells, "labels": card.classes, "pillow_13": PILLOW_13},

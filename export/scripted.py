@@ -24,15 +24,23 @@ from keras_resnet.quantization.layers import FakeQuantizer
 from keras_resnet.tasks.classify import Classification
 
 
-def export_tflite(model: Any, data: Data, file: str | Path, max_drop: float = 0.01, io: str = "uint8") -> Verdict:
+def export_tflite(
+    model: Any,
+    data: Data,
+    file: str | Path,
+    max_drop: float = 0.01,
+    io: str = "uint8",
+    require_proof: bool = False,
+) -> Verdict:
     """Write `model` to `file`, a .tflite file of 8-bit weights and activations, and judge that file.
 
     model: functional, from pixels (B, H, H, 3) in 0–255 to logits (B, classes), in any precision; or one that
     `keras_resnet.quantize` made and that was trained on, which has its own ranges. data: of `data.memory.in_memory`, or
     any other; its training images calibrate, its validation images judge. max_drop: the budget, a share: 0.01 is one
-    point. io: "uint8", "int8" or "float", see `schemes.PROFILES`.
+    point. io: "uint8", "int8" or "float", see `schemes.PROFILES`. require_proof: whether the whole 95% interval of the
+    drop has to be within the budget, not its estimate alone.
 
-    A file within the budget stands at `file`. One that lost more stands beside it, as NAME.rejected.tflite, and nothing
+    A file within the budget stands at `file`. One that failed stands beside it, as NAME.rejected.tflite, and nothing
     at `file`. What the converter said stands in NAME.log. Raises UsageError for a model or an option that is not for
     this, DataError for images that cannot calibrate, ExportError if the file cannot be written.
     """
@@ -59,7 +67,7 @@ def export_tflite(model: Any, data: Data, file: str | Path, max_drop: float = 0.
         write_card(target, card, form.pixels_from)
 
     places = file, file.with_suffix(".rejected.tflite")
-    return proven(write, places, reference, max_drop, form.integer)
+    return proven(write, places, reference, max_drop, form.integer, require_proof)
 
 
 def _form(file: Path, max_drop: float, io: str, learned: bool) -> Form:

@@ -40,9 +40,11 @@ def test_every_file_passes_and_is_told_of(exported):
     assert set(verdicts) == {f"{name}.tflite" for name in names} | {"saved_model", "model.onnx", "c_array"}
     assert {row["file"] for row in run.verdicts()} == set(verdicts)
     for row in run.verdicts():
-        assert row["verdict"] == "PASSED" and row["value"] >= 0.94 and row["agreement"] >= 0.98
+        assert row["verdict"] != "FAILED" and row["value"] >= 0.94 and row["agreement"] >= 0.98
         assert row["metric"] == "top1" and row["details"]["top5"] >= row["value"] and row["samples"] == 200
         low, high = row["drop_interval"]
+        assert (row["verdict"] == "PASSED") == (high <= row["max_drop"]) == (row["images_to_settle"] is None)
+        assert row["drop"] == pytest.approx(row["model_value"] - row["value"]) and row["drop_metric"] == "top1"
         assert low <= row["drop"] <= high and row["worst_class_drop"] >= row["drop"] - 1e-9
         cost = row["cost"]
         assert [each["threads"] for each in cost["latencies"]][-1] == os.cpu_count() and cost["peak_mib"] > 1

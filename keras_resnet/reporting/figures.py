@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.outcomes import WITHIN
+
 # Stand-ins for what the page's style sheet decides, which no other colour of a figure equals.
 INK, LINE = "#010203", "#040506"
 COLOURS = ("#3b7dd8", "#e08214", "#2a9d6f", "#c2549d", "#8a6fd1", "#7a8794")
@@ -108,7 +110,7 @@ def tradeoffs(verdicts: list[dict[str, Any]], best: str | None) -> str:
     for axis, key, words in ((axes[0, 0], "megabytes", "size (MB)"), (axes[0, 1], "milliseconds", "latency (ms)")):
         for number, each in enumerate(verdicts):
             place, colour = (each[key], 100 * each["value"]), f"C{number % 10}"
-            mark = MARKS[number % len(MARKS)] if each["verdict"] == "PASSED" else "x"
+            mark = MARKS[number % len(MARKS)] if each["verdict"] in WITHIN else "x"
             axis.plot(*place, mark, color=colour, markersize=7, alpha=0.85, label=each["file"], linestyle="none")
             if each["file"] == best:
                 axis.plot(*place, "o", color=INK, fillstyle="none", markersize=14)
