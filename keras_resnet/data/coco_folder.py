@@ -23,7 +23,9 @@ from keras_resnet.progress import waiting
 
 Id = int | float | str
 # Letters of an entry that a message quotes.
-SHOWN_OF_ENTRY = 80
+SHOWN_OF_ENTRY = 100
+# What it begins with, so that it can be found.
+FIRST = ("id", "image_id", "category_id", "bbox", "iscrowd", "file_name", "name")
 
 NO_IMAGE = "annotations of images that are not listed"
 NO_CATEGORY = "annotations of categories that are not listed"
@@ -103,7 +105,9 @@ def _document(file: Path) -> dict[str, Any]:
 
 
 def quoted(entry: Any) -> str:
-    """The beginning of an entry, in one line."""
+    """The beginning of an entry, in one line; ids first, for masks are long."""
+    if isinstance(entry, dict):
+        entry = {key: entry[key] for key in dict.fromkeys((*FIRST, *entry)) if key in entry}
     return textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …")
 
 

@@ -41,7 +41,7 @@ class Annotation:
     ) -> Annotation:
         """With boxes cut at the image's edges; those left without an area are left out."""
         width, height = size
-        cut = np.asarray(boxes, np.float32).reshape(-1, 4).clip(0, (width, height, width, height))
+        cut = np.asarray(boxes, float).reshape(-1, 4).clip(0, (width, height, width, height)).astype(np.float32)
         real = area(cut) > 0
         crowds = np.zeros(len(cut), bool) if crowd is None else np.asarray(crowd, bool)
         sizes = area(cut) if areas is None else np.asarray(areas, np.float32)
