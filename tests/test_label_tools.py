@@ -206,7 +206,7 @@ def test_images_that_nothing_lists_are_counted(tmp_path):
     tools.picture(tmp_path / "train" / "forgotten.png")
     told = []
     opened(tmp_path, told.append)
-    assert f"left out 1 image files that no annotation lists (first: {tmp_path / 'train' / 'forgotten.png'})" in told
+    assert f"left out 1 image files that are in no split (first: {tmp_path / 'train' / 'forgotten.png'})" in told
 
 
 def test_one_file_for_training_and_validation_is_refused(tmp_path):

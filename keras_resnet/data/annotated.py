@@ -58,7 +58,7 @@ def open_annotated(spec: DataSpec, say: Say) -> Data:
     kept = "" if keep else "; too many to keep in memory"
     say(f"reading {total} images with objects of {len(classes)} classes from {root}{kept}")
     _require_apart(listings)
-    _tell_unlisted(listings, say)
+    _tell_unlisted(found.named, say)
     if "validation" not in listings:
         listings |= _held_out(listings["train"], spec.val_fraction, found)
         say(f"validation: {spec.val_fraction:.0%} of the training images, drawn by a fixed seed")
@@ -109,13 +109,12 @@ def _require_apart(listings: dict[str, list[Listed]]) -> None:
             )
 
 
-def _tell_unlisted(listings: dict[str, list[Listed]], say: Say) -> None:
-    """Count image files that lie among those of the splits, and are in none."""
-    known = {each.file for listed in listings.values() for each in listed}
-    folders = {file.parent for file in known}
+def _tell_unlisted(named: set[Path], say: Say) -> None:
+    """Count image files that lie among those that annotations name, and are not `named`."""
+    folders = {file.parent for file in named}
     beside = {file for folder in folders for file in image_files(folder)[0] if file.parent in folders}
-    if unlisted := sorted(beside - known):
-        say(f"left out {len(unlisted)} image files that no annotation lists (first: {unlisted[0]})")
+    if unlisted := sorted(beside - named):
+        say(f"left out {len(unlisted)} image files that are in no split (first: {unlisted[0]})")
 
 
 def _with_crowds(name: str, listed: list[Listed], crowds: str, say: Say) -> list[Listed]:

@@ -24,8 +24,6 @@ from keras_resnet.progress import waiting
 Id = int | float | str
 # Letters of an entry that a message quotes.
 SHOWN_OF_ENTRY = 100
-# What it begins with, so that it can be found.
-FIRST = ("id", "image_id", "category_id", "bbox", "iscrowd", "file_name", "name")
 
 NO_IMAGE = "annotations of images that are not listed"
 NO_CATEGORY = "annotations of categories that are not listed"
@@ -36,6 +34,17 @@ NO_FLAG = "annotations whose iscrowd is neither 0 nor 1"
 REPEATED = "annotations that repeat another one of their image exactly"
 ROTATED = "boxes that are rotated (attributes.rotation): their bbox is taken as it is, upright"
 BEYOND = "boxes that reach beyond their image, cut at its edge"
+# What is quoted of an annotation besides its ids.
+QUOTED = {
+    NO_IMAGE: "image_id",
+    NO_BOX: "bbox",
+    NOT_FOUR: "bbox",
+    NO_AREA: "bbox",
+    REPEATED: "bbox",
+    NO_CATEGORY: "category_id",
+    NO_FLAG: "iscrowd",
+    ROTATED: "attributes",
+}
 SWAPPED = "; are they left, top, right, bottom? COCO's are left, top, width, height"
 
 
@@ -61,18 +70,19 @@ def read_coco(root: Path, masks: bool) -> Read:
     files = by_split(root, tally)
     _require_different(files)
     documents = {split: _document(source.file) for split, source in files.items()}
-    named = {split: _categories(files[split].file, document) for split, document in documents.items()}
-    classes = _classes(files, documents, named, tally)
+    ids = {split: _categories(files[split].file, document) for split, document in documents.items()}
+    classes = _classes(files, documents, ids, tally)
     listings: dict[str, list[Listed]] = {}
     bad: dict[str, list[str]] = {split: [] for split in files}
+    named: set[Path] = set()
     for split, source in files.items():
-        numbers = {known: classes.index(name) for known, name in named[split].items() if name in classes}
+        numbers = {known: classes.index(name) for known, name in ids[split].items() if name in classes}
         if split == "test" and not documents[split]["annotations"]:
             tally.leave_out("files of annotations that list none", source.file.name)
         else:
             reader = _Reader(root, source, numbers, masks, tally)
-            listings[split] = reader.listed(documents[split], bad[split])
-    return Read(classes, listings, tally, bad)
+            listings[split] = reader.listed(documents[split], bad[split], named)
+    return Read(classes, listings, tally, bad, named)
 
 
 def _require_different(files: dict[str, Source]) -> None:
@@ -105,9 +115,7 @@ def _document(file: Path) -> dict[str, Any]:
 
 
 def quoted(entry: Any) -> str:
-    """The beginning of an entry, in one line; ids first, for masks are long."""
-    if isinstance(entry, dict):
-        entry = {key: entry[key] for key in dict.fromkeys((*FIRST, *entry)) if key in entry}
+    """The beginning of an entry, in one line."""
     return textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …")
 
 
@@ -191,13 +199,14 @@ class _Reader:
     masks: bool
     tally: Tally
 
-    def listed(self, document: dict[str, Any], bad: list[str]) -> list[Listed]:
-        """The images by their ids, each with what stands in it; of those that cannot be used, why is added to
-        `bad`."""
+    def listed(self, document: dict[str, Any], bad: list[str], named: set[Path]) -> list[Listed]:
+        """The images by their ids, each with what stands in it; of those that cannot be used, why is added to `bad`.
+        All files that are there are added to those that are `named`."""
         images, twins = self._images(document["images"])
         objects = self._objects(document["annotations"], images, twins)
         self._require_pixels([each for of_image in objects.values() for each in of_image])
         files = placed([image["file_name"] for image in images.values()], self.source, self.root, self.tally)
+        named |= {file for file in files if file is not None}
         listed, reaching = [], 0
         for (known, image), file in zip(images.items(), files, strict=True):
             size = _size(image)
@@ -247,17 +256,17 @@ class _Reader:
             known = _key(each.get("image_id"), listed) if isinstance(each, dict) else None
             made = NO_IMAGE if known is None else self._object(each)
             if isinstance(made, str) or known is None:
-                self.tally.leave_out(str(made), self._quoted(each))
+                self.tally.leave_out(str(made), self._quoted(each, str(made)))
                 continue
             known = twins.get(known, known)
             others = alike[known, made.label, made.box]
             if any(_says_the_same(each, other) for other in others):
-                self.tally.leave_out(REPEATED, self._quoted(each))
+                self.tally.leave_out(REPEATED, self._quoted(each, REPEATED))
                 continue
             others.append(each)
             found[known].append(made)
             if _is_turned(each):
-                self.tally.note(ROTATED, self._quoted(each))
+                self.tally.note(ROTATED, self._quoted(each, ROTATED))
         return found
 
     def _object(self, each: dict[str, Any]) -> _Object | str:
@@ -295,9 +304,9 @@ class _Reader:
         for each in objects:
             counts, wrong, parts = coco_masks.counts_of(each.entry.get("segmentation"), size)
             if wrong:
-                self.tally.leave_out(wrong, self._quoted(each.entry))
+                self.tally.leave_out(wrong, self._quoted(each.entry, wrong))
             else:
-                self.tally.leave_out(coco_masks.NO_POLYGON, self._quoted(each.entry), parts)
+                self.tally.leave_out(coco_masks.NO_POLYGON, self._quoted(each.entry, wrong), parts)
                 kept.append(each)
                 masks.append(counts)
         return kept, masks
@@ -310,7 +319,11 @@ class _Reader:
                 " pixels: left, top, width, height"
             )
 
-    def _quoted(self, entry: Any) -> str:
+    def _quoted(self, entry: Any, wrong: str) -> str:
+        """An annotation's ids, what is wrong with it, and the file that it is in."""
+        if isinstance(entry, dict):
+            keys = ("id", "image_id", QUOTED.get(wrong, "segmentation"))
+            entry = {key: entry[key] for key in keys if key in entry}
         return f"{quoted(entry)} in {self.source.file.name}"
 
 

@@ -68,12 +68,13 @@ class Tally:
 @dataclass(frozen=True)
 class Read:
     """The annotations of a folder: classes, images by split, what was left out. bad: of each image of a split that is
-    not there, or whose annotation cannot be used, why."""
+    not there, or whose annotation cannot be used, why. named: image files that have an annotation, usable or not."""
 
     classes: tuple[str, ...]
     listings: dict[str, list[Listed]]
     tally: Tally
     bad: dict[str, list[str]]
+    named: set[Path]
 
 
 def finite(value: Any) -> float | None:

@@ -54,6 +54,7 @@ def read_voc(root: Path) -> Read:
     tally = Tally()
     found = pairs(root, tally)
     bad: dict[str, list[str]] = {split: [] for split in found}
+    named: set[Path] = set()
     with counting(sum(map(len, found.values())), "annotations", "reading annotations") as advance:
         read: dict[str, list[_Image]] = {split: [] for split in found}
         for split, files in found.items():
@@ -63,6 +64,7 @@ def read_voc(root: Path) -> Read:
                     read[split].append(_read(pair, tally))
                 except DataError as error:
                     bad[split].append(str(error))
+                    named.update(pair.likeliest())
     images = [image for rows in read.values() for image in rows]
     names = sorted({name for image in images for name in image.names})
     if not names:
@@ -71,7 +73,8 @@ def read_voc(root: Path) -> Read:
     first = _first_pixel([box for image in images for box in image.boxes], tally)
     numbers = {name: number for number, name in enumerate(names)}
     listings = {split: [_listed(image, numbers, first, tally) for image in rows] for split, rows in read.items()}
-    return Read(tuple(names), listings, tally, bad)
+    named |= {image.file for image in images}
+    return Read(tuple(names), listings, tally, bad, named)
 
 
 def parse(file: Path) -> ET.Element:

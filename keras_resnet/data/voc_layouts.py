@@ -58,9 +58,8 @@ class Pair:
         """The image that is called as the annotation is, else as `name` says, which tools write into it. Raises
         DataError if there is none, or several of which `name` says nothing."""
         name = name.strip()
-        for folder in self.folders:
-            if found := _images_in(folder).get(self.annotation.stem):
-                return self._one_of(found, name)
+        if found := self.likeliest():
+            return self._one_of(found, name)
         file = found_as(name, self.folders, self.root) or found_by_end(name, self.folders, self.root) if name else None
         if file is not None and _is_image(file):
             return file
@@ -69,6 +68,11 @@ class Pair:
             f"cannot read image {self.folders[0] / self.annotation.stem}.*: no such file called as {self.annotation}"
             f"{named}"
         )
+
+    def likeliest(self) -> tuple[Path, ...]:
+        """The images that are called as the annotation is, in the first folder that has one."""
+        there = (_images_in(folder).get(self.annotation.stem, ()) for folder in self.folders)
+        return next(filter(None, there), ())
 
     def _one_of(self, found: tuple[Path, ...], name: str) -> Path:
         named = [file for file in found if file.name == Path(name.replace("\\", "/")).name]
