@@ -163,6 +163,8 @@ class DataSpec:
     that to TFDS. download: whether one that is not there may be fetched.
     val_fraction: share of the training images to validate with, where there is no split for that. max_bad: share of
     images that may be unreadable.
+    crowds: what becomes of objects that COCO's files mark by iscrowd and Pascal VOC's by difficult: "ignore" neither
+    learns nor misses them, "learn" takes them as any other object.
     annotations: "labels"; or "object", the largest one's box and class, "objects", those of all, or "masks", and which
     pixels are theirs: the whole image is then brought to a square, its longer side resized and the rest filled.
     """
@@ -175,6 +177,7 @@ class DataSpec:
     val_fraction: float = 0.2
     max_bad: float = 0.01
     annotations: str = "labels"
+    crowds: str = "ignore"
     normalization: Normalization = field(default_factory=Normalization)
 
     def __post_init__(self) -> None:
@@ -188,6 +191,7 @@ class DataSpec:
             "at least image_size",
         )
         one_of("data.annotations", self.annotations, tuple(ANNOTATIONS.values()))
+        one_of("data.crowds", self.crowds, ("ignore", "learn"))
         require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
         require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
 

@@ -75,7 +75,7 @@ class Split:
 
     def constants(self, ids: bool = False) -> tuple[Any, Any]:
         """`pixels` and `truth` as tensors, made once and outside any graph, of which they would become a part. `ids`:
-        with "ids", uint8 (count, resize, resize), of objects that have masks (see `Objects.ids`)."""
+        with "ids" (count, resize, resize), of objects that have masks (see `Objects.ids`)."""
         import tensorflow as tf
 
         if "pixels" not in self._tensors:
@@ -115,8 +115,8 @@ class Split:
         def read(row: Any) -> tuple[Any, Any]:
             pixels = tf.numpy_function(self.pixels_at, [row], tf.uint8, stateful=False)
             found = gathered(truth, row)
-            if ids and self._has_masks:
-                seen = tf.numpy_function(self._ids_at, [row], tf.uint8, stateful=False)
+            if ids and self.objects is not None and self.objects.masks is not None:
+                seen = tf.numpy_function(self._ids_at, [row], self.objects.id_type, stateful=False)
                 found = {**found, "ids": tf.ensure_shape(seen, side)}
             return tf.ensure_shape(pixels, (*side, 3)), found
 
