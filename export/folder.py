@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet import detections
+from keras_resnet import detections, pixels
 from keras_resnet.answers import WHOLE
 from keras_resnet.export.files import open_file
 from keras_resnet.export.metadata import WORDS
@@ -20,8 +20,8 @@ from keras_resnet.export.verify import Reference
 from keras_resnet.networks.names import name_of
 from keras_resnet.run import Run
 
-# What predicts without kresnet: of detectors with the module that makes objects of their outputs.
-SCRIPTS = (Path(__file__).with_name("classify.py"),)
+# What predicts without kresnet, with the decoder of images; of detectors also what makes objects of their outputs.
+SCRIPTS = (Path(__file__).with_name("classify.py"), Path(pixels.__file__))
 DETECTING = (*SCRIPTS, Path(__file__).with_name("detect.py"), Path(detections.__file__))
 GOLDEN = 16
 

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 # Each may import itself and what stands before it. A new module must be given its place here.
 ORDER = [
     "errors",
+    "pixels",
     "judgement",
     "detections",
     "answers",

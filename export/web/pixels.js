@@ -1,4 +1,4 @@
-// From an image to the pixels that a network sees, as keras_resnet/data/images.py and Pillow make them: the same filter,
+// From an image to the pixels that a network sees, as keras_resnet/pixels.py and Pillow make them: the same filter,
 // the same fixed-point weights and the same rounding, so that a file answers here as it does in Python.
 //
 // An image is {data, width, height, channels}: data, row by row, is a Uint8Array or a Float32Array.
