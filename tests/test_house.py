@@ -69,6 +69,7 @@ ORDER = [
     "data.tfds_source",
     "data.sources",
     "data.pipeline",
+    "data.mirroring",
     "writing",
     "drawing",
     "run",

@@ -67,7 +67,7 @@ def open_folder(spec: DataSpec, say: Say) -> Data:
             name: replace(train.some(part), name=name) for name, part in zip(("train", "validation"), rows, strict=True)
         }
     require_all_classes(scanned, classes)
-    return Data(root.name, classes, scanned, flips=True, image_size=size, resize=resize)
+    return Data(root.name, classes, scanned, flips=None, image_size=size, resize=resize)
 
 
 def _list_splits(root: Path) -> tuple[tuple[str, ...], dict[str, _Listing]]:

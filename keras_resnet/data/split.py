@@ -153,12 +153,12 @@ class _Some:
 @dataclass(frozen=True)
 class Data:
     """A data set: its labels in the order of their numbers, and splits "train", "validation" and
-    perhaps "test". flips: whether a mirrored image keeps its label."""
+    perhaps "test". flips: whether a mirrored image keeps its label; None where nobody knows."""
 
     name: str
     classes: tuple[str, ...]
     splits: dict[str, Split]
-    flips: bool
+    flips: bool | None
     image_size: int
     resize: int
 

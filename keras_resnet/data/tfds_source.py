@@ -25,7 +25,8 @@ from keras_resnet.spec import DataSpec
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
 BUNDLED = ("digits", "shapes")
-# Sets of signs that change or lose their meaning in a mirror.
+# Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
+FLIPS = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
 NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
 
 
@@ -51,10 +52,14 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
         for name, part in _parts(builder, spec.val_fraction, say).items()
     }
     judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
-    flips = builder.name not in NO_FLIPS
-    if not flips:
-        say(f"no mirrored images: {builder.name} would change their meaning")
-    return Data(builder.name, fields.classes, splits, flips, size, resize)
+    return Data(builder.name, fields.classes, splits, _keep_meaning(builder.name, fields), size, resize)
+
+
+def _keep_meaning(name: str, fields: _Fields) -> bool | None:
+    """Whether the images of a set keep their labels in a mirror; None where that is not known."""
+    if name in NO_FLIPS:
+        return False
+    return True if fields.objects or name in FLIPS else None
 
 
 def is_known(name: str) -> bool:
