@@ -22,7 +22,8 @@ EXTRA = "assets.extra"
 class Card:
     """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: which
     decides how an image is placed and what the outputs are (see `answers`). cells: of the levels of a detector's
-    pyramid (see `detections`).
+    pyramid (see `detections`). levels: the values that are black and white in images of more than 8 bits (see
+    `pixels.decode`).
     provenance: where the file comes from (run, form, versions, normalization in the graph, hashes)."""
 
     classes: tuple[str, ...]
@@ -31,6 +32,7 @@ class Card:
     provenance: dict[str, Any]
     task: str = CLASSIFY
     cells: tuple[int, ...] = ()
+    levels: tuple[float, ...] = ()
 
     def labels(self) -> str:
         """One label a line."""
@@ -40,7 +42,8 @@ class Card:
         """All but the labels, as a JSON object."""
         sizes = {"resize": self.resize, "image_size": self.image_size}
         cells = {"cells": self.cells} if self.cells else {}
-        return {"task": self.task, **sizes, **cells, "provenance": self.provenance}
+        levels = {"levels": self.levels} if self.levels else {}
+        return {"task": self.task, **sizes, **cells, **levels, "provenance": self.provenance}
 
 
 def card_from(labels: str, details: str, source: Path) -> Card:
@@ -49,7 +52,8 @@ def card_from(labels: str, details: str, source: Path) -> Card:
         found = json.loads(details)
         sizes = found["resize"], found["image_size"]
         task, cells = found.get("task", CLASSIFY), tuple(found.get("cells", ()))
-        return Card(tuple(labels.splitlines()), *sizes, found["provenance"], task, cells)
+        levels = tuple(map(float, found.get("levels", ())))
+        return Card(tuple(labels.splitlines()), *sizes, found["provenance"], task, cells, levels)
     except (KeyError, ValueError, TypeError) as error:
         raise strange(source) from error
 

@@ -48,7 +48,9 @@ def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
         raise DataError(f"there are no images in {', '.join(options.images)}")
     for start in range(0, len(files), options.batch):
         part = files[start : start + options.batch]
-        for file, found in zip(part, answers(model, [read_image(file) for file in part], options.top), strict=True):
+        for file, found in zip(
+            part, answers(model, [read_image(file, model.card.levels) for file in part], options.top), strict=True
+        ):
             _tell(str(file), found, options.json)
 
 
@@ -78,7 +80,7 @@ def server_of(model: TFLiteModel, host: str, port: int, top: int | None) -> Thre
                 self._answer(413 if length.isdigit() else 411, {"error": f"POST at most {LARGEST_REQUEST} bytes"})
                 return
             try:
-                image = read_image(self.rfile.read(int(length)))
+                image = read_image(self.rfile.read(int(length)), model.card.levels)
             except DataError as error:
                 self._answer(400, {"error": str(error)})
                 return

@@ -68,7 +68,7 @@ def predict_files(
         if is_video(name):
             yield from predict_video(one, name, taken, place)
             continue
-        image = read_image(name)
+        image = read_image(name, one.card.levels)
         found = one.answer(image, taken.top)
         if place:
             _save(one.drawn(image, found), place)
@@ -137,5 +137,5 @@ def _run(run: Run) -> Predictor:
     spec = run.spec()
     assert spec.data.resize is not None and spec.data.image_size is not None
     classes = run.classes()
-    card = Card(classes, spec.data.resize, spec.data.image_size, {}, *placing(spec, classes))
+    card = Card(classes, spec.data.resize, spec.data.image_size, {}, *placing(spec, classes), spec.data.levels)
     return Predictor(keras_predictor(load_model(run)), card)

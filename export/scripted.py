@@ -45,7 +45,7 @@ def export_tflite(model: Any, data: Data, file: str | Path, max_drop: float = 0.
     _require_logits(reference.answered.outputs)
     calibration = None if learned else calibration_of(data)
     provenance = {"model": model.name, **provenance_of(form, data, reference.answered, calibration)}
-    card = Card(data.classes, data.resize, data.image_size, provenance)
+    card = Card(data.classes, data.resize, data.image_size, provenance, levels=data.levels)
 
     def write(target: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:

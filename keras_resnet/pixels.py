@@ -7,6 +7,7 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,18 +64,22 @@ def decode(source: bytes | str | Path, levels: Sequence[float] = ()) -> Image.Im
     Raises ImageError if it cannot be read or is larger than `max_megapixels`, ValueError for a setting of that which is
     no number.
     """
-    loaded, turn = _loaded(source)
-    if turn is not None:
-        loaded = loaded.transpose(turn)
-    return _to_rgb(loaded, levels)
+    limit = max_megapixels()
+    with _told():
+        loaded, turn = _loaded(source, limit)
+        if turn is not None:
+            loaded = loaded.transpose(turn)
+        return _to_rgb(loaded, levels)
 
 
 def values_of(source: bytes | str | Path) -> Iterator[np.ndarray]:
     """The values of an image of more than 8 bits, some rows (H, W) at a time; nothing for any other. Raises as
     `decode`."""
-    loaded, _ = _loaded(source, only_deep=True)
-    if _is_deep(loaded):
-        yield from map(np.asarray, _strips(loaded))
+    limit = max_megapixels()
+    with _told():
+        loaded, _ = _loaded(source, limit, only_deep=True)
+        if _is_deep(loaded):
+            yield from map(np.asarray, _strips(loaded))
 
 
 def to_pixels(image: Image.Image, resize: int) -> np.ndarray:
@@ -105,29 +110,38 @@ def placed(image: Image.Image, task: str, resize: int, image_size: int) -> np.nd
     return center_crop(to_pixels(image, resize), image_size)
 
 
-def _loaded(source: bytes | str | Path, only_deep: bool = False) -> tuple[Image.Image, Image.Transpose | None]:
+def _loaded(
+    source: bytes | str | Path, limit: float, only_deep: bool = False
+) -> tuple[Image.Image, Image.Transpose | None]:
     """The decoded first frame, and what brings it upright; not decoded if it is not deep and `only_deep` is wanted."""
-    limit = max_megapixels()
     if limit > MAX_MEGAPIXELS:  # Pillow has a limit of its own, for all of the process
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(limit * 1e6))
+    with warnings.catch_warnings(), _opened(source) as file:
+        # An error also where Pillow meets it later, as in the images of an .ico file.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        image = Image.open(file)
+        _require_decodable(image, limit)
+        if only_deep and not _is_deep(image):
+            return image, None
+        image.load()
+        # Not before: a PNG file may say it at its end, and Pillow turns TIFF files by itself.
+        return image, UPRIGHT.get(_orientation(image))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever decoding raises as an ImageError."""
     try:
-        with warnings.catch_warnings(), _opened(source) as file:
-            # Also of what Pillow finds inside, such as the images of an .ico file.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-            image = Image.open(file)
-            _require_decodable(image, limit)
-            if only_deep and not _is_deep(image):
-                return image, None
-            image.load()
-            # Not before: a PNG file may say it at its end, and Pillow turns TIFF files by itself.
-            return image, UPRIGHT.get(_orientation(image))
+        yield
+    except ImageError:
+        raise
     except FileNotFoundError as error:
         raise ImageError("no such file") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_large("it has", limit) from error
-    except (ImageError, MemoryError):
-        raise
+        raise _too_large("it has", max_megapixels()) from error
+    except MemoryError as error:
+        raise ImageError("there is too little memory to decode it") from error
     except Exception as error:  # Pillow's decoders raise a dozen kinds, struct.error and SyntaxError among them
         told = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ImageError("not an image" if "cannot identify" in told else told) from error

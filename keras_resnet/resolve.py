@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from keras_resnet.bricks import Bricks
 from keras_resnet.data import pipeline
 from keras_resnet.data.mirroring import measure
@@ -21,13 +23,16 @@ Say = Callable[[str], None]
 SMALL_SET = 5000
 # Fractions of training that the automatic warm-up may take.
 WARMUP_SHARE = 0.2
+# The brightest of so many images is told if it is no brighter than this.
+LOOKED_AT, DARK = 200, 63
 # Steps between two checkpoints, where epochs are longer: minutes, not hours, are lost.
 CHECKPOINT_STEPS = 1000
 
 
 def resolve(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
     """`spec` with every open choice made for `data`; each is told to `say` with its reason."""
-    sizes = replace(spec.data, image_size=data.image_size, resize=data.resize)
+    _tell_dark(data, say)
+    sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
     stem, why_stem = catalog.choose_stem(spec.network, data.image_size)
     if spec.network.family != "vgg":
         say(f"stem: {stem} ({why_stem})")
@@ -37,6 +42,18 @@ def resolve(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
     spec = _resolve_batch(spec, data.splits["train"].count, here, say)
     spec = _resolve_length(_resolve_rate(spec, say), data, say)
     return _resolve_precision(spec, here, say)
+
+
+def _tell_dark(data: Data, say: Say) -> None:
+    """Images of which a camera's 12 bits stand in 16 in each colour are read as black, and so are fractions of 1."""
+    split = data.splits["train"]
+    rows = np.arange(split.count)[:: max(1, split.count // LOOKED_AT)]
+    most = max(int((split.pixels[row] if split.pixels is not None else split.pixels_at(row)).max()) for row in rows)
+    if most <= DARK:
+        say(
+            f"warning: the brightest of {len(rows)} training images is {most} of 255:"
+            " were they scaled, or have their files more bits than they use?"
+        )
 
 
 def _resolve_mirroring(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:

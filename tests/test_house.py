@@ -55,6 +55,7 @@ ORDER = [
     "tasks",
     "data.images",
     "data.split",
+    "data.levels",
     "data.augment",
     "data.windows",
     "data.mixing",

@@ -14,6 +14,7 @@ import numpy as np
 from keras_resnet.data import coco_folder, voc_folder
 from keras_resnet.data.folder import Files
 from keras_resnet.data.images import read_image, to_canvas
+from keras_resnet.data.levels import find_levels
 from keras_resnet.data.objects import Listed, Objects, has_to_show, packed, require_shown
 from keras_resnet.data.split import (
     NAMED_IN_ERROR,
@@ -56,6 +57,7 @@ def open_annotated(spec: DataSpec, say: Say) -> Data:
     for what, count in sorted((+odd).items()):
         say(f"left out {count} {what}")
     size, resize = choose_canvas(spec.image_size, None, say)
+    levels = spec.levels or find_levels([each.file for each in listings["train"]], say)
     total = sum(map(len, listings.values()))
     keep = fits_memory(total, resize)
     say(f"reading {total} images with objects of {len(classes)} classes from {root}{'' if keep else ', from disk'}")
@@ -66,13 +68,13 @@ def open_annotated(spec: DataSpec, say: Say) -> Data:
     splits = {}
     for name, listed in listings.items():
         shown = has_to_show(name, spec.annotations)
-        split = _split(name, listed, masks, shown, resize if keep else None, bad, say)
+        split = _split(name, listed, masks, shown, resize if keep else None, levels, bad, say)
         splits[name] = replace(split, resize=resize)
         assert split.objects is not None
         require_shown(split.objects.labels, split.objects.crowd, f"{name} images")
         _tell_unseen(name, split.objects, classes, say)
     judge_bad(bad, total, spec.max_bad, say)
-    return Data(root.name, classes, splits, flips=True, image_size=size, resize=resize)
+    return Data(root.name, classes, splits, flips=True, image_size=size, resize=resize, levels=levels)
 
 
 def _tell_unseen(name: str, objects: Objects, classes: Sequence[str], say: Say) -> None:
@@ -94,7 +96,14 @@ def _held_out(listed: Sequence[Listed], fraction: float) -> dict[str, list[Liste
 
 
 def _split(
-    name: str, listed: Sequence[Listed], masks: bool, shown: bool, resize: int | None, bad: list[str], say: Say
+    name: str,
+    listed: Sequence[Listed],
+    masks: bool,
+    shown: bool,
+    resize: int | None,
+    levels: tuple[float, ...],
+    bad: list[str],
+    say: Say,
 ) -> Split:
     """Decode the images where they are to be kept at `resize` pixels, else see that they are there. What cannot be read
     is added to `bad`; images without an object are left out and counted where they have to have one `shown`."""
@@ -103,7 +112,7 @@ def _split(
         try:
             if resize is None:
                 return None, "" if each.file.is_file() else f"cannot read image {each.file}: no such file"
-            image = read_image(each.file)
+            image = read_image(each.file, levels)
             if image.size != each.annotation.size:
                 sizes = " × ".join(map(str, image.size)), " × ".join(map(str, each.annotation.size))
                 turned = ", upright as its EXIF says" if image.size == each.annotation.size[::-1] else ""
@@ -133,4 +142,6 @@ def _split(
     objects = packed([each.annotation for each in good], masks)
     if resize is not None:
         return Split(name, objects.labels[:, 0], np.stack(kept), objects=objects)
-    return Split(name, objects.labels[:, 0], images=Files(tuple(str(each.file) for each in good)), objects=objects)
+    return Split(
+        name, objects.labels[:, 0], images=Files(tuple(str(each.file) for each in good), levels), objects=objects
+    )

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.images import image_files, read_image, to_pixels
+from keras_resnet.data.levels import find_levels
 from keras_resnet.data.split import (
     Data,
     Say,
@@ -54,11 +55,12 @@ def open_folder(spec: DataSpec, say: Say) -> Data:
     if ignored := sum(listing.ignored for listing in listings.values()):
         say(f"ignored {ignored} files that do not have the suffix of an image")
     size, resize = choose_sizes(spec.image_size, spec.resize, native, say, why)
+    levels = spec.levels or find_levels(listings["train"].files, say)
     total = sum(len(listing.files) for listing in listings.values())
     keep = fits_memory(total, resize)
     kept = "" if keep else "; too many to keep in memory"
     say(f"reading {total} images of {len(classes)} classes from {root}{kept}")
-    scanned = _scan(listings, resize, keep, spec.max_bad, say)
+    scanned = _scan(listings, resize, keep, spec.max_bad, levels, say)
     if "validation" not in scanned:
         say(f"validation: {spec.val_fraction:.0%} of the training images, stratified (there is no val folder)")
         train = scanned["train"]
@@ -67,7 +69,7 @@ def open_folder(spec: DataSpec, say: Say) -> Data:
             name: replace(train.some(part), name=name) for name, part in zip(("train", "validation"), rows, strict=True)
         }
     require_all_classes(scanned, classes)
-    return Data(root.name, classes, scanned, flips=None, image_size=size, resize=resize)
+    return Data(root.name, classes, scanned, flips=None, image_size=size, resize=resize, levels=levels)
 
 
 def _list_splits(root: Path) -> tuple[tuple[str, ...], dict[str, _Listing]]:
@@ -119,12 +121,14 @@ def _shorter_sides(files: list[Path]) -> list[int]:
     return sides
 
 
-def _scan(listings: dict[str, _Listing], resize: int, keep: bool, max_bad: float, say: Say) -> dict[str, Split]:
+def _scan(
+    listings: dict[str, _Listing], resize: int, keep: bool, max_bad: float, levels: tuple[float, ...], say: Say
+) -> dict[str, Split]:
     """Decode every file; keep the pixels, or only the names of those that can be read."""
 
     def decode(path: Path) -> np.ndarray | DataError | None:
         try:
-            pixels = to_pixels(read_image(path), resize)
+            pixels = to_pixels(read_image(path, levels), resize)
             return pixels if keep else None
         except DataError as error:
             return error
@@ -143,23 +147,31 @@ def _scan(listings: dict[str, _Listing], resize: int, keep: bool, max_bad: float
                 else:
                     good.append(index)
                     decoded.append(result)
-            splits[name] = _split(name, listing, good, decoded if keep else None, resize)
+            splits[name] = _split(name, listing, good, decoded if keep else None, resize, levels)
     judge_bad(bad, total, max_bad, say)
     return splits
 
 
-def _split(name: str, listing: _Listing, good: list[int], decoded: list[np.ndarray] | None, resize: int) -> Split:
+def _split(
+    name: str,
+    listing: _Listing,
+    good: list[int],
+    decoded: list[np.ndarray] | None,
+    resize: int,
+    levels: tuple[float, ...],
+) -> Split:
     labels = np.asarray([listing.labels[i] for i in good], np.int64)
     if decoded is not None:
         return Split(name, labels, pixels=np.reshape(decoded, (-1, resize, resize, 3)).astype(np.uint8, copy=False))
-    return Split(name, labels, images=Files(tuple(str(listing.files[i]) for i in good)), resize=resize)
+    return Split(name, labels, images=Files(tuple(str(listing.files[i]) for i in good), levels), resize=resize)
 
 
 @dataclass(frozen=True)
 class Files:
-    """Image files, decoded when they are read."""
+    """Image files, decoded when they are read; levels: see `pixels.decode`."""
 
     files: tuple[str, ...]
+    levels: tuple[float, ...] = ()
 
     def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self.files[row])
+        return read_image(self.files[row], self.levels)

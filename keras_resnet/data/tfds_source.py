@@ -48,11 +48,11 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
         size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
     bad: list[str] = []
     splits = {
-        name: _read(builder, name, part, fields, has_to_show(name, spec.annotations), resize, bad, say)
+        name: _read(builder, name, part, fields, has_to_show(name, spec.annotations), resize, spec.levels, bad, say)
         for name, part in _parts(builder, spec.val_fraction, say).items()
     }
     judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
-    return Data(builder.name, fields.classes, splits, _keep_meaning(builder.name, fields), size, resize)
+    return Data(builder.name, fields.classes, splits, _keep_meaning(builder.name, fields), size, resize, spec.levels)
 
 
 def _keep_meaning(name: str, fields: _Fields) -> bool | None:
@@ -186,7 +186,15 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
 
 
 def _read(
-    builder: Any, name: str, part: str, fields: _Fields, shown: bool, resize: int, bad: list[str], say: Say
+    builder: Any,
+    name: str,
+    part: str,
+    fields: _Fields,
+    shown: bool,
+    resize: int,
+    levels: tuple[float, ...],
+    bad: list[str],
+    say: Say,
 ) -> Split:
     """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`; images without
     an object are left out and counted where they have to have one `shown`."""
@@ -195,12 +203,12 @@ def _read(
     keep = fits_memory(count, resize)
     if not keep:
         say(f"{name}: {count} images do not fit in memory and are read from disk")
-    examples = _Examples(records, fields)
+    examples = _Examples(records, fields, levels)
 
     def decode(row: int) -> tuple[Any, np.ndarray | None, str]:
         truth, encoded = examples.parse(row)
         try:
-            image = read_image(encoded)
+            image = read_image(encoded, levels)
             truth = _annotation(truth, image.size) if fields.objects else truth
         except DataError as error:
             return truth, None, str(error).replace("the image", examples.name(row), 1)
@@ -230,7 +238,7 @@ def _read(
         pixels = np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False)
         return Split(name, numbers, pixels, objects=objects)
     readable = Records(records.files, records.places[good])
-    return Split(name, numbers, images=_Examples(readable, fields), resize=resize, objects=objects)
+    return Split(name, numbers, images=_Examples(readable, fields, levels), resize=resize, objects=objects)
 
 
 def _annotation(known: dict[str, Any], size: tuple[int, int]) -> Annotation:
@@ -258,9 +266,10 @@ class _Examples:
 
     records: Records
     fields: _Fields
+    levels: tuple[float, ...]
 
     def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self.parse(row)[1])
+        return read_image(self.parse(row)[1], self.levels)
 
     def parse(self, row: int) -> tuple[Any, bytes]:
         """The label, or what is known of the objects by name; and the encoded image. Raises DataError for a record
