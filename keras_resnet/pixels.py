@@ -17,7 +17,6 @@ from PIL import Image, ImageCms, ImageOps
 # The largest image that is decoded, in millions of pixels: from there on Pillow itself warns of an attack. Decoded a
 # pixel takes 4 bytes, and up to 12 meanwhile.
 MAX_MEGAPIXELS = 89.5
-SETTING = "KRESNET_MAX_MEGAPIXELS"
 # Pillow's resize keeps 32 bytes for each pixel of a side.
 MAX_SIDE = 1_000_000
 # Pixels that are converted at a time, so that copies in other modes stay small.
@@ -45,13 +44,13 @@ class ImageError(ValueError):
 def max_megapixels() -> float:
     """What the environment's KRESNET_MAX_MEGAPIXELS says, else MAX_MEGAPIXELS. Raises ValueError if that is no number
     above 0."""
-    text = os.environ.get(SETTING, "")
+    text = os.environ.get("KRESNET_MAX_MEGAPIXELS", "")
     try:
         value = float(text) if text else MAX_MEGAPIXELS
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise ValueError(f"{SETTING} must be a number above 0, in millions of pixels. Received: {text!r}")
+        raise ValueError(f"KRESNET_MAX_MEGAPIXELS must be a number above 0, in millions of pixels. Received: {text!r}")
     return value
 
 
@@ -163,7 +162,9 @@ def _require_decodable(image: Image.Image, limit: float) -> None:
 
 
 def _too_large(what: str, limit: float) -> ImageError:
-    return ImageError(f"{what} more than {limit:g} megapixels, the most that is decoded; {SETTING}=… raises that limit")
+    return ImageError(
+        f"{what} more than {limit:g} megapixels, the most that is decoded; KRESNET_MAX_MEGAPIXELS=… raises that limit"
+    )
 
 
 def _orientation(image: Image.Image) -> int:
