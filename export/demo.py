@@ -136,6 +136,7 @@ def _told(run: Run, verdicts: dict[str, Any], files: dict[str, TFLiteModel], lab
         "name": run.name,
         "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source}, {len(run.classes())} classes",
         "task": spec.task,
+        "levels": spec.data.levels,
         "litert": LITERT,
         "rules": RULES,
         "files": [_described(file, model, verdicts[file]) for file, model in files.items()],

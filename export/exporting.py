@@ -281,7 +281,7 @@ def _card(work: Work, artifact: Form | str, calibration: Calibration | None) -> 
         "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
         **provenance_of(artifact, data, work.reference.answered, calibration),
     }
-    return Card(data.classes, data.resize, data.image_size, provenance, *placing(spec, data.classes))
+    return Card(data.classes, data.resize, data.image_size, provenance, *placing(spec, data.classes), data.levels)
 
 
 def provenance_of(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet import detections
+from keras_resnet import detections, pixels
 from keras_resnet.answers import WHOLE
 from keras_resnet.export.files import open_file
 from keras_resnet.export.metadata import WORDS
@@ -22,8 +22,8 @@ from keras_resnet.outcomes import WITHIN, interval_in_words, shared_remarks_on
 from keras_resnet.reporting.recommend import described
 from keras_resnet.run import Run
 
-# What predicts without kresnet: of detectors with the module that makes objects of their outputs.
-SCRIPTS = (Path(__file__).with_name("classify.py"),)
+# What predicts without kresnet, with the decoder of images; of detectors also what makes objects of their outputs.
+SCRIPTS = (Path(__file__).with_name("classify.py"), Path(pixels.__file__))
 DETECTING = (*SCRIPTS, Path(__file__).with_name("detect.py"), Path(detections.__file__))
 GOLDEN = 16
 

@@ -55,7 +55,7 @@ def export_tflite(
     _require_logits(reference.answered.outputs)
     calibration = None if learned else calibration_of(data)
     provenance = {"model": model.name, **provenance_of(form, data, reference.answered, calibration)}
-    card = Card(data.classes, data.resize, data.image_size, provenance)
+    card = Card(data.classes, data.resize, data.image_size, provenance, levels=data.levels)
 
     def write(target: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:

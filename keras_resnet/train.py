@@ -303,9 +303,7 @@ def _fit(
     training, here, split = spec.training, job.devices, data.splits["train"]
     assert training.batch_size is not None and training.checkpoint_every is not None
     encode = task_of(spec, data.classes).encode
-    stream = Stream(
-        split, data.image_size, data.flips, training.batch_size, training.seed, encode, augment=spec.augment
-    )
+    stream = Stream(split, data.image_size, training.batch_size, training.seed, encode, augment=spec.augment)
     length = Length(
         steps=stream.steps,
         last_step=min(filter(None, (training.stop_after, total_steps(spec, stream.steps)))),

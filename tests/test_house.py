@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 # Each may import itself and what stands before it. A new module must be given its place here.
 ORDER = [
     "errors",
+    "pixels",
     "judgement",
     "detections",
     "answers",
@@ -62,6 +63,7 @@ ORDER = [
     "data.labels",
     "data.readable",
     "data.split",
+    "data.levels",
     "data.augment",
     "data.windows",
     "data.mixing",
@@ -81,6 +83,7 @@ ORDER = [
     "data.tfds_source",
     "data.sources",
     "data.pipeline",
+    "data.mirroring",
     "drawing",
     "run_files",
     "data.fingerprint",

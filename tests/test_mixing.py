@@ -1,5 +1,7 @@
 """Mosaic and copy-paste: pixels, boxes and masks of several images stay together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import finding
@@ -43,7 +45,7 @@ SPLIT = rectangles(24)
 
 
 def stream(augment, rank=0, ranks=1):
-    return pipeline.Stream(SPLIT, SIDE, True, 8, 3, lambda truth: truth, augment, rank, ranks)
+    return pipeline.Stream(SPLIT, SIDE, 8, 3, lambda truth: truth, replace(augment, flip=True), rank, ranks)
 
 
 @pytest.mark.parametrize("augment", [AugmentSpec(mosaic=1.0), AugmentSpec(copy_paste=1.0), BOTH])

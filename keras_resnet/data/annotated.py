@@ -18,6 +18,7 @@ from keras_resnet.data.files import image_files
 from keras_resnet.data.folder import Files
 from keras_resnet.data.images import read_image, to_canvas
 from keras_resnet.data.label_files import Read, subfolders
+from keras_resnet.data.levels import find_levels
 from keras_resnet.data.objects import Listed, Objects, has_to_show, packed, require_shown
 from keras_resnet.data.split import (
     NAMED_IN_ERROR,
@@ -68,8 +69,9 @@ def open_annotated(spec: DataSpec, say: Say, only: Collection[str] | None = None
         listings |= _held_out(listings["train"], spec.val_fraction, found)
         tell_held_out(len(listings["validation"]), count, spec.val_fraction, "drawn by a fixed seed", say, "an image")
     require_split(only, listings, {})
+    levels = spec.levels or find_levels([each.file for each in listings["train"]], say)
     listings = {name: listed for name, listed in listings.items() if only is None or name in only}
-    reading = _Reading(spec, resize, keep, found, say)
+    reading = _Reading(spec, resize, keep, found, levels, say)
     tested = {"test": listings.pop("test")} if "test" in listings else {}
     splits = reading.splits(listings)
     try:
@@ -79,7 +81,7 @@ def open_annotated(spec: DataSpec, say: Say, only: Collection[str] | None = None
             raise
         # Nothing is trained on it.
         say(f"test: left out, because {error}")
-    return Data(root.name, classes, splits, flips=True, image_size=size, resize=resize)
+    return Data(root.name, classes, splits, flips=True, image_size=size, resize=resize, levels=levels)
 
 
 def _read(root: Path, spec: DataSpec) -> Read:
@@ -165,9 +167,9 @@ def _held_out(listed: Sequence[Listed], fraction: float, found: Read) -> dict[st
     return {name: [listed[row] for row in rows] for name, rows in parts.items()}
 
 
-def _sized(each: Listed) -> Image.Image:
+def _sized(each: Listed, levels: tuple[float, ...]) -> Image.Image:
     """Raises DataError for an image that cannot be read, or is of another size than its annotation says."""
-    image = read_image(each.file)
+    image = read_image(each.file, levels)
     if image.size != each.annotation.size:
         told = " × ".join(map(str, each.annotation.size))
         turned = ", upright as its EXIF says" if _is_turned(each.file) else ""
@@ -191,6 +193,7 @@ class _Reading:
     resize: int
     keep: bool
     found: Read
+    levels: tuple[float, ...]
     say: Say
 
     def splits(self, listings: dict[str, list[Listed]]) -> dict[str, Split]:
@@ -222,7 +225,7 @@ class _Reading:
         require_shown(objects.labels, objects.crowd, f"{name} images")
         _tell_unseen(name, objects, self.found.classes, self.say)
         pixels = np.stack(kept) if self.keep else None
-        images = None if self.keep else Files(tuple(str(each.file) for each in good))
+        images = None if self.keep else Files(tuple(str(each.file) for each in good), self.levels)
         return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects)
 
     def _read(self, name: str, listed: list[Listed], bad: list[str]) -> tuple[list[Listed], list[Any]]:
@@ -230,7 +233,7 @@ class _Reading:
 
         def read(each: Listed) -> tuple[np.ndarray | None, str]:
             try:
-                image = _sized(each)
+                image = _sized(each, self.levels)
                 return to_canvas(image, self.resize) if self.keep else None, ""
             except DataError as error:
                 return None, str(error)

@@ -162,14 +162,16 @@ class _Some:
 @dataclass(frozen=True)
 class Data:
     """A data set: its labels in the order of their numbers, and splits "train", "validation" and
-    perhaps "test". flips: whether a mirrored image keeps its label."""
+    perhaps "test". flips: whether a mirrored image keeps its label; None where nobody knows. levels: the
+    values that are black and white in images of more than 8 bits, see `pixels.decode`."""
 
     name: str
     classes: tuple[str, ...]
     splits: dict[str, Split]
-    flips: bool
+    flips: bool | None
     image_size: int
     resize: int
+    levels: tuple[float, ...] = ()
 
 
 def fits_memory(images: int, resize: int) -> bool:
