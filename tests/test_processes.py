@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import paint
 
 from keras_resnet.export.leftovers import sweep
 
@@ -176,7 +177,7 @@ def test_a_command_without_children_ends_tidily(exported, tmp_path, arguments):
 def test_what_a_killed_export_left_is_swept(kresnet, exported, tmp_path):
     """By the next command, though that fails; what a living process writes is left alone."""
     folder = Path(shutil.copytree(exported[0].folder, tmp_path / "run"))
-    exports = folder / "exports"
+    exports, few = folder / "exports", paint(tmp_path / "few", 1)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -192,10 +193,10 @@ def test_what_a_killed_export_left_is_swept(kresnet, exported, tmp_path):
     old.write_bytes(b"old")
     os.utime(old, (10**9, 10**9))
     try:
-        code, _, err = kresnet("export", folder, "--tflite", "--quantize", "int8", "--keep-float", "nothing")
+        code, _, err = kresnet("export", folder, "--tflite", "--calibration-data", few)
     finally:
         living.communicate(b"\n")
-    assert code == 1 and "--keep-float must name layers" in err[-1]
+    assert code == 1 and "calibration takes 20 images or more" in err[-1]
     assert {path for path in exports.glob(".*")} == {*kept, folders[1]}
 
 
