@@ -15,7 +15,7 @@ from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import Commands, examples, json_option, run_names, runs_option
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
-from keras_resnet.signals import Ended, end_tidily
+from keras_resnet.signals import Ended, ending_tidily
 from keras_resnet.studies.commands import study
 from keras_resnet.training_commands import compress, launch, train
 from keras_resnet.writing import reason
@@ -249,7 +249,7 @@ def main() -> None:
         from keras_resnet.quiet import hush_native
 
         hush_native()
-    end_tidily()
-    code = _main(arguments)
+    with ending_tidily():
+        code = _main(arguments)
     sys.stdout.flush()
     sys.exit(code)

@@ -23,10 +23,10 @@ ENDINGS = {
 AROUND = (
     "import sys, traceback\n"
     "from pathlib import Path\n"
-    "from keras_resnet.signals import Ended, end_tidily\n"
-    "end_tidily()\n"
+    "from keras_resnet.signals import ending_tidily\n"
     "try:\n"
-    "    {}\n"
+    "    with ending_tidily():\n"
+    "        {}\n"
     "except KeyboardInterrupt:\n"
     "    sys.exit(130)\n"
 )
@@ -118,13 +118,40 @@ def test_a_measurement_ends_with_its_parent(exported, tmp_path, number):
     assert code == ENDINGS[number] and not (tmp_path / "done").exists()
 
 
-def test_a_hang_up_that_is_ignored_stays_so(exported, tmp_path):
-    """As nohup has it."""
-    code = (
-        "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from keras_resnet.signals import end_tidily; end_tidily(); os.kill(os.getpid(), signal.SIGHUP); print('on')"
+@pytest.mark.parametrize(
+    ("before", "code", "told"),
+    [("", 129, "raised\n"), ("signal.signal(signal.SIGHUP, signal.SIG_IGN)\n", 0, "went on\ngiven back\n")],
+)
+def test_a_hang_up_ends_a_command_unless_it_is_ignored(before, code, told):
+    """As nohup has it. Afterwards signals are again what they were."""
+    script = (
+        f"import os, signal\nfrom keras_resnet.signals import ending_tidily\n{before}"
+        "try:\n"
+        "    with ending_tidily():\n"
+        "        os.kill(os.getpid(), signal.SIGHUP)\n"
+        "        print('went on')\n"
+        "except SystemExit:\n"
+        "    print('raised')\n"
+        "    raise\n"
+        "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
+        "print('given back')"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "on\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, told)
+
+
+def test_commands_work_in_other_threads():
+    """Which may not listen to signals."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from keras_resnet.signals import ending_tidily
+
+    def run():
+        with ending_tidily():
+            return "done"
+
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(run).result() == "done"
 
 
 @pytest.mark.slow
