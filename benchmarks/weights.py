@@ -75,7 +75,7 @@ def compare(folder: Path) -> tuple[str, float]:
     assert weights.network is not None
     model = keras_resnet.network(weights.network, normalization=weights.normalization)
     placed = place(model, weights, state.name)
-    assert not placed.replaced and not placed.unused, str(placed)
+    assert not placed.new and not placed.unused, str(placed)
     answer = np.load(folder / "answer.npz")
     ours = model.predict(answer["pixels"], verbose=0)
     return model.name, float(np.abs(ours - answer["logits"]).max() / np.abs(answer["logits"]).max())

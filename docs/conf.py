@@ -41,7 +41,7 @@ toc_object_entries_show_parents = "hide"
 nitpicky = True
 # Other projects' names: there is no network to look them up in.
 nitpick_ignore = [("py:class", f"keras_resnet.data.{name}") for name in ("split.Images", "objects.Objects")]
-nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*")]
+nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*"), ("py:class", r"keras_resnet\.run_files\..*")]
 
 html_theme = "furo"
 html_title = f"kresnet {version}"

@@ -27,7 +27,8 @@ from keras_resnet.export.litert import is_installed
 from keras_resnet.export.schemes import LITERT, Form, forms_of
 from keras_resnet.export.verify import PASSED, Verdict
 from keras_resnet.quantization.equalize import equalize
-from keras_resnet.run import Run, free_name
+from keras_resnet.run import Run
+from keras_resnet.run_folders import free_name
 from keras_resnet.train import train
 
 Say = Callable[[str], None]

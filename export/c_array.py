@@ -21,12 +21,14 @@ def write_c_array(content: bytes, folder: Path) -> Path:
     # TFLite Micro reads tensors in place and wants them aligned.
     source.write_text(
         f'#include "{NAME}.h"\n\nconst _Alignas(16) unsigned char {NAME}[] = {{\n{body}\n}};\n'
-        f"const unsigned int {NAME}_len = {len(content)};\n"
+        f"const unsigned int {NAME}_len = {len(content)};\n",
+        encoding="utf-8",
     )
     (folder / f"{NAME}.h").write_text(
         f'#ifndef KRESNET_MODEL_H_\n#define KRESNET_MODEL_H_\n#ifdef __cplusplus\nextern "C" {{\n#endif\n'
         f"extern const unsigned char {NAME}[];\nextern const unsigned int {NAME}_len;\n"
-        "#ifdef __cplusplus\n}\n#endif\n#endif\n"
+        "#ifdef __cplusplus\n}\n#endif\n#endif\n",
+        encoding="utf-8",
     )
     return source
 

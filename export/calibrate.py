@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_resnet.answers import CLASSIFY, DETECT
 from keras_resnet.data import pipeline
-from keras_resnet.data.images import image_files, placed, read_image
+from keras_resnet.data.files import image_files
+from keras_resnet.data.images import placed, read_image
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import DataError
 from keras_resnet.progress import track

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
     """The interpreter, the labels, and what else the file says of itself."""
     with zipfile.ZipFile(path) as archive:
-        labels = archive.read("labels.txt").decode().splitlines()
+        labels = archive.read("labels.txt").decode().split("\n")[:-1]
         card = json.loads(archive.read("kresnet.json"))
     interpreter = Interpreter(model_path=path)
     interpreter.allocate_tensors()

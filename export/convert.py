@@ -35,20 +35,20 @@ def convert(model_file: Path, form: Form | str, card: Card, images: np.ndarray |
     name = form if isinstance(form, str) else form.name
     with tempfile.TemporaryDirectory() as scratch:
         job = {"form": form if isinstance(form, str) else as_dict(form), "card": asdict(card)}
-        Path(scratch, "job.json").write_text(json.dumps(job))
+        Path(scratch, "job.json").write_text(json.dumps(job), encoding="utf-8")
         if images is not None:
             np.save(Path(scratch, "images.npy"), images)
         command = child(__name__, str(model_file), scratch, str(target))
         with log.open("wb") as output, waiting(f"converting to {name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
     if ended.returncode == TOLD:
-        raise ExportError(log.read_text(errors="replace").strip().splitlines()[-1])
+        raise ExportError(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1])
     if ended.returncode or not target.exists():
         raise ExportError(f"the conversion to {name} failed ({how_it_ended(ended.returncode)}); its output is in {log}")
 
 
 def _convert_here(model_file: str, scratch: str, target: Path) -> None:
-    job: dict[str, Any] = json.loads(Path(scratch, "job.json").read_text())
+    job: dict[str, Any] = json.loads(Path(scratch, "job.json").read_text(encoding="utf-8"))
     card = Card(**{**job["card"], **{name: tuple(job["card"][name]) for name in ("classes", "cells")}})
     model = read_model(Path(model_file))
     if job["form"] == SAVED_MODEL:

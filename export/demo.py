@@ -56,7 +56,7 @@ def require_litert() -> Path:
     home = litert_home()
     folder = home / "node_modules" / "@litertjs"
     try:
-        found = json.loads((folder / "core" / "package.json").read_text())["version"]
+        found = json.loads((folder / "core" / "package.json").read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError):
         found = "none"
     if found != LITERT:
@@ -111,7 +111,7 @@ def _samples(run: Run, say: Say) -> list[tuple[str, bytes]]:
 
     classes = run.classes()
     try:
-        split = open_data(run.spec().data, say).splits["validation"]
+        split = open_data(run.spec().data, say, ("validation",)).splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
         return [("" if split.objects else classes[split.labels[row]], _png(split.image(int(row)))) for row in rows]
     except KresnetError as error:

@@ -39,7 +39,7 @@ def main(file: str, *images: str) -> None:
     for image in images:
         pixels, size = pixels_of(image, card)
         objects = found_in(outputs_of(interpreter, pixels), labels, card, size)
-        Path(image).with_suffix(".found.json").write_text(json.dumps(objects))
+        Path(image).with_suffix(".found.json").write_text(json.dumps(objects), encoding="utf-8")
         words = [f"{each['label']} {each['probability']:.1%} at {each['box']}" for each in objects]
         print(f"{image}: {'; '.join(words) or 'nothing'}")
 

@@ -71,7 +71,7 @@ def _draw(found: list[Damage], path: Path) -> None:
     places = np.arange(len(shown))
     answers.barh(places, [100 * (1 - damage.agreement) for damage in shown], color="C3")
     outputs.barh(places, [100 * damage.error for damage in shown], color="C0")
-    answers.set_yticks(places, [damage.layer for damage in shown])
+    answers.set_yticks(places, [damage.layer for damage in shown], parse_math=False)
     answers.invert_yaxis()
     answers.set_xlabel("answers changed (%)")
     outputs.set_xlabel("outputs changed (% of their deviation)")

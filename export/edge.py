@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,28 +16,35 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.answers import decoded, in_words
-from keras_resnet.data.images import placed, read_image
-from keras_resnet.errors import DataError, ExportError, KresnetError
+from keras_resnet.data.images import placed
+from keras_resnet.errors import KresnetError
 from keras_resnet.export.given import Damaged, images_of, named_files
 from keras_resnet.export.runtime import TFLiteModel, require_file
+from keras_resnet.export.serving import server_of
 from keras_resnet.export.video import frames_of
+from keras_resnet.printable import printable
 
-LARGEST_REQUEST = 64 * 2**20
+LARGEST_NUMBER = 10**9
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; the exit code is 2 for usage and 1 for failure, with one sentence."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         require_file(options.file)
         if "images" in options:  # before the file is opened, which takes longer
             options.images = named_files(options.images)
         options.run(TFLiteModel(options.file, options.threads), options)
     except KresnetError as error:
-        print(f"kresnet-edge: {error}", file=sys.stderr)
+        print(f"kresnet-edge: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read the output has gone: nothing more can be written, at the end neither
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 
@@ -63,54 +72,22 @@ def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
 
 def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
     """POST an image file, get JSON."""
-    server = server_of(model, options.host, options.port, options.top)
-    print(f"kresnet-edge: POST an image to http://{options.host}:{server.server_port}/", file=sys.stderr, flush=True)
-    server.serve_forever()
+    about = {"file": options.file.name, "task": model.card.task, "labels": list(model.card.classes)}
+    answer = partial(_first_answer, model, options.top)
+    with server_of(answer, about, options.host, options.port) as server:
+        print(f"kresnet-edge: POST an image to {server.address}", file=sys.stderr, flush=True)
+        server.serve_forever()
 
 
-def server_of(model: TFLiteModel, host: str, port: int, top: int | None) -> ThreadingHTTPServer:
-    """A server that answers POSTed images with {"predictions": […]}; one inference at a time."""
-    import threading
-
-    lock = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            if not length.isdigit() or int(length) > LARGEST_REQUEST:
-                self._answer(413 if length.isdigit() else 411, {"error": f"POST at most {LARGEST_REQUEST} bytes"})
-                return
-            try:
-                image = read_image(self.rfile.read(int(length)))
-            except DataError as error:
-                self._answer(400, {"error": str(error)})
-                return
-            with lock:
-                found = answers(model, [image], top)[0]
-            self._answer(200, {"predictions": found})
-
-        def _answer(self, code: int, document: dict[str, Any]) -> None:
-            body = json.dumps(document).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *values: Any) -> None:
-            """Quiet: what is asked is nobody's business."""
-
-    try:
-        return ThreadingHTTPServer((host, port), Handler)
-    except OSError as error:
-        raise ExportError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+def _first_answer(model: TFLiteModel, top: int | None, image: Image.Image) -> list[dict[str, Any]]:
+    return answers(model, [image], top)[0]
 
 
 def _tell(name: str, found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"image": name, "predictions": found}), flush=True)
     else:
-        print(f"{name}: {in_words(found)}", flush=True)
+        print(printable(f"{name}: {in_words(found)}"), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,15 +111,24 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--frames", type=_positive, help="default: until there are no more")
         if name == "serve":
             command.add_argument("--host", default="127.0.0.1")
-            command.add_argument("--port", type=int, default=8000)
+            command.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default 8000)")
         else:
             command.add_argument("--json", action="store_true", help="one JSON object a line")
     return parser
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more. Received: {text}")
+    return _number(text, range(1, LARGEST_NUMBER), "1 or more")
+
+
+def _port(text: str) -> int:
+    return _number(text, range(65536), "from 0 to 65535")
+
+
+def _number(text: str, allowed: range, words: str) -> int:
+    # str.isdigit() is true for "²", and int() refuses what has thousands of digits.
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) not in allowed:
+        raise argparse.ArgumentTypeError(f"must be {words}. Received: {text[:40]}")
     return int(text)
 
 

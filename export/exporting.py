@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keras_resnet.compress import origin_of
 from keras_resnet.data.sources import Data, open_data
+from keras_resnet.data.split import TRAINING
 from keras_resnet.errors import ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluate import Evaluation, load_model
 from keras_resnet.export import convert
@@ -93,6 +94,7 @@ def folder_following(work: Work) -> Iterator[None]:
 def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
     """Open the data, calibrate, and evaluate the Keras model."""
     require_writable(run.exports)
+    run.verdicts()  # which those of the new files are put beside
     sweep(run.exports)
     data = data_of(run, say)
     calibration = _calibration(run, data, wanted, say)
@@ -112,7 +114,7 @@ def is_learned(run: Run) -> bool:
 
 def data_of(run: Run, say: Say) -> Data:
     """The data that `run` was trained on. Raises RunError if its labels have changed."""
-    data = open_data(run.spec().data, say)
+    data = open_data(run.spec().data, say, TRAINING)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
     return data

@@ -31,7 +31,7 @@ def write_folder(run: Run, reference: Reference) -> None:
     # Rows without a form are of an earlier version, which measured less.
     rows = [row for row in run.verdicts() if row["verdict"] == "PASSED" and "form" in row]
     passed = [row for row in rows if (run.exports / row["file"]).exists()]
-    run.write_text(run.exports / "labels.txt", run.labels_file.read_text())
+    run.write_text(run.exports / "labels.txt", run.labels_file.read_text(encoding="utf-8"))
     run.write_text(run.exports / "model_card.md", _model_card(run, passed))
     golden: dict[str, Any] = _golden(run, reference, passed)
     run.write_with(run.exports / "golden.npz", lambda path: np.savez(path, allow_pickle=False, **golden))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from keras_resnet.data.images import image_files, read_image
+from keras_resnet.data.files import image_files
+from keras_resnet.data.images import read_image
 from keras_resnet.errors import DataError
 
 

@@ -88,7 +88,7 @@ def memory(field: str) -> float:
     Not getrusage's maximum, which a child inherits from a larger parent.
     """
     status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.is_file() else []
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
 
 

@@ -33,8 +33,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
     model = _open(Path(target), of_run, home) if is_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     run.require_finished()
-    data = open_data(run.spec().data, say)
-    one_of("--split", split, tuple(data.splits))
+    data = open_data(run.spec().data, say, (split,))
     predict = model or keras_predictor(load_model(run))
     result = evaluate(predict, batches_of(data, split), task_of(run.spec(), data.classes))
     return {

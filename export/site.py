@@ -8,10 +8,11 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.export.web_server import Handler, WebServer
 from keras_resnet.writing import reason
 
 HOST = "127.0.0.1"
@@ -60,8 +61,12 @@ class Site:
         }
 
     def write(self, folder: Path) -> None:
-        """All of it into a new folder, whole or not at all. Raises UsageError if there is something."""
+        """All of it into a new folder, whole or not at all. Raises UsageError if there is something, ExportError for a
+        page whose path leads out of the folder."""
         require_new(folder)
+        for path in self.pages:
+            if not (folder / path).resolve().is_relative_to(folder.resolve()):
+                raise ExportError(f"a page must stand inside the folder. Received: {path!r}")
         staged = folder.with_name(f".{os.getpid()}-{folder.name}")
         try:
             for path in self.pages:
@@ -79,13 +84,11 @@ def require_new(folder: Path) -> None:
         raise UsageError(f"--save must name a folder that is not there yet. Received: {folder}")
 
 
-def server_of(site: Site, port: int) -> ThreadingHTTPServer:
+def server_of(site: Site, port: int) -> WebServer:
     """A server of `site` for browsers on this machine; `port` 0 takes a free one. Raises UsageError if it is taken."""
     headers = site.headers()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Pages(Handler):
         def do_GET(self) -> None:
             self._answer(with_body=True)
 
@@ -95,7 +98,7 @@ def server_of(site: Site, port: int) -> ThreadingHTTPServer:
         def _answer(self, with_body: bool) -> None:
             path = self.path.partition("?")[0].lstrip("/") or INDEX
             # A page elsewhere could name this server by a host of its own and read validation images.
-            if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
+            if _host_of(self.headers.get("Host", "")) not in (HOST, "localhost"):
                 code, kind, body = 403, ".html", b"This page is for browsers on this machine."
             elif path in site.pages:
                 code, kind, body = 200, Path(path).suffix, site.content(path)
@@ -108,11 +111,16 @@ def server_of(site: Site, port: int) -> ThreadingHTTPServer:
             if with_body:
                 self.wfile.write(body)
 
-        def log_message(self, format: str, *values: object) -> None:
-            """Quiet: what is asked is nobody's business."""
-
     try:
-        return ThreadingHTTPServer((HOST, port), Handler)
+        return WebServer((HOST, port), Pages)
     except (OSError, OverflowError) as error:
         told = reason(error) if isinstance(error, OSError) else str(error)
         raise UsageError(f"--port {port} of {HOST} cannot be had: {told}; --port 0 takes a free one") from error
+
+
+def _host_of(header: str) -> str | None:
+    """The name in a Host header, in small letters: browsers leave the port out where it is 80."""
+    try:
+        return urlsplit(f"//{header}").hostname
+    except ValueError:  # of what looks like IPv6 and is none
+        return None

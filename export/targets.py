@@ -83,11 +83,11 @@ def _ethos(target: str, file: Path, folder: Path) -> Fit:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{file.stem}-{target}.log"
     command = child("ethosu.vela.vela", str(file), "--accelerator-config", target)
-    with log.open("w") as output, waiting(f"compiling {file.name} for {target}"):
+    with log.open("wb") as output, waiting(f"compiling {file.name} for {target}"):
         ended = subprocess.run(
             [*command, "--output-dir", str(folder)], stdout=output, stderr=subprocess.STDOUT, check=False
         )
-    told = log.read_text(errors="replace")
+    told = log.read_text(encoding="utf-8", errors="replace")
     share = re.search(r"NPU operators = \d+ \(([\d.]+)%\)", told)
     compiled = folder / f"{file.stem}_vela.tflite"
     if ended.returncode or share is None or not compiled.is_file():
@@ -96,7 +96,7 @@ def _ethos(target: str, file: Path, folder: Path) -> Fit:
     refused = (f"{left[1]} operators are left to the CPU",) if left and left[1] != "0" else ()
     kept = compiled.replace(folder / f"{file.stem}-{target}.tflite")
     summary = next(folder.glob(f"{file.stem}_summary_*.csv"))
-    row = next(csv.DictReader(summary.open()))
+    row = next(csv.DictReader(summary.open(encoding="utf-8")))
     summary.unlink()
     estimates = {
         "milliseconds": 1e3 * float(row["inference_time"]),

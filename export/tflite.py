@@ -17,7 +17,7 @@ from keras_resnet.export.full import with_objects
 from keras_resnet.export.litert import quantized
 from keras_resnet.export.saved_model import SIGNATURE, write_signature
 from keras_resnet.export.schemes import LITERT, SCHEMES, Form
-from keras_resnet.quantization.rewrite import frozen
+from keras_resnet.quantization.freeze import frozen
 
 
 def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path, card: Card | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def predict(
             console.emit_json_line(answer)
         else:
             frame = f", {answer['seconds']:.2f} s" if "frame" in answer else ""
-            click.echo(f"{answer['image']}{frame}: {in_words(answer['predictions'])}")
+            console.emit(f"{answer['image']}{frame}: {in_words(answer['predictions'])}")
 
 
 @cli.command(epilog=examples("kresnet models --depth 50", "kresnet models --classes 5 --image-size 96 --json"))
@@ -158,7 +159,7 @@ def recipes(as_json: bool) -> None:
     columns = ["recipe", "what it does", "top-1 published", "source"]
     rows = [[name, each.about, each.published, each.source] for name, each in RECIPES.items()]
     console.table("", columns, rows, prose=columns[1:], spare=["source"])
-    click.echo("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")
+    console.emit("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")
 
 
 @cli.command(epilog=examples("kresnet env"))
@@ -224,7 +225,10 @@ def _main(arguments: list[str]) -> int:
     try:
         cli.main(arguments, prog_name="kresnet", standalone_mode=False)
     except click.ClickException as error:
-        error.show(sys.stderr)
+        told = io.StringIO()
+        error.show(told)
+        for line in told.getvalue().rstrip("\n").split("\n"):
+            console.say(line)
         return error.exit_code
     except click.Abort:
         console.say("interrupted")
@@ -232,6 +236,9 @@ def _main(arguments: list[str]) -> int:
     except KresnetError as error:
         console.say(f"kresnet: {error}")
         return error.exit_code
+    except BrokenPipeError:
+        console.close_output()
+        return 1
     except Ended as ended:
         console.say(f"kresnet: ended by {ended.name}")
         return ended.exit_code
@@ -244,6 +251,7 @@ def _main(arguments: list[str]) -> int:
 def main() -> None:
     """Entry point: quiet unless -v, one sentence per error, exit code 2 for usage and 1 for failure."""
     arguments = sys.argv[1:]
+    console.prepare_output()
     verbose = any(flag in arguments for flag in ("-v", "--verbose"))
     if not verbose:
         from keras_resnet.quiet import hush_native
@@ -251,5 +259,9 @@ def main() -> None:
         hush_native()
     with ending_tidily():
         code = _main(arguments)
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        console.close_output()
+        code = 1
     sys.exit(code)

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
+from keras_resnet.printable import printable
 from keras_resnet.progress import Advance
 from keras_resnet.tables import table
 
-__all__ = ["bar", "emit_json", "emit_json_line", "say", "table"]
+__all__ = ["bar", "close_output", "emit", "emit_json", "emit_json_line", "prepare_output", "say", "table"]
 
 BAR_WIDTH = 16
 # All that is under way, one line each, while something is.
 _display: Any = None
 
 
+def prepare_output() -> None:
+    """Let standard output and error take any text: what their encoding lacks is written as an escape, and one that the
+    caller has closed (`2>&-`) takes everything and shows nothing."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - lives as long as the process
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def close_output() -> None:
+    """Give up standard output, whose reader has gone (`| head`), so that Python does not fail on it at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
 def say(message: str) -> None:
-    """One line to standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """One line to standard error. Nobody has to be there to read it: a training outlives its terminal."""
+    with suppress(BrokenPipeError):
+        print(printable(message), file=sys.stderr, flush=True)
+
+
+def emit(line: str) -> None:
+    """One line to standard output."""
+    print(printable(line), flush=True)
 
 
 def emit_json(document: Any) -> None:
@@ -50,9 +74,9 @@ def bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
                 _display = None
     else:
         shown = _display
-        task = shown.add_task(words, total=total, unit=unit)
+        task = shown.add_task(printable(words), total=total, unit=unit)
         try:
-            yield lambda steps, words: shown.update(task, advance=steps, description=words)
+            yield lambda steps, words: shown.update(task, advance=steps, description=printable(words))
         finally:
             shown.remove_task(task)
 

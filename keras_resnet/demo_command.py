@@ -37,7 +37,7 @@ def demo(run: str | None, port: int, opens: bool, save: Path | None, runs: str |
     site = site_of(found, console.say)
     if save:
         site.write(save)
-        click.echo(str(save / "index.html"))
+        console.emit(str(save / "index.html"))
         return
     with server_of(site, port) as server:
         address = f"http://127.0.0.1:{server.server_port}/"

@@ -23,6 +23,8 @@ from keras_resnet.writing import reason
 # Of so many images at most outputs are kept: of a detector's they are large.
 KEPT = 256
 BATCH = 64
+# Letters of another library's words that are told.
+LONGEST = 300
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,18 @@ def load_model(run: Run) -> Any:
     """The run's finished Keras model, in float32. Raises RunError if it cannot be read."""
     run.require_finished()
     try:
-        return read_model(run.model_file)
+        model = read_model(run.model_file)
     except Exception as error:
-        raise RunError(f"the model of run {run.name} is unreadable: {run.model_file}: {reason(error)}") from error
+        why = reason(error)[:LONGEST]
+        raise RunError(f"the model of run {run.name} is unreadable: {run.model_file}: {why}") from error
+    shapes = model.output_shape
+    answers = (shapes.get("scores") if isinstance(shapes, dict) else shapes) or [0]
+    if answers[-1] != (count := len(run.classes())):
+        raise RunError(
+            f"the model of run {run.name} is of another network: {run.model_file} tells {answers[-1]} labels apart, the"
+            f" run has {count}"
+        )
+    return model
 
 
 def read_model(file: Path) -> Any:

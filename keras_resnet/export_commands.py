@@ -126,7 +126,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         if fits:
             _tell_fits(fits)
         if words := _plain_words(found.spec()):
-            click.echo(words)
+            console.emit(words)
     _tell(f"{found.name}, as written to {found.exports}", verdicts, as_json)
     if refused := [f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in fits if each.refused]:
         raise KresnetError("; ".join(refused))
@@ -217,7 +217,7 @@ def inspect(file: Path, as_json: bool) -> None:
             value = ", ".join(f"{name} {each}" for name, each in value.items())
         elif isinstance(value, list):
             value = ", ".join(str(each) for each in value)
-        click.echo(f"{key}: {value}")
+        console.emit(f"{key}: {value}")
 
 
 @click.command(epilog=examples("kresnet diagnose RUN"))
@@ -251,7 +251,7 @@ def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json:
     ]
     title = f"{found.name}: each layer alone in 8 bits, the worst first"
     console.table(title, columns, rows, spare=["range"])
-    click.echo(f"all {len(damages)}: {found.exports / 'diagnosis.json'}, drawn: {found.exports / 'diagnosis.png'}")
+    console.emit(f"all {len(damages)}: {found.exports / 'diagnosis.json'}, drawn: {found.exports / 'diagnosis.png'}")
 
 
 def _require_drop(max_drop: float) -> None:
@@ -280,6 +280,8 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     console.table(title, [*columns, "verdict"], rows, spare=spare)
     for v in verdicts:
         if others := ", ".join(f"{name} {value:.2%}" for name, value in v.details.items() if name in SHOWN):
-            click.echo(f"{v.file}: {others}")
+            console.emit(f"{v.file}: {others}")
     threads = first.cost.latencies[-1].threads
-    click.echo(f"latency: median of one image, {threads} threads; memory: resident at its highest; on {first.machine}")
+    console.emit(
+        f"latency: median of one image, {threads} threads; memory: resident at its highest; on {first.machine}"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import fields, replace
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -10,6 +11,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from keras_resnet.errors import UsageError, did_you_mean
 
 T = TypeVar("T")
+# Whole numbers of a spec are below this, as those of arrays are.
+LARGEST = 2**63
 
 
 def require(holds: bool, name: str, received: Any, allowed: str) -> None:
@@ -64,19 +67,24 @@ def from_dict(kind: type[T], raw: Any, prefix: str) -> T:
 
 def _require_type(name: str, value: Any, hint: Any) -> None:
     if not _is_of(value, hint):
+        if isinstance(value, (int, float)) and not abs(value) < LARGEST:
+            raise UsageError(f"{name} must be a finite number, and a whole one below 2**63")
         told = getattr(hint, "__name__", None) if not get_args(hint) else str(hint)
         raise UsageError(f"{name} must be of type {told}. Received: {value!r}")
 
 
 def _is_of(value: Any, hint: Any) -> bool:
-    """Whether `value` is what the annotation `hint` of a spec's field allows; whole numbers pass for float."""
+    """Whether `value` is what the annotation `hint` of a spec's field allows; whole numbers pass for float, and
+    numbers that are not finite for nothing."""
     if isinstance(hint, UnionType):
         return any(_is_of(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(_is_of(each, get_args(hint)[0]) for each in value)
     if isinstance(value, bool):
         return hint is bool
-    return isinstance(value, (int, float) if hint is float else hint)
+    if isinstance(value, int):
+        return hint in (int, float) and abs(value) < LARGEST
+    return isinstance(value, hint) and (hint is not float or math.isfinite(value))
 
 
 def flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -20,7 +20,7 @@ from keras_resnet.errors import KresnetError, TrainingError
 from keras_resnet.progress import counting, waiting
 from keras_resnet.resolve import resolve
 from keras_resnet.spec import Spec
-from keras_resnet.start import initialize
+from keras_resnet.start import initialize, require_parts
 from keras_resnet.tasks import task_of
 from keras_resnet.train import begin, build, shared_data
 from keras_resnet.writing import writing
@@ -150,6 +150,7 @@ def _memory() -> int:
 
 
 def _prepared(spec: Spec, say: Say, rate: float | None = None) -> tuple[Spec, Data, Any]:
+    require_parts(spec)
     here, say = begin(spec, say)
     data = shared_data(spec, here, say)
     spec = resolve(spec, data, here, say)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_resnet.data.fingerprint import truth_bytes
 from keras_resnet.data.sources import Data, open_data
-from keras_resnet.data.split import Split
+from keras_resnet.data.split import TRAINING, Split
 from keras_resnet.drawing import drawn
 from keras_resnet.evaluate import Evaluation, load_model, validate
 from keras_resnet.run import Run
@@ -39,7 +40,7 @@ def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> di
 def find_again(run: Run, say: Callable[[str], None]) -> None:
     """Evaluate the model of a finished run on its data, and keep what is found."""
     spec = run.spec()
-    data, model = open_data(spec.data, say), load_model(run)
+    data, model = open_data(spec.data, say, TRAINING), load_model(run)
     score = validate(model, data, spec)
     run.write_json(run.findings_file, findings_of(model, task_of(spec, data.classes), score, data))
 
@@ -55,10 +56,9 @@ def _image(split: Split, row: int) -> Image.Image:
 
 def _digest(split: Split) -> dict[str, Any]:
     """{"images": how many, "of": what the "sha256" is of}: labels, boxes and masks, and pixels that are in memory."""
-    truth = split.truth if isinstance(split.truth, dict) else {"labels": split.truth}
     digest = hashlib.sha256()
-    for name in sorted(truth):
-        digest.update(b"".join(truth[name].ravel()) if truth[name].dtype == object else truth[name].tobytes())
+    for part in truth_bytes(split):
+        digest.update(part)
     if split.pixels is not None:
         digest.update(split.pixels.tobytes())
     what = "annotations and pixels" if split.pixels is not None else "annotations"

@@ -68,7 +68,7 @@ OPTIONS = (
     Option("--from", "start.weights", str, "Start from a file, a run, keras:…, torchvision:… or timm:… weights."),
     Option("--deepen", "start.deepen", str, "Start from the units of this run; --depth says how deep."),
     Option("--freeze", "start.freeze", str, "Parts that stay as they are: stem,stage1,… or body."),
-    Option("--body-rate", "start.body_rate", float, "Factor of the rate for all but the classifier [default: 1]."),
+    Option("--body-rate", "start.body_rate", float, "Factor of the rate for all but neck and heads [default: 1]."),
     Option("--freeze-norms", "start.freeze_norms", FLAG, "Batch norms keep statistics, scales and offsets."),
     Option("--head-convs", "head.convs", int, "Convolutions of each tower of a detector [default: 2]."),
     Option("--masks", "head.masks", str, "condinst or yolact: how a segmenter makes masks [default: condinst]."),

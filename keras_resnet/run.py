@@ -6,24 +6,56 @@ import datetime
 import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from keras_resnet import run_files
+from keras_resnet.console import say as tell
+from keras_resnet.data.files import printable
 from keras_resnet.errors import RunError, UsageError, did_you_mean
+from keras_resnet.fields import flat
 from keras_resnet.networks.names import name_of
+from keras_resnet.run_files import Diagnosis, Document, Findings, Fingerprint, Metrics
+from keras_resnet.run_folders import is_alive, new_folder
+from keras_resnet.run_lock import LOCK, holder, locked
 from keras_resnet.spec import Spec
+from keras_resnet.tasks import task_of
 from keras_resnet.writing import reason, writing
 
+Say = Callable[[str], None]
+T = TypeVar("T")
 FORMAT = 1
 PACKAGES = ("kresnet", "tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert")
+# What a run's spec has decided, see `resolve.resolve`.
+DECIDED = (
+    "data.image_size",
+    "data.resize",
+    "training.batch_size",
+    "training.checkpoint_every",
+    "optimizer.warmup_epochs",
+)
+REJECTED = "rejected"
 
 
 def runs_home(chosen: str | None = None) -> Path:
-    """Where runs live: `chosen`, else the environment's KRESNET_RUNS, else saved_models/ here."""
-    return Path(chosen or os.environ.get("KRESNET_RUNS") or "saved_models").expanduser()
+    """Where runs live: `chosen`, else the environment's KRESNET_RUNS, else saved_models/ here.
+
+    Raises UsageError for a folder that TensorFlow cannot write to: its path is UTF-8.
+    """
+    home = Path(chosen or os.environ.get("KRESNET_RUNS") or "saved_models").expanduser()
+    try:
+        str(home.absolute()).encode()
+    except UnicodeError as error:
+        raise UsageError(
+            f"runs cannot be kept in {printable(home.absolute())}: TensorFlow takes paths in UTF-8 only; choose another"
+            f" folder by --runs, or a locale of UTF-8 (LC_ALL=C.UTF-8). The one here is {sys.getfilesystemencoding()}"
+        ) from error
+    return home
 
 
 @dataclass(frozen=True)
@@ -110,7 +142,7 @@ class Run:
     @property
     def rejected(self) -> Path:
         """Exported files that did not meet their budget: never the run's exports."""
-        return self.exports / "rejected"
+        return self.exports / REJECTED
 
     @property
     def verdicts_file(self) -> Path:
@@ -123,22 +155,31 @@ class Run:
         return self.model_file.is_file()
 
     @classmethod
-    def create(cls, home: Path, spec: Spec, classes: tuple[str, ...], name: str | None = None) -> Run:
-        """A new run folder holding `spec` and labels. Raises UsageError if `name` is taken."""
-        stem = f"{name_of(spec.network)}-{_word(spec.data.source)}"
-        folder = home / (name or free_name(home, stem))
-        if name and (folder.exists() or Path(name).name != name or name.startswith(".")):
-            raise UsageError(f"--name must be a plain name that is not taken in {home}. Received: {name!r}")
-        run = cls(folder)
-        run.write_text(run.labels_file, "".join(f"{label}\n" for label in classes))
+    def create(
+        cls,
+        home: Path,
+        spec: Spec,
+        classes: tuple[str, ...],
+        name: str | None = None,
+        data: Mapping[str, Fingerprint] | None = None,
+    ) -> Run:
+        """A new run folder holding `spec`, labels, and what the `data` were. Raises UsageError if `name` is taken.
+
+        It appears under its name with all of that in it, or not at all; an empty folder takes no name.
+        """
         document = {
             "format": FORMAT,
-            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds"),
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
             "versions": versions(),
-            "spec": json.loads(spec.to_json()),
+            "spec": asdict(spec),
+            "data": dict(data or {}),
         }
-        run.write_json(run.spec_file, document)
-        return run
+        with new_folder(home, f"{name_of(spec.network)}-{_word(spec.data.source)}", name) as made:
+            hidden = cls(made.hidden)
+            hidden.write_text(hidden.labels_file, "".join(f"{label}\n" for label in classes))
+            hidden.write_json(hidden.spec_file, document)
+        assert made.folder is not None
+        return cls(made.folder)
 
     @classmethod
     def find(cls, home: Path, name: str | None = None) -> Run:
@@ -166,91 +207,135 @@ class Run:
     @classmethod
     def all(cls, home: Path) -> list[Run]:
         """Every readable run in `home`, newest first."""
-        runs = [cls(file.parent) for file in home.glob("*/spec.json")]
+        runs = [cls(file.parent) for file in home.glob("[!.]*/spec.json")]
         return sorted(runs, key=lambda run: run._created(), reverse=True)
 
     def spec(self) -> Spec:
-        """The saved spec. Raises RunError if the file cannot be read."""
+        """The saved spec. Raises RunError if the file cannot be read, or leaves open what a run has decided."""
         try:
-            document = self.document()
-            return Spec.from_json(json.dumps(document["spec"]))
-        except (KeyError, UsageError) as error:
-            raise RunError(f"run {self.name} is unreadable: {self.spec_file} is not a spec: {error}") from error
+            spec = Spec.from_dict(self.document()["spec"])
+            settled = flat(asdict(spec))
+            if undecided := [key for key in DECIDED if settled[key] is None]:
+                raise UsageError(f"{undecided[0]} is null, which a run has decided")
+            return spec
+        except UsageError as error:
+            raise self._unreadable(self.spec_file, f"it is not a spec: {error}") from error
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Document:
         """All of spec.json. Raises RunError if it is not a JSON object or of another format."""
-        document = self._read(self.spec_file)
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise RunError(f"run {self.name} is unreadable: {self.spec_file} is not of format {FORMAT}")
+        document = self._read(self.spec_file, Document)
+        if document["format"] != FORMAT:
+            raise self._unreadable(self.spec_file, f"it is not of format {FORMAT}. Received: {document['format']}")
         return document
 
     def classes(self) -> tuple[str, ...]:
-        """The labels, in the order of the logits."""
+        """The labels, in the order of the logits. Raises RunError if they cannot be read."""
         try:
-            return tuple(self.labels_file.read_text().splitlines())
+            labels = run_files.read_text(self.labels_file).removesuffix("\n").split("\n")
         except (OSError, ValueError) as error:
-            raise RunError(f"run {self.name} is unreadable: {self.labels_file}: {reason(error)}") from error
+            raise self._unreadable(self.labels_file, reason(error)) from error
+        if not all(labels) or len(set(labels)) < len(labels):
+            raise self._unreadable(self.labels_file, "it has an empty line, or a label twice")
+        return tuple(labels)
 
     def require_finished(self) -> None:
-        """Raises RunError unless training has ended."""
+        """Raises RunError unless training has ended and the model can be one of this run. Removes what a training that
+        was killed at its very end has left."""
         if not self.finished:
             raise RunError(
                 f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}"
             )
+        self.sweep()
+        size = self.spec().data.image_size
+        assert size is not None
+        run_files.require_model(self.model_file, size)
 
     @property
     def what(self) -> str:
         """The network, and what compression made of it."""
         return _network(self.spec())
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Metrics:
         """The finished model's metrics: {"split", "metric", "value", "samples"}."""
-        metrics: dict[str, Any] = self._read(self.metrics_file)
-        return metrics
+        return self._read(self.metrics_file, Metrics)
 
-    def findings(self) -> dict[str, Any]:
+    def findings(self) -> Findings:
         """What is told of the finished model beyond its metrics. Raises RunError for a run of an earlier version."""
+        again = f"make it with: kresnet report {self.name} --again"
         if not self.findings_file.is_file():
-            raise RunError(
-                f"run {self.name} has no {self.findings_file.name}, which its report is made of; make it with:"
-                f" kresnet report {self.name} --again"
-            )
-        found: dict[str, Any] = self._read(self.findings_file)
-        return found
+            raise RunError(f"run {self.name} has no {self.findings_file.name}, which its report is made of; {again}")
+        count = len(self.classes())
+        try:
+            found = self._read(self.findings_file, Findings)
+            matrix = found.get("confusion")
+            if matrix is not None and [len(row) for row in matrix] != [count] * count:
+                raise self._unreadable(
+                    self.findings_file, f"confusion is not a row and a column for each of {count} labels"
+                )
+            return found
+        except RunError as error:
+            raise RunError(f"{error}; {again}") from error
 
-    def summary(self) -> dict[str, Any]:
-        """One row of the list of runs; a run that cannot be read says so in its state."""
+    def diagnosis(self, say: Say = tell) -> Diagnosis | None:
+        """What each layer loses in 8 bits; None before kresnet diagnose. One that cannot be read is left out, and told
+        to `say`."""
+        if not self.diagnosis_file.is_file():
+            return None
+        try:
+            return self._read(self.diagnosis_file, Diagnosis)
+        except RunError as error:
+            say(f"left out of the report: {error}")
+            return None
+
+    def summary(self, say: Say = tell) -> dict[str, Any]:
+        """One row of the list of runs; a run that cannot be read says so in its state, and why to `say`."""
         row: dict[str, Any] = dict.fromkeys(("created", "network", "data", "epochs", "metric", "value"))
         row.update(run=self.name, folder=str(self.folder), state="unfinished", exports=[])
         try:
             spec = self.spec()
             row.update(created=self._created()[:19], network=_network(spec), data=spec.data.source)
-            row["epochs"] = f"{len(self.log())}/{spec.training.epochs}"
-            row["exports"] = [v["file"] for v in self.verdicts() if v["verdict"] == "PASSED"]
+            row["epochs"] = f"{len(self.log(say))}/{spec.training.epochs}"
+            row["exports"] = [v["file"] for v in self.verdicts(say) if not v["file"].startswith(REJECTED)]
             if self.finished:
                 metrics = self.metrics()
                 row.update(state="finished", metric=metrics["metric"], value=metrics["value"])
-        except (RunError, ValueError, KeyError):
+        except (RunError, OSError) as error:
+            say(str(error))
             row["state"] = "unreadable"
         return row
 
-    def log(self) -> list[dict[str, Any]]:
-        """The epochs logged so far."""
+    def log(self, say: Say = tell) -> list[dict[str, Any]]:
+        """The epochs logged so far. Rows that cannot be read, such as one that was being written when the machine
+        stopped, are left out, and told to `say`."""
         if not self.log_file.is_file():
             return []
-        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
+        names = task_of(self.spec(), self.classes()).followed
+        wanted = (*run_files.ROW, *(prefix + name for name in names for prefix in ("", "val_")))
+        return self._rows(self.log_file, lambda content: run_files.rows_of(content, wanted), say)
 
-    def verdicts(self) -> list[dict[str, Any]]:
-        """The verdicts on the exported files; empty before the first export."""
+    def verdicts(self, say: Say = tell) -> list[dict[str, Any]]:
+        """The verdicts on the exported files; empty before the first export. Rows that cannot be read are left out, and
+        told to `say`."""
         if not self.verdicts_file.is_file():
             return []
-        verdicts: list[dict[str, Any]] = json.loads(self.verdicts_file.read_text())
-        return verdicts
+        return self._rows(self.verdicts_file, run_files.verdicts_of, say)
+
+    def _rows(
+        self, file: Path, read: Callable[[bytes], tuple[list[dict[str, Any]], list[str]]], say: Say
+    ) -> list[dict[str, Any]]:
+        try:
+            rows, troubles = read(run_files.read_bytes(file))
+        except (OSError, ValueError) as error:
+            raise self._unreadable(file, reason(error)) from error
+        if troubles:
+            count = len(troubles) + len(rows)
+            say(f"left out {len(troubles)} of {count} rows of {file}, which cannot be read: {troubles[0]}")
+        return rows
 
     def write_text(self, path: Path, text: str) -> None:
         """Write `text` to `path`, whole or not at all."""
-        with writing(path) as temporary:
-            temporary.write_text(text)
+        with self.writing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def write_json(self, path: Path, document: Any) -> None:
         """Write `document` to `path`, whole or not at all."""
@@ -258,29 +343,57 @@ class Run:
 
     def write_with(self, path: Path, save: Callable[[Path], Any]) -> None:
         """Let `save` write `path`, whole or not at all; the temporary name keeps the suffix."""
-        with writing(path) as temporary:
+        with self.writing(path) as temporary:
             save(temporary)
+
+    def writing(self, path: Path) -> AbstractContextManager[Path]:
+        """See `writing.writing`: where the run folder is gone it is not made again."""
+        return writing(path, within=self.folder)
+
+    def record(self, change: run_files.Change, data: Mapping[str, Fingerprint]) -> None:
+        """Keep that the run goes on with other `data`, and what changed."""
+        document = self.document()
+        changes = [*document.get("changes", ()), change]
+        self.write_json(self.spec_file, {**document, "data": dict(data), "changes": changes})
+
+    def in_training(self) -> AbstractContextManager[Callable[[], bool]]:
+        """Keeps other trainings out of this run; see `run_lock.locked`."""
+        return locked(self.folder)
 
     def drop_checkpoints(self) -> None:
         """Remove the training state: the model is finished."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         shutil.rmtree(self.best, ignore_errors=True)
 
-    def sweep(self) -> None:
-        """Remove what a killed training left half-written."""
-        for left in self.folder.glob(".[0-9]*-*"):
-            left.unlink(missing_ok=True)
+    @property
+    def cut_off(self) -> bool:
+        """Whether the training was killed after its model was written, before its state was removed."""
+        return self.finished and (self.checkpoints.exists() or self.best.exists())
 
-    def _read(self, path: Path) -> Any:
-        """A JSON file. Raises RunError if there is none."""
+    def sweep(self) -> None:
+        """Remove what a killed training has left, unless one is under way."""
+        if holder(self.folder) is not None:
+            return
+        for left in self.folder.glob(".[0-9]*-*"):
+            if not is_alive(int(left.name[1:].partition("-")[0])):
+                left.unlink(missing_ok=True)
+        if self.finished:
+            self.drop_checkpoints()
+            (self.folder / LOCK).unlink(missing_ok=True)
+
+    def _read(self, path: Path, kind: type[T]) -> T:
+        """A JSON file. Raises RunError if there is none, or what it holds is no `kind`."""
         try:
-            return json.loads(path.read_text())
+            return run_files.parsed(kind, run_files.read_bytes(path))
         except (OSError, ValueError) as error:
-            raise RunError(f"run {self.name} is unreadable: {path}: {reason(error)}") from error
+            raise self._unreadable(path, reason(error)) from error
+
+    def _unreadable(self, path: Path, why: str) -> RunError:
+        return RunError(f"run {self.name} is unreadable: {path}: {why}")
 
     def _created(self) -> str:
         try:
-            return str(self.document().get("created", ""))
+            return self.document()["created"]
         except RunError:
             return ""
 
@@ -309,14 +422,8 @@ def _network(spec: Spec) -> str:
 
 
 def _word(source: str) -> str:
-    """A data set as a part of a run's name: the folder's name, or TFDS' with its configuration."""
+    """A data set as a part of a run's name: the folder's name, or TFDS' with its configuration; without what is not
+    UTF-8 in it, which TensorFlow does not take."""
     path = Path(source).expanduser()
-    return path.resolve().name if path.is_dir() else source.strip(os.sep).replace(os.sep, "-")
-
-
-def free_name(home: Path, stem: str) -> str:
-    """`stem`, or with the first number behind it that makes it a name that is not taken in `home`."""
-    number = 1
-    while (home / (name := stem if number == 1 else f"{stem}-{number}")).exists():
-        number += 1
-    return name
+    word = path.resolve().name if path.is_dir() else source.strip(os.sep).replace(os.sep, "-")
+    return word.encode(errors="ignore").decode()

@@ -35,8 +35,8 @@ def narrow(model: Any, wide: Weights) -> str:
         layers[norm.name] = [value[best] for value in layers[norm.name]]
         layers[following][0] = layers[following][0][:, :, best]
         kept, before = kept + count, before + kernel.shape[-1]
-    if place(model, replace(wide, layers=layers), "of the wider network").replaced:
-        raise WeightsError(f"the wider network has other classes than {model.name}")
+    if new := place(model, replace(wide, layers=layers), "of the wider network").new:
+        raise WeightsError(f"the wider network has other heads than {model.name}: {new[0]} differs")
     return f"{kept:,} of {before:,}"
 
 

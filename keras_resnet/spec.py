@@ -38,6 +38,8 @@ __all__ = [
     "TrainingSpec",
 ]
 
+# Layers, convolutions of a tower, and pixels of a side: more are a slip of the finger, or damage.
+DEEPEST, MOST_CONVS, LARGEST = 2000, 64, 16384
 # Fields of a NetworkSpec that may differ from their default, by family.
 # What images have to be annotated with for a task.
 ANNOTATIONS = {"classify": "labels", "localize": "object", "detect": "objects", "segment": "masks"}
@@ -59,7 +61,8 @@ class Normalization:
     std: tuple[float, ...] = (127.5, 127.5, 127.5)
 
     def __post_init__(self) -> None:
-        require(len(self.mean) == len(self.std), "normalization.std", self.std, "one value per mean")
+        require(len(self.mean) == 3, "normalization.mean", self.mean, "three numbers, for red, green and blue")
+        require(len(self.std) == 3, "normalization.std", self.std, "three numbers, for red, green and blue")
         require(all(s > 0 for s in self.std), "normalization.std", self.std, "numbers above 0")
 
 
@@ -111,6 +114,7 @@ class NetworkSpec:
 
     def __post_init__(self) -> None:
         one_of("network.family", self.family, tuple(TAKES))
+        require(self.depth <= DEEPEST, "network.depth", self.depth, f"at most {DEEPEST}")
         one_of("network.block", self.block, ("auto", "basic", "bottleneck"))
         one_of("network.strides", self.strides, ("3x3", "1x1"))
         one_of("network.stem", self.stem, ("auto", "imagenet", "deep", "cifar"))
@@ -144,7 +148,7 @@ class HeadSpec:
     masks: str = "condinst"
 
     def __post_init__(self) -> None:
-        require(self.convs >= 1, "head.convs", self.convs, "1 or more")
+        require(1 <= self.convs <= MOST_CONVS, "head.convs", self.convs, f"1 to {MOST_CONVS}")
         one_of("head.masks", self.masks, ("condinst", "yolact"))
 
 
@@ -174,7 +178,9 @@ class DataSpec:
     normalization: Normalization = field(default_factory=Normalization)
 
     def __post_init__(self) -> None:
-        require(self.image_size is None or self.image_size >= 8, "data.image_size", self.image_size, "8 or more pixels")
+        size = self.image_size
+        require(size is None or 8 <= size <= LARGEST, "data.image_size", size, f"8 to {LARGEST} pixels")
+        require(self.resize is None or self.resize <= LARGEST, "data.resize", self.resize, f"at most {LARGEST}")
         require(
             self.resize is None or self.image_size is None or self.resize >= self.image_size,
             "data.resize",
@@ -264,4 +270,9 @@ class Spec:
     @classmethod
     def from_json(cls, text: str) -> Spec:
         """The spec written by `to_json`; raises UsageError for unknown keys or bad values."""
-        return from_dict(cls, json.loads(text), "")
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, raw: Any) -> Spec:
+        """The same from a JSON object that is read already."""
+        return from_dict(cls, raw, "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
-from keras_resnet.networks import catalog
 from keras_resnet.networks.names import name_of
+from keras_resnet.networks.parts import BODY, HEADS, named_parts, part_of
 from keras_resnet.run import Run
 from keras_resnet.shrink import narrow
 from keras_resnet.spec import CompressSpec, NetworkSpec, Spec, StartSpec
+from keras_resnet.tasks import parts_of
 from keras_resnet.weights import sources
-from keras_resnet.weights.load import CLASSIFIER, fetch, place
+from keras_resnet.weights.files import read
+from keras_resnet.weights.load import fetch, place
 from keras_resnet.weights.translate import Weights
 
 Say = Callable[[str], None]
 # How a network starts and trains, which weights do not decide.
 FREE = ("drop_path", "zero_gamma")
-# All parts but the classifier.
-BODY = "body"
 
 
 def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
@@ -43,6 +43,8 @@ def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
         network, data = theirs.network, theirs.data
         normalization, image_size, resize = data.normalization, data.image_size, data.resize
         spec = replace(spec, start=replace(spec.start, weights=str(run.model_file.resolve())))
+        read(run.model_file)  # so that a damaged file is told before the data are read
+        spec = _with_heads(spec, theirs, asked, say)
     else:
         if sources.is_named(origin):
             if (exact := sources.exact(origin)) != origin:
@@ -63,6 +65,19 @@ def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
     return replace(spec, data=sizes)
 
 
+def _with_heads(spec: Spec, theirs: Spec, asked: set[str], say: Say) -> Spec:
+    """`spec` with the heads of the run that it starts from, where it has such: others would be new."""
+    if "classify" in (spec.task, theirs.task):
+        return spec
+    keys = [key for key in ("convs", "masks") if f"head.{key}" not in asked]
+    if {spec.task, theirs.task} != {"segment"}:
+        keys = [key for key in keys if key != "masks"]
+    head = replace(spec.head, **{key: getattr(theirs.head, key) for key in keys})
+    if head != spec.head:
+        say(f"heads: {head.convs} convolutions a tower, masks by {head.masks} (of the weights)")
+    return replace(spec, head=head)
+
+
 def adopt_shallow(home: Path, name: str, say: Say) -> Spec:
     """The spec of the run `name`, for a deeper network to start from it."""
     run = Run.find(home, name)
@@ -81,13 +96,16 @@ def adopt_shallow(home: Path, name: str, say: Say) -> Spec:
 def initialize(model: Any, spec: Spec, say: Say) -> None:
     """Fill `model` as `spec.start` says. Raises WeightsError if that is impossible."""
     if spec.start.weights:
-        say(f"weights: {place(model, fetch(spec.start.weights), spec.start.weights)} from {spec.start.weights}")
+        origin = spec.start.weights
+        say(f"weights of {origin}: {place(model, fetch(origin), origin)}")
     if spec.start.narrow:
         kept = narrow(model, fetch(spec.start.narrow))
         say(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
     if spec.start.deepen:
         added = deepen(model, fetch(spec.start.deepen))
         say(f"weights: of {spec.start.deepen}, and {added} units that start as identities")
+    for line in _learning(spec):
+        say(line)
 
 
 def deepen(model: Any, shallow: Weights) -> int:
@@ -126,17 +144,22 @@ def _silent(layer: Any) -> list[np.ndarray]:
     return [np.zeros_like(value) if index < trained else value for index, value in enumerate(values)]
 
 
-def require_parts(network: NetworkSpec, start: StartSpec) -> None:
-    """Raises UsageError if `start.freeze` names a part that `network` does not have, or leaves nothing to train."""
-    parts = catalog.parts_of(network)
-    known = (*parts, BODY)
+def require_parts(spec: Spec) -> None:
+    """Raises UsageError if `spec.start.freeze` names a part that the network does not have for its task, leaves nothing
+    to train, or nothing for `start.body_rate`."""
+    parts, start = parts_of(spec), spec.start
+    known = (*parts, BODY, HEADS)
     for part in start.freeze:
         if part not in known:
             raise UsageError(
-                f"{name_of(network)} has no part {part!r}.{did_you_mean(part, known)} Known: {', '.join(known)}"
+                f"{name_of(spec.network)}, to {spec.task}, has no part {part!r}.{did_you_mean(part, known)}"
+                f" Known: {', '.join(known)}"
             )
-    if set(start.freeze) >= set(parts) or set(start.freeze) >= {BODY, CLASSIFIER}:
+    frozen = _frozen(start, parts)
+    if frozen == set(parts):
         raise UsageError(f"--freeze leaves nothing to train. Received: {', '.join(start.freeze)}")
+    if start.body_rate != 1 and frozen >= named_parts(BODY, parts):
+        raise UsageError(f"--body-rate has no meaning where the body is frozen. Received: {start.body_rate:g}")
 
 
 def freeze(model: Any, start: StartSpec) -> None:
@@ -144,14 +167,27 @@ def freeze(model: Any, start: StartSpec) -> None:
     for layer in model.layers:
         part = part_of(layer.name)
         is_norm = start.freeze_norms and hasattr(layer, "moving_mean")
-        in_body = BODY in start.freeze and part != CLASSIFIER
-        if is_norm or in_body or part in start.freeze:
+        if is_norm or (part and _frozen(start, (part.name,))):
             layer.trainable = False
 
 
-def part_of(layer_name: str) -> str:
-    """ "stage3_unit2_conv1" → "stage3": the name under which a layer can be frozen."""
-    return layer_name.partition("_")[0]
+def _learning(spec: Spec) -> list[str]:
+    """What parts do in training, in lines, where they do not all do the same."""
+    parts, start = parts_of(spec), spec.start
+    frozen = [part for part in parts if part in _frozen(start, parts)]
+    slowed = [part for part in parts if part in named_parts(BODY, parts) and part not in frozen]
+    full = [part for part in parts if part not in (*frozen, *slowed)]
+    lines = [f"frozen: {', '.join(frozen)}; in training: {', '.join(slowed + full)}"] if frozen else []
+    if start.body_rate != 1:
+        rest = f"; all of it for {', '.join(full)}" if full else ""
+        lines.append(f"learning rate: {start.body_rate:g} of it for {', '.join(slowed)}{rest}")
+    return lines
+
+
+def _frozen(start: StartSpec, parts: Iterable[str]) -> set[str]:
+    """Of `parts` those that stay as they are."""
+    parts = tuple(parts)
+    return set().union(*(named_parts(name, parts) for name in start.freeze))
 
 
 def _agreed(ours: NetworkSpec, theirs: NetworkSpec, asked: set[str], origin: str) -> NetworkSpec:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from keras_resnet.printable import printable
+
 # Cells that are coloured.
 STYLES = {"PASSED": "green", "FAILED": "red"}
 # Between two columns of plain text.
@@ -30,7 +32,7 @@ def table(
     from rich.console import Console
 
     console = Console(highlight=False)
-    names, cells = list(columns), [list(row) for row in rows]
+    title, names, cells = printable(title), list(columns), [[printable(cell) for cell in row] for row in rows]
     if not console.is_terminal:
         _print_plain(console, title, names, cells)
         return

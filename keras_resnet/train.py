@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_resnet.bricks import Bricks
 from keras_resnet.data import pipeline
+from keras_resnet.data.fingerprint import changes, fingerprints
 from keras_resnet.data.pipeline import Stream
 from keras_resnet.data.sources import Data, open_data
+from keras_resnet.data.split import TRAINING
 from keras_resnet.engine import devices
-from keras_resnet.engine.checkpoint import Checkpoints
+from keras_resnet.engine.checkpoint import Checkpoints, manifests
 from keras_resnet.engine.devices import Devices
-from keras_resnet.errors import RunError, UsageError
+from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, WeightsError
 from keras_resnet.evaluate import batches_of, evaluate, graph_predictor, load_model, validate
 from keras_resnet.findings import findings_of
 from keras_resnet.networks import catalog
+from keras_resnet.networks.counting import cost_of
 from keras_resnet.resolve import resolve, training_bricks
 from keras_resnet.run import Run
+from keras_resnet.run_folders import require_free
 from keras_resnet.sparsity import require_kept
 from keras_resnet.spec import Spec
 from keras_resnet.start import freeze, initialize, require_parts
 from keras_resnet.tasks import task_of
 
 Say = Callable[[str], None]
+# What a parameter takes at least, with its gradient; and a pixel, as it is read and as the network takes it.
+WEIGHT_BYTES, PIXEL_BYTES = 8, 3 * (1 + 4)
 
 
 @devices.losses_told()
@@ -35,42 +45,103 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print, met
     Every choice left open is made, told to `say` with its reason and saved with the run. Raises
     UsageError, DataError, RunError or TrainingError; a run that was interrupted can be resumed.
     """
-    from keras_resnet.engine.logs import require_trackers
-
+    require_free(home, name)
     method = _fitting(method, spec)
-    catalog.require_known(spec.network)
-    require_parts(spec.network, spec.start)
-    require_trackers(spec.log.track)
-    if spec.data.image_size is not None:
-        catalog.require_size(spec.network, spec.data.image_size)
+    _require_possible(spec)
     here, say = begin(spec, say)
     data = shared_data(spec, here, say)
     catalog.require_size(spec.network, data.image_size)
     spec = resolve(spec, data, here, say)
+    require_memory(spec, data.classes, here)
     job = build(spec, data, here, method=method)
     method.start(job.model, spec, data.classes, say)
-    folder = str(Run.create(home, spec, data.classes, name).folder.resolve()) if here.is_chief else ""
-    run = Run(Path(here.tell_all(folder)))
-    return _fit(run, spec, data, job, method, say)
+    made = Run.create(home, spec, data.classes, name, fingerprints(data)) if here.is_chief else None
+    run = Run(Path(here.tell_all(str(made.folder.resolve()) if made else "")))
+    with _in_training(run, here) as is_there:
+        try:
+            return _fit(run, spec, data, job, method, say, is_there)
+        except Exception as error:
+            refused = isinstance(error, (UsageError, DataError, WeightsError))
+            failed = here.ranks == 1 and not isinstance(error, (RunError, TrainingError))
+            if made and (refused or failed) and not _has_trained(run):
+                shutil.rmtree(run.folder, ignore_errors=True)  # what cannot even begin leaves nothing and takes no name
+            raise
 
 
 @devices.losses_told()
-def resume(run: Run, say: Say = print, method: Method | None = None) -> Run:
-    """Continue an interrupted run from its latest checkpoint, under the spec it was started with."""
+def resume(run: Run, say: Say = print, method: Method | None = None, data_changed: bool = False) -> Run:
+    """Continue an interrupted run from its latest checkpoint, under the spec it was started with.
+
+    Raises RunError where another process trains it, or where its data are no longer those it was started with, unless
+    `data_changed` says to go on all the same, which is recorded. A run that was killed after its model was written,
+    when only its state was left to remove, is tidied up.
+    """
+    cut_off = run.cut_off
     if run.finished:
-        raise RunError(f"run {run.name} has finished; there is nothing to resume")
+        run.sweep()
+        if not cut_off:
+            raise RunError(f"run {run.name} has finished; there is nothing to resume")
+        say(f"run {run.name} had finished; what its training kept to go on from is removed")
+        return run
     if any(run.checkpoints.glob("*.index")):
         raise RunError(f"run {run.name} was begun by an earlier version of kresnet, which alone can resume it")
-    spec = run.spec()
+    spec, classes = run.spec(), run.classes()
     method = _fitting(method, spec)
+    _require_possible(spec)
     here, say = begin(spec, say)
-    data = shared_data(spec, here, say)
-    if data.classes != run.classes():
-        raise RunError(f"the data no longer has the labels run {run.name} was started with")
-    job = build(spec, data, here, method=method)
-    if not run.has_checkpoint:  # which holds more than the weights it started from, and they may be gone by now
-        method.start(job.model, spec, data.classes, say)
-    return _fit(run, spec, data, job, method, say)
+    with _in_training(run, here) as is_there:
+        data = shared_data(spec, here, say)
+        if data.classes != classes:
+            raise RunError(f"the data no longer has the labels run {run.name} was started with")
+        changed = _changed_data(run, data, data_changed, say) if here.is_chief else None
+        require_memory(spec, classes, here)
+        job = build(spec, data, here, method=method)
+        if not run.has_checkpoint:  # which holds more than the weights it started from, and they may be gone by now
+            method.start(job.model, spec, classes, say)
+        return _fit(run, spec, data, job, method, say, is_there, changed)
+
+
+def _require_possible(spec: Spec) -> None:
+    """Raises UsageError for what can be known to be impossible before any data are read."""
+    from keras_resnet.engine.logs import require_trackers
+
+    catalog.require_known(spec.network)
+    require_parts(spec)
+    require_trackers(spec.log.track)
+    if spec.data.image_size is not None:
+        catalog.require_size(spec.network, spec.data.image_size)
+
+
+@contextmanager
+def _in_training(run: Run, here: Devices) -> Iterator[Callable[[], bool]]:
+    """The chief keeps other trainings out of `run`; yields whether its folder is still there."""
+    if not here.is_chief:
+        yield lambda: True
+        return
+    with run.in_training() as is_there:
+        yield is_there
+
+
+def _has_trained(run: Run) -> bool:
+    """Whether there is more than the state before the first step."""
+    return any(int(document.stem.partition("-")[2]) for document in manifests(run.checkpoints))
+
+
+def _changed_data(run: Run, data: Data, go_on: bool, say: Say) -> str | None:
+    """How `data` differs from what `run` was started with, None where it does not. Raises RunError unless it may."""
+    before = run.document().get("data")
+    if not before:
+        say(f"data: whether it has changed is not known, run {run.name} was begun by an earlier version")
+        return None
+    if not (what := changes(before, fingerprints(data))):
+        return None
+    if not go_on:
+        raise RunError(
+            f"the data of run {run.name} has changed since it was started: {what}. To go on with what is there now:"
+            f" kresnet train --resume {run.name} --data-changed"
+        )
+    say(f"data: changed since run {run.name} was started: {what} (--data-changed: goes on, and keeps that in mind)")
+    return what
 
 
 def begin(spec: Spec, say: Say) -> tuple[Devices, Say]:
@@ -88,9 +159,28 @@ def begin(spec: Spec, say: Say) -> tuple[Devices, Say]:
 
 def shared_data(spec: Spec, here: Devices, say: Say) -> Data:
     """The data; the chief opens it first, because that may prepare it for the others."""
-    data = open_data(spec.data, say) if here.is_chief else None
+    data = open_data(spec.data, say, TRAINING) if here.is_chief else None
     here.tell_all("the data is there")
-    return data or open_data(spec.data, say)
+    return data or open_data(spec.data, say, TRAINING)
+
+
+def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
+    """Raises UsageError where weights with their gradients, or a batch of images, take more memory than the machine
+    has: before anything is allocated."""
+    size, batch = spec.data.image_size, spec.training.batch_size
+    assert size is not None and batch is not None
+    cost = cost_of(spec.network, classes=len(classes), input_shape=(size, size, 3))
+    weights = WEIGHT_BYTES * cost.trainable
+    images = PIXEL_BYTES * size * size * batch // here.replicas
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for what, needed in (
+        (f"a network of {cost.trainable:.3g} parameters", weights),
+        (f"a batch of {batch} images of {size} pixels", images),
+    ):
+        if needed > there:
+            raise UsageError(
+                f"{what} takes {needed / 2**30:,.0f} GiB or more, and this machine has {there / 2**30:,.0f}"
+            )
 
 
 def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, method: Method | None = None) -> Any:
@@ -195,7 +285,16 @@ def _teacher(spec: Spec, data: Data, bricks: Bricks) -> Any:
     return teacher
 
 
-def _fit(run: Run, spec: Spec, data: Data, job: Any, method: Method, say: Say) -> Run:
+def _fit(
+    run: Run,
+    spec: Spec,
+    data: Data,
+    job: Any,
+    method: Method,
+    say: Say,
+    is_there: Callable[[], bool],
+    changed: str | None = None,
+) -> Run:
     from keras_resnet.engine.logs import Journal
     from keras_resnet.engine.loop import Files, Length, Loop
     from keras_resnet.engine.optimizers import total_steps
@@ -226,24 +325,39 @@ def _fit(run: Run, spec: Spec, data: Data, job: Any, method: Method, say: Say) -
         checkpoints.sweep()
         if progress.step == 0:
             checkpoints.save(progress)
-        rows = [row for row in run.log() if row["step"] <= progress.step - bool(progress.sums)]
+        if changed:
+            when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            run.record({"when": when, "step": progress.step, "what": changed}, fingerprints(data))
+        rows = [row for row in run.log(say) if row["step"] <= progress.step - bool(progress.sums)]
         journal = Journal(run, spec, length.epochs, rows, say)
     say(
         f"run: {run.folder} ({job.model.count_params():,} parameters, {split.count} training images, from step"
         f" {progress.step + 1} of {length.last_step})"
     )
-    loop = Loop(job, stream, data.splits["validation"], length, Files(run, checkpoints, best, journal))
-    loop.run(progress)
-    if training.patience is not None:
-        best.wait()
-        best.restore()
-        say(f"weights: of epoch {loop.progress.best['epoch']}, the best")
-    elif job.average:
-        job.average.swap()
-    if here.is_chief:
-        _finish(spec, run, data, method.finish(job.model, spec, data.classes), say)
+    loop = Loop(job, stream, data.splits["validation"], length, Files(run, checkpoints, best, journal, is_there))
+    with _told_how_to_go_on(run):
+        loop.run(progress)
+        if training.patience is not None:
+            best.wait()
+            best.restore()
+            say(f"weights: of epoch {loop.progress.best['epoch']}, the best")
+        elif job.average:
+            job.average.swap()
+        if here.is_chief:
+            _finish(spec, run, data, method.finish(job.model, spec, data.classes), say)
     here.tell_all("finished")
     return run
+
+
+@contextmanager
+def _told_how_to_go_on(run: Run) -> Iterator[None]:
+    """What keeps a training from being written, as a full disk does, says so as well."""
+    try:
+        yield
+    except RunError as error:
+        if run.has_checkpoint:
+            raise RunError(f"{error}. Go on, when that is mended, with: kresnet train --resume {run.name}") from error
+        raise
 
 
 def float32_copy(model: Any, spec: Spec, classes: tuple[str, ...]) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_resnet import console
+from keras_resnet.engine.signals import end_with_launcher
 from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import name_of
 from keras_resnet.options import (
@@ -22,7 +23,8 @@ from keras_resnet.options import (
     train_options,
 )
 from keras_resnet.reporting.page import told
-from keras_resnet.run import Run, free_name, runs_home
+from keras_resnet.run import Run, runs_home
+from keras_resnet.run_folders import free_name, require_free
 from keras_resnet.spec import Spec
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 )
 @train_options
 @click.option("--name", help="Name of the run [default: made from depth and data].")
-@click.option("--resume", metavar="RUN", help="Continue an interrupted run; takes no other options than --runs.")
+@click.option("--resume", metavar="RUN", help="Continue an interrupted run as it was started.")
+@click.option("--data-changed", is_flag=True, help="With --resume: go on although the data are no longer the same.")
 @click.option("--find-lr", is_flag=True, help="Only try learning rates: suggests one, draws the losses.")
 @click.option("--find-batch-size", is_flag=True, help="Only try batch sizes: speed and memory of each.")
 @runs_option
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 def train(
     name: str | None,
     resume: str | None,
+    data_changed: bool,
     find_lr: bool,
     find_batch_size: bool,
     runs: str | None,
@@ -58,7 +62,11 @@ def train(
         raise UsageError(f"--resume continues a run as it was started; it takes no --{next(iter(wanted), 'name')}")
     if find_lr and find_batch_size:
         raise UsageError("--find-lr and --find-batch-size are two questions; ask one at a time")
+    if data_changed and resume is None:
+        raise UsageError("--data-changed is for a run that goes on: it needs --resume")
+    end_with_launcher()
     home = runs_home(runs)
+    require_free(home, name)
     spec = spec_of(wanted, home, console.say) if resume is None else None
     if spec and (find_lr or find_batch_size):
         (_find_rate if find_lr else _find_batch_size)(spec, home, as_json)
@@ -70,15 +78,16 @@ def train(
         from keras_resnet.export.compressing import method_of
 
         interrupted = Run.find(home, resume)
-        run = continue_run(interrupted, console.say, method_of(interrupted.spec()))
+        run = continue_run(interrupted, console.say, method_of(interrupted.spec()), data_changed)
     else:
         run = start_run(spec, home, name, console.say)
     told(run)
-    result = {"run": run.name, "folder": str(run.folder), **run.metrics()}
+    metrics = run.metrics()
     if as_json:
-        console.emit_json(result)
+        console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
     else:
-        console.table("", ["run", result["metric"], "folder"], [[run.name, f"{result['value']:.2%}", str(run.folder)]])
+        row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
+        console.table("", ["run", metrics["metric"], "folder"], [row])
 
 
 @click.command(
@@ -120,6 +129,7 @@ def compress(
 
     steps = steps_of(shrink, prune, pattern, cluster, qat)
     home = runs_home(runs)
+    require_free(home, name)
     parents = [Run.find(home, run)]
     wanted = given(options)
     for step in steps:
@@ -158,7 +168,7 @@ def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
         rows = [{"rate": float(r), "loss": float(loss)} for r, loss in zip(found.rates, found.losses, strict=True)]
         console.emit_json({"suggested": found.suggested, "figure": str(figure), "rates": rows})
     else:
-        click.echo(f"--learning-rate {found.suggested:g} (a tenth of where the loss is lowest); drawn: {figure}")
+        console.emit(f"--learning-rate {found.suggested:g} (a tenth of where the loss is lowest); drawn: {figure}")
 
 
 def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
@@ -169,7 +179,7 @@ def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
     if as_json:
         console.emit_json({"suggested": best.batch_size, "tried": rows_of(found)})
     else:
-        click.echo(f"--batch-size {best.batch_size} (the smallest within 5% of the fastest)")
+        console.emit(f"--batch-size {best.batch_size} (the smallest within 5% of the fastest)")
 
 
 @click.command(
@@ -180,9 +190,19 @@ def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
 @click.option("--start-timeout", type=float, default=600.0, show_default=True, help="Seconds until the first step.")
 @click.option("--stall-timeout", type=float, default=300.0, show_default=True, help="Seconds between two steps.")
 @click.option("--max-restarts", type=click.IntRange(0), default=3, show_default=True, help="How often all start again.")
+@click.option(
+    "--isolate/--no-isolate",
+    default=None,
+    help="Give the workers a network of their own [default: where the system allows it and nothing needs more].",
+)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def launch(
-    workers: int, start_timeout: float, stall_timeout: float, max_restarts: int, command: tuple[str, ...]
+    workers: int,
+    start_timeout: float,
+    stall_timeout: float,
+    max_restarts: int,
+    isolate: bool | None,
+    command: tuple[str, ...],
 ) -> None:
     """Train with several processes on this machine.
 
@@ -195,6 +215,7 @@ def launch(
     from keras_resnet.engine.launch import Watch
     from keras_resnet.engine.launch import launch as launch_workers
 
-    code = launch_workers(workers, list(command), Watch(start_timeout, stall_timeout, max_restarts), console.say)
+    watch = Watch(start_timeout, stall_timeout, max_restarts)
+    code = launch_workers(workers, list(command), watch, console.say, isolate)
     if code:
         raise SystemExit(code)

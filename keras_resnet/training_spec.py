@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from keras_resnet.fields import one_of, require
@@ -74,8 +75,8 @@ class StartSpec:
     weights: a file or a named source (see `weights.load`). deepen: a model whose network becomes the first
         units of a deeper one, the others starting as identities. narrow: a model of which the units keep the
         filters that weigh most (see `shrink.narrow`).
-    freeze: parts that stay as they are ("stem", "stage1", …; "body" is all but the classifier).
-    body_rate: factor of the learning rate for all but the classifier.
+    freeze: parts that stay as they are ("stem", "stage1", …, "neck"; "body" is all that comes before neck and heads).
+    body_rate: factor of the learning rate for the body.
     freeze_norms: batch norms keep their statistics, scales and offsets.
     """
 
@@ -87,7 +88,7 @@ class StartSpec:
     freeze_norms: bool = False
 
     def __post_init__(self) -> None:
-        require(self.body_rate > 0, "start.body_rate", self.body_rate, "a number above 0")
+        require(0 < self.body_rate < math.inf, "start.body_rate", self.body_rate, "a number above 0")
         given = [name for name in ("weights", "deepen", "narrow") if getattr(self, name)]
         require(len(given) < 2, f"start.{given[-1] if given else 'weights'}", given, "the only one of its kind")
 

@@ -32,6 +32,12 @@ def paint(folder, per_class, size=16, classes=COLOURS):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def cache_home(tmp_path_factory, monkeypatch):
+    """An empty cache of the user's for each test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture(scope="session")
 def tfds_home(tmp_path_factory):
     """Where the digits are prepared, once."""

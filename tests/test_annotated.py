@@ -145,7 +145,8 @@ def test_validation_images_have_to_show_something(tmp_path):
 def test_a_folder_with_boxes_that_is_to_be_classified_says_what_it_is_for(tmp_path):
     tiny_coco(tmp_path, "train")
     with pytest.raises(
-        DataError, match=r"holds no images: .*; its boxes of objects are for --task localize, detect or"
+        DataError,
+        match=r"holds 2 images and no class folders: .*; its boxes of objects are for --task localize",
     ):
         open_data(DataSpec(str(tmp_path)), silent)
 

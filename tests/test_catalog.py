@@ -19,8 +19,10 @@ from keras_resnet.networks import catalog
 from keras_resnet.networks.counting import cost_of
 from keras_resnet.networks.listing import rows_of
 from keras_resnet.networks.names import CIFAR, IMAGENET, name_of, named
+from keras_resnet.networks.parts import by_part
 from keras_resnet.networks.published import PUBLISHED
-from keras_resnet.spec import NetworkSpec, Normalization
+from keras_resnet.spec import NetworkSpec, Normalization, Spec
+from keras_resnet.tasks import parts_of
 
 NAMES = IMAGENET + CIFAR
 FAST = {"resnet10", "vgg11_bn", "resnet8", "resnet20v2", "plain20"}
@@ -174,8 +176,9 @@ def test_vgg_needs_32_pixels():
 @pytest.mark.parametrize("name", sorted(FAST))
 def test_parts_are_those_of_the_layers(name):
     model = keras_resnet.network(name, classes=3, input_shape=(SIZE, SIZE, 3))
-    parts = dict.fromkeys(layer.name.partition("_")[0] for layer in model.layers if layer.weights)
-    assert tuple(parts) == catalog.parts_of(named(name))
+    found = by_part(layer.name for layer in model.layers if layer.weights)
+    assert tuple(part.name for part in found) == parts_of(Spec(network=named(name)))
+    assert sum(map(len, found.values())) == sum(bool(layer.weights) for layer in model.layers)
 
 
 @pytest.mark.parametrize("depth", [20, 34])

@@ -130,6 +130,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(trained, tmp_path, monke
     from keras_resnet.errors import RunError
 
     run = Run(tmp_path / "run")
+    run.folder.mkdir()
 
     def save(path):
         path.write_bytes(b"half")

@@ -109,7 +109,7 @@ def test_hidden_and_other_files_are_left_out(tmp_path):
     (folder / "red" / "notes.txt").write_text("text")
     data, said = opened(folder)
     assert sum(split.count for split in data.splits.values()) == 15
-    assert "ignored 1 files that do not have the suffix of an image" in said
+    assert "left out 3 files: .txt (1), hidden (1), in .ipynb_checkpoints (1)" in said
 
 
 def test_a_rare_class_is_in_both_parts(tmp_path):

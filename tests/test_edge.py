@@ -3,8 +3,6 @@
 import json
 import subprocess
 import sys
-import threading
-import urllib.error
 import urllib.request
 import venv
 import zipfile
@@ -16,6 +14,7 @@ from conftest import filmed, silent
 from PIL import Image
 
 from keras_resnet.answers import likeliest
+from keras_resnet.data.images import placed, read_image
 from keras_resnet.export import edge
 from keras_resnet.export.exporting import Wanted, export
 from keras_resnet.export.runtime import TFLiteModel
@@ -67,7 +66,7 @@ def alone(wheel, *arguments):
 def test_the_wheel_holds_what_it_needs(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"keras_resnet"}
-    assert sum(name.endswith(".py") for name in names) == 17
+    assert sum(name.endswith(".py") for name in names) == 21
 
 
 def test_predictions_equal_the_full_install(wheel, file, images):
@@ -102,25 +101,26 @@ def test_bad_requests(wheel, file, tmp_path, arguments, code, words):
     assert done.returncode == code and words in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
-def test_it_serves(file, images):
+def test_it_serves(wheel, file, images):
+    """The wheel's own command, asked over HTTP, says what the full install says."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); from keras_resnet.export import edge; sys.exit(edge.main())"
+    )
+    command = [sys.executable, "-c", code, wheel, "serve", file, "--port", "0", "--top", "3"]
+    with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, cwd=wheel.parent) as process:
+        try:
+            address = next(line.split()[-1] for line in process.stderr if "POST an image to" in line)
+            with urllib.request.urlopen(address) as response:
+                about = json.load(response)
+            content = (images / "0.png").read_bytes()
+            with urllib.request.urlopen(urllib.request.Request(address, data=content)) as response:
+                answered = json.load(response)
+        finally:
+            process.terminate()
     model = TFLiteModel(file)
-    server = edge.server_of(model, "127.0.0.1", 0, 3)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/"
-    try:
-        content = (images / "0.png").read_bytes()
-        with urllib.request.urlopen(urllib.request.Request(address, data=content)) as response:
-            answered = json.load(response)
-        from keras_resnet.data.images import placed, read_image
-
-        pixels = placed(read_image(content), "classify", model.card.resize, model.card.image_size)
-        assert answered == {"predictions": likeliest(model(pixels[None]), model.card.classes, 3)[0]}
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(urllib.request.Request(address, data=b"no image"))
-        assert refused.value.code == 400 and "cannot read" in json.load(refused.value)["error"]
-    finally:
-        server.shutdown()
-        server.server_close()
+    pixels = placed(read_image(content), "classify", model.card.resize, model.card.image_size)
+    assert answered == {"predictions": likeliest(model(pixels[None]), model.card.classes, 3)[0]}
+    assert (about["file"], about["labels"]) == (file.name, list(model.card.classes))
 
 
 def test_frames_of_a_camera(file, tmp_path, capsys):

@@ -22,8 +22,9 @@ from keras_resnet.export.schemes import SCHEMES, Form
 from keras_resnet.export.tflite import write_tflite
 from keras_resnet.networks import catalog
 from keras_resnet.networks.names import named
+from keras_resnet.quantization.freeze import frozen
 from keras_resnet.quantization.layers import FakeQuantizer, QuantizedNorm, kernel_ranges, rounded_kernel
-from keras_resnet.quantization.rewrite import copy_weights, frozen, quantize
+from keras_resnet.quantization.rewrite import copy_weights, quantize
 from keras_resnet.run import Run
 from keras_resnet.spec import Normalization
 

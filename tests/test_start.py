@@ -115,7 +115,7 @@ def stepped(body_rate=1.0, **changes):
     for key, value in ({"warmup_epochs": 0.0, "learning_rate": 0.1, "momentum": 0.0} | changes).items():
         spec = spec.override(f"optimizer.{key}", value)
     pixels = keras.Input((2,))
-    x = keras.layers.BatchNormalization(name="norm")(keras.layers.Dense(2, name="body")(pixels))
+    x = keras.layers.BatchNormalization(name="stem_norm")(keras.layers.Dense(2, name="stem_conv")(pixels))
     model = keras.Model(pixels, keras.layers.Dense(2, name="logits")(x))
     for weight in model.trainable_weights:
         weight.assign(np.ones(weight.shape))
@@ -123,7 +123,7 @@ def stepped(body_rate=1.0, **changes):
     gradients = [np.ones(w.shape, "float32") for w in model.trainable_weights]
     optimizer.apply(gradients, model.trainable_weights)
     moved = {w.path: float(1 - w.numpy().ravel()[0]) for w in model.trainable_weights}
-    return [moved[path] for path in ("body/kernel", "norm/gamma", "logits/kernel")]
+    return [moved[path] for path in ("stem_conv/kernel", "stem_norm/gamma", "logits/kernel")]
 
 
 def test_the_body_learns_at_its_own_rate():

@@ -40,7 +40,7 @@ def ours_from(weights, size, classes):
         weights.network, classes=classes, input_shape=(size, size, 3), normalization=weights.normalization
     )
     placed = place(model, weights, "reference")
-    assert not placed.replaced and placed.unused == ()
+    assert placed.new == () and placed.unused == ()
     return model
 
 
@@ -150,7 +150,7 @@ def test_files_that_pytorch_wrote(file):
         input_shape=(16, 16, 3),
         normalization=weights.normalization,
     )
-    assert not load_weights(model, GOLDEN / file).replaced
+    assert load_weights(model, GOLDEN / file).new == ()
     assert_close(model.predict(golden["pixels"], verbose=0), golden["logits"])
 
 
@@ -207,7 +207,7 @@ def test_what_does_not_fit_is_named():
     model = keras_resnet.ResNet18(classes=3, input_shape=(32, 32, 3), stem="imagenet")
     before = model.get_layer("logits").get_weights()
     placed = place(model, weights, "x")
-    assert placed.replaced and placed.unused == ("extra",)
+    assert placed.new == ("logits",) and placed.unused == ("extra",)
     assert "the classifier is new; not placed: extra" in str(placed)
     np.testing.assert_array_equal(model.get_layer("logits").get_weights()[0], before[0])
     other = keras_resnet.ResNet34(classes=3, input_shape=(32, 32, 3), stem="imagenet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from keras_resnet.data.split import (
     choose_canvas,
     fits_memory,
     judge_bad,
+    require_split,
 )
 from keras_resnet.errors import DataError
 from keras_resnet.progress import counting
@@ -35,8 +36,9 @@ def is_annotated(root: Path) -> bool:
     return coco_folder.is_coco(root) or voc_folder.is_voc(root)
 
 
-def open_annotated(spec: DataSpec, say: Say) -> Data:
-    """Read the folder `spec.source`; what is left out is counted and told to `say`.
+def open_annotated(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
+    """Read the folder `spec.source`, of its splits those in `only` (None: all); what is left out is counted and told to
+    `say`.
 
     Raises DataError for a folder of no known layout, and for one without the annotations that are asked for.
     """
@@ -62,9 +64,11 @@ def open_annotated(spec: DataSpec, say: Say) -> Data:
     if "validation" not in listings:
         listings |= _held_out(listings["train"], spec.val_fraction)
         say(f"validation: {spec.val_fraction:.0%} of the training images, drawn by a fixed seed")
+    require_split(only, listings, {})
     bad: list[str] = []
     splits = {}
-    for name, listed in listings.items():
+    for name in only or listings:
+        listed = listings[name]
         shown = has_to_show(name, spec.annotations)
         split = _split(name, listed, masks, shown, resize if keep else None, bad, say)
         splits[name] = replace(split, resize=resize)

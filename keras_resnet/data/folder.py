@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.images import image_files, read_image, to_pixels
+from keras_resnet.data.files import pointed_to, printable
+from keras_resnet.data.images import read_image, to_pixels
+from keras_resnet.data.layout import Layout, Listing, layout_of
+from keras_resnet.data.readable import Readable, stamp_of
 from keras_resnet.data.split import (
     Data,
     Say,
@@ -22,89 +25,146 @@ from keras_resnet.data.split import (
     judge_bad,
     native_size,
     require_all_classes,
+    require_split,
+    tell_held_out,
 )
 from keras_resnet.errors import DataError
 from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
 
-SPLIT_FOLDERS = {"train": "train", "val": "validation", "test": "test"}
 PROBED = 200
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """Image files of one split with the number of each one's class; `ignored` others lay beside them."""
-
-    files: list[Path]
-    labels: list[int]
-    ignored: int = 0
-
-
-def open_folder(spec: DataSpec, say: Say) -> Data:
+def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
     """Read the image folder at `spec.source`; unreadable files are named to `say` and skipped.
 
-    Every file is decoded once here, so that a broken one is met before training and not in its middle.
+    Every file of the splits in `only` (None: of all) is decoded once here, so that a broken one is met before training
+    and not in its middle; but for those that are not kept in memory and could be read before.
     Raises DataError where the folder cannot be a classification data set, saying why.
     """
     root = Path(spec.source).expanduser()
     if not root.is_dir():
         raise DataError(f"--data {spec.source} is not a folder")
-    classes, listings = _list_splits(root)
-    native, why = native_size(_shorter_sides(listings["train"].files))
-    if ignored := sum(listing.ignored for listing in listings.values()):
-        say(f"ignored {ignored} files that do not have the suffix of an image")
+    layout = layout_of(root, say)
+    there = {**layout.listings, "validation": None}
+    require_split(only, there, layout.unlabelled)
+    wanted = [name for name in there if only is None or name in only]
+    native, why = (None, "") if spec.image_size else native_size(_shorter_sides(layout.listings["train"].files))
     size, resize = choose_sizes(spec.image_size, spec.resize, native, say, why)
-    total = sum(len(listing.files) for listing in listings.values())
-    keep = fits_memory(total, resize)
-    kept = "" if keep else "; too many to keep in memory"
-    say(f"reading {total} images of {len(classes)} classes from {root}{kept}")
-    scanned = _scan(listings, resize, keep, spec.max_bad, say)
-    if "validation" not in scanned:
-        say(f"validation: {spec.val_fraction:.0%} of the training images, stratified (there is no val folder)")
-        train = scanned["train"]
-        rows = hold_out_rows(train.labels, spec.val_fraction, classes)
-        scanned |= {
-            name: replace(train.some(part), name=name) for name, part in zip(("train", "validation"), rows, strict=True)
-        }
-    require_all_classes(scanned, classes)
-    return Data(root.name, classes, scanned, flips=True, image_size=size, resize=resize)
+    reader = _Reader(resize, Readable.of(root), layout, spec.max_bad, say)
+    try:
+        splits = _read(reader, wanted, spec.val_fraction)
+    finally:
+        reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
+    reader.judge(say)
+    require_all_classes(splits, layout.classes)
+    return Data(printable(root.name), layout.classes, splits, flips=True, image_size=size, resize=resize)
 
 
-def _list_splits(root: Path) -> tuple[tuple[str, ...], dict[str, _Listing]]:
-    if not (root / "train").is_dir():
-        classes = _classes_in(root)
-        return classes, {"train": _list_images(root, classes)}
-    present = {name: root / folder for folder, name in SPLIT_FOLDERS.items() if (root / folder).is_dir()}
-    classes = _classes_in(present["train"])
-    for folder in present.values():
-        if odd := sorted(set(_classes_in(folder)) ^ set(classes)):
-            raise DataError(
-                f"{folder} and {present['train']} do not hold the same classes; they differ in: {', '.join(odd)}"
-            )
-    return classes, {name: _list_images(folder, classes) for name, folder in present.items()}
+@dataclass
+class _Reader:
+    """Decodes images at `resize` pixels. bad: what could not be read so far."""
+
+    resize: int
+    known: Readable
+    layout: Layout
+    max_bad: float
+    say: Say
+    bad: list[DataError] = field(default_factory=list)
+
+    def announce(self, count: int) -> bool:
+        """Tell that so many images are read now, and return whether their pixels are kept."""
+        keep = fits_memory(count, self.resize)
+        classes, total = len(self.layout.classes), self.layout.total
+        some = f"{count}" if count == total else f"{count} of {total}"
+        kept = "" if keep else "; too many to keep in memory"
+        self.say(f"reading {some} images of {classes} classes from {self.known.root}{kept}")
+        return keep
+
+    def judge(self, say: Say) -> None:
+        """Name to `say` what could not be read. Raises DataError where that is too much of all that is listed."""
+        judge_bad(self.bad, self.layout.total, self.max_bad, say)
+
+    def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of (count,) `labels` of readable images to train on and to validate with."""
+        self.judge(lambda message: None)
+        rows = hold_out_rows(labels, fraction, self.layout.classes)
+        how = "stratified (there is no val folder)"
+        tell_held_out(len(rows[1]), len(labels), fraction, how, self.say)
+        return rows
+
+    def split(self, name: str, listing: Listing, keep: bool) -> Split:
+        """Return those of `listing` that can be read: their pixels, or only the names of their files."""
+        good, pixels = self.readable(name, listing.files, keep)
+        labels = np.asarray(listing.labels, np.int64)[good]
+        if keep:
+            side = self.resize
+            return Split(name, labels, pixels=np.reshape(pixels, (-1, side, side, 3)).astype(np.uint8, copy=False))
+        return Split(name, labels, images=Files(tuple(str(listing.files[row]) for row in good)), resize=self.resize)
+
+    def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
+        good, pixels = [], []
+        with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(files), "images", f"reading {name}") as advance:
+            for row, found in enumerate(pool.map(self._pixels if keep else self._look, files)):
+                advance(1, f"reading {name}")
+                if isinstance(found, DataError):
+                    self.bad.append(found)
+                    continue
+                good.append(row)
+                if found is not None:
+                    pixels.append(found)
+        return np.asarray(good, np.int64), pixels
+
+    def _look(self, path: Path) -> DataError | None:
+        """Decode a file of which it is not known whether that can be done."""
+        why = self.known.why_not(path, stamp_of(path))
+        if why is None:
+            found = self._pixels(path)
+            return found if isinstance(found, DataError) else None
+        return DataError(why) if why else None
+
+    def _pixels(self, path: Path) -> np.ndarray | DataError:
+        stamp = stamp_of(path)
+        try:
+            pixels = to_pixels(read_image(path), self.resize)
+        except DataError as error:
+            # What the system has against it, such as a missing right, may be mended without a change of the file.
+            told = f"{error}{pointed_to(path)}"
+            if getattr(error.__cause__, "errno", None) is None:
+                self.known.note(path, stamp, told)
+            return DataError(told)
+        self.known.note(path, stamp, "")
+        return pixels
 
 
-def _classes_in(folder: Path) -> tuple[str, ...]:
-    found = tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and child.name[0] != "."))
-    if not found:
-        raise DataError(f"{folder} holds no images: it needs a folder per class, or train/ and val/ of such folders")
-    if len(found) == 1:
-        raise DataError(f"{folder} holds one class only ({found[0]}); a classifier needs 2 or more class folders")
-    return found
+def _read(reader: _Reader, wanted: Sequence[str], fraction: float) -> dict[str, Split]:
+    """The `wanted` splits; validation is held out of the training images where there is none."""
+    listings = reader.layout.listings
+    if "validation" in listings or set(wanted) <= {"test"}:
+        keep = reader.announce(sum(len(listings[name].files) for name in wanted))
+        return {name: reader.split(name, listings[name], keep) for name in wanted}
+    train = listings["train"]
+    rest = {name: listings[name] for name in wanted if name in listings and name != "train"}
+    others = sum(len(each.files) for each in rest.values())
+    if {"train", "validation"} <= set(wanted):
+        keep = reader.announce(len(train.files) + others)
+        whole = reader.split("train", train, keep)
+        rows = reader.held_out(whole.labels, fraction)
+        parts = dict(zip(("train", "validation"), rows, strict=True))
+        splits = {name: replace(whole.some(part), name=name) for name, part in parts.items()}
+    else:
+        # Which ones are held out depends on which can be read, not on their pixels.
+        good, _ = reader.readable("train", train.files, keep=False)
+        rows = reader.held_out(np.asarray(train.labels, np.int64)[good], fraction)
+        parts = {name: good[part] for name, part in zip(("train", "validation"), rows, strict=True) if name in wanted}
+        keep = reader.announce(sum(map(len, parts.values())) + others)
+        splits = {name: reader.split(name, _some(train, part), keep) for name, part in parts.items()}
+    return splits | {name: reader.split(name, listing, keep) for name, listing in rest.items()}
 
 
-def _list_images(folder: Path, classes: tuple[str, ...]) -> _Listing:
-    files: list[Path] = []
-    labels: list[int] = []
-    ignored = 0
-    for label, name in enumerate(classes):
-        found, others = image_files(folder / name)
-        ignored += others
-        if not found:
-            raise DataError(f"class folder {folder / name} holds no images")
-        files += found
-        labels += [label] * len(found)
-    return _Listing(files, labels, ignored)
+def _some(listing: Listing, rows: np.ndarray) -> Listing:
+    return Listing([listing.files[row] for row in rows], [listing.labels[row] for row in rows])
 
 
 def _shorter_sides(files: list[Path]) -> list[int]:
@@ -117,42 +177,6 @@ def _shorter_sides(files: list[Path]) -> list[int]:
         except Exception:  # the scan names it
             continue
     return sides
-
-
-def _scan(listings: dict[str, _Listing], resize: int, keep: bool, max_bad: float, say: Say) -> dict[str, Split]:
-    """Decode every file; keep the pixels, or only the names of those that can be read."""
-
-    def decode(path: Path) -> np.ndarray | DataError | None:
-        try:
-            pixels = to_pixels(read_image(path), resize)
-            return pixels if keep else None
-        except DataError as error:
-            return error
-
-    bad: list[DataError] = []
-    splits = {}
-    total = sum(len(listing.files) for listing in listings.values())
-    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(total, "images", "reading images") as advance:
-        for name, listing in listings.items():
-            good: list[int] = []
-            decoded: list[Any] = []
-            for index, result in enumerate(pool.map(decode, listing.files)):
-                advance(1, f"reading {name}")
-                if isinstance(result, DataError):
-                    bad.append(result)
-                else:
-                    good.append(index)
-                    decoded.append(result)
-            splits[name] = _split(name, listing, good, decoded if keep else None, resize)
-    judge_bad(bad, total, max_bad, say)
-    return splits
-
-
-def _split(name: str, listing: _Listing, good: list[int], decoded: list[np.ndarray] | None, resize: int) -> Split:
-    labels = np.asarray([listing.labels[i] for i in good], np.int64)
-    if decoded is not None:
-        return Split(name, labels, pixels=np.reshape(decoded, (-1, resize, resize, 3)).astype(np.uint8, copy=False))
-    return Split(name, labels, images=Files(tuple(str(listing.files[i]) for i in good)), resize=resize)
 
 
 @dataclass(frozen=True)

@@ -84,16 +84,3 @@ def _deep_to_grey(values: np.ndarray) -> np.ndarray:
     else:
         scaled = values / 257 if values.dtype.itemsize == 2 or values.max(initial=0) > 255 else values
     return np.asarray(np.clip(np.round(scaled), 0, 255), dtype=np.uint8)
-
-
-def image_files(folder: Path) -> tuple[list[Path], int]:
-    """Files below `folder` that have the suffix of an image, sorted, and how many others there are; none that is
-    hidden or in a hidden folder: .ipynb_checkpoints holds copies."""
-    known = Image.registered_extensions()
-    visible = [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    found = sorted(path for path in visible if path.suffix.lower() in known)
-    return found, len(visible) - len(found)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_resnet.data.labels import require_labels
 from keras_resnet.data.split import Data, Split, require_all_classes
 from keras_resnet.errors import DataError
 
@@ -18,9 +19,10 @@ def in_memory(train: Labelled, validation: Labelled, classes: Sequence[str], nam
     classes: the labels' names, in the order of their numbers. name: what files will say that they were made with.
 
     Raises DataError for images of another form, or of two sizes; for labels that are not as many, or are none of
-    `classes`; and where one of these has no image.
+    `classes`; where one of these has no image, is empty, has a line break in it or is there twice.
     """
     labels = tuple(str(each) for each in classes)
+    require_labels(labels, "classes")
     pairs = {"train": train, "validation": validation}
     splits = {split: _split(split, np.asarray(images), np.asarray(of)) for split, (images, of) in pairs.items()}
     _require_known(splits, labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from keras_resnet.data.split import Data, Say, Split
@@ -12,8 +13,11 @@ from keras_resnet.spec import DataSpec
 __all__ = ["Data", "Split", "open_data"]
 
 
-def open_data(spec: DataSpec, say: Say) -> Data:
+def open_data(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
     """Open what `spec.source` names; choices and skipped files are told to `say`.
+
+    only: the names of the splits to read, of "train", "validation" and "test"; None reads all. It does not change which
+    images belong to a split.
 
     What starts with a path separator, "." or "~", is an existing folder, or has a separator in it is a path, but for
     the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name. Raises UsageError or DataError.
@@ -30,11 +34,11 @@ def open_data(spec: DataSpec, say: Say) -> Data:
         if spec.annotations != "labels":
             from keras_resnet.data.annotated import open_annotated
 
-            return open_annotated(spec, say)
+            return open_annotated(spec, say, only)
         from keras_resnet.data.folder import open_folder
 
         try:
-            return open_folder(spec, say)
+            return open_folder(spec, say, only)
         except DataError as error:
             from keras_resnet.data.annotated import is_annotated
 
@@ -43,4 +47,4 @@ def open_data(spec: DataSpec, say: Say) -> Data:
             raise DataError(f"{error}; its boxes of objects are for --task localize, detect or segment") from error
     from keras_resnet.data.tfds_source import open_tfds
 
-    return open_tfds(spec, say)
+    return open_tfds(spec, say, only)

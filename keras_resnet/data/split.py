@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,11 +14,14 @@ from PIL import Image
 from keras_resnet.data.images import to_canvas, to_pixels
 from keras_resnet.data.objects import Objects
 from keras_resnet.errors import DataError, UsageError
+from keras_resnet.fields import one_of
 
 Say = Callable[[str], None]
 # Of the memory that is free; the rest is for training.
 MEMORY_SHARE = 0.25
 SPLIT_SEED = 0
+# The splits that a training uses; "test" is for the end.
+TRAINING = ("train", "validation")
 NAMED_IN_ERROR = 5
 
 
@@ -149,6 +152,12 @@ class _Some:
     def __getitem__(self, row: int) -> Image.Image:
         return self.images[int(self.rows[row])]
 
+    @property
+    def files(self) -> list[str]:
+        """The image files, in order, where `images` are files."""
+        files = getattr(self.images, "files", None)
+        return [files[int(row)] for row in self.rows] if files else []
+
 
 @dataclass(frozen=True)
 class Data:
@@ -184,6 +193,25 @@ def judge_bad(bad: Sequence[object], total: int, max_bad: float, say: Say) -> No
         say(f"skipped: {error}")
     if bad:
         say(f"skipped {len(bad)} of {total} images that cannot be read (--max-bad allows {max_bad:.1%})")
+
+
+def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:
+    """Raise for an `asked` split that is not `there`: DataError if it is one of `unlabelled` (name → what it is, in
+    words), else UsageError."""
+    for name in asked or ():
+        if name in unlabelled:
+            raise DataError(f"the {name} images have no labels to compare answers with: {unlabelled[name]}")
+        one_of("--split", name, tuple(there))
+
+
+def tell_held_out(held_out: int, total: int, fraction: float, how: str, say: Say, each: str = "each class") -> None:
+    """Tell `say` of the share that really is held out of `total` training images, and why it is not `fraction`: `each`
+    has to be on both sides."""
+    asked = round(fraction * total)
+    why = (
+        "" if held_out == asked else f"; {asked}, as --val-fraction {fraction:g} asks, cannot put {each} on both sides"
+    )
+    say(f"validation: {held_out} of {total} training images ({held_out / total:.1%}), {how}{why}")
 
 
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:

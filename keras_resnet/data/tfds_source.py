@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -14,9 +15,20 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.images import read_image, to_canvas, to_pixels
+from keras_resnet.data.labels import require_labels
 from keras_resnet.data.objects import Annotation, encoded_mask, has_to_show, packed
 from keras_resnet.data.records import Records, find_records
-from keras_resnet.data.split import Data, Say, Split, choose_canvas, choose_sizes, fits_memory, judge_bad
+from keras_resnet.data.split import (
+    Data,
+    Say,
+    Split,
+    choose_canvas,
+    choose_sizes,
+    fits_memory,
+    judge_bad,
+    require_split,
+    tell_held_out,
+)
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.online import host_of, reachable
 from keras_resnet.progress import counting, waiting
@@ -29,8 +41,9 @@ BUNDLED = ("digits", "shapes")
 NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
 
 
-def open_tfds(spec: DataSpec, say: Say) -> Data:
-    """The TFDS data set `spec.source` (a name, or a folder that holds a prepared one).
+def open_tfds(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
+    """The TFDS data set `spec.source` (a name, or a folder that holds a prepared one), of its splits those in `only`
+    (None: all).
 
     Raises UsageError for an unknown name, DataError where it is not prepared and not to be
     downloaded, cannot be downloaded, or has no images with class labels.
@@ -39,6 +52,9 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
     if not builder.data_path.exists():
         _prepare(builder, spec, say)
     fields = _fields(builder, spec.annotations)
+    require_labels(fields.classes, f"data set {builder.name!r}")
+    parts = _parts(builder, spec.val_fraction, say)
+    require_split(only, parts, {})
     shape = builder.info.features[fields.image].shape
     native = min(shape[:2]) if all(shape[:2]) else None
     if fields.objects:
@@ -48,13 +64,26 @@ def open_tfds(spec: DataSpec, say: Say) -> Data:
     bad: list[str] = []
     splits = {
         name: _read(builder, name, part, fields, has_to_show(name, spec.annotations), resize, bad, say)
-        for name, part in _parts(builder, spec.val_fraction, say).items()
+        for name, part in parts.items()
+        if only is None or name in only
     }
+    _require_labelled(splits, only, builder.name, say)
     judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
     flips = builder.name not in NO_FLIPS
     if not flips:
         say(f"no mirrored images: {builder.name} would change their meaning")
-    return Data(builder.name, fields.classes, splits, flips, size, resize)
+    labelled = {name: split for name, split in splits.items() if split.count}
+    return Data(builder.name, fields.classes, labelled, flips, size, resize)
+
+
+def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, source: str, say: Say) -> None:
+    """Raises DataError for a split without a single label that is needed; test images are needed when asked for."""
+    for name, split in splits.items():
+        if split.count:
+            continue
+        if name != "test" or only is not None:
+            raise DataError(f"none of the {name} images of data set {source!r} has a label")
+        say("test: no image has a label, so nothing can be evaluated on them")
 
 
 def is_known(name: str) -> bool:
@@ -171,12 +200,14 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
     if held_out := sorted(present & {"validation", "val"}):
         parts["validation"] = held_out[0]
     else:
-        count = builder.info.splits["train"].num_examples
+        count = int(builder.info.splits["train"].num_examples)
         if count < 2:
             raise DataError(f"data set {builder.name!r} has {count} training images; splitting needs 2 or more")
-        first = count - min(max(1, round(count * val_fraction)), count - 1)
+        last = min(max(1, round(count * val_fraction)), count - 1)
+        first = count - last
         parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
-        say(f"validation: the last {val_fraction:.1%} of train ({builder.name} has no validation split)")
+        how = f"the last ones of train ({builder.name} has no validation split)"
+        tell_held_out(last, count, val_fraction, how, say, "an image")
     return parts | ({"test": "test"} if "test" in present else {})
 
 
@@ -184,7 +215,7 @@ def _read(
     builder: Any, name: str, part: str, fields: _Fields, shown: bool, resize: int, bad: list[str], say: Say
 ) -> Split:
     """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`; images without
-    an object are left out and counted where they have to have one `shown`."""
+    a label, and without an object where they have to have one `shown`, are left out and counted."""
     records = _records(builder, part)
     count = len(records)
     keep = fits_memory(count, resize)
@@ -194,6 +225,8 @@ def _read(
 
     def decode(row: int) -> tuple[Any, np.ndarray | None, str]:
         truth, encoded = examples.parse(row)
+        if not fields.objects and not 0 <= truth < len(fields.classes):
+            return None, None, ""
         try:
             image = read_image(encoded)
             truth = _annotation(truth, image.size) if fields.objects else truth
@@ -205,18 +238,22 @@ def _read(
     good: list[int] = []
     truths: list[Any] = []
     kept: list[Any] = []
-    empty = 0
+    empty = unlabelled = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool, counting(count, "images", f"reading {name}") as advance:
         for row, (truth, pixels, trouble) in enumerate(pool.map(decode, range(count))):
             advance(1, f"reading {name}")
             if trouble:
                 bad.append(trouble)
+            elif truth is None:
+                unlabelled += 1
             elif shown and not truth.shows:
                 empty += 1
             else:
                 good.append(row)
                 truths.append(truth)
                 kept.append(pixels)
+    if unlabelled:
+        say(f"{name}: left out {unlabelled} of {count} images, which have no label (a number that is no class, as -1)")
     if empty:
         say(f"{name}: left out {empty} of {count} images, which show no object")
     objects = packed(truths, masks=bool(fields.ids)) if fields.objects else None

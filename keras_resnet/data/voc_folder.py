@@ -65,7 +65,7 @@ def _files(root: Path) -> dict[str, list[tuple[Path, Path]]]:
 
 def _names(file: Path) -> list[str]:
     """One a line; names may hold spaces and dots."""
-    return [name for line in file.read_text().splitlines() if (name := line.strip())]
+    return [name for line in file.read_text(encoding="utf-8").splitlines() if (name := line.strip())]
 
 
 def _image(file: Path) -> Path:

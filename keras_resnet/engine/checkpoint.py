@@ -1,7 +1,7 @@
 """Training state on disk: whole or not at all, with a hash, the last three kept.
 
 A checkpoint is `step-N.safetensors`, which holds every variable in order, and `step-N.json`, written after it, which
-holds its hash and what else a training goes on from. Data without its JSON is a torn write.
+holds what else a training goes on from, and the hash of all of it. Data without its JSON is a torn write.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import hashlib
 import json
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_resnet import run_files
 from keras_resnet.errors import RunError, TrainingError
 from keras_resnet.writing import reason, writing
 
@@ -25,7 +26,8 @@ NAME = re.compile(r"step-(\d+)\.json")
 
 @dataclass(frozen=True)
 class Progress:
-    """step: how many are behind. sums: over the steps of the epoch under way, what its means are made of."""
+    """step: how many are behind. sums: over the steps of the epoch under way, how many they are and what its means are
+    made of. best: the epoch with the lowest validation loss, {"epoch", "loss"}, where that is asked for."""
 
     step: int = 0
     sums: tuple[float, ...] = ()
@@ -63,13 +65,14 @@ class Checkpoints:
         troubles = []
         for document in reversed(manifests(self._folder)):
             try:
-                told = json.loads(document.read_text())
-                data = document.with_suffix(".safetensors").read_bytes()
-                if hashlib.sha256(data).hexdigest() != told["sha256"]:
+                saved = run_files.parsed(run_files.Saved, run_files.read_bytes(document))
+                progress = Progress(saved["step"], tuple(saved["sums"]), dict(saved["best"]))
+                data = run_files.read_bytes(document.with_suffix(".safetensors"))
+                if _sha256(data, progress) != saved["sha256"] or document.stem != _stem(progress):
                     raise ValueError("it does not have the hash it was written with")
                 self._assign(load(data))
-                return Progress(told["step"], tuple(told["sums"]), told["best"])
-            except (OSError, ValueError, KeyError, SafetensorError) as error:
+                return progress
+            except (OSError, ValueError, SafetensorError) as error:
                 troubles.append(f"{document.stem}: {reason(error)}")
         if troubles:
             raise RunError(f"the checkpoints in {self._folder} are unreadable: {'; '.join(troubles)}")
@@ -80,7 +83,7 @@ class Checkpoints:
         if self._writes and self._folder.is_dir():
             whole = {path.stem for path in manifests(self._folder)}
             for path in self._folder.iterdir():
-                if path.stem not in whole:
+                if path.stem not in whole and not path.is_dir():
                     path.unlink()
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -93,7 +96,8 @@ class Checkpoints:
 
     def _assign(self, arrays: dict[str, np.ndarray]) -> None:
         found = [arrays[name] for name in sorted(arrays)]
-        if [a.shape for a in found] != [tuple(v.shape) for v in self._variables]:
+        ours = [(tuple(variable.shape), _dtype(variable)) for variable in self._variables]
+        if [(array.shape, array.dtype.name) for array in found] != ours:
             raise ValueError("it holds the variables of another network or optimizer")
         for variable, array in zip(self._variables, found, strict=True):
             variable.assign(array)
@@ -102,20 +106,31 @@ class Checkpoints:
         from safetensors.numpy import save
 
         data = save(arrays)
-        path = self._folder / f"step-{progress.step:09}.safetensors"
-        with writing(path) as temporary:
+        path = self._folder / f"{_stem(progress)}.safetensors"
+        run = self._folder.parent
+        with writing(path, within=run) as temporary:
             temporary.write_bytes(data)
-        told = {
-            "step": progress.step,
-            "sums": progress.sums,
-            "best": progress.best,
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
-        with writing(path.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps(told))
+        with writing(path.with_suffix(".json"), within=run) as temporary:
+            temporary.write_text(json.dumps({**asdict(progress), "sha256": _sha256(data, progress)}), encoding="utf-8")
         for old in manifests(self._folder)[:-KEEP]:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def _stem(progress: Progress) -> str:
+    return f"step-{progress.step:09}"
+
+
+def _sha256(data: bytes, progress: Progress) -> str:
+    """Of the variables and of what stands beside them."""
+    digest = hashlib.sha256(data)
+    digest.update(json.dumps(asdict(progress), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _dtype(variable: Any) -> str:
+    """The name of a variable's type, of Keras or of TensorFlow."""
+    return str(np.array(variable.numpy()).dtype.name)
 
 
 def manifests(folder: Path) -> list[Path]:

@@ -15,6 +15,9 @@ import keras
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """For images (B, H, W, C), channels last, on one replica: statistics are those of its own batch."""
 
+    # What `quantize` may take it for.
+    computes_as = keras.layers.BatchNormalization
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalized (B, H, W, C) in the layer's compute dtype. In training the moving statistics follow."""
         import tensorflow as tf

@@ -18,5 +18,5 @@ def beat(run_folder: Path) -> None:
     if file and now - _last >= INTERVAL:
         _last = now
         temporary = Path(f"{file}.new")
-        temporary.write_text(str(run_folder.resolve()))
+        temporary.write_text(str(run_folder.resolve()), encoding="utf-8")
         os.replace(temporary, file)

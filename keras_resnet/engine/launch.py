@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.engine import heartbeat
-from keras_resnet.errors import TrainingError
+from keras_resnet.engine import heartbeat, isolation
+from keras_resnet.engine.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
+from keras_resnet.errors import TrainingError, UsageError
 from keras_resnet.run import Run
 
 COMMAND = [sys.executable, "-m", "keras_resnet"]
 POLL = 0.2
-# Seconds from SIGTERM to SIGKILL: a checkpoint has to be written meanwhile.
-GRACE = 60.0
 # The exit code of a request that is wrong, and will be wrong again.
 USAGE = 2
 
@@ -39,15 +38,20 @@ class Watch:
     restarts: int = 3
 
 
-def launch(workers: int, arguments: list[str], watch: Watch, say: Callable[[str], None]) -> int:
+def launch(
+    workers: int, arguments: list[str], watch: Watch, say: Callable[[str], None], isolated: bool | None = None
+) -> int:
     """Run `kresnet` with `arguments` (those of train) as `workers` processes; returns the exit code.
+
+    isolated: whether they have a network of their own; None where nothing is against it.
 
     After a failure all go on with --resume, if there is a run yet, else start anew. Raises TrainingError when they
     have failed more often than `watch` allows.
     """
+    isolated = _isolated(isolated, arguments, say)
     for attempt in range(watch.restarts + 1):
         with tempfile.TemporaryDirectory(prefix="kresnet-") as folder:
-            group = _Group(workers, arguments, Path(folder), say)
+            group = _Group(workers, arguments, Path(folder), say, isolated)
             failure = group.watch(watch)
             if failure is None:
                 return 0
@@ -57,6 +61,10 @@ def launch(workers: int, arguments: list[str], watch: Watch, say: Callable[[str]
             say(f"launch: {words}; all workers were stopped")
             if code == 128 + signal.SIGINT:
                 return code
+            if (gone := group.gone()) is not None:
+                raise TrainingError(
+                    f"the folder of the run is gone: {gone} was deleted or moved, so nothing starts again"
+                )
             run = group.run()
             if run and Run(run).finished:
                 say(f"launch: {run} had finished before that")
@@ -67,20 +75,41 @@ def launch(workers: int, arguments: list[str], watch: Watch, say: Callable[[str]
     raise TrainingError(f"the workers failed {watch.restarts + 1} times, the last time because {words}")
 
 
+def _isolated(wanted: bool | None, arguments: list[str], say: Callable[[str], None]) -> bool:
+    """Whether workers get a network of their own. Raises UsageError if it is `wanted` and cannot be."""
+    against = "--no-isolate" if wanted is False else isolation.obstacle(arguments)
+    if against is None:
+        say("network: the workers' own, which nobody else reaches (--no-isolate for the machine's)")
+        return True
+    if wanted:
+        raise UsageError(f"--isolate: the workers cannot have a network of their own: {against}")
+    say(
+        f"network: the machine's ({against}); TensorFlow takes connections to the workers' ports on all addresses and"
+        " asks nobody who they are, so let a firewall keep them to this machine"
+    )
+    return False
+
+
 def resuming(arguments: list[str], run: Path) -> list[str]:
     """What to run instead of `arguments`, to go on with `run`."""
-    verbose, as_json = ([each for each in arguments if each in known] for known in (("-v", "--verbose"), ("--json",)))
-    return [*verbose, "train", "--resume", str(run), *as_json]
+    verbose, kept = (
+        [each for each in arguments if each in known] for known in (("-v", "--verbose"), ("--json", "--data-changed"))
+    )
+    return [*verbose, "train", "--resume", str(run), *kept]
 
 
 class _Group:
     """The processes of one attempt."""
 
-    def __init__(self, workers: int, arguments: list[str], folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, workers: int, arguments: list[str], folder: Path, say: Callable[[str], None], isolated: bool
+    ) -> None:
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
         self._beats = [folder / f"beat-{rank}" for rank in range(workers)]
         self._told_to_stop = False
         self._began = time.monotonic()
+        # The system closes our end when this process ends, however it ends; then the workers end too.
+        self._told, self._alive = os.pipe()
         command = [*COMMAND, *arguments]
         self._processes = []
         for rank in range(workers):
@@ -89,24 +118,46 @@ class _Group:
                 **_share_of_gpus(rank, workers),
                 "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}),
                 heartbeat.VARIABLE: str(self._beats[rank]),
+                LAUNCHER: str(self._told),
             }
             # Their words go where ours go; results are told once.
             out = None if rank == 0 else subprocess.DEVNULL
             self._processes.append(
-                subprocess.Popen(command, env=environment, start_new_session=True, stderr=sys.stderr, stdout=out)
+                subprocess.Popen(
+                    command,
+                    env=environment,
+                    start_new_session=True,
+                    stderr=sys.stderr,
+                    stdout=out,
+                    pass_fds=(self._told,),
+                    preexec_fn=self._enter_network if isolated else None,
+                )
             )
+        os.close(self._told)
         say(f"launch: {workers} workers, process {', '.join(str(process.pid) for process in self._processes)}")
+
+    def _enter_network(self) -> None:
+        """Make a network, or go into that of the first worker, which is there once it has been started."""
+        if self._processes:
+            isolation.join_network(self._processes[0].pid)
+        else:
+            isolation.new_network()
 
     def run(self) -> Path | None:
         """The folder of the run that the workers have told of, if it is there."""
         for beat in self._beats:
-            if beat.is_file() and (Path(beat.read_text()) / "spec.json").is_file():
-                return Path(beat.read_text())
+            if beat.is_file() and (Path(beat.read_text(encoding="utf-8")) / "spec.json").is_file():
+                return Path(beat.read_text(encoding="utf-8"))
         return None
+
+    def gone(self) -> Path | None:
+        """The folder of the run that the workers have told of, if it is no longer there."""
+        told = [Path(beat.read_text()) for beat in self._beats if beat.is_file()]
+        return next((folder for folder in told if not (folder / "spec.json").is_file()), None)
 
     def watch(self, watch: Watch) -> tuple[int, str] | None:
         """Until all have ended well: None; or until one has not: its exit code and what happened."""
-        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, self._pass_on) for number in stopping_signals()}
         try:
             while True:
                 codes = [process.poll() for process in self._processes]
@@ -117,6 +168,7 @@ class _Group:
                 time.sleep(POLL)
         finally:
             self._stop()
+            os.close(self._alive)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -138,6 +190,8 @@ class _Group:
 
     def _pass_on(self, number: int, frame: Any) -> None:
         self._told_to_stop = True
+        if number == signal.SIGHUP:
+            leave_terminal()
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(number)
@@ -168,7 +222,7 @@ def _share_of_gpus(rank: int, workers: int) -> dict[str, str]:
     if visible is not None:
         gpus = [each for each in visible.split(",") if each]
     elif shutil.which("nvidia-smi"):
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, encoding="utf-8", check=False)
         gpus = [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
     else:
         return {}

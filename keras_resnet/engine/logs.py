@@ -15,6 +15,7 @@ from keras_resnet.fields import flat
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
 from keras_resnet.tasks import task_of
+from keras_resnet.writing import disk_faults_told
 
 PROFILED = (10, 20)
 SAMPLES = 16
@@ -30,7 +31,9 @@ class Journal:
         import tensorflow as tf
 
         self._run, self._log, self._epochs, self._rows, self._say = run, spec.log, epochs, rows, say
-        self._writer = tf.summary.create_file_writer(str(run.tensorboard))
+        with disk_faults_told(run.tensorboard):
+            self._writer = tf.summary.create_file_writer(str(run.tensorboard))
+            self._writer.flush()
         self._trackers = [_TRACKERS[name](run, spec) for name in spec.log.track]
         task = task_of(spec, run.classes())
         self._followed, self._judged = task.followed, task.judged
@@ -41,7 +44,7 @@ class Journal:
         """Show some of the images as the network sees them, and its graph."""
         import tensorflow as tf
 
-        with self._writer.as_default():
+        with disk_faults_told(self._run.tensorboard), self._writer.as_default():
             tf.summary.image("training images", np.asarray(images)[:SAMPLES], step=0, max_outputs=SAMPLES)
             tf.summary.graph(graph)
 
@@ -76,9 +79,10 @@ class Journal:
 
     def close(self) -> None:
         """End what is still being recorded."""
-        if self._profiling:
-            self._stop_profiling()
-        self._writer.close()
+        with disk_faults_told(self._run.tensorboard):
+            if self._profiling:
+                self._stop_profiling()
+            self._writer.close()
 
     def _stop_profiling(self) -> None:
         import tensorflow as tf
@@ -90,12 +94,12 @@ class Journal:
     def _summarize(self, row: dict[str, Any], weights: list[Any]) -> None:
         import tensorflow as tf
 
-        with self._writer.as_default():
+        with disk_faults_told(self._run.tensorboard), self._writer.as_default():
             for key, value in row.items():
                 tf.summary.scalar(key, value, step=row["epoch"])
             for weight in weights if self._log.histograms else ():
                 tf.summary.histogram(weight.path, weight.numpy(), step=row["epoch"])
-        self._writer.flush()
+            self._writer.flush()
 
 
 def _mlflow(run: Run, spec: Spec) -> Callable[[dict[str, Any]], None]:

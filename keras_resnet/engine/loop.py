@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,14 +19,17 @@ from keras_resnet.data.split import Split
 from keras_resnet.engine.checkpoint import Checkpoints, Progress
 from keras_resnet.engine.heartbeat import beat
 from keras_resnet.engine.logs import Journal, Pace
+from keras_resnet.engine.signals import leave_terminal, stopping_signals
 from keras_resnet.engine.step import Job, training_step, validation_step
-from keras_resnet.errors import TrainingError, TrainingInterrupted, TrainingStopped
+from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
 from keras_resnet.progress import counting
 from keras_resnet.run import Run
 
 # Steps whose results are not waited for: an accelerator is given its next step before it has finished this one.
 AHEAD = 2
 EVALUATION_BATCH = 64
+# Seconds between two looks at whether the run folder is there.
+LOOK = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,14 @@ class Length:
 
 @dataclass(frozen=True)
 class Files:
-    """Where a training keeps what it needs; journal is None in workers that do not write."""
+    """Where a training keeps what it needs; journal is None in workers that do not write. is_there: whether the run
+    folder still is."""
 
     run: Run
     checkpoints: Checkpoints
     best: Checkpoints
     journal: Journal | None
+    is_there: Callable[[], bool] = lambda: True
 
 
 class Loop:
@@ -81,20 +87,27 @@ class Loop:
         self._pace = Pace(stream.batch_size)
         self._steps_here = 0
         self._asked: list[int] = []
+        self._looked = 0.0
         self._advance: Callable[[int, str], None] = lambda steps, words: None
 
     def run(self, progress: Progress) -> None:
         """Train on from `progress` to the end.
 
-        Raises TrainingError when the loss is no longer finite, TrainingStopped after SIGTERM and TrainingInterrupted
-        after Ctrl-C, both with the state saved.
+        Raises TrainingError when the loss is no longer finite, TrainingStopped after SIGTERM or SIGHUP and
+        TrainingInterrupted after Ctrl-C, both with the state saved; RunError when the run folder is gone, or cannot be
+        written.
         """
         self.progress = progress
+        journal = self.files.journal
         try:
             self._run(progress)
-        finally:
-            if self.files.journal:
-                self.files.journal.close()
+        except BaseException:
+            with suppress(RunError):  # why the training ended is what is to be told
+                if journal:
+                    journal.close()
+            raise
+        if journal:
+            journal.close()
 
     def _run(self, progress: Progress) -> None:
         with (
@@ -139,7 +152,18 @@ class Loop:
             local = self.job.devices.strategy.experimental_local_results(images)[0]
             journal.first_batch(local, self._learn.get_concrete_function(images, targets, stop).graph)
         self._settle(AHEAD)
+        self._alive()
+
+    def _alive(self) -> None:
+        """Tell who launched this, and see that there still is somewhere to write to."""
         beat(self.files.run.folder)
+        if time.monotonic() - self._looked > LOOK:
+            self._looked = time.monotonic()
+            if not self.files.is_there():
+                raise RunError(
+                    f"the folder of run {self.files.run.name} is gone: {self.files.run.folder} was deleted or moved;"
+                    f" training ended after step {self.progress.step}"
+                )
 
     def _settle(self, ahead: int) -> None:
         """Take in the results of all steps but the newest `ahead`."""
@@ -159,8 +183,8 @@ class Loop:
                 f"the loss became {loss} at step {step} (epoch {(step - 1) // self.length.steps + 1}); the last"
                 f" checkpoint before it is kept in run {self.files.run.name}; try a lower --learning-rate"
             )
-        sums = self.progress.sums or (0.0,) * (1 + len(followed))
-        sums = tuple(a + b for a, b in zip(sums, (loss, *followed), strict=True))
+        sums = self.progress.sums or (0.0,) * (2 + len(followed))
+        sums = tuple(a + b for a, b in zip(sums, (1.0, loss, *followed), strict=True))
         self.progress = Progress(step, sums, self.progress.best)
         return loss, bool(stop)
 
@@ -182,8 +206,8 @@ class Loop:
         self._settle(0)
         rate, step = self._pace.rate, self.progress.step
         epoch = -(-step // self.length.steps)
-        steps = step - (epoch - 1) * self.length.steps
-        means = [value / steps for value in self.progress.sums]
+        steps, *summed = self.progress.sums
+        means = [value / steps for value in summed]
         names = ("loss", *self.job.names)
         row: dict[str, Any] = {"epoch": epoch, "step": step, **dict(zip(names, means, strict=True))}
         with self._averaged():
@@ -204,13 +228,12 @@ class Loop:
         """What is followed, over all processes' shares of the images; what is judged, of all images in each process: no
         one waits for another longer than for a step."""
         total: Any = 0.0
-        alive = partial(beat, self.files.run.folder)
         for batch in self._validation:
             total = total + np.asarray(self._judge(*batch), np.float64)
-            alive()
+            self._alive()
         loss, count, *followed = (float(value) for value in total)
         found = {name: value / count for name, value in zip(self.job.names, followed, strict=True)}
-        found = {"loss": loss / count, **found} | (self.job.judge(alive) if self.job.judge else {})
+        found = {"loss": loss / count, **found} | (self.job.judge(self._alive) if self.job.judge else {})
         return {f"val_{name}": value for name, value in found.items()}
 
     def _best(self, epoch: int, loss: float) -> dict[str, Any]:
@@ -250,16 +273,19 @@ class Loop:
 
 @contextmanager
 def _listening() -> Iterator[list[int]]:
-    """Collects SIGTERM and the first Ctrl-C instead of dying of them; a second Ctrl-C is immediate."""
+    """Collects SIGTERM, SIGHUP and the first Ctrl-C instead of dying of them; a second Ctrl-C is immediate. A SIGHUP
+    that is ignored, as nohup has it, stays so."""
     asked: list[int] = []
 
     def note(number: int, frame: Any) -> None:
         if number == signal.SIGINT and number in asked:
             raise KeyboardInterrupt
+        if number == signal.SIGHUP:
+            leave_terminal()
         asked.append(number)
 
     try:
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, note) for number in stopping_signals()}
     except ValueError:  # not the main thread, which alone may listen
         yield asked
         return

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
+from keras_resnet.networks.parts import BODY, group_of, is_output
 from keras_resnet.spec import OptimizerSpec, Spec
 
-CLASSIFIER = "logits"
 # The loss scale of mixed_float16 doubles after so many steps without an overflow (Micikevicius et al. 2018).
 GROWTH_STEPS = 2000
 
@@ -83,7 +83,6 @@ def _own_options(chosen: OptimizerSpec) -> dict[str, Any]:
             "adam_beta_2": chosen.beta_2,
             "adam_weight_decay": chosen.weight_decay if chosen.decay == "decoupled" else 0.0,
             "epsilon": chosen.epsilon,
-            "exclude_layers": [CLASSIFIER],
         }
     return {"beta_1": chosen.beta_1, "beta_2": chosen.beta_2, "epsilon": chosen.epsilon}
 
@@ -92,7 +91,7 @@ class Layered:
     """What Keras' optimizers lack: decay in the gradient, a rate of its own for the body, summed gradients.
 
     l2: this times the variable is added to the gradient of what decay does not spare (He et al. 2015).
-    body_rate: factor of the learning rate for all but the classifier; decoupled decay keeps the full rate.
+    body_rate: factor of the learning rate for the body, not for neck and heads; decoupled decay keeps the full rate.
     """
 
     def __init__(self, *args: Any, l2: float = 0.0, body_rate: float = 1.0, **options: Any) -> None:
@@ -104,7 +103,7 @@ class Layered:
         super().build(variables)  # type: ignore[misc]
         paths = [getattr(variable, "path", variable.name).split(":")[0].split("/") for variable in variables]
         self._is_kernel = [path[-1] == "kernel" for path in paths]
-        self._in_body = [CLASSIFIER not in path for path in paths]
+        self._in_body = [any(group_of(layer) == BODY for layer in path[:-1]) for path in paths]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's step."""
@@ -133,9 +132,14 @@ class LayeredLamb(Layered, keras.optimizers.Lamb):
 
 
 class LayeredMuon(Layered, keras.optimizers.Muon):
-    """Muon, which in Keras is for matrices: a convolution's kernel is taken as one, (height × width × in, out)."""
+    """Muon, which in Keras is for matrices: a convolution's kernel is taken as one, (height × width × in, out).
+
+    What gives an output is AdamW's, as Jordan et al. advise.
+    """
 
     def _should_use_adamw(self, variable: Any) -> bool:
+        if any(is_output(layer) for layer in variable.path.split("/")):
+            return True
         return len(variable.shape) != 4 and super()._should_use_adamw(variable)
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:

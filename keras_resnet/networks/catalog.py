@@ -28,6 +28,8 @@ FIRST_BOTTLENECK = 50
 IMAGENET_STEM_FROM = 64
 # Five halvings: fewer pixels than this leave a stage of the ImageNet networks empty.
 SMALLEST_IMAGE = 8
+# The classifier's layers by name (see `parts`).
+CLASSIFIER = r"logits(?:_\w+)?"
 
 
 def require_known(network: NetworkSpec) -> None:
@@ -84,15 +86,6 @@ def require_size(network: NetworkSpec, image_size: int) -> None:
     smallest = vgg.SMALLEST_IMAGE if network.family == "vgg" else SMALLEST_IMAGE
     if image_size < smallest:
         raise UsageError(f"{name_of(network)} needs images of {smallest} or more pixels a side. Received: {image_size}")
-
-
-def parts_of(network: NetworkSpec) -> tuple[str, ...]:
-    """The parts of a network, with which the names of its layers begin, from the image to the classifier."""
-    if network.family == "vgg":
-        return (*(f"block{block}" for block in range(1, 6)), "fc1", "fc2", "logits")
-    variant = variant_of(network, SMALLEST_IMAGE)
-    stages = (f"stage{stage}" for stage in range(1, len(variant.units) + 1))
-    return ("stem", *stages, *(["final"] if variant.preactivation else []), "logits")
 
 
 def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:

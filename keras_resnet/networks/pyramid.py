@@ -23,6 +23,16 @@ SHARE, NARROWEST = 8, 32
 PRIOR = 0.01
 # How far the edges of an object are at first, in cells.
 FIRST_DISTANCE = 2.0
+# The names of layers, by what they make of the body (see `parts`). LINKS: those of the neck that take up its stages.
+# OUTPUTS: the last of the heads, of which "scores" have a filter for each class.
+LINKS = r"lateral\d+_\w+"
+NECK = r"(?:lateral|up|sum|level)\d+(?:_\w+)?"
+HEADS = {
+    "class_head": r"(?:what|scores)\d*(?:_\w+)?",
+    "box_head": r"(?:where|distances)\d*(?:_\w+)?",
+    "mask_head": r"(?:mask_\w+|(?:coefficients\d*|prototypes)(?:_\w+)?)",
+}
+OUTPUTS = r"(?:scores|distances|coefficients)\d+|prototypes"
 
 
 def cells_of(network: NetworkSpec, image_size: int) -> tuple[int, ...]:

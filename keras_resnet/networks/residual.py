@@ -12,6 +12,8 @@ from keras_resnet.bricks import Bricks
 
 # Hu et al. 2018, section 6.
 SQUEEZE = 16
+# The names of layers, by the part of the network they make (see `parts`).
+PARTS = r"(stem|stage\d+|final)_\w+"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ HIDDEN = 4096
 DROPOUT = 0.5
 # Five poolings halve the image five times.
 SMALLEST_IMAGE = 32
+# The names of layers, by the part of the network they make (see `parts`).
+PARTS = r"(block\d+|fc\d+)(?:_\w+)?"
 
 
 def features(bricks: Bricks, depth: int, width: float, batch_norm: bool, x: Any) -> dict[str, Any]:

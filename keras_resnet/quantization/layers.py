@@ -14,13 +14,19 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet.errors import UsageError
+
 PACKAGE = "keras_resnet"
 MOMENTUM = 0.99
 # The narrowest range, and the narrowest of a channel as a share of the widest one of its layer: below that a file's
 # bias, which is counted in products of both scales, no longer fits 32 bits.
 SMALLEST, SMALLEST_SHARE = 1e-8, 1e-4
-# TFLite's LOGISTIC has this output in 8 bits: steps of 1/256 from 0.
-SIGMOID_RANGE = (0.0, 255 / 256)
+# What TFLite prescribes for the outputs of LOGISTIC and SOFTMAX in 8 bits, steps of 1/256 from 0; and of TANH.
+SIGMOID_RANGE = SOFTMAX_RANGE = (0.0, 255 / 256)
+TANH_RANGE = (-1.0, 127 / 128)
+PIXELS = (0.0, 255.0)
+# The brightest of pixels 0–255 is above this.
+SCALED = 2.0
 
 
 def register(layer: type) -> Any:
@@ -40,11 +46,13 @@ def rounded_kernel(kernel: Any) -> Any:
 
 
 def kernel_ranges(kernel: Any) -> Any:
-    """The largest absolute weight, no gradient: of each output of a convolution, of a whole dense kernel."""
+    """The largest absolute weight, no gradient: of each output of a convolution, of a whole dense kernel. Any range is
+    good for weights that are all zero; that of 1 has a usable scale."""
     import tensorflow as tf
 
     largest = tf.reduce_max(tf.abs(kernel), axis=(0, 1, 2) if len(kernel.shape) == 4 else None)
-    least = tf.maximum(SMALLEST_SHARE * tf.reduce_max(largest), SMALLEST)
+    whole = tf.reduce_max(largest)
+    least = tf.where(whole > 0, tf.maximum(SMALLEST_SHARE * whole, SMALLEST), 1.0)
     return tf.stop_gradient(tf.maximum(largest, least))
 
 
@@ -61,7 +69,7 @@ class FakeQuantizer(keras.layers.Layer):
         self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
         self.momentum = momentum
         self.enabled = True
-        self._constant = self.fixed
+        self.constant = self.fixed
 
     def build(self, shape: Any) -> None:
         """Make the range's variables, unless it is fixed."""
@@ -77,8 +85,8 @@ class FakeQuantizer(keras.layers.Layer):
         if not self.enabled:
             return inputs
         values = tf.cast(inputs, tf.float32)
-        if self._constant is not None:
-            low, high = self._constant
+        if self.constant is not None:
+            low, high = self.constant
             rounded = tf.quantization.fake_quant_with_min_max_args(values, low, high)
             return tf.cast(rounded, inputs.dtype)
         if training:  # also where weights are frozen: ranges are still to be known
@@ -102,7 +110,7 @@ class FakeQuantizer(keras.layers.Layer):
         """Take `ends`, or the range as it is now, for good: TensorFlow's converter reads constants only."""
         if self.fixed is None:
             low, high = ends or (float(np.asarray(self.low)), float(np.asarray(self.high)))
-            self._constant = (min(low, 0.0), max(high, SMALLEST))
+            self.constant = (min(low, 0.0), max(high, SMALLEST))
 
     def compute_output_shape(self, shape: Any) -> Any:
         """That of the input."""
@@ -113,7 +121,34 @@ class FakeQuantizer(keras.layers.Layer):
         return {**super().get_config(), "fixed": self.fixed, "momentum": self.momentum}
 
 
-class _RoundedKernel:
+@register
+class PixelQuantizer(FakeQuantizer):
+    """Stands behind the input of a network that has no normalization of pixels 0–255 of its own. Pixels are whole
+    numbers already: it changes nothing in training, and watches what comes, so that a file that is to take pixels is
+    not made of a network that was trained on anything else."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """`inputs` as they are; once frozen, rounded to pixels."""
+        import tensorflow as tf
+
+        if self.constant is not None:
+            return super().call(inputs, training=training)
+        if training and self.enabled:
+            self.follow(tf.cast(inputs, tf.float32))
+        return inputs
+
+    def freeze(self, ends: tuple[float, float] | None = None) -> None:
+        """Take pixels from now on. Raises UsageError if something else came in training."""
+        low, high = ends or (float(np.asarray(self.low)), float(np.asarray(self.high)))
+        if low < PIXELS[0] or not SCALED < high <= PIXELS[1]:
+            raise UsageError(
+                f"a file takes pixels 0–255, and {self.name} saw values from {low:g} to {high:g} in training: put what"
+                " was done to the images into the network, by a Rescaling layer at its input"
+            )
+        super().freeze(PIXELS)
+
+
+class RoundedKernel:
     """For a layer whose `kernel` is rounded before it is used, unless `enabled` is False; the variable stays float32 in
     any policy.
 
@@ -121,6 +156,7 @@ class _RoundedKernel:
     """
 
     enabled = True
+    name: str
 
     def __init__(self, *arguments: Any, keep_zeros: bool = False, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -146,7 +182,7 @@ class _RoundedKernel:
 
 
 @register
-class QuantizedConv2D(_RoundedKernel, keras.layers.Conv2D):
+class QuantizedConv2D(RoundedKernel, keras.layers.Conv2D):
     """Keras' convolution with a kernel of 8 bits for each output channel."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
@@ -157,15 +193,110 @@ class QuantizedConv2D(_RoundedKernel, keras.layers.Conv2D):
 
 
 @register
-class QuantizedDense(_RoundedKernel, keras.layers.Dense):
+class QuantizedDepthwiseConv2D(RoundedKernel, keras.layers.DepthwiseConv2D):
+    """Keras' depthwise convolution with a kernel of 8 bits for each output channel."""
+
+    def call(self, inputs: Any) -> Any:
+        """(B, H, W, C) → (B, h, w, C × multiplier)."""
+        import tensorflow as tf
+
+        kernel = tf.convert_to_tensor(self.kernel)
+        height, width, channels, multiplier = kernel.shape
+        # An output is one channel through one of its filters: their order is that of the outputs.
+        flat = self.used_kernel(tf.reshape(kernel, (height, width, 1, channels * multiplier)))
+        outputs = keras.ops.depthwise_conv(
+            inputs,
+            tf.cast(tf.reshape(flat, kernel.shape), inputs.dtype),
+            strides=self.strides,
+            padding=self.padding,
+            data_format=self.data_format,
+            dilation_rate=self.dilation_rate,
+        )
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype))
+        return self.activation(outputs)
+
+
+@register
+class QuantizedDense(RoundedKernel, keras.layers.Dense):
     """Keras' fully connected layer with a kernel of 8 bits."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """(B, inputs) → (B, units)."""
+        """(B, …, inputs) → (B, …, units)."""
         import tensorflow as tf
 
-        outputs = tf.matmul(inputs, tf.cast(self.used_kernel(self.kernel), inputs.dtype))
-        return outputs if self.bias is None else tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype))
+        kernel = tf.cast(self.used_kernel(self.kernel), inputs.dtype)
+        outputs = tf.matmul(inputs, kernel) if len(inputs.shape) == 2 else tf.tensordot(inputs, kernel, 1)
+        if self.bias is not None:
+            outputs = tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype))
+        return self.activation(outputs)
+
+
+class _WithConstant(keras.layers.Layer):
+    """For what a file computes of a tensor and a constant, which it rounds to 256 steps as a whole.
+
+    constant: a number, or nested lists of them that are broadcast against (B, …).
+    """
+
+    enabled = True
+
+    def __init__(self, constant: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.constant = np.asarray(constant, np.float32)
+
+    def used_constant(self, dtype: Any) -> Any:
+        """The constant that the layer computes with."""
+        import tensorflow as tf
+
+        values = tf.convert_to_tensor(self.constant)
+        # One number is the end of its range, and exact.
+        rounds = self.enabled and self.constant.size > 1 and self.constant.any()
+        return tf.cast(_rounded(values, self.constant) if rounds else values, dtype)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """That of the input."""
+        return shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        return {**super().get_config(), "constant": self.constant.tolist()}
+
+
+@register
+class ConstantProduct(_WithConstant):
+    """`inputs * constant`."""
+
+    def call(self, inputs: Any) -> Any:
+        """(B, …) → the same, in the layer's compute dtype."""
+        import tensorflow as tf
+
+        return tf.cast(inputs, self.compute_dtype) * self.used_constant(self.compute_dtype)
+
+
+@register
+class ConstantSum(_WithConstant):
+    """`inputs + constant`."""
+
+    def call(self, inputs: Any) -> Any:
+        """(B, …) → the same, in the layer's compute dtype."""
+        import tensorflow as tf
+
+        return tf.cast(inputs, self.compute_dtype) + self.used_constant(self.compute_dtype)
+
+
+@register
+class HardSwish(keras.layers.Layer):
+    """`x * relu6(x + 3) / 6`, written as TensorFlow's converter knows it: one operator of the file."""
+
+    def call(self, inputs: Any) -> Any:
+        """(B, …) → the same."""
+        import tensorflow as tf
+
+        return inputs * (tf.nn.relu6(inputs + tf.constant(3.0, inputs.dtype)) * tf.constant(1 / 6, inputs.dtype))
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """That of the input."""
+        return shape
 
 
 @register
@@ -208,13 +339,25 @@ class QuantizedNorm(keras.layers.BatchNormalization):
         """(B, H, W, C) → the same. In training, where batch statistics rule, the product's range is followed only."""
         import tensorflow as tf
 
-        factor = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(
-            tf.convert_to_tensor(self.moving_variance) + self.epsilon
-        )
-        offset = tf.convert_to_tensor(self.beta) - tf.convert_to_tensor(self.moving_mean) * factor
+        factor, offset = self._factor_and_offset(len(inputs.shape))
         product = tf.cast(inputs, tf.float32) * factor
         if training:
             self.product.follow(product)
         if training and self.trainable:
             return super().call(inputs, training=training, mask=mask)
         return tf.cast(self.product(product) + offset, inputs.dtype)
+
+    def _factor_and_offset(self, rank: int) -> tuple[Any, Any]:
+        """What inputs of `rank` axes are multiplied by, and what is added then."""
+        import tensorflow as tf
+
+        factor = tf.math.rsqrt(tf.convert_to_tensor(self.moving_variance) + self.epsilon)
+        if self.scale:
+            factor = tf.convert_to_tensor(self.gamma) * factor
+        offset = tf.convert_to_tensor(self.moving_mean) * factor
+        offset = tf.convert_to_tensor(self.beta) - offset if self.center else -offset
+        if self.axis in (-1, rank - 1):
+            return factor, offset
+        shape = [1] * rank
+        shape[self.axis] = -1
+        return tf.reshape(factor, shape), tf.reshape(offset, shape)

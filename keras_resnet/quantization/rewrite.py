@@ -5,71 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
+from keras import tree
 
 from keras_resnet.bricks import Bricks, deep_graphs
-from keras_resnet.errors import UsageError
 from keras_resnet.progress import waiting
-from keras_resnet.quantization.layers import (
-    SIGMOID_RANGE,
-    SMALLEST_SHARE,
-    FakeQuantizer,
-    QuantizedConv2D,
-    QuantizedDense,
-    QuantizedNorm,
-    QuantizedRescaling,
-    kernel_ranges,
-)
+from keras_resnet.quantization.layers import FakeQuantizer, PixelQuantizer, QuantizedNorm, RoundedKernel
+from keras_resnet.quantization.reading import graph_of, read
+from keras_resnet.quantization.rounding import is_folded, is_normalized, needs_range
+from keras_resnet.quantization.steps import Kind, Part, Step, Steps
 from keras_resnet.spec import Spec
 from keras_resnet.tasks import task_of
 
-layers = keras.layers
-# Their results have the range of what they are given.
-PASSING = (
-    *(layers.InputLayer, layers.ZeroPadding2D, layers.MaxPooling2D, layers.AveragePooling2D),
-    *(layers.UpSampling2D, layers.Cropping2D, layers.Flatten, layers.Reshape, layers.Dropout),
-)
-RANGED = (
-    *(layers.Conv2D, layers.Dense, layers.BatchNormalization, layers.ReLU, layers.Add, layers.Multiply),
-    *(layers.GlobalAveragePooling2D, layers.Activation, layers.Concatenate),
-)
 RANGE = "range"
 
 
 def quantize(model: Any, keep_zeros: bool = False) -> Any:
-    """A copy of the functional `model`, pixels 0–255 in, that computes with 8-bit weights and activations.
+    """A copy of `model`, pixels 0–255 in, that computes with 8-bit weights and activations.
 
-    Same layers by the same names, same weights, and a `FakeQuantizer` after each result that the file will round:
-    "NAME_range". Train it a few epochs with a small learning rate, by `fit` or by a loop of your own, in any precision
-    and under any strategy of tf.distribute; `kresnet export` or TensorFlow's converter (see `frozen`) makes an int8
-    file of it without calibration. With `keep_zeros` weights that are zero stay so. Raises UsageError for a layer that
-    it does not know.
+    model: functional or Sequential, with operators, keras.ops, shared layers and other such models inside it. The copy
+    has the same layers by the same names and the same weights, and a `FakeQuantizer` after each result that the file
+    will round: "NAME_range". What a file computes in several steps becomes several layers: the activation of a
+    convolution "NAME_activation", and so on. Train it a few epochs with a small learning rate, by `fit` or by a loop of
+    your own, in any precision and under any strategy of tf.distribute; `kresnet export` or TensorFlow's converter (see
+    `freeze.frozen`) makes an int8 file of it without calibration. With `keep_zeros` weights that are zero stay so.
+
+    Raises UsageError, before any work, for what is not a model and for a layer that it does not know.
     """
-    known = (*PASSING, *RANGED, layers.Rescaling)
-    for layer in model.layers:
-        if not isinstance(layer, known) or isinstance(layer, FakeQuantizer | QuantizedConv2D):
-            raise UsageError(
-                f"quantize takes functional models of convolutions, batch norms, sums, poolings and dense layers, not"
-                f" yet quantized. Received: layer {layer.name} of type {type(layer).__name__}"
-            )
-
-    def copy(layer: Any) -> Any:
-        kind = _kind_of(layer)
-        zeros = {"keep_zeros": True} if keep_zeros and issubclass(kind, QuantizedConv2D | QuantizedDense) else {}
-        return kind.from_config(layer.get_config() | zeros)
-
-    def apply(layer: Any, *arguments: Any, **options: Any) -> Any:
-        outputs = layer(*arguments, **options)
-        original = model.get_layer(layer.name)
-        if not _needs_range(original):
-            return outputs
-        fixed = SIGMOID_RANGE if _is(original, "sigmoid") else None
-        quantizer = FakeQuantizer(fixed, dtype=layer.dtype_policy, name=f"{layer.name}_{RANGE}")
-        return quantizer(outputs)
-
     with deep_graphs():
-        quantized = keras.models.clone_model(model, clone_function=copy, call_function=apply)
-    copy_weights(model, quantized)
+        steps = read(model)
+        builder = _Builder(steps, keep_zeros)
+        outputs = builder.outputs()
+        quantized = keras.Model(tree.pack_sequence_as(graph_of(model).input, builder.inputs), outputs, name=model.name)
+    _place_weights(steps, quantized)
     return quantized
 
 
@@ -82,96 +49,58 @@ def network_of(spec: Spec, classes: tuple[str, ...], bricks: Bricks, any_size: b
 
 def copy_weights(plain: Any, quantized: Any) -> None:
     """Give a quantized model the weights of the model it was made from, or of one built alike; ranges stay."""
-    for layer in plain.layers:
-        if layer.weights:
-            theirs = layer.get_weights()
-            target = quantized.get_layer(layer.name)
-            target.set_weights([*theirs, *target.get_weights()[len(theirs) :]])
+    with deep_graphs():
+        _place_weights(read(plain), quantized)
 
 
-def frozen(quantized: Any) -> Any:
-    """`quantized` itself, ranges made constants, dead channels lifted and biases told apart, as TensorFlow's converter
-    wants them."""
-    for layer in quantized.layers:
-        if isinstance(layer, QuantizedConv2D | QuantizedDense):
-            layer.keep_zeros = False  # which concerns gradients, and is in the converter's way
-        if isinstance(layer, QuantizedConv2D):
-            _lift_dead_channels(layer)
-            _tell_biases_apart(layer)
-        quantizer = layer.product if isinstance(layer, QuantizedNorm) else layer
-        if isinstance(quantizer, FakeQuantizer):
-            quantizer.freeze()
-    return quantized
+def _place_weights(steps: Steps, quantized: Any) -> None:
+    """Give each layer of `quantized` the weights of its source, and leave it those that it has beside them."""
+    for part in {step.part: None for step in steps.steps}:
+        if values := part.values():
+            target = quantized.get_layer(part.name)
+            target.set_weights([*values, *target.get_weights()[len(values) :]])
 
 
-def _lift_dead_channels(convolution: Any) -> None:
-    """Raise batch norm scales that are (almost) zero, under which the folded kernel of a channel has no range and the
-    converter leaves the convolution in float, to what is still nothing beside the other channels."""
-    following = [node.operation for node in convolution._outbound_nodes]
-    if len(following) != 1 or not isinstance(following[0], layers.BatchNormalization):
-        return
-    norm = following[0]
-    gamma, variance = (np.asarray(each) for each in (norm.gamma, norm.moving_variance))
-    unit = np.asarray(kernel_ranges(convolution.kernel)) / np.sqrt(variance + norm.epsilon)
-    least = SMALLEST_SHARE * np.max(np.abs(gamma) * unit) / unit
-    norm.gamma.assign(np.where(np.abs(gamma) < least, np.where(gamma < 0, -least, least), gamma))
+class _Builder:
+    """Calls the layers of steps one after another, each with the range that its result needs."""
 
+    def __init__(self, steps: Steps, keep_zeros: bool) -> None:
+        self._steps, self._keep_zeros = steps, keep_zeros
+        self._made: dict[Part, Any] = {}
+        self._results: dict[Step, Any] = {}
+        self.inputs: list[Any] = []
 
-def _tell_biases_apart(convolution: Any) -> None:
-    """Change the last bit of one of several biases that are all the same: the converter keeps those as one number, and
-    rounds it by the scale of the first channel for all."""
-    if not convolution.use_bias:
-        return
-    bias = np.asarray(convolution.bias)
-    if len(bias) > 1 and (bias == bias[0]).all():
-        convolution.bias.assign(np.concatenate([np.nextafter(bias[:1], np.float32(np.inf)), bias[1:]]))
+    def outputs(self) -> Any:
+        """The results of all steps that the model gives, in its structure."""
+        for step in self._steps.steps:
+            self._results[step] = self._ranged(step, self._result(step))
+        return tree.map_structure(lambda step: self._results[step], self._steps.outputs)
 
+    def _result(self, step: Step) -> Any:
+        if step.kind is Kind.INPUT:
+            self.inputs.append(step.part.make())
+            return self.inputs[-1]
+        given = tree.map_structure(lambda each: self._results[each] if isinstance(each, Step) else each, step.arguments)
+        return self._layer(step.part)(*given, **step.options)
 
-def _kind_of(layer: Any) -> Any:
-    """What `layer` becomes."""
-    if isinstance(layer, layers.Conv2D):
-        return QuantizedConv2D
-    if isinstance(layer, layers.Dense):
-        return QuantizedDense
-    if isinstance(layer, layers.Rescaling):
-        return QuantizedRescaling
-    if isinstance(layer, layers.BatchNormalization) and not _follows_kernel(layer):
-        return QuantizedNorm
-    return type(layer)
+    def _layer(self, part: Part) -> Any:
+        if part not in self._made:
+            self._made[part] = self._norm(part) if part.kind is Kind.NORM else part.make()
+            if self._keep_zeros and isinstance(self._made[part], RoundedKernel):
+                self._made[part].keep_zeros = True
+        return self._made[part]
 
+    def _norm(self, part: Part) -> Any:
+        """A batch norm as it is where it becomes a part of kernels, else one that rounds by itself."""
+        kind = type(part.source) if is_folded(part, self._steps) else QuantizedNorm
+        return kind.from_config({**part.source.get_config(), "name": part.name})
 
-def _needs_range(layer: Any) -> bool:
-    """Whether the file rounds what `layer` gives: not where the next operation is fused into this one."""
-    if not isinstance(layer, RANGED):
-        return False
-    following = [node.operation for node in layer._outbound_nodes]
-    if isinstance(layer, layers.ReLU) or not following:
-        return True
-    if all(_joins(each) for each in following):
-        return False  # a file keeps what it joins in one range
-    fused: tuple[type, ...] = (layers.ReLU,)
-    if isinstance(layer, layers.Conv2D | layers.Dense):
-        fused = (layers.ReLU, layers.BatchNormalization)
-    return not all(isinstance(each, fused) or _is(each, "relu") for each in following)
+    def _ranged(self, step: Step, result: Any) -> Any:
+        """What a step gives, rounded where a file rounds it."""
+        if step.kind is Kind.INPUT:
+            return result if is_normalized(step) else self._quantizer(step, PixelQuantizer)(result)
+        return self._quantizer(step, FakeQuantizer)(result) if needs_range(step, self._steps) else result
 
-
-def _joins(layer: Any) -> bool:
-    """Whether the values that `layer` is given become a part of joined ones."""
-    if isinstance(layer, layers.Reshape):
-        following = [node.operation for node in layer._outbound_nodes]
-        return bool(following) and all(map(_joins, following))
-    return isinstance(layer, layers.Concatenate)
-
-
-def _is(layer: Any, activation: str) -> bool:
-    return isinstance(layer, layers.Activation) and layer.activation.__name__ == activation
-
-
-def _follows_kernel(layer: Any) -> bool:
-    """Whether the batch norm's scale can be a part of the kernel before it."""
-    before = [parent.operation for parent in layer._inbound_nodes[0].parent_nodes]
-    return len(before) == 1 and isinstance(before[0], layers.Conv2D | layers.Dense) and _only_for(before[0], layer)
-
-
-def _only_for(layer: Any, follower: Any) -> bool:
-    return [node.operation for node in layer._outbound_nodes] == [follower]
+    def _quantizer(self, step: Step, kind: Any) -> Any:
+        name = self._steps.name(f"{step.part.name}_{RANGE}")
+        return kind(step.part.fixed, dtype=step.part.dtype, name=name)

@@ -11,7 +11,7 @@ import numpy as np
 from keras import tree
 
 from keras_resnet.progress import track
-from keras_resnet.quantization.layers import FakeQuantizer, QuantizedConv2D, QuantizedDense, QuantizedNorm
+from keras_resnet.quantization.layers import FakeQuantizer, QuantizedNorm, RoundedKernel
 from keras_resnet.quantization.probe import BATCH, channel_ends
 from keras_resnet.quantization.rewrite import quantize
 
@@ -114,7 +114,7 @@ def _parts(model: Any) -> list[Part]:
     parts = []
     taken: set[int] = set()
     for layer in model.layers:
-        if isinstance(layer, QuantizedConv2D | QuantizedDense):
+        if isinstance(layer, RoundedKernel):
             result = _result_of(layer)
             parts.append(Part(layer.name, (layer, *([result] if result else [])), result))
             taken.add(id(result))

@@ -29,7 +29,7 @@ def report(run: str | None, again: bool, runs: str | None) -> None:
 
         find_again(found, console.say)
     write_report(found)
-    click.echo(str(found.report_file))
+    console.emit(str(found.report_file))
 
 
 @click.command(epilog=examples("kresnet compare RUN RUN", "kresnet compare RUN RUN --save compared.html"))
@@ -47,7 +47,7 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
         from keras_resnet.writing import writing
 
         with writing(save) as temporary:
-            temporary.write_text(page_of(found, rows))
+            temporary.write_text(page_of(found, rows), encoding="utf-8")
         console.say(f"page: {save}")
     if as_json:
         console.emit_json(rows)

@@ -42,6 +42,6 @@ def page_of(runs: list[Run], rows: list[dict[str, Any]]) -> str:
     """The same as a page, with the runs' curves above each other."""
     from keras_resnet.reporting import figures
 
-    logs = {run.name: run.log() for run in runs if run.log()}
+    logs = {run.name: log for run in runs if (log := run.log(lambda message: None))}
     drawn = figures.together(logs) if logs else ""
     return rendered("compare.html", rows=rows, figure=drawn, style=style())

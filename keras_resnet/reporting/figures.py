@@ -159,15 +159,18 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **opti
 def _svg(figure: Any) -> str:
     """The figure for a page: no background, its stand-ins made the page's colours."""
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a class called "$a_$" is no formula
     for axis in figure.axes:
         if axis.get_legend():
-            for text in axis.get_legend().get_texts():
-                text.set_color(INK)
+            for each in axis.get_legend().get_texts():
+                each.set_color(INK)
         axis.patch.set_alpha(0)
     buffer = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "kresnet", "font.family": "sans-serif"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    return text.replace(INK, "var(--ink)").replace(LINE, "var(--line)")
+    drawn = buffer.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    return drawn.replace(INK, "var(--ink)").replace(LINE, "var(--line)")

@@ -14,6 +14,7 @@ from keras_resnet.progress import waiting
 from keras_resnet.recipes.objects import usual
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
+from keras_resnet.run_files import Diagnosis, Findings
 from keras_resnet.spec import Spec
 
 # What a metric is called where its name is none for people, and what a task is.
@@ -69,9 +70,8 @@ def context_of(run: Run) -> dict[str, Any]:
     """What the template is given."""
     run.require_finished()
     document, spec, metrics, found = run.document(), run.spec(), run.metrics(), run.findings()
-    verdicts = described(run)
+    verdicts, log, diagnosis = described(run), run.log(), run.diagnosis()
     best = recommended(verdicts)
-    diagnosis = json.loads(run.diagnosis_file.read_text()) if run.diagnosis_file.is_file() else None
     return {
         "run": run,
         "spec": spec,
@@ -80,11 +80,11 @@ def context_of(run: Run) -> dict[str, Any]:
         "metrics": metrics,
         "metric": metric_in_words(metrics["metric"]),
         "found": found,
-        "log": run.log(),
+        "log": log,
         "verdicts": verdicts,
         "best": best,
         "diagnosis": diagnosis,
-        "figures": _figures(run, found, verdicts, best, diagnosis),
+        "figures": _figures(run, log, found, verdicts, best, diagnosis),
         "created": document["created"][:16].replace("T", " "),
         "versions": document["versions"],
         "command": command_of(spec),
@@ -93,11 +93,18 @@ def context_of(run: Run) -> dict[str, Any]:
     }
 
 
-def _figures(run: Run, found: dict[str, Any], verdicts: list[Any], best: Any, diagnosis: Any) -> dict[str, str]:
+def _figures(
+    run: Run,
+    log: list[dict[str, Any]],
+    found: Findings,
+    verdicts: list[dict[str, Any]],
+    best: dict[str, Any] | None,
+    diagnosis: Diagnosis | None,
+) -> dict[str, str]:
     """The SVGs for which there is something to draw, by name."""
     from keras_resnet.reporting import figures
 
-    log, drawn = run.log(), {}
+    drawn: dict[str, str] = {}
     if log:
         followed = [key for key in log[0] if not key.startswith("val_") and key not in APART]
         validated = [key.removeprefix("val_") for key in log[0] if key.startswith("val_")]
@@ -133,4 +140,4 @@ def metric_in_words(name: str) -> str:
 
 def style() -> str:
     """The style sheet that stands in every page."""
-    return Path(__file__).with_name("style.css").read_text()
+    return Path(__file__).with_name("style.css").read_text(encoding="utf-8")

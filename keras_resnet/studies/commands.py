@@ -111,5 +111,5 @@ def _errors(row: dict[str, Any]) -> list[str]:
 
 def _conclude(summary: dict[str, Any], folder: Path) -> None:
     for words in summary["words"]:
-        click.echo(words)
-    click.echo(f"figures, tables and runs: {folder}")
+        console.emit(words)
+    console.emit(f"figures, tables and runs: {folder}")

@@ -42,7 +42,7 @@ def degradation(base: Spec, nets: Sequence[str], seeds: int, folder: Path, say: 
     figures.save(figures.gradients(profiles), folder / "gradients")
     summary["words"] += [profile.words() for profile in profiles]
     with writing(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 
 

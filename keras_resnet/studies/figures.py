@@ -42,7 +42,8 @@ def errors(trials: Sequence[Trial], nets: Sequence[str]) -> Any:
     panels[0].set_ylabel("error (%)")
     data = {trial.run.spec().data.source for trial in trials if trial.run}
     seeds = 1 + max(trial.seed for trial in trials)
-    figure.suptitle(f"{', '.join(data)}: " + ("one seed" if seeds == 1 else f"mean and deviation of {seeds} seeds"))
+    words = "one seed" if seeds == 1 else f"mean and deviation of {seeds} seeds"
+    figure.suptitle(f"{', '.join(data)}: {words}", parse_math=False)  # "$a_$" is no formula
     return figure
 
 

@@ -53,7 +53,7 @@ def profile(trial: Trial) -> Profile:
     run = trial.run
     assert run is not None
     spec = run.spec()
-    data = open_data(spec.data, lambda message: None)
+    data = open_data(spec.data, lambda message: None, ("train",))
     task = task_of(spec, data.classes)
     images, targets = _sample(data)
     keras.utils.set_random_seed(spec.training.seed)

@@ -56,7 +56,7 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, say: Say) -> dic
     further = _further(start.run, spec_for(deep, base.training.seed, base, say))
     random = replace(further, start=StartSpec())
     continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file.resolve())))
-    data = open_data(start.run.spec().data, lambda message: None)
+    data = open_data(start.run.spec().data, lambda message: None, ("validation",))
     difference = _difference(start.run, further, data)
     say(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
     seed = base.training.seed
@@ -112,7 +112,7 @@ def _report(
         "words": _words(level, curves, difference, names),
     }
     with writing(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 
 

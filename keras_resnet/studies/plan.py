@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted
+from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
 from keras_resnet.networks import catalog, vgg
 from keras_resnet.networks.names import named
 from keras_resnet.run import Run
@@ -81,7 +81,7 @@ def run_trial(net: str, seed: int, spec: Spec, folder: Path, say: Say, name: str
             return Trial(net, seed, resume(run, say))
         say(f"{run.name} is there already")
         return Trial(net, seed, run)
-    except TrainingInterrupted:
+    except (TrainingInterrupted, TrainingStopped):
         raise
     except TrainingError as error:
         say(f"{run.name} broke down: {error}")
@@ -95,7 +95,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     with writing(path) as temporary:
-        temporary.write_text(text.getvalue())
+        temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
 def _made_as(asked: Spec, made: Spec) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_resnet.networks.parts import body_of
 from keras_resnet.networks.pyramid import cells_of
 from keras_resnet.spec import Spec
 from keras_resnet.tasks.classify import Classification
@@ -22,6 +23,12 @@ def task_of(spec: Spec, classes: tuple[str, ...]) -> Any:
     assert spec.data.image_size is not None, "resolve the spec first"
     kind, first = ON_PYRAMID[spec.task]
     return kind(classes, cells_of(spec.network, spec.data.image_size)[first:])
+
+
+def parts_of(spec: Spec) -> tuple[str, ...]:
+    """The names of all parts of the network of `spec`, from the image to the answers (see `networks.parts`)."""
+    kind = Classification if spec.task == "classify" else ON_PYRAMID[spec.task][0]
+    return (*body_of(spec.network), *kind.parts)
 
 
 def placing(spec: Spec, classes: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:

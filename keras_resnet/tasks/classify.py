@@ -30,6 +30,8 @@ class Classification:
     followed = ("accuracy",)
     # What is judged after each epoch, because nothing that is followed is that.
     judged: ClassVar[tuple[str, ...]] = ()
+    # Of the network, behind its body (see `networks.parts`).
+    parts: ClassVar[tuple[str, ...]] = ("logits",)
 
     def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
         """The network of `spec`, as a model from pixels (B, H, W, 3) to logits (B, classes); with `any_size` for

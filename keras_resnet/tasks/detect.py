@@ -34,6 +34,7 @@ class Detection:
     followed: ClassVar[tuple[str, ...]] = ("iou", "quality")
     judged: ClassVar[tuple[str, ...]] = ("box mAP",)
     kind: ClassVar[str] = "bbox"
+    parts: ClassVar[tuple[str, ...]] = ("neck", "class_head", "box_head")
 
     def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
         """The network of `spec`, as a model from pixels (B, H, W, 3) to its `outputs`."""

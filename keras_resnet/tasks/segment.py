@@ -28,6 +28,7 @@ class Segmentation(Detection):
 
     followed: ClassVar[tuple[str, ...]] = ("iou", "quality", "mask")
     kind: ClassVar[str] = "segm"
+    parts: ClassVar[tuple[str, ...]] = (*Detection.parts, "mask_head")
     judged: ClassVar[tuple[str, ...]] = ("mask mAP", "box mAP")
 
     def outputs(self, bricks: Bricks, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_resnet.errors import WeightsError
+from keras_resnet.weights.bounds import Allowance
+from keras_resnet.weights.hdf5_file import read_hdf5
 from keras_resnet.weights.torch_file import read_state
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, needed: int | None = None) -> dict[str, Any]:
     """The arrays of `path`: by layer name, in lists, from Keras' formats; by tensor name from the others.
 
-    Nothing in the file is run. Raises WeightsError if it is missing, damaged or of an unknown kind.
+    Nothing in the file is run, nothing outside of it is read, and no more memory is taken than weights of its size
+    may, or of `needed` bytes where that is known. Raises WeightsError if it is missing, damaged, of an unknown kind, or
+    asks for any of that.
     """
-    readers: dict[str, Callable[[Path], dict[str, Any]]] = {
-        ".keras": _read_keras,
-        ".h5": _read_h5,
+    readers: dict[str, Callable[[Path, Allowance], dict[str, Any]]] = {
+        ".keras": read_hdf5,
+        ".h5": read_hdf5,
         ".pth": read_state,
         ".pt": read_state,
         ".safetensors": _read_safetensors,
@@ -30,41 +31,27 @@ def read(path: Path) -> dict[str, Any]:
     if path.suffix not in readers:
         raise WeightsError(f"weights must be one of {', '.join(readers)}. Received: {path}")
     try:
-        found = readers[path.suffix](path)
-    except WeightsError:
-        raise
-    except Exception as error:
-        raise WeightsError(f"cannot read weights {path}: not a {path.suffix} file, or damaged") from error
+        found = readers[path.suffix](path, Allowance.of(path, needed))
+    except WeightsError as error:
+        raise WeightsError(f"cannot read weights {path}: {error}") from error
+    except OSError as error:
+        if error.strerror:
+            raise WeightsError(f"cannot read weights {path}: {error.strerror}") from error
+        raise WeightsError(_damaged(path)) from error  # HDF5 has no other for what is no file of its kind
+    except Exception as error:  # what is damaged raises nearly anything
+        raise WeightsError(_damaged(path)) from error
     if not found:
         raise WeightsError(f"cannot read weights {path}: it holds none")
     return found
 
 
-def _read_keras(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file:
-        return _read_h5(file)
+def _damaged(path: Path) -> str:
+    return f"cannot read weights {path}: not a {path.suffix} file, or damaged"
 
 
-def _read_h5(source: Any) -> dict[str, Any]:
-    """The three layouts of Keras: weights of Keras 3, weights of Keras 2, and a whole model."""
-    import h5py
-
-    with h5py.File(source) as file:
-        root = file.get("model_weights", file)
-        if "layer_names" in root.attrs:
-            groups = [root[_text(name)] for name in root.attrs["layer_names"]]
-            named = ((group.name, [group[_text(w)] for w in group.attrs["weight_names"]]) for group in groups)
-        else:
-            parts = (group["vars"] for group in root["layers"].values() if "vars" in group)
-            named = ((part.attrs.get("name", ""), [part[str(i)] for i in range(len(part))]) for part in parts)
-        return {name.rpartition("/")[2]: [np.asarray(w) for w in weights] for name, weights in named if weights}
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def _read_safetensors(path: Path, allowance: Allowance) -> dict[str, Any]:
     from safetensors.numpy import load_file
 
+    # The library holds what the header claims against the file's size before it reads anything.
+    allowance.take(allowance.size, "the file")
     return dict(load_file(path))

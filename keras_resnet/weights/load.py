@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.errors import WeightsError
+from keras_resnet.networks.parts import BODY, HEADS, NECK, by_part, group_of, links_of, part_of
 from keras_resnet.weights import sources
 from keras_resnet.weights.files import read
 from keras_resnet.weights.translate import Weights, translate
@@ -16,24 +18,41 @@ from keras_resnet.weights.translate import Weights, translate
 if TYPE_CHECKING:
     import keras
 
-CLASSIFIER = "logits"
-# With what the names of layers begin that a network of another task, or of other classes, does not have.
-HEADS = (CLASSIFIER, "box")
+# So many names of what has no place are told; of others how many there are.
+NAMED = 5
 
 
 @dataclass(frozen=True)
 class Placed:
-    """What became of weights. layers: how many were filled; unused: names that have no place in the network;
-    replaced: whether the classifier was left as initialised because it has other classes or is missing."""
+    """What became of weights: the names of the layers that were `filled`; `new`: those left as initialised, which a
+    network of another task, of other classes or on another pyramid does not have; `unused`: names that have no place
+    in the network."""
 
-    layers: int
+    filled: tuple[str, ...]
+    new: tuple[str, ...]
     unused: tuple[str, ...]
-    replaced: bool
+
+    @property
+    def layers(self) -> int:
+        """How many layers were filled."""
+        return len(self.filled)
 
     def __str__(self) -> str:
-        classifier = "; the classifier is new" if self.replaced else ""
-        unused = f"; not placed: {', '.join(self.unused)}" if self.unused else ""
-        return f"{self.layers} layers{classifier}{unused}"
+        filled = [part.words for part in by_part(self.filled)]
+        told = [f"{self.layers} layers of {listed(filled)}", *self._told_new()]
+        return "; ".join([*told, f"not placed: {', '.join(_unused(self.unused))}"] if self.unused else told)
+
+    def _told_new(self) -> list[str]:
+        """What is new, in words: whole parts, then layers of others, then what is not ours."""
+        filled, new = by_part(self.filled), by_part(self.new)
+        whole = [part for part in new if part not in filled]
+        heads = [part.words for part in whole if part.group == HEADS]
+        if len(heads) > 1 and not any(part.group == HEADS for part in filled):
+            heads = ["the heads"]
+        told = [_are_new([part.words for part in whole if part.group != HEADS] + heads)]
+        told += [f"of {part.words} {_are_new(layers)}" for part, layers in new.items() if part not in whole]
+        told += [_are_new([layer for layer in self.new if part_of(layer) is None])]
+        return list(filter(None, told))
 
 
 def load_weights(model: keras.Model, origin: str | Path) -> Placed:
@@ -41,40 +60,71 @@ def load_weights(model: keras.Model, origin: str | Path) -> Placed:
 
     `origin` is a file (.keras, .h5, .pth, .pt, .safetensors) or a named source: "keras:resnet50",
     "torchvision:resnet18" or "timm:resnet50.a1_in1k", which is downloaded, checked and kept. A classifier of
-    another number of classes is left as it is. The preprocessing is not changed: build the network with
+    another number of classes is left as it is, as are a detector's neck and heads where the weights are not of a
+    detector. The preprocessing is not changed: build the network with
     `keras_resnet.weights.load.fetch(origin).normalization`. Raises UsageError for an unknown source, WeightsError for
-    weights that cannot be had or are of another network.
+    weights that cannot be had, are of another network, or claim far more memory than `model` takes.
     """
-    return place(model, fetch(str(origin)), str(origin))
+    needed = sum(int(np.prod(weight.shape)) * np.dtype("float32").itemsize for weight in model.weights)
+    return place(model, fetch(str(origin), needed), str(origin))
 
 
-def fetch(origin: str) -> Weights:
-    """The weights of `origin` (see `load_weights`) in our names, with their network and preprocessing."""
+def fetch(origin: str, needed: int | None = None) -> Weights:
+    """The weights of `origin` (see `load_weights`) in our names, with their network and preprocessing. `needed`: bytes
+    of the network that they are for, if it is known."""
     if sources.is_named(origin):
         return sources.fetch(origin)
+    values = read(Path(origin).expanduser(), needed)
     try:
-        return translate(read(Path(origin).expanduser()))
+        return translate(values)
     except KeyError as error:
         raise WeightsError(f"weights {origin} are incomplete: {error.args[0]} is missing") from error
+    except WeightsError as error:
+        raise WeightsError(f"cannot use weights {origin}: {error}") from error
 
 
 def place(model: keras.Model, weights: Weights, origin: str) -> Placed:
-    """Fill `model` with `weights`. Raises WeightsError, before anything is changed, if a layer of the body is missing
-    or of another shape; such heads stay as initialised."""
+    """Fill `model` with `weights`. Raises WeightsError, before anything is changed, unless the body is theirs, layer
+    for layer.
+
+    The neck is filled if it takes up the same stages, heads if they stand on such a neck or on the body; of them what
+    depends on the classes, or is made otherwise, stays as initialised, and so does what is no part of ours.
+    """
     wanted = {layer.name: layer for layer in model.layers if layer.weights}
-    misfits = [name for name in wanted if not _fits(wanted[name], weights.layers.get(name))]
-    replaced = CLASSIFIER in misfits
-    if bad := [name for name in misfits if not name.startswith(HEADS)]:
-        raise WeightsError(f"the weights {origin} are not of {model.name}: {_difference(wanted, weights, bad)}")
-    kept = [name for name in wanted if name not in misfits]
-    for name in kept:
+    fitting = {name for name in wanted if _fits(wanted[name], weights.layers.get(name))}
+    _require_body(model, wanted, weights, fitting, origin)
+    links = links_of(wanted)
+    on_same = links <= fitting and links == links_of(weights.layers)
+    groups = (BODY, NECK, HEADS) if on_same else (BODY,)
+    filled = tuple(name for name in wanted if name in fitting and group_of(name) in groups)
+    for name in filled:
         wanted[name].set_weights(weights.layers[name])
-    surplus = sorted(set(weights.layers) - set(wanted))
-    return Placed(len(kept), (*surplus, *weights.unused), replaced)
+    surplus = sorted(name for name in set(weights.layers) - set(filled) if name not in wanted)
+    new = tuple(name for name in wanted if name not in filled)
+    return Placed(filled, new, (*surplus, *weights.unused))
+
+
+def _require_body(model: Any, wanted: dict[str, Any], weights: Weights, fitting: set[str], origin: str) -> None:
+    """Raises WeightsError unless the layers of the body, of the parts that `model` has, are the same."""
+    body = [name for name in wanted if group_of(name) == BODY]
+    if not body:
+        raise WeightsError(f"{model.name} takes no weights: it has no stem, stages or blocks of a network of kresnet")
+    refused = f"the weights {origin} are not of {model.name}"
+    if bad := [name for name in body if name not in fitting]:
+        raise WeightsError(f"{refused}: {_difference(wanted, weights, bad)}")
+    parts = {part_of(name) for name in body}
+    more = sorted(name for name in weights.layers if part_of(name) in parts and name not in wanted)
+    if more := [name for name in more if not _is_range(weights.layers[name])]:
+        raise WeightsError(f"{refused}: they have {len(more)} layers more, {more[0]} first")
 
 
 def _fits(layer: Any, arrays: list[np.ndarray] | None) -> bool:
     return arrays is not None and [a.shape for a in arrays] == [tuple(w.shape) for w in layer.weights]
+
+
+def _is_range(arrays: list[np.ndarray]) -> bool:
+    """Whether these are the ends of a range that a training with 8 bits has learned."""
+    return all(each.ndim == 0 for each in arrays)
 
 
 def _difference(wanted: dict[str, Any], weights: Weights, bad: list[str]) -> str:
@@ -84,3 +134,22 @@ def _difference(wanted: dict[str, Any], weights: Weights, bad: list[str]) -> str
     shapes = [tuple(a.shape) for a in weights.layers[name]]
     expected = [tuple(w.shape) for w in wanted[name].weights]
     return f"{len(bad)} layers have other shapes, {name} first: {shapes}, not {expected}"
+
+
+def _unused(names: Iterable[str]) -> list[str]:
+    """The names of what has no place, ours by their parts and of others the first."""
+    ours = [part.words for part in by_part(names)]
+    others = [name for name in names if part_of(name) is None]
+    more = [f"{len(others) - NAMED} more"] if len(others) > NAMED else []
+    return [*ours, *others[:NAMED], *more]
+
+
+def _are_new(words: list[str]) -> str:
+    """ "a and b are new"; nothing of nothing."""
+    single = len(words) == 1 and words != ["the heads"]
+    return f"{listed(words)} {'is' if single else 'are'} new" if words else ""
+
+
+def listed(words: list[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -134,7 +134,7 @@ def _torch_file(file: str, digest: str) -> Path:
 def _timm(name: str) -> Weights:
     """A model of the timm organisation on the Hugging Face hub, with the preprocessing its config.json states."""
     network = named(name.partition(".")[0])
-    config = json.loads(_hub_file(name, "config.json").read_text())
+    config = json.loads(_hub_file(name, "config.json").read_text(encoding="utf-8"))
     weights = translate(read(_hub_file(name, "model.safetensors")))
     _require_same(name, network, weights.network)
     told = config.get("pretrained_cfg", config)

@@ -27,6 +27,12 @@ IMAGENET = Normalization((0.485 * 255, 0.456 * 255, 0.406 * 255), (0.229 * 255, 
 KERAS_EPSILON = 1.001e-5
 KERAS_DEPTHS = {6: 50, 23: 101, 36: 152}
 
+# By which a naming is known: names that every network of it has, near its beginning.
+FIRST_NAMES = (
+    *("layer1.0.conv1.weight", "features.0.weight"),
+    *("conv2_block1_1_conv", "conv2_block1_preact_bn", "block1_conv1", "stage1_unit1_conv1"),
+)
+
 Values = dict[str, Any]
 Layers = dict[str, list[np.ndarray]]
 
@@ -46,7 +52,30 @@ class Weights:
 
 def translate(values: Values) -> Weights:
     """Weights as their file names them, in our names. `values` maps tensor names to arrays (PyTorch's way)
-    or layer names to lists of arrays (Keras' way). Raises WeightsError for a naming that is not known."""
+    or layer names to lists of arrays (Keras' way), which may all stand behind one prefix, such as "module.backbone.".
+    Raises WeightsError for a naming that is not known, and for a network of which a part is missing."""
+    values, others = _without_prefix(values)
+    weights = _translated(values)
+    return replace(weights, unused=(*weights.unused, *others))
+
+
+def _without_prefix(values: Values) -> tuple[Values, list[str]]:
+    """(the values of the network, by names without what stands before all of them; the names of the others).
+
+    DataParallel, torch.compile, Lightning and other wrappers put "module.", "_orig_mod.", "model.", "backbone." or
+    "encoder." before names, one after another. Raises WeightsError if several networks are there.
+    """
+    found = {key.removesuffix(mark) for key in values for mark in FIRST_NAMES if key.endswith(mark)}
+    prefixes = sorted(prefix for prefix in found if prefix.endswith((".", "/")))
+    if "" in found or not prefixes:
+        return values, []
+    if len(prefixes) > 1:
+        raise WeightsError(f"several networks are in it, with names that begin with {' and '.join(prefixes)}: keep one")
+    inside = {key.removeprefix(prefixes[0]): each for key, each in values.items() if key.startswith(prefixes[0])}
+    return inside, sorted({key.rpartition(".")[0] or key for key in values if not key.startswith(prefixes[0])})
+
+
+def _translated(values: Values) -> Weights:
     if any(key.startswith(("features.", "pre_logits.")) for key in values):
         return _torch_vgg(values)
     if "layer1.0.conv1.weight" in values:
@@ -55,9 +84,9 @@ def translate(values: Values) -> Weights:
         raise WeightsError("the v2 networks of keras.applications stride elsewhere than He et al. 2016; none is here")
     if "conv2_block1_1_conv" in values:
         return _keras_resnet(values)
-    if "block1_conv1" in values and "logits" not in values:
+    if "block1_conv1" in values and "logits" not in values and "block1_norm1" not in values:
         return _keras_vgg(values)
-    if "logits" in values or "stage1_unit1_conv1" in values:
+    if {"logits", "stage1_unit1_conv1", "block1_conv1"} & set(values):
         return Weights(dict(values), None)
     shown = ", ".join(list(values)[:3])
     raise WeightsError(f"the names are not those of keras.applications, torchvision, timm or kresnet: {shown}, …")
@@ -68,6 +97,8 @@ def _keras_resnet(values: Values) -> Weights:
     blocks = max(int(match[1]) for name in values if (match := re.match(r"conv4_block(\d+)_", name)))
     if blocks not in KERAS_DEPTHS:
         raise WeightsError(f"keras.applications has no ResNet with {blocks} blocks in its third stage")
+    if "conv5_block1_1_conv" not in values:
+        raise WeightsError("it is not whole: the layers of conv5 are missing")
     layers: Layers = {}
     for name, arrays in values.items():
         if (ours := _keras_resnet_name(name)) and name.endswith("_conv"):
@@ -137,12 +168,14 @@ def _torch_resnet_name(name: str, groups: dict[str, Values]) -> str | None:
 
 def _torch_network(groups: dict[str, Values]) -> NetworkSpec:
     """The network a torchvision or timm state is of, from which modules it has and their shapes."""
-    stages = len({name.split(".")[0] for name in groups if name.startswith("layer")})
-    units = tuple(len({n.split(".")[1] for n in groups if n.startswith(f"layer{s + 1}.")}) for s in range(stages))
+    units = _units_of(groups)
     bottleneck = "layer1.0.conv3" in groups
     spec = _depth_of(units, bottleneck)
-    width = groups["bn1"]["weight"].shape[0] / (64 if spec.depth in catalog.IMAGENET_UNITS else 16)
-    spec = replace(spec, width=width)
+    imagenet = spec.depth in catalog.IMAGENET_UNITS
+    _require_end(groups, len(units), bottleneck)
+    spec = replace(spec, width=groups["bn1"]["weight"].shape[0] / (64 if imagenet else 16))
+    if not imagenet and any(".downsample." in name for name in groups):
+        spec = replace(spec, shortcut="B")  # instead of He et al.'s, which has no weights
     if bottleneck:
         inner = groups["layer1.0.conv2"]["weight"].shape[0]
         cardinality = inner // groups["layer1.0.conv2"]["weight"].shape[1]
@@ -155,6 +188,37 @@ def _torch_network(groups: dict[str, Values]) -> NetworkSpec:
     if "conv1.0" in groups:
         return replace(spec, resnet_d=True, stem="deep")
     return replace(spec, stem="cifar" if groups["conv1"]["weight"].shape[2] == 3 else "imagenet")
+
+
+def _units_of(groups: dict[str, Values]) -> tuple[int, ...]:
+    """Units of each stage. Raises WeightsError where one is missing between others."""
+    there: dict[int, set[int]] = {}
+    for name in groups:
+        if match := re.match(r"layer(\d+)\.(\d+)\.", name):
+            there.setdefault(int(match[1]), set()).add(int(match[2]))
+    for stage in range(1, 1 + max(there)):
+        if stage not in there:
+            raise WeightsError(f"it is not whole: layer{stage} is missing")
+        if missing := set(range(max(there[stage]))) - there[stage]:
+            raise WeightsError(f"it is not whole: layer{stage}.{min(missing)} is missing")
+    return tuple(len(there[stage]) for stage in sorted(there))
+
+
+def _require_end(groups: dict[str, Values], stages: int, bottleneck: bool) -> None:
+    """Raises WeightsError for the beginning of a network of more stages, which would pass for one of its own."""
+    end = f"layer{stages}.0.conv{3 if bottleneck else 2}"
+    classifier = next((groups[name]["weight"] for name in ("fc", "linear") if name in groups), None)
+    given = groups[end]["weight"].shape[0]
+    if classifier is not None and classifier.ndim == 2 and classifier.shape[1] != given:
+        raise WeightsError(
+            f"it is not whole: its classifier takes {classifier.shape[1]} values, and layer{stages}, the last that is"
+            f" there, gives {given}"
+        )
+    stem = groups["conv1.0" if "conv1.0" in groups else "conv1"]["weight"]
+    # The networks of three stages begin with 16 filters of 3×3; wider ones tell by their classifier that they end.
+    large = "conv1.0" in groups or stem.shape[2] == 7 or (classifier is None and stem.shape[0] >= 64)
+    if stages == 3 and large:
+        raise WeightsError("it is not whole: it begins as an ImageNet network does, and layer4 is missing")
 
 
 def _depth_of(units: tuple[int, ...], bottleneck: bool) -> NetworkSpec:
@@ -188,6 +252,8 @@ def _torch_vgg(values: Values) -> Weights:
         else:
             layers[latest.replace("_conv", "_norm")] = _arrays(groups[name])
     batch_norm = len(features) > len(convs)
+    if [int(name.split(".")[1]) for name in features] != _vgg_numbers(depth, batch_norm):
+        raise WeightsError(f"it is not whole: its layers are not numbered as those of VGG{depth}")
     used = set(features)
     for options, ours in (
         (("classifier.0", "pre_logits.fc1"), "fc1"),
@@ -199,6 +265,17 @@ def _torch_vgg(values: Values) -> Weights:
             used.add(name)
     network = NetworkSpec(depth, "vgg", batch_norm=batch_norm)
     return Weights(layers, network, IMAGENET, 224, 256, tuple(sorted(set(groups) - used)))
+
+
+def _vgg_numbers(depth: int, batch_norm: bool) -> list[int]:
+    """The places of what has weights among convolutions, norms, ReLUs and poolings."""
+    numbers, place = [], 0
+    for count in vgg.BLOCKS[depth]:
+        for _ in range(count):
+            numbers += [place, place + 1] if batch_norm else [place]
+            place += 2 + batch_norm
+        place += 1
+    return numbers
 
 
 def _dense(module: Values) -> list[np.ndarray]:

@@ -1,0 +1,105 @@
+"""Workers of one launch talk to each other, and nobody else reaches them."""
+
+import json
+import os
+import socket
+import sys
+import textwrap
+
+import pytest
+
+from keras_resnet.engine import isolation
+from keras_resnet.engine import launch as launching
+from keras_resnet.engine.launch import Watch, launch
+from keras_resnet.errors import UsageError
+
+# Listens as TensorFlow does, on all addresses, and connects to the others as TF_CONFIG says.
+WORKER = """
+    import json, os, socket, sys, time
+    config = json.loads(os.environ["TF_CONFIG"])
+    ports = [int(each.partition(":")[2]) for each in config["cluster"]["worker"]]
+    rank = config["task"]["index"]
+    with socket.create_server(("0.0.0.0", ports[rank])) as server:
+        folder = sys.argv[1]
+        open(f"{folder}/{rank}-listens", "w").close()
+        while len([name for name in os.listdir(folder) if name.endswith("-listens")]) < 2:
+            time.sleep(0.05)
+        socket.create_connection(("127.0.0.1", ports[1 - rank]), 5).close()
+        server.accept()[0].close()
+        seen = {"port": ports[rank], "network": os.readlink("/proc/self/ns/net"), "user": os.geteuid()}
+        json.dump(seen, open(f"{folder}/{rank}.json", "w"))
+        while not os.path.exists(f"{folder}/asked"):
+            time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def workers(tmp_path, monkeypatch):
+    (tmp_path / "worker.py").write_text(textwrap.dedent(WORKER))
+    monkeypatch.setattr(launching, "COMMAND", [sys.executable, str(tmp_path / "worker.py"), str(tmp_path)])
+    monkeypatch.setattr(
+        launching.time, "sleep", lambda seconds, sleep=launching.time.sleep: (ask(tmp_path), sleep(seconds))
+    )
+    return tmp_path
+
+
+def ask(folder):
+    """From outside, whether each worker's port answers; once both are there."""
+    reports = [folder / "0.json", folder / "1.json"]
+    if (folder / "asked").exists() or not all(each.exists() and each.read_text().endswith("}") for each in reports):
+        return
+    rows = [json.loads(each.read_text()) for each in reports]
+    for row in rows:
+        try:
+            socket.create_connection(("127.0.0.1", row["port"]), 1).close()
+            row["reached"] = True
+        except OSError:
+            row["reached"] = False
+    (folder / "rows.json").write_text(json.dumps(rows))
+    (folder / "asked").touch()
+
+
+def rows_of(folder):
+    return json.loads((folder / "rows.json").read_text())
+
+
+@pytest.mark.skipif(isolation.obstacle([]) is not None, reason="this system does not allow a network of one's own")
+def test_nobody_else_reaches_the_workers(workers):
+    said = []
+    assert launch(2, [], Watch(start=30, restarts=0), said.append) == 0
+    rows = rows_of(workers)
+    assert [row["reached"] for row in rows] == [False, False]
+    assert rows[0]["network"] == rows[1]["network"] != os.readlink("/proc/self/ns/net")
+    assert {row["user"] for row in rows} == {os.geteuid()}
+    assert said[0] == "network: the workers' own, which nobody else reaches (--no-isolate for the machine's)"
+
+
+def test_without_isolation_everybody_does_and_it_is_said(workers):
+    said = []
+    assert launch(2, [], Watch(start=30, restarts=0), said.append, isolated=False) == 0
+    assert [row["reached"] for row in rows_of(workers)] == [True, True]
+    assert "on all addresses and asks nobody who they are" in said[0] and "(--no-isolate)" in said[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--data", "cifar10", "--download"],
+        ["train", "--from", "timm:resnet18"],
+        ["train", "--from=torchvision:resnet18"],
+        ["train", "--track", "mlflow"],
+        ["train", "--track=wandb"],
+    ],
+)
+def test_what_needs_the_network_keeps_it(arguments):
+    assert "needs the network" in isolation.obstacle(arguments)
+    with pytest.raises(UsageError, match="--isolate: the workers cannot have a network of their own"):
+        launch(2, arguments, Watch(), lambda message: None, isolated=True)
+
+
+def test_a_system_that_does_not_allow_it_is_no_obstacle_to_training(monkeypatch):
+    def refused():
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(isolation, "new_network", refused)
+    assert isolation.obstacle(["train"]) == "this system does not allow it"

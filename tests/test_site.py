@@ -1,0 +1,71 @@
+"""The server of pages: for browsers on this machine, whatever port they came to and however they leave."""
+
+import http.client
+import socket
+import threading
+import time
+
+import pytest
+
+from keras_resnet.errors import ExportError
+from keras_resnet.export.site import Site, server_of
+
+PAGE = b"<!doctype html><title>a page</title>"
+
+
+@pytest.fixture
+def server():
+    with server_of(Site({"index.html": PAGE, "big.tflite": bytes(2**24)}), 0) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+def asked(server, host, path="/"):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection.putrequest("GET", path, skip_host=True)
+    if host is not None:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    return connection.getresponse().status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        # Port 80 is left out by every browser.
+        ("127.0.0.1", 200),
+        ("localhost", 200),
+        ("127.0.0.1:80", 200),
+        ("LocalHost:8765", 200),
+        ("evil.example", 403),
+        ("evil.example:8765", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost@evil.example", 403),
+        ("[::1", 403),
+        ("", 403),
+        (None, 403),
+    ],
+)
+def test_only_browsers_on_this_machine_are_served(server, host, status):
+    assert asked(server, host) == status
+
+
+def test_clients_that_leave_print_nothing(server, capfd):
+    for _ in range(5):
+        client = socket.create_connection(server.server_address)
+        client.sendall(b"GET /big.tflite HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        client.close()
+    assert asked(server, "localhost") == 200
+    time.sleep(0.5)
+    told = capfd.readouterr()
+    assert told.out == told.err == ""
+
+
+@pytest.mark.parametrize("path", ["../x.html", "files/s/../../../x.tflite", "/tmp/x.html", "a/../../b"])
+def test_nothing_is_written_outside_the_folder(tmp_path, path):
+    """As a page of a foreign run may ask for, whose verdicts name such a file."""
+    with pytest.raises(ExportError, match="must stand inside the folder"):
+        Site({"index.html": PAGE, path: b"owned"}).write(tmp_path / "page")
+    assert list(tmp_path.iterdir()) == []
