@@ -83,7 +83,10 @@ def strange(source: Path) -> ExportError:
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> str:
-    """A file of the archive, unpacked no further than it may be long. Raises ValueError where it is longer."""
+    """A file of the archive, unpacked no further than it may be long. Raises ValueError where it is longer, or packed
+    by a method whose tables may take gigabytes."""
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(name)
     with archive.open(name) as file:
         content = file.read(LARGEST_TEXT + 1)
     if len(content) > LARGEST_TEXT:

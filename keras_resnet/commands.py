@@ -18,7 +18,7 @@ from keras_resnet.options import Commands, examples, json_option, run_names, run
 from keras_resnet.quiet import hushed
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
-from keras_resnet.signals import Ended, end_tidily
+from keras_resnet.signals import Ended, ending_tidily
 from keras_resnet.studies.commands import study
 from keras_resnet.training_commands import compress, launch, train
 from keras_resnet.writing import reason
@@ -258,8 +258,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     console.prepare_output()
     verbose = any(flag in arguments for flag in ("-v", "--verbose"))
-    end_tidily()
-    with nullcontext() if verbose else hushed():
+    with ending_tidily(), nullcontext() if verbose else hushed():
         code = _main(arguments)
     try:
         sys.stdout.flush()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -18,12 +20,20 @@ class Ended(SystemExit):
         self.name = signal.Signals(number).name
 
 
-def end_tidily() -> None:
-    """Let SIGTERM and SIGHUP raise Ended in the main thread, each unless it is ignored, as nohup has it; a second one
-    ends the process at once."""
-    for number in ENDING:
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, _end)
+@contextmanager
+def ending_tidily() -> Iterator[None]:
+    """While the block runs, SIGTERM and SIGHUP raise Ended in the main thread, each unless it is ignored, as nohup has
+    it; a second one ends the process at once."""
+    before = {}
+    try:
+        with suppress(ValueError):  # not the main thread, which alone may listen
+            for number in ENDING:
+                if signal.getsignal(number) == signal.SIG_DFL:
+                    before[number] = signal.signal(number, _end)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export import edge, exporting, trial
+from keras_resnet.export.card import Card
 from keras_resnet.export.contents import packed
 from keras_resnet.export.files import open_file
 from keras_resnet.export.runtime import TFLiteModel
@@ -121,7 +122,7 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
         (lambda c: retold(c, provenance={"form": "int8", "run": 7}), "holds no labels"),
         (lambda c: c[: c.index(b"PK\x03\x04")], "holds no labels"),
         (lambda c: with_texts(c, "a\n", "[" * 10**6), "holds no labels"),
-        (lambda c: with_texts(c, *texts_of(c)[:1], "{}", zipfile.ZIP_LZMA), "holds no labels"),
+        (lambda c: with_texts(c, texts_of(c)[0], json.dumps(texts_of(c)[1]), zipfile.ZIP_LZMA), "holds no labels"),
         (lambda c: rescaled(c, float("nan")), "cannot be run|is damaged|not finite"),
         (lambda c: b"", "holds no labels"),
     ],
@@ -166,15 +167,20 @@ def test_too_slow_and_too_large_files_are_refused(content, tmp_path, monkeypatch
 
 
 def test_a_file_that_takes_all_memory_is_refused(content, tmp_path):
-    """An input of 60000 × 60000 pixels, as its card says."""
-    from ai_edge_litert import schema_py_generated as schema
+    """It makes 13 gigabytes of an image of 8 × 8 pixels; a few kilobytes say so."""
+    import keras
 
-    model = schema.ModelT.InitFromPackedBuf(retold(content, image_size=20000, resize=20000), 0)
-    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
-    tensor.shape = [1, 20000, 20000, 3]
+    from keras_resnet.export.metadata import write_card
+    from keras_resnet.export.schemes import SCHEMES, Form
+    from keras_resnet.export.tflite import write_tflite
+
+    pixels = keras.Input((8, 8, 3))
+    model = keras.Model(pixels, keras.ops.max(keras.ops.tile(pixels, (1, 4096, 4096, 1)), axis=(1, 2)))
     file = tmp_path / "x.tflite"
-    file.write_bytes(packed(model) + archive_of(retold(content, image_size=20000, resize=20000)))
-    with pytest.raises(ExportError, match=r"cannot be run|is damaged|not a readable"):
+    write_tflite(model, Form(SCHEMES["float32"], "uint8"), None, file)
+    write_card(file, Card(("a", "b", "c"), 8, 8, {"form": "float32"}), 0.0)
+    assert file.stat().st_size < 10_000
+    with pytest.raises(ExportError, match=r"x.tflite cannot be run|x.tflite is not a readable"):
         TFLiteModel(file)
 
 

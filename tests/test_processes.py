@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import paint
 
 from keras_resnet.export.leftovers import sweep
 
@@ -22,10 +23,10 @@ ENDINGS = {
 AROUND = (
     "import sys, traceback\n"
     "from pathlib import Path\n"
-    "from keras_resnet.signals import Ended, end_tidily\n"
-    "end_tidily()\n"
+    "from keras_resnet.signals import ending_tidily\n"
     "try:\n"
-    "    {}\n"
+    "    with ending_tidily():\n"
+    "        {}\n"
     "except KeyboardInterrupt:\n"
     "    sys.exit(130)\n"
 )
@@ -117,13 +118,40 @@ def test_a_measurement_ends_with_its_parent(exported, tmp_path, number):
     assert code == ENDINGS[number] and not (tmp_path / "done").exists()
 
 
-def test_a_hang_up_that_is_ignored_stays_so(exported, tmp_path):
-    """As nohup has it."""
-    code = (
-        "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from keras_resnet.signals import end_tidily; end_tidily(); os.kill(os.getpid(), signal.SIGHUP); print('on')"
+@pytest.mark.parametrize(
+    ("before", "code", "told"),
+    [("", 129, "raised\n"), ("signal.signal(signal.SIGHUP, signal.SIG_IGN)\n", 0, "went on\ngiven back\n")],
+)
+def test_a_hang_up_ends_a_command_unless_it_is_ignored(before, code, told):
+    """As nohup has it. Afterwards signals are again what they were."""
+    script = (
+        f"import os, signal\nfrom keras_resnet.signals import ending_tidily\n{before}"
+        "try:\n"
+        "    with ending_tidily():\n"
+        "        os.kill(os.getpid(), signal.SIGHUP)\n"
+        "        print('went on')\n"
+        "except SystemExit:\n"
+        "    print('raised')\n"
+        "    raise\n"
+        "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
+        "print('given back')"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "on\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, told)
+
+
+def test_commands_work_in_other_threads():
+    """Which may not listen to signals."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from keras_resnet.signals import ending_tidily
+
+    def run():
+        with ending_tidily():
+            return "done"
+
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(run).result() == "done"
 
 
 @pytest.mark.slow
@@ -176,7 +204,7 @@ def test_a_command_without_children_ends_tidily(exported, tmp_path, arguments):
 def test_what_a_killed_export_left_is_swept(kresnet, exported, tmp_path):
     """By the next command, though that fails; what a living process writes is left alone."""
     folder = Path(shutil.copytree(exported[0].folder, tmp_path / "run"))
-    exports = folder / "exports"
+    exports, few = folder / "exports", paint(tmp_path / "few", 1)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -192,10 +220,10 @@ def test_what_a_killed_export_left_is_swept(kresnet, exported, tmp_path):
     old.write_bytes(b"old")
     os.utime(old, (10**9, 10**9))
     try:
-        code, _, err = kresnet("export", folder, "--tflite", "--quantize", "int8", "--keep-float", "nothing")
+        code, _, err = kresnet("export", folder, "--tflite", "--calibration-data", few)
     finally:
         living.communicate(b"\n")
-    assert code == 1 and "--keep-float must name layers" in err[-1]
+    assert code == 1 and "calibration takes 20 images or more" in err[-1]
     assert {path for path in exports.glob(".*")} == {*kept, folders[1]}
 
 
