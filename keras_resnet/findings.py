@@ -90,11 +90,13 @@ def _change(before: dict[str, Any], now: dict[str, Any]) -> str:
         named = ", ".join(f"{name} {theirs.get(name, 0):,} → {ours[name]:,}" for name in moved[:NAMED])
         more = f" and {len(moved) - NAMED} more classes" if len(moved) > NAMED else ""
         return f"{before['images']:,} → {now['images']:,} images" + (f", {named}{more}" if named else "")
-    if before.get("annotations_sha256", now["annotations_sha256"]) != now["annotations_sha256"]:
+    known = "annotations_sha256" in before
+    if known and before["annotations_sha256"] != now["annotations_sha256"]:
         return f"{now['images']:,} images as before, other annotations"
     # What is kept in memory at one time may be read from disk at another.
     if before["of"] == now["of"] and before["sha256"] != now["sha256"]:
-        return f"{now['images']:,} images as before, other {now['of']}"
+        what = now["of"].removeprefix("annotations and ") if known else now["of"]
+        return f"{now['images']:,} images as before, other {what}"
     return ""
 
 
@@ -107,7 +109,7 @@ def _digest(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
         digest.update(b"".join(truth[name].ravel()) if truth[name].dtype == object else truth[name].tobytes())
     annotations, what = digest.hexdigest(), "annotations"
     if split.pixels is not None:
-        digest.update(split.pixels.tobytes())
+        digest.update(np.ascontiguousarray(split.pixels))
         what = "annotations and pixels"
     elif files := _files(split.images):
         digest.update("".join(f"{Path(file).name}\n{os.path.getsize(file)}\n" for file in files).encode())

@@ -330,7 +330,7 @@ def data_of(labels, pixels=None, classes=("a", "b")):
         (lambda: data_of(np.arange(40) % 2), ""),
         (lambda: data_of(np.arange(42) % 2), "(train: 40 → 42 images, a 20 → 21, b 20 → 21)"),
         (lambda: data_of((np.arange(40) + 1) % 2), "(train: 40 images as before, other annotations; validation: 20 "),
-        (lambda: data_of(np.arange(40) % 2, np.ones((40, 8, 8, 3), np.uint8)), "other annotations and pixels"),
+        (lambda: data_of(np.arange(40) % 2, np.ones((40, 8, 8, 3), np.uint8)), "40 images as before, other pixels"),
         (lambda: data_of(np.r_[np.arange(20) % 2, np.zeros(9, int)]), "(train: 40 → 29 images, a 20 → 19, b 20 → 10)"),
     ],
 )
@@ -369,7 +369,7 @@ def test_data_that_no_longer_fit_memory_have_not_changed(trained, tmp_path):
     run.write_json(run.findings_file, findings_of(load_model(trained), task, evaluation, data(kept=False)))
     assert changes_since(run, data(kept=False)) == ""
     Image.new("RGB", (32, 32)).save(files[0])
-    assert "validation: 12 images as before, other annotations and files" in changes_since(run, data(kept=False))
+    assert "validation: 12 images as before, other files" in changes_since(run, data(kept=False))
 
 
 # One file that cannot be made, and data that changed since
