@@ -79,7 +79,7 @@ def _digest(split: Split) -> dict[str, Any]:
     for part in truth_bytes(split):
         digest.update(part)
     if split.pixels is not None:
-        digest.update(split.pixels.tobytes())
+        digest.update(np.ascontiguousarray(split.pixels).data)
     what = "annotations and pixels" if split.pixels is not None else "annotations"
     return {"images": split.count, "of": what, "sha256": digest.hexdigest()}
 

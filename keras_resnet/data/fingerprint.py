@@ -31,7 +31,7 @@ def fingerprint_of(split: Split, classes: tuple[str, ...]) -> Fingerprint:
         counts = np.bincount(split.labels[split.labels >= 0], minlength=len(classes))
         found["labels"] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
     if split.pixels is not None:
-        found["pixels"] = _sha256([split.pixels.tobytes()])
+        found["pixels"] = _sha256([np.ascontiguousarray(split.pixels).data])
     elif files := _files(split.images):
         found["files"] = _sha256(f"{os.path.basename(file)} {os.path.getsize(file)}\n".encode() for file in files)
     return found
@@ -73,7 +73,7 @@ def _changed(name: str, before: Fingerprint, now: Fingerprint) -> Iterator[str]:
         yield f"files of {name} have other names or sizes"
 
 
-def _sha256(parts: Iterable[bytes]) -> str:
+def _sha256(parts: Iterable[bytes | memoryview]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
