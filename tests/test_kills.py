@@ -19,7 +19,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP]
 LISTENS = ("first step", "steps", "checkpoint half written", "validation", "epoch recorded")
 # No step follows that would ask whether to stop: what is left takes a moment, and is done.
 FINISHES = "last epoch"
-QUICK = [("model written", signal.SIGKILL), ("steps", signal.SIGHUP)]
+QUICK = [("steps", signal.SIGHUP)]
 EVERY = [(place, number) for place in PLACES for number in SIGNALS]
 
 
