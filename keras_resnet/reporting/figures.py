@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ def confusion(matrix: list[list[int]], labels: Sequence[str]) -> str:
     return _svg(figure)
 
 
-def calibration(bins: list[dict[str, Any]]) -> str:
+def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
     """How often answers are right, over how sure they are; areas of the dots are numbers of images."""
     figure, axes = _figure(4.2, 3.8)
     axis = axes[0, 0]
@@ -121,7 +121,7 @@ def tradeoffs(verdicts: list[dict[str, Any]], best: str | None) -> str:
     return _svg(figure)
 
 
-def layers(damages: list[dict[str, Any]]) -> str:
+def layers(damages: Sequence[Mapping[str, Any]]) -> str:
     """What rounding each layer alone changed: answers, and outputs as shares of their deviation."""
     figure, axes = _figure(9, 0.9 + 0.24 * len(damages), 1, 2, sharey=True)
     places = np.arange(len(damages))
