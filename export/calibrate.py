@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resnet.answers import CLASSIFY, DETECT
 from keras_resnet.data import pipeline
-from keras_resnet.data.files import image_files
+from keras_resnet.data.files import image_files, in_kinds
 from keras_resnet.data.images import placed, read_image
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import DataError
@@ -57,12 +57,12 @@ def calibration_of(data: Data, folder: str | None = None, count: int = WANTED) -
         source = f"training images of {data.name}, {per_class} of each class"
     else:
         require_folder(folder)
-        files, _ = image_files(Path(folder))
+        files, left_out = image_files(Path(folder))
         task = DETECT if data.splits["train"].objects else CLASSIFY
         with track(files, "reading calibration images", "images") as counted:
             pixels = [placed(read_image(file, data.levels), task, data.resize, data.image_size) for file in counted]
         sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
-        source = f"images of {folder}"
+        source = f"images of {folder}{f', left out: {in_kinds(left_out)}' if left_out else ''}"
     require_fit(sample, source)
     # The order is by class otherwise, and the first half would be other classes than the second.
     sample = sample[np.random.default_rng(SEED).permutation(len(sample))]

@@ -89,16 +89,18 @@ def test_a_run_of_labels_with_other_line_breaks_is_read_as_it_was_written(tmp_pa
 
 
 def test_labels_under_an_ascii_locale(tmp_path):
-    paint(tmp_path / "d", 3, classes={"café": (9, 9, 9), "dog": (99, 9, 9)})
+    paint(tmp_path / "données", 3, classes={"café": (9, 9, 9), "dog": (99, 9, 9)})
     code = (
         "import sys; from pathlib import Path\n"
         "from keras_resnet.data.sources import open_data\n"
         "from keras_resnet.run import Run; from keras_resnet.spec import DataSpec, Spec\n"
         "assert sys.getfilesystemencoding() == 'ascii'\n"
         "data = open_data(DataSpec(sys.argv[1]), lambda message: None)\n"
+        "saved_under_utf8 = sys.argv[1].encode('ascii', 'surrogateescape').decode('utf-8')\n"
+        "assert open_data(DataSpec(saved_under_utf8), lambda message: None).name == data.name\n"
         "print(ascii((data.classes, Run.create(Path(sys.argv[2]), Spec(), data.classes, 'a').classes())))\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "d"), str(tmp_path / "runs")]
+    command = [sys.executable, "-c", code, str(tmp_path / "données"), str(tmp_path / "runs")]
     done = subprocess.run(command, env=os.environ | ASCII, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == ascii((("café", "dog"),) * 2), done.stderr
     assert (tmp_path / "runs" / "a" / "labels.txt").read_bytes() == "café\ndog\n".encode()

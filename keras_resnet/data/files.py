@@ -148,6 +148,11 @@ def remedies(left_out: Mapping[str, int]) -> str:
     return "".join(f"; {REMEDIES[kind]}" for kind in kinds)
 
 
+def path_of(source: str) -> Path:
+    """Return the path that a user, or a run that was made under another locale, calls `source`."""
+    return Path(os.fsdecode(source.encode("utf-8", "surrogateescape"))).expanduser()
+
+
 def pointed_to(file: Path) -> str:
     """Return who fetches the image that a `file` only stands for, in words; "" for other files."""
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.files import pointed_to, printable
+from keras_resnet.data.files import path_of, pointed_to, printable
 from keras_resnet.data.images import read_image, to_pixels
 from keras_resnet.data.layout import Layout, Listing, layout_of
 from keras_resnet.data.levels import find_levels
@@ -43,7 +43,7 @@ def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -
     and not in its middle; but for those that are not kept in memory and could be read before.
     Raises DataError where the folder cannot be a classification data set, saying why.
     """
-    root = Path(spec.source).expanduser()
+    root = path_of(spec.source)
     if not root.is_dir():
         raise DataError(f"--data {spec.source} is not a folder")
     layout = layout_of(root, say)

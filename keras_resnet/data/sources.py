@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from pathlib import Path
 
+from keras_resnet.data.files import path_of
 from keras_resnet.data.split import Data, Say, Split
 from keras_resnet.errors import DataError
 from keras_resnet.spec import DataSpec
@@ -22,7 +22,7 @@ def open_data(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> 
     What starts with a path separator, "." or "~", is an existing folder, or has a separator in it is a path, but for
     the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name. Raises UsageError or DataError.
     """
-    path = Path(spec.source).expanduser()
+    path = path_of(spec.source)
     looks_like_path = spec.source.startswith((".", "~", os.sep))
     if not looks_like_path and os.sep in spec.source and not path.exists():
         from keras_resnet.data.tfds_source import is_known

@@ -8,12 +8,12 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from keras_resnet.data.files import path_of
 from keras_resnet.data.images import read_image, to_canvas, to_pixels
 from keras_resnet.data.labels import require_labels
 from keras_resnet.data.objects import Annotation, encoded_mask, has_to_show, packed
@@ -112,7 +112,7 @@ def _builder(spec: DataSpec) -> Any:
         raise DataError(
             f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?"
         )
-    folder = Path(spec.source).expanduser()
+    folder = path_of(spec.source)
     if (folder / "dataset_info.json").is_file():
         return tfds.builder_from_directory(folder)
     try:
