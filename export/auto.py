@@ -9,23 +9,26 @@ from functools import partial
 from pathlib import Path
 
 from keras_resnet.compress import QAT, adopt_parent
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.evaluate import load_model, read_model
 from keras_resnet.export.calibrate import calibration_of
 from keras_resnet.export.contents import output_names
 from keras_resnet.export.diagnose import diagnose_model
 from keras_resnet.export.exporting import (
+    Exported,
     Wanted,
     Work,
     export,
+    export_each,
     export_one,
     folder_following,
     is_learned,
     prepare,
+    require_calibration,
 )
 from keras_resnet.export.litert import is_installed
 from keras_resnet.export.schemes import LITERT, Form, forms_of
-from keras_resnet.export.verify import PASSED, Verdict
+from keras_resnet.export.verify import Verdict
 from keras_resnet.quantization.equalize import equalize
 from keras_resnet.run import Run
 from keras_resnet.run_folders import free_name
@@ -46,8 +49,8 @@ class Step:
     verdict: Verdict
 
 
-def export_with_remedies(run: Run, wanted: Wanted, say: Say) -> tuple[list[Verdict], list[Step]]:
-    """All that is `wanted`, with remedies for the one int8 file in it: the verdicts, and the steps of that file.
+def export_with_remedies(run: Run, wanted: Wanted, say: Say) -> tuple[Exported, list[Step]]:
+    """All that is `wanted`, with remedies for the one int8 file in it: what became of it, and the steps of that file.
 
     Raises UsageError unless there is exactly one.
     """
@@ -55,14 +58,18 @@ def export_with_remedies(run: Run, wanted: Wanted, say: Say) -> tuple[list[Verdi
     if len(integer) != 1:
         raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(integer)} of them")
     others = replace(wanted, forms=tuple(form for form in wanted.forms if form not in integer))
-    verdicts = export(run, others, say) if others.forms or others.others else []
-    steps = climb(run, integer[0], wanted, say)
-    return [*verdicts, steps[-1].verdict], steps
+    done = export_each(run, others, say) if others.forms or others.others else Exported([], {})
+    try:
+        steps = climb(run, integer[0], wanted, say)
+    except KresnetError as error:
+        return Exported(done.verdicts, {**done.failures, integer[0].file_name: error}), []
+    return Exported([*done.verdicts, steps[-1].verdict], done.failures), steps
 
 
 def climb(run: Run, form: Form, wanted: Wanted, say: Say) -> list[Step]:
-    """Try the remedies on an int8 `form` of the run until a file is within `wanted.max_drop`; all steps, the last one
-    being the best that could be done.
+    """Try the remedies on an int8 `form` of the run until a file is within `wanted.max_drop`, and proven to be where
+    that is wanted; all steps, the last one being the best that could be done. A remedy that cannot be tried is told,
+    and the next one follows.
 
     As it is; calibrated by 1,000 images; by litert-quantizer where that is installed; channels equalized (Nagel et al.
     2019); the worst layers of the diagnosis in float32; trained on with 8 bits, which makes a new run. Raises
@@ -73,12 +80,21 @@ def climb(run: Run, form: Form, wanted: Wanted, say: Say) -> list[Step]:
     with tempfile.TemporaryDirectory() as scratch:
         steps: list[Step] = []
         work = prepare(run, replace(wanted, forms=(form,)), say)
+        require_calibration(work)
+        failure: KresnetError | None = None
         with folder_following(work):
             for remedy, make in _remedies(work, form, wanted, Path(scratch), say):
                 say(f"remedy: {remedy}")
-                steps.append(Step(remedy, make()))
-                if steps[-1].verdict.verdict == PASSED:
+                try:
+                    steps.append(Step(remedy, make()))
+                except KresnetError as error:
+                    say(f"this remedy could not be tried: {error}")
+                    failure = error
+                    continue
+                if steps[-1].verdict.is_within:
                     break
+        if not steps and failure:
+            raise failure
         run.write_json(run.exports / "auto.json", [{"remedy": step.remedy, **step.verdict.as_dict()} for step in steps])
         return steps
 
@@ -86,11 +102,11 @@ def climb(run: Run, form: Form, wanted: Wanted, say: Say) -> list[Step]:
 def _remedies(
     work: Work, form: Form, wanted: Wanted, scratch: Path, say: Say
 ) -> Iterator[tuple[str, Callable[[], Verdict]]]:
-    assert work.calibration is not None
-    yield f"as it is, {len(work.calibration.images)} calibration images", partial(export_one, work, form, say)
+    calibration = require_calibration(work)
+    yield f"as it is, {len(calibration.images)} calibration images", partial(export_one, work, form, say)
     if wanted.calibration_folder is None:
         more = calibration_of(work.data, count=MORE_IMAGES)
-        if len(more.images) > len(work.calibration.images):
+        if len(more.images) > len(calibration.images):
             work = replace(work, calibration=more)
             yield f"{len(more.images)} calibration images", partial(export_one, work, form, say)
     floats = form.io != "int8"  # which a microcontroller does not take
@@ -99,16 +115,16 @@ def _remedies(
     if equalized := _equalized(work, scratch):
         work = equalized
         yield "channels equalized", partial(export_one, work, form, say)
-    if floats:
-        assert work.calibration is not None
+    made = work.run.rejected / form.file_name
+    if floats and made.is_file():
         model = read_model(work.model_file)
         worst = [
             each.layer
-            for each in diagnose_model(work.run, model, work.data, work.calibration, DIAGNOSED, say)
+            for each in diagnose_model(work.run, model, work.data, require_calibration(work), DIAGNOSED, say)
             if each.low is not None
         ]
         # What only joins or passes on has no operator of its own to be left out.
-        known = output_names((work.run.rejected / form.file_name).read_bytes(), tuple(worst))
+        known = output_names(made.read_bytes(), tuple(worst))
         worst = [layer for layer in worst if known[layer]]
         for count in sorted({min(count, len(worst)) for count in KEPT} - {0}):
             kept = replace(form, keep_float=tuple(worst[:count]))
@@ -118,9 +134,8 @@ def _remedies(
 
 def _equalized(work: Work, scratch: Path) -> Work | None:
     """The same with a model that computes the same by channels of like ranges; None where none can be scaled."""
-    assert work.calibration is not None
     model = load_model(work.run)
-    if not equalize(model, work.calibration.images):
+    if not equalize(model, require_calibration(work).images):
         return None
     file = scratch / "equalized.keras"
     model.save(file)

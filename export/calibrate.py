@@ -60,7 +60,7 @@ def calibration_of(data: Data, folder: str | None = None, count: int = WANTED) -
         files, _ = image_files(Path(folder))
         task = DETECT if data.splits["train"].objects else CLASSIFY
         with track(files, "reading calibration images", "images") as counted:
-            pixels = [placed(read_image(file), task, data.resize, data.image_size) for file in counted]
+            pixels = [placed(read_image(file, data.levels), task, data.resize, data.image_size) for file in counted]
         sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
         source = f"images of {folder}"
     require_fit(sample, source)

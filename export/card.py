@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from keras_resnet.answers import CLASSIFY, WHOLE
 from keras_resnet.errors import ExportError
@@ -26,7 +29,8 @@ LARGEST_RESIZE = 16
 class Card:
     """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: which
     decides how an image is placed and what the outputs are (see `answers`). cells: of the levels of a detector's
-    pyramid (see `detections`).
+    pyramid (see `detections`). levels: the values that are black and white in images of more than 8 bits (see
+    `pixels.decode`).
     provenance: where the file comes from (run, form, versions, normalization in the graph, hashes)."""
 
     classes: tuple[str, ...]
@@ -35,6 +39,7 @@ class Card:
     provenance: dict[str, Any]
     task: str = CLASSIFY
     cells: tuple[int, ...] = ()
+    levels: tuple[float, ...] = ()
 
     def labels(self) -> str:
         """One label a line."""
@@ -44,7 +49,8 @@ class Card:
         """All but the labels, as a JSON object."""
         sizes = {"resize": self.resize, "image_size": self.image_size}
         cells = {"cells": self.cells} if self.cells else {}
-        return {"task": self.task, **sizes, **cells, "provenance": self.provenance}
+        levels = {"levels": self.levels} if self.levels else {}
+        return {"task": self.task, **sizes, **cells, **levels, "provenance": self.provenance}
 
 
 def card_from(labels: str, details: str, source: Path) -> Card:
@@ -53,9 +59,10 @@ def card_from(labels: str, details: str, source: Path) -> Card:
         found = json.loads(details)
         sizes = found["resize"], found["image_size"]
         task, cells = found.get("task", CLASSIFY), tuple(found.get("cells", ()))
+        levels = tuple(map(float, found.get("levels", ())))
         # Not by splitlines, which also takes characters that a label may hold for ends of lines.
-        card = Card(tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells)
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        card = Card(tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells, levels)
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise strange(source) from error
     if not _is_card(card):
         raise strange(source)
@@ -100,5 +107,7 @@ def _is_card(card: Card) -> bool:
         and isinstance(card.provenance, dict)
         and isinstance(card.provenance.get("form"), str)
         and isinstance(card.provenance.get("run", ""), str)
+        and (not card.levels or (len(card.levels) == 2 and -np.inf < card.levels[0] < card.levels[1] < np.inf))
         and all(card.classes)
+        and (not card.levels or (len(card.levels) == 2 and -math.inf < card.levels[0] < card.levels[1] < math.inf))
     )

@@ -1,4 +1,4 @@
-"""Say what images show, with a .tflite file that kresnet exported.
+"""Say what images show, with a .tflite file that kresnet exported and pixels.py beside this.
 
 pip install ai-edge-litert numpy pillow
 python classify.py int8.tflite photo.jpg …
@@ -12,30 +12,28 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image, ImageOps
+from pixels import decode, placed
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
     """The interpreter, the labels, and what else the file says of itself."""
     with zipfile.ZipFile(path) as archive:
-        labels = archive.read("labels.txt").decode().split("\n")[:-1]
+        labels = archive.read("labels.txt").decode().removesuffix("\n").split("\n")
         card = json.loads(archive.read("kresnet.json"))
     interpreter = Interpreter(model_path=path)
     interpreter.allocate_tensors()
     return interpreter, labels, card
 
 
-def pixels_of(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:
-    """The centre of an image, upright, or all of it, as (size, size, 3) uint8, transparency over white; its size."""
-    image = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
-    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    resize, size, whole = card["resize"], card["image_size"], image.size
-    if card["task"] != "classify":
-        image = image.resize([max(1, round(side * size / max(whole))) for side in whole], Image.Resampling.BICUBIC)
-        return np.pad(np.asarray(image), ((0, size - image.height), (0, size - image.width), (0, 0))), whole
-    image = ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC)
-    start = (resize - size) // 2
-    return np.asarray(image)[start : start + size, start : start + size], whole
+def pixels_of(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]] | None:
+    """The part of an image that the network sees, (size, size, 3) uint8, and the image's size; None, with the reason on
+    standard error, if it cannot be read."""
+    try:
+        image = decode(path, card.get("levels", ()))
+    except ValueError as error:
+        print(f"cannot read image {path}: {error}", file=sys.stderr)
+        return None
+    return placed(image, card["task"], card["resize"], card["image_size"]), image.size
 
 
 def outputs_of(interpreter: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:
@@ -64,12 +62,16 @@ def main(file: str, *images: str) -> None:
         apart = np.abs(answers - expected).max()
         print(f"{same} of {len(answers)} answers as expected; logits differ by {apart:.4g} at most")
         sys.exit(same != len(answers))
+    answered = 0
     for image in images:
-        pixels, _ = pixels_of(image, card)
-        outputs = outputs_of(interpreter, pixels)
-        shares = np.exp(outputs["logits"] - outputs["logits"].max())
+        if (found := pixels_of(image, card)) is None:
+            continue
+        answered += 1
+        logits = outputs_of(interpreter, found[0])["logits"]
+        shares = np.exp(logits - logits.max())
         best = np.argsort(-shares)[:5]
         print(f"{image}: {', '.join(f'{labels[i]} {shares[i] / shares.sum():.1%}' for i in best)}")
+    sys.exit(answered < len(images))
 
 
 if __name__ == "__main__":

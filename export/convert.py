@@ -49,7 +49,7 @@ def convert(model_file: Path, form: Form | str, card: Card, images: np.ndarray |
 
 def _convert_here(model_file: str, scratch: str, target: Path) -> None:
     job: dict[str, Any] = json.loads(Path(scratch, "job.json").read_text(encoding="utf-8"))
-    card = Card(**{**job["card"], **{name: tuple(job["card"][name]) for name in ("classes", "cells")}})
+    card = Card(**{**job["card"], **{name: tuple(job["card"][name]) for name in ("classes", "cells", "levels")}})
     model = read_model(Path(model_file))
     if job["form"] == SAVED_MODEL:
         from keras_resnet.export.saved_model import write_serving

@@ -17,6 +17,7 @@ from keras_resnet.data.split import Say
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.site import Site
+from keras_resnet.outcomes import drop_in_words
 from keras_resnet.reporting.page import TASKS, metric_in_words
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
@@ -135,6 +136,7 @@ def _told(run: Run, verdicts: dict[str, Any], files: dict[str, TFLiteModel], lab
         "name": run.name,
         "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source}, {len(run.classes())} classes",
         "task": spec.task,
+        "levels": spec.data.levels,
         "litert": LITERT,
         "rules": RULES,
         "files": [_described(file, model, verdicts[file]) for file, model in files.items()],
@@ -151,7 +153,8 @@ def _described(file: str, model: TFLiteModel, verdict: dict[str, Any]) -> dict[s
     return {
         "file": file,
         "url": f"files/{file}",
-        "facts": f"{verdict['megabytes']:.2f} MB · {metric} {verdict['value']:.2%} · {verdict['verdict']}",
+        "facts": f"{verdict['megabytes']:.2f} MB · {metric} {verdict['value']:.2%} · drop, points:"
+        f" {drop_in_words(verdict)} · {verdict['words']}",
         "card": {
             **{"task": card.task, "resize": card.resize, "image_size": card.image_size},
             **{"cells": card.cells, "labels": card.classes, "pillow_13": PILLOW_13},

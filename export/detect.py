@@ -1,4 +1,4 @@
-"""Find objects in images with a .tflite file that kresnet exported, with classify.py and detections.py beside this.
+"""Find objects in images with a .tflite file that kresnet exported. Needs classify.py, pixels.py and detections.py.
 
 pip install ai-edge-litert numpy pillow
 python detect.py int8.tflite photo.jpg …               # writes photo.found.json: boxes, masks if it makes them
@@ -36,12 +36,17 @@ def main(file: str, *images: str) -> None:
             same += labels_of(ours, labels, card) == labels_of(theirs, labels, card)
         print(f"{same} of {row + 1} images show what is expected; outputs differ by {apart:.4g} at most")
         sys.exit(same != row + 1)
+    answered = 0
     for image in images:
-        pixels, size = pixels_of(image, card)
+        if (seen := pixels_of(image, card)) is None:
+            continue
+        answered += 1
+        pixels, size = seen
         objects = found_in(outputs_of(interpreter, pixels), labels, card, size)
         Path(image).with_suffix(".found.json").write_text(json.dumps(objects), encoding="utf-8")
         words = [f"{each['label']} {each['probability']:.1%} at {each['box']}" for each in objects]
         print(f"{image}: {'; '.join(words) or 'nothing'}")
+    sys.exit(answered < len(images))
 
 
 if __name__ == "__main__":

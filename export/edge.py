@@ -57,7 +57,7 @@ def answers(model: TFLiteModel, images: list[Image.Image], top: int | None) -> l
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
     damaged = Damaged(len(options.images), _say)
-    images = images_of(options.images, damaged)
+    images = images_of(options.images, damaged, model.card.levels)
     while part := list(islice(images, options.batch)):
         for (name, _), found in zip(part, answers(model, [image for _, image in part], options.top), strict=True):
             _tell(name, found, options.json)
@@ -78,7 +78,7 @@ def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
     """POST an image file, get JSON."""
     about = {"file": options.file.name, "task": model.card.task, "labels": list(model.card.classes)}
     answer = partial(_first_answer, model, options.top)
-    with server_of(answer, about, options.host, options.port) as server:
+    with server_of(answer, about, options.host, options.port, model.card.levels) as server:
         print(f"kresnet-edge: POST an image to {server.address}", file=sys.stderr, flush=True)
         server.serve_forever()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from keras_resnet.compress import origin_of
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.data.split import TRAINING
-from keras_resnet.errors import ExportError, KresnetError, RunError, UsageError
+from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluate import Evaluation, load_model
 from keras_resnet.export import convert
 from keras_resnet.export.c_array import write_c_array
@@ -23,7 +23,7 @@ from keras_resnet.export.leftovers import sweep
 from keras_resnet.export.litert import require_litert
 from keras_resnet.export.metadata import write_card
 from keras_resnet.export.schemes import LITERT, SCHEMES, Form
-from keras_resnet.export.verify import PASSED, Reference, Verdict, verify
+from keras_resnet.export.verify import Reference, Verdict, verify
 from keras_resnet.run import Run, versions
 from keras_resnet.tasks import placing
 
@@ -37,7 +37,8 @@ FILE_NAMES = {convert.SAVED_MODEL: "saved_model", convert.ONNX: "model.onnx", C_
 @dataclass(frozen=True)
 class Wanted:
     """What to export. forms: TFLite files. others: of FILE_NAMES. max_drop: a share, 0.01 is one point.
-    samples: how many validation images judge a file; None for all."""
+    samples: how many validation images judge a file; None for all. require_proof: whether a file fails whose drop is
+    not proven to be within max_drop."""
 
     forms: tuple[Form, ...] = ()
     others: tuple[str, ...] = ()
@@ -45,27 +46,56 @@ class Wanted:
     calibration_folder: str | None = None
     calibration_images: int = WANTED
     samples: int | None = None
+    require_proof: bool = False
+
+
+@dataclass(frozen=True)
+class Exported:
+    """verdicts: on the files that could be made. failures: why the others could not, by their names."""
+
+    verdicts: list[Verdict]
+    failures: dict[str, KresnetError]
+
+    def require_all(self) -> list[Verdict]:
+        """The verdicts. Raises ExportError, naming each, where files could not be made; of one alone its own error."""
+        if len(self.failures) == 1 and not self.verdicts:
+            raise next(iter(self.failures.values()))
+        if self.failures:
+            raise ExportError(self.words)
+        return self.verdicts
+
+    @property
+    def words(self) -> str:
+        """Which files could not be made, and why."""
+        return "could not make " + "; ".join(f"{name}: {error}" for name, error in self.failures.items())
 
 
 @dataclass(frozen=True)
 class Work:
     """All that every file of one run needs. model_file: what is converted, which is the run's own model or one that
-    computes the same."""
+    computes the same. calibration: or why there is none."""
 
     run: Run
     model_file: Path
     data: Data
     reference: Reference
-    calibration: Calibration | None
+    calibration: Calibration | DataError | None
     max_drop: float
+    require_proof: bool
 
 
 def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
     """Write what is `wanted` of the run and return the verdicts.
 
     A file within the budget stands in `exports/`; one that lost more in `exports/rejected/`. verdicts.json is written
-    in either case, after each file. Raises RunError, DataError or ExportError.
+    in either case, after each file. Raises RunError, DataError or ExportError; the latter too where only some of the
+    files could be made, after these.
     """
+    return export_each(run, wanted, say).require_all()
+
+
+def export_each(run: Run, wanted: Wanted, say: Say) -> Exported:
+    """The same, where a file that cannot be made keeps no other one from being written."""
     run.require_finished()
     if convert.ONNX in wanted.others:
         from keras_resnet.export.onnx import require_onnx
@@ -74,9 +104,15 @@ def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
     if any(form.engine == LITERT for form in wanted.forms):
         require_litert()
     work = prepare(run, wanted, say)
+    done = Exported([], {})
     artifacts: list[Form | str] = [*wanted.forms, *wanted.others]
     with folder_following(work):
-        return [export_one(work, artifact, say) for artifact in artifacts]
+        for artifact in artifacts:
+            try:
+                done.verdicts.append(export_one(work, artifact, say))
+            except KresnetError as error:
+                done.failures[file_name_of(artifact)] = error
+    return done
 
 
 @contextmanager
@@ -85,10 +121,14 @@ def folder_following(work: Work) -> Iterator[None]:
     try:
         yield
     except KresnetError:
-        if work.run.verdicts():
-            write_folder(work.run, work.reference)
+        _write_folder(work)
         raise
-    write_folder(work.run, work.reference)
+    _write_folder(work)
+
+
+def _write_folder(work: Work) -> None:
+    if work.run.verdicts():
+        write_folder(work.run, work.reference)
 
 
 def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
@@ -104,7 +144,7 @@ def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
         f"the Keras model of {origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
         f" validation images{compressed}"
     )
-    return Work(run, run.model_file, data, reference, calibration, wanted.max_drop)
+    return Work(run, run.model_file, data, reference, calibration, wanted.max_drop, wanted.require_proof)
 
 
 def is_learned(run: Run) -> bool:
@@ -113,7 +153,8 @@ def is_learned(run: Run) -> bool:
 
 
 def data_of(run: Run, say: Say) -> Data:
-    """The data that `run` was trained on. Raises RunError if its labels have changed."""
+    """The data that `run` was trained on, as they are now: `Reference.of` tells what changed. Raises RunError if its
+    labels have."""
     data = open_data(run.spec().data, say, TRAINING)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
@@ -130,14 +171,22 @@ def require_writable(folder: Path) -> None:
         raise ExportError(f"cannot write to {folder}: Permission denied")
 
 
-def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration | None:
-    """What files with integer activations need; the ranges' convergence is told and kept."""
+def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration | DataError | None:
+    """What files with integer activations need, or why it cannot be had; the ranges' convergence is told and kept.
+
+    Raises DataError for a folder of calibration images that cannot be used: that is what was asked for.
+    """
     forms = [*wanted.forms, *([FOR_C[is_learned(run)]] if C_ARRAY in wanted.others else [])]
     if not any(form.scheme.calibrated for form in forms):
         if wanted.calibration_folder:
             raise UsageError("--calibration-data is for int8 and int16x8 files, and none is asked for")
         return None
-    calibration = calibration_of(data, wanted.calibration_folder, wanted.calibration_images)
+    try:
+        calibration = calibration_of(data, wanted.calibration_folder, wanted.calibration_images)
+    except DataError as error:
+        if wanted.calibration_folder:
+            raise
+        return error
     found = convergence(load_model(run), calibration)
     say(
         f"calibration: {len(calibration.images)} images ({calibration.source}, plus black and white); the second half"
@@ -148,9 +197,14 @@ def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration 
     return calibration
 
 
+def file_name_of(artifact: Form | str) -> str:
+    """What its file is called."""
+    return artifact.file_name if isinstance(artifact, Form) else FILE_NAMES[artifact]
+
+
 def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
     """Write, prove and place one file, and keep its verdict."""
-    file_name = artifact.file_name if isinstance(artifact, Form) else FILE_NAMES[artifact]
+    file_name = file_name_of(artifact)
     exports = work.run.exports
     integer = artifact.integer if isinstance(artifact, Form) else artifact == C_ARRAY
 
@@ -160,7 +214,7 @@ def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
         say(f"verifying {file_name} on {work.reference.answered.samples} validation images")
 
     places = exports / file_name, work.run.rejected / file_name
-    verdict = proven(write, places, work.reference, work.max_drop, integer)
+    verdict = proven(write, places, work.reference, work.max_drop, integer, work.require_proof)
     verdict = replace(verdict, file=str(Path(verdict.file).relative_to(exports)))
     others = [row for row in work.run.verdicts() if Path(row["file"]).name != file_name]
     work.run.write_json(work.run.verdicts_file, [*others, verdict.as_dict()])
@@ -168,16 +222,21 @@ def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
 
 
 def proven(
-    write: Callable[[Path], None], places: tuple[Path, Path], reference: Reference, max_drop: float, integer: bool
+    write: Callable[[Path], None],
+    places: tuple[Path, Path],
+    reference: Reference,
+    max_drop: float,
+    integer: bool,
+    require_proof: bool = False,
 ) -> Verdict:
     """Let `write` make a file by a hidden name, judge it, and move it to the first of `places`, or to the second if it
-    lost more than `max_drop`; what stood at either is gone. The verdict's `file` is where it stands."""
+    failed (see `verify`); what stood at either is gone. The verdict's `file` is where it stands."""
     good, bad = places
     staged = good.with_name(f".{os.getpid()}-{good.name}")
     try:
         write(staged)
-        verdict = verify(staged, reference, max_drop=max_drop, integer=integer)
-        place, former = (good, bad) if verdict.verdict == PASSED else (bad, good)
+        verdict = verify(staged, reference, max_drop=max_drop, integer=integer, require_proof=require_proof)
+        place, former = (good, bad) if verdict.is_within else (bad, good)
         place.parent.mkdir(exist_ok=True)
         _remove(place)
         os.replace(staged, place)
@@ -191,7 +250,7 @@ def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> None:
     """Write `artifact` to `target`."""
     form = FOR_C[is_learned(work.run)] if artifact == C_ARRAY else artifact
     calibrated = isinstance(form, Form) and form.scheme.calibrated
-    calibration = work.calibration if calibrated else None
+    calibration = require_calibration(work) if calibrated else None
     card = _card(work, artifact, calibration)
     written = target.with_suffix(".staged") if artifact == C_ARRAY else target
     try:
@@ -206,6 +265,14 @@ def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> None:
             _remove(written)
 
 
+def require_calibration(work: Work) -> Calibration:
+    """What a file with integer activations needs. Raises DataError where it cannot be had."""
+    if isinstance(work.calibration, DataError):
+        raise work.calibration
+    assert work.calibration is not None
+    return work.calibration
+
+
 def _card(work: Work, artifact: Form | str, calibration: Calibration | None) -> Card:
     spec, data = work.run.spec(), work.data
     normalization = spec.data.normalization
@@ -214,7 +281,7 @@ def _card(work: Work, artifact: Form | str, calibration: Calibration | None) -> 
         "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
         **provenance_of(artifact, data, work.reference.answered, calibration),
     }
-    return Card(data.classes, data.resize, data.image_size, provenance, *placing(spec, data.classes))
+    return Card(data.classes, data.resize, data.image_size, provenance, *placing(spec, data.classes), data.levels)
 
 
 def provenance_of(
@@ -227,6 +294,7 @@ def provenance_of(
         "data": data.name,
         "versions": versions(),
         "keras_model": answered.judgement.values,
+        "validation_images": answered.samples,
         "calibration_sha256": calibration.digest if calibration else None,
     }
 

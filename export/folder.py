@@ -11,25 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet import detections
+from keras_resnet import detections, pixels
 from keras_resnet.answers import WHOLE
 from keras_resnet.export.files import open_file
 from keras_resnet.export.metadata import WORDS
 from keras_resnet.export.saved_model import named
 from keras_resnet.export.verify import Reference
 from keras_resnet.networks.names import name_of
+from keras_resnet.outcomes import WITHIN, interval_in_words, shared_remarks_on
+from keras_resnet.reporting.recommend import described
 from keras_resnet.run import Run
 
-# What predicts without kresnet: of detectors with the module that makes objects of their outputs.
-SCRIPTS = (Path(__file__).with_name("classify.py"),)
+# What predicts without kresnet, with the decoder of images; of detectors also what makes objects of their outputs.
+SCRIPTS = (Path(__file__).with_name("classify.py"), Path(pixels.__file__))
 DETECTING = (*SCRIPTS, Path(__file__).with_name("detect.py"), Path(detections.__file__))
 GOLDEN = 16
 
 
 def write_folder(run: Run, reference: Reference) -> None:
     """Bring labels.txt, model_card.md, golden.npz and the script of the run's exports up to its verdicts."""
-    # Rows without a form are of an earlier version, which measured less.
-    rows = [row for row in run.verdicts() if row["verdict"] == "PASSED" and "form" in row]
+    rows = [row for row in described(run) if row["verdict"] in WITHIN]
     passed = [row for row in rows if (run.exports / row["file"]).exists()]
     run.write_text(run.exports / "labels.txt", run.labels_file.read_text(encoding="utf-8"))
     run.write_text(run.exports / "model_card.md", _model_card(run, passed))
@@ -55,11 +56,14 @@ def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:
     data = spec.data
     shown = ", ".join(classes[:20]) + (f", … ({len(classes)} in all)" if len(classes) > 20 else "")
     rows = [
-        f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {100 * row['drop']:+.2f}"
-        f"{_interval(row['drop_interval'])} | {row['agreement']:.2%} |"
-        f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} |"
+        f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} |"
+        f" {_model_value(row)} | {100 * row['drop']:+.2f} {interval_in_words(row['drop_interval'])} |"
+        f" {row['drop_metric']} | {row['agreement']:.2%} |"
+        f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} | {row['words']} |"
         for row in passed
     ]
+    remarks = dict.fromkeys(words for row in passed for words in (*row["remarks"], *shared_remarks_on(row)))
+    known = "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
     whole = spec.task in WHOLE
     placed = (
         f"the whole image at the top left of a square, its longer side {data.image_size}"
@@ -73,9 +77,9 @@ def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:
         f"{compressed}\nLabels: {shown}\n\n"
         f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {placed}; normalization is in the graph.\n"
         f"Outputs: {outputs}.\n\n"
-        f"| file | size | {passed[0]['metric'] if passed else 'metric'} | drop [95%], points | agreement |"
-        " worst class, points | validation images |\n"
-        f"|---|---|---|---|---|---|---|\n{chr(10).join(rows)}\n\n"
+        f"| file | size | {passed[0]['metric'] if passed else 'metric'} | the Keras model | drop [95%], points | of |"
+        " agreement | worst class, points | validation images | verdict |\n"
+        f"|---|---|---|---|---|---|---|---|---|---|\n{chr(10).join(rows)}\n\n{known}"
         f"Measured on {passed[-1]['machine'] if passed else 'no machine: no file is within its budget'}.\n\n"
         "Not known: how it does on images unlike those of its data, and on people or things that those do not show.\n\n"
         f"Made {document['created'][:10]} with {', '.join(f'{k} {v}' for k, v in document['versions'].items())}.\n\n"
@@ -83,5 +87,6 @@ def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:
     )
 
 
-def _interval(interval: list[float] | None) -> str:
-    return f" [{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else ""
+def _model_value(row: dict[str, Any]) -> str:
+    """On the same images; not known of a file of an earlier version."""
+    return f"{row['model_value']:.2%}" if "model_value" in row else "–"

@@ -54,11 +54,11 @@ class Damaged:
             raise DataError(f"{self._count} of {self._total} files could not be read; the others were answered")
 
 
-def images_of(files: Sequence[str], damaged: Damaged) -> Iterator[tuple[str, Image.Image]]:
-    """Each file with its image, without those that are `damaged`."""
+def images_of(files: Sequence[str], damaged: Damaged, levels: Sequence[float]) -> Iterator[tuple[str, Image.Image]]:
+    """Each file with its image (levels: see `pixels.decode`), without those that are `damaged`."""
     for file in files:
         try:
-            image = read_image(file)
+            image = read_image(file, levels)
         except DataError as error:
             damaged.add(error)
         else:

@@ -100,7 +100,7 @@ def predict_files(
 
 
 def _predict_image(one: Predictor, name: str, taken: Taken, place: Path | None) -> Iterator[dict[str, Any]]:
-    image = read_image(name)
+    image = read_image(name, one.card.levels)
     found = one.answer(image, taken.top)
     if place:
         _save(one.drawn(image, found), place)
@@ -170,5 +170,5 @@ def _run(run: Run) -> Predictor:
     spec = run.spec()
     assert spec.data.resize is not None and spec.data.image_size is not None
     classes = run.classes()
-    card = Card(classes, spec.data.resize, spec.data.image_size, {}, *placing(spec, classes))
+    card = Card(classes, spec.data.resize, spec.data.image_size, {}, *placing(spec, classes), spec.data.levels)
     return Predictor(keras_predictor(load_model(run)), card)

@@ -46,13 +46,21 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
     }
 
 
-def verdict_on(file: Path, of_run: str | None, max_drop: float, samples: int | None, home: Path, say: Say) -> Verdict:
+def verdict_on(
+    file: Path,
+    of_run: str | None,
+    max_drop: float,
+    samples: int | None,
+    home: Path,
+    say: Say,
+    require_proof: bool = False,
+) -> Verdict:
     """The verdict on an exported file, made anew: on this machine, against `of_run` or the run it came from."""
     run = _run_of(str(file), _open(file, of_run, home), of_run, home)
     run.require_finished()
     reference = Reference.of(run, data_of(run, say), samples)
     say(f"verifying {file} on {reference.answered.samples} validation images of run {run.name}")
-    return verify(file, reference, max_drop=max_drop)
+    return verify(file, reference, max_drop=max_drop, require_proof=require_proof)
 
 
 def told_by(file: Path) -> dict[str, Any]:

@@ -20,19 +20,30 @@ from keras_resnet.export.metadata import write_card
 from keras_resnet.export.schemes import SCHEMES, Form
 from keras_resnet.export.verify import Reference, Verdict
 from keras_resnet.fields import one_of
+from keras_resnet.quantization.freeze import require_seen
 from keras_resnet.quantization.layers import FakeQuantizer
+from keras_resnet.quantization.reading import NO_SOFTMAX, require_logits
 from keras_resnet.tasks.classify import Classification
 
 
-def export_tflite(model: Any, data: Data, file: str | Path, max_drop: float = 0.01, io: str = "uint8") -> Verdict:
+def export_tflite(
+    model: Any,
+    data: Data,
+    file: str | Path,
+    max_drop: float = 0.01,
+    io: str = "uint8",
+    require_proof: bool = False,
+) -> Verdict:
     """Write `model` to `file`, a .tflite file of 8-bit weights and activations, and judge that file.
 
     model: functional, from pixels (B, H, H, 3) in 0–255 to logits (B, classes), in any precision; or one that
-    `keras_resnet.quantize` made and that was trained on, which has its own ranges. data: of `data.memory.in_memory`, or
+    `keras_resnet.quantize` made and that was trained on, which has its own ranges: one that has seen no images is
+    refused. data: of `data.memory.in_memory`, or
     any other; its training images calibrate, its validation images judge. max_drop: the budget, a share: 0.01 is one
-    point. io: "uint8", "int8" or "float", see `schemes.PROFILES`.
+    point. io: "uint8", "int8" or "float", see `schemes.PROFILES`. require_proof: whether the whole 95% interval of the
+    drop has to be within the budget, not its estimate alone.
 
-    A file within the budget stands at `file`. One that lost more stands beside it, as NAME.rejected.tflite, and nothing
+    A file within the budget stands at `file`. One that failed stands beside it, as NAME.rejected.tflite, and nothing
     at `file`. What the converter said stands in NAME.log. Raises UsageError for a model or an option that is not for
     this, DataError for images that cannot calibrate, ExportError if the file cannot be written.
     """
@@ -40,6 +51,9 @@ def export_tflite(model: Any, data: Data, file: str | Path, max_drop: float = 0.
     learned = any(isinstance(layer, FakeQuantizer) for layer in getattr(model, "layers", ()))
     form = _form(file, max_drop, io, learned)
     _require_model(model, data)
+    require_logits(model)
+    if learned:
+        require_seen(model)
     require_writable(file.parent)
     sweep(file.parent, file.name)
     served = _in_float32(model)
@@ -47,7 +61,7 @@ def export_tflite(model: Any, data: Data, file: str | Path, max_drop: float = 0.
     _require_logits(reference.answered.outputs)
     calibration = None if learned else calibration_of(data)
     provenance = {"model": model.name, **provenance_of(form, data, reference.answered, calibration)}
-    card = Card(data.classes, data.resize, data.image_size, provenance)
+    card = Card(data.classes, data.resize, data.image_size, provenance, levels=data.levels)
 
     def write(target: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -59,7 +73,7 @@ def export_tflite(model: Any, data: Data, file: str | Path, max_drop: float = 0.
         write_card(target, card, form.pixels_from)
 
     places = file, file.with_suffix(".rejected.tflite")
-    return proven(write, places, reference, max_drop, form.integer)
+    return proven(write, places, reference, max_drop, form.integer, require_proof)
 
 
 def _form(file: Path, max_drop: float, io: str, learned: bool) -> Form:
@@ -88,20 +102,21 @@ def _require_model(model: Any, data: Data) -> None:
 def _require_logits(outputs: np.ndarray) -> None:
     """Raises UsageError if (N, classes) are probabilities already."""
     if outputs.min() >= 0 and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
-        raise UsageError(
-            "the model must end in logits, without a softmax, of which 8 bits leave too little. Received: probabilities"
-        )
+        raise UsageError(f"{NO_SOFTMAX}. Received: probabilities")
 
 
 def _in_float32(model: Any) -> Any:
     """`model` itself, or where a layer computes in another precision a copy that does not: no device has that."""
     import keras
 
-    if all(layer.dtype_policy.name == "float32" for layer in model.layers):
+    if all(layer.dtype_policy.name == "float32" for layer in model._flatten_layers(include_self=False)):
         return model
+
+    def in_float32(operation: Any) -> Any:
+        dtype = {"dtype": "float32"} if isinstance(operation, keras.Layer) else {}  # operators have none
+        return type(operation).from_config({**operation.get_config(), **dtype})
+
     with deep_graphs():
-        copy = keras.models.clone_model(
-            model, clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-        )
+        copy = keras.models.clone_model(model, clone_function=in_float32, recursive=True)
     copy.set_weights(model.get_weights())
     return copy

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -37,8 +37,10 @@ class PredictionServer(WebServer):
     """Answers POSTed images with {"predictions": […]}, and GET with what it is. One image is decoded and one inference
     runs at a time; of what clients send, UPLOADS bodies of at most LARGEST_REQUEST bytes are in memory."""
 
-    def __init__(self, predict: Predict, about: dict[str, Any], address: tuple[str, int]) -> None:
-        self._predict, self._about = predict, about
+    def __init__(
+        self, predict: Predict, about: dict[str, Any], address: tuple[str, int], levels: Sequence[float]
+    ) -> None:
+        self._predict, self._about, self._levels = predict, about, levels
         self.uploads = threading.BoundedSemaphore(UPLOADS)
         self._working = threading.Lock()
         super().__init__(address, PredictionHandler)
@@ -57,7 +59,7 @@ class PredictionServer(WebServer):
     def predictions(self, content: bytes) -> list[dict[str, Any]]:
         """What the image shows whose file holds `content`. Raises DataError if it is none."""
         with self._working:
-            return self._predict(read_image(content))
+            return self._predict(read_image(content, self._levels))
 
 
 class PredictionHandler(Handler):
@@ -178,10 +180,13 @@ def image_of(body: bytes, content_type: str) -> bytes:
     return files[0]
 
 
-def server_of(predict: Predict, about: dict[str, Any], host: str, port: int) -> PredictionServer:
-    """A server of what `predict` says, which is described by `about`; `port` 0 takes a free one. Raises ExportError if
+def server_of(
+    predict: Predict, about: dict[str, Any], host: str, port: int, levels: Sequence[float] = ()
+) -> PredictionServer:
+    """A server of what `predict` says, which is described by `about`; `port` 0 takes a free one; levels: see
+    `pixels.decode`. Raises ExportError if
     it cannot listen there."""
     try:
-        return PredictionServer(predict, about, (host, port))
+        return PredictionServer(predict, about, (host, port), levels)
     except OSError as error:
         raise ExportError(f"cannot listen on {host}:{port}: {error.strerror}") from error

@@ -59,13 +59,17 @@ def require_target(name: str) -> None:
 
 
 def fit_all(run: Run, verdicts: Sequence[Verdict], targets: Sequence[str], say: Say) -> list[Fit]:
-    """Fit all integer files of `run` that passed to all targets, and keep what was found as targets.json."""
+    """Fit all integer files of `run` that are within their budget to all targets, and keep what was found as
+    targets.json; a compiler that fails on a file refuses it."""
     fits = []
     for target in targets:
         for verdict in verdicts:
             if verdict.all_integer:
                 say(f"fitting {verdict.file} to {target}")
-                fits.append(fit(target, run.exports / verdict.file, run.exports / "targets"))
+                try:
+                    fits.append(fit(target, run.exports / verdict.file, run.exports / "targets"))
+                except ExportError as error:  # which keeps no other file from being fitted
+                    fits.append(Fit(target, verdict.file, 0.0, (str(error),), {}))
     if fits:
         run.write_json(run.exports / "targets.json", [vars(each) for each in fits])
     return fits

@@ -10,21 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet import intervals, outcomes
+from keras_resnet.baselines import Standing, standings_of
 from keras_resnet.compress import origin_of
-from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data
 from keras_resnet.environment import machine
 from keras_resnet.errors import ExportError
-from keras_resnet.evaluate import BATCH, Evaluation, evaluate, keras_predictor, load_model
+from keras_resnet.evaluate import Evaluation, batches_of, evaluate, keras_predictor, load_model
 from keras_resnet.export.contents import Contents, assert_contents, contents_of
 from keras_resnet.export.files import Model, gzip_size_of, open_file, size_of
 from keras_resnet.export.measure import Cost, measure
 from keras_resnet.export.runtime import TFLiteModel
+from keras_resnet.findings import changes_since
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
 
-PASSED, FAILED = "PASSED", "FAILED"
-ROUNDING = 1e-9
+# A drop and its 95% interval, as shares.
+Drop = tuple[float, tuple[float, float]]
 # Different images that are timed.
 TIMED = 20
 SEED = 0
@@ -35,12 +37,19 @@ class Verdict:
     """What is known of one written file.
 
     bytes: on the device; gzip_bytes: as a download.
-    value: the metric, 0–1; details: other numbers beside it. drop: the float model's value minus the file's (the
-    largest, where the task has several), with its 95% interval. agreement: share of images (or of objects) on which
-    both give the same answer; own_agreement: the same with the run's own model, where that is a compressed one.
+    value: the metric, 0–1, of so many samples; model_value: the float model's, of the same. details: other numbers
+    beside it. drop: the float model's value of `drop_metric` minus the file's, with its 95% interval; that metric is
+    the one that decides, and drops has each: {"drop", "interval"} by name. agreement: share of images (or of objects)
+    on which both give the same answer; own_agreement: the same with the run's own model, where that is a compressed
+    one.
     worst_class, worst_class_drop: the label whose share of right answers fell most, and by how much.
     largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
-    cost: time and memory. max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" or "FAILED".
+    cost: time and memory. baselines: how the float model stands to what needs no network. data_changed: what is other
+    than when the model was trained, "" for nothing.
+    max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" if the upper ends of the intervals are
+    within it; "NOT PROVEN" if only the drops themselves are, or "FAILED" under require_proof; "FAILED" if one is not.
+    images_to_settle: of a file that is not proven, how many validation images would do, if answers differ as often on
+    them; None if none would.
     """
 
     file: str
@@ -49,10 +58,13 @@ class Verdict:
     gzip_bytes: int
     metric: str
     value: float
+    model_value: float
     details: dict[str, float]
     samples: int
+    drop_metric: str
     drop: float
     drop_interval: tuple[float, float]
+    drops: dict[str, dict[str, Any]]
     agreement: float
     own_agreement: float
     worst_class: str
@@ -63,7 +75,11 @@ class Verdict:
     dtypes: dict[str, int] | None
     cost: Cost
     machine: str
+    baselines: tuple[Standing, ...]
+    data_changed: str
     max_drop: float
+    require_proof: bool
+    images_to_settle: int | None
     calibration_sha256: str | None
     verdict: str
 
@@ -72,19 +88,30 @@ class Verdict:
         return asdict(self)
 
     def __str__(self) -> str:
-        """In a line, drops in points."""
-        low, high = self.drop_interval
-        return (
-            f"{self.verdict}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of {self.samples}"
-            f" images, drop {100 * self.drop:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] of at most"
-            f" {100 * self.max_drop:g}, agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
+        """In a line, drops in points; and a line for whatever has to be known beside it."""
+        row = self.as_dict()
+        told = (
+            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of {self.samples}"
+            f" images, drop {outcomes.drop_in_words(row)} of at most {100 * self.max_drop:g},"
+            f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
+        return "\n".join([told, *outcomes.remarks_on(row), *outcomes.shared_remarks_on(row)])
+
+    @property
+    def words(self) -> str:
+        """The outcome for people: "PASSED", "PASSED, not proven", …"""
+        return outcomes.words_of(self.as_dict())
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the file is taken to be within its budget, proven or not."""
+        return self.verdict in outcomes.WITHIN
 
     @property
     def all_integer(self) -> bool:
         """Whether it is a TFLite file within its budget that holds no floating-point tensor."""
         floats = [name for name in self.dtypes or {"FLOAT": 1} if "FLOAT" in name]
-        return self.file.endswith(".tflite") and self.verdict == PASSED and not floats
+        return self.file.endswith(".tflite") and self.is_within and not floats
 
     @property
     def latency_ms(self) -> float:
@@ -98,6 +125,7 @@ class Reference:
 
     batches: makes pairs of uint8 images (B, H, W, 3) and what is true of them, the same each time it is called.
     answered: what the model answered, or the one that it was compressed from. own: what the model itself answered.
+    baselines: how `answered` stands to what needs no network. data_changed: see `Verdict`.
     """
 
     task: Any
@@ -105,33 +133,41 @@ class Reference:
     timed: np.ndarray
     answered: Evaluation
     own: Evaluation
+    baselines: tuple[Standing, ...]
+    data_changed: str = ""
 
     @classmethod
     def of(cls, run: Run, data: Data, samples: int | None = None) -> Reference:
         """Evaluate the models on all validation images, or on `samples` of them, drawn by a fixed seed."""
+        changed = changes_since(run, data)
         judged = data.splits["validation"]
         if samples is not None and samples < judged.count:
             judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
-        task = task_of(run.spec(), data.classes)
-        own = cls.by(task, replace(data, splits={**data.splits, "validation": judged}), load_model(run))
-        origin = origin_of(run)
+            data = replace(data, splits={**data.splits, "validation": judged})
+        task, origin = task_of(run.spec(), data.classes), origin_of(run)
+        model = load_model(run)
         if origin == run:
-            return own
-        return replace(own, answered=evaluate(keras_predictor(load_model(origin)), own.batches(), task))
+            return replace(cls.by(task, data, model), data_changed=changed)
+        own = evaluate(keras_predictor(model), batches_of(data), task)
+        return replace(cls.by(task, data, load_model(origin)), own=own, data_changed=changed)
 
     @classmethod
     def by(cls, task: Any, data: Data, model: Any) -> Reference:
         """Evaluate a Keras `model` on all validation images."""
 
         def batches() -> Iterable[tuple[Any, Any]]:
-            return pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)  # type: ignore[no-any-return]
+            return batches_of(data)  # type: ignore[no-any-return]
 
         answered = evaluate(keras_predictor(model), batches(), task)
-        return cls(task, batches, np.asarray(next(iter(batches()))[0])[:TIMED], answered, answered)
+        timed = np.asarray(next(iter(batches()))[0])[:TIMED]
+        return cls(task, batches, timed, answered, answered, standings_of(task, data, answered))
 
 
-def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool = False) -> Verdict:
-    """Run `file` and judge it against `reference`, within the budget `max_drop`.
+def verify(
+    file: Path, reference: Reference, *, max_drop: float, integer: bool = False, require_proof: bool = False
+) -> Verdict:
+    """Run `file` and judge it against `reference`, within the budget `max_drop`; with `require_proof` it fails where
+    its drop is not proven to be within that.
 
     Raises ExportError if it cannot be run, has other labels, holds operators that are no builtins, or floats though it
     should be `integer`.
@@ -144,7 +180,11 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         assert_contents(contents, str(model.card.provenance["form"]), integer=integer)
     after = evaluate(model, reference.batches(), task, f"verifying {model.card.provenance['form']}")
     was, found = before.judgement, after.judgement
-    drop, name = max((value - found.values[name], name) for name, value in was.values.items())
+    drops = {
+        metric: (value - found.values[metric], task.drop_interval(metric, before, after))
+        for metric, value in was.values.items()
+    }
+    name, decided = outcomes.deciding(drops, max_drop), outcomes.decided(drops, max_drop, require_proof)
     difference = _difference(before.outputs, after.outputs)
     worst_drop, worst = max((value - found.by_class[name], name) for name, value in was.by_class.items())
     provenance = model.card.provenance
@@ -155,10 +195,13 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         gzip_bytes=gzip_size_of(file),
         metric=after.metric,
         value=after.value,
+        model_value=before.value,
         details={**found.values, **found.details},
         samples=after.samples,
-        drop=drop,
-        drop_interval=task.drop_interval(name, before, after),
+        drop_metric=name,
+        drop=drops[name][0],
+        drop_interval=drops[name][1],
+        drops={each: {"drop": drop, "interval": interval} for each, (drop, interval) in drops.items()},
         agreement=task.agreement(after.answers, before.answers),
         own_agreement=task.agreement(after.answers, reference.own.answers),
         worst_class=worst,
@@ -169,11 +212,24 @@ def verify(file: Path, reference: Reference, *, max_drop: float, integer: bool =
         dtypes=contents.dtypes if contents else None,
         cost=measure(file, reference.timed, _threads()),
         machine=machine(),
+        baselines=reference.baselines,
+        data_changed=reference.data_changed,
         max_drop=max_drop,
+        require_proof=require_proof,
+        images_to_settle=None if decided == outcomes.PASSED else _enough(before, after, drops, max_drop),
         calibration_sha256=provenance.get("calibration_sha256"),
-        # 0.30 - 0.29 > 0.01 in floating point.
-        verdict=FAILED if drop - max_drop > ROUNDING else PASSED,
+        verdict=decided,
     )
+
+
+def _enough(before: Evaluation, after: Evaluation, drops: dict[str, Drop], max_drop: float) -> int | None:
+    """How many images would bring the upper ends of all intervals within `max_drop`; None where none would."""
+    was, found = before.judgement.correct, after.judgement.correct
+    if was is not None and found is not None:
+        return intervals.enough_for_shares(was, found, max_drop)
+    wanted = [intervals.enough_for_scores(drop, high, before.samples, max_drop) for drop, (_, high) in drops.values()]
+    known = [each for each in wanted if each is not None]
+    return max(known) if len(known) == len(wanted) else None
 
 
 def _difference(before: Any, after: Any) -> np.ndarray | None:

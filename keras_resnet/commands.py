@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from keras_resnet.demo_command import demo
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import Commands, examples, json_option, run_names, runs_option
+from keras_resnet.quiet import hushed
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.signals import Ended, ending_tidily
@@ -221,7 +223,7 @@ def _cell(value: Any) -> str:
 
 
 def _main(arguments: list[str]) -> int:
-    progress.shown_by(console.bar)
+    shown = progress.shown_by(console.bar)
     try:
         cli.main(arguments, prog_name="kresnet", standalone_mode=False)
     except click.ClickException as error:
@@ -245,19 +247,18 @@ def _main(arguments: list[str]) -> int:
     except OSError as error:
         console.say(f"kresnet: {error.filename or 'input or output'}: {reason(error)}")
         return 1
+    finally:
+        progress.shown_by(shown)
     return 0
 
 
 def main() -> None:
-    """Entry point: quiet unless -v, one sentence per error, exit code 2 for usage and 1 for failure."""
+    """Entry point: quiet unless -v, one sentence per error, exit code 2 for usage and 1 for failure. A program that
+    calls it has its standard error back afterwards."""
     arguments = sys.argv[1:]
     console.prepare_output()
     verbose = any(flag in arguments for flag in ("-v", "--verbose"))
-    if not verbose:
-        from keras_resnet.quiet import hush_native
-
-        hush_native()
-    with ending_tidily():
+    with ending_tidily(), nullcontext() if verbose else hushed():
         code = _main(arguments)
     try:
         sys.stdout.flush()

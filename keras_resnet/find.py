@@ -88,7 +88,9 @@ def find_batch_size(spec: Spec, say: Say) -> list[Pace]:
     found: list[Pace] = []
     size = SMALLEST_BATCH
     while True:
-        tried = replace(spec, training=replace(spec.training, batch_size=size))
+        # Mirrored or not, a step takes as long: each process need not find out.
+        augment = replace(spec.augment, flip=bool(spec.augment.flip))
+        tried = replace(spec, augment=augment, training=replace(spec.training, batch_size=size))
         try:
             with (
                 waiting(f"trying batches of {size}"),
@@ -162,7 +164,7 @@ def _prepared(spec: Spec, say: Say, rate: float | None = None) -> tuple[Spec, Da
 def _batches(spec: Spec, data: Data, job: Any, count: int) -> Any:
     size, batch = data.image_size, spec.training.batch_size or 0
     encode = task_of(spec, data.classes).encode
-    stream = Stream(data.splits["train"], size, data.flips, batch, spec.training.seed, encode, augment=spec.augment)
+    stream = Stream(data.splits["train"], size, batch, spec.training.seed, encode, augment=spec.augment)
     share = batch // job.devices.replicas
     dataset = stream.batches(0, count).rebatch(share)
     return job.devices.strategy.distribute_datasets_from_function(lambda context: dataset)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.fingerprint import truth_bytes
+from keras_resnet.baselines import standings_of
+from keras_resnet.data.fingerprint import changes, fingerprints, truth_bytes
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.data.split import TRAINING, Split
 from keras_resnet.drawing import drawn
@@ -26,11 +27,12 @@ _STAGE = re.compile(r"stem|stage\d+")
 
 
 def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> dict[str, Any]:
-    """A JSON object: "parts" of the network, what the task counts of its answers on the validation images, and
-    "pictures" of some of those."""
+    """A JSON object: what the "data" were, "parts" of the network, how it stands to "baselines", what the task counts
+    of its answers on the validation images, and "pictures" of some of those."""
     split = data.splits["validation"]
     found: dict[str, Any] = {"data": {name: _digest(each) for name, each in data.splits.items()}}
     found |= {"parts": parts_of(model), **task.findings(evaluation)}
+    found["baselines"] = [each.as_dict() for each in standings_of(task, data, evaluation)]
     found["pictures"] = []
     for row, shown, words in task.pictures(evaluation, SHOWN):
         found["pictures"].append({"words": words, "png": _encoded(drawn(_image(split, row), shown, SIDE))})
@@ -38,11 +40,16 @@ def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> di
 
 
 def find_again(run: Run, say: Callable[[str], None]) -> None:
-    """Evaluate the model of a finished run on its data, and keep what is found."""
+    """Evaluate the model of a finished run on its data, and keep what is found; what the data were when it was trained
+    stays as it is, where they have changed."""
     spec = run.spec()
     data, model = open_data(spec.data, say, TRAINING), load_model(run)
     score = validate(model, data, spec)
-    run.write_json(run.findings_file, findings_of(model, task_of(spec, data.classes), score, data))
+    found = findings_of(model, task_of(spec, data.classes), score, data)
+    if changed := changes_since(run, data):
+        say(changed)
+        found["data"] = run.findings()["data"]
+    run.write_json(run.findings_file, found)
 
 
 def _image(split: Split, row: int) -> Image.Image:
@@ -54,13 +61,25 @@ def _image(split: Split, row: int) -> Image.Image:
     return image.resize((max(width, height),) * 2, Image.Resampling.BICUBIC).crop((0, 0, width, height))
 
 
+def changes_since(run: Run, data: Data) -> str:
+    """How `data`, as they are now, differ from those that `run` was trained on, in a sentence; "" where they do not, or
+    where the run does not tell."""
+    if not (what := changes(run.document().get("data", {}), fingerprints(data))):
+        return ""
+    drawn = "; where they are held out of the training images, some may have been trained on" * ("train" in what)
+    return (
+        f"the data changed since {run.name} was trained ({what}): model and files are judged by the validation images"
+        f" that are there now{drawn}"
+    )
+
+
 def _digest(split: Split) -> dict[str, Any]:
     """{"images": how many, "of": what the "sha256" is of}: labels, boxes and masks, and pixels that are in memory."""
     digest = hashlib.sha256()
     for part in truth_bytes(split):
         digest.update(part)
     if split.pixels is not None:
-        digest.update(split.pixels.tobytes())
+        digest.update(np.ascontiguousarray(split.pixels).data)
     what = "annotations and pixels" if split.pixels is not None else "annotations"
     return {"images": split.count, "of": what, "sha256": digest.hexdigest()}
 

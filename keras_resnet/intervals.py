@@ -1,4 +1,5 @@
-"""How far a measured drop may be off, for the images it was measured on are a sample: 95% intervals."""
+"""How far a measured drop may be off, for the images it was measured on are a sample: 95% intervals, and how many
+images would make one narrow enough."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ Z_95 = 1.959963985
 # Efron & Tibshirani 1993 ("An Introduction to the Bootstrap"), section 6.4: 200 resamples suffice for a standard error.
 RESAMPLES = 200
 SEED = 0
+# More images than this settle nothing that anybody would wait for.
+MOST = 100_000_000
 
 
 def of_shares(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
@@ -22,9 +25,12 @@ def of_shares(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     a Wald interval with half a sample added to each cell. Unlike a bootstrap it does not shrink to
     nothing when both models err on the same images.
     """
-    lost = float(np.sum(before & ~after)) + 0.5
-    won = float(np.sum(~before & after)) + 0.5
-    n = len(before) + 2
+    return _of_counts(float(np.sum(before & ~after)), float(np.sum(~before & after)), len(before))
+
+
+def _of_counts(lost: float, won: float, count: float) -> tuple[float, float]:
+    """`of_shares`, for so many samples that only the one or only the other model got right, of `count`."""
+    lost, won, n = lost + 0.5, won + 0.5, count + 2
     difference = (lost - won) / n
     margin = Z_95 * math.sqrt((lost + won) - (lost - won) ** 2 / n) / n
     return max(-1.0, difference - margin), min(1.0, difference + margin)
@@ -37,10 +43,42 @@ def of_scores(
     samples of the rows (count,) that they are given, in which some come several times.
 
     The drop, give or take Z_95 times its standard error by a paired bootstrap: both models are scored on the same
-    resamples (Efron & Tibshirani 1993, chapter 6). Those in which there is nothing to score, NaN, are left out.
+    resamples (Efron & Tibshirani 1993, chapter 6). Those in which there is nothing to score, NaN, are left out. To its
+    square is added what Agresti & Min's half samples come to, so that two models that answer these samples alike are
+    not taken to answer all alike.
     """
     rng, rows = np.random.default_rng(SEED), np.arange(count)
     with track([rng.integers(count, size=count) for _ in range(RESAMPLES)], "resampling", "resamples") as resamples:
-        drops = [before(each) - after(each) for each in resamples]
-    drop, margin = before(rows) - after(rows), Z_95 * float(np.nanstd(drops, ddof=1))
+        drops = np.array([before(each) - after(each) for each in resamples])
+    known = drops[~np.isnan(drops)]
+    error = float(np.std(known, ddof=1)) if len(known) > 1 else 1.0
+    drop, margin = before(rows) - after(rows), Z_95 * math.hypot(error, 1 / (count + 2))
     return max(-1.0, drop - margin), min(1.0, drop + margin)
+
+
+def enough_for_shares(before: np.ndarray, after: np.ndarray, budget: float) -> int | None:
+    """How many samples would bring the upper end of `of_shares` down to `budget`, if answers differ as often as on
+    these; None where none would."""
+    count = len(before)
+    lost, won = float(np.mean(before & ~after)), float(np.mean(~before & after))
+    return _least(lambda n: _of_counts(lost * n, won * n, n)[1] <= budget, count)
+
+
+def enough_for_scores(drop: float, high: float, count: int, budget: float) -> int | None:
+    """The same for `of_scores`, which gave a `drop` and the upper end `high` for `count` samples: the bootstrap's
+    variance falls as their number grows."""
+    variance = max(0.0, ((high - drop) / Z_95) ** 2 - 1 / (count + 2) ** 2) * count
+    return _least(lambda n: drop + Z_95 * math.sqrt(variance / n + 1 / (n + 2) ** 2) <= budget, count)
+
+
+def _least(enough: Callable[[int], bool], least: int) -> int | None:
+    """The smallest number from `least` on that is `enough`; None above MOST."""
+    many = max(1, least)
+    while not enough(many):
+        least, many = many, 2 * many
+        if many > MOST:
+            return None
+    while least < many:
+        middle = (least + many) // 2
+        least, many = (least, middle) if enough(middle) else (middle + 1, many)
+    return many

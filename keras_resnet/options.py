@@ -16,7 +16,7 @@ from keras_resnet.recipes import RECIPES, recipe, usual
 from keras_resnet.run import Run, runs_home
 from keras_resnet.spec import NetworkSpec, Spec
 
-FLAG = "flag"
+FLAG, SWITCH = "flag", "switch"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
 set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of the spec.")
@@ -40,7 +40,8 @@ def examples(*commands: str) -> str:
 
 
 class Option(NamedTuple):
-    """flag: as typed. key: what it sets in the spec. kind: a click type, or FLAG. value: what a FLAG sets."""
+    """flag: as typed. key: what it sets in the spec. kind: a click type, FLAG, or SWITCH for a flag and
+    its opposite, --no-…. value: what a FLAG sets."""
 
     flag: str
     key: str
@@ -79,6 +80,7 @@ OPTIONS = (
     Option("--val-fraction", "data.val_fraction", float, "Share held out without a validation split [default: 0.2]."),
     Option("--max-bad", "data.max_bad", float, "Share of unreadable images allowed [default: 0.01]."),
     Option("--crop", "augment.crop", str, "How training images are cut: pad or resized [default: pad]."),
+    Option("--flip", "augment.flip", SWITCH, "Mirror training images, or not [default: by the data]."),
     Option("--augment", "augment.policy", str, "none, randaugment or trivialaugment [default: none]."),
     Option("--mixup", "augment.mixup", float, "Alpha of MixUp [default: 0, off]."),
     Option("--cutmix", "augment.cutmix", float, "Alpha of CutMix [default: 0, off]."),
@@ -132,6 +134,9 @@ def _added(command: Callable[..., Any], option: Option) -> Callable[..., Any]:
     names = (option.flag, "start_from") if option.flag == "--from" else (option.flag,)
     if option.kind is FLAG:
         return click.option(*names, is_flag=True, default=None, help=option.help)(command)
+    if option.kind is SWITCH:
+        both = f"{option.flag}/--no-{option.flag.removeprefix('--')}"
+        return click.option(both, is_flag=True, default=None, help=option.help)(command)
     return click.option(*names, type=option.kind, help=option.help)(command)
 
 

@@ -22,10 +22,11 @@ def _unseen(total: int | None, words: str, unit: str) -> Iterator[Advance]:
 _show: Show = _unseen
 
 
-def shown_by(show: Show) -> None:
-    """From now on `show` is told what is under way, as `console.bar` is."""
+def shown_by(show: Show) -> Show:
+    """From now on `show` is told what is under way, as `console.bar` is; returns who was told until now."""
     global _show
-    _show = show
+    former, _show = _show, show
+    return former
 
 
 def counting(total: int | None, unit: str, words: str = "") -> AbstractContextManager[Advance]:

@@ -11,17 +11,54 @@ import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
+
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def hush_native() -> IO[bytes]:
     """Redirect descriptor 2 for the rest of the process; returns the file that now receives it."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault(LEVEL, "3")
     warnings.filterwarnings("ignore")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     chatter = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
     sys.stderr.flush()
-    terminal = os.dup(2)
-    sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    if _writes_to_2(sys.stderr):
+        terminal = os.dup(2)
+        sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
     os.dup2(chatter.fileno(), 2)
     return chatter
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """`hush_native` while the block runs. Afterwards all is as it was: a notebook or a program that called a command
+    has its standard error, its warnings and its environment back, however the block ended."""
+    stream, terminal, level = sys.stderr, os.dup(2), os.environ.get(LEVEL)
+    logger = logging.getLogger("tensorflow")
+    logged = logger.level
+    with warnings.catch_warnings():
+        chatter = hush_native()
+        ours = sys.stderr
+        try:
+            yield
+        finally:
+            ours.flush()
+            # Loggers made meanwhile may hold `ours`, so it stays open.
+            sys.stderr = stream if sys.stderr is ours else sys.stderr
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            chatter.close()
+            logger.setLevel(logged)
+            if level is None:
+                os.environ.pop(LEVEL, None)
+
+
+def _writes_to_2(stream: object) -> bool:
+    """Whether a text stream is descriptor 2; that of a notebook is none."""
+    try:
+        return stream.fileno() == 2  # type: ignore[attr-defined, no-any-return]
+    except (AttributeError, OSError, ValueError):
+        return False

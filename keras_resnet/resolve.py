@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from keras_resnet.bricks import Bricks
 from keras_resnet.data import pipeline
+from keras_resnet.data.mirroring import measure
 from keras_resnet.data.sources import Data
 from keras_resnet.engine.devices import Devices
 from keras_resnet.engine.precision import choose_precision
@@ -20,28 +23,61 @@ Say = Callable[[str], None]
 SMALL_SET = 5000
 # Fractions of training that the automatic warm-up may take.
 WARMUP_SHARE = 0.2
+# The brightest of so many images is told if it is no brighter than this.
+LOOKED_AT, DARK = 200, 63
 # Steps between two checkpoints, where epochs are longer: minutes, not hours, are lost.
 CHECKPOINT_STEPS = 1000
 
 
 def resolve(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
     """`spec` with every open choice made for `data`; each is told to `say` with its reason."""
-    sizes = replace(spec.data, image_size=data.image_size, resize=data.resize)
+    _tell_dark(data, say)
+    sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
     stem, why_stem = catalog.choose_stem(spec.network, data.image_size)
     if spec.network.family != "vgg":
         say(f"stem: {stem} ({why_stem})")
     spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
-    say(f"augmentation: {_words(spec.augment, data.flips)}")
+    spec = _resolve_mirroring(spec, data, here, say)
+    say(f"augmentation: {_words(spec.augment)}")
     spec = _resolve_batch(spec, data.splits["train"].count, here, say)
     spec = _resolve_length(_resolve_rate(spec, say), data, say)
     return _resolve_precision(spec, here, say)
 
 
-def _words(augment: AugmentSpec, flips: bool) -> str:
+def _tell_dark(data: Data, say: Say) -> None:
+    """Images of which a camera's 12 bits stand in 16 in each colour are read as black, and so are fractions of 1."""
+    split = data.splits["train"]
+    rows = np.arange(split.count)[:: max(1, split.count // LOOKED_AT)]
+    most = max(int((split.pixels[row] if split.pixels is not None else split.pixels_at(row)).max()) for row in rows)
+    if most <= DARK:
+        say(
+            f"warning: the brightest of {len(rows)} training images is {most} of 255:"
+            " were they scaled, or have their files more bits than they use?"
+        )
+
+
+def _resolve_mirroring(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
+    """Whether training images are mirrored: as asked, as is known of the data, or else as the first worker measures."""
+    flip, why = spec.augment.flip, "as asked"
+    if flip is None and data.flips is not None:
+        flip = data.flips
+        known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
+        why = f"{known}; {'--no-flip' if flip else '--flip'} decides otherwise"
+    elif flip is None:
+        if here.is_chief:
+            with waiting("trying mirrored images"):
+                found = measure(data.splits["train"], data.image_size, data.classes)
+            flip, why = found.mirror, f"{found.why}; {'--no-flip' if found.mirror else '--flip'} decides otherwise"
+        flip = here.tell_all("mirror" if flip else "do not mirror") == "mirror"
+    say(f"mirroring: {'on' if flip else 'off'} ({why})")
+    return replace(spec, augment=replace(spec.augment, flip=flip))
+
+
+def _words(augment: AugmentSpec) -> str:
     """What happens to training images, in one line."""
     parts = ["resized crops" if augment.crop == "resized" else "random crops"]
     parts += [f"objects {augment.scales[0]:g} to {augment.scales[1]:g} times as large"] if augment.scales else []
-    parts += ["flips"] if flips and augment.flip else []
+    parts += ["flips"] if augment.flip else []
     parts += [augment.policy] if augment.policy != "none" else []
     drawn = ("mixup", "cutmix", "mosaic", "copy_paste", "erasing", "colour")
     parts += [f"{name.replace('_', '-')} {value:g}" for name in drawn if (value := getattr(augment, name))]

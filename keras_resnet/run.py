@@ -20,6 +20,7 @@ from keras_resnet.data.files import printable
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.fields import flat
 from keras_resnet.networks.names import name_of
+from keras_resnet.outcomes import WITHIN
 from keras_resnet.run_files import Diagnosis, Document, Findings, Fingerprint, Metrics
 from keras_resnet.run_folders import is_alive, new_folder
 from keras_resnet.run_lock import LOCK, holder, locked
@@ -295,7 +296,7 @@ class Run:
             spec = self.spec()
             row.update(created=self._created()[:19], network=_network(spec), data=spec.data.source)
             row["epochs"] = f"{len(self.log(say))}/{spec.training.epochs}"
-            row["exports"] = [v["file"] for v in self.verdicts(say) if not v["file"].startswith(REJECTED)]
+            row["exports"] = [v["file"] for v in self.verdicts(say) if v["verdict"] in WITHIN]
             if self.finished:
                 metrics = self.metrics()
                 row.update(state="finished", metric=metrics["metric"], value=metrics["value"])

@@ -42,6 +42,7 @@ class Fingerprint(TypedDict):
 
     images: Count
     truth: Line
+    labels: NotRequired[dict[str, Count]]
     pixels: NotRequired[Line]
     files: NotRequired[Line]
 

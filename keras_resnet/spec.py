@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -163,6 +164,9 @@ class DataSpec:
     that to TFDS. download: whether one that is not there may be fetched.
     val_fraction: share of the training images to validate with, where there is no split for that. max_bad: share of
     images that may be unreadable.
+    crowds: what becomes of objects that COCO's files mark by iscrowd and Pascal VOC's by difficult: "ignore" neither
+    learns nor misses them, "learn" takes them as any other object.
+    levels: the values that are black and white in images of more than 8 bits; () lets those of a folder decide.
     annotations: "labels"; or "object", the largest one's box and class, "objects", those of all, or "masks", and which
     pixels are theirs: the whole image is then brought to a square, its longer side resized and the rest filled.
     """
@@ -174,7 +178,9 @@ class DataSpec:
     resize: int | None = None
     val_fraction: float = 0.2
     max_bad: float = 0.01
+    levels: tuple[float, ...] = ()
     annotations: str = "labels"
+    crowds: str = "ignore"
     normalization: Normalization = field(default_factory=Normalization)
 
     def __post_init__(self) -> None:
@@ -188,7 +194,10 @@ class DataSpec:
             "at least image_size",
         )
         one_of("data.annotations", self.annotations, tuple(ANNOTATIONS.values()))
+        one_of("data.crowds", self.crowds, ("ignore", "learn"))
         require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
+        ordered = not self.levels or (len(self.levels) == 2 and -math.inf < self.levels[0] < self.levels[1] < math.inf)
+        require(ordered, "data.levels", self.levels, "two numbers, that of black and the larger one of white")
         require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from keras_resnet.outcomes import FAILED, PASSED
 from keras_resnet.printable import printable
 
-# Cells that are coloured.
-STYLES = {"PASSED": "green", "FAILED": "red"}
 # Between two columns of plain text.
 GAP = "  "
 # What lines take of a table's width: for each column, and once.
@@ -77,8 +76,14 @@ def _print_grid(console: Any, title: str, names: list[str], rows: Rows, widths: 
     for name, width in zip(names, widths, strict=True):
         grid.add_column(Text(name), width=width)
     for row in rows:
-        grid.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
+        grid.add_row(*(Text(cell, _style_of(cell)) for cell in row))
     console.print(grid)
+
+
+def _style_of(cell: str) -> str:
+    """Verdicts are coloured: green alone is a file of which all is proven (see `outcomes.words_of`)."""
+    outcome, _, reserve = cell.partition(", ")
+    return {PASSED: "yellow" if reserve else "green", FAILED: "red"}.get(outcome, "")
 
 
 def _print_plain(console: Any, title: str, names: list[str], rows: Rows) -> None:

@@ -25,6 +25,7 @@ from keras_resnet.evaluate import batches_of, evaluate, graph_predictor, load_mo
 from keras_resnet.findings import findings_of
 from keras_resnet.networks import catalog
 from keras_resnet.networks.counting import cost_of
+from keras_resnet.outcomes import standings_in_words
 from keras_resnet.resolve import resolve, training_bricks
 from keras_resnet.run import Run
 from keras_resnet.run_folders import require_free
@@ -302,9 +303,7 @@ def _fit(
     training, here, split = spec.training, job.devices, data.splits["train"]
     assert training.batch_size is not None and training.checkpoint_every is not None
     encode = task_of(spec, data.classes).encode
-    stream = Stream(
-        split, data.image_size, data.flips, training.batch_size, training.seed, encode, augment=spec.augment
-    )
+    stream = Stream(split, data.image_size, training.batch_size, training.seed, encode, augment=spec.augment)
     length = Length(
         steps=stream.steps,
         last_step=min(filter(None, (training.stop_after, total_steps(spec, stream.steps)))),
@@ -409,7 +408,10 @@ def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> None:
             **kept.as_dict(),
         },
     )
-    run.write_json(run.findings_file, findings_of(model, task_of(spec, data.classes), score, data))
+    found = findings_of(model, task_of(spec, data.classes), score, data)
+    run.write_json(run.findings_file, found)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.drop_checkpoints()
     say(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
+    for words in standings_in_words(found["baselines"]):
+        say(words)

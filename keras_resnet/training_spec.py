@@ -17,7 +17,8 @@ class AugmentSpec:
 
     crop: "pad" cuts at random from the image, with a margin of zeros where there is no room (He et al. 2015,
         section 4.2); "resized" cuts `smallest` to all of its area at 3:4 to 4:3 (Szegedy et al. 2015, section 6).
-    flip: mirrored half of the time, where the data allow it.
+    flip: mirrored half of the time; None lets the data decide: what is known of them, else what a quick classifier
+        makes of mirrored ones (see `data.mirroring`).
     policy: "randaugment" applies `operations` of 14 at `magnitude` ± `deviation` of 10 (Cubuk et al. 2020);
         "trivialaugment" one at a random magnitude (Müller & Hutter 2021).
     mixup, cutmix: the alpha of Zhang et al. 2018 and Yun et al. 2019; 0 is off, with both one is drawn for each batch.
@@ -34,7 +35,7 @@ class AugmentSpec:
 
     crop: str = "pad"
     smallest: float = 0.08
-    flip: bool = True
+    flip: bool | None = None
     policy: str = "none"
     operations: int = 2
     magnitude: float = 9.0

@@ -135,7 +135,7 @@ def forged_texts(rng, labels, details):
     if rng.random() < 0.3:
         others = (rows[:-1], [*rows, "more"], rows[::-1], [], ["\x1b[2J", *rows[1:]], ["", *rows[1:]], rows * 1000)
         return "\n".join(rng.choice(others)) + "\n", json.dumps(details)
-    name = rng.choice([*details, "cells", "provenance"])
+    name = rng.choice([*details, "cells", "levels", "provenance"])
     inner = details["provenance"] if name == "provenance" and rng.random() < 0.7 else details
     inner[rng.choice(list(inner)) if inner is not details else name] = rng.choice(
         (*ANYTHING, "detect", "segment", "localize", 7, 9, 16)

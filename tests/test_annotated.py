@@ -9,9 +9,16 @@ from layouts import coco_folder
 from PIL import Image
 
 from keras_resnet.data import shapes
+from keras_resnet.data.coco_folder import NO_AREA, NOT_FOUR, REPEATED
+from keras_resnet.data.coco_masks import NONE, UNREADABLE
 from keras_resnet.data.sources import open_data
 from keras_resnet.errors import DataError
 from keras_resnet.spec import DataSpec
+
+
+def counted(told, words):
+    """Whether a line begins with these `words`, behind which the first of what is counted may stand."""
+    return any(line == words or line.startswith(f"{words} (first: ") for line in told)
 
 
 def test_a_folder_as_coco_has_it(tmp_path):
@@ -25,9 +32,9 @@ def test_a_folder_as_coco_has_it(tmp_path):
         "left out 2 boxes without an area",
         "left out 2 annotations of images that are not listed",
         "left out 2 annotations of categories that are not listed",
-        "train: left out 3 of 25 images, which show no object",
+        "train: left out 3 of 24 images, which show no object",
     ):
-        assert words in told
+        assert counted(told, words)
     assert any("missing.jpg: no such file" in each for each in told)
     drawing = shapes.draw(0)
     boxes = train.objects.boxes[0][train.objects.labels[0] >= 0] * 160
@@ -85,7 +92,7 @@ def test_masks_that_are_none_are_counted(tmp_path, segmentation):
     tiny_coco(tmp_path, "val")
     told = []
     data = open_data(DataSpec(str(tmp_path), image_size=64, annotations="masks"), told.append)
-    assert "left out 1 annotations whose mask is empty or cannot be read" in told
+    assert counted(told, f"left out 1 {NONE if segmentation == [[]] else UNREADABLE}")
     train = data.splits["train"].objects
     assert (train.labels >= 0).sum() == 3
     assert [len(np.unique(train.ids(row, 64))) for row in range(2)] == [2, 2]  # the ground, and what is in front
@@ -99,7 +106,7 @@ def test_boxes_that_are_none_are_counted(tmp_path, box):
     tiny_coco(tmp_path, "val", changed={"bbox": [-8, 8, 32, 32], "area": float("nan")})
     told = []
     data = open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append)
-    assert "left out 1 boxes without an area" in told
+    assert counted(told, f"left out 1 {NO_AREA if np.isfinite(box).all() else NOT_FOUR}")
     assert (data.splits["train"].objects.labels >= 0).sum() == 3
     held_out = data.splits["validation"].objects
     assert np.isfinite(held_out.areas).all() and (held_out.labels >= 0).sum() == 4
@@ -112,7 +119,9 @@ def test_what_is_called_the_same_is_one_class(tmp_path):
     told = []
     data = open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append)
     assert data.classes == ("dog", "two words", "horse")
-    assert sorted(data.splits["train"].objects.labels[0].tolist()) == [0, 0, 1]
+    # The dog of id 9 is that of id 3 once more.
+    assert sorted(data.splits["train"].objects.labels[0].tolist()) == [0, 1]
+    assert counted(told, f"left out 2 {REPEATED}")
     assert sorted(data.splits["validation"].objects.labels[0].tolist()) == [0, 1, 2]
     assert "train: no object of 1 of the 3 classes: horse" in told
 
@@ -124,7 +133,7 @@ def test_images_of_one_id(tmp_path):
     file.write_text(json.dumps(document | {"images": [*document["images"], document["images"][0]]}))
     told = []
     assert open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append).splits
-    assert "left out 1 images that are listed twice" in told
+    assert counted(told, "left out 1 images that are listed twice")
     document["images"][1]["id"] = 1
     file.write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"its id is that of 'train 1\.png' too"):
@@ -160,12 +169,13 @@ def test_messages_name_what_is_wrong_with_the_images(tmp_path):
     Image.new("RGB", (64, 48), "teal").save(tmp_path / "train" / "train 1.png", exif=exif)
     with pytest.raises(DataError, match="has 48 × 64 pixels, upright as its EXIF says, its annotation says 64 × 48"):
         open_data(spec, silent)
-    (tmp_path / "train").rename(tmp_path / "pictures")
+    (tmp_path / "train").rename(tmp_path.parent / f"{tmp_path.name} pictures")
     with pytest.raises(DataError, match=r"none of the 2 train images .*: cannot read image .*train 1\.png: no such"):
         open_data(spec, silent)
     (tmp_path / "annotations" / "instances_train.json").rename(tmp_path / "annotations" / "instances_all.json")
     with pytest.raises(
-        DataError, match=r"holds no instances_train….json, but instances_all\.json, instances_val\.json"
+        DataError,
+        match=r"none of annotations/instances_all\.json, annotations/instances_val\.json has train in its name",
     ):
         open_data(spec, silent)
 
@@ -200,7 +210,7 @@ def test_a_folder_as_pascal_voc_has_it(tmp_path):
     found = data.splits["validation"].objects
     np.testing.assert_allclose(found.boxes[0, 0], [0.1, 0.05, 0.6, 0.5])
     assert found.labels[0].tolist() == [1, 0] and found.crowd[0].tolist() == [False, True]
-    assert "left out 3 boxes without an area" in told
+    assert counted(told, "left out 3 boxes without an area")
     with pytest.raises(DataError, match="whose boxes come without masks"):
         open_data(DataSpec(str(root), annotations="masks"), silent)
     (root / "Annotations" / "000003.xml").write_text("<annotation>")

@@ -49,7 +49,7 @@ def finished(trained, tmp_path_factory):
     from keras_resnet.export.schemes import forms_of
 
     run = Run(shutil.copytree(trained.folder, tmp_path_factory.mktemp("finished") / "run"))
-    export(run, Wanted(forms=tuple(forms_of(("float32", "int8"))), samples=20), silent)
+    export(run, Wanted(forms=tuple(forms_of(("float32",))), samples=20), silent)
     run.write_json(run.diagnosis_file, DIAGNOSIS)
     return run
 
@@ -172,13 +172,12 @@ def sample(damages, count, seed=SEED):
 
 
 def test_a_sample_of_damages(trials, finished, begun):
-    cheap = sample(of_finished(finished), 60)
+    cheap = sample(of_finished(finished), 40)
     for number, damage in enumerate(cheap):
         trials(finished, damage, CHEAP[number % len(CHEAP)])
-    for damage, command in zip(sample(of_finished(finished), len(COSTLY), 1), COSTLY, strict=True):
+    for damage, command in zip(sample(of_finished(finished), 3, 1), COSTLY, strict=False):
         trials(finished, damage, command)
-    for damage in sample(of_begun(begun), 3):
-        trials(begun, damage, RESUME)
+    trials(begun, sample(of_begun(begun), 1)[0], RESUME)
     trials.judge()
 
 

@@ -36,7 +36,7 @@ def spoil(folder, name, count):
 
 def test_digits(tfds_home):
     data, said = opened("digits", data_dir=tfds_home)
-    assert data.classes == tuple("0123456789") and not data.flips
+    assert data.classes == tuple("0123456789") and data.flips is False
     assert {name: split.count for name, split in data.splits.items()} == {"train": 1437, "validation": 360}
     shares = [np.bincount(split.labels) / split.count for split in data.splits.values()]
     assert np.abs(shares[0] - shares[1]).max() < 0.003
@@ -49,7 +49,7 @@ def test_one_folder_per_class_is_split_alike_each_time(tmp_path):
     before = digest(tmp_path / "d")
     first, _ = opened(tmp_path / "d")
     second, _ = opened(tmp_path / "d")
-    assert first.classes == tuple(COLOURS) and first.flips and first.image_size == 16
+    assert first.classes == tuple(COLOURS) and first.flips is None and first.image_size == 16
     assert Counter(first.splits["validation"].labels.tolist()) == {0: 4, 1: 4, 2: 4}
     for name in ("train", "validation"):
         np.testing.assert_array_equal(first.splits[name].pixels, second.splits[name].pixels)
@@ -213,7 +213,7 @@ def test_a_prepared_tfds_set_by_name_and_by_folder(tmp_path):
     Tinted(data_dir=tmp_path).download_and_prepare()
     for source in ("tinted", str(tmp_path / "tinted" / "1.0.0")):
         data, said = opened(source, data_dir=str(tmp_path))
-        assert data.classes == ("dark", "light") and data.flips and data.image_size == 32
+        assert data.classes == ("dark", "light") and data.flips is None and data.image_size == 32
         assert {name: split.count for name, split in data.splits.items()} == {"train": 32, "validation": 8, "test": 10}
         assert any("no validation split" in line for line in said)
         test = data.splits["test"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_custom_head(ran):
 
 def test_export_in_five_lines(ran):
     folder, output = ran("export_in_five_lines.py")
-    assert "PASSED: digits.tflite, " in output and share(output, "top1 ") > 0.85
+    assert re.search(r"PASSED(, not proven)?: digits\.tflite, ", output) and share(output, "top1 ") > 0.85
     from keras_resnet.export.runtime import TFLiteModel
 
     model = TFLiteModel(folder / "digits.tflite")

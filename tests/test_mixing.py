@@ -1,11 +1,13 @@
 """Mosaic and copy-paste: pixels, boxes and masks of several images stay together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import finding
 
 from keras_resnet.data import pipeline
-from keras_resnet.data.mixing import MOST, compacted, pasted
+from keras_resnet.data.mixing import DRAWN, compacted, pasted
 from keras_resnet.data.objects import Annotation, encoded_mask, packed
 from keras_resnet.data.split import Split
 from keras_resnet.errors import UsageError
@@ -43,7 +45,7 @@ SPLIT = rectangles(24)
 
 
 def stream(augment, rank=0, ranks=1):
-    return pipeline.Stream(SPLIT, SIDE, True, 8, 3, lambda truth: truth, augment, rank, ranks)
+    return pipeline.Stream(SPLIT, SIDE, 8, 3, lambda truth: truth, replace(augment, flip=True), rank, ranks)
 
 
 @pytest.mark.parametrize("augment", [AugmentSpec(mosaic=1.0), AugmentSpec(copy_paste=1.0), BOTH])
@@ -109,7 +111,7 @@ def test_what_is_covered_is_gone_or_smaller():
     front = np.zeros((4, 4), int)
     front[:, :2], front[3, 3] = 1, 2
     others = view(front, [[0, 0, 0.5, 1], [0.75, 0.75, 1, 1]], [7, 8], 200)
-    pieces = np.zeros((1, MOST), bool)
+    pieces = np.zeros((1, DRAWN), bool)
     pieces[0, 0] = True
     images, truth = pasted(onto, others, pieces)
     assert (np.asarray(images)[0, :, :2] == 200).all() and (np.asarray(images)[0, :, 2:] == 10).all()
@@ -118,13 +120,14 @@ def test_what_is_covered_is_gone_or_smaller():
     assert truth["ids"].numpy()[0].tolist() == [[2, 2, 1, 1]] * 2 + [[2, 2, 0, 0]] * 2
 
 
-def test_no_more_objects_than_an_id_can_tell():
-    count = MOST + 20
+@pytest.mark.parametrize(("count", "kind"), [(255, np.uint8), (256, np.uint16), (300, np.uint16)])
+def test_all_objects_are_told_apart(count, kind):
+    """Ten are gone; the last of the others keeps an id of its own, also past what a byte can tell."""
     labels = np.where(np.arange(count) < 10, -1, np.arange(count))[None]
     truth = {"boxes": np.zeros((1, count, 4), np.float32), "labels": labels, "crowd": np.zeros((1, count), bool)}
-    found = compacted(truth | {"ids": np.array([[[1, 11, 265, 266]]])})
-    assert found["labels"].shape == (1, MOST) and found["labels"].numpy()[0].tolist() == list(range(10, 265))
-    assert found["ids"].numpy().ravel().tolist() == [0, 1, 255, 0]
+    found = compacted(truth | {"ids": np.array([[[1, 11, count - 1, count]]])})
+    assert found["labels"].numpy()[0].tolist() == [*range(10, count), *[-1] * 10]
+    assert found["ids"].numpy().ravel().tolist() == [0, 1, count - 11, count - 10] and found["ids"].dtype == kind
 
 
 def test_what_takes_no_mixing():

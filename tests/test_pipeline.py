@@ -39,10 +39,10 @@ def read_when_needed(split):
 def stream_of(split, **options):
     settings = {
         "image_size": 12,
-        "flips": True,
         "batch_size": 8,
         "seed": 5,
         "encode": lambda labels: tf.cast(labels, tf.float32),
+        "augment": AugmentSpec(flip=True),
     }
     return Stream(split, **(settings | options))
 
@@ -63,9 +63,9 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own():
 
 
 AUGMENTS = [
-    AugmentSpec(),
-    AugmentSpec(crop="resized", policy="randaugment", erasing=0.5, mixup=0.2, cutmix=1.0),
-    AugmentSpec(policy="trivialaugment", repeats=2, cutmix=1.0),
+    AugmentSpec(flip=True),
+    AugmentSpec(flip=True, crop="resized", policy="randaugment", erasing=0.5, mixup=0.2, cutmix=1.0),
+    AugmentSpec(flip=True, policy="trivialaugment", repeats=2, cutmix=1.0),
 ]
 
 
@@ -85,7 +85,7 @@ def test_starting_at_a_step_gives_the_batches_of_an_uninterrupted_run(streamed, 
         np.testing.assert_array_equal(labels, labels2)
 
 
-@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize("flips", [None, False, True])
 @pytest.mark.parametrize("stored", [12, 14])
 def test_cuts_are_parts_of_the_image(flips, stored):
     image = np.random.default_rng(0).integers(1, 256, (stored, stored, 3)).astype(np.uint8)
@@ -93,10 +93,10 @@ def test_cuts_are_parts_of_the_image(flips, stored):
     room = np.pad(image, ((1, 1), (1, 1), (0, 0))) if stored == 12 else image
     cuts = {room[y : y + 12, x : x + 12].tobytes() for y in range(3) for x in range(3)}
     mirrored = {np.frombuffer(cut, np.uint8).reshape(12, 12, 3)[:, ::-1].tobytes() for cut in cuts}
-    seen = {image.tobytes() for images, _ in whole(split, flips=flips) for image in images}
+    seen = {image.tobytes() for images, _ in whole(split, augment=AugmentSpec(flip=flips)) for image in images}
     assert seen <= (cuts | mirrored if flips else cuts)
     assert len(seen & cuts) == 9
-    assert bool(seen & mirrored) == flips
+    assert bool(seen & mirrored) == bool(flips)
 
 
 def test_a_batch_larger_than_the_data():

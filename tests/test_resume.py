@@ -271,7 +271,7 @@ def test_a_worker_that_dies_after_the_end_harms_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", script.format(str(tmp_path / "run"))])
     said = []
     assert launching.launch(2, ["train"], launching.Watch(restarts=0), said.append) == 0
-    assert "ended with exit code 3" in said[1] and "had finished before that" in said[2]
+    assert "ended with exit code 3" in said[2] and "had finished before that" in said[3]
 
 
 def test_launch_starts_trainings_only():

@@ -355,7 +355,7 @@ CHANGES = {
     ("what", "in_memory"),
     [
         ("deleted", True),
-        ("renamed", False),
+        pytest.param("renamed", False, marks=pytest.mark.slow),
         *(pytest.param(*each, marks=pytest.mark.slow) for each in (("moved", True), ("changed", True))),
         *(pytest.param(*each, marks=pytest.mark.slow) for each in (("deleted", False), ("changed", False))),
     ],

@@ -96,7 +96,8 @@ def test_a_folder_as_coco_has_it_trains_evaluates_exports(tmp_path, capsys):
     assert result["metric"] == "mask mAP" and result["samples"] == 24
     assert commands._main(["export", "ours", "--tflite", "--quantize", "float32", "--json", *runs]) == 0
     (verdict,) = json.loads(capsys.readouterr().out)
-    assert verdict["verdict"] == "PASSED" and verdict["samples"] == 24
+    # So few images prove no budget of a point.
+    assert verdict["verdict"] == "NOT PROVEN" and verdict["samples"] == 24 and verdict["drop"] == 0
     assert commands._main(["verify", str(Run(tmp_path / "runs" / "ours").exports / "float32.tflite"), *runs]) == 0
 
 

@@ -9,10 +9,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from torch_files import save_stream, save_zip, tensors, torch_state
 from torch_reference import Reference
 
 import keras_resnet
@@ -175,13 +177,13 @@ def test_nothing_in_a_file_is_run(tmp_path, monkeypatch):
     assert not Path("attacked").exists()
 
 
-def test_a_tensor_cannot_reach_outside_of_its_storage(tmp_path):
+def test_a_storage_is_as_large_as_its_tensors_say(tmp_path):
     content = io.BytesIO((GOLDEN / "resnet8.pth").read_bytes())
     with zipfile.ZipFile(content) as archive, zipfile.ZipFile(tmp_path / "x.pth", "w") as copy:
         for name in archive.namelist():
             data = archive.read(name)
             copy.writestr(name, data[:8] if name.endswith("/data/0") else data)
-    with pytest.raises(WeightsError, match="outside of its storage"):
+    with pytest.raises(WeightsError, match="its storages have other sizes than its tensors say"):
         read(tmp_path / "x.pth")
 
 
@@ -198,6 +200,146 @@ def test_damaged_and_unknown_files(tmp_path, suffix):
         cut.write_bytes((GOLDEN / good).read_bytes()[:20_000])
         with pytest.raises(WeightsError, match="cannot read weights"):
             read(cut)
+
+
+WRAPPED = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "module._orig_mod.", "model.backbone.encoder.")
+
+
+def small_state():
+    """(a network of ours with random weights, the same under torchvision's names)."""
+    network = keras_resnet.NetworkSpec(10, width=0.25, stem="imagenet")
+    model = shaken(keras_resnet.network(network, classes=3, input_shape=(32, 32, 3)))
+    return model, torch_state(model)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors", "stream.pth", "wrapped.pth"])
+def test_prefixes_are_taken_off_in_every_format(suffix, tmp_path):
+    """However many stand one after another; what stands beside the network is named."""
+    model, state = small_state()
+    for number, prefix in enumerate(WRAPPED):
+        prefixed = {f"{prefix}{name}": value for name, value in state.items()}
+        prefixed["projector.0.weight"] = np.ones((2, 2), "float32")
+        file = tmp_path / f"{number}{suffix}"
+        if suffix == ".safetensors":
+            save_file(prefixed, file)
+        elif suffix == "stream.pth":
+            save_stream(file, tensors(prefixed))
+        else:
+            loaded = tensors(prefixed)
+            save_zip(file, {"net": {"state_dict": loaded}, "acc": 93.1} if suffix == "wrapped.pth" else loaded)
+        weights = fetch(str(file))
+        assert weights.network == keras_resnet.NetworkSpec(10, width=0.25, stem="imagenet")
+        assert weights.unused == ("projector.0",)
+        assert set(weights.layers) == {layer.name for layer in model.layers if layer.weights}
+        for layer in model.layers:
+            for ours, theirs in zip(layer.get_weights(), weights.layers.get(layer.name, []), strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".weights.h5"])
+def test_a_model_in_a_model_is_read(suffix, tmp_path):
+    """As people fine-tune: the network is one layer of theirs, whose name stands before the layers'."""
+    inner = shaken(keras_resnet.pyramid("resnet8", input_shape=(16, 16, 3)))
+    last = keras.layers.GlobalAveragePooling2D()(inner(pixels := keras.Input((16, 16, 3)))["c4"])
+    outer = keras.Model(pixels, keras.layers.Dense(2, name="mine")(last))
+    file = tmp_path / f"outer{suffix}"
+    (outer.save_weights if "weights" in suffix else outer.save)(file)
+    model = keras_resnet.ResNet8(classes=5, input_shape=(16, 16, 3))
+    placed = load_weights(model, file)
+    assert placed.new == ("logits",) and placed.unused == ("mine",)
+    for layer in inner.layers:
+        for ours, theirs in zip(model.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_file_of_so_many_names_that_keras_splits_them(tmp_path):
+    """HDF5 keeps 64 kB in one attribute."""
+    names = [f"{'long_' * 40}{number}" for number in range(350)]
+    model = keras.Sequential([keras.Input((1,)), *(keras.layers.Dense(1, name=name) for name in names)])
+    model.save(tmp_path / "many.h5")
+    with h5py.File(tmp_path / "many.h5") as file:
+        assert "layer_names" not in file["model_weights"].attrs
+    found = read(tmp_path / "many.h5")
+    assert set(found) == set(names)
+    np.testing.assert_array_equal(found[names[7]][0], model.get_layer(names[7]).get_weights()[0])
+
+
+def without(state, *beginnings):
+    return {name: value for name, value in state.items() if not name.startswith(beginnings)}
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (("layer4",), "its classifier takes 128 values, and layer3, the last that is there, gives 64"),
+        (("layer4", "fc"), "it begins as an ImageNet network does, and layer4 is missing"),
+        (("layer2",), "it is not whole: layer2 is missing"),
+        (("layer3", "layer4"), "its classifier takes 128 values, and layer2"),
+        (("layer3", "layer4", "fc"), "a network of 1-1 basic blocks is not in the catalog"),
+        (("layer3.0.conv2",), "hold nothing for 1 of its layers, stage3_unit1_conv2 first"),
+        (("bn1",), "are incomplete: bn1 is missing"),
+        (("conv1",), "are incomplete: conv1 is missing"),
+    ],
+)
+def test_a_state_that_is_not_whole_is_no_other_network(missing, words, tmp_path):
+    model, state = small_state()
+    save_file(without(state, *missing), tmp_path / "cut.safetensors")
+    with pytest.raises(WeightsError, match=words):
+        load_weights(model, tmp_path / "cut.safetensors")
+
+
+def test_units_between_others_are_missed():
+    reference = Reference()
+    reference.resnet(pixels(1, 32), UNITS[34], bottleneck=False)
+    with pytest.raises(WeightsError, match=r"it is not whole: layer3\.2 is missing"):
+        translate(without(reference.state, "layer3.2"))
+    with pytest.raises(WeightsError, match="a network of 3-4-5-3 basic blocks is not in the catalog"):
+        translate(without(reference.state, "layer3.5"))
+    with pytest.raises(WeightsError, match="layer4 is missing"):  # the networks for small images as others widen them
+        translate(without(reference.state, "layer4", "fc"))
+
+
+def test_a_vgg_that_lost_convolutions_is_no_smaller_one():
+    """Without two of its convolutions VGG13 has the shapes of VGG11."""
+    shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128), 10: (256, 128), 12: (256, 256), 15: (512, 256)}
+    shapes |= {17: (512, 512), 20: (512, 512), 22: (512, 512)}
+    state = {}
+    for number, shape in shapes.items():
+        state |= {f"features.{number}.weight": np.zeros((*shape, 3, 3)), f"features.{number}.bias": np.zeros(shape[0])}
+    assert translate(state).network.depth == 13
+    with pytest.raises(WeightsError, match="not numbered as those of VGG11"):
+        translate(without(state, "features.2.", "features.7."))
+
+
+def test_two_networks_in_a_state_are_told_apart():
+    _, state = small_state()
+    both = {f"encoder_{half}.{name}": value for half in "qk" for name, value in state.items()}
+    with pytest.raises(WeightsError, match=r"several networks are in it, .* encoder_k\. and encoder_q\.: keep one"):
+        translate(both)
+    teacher = state | {f"teacher.{name}": value for name, value in state.items()}
+    assert len(translate(teacher).unused) == len({name.rpartition(".")[0] for name in state})
+
+
+def test_shortcuts_with_weights_are_kept():
+    """A network for small images has them where it was not built as He et al. did."""
+    weights = fetch(str(GOLDEN / "resnet8.pth"))
+    model = keras_resnet.network(
+        weights.network, classes=5, input_shape=(16, 16, 3), normalization=weights.normalization
+    )
+    assert load_weights(model, GOLDEN / "resnet8.pth").new == ()
+    golden = np.load(GOLDEN / "resnet8.npz")
+    assert_close(model.predict(golden["pixels"], verbose=0), golden["logits"])
+    other = keras_resnet.network(keras_resnet.NetworkSpec(8, width=0.5), classes=5, input_shape=(16, 16, 3))
+    with pytest.raises(WeightsError, match="they have 4 layers more, stage2_unit1_proj first"):
+        load_weights(other, GOLDEN / "resnet8.pth")
+
+
+def test_a_vgg_of_ours_without_a_classifier_is_not_taken_for_keras(tmp_path):
+    """Whose channels are turned around."""
+    body = keras_resnet.pyramid("vgg11_bn", input_shape=(32, 32, 3))
+    body.save(tmp_path / "body.keras")
+    weights = fetch(str(tmp_path / "body.keras"))
+    np.testing.assert_array_equal(weights.layers["block1_conv1"][0], body.get_layer("block1_conv1").get_weights()[0])
 
 
 def test_what_does_not_fit_is_named():

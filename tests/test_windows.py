@@ -31,8 +31,8 @@ def painted(count, seed=0):
 @pytest.mark.parametrize("size", [48, 32])
 def test_masks_and_boxes_are_those_of_what_is_seen(scales, size):
     """Scaled, cut, moved, mirrored, filled: the mask is the white pixels, the box is around them."""
-    augment = AugmentSpec(scales=scales)
-    stream = pipeline.Stream(painted(32), size, True, 16, 3, lambda truth: truth, augment)
+    augment = AugmentSpec(flip=True, scales=scales)
+    stream = pipeline.Stream(painted(32), size, 16, 3, lambda truth: truth, augment)
     seen = 0
     for images, truth in stream.batches(0, 10):
         assert images.shape == (16, size, size, 3) and truth["ids"].shape == (16, size, size)
@@ -99,9 +99,9 @@ def test_colours_change_by_their_share():
 
 def test_each_worker_makes_its_part():
     """Windows and colours are drawn for the whole batch, whoever makes which images of it."""
-    augment = AugmentSpec(scales=(0.5, 2.0), colour=0.3)
+    augment = AugmentSpec(flip=True, scales=(0.5, 2.0), colour=0.3)
     whole, *parts = (
-        pipeline.Stream(painted(16), SIDE, True, 8, 3, lambda truth: truth, augment, rank, ranks)
+        pipeline.Stream(painted(16), SIDE, 8, 3, lambda truth: truth, augment, rank, ranks)
         for rank, ranks in ((0, 1), (0, 2), (1, 2))
     )
     for (images, truth), *both in zip(whole.batches(2, 5), *(part.batches(2, 5) for part in parts), strict=True):

@@ -3,7 +3,7 @@
 import { agreed } from './detections.js';
 import { mark, show } from './drawing.js';
 import { Network, startRuntime } from './network.js';
-import { bitmapOf, pixelsOf } from './pixels.js';
+import { imageOf, isDeep, pixelsOf } from './pixels.js';
 
 const $ = (id) => document.getElementById(id);
 // Images smaller than this are shown with their pixels, and letters drawn into others are this high on the screen.
@@ -132,11 +132,14 @@ function count([ours, theirs]) {
 
 /** An image file, as it is dropped, pasted, chosen or sampled. */
 async function look(blob, name) {
-  const bitmap = await bitmapOf(blob).catch(() => {
+  const [black, white] = run.levels;
+  if (run.levels.length && (black !== 0 || white !== 65535) && (await isDeep(blob))) {
+    throw new Error(`${name} has 16 bits, of which a browser keeps the upper 8; this network takes ${black} as black and`
+      + ` ${white} as white. Use kresnet predict.`);
+  }
+  const pixels = await imageOf(blob).catch(() => {
     throw new Error(`${name} is not an image that this browser can read.`);
   });
-  const pixels = pixelsOf(bitmap, bitmap.width, bitmap.height);
-  bitmap.close();
   await answer({ pixels, name });
 }
 

@@ -1,4 +1,4 @@
-// From an image to the pixels that a network sees, as keras_resnet/data/images.py and Pillow make them: the same filter,
+// From an image to the pixels that a network sees, as keras_resnet/pixels.py and Pillow make them: the same filter,
 // the same fixed-point weights and the same rounding, so that a file answers here as it does in Python.
 //
 // An image is {data, width, height, channels}: data, row by row, is a Uint8Array or a Float32Array.
@@ -157,11 +157,83 @@ export function pixelsOf(source, width, height) {
   return { data, width, height, channels: 3 };
 }
 
-/** An image file, upright, without a change of its colours. */
-export function bitmapOf(blob) {
-  return createImageBitmap(blob, {
-    imageOrientation: 'from-image',
+/** An image file, upright and over white, without a change of its colours: RGB. */
+export async function imageOf(blob) {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  const webp = textAt(bytes, 0, 4) === 'RIFF' && textAt(bytes, 8, 4) === 'WEBP';
+  const bitmap = await createImageBitmap(blob, {
+    // Chromium turns files of other formats, and leaves WebP as it lies.
+    imageOrientation: webp ? 'none' : 'from-image',
     premultiplyAlpha: 'none',
     colorSpaceConversion: 'none',
   });
+  const image = pixelsOf(bitmap, bitmap.width, bitmap.height);
+  bitmap.close();
+  return webp ? turned(image, orientationOf(exifIn(bytes))) : image;
+}
+
+/** Whether a file is PNG of 16 bits a channel, of which a canvas keeps the upper 8. */
+export async function isDeep(blob) {
+  const bytes = new Uint8Array(await blob.slice(0, 25).arrayBuffer());
+  return textAt(bytes, 1, 3) === 'PNG' && textAt(bytes, 12, 4) === 'IHDR' && bytes[24] === 16;
+}
+
+function textAt(bytes, start, length) {
+  return String.fromCharCode(...bytes.subarray(start, start + length));
+}
+
+/** The EXIF block of a WebP file; empty where there is none. */
+function exifIn(bytes) {
+  const view = new DataView(bytes.buffer);
+  for (let at = 12; at + 8 <= bytes.length;) {
+    const length = view.getUint32(at + 4, true);
+    if (textAt(bytes, at, 4) === 'EXIF') return bytes.subarray(at + 8, at + 8 + length);
+    at += 8 + length + (length % 2);
+  }
+  return bytes.subarray(0, 0);
+}
+
+/** What an EXIF block says of how an image lies: 1 to 8, and 1 where it says nothing. */
+function orientationOf(block) {
+  const start = textAt(block, 0, 4) === 'Exif' ? 6 : 0;
+  const view = new DataView(block.buffer, block.byteOffset + start, Math.max(0, block.length - start));
+  const little = textAt(block, start, 2) === 'II';
+  try {
+    const directory = view.getUint32(4, little);
+    for (let entry = 0; entry < view.getUint16(directory, little); entry++) {
+      const at = directory + 2 + 12 * entry;
+      const isOrientation = view.getUint16(at, little) === 0x0112 && view.getUint16(at + 2, little) === 3;
+      const value = isOrientation ? view.getUint16(at + 8, little) : 0;
+      if (value >= 1 && value <= 8) return value;
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // the block ends before it has said so
+  }
+  return 1;
+}
+
+/** An RGB image brought upright, by EXIF's number of how it lies. */
+function turned(image, orientation) {
+  const { width: w, height: h, channels } = image;
+  const end = w * h - 1;
+  // Where the first pixel comes from, and how far from it the next to the right and the next below are.
+  const [first, right, below] = {
+    1: [0, 1, w],
+    2: [w - 1, -1, w],
+    3: [end, -1, -w],
+    4: [end - w + 1, 1, -w],
+    5: [0, w, 1],
+    6: [end - w + 1, -w, 1],
+    7: [end, -w, -1],
+    8: [w - 1, w, -1],
+  }[orientation];
+  const [width, height] = orientation > 4 ? [h, w] : [w, h];
+  const data = new Uint8Array(image.data.length);
+  for (let y = 0, to = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = (first + x * right + y * below) * channels;
+      for (let c = 0; c < channels; c++) data[to++] = image.data[from + c];
+    }
+  }
+  return { data, width, height, channels };
 }

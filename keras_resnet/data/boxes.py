@@ -22,6 +22,21 @@ def iou(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return np.asarray(shared / np.maximum(area(ours) + area(theirs) - shared, 1e-12))
 
 
+def overlaps(ours: Any, theirs: Any) -> Any:
+    """`iou` of tensors. Edge by edge: many objects by many locations are not made four times as large."""
+    import tensorflow as tf
+
+    def sides(low: int, high: int) -> Any:
+        shared = tf.minimum(ours[..., high], theirs[..., high]) - tf.maximum(ours[..., low], theirs[..., low])
+        return tf.nn.relu(shared)
+
+    def size(boxes: Any) -> Any:
+        return tf.nn.relu(boxes[..., 2] - boxes[..., 0]) * tf.nn.relu(boxes[..., 3] - boxes[..., 1])
+
+    shared = sides(0, 2) * sides(1, 3)
+    return tf.math.divide_no_nan(shared, size(ours) + size(theirs) - shared)
+
+
 def generalized_iou(ours: Any, theirs: Any) -> tuple[Any, Any]:
     """(IoU, GIoU) of tensors (…, 4): Rezatofighi et al. 2019, "Generalized intersection over union"."""
     import tensorflow as tf

@@ -14,6 +14,7 @@ from PIL import Image
 from keras_resnet.data.files import pointed_to, printable
 from keras_resnet.data.images import read_image, to_pixels
 from keras_resnet.data.layout import Layout, Listing, layout_of
+from keras_resnet.data.levels import find_levels
 from keras_resnet.data.readable import Readable, stamp_of
 from keras_resnet.data.split import (
     Data,
@@ -51,21 +52,23 @@ def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -
     wanted = [name for name in there if only is None or name in only]
     native, why = (None, "") if spec.image_size else native_size(_shorter_sides(layout.listings["train"].files))
     size, resize = choose_sizes(spec.image_size, spec.resize, native, say, why)
-    reader = _Reader(resize, Readable.of(root), layout, spec.max_bad, say)
+    levels = spec.levels or find_levels(layout.listings["train"].files, say)
+    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_bad, say)
     try:
         splits = _read(reader, wanted, spec.val_fraction)
     finally:
         reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
     reader.judge(say)
     require_all_classes(splits, layout.classes)
-    return Data(printable(root.name), layout.classes, splits, flips=True, image_size=size, resize=resize)
+    return Data(printable(root.name), layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels)
 
 
 @dataclass
 class _Reader:
-    """Decodes images at `resize` pixels. bad: what could not be read so far."""
+    """Decodes images at `resize` pixels. levels: see `pixels.decode`. bad: what could not be read so far."""
 
     resize: int
+    levels: tuple[float, ...]
     known: Readable
     layout: Layout
     max_bad: float
@@ -100,7 +103,9 @@ class _Reader:
         if keep:
             side = self.resize
             return Split(name, labels, pixels=np.reshape(pixels, (-1, side, side, 3)).astype(np.uint8, copy=False))
-        return Split(name, labels, images=Files(tuple(str(listing.files[row]) for row in good)), resize=self.resize)
+        return Split(
+            name, labels, images=Files(tuple(str(listing.files[row]) for row in good), self.levels), resize=self.resize
+        )
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
@@ -127,7 +132,7 @@ class _Reader:
     def _pixels(self, path: Path) -> np.ndarray | DataError:
         stamp = stamp_of(path)
         try:
-            pixels = to_pixels(read_image(path), self.resize)
+            pixels = to_pixels(read_image(path, self.levels), self.resize)
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
             told = f"{error}{pointed_to(path)}"
@@ -181,9 +186,10 @@ def _shorter_sides(files: list[Path]) -> list[int]:
 
 @dataclass(frozen=True)
 class Files:
-    """Image files, decoded when they are read."""
+    """Image files, decoded when they are read; levels: see `pixels.decode`."""
 
     files: tuple[str, ...]
+    levels: tuple[float, ...] = ()
 
     def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self.files[row])
+        return read_image(self.files[row], self.levels)

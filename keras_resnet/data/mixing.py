@@ -2,7 +2,7 @@
 (Ghiasi et al. 2021, "Simple Copy-Paste").
 
 What stands in B images is a dict: "boxes" (B, M, 4) in shares of the image, "labels" (B, M), -1 where there is no
-object, "crowd" (B, M), and with masks "ids" uint8 (B, S, S), n + 1 where the n-th object is. All is drawn for the whole
+object, "crowd" (B, M), and with masks "ids" (B, S, S), n + 1 where the n-th object is. All is drawn for the whole
 batch, of which a worker makes `mine`.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_resnet.data import windows
+from keras_resnet.data.objects import id_type
 from keras_resnet.training_spec import AugmentSpec
 
 # Images that a mosaic shows, and the seeds of what is drawn here beside those of a window (0 to 3) and of colours (4).
@@ -21,8 +22,8 @@ TILES = 4
 ROWS, CHOSEN, SCALE, MIDDLE, TURNED, PASTED, PIECES, WINDOW = range(10, 18)
 # The middle of a mosaic is at least so far from its edges.
 BORDER = 0.25
-# An id is a byte, and 0 is the ground.
-MOST = 255
+# What is drawn for each object of an image is drawn for so many at least, whatever the data set's images show.
+DRAWN = 255
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Mixer:
             return shown
         theirs = self._windows(key + WINDOW, images.shape[1])
         chosen = self._uniform(key + PASTED) < self.augment.copy_paste
-        halves = self._uniform(key + PIECES, MOST) < 0.5
+        halves = self._uniform(key + PIECES, max(DRAWN, truth["labels"].shape[1])) < 0.5
         return pasted(shown, see(_slots(grouped, -1), theirs, self.size), chosen[:, None] & halves)
 
     def _uniform(self, key: Any, *shape: int, low: float = 0.0, high: float = 1.0) -> Any:
@@ -96,8 +97,8 @@ def see(shown: tuple[Any, Any], through: Any, size: int, parts: Any = windows.WH
 
 
 def pasted(onto: tuple[Any, Any], others: tuple[Any, Any], pieces: Any) -> tuple[Any, dict[str, Any]]:
-    """Images with objects of `others` put in front, of which `pieces`, bool (B, MOST), says which. Objects whose mask
-    changes have the box of what is left of it, and are none where that is less than windows.LEFT of it."""
+    """Images with objects of `others` put in front, of which `pieces`, bool (B, as many or more), says which. Objects
+    whose mask changes have the box of what is left of it, and are none where that is less than windows.LEFT of it."""
     (images, truth), (more, theirs) = onto, others
     count = truth["labels"].shape[1]
     taken = pieces[:, : theirs["labels"].shape[1]] & (theirs["labels"] >= 0) & ~theirs["crowd"]
@@ -115,15 +116,16 @@ def pasted(onto: tuple[Any, Any], others: tuple[Any, Any], pieces: Any) -> tuple
 
 
 def compacted(truth: dict[str, Any]) -> dict[str, Any]:
-    """Objects moved to the first rows, at most MOST of them; ids, of any integer type, follow and are uint8."""
+    """Objects moved to the first rows; ids, of any integer type, follow and are uint8, or uint16 where a byte cannot
+    tell so many objects apart."""
     labels = truth["labels"]
     order = tf.argsort(tf.cast(labels < 0, tf.int32), axis=1, stable=True)
-    found = {name: tf.gather(truth[name], order, batch_dims=1)[:, :MOST] for name in ("boxes", "labels", "crowd")}
+    found = {name: tf.gather(truth[name], order, batch_dims=1) for name in ("boxes", "labels", "crowd")}
     if "ids" in truth:
         place = tf.argsort(order, axis=1) + 1
-        place = tf.where((labels >= 0) & (place <= MOST), place, 0)
+        place = tf.where(labels >= 0, place, 0)
         ids = tf.gather(tf.pad(place, [[0, 0], [1, 0]]), tf.cast(truth["ids"], tf.int32), batch_dims=1)
-        found["ids"] = tf.cast(ids, tf.uint8)
+        found["ids"] = tf.cast(ids, id_type(labels.shape[1]))
     return found
 
 

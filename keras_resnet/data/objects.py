@@ -15,8 +15,8 @@ from keras_resnet.data.boxes import area
 from keras_resnet.errors import DataError
 
 EMPTY = -1
-# Of one image: an id is a byte, and 0 is the ground.
-MOST_MASKS = 255
+# An id of an object in a map: a byte where that is enough; 0 is the ground.
+MOST_IN_A_BYTE, MOST_OBJECTS = np.iinfo(np.uint8).max, np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Annotation:
     ) -> Annotation:
         """With boxes cut at the image's edges; those left without an area are left out."""
         width, height = size
-        cut = np.asarray(boxes, np.float32).reshape(-1, 4).clip(0, (width, height, width, height))
+        cut = np.asarray(boxes, float).reshape(-1, 4).clip(0, (width, height, width, height)).astype(np.float32)
         real = area(cut) > 0
         crowds = np.zeros(len(cut), bool) if crowd is None else np.asarray(crowd, bool)
         sizes = area(cut) if areas is None else np.asarray(areas, np.float32)
@@ -99,24 +99,37 @@ class Objects:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
+    @property
+    def id_type(self) -> type[np.unsignedinteger[Any]]:
+        """Of maps of ids: uint8 if no image has more objects than that can tell, else uint16."""
+        return id_type(self.labels.shape[1])
+
     def ids(self, row: int, side: int) -> np.ndarray:
-        """uint8 (side, side): the square of image `row`, n + 1 where its n-th object is and 0 elsewhere. Of objects
-        that cover each other the smaller is in front; crowds are left out."""
+        """(side, side), of `id_type`: the square of image `row`, n + 1 where its n-th object is and 0 elsewhere. Of
+        objects that cover each other the smaller is in front; crowds are left out."""
         assert self.masks is not None
-        canvas = np.zeros((side, side), np.uint8)
+        canvas = np.zeros((side, side), self.id_type)
         width, height = (int(each) for each in self.sizes[row])
         scale = side / max(width, height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        for number in np.flatnonzero((self.labels[row] >= 0) & ~self.crowd[row])[:MOST_MASKS]:
+        for number in np.flatnonzero((self.labels[row] >= 0) & ~self.crowd[row]):
             mask = Image.fromarray(255 * decoded_mask(self.masks[row, number], (width, height)))
             seen = np.asarray(mask.resize(size, Image.Resampling.BOX)) >= 128
             canvas[: size[1], : size[0]][seen] = number + 1
         return canvas
 
 
+def id_type(objects: int) -> type[np.unsignedinteger[Any]]:
+    """What tells so many objects and the ground apart. Raises DataError for more than a uint16 can."""
+    if objects > MOST_OBJECTS:
+        raise DataError(f"an image shows {objects:,} objects; up to {MOST_OBJECTS:,} can be told apart")
+    return np.uint8 if objects <= MOST_IN_A_BYTE else np.uint16
+
+
 def packed(found: Sequence[Annotation], masks: bool = False) -> Objects:
     """The annotations of one image after another, brought to one shape and order."""
     most = max([1, *(len(each.labels) for each in found)])
+    id_type(most)  # raises for too many
     count = len(found)
     objects = Objects(
         boxes=np.zeros((count, most, 4), np.float32),

@@ -32,7 +32,6 @@ class Stream:
 
     split: Split
     image_size: int
-    flips: bool
     batch_size: int
     seed: int
     encode: Callable[[Any], Any]
@@ -137,7 +136,8 @@ class Stream:
 
     @property
     def _mirrors(self) -> bool:
-        return self.flips and self.augment.flip
+        """Not where nobody has decided it."""
+        return self.augment.flip is True
 
     def _by_image(self, first_step: int, last_step: int, size: int) -> Any:
         """One by one, by Pillow: from memory, or read when they are needed."""

@@ -75,7 +75,7 @@ class Split:
 
     def constants(self, ids: bool = False) -> tuple[Any, Any]:
         """`pixels` and `truth` as tensors, made once and outside any graph, of which they would become a part. `ids`:
-        with "ids", uint8 (count, resize, resize), of objects that have masks (see `Objects.ids`)."""
+        with "ids" (count, resize, resize), of objects that have masks (see `Objects.ids`)."""
         import tensorflow as tf
 
         if "pixels" not in self._tensors:
@@ -115,8 +115,8 @@ class Split:
         def read(row: Any) -> tuple[Any, Any]:
             pixels = tf.numpy_function(self.pixels_at, [row], tf.uint8, stateful=False)
             found = gathered(truth, row)
-            if ids and self._has_masks:
-                seen = tf.numpy_function(self._ids_at, [row], tf.uint8, stateful=False)
+            if ids and self.objects is not None and self.objects.masks is not None:
+                seen = tf.numpy_function(self._ids_at, [row], self.objects.id_type, stateful=False)
                 found = {**found, "ids": tf.ensure_shape(seen, side)}
             return tf.ensure_shape(pixels, (*side, 3)), found
 
@@ -162,14 +162,16 @@ class _Some:
 @dataclass(frozen=True)
 class Data:
     """A data set: its labels in the order of their numbers, and splits "train", "validation" and
-    perhaps "test". flips: whether a mirrored image keeps its label."""
+    perhaps "test". flips: whether a mirrored image keeps its label; None where nobody knows. levels: the
+    values that are black and white in images of more than 8 bits, see `pixels.decode`."""
 
     name: str
     classes: tuple[str, ...]
     splits: dict[str, Split]
-    flips: bool
+    flips: bool | None
     image_size: int
     resize: int
+    levels: tuple[float, ...] = ()
 
 
 def fits_memory(images: int, resize: int) -> bool:

@@ -37,7 +37,8 @@ from keras_resnet.spec import DataSpec
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
 BUNDLED = ("digits", "shapes")
-# Sets of signs that change or lose their meaning in a mirror.
+# Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
+FLIPS = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
 NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
 
 
@@ -63,17 +64,14 @@ def open_tfds(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> 
         size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
     bad: list[str] = []
     splits = {
-        name: _read(builder, name, part, fields, has_to_show(name, spec.annotations), resize, bad, say)
+        name: _read(builder, name, part, fields, has_to_show(name, spec.annotations), resize, spec.levels, bad, say)
         for name, part in parts.items()
         if only is None or name in only
     }
     _require_labelled(splits, only, builder.name, say)
     judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
-    flips = builder.name not in NO_FLIPS
-    if not flips:
-        say(f"no mirrored images: {builder.name} would change their meaning")
     labelled = {name: split for name, split in splits.items() if split.count}
-    return Data(builder.name, fields.classes, labelled, flips, size, resize)
+    return Data(builder.name, fields.classes, labelled, _keep_meaning(builder.name, fields), size, resize, spec.levels)
 
 
 def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, source: str, say: Say) -> None:
@@ -84,6 +82,13 @@ def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, so
         if name != "test" or only is not None:
             raise DataError(f"none of the {name} images of data set {source!r} has a label")
         say("test: no image has a label, so nothing can be evaluated on them")
+
+
+def _keep_meaning(name: str, fields: _Fields) -> bool | None:
+    """Whether the images of a set keep their labels in a mirror; None where that is not known."""
+    if name in NO_FLIPS:
+        return False
+    return True if fields.objects or name in FLIPS else None
 
 
 def is_known(name: str) -> bool:
@@ -212,7 +217,15 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
 
 
 def _read(
-    builder: Any, name: str, part: str, fields: _Fields, shown: bool, resize: int, bad: list[str], say: Say
+    builder: Any,
+    name: str,
+    part: str,
+    fields: _Fields,
+    shown: bool,
+    resize: int,
+    levels: tuple[float, ...],
+    bad: list[str],
+    say: Say,
 ) -> Split:
     """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`; images without
     a label, and without an object where they have to have one `shown`, are left out and counted."""
@@ -221,14 +234,14 @@ def _read(
     keep = fits_memory(count, resize)
     if not keep:
         say(f"{name}: {count} images do not fit in memory and are read from disk")
-    examples = _Examples(records, fields)
+    examples = _Examples(records, fields, levels)
 
     def decode(row: int) -> tuple[Any, np.ndarray | None, str]:
         truth, encoded = examples.parse(row)
         if not fields.objects and not 0 <= truth < len(fields.classes):
             return None, None, ""
         try:
-            image = read_image(encoded)
+            image = read_image(encoded, levels)
             truth = _annotation(truth, image.size) if fields.objects else truth
         except DataError as error:
             return truth, None, str(error).replace("the image", examples.name(row), 1)
@@ -262,7 +275,7 @@ def _read(
         pixels = np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False)
         return Split(name, numbers, pixels, objects=objects)
     readable = Records(records.files, records.places[good])
-    return Split(name, numbers, images=_Examples(readable, fields), resize=resize, objects=objects)
+    return Split(name, numbers, images=_Examples(readable, fields, levels), resize=resize, objects=objects)
 
 
 def _annotation(known: dict[str, Any], size: tuple[int, int]) -> Annotation:
@@ -290,9 +303,10 @@ class _Examples:
 
     records: Records
     fields: _Fields
+    levels: tuple[float, ...]
 
     def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self.parse(row)[1])
+        return read_image(self.parse(row)[1], self.levels)
 
     def parse(self, row: int) -> tuple[Any, bytes]:
         """The label, or what is known of the objects by name; and the encoded image. Raises DataError for a record

@@ -1,104 +1,153 @@
 """Pascal VOC's layout and that of ImageNet's localization data: an XML file for each image, with boxes of its objects.
 
-VOC: Annotations/*.xml, JPEGImages/, and lists of names in ImageSets/Main/train.txt and val.txt, without which a share
-is held out (Everingham et al. 2010, "The Pascal visual object classes challenge"). ImageNet: Annotations/CLS-LOC/train/
-and …/val/, Data/CLS-LOC/ beside it (Russakovsky et al. 2015, "ImageNet large scale visual recognition challenge").
+Everingham et al. 2010, "The Pascal visual object classes challenge"; Russakovsky et al. 2015, "ImageNet large scale
+visual recognition challenge". Where the files are: `voc_layouts`.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers import expat
 
 import numpy as np
 
+from keras_resnet.data.label_files import Read, Tally, beyond, finite, flag, one_line
 from keras_resnet.data.objects import Annotation, Listed
+from keras_resnet.data.voc_layouts import Pair, has_xml, pairs
 from keras_resnet.errors import DataError
+from keras_resnet.progress import counting
 
-SPLITS = {"train": "train", "val": "validation"}
-SUFFIXES = (".jpg", ".JPEG", ".jpeg", ".png")
-Named = tuple[tuple[int, int], list[tuple[str, list[float], bool]]]
+NO_NAME = "objects without a name"
+NO_BOX = "objects without a box (bndbox)"
+TURNED = "objects whose box is rotated (robndbox)"
+NOT_FOUR = "boxes whose xmin, ymin, xmax, ymax are not four finite numbers"
+NO_AREA = "boxes without an area"
+NO_FLAG = "objects whose difficult is neither 0 nor 1"
+SECOND = "second boxes of an object, each taken as an object of the same name"
+BEYOND = "boxes that reach beyond their image, cut at its edge"
+FROM_ZERO = "boxes begin at pixel 0, so pixels are counted from 0, not from 1 as Pascal VOC does"
+EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A file's image with its objects; boxes: [left, top, right, bottom] as they stand in the file."""
+
+    file: Path
+    size: tuple[int, int]
+    names: list[str]
+    boxes: list[list[float]]
+    difficult: list[bool]
 
 
 def is_voc(root: Path) -> bool:
     """Whether `root` is in one of these layouts."""
-    return next((root / "Annotations").rglob("*.xml"), None) is not None
+    return root.is_dir() and has_xml(root)
 
 
-def read_voc(root: Path) -> tuple[tuple[str, ...], dict[str, list[Listed]], Counter[str]]:
-    """(classes by name, images by split, what was left out and how often). Objects called difficult are taken as
-    crowds: neither to be learned nor to be found. Raises DataError for a file that is not as the format has it."""
-    odd: Counter[str] = Counter()
-    read = {split: [(image, _read(file)) for file, image in files] for split, files in _files(root).items()}
-    if "train" not in read:
-        raise DataError(f"{root} names no training images")
-    names = sorted({name for rows in read.values() for _, (_, objects) in rows for name, _, _ in objects})
+def read_voc(root: Path) -> Read:
+    """Objects called difficult are crowds: neither to be learned nor to be found. Raises DataError for a folder that
+    names no images to train on or no objects."""
+    tally = Tally()
+    found = pairs(root, tally)
+    bad: dict[str, list[str]] = {split: [] for split in found}
+    named: set[Path] = set()
+    with counting(sum(map(len, found.values())), "annotations", "reading annotations") as advance:
+        read: dict[str, list[_Image]] = {split: [] for split in found}
+        for split, files in found.items():
+            for pair in files:
+                advance(1, "reading annotations")
+                try:
+                    read[split].append(_read(pair, tally))
+                except DataError as error:
+                    bad[split].append(str(error))
+                    named.update(pair.likeliest())
+    images = [image for rows in read.values() for image in rows]
+    names = sorted({name for image in images for name in image.names})
     if not names:
-        raise DataError(f"the annotations in {root / 'Annotations'} name no objects")
+        why = "; ".join(part for part in (tally.summary, *bad["train"][:1]) if part)
+        raise DataError(f"the annotations in {root} name no objects{why and ': '}{why}")
+    first = _first_pixel([box for image in images for box in image.boxes], tally)
     numbers = {name: number for number, name in enumerate(names)}
-    listings = {split: [_listed(image, *found, numbers, odd) for image, found in rows] for split, rows in read.items()}
-    return tuple(names), listings, odd
+    listings = {split: [_listed(image, numbers, first, tally) for image in rows] for split, rows in read.items()}
+    named |= {image.file for image in images}
+    return Read(tuple(names), listings, tally, bad, named)
 
 
-def _files(root: Path) -> dict[str, list[tuple[Path, Path]]]:
-    """(annotation, image) of each split."""
-    if (root / "Annotations" / "CLS-LOC").is_dir():
-        at = {ours: root / "Annotations" / "CLS-LOC" / theirs for theirs, ours in SPLITS.items()}
-        data = root / "Data" / "CLS-LOC"
-        return {
-            split: [
-                (file, _image(data / folder.name / file.relative_to(folder))) for file in sorted(folder.rglob("*.xml"))
-            ]
-            for split, folder in at.items()
-            if folder.is_dir()
-        }
-    annotations, images = root / "Annotations", root / "JPEGImages"
-    lists = {ours: root / "ImageSets" / "Main" / f"{theirs}.txt" for theirs, ours in SPLITS.items()}
-    named = {split: _names(file) for split, file in lists.items() if file.is_file()}
-    named = named or {"train": sorted(file.stem for file in annotations.glob("*.xml"))}
-    return {
-        split: [(annotations / f"{name}.xml", _image(images / f"{name}.xml")) for name in names]
-        for split, names in named.items()
-    }
+def parse(file: Path) -> ET.Element:
+    """The root of an XML file. Raises DataError for one that declares entities: a few of them, each of many others,
+    fill any memory, and no label tool writes one."""
+    builder, parser = ET.TreeBuilder(), expat.ParserCreate()
 
+    def refuse(*declared: object) -> None:
+        raise DataError(f"cannot read the annotation {file}: it declares the entity {declared[0]!r}; none is allowed")
 
-def _names(file: Path) -> list[str]:
-    """One a line; names may hold spaces and dots."""
-    return [name for line in file.read_text(encoding="utf-8").splitlines() if (name := line.strip())]
-
-
-def _image(file: Path) -> Path:
-    """The image called as the annotation `file`, whatever its suffix; if there is none, the name to miss it by."""
-    return next(
-        (found for suffix in SUFFIXES if (found := file.with_suffix(suffix)).is_file()), file.with_suffix(".jpg")
-    )
-
-
-def _read(file: Path) -> Named:
-    """((width, height), objects as (name, [left, top, right, bottom] in pixels, whether difficult))."""
+    parser.buffer_text = True
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = refuse
     try:
-        tree = ET.parse(file).getroot()
-        size = tuple(int(float(tree.findtext(f"size/{side}", ""))) for side in ("width", "height"))
-        objects = []
-        for each in tree.iter("object"):
-            box = [float(each.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax")]
-            # Pixels are counted from 1, and the last one belongs to the box.
-            name = each.findtext("name", "").strip()
-            objects.append((name, [box[0] - 1, box[1] - 1, *box[2:]], each.findtext("difficult", "0").strip() == "1"))
-    except (OSError, ET.ParseError, ValueError) as error:
+        parser.Parse(file.read_bytes(), True)
+        return builder.close()
+    except (OSError, expat.ExpatError, ValueError, LookupError) as error:
         raise DataError(f"cannot read the annotation {file}: {error}") from error
-    return (size[0], size[1]), objects
 
 
-def _listed(
-    image: Path,
-    size: tuple[int, int],
-    objects: list[tuple[str, list[float], bool]],
-    numbers: dict[str, int],
-    odd: Counter[str],
-) -> Listed:
-    boxes = np.array([box for _, box, _ in objects], np.float32).reshape(-1, 4)
-    found = Annotation.of(size, boxes, [numbers[name] for name, _, _ in objects], [hard for _, _, hard in objects])
-    odd["boxes without an area"] += len(objects) - len(found.labels)
-    return Listed(image, found)
+def _read(pair: Pair, tally: Tally) -> _Image:
+    """Raises DataError for a file that is not as the format has it, and for one without an image."""
+    tree = parse(pair.annotation)
+    if tree.tag != "annotation":
+        other = "; export it from CVAT as Pascal VOC or COCO" if tree.tag == "annotations" else ""
+        raise DataError(f"{pair.annotation} is not Pascal VOC's: it begins with {tree.tag!r}, not 'annotation'{other}")
+    sides = [tree.findtext(f"size/{side}") for side in ("width", "height")]
+    width, height = map(finite, sides)
+    if not width or not height or min(width, height) < 1 or width % 1 or height % 1:
+        told = " × ".join("none" if side is None else one_line(side) or "empty" for side in sides)
+        raise DataError(f"{pair.annotation} says {told} of its image; width and height are whole pixels")
+    image = _Image(pair.image(tree.findtext("filename", "")), (int(width), int(height)), [], [], [])
+    for each in tree.iter("object"):
+        name, hard = one_line(each.findtext("name", "")), flag(each.findtext("difficult"))
+        boxes = each.findall("bndbox")
+        wrong = _wrong(each, name, hard, boxes)
+        if wrong:
+            tally.leave_out(wrong, pair.annotation.name)
+            continue
+        tally.note(SECOND, pair.annotation.name, len(boxes) - 1)
+        for box in boxes:
+            edges = [number for edge in EDGES if (number := finite(box.findtext(edge))) is not None]
+            if len(edges) < len(EDGES):
+                tally.leave_out(NOT_FOUR, pair.annotation.name)
+            else:
+                image.names.append(name)
+                image.boxes.append(edges)
+                image.difficult.append(bool(hard))
+    return image
+
+
+def _wrong(each: ET.Element, name: str, hard: bool | None, boxes: Sequence[ET.Element]) -> str:
+    """For what an object is left out before one looks at its box; nothing if it is not."""
+    if not name:
+        return NO_NAME
+    if not boxes:
+        return NO_BOX if each.find("robndbox") is None else TURNED
+    return NO_FLAG if hard is None else ""
+
+
+def _first_pixel(boxes: Sequence[Sequence[float]], tally: Tally) -> int:
+    """The number of the first pixel: VOC counts from 1, and the last pixel belongs to a box; most tools count from 0,
+    which shows where a box begins there."""
+    from_zero = sum(0 <= min(box[:2]) < 1 for box in boxes)
+    tally.note(FROM_ZERO, "", from_zero)
+    return 0 if from_zero else 1
+
+
+def _listed(image: _Image, numbers: dict[str, int], first: int, tally: Tally) -> Listed:
+    boxes = np.array(image.boxes).reshape(-1, 4) - (first, first, 0, 0)
+    found = Annotation.of(image.size, boxes, [numbers[name] for name in image.names], image.difficult)
+    tally.leave_out(NO_AREA, image.file.name, len(boxes) - len(found.labels))
+    tally.note(BEYOND, image.file.name, beyond(boxes, image.size))
+    return Listed(image.file, found)

@@ -43,8 +43,8 @@ def see_images(images: Any, windows: Any, size: int) -> Any:
 
 
 def see_ids(ids: Any, windows: Any, size: int) -> Any:
-    """uint8 (B, H, W) → uint8 (B, size, size), each the nearest pixel's; 0 past the edges."""
-    return tf.cast(_sampled(ids[..., None], windows, size, "nearest")[..., 0], tf.uint8)
+    """Integers (B, H, W) → (B, size, size) of the same type, each the nearest pixel's; 0 past the edges."""
+    return tf.cast(_sampled(ids[..., None], windows, size, "nearest")[..., 0], ids.dtype)
 
 
 def see_objects(truth: dict[str, Any], windows: Any, parts: Any = WHOLE) -> dict[str, Any]:

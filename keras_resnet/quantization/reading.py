@@ -10,15 +10,23 @@ import keras
 from keras import tree
 
 from keras_resnet.errors import UsageError
-from keras_resnet.quantization.lowering import Call, Refusal, lower, refused
+from keras_resnet.quantization.calls import Call, Refusal
+from keras_resnet.quantization.layers import FakeQuantizer
+from keras_resnet.quantization.lowering import base_of, lower, refused
 from keras_resnet.quantization.steps import Kind, Part, Step, Steps
 
+# What gives the values that it is given.
+MOVING = (
+    *(FakeQuantizer, keras.layers.Activation, keras.layers.Dropout, keras.layers.Flatten, keras.layers.Identity),
+    keras.layers.Reshape,
+)
 NO_SOFTMAX = "the model must end in logits, without a softmax, of which 8 bits leave too little"
 
 
 def read(model: Any) -> Steps:
     """What `model` computes. Raises UsageError, in one sentence, for what an 8-bit file cannot."""
     require_graph(model)
+    require_logits(model)
     steps = Steps()
     graph = graph_of(model)
     steps.reserve(operation.name for operation in graph.operations)
@@ -32,7 +40,6 @@ def read(model: Any) -> Steps:
     steps.outputs = tree.map_structure(lambda tensor: known[id(tensor)], graph.output)
     for step in tree.flatten(steps.outputs):
         step.is_output = True
-    _require_logits(steps)
     return steps
 
 
@@ -49,15 +56,17 @@ def require_graph(model: Any) -> None:
             f"quantize takes a model that knows its input: begin it with keras.Input. Received: {model.name}, which is"
             " not built"
         )
-    if not _is_graph(model):
+    if not is_graph(model):
         raise UsageError(
             "quantize takes functional and Sequential models, whose layers can be seen. Received: a subclassed model,"
             f" {model.name} of type {type(model).__name__}"
         )
 
 
-def _is_graph(model: Any) -> bool:
-    """Whether all that `model` computes is the graph of its layers."""
+def is_graph(model: Any) -> bool:
+    """Whether `model` is one, and all that it computes is the graph of its layers."""
+    if not isinstance(model, keras.Model):
+        return False
     return type(model) in (keras.Sequential, _functional()) and bool(getattr(model, "inputs", None))
 
 
@@ -109,7 +118,9 @@ def _called(
     inputs = [known[id(tensor)] for tensor in node.input_tensors]
     shapes = [tuple(tensor.shape) for tensor in node.input_tensors]
     name = steps.name_of(operation, parent)
-    call = Call(operation, name, arguments, named, inputs, shapes, tuple(output.shape), output.dtype)
+    call = Call(
+        operation, name, base_of(operation), arguments, named, inputs, shapes, tuple(output.shape), output.dtype
+    )
     try:
         return [lower(call, steps)]
     except Refusal as error:
@@ -118,7 +129,7 @@ def _called(
 
 def _inlined(model: Any, node: Any, named: dict[str, Any], known: dict[int, Step], steps: Steps) -> list[Step]:
     """A model inside another, its steps among the other's."""
-    if not _is_graph(model) or set(named) - {"training"}:
+    if not is_graph(model) or set(named) - {"training"}:
         raise refused(model.name, type(model).__name__, "a model inside the model")
     graph = graph_of(model)
     inner = {id(ours): known[id(theirs)] for ours, theirs in zip(graph.inputs, node.input_tensors, strict=True)}
@@ -126,10 +137,22 @@ def _inlined(model: Any, node: Any, named: dict[str, Any], known: dict[int, Step
     return [inner[id(tensor)] for tensor in graph.outputs]
 
 
-def _require_logits(steps: Steps) -> None:
-    """Raises UsageError if the model ends in a softmax."""
-    for step in tree.flatten(steps.outputs):
-        while step.kind in (Kind.PASS, Kind.IDENTITY, Kind.POOL):
-            step = step.inputs[0]
-        if step.part.is_softmax:
-            raise UsageError(f"{NO_SOFTMAX}. Received: {step.part.name}, a softmax")
+def require_logits(model: Any) -> None:
+    """Raises UsageError if `model` ends in a softmax that can be seen in its graph, rounded or not."""
+    for tensor in graph_of(model).outputs if is_graph(model) else ():
+        if found := _softmax_at(tensor):
+            raise UsageError(f"{NO_SOFTMAX}. Received: {model.name}, which ends in {found.name}")
+
+
+def _softmax_at(tensor: Any) -> Any:
+    """The layer or operator whose softmax `tensor` is, as it is or only moved and rounded; None if it is none."""
+    operation, number, place = tensor._keras_history
+    if is_graph(operation):
+        return _softmax_at(graph_of(operation).outputs[place])
+    function = getattr(operation, "activation", None)
+    if type(operation).__name__ == "Softmax" or function is keras.activations.softmax:
+        return operation
+    before = operation._inbound_nodes[number].input_tensors
+    moves = isinstance(operation, MOVING) or function is keras.activations.linear
+    passes = moves and not hasattr(operation, "kernel") and len(before) == 1
+    return _softmax_at(before[0]) if passes else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keras
 
-from keras_resnet.quantization.lowering import base_of
 from keras_resnet.quantization.steps import Kind, Part, Step, Steps
 
 # Whose operators in a file can cut off their results.
@@ -40,7 +39,7 @@ def is_normalized(pixels: Step) -> bool:
 
 
 def _can_fold(before: Step) -> bool:
-    kernel = before.kind is Kind.KERNEL and base_of(before.part.source) is not keras.layers.Dense
+    kernel = before.kind is Kind.KERNEL and not isinstance(before.part.source, keras.layers.Dense)
     return kernel and len(before.followers) == 1 and not before.is_output
 
 

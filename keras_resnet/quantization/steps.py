@@ -40,7 +40,6 @@ class Part:
     source: Any = None
     weights: tuple[int, ...] | None = None
     fixed: tuple[float, float] | None = None
-    is_softmax: bool = False
 
     def values(self) -> list[np.ndarray]:
         """The weights that the source gives it."""

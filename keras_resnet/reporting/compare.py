@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_resnet.outcomes import drop_in_words, standings_in_words
 from keras_resnet.reporting.page import metric_in_words, rendered, style
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
@@ -27,12 +28,15 @@ def _row(run: Run) -> dict[str, Any]:
         "data": f"{spec.data.source}, {spec.data.image_size} px",
         "metric": metric_in_words(metrics["metric"]),
         "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
+        "beside baselines": "; ".join(standings_in_words(found.get("baselines", []))) or None if found else None,
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
         "training": f"{len(log)} epochs of {optimizer.name} at {optimizer.learning_rate:g}",
         "parameters": f"{sum(part['parameters'] for part in found['parts']):,}" if found else None,
         "multiply-adds": f"{sum(part['multiply_adds'] for part in found['parts']):,}" if found else None,
         "file to take": file and file["file"],
-        "its value": file and f"{file['value']:.2%} ({100 * file['drop']:+.2f} lost)",
+        "its value": file and f"{file['value']:.2%} of {file['samples']:,}",
+        "its drop [95%]": file and drop_in_words(file),
+        "its verdict": file and file["words"],
         "its size": file and f"{file['megabytes']:.2f} MB",
         "its latency": file and f"{file['milliseconds']:.2f} ms",
     }

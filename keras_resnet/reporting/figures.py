@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from keras_resnet.outcomes import WITHIN
 
 # Stand-ins for what the page's style sheet decides, which no other colour of a figure equals.
 INK, LINE = "#010203", "#040506"
@@ -73,7 +75,7 @@ def confusion(matrix: list[list[int]], labels: Sequence[str]) -> str:
     return _svg(figure)
 
 
-def calibration(bins: list[dict[str, Any]]) -> str:
+def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
     """How often answers are right, over how sure they are; areas of the dots are numbers of images."""
     figure, axes = _figure(4.2, 3.8)
     axis = axes[0, 0]
@@ -108,7 +110,7 @@ def tradeoffs(verdicts: list[dict[str, Any]], best: str | None) -> str:
     for axis, key, words in ((axes[0, 0], "megabytes", "size (MB)"), (axes[0, 1], "milliseconds", "latency (ms)")):
         for number, each in enumerate(verdicts):
             place, colour = (each[key], 100 * each["value"]), f"C{number % 10}"
-            mark = MARKS[number % len(MARKS)] if each["verdict"] == "PASSED" else "x"
+            mark = MARKS[number % len(MARKS)] if each["verdict"] in WITHIN else "x"
             axis.plot(*place, mark, color=colour, markersize=7, alpha=0.85, label=each["file"], linestyle="none")
             if each["file"] == best:
                 axis.plot(*place, "o", color=INK, fillstyle="none", markersize=14)
@@ -119,7 +121,7 @@ def tradeoffs(verdicts: list[dict[str, Any]], best: str | None) -> str:
     return _svg(figure)
 
 
-def layers(damages: list[dict[str, Any]]) -> str:
+def layers(damages: Sequence[Mapping[str, Any]]) -> str:
     """What rounding each layer alone changed: answers, and outputs as shares of their deviation."""
     figure, axes = _figure(9, 0.9 + 0.24 * len(damages), 1, 2, sharey=True)
     places = np.arange(len(damages))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from keras_resnet.console import say
 from keras_resnet.fields import flat
+from keras_resnet.outcomes import interval_in_words, shared_remarks_on, standings_in_words
 from keras_resnet.progress import waiting
 from keras_resnet.recipes.objects import usual
 from keras_resnet.reporting.recommend import described, recommended
@@ -63,6 +65,7 @@ def rendered(template: str, **values: Any) -> str:
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}%"
     environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["interval"] = interval_in_words
     return environment.get_template(template).render(**values)
 
 
@@ -83,6 +86,8 @@ def context_of(run: Run) -> dict[str, Any]:
         "log": log,
         "verdicts": verdicts,
         "best": best,
+        "remarks": list(dict.fromkeys(chain.from_iterable(map(shared_remarks_on, verdicts)))),
+        "standings": standings_in_words(found.get("baselines", [])),
         "diagnosis": diagnosis,
         "figures": _figures(run, log, found, verdicts, best, diagnosis),
         "created": document["created"][:16].replace("T", " "),

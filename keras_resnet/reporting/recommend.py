@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_resnet.outcomes import NOT_PROVEN, PASSED, WITHIN, decided, lacks_proof, remarks_on, words_of
 from keras_resnet.run import Run
 
-PASSED = "PASSED"
 # Latencies that differ less than this are taken for the same.
 AS_FAST = 1.25
 
 
 def described(run: Run) -> list[dict[str, Any]]:
-    """The verdicts on a run's files, each with its size in megabytes and its median latency with all threads. Without
-    those of an earlier version, which measured less."""
+    """The verdicts on a run's files, each with its size in megabytes, its median latency with all threads, its outcome
+    in "words" and "remarks" on it. Without those of an earlier version, which measured less; where one decided by the
+    estimate alone, the outcome is decided again."""
     return [_described(row) for row in run.verdicts() if "form" in row]
 
 
 def _described(row: dict[str, Any]) -> dict[str, Any]:
     latency = row["cost"]["latencies"][-1]
-    return {**row, "megabytes": row["bytes"] / 1e6, "milliseconds": latency["p50"], "threads": latency["threads"]}
+    if "drop_metric" not in row:
+        row = {**row, "drop_metric": row["metric"], "verdict": _decided_again(row), "baselines": [], "data_changed": ""}
+    cost = {"megabytes": row["bytes"] / 1e6, "milliseconds": latency["p50"], "threads": latency["threads"]}
+    return {**row, **cost, "words": words_of(row), "remarks": remarks_on(row)}
+
+
+def _decided_again(row: dict[str, Any]) -> str:
+    """PASSED by the estimate may be not proven; what failed stays where it was put."""
+    if row["verdict"] != PASSED:
+        return str(row["verdict"])
+    if row["drop_interval"] is None:
+        return NOT_PROVEN
+    return decided({row["metric"]: (row["drop"], row["drop_interval"])}, row["max_drop"], require_proof=False)
 
 
 def recommended(verdicts: list[dict[str, Any]]) -> dict[str, Any] | None:
     """A verdict and "why": of the files within their budget that are about as fast as the fastest the smallest; None
     where there is none."""
-    passed = [row for row in verdicts if row["verdict"] == PASSED]
+    passed = [row for row in verdicts if row["verdict"] in WITHIN]
     if not passed:
         return None
     fastest = min(row["milliseconds"] for row in passed)
@@ -39,4 +52,6 @@ def recommended(verdicts: list[dict[str, Any]]) -> dict[str, Any] | None:
     if floats and floats is not best:
         faster, smaller = floats["milliseconds"] / best["milliseconds"], floats["bytes"] / best["bytes"]
         why += f"; beside the float32 file {faster:.1f}× the speed on this machine, and {smaller:.1f}× smaller"
+    if lacks_proof(best):
+        why += "; too few validation images to prove that it is within"
     return {**best, "why": why}

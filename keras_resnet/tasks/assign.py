@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.boxes import generalized_iou
+from keras_resnet.data.boxes import generalized_iou, overlaps
 from keras_resnet.detections import grid
 
 # Feng et al. 2021, section 4.1: alignment is score^1 × IoU^6, and the best 13 locations answer for an object.
@@ -48,7 +48,7 @@ def assign(scores: Any, boxes: Any, truth: dict[str, Any], cells: Sequence[int])
     object, "crowd" (B, M) → what each location answers for."""
     scores, boxes = tf.stop_gradient(tf.cast(scores, tf.float32)), tf.stop_gradient(boxes)
     real = (truth["labels"] >= 0) & ~truth["crowd"]
-    overlap, _ = generalized_iou(boxes[:, None], truth["boxes"][:, :, None])  # (B, M, N)
+    overlap = overlaps(boxes[:, None], truth["boxes"][:, :, None])  # (B, M, N)
     own = tf.gather(tf.sigmoid(scores), tf.maximum(truth["labels"], 0), axis=2, batch_dims=1)  # (B, N, M)
     within = _within(truth["boxes"], cells)
     aligned = tf.transpose(own, (0, 2, 1)) ** SCORE_POWER * tf.maximum(overlap, 1e-3) ** IOU_POWER

@@ -16,7 +16,7 @@ COMPARED = 48
 
 
 def mask_losses(outputs: dict[str, Any], ids: Any, found: Assigned, cells: Sequence[int]) -> tuple[Any, Any]:
-    """(losses, mean IoU of masks), (B,) float32 each. ids: uint8 (B, S, S), n + 1 where the n-th object is."""
+    """(losses, mean IoU of masks), (B,) float32 each. ids: integers (B, S, S), n + 1 where the n-th object is."""
     prototypes = tf.cast(outputs["prototypes"], tf.float32)
     best = tf.math.top_k(found.rank, min(COMPARED, found.rank.shape[1]))
     places = best.indices  # (B, T)
@@ -50,10 +50,12 @@ def _covered(ids: Any, objects: Any, size: int) -> Any:
     parts = max(1, round(ids.shape[1] / size))
     if ids.shape[1] != parts * size:
         ids = tf.image.resize(ids[..., None], (parts * size, parts * size), "nearest")[..., 0]
-    wanted, total = tf.cast(objects[:, :, None, None] + 1, tf.uint8), 0.0
+    # Ids are compared as wide numbers: the 256th object's would be the ground's in a byte.
+    wanted, total = objects[:, :, None, None] + 1, 0.0
     for row in range(parts):
         for column in range(parts):
-            total += tf.cast(ids[:, None, row::parts, column::parts] == wanted, tf.float32)
+            seen = tf.cast(ids[:, None, row::parts, column::parts], tf.int32)
+            total += tf.cast(seen == wanted, tf.float32)
     return total / parts**2
 
 

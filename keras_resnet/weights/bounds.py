@@ -57,10 +57,10 @@ class Allowance:
         replace(self).take(entry.file_size, entry.filename)
 
 
-def readable(size: int) -> str:
+def readable(size: float) -> str:
     """Bytes as people write them: "8.4 GB"."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
-            break
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
         size /= 1000
-    return f"{size:.3g} {unit}"
+    return f"{size:.3g} TB"

@@ -1,0 +1,134 @@
+"""Whether images may be mirrored in training, where nobody knows: asked of a quick classifier of small pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.data.images import center_crop, to_pixels
+from keras_resnet.data.pipeline import balanced_rows
+from keras_resnet.data.split import Split
+from keras_resnet.intervals import Z_95, of_shares
+
+# The classifier sees at most so many images, of the classes that have most, in pixels of so small a side: seconds.
+MOST_IMAGES = 1500
+MOST_CLASSES = 100
+SIDE = 16
+FOLDS = 3
+SEED = 0
+# A support vector machine's: the penalty of what is on the wrong side. Of 0.1 to 10 it makes little difference.
+PENALTY = 5.0
+# Mirrored images keep their meaning if this share of what the classifier knows beyond guessing is left in a mirror.
+KEPT = 0.5
+# How likely it may be that a class is found to lose by chance, over all classes (Bonferroni).
+CHANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Mirroring:
+    """Whether to mirror, and why."""
+
+    mirror: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Which of the images, each unseen in training, were recognized: bool (count,). plain: as they are; mirrored: in a
+    mirror, by a classifier that saw none; both: as they are, by one that saw mirrored copies of its training images.
+    chance: the share of the largest class."""
+
+    plain: np.ndarray
+    mirrored: np.ndarray
+    both: np.ndarray
+    chance: float
+
+
+def measure(split: Split, image_size: int, classes: Sequence[str]) -> Mirroring:
+    """Decide by the training images `split` of `classes`, of which the network sees the centre of `image_size` pixels.
+
+    Against mirroring where a class is recognized less if mirrored copies are trained on (left and right arrows), or
+    where mirrored images are hardly recognized (writing); for it in any other case, as is usual. The answer depends on
+    the images alone, so it is the same each time. Raises DataError if one cannot be read.
+    """
+    rows = _sample(split)
+    labels = split.labels[rows]
+    if len(np.unique(labels)) < 2:
+        return Mirroring(True, f"as usual: there are fewer than {FOLDS} images of each class to try it on")
+    return judge(_answers(_small(split, rows, image_size), labels), labels, classes)
+
+
+def judge(answers: Answers, labels: np.ndarray, classes: Sequence[str]) -> Mirroring:
+    """What the quick classifier's answers say of images with `labels` (count,) of `classes`."""
+    plain, mirrored = float(answers.plain.mean()), float(answers.mirrored.mean())
+    lead = plain - answers.chance
+    told = f"a quick classifier of {SIDE} × {SIDE} pixels is right on {plain:.1%} of {len(labels)} unseen images"
+    if lead <= 0 or lead <= Z_95 * math.sqrt(plain * (1 - plain) / len(labels)):
+        return Mirroring(True, f"as usual: {told}, by chance on {answers.chance:.1%}, so it cannot tell")
+    if (label := _harmed(answers, labels)) is not None:
+        before, after = (float(each[labels == label].mean()) for each in (answers.plain, answers.both))
+        why = f"of {classes[label]} on {before:.1%}, and on {after:.1%} where it trains on mirrored copies too"
+        return Mirroring(False, f"{told}, {why}")
+    lost = of_shares(answers.plain, answers.mirrored)[0] > 0 and mirrored - answers.chance < KEPT * lead
+    return Mirroring(not lost, f"{told}, and on {mirrored:.1%} of the same mirrored")
+
+
+def _harmed(answers: Answers, labels: np.ndarray) -> int | None:
+    """The class that loses most by mirrored copies, if one does: by a sign test of its images."""
+    from scipy.stats import binomtest
+
+    lost, won = answers.plain & ~answers.both, answers.both & ~answers.plain
+    found = {}
+    for label in np.unique(labels):
+        losses, gains = int(lost[labels == label].sum()), int(won[labels == label].sum())
+        if losses:
+            found[int(label)] = float(binomtest(gains, losses + gains, alternative="less").pvalue)
+    worst = min(found, key=lambda label: found[label], default=None)
+    return worst if worst is not None and found[worst] * len(np.unique(labels)) < CHANCE else None
+
+
+def _sample(split: Split) -> np.ndarray:
+    """Rows of as many images of each class; none of classes that have fewer than FOLDS."""
+    counts = np.bincount(split.labels)
+    order = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
+    chosen = np.sort(order[counts[order] >= FOLDS])
+    per_class = max(FOLDS, MOST_IMAGES // max(1, len(chosen)))
+    rows = balanced_rows(split, per_class=per_class, classes=len(counts), seed=SEED)
+    return rows[np.isin(split.labels[rows], chosen)]
+
+
+def _small(split: Split, rows: np.ndarray, image_size: int) -> np.ndarray:
+    """float32 (count, side, side, 1 or 3) in 0–1: one channel where all are the same."""
+    side = min(SIDE, image_size)
+    seen = (split.pixels[row] if split.pixels is not None else split.pixels_at(row) for row in rows)
+    small = np.stack([to_pixels(Image.fromarray(center_crop(pixels, image_size)), side) for pixels in seen])
+    if (small == small[..., :1]).all():
+        small = small[..., :1]
+    return small.astype(np.float32) / 255
+
+
+def _answers(images: np.ndarray, labels: np.ndarray) -> Answers:
+    from sklearn.model_selection import StratifiedKFold
+
+    count = len(labels)
+    mirrors, images = images[:, :, ::-1].reshape(count, -1), images.reshape(count, -1)
+    plain, mirrored, both = (np.zeros(count, bool) for _ in range(3))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
+    for seen, unseen in folds.split(images, labels):
+        machine = _fitted(images[seen], labels[seen])
+        plain[unseen] = machine.predict(images[unseen]) == labels[unseen]
+        mirrored[unseen] = machine.predict(mirrors[unseen]) == labels[unseen]
+        machine = _fitted(np.concatenate([images[seen], mirrors[seen]]), np.concatenate([labels[seen]] * 2))
+        both[unseen] = machine.predict(images[unseen]) == labels[unseen]
+    return Answers(plain, mirrored, both, float(np.bincount(labels).max()) / count)
+
+
+def _fitted(images: np.ndarray, labels: np.ndarray) -> Any:
+    from sklearn.svm import SVC
+
+    return SVC(C=PENALTY).fit(images, labels)

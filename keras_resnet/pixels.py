@@ -1,0 +1,242 @@
+"""From an image file to the pixels that a network sees. Imports nothing but NumPy and Pillow: this file also goes to
+devices, beside classify.py."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+# The largest image that is decoded, in millions of pixels: from there on Pillow itself warns of an attack. Decoded a
+# pixel takes 4 bytes, and up to 12 meanwhile.
+MAX_MEGAPIXELS = 89.5
+# Pillow's resize keeps 32 bytes for each pixel of a side.
+MAX_SIDE = 1_000_000
+# Pixels that are converted at a time, so that copies in other modes stay small.
+STRIP = 2**20
+
+ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Formats that Pillow gives to other programs.
+PROGRAMS = ("EPS", "WMF")
+
+
+class ImageError(ValueError):
+    """An image that cannot be read, in words that follow "cannot read image …: "."""
+
+
+def max_megapixels() -> float:
+    """What the environment's KRESNET_MAX_MEGAPIXELS says, else MAX_MEGAPIXELS. Raises ValueError if that is no number
+    above 0."""
+    text = os.environ.get("KRESNET_MAX_MEGAPIXELS", "")
+    try:
+        value = float(text) if text else MAX_MEGAPIXELS
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"KRESNET_MAX_MEGAPIXELS must be a number above 0, in millions of pixels. Received: {text!r}")
+    return value
+
+
+def decode(source: bytes | str | Path, levels: Sequence[float] = ()) -> Image.Image:
+    """The first frame of an image, upright (EXIF), as RGB; transparent ones are laid over white.
+
+    levels: the values that are black and white in images of more than 8 bits. Without them those are 0 and 65535 in
+    integers, or 255 where 32-bit ones fit below; in floating-point images 0 and 1, or 255 where they do not fit below.
+
+    Raises ImageError if it cannot be read or is larger than `max_megapixels`, ValueError for a setting of that which is
+    no number.
+    """
+    limit = max_megapixels()
+    with _told():
+        loaded, turn = _loaded(source, limit)
+        if turn is not None:
+            loaded = loaded.transpose(turn)
+        return _to_rgb(loaded, levels)
+
+
+def values_of(source: bytes | str | Path) -> Iterator[np.ndarray]:
+    """The values of an image of more than 8 bits, some rows (H, W) at a time; nothing for any other. Raises as
+    `decode`."""
+    limit = max_megapixels()
+    with _told():
+        loaded, _ = _loaded(source, limit, only_deep=True)
+        if _is_deep(loaded):
+            yield from map(np.asarray, _strips(loaded))
+
+
+def to_pixels(image: Image.Image, resize: int) -> np.ndarray:
+    """The image's shorter side resized to `resize`, its centre cut out: (resize, resize, 3) uint8."""
+    return np.asarray(ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC))
+
+
+def to_canvas(image: Image.Image, side: int) -> np.ndarray:
+    """The whole image, its longer side resized to `side`, at the top left of a black square: (side, side, 3) uint8."""
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    canvas = Image.new("RGB", (side, side))
+    canvas.paste(image.resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(canvas)
+
+
+def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
+    """The central (…, size, size, 3) of (…, H, W, 3)."""
+    top, left = (pixels.shape[-3] - size) // 2, (pixels.shape[-2] - size) // 2
+    return pixels[..., top : top + size, left : left + size, :]
+
+
+def placed(image: Image.Image, task: str, resize: int, image_size: int) -> np.ndarray:
+    """The evaluation transform of one image for `task`: its centre, or all of it where objects are to be found:
+    (image_size, image_size, 3) uint8."""
+    if task != "classify":
+        return to_canvas(image, image_size)
+    return center_crop(to_pixels(image, resize), image_size)
+
+
+def _loaded(
+    source: bytes | str | Path, limit: float, only_deep: bool = False
+) -> tuple[Image.Image, Image.Transpose | None]:
+    """The decoded first frame, and what brings it upright; not decoded if it is not deep and `only_deep` is wanted."""
+    if limit > MAX_MEGAPIXELS:  # Pillow has a limit of its own, for all of the process
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(limit * 1e6))
+    with warnings.catch_warnings(), _opened(source) as file:
+        # An error also where Pillow meets it later, as in the images of an .ico file.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        image = Image.open(file)
+        _require_decodable(image, limit)
+        if only_deep and not _is_deep(image):
+            return image, None
+        image.load()
+        # Not before: a PNG file may say it at its end, and Pillow turns TIFF files by itself.
+        return image, UPRIGHT.get(_orientation(image))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever decoding raises as an ImageError."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError("no such file") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise _too_large("it has", max_megapixels()) from error
+    except MemoryError as error:
+        raise ImageError("there is too little memory to decode it") from error
+    except Exception as error:  # Pillow's decoders raise a dozen kinds, struct.error and SyntaxError among them
+        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ImageError("not an image" if "cannot identify" in told else told) from error
+
+
+def _opened(source: bytes | str | Path) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
+
+
+def _require_decodable(image: Image.Image, limit: float) -> None:
+    """Raises ImageError for what would take too much memory, or another program, to decode."""
+    if image.format in PROGRAMS:
+        raise ImageError(f"{image.format} files are programs that draw, not pixels; save it as PNG")
+    size = f"{image.width} × {image.height} pixels"
+    if image.width * image.height > limit * 1e6:
+        raise _too_large(f"{size} are", limit)
+    if max(image.size) > MAX_SIDE:
+        raise ImageError(f"it has {size}; a side may have {MAX_SIDE:,}")
+
+
+def _too_large(what: str, limit: float) -> ImageError:
+    return ImageError(
+        f"{what} more than {limit:g} megapixels, the most that is decoded; KRESNET_MAX_MEGAPIXELS=… raises that limit"
+    )
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's tag alone: what else stands there need not be readable. 1 where it is none of 1 … 8."""
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # a damaged block raises a dozen kinds
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether it is grey with more than 8 bits."""
+    return image.mode.startswith(("I", "F"))
+
+
+def _to_rgb(image: Image.Image, levels: Sequence[float]) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    convert = _conversion(image, levels)
+    target = Image.new("RGB", image.size)
+    top = 0
+    for strip in _strips(image):
+        target.paste(convert(strip), (0, top))
+        top += strip.height
+    return target
+
+
+def _strips(image: Image.Image) -> Iterator[Image.Image]:
+    """The image's rows, some at a time."""
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _conversion(image: Image.Image, levels: Sequence[float]) -> Callable[[Image.Image], Image.Image]:
+    """What makes a part of `image` RGB."""
+    if _is_deep(image):
+        black, white = levels or (0.0, _usual_white(image))
+        clear = image.info.get("transparency")
+        return lambda part: _grey(np.asarray(part), black, white, clear).convert("RGB")
+    if image.mode in ALPHA_MODES or "transparency" in image.info:
+        return _over_white
+    if image.mode == "LAB":
+        return _from_lab
+    return lambda part: part.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+    assert converted is not None
+    return converted
+
+
+def _grey(values: np.ndarray, black: float, white: float, clear: int | None) -> Image.Image:
+    """Values (H, W), from `black` to `white`, as 0 to 255; `clear` ones are transparent, so white."""
+    scaled = (np.nan_to_num(values.astype(np.float64)) - black) * 255 / (white - black)
+    grey = np.clip(np.round(scaled), 0, 255).astype(np.uint8)
+    if clear is not None:
+        grey[values == clear] = 255
+    return Image.fromarray(grey)
+
+
+def _usual_white(image: Image.Image) -> float:
+    if image.mode.startswith("I;16"):
+        return 65535.0
+    most = max(float(np.nan_to_num(np.asarray(part)).max()) for part in _strips(image))
+    if image.mode == "F":
+        return 1.0 if most <= 1 else 255.0
+    return 65535.0 if most > 255 else 255.0

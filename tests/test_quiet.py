@@ -1,0 +1,90 @@
+"""Native chatter is kept away while a command runs; whoever called it has all back afterwards."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CALLER = """
+import logging, os, sys, warnings
+def state():
+    return sys.stderr, os.environ.get("TF_CPP_MIN_LOG_LEVEL"), list(warnings.filters), os.fstat(2), descriptors()
+def descriptors():
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+from keras_resnet import commands, progress
+before, shown = state(), progress._show
+if {during!r} == "chatter":
+    commands._main = lambda arguments: os.write(2, b"native chatter") and 0
+if {during!r} == "raises":
+    def fails(arguments):
+        os.write(2, b"native chatter")
+        raise ValueError("a fault of ours")
+    commands._main = fails
+sys.argv = ["kresnet", *{arguments!r}]
+try:
+    commands.main()
+except SystemExit as ended:
+    print("exit", ended.code)
+assert state()[:4] == before[:4] and progress._show is shown
+os.write(2, b"native words of the caller\\n")
+warnings.warn("a warning of the caller")
+raise ValueError("a traceback of the caller")
+"""
+
+
+def called(tmp_path, arguments, during=""):
+    script = tmp_path / "caller.py"
+    script.write_text(CALLER.format(arguments=arguments, during=during))
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "during", "code"),
+    [
+        (["recipes"], "", 0),
+        (["export", "nothing"], "", 2),
+        (["runs", "--runs", "nowhere"], "", 0),
+        (["runs"], "chatter", 0),
+    ],
+)
+def test_a_caller_has_its_standard_error_back(tmp_path, arguments, during, code):
+    done = called(tmp_path, arguments, during)
+    assert f"exit {code}" in done.stdout
+    for words in ("native words of the caller", "a warning of the caller", "ValueError: a traceback of the caller"):
+        assert words in done.stderr
+    assert "native chatter" not in done.stderr
+
+
+def test_also_where_the_command_breaks(tmp_path):
+    done = called(tmp_path, ["runs"], "raises")
+    assert "ValueError: a fault of ours" in done.stderr and "native chatter" not in done.stderr
+
+
+def test_a_stream_that_is_no_descriptor_stays(monkeypatch):
+    """That of a notebook: messages go on to its cells."""
+    import io
+
+    from keras_resnet.quiet import hushed
+
+    cell = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", cell)
+    with hushed():
+        assert sys.stderr is cell
+        print("told", file=sys.stderr)
+    assert cell.getvalue() == "told\n" and sys.stderr is cell
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's list of descriptors")
+def test_no_descriptor_is_left_open(monkeypatch):
+    from keras_resnet.quiet import hushed
+
+    count = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with hushed():
+            os.write(2, b"chatter")
+    assert len(os.listdir("/proc/self/fd")) <= count + 1

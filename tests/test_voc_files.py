@@ -1,0 +1,350 @@
+"""Pascal VOC's files as tools write them: names of images, lists, fields, and what is wrong in them."""
+
+import label_tools as tools
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet.data import annotated, voc_folder
+from keras_resnet.data.sources import open_data
+from keras_resnet.data.voc_layouts import UNLISTED
+from keras_resnet.errors import DataError
+from keras_resnet.spec import DataSpec
+
+
+def opened(root, **fields):
+    told = []
+    data = open_data(DataSpec(str(root), image_size=64, **{"annotations": "objects", **fields}), told.append)
+    return data, told
+
+
+def images_of(data):
+    """By split, the names of image files; of data that are read from disk."""
+    return {name: sorted(file.rpartition("/")[2] for file in part.images.files) for name, part in data.splits.items()}
+
+
+def all_images_of(data):
+    return sorted(name for names in images_of(data).values() for name in names)
+
+
+def objects_in(data):
+    return sum(int((part.objects.labels >= 0).sum()) for part in data.splits.values())
+
+
+@pytest.fixture
+def from_disk(monkeypatch):
+    monkeypatch.setattr(annotated, "fits_memory", lambda images, resize: False)
+
+
+@pytest.fixture
+def flat(tmp_path):
+    """Five images with their annotations beside them."""
+    tools.label_img_voc(tmp_path, ".jpg")
+    return tmp_path
+
+
+def rewritten(root, change, name="train 0.xml"):
+    file = next(root.rglob(name))
+    text = file.read_text()
+    assert change(text) != text
+    file.write_text(change(text))
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [".jpg", ".JPG", ".Jpg", ".jpeg", ".JPEG", ".png", ".PNG", ".bmp", ".BMP", ".webp", ".tif", ".TIFF", ".gif"],
+)
+@pytest.mark.parametrize("beside", [True, False])
+def test_images_of_every_suffix(tmp_path, from_disk, suffix, beside):
+    for name in tools.scene_names("train", 3):
+        file = (tmp_path if beside else tmp_path / "Annotations") / f"{tools.stem(name)}.xml"
+        tools.voc(file, "renamed since", tools.scene(name))
+        tools.picture((tmp_path if beside else tmp_path / "JPEGImages") / (tools.stem(name) + suffix))
+    assert all_images_of(opened(tmp_path)[0]) == [f"train {n}{suffix}" for n in range(3)]
+
+
+@pytest.mark.parametrize("written", ["photo 7.png", "C:\\photos\\photo 7.png", "/home/me/photo 7.png", "photo%207.png"])
+def test_filename_says_which_image_it_is(flat, from_disk, written):
+    (flat / "train 0.jpg").unlink()
+    tools.picture(flat / "photo 7.png")
+    rewritten(flat, lambda text: text.replace("<filename>train 0.jpg<", f"<filename>{written}<"))
+    data, _ = opened(flat)
+    assert "photo 7.png" in all_images_of(data)
+
+
+def test_filename_chooses_among_images_of_one_name(flat, from_disk):
+    tools.picture(flat / "train 0.png")
+    data, told = opened(flat)
+    assert "train 0.jpg" in all_images_of(data)
+    assert any("left out 1 image files that are in no split" in line for line in told)
+    rewritten(flat, lambda text: text.replace("<filename>train 0.jpg<", "<filename>gone.jpg<"))
+    with pytest.raises(
+        DataError, match=r"train 0\.xml may be of each of train 0\.jpg, train 0\.png; its <filename> says"
+    ):
+        opened(flat)
+
+
+def test_filename_never_leads_out_of_the_data_folder(tmp_path):
+    root = tmp_path / "data"
+    tools.label_img_voc(root, ".jpg")
+    (root / "train 0.jpg").rename(tmp_path / "secret.jpg")
+    rewritten(root, lambda text: text.replace("<filename>train 0.jpg<", "<filename>../secret.jpg<"))
+    with pytest.raises(DataError, match=r"1 of 5 images cannot be read .*train 0\.\*: no such file called as"):
+        opened(root)
+
+
+def lists(root, **named):
+    """A folder in VOC's layout with lists in ImageSets/Main: {"trainval": (0, 1, 2)} of images by number."""
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    for name in tools.scene_names("train", 6):
+        tools.voc(root / "Annotations" / f"{tools.stem(name)}.xml", name, tools.scene(name))
+        tools.picture(root / "JPEGImages" / name)
+    for name, numbers in named.items():
+        text = "".join(f"train {number}\n" for number in numbers)
+        (root / "ImageSets" / "Main" / f"{name}.txt").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("named", "train", "validation", "test"),
+    [
+        ({"train": (0, 1), "val": (2,)}, {0, 1}, {2}, None),
+        ({"Train": (0, 1), "Validation": (2,), "Test": (3,)}, {0, 1}, {2}, {3}),
+        ({"trainval": (0, 1, 2, 3), "test": (4, 5)}, {0, 1, 2, 3}, None, {4, 5}),
+        ({"trainval": (0, 1, 2), "val": (2,)}, {0, 1}, {2}, None),
+        ({"trainval": (0, 1, 2), "train": (0, 1)}, {0, 1}, {2}, None),
+        ({"trainval": (0, 1, 2), "train": (0, 1), "val": (2,), "test": (3,)}, {0, 1}, {2}, {3}),
+        ({"train": (0, 1, 2), "test": (3,)}, {0, 1, 2}, None, {3}),
+        ({"default": (0, 1, 2)}, {0, 1, 2}, None, None),
+        ({"mine": (0, 1, 2)}, {0, 1, 2}, None, None),
+        ({"train": (0, 1, 2), "val": ()}, {0, 1, 2}, None, None),
+        ({"TRAIN": (0, 1), "VAL": (2,), "cat_train": (3, 4), "cat_val": (5,)}, {0, 1}, {2}, None),
+    ],
+)
+def test_lists_say_which_images_are_for_what(tmp_path, from_disk, named, train, validation, test):
+    lists(tmp_path, **named)
+    data, told = opened(tmp_path)
+    found = {split: {int(name[6:-4]) for name in names} for split, names in images_of(data).items()}
+    if validation is None:
+        assert found["train"] | found["validation"] == train and len(found["validation"]) == 1
+    else:
+        assert found["train"] == train and found["validation"] == validation
+    assert found.get("test") == test
+    rest = 6 - len(train | (validation or set()) | (test or set()))
+    assert any(line.startswith(f"left out {rest} {UNLISTED}") for line in told) == bool(rest)
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ({"test": (0, 1)}, "names no training images: ImageSets/Main has lists of test only"),
+        ({"one": (0, 1), "two": (2,)}, r"holds one\.txt, two\.txt, but none of train\.txt, trainval\.txt"),
+        ({"train": (0, 1, 2), "val": (2, 3)}, r"1 of 2 validation images are among those of training, .*train 2\.jpg"),
+        ({"train": (0, 1, 2), "test": (2, 3)}, r"1 of 2 test images are among those of training, .*train 2\.jpg"),
+        ({"train": (0, 1), "Train": (2, 3)}, "are both for train: keep one of them"),
+        ({"train": (0, 1, 99)}, r"1 of 3 images cannot be read .*cannot read the annotation .*train 99\.xml"),
+    ],
+)
+def test_lists_that_say_nothing_usable(tmp_path, named, words):
+    lists(tmp_path, **named)
+    with pytest.raises(DataError, match=words):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", ['"train {}"', "train {}.jpg", "train {} 1", "train {} -1", "\ufefftrain {}", " train {}\t"]
+)
+def test_lines_as_tools_write_them(tmp_path, line):
+    lists(tmp_path)
+    text = "\r\n".join(line.format(number) for number in range(3))
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text(text.replace("\n\ufeff", "\n"), encoding="utf-8")
+    assert sum(part.count for part in opened(tmp_path)[0].splits.values()) == 3
+
+
+def test_a_folder_around_several_sets_is_refused(tmp_path):
+    """VOCdevkit holds VOC2007: read as one folder, its lists would be passed by."""
+    tools.voc2007(tmp_path / "VOC2007")
+    with pytest.raises(DataError, match=r"holds VOC2007, which has annotations of its own: give --data .*VOC2007"):
+        opened(tmp_path)
+
+
+def test_twins_of_macos_and_copies_of_servers_are_passed_by(flat):
+    for twin in ("._train 0.xml", "@eaDir/train 1.xml", "__MACOSX/train 2.xml", ".hidden/train 3.xml"):
+        (flat / twin).parent.mkdir(exist_ok=True)
+        (flat / twin).write_bytes(b"\0\5\26\7\0\2")
+    data, _ = opened(flat)
+    assert sum(part.count for part in data.splits.values()) == 5
+
+
+def object_of(name="cat", box="<bndbox><xmin>5</xmin><ymin>5</ymin><xmax>20</xmax><ymax>20</ymax></bndbox>", more=""):
+    return f"<object><name>{name}</name>{more}{box}</object></annotation>"
+
+
+def edges(*values):
+    names = ("xmin", "ymin", "xmax", "ymax")
+    return "<bndbox>" + "".join(f"<{n}>{v}</{n}>" for n, v in zip(names, values, strict=False)) + "</bndbox>"
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (object_of(name=""), voc_folder.NO_NAME),
+        (object_of(name=" \n "), voc_folder.NO_NAME),
+        (object_of().replace("<name>cat</name>", ""), voc_folder.NO_NAME),
+        (object_of(box=""), voc_folder.NO_BOX),
+        (object_of(box="<polygon><x1>1</x1></polygon>"), voc_folder.NO_BOX),
+        (object_of(box="<robndbox><cx>9</cx></robndbox>"), voc_folder.TURNED),
+        (object_of(box=edges("a", 1, 2, 3)), voc_folder.NOT_FOUR),
+        (object_of(box=edges(1, 2, 3)), voc_folder.NOT_FOUR),
+        (object_of(box=edges(1, 2, 3, "")), voc_folder.NOT_FOUR),
+        (object_of(box=edges(1, 2, "inf", 4)), voc_folder.NOT_FOUR),
+        (object_of(box=edges(1, 2, "nan", 4)), voc_folder.NOT_FOUR),
+        (object_of(box=edges(1, 2, "9" * 400, 4)), voc_folder.NOT_FOUR),
+        (object_of(box=edges(30, 30, 20, 20)), voc_folder.NO_AREA),
+        (object_of(box=edges(100, 100, 120, 120)), voc_folder.NO_AREA),
+        (object_of(more="<difficult>maybe</difficult>"), voc_folder.NO_FLAG),
+    ],
+)
+def test_an_object_that_is_none_is_counted(flat, written, words):
+    rewritten(flat, lambda text: text.replace("</annotation>", written))
+    data, told = opened(flat)
+    assert any(line.startswith(f"left out 1 {words} (first: train 0.") for line in told), told
+    assert objects_in(data) == 10 and data.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("value", "hard"),
+    [("1", True), ("true", True), ("1.0", True), ("0", False), ("", False), (" 0 ", False), (None, False)],
+)
+def test_difficult_as_tools_write_it(flat, value, hard):
+    more = "" if value is None else f"<difficult>{value}</difficult>"
+    rewritten(flat, lambda text: text.replace("</annotation>", object_of(more=more)))
+    data, _ = opened(flat)
+    assert objects_in(data) == 11
+    assert sum(int(part.objects.crowd.sum()) for part in data.splits.values()) == hard
+
+
+def test_difficult_objects_are_told_with_the_way_out(flat):
+    for file in flat.glob("*.xml"):
+        file.write_text(file.read_text().replace("<difficult>0<", "<difficult>1<", 1))
+    _, told = opened(flat)
+    assert any("train: 4 of 8 objects are marked as crowds" in line and "difficult" in line for line in told)
+    data, _ = opened(flat, crowds="learn")
+    assert not data.splits["train"].objects.crowd.any()
+    for file in flat.glob("*.xml"):
+        file.write_text(file.read_text().replace("<difficult>0<", "<difficult>1<"))
+    with pytest.raises(DataError, match=r"train: 8 of 8 objects are marked as crowds .*--set data\.crowds=learn"):
+        opened(flat)
+
+
+def test_a_name_in_many_lines_is_one_class(flat):
+    rewritten(flat, lambda text: text.replace("<name>cat</name>", "<name>\n  cat\n</name>"))
+    assert opened(flat)[0].classes == ("cat", "dog")
+
+
+def test_a_second_box_is_an_object_too(flat):
+    box = object_of()[len("<object><name>cat</name>") : -len("</object></annotation>")]
+    rewritten(flat, lambda text: text.replace("</annotation>", object_of(box=box + box.replace("20", "30"))))
+    data, told = opened(flat)
+    assert objects_in(data) == 12 and any(
+        line.startswith(f"1 {voc_folder.SECOND} (first: train 0.xml") for line in told
+    )
+
+
+def test_boxes_of_parts_are_no_objects(flat):
+    part = "<part><name>head</name><bndbox><xmin>6</xmin><ymin>6</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>"
+    rewritten(flat, lambda text: text.replace("</annotation>", object_of(more=part)))
+    data, _ = opened(flat)
+    assert objects_in(data) == 11 and data.classes == ("cat", "dog")
+
+
+def test_pixels_count_from_zero_where_a_box_begins_there(flat):
+    plain = opened(flat)[0].splits["train"].objects.boxes
+    box = edges(0, 0, 8, 8)
+    rewritten(flat, lambda text: text.replace("</annotation>", object_of(box=box)), "train 1.xml")
+    data, told = opened(flat)
+    assert any(line.startswith(f"1 {voc_folder.FROM_ZERO}") for line in told)
+    moved = data.splits["train"].objects.boxes[:, :2]
+    assert np.isclose(np.sort((moved * 64).ravel())[-2:], np.sort((plain * 64).ravel())[-2:]).all()
+    assert not np.isclose(moved[0, 0, 0], plain[0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda text: text.replace("<width>64<", "<width>0<"),
+            r"train 0\.xml says 0 × 48 of its image; width and height are",
+        ),
+        (lambda text: text.replace("<width>64<", "<width><"), r"says empty × 48 of its image"),
+        (lambda text: text.replace("<width>64</width>", ""), r"says none × 48 of its image"),
+        (lambda text: text.replace("<height>48<", "<height>inf<"), r"says 64 × inf of its image"),
+        (lambda text: text.replace("<height>48<", "<height>47<"), r"has 64 × 48 pixels, its annotation says 64 × 47"),
+        (lambda text: text[:60], r"cannot read the annotation .*train 0\.xml: "),
+        (lambda text: "", r"cannot read the annotation .*train 0\.xml: no element found"),
+        (
+            lambda text: text.replace("annotation>", "annotations>"),
+            r"begins with 'annotations', .*export it from CVAT as",
+        ),
+        (
+            lambda text: f'<?xml version="1.0" encoding="martian"?>{text}',
+            r"cannot read the annotation .*unknown encoding",
+        ),
+        (lambda text: text + "<more/>", r"cannot read the annotation .*junk after document element"),
+    ],
+)
+def test_an_annotation_that_cannot_be_used_makes_a_bad_image(flat, change, words):
+    rewritten(flat, change)
+    with pytest.raises(DataError, match=rf"1 of 5 images cannot be read .*{words}"):
+        opened(flat)
+    data, told = opened(flat, max_bad=0.2)
+    assert sum(part.count for part in data.splits.values()) == 4
+    assert any("skipped 1 of 5 images" in line for line in told)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "iso-8859-1", "windows-1252"])
+def test_encodings(flat, encoding):
+    declared = encoding if encoding[:3] != "utf" else encoding.removesuffix("-sig")
+    for file in flat.glob("*.xml"):
+        text = file.read_text().replace("cat", "Kätzchen")
+        file.write_bytes(f'<?xml version="1.0" encoding="{declared}"?>{text}'.encode(encoding))
+    assert opened(flat)[0].classes == ("Kätzchen", "dog")
+
+
+BOMB = "".join(
+    f'<!ENTITY l{level} "{"".join(f"&l{level - 1};" for _ in range(10)) if level else "lol"}">' for level in range(12)
+)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [BOMB, '<!ENTITY secret SYSTEM "file:///etc/passwd">', '<!ENTITY % more SYSTEM "http://host/x.dtd"> %more;'],
+    ids=["bomb", "file", "web"],
+)
+def test_entities_are_refused_before_they_grow(flat, declared):
+    rewritten(flat, lambda text: f"<!DOCTYPE annotation [{declared}]>{text.replace('cat', '&l11;&secret;')}")
+    with pytest.raises(DataError, match=r"train 0\.xml: it declares the entity '\w+'; none is allowed"):
+        opened(flat)
+
+
+def test_elements_in_each_other_without_end(flat):
+    rewritten(flat, lambda text: text.replace("</annotation>", f"{'<a>' * 100_000}{'</a>' * 100_000}</annotation>"))
+    assert objects_in(opened(flat)[0]) == 10
+
+
+def test_only_what_exif_turns_is_said_to_be_turned(flat):
+    tools.picture(flat / "train 0.jpg", (48, 64))
+    with pytest.raises(DataError, match="has 48 × 64 pixels, its annotation says 64 × 48"):
+        opened(flat)
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.new("RGB", tools.SIZE).save(flat / "train 0.jpg", exif=exif)
+    with pytest.raises(DataError, match="has 48 × 64 pixels, upright as its EXIF says, its annotation says 64 × 48"):
+        opened(flat)
+
+
+def test_nothing_but_empty_annotations(tmp_path):
+    for name in tools.scene_names("train", 3):
+        tools.voc(tmp_path / f"{tools.stem(name)}.xml", name, [])
+        tools.picture(tmp_path / name)
+    with pytest.raises(DataError, match="name no objects"):
+        opened(tmp_path)
