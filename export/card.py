@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_resnet.answers import CLASSIFY, WHOLE
 from keras_resnet.errors import ExportError
 
@@ -60,7 +62,7 @@ def card_from(labels: str, details: str, source: Path) -> Card:
         levels = tuple(map(float, found.get("levels", ())))
         # Not by splitlines, which also takes characters that a label may hold for ends of lines.
         card = Card(tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells, levels)
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise strange(source) from error
     if not _is_card(card):
         raise strange(source)
@@ -105,6 +107,7 @@ def _is_card(card: Card) -> bool:
         and isinstance(card.provenance, dict)
         and isinstance(card.provenance.get("form"), str)
         and isinstance(card.provenance.get("run", ""), str)
+        and (not card.levels or (len(card.levels) == 2 and -np.inf < card.levels[0] < card.levels[1] < np.inf))
         and all(card.classes)
         and (not card.levels or (len(card.levels) == 2 and -math.inf < card.levels[0] < card.levels[1] < math.inf))
     )

@@ -56,12 +56,16 @@ def answers(model: TFLiteModel, images: list[Image.Image], top: int | None) -> l
 
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
-    damaged = Damaged(len(options.images), lambda words: print(f"kresnet-edge: {words}", file=sys.stderr, flush=True))
+    damaged = Damaged(len(options.images), _say)
     images = images_of(options.images, damaged, model.card.levels)
     while part := list(islice(images, options.batch)):
         for (name, _), found in zip(part, answers(model, [image for _, image in part], options.top), strict=True):
             _tell(name, found, options.json)
     damaged.require_none()
+
+
+def _say(words: str) -> None:
+    print(printable(f"kresnet-edge: {words}"), file=sys.stderr, flush=True)
 
 
 def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:

@@ -128,8 +128,9 @@ def load_model(run: Run) -> Any:
     except Exception as error:
         why = reason(error)[:LONGEST]
         raise RunError(f"the model of run {run.name} is unreadable: {run.model_file}: {why}") from error
-    shapes = model.output_shape
-    answers = (shapes.get("scores") if isinstance(shapes, dict) else shapes) or [0]
+    # Not its output_shape, which of several outputs is a list without their names.
+    outputs = model.output.get("scores") if isinstance(model.output, dict) else model.output
+    answers = getattr(outputs, "shape", (0,))
     if answers[-1] != (count := len(run.classes())):
         raise RunError(
             f"the model of run {run.name} is of another network: {run.model_file} tells {answers[-1]} labels apart, the"

@@ -135,7 +135,7 @@ def forged_texts(rng, labels, details):
     if rng.random() < 0.3:
         others = (rows[:-1], [*rows, "more"], rows[::-1], [], ["\x1b[2J", *rows[1:]], ["", *rows[1:]], rows * 1000)
         return "\n".join(rng.choice(others)) + "\n", json.dumps(details)
-    name = rng.choice([*details, "cells", "provenance"])
+    name = rng.choice([*details, "cells", "levels", "provenance"])
     inner = details["provenance"] if name == "provenance" and rng.random() < 0.7 else details
     inner[rng.choice(list(inner)) if inner is not details else name] = rng.choice(
         (*ANYTHING, "detect", "segment", "localize", 7, 9, 16)
@@ -335,7 +335,7 @@ def _ending(arguments):
     from keras_resnet.export import edge
     from keras_resnet.export.measure import memory
 
-    before, out, err = memory("VmRSS"), io.StringIO(), io.StringIO()
+    before, (out, err) = memory("VmRSS"), (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "oe")
     Path("/proc/self/clear_refs").write_text("5")  # the highest memory is counted anew
     start = time.monotonic()
     try:
@@ -344,13 +344,14 @@ def _ending(arguments):
     except BaseException as error:
         return "traceback", f"{type(error).__name__}: {error}"[:300]
     took, peak = time.monotonic() - start, (memory("VmHWM") - before) * 2**20
-    last = (err.getvalue().strip().splitlines() or [""])[-1]
+    told, answer = (each.buffer.getvalue().decode(errors="replace").strip() for each in (err, out))
+    last = told.splitlines()[-1] if told else ""
     if took > SECONDS or peak > BYTES:
         return "over limit", f"{took:.0f} s, {peak / 2**20:.0f} MiB"
     if code == 0:
-        return ("answered", "") if out.getvalue().strip() else ("traceback", "nothing was answered")
-    told = last.startswith(("kresnet: ", "kresnet-edge: ")) and len(last) > 20 and code in (1, 2)
-    return ("refused", last) if told else ("traceback", f"{code}: {last}")
+        return ("answered", "") if answer else ("traceback", "nothing was answered")
+    sentence = last.startswith(("kresnet: ", "kresnet-edge: ")) and len(last) > 20 and code in (1, 2)
+    return ("refused", last) if sentence else ("traceback", f"{code}: {last}")
 
 
 if __name__ == "__main__":
