@@ -44,7 +44,9 @@ def _began(process: int) -> float:
     try:
         # The name, in parentheses, may hold anything; of what stands behind it this is number 20.
         ticks = int(Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
-        uptime = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+        uptime = next(
+            line for line in Path("/proc/stat").read_text(encoding="ascii").splitlines() if line.startswith("btime ")
+        )
     except (OSError, ValueError, IndexError, StopIteration):
         return 0.0
     return int(uptime.split()[1]) + ticks / os.sysconf("SC_CLK_TCK") - 1

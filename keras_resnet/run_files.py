@@ -151,10 +151,26 @@ ClassRow = Annotated[dict[str, str | int | Number | None], AfterValidator(_all_b
 
 
 @_kept
+class StandingRow(TypedDict):
+    """How a model stands to a baseline: see `baselines.Standing`."""
+
+    baseline: Line
+    trivial: bool
+    metric: Line
+    value: Number
+    model_value: Number
+    lead: Number
+    lead_interval: Annotated[list[Number], Field(min_length=2, max_length=2)]
+    images: Count
+    standing: Line
+
+
+@_kept
 class Findings(TypedDict):
     """findings.json."""
 
     data: Digests
+    baselines: NotRequired[list[StandingRow]]
     parts: list[Part]
     by_class: Annotated[list[ClassRow], Field(min_length=1)]
     calibration: NotRequired[Calibration]
@@ -200,7 +216,11 @@ class VerdictRow(TypedDict):
     value: Number
     samples: Count
     drop: Number
+    drop_metric: NotRequired[Line]
     drop_interval: Annotated[list[Number], Field(min_length=2, max_length=2)] | None
+    images_to_settle: NotRequired[Count | None]
+    baselines: NotRequired[list[StandingRow]]
+    data_changed: NotRequired[Line]
     agreement: Number
     worst_class: str
     worst_class_drop: Number

@@ -152,7 +152,7 @@ class _Group:
 
     def gone(self) -> Path | None:
         """The folder of the run that the workers have told of, if it is no longer there."""
-        told = [Path(beat.read_text()) for beat in self._beats if beat.is_file()]
+        told = [Path(beat.read_text(encoding="utf-8")) for beat in self._beats if beat.is_file()]
         return next((folder for folder in told if not (folder / "spec.json").is_file()), None)
 
     def watch(self, watch: Watch) -> tuple[int, str] | None:

@@ -24,7 +24,7 @@ def stopping_signals() -> tuple[signal.Signals, ...]:
 
 def leave_terminal() -> None:
     """After a SIGHUP: what is still said to a terminal, which is gone, is said to nobody, and no error."""
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "wb") as nowhere:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):  # what is no file of the system's needs nothing
                 if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):

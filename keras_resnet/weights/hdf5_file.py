@@ -58,7 +58,7 @@ def _try(path: Path, needed: int | None) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        here = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        here = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_DATA, (here + allowance.most + BESIDE, resource.RLIM_INFINITY))
     assert h5py
     _read(path, allowance)
