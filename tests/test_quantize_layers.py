@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from keras_resnet.errors import UsageError
-from keras_resnet.quantization.freeze import quantizers_of
+from keras_resnet.export.contents import contents_of
+from keras_resnet.export.schemes import SCHEMES, Form
+from keras_resnet.export.tflite import write_tflite
+from keras_resnet.quantization.freeze import frozen, quantizers_of
 from keras_resnet.quantization.layers import QuantizedRescaling
 from keras_resnet.quantization.lowering import LAYERS
 from keras_resnet.quantization.rewrite import quantize
@@ -335,3 +338,171 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_models_as_people_write_them_are_computed(name):
     require_same(MODELS[name])
+
+
+class Own(layers.Conv2D):
+    """A convolution that computes something else."""
+
+    def call(self, inputs):
+        return super().call(inputs) * 0 + 7
+
+
+class Subclassed(keras.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.dense = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def built(model, *sides):
+    model(np.zeros((1, *sides), "float32"))
+    return model
+
+
+def with_lora(x):
+    dense = layers.Dense(4, name="adapted")
+    outputs = dense(layers.Flatten()(x))
+    dense.enable_lora(2)
+    return outputs
+
+
+REFUSED = {
+    "a path": (lambda: "runs/model.keras", "takes a model, not a file: load it .* Received: 'runs/model.keras'"),
+    "no model": (lambda: 3, "takes a Keras model. Received: int"),
+    "a subclassed model": (
+        lambda: built(Subclassed(name="mine"), 8),
+        "Received: a subclassed model, mine of type Subclassed",
+    ),
+    "a model without an input": (
+        lambda: keras.Sequential([layers.Dense(2)], name="late"),
+        "begin it with keras.Input.* late",
+    ),
+    "a subclassed model inside": (
+        functional(lambda x: Subclassed(name="inside")(x)),
+        "layer inside of type Subclassed, a model inside the model",
+    ),
+    "a subclass with a call of its own": (functional(lambda x: Own(4, 3, name="own")(x)), "layer own of type Own"),
+    "a layer of one's own": (
+        functional(lambda x: layers.Lambda(lambda y: y, name="any")(x)),
+        "layer any of type Lambda",
+    ),
+    "an activation of one's own": (
+        functional(lambda x: layers.Dense(4, activation=ops.square, name="odd")(x)),
+        "layer odd of type Dense, with the activation square",
+    ),
+    "an activation that files do not have": (
+        functional(lambda x: layers.Conv2D(4, 3, activation="gelu", name="odd")(x)),
+        "layer odd of type Conv2D, with the activation gelu",
+    ),
+    "an operator that files do not have": (functional(lambda x: ops.exp(x)), "of type Exp"),
+    "a quotient": (functional(lambda x: 1.0 / x), "of type TrueDivide, of a constant by a tensor"),
+    "float64": (functional(lambda x: layers.Dense(4, dtype="float64", name="wide")(x)), "layer wide .*, in float64"),
+    "LoRA": (functional(with_lora), "layer adapted of type Dense, with LoRA"),
+    "channels first": (
+        functional(lambda x: layers.MaxPooling2D(2, data_format="channels_first", name="first")(x)),
+        "layer first of type MaxPooling2D, with data_format='channels_first'",
+    ),
+    "another ceiling": (
+        functional(lambda x: layers.ReLU(5.0, name="cut")(x)),
+        "layer cut of type ReLU, with max_value=5",
+    ),
+    "a mask": (
+        functional(lambda x: layers.BatchNormalization(name="masked")(x, mask=x[..., 0] > 1)),
+        "layer masked of type BatchNormalization, called with mask|of type Greater",
+    ),
+    "a softmax at the end": (
+        functional(lambda x: layers.Reshape((2, -1))(layers.Dense(4, "softmax", name="last")(layers.Flatten()(x)))),
+        "must end in logits, without a softmax.* which ends in last",
+    ),
+    "a softmax of keras.ops at the end": (
+        functional(lambda x: ops.softmax(x)),
+        "without a softmax.* which ends in softmax",
+    ),
+    "a model that is quantized": (lambda: quantize(MODELS["x / 255.0"]()), "of type PixelQuantizer"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_computed_is_refused_in_a_sentence(name):
+    make, words = REFUSED[name]
+    with pytest.raises(UsageError, match=words) as told:
+        quantize(make())
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [((0.0, 1.0), "saw values from 0 to 1"), ((-1.0, 1.0), "from -1 to 1"), ((0.0, 300.0), "to 300")],
+)
+def test_a_file_takes_pixels_only_if_the_network_was_trained_on_pixels(values, words):
+    copy = quantize(functional(lambda x: layers.Dense(3)(layers.Flatten()(layers.Conv2D(4, 3)(x))))())
+    images = np.random.default_rng(0).uniform(*values, (4, 8, 8, 3)).astype("float32")
+    images.flat[:2] = values
+    plain = np.asarray(copy(images, training=True))
+    assert plain.std() > 0
+    with pytest.raises(UsageError, match=words):
+        frozen(copy)
+
+
+def test_a_mixed_precision_model_with_operators_keeps_its_results():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = varied(functional(lambda x: layers.Dense(3, dtype="float32")(layers.Flatten()(nested(x / 255.0))))())
+    finally:
+        keras.config.set_dtype_policy(before)
+    copy, values = quantize(model), values_of(model)
+    compare(outputs_of(calibrated(copy, values), values, False), outputs_of(model, values, False), 0.05, "bfloat16")
+
+
+def test_a_saved_copy_is_loaded_as_it_was(tmp_path):
+    """With every layer that a copy can hold of ours."""
+    copy = quantize(
+        functional(
+            lambda x: layers.SeparableConv2D(4, 3, activation="hard_swish")(nested(x / 255.0)) * [1.0, 2.0, 3.0, 4.0]
+        )()
+    )
+    values = values_of(copy)
+    calibrated(copy, values)
+    copy.save(tmp_path / "copy.keras")
+    loaded = keras.saving.load_model(tmp_path / "copy.keras")
+    np.testing.assert_array_equal(loaded.predict(values, verbose=0), copy.predict(values, verbose=0))
+
+
+ACCEPTED = {
+    **{kind.__name__: (lambda kind=kind: model_with(made(kind))) for kind in CLASSES if kind in LAYERS},
+    # A signature has one output or names them.
+    **{name: make for name, make in MODELS.items() if name != "a result that others take too"},
+}
+QUICK = ("separable", "models inside")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ACCEPTED]
+)
+def test_what_is_accepted_becomes_an_integer_file_that_computes_it(name, tmp_path):
+    """Within two steps of the file's: LiteRT's kernels round between them otherwise than TensorFlow's."""
+    copy = quantize(varied(ACCEPTED[name]()))
+    values = values_of(copy, 16)
+    expected = outputs_of(calibrated(copy, values), values, training=False)
+    write_tflite(copy, Form(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
+    content = (tmp_path / "x.tflite").read_bytes()
+    assert not contents_of(content).floats
+    for (got, step), wanted in zip(answers_of(content, values.astype("uint8")), expected, strict=True):
+        assert np.abs(got - wanted).max() <= 2.01 * step, f"{np.abs(got - wanted).max() / step:.1f} steps"
+
+
+def answers_of(content, images):
+    """What LiteRT makes of uint8 `images`: for each output, in the order of their names, values and their step."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    (signature,) = interpreter.get_signature_list()
+    runner = interpreter.get_signature_runner(signature)
+    (given,) = runner.get_input_details()
+    rows = [runner(**{given: image[None]}) for image in images]
+    for name, details in sorted(runner.get_output_details().items()):
+        scale, zero = details["quantization"]
+        yield (np.concatenate([row[name] for row in rows]).astype("float32") - zero) * scale, scale

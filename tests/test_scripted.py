@@ -14,6 +14,7 @@ from keras_resnet.export import export_tflite, in_memory
 from keras_resnet.export.contents import contents_of
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.scoring import told_by, verdict_on
+from keras_resnet.quantization.layers import FakeQuantizer
 
 LABELS = tuple(f"digit {digit}" for digit in range(10))
 
@@ -107,6 +108,27 @@ def test_bad_requests(data, tmp_path, monkeypatch, changes, words):
         model = keras.Model(model.input, keras.layers.Softmax()(model.output))
     with pytest.raises(UsageError, match=words):
         export_tflite(model, data, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quantized_model_that_has_seen_no_images(data, tmp_path):
+    model = quantize(network("resnet8", classes=10, input_shape=(8, 8, 3)))
+    with pytest.raises(UsageError, match="resnet8 has seen no images: train or calibrate it first"):
+        export_tflite(model, data, tmp_path / "digits.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_softmax_behind_a_quantized_model_is_refused_as_any(data, tmp_path):
+    """Rounded to 256 steps the shares no longer sum to 1; it is seen in the graph."""
+    plain = network("resnet8", classes=10, input_shape=(8, 8, 3))
+    ended = keras.Model(plain.input, keras.layers.Softmax(name="shares")(plain.output))
+    with pytest.raises(UsageError, match="must end in logits, without a softmax, .* which ends in shares"):
+        quantize(ended)
+    copy = quantize(plain)
+    copy(pairs()[0][0][:8].astype("float32"), training=True)
+    outputs = FakeQuantizer((0, 255 / 256))(keras.layers.Softmax(name="shares")(copy.output))
+    with pytest.raises(UsageError, match="must end in logits, without a softmax, .* which ends in shares"):
+        export_tflite(keras.Model(copy.input, outputs), data, tmp_path / "digits.tflite")
     assert list(tmp_path.iterdir()) == []
 
 
