@@ -25,6 +25,7 @@ from keras_resnet.data.split import (
     require_all_classes,
 )
 from keras_resnet.errors import DataError
+from keras_resnet.pixels import ImageError, size_of
 from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
 
@@ -114,9 +115,8 @@ def _shorter_sides(files: list[Path]) -> list[int]:
     sides = []
     for path in files[:: -(-len(files) // PROBED)]:
         try:
-            with Image.open(path) as image:
-                sides.append(min(image.size))
-        except Exception:  # the scan names it
+            sides.append(min(size_of(path)))
+        except ImageError:  # the scan names it
             continue
     return sides
 
