@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -35,6 +36,34 @@ UPRIGHT = {
 }
 # Formats that Pillow gives to other programs.
 PROGRAMS = ("EPS", "WMF")
+
+
+class _Filters:
+    """What becomes of Pillow's warnings while any thread decodes; what `warnings` itself has for that is for one thread
+    alone, and would leave its filters to the process."""
+
+    def __init__(self) -> None:
+        self._lock, self._users = Lock(), 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                # An error also where Pillow meets it late, as in the images of an .ico file.
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._caught.__exit__(None, None, None)
+
+
+_FILTERS = _Filters()
 
 
 class ImageError(ValueError):
@@ -133,10 +162,7 @@ def _opened(source: bytes | str | Path, limit: float) -> Iterator[Image.Image]:
     """An image that may be decoded, its header read."""
     if limit > MAX_MEGAPIXELS:  # Pillow has a limit of its own, for all of the process
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(limit * 1e6))
-    with warnings.catch_warnings(), _file(source) as file:
-        # An error also where Pillow meets it later, as in the images of an .ico file.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    with _FILTERS, _file(source) as file:
         image = Image.open(file)
         _require_decodable(image, limit)
         yield image

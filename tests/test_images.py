@@ -6,7 +6,9 @@ import shutil
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -357,6 +359,15 @@ def test_decoding_takes_few_bytes_for_each_pixel(tmp_path, depth, colour, exif):
     (tmp_path / "large.png").write_bytes(png(4_000, 5_000, depth, colour, None, *turned))
     told, taken = measured(tmp_path / "large.png")
     assert told == "decoded" and taken < 12 * 20e6 + 60e6
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were():
+    before = list(warnings.filters)
+    images = [encoded(Image.new("RGB", (200, 200), (value, 0, 0)), "PNG") for value in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            list(pool.map(read_image, images))
+    assert warnings.filters == before
 
 
 def test_a_scan_names_a_bomb_and_goes_on(tmp_path, capfd):
