@@ -26,8 +26,7 @@ def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
 
 
 def pixels_of(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]] | None:
-    """The part of an image that the network sees, (size, size, 3) uint8, and the image's size; None, with the reason on
-    standard error, if it cannot be read."""
+    """What the network sees of an image, (size, size, 3) uint8, and the image's size; None, and why, if it is none."""
     try:
         image = decode(path, card.get("levels", ()))
     except ValueError as error:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -35,6 +36,34 @@ UPRIGHT = {
 }
 # Formats that Pillow gives to other programs.
 PROGRAMS = ("EPS", "WMF")
+
+
+class _Filters:
+    """What becomes of Pillow's warnings while any thread decodes; what `warnings` itself has for that is for one thread
+    alone, and would leave its filters to the process."""
+
+    def __init__(self) -> None:
+        self._lock, self._users = Lock(), 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                # An error also where Pillow meets it late, as in the images of an .ico file.
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._caught.__exit__(None, None, None)
+
+
+_FILTERS = _Filters()
 
 
 class ImageError(ValueError):
@@ -81,6 +110,13 @@ def values_of(source: bytes | str | Path) -> Iterator[np.ndarray]:
             yield from map(np.asarray, _strips(loaded))
 
 
+def size_of(source: bytes | str | Path) -> tuple[int, int]:
+    """The (width, height) that an image's header says, as it lies. Nothing is decoded; raises as `decode`."""
+    limit = max_megapixels()
+    with _told(), _opened(source, limit) as image:
+        return image.size
+
+
 def to_pixels(image: Image.Image, resize: int) -> np.ndarray:
     """The image's shorter side resized to `resize`, its centre cut out: (resize, resize, 3) uint8."""
     return np.asarray(ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC))
@@ -113,19 +149,23 @@ def _loaded(
     source: bytes | str | Path, limit: float, only_deep: bool = False
 ) -> tuple[Image.Image, Image.Transpose | None]:
     """The decoded first frame, and what brings it upright; not decoded if it is not deep and `only_deep` is wanted."""
-    if limit > MAX_MEGAPIXELS:  # Pillow has a limit of its own, for all of the process
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(limit * 1e6))
-    with warnings.catch_warnings(), _opened(source) as file:
-        # An error also where Pillow meets it later, as in the images of an .ico file.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        image = Image.open(file)
-        _require_decodable(image, limit)
+    with _opened(source, limit) as image:
         if only_deep and not _is_deep(image):
             return image, None
         image.load()
         # Not before: a PNG file may say it at its end, and Pillow turns TIFF files by itself.
         return image, UPRIGHT.get(_orientation(image))
+
+
+@contextmanager
+def _opened(source: bytes | str | Path, limit: float) -> Iterator[Image.Image]:
+    """An image that may be decoded, its header read."""
+    if limit > MAX_MEGAPIXELS:  # Pillow has a limit of its own, for all of the process
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(limit * 1e6))
+    with _FILTERS, _file(source) as file:
+        image = Image.open(file)
+        _require_decodable(image, limit)
+        yield image
 
 
 @contextmanager
@@ -146,7 +186,7 @@ def _told() -> Iterator[None]:
         raise ImageError("not an image" if "cannot identify" in told else told) from error
 
 
-def _opened(source: bytes | str | Path) -> BinaryIO:
+def _file(source: bytes | str | Path) -> BinaryIO:
     return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 

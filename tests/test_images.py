@@ -6,16 +6,21 @@ import shutil
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import paint
 from PIL import Image
 
 from keras_resnet import pixels as pixels_module
 from keras_resnet.data.images import center_crop, placed, read_image, to_pixels
+from keras_resnet.data.sources import open_data
 from keras_resnet.errors import DataError, UsageError
+from keras_resnet.spec import DataSpec
 
 GREY = Image.fromarray(np.full((10, 12), 100, np.uint8))
 
@@ -354,6 +359,33 @@ def test_decoding_takes_few_bytes_for_each_pixel(tmp_path, depth, colour, exif):
     (tmp_path / "large.png").write_bytes(png(4_000, 5_000, depth, colour, None, *turned))
     told, taken = measured(tmp_path / "large.png")
     assert told == "decoded" and taken < 12 * 20e6 + 60e6
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were():
+    before = list(warnings.filters)
+    images = [encoded(Image.new("RGB", (200, 200), (value, 0, 0)), "PNG") for value in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            list(pool.map(read_image, images))
+    assert warnings.filters == before
+
+
+def test_a_scan_names_a_bomb_and_goes_on(tmp_path, capfd):
+    """Without Pillow's own warnings on the terminal."""
+    folder = paint(tmp_path / "d", 40)
+    (folder / "red" / "bomb.png").write_bytes(png(13_000, 13_000, 1, 3))
+    told = []
+    data = open_data(DataSpec(str(folder)), told.append)
+    assert sum(split.count for split in data.splits.values()) == 120
+    (line,) = [line for line in told if line.startswith("skipped: ")]
+    assert "bomb.png: it has more than 89.5 megapixels" in line and capfd.readouterr().err == ""
+
+
+def test_a_setting_that_is_no_number_is_a_wrong_request(tmp_path, kresnet, monkeypatch):
+    monkeypatch.setenv("KRESNET_MAX_MEGAPIXELS", "lots")
+    code, _, told = kresnet("train", "--data", paint(tmp_path / "d", 4), "--runs", tmp_path / "runs")
+    assert code == 2 and "KRESNET_MAX_MEGAPIXELS must be a number above 0" in told[-1]
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_limit_can_be_set(tmp_path, monkeypatch):

@@ -30,6 +30,7 @@ from keras_resnet.data.split import (
     tell_held_out,
 )
 from keras_resnet.errors import DataError
+from keras_resnet.pixels import ImageError, size_of
 from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
 
@@ -177,9 +178,8 @@ def _shorter_sides(files: list[Path]) -> list[int]:
     sides = []
     for path in files[:: -(-len(files) // PROBED)]:
         try:
-            with Image.open(path) as image:
-                sides.append(min(image.size))
-        except Exception:  # the scan names it
+            sides.append(min(size_of(path)))
+        except ImageError:  # the scan names it
             continue
     return sides
 
