@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from keras_resnet.fields import one_of, require
 
@@ -199,8 +200,8 @@ class OptimizerSpec:
             require(0 <= value < 1, f"optimizer.{name}", value, "0 or more and below 1")
         require(self.epsilon > 0, "optimizer.epsilon", self.epsilon, "a number above 0")
         one_of("optimizer.schedule", self.schedule, ("cosine", "polynomial", "step"))
-        rising = all(0 < a < b < 1 for a, b in zip(self.drops, (*self.drops[1:], 1 - 1e-9), strict=True))
-        require(rising, "optimizer.drops", self.drops, "rising shares between 0 and 1")
+        rising = all(a < b for a, b in pairwise((0, *self.drops, 1)))
+        require(rising and len(self.drops) > 0, "optimizer.drops", self.drops, "rising shares between 0 and 1")
         require(self.power > 0, "optimizer.power", self.power, "a number above 0")
         require(0 <= self.final_rate <= 1, "optimizer.final_rate", self.final_rate, "0 to 1")
         require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")

@@ -32,8 +32,20 @@ def test_unknown_key_names_the_nearest():
         ("network.strides", "2x2"),
         ("training.precision", "float8"),
         ("optimizer.warmup_epochs", 15.0),
+        ("optimizer.drops", ()),
+        ("data.normalization.mean", (127.5, 127.5)),
+        ("data.image_size", 20_000),
+        ("network.depth", 600_002),
+        ("head.convs", 10**9),
     ],
 )
 def test_bad_values_say_what_is_allowed(key, value):
     with pytest.raises(UsageError, match=r"must be .*Received"):
+        Spec().override(key, value)
+
+
+@pytest.mark.parametrize("key", ["optimizer.learning_rate", "network.width", "training.epochs"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**400])
+def test_numbers_that_no_array_holds_are_refused(key, value):
+    with pytest.raises(UsageError, match=f"{key} must be a finite number, and a whole one below 2"):
         Spec().override(key, value)
