@@ -233,6 +233,7 @@ def test_encodings_of_windows(tmp_path, encoding, layout):
         ({"size": [48, 64], "counts": 'b"abc"'}, coco_masks.PYTHON_BYTES),
         ({"size": [48, 64], "counts": "äö"}, coco_masks.UNREADABLE),
         ({"size": [48, 64], "counts": "P^1"}, coco_masks.UNREADABLE),
+        ({"size": [48, 64], "counts": "aaa"}, coco_masks.UNREADABLE),  # ends within a number
         ({"size": [48, 64], "counts": "1" * 100_000}, coco_masks.UNREADABLE),
         ({"size": [48, 64], "counts": "\0"}, coco_masks.UNREADABLE),
         ({"size": [48, 64], "counts": [10.5, 3061.5]}, coco_masks.UNREADABLE),
