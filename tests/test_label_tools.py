@@ -259,5 +259,5 @@ def test_another_tools_format_is_named(tmp_path, file):
 
 def test_a_folder_of_pictures_alone(tmp_path):
     tools.picture(tmp_path / "cats" / "1.jpg")
-    with pytest.raises(DataError, match="holds neither .* images by class have no boxes of objects$"):
+    with pytest.raises(DataError, match=r"holds neither .* images by class have no boxes of objects$"):
         opened(tmp_path)
