@@ -305,10 +305,10 @@ class _Reader:
         kept, masks = [], []
         for each in objects:
             counts, wrong, parts = coco_masks.counts_of(each.entry.get("segmentation"), size)
-            if wrong:
-                self.tally.leave_out(wrong, self._quoted(each.entry, wrong))
-            else:
-                self.tally.leave_out(coco_masks.NO_POLYGON, self._quoted(each.entry, wrong), parts)
+            if wrong or parts:
+                what, count = (wrong, 1) if wrong else (coco_masks.NO_POLYGON, parts)
+                self.tally.leave_out(what, self._quoted(each.entry, what), count)
+            if not wrong:
                 kept.append(each)
                 masks.append(counts)
         return kept, masks
