@@ -43,7 +43,9 @@ def _began(process: int) -> float:
     """When `process` began, in seconds since 1970, a second early; 0 where the system does not say."""
     try:
         # The name, in parentheses, may hold anything; of what stands behind it this is number 20.
-        ticks = int(Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19])
+        ticks = int(
+            Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+        )
         uptime = next(
             line for line in Path("/proc/stat").read_text(encoding="ascii").splitlines() if line.startswith("btime ")
         )

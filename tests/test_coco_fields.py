@@ -148,6 +148,7 @@ def test_crowds_alone_are_refused_with_the_way_out(tmp_path):
         (lambda d: d["images"][0].update(file_name=""), "its file_name is empty; it is text"),
         (lambda d: d["images"][0].update(file_name=None), "its file_name is empty; it is text"),
         (lambda d: d["images"][0].update(file_name=["a"]), r"its file_name is \[\"a\"\]; it is text"),
+        (lambda d: d["categories"][0].update(name="\ud800"), r"category .*ud800.*: its name holds half a letter"),
         (lambda d: d["images"].append(None), "the image null: it is no JSON object"),
         (lambda d: d["images"].append([1]), "the image .*: it is no JSON object"),
         (lambda d: d["categories"][0].update(id=None), "its id is null"),
@@ -232,6 +233,7 @@ def test_encodings_of_windows(tmp_path, encoding, layout):
         ({"size": [48, 64], "counts": 'b"abc"'}, coco_masks.PYTHON_BYTES),
         ({"size": [48, 64], "counts": "äö"}, coco_masks.UNREADABLE),
         ({"size": [48, 64], "counts": "P^1"}, coco_masks.UNREADABLE),
+        ({"size": [48, 64], "counts": "aaa"}, coco_masks.UNREADABLE),  # ends within a number
         ({"size": [48, 64], "counts": "1" * 100_000}, coco_masks.UNREADABLE),
         ({"size": [48, 64], "counts": "\0"}, coco_masks.UNREADABLE),
         ({"size": [48, 64], "counts": [10.5, 3061.5]}, coco_masks.UNREADABLE),

@@ -348,3 +348,18 @@ def test_nothing_but_empty_annotations(tmp_path):
         tools.picture(tmp_path / name)
     with pytest.raises(DataError, match="name no objects"):
         opened(tmp_path)
+
+
+def test_two_annotations_of_one_image(tmp_path):
+    """In subfolders that the images do not have."""
+    for folder in ("a", "b"):
+        tools.voc(tmp_path / "Annotations" / folder / "1.xml", "1.jpg", tools.scene("1.jpg"))
+    for name in ("1.jpg", "2.jpg", "3.jpg"):
+        tools.picture(tmp_path / "images" / name)
+        if name != "1.jpg":
+            tools.voc(tmp_path / "Annotations" / f"{name[0]}.xml", name, tools.scene(name))
+    with pytest.raises(
+        DataError, match=r"1 of 4 images cannot be read .*b/1\.xml is of .*1\.jpg, which .*a/1\.xml is of too"
+    ):
+        opened(tmp_path)
+    assert sum(part.count for part in opened(tmp_path, max_bad=0.3)[0].splits.values()) == 3

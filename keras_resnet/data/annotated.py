@@ -17,7 +17,7 @@ from keras_resnet.data import coco_folder, voc_folder
 from keras_resnet.data.files import image_files
 from keras_resnet.data.folder import Files
 from keras_resnet.data.images import read_image, to_canvas
-from keras_resnet.data.label_files import Read, subfolders
+from keras_resnet.data.label_files import Read, subfolders, visible
 from keras_resnet.data.levels import find_levels
 from keras_resnet.data.objects import Listed, Objects, has_to_show, packed, require_shown
 from keras_resnet.data.split import (
@@ -92,7 +92,7 @@ def _read(root: Path, spec: DataSpec) -> Read:
         raise DataError(
             f"--data {spec.source} holds neither annotations/instances_*.json (COCO) nor Annotations/*.xml (Pascal VOC,"
             " ImageNet), nor what Roboflow, CVAT, Label Studio, FiftyOne or labelImg export as one of the two, and"
-            f" images by class have no boxes of objects{_deeper(root)}"
+            f" images by class have no boxes of objects{_hint(root)}"
         )
     if spec.annotations == "masks":
         raise DataError(f"--data {spec.source} is in Pascal VOC's layout, whose boxes come without masks")
@@ -103,10 +103,13 @@ def _count(by_split: Mapping[str, Sequence[object]]) -> int:
     return sum(len(each) for each in by_split.values())
 
 
-def _deeper(root: Path) -> str:
-    """Where annotations are one folder deeper, as in an archive that was unpacked."""
+def _hint(root: Path) -> str:
+    """Of annotations one folder deeper, as in an archive that was unpacked, and of those in YOLO's format."""
     found = [folder for folder in subfolders(root) if coco_folder.is_coco(folder)]
-    return f"; did you mean --data {found[0]}?" if found else ""
+    if found:
+        return f"; did you mean --data {found[0]}?"
+    of_yolo = (root / "data.yaml").is_file() or any(visible(root, "labels/*.txt"))
+    return "; labels/*.txt and data.yaml are YOLO's: export them as COCO or Pascal VOC" if of_yolo else ""
 
 
 def _require_apart(listings: dict[str, list[Listed]]) -> None:

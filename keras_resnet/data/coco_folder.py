@@ -16,7 +16,7 @@ from PIL import Image
 
 from keras_resnet.data import coco_masks
 from keras_resnet.data.coco_layouts import Source, by_split, placed, sources
-from keras_resnet.data.label_files import Read, Tally, beyond, finite, flag, one_line
+from keras_resnet.data.label_files import Read, Tally, beyond, finite, flag, one_line, printable
 from keras_resnet.data.objects import Annotation, Listed
 from keras_resnet.errors import DataError
 from keras_resnet.progress import waiting
@@ -68,8 +68,8 @@ def read_coco(root: Path, masks: bool) -> Read:
     one class. Raises DataError for files that are not as the format has them."""
     tally = Tally()
     files = by_split(root, tally)
-    _require_different(files)
     documents = {split: _document(source.file) for split, source in files.items()}
+    _require_different(files)
     ids = {split: _categories(files[split].file, document) for split, document in documents.items()}
     classes = _classes(files, documents, ids, tally)
     listings: dict[str, list[Listed]] = {}
@@ -116,7 +116,7 @@ def _document(file: Path) -> dict[str, Any]:
 
 def quoted(entry: Any) -> str:
     """The beginning of an entry, in one line."""
-    return textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …")
+    return printable(textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …"))
 
 
 def _wrong(file: Path, kind: str, entry: Any, why: str) -> DataError:
@@ -136,6 +136,8 @@ def _id_of(file: Path, kind: str, entry: Any, key: str) -> Id:
     if not isinstance(entry[key], (str, int, float)) or not one_line(entry[key]):
         empty = entry[key] is None or isinstance(entry[key], str)
         raise _wrong(file, kind, entry, f"its {key} is {'empty' if empty else quoted(entry[key])}; it is text")
+    if (name := one_line(entry[key])) != printable(name):
+        raise _wrong(file, kind, entry, f"its {key} holds half a letter; it is text")
     return known
 
 
@@ -294,7 +296,7 @@ class _Reader:
         boxes = np.array([each.box for each in objects]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         labels, crowd = [each.label for each in objects], [each.crowd for each in objects]
-        found = Annotation.of(size, boxes, labels, crowd, [_area(each) for each in objects], masks)
+        found = Annotation.of(size, boxes, labels, crowd, [_area(each, size) for each in objects], masks)
         self.tally.leave_out(NO_AREA, self.source.file.name, len(objects) - len(found.labels))
         return found, beyond(boxes, size)
 
@@ -303,10 +305,10 @@ class _Reader:
         kept, masks = [], []
         for each in objects:
             counts, wrong, parts = coco_masks.counts_of(each.entry.get("segmentation"), size)
-            if wrong:
-                self.tally.leave_out(wrong, self._quoted(each.entry, wrong))
-            else:
-                self.tally.leave_out(coco_masks.NO_POLYGON, self._quoted(each.entry, wrong), parts)
+            if wrong or parts:
+                what, count = (wrong, 1) if wrong else (coco_masks.NO_POLYGON, parts)
+                self.tally.leave_out(what, self._quoted(each.entry, what), count)
+            if not wrong:
                 kept.append(each)
                 masks.append(counts)
         return kept, masks
@@ -356,7 +358,7 @@ def _is_turned(each: dict[str, Any]) -> bool:
     return isinstance(attributes, dict) and bool((finite(attributes.get("rotation")) or 0) % 360)
 
 
-def _area(each: _Object) -> float:
-    """As it is given, else that of the box."""
-    known = finite(each.entry.get("area"))
-    return known if known is not None and known > 0 else each.box[2] * each.box[3]
+def _area(each: _Object, size: tuple[int, int]) -> float:
+    """As it is given, if that is no more than the image's of (width, height) `size`; else that of the box."""
+    known, most = finite(each.entry.get("area")), size[0] * size[1]
+    return known if known is not None and 0 < known <= most else min(each.box[2] * each.box[3], most)

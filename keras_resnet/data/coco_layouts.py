@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_resnet.data.label_files import Tally, called, found_as, found_by_end, split_of_folder, subfolders
+from keras_resnet.data.label_files import Tally, called, entries, found_as, found_by_end, split_of_folder, subfolders
 from keras_resnet.errors import DataError
 
 PREFIX = "instances_"
@@ -95,9 +95,7 @@ def _all_in(folder: Path) -> list[Path]:
 
 
 def _json_in(folder: Path) -> list[Path]:
-    return sorted(
-        each for each in folder.iterdir() if each.suffix.lower() == ".json" and each.name[0] != "." and each.is_file()
-    )
+    return [each for each in entries(folder) if each.suffix.lower() == ".json" and each.is_file()]
 
 
 def _begins_so(file: Path) -> bool:

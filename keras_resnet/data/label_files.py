@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_resnet.data.objects import Listed
 from keras_resnet.data.split import Say
+from keras_resnet.errors import DataError
 
 # Folders of copies that macOS and NAS servers leave beside what they copied.
 COPIES = ("__MACOSX", "@eaDir")
@@ -103,6 +104,11 @@ def one_line(value: Any) -> str:
     return " ".join(str(value).split())
 
 
+def printable(text: str) -> str:
+    """`text` with what is no letter of any script, such as half of one, written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def split_of_folder(name: str) -> str | None:
     """Which split a folder called `name` is for."""
     return next((split for split, names in SPLIT_FOLDERS.items() if name.lower() in names), None)
@@ -117,13 +123,17 @@ def visible(folder: Path, pattern: str) -> Iterator[Path]:
             yield path
 
 
+def entries(folder: Path) -> list[Path]:
+    """What lies in `folder` and is not hidden, sorted. Raises DataError if it cannot be looked into."""
+    try:
+        return sorted(each for each in folder.iterdir() if each.name[0] != "." and each.name not in COPIES)
+    except OSError as error:
+        raise DataError(f"cannot look into {folder}: {error.strerror or error}") from error
+
+
 def subfolders(folder: Path) -> list[Path]:
-    """Visible folders in `folder`, sorted."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        each for each in folder.iterdir() if each.is_dir() and each.name[0] != "." and each.name not in COPIES
-    )
+    """Visible folders in `folder`, sorted; none of what is no folder."""
+    return [each for each in entries(folder) if each.is_dir()] if folder.is_dir() else []
 
 
 def called(folder: Path, *names: str) -> list[Path]:

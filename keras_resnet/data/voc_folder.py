@@ -58,10 +58,14 @@ def read_voc(root: Path) -> Read:
     with counting(sum(map(len, found.values())), "annotations", "reading annotations") as advance:
         read: dict[str, list[_Image]] = {split: [] for split in found}
         for split, files in found.items():
+            annotated: dict[Path, Path] = {}
             for pair in files:
                 advance(1, "reading annotations")
                 try:
-                    read[split].append(_read(pair, tally))
+                    image = _read(pair, tally)
+                    if (other := annotated.setdefault(image.file, pair.annotation)) != pair.annotation:
+                        raise DataError(f"{pair.annotation} is of {image.file}, which {other} is of too")
+                    read[split].append(image)
                 except DataError as error:
                     bad[split].append(str(error))
                     named.update(pair.likeliest())

@@ -18,6 +18,7 @@ from PIL import Image
 from keras_resnet.data.label_files import (
     Tally,
     called,
+    entries,
     found_as,
     found_by_end,
     inside,
@@ -89,8 +90,8 @@ def _is_image(file: Path) -> bool:
 @lru_cache(maxsize=4096)
 def _index(folder: Path, changed: int) -> dict[str, tuple[Path, ...]]:
     found: dict[str, tuple[Path, ...]] = {}
-    for file in sorted(folder.iterdir()):
-        if file.name[0] != "." and _is_image(file):
+    for file in entries(folder):
+        if _is_image(file):
             found[file.stem] = (*found.get(file.stem, ()), file)
     return found
 
@@ -180,7 +181,7 @@ def _lists(root: Path, known: dict[str, Path]) -> dict[str, list[str]]:
     """By what they are of. Raises DataError for two lists of the same, and for lists of names that say nothing."""
     homes = [main for sets in called(root, "ImageSets") for main in (*called(sets, "Main"), sets)]
     for home in homes:
-        files = [each for each in sorted(home.iterdir()) if each.suffix.lower() == ".txt" and each.name[0] != "."]
+        files = [each for each in entries(home) if each.suffix.lower() == ".txt"]
         chosen: dict[str, Path] = {}
         for file in files:
             if kind := LISTS.get(file.stem.lower()):
