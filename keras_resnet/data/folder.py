@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.images import image_files, read_image, to_pixels
+from keras_resnet.data.images import image_files, read_image, size_of, to_pixels
 from keras_resnet.data.levels import find_levels
 from keras_resnet.data.split import (
     Data,
@@ -25,7 +25,6 @@ from keras_resnet.data.split import (
     require_all_classes,
 )
 from keras_resnet.errors import DataError
-from keras_resnet.pixels import ImageError, size_of
 from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
 
@@ -116,7 +115,7 @@ def _shorter_sides(files: list[Path]) -> list[int]:
     for path in files[:: -(-len(files) // PROBED)]:
         try:
             sides.append(min(size_of(path)))
-        except ImageError:  # the scan names it
+        except DataError:  # the scan names it
             continue
     return sides
 
