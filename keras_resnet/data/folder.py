@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.files import path_of, pointed_to, printable
-from keras_resnet.data.images import read_image, to_pixels
+from keras_resnet.data.images import read_image, size_of, to_pixels
 from keras_resnet.data.layout import Layout, Listing, layout_of
 from keras_resnet.data.levels import find_levels
 from keras_resnet.data.readable import Readable, stamp_of
@@ -30,7 +30,6 @@ from keras_resnet.data.split import (
     tell_held_out,
 )
 from keras_resnet.errors import DataError
-from keras_resnet.pixels import ImageError, size_of
 from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
 
@@ -179,7 +178,7 @@ def _shorter_sides(files: list[Path]) -> list[int]:
     for path in files[:: -(-len(files) // PROBED)]:
         try:
             sides.append(min(size_of(path)))
-        except ImageError:  # the scan names it
+        except DataError:  # the scan names it
             continue
     return sides
 

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from keras_resnet import pixels
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.pixels import center_crop, placed, to_canvas, to_pixels
 
-__all__ = ["center_crop", "placed", "read_image", "to_canvas", "to_pixels"]
+__all__ = ["center_crop", "placed", "read_image", "size_of", "to_canvas", "to_pixels", "values_of"]
 
 
 def read_image(source: bytes | str | Path, levels: Sequence[float] = ()) -> Image.Image:
     """The image as `pixels.decode` gives it. Raises DataError if it cannot be read or has more pixels than are decoded,
     UsageError if KRESNET_MAX_MEGAPIXELS is no number."""
-    try:
+    with _as_ours(source):
         return pixels.decode(source, levels)
+
+
+def size_of(source: bytes | str | Path) -> tuple[int, int]:
+    """See `pixels.size_of`. Raises as `read_image`."""
+    with _as_ours(source):
+        return pixels.size_of(source)
+
+
+def values_of(source: bytes | str | Path) -> Iterator[np.ndarray]:
+    """See `pixels.values_of`. Raises as `read_image`."""
+    with _as_ours(source):
+        yield from pixels.values_of(source)
+
+
+@contextmanager
+def _as_ours(source: bytes | str | Path) -> Iterator[None]:
+    """What `pixels` raises as errors of this package."""
+    try:
+        yield
     except pixels.ImageError as error:
-        raise _unreadable(source, error) from error
-    except ValueError as error:
+        name = "the image" if isinstance(source, bytes) else str(source)
+        raise DataError(f"cannot read image {name}: {error}") from error
+    except ValueError as error:  # of the environment
         raise UsageError(str(error)) from error
-
-
-def _unreadable(source: bytes | str | Path, error: Exception) -> DataError:
-    name = "the image" if isinstance(source, bytes) else str(source)
-    return DataError(f"cannot read image {name}: {error}")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_resnet.data.images import values_of
 from keras_resnet.data.split import Say
-from keras_resnet.pixels import ImageError, values_of
+from keras_resnet.errors import DataError
 from keras_resnet.progress import counting
 
 # Files that are looked at before all are.
@@ -80,6 +81,6 @@ def _range(file: Path) -> Range | None:
             known = values if whole else values[np.isfinite(values)]
             lows += [float(known.min())] if known.size else []
             highs += [float(known.max())] if known.size else []
-    except ImageError:
+    except DataError:
         return None
     return Range(min(lows), max(highs), whole) if lows else None
