@@ -313,6 +313,23 @@ def test_a_vgg_that_lost_convolutions_is_no_smaller_one():
         translate(without(state, "features.2.", "features.7."))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("bn1.weight", np.float32(1), "have not the shapes of a network's"),
+        ("conv1.weight", np.ones(3, "float32"), "have not the shapes of a network's"),
+        ("layer1.0.conv2.weight", np.ones((3, 3, 3), "float32"), "have not the shapes of a network's"),
+        ("layer1.999999999.conv1.weight", np.ones((1, 1, 1, 1), "float32"), "layer1.1 is missing"),
+        ("layer999999999.0.conv1.weight", np.ones((1, 1, 1, 1), "float32"), "layer5 is missing"),
+    ],
+)
+def test_names_with_other_arrays_end_in_a_sentence(name, value, words, tmp_path):
+    model, state = small_state()
+    save_file(state | {name: np.asarray(value)}, tmp_path / "odd.safetensors")
+    with pytest.raises(WeightsError, match=words):
+        load_weights(model, tmp_path / "odd.safetensors")
+
+
 def test_two_networks_in_a_state_are_told_apart():
     _, state = small_state()
     both = {f"encoder_{half}.{name}": value for half in "qk" for name, value in state.items()}
