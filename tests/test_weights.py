@@ -274,7 +274,7 @@ def without(state, *beginnings):
         (("layer4",), "its classifier takes 128 values, and layer3, the last that is there, gives 64"),
         (("layer4", "fc"), "it begins as an ImageNet network does, and layer4 is missing"),
         (("layer2",), "it is not whole: layer2 is missing"),
-        (("layer3", "layer4"), "its classifier takes 128 values, and layer2"),
+        (("layer3", "layer4"), "a network of 1-1 basic blocks is not in the catalog"),
         (("layer3", "layer4", "fc"), "a network of 1-1 basic blocks is not in the catalog"),
         (("layer3.0.conv2",), "hold nothing for 1 of its layers, stage3_unit1_conv2 first"),
         (("bn1",), "are incomplete: bn1 is missing"),
@@ -295,8 +295,10 @@ def test_units_between_others_are_missed():
         translate(without(reference.state, "layer3.2"))
     with pytest.raises(WeightsError, match="a network of 3-4-5-3 basic blocks is not in the catalog"):
         translate(without(reference.state, "layer3.5"))
-    with pytest.raises(WeightsError, match="layer4 is missing"):  # the networks for small images as others widen them
-        translate(without(reference.state, "layer4", "fc"))
+    even = without(reference.state, "layer4", "fc", "layer2.3", *(f"layer3.{unit}" for unit in (3, 4, 5)))
+    even["conv1.weight"] = even["conv1.weight"][:, :, 2:5, 2:5]
+    with pytest.raises(WeightsError, match="layer4 is missing"):  # as others have widened those for small images
+        translate(even)
 
 
 def test_a_vgg_that_lost_convolutions_is_no_smaller_one():
@@ -309,6 +311,23 @@ def test_a_vgg_that_lost_convolutions_is_no_smaller_one():
     assert translate(state).network.depth == 13
     with pytest.raises(WeightsError, match="not numbered as those of VGG11"):
         translate(without(state, "features.2.", "features.7."))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("bn1.weight", np.float32(1), "have not the shapes of a network's"),
+        ("conv1.weight", np.ones(3, "float32"), "have not the shapes of a network's"),
+        ("layer1.0.conv2.weight", np.ones((3, 3, 3), "float32"), "have not the shapes of a network's"),
+        ("layer1.999999999.conv1.weight", np.ones((1, 1, 1, 1), "float32"), "layer1.1 is missing"),
+        ("layer999999999.0.conv1.weight", np.ones((1, 1, 1, 1), "float32"), "layer5 is missing"),
+    ],
+)
+def test_names_with_other_arrays_end_in_a_sentence(name, value, words, tmp_path):
+    model, state = small_state()
+    save_file(state | {name: np.asarray(value)}, tmp_path / "odd.safetensors")
+    with pytest.raises(WeightsError, match=words):
+        load_weights(model, tmp_path / "odd.safetensors")
 
 
 def test_two_networks_in_a_state_are_told_apart():

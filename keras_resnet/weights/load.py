@@ -81,6 +81,8 @@ def fetch(origin: str, needed: int | None = None) -> Weights:
         raise WeightsError(f"weights {origin} are incomplete: {error.args[0]} is missing") from error
     except WeightsError as error:
         raise WeightsError(f"cannot use weights {origin}: {error}") from error
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise WeightsError(f"cannot use weights {origin}: its arrays have not the shapes of a network's") from error
 
 
 def place(model: keras.Model, weights: Weights, origin: str) -> Placed:

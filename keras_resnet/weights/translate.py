@@ -199,8 +199,9 @@ def _units_of(groups: dict[str, Values]) -> tuple[int, ...]:
     for stage in range(1, 1 + max(there)):
         if stage not in there:
             raise WeightsError(f"it is not whole: layer{stage} is missing")
-        if missing := set(range(max(there[stage]))) - there[stage]:
-            raise WeightsError(f"it is not whole: layer{stage}.{min(missing)} is missing")
+        missing = next(unit for unit in range(1 + len(there[stage])) if unit not in there[stage])
+        if missing < len(there[stage]):
+            raise WeightsError(f"it is not whole: layer{stage}.{missing} is missing")
     return tuple(len(there[stage]) for stage in sorted(there))
 
 
@@ -303,5 +304,7 @@ def _arrays(module: Values) -> list[np.ndarray]:
     if "running_mean" in module:
         return [module[part] for part in ("weight", "bias", "running_mean", "running_var")]
     axes: dict[int, Callable[[Any], Any]] = {4: lambda w: w.transpose(2, 3, 1, 0), 2: lambda w: w.T}
+    if module["weight"].ndim not in axes:
+        raise ValueError(f"a kernel of {module['weight'].ndim} axes")
     kernel = axes[module["weight"].ndim](module["weight"])
     return [kernel, module["bias"]] if "bias" in module else [kernel]
