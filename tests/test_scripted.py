@@ -122,12 +122,12 @@ def test_a_softmax_behind_a_quantized_model_is_refused_as_any(data, tmp_path):
     """Rounded to 256 steps the shares no longer sum to 1; it is seen in the graph."""
     plain = network("resnet8", classes=10, input_shape=(8, 8, 3))
     ended = keras.Model(plain.input, keras.layers.Softmax(name="shares")(plain.output))
-    with pytest.raises(UsageError, match="must end in logits, without a softmax, .* which ends in shares"):
+    with pytest.raises(UsageError, match=r"must end in logits, without a softmax, .* which ends in shares"):
         quantize(ended)
     copy = quantize(plain)
     copy(pairs()[0][0][:8].astype("float32"), training=True)
     outputs = FakeQuantizer((0, 255 / 256))(keras.layers.Softmax(name="shares")(copy.output))
-    with pytest.raises(UsageError, match="must end in logits, without a softmax, .* which ends in shares"):
+    with pytest.raises(UsageError, match=r"must end in logits, without a softmax, .* which ends in shares"):
         export_tflite(keras.Model(copy.input, outputs), data, tmp_path / "digits.tflite")
     assert list(tmp_path.iterdir()) == []
 
