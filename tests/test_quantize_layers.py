@@ -459,11 +459,10 @@ def test_a_mixed_precision_model_with_operators_keeps_its_results():
 
 def test_a_saved_copy_is_loaded_as_it_was(tmp_path):
     """With every layer that a copy can hold of ours."""
-    copy = quantize(
-        functional(
-            lambda x: layers.SeparableConv2D(4, 3, activation="hard_swish")(nested(x / 255.0)) * [1.0, 2.0, 3.0, 4.0]
-        )()
+    make = functional(
+        lambda x: layers.SeparableConv2D(2, 3, activation="hard_swish")(nested(x / 255)) * np.array([1.0, 2.0])
     )
+    copy = quantize(make())
     values = values_of(copy)
     calibrated(copy, values)
     copy.save(tmp_path / "copy.keras")
@@ -483,7 +482,8 @@ QUICK = ("separable", "models inside")
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ACCEPTED]
 )
 def test_what_is_accepted_becomes_an_integer_file_that_computes_it(name, tmp_path):
-    """Within two steps of the file's: LiteRT's kernels round between them otherwise than TensorFlow's."""
+    """Nearly all within one step of the file's, none farther off than four: LiteRT's kernels round otherwise than
+    TensorFlow's, each by a step at most, and swish is three of them."""
     copy = quantize(varied(ACCEPTED[name]()))
     values = values_of(copy, 16)
     expected = outputs_of(calibrated(copy, values), values, training=False)
@@ -491,7 +491,8 @@ def test_what_is_accepted_becomes_an_integer_file_that_computes_it(name, tmp_pat
     content = (tmp_path / "x.tflite").read_bytes()
     assert not contents_of(content).floats
     for (got, step), wanted in zip(answers_of(content, values.astype("uint8")), expected, strict=True):
-        assert np.abs(got - wanted).max() <= 2.01 * step, f"{np.abs(got - wanted).max() / step:.1f} steps"
+        steps = np.abs(got - wanted) / step
+        assert steps.max() < 4.1 and (steps < 1.1).mean() > 0.99, f"{steps.max():.1f}, {(steps < 1.1).mean():.1%} near"
 
 
 def answers_of(content, images):

