@@ -109,7 +109,7 @@ def _digest(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
         digest.update(b"".join(truth[name].ravel()) if truth[name].dtype == object else truth[name].tobytes())
     annotations, what = digest.hexdigest(), "annotations"
     if split.pixels is not None:
-        digest.update(memoryview(np.ascontiguousarray(split.pixels)))
+        digest.update(np.ascontiguousarray(split.pixels).data)
         what = "annotations and pixels"
     elif files := _files(split.images):
         digest.update("".join(f"{Path(file).name}\n{os.path.getsize(file)}\n" for file in files).encode())
