@@ -370,7 +370,7 @@ class Run:
         with suppress(OSError):
             for left in self.folder.glob(".*-*"):
                 process, _, name = left.name[1:].partition("-")
-                if process.isdecimal() and name in WRITTEN and not is_alive(int(process)):
+                if process.isdecimal() and name in WRITTEN and (ours or not is_alive(int(process))):
                     left.unlink(missing_ok=True)
             if self.finished and not ours:
                 self.drop_checkpoints()
