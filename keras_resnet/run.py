@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,6 +41,11 @@ DECIDED = (
     "optimizer.warmup_epochs",
 )
 REJECTED = "rejected"
+# Files that are written under a hidden name first, see `writing.writing`.
+WRITTEN = (
+    *("spec.json", "labels.txt", "log.jsonl", "metrics.json", "findings.json", "model.keras"),
+    *("report.html", "curves.png"),
+)
 
 
 def runs_home(chosen: str | None = None) -> Path:
@@ -371,16 +376,19 @@ class Run:
         """Whether the training was killed after its model was written, before its state was removed."""
         return self.finished and (self.checkpoints.exists() or self.best.exists())
 
-    def sweep(self) -> None:
-        """Remove what a killed training has left, unless one is under way."""
-        if holder(self.folder) is not None:
+    def sweep(self, ours: bool = False) -> None:
+        """Remove what a killed training has left, unless one is under way that is not `ours`. What cannot be removed,
+        in a folder that may only be read, stays."""
+        if not ours and holder(self.folder) is not None:
             return
-        for left in self.folder.glob(".[0-9]*-*"):
-            if not is_alive(int(left.name[1:].partition("-")[0])):
-                left.unlink(missing_ok=True)
-        if self.finished:
-            self.drop_checkpoints()
-            (self.folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):
+            for left in self.folder.glob(".*-*"):
+                process, _, name = left.name[1:].partition("-")
+                if process.isdecimal() and name in WRITTEN and (ours or not is_alive(int(process))):
+                    left.unlink(missing_ok=True)
+            if self.finished and not ours:
+                self.drop_checkpoints()
+                (self.folder / LOCK).unlink(missing_ok=True)
 
     def _read(self, path: Path, kind: type[T]) -> T:
         """A JSON file. Raises RunError if there is none, or what it holds is no `kind`."""

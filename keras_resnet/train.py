@@ -320,7 +320,7 @@ def _fit(
         job.average.begin()
     journal = None
     if here.is_chief:
-        run.sweep()
+        run.sweep(ours=True)
         checkpoints.sweep()
         if progress.step == 0:
             checkpoints.save(progress)
