@@ -67,7 +67,7 @@ def alone(wheel, *arguments):
 def test_the_wheel_holds_what_it_needs(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"keras_resnet"}
-    assert sum(name.endswith(".py") for name in names) == 12
+    assert sum(name.endswith(".py") for name in names) == 13
 
 
 def test_predictions_equal_the_full_install(wheel, file, images):
