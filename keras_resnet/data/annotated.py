@@ -18,6 +18,7 @@ from keras_resnet.data.files import image_files
 from keras_resnet.data.folder import Files
 from keras_resnet.data.images import read_image, to_canvas
 from keras_resnet.data.label_files import Read, subfolders, visible
+from keras_resnet.data.labels import require_labels
 from keras_resnet.data.levels import find_levels
 from keras_resnet.data.objects import Listed, Objects, has_to_show, packed, require_shown
 from keras_resnet.data.split import (
@@ -57,6 +58,7 @@ def open_annotated(spec: DataSpec, say: Say, only: Collection[str] | None = None
     found = _read(root, spec)
     found.tally.tell(say)
     listings, classes = dict(found.listings), found.classes
+    require_labels(classes, f"--data {spec.source}")
     size, resize = choose_canvas(spec.image_size, None, say)
     total = _count(listings) + _count(found.bad)
     keep = fits_memory(total, resize)

@@ -136,11 +136,18 @@ class _Reader:
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
             told = f"{error}{pointed_to(path)}"
-            if getattr(error.__cause__, "errno", None) is None:
+            if not _is_systems(error):
                 self.known.note(path, stamp, told)
             return DataError(told)
         self.known.note(path, stamp, "")
         return pixels
+
+
+def _is_systems(error: BaseException | None) -> bool:
+    """Whether an error comes from an error of the operating system, at any remove."""
+    while error is not None and getattr(error, "errno", None) is None:
+        error = error.__cause__
+    return error is not None
 
 
 def _read(reader: _Reader, wanted: Sequence[str], fraction: float) -> dict[str, Split]:
