@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from keras_resnet import run_files
 from keras_resnet.console import say as tell
-from keras_resnet.data.files import printable
+from keras_resnet.data.files import readable_name
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.fields import flat
 from keras_resnet.networks.names import name_of
@@ -58,8 +58,8 @@ def runs_home(chosen: str | None = None) -> Path:
         str(home.absolute()).encode()
     except UnicodeError as error:
         raise UsageError(
-            f"runs cannot be kept in {printable(home.absolute())}: TensorFlow takes paths in UTF-8 only; choose another"
-            f" folder by --runs, or a locale of UTF-8 (LC_ALL=C.UTF-8). The one here is {sys.getfilesystemencoding()}"
+            f"runs cannot be kept in {readable_name(home.absolute())}: TensorFlow takes paths in UTF-8 only; choose"
+            f" another folder by --runs, or a locale of UTF-8 (LC_ALL=C.UTF-8). The one here is {sys.getfilesystemencoding()}"
         ) from error
     return home
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_resnet.data.label_files import Tally, called, entries, found_as, found_by_end, split_of_folder, subfolders
+from keras_resnet.data.label_files import Tally, called, entries, found_as, found_by_end, subfolders
+from keras_resnet.data.layout import split_of
 from keras_resnet.errors import DataError
 
 PREFIX = "instances_"
@@ -47,7 +48,7 @@ def sources(root: Path) -> list[tuple[str | None, Source]]:
     for folder in called(root, "annotations"):
         if files := _files_in(folder) or _all_in(folder):
             return [(_split_of(file.stem), Source(file, _folders(root, file))) for file in files]
-    by_folder = [(split_of_folder(each.name), each) for each in subfolders(root)]
+    by_folder = [(split_of(each.name), each) for each in subfolders(root)]
     found: list[tuple[str | None, Source]] = [
         (split, Source(file, _beside(folder))) for split, folder in by_folder if split for file in _files_in(folder)
     ]
@@ -125,7 +126,7 @@ def _folders(root: Path, file: Path) -> tuple[Path, ...]:
         folder
         for parent in (root, *images)
         for folder in subfolders(parent)
-        if split and folder not in exact and (split_of_folder(folder.name) or _split_of(folder.name)) == split
+        if split and folder not in exact and (split_of(folder.name) or _split_of(folder.name)) == split
     ]
     return (*exact, *alike, *images, file.parent, root) if exact else (*alike, *images, root / name, file.parent, root)
 

@@ -105,7 +105,7 @@ def find_images(folder: Path, deep: bool = True) -> Found:
         for entry in _entries(here):
             path = Path(entry.path)
             if _is_folder(entry):
-                if _is_junk(entry.name):
+                if is_junk(entry.name):
                     found.left_out[f"in {entry.name}"] += _count(path)
                 elif not entry.is_symlink():
                     pending.append(path)
@@ -139,7 +139,7 @@ def _add_links(found: Found, links: list[Path]) -> None:
 def in_kinds(left_out: Mapping[str, int]) -> str:
     """Return what was left out as words, the most first: ".heic (12), in .ipynb_checkpoints (3)"."""
     ordered = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{printable(kind)} ({count})" for kind, count in ordered if count)
+    return ", ".join(f"{readable_name(kind)} ({count})" for kind, count in ordered if count)
 
 
 def remedies(left_out: Mapping[str, int]) -> str:
@@ -165,7 +165,7 @@ def pointed_to(file: Path) -> str:
     )
 
 
-def printable(name: str | os.PathLike[str]) -> str:
+def readable_name(name: str | os.PathLike[str]) -> str:
     """Return a file's name for people: what is not UTF-8 in it as \\xe9."""
     try:
         return os.fsencode(name).decode("utf-8", "backslashreplace")
@@ -188,7 +188,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_junk(folder: str) -> bool:
+def is_junk(folder: str) -> bool:
+    """Return whether a folder of that name holds copies, or what a system or a program leaves behind."""
     return folder.startswith(".") or folder.casefold() in JUNK_FOLDERS
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.files import path_of, pointed_to, printable
+from keras_resnet.data.files import path_of, pointed_to, readable_name
 from keras_resnet.data.images import read_image, size_of, to_pixels
 from keras_resnet.data.layout import Layout, Listing, layout_of
 from keras_resnet.data.levels import find_levels
@@ -60,7 +60,10 @@ def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -
         reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
     reader.judge(say)
     require_all_classes(splits, layout.classes)
-    return Data(printable(root.name), layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels)
+    name = readable_name(root.name)
+    return Data(name, layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels)
+        readable_name(root.name), layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels
+    )
 
 
 @dataclass

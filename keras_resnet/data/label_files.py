@@ -15,19 +15,12 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from keras_resnet.data.files import is_junk
 from keras_resnet.data.objects import Listed
 from keras_resnet.data.split import Say
 from keras_resnet.errors import DataError
 
-# Folders of copies that macOS and NAS servers leave beside what they copied.
-COPIES = ("__MACOSX", "@eaDir")
 FLAGS = {"0": False, "false": False, "no": False, "": False, "1": True, "true": True, "yes": True}
-# What a folder's name says of the split in it.
-SPLIT_FOLDERS = {
-    "train": ("train", "training", "trainval"),
-    "validation": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 # How far, in pixels, a box may reach beyond its image by rounding.
 ROUNDED = 1.0
 
@@ -104,14 +97,9 @@ def one_line(value: Any) -> str:
     return " ".join(str(value).split())
 
 
-def printable(text: str) -> str:
-    """`text` with what is no letter of any script, such as half of one, written out."""
+def written_out(text: str) -> str:
+    """`text` with what is no letter of any script, such as half of one, as an escape."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def split_of_folder(name: str) -> str | None:
-    """Which split a folder called `name` is for."""
-    return next((split for split, names in SPLIT_FOLDERS.items() if name.lower() in names), None)
 
 
 def visible(folder: Path, pattern: str) -> Iterator[Path]:
@@ -119,14 +107,14 @@ def visible(folder: Path, pattern: str) -> Iterator[Path]:
     copies."""
     for path in folder.rglob(pattern):
         parts = path.relative_to(folder).parts
-        if not any(part.startswith(".") or part in COPIES for part in parts) and path.is_file():
+        if not any(map(is_junk, parts)) and path.is_file():
             yield path
 
 
 def entries(folder: Path) -> list[Path]:
     """What lies in `folder` and is not hidden, sorted. Raises DataError if it cannot be looked into."""
     try:
-        return sorted(each for each in folder.iterdir() if each.name[0] != "." and each.name not in COPIES)
+        return sorted(each for each in folder.iterdir() if not is_junk(each.name))
     except OSError as error:
         raise DataError(f"cannot look into {folder}: {error.strerror or error}") from error
 

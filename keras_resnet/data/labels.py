@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_resnet.data.files import printable
+from keras_resnet.data.files import readable_name
 from keras_resnet.errors import DataError
 
 
@@ -22,7 +22,7 @@ def label_of(folder: Path) -> str:
         return unicodedata.normalize("NFC", os.fsencode(folder.name).decode())
     except UnicodeError as error:
         raise DataError(
-            f"class folder {printable(folder)} has a name that is not UTF-8, as labels are; rename it"
+            f"class folder {readable_name(folder)} has a name that is not UTF-8, as labels are; rename it"
         ) from error
 
 

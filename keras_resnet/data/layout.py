@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from keras_resnet.data.files import Found, find_images, in_kinds, printable, remedies
+from keras_resnet.data.files import Found, find_images, in_kinds, readable_name, remedies
 from keras_resnet.data.labels import label_of, require_labels
 from keras_resnet.errors import DataError
 
 SPLITS = {
-    "train": ("train", "training", "trn"),
+    "train": ("train", "training", "trn", "trainval"),
     "validation": ("val", "valid", "validation", "validate", "validating", "dev", "devel", "eval", "evaluation"),
     "test": ("test", "testing", "tst"),
 }
@@ -93,7 +93,7 @@ def layout_of(root: Path, say: Callable[[str], None]) -> Layout:
         used = {folder.path for folder in splits.values()}
         for folder in folders:
             if folder.path not in used and folder.found.files:
-                left_out[f"images in {printable(folder.path.name)}/ beside the splits"] += len(folder.found.files)
+                left_out[f"images in {readable_name(folder.path.name)}/ beside the splits"] += len(folder.found.files)
     else:
         layout = _of_classes(root, [folder for folder in folders if folder not in splits.values()], splits)
     beside = [*top.files, *(file for split in splits.values() if split.nested for file in split.loose)]
@@ -144,7 +144,7 @@ def _one_each(named: dict[_Folder, str], say: Callable[[str], None]) -> dict[str
             raise DataError(f"{splits[split].path} and {folder.path} are both named for {split} images; keep one")
         splits[split] = folder
     ordered = {split: splits[split] for split in SPLITS if split in splits}
-    say("splits: " + ", ".join(f"{split} ({printable(each.path.name)}/)" for split, each in ordered.items()))
+    say("splits: " + ", ".join(f"{split} ({readable_name(each.path.name)}/)" for split, each in ordered.items()))
     return ordered
 
 
@@ -248,7 +248,7 @@ def _without_classes(folder: Path, found: Found) -> str:
 
 
 def _names(folders: Sequence[_Folder] | dict[_Folder, str]) -> str:
-    names = [f"{printable(folder.path.name)}/" for folder in folders]
+    names = [f"{readable_name(folder.path.name)}/" for folder in folders]
     return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 

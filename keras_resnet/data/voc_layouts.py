@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image
-
+from keras_resnet.data.files import suffixes
 from keras_resnet.data.label_files import (
     Tally,
     called,
@@ -22,10 +21,10 @@ from keras_resnet.data.label_files import (
     found_as,
     found_by_end,
     inside,
-    split_of_folder,
     subfolders,
     visible,
 )
+from keras_resnet.data.layout import split_of
 from keras_resnet.data.split import NAMED_IN_ERROR
 from keras_resnet.errors import DataError
 
@@ -84,7 +83,7 @@ class Pair:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in Image.registered_extensions()
+    return file.suffix.lower() in suffixes()
 
 
 @lru_cache(maxsize=4096)
@@ -121,7 +120,7 @@ def _imagenet(root: Path, annotations: Path) -> dict[str, list[Pair]]:
     for folder in subfolders(annotations):
         data = root / "Data" / "CLS-LOC" / folder.name
         files = sorted(visible(folder, XML))
-        if (split := split_of_folder(folder.name)) and files:
+        if (split := split_of(folder.name)) and files:
             found[split] = [Pair(file, (data / file.parent.relative_to(folder),), root) for file in files]
     if "train" not in found:
         raise DataError(f"{root} names no training images: no XML file is in {annotations / 'train'}")
@@ -130,7 +129,7 @@ def _imagenet(root: Path, annotations: Path) -> dict[str, list[Pair]]:
 
 def _by_folder(root: Path, tally: Tally) -> dict[str, list[Pair]]:
     """Of annotations beside their images: in folders for the splits, or all for training."""
-    splits = {each.name: split for each in subfolders(root) if (split := split_of_folder(each.name))}
+    splits = {each.name: split for each in subfolders(root) if (split := split_of(each.name))}
     for folder in subfolders(root):
         if folder.name not in splits and called(folder, "Annotations"):
             raise DataError(f"{root} holds {folder.name}, which has annotations of its own: give --data {folder}")
