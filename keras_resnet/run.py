@@ -59,7 +59,8 @@ def runs_home(chosen: str | None = None) -> Path:
     except UnicodeError as error:
         raise UsageError(
             f"runs cannot be kept in {readable_name(home.absolute())}: TensorFlow takes paths in UTF-8 only; choose"
-            f" another folder by --runs, or a locale of UTF-8 (LC_ALL=C.UTF-8). The one here is {sys.getfilesystemencoding()}"
+            f" another folder by --runs, or a locale of UTF-8 (LC_ALL=C.UTF-8). The one here is"
+            f" {sys.getfilesystemencoding()}"
         ) from error
     return home
 

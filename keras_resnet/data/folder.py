@@ -62,8 +62,6 @@ def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -
     require_all_classes(splits, layout.classes)
     name = readable_name(root.name)
     return Data(name, layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels)
-        readable_name(root.name), layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels
-    )
 
 
 @dataclass
