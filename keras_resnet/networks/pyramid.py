@@ -25,7 +25,7 @@ PRIOR = 0.01
 FIRST_DISTANCE = 2.0
 # The names of layers, by what they make of the body (see `parts`). LINKS: those of the neck that take up its stages.
 # OUTPUTS: the last of the heads, of which "scores" have a filter for each class.
-LINKS = r"lateral\d+_\w+"
+LINKS = r"lateral\d+_(?:conv|norm)"
 NECK = r"(?:lateral|up|sum|level)\d+(?:_\w+)?"
 HEADS = {
     "class_head": r"(?:what|scores)\d*(?:_\w+)?",
