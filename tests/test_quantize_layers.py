@@ -460,7 +460,7 @@ def test_a_mixed_precision_model_with_operators_keeps_its_results():
 def test_a_saved_copy_is_loaded_as_it_was(tmp_path):
     """With every layer that a copy can hold of ours."""
     make = functional(
-        lambda x: layers.SeparableConv2D(2, 3, activation="hard_swish")(nested(x / 255)) * np.array([1.0, 2.0])
+        lambda x: layers.SeparableConv2D(2, 3, activation="hard_swish")(nested(x / 255)) * np.float32([1, 2])
     )
     copy = quantize(make())
     values = values_of(copy)

@@ -298,6 +298,10 @@ class HardSwish(keras.layers.Layer):
         """That of the input."""
         return shape
 
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes; Keras asks for it where the precision is a policy of its own."""
+        return super().get_config()  # type: ignore[no-any-return]
+
 
 @register
 class QuantizedRescaling(keras.layers.Rescaling):
