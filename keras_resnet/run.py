@@ -30,7 +30,8 @@ from keras_resnet.writing import reason, writing
 
 Say = Callable[[str], None]
 T = TypeVar("T")
-FORMAT = 1
+# 2: augment.flip alone says whether images are mirrored; files of a run are checked by more.
+FORMAT = 2
 PACKAGES = ("kresnet", "tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert")
 # What a run's spec has decided, see `resolve.resolve`.
 DECIDED = (
@@ -232,7 +233,12 @@ class Run:
         """All of spec.json. Raises RunError if it is not a JSON object or of another format."""
         document = self._read(self.spec_file, Document)
         if document["format"] != FORMAT:
-            raise self._unreadable(self.spec_file, f"it is not of format {FORMAT}. Received: {document['format']}")
+            made_by = document["versions"].get("kresnet", "another version")
+            raise self._unreadable(
+                self.spec_file,
+                f"it is of format {document['format']}, and this version reads format {FORMAT}; use kresnet {made_by},"
+                " which made it, or train again",
+            )
         return document
 
     def classes(self) -> tuple[str, ...]:

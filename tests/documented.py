@@ -109,6 +109,8 @@ FAILING = {
     "kresnet train --from timm:*": Fails(1, "cannot be reached"),
     "kresnet train --from keras:*": Fails(1, "cannot be reached"),
     "kresnet train --data photos/ --from torchvision:*": Fails(1, "cannot be reached"),
+    "kresnet train --task detect --from torchvision:*": Fails(1, "cannot be reached"),
+    "kresnet train --task segment --from cls18 *": Fails(1, "no run called 'cls18'"),
     "kresnet train --from weights.pth --data photos/": Fails(1, "weights.pth"),
     "kresnet train --net resnet8 --from digits.keras *": Fails(1, "digits.keras"),
     "kresnet train --task detect --depth 50 --data ~/coco --image-size 512": Fails(1, "there is no such folder"),

@@ -187,11 +187,12 @@ def require_same(make, exact=1e-4, rounded=0.05):
 
 
 def calibrated(copy, values):
-    """The copy with the ranges of inference on `values`; batch norms give others in training."""
+    """The copy with the ranges of inference on `values`; batch norms give others in training. Each image is seen often:
+    augmentation is at work, and the ranges have to hold what it leaves alone."""
     for layer in quantizers_of(copy):
         layer.set_weights([weight * 0 for weight in layer.get_weights()])
     copy.trainable = False
-    copy(values, training=True)
+    copy(np.repeat(values, 32, axis=0), training=True)
     copy.trainable = True
     return copy
 
