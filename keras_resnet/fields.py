@@ -68,7 +68,10 @@ def from_dict(kind: type[T], raw: Any, prefix: str) -> T:
 def _require_type(name: str, value: Any, hint: Any) -> None:
     if not _is_of(value, hint):
         if isinstance(value, (int, float)) and not abs(value) < LARGEST:
-            raise UsageError(f"{name} must be a finite number, and a whole one below 2**63")
+            if isinstance(value, float):
+                raise UsageError(f"{name} must be a finite number. Received: {value}")
+            # Its digits may be more than Python writes.
+            raise UsageError(f"{name} must be a whole number below 2**63. Received: one of {value.bit_length()} bits")
         told = getattr(hint, "__name__", None) if not get_args(hint) else str(hint)
         raise UsageError(f"{name} must be of type {told}. Received: {value!r}")
 

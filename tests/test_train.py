@@ -11,17 +11,18 @@ import keras
 import numpy as np
 import psutil
 import pytest
+from conftest import paint
 
 from keras_resnet.data import shapes
 from keras_resnet.engine import precision
 from keras_resnet.engine.logs import Journal
 from keras_resnet.engine.optimizers import optimizer_of
-from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, UsageError
+from keras_resnet.errors import DataError, RunError, TrainingError, TrainingInterrupted, UsageError
 from keras_resnet.recipes import RECIPES, recipe
 from keras_resnet.recipes.classify import CLASSIFYING
 from keras_resnet.recipes.objects import FINDING
 from keras_resnet.run import Run
-from keras_resnet.spec import Spec
+from keras_resnet.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.train import resume, train
 
 
@@ -279,3 +280,24 @@ def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
     monkeypatch.setattr(Journal, "epoch", record)
     train(quick_spec.override("training.epochs", 12), tmp_path, say=silent)
     assert sizes[-1] < 1.05 * sizes[2]
+
+
+def test_an_image_that_is_damaged_meanwhile_is_a_sentence(tmp_path, monkeypatch):
+    """Read from disk it is decoded again in each epoch."""
+    from keras_resnet.data import folder
+
+    monkeypatch.setattr(folder, "fits_memory", lambda images, resize: False)
+    root = paint(tmp_path / "images", 10)
+    spec = Spec(
+        network=NetworkSpec(8),
+        data=DataSpec(str(root)),
+        training=TrainingSpec(epochs=3, batch_size=8, precision="float32"),
+    )
+
+    def damage(message):
+        if message.startswith("epoch 1/"):
+            for file in root.rglob("*.png"):
+                file.write_bytes(file.read_bytes()[:60])
+
+    with pytest.raises(DataError, match=r"cannot read image .*\.png: .*; it could be read when the training began"):
+        train(spec, tmp_path, "meanwhile", damage)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from keras_resnet.errors import TrainingError, UsageError
+from keras_resnet.errors import DataError, TrainingError, UsageError
 from keras_resnet.progress import waiting
 
 # More tasks than a node without GPUs will have.
@@ -72,7 +72,8 @@ def _local_replicas(strategy: Any) -> int:
 
 @contextmanager
 def losses_told() -> Iterator[None]:
-    """Raises TrainingError where TensorFlow cannot go on because another worker has died or does not answer."""
+    """Raises TrainingError where TensorFlow cannot go on because another worker has died or does not answer, and
+    DataError where an image that could be read before the training no longer can."""
     import tensorflow as tf
 
     errors = tf.errors
@@ -83,6 +84,11 @@ def losses_told() -> Iterator[None]:
         if not lost:
             raise
         raise TrainingError(f"{' '.join(lost[-1])} has died or does not answer") from error
+    except errors.OpError as error:
+        damaged = re.search(r"DataError: ([^\n]+)", str(error))
+        if not damaged:
+            raise
+        raise DataError(f"{damaged[1]}; it could be read when the training began") from error
 
 
 def start(asked: str) -> Devices:
