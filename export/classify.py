@@ -51,6 +51,11 @@ def outputs_of(interpreter: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:
     return outputs
 
 
+def show(text: str) -> None:
+    """Print a line; what a terminal would obey, in the name of a file or of a label, as an escape."""
+    print("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
+
+
 def main(file: str, *images: str) -> None:
     interpreter, labels, card = load(file)
     if images[:1] == ("--golden",):
@@ -69,7 +74,7 @@ def main(file: str, *images: str) -> None:
         logits = outputs_of(interpreter, found[0])["logits"]
         shares = np.exp(logits - logits.max())
         best = np.argsort(-shares)[:5]
-        print(f"{image}: {', '.join(f'{labels[i]} {shares[i] / shares.sum():.1%}' for i in best)}")
+        show(f"{image}: {', '.join(f'{labels[i]} {shares[i] / shares.sum():.1%}' for i in best)}")
     sys.exit(answered < len(images))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from classify import load, outputs_of, pixels_of
+from classify import load, outputs_of, pixels_of, show
 from detections import objects_of
 
 
@@ -45,7 +45,7 @@ def main(file: str, *images: str) -> None:
         objects = found_in(outputs_of(interpreter, pixels), labels, card, size)
         Path(image).with_suffix(".found.json").write_text(json.dumps(objects), encoding="utf-8")
         words = [f"{each['label']} {each['probability']:.1%} at {each['box']}" for each in objects]
-        print(f"{image}: {'; '.join(words) or 'nothing'}")
+        show(f"{image}: {'; '.join(words) or 'nothing'}")
     sys.exit(answered < len(images))
 
 

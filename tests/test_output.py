@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,13 @@ def test_closed_standard_streams(closed):
     assert done.returncode == 0 and done.stderr == b""
     if not closed.startswith(">"):
         assert json.loads(done.stdout)
+
+
+def test_the_scripts_on_a_device_show_text_as_text(capsys, monkeypatch):
+    """They stand alone beside an exported file, whose labels may be anybody's."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "export"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "keras_resnet"))
+    import classify
+
+    classify.show(f"{ESCAPE} café 猫\n")
+    assert capsys.readouterr().out == r"\x1b]0;owned\x07\x1b[2J café 猫\n" + "\n"
