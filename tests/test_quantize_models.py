@@ -18,6 +18,9 @@ from keras_resnet.export.schemes import SCHEMES, Form
 from keras_resnet.export.tflite import write_tflite
 
 CLASSES, BATCH = 4, 16
+# Epochs of two steps in which a network learns before it is quantized: without any, its features hardly differ between
+# images, and a rounding step more or less in one layer shows in all that follow.
+LEARNED = 10
 # Sides of the images, and the name of the module that normalizes for the network; None where it does so itself.
 NETWORKS = {
     "ResNet50": (64, "resnet"),
@@ -67,6 +70,8 @@ def measure(name):
     model = network(name)
     images, labels = images_of(size, 2 * BATCH)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-3), loss)
+    model.fit(images.astype("float32"), labels, batch_size=BATCH, epochs=LEARNED, verbose=0)
     settle(model, images, labels)
     copy = quantize(model)
     copy.compile(keras.optimizers.SGD(1e-4), loss)
