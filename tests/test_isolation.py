@@ -11,7 +11,7 @@ import pytest
 from keras_resnet.engine import isolation
 from keras_resnet.engine import launch as launching
 from keras_resnet.engine.launch import Watch, launch
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import TrainingError, UsageError
 
 # Listens as TensorFlow does, on all addresses, and connects to the others as TF_CONFIG says.
 WORKER = """
@@ -63,7 +63,15 @@ def rows_of(folder):
     return json.loads((folder / "rows.json").read_text())
 
 
-@pytest.mark.skipif(isolation.obstacle([]) is not None, reason="this system does not allow a network of one's own")
+def allowed():
+    try:
+        isolation.Network().close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not allowed(), reason="this system does not allow a network of one's own")
 def test_nobody_else_reaches_the_workers(workers):
     said = []
     assert launch(2, [], Watch(start=30, restarts=0), said.append) == 0
@@ -97,9 +105,22 @@ def test_what_needs_the_network_keeps_it(arguments):
         launch(2, arguments, Watch(), lambda message: None, isolated=True)
 
 
-def test_a_system_that_does_not_allow_it_is_no_obstacle_to_training(monkeypatch):
+@pytest.mark.parametrize("isolated", [None, True])
+def test_a_system_that_does_not_allow_it_is_no_obstacle_to_training(workers, monkeypatch, isolated):
     def refused():
         raise PermissionError("Operation not permitted")
 
     monkeypatch.setattr(isolation, "new_network", refused)
-    assert isolation.obstacle(["train"]) == "this system does not allow it"
+    said = []
+    if isolated:
+        with pytest.raises(UsageError, match="this system does not allow another"):
+            launch(2, [], Watch(start=30, restarts=0), said.append, isolated)
+    else:
+        assert launch(2, [], Watch(start=30, restarts=0), said.append) == 0
+        assert said[0].startswith("network: the machine's (this system does not allow another)")
+
+
+def test_workers_that_die_at_once_are_told_of(monkeypatch):
+    monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", "exit(1)"])
+    with pytest.raises(TrainingError, match="ended with exit code 1"):
+        launch(2, [], Watch(restarts=0), lambda message: None)

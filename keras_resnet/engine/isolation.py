@@ -20,22 +20,42 @@ from keras_resnet.weights.sources import is_named
 # From <linux/sched.h>, <linux/sockios.h> and <linux/if.h>.
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _SET_FLAGS, _IS_UP = 0x8914, 1
+# The one that owns the other first: nobody else may enter that.
+KINDS = ("user", "net")
 # What a training is asked for that needs the network.
 NEEDING = ("--download", "--track")
 
 
 def obstacle(arguments: list[str]) -> str | None:
-    """Why workers with `arguments` cannot have a network of their own; None if they can."""
+    """Why workers with `arguments` cannot have a network of their own; None if they can, where the system allows it."""
     for each in arguments:
         if each.startswith(NEEDING) or is_named(each.removeprefix("--from=")):
             return f"{each} needs the network"
-    if shutil.which("nvidia-smi"):
-        return "GPUs of several workers look for a network device"
-    try:
-        subprocess.run([sys.executable, "-c", ""], preexec_fn=new_network, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return "this system does not allow it"
-    return None
+    return "GPUs of several workers look for a network device" if shutil.which("nvidia-smi") else None
+
+
+class Network:
+    """A network with nothing but 127.0.0.1, there until it is closed. Raises OSError where the system allows none."""
+
+    def __init__(self) -> None:
+        holder = [sys.executable, "-c", "input()"]
+        try:
+            with subprocess.Popen(holder, stdin=subprocess.PIPE, preexec_fn=new_network) as process:
+                self._namespaces = [os.open(f"/proc/{process.pid}/ns/{kind}", os.O_RDONLY) for kind in KINDS]
+                process.kill()
+        except subprocess.SubprocessError as error:
+            raise OSError(str(error)) from error
+
+    def enter(self) -> None:
+        """Move this process, which must have one thread only, into it."""
+        for kind, namespace in zip(KINDS, self._namespaces, strict=True):
+            if os.fstat(namespace).st_ino != os.stat(f"/proc/self/ns/{kind}").st_ino:
+                _call("setns", namespace, 0)
+
+    def close(self) -> None:
+        """Leave it to those who are in it."""
+        for namespace in self._namespaces:
+            os.close(namespace)
 
 
 def new_network() -> None:
@@ -54,15 +74,6 @@ def new_network() -> None:
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sh22x", b"lo", _IS_UP))
-
-
-def join_network(process: int) -> None:
-    """Move this process into the network of another one of ours."""
-    for kind in ("user", "net"):
-        theirs = f"/proc/{process}/ns/{kind}"
-        if os.readlink(theirs) != os.readlink(f"/proc/self/ns/{kind}"):
-            with open(theirs, "rb") as namespace:
-                _call("setns", namespace.fileno(), 0)
 
 
 def _call(name: str, *arguments: int) -> None:

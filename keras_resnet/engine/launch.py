@@ -48,10 +48,20 @@ def launch(
     After a failure all go on with --resume, if there is a run yet, else start anew. Raises TrainingError when they
     have failed more often than `watch` allows.
     """
-    isolated = _isolated(isolated, arguments, say)
+    network = _network(isolated, arguments, say)
+    try:
+        return _attempts(workers, arguments, watch, say, network)
+    finally:
+        if network:
+            network.close()
+
+
+def _attempts(
+    workers: int, arguments: list[str], watch: Watch, say: Callable[[str], None], network: isolation.Network | None
+) -> int:
     for attempt in range(watch.restarts + 1):
         with tempfile.TemporaryDirectory(prefix="kresnet-") as folder:
-            group = _Group(workers, arguments, Path(folder), say, isolated)
+            group = _Group(workers, arguments, Path(folder), say, network)
             failure = group.watch(watch)
             if failure is None:
                 return 0
@@ -75,19 +85,24 @@ def launch(
     raise TrainingError(f"the workers failed {watch.restarts + 1} times, the last time because {words}")
 
 
-def _isolated(wanted: bool | None, arguments: list[str], say: Callable[[str], None]) -> bool:
-    """Whether workers get a network of their own. Raises UsageError if it is `wanted` and cannot be."""
+def _network(wanted: bool | None, arguments: list[str], say: Callable[[str], None]) -> isolation.Network | None:
+    """The workers' own network; None for the machine's. Raises UsageError if one is `wanted` and cannot be."""
     against = "--no-isolate" if wanted is False else isolation.obstacle(arguments)
     if against is None:
-        say("network: the workers' own, which nobody else reaches (--no-isolate for the machine's)")
-        return True
+        try:
+            network = isolation.Network()
+        except OSError:
+            against = "this system does not allow another"
+        else:
+            say("network: the workers' own, which nobody else reaches (--no-isolate for the machine's)")
+            return network
     if wanted:
         raise UsageError(f"--isolate: the workers cannot have a network of their own: {against}")
     say(
         f"network: the machine's ({against}); TensorFlow takes connections to the workers' ports on all addresses and"
         " asks nobody who they are, so let a firewall keep them to this machine"
     )
-    return False
+    return None
 
 
 def resuming(arguments: list[str], run: Path) -> list[str]:
@@ -102,7 +117,12 @@ class _Group:
     """The processes of one attempt."""
 
     def __init__(
-        self, workers: int, arguments: list[str], folder: Path, say: Callable[[str], None], isolated: bool
+        self,
+        workers: int,
+        arguments: list[str],
+        folder: Path,
+        say: Callable[[str], None],
+        network: isolation.Network | None,
     ) -> None:
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
         self._beats = [folder / f"beat-{rank}" for rank in range(workers)]
@@ -130,18 +150,11 @@ class _Group:
                     stderr=sys.stderr,
                     stdout=out,
                     pass_fds=(self._told,),
-                    preexec_fn=self._enter_network if isolated else None,
+                    preexec_fn=network.enter if network else None,
                 )
             )
         os.close(self._told)
         say(f"launch: {workers} workers, process {', '.join(str(process.pid) for process in self._processes)}")
-
-    def _enter_network(self) -> None:
-        """Make a network, or go into that of the first worker, which is there once it has been started."""
-        if self._processes:
-            isolation.join_network(self._processes[0].pid)
-        else:
-            isolation.new_network()
 
     def run(self) -> Path | None:
         """The folder of the run that the workers have told of, if it is there."""
