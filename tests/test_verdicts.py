@@ -396,7 +396,7 @@ def test_what_can_be_written_is_and_data_are_judged_as_they_are(kresnet, tmp_pat
     for number in range(3):
         shutil.copy(tmp_path / "few/val/red/000.png", tmp_path / f"few/val/red/more{number}.png")
     code, out, _ = kresnet("verify", run.exports / "float32.tflite", *home)
-    changed = "the data changed since few was trained (validation: 24 → 27 images, red 12 → 15)"
+    changed = "the data changed since few was trained (validation has 27 images, had 24 (red 15, had 12))"
     assert code == 0 and changed in out and "27 validation images" in out
     before = run.findings()["data"]
     code, _, err = kresnet("report", "few", "--again", *home)

@@ -59,6 +59,7 @@ def launch(
 def _attempts(
     workers: int, arguments: list[str], watch: Watch, say: Callable[[str], None], network: isolation.Network | None
 ) -> int:
+    """`launch`, in a network that is there."""
     for attempt in range(watch.restarts + 1):
         with tempfile.TemporaryDirectory(prefix="kresnet-") as folder:
             group = _Group(workers, arguments, Path(folder), say, network)
