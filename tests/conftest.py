@@ -32,6 +32,13 @@ def paint(folder, per_class, size=16, classes=COLOURS):
     return folder
 
 
+# What is made once for the machine stays where it is when the cache below is emptied: LiteRT.js, and the fonts that
+# Matplotlib lists for seconds.
+CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+os.environ.setdefault("KRESNET_WEB", os.path.join(CACHE, "kresnet", "web"))
+os.environ.setdefault("MPLCONFIGDIR", os.path.join(CACHE, "matplotlib"))
+
+
 @pytest.fixture(autouse=True)
 def cache_home(tmp_path_factory, monkeypatch):
     """An empty cache of the user's for each test."""
