@@ -142,8 +142,11 @@ class PredictionHandler(Handler):
         try:
             return self.server.predictions(image_of(body, kind))
         except DataError as error:
-            hint = "; with curl, use -F or --data-binary" if "urlencoded" in kind else ""
-            raise RequestError(HTTPStatus.BAD_REQUEST, f"{error}{hint}") from error
+            hint = (
+                "; with curl, use -F or --data-binary" if "urlencoded" in kind and "not an image" in str(error) else ""
+            )
+            words = str(error).replace("image the image", "the image", 1)
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"{words}{hint}") from error
         except (RequestError, ConnectionError):
             raise
         except Exception as error:  # of the runtime, of memory: it is not the client's fault, and the next one may pass

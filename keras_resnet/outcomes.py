@@ -73,8 +73,8 @@ def remarks_on(row: Mapping[str, Any]) -> list[str]:
     )
     return [
         f"{row['file']}: within the budget of {100 * row['max_drop']:g} points by the estimate,"
-        f" {100 * row['drop']:+.2f}, but not proven: {row['samples']:,} validation images leave up to"
-        f" {100 * row['drop_interval'][1]:+.2f} open; {settled}"
+        f" {100 * row['drop']:+.2f}, but not proven: {row['samples']:,} validation images allow a true drop of up to"
+        f" {100 * row['drop_interval'][1]:+.2f}; {settled}"
     ]
 
 
@@ -105,4 +105,4 @@ def standing_in_words(standing: Mapping[str, Any]) -> str:
     if standing["trivial"]:
         return f"the model is at chance: {ours} of {images}; {what} gets {theirs}"
     well = "better" if standing["lead_interval"][1] < 0 else "as well"
-    return f"{what} does {well} without a network: {theirs} of {images}, the model {ours}"
+    return f"a simple baseline without a network does {well}: {what} gets {theirs} of {images}, the model {ours}"

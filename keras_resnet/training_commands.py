@@ -59,7 +59,8 @@ def train(
     """Train a residual network; writes a run."""
     wanted = given(options)
     if resume is not None and (wanted or name or find_lr or find_batch_size):
-        raise UsageError(f"--resume continues a run as it was started; it takes no --{next(iter(wanted), 'name')}")
+        asked = next(iter(wanted), "name").replace("_", "-")
+        raise UsageError(f"--resume continues a run as it was started; it takes no --{asked}")
     if find_lr and find_batch_size:
         raise UsageError("--find-lr and --find-batch-size are two questions; ask one at a time")
     if data_changed and resume is None:

@@ -14,7 +14,9 @@ from test_data import opened
 
 from keras_resnet.data.files import find_images, image_files
 from keras_resnet.data.layout import split_of
+from keras_resnet.data.sources import open_data
 from keras_resnet.errors import DataError
+from keras_resnet.spec import DataSpec
 
 
 def fill(folder, per_class, *classes):
@@ -360,3 +362,17 @@ def test_the_command_refuses_in_a_sentence_and_leaves_nothing(tmp_path, kresnet)
     code, out, err = kresnet("train", "--data", root, "--depth", 8, "--runs", tmp_path / "runs")
     assert code == 1 and not out and "rename it if it is a class" in err[-1]
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("inside", ["images", "nothing"])
+def test_a_folder_called_like_a_bundled_set_does_not_take_its_place(tmp_path, monkeypatch, inside, tfds_home):
+    """`--data digits` is the default of every command, wherever it is typed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    if inside == "images":
+        paint(tmp_path / "digits", 4)
+    said = []
+    data = open_data(DataSpec(data_dir=tfds_home), said.append)
+    assert data.classes == tuple("0123456789") and said[0].endswith("the folder of that name here is ./digits")
+    if inside == "images":
+        assert open_data(DataSpec("./digits"), said.append).classes == ("blue", "green", "red")

@@ -101,8 +101,8 @@ def test_forms_with_every_byte(server):
     ("files", "words"),
     [
         ({"a": ("a.png", png()), "b": ("b.png", png())}, "one image. Received: 2"),
-        ({"a": ("a.png", b"")}, "cannot read image"),
-        ({"a": (None, "text")}, "cannot read image"),
+        ({"a": ("a.png", b"")}, "cannot read the image"),
+        ({"a": (None, "text")}, "cannot read the image"),
     ],
 )
 def test_forms_without_an_image(server, files, words):
@@ -135,14 +135,14 @@ def test_odd_boundaries_are_answered(server, boundary):
     [
         ("Content-Length: ²", 400, "must be a number of bytes"),
         ("Content-Length: " + "9" * 5000, 413, "at most 67108864 bytes"),
-        ("Content-Length: " + "0" * 5000 + "1", 400, "cannot read image"),
+        ("Content-Length: " + "0" * 5000 + "1", 400, "cannot read the image"),
         ("Content-Length: -1", 400, "must be a number of bytes"),
         ("Content-Length: 1_0", 400, "must be a number of bytes"),
         ("Content-Length: ", 400, "must be a number of bytes"),
         ("Content-Length: 3\r\nContent-Length: 4", 400, "must be a number of bytes"),
         ("Transfer-Encoding: chunked", 411, "chunked requests are not supported"),
         ("X-Nothing: here", 411, "must have a Content-Length"),
-        ("Content-Length: 0", 400, "cannot read image"),
+        ("Content-Length: 0", 400, "cannot read the image"),
         ("\r\n".join(f"X-{n}: y" for n in range(200)), 431, "headers"),
         ("X: " + "y" * 70000, 431, "long"),
     ],

@@ -72,8 +72,10 @@ def judge(answers: Answers, labels: np.ndarray, classes: Sequence[str]) -> Mirro
         return Mirroring(True, f"as usual: {told}, by chance on {answers.chance:.1%}, so it cannot tell")
     if (label := _harmed(answers, labels)) is not None:
         before, after = (float(each[labels == label].mean()) for each in (answers.plain, answers.both))
-        why = f"of {classes[label]} on {before:.1%}, and on {after:.1%} where it trains on mirrored copies too"
-        return Mirroring(False, f"{told}, {why}")
+        why = (
+            f"of class {classes[label]!r} on {before:.1%}, but only on {after:.1%} if it trains on mirrored copies too"
+        )
+        return Mirroring(False, f"{told}; {why}")
     lost = of_shares(answers.plain, answers.mirrored)[0] > 0 and mirrored - answers.chance < KEPT * lead
     return Mirroring(not lost, f"{told}, and on {mirrored:.1%} of the same mirrored")
 

@@ -19,10 +19,16 @@ def open_data(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> 
     only: the names of the splits to read, of "train", "validation" and "test"; None reads all. It does not change which
     images belong to a split.
 
-    What starts with a path separator, "." or "~", is an existing folder, or has a separator in it is a path, but for
-    the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name. Raises UsageError or DataError.
+    What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
+    separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name.
+    Raises UsageError or DataError.
     """
+    from keras_resnet.data.tfds_source import BUNDLED
+
     path = path_of(spec.source)
+    bundled = spec.source.partition("/")[0] in BUNDLED
+    if bundled and path.exists():
+        say(f"data: the bundled {spec.source}; the folder of that name here is ./{spec.source}")
     looks_like_path = spec.source.startswith((".", "~", os.sep))
     if not looks_like_path and os.sep in spec.source and not path.exists():
         from keras_resnet.data.tfds_source import is_known
@@ -30,7 +36,9 @@ def open_data(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> 
         looks_like_path = not is_known(spec.source.partition(os.sep)[0])
     if looks_like_path and not path.exists():
         raise DataError(f"--data {spec.source}: there is no such folder")
-    if (looks_like_path or (spec.source and path.is_dir())) and not (path / "dataset_info.json").is_file():
+    if (looks_like_path or (spec.source and not bundled and path.is_dir())) and not (
+        path / "dataset_info.json"
+    ).is_file():
         if spec.annotations != "labels":
             from keras_resnet.data.annotated import open_annotated
 
