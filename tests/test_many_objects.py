@@ -107,7 +107,7 @@ def test_masks_are_learned_of_the_object_that_they_are_of(count, kind):
 )
 def test_batches_keep_every_object(augment):
     """Of each object in the batch, the pixels of its id lie in its box; none has the ground's or another's."""
-    stream = pipeline.Stream(split_of(COUNT), SIDE, True, 2, 3, lambda truth: truth, augment)
+    stream = pipeline.Stream(split_of(COUNT), SIDE, 2, 3, lambda truth: truth, augment)
     most = 0
     for _, truth in stream.batches(0, 4).as_numpy_iterator():
         assert truth["ids"].dtype == np.uint16

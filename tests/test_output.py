@@ -52,7 +52,13 @@ def test_names_of_foreign_runs_and_files_reach_the_terminal_as_text(tmp_path, kr
     (tmp_path / f"run{ESCAPE}" / "spec.json").write_text("{}")
     code, listed, _ = kresnet("runs", "--runs", tmp_path)
     assert code == 0 and r"run\x1b]0;owned" in listed and "\x1b" not in listed
-    typed = (("predict", f"{ESCAPE}.tflite", "x.png"), ("report", ESCAPE), (ESCAPE,), ("train", f"--{ESCAPE}"))
+    typed = (
+        ("predict", "x.tflite", f"{ESCAPE}.png"),
+        ("verify", f"{ESCAPE}.tflite"),
+        ("report", ESCAPE),
+        (ESCAPE,),
+        ("train", f"--{ESCAPE}"),
+    )
     for arguments in typed:
         done = run(*arguments, "--runs", str(tmp_path)) if len(arguments) > 1 else run(*arguments)
         assert done.returncode in (1, 2) and b"\x1b" not in done.stderr and rb"\x1b" in done.stderr
