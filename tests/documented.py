@@ -20,9 +20,9 @@ class Fails:
 
 
 # Each pattern is of commands as they stand, with * for anything. On the desk where they are run (the fixture of
-# test_documented_commands.py) there are the runs RUN, my-run and head, all the same small one; photo.jpg and
-# street.mp4; photos/ and signs/, with a folder a class; folder/ of images; int8.tflite, also as exports/int8.tflite and
-# under other names in exports/. FILE is such a file.
+# test_documented_commands.py) there are the runs RUN and my-run, and for slow commands head, all the same small one;
+# photo.jpg and street.mp4; photos/ and signs/, with a folder a class; folder/ of images; int8.tflite, also as
+# exports/int8.tflite and under other names in exports/. FILE is such a file.
 
 # Run with every suite: seconds each.
 QUICK = """

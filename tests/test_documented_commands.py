@@ -55,10 +55,12 @@ def parse(words):
 def make_desk(folder, run, finder=None):
     """What the commands find: see documented.py."""
     home = folder / "saved_models"
-    for name in ("RUN", "my-run", "head", run.name):
+    for name in ("RUN", "my-run", run.name):
         shutil.copytree(run.folder, home / name)
     if finder:
         shutil.copytree(finder.folder, home / "finder")
+        # Which a command of the same page makes, where there is a network.
+        shutil.copytree(run.folder, home / "head")
     for name in ("photos", "signs"):
         paint(folder / name, 12, size=32)
     shutil.copytree(folder / "photos" / "red", folder / "folder")
