@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -32,17 +31,9 @@ def fingerprint_of(split: Split, classes: tuple[str, ...]) -> Fingerprint:
         found["labels"] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
     if split.pixels is not None:
         found["pixels"] = _sha256([np.ascontiguousarray(split.pixels).data])
-    elif files := _files(split.images):
+    elif files := getattr(split.images, "files", None):
         found["files"] = _sha256(f"{os.path.basename(file)} {os.path.getsize(file)}\n".encode() for file in files)
     return found
-
-
-def _files(images: Any) -> list[str]:
-    """The paths of images that are files, of some of them in their order; nothing where they are none."""
-    if hasattr(images, "rows"):
-        every = _files(images.images)
-        return [every[row] for row in images.rows] if every else []
-    return list(getattr(images, "files", ()))
 
 
 def truth_bytes(split: Split) -> Iterator[bytes]:
