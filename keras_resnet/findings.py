@@ -7,6 +7,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from keras_resnet.data.fingerprint import changes, fingerprints, truth_bytes
 from keras_resnet.data.sources import Data, open_data
 from keras_resnet.data.split import TRAINING, Split
 from keras_resnet.drawing import drawn
+from keras_resnet.errors import RunError
 from keras_resnet.evaluate import Evaluation, load_model, validate
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
@@ -48,7 +50,8 @@ def find_again(run: Run, say: Callable[[str], None]) -> None:
     found = findings_of(model, task_of(spec, data.classes), score, data)
     if changed := changes_since(run, data):
         say(changed)
-        found["data"] = run.findings()["data"]
+        with suppress(RunError):  # findings that are lost or damaged are what is made again
+            found["data"] = run.findings()["data"]
     run.write_json(run.findings_file, found)
 
 
