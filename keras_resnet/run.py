@@ -25,7 +25,6 @@ from keras_resnet.run_files import Diagnosis, Document, Findings, Fingerprint, M
 from keras_resnet.run_folders import is_alive, new_folder
 from keras_resnet.run_lock import LOCK, holder, locked
 from keras_resnet.spec import Spec
-from keras_resnet.tasks import task_of
 from keras_resnet.writing import reason, writing
 
 Say = Callable[[str], None]
@@ -322,6 +321,8 @@ class Run:
         stopped, are left out, and told to `say`."""
         if not self.log_file.is_file():
             return []
+        from keras_resnet.tasks import task_of  # imports NumPy, which --help does without
+
         names = task_of(self.spec(), self.classes()).followed
         wanted = (*run_files.ROW, *(prefix + name for name in names for prefix in ("", "val_")))
         return self._rows(self.log_file, lambda content: run_files.rows_of(content, wanted), say)

@@ -210,10 +210,13 @@ def test_a_stalled_worker_is_found(tmp_path, tfds_home):
     assert Run(tmp_path / "killed").finished
 
 
-def test_a_stall_is_found_within_its_time(monkeypatch):
+def test_a_stall_is_found_within_its_time(tmp_path, monkeypatch):
     """Of two workers that tell once that they live, one ends and the other one hangs."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "spec.json").touch()
     work = "import os, sys, time; from pathlib import Path; from keras_resnet.engine.heartbeat import beat;"
-    work += "beat(Path('run')); rank = os.environ['TF_CONFIG'][-3:-2]; time.sleep(60 * (rank == '1'))"
+    work += f"beat(Path({str(run)!r})); rank = os.environ['TF_CONFIG'][-3:-2]; time.sleep(60 * (rank == '1'))"
     monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", work])
     began, said = time.monotonic(), []
     with pytest.raises(TrainingError, match="worker 1 has stalled for 3 s"):

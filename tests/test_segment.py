@@ -68,7 +68,7 @@ def test_what_detection_does_not_take(segmented, capsys):
         ("augment.mixup", 0.2, "augment.mixup must be left out for segment"),
         ("augment.scales", (2.0, 1.0), "augment.scales must be two numbers above 0"),
         ("head.masks", "none", "head.masks must be one of condinst, yolact"),
-        ("head.convs", 0, "head.convs must be 1 or more"),
+        ("head.convs", 0, "head.convs must be 1 to 64. Received: 0"),
         ("data.annotations", "labels", "data.annotations must be masks for segment"),
     ):
         with pytest.raises(UsageError, match=words):
