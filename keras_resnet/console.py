@@ -6,12 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from keras_resnet.printable import printable
-from keras_resnet.progress import Advance
+from keras_resnet.progress import Advance, say
 from keras_resnet.tables import table
 
 __all__ = ["bar", "close_output", "emit", "emit_json", "emit_json_line", "prepare_output", "say", "table"]
@@ -35,12 +35,6 @@ def close_output() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
-
-
-def say(message: str) -> None:
-    """One line to standard error. Nobody has to be there to read it: a training outlives its terminal."""
-    with suppress(BrokenPipeError):
-        print(printable(message), file=sys.stderr, flush=True)
 
 
 def emit(line: str) -> None:

@@ -1,17 +1,26 @@
-"""What takes a while says so here. Nothing is shown unless somebody asks to be told: the command line does."""
+"""Messages, and progress of what takes a while: shown only if somebody asks for it, as the command line does."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import length_hint
 from typing import TypeVar
+
+from keras_resnet.printable import printable
 
 T = TypeVar("T")
 # (steps done, what is being done).
 Advance = Callable[[int, str], None]
 # (how many steps there are, or None; what is being done; what a step is) → a context that yields an `Advance`.
 Show = Callable[[int | None, str, str], AbstractContextManager[Advance]]
+
+
+def say(message: str) -> None:
+    """One line to standard error. Nobody has to be there to read it: a training outlives its terminal."""
+    with suppress(BrokenPipeError):
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keras_resnet import run_files
-from keras_resnet.console import say as tell
 from keras_resnet.data.files import readable_name
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.fields import flat
 from keras_resnet.networks.names import name_of
 from keras_resnet.outcomes import WITHIN
+from keras_resnet.progress import say as tell
 from keras_resnet.run_files import Diagnosis, Document, Findings, Fingerprint, Metrics
 from keras_resnet.run_folders import is_alive, new_folder
 from keras_resnet.run_lock import LOCK, holder, locked

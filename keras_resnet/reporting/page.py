@@ -9,10 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.console import say
 from keras_resnet.fields import flat
 from keras_resnet.outcomes import interval_in_words, shared_remarks_on, standings_in_words
-from keras_resnet.progress import waiting
+from keras_resnet.progress import say, waiting
 from keras_resnet.recipes.objects import usual
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
