@@ -21,7 +21,7 @@ setup(
     package_data={
         "keras_resnet": ["py.typed"],
         "keras_resnet.reporting": ["*.html", "*.css"],
-        "keras_resnet.export": ["web/*"],
+        "keras_resnet.export.demo": ["web/*"],
     },
     install_requires=[
         "tensorflow>=2.20,<2.22",
@@ -72,5 +72,5 @@ setup(
             *VIDEO,
         ],
     },
-    entry_points={"console_scripts": ["kresnet = keras_resnet.commands:main"]},
+    entry_points={"console_scripts": ["kresnet = keras_resnet.cli.main:main"]},
 )

@@ -67,8 +67,8 @@ SCRIPTS = {".tflite": LITERT, ".onnx": ORT}
 
 def site_of(cases: list[tuple[str, Path, float]], ort: Path | None) -> Any:
     """The files and both runtimes, as a site."""
-    from keras_resnet.export.demo import litert_pages, require_litert
-    from keras_resnet.export.site import Site
+    from keras_resnet.export.demo.page import litert_pages, require_litert
+    from keras_resnet.export.demo.server import Site
 
     pages: dict[str, bytes | Path] = {"index.html": INDEX, **litert_pages(require_litert())}
     if ort:
@@ -90,8 +90,8 @@ def main() -> None:
         parser.error("there is no Chromium here")
     from playwright.sync_api import sync_playwright
 
-    from keras_resnet import console
-    from keras_resnet.export.site import server_of
+    from keras_resnet.cli import console
+    from keras_resnet.export.demo.server import server_of
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         kinds = (".tflite", ".onnx") if options.ort else (".tflite",)

@@ -13,7 +13,7 @@ import time
 import keras
 
 import keras_resnet
-from keras_resnet import console
+from keras_resnet.cli import console
 
 DEPTHS = (20, 56, 110, 302, 602, 1202)
 

@@ -29,9 +29,9 @@ def main() -> None:
     options = parser.parse_args()
     import numpy as np
 
-    from keras_resnet import console
-    from keras_resnet.export.exporting import data_of
-    from keras_resnet.export.files import open_file
+    from keras_resnet.cli import console
+    from keras_resnet.export.load import open_file
+    from keras_resnet.export.pipeline import data_of
     from keras_resnet.export.verify import Reference
     from keras_resnet.run import Run, runs_home
 

@@ -32,10 +32,10 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     import keras
 
     from keras_resnet import resnet
-    from keras_resnet.bricks import Bricks
-    from keras_resnet.export.schemes import SCHEMES, Form
-    from keras_resnet.export.tflite import write_tflite
-    from keras_resnet.spec import ANNOTATIONS, DataSpec, NetworkSpec, Spec
+    from keras_resnet.config.spec import ANNOTATIONS, DataSpec, NetworkSpec, Spec
+    from keras_resnet.export.formats.tflite import write_tflite
+    from keras_resnet.export.tflite_options import SCHEMES, Form
+    from keras_resnet.models.layers import Bricks
     from keras_resnet.tasks import task_of
 
     for depth, side in CASES:
@@ -70,7 +70,7 @@ def _time(file: str, threads: int, cells: list[int], side: int) -> dict[str, flo
     found = {"ms": _median(network)}
     if cells:
         outputs, labels = _made_up(cells, side if "segment" in file else 0), [str(each) for each in range(CLASSES)]
-        from keras_resnet.detections import objects_of
+        from keras_resnet.runtime.postprocess import objects_of
 
         assert len(objects_of(outputs, labels, cells, (side, side))) >= OBJECTS
         found["after"] = _median(lambda: objects_of(outputs, labels, cells, (side, side)))
@@ -79,7 +79,7 @@ def _time(file: str, threads: int, cells: list[int], side: int) -> dict[str, flo
 
 def _made_up(cells: list[int], masks_of: int) -> dict[str, np.ndarray]:
     """Outputs of which CANDIDATES locations are sure, of OBJECTS objects, with masks for a square of so many pixels."""
-    from keras_resnet.detections import DYNAMIC_COEFFICIENTS, SHARED, grid
+    from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, SHARED, grid
 
     rng = np.random.default_rng(2)
     middles, widths = grid(cells)

@@ -21,10 +21,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from keras_resnet import console
+from keras_resnet.cli import console
+from keras_resnet.config.spec import AugmentSpec, DataSpec, DistillSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.run import Run
-from keras_resnet.spec import AugmentSpec, DataSpec, DistillSpec, NetworkSpec, Spec, TrainingSpec
-from keras_resnet.train import train
+from keras_resnet.training.train import train
 
 SIDE = 16
 OF_EACH = {"train": 40, "val": 10}

@@ -31,10 +31,10 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, float]]:
     import keras
 
     from keras_resnet import resnet
-    from keras_resnet.export.card import Card
-    from keras_resnet.export.onnx import write_onnx
-    from keras_resnet.export.schemes import SCHEMES, Form
-    from keras_resnet.export.tflite import write_tflite
+    from keras_resnet.export.formats.onnx import write_onnx
+    from keras_resnet.export.formats.tflite import write_tflite
+    from keras_resnet.export.tflite_options import SCHEMES, Form
+    from keras_resnet.runtime.metadata import Card
 
     images = np.random.default_rng(0).integers(0, 256, (CALIBRATION, SIDE, SIDE, 3), dtype=np.uint8)
     ours = resnet(50, zero_gamma=False)  # zeros would be kept once for all layers
@@ -83,7 +83,7 @@ def _static(source: Path, images: np.ndarray, file: Path) -> None:
 
 def _time(file: str, threads: int) -> dict[str, float]:
     """In a process of its own: median milliseconds of an image, MiB at the highest."""
-    from keras_resnet.export.measure import memory
+    from keras_resnet.export.benchmark import memory
 
     before = memory("VmRSS")
     run = _RUNNERS[Path(file).suffix](file, threads)
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
-    from keras_resnet import console
+    from keras_resnet.cli import console
 
     with tempfile.TemporaryDirectory() as folder:
         cases = list(write_files(Path(folder)))

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from keras_resnet.spec import AugmentSpec, DataSpec, NetworkSpec, Spec, TrainingSpec
-from keras_resnet.train import train
+from keras_resnet.config.spec import AugmentSpec, DataSpec, NetworkSpec, Spec, TrainingSpec
+from keras_resnet.training.train import train
 
 
 def main() -> None:

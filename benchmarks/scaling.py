@@ -26,7 +26,7 @@ IMAGES_PER_SECOND, BANDWIDTH, LATENCY = 2500.0, 12.5e9, 20e-6
 
 
 def measure(net: list[str], rounds: int) -> None:
-    from keras_resnet import console
+    from keras_resnet.cli import console
 
     best: dict[str, float] = {}
     for _ in range(rounds):
@@ -56,9 +56,9 @@ def measure(net: list[str], rounds: int) -> None:
 def model(network: str, batch: int, rate: float, bandwidth: float, latency: float) -> None:
     """A ring sums S bytes over n devices by sending 2 (n - 1) / n × S from each (Patarasuk & Yuan 2009), in 2 (n - 1)
     messages; none of it hidden behind the computation, the efficiency is t / (t + that)."""
-    from keras_resnet import console
-    from keras_resnet.networks.counting import cost_of
-    from keras_resnet.networks.names import named
+    from keras_resnet.cli import console
+    from keras_resnet.models.flops import cost_of
+    from keras_resnet.models.names import named
 
     size = 4 * cost_of(named(network), classes=1000, input_shape=(224, 224, 3)).trainable
     compute = batch / rate

@@ -34,12 +34,12 @@ def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int
     import numpy as np
     import tensorflow as tf
 
-    from keras_resnet.data.split import Data, Split
-    from keras_resnet.engine import devices
-    from keras_resnet.engine.step import training_step
-    from keras_resnet.networks.names import named
-    from keras_resnet.spec import DataSpec, OptimizerSpec, Spec, TrainingSpec
-    from keras_resnet.train import build
+    from keras_resnet.config.spec import DataSpec, OptimizerSpec, Spec, TrainingSpec
+    from keras_resnet.data.dataset import Data, Split
+    from keras_resnet.models.names import named
+    from keras_resnet.training import distribute
+    from keras_resnet.training.train import build
+    from keras_resnet.training.train_step import training_step
 
     classes = tuple(str(number) for number in range(1000 if network == "resnet50" else 10))
     spec = Spec(
@@ -50,7 +50,7 @@ def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int
     )
     labels = Split("train", np.zeros(1000 * batch, np.int64))
     data = Data("random", classes, {"train": labels}, False, size, size)
-    step = training_step(build(spec, data, devices.start("cpu:1")))
+    step = training_step(build(spec, data, distribute.start("cpu:1")))
     images, numbers = _random(size, batch, len(classes))
     batches = tf.data.Dataset.from_tensors((images, np.eye(len(classes), dtype="float32")[numbers])).repeat()
 
@@ -67,10 +67,10 @@ def stock_steps(policy: str, network: str, size: int, batch: int) -> Callable[[i
     import keras
     import tensorflow as tf
 
-    from keras_resnet.bricks import Bricks
-    from keras_resnet.networks import catalog
-    from keras_resnet.networks.names import named
-    from keras_resnet.spec import Normalization
+    from keras_resnet.config.spec import Normalization
+    from keras_resnet.models import build as catalog
+    from keras_resnet.models.layers import Bricks
+    from keras_resnet.models.names import named
 
     shape, classes = (size, size, 3), 1000 if network == "resnet50" else 10
     if network == "resnet50":
@@ -224,9 +224,9 @@ def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, float
 
 def report(seconds: dict[str, float], options: argparse.Namespace) -> None:
     """A table: images per second, ratio to stock Keras in float32, share of the matrix product's speed."""
-    from keras_resnet import console
-    from keras_resnet.networks.counting import cost_of
-    from keras_resnet.networks.names import named
+    from keras_resnet.cli import console
+    from keras_resnet.models.flops import cost_of
+    from keras_resnet.models.names import named
 
     limits = matmul_limits()
     size = options.image_size

@@ -68,7 +68,7 @@ def compare(folder: Path) -> tuple[str, float]:
     import numpy as np
 
     import keras_resnet
-    from keras_resnet.weights.load import fetch, place
+    from keras_resnet.pretrained.load import fetch, place
 
     (state,) = folder.glob("state.*")
     weights = fetch(str(state))

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from keras_resnet import Normalization, load_weights, network
-from keras_resnet.weights.load import fetch
+from keras_resnet.pretrained.load import fetch
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--weights")

@@ -10,14 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_resnet.data.memory import in_memory as in_memory
-    from keras_resnet.export.scripted import export_tflite as export_tflite
+    from keras_resnet.data.sources.arrays import in_memory as in_memory
+    from keras_resnet.export.api import export_tflite as export_tflite
     from keras_resnet.export.verify import Verdict as Verdict
 
 _HOME = {
     "Verdict": "keras_resnet.export.verify",
-    "export_tflite": "keras_resnet.export.scripted",
-    "in_memory": "keras_resnet.data.memory",
+    "export_tflite": "keras_resnet.export.api",
+    "in_memory": "keras_resnet.data.sources.arrays",
 }
 __all__ = sorted(_HOME)
 

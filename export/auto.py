@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from keras_resnet.compress import QAT, adopt_parent
+from keras_resnet.compression.plan import QAT, adopt_parent
+from keras_resnet.compression.quantization.equalize import equalize
 from keras_resnet.errors import KresnetError, UsageError
-from keras_resnet.evaluate import load_model, read_model
-from keras_resnet.export.calibrate import calibration_of
-from keras_resnet.export.contents import output_names
-from keras_resnet.export.diagnose import diagnose_model
-from keras_resnet.export.exporting import (
+from keras_resnet.evaluation.evaluate import load_model, read_model
+from keras_resnet.export.calibration import calibration_of
+from keras_resnet.export.flatbuffer import output_names
+from keras_resnet.export.formats.litert_quantizer import is_installed
+from keras_resnet.export.pipeline import (
     Exported,
     Wanted,
     Work,
@@ -26,13 +27,12 @@ from keras_resnet.export.exporting import (
     prepare,
     require_calibration,
 )
-from keras_resnet.export.litert import is_installed
-from keras_resnet.export.schemes import LITERT, Form, forms_of
+from keras_resnet.export.sensitivity import diagnose_model
+from keras_resnet.export.tflite_options import LITERT, Form, forms_of
 from keras_resnet.export.verify import Verdict
-from keras_resnet.quantization.equalize import equalize
 from keras_resnet.run import Run
-from keras_resnet.run_folders import free_name
-from keras_resnet.train import train
+from keras_resnet.run.folders import free_name
+from keras_resnet.training.train import train
 
 Say = Callable[[str], None]
 MORE_IMAGES = 1000

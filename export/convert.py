@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError, KresnetError
-from keras_resnet.evaluate import read_model
-from keras_resnet.export.card import Card
-from keras_resnet.export.processes import TOLD, child, how_it_ended
-from keras_resnet.export.schemes import Form, as_dict, form_from
+from keras_resnet.evaluation.evaluate import read_model
+from keras_resnet.export.tflite_options import Form, as_dict, form_from
 from keras_resnet.progress import waiting
+from keras_resnet.runtime.child_process import TOLD, child, how_it_ended
+from keras_resnet.runtime.metadata import Card
 
 SAVED_MODEL, ONNX = "savedmodel", "onnx"
 
@@ -52,15 +52,15 @@ def _convert_here(model_file: str, scratch: str, target: Path) -> None:
     card = Card(**{**job["card"], **{name: tuple(job["card"][name]) for name in ("classes", "cells", "levels")}})
     model = read_model(Path(model_file))
     if job["form"] == SAVED_MODEL:
-        from keras_resnet.export.saved_model import write_serving
+        from keras_resnet.export.formats.saved_model import write_serving
 
         write_serving(model, card, target)
     elif job["form"] == ONNX:
-        from keras_resnet.export.onnx import write_onnx
+        from keras_resnet.export.formats.onnx import write_onnx
 
         write_onnx(model, card, target)
     else:
-        from keras_resnet.export.tflite import write_tflite
+        from keras_resnet.export.formats.tflite import write_tflite
 
         images = Path(scratch, "images.npy")
         write_tflite(model, form_from(job["form"]), np.load(images) if images.is_file() else None, target, card)

@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet import intervals, outcomes
-from keras_resnet.baselines import Standing, standings_of
-from keras_resnet.compress import origin_of
-from keras_resnet.data.sources import Data
-from keras_resnet.environment import machine
+from keras_resnet.compression.plan import origin_of
+from keras_resnet.data.load import Data
 from keras_resnet.errors import ExportError
-from keras_resnet.evaluate import Evaluation, batches_of, evaluate, keras_predictor, load_model
-from keras_resnet.export.contents import Contents, assert_contents, contents_of
-from keras_resnet.export.files import Model, gzip_size_of, open_file, size_of
-from keras_resnet.export.measure import Cost, measure
-from keras_resnet.export.runtime import TFLiteModel
-from keras_resnet.findings import changes_since
+from keras_resnet.evaluation.analysis import changes_since
+from keras_resnet.evaluation.baselines import Standing, standings_of
+from keras_resnet.evaluation.evaluate import Evaluation, batches_of, evaluate, keras_predictor, load_model
+from keras_resnet.export.benchmark import Cost, measure
+from keras_resnet.export.flatbuffer import Contents, assert_contents, contents_of
+from keras_resnet.export.load import Model, gzip_size_of, open_file, size_of
+from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.run import Run
+from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import task_of
+from keras_resnet.training.environment import machine
 
 # A drop and its 95% interval, as shares.
 Drop = tuple[float, tuple[float, float]]
@@ -92,20 +92,20 @@ class Verdict:
         row = self.as_dict()
         told = (
             f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of {self.samples}"
-            f" images, drop {outcomes.drop_in_words(row)} of at most {100 * self.max_drop:g},"
+            f" images, drop {outcome.drop_in_words(row)} of at most {100 * self.max_drop:g},"
             f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
-        return "\n".join([told, *outcomes.remarks_on(row), *outcomes.shared_remarks_on(row)])
+        return "\n".join([told, *outcome.remarks_on(row), *outcome.shared_remarks_on(row)])
 
     @property
     def words(self) -> str:
         """The outcome for people: "PASSED", "PASSED, not proven", …"""
-        return outcomes.words_of(self.as_dict())
+        return outcome.words_of(self.as_dict())
 
     @property
     def is_within(self) -> bool:
         """Whether the file is taken to be within its budget, proven or not."""
-        return self.verdict in outcomes.WITHIN
+        return self.verdict in outcome.WITHIN
 
     @property
     def all_integer(self) -> bool:
@@ -184,7 +184,7 @@ def verify(
         metric: (value - found.values[metric], task.drop_interval(metric, before, after))
         for metric, value in was.values.items()
     }
-    name, decided = outcomes.deciding(drops, max_drop), outcomes.decided(drops, max_drop, require_proof)
+    name, decided = outcome.deciding(drops, max_drop), outcome.decided(drops, max_drop, require_proof)
     difference = _difference(before.outputs, after.outputs)
     worst_drop, worst = max((value - found.by_class[name], name) for name, value in was.by_class.items())
     provenance = model.card.provenance
@@ -216,7 +216,7 @@ def verify(
         data_changed=reference.data_changed,
         max_drop=max_drop,
         require_proof=require_proof,
-        images_to_settle=None if decided == outcomes.PASSED else _enough(before, after, drops, max_drop),
+        images_to_settle=None if decided == outcome.PASSED else _enough(before, after, drops, max_drop),
         calibration_sha256=provenance.get("calibration_sha256"),
         verdict=decided,
     )
@@ -226,8 +226,11 @@ def _enough(before: Evaluation, after: Evaluation, drops: dict[str, Drop], max_d
     """How many images would bring the upper ends of all intervals within `max_drop`; None where none would."""
     was, found = before.judgement.correct, after.judgement.correct
     if was is not None and found is not None:
-        return intervals.enough_for_shares(was, found, max_drop)
-    wanted = [intervals.enough_for_scores(drop, high, before.samples, max_drop) for drop, (_, high) in drops.values()]
+        return confidence_interval.enough_for_shares(was, found, max_drop)
+    wanted = [
+        confidence_interval.enough_for_scores(drop, high, before.samples, max_drop)
+        for drop, (_, high) in drops.values()
+    ]
     known = [each for each in wanted if each is not None]
     return max(known) if len(known) == len(wanted) else None
 

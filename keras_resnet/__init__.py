@@ -9,38 +9,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_resnet.engine.precision import choose_precision as choose_precision
+    from keras_resnet.compression.quantization.quantize import quantize as quantize
+    from keras_resnet.config.spec import NetworkSpec as NetworkSpec
+    from keras_resnet.config.spec import Normalization as Normalization
+    from keras_resnet.config.spec import Spec as Spec
     from keras_resnet.errors import KresnetError as KresnetError
-    from keras_resnet.networks.zoo import VGG11 as VGG11
-    from keras_resnet.networks.zoo import VGG13 as VGG13
-    from keras_resnet.networks.zoo import VGG16 as VGG16
-    from keras_resnet.networks.zoo import VGG19 as VGG19
-    from keras_resnet.networks.zoo import Plain18 as Plain18
-    from keras_resnet.networks.zoo import Plain20 as Plain20
-    from keras_resnet.networks.zoo import Plain34 as Plain34
-    from keras_resnet.networks.zoo import Plain56 as Plain56
-    from keras_resnet.networks.zoo import ResNet8 as ResNet8
-    from keras_resnet.networks.zoo import ResNet10 as ResNet10
-    from keras_resnet.networks.zoo import ResNet18 as ResNet18
-    from keras_resnet.networks.zoo import ResNet20 as ResNet20
-    from keras_resnet.networks.zoo import ResNet32 as ResNet32
-    from keras_resnet.networks.zoo import ResNet34 as ResNet34
-    from keras_resnet.networks.zoo import ResNet44 as ResNet44
-    from keras_resnet.networks.zoo import ResNet50 as ResNet50
-    from keras_resnet.networks.zoo import ResNet56 as ResNet56
-    from keras_resnet.networks.zoo import ResNet101 as ResNet101
-    from keras_resnet.networks.zoo import ResNet110 as ResNet110
-    from keras_resnet.networks.zoo import ResNet152 as ResNet152
-    from keras_resnet.networks.zoo import ResNet200 as ResNet200
-    from keras_resnet.networks.zoo import network as network
-    from keras_resnet.networks.zoo import pyramid as pyramid
-    from keras_resnet.networks.zoo import resnet as resnet
-    from keras_resnet.quantization.rewrite import quantize as quantize
+    from keras_resnet.models.zoo import VGG11 as VGG11
+    from keras_resnet.models.zoo import VGG13 as VGG13
+    from keras_resnet.models.zoo import VGG16 as VGG16
+    from keras_resnet.models.zoo import VGG19 as VGG19
+    from keras_resnet.models.zoo import Plain18 as Plain18
+    from keras_resnet.models.zoo import Plain20 as Plain20
+    from keras_resnet.models.zoo import Plain34 as Plain34
+    from keras_resnet.models.zoo import Plain56 as Plain56
+    from keras_resnet.models.zoo import ResNet8 as ResNet8
+    from keras_resnet.models.zoo import ResNet10 as ResNet10
+    from keras_resnet.models.zoo import ResNet18 as ResNet18
+    from keras_resnet.models.zoo import ResNet20 as ResNet20
+    from keras_resnet.models.zoo import ResNet32 as ResNet32
+    from keras_resnet.models.zoo import ResNet34 as ResNet34
+    from keras_resnet.models.zoo import ResNet44 as ResNet44
+    from keras_resnet.models.zoo import ResNet50 as ResNet50
+    from keras_resnet.models.zoo import ResNet56 as ResNet56
+    from keras_resnet.models.zoo import ResNet101 as ResNet101
+    from keras_resnet.models.zoo import ResNet110 as ResNet110
+    from keras_resnet.models.zoo import ResNet152 as ResNet152
+    from keras_resnet.models.zoo import ResNet200 as ResNet200
+    from keras_resnet.models.zoo import network as network
+    from keras_resnet.models.zoo import pyramid as pyramid
+    from keras_resnet.models.zoo import resnet as resnet
+    from keras_resnet.pretrained.load import load_weights as load_weights
     from keras_resnet.run import Run as Run
-    from keras_resnet.spec import NetworkSpec as NetworkSpec
-    from keras_resnet.spec import Normalization as Normalization
-    from keras_resnet.spec import Spec as Spec
-    from keras_resnet.weights.load import load_weights as load_weights
+    from keras_resnet.training.precision import choose_precision as choose_precision
 
 __version__ = "0.1.0"
 
@@ -53,14 +53,14 @@ _ZOO = (
 )
 _HOME = {
     "KresnetError": "keras_resnet.errors",
-    "NetworkSpec": "keras_resnet.spec",
-    "Normalization": "keras_resnet.spec",
+    "NetworkSpec": "keras_resnet.config.spec",
+    "Normalization": "keras_resnet.config.spec",
     "Run": "keras_resnet.run",
-    "Spec": "keras_resnet.spec",
-    "choose_precision": "keras_resnet.engine.precision",
-    "quantize": "keras_resnet.quantization.rewrite",
-    "load_weights": "keras_resnet.weights.load",
-    **dict.fromkeys(_ZOO, "keras_resnet.networks.zoo"),
+    "Spec": "keras_resnet.config.spec",
+    "choose_precision": "keras_resnet.training.precision",
+    "quantize": "keras_resnet.compression.quantization.quantize",
+    "load_weights": "keras_resnet.pretrained.load",
+    **dict.fromkeys(_ZOO, "keras_resnet.models.zoo"),
 }
 __all__ = sorted(_HOME)
 

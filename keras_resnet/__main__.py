@@ -1,5 +1,5 @@
 """`python -m keras_resnet` is `kresnet`."""
 
-from keras_resnet.commands import main
+from keras_resnet.cli.main import main
 
 main()

@@ -20,21 +20,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from keras_resnet.runtime.errors import DataError, ExportError, KresnetError, UsageError
 
-class KresnetError(Exception):
-    """Base of all errors; `exit_code` is what the command line returns."""
-
-    exit_code = 1
-
-
-class UsageError(KresnetError, ValueError):
-    """The request itself is wrong: a value out of range, an unknown name."""
-
-    exit_code = 2
-
-
-class DataError(KresnetError):
-    """Images or data sets that cannot be used."""
+__all__ = [
+    "DataError",
+    "ExportError",
+    "KresnetError",
+    "RunError",
+    "TrainingError",
+    "TrainingInterrupted",
+    "TrainingStopped",
+    "UsageError",
+    "WeightsError",
+    "did_you_mean",
+]
 
 
 class WeightsError(KresnetError):
@@ -59,10 +58,6 @@ class TrainingStopped(TrainingError):
     """Training was told to end by SIGTERM, as schedulers do, and can be resumed."""
 
     exit_code = 0
-
-
-class ExportError(KresnetError):
-    """A file that could not be converted, written or read."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import length_hint
 from typing import TypeVar
 
-from keras_resnet.printable import printable
+from keras_resnet.runtime.printable import printable
 
 T = TypeVar("T")
 # (steps done, what is being done).

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pages import tool
 
-from keras_resnet.export.site import server_of
+from keras_resnet.export.demo.server import server_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.spec import ANNOTATIONS, AugmentSpec, DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
+from keras_resnet.config.spec import ANNOTATIONS, AugmentSpec, DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
 
 COLOURS = {"blue": (30, 30, 220), "green": (30, 200, 30), "red": (220, 30, 30)}
 
@@ -71,7 +71,7 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(quick_spec, runs):
     """A finished run."""
-    from keras_resnet.train import train
+    from keras_resnet.training.train import train
 
     return train(quick_spec, runs, say=lambda message: None)
 
@@ -88,8 +88,8 @@ def finding(task="segment", source="shapes", epochs=5, **changes):
 @pytest.fixture(scope="session")
 def segmented(tmp_path_factory):
     """A small network after a few epochs on few shapes."""
-    from keras_resnet.data import shapes
-    from keras_resnet.train import train
+    from keras_resnet.data.sources import shapes
+    from keras_resnet.training.train import train
 
     home = tmp_path_factory.mktemp("segment")
     spec = finding(augment=AugmentSpec(scales=(0.8, 1.25), colour=0.2)).override("data.data_dir", str(home / "tfds"))
@@ -102,8 +102,8 @@ def segmented(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(trained):
     """The run with files of every kind, and their verdicts by file name."""
-    from keras_resnet.export.exporting import Wanted, export
-    from keras_resnet.export.schemes import LITERT, SCHEMES, Form, forms_of
+    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.tflite_options import LITERT, SCHEMES, Form, forms_of
 
     forms = (
         *forms_of(("float32", "int8")),
@@ -118,7 +118,7 @@ def exported(trained):
 @pytest.fixture(scope="session")
 def pixels(exported):
     """Thirty of its validation images, uint8."""
-    from keras_resnet.data.sources import open_data
+    from keras_resnet.data.load import open_data
 
     run, _ = exported
     return open_data(run.spec().data, silent).splits["validation"].pixels[:30]
@@ -127,10 +127,10 @@ def pixels(exported):
 @pytest.fixture
 def kresnet(capsys):
     """A command as typed → (exit code, standard output, lines of standard error)."""
-    from keras_resnet import commands
+    from keras_resnet.cli import main
 
     def call(*arguments):
-        code = commands._main([str(a) for a in arguments])
+        code = main._main([str(a) for a in arguments])
         out, err = capsys.readouterr()
         return code, out, err.strip().splitlines()
 
@@ -153,7 +153,7 @@ def filmed(path, frames):
 @pytest.fixture
 def on_terminal(monkeypatch):
     """A command as typed on a terminal of 80 columns → (exit code, all that was written to it)."""
-    from keras_resnet import commands
+    from keras_resnet.cli import main
 
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
@@ -175,7 +175,7 @@ def on_terminal(monkeypatch):
         with os.fdopen(theirs, "w") as screen, monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", screen)
             patch.setattr(sys, "stderr", screen)
-            code = commands._main([str(each) for each in arguments])
+            code = main._main([str(each) for each in arguments])
         reader.join()
         os.close(own)
         return code, b"".join(written).decode()
@@ -187,10 +187,10 @@ def on_terminal(monkeypatch):
 def litert():
     """LiteRT.js, which scripts/web installs."""
     from keras_resnet.errors import ExportError
-    from keras_resnet.export import demo
+    from keras_resnet.export.demo import page
 
     try:
-        demo.require_litert()
+        page.require_litert()
     except ExportError as error:
         if os.environ.get("CI"):
             raise  # which has to have it

@@ -13,15 +13,15 @@ import tensorflow as tf  # noqa: F401
 
 # Where a signal comes: before the first or a later call of a function.
 PLACES = {
-    "start-up": ("keras_resnet.train", "build", 1),
-    "run made": ("keras_resnet.engine.checkpoint", "Checkpoints.restore", 1),
-    "first step": ("keras_resnet.engine.loop", "Loop._alive", 1),
-    "steps": ("keras_resnet.engine.loop", "Loop._alive", 31),
-    "checkpoint half written": ("keras_resnet.engine.checkpoint", "_sha256", 3),
-    "validation": ("keras_resnet.engine.loop", "Loop._validate", 1),
-    "epoch recorded": ("keras_resnet.engine.logs", "Journal._summarize", 1),
-    "last epoch": ("keras_resnet.engine.loop", "Loop._validate", 2),
-    "last validation": ("keras_resnet.train", "validate", 1),
+    "start-up": ("keras_resnet.training.train", "build", 1),
+    "run made": ("keras_resnet.training.checkpoint", "Checkpoints.restore", 1),
+    "first step": ("keras_resnet.training.loop", "Loop._alive", 1),
+    "steps": ("keras_resnet.training.loop", "Loop._alive", 31),
+    "checkpoint half written": ("keras_resnet.training.checkpoint", "_sha256", 3),
+    "validation": ("keras_resnet.training.loop", "Loop._validate", 1),
+    "epoch recorded": ("keras_resnet.training.logger", "Journal._summarize", 1),
+    "last epoch": ("keras_resnet.training.loop", "Loop._validate", 2),
+    "last validation": ("keras_resnet.training.train", "validate", 1),
     "model half written": ("keras_resnet.run", "Run.write_with", "model.keras"),
     "model written": ("keras_resnet.run", "Run.drop_checkpoints", 1),
     "report": ("keras_resnet.reporting.page", "page_of", 1),
@@ -63,11 +63,11 @@ def run(request):
         os.dup2(said, stream)
     code = 70
     try:
-        from keras_resnet import commands
+        from keras_resnet.cli import main
 
         if request.get("place"):
             signal_at(request["place"], request["signal"])
-        code = commands._main(request["arguments"])
+        code = main._main(request["arguments"])
     except BaseException:
         import traceback
 

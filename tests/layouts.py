@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as rle
 
-from keras_resnet.data import shapes
+from keras_resnet.data.sources import shapes
 
 # COCO's ids have gaps, and here they are in another order than the names.
 CATEGORIES = {7: "star", 3: "circle", 90: "cross"}

@@ -84,7 +84,7 @@ def edited(rng, content):
     """One to three fields of the FlatBuffer with other values; what stands behind it as it was."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from keras_resnet.export.contents import packed
+    from keras_resnet.export.flatbuffer import packed
 
     while True:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -99,7 +99,7 @@ def rescaled(rng, content):
     """Other scales, of all tensors or of one: what dead channels and untrained ranges leave."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from keras_resnet.export.contents import packed
+    from keras_resnet.export.flatbuffer import packed
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     scaled = [t for t in model.subgraphs[0].tensors if t.quantization is not None and t.quantization.scale is not None]
@@ -307,12 +307,13 @@ def main():
     """In the other process: each job's ending as a line of JSON."""
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    from keras_resnet.export import scoring, trial, verify
+    from keras_resnet.export import evaluate, verify
+    from keras_resnet.runtime import trial
 
     # What is not under test is done once: the model's own answers, and how long a file takes.
     trial.SECONDS = 60.0
-    scoring.data_of, verify.measure = _once(scoring.data_of), _once(verify.measure)
-    scoring.Reference.of = _once(scoring.Reference.of)
+    evaluate.data_of, verify.measure = _once(evaluate.data_of), _once(verify.measure)
+    evaluate.Reference.of = _once(evaluate.Reference.of)
     for arguments in json.loads(sys.stdin.read()):
         out.write(json.dumps(_ending(arguments)) + "\n")
 
@@ -331,16 +332,16 @@ def _once(function):
 
 
 def _ending(arguments):
-    from keras_resnet import commands
-    from keras_resnet.export import edge
-    from keras_resnet.export.measure import memory
+    from keras_resnet.cli import main as commands
+    from keras_resnet.export.benchmark import memory
+    from keras_resnet.runtime import cli
 
     before, (out, err) = memory("VmRSS"), (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "oe")
     Path("/proc/self/clear_refs").write_text("5")  # the highest memory is counted anew
     start = time.monotonic()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = edge.main(arguments[1:]) if arguments[0] == "edge" else commands._main(arguments)
+            code = cli.main(arguments[1:]) if arguments[0] == "edge" else commands._main(arguments)
     except BaseException as error:
         return "traceback", f"{type(error).__name__}: {error}"[:300]
     took, peak = time.monotonic() - start, (memory("VmHWM") - before) * 2**20

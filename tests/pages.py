@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data.images import placed
+from keras_resnet.runtime.image import placed
 
 ROOT = Path(__file__).parents[1]
 STUBS = Path(__file__).with_name("stubs")

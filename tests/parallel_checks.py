@@ -14,13 +14,13 @@ if __name__ == "__main__" and sys.argv[1] == "devices":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from keras_resnet.data.split import Data, Split
-from keras_resnet.engine import devices
-from keras_resnet.engine.devices import Devices
-from keras_resnet.engine.step import training_step
-from keras_resnet.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, StartSpec, TrainingSpec
+from keras_resnet.config.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, StartSpec, TrainingSpec
+from keras_resnet.data.dataset import Data, Split
 from keras_resnet.tasks import task_of
-from keras_resnet.train import build
+from keras_resnet.training import distribute
+from keras_resnet.training.distribute import Devices
+from keras_resnet.training.train import build
+from keras_resnet.training.train_step import training_step
 
 SIZE, CLASSES, BATCH = 8, 4, 16
 SPEC = Spec(
@@ -128,12 +128,12 @@ def main():
     kind, path = sys.argv[1:]
     out = {}
     if kind == "devices":
-        one, two = Devices(tf.distribute.get_strategy(), "one"), devices.start("auto")
+        one, two = Devices(tf.distribute.get_strategy(), "one"), distribute.start("auto")
         assert two.replicas == 2
         compare(one, two, out)
         overflow(two, out)
     else:
-        here = devices.start("auto")
+        here = distribute.start("auto")
         assert here.ranks == 2
         states = []
         states.append(

@@ -8,12 +8,12 @@ from conftest import silent
 from layouts import coco_folder
 from PIL import Image
 
-from keras_resnet.data import shapes
-from keras_resnet.data.coco_folder import NO_AREA, NOT_FOUR, REPEATED
-from keras_resnet.data.coco_masks import NONE, UNREADABLE
-from keras_resnet.data.sources import open_data
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import shapes
+from keras_resnet.data.sources.coco import NO_AREA, NOT_FOUR, REPEATED
+from keras_resnet.data.sources.coco_masks import NONE, UNREADABLE
 from keras_resnet.errors import DataError
-from keras_resnet.spec import DataSpec
 
 
 def counted(told, words):

@@ -13,12 +13,12 @@ from browsing import chromium
 from PIL import Image
 from test_images import ODD_TAGS, STORED, encoded, exif_block, png
 
-from keras_resnet.data.images import read_image
-from keras_resnet.export import demo
+from keras_resnet.export.demo import page as demo
+from keras_resnet.runtime.image import read_image
 
 SEE = """async (base64) => {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const { imageOf, isDeep } = await import('/pixels.js');
+  const { imageOf, isDeep } = await import('/preprocess.js');
   const { data, width, height } = await imageOf(new Blob([bytes]));
   return { data: Array.from(data), width, height, deep: await isDeep(new Blob([bytes])) };
 }"""

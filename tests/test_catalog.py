@@ -9,19 +9,19 @@ import pytest
 import tf_keras
 
 import keras_resnet
-from keras_resnet.bricks import Bricks, deep_graphs
+from keras_resnet.compression.tfmot.tf_keras_model import copy_weights
+from keras_resnet.config.spec import NetworkSpec, Normalization, Spec
 from keras_resnet.errors import UsageError
-from keras_resnet.export.contents import assert_contents, contents_of
-from keras_resnet.export.schemes import SCHEMES, Form
-from keras_resnet.export.tflite import write_tflite
-from keras_resnet.export.twin import copy_weights
-from keras_resnet.networks import catalog
-from keras_resnet.networks.counting import cost_of
-from keras_resnet.networks.listing import rows_of
-from keras_resnet.networks.names import CIFAR, IMAGENET, name_of, named
-from keras_resnet.networks.parts import by_part
-from keras_resnet.networks.published import PUBLISHED
-from keras_resnet.spec import NetworkSpec, Normalization, Spec
+from keras_resnet.export.flatbuffer import assert_contents, contents_of
+from keras_resnet.export.formats.tflite import write_tflite
+from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.models import build as catalog
+from keras_resnet.models.flops import cost_of
+from keras_resnet.models.layers import Bricks, deep_graphs
+from keras_resnet.models.names import CIFAR, IMAGENET, name_of, named
+from keras_resnet.models.parts import by_part
+from keras_resnet.models.published import PUBLISHED
+from keras_resnet.models.summary import rows_of
 from keras_resnet.tasks import parts_of
 
 NAMES = IMAGENET + CIFAR

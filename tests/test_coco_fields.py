@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from conftest import silent
 
-from keras_resnet.data import annotated, coco_folder, coco_masks
-from keras_resnet.data.sources import open_data
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import coco, coco_masks, detection_folder
 from keras_resnet.errors import DataError
-from keras_resnet.spec import DataSpec
 
 HUGE = 10**400
 
@@ -46,34 +46,34 @@ def objects_in(data):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("bbox", None, coco_folder.NO_BOX),
-        ("bbox", [], coco_folder.NO_BOX),
-        ("bbox", [1, 2, 3, 4, 5], coco_folder.NOT_FOUR),
-        ("bbox", [1, 2, 3], coco_folder.NOT_FOUR),
-        ("bbox", [1, 2, HUGE, 4], coco_folder.NOT_FOUR),
-        ("bbox", [1, 2, float("inf"), 4], coco_folder.NOT_FOUR),
-        ("bbox", [float("nan"), 2, 3, 4], coco_folder.NOT_FOUR),
-        ("bbox", ["left", 2, 3, 4], coco_folder.NOT_FOUR),
-        ("bbox", [[1], 2, 3, 4], coco_folder.NOT_FOUR),
-        ("bbox", {"x": 1}, coco_folder.NOT_FOUR),
-        ("bbox", "1,2,3,4", coco_folder.NOT_FOUR),
-        ("bbox", 7, coco_folder.NOT_FOUR),
-        ("bbox", [20, 20, -9, -9], coco_folder.NO_AREA),
-        ("bbox", [20, 20, 0, 9], coco_folder.NO_AREA),
-        ("bbox", [200, 20, 9, 9], coco_folder.NO_AREA),
-        ("bbox", [1e300, 20, 1e300, 9], coco_folder.NO_AREA),
-        ("iscrowd", "maybe", coco_folder.NO_FLAG),
-        ("iscrowd", 2, coco_folder.NO_FLAG),
-        ("iscrowd", [0], coco_folder.NO_FLAG),
-        ("iscrowd", float("nan"), coco_folder.NO_FLAG),
-        ("iscrowd", HUGE, coco_folder.NO_FLAG),
-        ("image_id", None, coco_folder.NO_IMAGE),
-        ("image_id", [1], coco_folder.NO_IMAGE),
-        ("image_id", True, coco_folder.NO_IMAGE),
-        ("image_id", HUGE, coco_folder.NO_IMAGE),
-        ("category_id", None, coco_folder.NO_CATEGORY),
-        ("category_id", {}, coco_folder.NO_CATEGORY),
-        ("category_id", float("inf"), coco_folder.NO_CATEGORY),
+        ("bbox", None, coco.NO_BOX),
+        ("bbox", [], coco.NO_BOX),
+        ("bbox", [1, 2, 3, 4, 5], coco.NOT_FOUR),
+        ("bbox", [1, 2, 3], coco.NOT_FOUR),
+        ("bbox", [1, 2, HUGE, 4], coco.NOT_FOUR),
+        ("bbox", [1, 2, float("inf"), 4], coco.NOT_FOUR),
+        ("bbox", [float("nan"), 2, 3, 4], coco.NOT_FOUR),
+        ("bbox", ["left", 2, 3, 4], coco.NOT_FOUR),
+        ("bbox", [[1], 2, 3, 4], coco.NOT_FOUR),
+        ("bbox", {"x": 1}, coco.NOT_FOUR),
+        ("bbox", "1,2,3,4", coco.NOT_FOUR),
+        ("bbox", 7, coco.NOT_FOUR),
+        ("bbox", [20, 20, -9, -9], coco.NO_AREA),
+        ("bbox", [20, 20, 0, 9], coco.NO_AREA),
+        ("bbox", [200, 20, 9, 9], coco.NO_AREA),
+        ("bbox", [1e300, 20, 1e300, 9], coco.NO_AREA),
+        ("iscrowd", "maybe", coco.NO_FLAG),
+        ("iscrowd", 2, coco.NO_FLAG),
+        ("iscrowd", [0], coco.NO_FLAG),
+        ("iscrowd", float("nan"), coco.NO_FLAG),
+        ("iscrowd", HUGE, coco.NO_FLAG),
+        ("image_id", None, coco.NO_IMAGE),
+        ("image_id", [1], coco.NO_IMAGE),
+        ("image_id", True, coco.NO_IMAGE),
+        ("image_id", HUGE, coco.NO_IMAGE),
+        ("category_id", None, coco.NO_CATEGORY),
+        ("category_id", {}, coco.NO_CATEGORY),
+        ("category_id", float("inf"), coco.NO_CATEGORY),
     ],
 )
 def test_an_annotation_that_is_none_is_counted_and_quoted(tmp_path, field, value, words):
@@ -82,7 +82,7 @@ def test_an_annotation_that_is_none_is_counted_and_quoted(tmp_path, field, value
     lines = counted(told, words)
     assert len(lines) == 1 and "instances_train.json)" in lines[0], told
     assert objects_in(data) == 9
-    if words != coco_folder.NO_AREA or "first: {" in lines[0]:
+    if words != coco.NO_AREA or "first: {" in lines[0]:
         assert '"id": 1' in lines[0]
 
 
@@ -90,7 +90,7 @@ def test_an_annotation_that_is_none_is_counted_and_quoted(tmp_path, field, value
 def test_an_annotation_that_is_no_object_is_counted(tmp_path, entry):
     written(tmp_path, lambda document: document["annotations"].append(entry))
     data, told = opened(tmp_path)
-    assert counted(told, coco_folder.NO_IMAGE) and objects_in(data) == 10
+    assert counted(told, coco.NO_IMAGE) and objects_in(data) == 10
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_boxes_alone_are_no_masks(tmp_path):
 def test_what_is_there_twice_is_counted_once(tmp_path):
     written(tmp_path, lambda document: document["annotations"].append({**document["annotations"][0], "id": 99}))
     data, told = opened(tmp_path)
-    assert counted(told, coco_folder.REPEATED) and objects_in(data) == 10
+    assert counted(told, coco.REPEATED) and objects_in(data) == 10
 
 
 def test_a_box_in_the_same_place_with_another_mask_or_name_is_another_object(tmp_path):
@@ -294,7 +294,7 @@ def test_rotated_boxes_are_told(tmp_path):
 
     written(tmp_path, change)
     data, told = opened(tmp_path)
-    assert any(line.startswith(f'1 {coco_folder.ROTATED} (first: {{"id": 1, ') for line in told)
+    assert any(line.startswith(f'1 {coco.ROTATED} (first: {{"id": 1, ') for line in told)
     assert objects_in(data) == 10
 
 
@@ -367,7 +367,7 @@ def test_an_image_under_two_ids_is_one(tmp_path):
     ids=["turned", "wider", "cut off", "empty", "html", "gone", "a folder"],
 )
 def test_images_are_checked_wherever_they_are_kept(tmp_path, monkeypatch, kept, damage, words):
-    monkeypatch.setattr(annotated, "fits_memory", lambda images, resize: kept)
+    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: kept)
     written(tmp_path)
     damage(tmp_path / "train" / "train 0.jpg")
     with pytest.raises(
@@ -383,7 +383,7 @@ def test_images_are_checked_wherever_they_are_kept(tmp_path, monkeypatch, kept, 
 def test_only_what_exif_turns_is_said_to_be_turned(tmp_path, monkeypatch, kept):
     from PIL import Image
 
-    monkeypatch.setattr(annotated, "fits_memory", lambda images, resize: kept)
+    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: kept)
     written(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6

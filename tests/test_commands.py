@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import paint
 
-from keras_resnet import commands
+from keras_resnet.cli import main
 from keras_resnet.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def kresnet(capsys):
     def call(*arguments):
-        code = commands._main([str(a) for a in arguments])
+        code = main._main([str(a) for a in arguments])
         out, err = capsys.readouterr()
         return code, out, err.strip()
 

@@ -10,27 +10,27 @@ import numpy as np
 import pytest
 from conftest import silent
 
-from keras_resnet.bricks import Bricks
-from keras_resnet.compress import adopt_parent, steps_of
+from keras_resnet.compression.filter_pruning import narrow
+from keras_resnet.compression.plan import adopt_parent, steps_of
+from keras_resnet.compression.quantization.quantize import network_of
+from keras_resnet.compression.sparsity import compressed_layers, require_kept
+from keras_resnet.compression.tfmot import qat
+from keras_resnet.compression.tfmot.tf_keras_model import Twin, build_twin, copy_home, copy_weights
+from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.sources import open_data
+from keras_resnet.data.load import open_data
 from keras_resnet.errors import TrainingError, UsageError, WeightsError
-from keras_resnet.evaluate import load_model, read_model
-from keras_resnet.export import qat
-from keras_resnet.export.twin import Twin, build_twin, copy_home, copy_weights
-from keras_resnet.networks import catalog
-from keras_resnet.quantization.rewrite import network_of
+from keras_resnet.evaluation.evaluate import load_model, read_model
+from keras_resnet.models import build
+from keras_resnet.models.layers import Bricks
+from keras_resnet.pretrained.key_mapping import Weights
 from keras_resnet.run import Run
-from keras_resnet.shrink import narrow
-from keras_resnet.sparsity import compressed_layers, require_kept
-from keras_resnet.spec import CompressSpec, NetworkSpec, Spec, StartSpec
-from keras_resnet.weights.translate import Weights
 
 SHAPE = (16, 16, 3)
 
 
 def network(**options):
-    model = catalog.build(Bricks(keras), NetworkSpec(zero_gamma=False, **options), classes=4, input_shape=SHAPE)
+    model = build.build(Bricks(keras), NetworkSpec(zero_gamma=False, **options), classes=4, input_shape=SHAPE)
     rng = np.random.default_rng(0)
     model.set_weights(
         [rng.uniform(0.2, 1, w.shape).astype("float32") - 0.4 * (w.ndim > 1) for w in model.get_weights()]
@@ -190,8 +190,8 @@ def test_pruned_clustered_and_quantized(trained, runs):
         kernels[name] = [np.asarray(layer.kernel) for layer in layers]
         assert len(layers) == 7 and all((kernel == 0).mean() >= 0.499 for kernel in kernels[name])
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels[names[1]])
-    from keras_resnet.export.exporting import Wanted, export
-    from keras_resnet.export.schemes import forms_of
+    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.tflite_options import forms_of
 
     (verdict,) = export(Run(runs / "pcqat"), Wanted(forms=tuple(forms_of((), learned=True)), max_drop=0.2), silent)
     assert verdict.all_integer and verdict.own_agreement >= 0.98 and verdict.gzip_bytes < 0.7 * verdict.bytes

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from conftest import finding
 
-from keras_resnet import commands
-from keras_resnet.bricks import Bricks
-from keras_resnet.evaluate import load_model
-from keras_resnet.export import qat
-from keras_resnet.export.contents import contents_of
-from keras_resnet.export.schemes import SCHEMES, Form
-from keras_resnet.export.tflite import write_tflite
-from keras_resnet.export.twin import Twin, build_twin, copy_home, copy_weights
-from keras_resnet.quantization.layers import FakeQuantizer
-from keras_resnet.quantization.rewrite import network_of, quantize
-from keras_resnet.quantization.simulate import Simulation
+from keras_resnet.cli import main
+from keras_resnet.compression.quantization.layers import FakeQuantizer
+from keras_resnet.compression.quantization.quantize import network_of, quantize
+from keras_resnet.compression.quantization.sensitivity import Simulation
+from keras_resnet.compression.tfmot import qat
+from keras_resnet.compression.tfmot.tf_keras_model import Twin, build_twin, copy_home, copy_weights
+from keras_resnet.config.spec import CompressSpec
+from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.formats.tflite import write_tflite
+from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.models.layers import Bricks
 from keras_resnet.run import Run
-from keras_resnet.spec import CompressSpec
 from keras_resnet.tasks import task_of
 
 CLASSES = ("a", "b", "c")
@@ -93,13 +93,13 @@ def test_compress_and_export(segmented, capsys):
     """With 8 bits; the file is judged by the network that it came from."""
     runs = ["--runs", str(segmented.folder.parent)]
     options = ["--qat", "--epochs", "2", "--name", "eight"]
-    code = commands._main(["compress", "found", *options, *runs])
+    code = main._main(["compress", "found", *options, *runs])
     assert code == 0, capsys.readouterr()
     run = Run.find(segmented.folder.parent, "eight")
     last = run.log()[-1]
     assert last["val_mask mAP"] == pytest.approx(run.metrics()["value"], abs=1e-3)
     capsys.readouterr()
-    code = commands._main(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
+    code = main._main(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
     (verdict,) = json.loads(capsys.readouterr().out)
     assert code == 0 and verdict["form"] == "qat" and not [kind for kind in verdict["dtypes"] if "FLOAT" in kind]
     assert verdict["own_agreement"] > 0.95 and verdict["value"] == pytest.approx(run.metrics()["value"], abs=0.02)
@@ -129,7 +129,7 @@ def test_every_layer_is_a_part_of_the_simulation():
 @pytest.mark.slow
 def test_the_diagnosis_knows_every_layer(segmented, capsys):
     runs = ["--runs", str(segmented.folder.parent)]
-    assert commands._main(["diagnose", "found", "--samples", "12", "--json", *runs]) == 0
+    assert main._main(["diagnose", "found", "--samples", "12", "--json", *runs]) == 0
     found = json.loads(capsys.readouterr().out)
     names = {each["layer"] for each in found}
     assert {"stem_conv", "lateral1_conv", "sum1", "scores1", "scores", "prototypes"} <= names
@@ -147,14 +147,14 @@ def test_the_diagnosis_knows_every_layer(segmented, capsys):
 )
 def test_further_ways(segmented, capsys, options, names):
     runs = ["--runs", str(segmented.folder.parent)]
-    assert commands._main(["compress", "found", *options, "--epochs", "1", *runs]) == 0, capsys.readouterr().err
+    assert main._main(["compress", "found", *options, "--epochs", "1", *runs]) == 0, capsys.readouterr().err
     made = [Run.find(segmented.folder.parent, name) for name in names]
     assert all(run.metrics()["metric"] == "mask mAP" for run in made)
     if "--prune" in options:
         assert made[-1].metrics()["sparsity"] > 0.49
     assert load_model(made[-1]).count_params() > 0
     capsys.readouterr()
-    commands._main(["export", names[-1], "--tflite", "--max-drop", "100", "--json", *runs])
+    main._main(["export", names[-1], "--tflite", "--max-drop", "100", "--json", *runs])
     verdicts = json.loads(capsys.readouterr().out)
     assert all(each["own_agreement"] > 0.9 for each in verdicts)
 
@@ -162,7 +162,7 @@ def test_further_ways(segmented, capsys, options, names):
 @pytest.mark.slow
 def test_remedies_are_tried(segmented, capsys):
     runs = ["--runs", str(segmented.folder.parent)]
-    commands._main(["export", "found", "--tflite", "--quantize", "int8", "--auto", "--max-drop", "0", *runs])
+    main._main(["export", "found", "--tflite", "--quantize", "int8", "--auto", "--max-drop", "0", *runs])
     steps = json.loads((segmented.exports / "auto.json").read_text())
     assert {step["metric"] for step in steps} == {"mask mAP"}
     assert steps[-1]["verdict"] == "PASSED" or steps[-1]["remedy"] == "trained on with 8 bits"

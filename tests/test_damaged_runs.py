@@ -12,12 +12,12 @@ import pytest
 from conftest import silent
 from damaging import archive_edits_of, edits_of, file_edits_of, line_edits_of
 
-from keras_resnet import commands
-from keras_resnet.engine.checkpoint import manifests
+from keras_resnet.cli import main
 from keras_resnet.errors import TrainingInterrupted
-from keras_resnet.export.demo import LITERT
+from keras_resnet.export.demo.page import LITERT
 from keras_resnet.run import Run
-from keras_resnet.train import train
+from keras_resnet.training.checkpoint import manifests
+from keras_resnet.training.train import train
 
 SEED = 0
 DIAGNOSIS = {
@@ -45,8 +45,8 @@ MOST = 2 * 2**20
 @pytest.fixture(scope="module")
 def finished(trained, tmp_path_factory):
     """A finished run with files, verdicts and a diagnosis."""
-    from keras_resnet.export.exporting import Wanted, export
-    from keras_resnet.export.schemes import forms_of
+    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.tflite_options import forms_of
 
     run = Run(shutil.copytree(trained.folder, tmp_path_factory.mktemp("finished") / "run"))
     export(run, Wanted(forms=tuple(forms_of(("float32",))), samples=20), silent)
@@ -65,7 +65,7 @@ def begun(quick_spec, tmp_path_factory):
             raise TrainingInterrupted("here")
 
     with pytest.MonkeyPatch.context() as patch:
-        from keras_resnet.engine.loop import Loop
+        from keras_resnet.training.loop import Loop
 
         patch.setattr(Loop, "_alive", stop)
         with pytest.raises(TrainingInterrupted):
@@ -134,7 +134,7 @@ class Trials:
         self.counts["tried"] += 1
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
-            code = commands._main([*command, *(["--runs", str(home)])])
+            code = main._main([*command, *(["--runs", str(home)])])
         except BaseException:
             self.bad.append(f"{words} | {' '.join(command)}\n{traceback.format_exc()[-1500:]}")
             self.counts["tracebacks"] += 1

@@ -12,12 +12,14 @@ from conftest import COLOURS, paint, silent
 from etils import epath
 from test_pipeline import whole
 
-from keras_resnet import online
-from keras_resnet.data import folder as folders
-from keras_resnet.data import pipeline, shapes, tfds_source
-from keras_resnet.data.sources import open_data
+from keras_resnet import connectivity
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data import pipeline
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import image_folder as folders
+from keras_resnet.data.sources import shapes
+from keras_resnet.data.sources import tfds as tfds_source
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.spec import DataSpec
 
 
 def opened(path, **options):
@@ -174,7 +176,7 @@ def test_a_download_without_a_network_fails_at_once(tmp_path, monkeypatch):
         released.wait(30)
         raise requests.ConnectionError
 
-    monkeypatch.setattr(online, "GIVE_UP_SECONDS", 0.2)
+    monkeypatch.setattr(connectivity, "GIVE_UP_SECONDS", 0.2)
     for head in (refuse, hang):
         monkeypatch.setattr(requests, "head", head)
         with pytest.raises(DataError, match=r"cannot download cifar10: https://.* cannot be reached"):
@@ -259,7 +261,7 @@ def test_a_broken_image_of_a_tfds_set(tmp_path, monkeypatch, fits):
 
 
 def test_shapes_are_what_their_numbers_say():
-    from keras_resnet.data.shapes import KINDS, SIDE, draw
+    from keras_resnet.data.sources.shapes import KINDS, SIDE, draw
 
     seen = set()
     for number in range(40):

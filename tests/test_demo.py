@@ -11,18 +11,18 @@ from browsing import DROP, asked, chromium, opened, served
 from conftest import silent
 from PIL import Image
 
-from keras_resnet import detections
-from keras_resnet.data.images import placed
-from keras_resnet.data.sources import open_data
+from keras_resnet.data.load import open_data
 from keras_resnet.errors import RunError, UsageError
-from keras_resnet.export import demo
-from keras_resnet.export.demo import site_of
-from keras_resnet.export.exporting import Wanted, export
-from keras_resnet.export.predicting import predictor_of
-from keras_resnet.export.runtime import TFLiteModel
-from keras_resnet.export.schemes import forms_of, full_forms
-from keras_resnet.export.site import server_of
+from keras_resnet.export.demo import page as demo
+from keras_resnet.export.demo.page import site_of
+from keras_resnet.export.demo.server import server_of
+from keras_resnet.export.pipeline import Wanted, export
+from keras_resnet.export.predict import predictor_of
+from keras_resnet.export.tflite_options import forms_of, full_forms
 from keras_resnet.run import Run
+from keras_resnet.runtime import postprocess
+from keras_resnet.runtime.image import placed
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +81,8 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
 def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
     """Boxes and masks of a network's raw outputs, and of a file that makes objects itself; also of which it is not
     sure, as after this short training it hardly is."""
-    monkeypatch.setattr(detections, "SHOWN", detections.LEAST)
-    monkeypatch.setitem(demo.RULES, "shown", detections.LEAST)
+    monkeypatch.setattr(postprocess, "SHOWN", postprocess.LEAST)
+    monkeypatch.setitem(demo.RULES, "shown", postprocess.LEAST)
     forms = forms_of(("float32",))
     export(segmented, Wanted(forms=(*forms, *full_forms(forms, "segment")), max_drop=1.0, samples=8), silent)
     site, pngs = samples_of(segmented)
@@ -106,7 +106,7 @@ def test_the_browser_sees_the_pixels_that_python_sees(litert, browser, exported)
     site, _ = samples_of(exported[0])
     rng = np.random.default_rng(0)
     place = """async ({ data, width, height, card }) => {
-      const { placed } = await import('./pixels.js');
+      const { placed } = await import('./preprocess.js');
       return Array.from(placed({ data: Uint8Array.from(data), width, height, channels: 3 }, card).data);
     }"""
     with opened(browser, site) as page:

@@ -7,16 +7,17 @@ from pycocotools import mask as oracle_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from keras_resnet import coco, detections
-from keras_resnet.data.objects import Annotation, decoded_mask, encoded_mask, packed, unpacked
-from keras_resnet.detections import DYNAMIC_COEFFICIENTS, Found, found_in, masks_of, run_lengths, seen_masks
+from keras_resnet.config.spec import NetworkSpec
+from keras_resnet.data.annotations import Annotation, decoded_mask, encoded_mask, packed, unpacked
 from keras_resnet.errors import DataError
-from keras_resnet.networks.pyramid import cells_of
-from keras_resnet.spec import NetworkSpec
-from keras_resnet.tasks.assign import assign, boxes_at, detection_losses
-from keras_resnet.tasks.detect import Detection, agreement
-from keras_resnet.tasks.masks import mask_logits, mask_losses
-from keras_resnet.tasks.segment import Segmentation
+from keras_resnet.metrics import coco
+from keras_resnet.models.fpn import cells_of
+from keras_resnet.runtime import postprocess
+from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, Found, found_in, masks_of, run_lengths, seen_masks
+from keras_resnet.tasks.assigner import assign, boxes_at, detection_losses
+from keras_resnet.tasks.detection import Detection, agreement
+from keras_resnet.tasks.instance_segmentation import Segmentation
+from keras_resnet.tasks.mask_loss import mask_logits, mask_losses
 
 CELLS = (8, 4)
 N = 80
@@ -116,7 +117,7 @@ def test_suppression_is_tensorflows():
     for _ in range(20):
         boxes = np.sort(rng.random((60, 2, 2)), axis=1).reshape(60, 4)
         labels, scores = rng.integers(0, 2, 60), np.sort(rng.random(60))[::-1]
-        kept = detections.suppressed(boxes.astype(np.float32), labels, most=100, overlap=0.4)
+        kept = postprocess.suppressed(boxes.astype(np.float32), labels, most=100, overlap=0.4)
         expected = np.concatenate(
             [
                 np.flatnonzero(labels == kind)[
@@ -136,28 +137,28 @@ def test_an_object_is_found_where_its_location_says():
     np.testing.assert_allclose(found.boxes, [[4.5 / 8, 0.5 / 8, 1, 4 / 8]])  # cut at the edge
     assert found.labels.tolist() == [1] and found.locations.tolist() == [21]
     assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-3)))
-    card_size = detections.in_image(found.boxes, (80, 40))
+    card_size = postprocess.in_image(found.boxes, (80, 40))
     np.testing.assert_allclose(card_size, [[45, 5, 80, 40]])
 
 
 @pytest.mark.parametrize("coefficients", [4, DYNAMIC_COEFFICIENTS])
 def test_masks_are_the_same_while_trained_and_on_devices(coefficients):
     rng = generator()
-    kinds = 4 if coefficients == 4 else detections.SHARED
+    kinds = 4 if coefficients == 4 else postprocess.SHARED
     prototypes = rng.normal(size=(16, 16, kinds)).astype(np.float32)
     every = rng.normal(size=(N, coefficients)).astype(np.float32)
     places = np.array([3, 70, 41])
     boxes = np.array([[0, 0, 1, 1], [0.5, 0.25, 0.75, 0.5], [0, 0.9, 0.1, 1]], np.float32)
     found = Found(boxes, np.zeros(3), np.zeros(3, int), places)
     ours = masks_of(found, every, prototypes, CELLS)
-    theirs = mask_logits(every[places][None], prototypes[None], detections.grid(CELLS)[0][places][None])
+    theirs = mask_logits(every[places][None], prototypes[None], postprocess.grid(CELLS)[0][places][None])
     around = np.zeros((3, 16, 16), bool)  # and 4 cells on each side
     around[0], around[1, :12, 4:16], around[2, 10:, :6] = True, True, True
     np.testing.assert_allclose(ours[around], np.asarray(theirs[0])[around], rtol=1e-4, atol=1e-4)
-    assert (ours[~around] == detections.GROUND).all()
+    assert (ours[~around] == postprocess.GROUND).all()
     sizes = ((16, 16), (50, 40), (5, 5))
     for size in sizes:
-        inside = detections.in_image(boxes, size)
+        inside = postprocess.in_image(boxes, size)
         np.testing.assert_array_equal(seen_masks(ours, inside, size), seen_masks(np.asarray(theirs[0]), inside, size))
     assert masks_of(found.first(0), every, prototypes, CELLS).shape == (0, 16, 16)
 
@@ -175,15 +176,15 @@ def test_cells_are_those_of_the_network():
     """Whatever the stem and the size; the assertion in `levels_of` says so for each."""
     import keras
 
-    from keras_resnet.bricks import Bricks
-    from keras_resnet.networks import catalog, pyramid
+    from keras_resnet.models import build, fpn
+    from keras_resnet.models.layers import Bricks
 
     known = ((18, 128, (16, 8, 4)), (18, 90, (12, 6)), (20, 32, (32, 16, 8, 4)), (10, 48, (24, 12, 6)))
     for depth, size, expected in known:
         network = NetworkSpec(depth, width=0.25)
         assert cells_of(network, size)[: len(expected)] == expected
-        _, stages = catalog.body(Bricks(keras), network, (size, size, 3), None)
-        levels = pyramid.levels_of(Bricks(keras), stages, cells_of(network, size))
+        _, stages = build.body(Bricks(keras), network, (size, size, 3), None)
+        levels = fpn.levels_of(Bricks(keras), stages, cells_of(network, size))
         assert len({level.shape[-1] for level in levels}) == 1
 
 
@@ -222,9 +223,9 @@ def test_locations_answer_for_what_they_are_in():
     rng = generator(1)
     truth, (scores, distances) = random_truth(rng, 8, 5), random_outputs(rng, 8)
     boxes = boxes_at(distances, CELLS)
-    np.testing.assert_allclose(boxes, detections.boxes_of(distances, CELLS), atol=1e-6)
+    np.testing.assert_allclose(boxes, postprocess.boxes_of(distances, CELLS), atol=1e-6)
     found = assign(scores, boxes, truth, CELLS)
-    middles = detections.grid(CELLS)[0]
+    middles = postprocess.grid(CELLS)[0]
     objects, quality = found.objects.numpy(), found.quality.numpy()
     assert (objects >= 0).sum() > 50
     for image, place in np.argwhere(objects >= 0):
@@ -249,7 +250,7 @@ def test_right_answers_cost_least():
         "labels": np.array([[1]]),
         "crowd": np.zeros((1, 1), bool),
     }
-    middles, widths = detections.grid(CELLS)
+    middles, widths = postprocess.grid(CELLS)
     box = truth["boxes"][0, 0]
     exact = np.concatenate([middles - box[:2], box[2:] - middles], axis=1)[None] / widths
     boxes = boxes_at(exact.astype(np.float32), CELLS)

@@ -11,15 +11,15 @@ from conftest import silent
 from pages import CARDS, SIZES, STUBS, assert_placed, blocks, ran, tool
 from PIL import Image
 
-from keras_resnet.answers import in_words, likeliest
-from keras_resnet.data.images import read_image
-from keras_resnet.detections import objects_of
-from keras_resnet.export.contents import contents_of
-from keras_resnet.export.exporting import Wanted, export
-from keras_resnet.export.files import open_file
-from keras_resnet.export.predicting import predictor_of
-from keras_resnet.export.runtime import TFLiteModel
-from keras_resnet.export.schemes import SCHEMES, Form
+from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.load import open_file
+from keras_resnet.export.pipeline import Wanted, export
+from keras_resnet.export.predict import predictor_of
+from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.runtime.image import read_image
+from keras_resnet.runtime.postprocess import objects_of
+from keras_resnet.runtime.predictions import in_words, likeliest
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 MICRO = Form(SCHEMES["int8"], "int8")
 

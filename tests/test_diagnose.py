@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from conftest import silent
 
-from keras_resnet import commands
-from keras_resnet.data.sources import open_data
-from keras_resnet.evaluate import load_model
+from keras_resnet.cli import main
+from keras_resnet.compression.quantization.equalize import equalize
+from keras_resnet.compression.quantization.sensitivity import Simulation
+from keras_resnet.data.load import open_data
+from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import auto
-from keras_resnet.export.calibrate import calibration_of
-from keras_resnet.export.diagnose import diagnose
-from keras_resnet.export.exporting import Wanted
-from keras_resnet.export.schemes import SCHEMES, Form, forms_of
-from keras_resnet.quantization.equalize import equalize
-from keras_resnet.quantization.simulate import Simulation
+from keras_resnet.export.calibration import calibration_of
+from keras_resnet.export.pipeline import Wanted
+from keras_resnet.export.sensitivity import diagnose
+from keras_resnet.export.tflite_options import SCHEMES, Form, forms_of
 from keras_resnet.run import Run
-from keras_resnet.tasks.classify import Classification
+from keras_resnet.tasks.classification import Classification
 
 SAME = Classification(()).agreement
 HURT = "stage2_unit1_conv1"
@@ -92,7 +92,7 @@ def test_the_diagnosis_names_the_hurt_layer_first(hurt_run):
 @pytest.mark.slow
 def test_auto_mends_it(hurt_run, runs, capsys):
     arguments = ["export", "hurt", "--tflite", "--quantize", "int8", "--auto", "--runs", str(runs), "--max-drop", "0.6"]
-    code = commands._main(arguments)
+    code = main._main(arguments)
     out, err = capsys.readouterr()
     assert code == 0, err
     steps = json.loads((hurt_run.exports / "auto.json").read_text())
@@ -121,6 +121,6 @@ def test_bad_requests(trained, runs, capsys):
         (["--tflite", "--quantize", "float32", "--auto"], "Received: 0 of them"),
         (["--savedmodel", "--auto"], "Received: 0 of them"),
     ):
-        assert commands._main(["export", trained.name, "--runs", str(runs), *options]) == 2
+        assert main._main(["export", trained.name, "--runs", str(runs), *options]) == 2
         out, err = capsys.readouterr()
         assert out == "" and words in err.splitlines()[-1]

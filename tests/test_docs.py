@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 import keras_resnet
-from keras_resnet.networks.listing import rows_of
+from keras_resnet.models.summary import rows_of
 
 ROOT = Path(__file__).parents[1]
 BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "saved_models/README.md")

@@ -13,14 +13,14 @@ from conftest import filmed, paint
 from documented import ROOT, Documented, Fails, commands_in, documented, kind_of
 from PIL import Image
 
-from keras_resnet.commands import cli
-from keras_resnet.export import edge
+from keras_resnet.cli.main import cli
 from keras_resnet.run import Run
+from keras_resnet.runtime import cli as edge
 
 ALL = documented()
 # Seconds; TFDS would try to reach a network for minutes.
 AT_ONCE = 60
-MODULES = {"kresnet": "keras_resnet", "kresnet-edge": "keras_resnet.export.edge"}
+MODULES = {"kresnet": "keras_resnet", "kresnet-edge": "keras_resnet.runtime.cli"}
 
 
 def of_kind(kind):
@@ -135,18 +135,18 @@ def nothing_else(desk, monkeypatch):
     import cv2
     import tensorflow_datasets as tfds
 
-    from keras_resnet.data import tfds_source
-    from keras_resnet.export import targets
-    from keras_resnet.weights import sources
+    from keras_resnet.data.sources import tfds as tfds_source
+    from keras_resnet.export import accelerators
+    from keras_resnet.pretrained import hub
 
-    for module in (tfds_source, sources):
+    for module in (tfds_source, hub):
         monkeypatch.setattr(module, "reachable", lambda host: False)
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(desk / "tfds"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(desk / "hub"))
     monkeypatch.setenv("KERAS_HOME", str(desk / "keras"))
     monkeypatch.setenv("HOME", str(desk))
     monkeypatch.setattr(cv2, "VideoCapture", lambda source, real=cv2.VideoCapture: real())
-    monkeypatch.setattr(targets.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(accelerators.importlib.util, "find_spec", lambda name: None)
 
 
 @pytest.mark.parametrize("each", of_kind(Fails))

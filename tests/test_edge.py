@@ -13,12 +13,12 @@ import pytest
 from conftest import filmed, silent
 from PIL import Image
 
-from keras_resnet.answers import likeliest
-from keras_resnet.data.images import placed, read_image
-from keras_resnet.export import edge
-from keras_resnet.export.exporting import Wanted, export
-from keras_resnet.export.runtime import TFLiteModel
-from keras_resnet.export.schemes import forms_of
+from keras_resnet.export.pipeline import Wanted, export
+from keras_resnet.export.tflite_options import forms_of
+from keras_resnet.runtime import cli
+from keras_resnet.runtime.image import placed, read_image
+from keras_resnet.runtime.predictions import likeliest
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 ROOT = Path(__file__).parents[1]
 FOREIGN = ("cv2", "tensorflow", "keras", "tf_keras", "click", "rich", "sklearn", "tensorflow_datasets")
@@ -55,9 +55,9 @@ def alone(wheel, *arguments):
     code = (
         f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
         f"for name in {FOREIGN!r}: sys.modules[name] = None\n"
-        "from keras_resnet.export import edge\n"
-        f"assert edge.__file__.startswith({str(wheel)!r})\n"
-        "sys.exit(edge.main(sys.argv[1:]))"
+        "from kresnet_edge import cli\n"
+        f"assert cli.__file__.startswith({str(wheel)!r})\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-P", "-c", code] if sys.version_info >= (3, 11) else [sys.executable, "-c", code]
     return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, cwd=wheel.parent)
@@ -65,8 +65,9 @@ def alone(wheel, *arguments):
 
 def test_the_wheel_holds_what_it_needs(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"keras_resnet"}
-    assert sum(name.endswith(".py") for name in names) == 22
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"kresnet_edge"}
+    ours = {file.name for file in (ROOT / "keras_resnet" / "runtime").glob("*.py")}
+    assert {Path(name).name for name in names if name.endswith(".py")} == ours
 
 
 def test_predictions_equal_the_full_install(wheel, file, images):
@@ -74,7 +75,7 @@ def test_predictions_equal_the_full_install(wheel, file, images):
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [Path(row["image"]).name for row in rows] == [f"{number}.png" for number in range(5)]
-    from keras_resnet.export.predicting import Taken, predict_files, predictor_of, sources_of
+    from keras_resnet.export.predict import Taken, predict_files, predictor_of, sources_of
 
     sources = sources_of([str(images)])
     assert list(predict_files(predictor_of(str(file), Path(".")), sources, Taken(top=5), silent)) == rows
@@ -103,9 +104,7 @@ def test_bad_requests(wheel, file, tmp_path, arguments, code, words):
 
 def test_it_serves(wheel, file, images):
     """The wheel's own command, asked over HTTP, says what the full install says."""
-    code = (
-        "import sys; sys.path.insert(0, sys.argv.pop(1)); from keras_resnet.export import edge; sys.exit(edge.main())"
-    )
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from kresnet_edge import cli; sys.exit(cli.main())"
     command = [sys.executable, "-c", code, wheel, "serve", file, "--port", "0", "--top", "3"]
     with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, cwd=wheel.parent) as process:
         try:
@@ -126,7 +125,7 @@ def test_it_serves(wheel, file, images):
 def test_frames_of_a_camera(file, tmp_path, capsys):
     """OpenCV takes a file for one."""
     clip = filmed(tmp_path / "clip.mp4", 5)
-    assert edge.main(["camera", str(file), "--device", str(clip), "--frames", "3", "--json"]) == 0
+    assert cli.main(["camera", str(file), "--device", str(clip), "--frames", "3", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["image"] for row in rows] == ["frame 0", "frame 1", "frame 2"]
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from keras_resnet import environment
+from keras_resnet.training import environment
 
 
 def test_what_there_is(kresnet, monkeypatch, tmp_path):

@@ -16,18 +16,18 @@ from conftest import silent
 from PIL import Image
 
 from keras_resnet.errors import ExportError
-from keras_resnet.evaluate import load_model
-from keras_resnet.export import exporting
-from keras_resnet.export.c_array import bytes_of, write_c_array
+from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export import pipeline
+from keras_resnet.export.accelerators import fit
 from keras_resnet.export.convert import convert
-from keras_resnet.export.exporting import Wanted
-from keras_resnet.export.files import open_file
-from keras_resnet.export.runtime import TFLiteModel
-from keras_resnet.export.schemes import SCHEMES, Form, forms_of
-from keras_resnet.export.scoring import score, told_by, verdict_on
-from keras_resnet.export.targets import fit
-from keras_resnet.judgement import Judgement
+from keras_resnet.export.evaluate import score, told_by, verdict_on
+from keras_resnet.export.load import open_file
+from keras_resnet.export.pipeline import Wanted
+from keras_resnet.export.tflite_options import SCHEMES, Form, forms_of
+from keras_resnet.metrics.result import Judgement
 from keras_resnet.run import Run
+from keras_resnet.runtime.c_array import bytes_of, write_c_array
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 
 def copied(run, tmp_path):
@@ -75,7 +75,7 @@ def test_files_hold_what_their_form_says(exported):
 
 @pytest.mark.slow
 def test_every_scheme(trained):
-    verdicts = exporting.export(trained, Wanted(forms=tuple(forms_of(("all",)))), silent)
+    verdicts = pipeline.export(trained, Wanted(forms=tuple(forms_of(("all",)))), silent)
     found = {verdict.form: verdict for verdict in verdicts}
     assert {verdict.verdict for verdict in verdicts} == {"PASSED"}
     assert {name for name, verdict in found.items() if "FLOAT16" in verdict.dtypes} == {"float16"}
@@ -101,8 +101,8 @@ def test_any_number_of_images_at_a_time(exported, pixels):
 
 
 def test_a_fixed_batch_is_filled_up(exported, pixels, tmp_path):
-    from keras_resnet.export.metadata import write_card
-    from keras_resnet.export.tflite import write_tflite
+    from keras_resnet.export.formats.tflite import write_tflite
+    from keras_resnet.export.tflite_metadata import write_card
 
     run, _ = exported
     file = tmp_path / "batch4.tflite"
@@ -192,7 +192,7 @@ def test_c_array_round_trip(tmp_path):
 def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch):
     run, _ = exported
     copy = copied(run, tmp_path)
-    genuine = exporting.verify
+    genuine = pipeline.verify
 
     def against_a_better_model(file, reference, **options):
         correct = np.ones_like(reference.answered.judgement.correct)
@@ -200,9 +200,9 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
         perfect = replace(reference.answered, judgement=Judgement({"top1": 1.0}, by_class, correct=correct))
         return genuine(file, replace(reference, answered=perfect), **options)
 
-    monkeypatch.setattr(exporting, "verify", against_a_better_model)
+    monkeypatch.setattr(pipeline, "verify", against_a_better_model)
     wanted = Wanted(forms=(Form(SCHEMES["float32"], "uint8"),), others=("c-array",), max_drop=0.0)
-    verdicts = exporting.export(copy, wanted, silent)
+    verdicts = pipeline.export(copy, wanted, silent)
     assert {v.verdict for v in verdicts} == {"FAILED"}
     assert sorted(p.name for p in copy.rejected.iterdir()) == ["c_array", "float32.tflite"]
     assert not (copy.exports / "float32.tflite").exists() and not (copy.exports / "c_array").exists()
@@ -260,13 +260,13 @@ def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
     run, _ = exported
     found = fit("edgetpu", run.exports / "int8.tflite", tmp_path)
     assert 0.8 < found.accepted < 1 and all("pads channels (shortcut A)" in why for why in found.refused)
-    from keras_resnet.bricks import Bricks
-    from keras_resnet.export.tflite import write_tflite
-    from keras_resnet.networks import catalog
-    from keras_resnet.spec import NetworkSpec, Normalization
+    from keras_resnet.config.spec import NetworkSpec, Normalization
+    from keras_resnet.export.formats.tflite import write_tflite
+    from keras_resnet.models import build
+    from keras_resnet.models.layers import Bricks
 
     network = NetworkSpec(8, shortcut="B", zero_gamma=False)
-    model = catalog.build(Bricks(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
+    model = build.build(Bricks(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     write_tflite(model, Form(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
     assert fit("edgetpu", tmp_path / "b.tflite", tmp_path).refused == ()

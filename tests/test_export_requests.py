@@ -8,10 +8,10 @@ import pytest
 from conftest import paint, silent
 
 from keras_resnet.errors import DataError, ExportError, UsageError
-from keras_resnet.evaluate import load_model
-from keras_resnet.export.calibrate import calibration_of, convergence, require_fit
-from keras_resnet.export.files import open_file
-from keras_resnet.export.schemes import forms_of
+from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export.calibration import calibration_of, convergence, require_fit
+from keras_resnet.export.load import open_file
+from keras_resnet.export.tflite_options import forms_of
 from keras_resnet.run import Run
 
 
@@ -100,7 +100,7 @@ def test_calibration_takes_pixels_only():
 
 
 def test_ranges_converge(trained):
-    from keras_resnet.data.sources import open_data
+    from keras_resnet.data.load import open_data
 
     data, model = open_data(trained.spec().data, silent), load_model(trained)
     few, many = (convergence(model, calibration_of(data, count=count)) for count in (20, 1000))

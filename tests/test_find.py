@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_resnet import find
-from keras_resnet.commands import cli
+from keras_resnet.cli.main import cli
 from keras_resnet.errors import TrainingError
-from keras_resnet.find import Pace, Rates, best_of
+from keras_resnet.training import finder
+from keras_resnet.training.finder import Pace, Rates, best_of
 
 
 def test_a_rate_is_suggested_and_drawn(tfds_home, tmp_path):
@@ -19,7 +19,7 @@ def test_a_rate_is_suggested_and_drawn(tfds_home, tmp_path):
     found = json.loads(done.stdout)
     assert 0.005 <= found["suggested"] <= 1  # what trains this network elsewhere in these tests lies within
     rates = [row["rate"] for row in found["rates"]]
-    assert rates[0] == pytest.approx(find.LOWEST) and rates == sorted(rates)
+    assert rates[0] == pytest.approx(finder.LOWEST) and rates == sorted(rates)
     assert (tmp_path / "learning-rate-resnet8.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["learning-rate-resnet8.png"]
 
@@ -32,7 +32,7 @@ def test_the_suggestion_is_a_tenth_of_the_rate_of_the_lowest_loss():
 @pytest.mark.slow
 def test_batch_sizes_are_tried_in_processes_of_their_own(quick_spec):
     said = []
-    found = find.find_batch_size(quick_spec, said.append)
+    found = finder.find_batch_size(quick_spec, said.append)
     sizes = [pace.batch_size for pace in found]
     assert sizes == [16 * 2**n for n in range(len(sizes))] and len(said) >= len(sizes)
     assert all(pace.images_per_second > 0 and pace.memory > 2**20 for pace in found)
@@ -41,7 +41,7 @@ def test_batch_sizes_are_tried_in_processes_of_their_own(quick_spec):
 
 def test_a_batch_size_that_cannot_be(quick_spec):
     with pytest.raises(TrainingError, match=r"not even batches of 16 can be tried: .*there is no such folder"):
-        find.find_batch_size(quick_spec.override("data.source", "./nowhere"), lambda message: None)
+        finder.find_batch_size(quick_spec.override("data.source", "./nowhere"), lambda message: None)
 
 
 def test_the_smallest_of_the_fast_ones_is_best():

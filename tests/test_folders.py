@@ -12,11 +12,11 @@ from conftest import paint
 from PIL import Image
 from test_data import opened
 
-from keras_resnet.data.files import find_images, image_files
-from keras_resnet.data.layout import split_of
-from keras_resnet.data.sources import open_data
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources.folder_layout import split_of
 from keras_resnet.errors import DataError
-from keras_resnet.spec import DataSpec
+from keras_resnet.runtime.image_files import find_images, image_files
 
 
 def fill(folder, per_class, *classes):
@@ -239,7 +239,7 @@ def test_pictures_that_pillow_does_not_read_say_what_to_do(tmp_path, suffix, wor
 
 
 def test_every_suffix_that_counts_is_of_a_format_that_pillow_opens(tmp_path):
-    from keras_resnet.data.files import suffixes
+    from keras_resnet.runtime.image_files import suffixes
 
     opens = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN or kind == "MPO"}
     assert suffixes() <= opens

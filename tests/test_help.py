@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from keras_resnet.commands import cli
+from keras_resnet.cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 

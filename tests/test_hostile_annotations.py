@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import silent
 
-from keras_resnet.data.sources import open_data
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.load import open_data
 from keras_resnet.errors import DataError
-from keras_resnet.spec import DataSpec
 
 VALUES = (
     *(None, True, -1, 0, 0.5, 10**400, -(10**30), 1e308, float("nan"), float("inf")),

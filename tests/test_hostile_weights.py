@@ -22,8 +22,8 @@ from torch_files import Called, Name, Storage, pickled, save_stream, save_zip, t
 
 import keras_resnet
 from keras_resnet.errors import WeightsError
-from keras_resnet.weights.files import read
-from keras_resnet.weights.load import load_weights
+from keras_resnet.pretrained.load import load_weights
+from keras_resnet.pretrained.readers import read
 
 MEGABYTES = 2**20
 # More than the reader and its libraries take, and far less than any of these files asks for.
@@ -32,7 +32,7 @@ CHILD = """
 import json, resource, sys
 from pathlib import Path
 from keras_resnet.errors import WeightsError
-from keras_resnet.weights.files import read
+from keras_resnet.pretrained.readers import read
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for line in sys.stdin:
     file = Path(line.rstrip("\\n"))

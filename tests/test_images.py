@@ -16,11 +16,12 @@ import pytest
 from conftest import paint
 from PIL import Image
 
-from keras_resnet import pixels as pixels_module
-from keras_resnet.data.images import center_crop, placed, read_image, to_pixels
-from keras_resnet.data.sources import open_data
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.load import open_data
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.spec import DataSpec
+from keras_resnet.export import device_scripts
+from keras_resnet.runtime import preprocess as pixels_module
+from keras_resnet.runtime.image import center_crop, placed, read_image, to_pixels
 
 GREY = Image.fromarray(np.full((10, 12), 100, np.uint8))
 
@@ -248,7 +249,7 @@ def png_chunk(part):
 def device(tmp_path_factory):
     """A folder with what goes beside exported files, and without kresnet."""
     folder = tmp_path_factory.mktemp("device")
-    for source in (pixels_module.__file__, Path(pixels_module.__file__).parents[1] / "export" / "classify.py"):
+    for source in (pixels_module.__file__, Path(device_scripts.__file__).with_name("classify.py")):
         shutil.copy(source, folder)
     return folder
 
@@ -323,7 +324,7 @@ def bombs():
 
 MEASURED = """
 import resource, sys
-from keras_resnet.pixels import decode, to_canvas, to_pixels
+from keras_resnet.runtime.preprocess import decode, to_canvas, to_pixels
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     image = decode(sys.argv[1])

@@ -5,19 +5,19 @@ import pytest
 from scipy.special import gammaln, xlogy
 from test_detections import random_case
 
-from keras_resnet import coco, intervals
+from keras_resnet.metrics import coco, confidence_interval
 
 
 def test_of_shares():
     n = 400
     same = np.ones(n, bool)
-    low, high = intervals.of_shares(same, same)
+    low, high = confidence_interval.of_shares(same, same)
     assert low < 0 < high < 0.01
     worse = same.copy()
     worse[:40] = False
-    low, high = intervals.of_shares(same, worse)
+    low, high = confidence_interval.of_shares(same, worse)
     assert 0.06 < low < 0.1 < high < 0.14
-    mirrored = intervals.of_shares(worse, same)
+    mirrored = confidence_interval.of_shares(worse, same)
     np.testing.assert_allclose(mirrored, (-high, -low))
 
 
@@ -27,7 +27,7 @@ def test_the_published_example():
     Wald interval, which the half people change little."""
     before = np.repeat([True, True, False, False], [794, 150, 86, 570])
     after = np.repeat([True, False, True, False], [794, 150, 86, 570])
-    assert intervals.of_shares(before, after) == pytest.approx((0.021, 0.059), abs=5e-4)
+    assert confidence_interval.of_shares(before, after) == pytest.approx((0.021, 0.059), abs=5e-4)
 
 
 def covered(n, lost, won):
@@ -39,7 +39,7 @@ def covered(n, lost, won):
         b = np.arange(min(most[1], n - a) + 1)
         log = gammaln(n + 1) - gammaln(a + 1) - gammaln(b + 1) - gammaln(n - a - b + 1)
         share = np.exp(log + xlogy(a, lost) + xlogy(b, won) + xlogy(n - a - b, rest))
-        ends = [intervals._of_counts(float(a), float(each), n) for each in b]
+        ends = [confidence_interval._of_counts(float(a), float(each), n) for each in b]
         total += float(share[[low <= drop <= high for low, high in ends]].sum())
     return total
 
@@ -54,7 +54,7 @@ def test_19_of_20_intervals_hold_the_true_drop(n, lost, won):
 def scored(file, n, rng):
     """Of `n` images a model is right on all, a file on all but a share `file`: an interval by the bootstrap."""
     wrong = (rng.random(n) < file).astype(float)
-    return intervals.of_scores(lambda rows: 1.0, lambda rows: 1 - wrong[rows].mean(), n)
+    return confidence_interval.of_scores(lambda rows: 1.0, lambda rows: 1 - wrong[rows].mean(), n)
 
 
 def test_a_bootstrap_of_rare_differences_holds_the_true_drop_too():
@@ -71,32 +71,34 @@ def test_so_many_images_would_settle_it(lost, won, n):
     """With that many, differing as often, the interval's upper end is within the budget; with 5% fewer it is not."""
     before, after = np.ones(n, bool), np.ones(n, bool)
     after[:lost] = before[lost : lost + won] = False
-    wanted = intervals.enough_for_shares(before, after, 0.01)
+    wanted = confidence_interval.enough_for_shares(before, after, 0.01)
     for factor, settled in ((1.0, True), (0.95, False)):
         many = round(wanted * factor)
         if many > n:
-            assert (intervals._of_counts(lost * many / n, won * many / n, many)[1] <= 0.01) == settled
+            assert (confidence_interval._of_counts(lost * many / n, won * many / n, many)[1] <= 0.01) == settled
     assert wanted >= n
 
 
 def test_images_that_settle_a_score():
     """Four times as many halve the bootstrap's margin; a drop that equals the budget is never settled."""
-    assert intervals.enough_for_scores(0.0, 0.02, 10_000, 0.01) == pytest.approx(40_000, rel=0.01)
-    assert intervals.enough_for_scores(0.01, 0.02, 100, 0.01) is None
+    assert confidence_interval.enough_for_scores(0.0, 0.02, 10_000, 0.01) == pytest.approx(40_000, rel=0.01)
+    assert confidence_interval.enough_for_scores(0.01, 0.02, 100, 0.01) is None
     same = np.ones(100, bool)
-    assert intervals.enough_for_shares(same, np.arange(100) > 0, 0.01) is None
+    assert confidence_interval.enough_for_shares(same, np.arange(100) > 0, 0.01) is None
 
 
 def test_a_bootstrap_is_as_wide_as_theory_says():
     """Of a mean the standard error is known; an image more that only one model gets right is added to it."""
     rng = np.random.default_rng(0)
     before, after = rng.normal(0.8, 0.1, 400), rng.normal(0.7, 0.1, 400)
-    low, high = intervals.of_scores(lambda rows: before[rows].mean(), lambda rows: after[rows].mean(), 400)
+    low, high = confidence_interval.of_scores(lambda rows: before[rows].mean(), lambda rows: after[rows].mean(), 400)
     drops = before - after
     assert (low + high) / 2 == pytest.approx(drops.mean())
     assert (high - low) / 2 == pytest.approx(1.96 * np.hypot(drops.std() / 20, 1 / 402), rel=0.15)
     # Pairs that err alike are no proof that all do.
-    low, high = intervals.of_scores(lambda rows: before[rows].mean(), lambda rows: before[rows].mean() - 0.01, 400)
+    low, high = confidence_interval.of_scores(
+        lambda rows: before[rows].mean(), lambda rows: before[rows].mean() - 0.01, 400
+    )
     assert (low, high) == pytest.approx((0.01 - 1.96 / 402, 0.01 + 1.96 / 402), rel=1e-3)
 
 
@@ -104,7 +106,7 @@ def test_resamples_with_nothing_to_score_are_left_out():
     def score(rows):
         return float("nan") if 0 not in rows else float(np.mean(rows)) / 10
 
-    low, high = intervals.of_scores(score, lambda rows: score(rows) / 2, 5)
+    low, high = confidence_interval.of_scores(score, lambda rows: score(rows) / 2, 5)
     assert low < 0.1 < high
 
 

@@ -8,10 +8,10 @@ import textwrap
 
 import pytest
 
-from keras_resnet.engine import isolation
-from keras_resnet.engine import launch as launching
-from keras_resnet.engine.launch import Watch, launch
 from keras_resnet.errors import TrainingError, UsageError
+from keras_resnet.training import launch as launching
+from keras_resnet.training import network_isolation
+from keras_resnet.training.launch import Watch, launch
 
 # Listens as TensorFlow does, on all addresses, and connects to the others as TF_CONFIG says.
 WORKER = """
@@ -65,7 +65,7 @@ def rows_of(folder):
 
 def allowed():
     try:
-        isolation.Network().close()
+        network_isolation.Network().close()
     except OSError:
         return False
     return True
@@ -100,7 +100,7 @@ def test_without_isolation_everybody_does_and_it_is_said(workers):
     ],
 )
 def test_what_needs_the_network_keeps_it(arguments):
-    assert "needs the network" in isolation.obstacle(arguments)
+    assert "needs the network" in network_isolation.obstacle(arguments)
     with pytest.raises(UsageError, match="--isolate: the workers cannot have a network of their own"):
         launch(2, arguments, Watch(), lambda message: None, isolated=True)
 
@@ -110,7 +110,7 @@ def test_a_system_that_does_not_allow_it_is_no_obstacle_to_training(workers, mon
     def refused():
         raise PermissionError("Operation not permitted")
 
-    monkeypatch.setattr(isolation, "new_network", refused)
+    monkeypatch.setattr(network_isolation, "new_network", refused)
     said = []
     if isolated:
         with pytest.raises(UsageError, match="this system does not allow another"):

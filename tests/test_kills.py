@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from killed_commands import PLACES
 
-from keras_resnet.evaluate import load_model
+from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.run import Run
 
 SIGNALS = [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP]

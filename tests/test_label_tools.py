@@ -8,11 +8,11 @@ import pytest
 from conftest import silent
 from pycocotools.coco import COCO
 
-from keras_resnet.data import annotated
-from keras_resnet.data.objects import decoded_mask
-from keras_resnet.data.sources import open_data
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.annotations import decoded_mask
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import detection_folder
 from keras_resnet.errors import DataError
-from keras_resnet.spec import DataSpec
 
 # Of each export: the splits that the tool made; without one for validation, a share of training's is held out.
 COCO_EXPORTS = {
@@ -41,7 +41,7 @@ def opened(root, say=silent, **fields):
 
 @pytest.fixture
 def from_disk(monkeypatch):
-    monkeypatch.setattr(annotated, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: False)
 
 
 def shown(data, split, row):
@@ -80,7 +80,7 @@ def test_the_split_images_and_boxes_are_the_tools(tmp_path, from_disk, export):
 def test_images_from_disk_are_those_in_memory(tmp_path, monkeypatch, export):
     export(tmp_path)
     here = opened(tmp_path)
-    monkeypatch.setattr(annotated, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: False)
     there = opened(tmp_path)
     for split, part in here.splits.items():
         other = there.splits[split]

@@ -11,11 +11,11 @@ from conftest import paint, silent
 from etils import epath
 from test_data import opened
 
-from keras_resnet.data.memory import in_memory
-from keras_resnet.data.sources import open_data
+from keras_resnet.config.spec import DataSpec, Spec
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.errors import DataError
 from keras_resnet.run import Run
-from keras_resnet.spec import DataSpec, Spec
 
 BREAKS = ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -92,8 +92,8 @@ def test_labels_under_an_ascii_locale(tmp_path):
     paint(tmp_path / "données", 3, classes={"café": (9, 9, 9), "dog": (99, 9, 9)})
     code = (
         "import sys; from pathlib import Path\n"
-        "from keras_resnet.data.sources import open_data\n"
-        "from keras_resnet.run import Run; from keras_resnet.spec import DataSpec, Spec\n"
+        "from keras_resnet.data.load import open_data\n"
+        "from keras_resnet.run import Run; from keras_resnet.config.spec import DataSpec, Spec\n"
         "assert sys.getfilesystemencoding() == 'ascii'\n"
         "data = open_data(DataSpec(sys.argv[1]), lambda message: None)\n"
         "saved_under_utf8 = sys.argv[1].encode('ascii', 'surrogateescape').decode('utf-8')\n"

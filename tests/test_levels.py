@@ -10,13 +10,13 @@ from conftest import paint
 from PIL import Image
 from test_images import device, png  # noqa: F401 - a fixture
 
-from keras_resnet.data import folder as folders
-from keras_resnet.data.sources import open_data
+from keras_resnet.config.spec import DataSpec, Spec
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import UsageError
-from keras_resnet.export.card import Card, card_from
-from keras_resnet.resolve import _tell_dark
 from keras_resnet.run import Run
-from keras_resnet.spec import DataSpec, Spec
+from keras_resnet.runtime.metadata import Card, card_from
+from keras_resnet.training.resolve import _tell_dark
 
 SIZE = 16
 
@@ -122,7 +122,7 @@ def test_ordinary_images_have_none_and_few_deep_ones_among_them_count(tmp_path):
 
 
 def test_images_of_objects_too(tmp_path, monkeypatch):
-    from keras_resnet.data import annotated
+    from keras_resnet.data.sources import detection_folder
 
     write(tmp_path / "images", 4000)
     files = sorted((tmp_path / "images").rglob("*.png"))
@@ -142,7 +142,7 @@ def test_images_of_objects_too(tmp_path, monkeypatch):
     options = {"annotations": "objects", "image_size": SIZE}
     kept, told = opened(tmp_path, **options)
     assert kept.levels == (0, 4095) and any(line.startswith("levels: 0 is black and 4095 white") for line in told)
-    monkeypatch.setattr(annotated, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: False)
     split = opened(tmp_path, **options)[0].splits["train"]
     np.testing.assert_array_equal(split.pixels_at(0), kept.splits["train"].pixels[0])
 
@@ -179,7 +179,7 @@ def test_a_file_says_so_and_the_script_for_devices_listens(device, tmp_path):  #
 @pytest.mark.slow
 def test_all_runtimes_answer_alike(tmp_path, kresnet, capsys):
     """The network, its file, the wheel's command and the script, of images of 12 bits."""
-    from keras_resnet.export import edge
+    from keras_resnet.runtime import cli
 
     files = list(write(tmp_path / "d", 4000, count=30))
     options = ("--data", tmp_path / "d", "--runs", tmp_path, "--name", "run", "--epochs", 6, "--precision", "float32")
@@ -194,7 +194,7 @@ def test_all_runtimes_answer_alike(tmp_path, kresnet, capsys):
     for target in ("run", file):
         rows = kresnet("predict", target, *images, "--runs", tmp_path, "--json")[1]
         answers.append([json.loads(row)["predictions"][0] for row in rows.splitlines()])
-    assert edge.main(["predict", str(file), *images, "--json"]) == 0
+    assert cli.main(["predict", str(file), *images, "--json"]) == 0
     answers.append([json.loads(line)["predictions"][0] for line in capsys.readouterr().out.splitlines()])
     command = [sys.executable, "classify.py", "float32.tflite", *images]
     lines = subprocess.run(command, cwd=run.exports, capture_output=True, text=True, check=True).stdout.splitlines()

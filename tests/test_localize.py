@@ -10,19 +10,19 @@ from conftest import silent
 from etils import epath
 from PIL import Image
 
-from keras_resnet import commands
-from keras_resnet.answers import decoded, in_words
-from keras_resnet.bricks import Bricks
-from keras_resnet.data import boxes as geometry
-from keras_resnet.data import shapes
-from keras_resnet.data.images import placed
-from keras_resnet.data.objects import Annotation, packed
-from keras_resnet.data.sources import open_data
-from keras_resnet.detections import grid
+from keras_resnet.cli import main
+from keras_resnet.config.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
+from keras_resnet.data.annotations import Annotation, packed
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.export.card import Card
+from keras_resnet.metrics import iou as geometry
+from keras_resnet.models.layers import Bricks
 from keras_resnet.run import Run
-from keras_resnet.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
+from keras_resnet.runtime.image import placed
+from keras_resnet.runtime.metadata import Card
+from keras_resnet.runtime.postprocess import grid
+from keras_resnet.runtime.predictions import decoded, in_words
 from keras_resnet.tasks import task_of
 
 GENERATOR = np.random.default_rng(0)
@@ -162,7 +162,7 @@ def test_boxes_of_images_that_are_not_square(tmp_path):
 @pytest.fixture(scope="module")
 def localized(tmp_path_factory):
     """A small network after a few epochs on few shapes."""
-    from keras_resnet.train import train
+    from keras_resnet.training.train import train
 
     patch = pytest.MonkeyPatch()
     patch.setattr(shapes, "TRAIN", 240)
@@ -177,8 +177,8 @@ def localized(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
-    from keras_resnet.export.exporting import Wanted, export
-    from keras_resnet.export.schemes import forms_of
+    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.tflite_options import forms_of
 
     first, last = localized.log()[0], localized.log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.05 and last["val_quality"] > first["val_quality"]
@@ -192,14 +192,14 @@ def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
     assert np.abs(golden["int8.tflite:scores"] - golden["float32.tflite:scores"]).mean() < 0.3
     Image.fromarray(golden["images"][0]).resize((128, 64)).save(tmp_path / "wide.png")
     save = ["--save", str(tmp_path / "found.png")]
-    code = commands._main(
+    code = main._main(
         ["predict", str(localized.exports / "float32.tflite"), str(tmp_path / "wide.png"), "--json", *save]
     )
     found = json.loads(capsys.readouterr().out)["predictions"]
     assert code == 0 and len(found) == 5 and 0 <= found[0]["box"][2] <= 128 and 0 <= found[0]["box"][3] <= 64
     before, after = (np.asarray(Image.open(tmp_path / name)) for name in ("wide.png", "found.png"))
     assert before.shape == after.shape and (before != after).any()
-    assert commands._main(["predict", str(localized.folder), str(tmp_path / "wide.png"), "--save", "found.txt"]) == 2
+    assert main._main(["predict", str(localized.folder), str(tmp_path / "wide.png"), "--save", "found.txt"]) == 2
     assert "--save must name an image file" in capsys.readouterr().err
 
 
@@ -208,10 +208,10 @@ def test_a_body_from_a_classification_run(localized):
     """The heads are new, the rest is taken."""
     import keras
 
-    from keras_resnet.networks import catalog
-    from keras_resnet.weights.load import fetch, place
+    from keras_resnet.models import build
+    from keras_resnet.pretrained.load import fetch, place
 
-    plain = catalog.build(Bricks(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
+    plain = build.build(Bricks(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
     assert place(plain, fetch(str(localized.model_file)), "the run").layers > 20
     spec = localized.spec()
     again = task_of(spec, Run(localized.folder).classes()).build(Bricks(keras), spec)

@@ -9,13 +9,14 @@ from conftest import finding
 from PIL import Image
 from pycocotools.coco import COCO
 
-from keras_resnet.data import annotated, pipeline
-from keras_resnet.data.boxes import generalized_iou, iou, overlaps
-from keras_resnet.data.objects import MOST_OBJECTS, Annotation, encoded_mask, id_type, packed
-from keras_resnet.data.sources import open_data
-from keras_resnet.data.split import Split
+from keras_resnet.config.spec import AugmentSpec, DataSpec
+from keras_resnet.data import pipeline
+from keras_resnet.data.annotations import MOST_OBJECTS, Annotation, encoded_mask, id_type, packed
+from keras_resnet.data.dataset import Split
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import detection_folder
 from keras_resnet.errors import DataError
-from keras_resnet.spec import AugmentSpec, DataSpec
+from keras_resnet.metrics.iou import generalized_iou, iou, overlaps
 
 ACROSS, CELL = 18, 4
 SIDE = ACROSS * CELL
@@ -51,7 +52,7 @@ def cells(root, images=2):
 @pytest.mark.parametrize("kept", [True, False], ids=["in memory", "from disk"])
 def test_every_object_has_an_id_of_its_own(tmp_path, monkeypatch, kept):
     """As pycocotools draws them: the n-th object's pixels are n + 1, through the pipeline of training too."""
-    monkeypatch.setattr(annotated, "fits_memory", lambda images, resize: kept)
+    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: kept)
     root = cells(tmp_path)
     train = open_data(DataSpec(str(root), image_size=SIDE, annotations="masks"), [].append).splits["train"]
     reference = COCO(str(root / "annotations" / "instances_train.json"))
@@ -89,7 +90,7 @@ def test_masks_are_learned_of_the_object_that_they_are_of(count, kind):
     """The share of each cell that an object covers, for the first, the 255th, the 256th and the last one."""
     import tensorflow as tf
 
-    from keras_resnet.tasks.masks import _covered
+    from keras_resnet.tasks.mask_loss import _covered
 
     ids = split_of(count).objects.ids(0, SIDE)
     assert ids.dtype == kind
@@ -147,7 +148,7 @@ def test_overlaps_edge_by_edge_are_those_of_whole_boxes():
 
 @pytest.mark.slow
 def test_a_segmenter_learns_images_of_many_objects(tmp_path):
-    from keras_resnet.train import train
+    from keras_resnet.training.train import train
 
     spec = finding(source=str(cells(tmp_path / "cells", 8)), epochs=1).override("augment.mosaic", 0.5)
     run = train(spec.override("data.image_size", 64), tmp_path, "many", [].append)

@@ -8,16 +8,16 @@ from conftest import paint, silent
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits
 
-from keras_resnet import resolve as resolving
-from keras_resnet.data import folder as folders
+from keras_resnet.cli.options import spec_of
+from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data import mirroring
-from keras_resnet.data.sources import open_data
-from keras_resnet.data.split import Split
-from keras_resnet.engine.devices import Devices
-from keras_resnet.options import spec_of
+from keras_resnet.data.dataset import Split
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.run import Run
-from keras_resnet.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
-from keras_resnet.train import train
+from keras_resnet.training import resolve as resolving
+from keras_resnet.training.distribute import Devices
+from keras_resnet.training.train import train
 
 SIDE = 24
 
@@ -161,9 +161,9 @@ def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
 
 
 def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch):
-    from keras_resnet.compress import QAT, adopt_parent
+    from keras_resnet.compression.plan import QAT, adopt_parent
     from keras_resnet.errors import TrainingInterrupted
-    from keras_resnet.train import resume
+    from keras_resnet.training.train import resume
 
     folder = digits(tmp_path / "d", 120)
     spec = Spec(

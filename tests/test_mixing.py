@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from conftest import finding
 
+from keras_resnet.config.spec import AugmentSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.mixing import DRAWN, compacted, pasted
-from keras_resnet.data.objects import Annotation, encoded_mask, packed
-from keras_resnet.data.split import Split
+from keras_resnet.data.annotations import Annotation, encoded_mask, packed
+from keras_resnet.data.dataset import Split
+from keras_resnet.data.transforms.mosaic import DRAWN, compacted, pasted
 from keras_resnet.errors import UsageError
-from keras_resnet.spec import AugmentSpec
 
 SIDE = 48
 COLOURS = np.array([[255, 60, 60], [60, 255, 60], [60, 60, 255]])

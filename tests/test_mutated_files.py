@@ -67,8 +67,8 @@ def test_mutants_of_classifiers(exported, image, tmp_path, name, count):
 @pytest.mark.slow
 @pytest.mark.parametrize(("full", "count"), [(False, 54), (True, 54)])
 def test_mutants_of_detectors(segmented, image, tmp_path, full, count):
-    from keras_resnet.export.exporting import Wanted, export
-    from keras_resnet.export.schemes import forms_of, full_forms
+    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.tflite_options import forms_of, full_forms
 
     forms = full_forms(forms_of(("int8",)), "segment") if full else forms_of(("int8",))
     (verdict,) = export(segmented, Wanted(forms=tuple(forms), max_drop=1.0, samples=20), print)

@@ -14,11 +14,13 @@ from mutants import archive_of, bomb, damage_saved_model, texts_of, with_texts
 from PIL import Image
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export import edge, exporting, trial
-from keras_resnet.export.card import Card
-from keras_resnet.export.contents import packed
-from keras_resnet.export.files import open_file
-from keras_resnet.export.runtime import TFLiteModel
+from keras_resnet.export import pipeline
+from keras_resnet.export.flatbuffer import packed
+from keras_resnet.export.load import open_file
+from keras_resnet.runtime import cli as edge
+from keras_resnet.runtime import trial
+from keras_resnet.runtime.metadata import Card
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 ADD, CONV_2D = 0, 3
 ROOT = Path(__file__).parents[1]
@@ -26,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 
 def alone(*arguments, edge=False, cwd=None):
     """A command in a process of its own, which may die."""
-    module = "keras_resnet.export.edge" if edge else "keras_resnet"
+    module = "keras_resnet.runtime.cli" if edge else "keras_resnet"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", module, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
@@ -97,7 +99,7 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
     places = tmp_path / "x.tflite", tmp_path / "rejected" / "x.tflite"
     bad = rescaled(content, 4e-9, of=ADD)
     with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it ended by "):
-        exporting.proven(lambda staged: staged.write_bytes(bad), places, None, 0.01, True)
+        pipeline.proven(lambda staged: staged.write_bytes(bad), places, None, 0.01, True)
     assert not list(tmp_path.iterdir())
 
 
@@ -173,9 +175,9 @@ def test_a_file_that_takes_all_memory_is_refused(content, tmp_path):
     """It makes 13 gigabytes of an image of 8 × 8 pixels; a few kilobytes say so."""
     import keras
 
-    from keras_resnet.export.metadata import write_card
-    from keras_resnet.export.schemes import SCHEMES, Form
-    from keras_resnet.export.tflite import write_tflite
+    from keras_resnet.export.formats.tflite import write_tflite
+    from keras_resnet.export.tflite_metadata import write_card
+    from keras_resnet.export.tflite_options import SCHEMES, Form
 
     pixels = keras.Input((8, 8, 3))
     model = keras.Model(pixels, keras.ops.max(keras.ops.tile(pixels, (1, 4096, 4096, 1)), axis=(1, 2)))
@@ -195,7 +197,7 @@ def test_labels_may_hold_what_looks_like_the_end_of_a_line(content, tmp_path):
 
 
 def test_what_is_no_number_is_no_answer(exported):
-    from keras_resnet.answers import decoded
+    from keras_resnet.runtime.predictions import decoded
 
     card = open_file(exported[0].exports / "int8.tflite").card
     for value in (np.nan, np.inf):
@@ -218,11 +220,11 @@ def test_onnx_files_have_the_names_of_the_documentation(exported):
 def test_onnx_detectors_have_the_names_of_the_documentation(segmented, tmp_path):
     import onnxruntime
 
-    from keras_resnet.evaluate import load_model
-    from keras_resnet.export.schemes import forms_of
+    from keras_resnet.evaluation.evaluate import load_model
+    from keras_resnet.export.tflite_options import forms_of
 
     forms = tuple(forms_of(("float32",)))
-    exporting.export(segmented, exporting.Wanted(forms=forms, others=("onnx",), max_drop=1.0, samples=10), silent)
+    pipeline.export(segmented, pipeline.Wanted(forms=forms, others=("onnx",), max_drop=1.0, samples=10), silent)
     session = onnxruntime.InferenceSession(str(segmented.exports / "model.onnx"))
     outputs = {each.name: each.shape for each in session.get_outputs()}
     assert set(outputs) == {"scores", "distances", "coefficients", "prototypes"}

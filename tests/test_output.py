@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnet import console
-from keras_resnet.printable import printable
+from keras_resnet.cli import console
+from keras_resnet.runtime.printable import printable
 
 KRESNET = [sys.executable, "-m", "keras_resnet"]
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"

@@ -37,7 +37,7 @@ def test_the_wheel_has_one_top_level_name(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {"keras_resnet"}
-    ours = [*(ROOT / "export").glob("*.py"), *(ROOT / "export" / "web").iterdir()]
+    ours = [*(ROOT / "export").rglob("*.py"), *(ROOT / "export" / "demo" / "web").iterdir()]
     expected = {f"keras_resnet/{file.relative_to(ROOT).as_posix()}" for file in ours}
     assert {n for n in names if n.startswith("keras_resnet/export/")} == expected
     assert "keras_resnet/py.typed" in names
@@ -51,7 +51,7 @@ def test_importing_keras_resnet_does_not_import_tensorflow():
 
 def test_help_does_not_import_tensorflow():
     code = (
-        "import sys; from click.testing import CliRunner; from keras_resnet.commands import cli\n"
+        "import sys; from click.testing import CliRunner; from keras_resnet.cli.main import cli\n"
         "assert CliRunner().invoke(cli, ['--help']).exit_code == 0\n"
         "print([m for m in ('tensorflow', 'keras', 'numpy', 'rich') if m in sys.modules])"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_resnet.engine.launch import _free_ports
+from keras_resnet.training.launch import _free_ports
 
 CHECKS = Path(__file__).with_name("parallel_checks.py")
 

@@ -12,19 +12,20 @@ from test_train import interrupt_after
 from torch_files import torch_state
 
 import keras_resnet
-from keras_resnet import options, train
-from keras_resnet.bricks import Bricks
-from keras_resnet.data import shapes
-from keras_resnet.engine.optimizers import optimizer_of
+from keras_resnet.cli import options
+from keras_resnet.compression.quantization.quantize import quantize
+from keras_resnet.config.spec import DataSpec, HeadSpec, NetworkSpec, Spec, StartSpec
+from keras_resnet.data.sources import shapes
 from keras_resnet.errors import TrainingInterrupted, UsageError, WeightsError
-from keras_resnet.networks.names import named
-from keras_resnet.networks.parts import by_part, part_of
-from keras_resnet.quantization.rewrite import quantize
+from keras_resnet.models.layers import Bricks
+from keras_resnet.models.names import named
+from keras_resnet.models.parts import by_part, part_of
+from keras_resnet.pretrained.load import fetch, load_weights, place
 from keras_resnet.run import Run
-from keras_resnet.spec import DataSpec, HeadSpec, NetworkSpec, Spec, StartSpec
-from keras_resnet.start import freeze, initialize, require_parts
 from keras_resnet.tasks import parts_of, task_of
-from keras_resnet.weights.load import fetch, load_weights, place
+from keras_resnet.training import train
+from keras_resnet.training.initialize import freeze, initialize, require_parts
+from keras_resnet.training.optimizers import optimizer_of
 
 TASKS = ("classify", "localize", "detect", "segment")
 ORIGINS = ("run", "keras", "h5", "torchvision", "timm")
@@ -289,9 +290,9 @@ def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeyp
 
 
 def test_a_rate_is_not_looked_for_without_the_part(tmp_path, monkeypatch, kresnet):
-    from keras_resnet import find
+    from keras_resnet.training import finder
 
-    monkeypatch.setattr(find, "shared_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr(finder, "shared_data", lambda *_: pytest.fail("the data were read"))
     code, _, err = kresnet("train", "--task", "detect", "--freeze", "logits", "--find-lr", "--runs", tmp_path)
     assert code == 2 and "has no part 'logits'" in err[-1]
 

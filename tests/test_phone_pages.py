@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pages import CARDS, SIZES, STUBS, assert_placed, blocks, ran
 
-from keras_resnet.answers import likeliest
-from keras_resnet.export.runtime import TFLiteModel
+from keras_resnet.runtime.predictions import likeliest
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 
 @pytest.fixture(scope="module")

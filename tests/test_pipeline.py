@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet.data import augment as augmenting
+from keras_resnet.config.spec import AugmentSpec
 from keras_resnet.data import pipeline
+from keras_resnet.data.load import Split
 from keras_resnet.data.pipeline import Stream
-from keras_resnet.data.sources import Split
+from keras_resnet.data.transforms import auto_augment as augmenting
 from keras_resnet.errors import UsageError
-from keras_resnet.spec import AugmentSpec
 
 
 def numbered(count, size):

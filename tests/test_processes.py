@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import paint
 
-from keras_resnet.export.leftovers import sweep
+from keras_resnet.runtime.temporary_files import sweep
 
 ENDINGS = {
     signal.SIGTERM: 143,
@@ -31,12 +31,12 @@ AROUND = (
     "    sys.exit(130)\n"
 )
 CONVERTING = (
-    "from keras_resnet.export.convert import convert; from keras_resnet.export.files import open_file;"
+    "from keras_resnet.export.convert import convert; from keras_resnet.export.load import open_file;"
     " convert(Path(sys.argv[1]), 'savedmodel', open_file(Path(sys.argv[2])).card, None, Path(sys.argv[3]),"
     " Path(sys.argv[3] + '.log'))"
 )
 MEASURING = (
-    "import numpy as np; from keras_resnet.export.measure import measure;"
+    "import numpy as np; from keras_resnet.export.benchmark import measure;"
     " measure(Path(sys.argv[2]), np.zeros((1, 8, 8, 3), np.uint8), [1] * 9); Path(sys.argv[3]).mkdir()"
 )
 
@@ -113,7 +113,7 @@ def test_a_measurement_ends_with_its_parent(exported, tmp_path, number):
     run = exported[0]
     command = [sys.executable, "-c", AROUND.format(MEASURING)]
     code = end_while(
-        [*command, "", run.exports / "float32.tflite", tmp_path / "done"], "keras_resnet.export.measure", number
+        [*command, "", run.exports / "float32.tflite", tmp_path / "done"], "keras_resnet.export.benchmark", number
     )
     assert code == ENDINGS[number] and not (tmp_path / "done").exists()
 
@@ -242,9 +242,9 @@ def test_modules_of_the_current_folder_are_not_imported(exported, tmp_path):
     """Files from elsewhere come in folders, and in such a folder commands are typed."""
     for name in ("numpy", "json", "zipfile", "random", "keras_resnet"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'taken')!r}, 'w')\nraise SystemExit(9)\n")
-    from keras_resnet.export.processes import child
+    from keras_resnet.runtime.child_process import child
 
-    command = child("keras_resnet.export.trial", "keras_resnet.export.runtime", "TFLiteModel")
+    command = child("keras_resnet.runtime.trial", "keras_resnet.runtime.tflite_model", "TFLiteModel")
     done = subprocess.run(
         [*command, str(exported[0].exports / "int8.tflite")], cwd=tmp_path, capture_output=True, check=False
     )
@@ -254,17 +254,16 @@ def test_modules_of_the_current_folder_are_not_imported(exported, tmp_path):
 
 def test_a_child_whose_parent_is_gone_ends_at_once(tmp_path):
     """Though it ended before the child could ask to be told."""
-    code = (
-        f"from keras_resnet.export.processes import end_with; end_with(2**22); open({str(tmp_path / 'went_on')!r}, 'w')"
-    )
+    code = "from keras_resnet.runtime.child_process import end_with; end_with(2**22);"
+    code += f"open({str(tmp_path / 'went_on')!r}, 'w')"
     done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == -signal.SIGKILL and not list(tmp_path.iterdir())
 
 
 def test_files_are_tried_once(exported, tmp_path, monkeypatch):
     """Moved they are the same; changed they are not."""
-    from keras_resnet.export import trial
-    from keras_resnet.export.runtime import TFLiteModel
+    from keras_resnet.runtime import trial
+    from keras_resnet.runtime.tflite_model import TFLiteModel
 
     started, genuine = [], subprocess.Popen
     monkeypatch.setattr(trial.subprocess, "Popen", lambda *a, **k: started.append(a) or genuine(*a, **k))

@@ -12,21 +12,21 @@ from conftest import silent
 from test_resume import finished, same_log, same_weights, start, step_of, wait_for
 
 import keras_resnet
-from keras_resnet import commands
-from keras_resnet.bricks import Bricks
-from keras_resnet.compress import QAT, adopt_parent
-from keras_resnet.engine.fused_norm import FusedBatchNormalization
+from keras_resnet.cli import main
+from keras_resnet.compression.plan import QAT, adopt_parent
+from keras_resnet.compression.quantization.freeze import frozen
+from keras_resnet.compression.quantization.layers import FakeQuantizer, QuantizedNorm, kernel_ranges, rounded_kernel
+from keras_resnet.compression.quantization.quantize import copy_weights, quantize
+from keras_resnet.config.spec import Normalization
 from keras_resnet.errors import UsageError
-from keras_resnet.export.contents import contents_of
-from keras_resnet.export.schemes import SCHEMES, Form
-from keras_resnet.export.tflite import write_tflite
-from keras_resnet.networks import catalog
-from keras_resnet.networks.names import named
-from keras_resnet.quantization.freeze import frozen
-from keras_resnet.quantization.layers import FakeQuantizer, QuantizedNorm, kernel_ranges, rounded_kernel
-from keras_resnet.quantization.rewrite import copy_weights, quantize
+from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.formats.tflite import write_tflite
+from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.models import build
+from keras_resnet.models.layers import Bricks
+from keras_resnet.models.names import named
 from keras_resnet.run import Run
-from keras_resnet.spec import Normalization
+from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
 
 SIZE = 16
 CHANCE = np.random.default_rng(0)
@@ -35,7 +35,7 @@ CHANCE = np.random.default_rng(0)
 def network(name, size=SIZE, bricks=None):
     """One of the catalog as after a training: no batch norm is at its start, no unit an identity."""
     bricks, chance = bricks or Bricks(keras), np.random.default_rng(0)
-    model = catalog.build(bricks, named(name), classes=10, input_shape=(size, size, 3), normalization=Normalization())
+    model = build.build(bricks, named(name), classes=10, input_shape=(size, size, 3), normalization=Normalization())
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             shapes = [weight.shape for weight in layer.get_weights()]
@@ -226,8 +226,8 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
     with pytest.raises(UsageError, match="already"):
         adopt_parent(run, QAT, set(), silent)
     assert run.spec().compress.parent == str(trained.folder.resolve())
-    from keras_resnet.export.exporting import Wanted, export
-    from keras_resnet.export.schemes import forms_of
+    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.tflite_options import forms_of
 
     (verdict,) = export(run, Wanted(forms=tuple(forms_of((), learned=True)), max_drop=0.03), silent)
     assert verdict.verdict == "PASSED" and verdict.own_agreement >= 0.98 and verdict.calibration_sha256 is None
@@ -244,7 +244,7 @@ def test_bad_compress_requests(trained, runs, capsys):
         ([trained.name, "--qat", "--set", "compress.qat=int4"], 2, "compress.qat must be one of none, native, tfmot"),
         ([trained.name, "--qat", "--name", trained.name], 2, "--name must be a plain name that is not taken"),
     ):
-        assert commands._main(["compress", "--runs", str(runs), *options]) == code
+        assert main._main(["compress", "--runs", str(runs), *options]) == code
         out, err = capsys.readouterr()
         assert out == "" and words in err.splitlines()[-1]
 

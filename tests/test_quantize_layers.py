@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import pytest
 
+from keras_resnet.compression.quantization.freeze import frozen, quantizers_of
+from keras_resnet.compression.quantization.layers import QuantizedRescaling
+from keras_resnet.compression.quantization.lowering import LAYERS
+from keras_resnet.compression.quantization.quantize import quantize
 from keras_resnet.errors import UsageError
-from keras_resnet.export.contents import contents_of
-from keras_resnet.export.schemes import SCHEMES, Form
-from keras_resnet.export.tflite import write_tflite
-from keras_resnet.quantization.freeze import frozen, quantizers_of
-from keras_resnet.quantization.layers import QuantizedRescaling
-from keras_resnet.quantization.lowering import LAYERS
-from keras_resnet.quantization.rewrite import quantize
+from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.formats.tflite import write_tflite
+from keras_resnet.export.tflite_options import SCHEMES, Form
 
 layers, ops = keras.layers, keras.ops
 CLASSES = sorted(

@@ -13,9 +13,9 @@ import pytest
 
 from keras_resnet import quantize
 from keras_resnet.errors import UsageError
-from keras_resnet.export.contents import contents_of
-from keras_resnet.export.schemes import SCHEMES, Form
-from keras_resnet.export.tflite import write_tflite
+from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.formats.tflite import write_tflite
+from keras_resnet.export.tflite_options import SCHEMES, Form
 
 CLASSES, BATCH = 4, 16
 # Epochs of two steps in which a network learns before it is quantized: without any, its features hardly differ between

@@ -69,7 +69,7 @@ def test_a_stream_that_is_no_descriptor_stays(monkeypatch):
     """That of a notebook: messages go on to its cells."""
     import io
 
-    from keras_resnet.quiet import hushed
+    from keras_resnet.native_logs import hushed
 
     cell = io.StringIO()
     monkeypatch.setattr(sys, "stderr", cell)
@@ -81,7 +81,7 @@ def test_a_stream_that_is_no_descriptor_stays(monkeypatch):
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's list of descriptors")
 def test_no_descriptor_is_left_open(monkeypatch):
-    from keras_resnet.quiet import hushed
+    from keras_resnet.native_logs import hushed
 
     count = len(os.listdir("/proc/self/fd"))
     for _ in range(5):

@@ -10,11 +10,11 @@ from conftest import paint
 from PIL import Image
 from test_data import opened, spoil
 
-from keras_resnet.data import folder as folders
-from keras_resnet.data import readable
-from keras_resnet.data.sources import open_data
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data import readability
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.spec import DataSpec
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_damaged_memory_is_ignored_and_made_again(tmp_path, decoded, monkeypat
     monkeypatch.setattr(folders, "fits_memory", lambda images, resize: False)
     paint(tmp_path, 4)
     opened(tmp_path)
-    (document,) = readable.cache_folder().glob("*.json")
+    (document,) = readability.cache_folder().glob("*.json")
     whole = document.read_bytes()
     document.write_bytes(damage)
     decoded.clear()
@@ -131,7 +131,7 @@ def test_another_pillow_decides_anew(tmp_path, decoded, monkeypatch):
     paint(tmp_path, 4)
     opened(tmp_path)
     decoded.clear()
-    monkeypatch.setattr(readable.PIL, "__version__", "99")
+    monkeypatch.setattr(readability.PIL, "__version__", "99")
     opened(tmp_path)
     assert len(decoded) == 12
 
@@ -166,14 +166,14 @@ def test_a_memory_that_cannot_be_kept_is_let_be(tmp_path, monkeypatch, place):
 
 
 def test_the_memory_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(readable, "MOST_DOCUMENTS", 2)
+    monkeypatch.setattr(readability, "MOST_DOCUMENTS", 2)
     for number in range(4):
         opened(paint(tmp_path / str(number), 2))
-    kept = list(readable.cache_folder().iterdir())
+    kept = list(readability.cache_folder().iterdir())
     assert len(kept) == 2
-    monkeypatch.setattr(readable, "MOST_BYTES", 10)
+    monkeypatch.setattr(readability, "MOST_BYTES", 10)
     opened(paint(tmp_path / "more", 2))
-    assert sorted(readable.cache_folder().iterdir()) == sorted(kept)
+    assert sorted(readability.cache_folder().iterdir()) == sorted(kept)
 
 
 def test_files_that_are_gone_are_forgotten(tmp_path, monkeypatch):
@@ -182,7 +182,7 @@ def test_files_that_are_gone_are_forgotten(tmp_path, monkeypatch):
     (tmp_path / "red" / "000.png").unlink()
     Image.new("RGB", (16, 16)).save(tmp_path / "red" / "new.png")
     opened(tmp_path)
-    (document,) = readable.cache_folder().glob("*.json")
+    (document,) = readability.cache_folder().glob("*.json")
     files = json.loads(document.read_text())["files"]
     assert len(files) == 12 and "red/000.png" not in files and "red/new.png" in files
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.records import find_records
+from keras_resnet.data.sources.tfrecord import find_records
 from keras_resnet.errors import DataError
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.findings import parts_of
-from keras_resnet.options import setting
-from keras_resnet.recipes.objects import usual
+from keras_resnet.cli.options import setting
+from keras_resnet.config.recipes.detection import usual
+from keras_resnet.evaluation.analysis import parts_of
+from keras_resnet.metrics.classification import calibration, counted
 from keras_resnet.reporting.page import command_of
 from keras_resnet.reporting.recommend import recommended
 from keras_resnet.run import Run
-from keras_resnet.tasks.counted import calibration, counted
 
 
 class Page(html.parser.HTMLParser):
@@ -73,8 +73,8 @@ def test_the_command_trains_the_same(trained):
 
 def test_parts_add_up(trained):
     """As the catalog counts them, without building anything."""
-    from keras_resnet.evaluate import load_model
-    from keras_resnet.networks.counting import cost_of
+    from keras_resnet.evaluation.evaluate import load_model
+    from keras_resnet.models.flops import cost_of
 
     spec, model = trained.spec(), load_model(trained)
     size = spec.data.image_size

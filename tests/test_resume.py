@@ -13,11 +13,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.engine import launch as launching
-from keras_resnet.engine.checkpoint import manifests
-from keras_resnet.engine.launch import resuming
 from keras_resnet.errors import TrainingError
 from keras_resnet.run import Run
+from keras_resnet.training import launch as launching
+from keras_resnet.training.checkpoint import manifests
+from keras_resnet.training.launch import resuming
 
 STEPS = 200
 
@@ -215,7 +215,7 @@ def test_a_stall_is_found_within_its_time(tmp_path, monkeypatch):
     run = tmp_path / "run"
     run.mkdir()
     (run / "spec.json").touch()
-    work = "import os, sys, time; from pathlib import Path; from keras_resnet.engine.heartbeat import beat;"
+    work = "import os, sys, time; from pathlib import Path; from keras_resnet.training.heartbeat import beat;"
     work += f"beat(Path({str(run)!r})); rank = os.environ['TF_CONFIG'][-3:-2]; time.sleep(60 * (rank == '1'))"
     monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", work])
     began, said = time.monotonic(), []

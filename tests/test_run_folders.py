@@ -15,11 +15,8 @@ import pytest
 from conftest import paint, silent
 from PIL import Image
 
-from keras_resnet.data import folder as folders
-from keras_resnet.engine import launch as launching
-from keras_resnet.engine.checkpoint import Checkpoints, Progress, manifests
-from keras_resnet.engine.logs import Journal
-from keras_resnet.engine.loop import Loop
+from keras_resnet.config.spec import Spec
+from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import (
     DataError,
     RunError,
@@ -30,15 +27,18 @@ from keras_resnet.errors import (
     WeightsError,
 )
 from keras_resnet.run import Run
-from keras_resnet.spec import Spec
-from keras_resnet.train import resume, train
+from keras_resnet.training import launch as launching
+from keras_resnet.training.checkpoint import Checkpoints, Progress, manifests
+from keras_resnet.training.logger import Journal
+from keras_resnet.training.loop import Loop
+from keras_resnet.training.train import resume, train
 
 CREATING = """
 import sys, time
 from pathlib import Path
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
-from keras_resnet.spec import Spec
+from keras_resnet.config.spec import Spec
 home, start = Path(sys.argv[1]), float(sys.argv[2])
 time.sleep(max(0, start - time.time()))
 for number in range(60):
@@ -153,7 +153,7 @@ def cut(begun, tmp_path):
     return Run(shutil.copytree(begun.folder, tmp_path / "cut"))
 
 
-HOLDING = "import sys, time; from pathlib import Path; from keras_resnet.run_lock import locked\n"
+HOLDING = "import sys, time; from pathlib import Path; from keras_resnet.run.lock import locked\n"
 HOLDING += "with locked(Path(sys.argv[1])): print(flush=True); time.sleep(600)"
 
 
@@ -436,7 +436,7 @@ def test_a_study_that_is_stopped_does_not_go_on(short, tmp_path, monkeypatch):
 WORKING = """
 import os, signal, sys, time
 from pathlib import Path
-from keras_resnet.engine.signals import end_with_launcher, stopping_signals
+from keras_resnet.training.signals import end_with_launcher, stopping_signals
 def stop(number, frame):
     Path(sys.argv[1], f"{os.getpid()}-{number}").touch()
     sys.exit(0)
@@ -448,7 +448,7 @@ time.sleep(600)
 """
 LAUNCHING = """
 import sys
-from keras_resnet.engine import launch
+from keras_resnet.training import launch
 launch.COMMAND = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
 sys.exit(launch.launch(2, ["train"], launch.Watch(restarts=0), print))
 """
@@ -477,7 +477,7 @@ def test_workers_end_with_their_launcher_however_it_ends(tmp_path, number):
 def test_a_hang_up_that_is_ignored_stays_so(tmp_path):
     """As nohup has it."""
     ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
-    ignoring += "from keras_resnet.engine.signals import stopping_signals as s; print([n.name for n in s()])"
+    ignoring += "from keras_resnet.training.signals import stopping_signals as s; print([n.name for n in s()])"
     told = subprocess.run([sys.executable, "-c", ignoring], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "['SIGTERM', 'SIGINT']"
 

@@ -8,13 +8,13 @@ from test_diagnose import hurt
 
 import keras_resnet.export
 from keras_resnet import network, quantize
+from keras_resnet.compression.quantization.layers import FakeQuantizer
 from keras_resnet.errors import DataError, ExportError, UsageError
-from keras_resnet.evaluate import load_model
+from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import export_tflite, in_memory
-from keras_resnet.export.contents import contents_of
-from keras_resnet.export.runtime import TFLiteModel
-from keras_resnet.export.scoring import told_by, verdict_on
-from keras_resnet.quantization.layers import FakeQuantizer
+from keras_resnet.export.evaluate import told_by, verdict_on
+from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 LABELS = tuple(f"digit {digit}" for digit in range(10))
 

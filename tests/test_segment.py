@@ -10,17 +10,17 @@ from conftest import finding, silent
 from layouts import coco_folder
 from PIL import Image
 
-from keras_resnet import commands
-from keras_resnet.data.sources import open_data
-from keras_resnet.drawing import filled
+from keras_resnet.cli import main
+from keras_resnet.config.spec import AugmentSpec, DataSpec, HeadSpec, Spec
+from keras_resnet.data.load import open_data
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.run import Run
-from keras_resnet.spec import AugmentSpec, DataSpec, HeadSpec, Spec
+from keras_resnet.runtime.visualize import filled
 
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
-    from keras_resnet.export.exporting import Wanted, export
-    from keras_resnet.export.schemes import forms_of, full_forms
+    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.tflite_options import forms_of, full_forms
 
     first, last = segmented.log()[0], segmented.log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
@@ -41,7 +41,7 @@ def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     image = tmp_path / "wide.png"
     Image.fromarray(np.load(segmented.exports / "golden.npz")["images"][0]).resize((128, 96)).save(image)
     save = ["--save", str(tmp_path / "found.png")]
-    code = commands._main(["predict", str(segmented.exports / "float32.tflite"), str(image), "--json", *save])
+    code = main._main(["predict", str(segmented.exports / "float32.tflite"), str(image), "--json", *save])
     found = json.loads(capsys.readouterr().out)["predictions"]
     assert code == 0 and all(each["probability"] >= 0.3 for each in found)
     for each in found:
@@ -78,9 +78,9 @@ def test_what_detection_does_not_take(segmented, capsys):
             Spec(**changes)
     with pytest.raises(DataError, match="has no images with boxes of objects"):
         open_data(DataSpec("digits", annotations="masks"), silent)
-    assert commands._main(["train", "--task", "segmant"]) == 2
+    assert main._main(["train", "--task", "segmant"]) == 2
     assert "task must be one of" in capsys.readouterr().err.splitlines()[-1]
-    assert commands._main(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2
+    assert main._main(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2
     assert "he2015-cifar is for --task classify" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -89,25 +89,25 @@ def test_a_folder_as_coco_has_it_trains_evaluates_exports(tmp_path, capsys):
     runs = ["--runs", str(tmp_path / "runs")]
     options = ["--depth", "10", "--width", "0.25", "--image-size", "64", "--epochs", "1", "--precision", "float32"]
     options += ["--max-bad", "0.1", "--name", "ours", "--masks", "yolact", *runs]
-    assert commands._main(["train", "--task", "segment", "--data", str(root), *options]) == 0
+    assert main._main(["train", "--task", "segment", "--data", str(root), *options]) == 0
     capsys.readouterr()
-    assert commands._main(["evaluate", "ours", "--json", *runs]) == 0
+    assert main._main(["evaluate", "ours", "--json", *runs]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["metric"] == "mask mAP" and result["samples"] == 24
-    assert commands._main(["export", "ours", "--tflite", "--quantize", "float32", "--json", *runs]) == 0
+    assert main._main(["export", "ours", "--tflite", "--quantize", "float32", "--json", *runs]) == 0
     (verdict,) = json.loads(capsys.readouterr().out)
     # So few images prove no budget of a point.
     assert verdict["verdict"] == "NOT PROVEN" and verdict["samples"] == 24 and verdict["drop"] == 0
-    assert commands._main(["verify", str(Run(tmp_path / "runs" / "ours").exports / "float32.tflite"), *runs]) == 0
+    assert main._main(["verify", str(Run(tmp_path / "runs" / "ours").exports / "float32.tflite"), *runs]) == 0
 
 
 def test_a_file_makes_the_objects_that_numpy_makes(segmented):
     """Of outputs in which much is found, which a network after five epochs does not: in order, sides and classes."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from keras_resnet.detections import DYNAMIC_COEFFICIENTS, GROUND, SHARED, answer_of
-    from keras_resnet.export.card import Card
-    from keras_resnet.export.full import _behind
+    from keras_resnet.export.formats.detection_postprocess import _behind
+    from keras_resnet.runtime.metadata import Card
+    from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, GROUND, SHARED, answer_of
 
     rng, cells = np.random.default_rng(0), (8, 4)
     outputs = {
@@ -134,7 +134,7 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
 
 
 def test_files_that_make_objects_are_of_detectors(capsys, trained, runs):
-    assert commands._main(["export", trained.name, "--tflite", "--full", "--runs", str(runs)]) == 2
+    assert main._main(["export", trained.name, "--tflite", "--full", "--runs", str(runs)]) == 2
     assert "--full is for runs that localize, detect or segment" in capsys.readouterr().err
-    assert commands._main(["export", trained.name, "--onnx", "--full", "--runs", str(runs)]) == 2
+    assert main._main(["export", trained.name, "--onnx", "--full", "--runs", str(runs)]) == 2
     assert "--full is for TFLite files" in capsys.readouterr().err

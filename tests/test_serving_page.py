@@ -10,8 +10,8 @@ import pytest
 from pages import blocks
 from PIL import Image
 
-from keras_resnet.data.images import read_image
-from keras_resnet.export.predicting import predictor_of
+from keras_resnet.export.predict import predictor_of
+from keras_resnet.runtime.image import read_image
 
 
 @pytest.fixture(scope="module")

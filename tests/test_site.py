@@ -8,7 +8,7 @@ import time
 import pytest
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.site import Site, server_of
+from keras_resnet.export.demo.server import Site, server_of
 
 PAGE = b"<!doctype html><title>a page</title>"
 

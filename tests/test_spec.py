@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError
-from keras_resnet.spec import NetworkSpec, Spec
 
 
 def test_round_trip():

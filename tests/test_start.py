@@ -10,16 +10,16 @@ from test_train import interrupt_after
 from torch_reference import Reference
 
 import keras_resnet
-from keras_resnet import options
-from keras_resnet.engine.optimizers import optimizer_of, schedule_of
+from keras_resnet.cli import options
+from keras_resnet.config.recipes import recipe
+from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import RunError, TrainingInterrupted, UsageError, WeightsError
-from keras_resnet.networks.names import named
-from keras_resnet.recipes import recipe
+from keras_resnet.models.names import named
+from keras_resnet.pretrained.load import fetch
 from keras_resnet.run import Run
-from keras_resnet.spec import NetworkSpec, Spec, StartSpec
-from keras_resnet.start import deepen, freeze
-from keras_resnet.train import resume, train
-from keras_resnet.weights.load import fetch
+from keras_resnet.training.initialize import deepen, freeze
+from keras_resnet.training.optimizers import optimizer_of, schedule_of
+from keras_resnet.training.train import resume, train
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from keras_resnet.config.recipes import RECIPES, lasting, recipe
 from keras_resnet.errors import RunError, UsageError
-from keras_resnet.recipes import RECIPES, lasting, recipe
 from keras_resnet.run import Run
 from keras_resnet.studies import plan
 from keras_resnet.studies.degradation import degradation, summarize

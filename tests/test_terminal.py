@@ -5,11 +5,12 @@ import shutil
 
 import pytest
 
-from keras_resnet import commands, console, progress
-from keras_resnet.data.sources import open_data
+from keras_resnet import progress
+from keras_resnet.cli import console, main
+from keras_resnet.cli.tables import table
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.load import open_data
 from keras_resnet.run import Run
-from keras_resnet.spec import DataSpec
-from keras_resnet.tables import table
 
 ERASED, CURSOR_BACK = "\x1b[2K", "\x1b[?25h"
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*[39]\d")
@@ -32,7 +33,7 @@ def shown(on_terminal, monkeypatch):
 
     def call(action, columns=80, coloured=False):
         monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setattr(commands, "cli", type("Typed", (), {"main": lambda *arguments, **options: action()}))
+        monkeypatch.setattr(main, "cli", type("Typed", (), {"main": lambda *arguments, **options: action()}))
         code, text = on_terminal()
         assert code == 0
         return text if coloured else re.sub(r"\x1b\[[\d;]*m", "", text).replace("\r\n", "\n")
@@ -69,7 +70,7 @@ def test_a_bar_ends_with_the_command_that_fails(shown):
 
 
 def test_nothing_is_shown_in_a_pipe(kresnet, monkeypatch):
-    monkeypatch.setattr(commands, "cli", type("Typed", (), {"main": lambda *arguments, **options: in_stages()}))
+    monkeypatch.setattr(main, "cli", type("Typed", (), {"main": lambda *arguments, **options: in_stages()}))
     assert kresnet() == (0, "", ["writing int8.tflite"])
 
 

@@ -13,17 +13,17 @@ import psutil
 import pytest
 from conftest import paint
 
-from keras_resnet.data import shapes
-from keras_resnet.engine import precision
-from keras_resnet.engine.logs import Journal
-from keras_resnet.engine.optimizers import optimizer_of
+from keras_resnet.config.recipes import RECIPES, recipe
+from keras_resnet.config.recipes.classification import CLASSIFYING
+from keras_resnet.config.recipes.detection import FINDING
+from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
+from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, RunError, TrainingError, TrainingInterrupted, UsageError
-from keras_resnet.recipes import RECIPES, recipe
-from keras_resnet.recipes.classify import CLASSIFYING
-from keras_resnet.recipes.objects import FINDING
 from keras_resnet.run import Run
-from keras_resnet.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
-from keras_resnet.train import resume, train
+from keras_resnet.training import precision
+from keras_resnet.training.logger import Journal
+from keras_resnet.training.optimizers import optimizer_of
+from keras_resnet.training.train import resume, train
 
 
 def silent(message):
@@ -284,9 +284,9 @@ def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
 
 def test_an_image_that_is_damaged_meanwhile_is_a_sentence(tmp_path, monkeypatch):
     """Read from disk it is decoded again in each epoch."""
-    from keras_resnet.data import folder
+    from keras_resnet.data.sources import image_folder
 
-    monkeypatch.setattr(folder, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(image_folder, "fits_memory", lambda images, resize: False)
     root = paint(tmp_path / "images", 10)
     spec = Spec(
         network=NetworkSpec(8),

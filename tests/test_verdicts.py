@@ -11,27 +11,30 @@ import pytest
 from conftest import COLOURS, paint, silent
 from PIL import Image
 
-from keras_resnet import baselines, export_commands, outcomes
-from keras_resnet.baselines import standings_of
-from keras_resnet.coco import Answer
-from keras_resnet.data.fingerprint import fingerprints
-from keras_resnet.data.memory import in_memory
-from keras_resnet.data.objects import Annotation, packed
-from keras_resnet.data.sources import open_data
-from keras_resnet.data.split import Data, Split
-from keras_resnet.evaluate import Evaluation, load_model
-from keras_resnet.export import demo, exporting, targets
-from keras_resnet.export.files import open_file
-from keras_resnet.export.measure import Cost, Latency
+from keras_resnet.cli import export
+from keras_resnet.data.annotations import Annotation, packed
+from keras_resnet.data.dataset import Data, Split
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources.arrays import in_memory
+from keras_resnet.evaluation import baselines
+from keras_resnet.evaluation.analysis import changes_since
+from keras_resnet.evaluation.baselines import standings_of
+from keras_resnet.evaluation.evaluate import Evaluation, load_model
+from keras_resnet.export import accelerators, pipeline
+from keras_resnet.export.benchmark import Cost, Latency
+from keras_resnet.export.demo import page as demo
+from keras_resnet.export.load import open_file
 from keras_resnet.export.verify import SEED, Verdict
-from keras_resnet.findings import changes_since
+from keras_resnet.metrics import outcome as outcomes
+from keras_resnet.metrics.coco import Answer
 from keras_resnet.reporting.page import page_of
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
-from keras_resnet.tasks.classify import Classification
-from keras_resnet.tasks.detect import Detection
-from keras_resnet.tasks.localize import Localization
-from keras_resnet.tasks.segment import Segmentation
+from keras_resnet.run.data_fingerprint import fingerprints
+from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.detection import Detection
+from keras_resnet.tasks.instance_segmentation import Segmentation
+from keras_resnet.tasks.localization import Localization
 
 ONE = 0.01
 
@@ -79,12 +82,12 @@ def test_the_metric_that_decides_is_the_one_that_is_shown():
 def unproven(trained, tmp_path_factory):
     """A file that answers as its model, on too few images to prove it: the run, and its verdict."""
     run = copied(trained, tmp_path_factory.mktemp("unproven") / "open")
-    (verdict,) = exporting.export(run, exporting.Wanted(tuple(exporting_forms()), samples=60), silent)
+    (verdict,) = pipeline.export(run, pipeline.Wanted(tuple(exporting_forms()), samples=60), silent)
     return run, verdict
 
 
 def exporting_forms():
-    from keras_resnet.export.schemes import forms_of
+    from keras_resnet.export.tflite_options import forms_of
 
     return forms_of(("float32",))
 
@@ -150,7 +153,7 @@ def test_model_and_file_are_told_of_the_same_images(unproven, capsys):
     assert f"| {value:.2%} | +0.00" in (run.exports / "model_card.md").read_text()
     provenance = open_file(run.exports / "float32.tflite").card.provenance
     assert provenance["keras_model"] == {"top1": value} and provenance["validation_images"] == 60
-    export_commands._tell("", [verdict], as_json=False)
+    export._tell("", [verdict], as_json=False)
     assert f"the Keras model on the same images: top1 {value:.2%}" in capsys.readouterr().out
 
 
@@ -159,9 +162,9 @@ def test_the_table_names_the_metric_of_each_drop(exported, capsys):
     verdicts = list(exported[1].values())[:2]
     masks = replace(verdicts[0], metric="mask mAP", drop_metric="mask mAP")
     boxes = replace(verdicts[1], metric="mask mAP", drop_metric="box mAP", drop=0.0075, drop_interval=(-0.0131, 0.0279))
-    export_commands._tell("", [masks, masks], as_json=False)
+    export._tell("", [masks, masks], as_json=False)
     assert "drop of mask mAP" in capsys.readouterr().out
-    export_commands._tell("", [masks, boxes], as_json=False)
+    export._tell("", [masks, boxes], as_json=False)
     out = capsys.readouterr().out
     assert "+0.75 of box mAP" in out and "+0.00 of mask mAP" in out and "[-1.31, +2.79]" in out
     row = json.loads(json.dumps(boxes.as_dict()))
@@ -275,7 +278,7 @@ def test_many_classes_and_many_images_stay_cheap(monkeypatch):
 
 def objects_everywhere(count):
     """A split whose images, 64 × 48, all show one object of the second class at the same place."""
-    from keras_resnet.data.objects import encoded_mask
+    from keras_resnet.data.annotations import encoded_mask
 
     mask = np.zeros((48, 64), bool)
     mask[10:30, 8:40] = True
@@ -357,7 +360,7 @@ def test_data_that_no_longer_fit_memory_have_not_changed(trained, tmp_path):
     labels = np.repeat(np.arange(3), 12)
 
     def data(kept):
-        from keras_resnet.data.folder import Files
+        from keras_resnet.data.sources.image_folder import Files
 
         pixels = np.stack([np.asarray(Image.open(file)) for file in files]) if kept else None
         images = None if kept else Files(tuple(files))
@@ -409,41 +412,41 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
 
     def write(work, artifact, target, log):
         if artifact in ("onnx", "savedmodel"):
-            raise exporting.ExportError(f"{artifact} cannot be had")
+            raise pipeline.ExportError(f"{artifact} cannot be had")
         shutil.copy(genuine, target)
 
     genuine = tmp_path / "float32.tflite"
-    (made,) = exporting.export(run, exporting.Wanted(tuple(exporting_forms()), samples=20), silent)
+    (made,) = pipeline.export(run, pipeline.Wanted(tuple(exporting_forms()), samples=20), silent)
     shutil.move(run.exports / made.file, genuine)
-    monkeypatch.setattr(exporting, "_write", write)
-    monkeypatch.setattr("keras_resnet.export.onnx.require_onnx", lambda: None)
+    monkeypatch.setattr(pipeline, "_write", write)
+    monkeypatch.setattr("keras_resnet.export.formats.onnx.require_onnx", lambda: None)
     arguments = ("--savedmodel", "--tflite", "--quantize", "float32", "--onnx", "--samples", "20", "--runs", tmp_path)
     code, out, err = kresnet("export", "run", *arguments)
     assert code == 1 and "float32.tflite" in out and (run.exports / "float32.tflite").is_file()
     named = "could not make saved_model: savedmodel cannot be had; model.onnx: onnx cannot be had"
     assert err[-1] == f"kresnet: {named}"
-    with pytest.raises(exporting.ExportError, match=re.escape(named)):
-        exporting.export(run, exporting.Wanted(tuple(exporting_forms()), ("savedmodel", "onnx"), samples=20), silent)
+    with pytest.raises(pipeline.ExportError, match=re.escape(named)):
+        pipeline.export(run, pipeline.Wanted(tuple(exporting_forms()), ("savedmodel", "onnx"), samples=20), silent)
 
 
 def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkeypatch, tmp_path):
     run = Run(shutil.copytree(exported[0].folder, tmp_path / "run"))
-    genuine = targets.fit
+    genuine = accelerators.fit
 
     def fit(target, file, folder):
         if target != "edgetpu":
-            raise exporting.ExportError("vela failed on int8.tflite (exit 1); its output is in a log")
+            raise pipeline.ExportError("vela failed on int8.tflite (exit 1); its output is in a log")
         return genuine(target, file, folder)
 
-    monkeypatch.setattr(targets, "fit", fit)
-    fits = targets.fit_all(run, [exported[1]["int8.tflite"]], ["ethos-u55-128", "edgetpu"], silent)
+    monkeypatch.setattr(accelerators, "fit", fit)
+    fits = accelerators.fit_all(run, [exported[1]["int8.tflite"]], ["ethos-u55-128", "edgetpu"], silent)
     assert [(each.target, each.file) for each in fits] == [("ethos-u55-128", "int8.tflite"), ("edgetpu", "int8.tflite")]
     assert fits[0].accepted == 0 and fits[0].refused[0].startswith("vela failed") and fits[1].accepted > 0.8
     assert len(json.loads((run.exports / "targets.json").read_text())) == 2
 
 
 def test_every_outcome_has_its_colour():
-    from keras_resnet.tables import _style_of
+    from keras_resnet.cli.tables import _style_of
 
     cells = ("PASSED", "PASSED, not proven", "PASSED, at chance", "FAILED", "FAILED, not proven", "int8.tflite")
     assert [_style_of(cell) for cell in cells] == ["green", "yellow", "yellow", "red", "red", ""]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from keras_resnet.coco import Answer
-from keras_resnet.data.boxes import iou
-from keras_resnet.data.objects import Annotation
-from keras_resnet.voc import average_precisions, voc_numbers
+from keras_resnet.data.annotations import Annotation
+from keras_resnet.metrics.coco import Answer
+from keras_resnet.metrics.iou import iou
+from keras_resnet.metrics.voc import average_precisions, voc_numbers
 
 CLASSES = ("a", "b", "never")
 SIZE = (64, 64)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data import annotated, voc_folder
-from keras_resnet.data.sources import open_data
-from keras_resnet.data.voc_layouts import UNLISTED
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import detection_folder, voc
+from keras_resnet.data.sources.voc_layouts import UNLISTED
 from keras_resnet.errors import DataError
-from keras_resnet.spec import DataSpec
 
 
 def opened(root, **fields):
@@ -33,7 +33,7 @@ def objects_in(data):
 
 @pytest.fixture
 def from_disk(monkeypatch):
-    monkeypatch.setattr(annotated, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: False)
 
 
 @pytest.fixture
@@ -187,21 +187,21 @@ def edges(*values):
 @pytest.mark.parametrize(
     ("written", "words"),
     [
-        (object_of(name=""), voc_folder.NO_NAME),
-        (object_of(name=" \n "), voc_folder.NO_NAME),
-        (object_of().replace("<name>cat</name>", ""), voc_folder.NO_NAME),
-        (object_of(box=""), voc_folder.NO_BOX),
-        (object_of(box="<polygon><x1>1</x1></polygon>"), voc_folder.NO_BOX),
-        (object_of(box="<robndbox><cx>9</cx></robndbox>"), voc_folder.TURNED),
-        (object_of(box=edges("a", 1, 2, 3)), voc_folder.NOT_FOUR),
-        (object_of(box=edges(1, 2, 3)), voc_folder.NOT_FOUR),
-        (object_of(box=edges(1, 2, 3, "")), voc_folder.NOT_FOUR),
-        (object_of(box=edges(1, 2, "inf", 4)), voc_folder.NOT_FOUR),
-        (object_of(box=edges(1, 2, "nan", 4)), voc_folder.NOT_FOUR),
-        (object_of(box=edges(1, 2, "9" * 400, 4)), voc_folder.NOT_FOUR),
-        (object_of(box=edges(30, 30, 20, 20)), voc_folder.NO_AREA),
-        (object_of(box=edges(100, 100, 120, 120)), voc_folder.NO_AREA),
-        (object_of(more="<difficult>maybe</difficult>"), voc_folder.NO_FLAG),
+        (object_of(name=""), voc.NO_NAME),
+        (object_of(name=" \n "), voc.NO_NAME),
+        (object_of().replace("<name>cat</name>", ""), voc.NO_NAME),
+        (object_of(box=""), voc.NO_BOX),
+        (object_of(box="<polygon><x1>1</x1></polygon>"), voc.NO_BOX),
+        (object_of(box="<robndbox><cx>9</cx></robndbox>"), voc.TURNED),
+        (object_of(box=edges("a", 1, 2, 3)), voc.NOT_FOUR),
+        (object_of(box=edges(1, 2, 3)), voc.NOT_FOUR),
+        (object_of(box=edges(1, 2, 3, "")), voc.NOT_FOUR),
+        (object_of(box=edges(1, 2, "inf", 4)), voc.NOT_FOUR),
+        (object_of(box=edges(1, 2, "nan", 4)), voc.NOT_FOUR),
+        (object_of(box=edges(1, 2, "9" * 400, 4)), voc.NOT_FOUR),
+        (object_of(box=edges(30, 30, 20, 20)), voc.NO_AREA),
+        (object_of(box=edges(100, 100, 120, 120)), voc.NO_AREA),
+        (object_of(more="<difficult>maybe</difficult>"), voc.NO_FLAG),
     ],
 )
 def test_an_object_that_is_none_is_counted(flat, written, words):
@@ -245,9 +245,7 @@ def test_a_second_box_is_an_object_too(flat):
     box = object_of()[len("<object><name>cat</name>") : -len("</object></annotation>")]
     rewritten(flat, lambda text: text.replace("</annotation>", object_of(box=box + box.replace("20", "30"))))
     data, told = opened(flat)
-    assert objects_in(data) == 12 and any(
-        line.startswith(f"1 {voc_folder.SECOND} (first: train 0.xml") for line in told
-    )
+    assert objects_in(data) == 12 and any(line.startswith(f"1 {voc.SECOND} (first: train 0.xml") for line in told)
 
 
 def test_boxes_of_parts_are_no_objects(flat):
@@ -262,7 +260,7 @@ def test_pixels_count_from_zero_where_a_box_begins_there(flat):
     box = edges(0, 0, 8, 8)
     rewritten(flat, lambda text: text.replace("</annotation>", object_of(box=box)), "train 1.xml")
     data, told = opened(flat)
-    assert any(line.startswith(f"1 {voc_folder.FROM_ZERO}") for line in told)
+    assert any(line.startswith(f"1 {voc.FROM_ZERO}") for line in told)
     moved = data.splits["train"].objects.boxes[:, :2]
     assert np.isclose(np.sort((moved * 64).ravel())[-2:], np.sort((plain * 64).ravel())[-2:]).all()
     assert not np.isclose(moved[0, 0, 0], plain[0, 0, 0])

@@ -19,10 +19,10 @@ from torch_reference import Reference
 
 import keras_resnet
 from keras_resnet.errors import UsageError, WeightsError
-from keras_resnet.weights import sources
-from keras_resnet.weights.files import read
-from keras_resnet.weights.load import fetch, load_weights, place
-from keras_resnet.weights.translate import translate
+from keras_resnet.pretrained import hub
+from keras_resnet.pretrained.key_mapping import translate
+from keras_resnet.pretrained.load import fetch, load_weights, place
+from keras_resnet.pretrained.readers import read
 
 GOLDEN = Path(__file__).parent / "golden"
 UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -406,7 +406,7 @@ def test_unknown_names(origin, words):
 def test_without_a_network_named_sources_fail_at_once(origin, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(sources, "reachable", lambda host: False)
+    monkeypatch.setattr(hub, "reachable", lambda host: False)
     with pytest.raises(
         WeightsError, match=r"cannot download .*: https://.* cannot be reached; is this machine online\?"
     ):
@@ -414,10 +414,10 @@ def test_without_a_network_named_sources_fail_at_once(origin, tmp_path, monkeypa
 
 
 def test_the_newest_recipe_of_torchvision_is_meant():
-    assert sources.exact("torchvision:resnet50") == "torchvision:resnet50.v2"
-    assert sources.exact("torchvision:resnet18") == "torchvision:resnet18.v1"
-    assert sources.exact("torchvision:resnet50.v1") == "torchvision:resnet50.v1"
-    assert sources.exact("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"
+    assert hub.exact("torchvision:resnet50") == "torchvision:resnet50.v2"
+    assert hub.exact("torchvision:resnet18") == "torchvision:resnet18.v1"
+    assert hub.exact("torchvision:resnet50.v1") == "torchvision:resnet50.v1"
+    assert hub.exact("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"
 
 
 def test_a_kept_download_is_checked_and_used(tmp_path, monkeypatch):
@@ -426,7 +426,7 @@ def test_a_kept_download_is_checked_and_used(tmp_path, monkeypatch):
     kept.mkdir()
     content = (GOLDEN / "resnet8.pth").read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:8]
-    monkeypatch.setitem(sources.TORCHVISION, "resnet18", (digest,))
+    monkeypatch.setitem(hub.TORCHVISION, "resnet18", (digest,))
     (kept / f"resnet18-{digest}.pth").write_bytes(content)
     weights = fetch("torchvision:resnet18")
     assert (weights.network.depth, weights.resize) == (8, 256)
@@ -445,8 +445,8 @@ def test_a_download_leaves_standard_output_to_results(tmp_path, monkeypatch, cap
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=served.parent))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("KERAS_HOME", str(kept))
-    monkeypatch.setitem(sources.TORCHVISION, "resnet18", (digest,))
-    monkeypatch.setattr(sources, "TORCH_HOST", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setitem(hub.TORCHVISION, "resnet18", (digest,))
+    monkeypatch.setattr(hub, "TORCH_HOST", f"http://127.0.0.1:{server.server_port}")
     try:
         assert fetch("torchvision:resnet18").network.depth == 8
     finally:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data import pipeline, windows
-from keras_resnet.data.objects import Annotation, encoded_mask, packed
-from keras_resnet.data.split import Split
-from keras_resnet.spec import AugmentSpec
+from keras_resnet.config.spec import AugmentSpec
+from keras_resnet.data import pipeline
+from keras_resnet.data.annotations import Annotation, encoded_mask, packed
+from keras_resnet.data.dataset import Split
+from keras_resnet.data.transforms import geometric
 
 SIDE = 48
 
@@ -57,22 +58,22 @@ def test_an_unscaled_window_moves_whole_pixels():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (1, 16, 16, 3), np.uint8)
     window = tf.constant([[0.125, -0.25, 1.125, 0.75]])
-    found = windows.see_images(image, window, 16).numpy()
+    found = geometric.see_images(image, window, 16).numpy()
     np.testing.assert_array_equal(found[0, :14, 4:], image[0, 2:, :12])
     assert not found[0, 14:].any() and not found[0, :, :4].any()
-    turned = windows.see_images(image, tf.constant([[0.0, 1.0, 1.0, 0.0]]), 16).numpy()
+    turned = geometric.see_images(image, tf.constant([[0.0, 1.0, 1.0, 0.0]]), 16).numpy()
     np.testing.assert_array_equal(turned, image[:, :, ::-1])
-    ids = windows.see_ids(image[..., 0], tf.constant([[0.0, 1.0, 1.0, 0.0]]), 16)
+    ids = geometric.see_ids(image[..., 0], tf.constant([[0.0, 1.0, 1.0, 0.0]]), 16)
     np.testing.assert_array_equal(ids, image[:, :, ::-1, 0])
 
 
 def test_drawn_windows_reach_as_far_as_asked():
-    drawn = windows.draw_windows(tf.constant([1, 2], tf.int64), 4000, 64, (0.5, 2.0), mirrors=True).numpy()
+    drawn = geometric.draw_windows(tf.constant([1, 2], tf.int64), 4000, 64, (0.5, 2.0), mirrors=True).numpy()
     sides = drawn[:, 2] - drawn[:, 0]
     assert 0.5 <= sides.min() < 0.52 and 1.9 < sides.max() <= 2.0
     assert 0.45 < (drawn[:, 1] > drawn[:, 3]).mean() < 0.55
     np.testing.assert_allclose(np.abs(drawn[:, 3] - drawn[:, 1]), sides, rtol=1e-4)
-    plain = windows.draw_windows(tf.constant([1, 2], tf.int64), 4000, 64, (), mirrors=False).numpy()
+    plain = geometric.draw_windows(tf.constant([1, 2], tf.int64), 4000, 64, (), mirrors=False).numpy()
     np.testing.assert_allclose(plain[:, 2] - plain[:, 0], 1, atol=1e-6)
     np.testing.assert_allclose(plain * 64, np.round(plain * 64), atol=1e-4)
     assert np.abs(plain[:, 0]).max() == pytest.approx(0.125)
@@ -80,7 +81,7 @@ def test_drawn_windows_reach_as_far_as_asked():
 
 def test_objects_that_are_cut_away_are_none():
     truth = {"boxes": tf.constant([[[0.0, 0.0, 0.4, 0.4], [0.5, 0.5, 0.9, 0.9]]]), "labels": tf.constant([[3, 4]])}
-    seen = windows.see_objects(truth, tf.constant([[0.45, 0.45, 0.95, 0.95]]))
+    seen = geometric.see_objects(truth, tf.constant([[0.45, 0.45, 0.95, 0.95]]))
     assert seen["labels"].numpy().tolist() == [[-1, 4]]
     np.testing.assert_allclose(seen["boxes"][0, 1], [0.1, 0.1, 0.9, 0.9], atol=1e-6)
 
@@ -88,12 +89,12 @@ def test_objects_that_are_cut_away_are_none():
 def test_colours_change_by_their_share():
     images = np.full((64, 8, 8, 3), (100, 120, 140), np.uint8)
     key = tf.constant([0, 1], tf.int64)
-    same = windows.recoloured(images, key, 64, slice(0, 64), 1e-6)
+    same = geometric.recoloured(images, key, 64, slice(0, 64), 1e-6)
     np.testing.assert_array_equal(same, images)
-    found = windows.recoloured(images, key, 64, slice(0, 64), 0.4).numpy().astype(float)
+    found = geometric.recoloured(images, key, 64, slice(0, 64), 0.4).numpy().astype(float)
     means = found.mean(axis=(1, 2, 3))
     assert 0.6 * 120 - 3 <= means.min() < 0.8 * 120 and 1.2 * 120 < means.max() <= 1.4 * 120 + 3
-    part = windows.recoloured(images[16:32], key, 64, slice(16, 32), 0.4)
+    part = geometric.recoloured(images[16:32], key, 64, slice(16, 32), 0.4)
     np.testing.assert_array_equal(part, found[16:32])
 
 

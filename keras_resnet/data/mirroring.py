@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.images import center_crop, to_pixels
+from keras_resnet.data.dataset import Split
 from keras_resnet.data.pipeline import balanced_rows
-from keras_resnet.data.split import Split
-from keras_resnet.intervals import Z_95, of_shares
+from keras_resnet.metrics.confidence_interval import Z_95, of_shares
+from keras_resnet.runtime.image import center_crop, to_pixels
 
 # The classifier sees at most so many images, of the classes that have most, in pixels of so small a side: seconds.
 MOST_IMAGES = 1500

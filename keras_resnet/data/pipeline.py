@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.augment import augmented, needs_pillow
-from keras_resnet.data.images import center_crop, to_pixels
-from keras_resnet.data.split import Split, gathered
+from keras_resnet.config.training import AugmentSpec
+from keras_resnet.data.dataset import Split, gathered
+from keras_resnet.data.transforms.auto_augment import augmented, needs_pillow
 from keras_resnet.errors import UsageError
-from keras_resnet.training_spec import AugmentSpec
+from keras_resnet.runtime.image import center_crop, to_pixels
 
 # Seeds of what is drawn for a whole batch, kept apart from those of its images.
 MIXING = 0x6D6978
@@ -106,11 +106,11 @@ class Stream:
 
     def _seen(self, key: Any, images: Any, truth: dict[str, Any]) -> tuple[Any, Any]:
         """Images and what stands in them, through windows drawn for the whole batch, mixed, and in other colours."""
-        from keras_resnet.data import windows
+        from keras_resnet.data.transforms import geometric
 
         images, truth = self._mixer.mixed(key, images, truth)
         if self.augment.colour:
-            images = windows.recoloured(images, key, self.batch_size, self._mine, self.augment.colour)
+            images = geometric.recoloured(images, key, self.batch_size, self._mine, self.augment.colour)
         return images, truth
 
     def _key(self, number: Any) -> Any:
@@ -126,7 +126,7 @@ class Stream:
 
     @property
     def _mixer(self) -> Any:
-        from keras_resnet.data.mixing import Mixer
+        from keras_resnet.data.transforms.mosaic import Mixer
 
         return Mixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
 

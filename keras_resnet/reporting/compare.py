@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_resnet.outcomes import drop_in_words, standings_in_words
+from keras_resnet.metrics.outcome import drop_in_words, standings_in_words
 from keras_resnet.reporting.page import metric_in_words, rendered, style
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run

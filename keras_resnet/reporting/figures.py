@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.outcomes import WITHIN
+from keras_resnet.metrics.outcome import WITHIN
 
 # Stand-ins for what the page's style sheet decides, which no other colour of a figure equals.
 INK, LINE = "#010203", "#040506"

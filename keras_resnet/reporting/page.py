@@ -9,14 +9,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.fields import flat
-from keras_resnet.outcomes import interval_in_words, shared_remarks_on, standings_in_words
+from keras_resnet.config.fields import flat
+from keras_resnet.config.recipes.detection import usual
+from keras_resnet.config.spec import Spec
+from keras_resnet.metrics.outcome import interval_in_words, shared_remarks_on, standings_in_words
 from keras_resnet.progress import say, waiting
-from keras_resnet.recipes.objects import usual
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
-from keras_resnet.run_files import Diagnosis, Findings
-from keras_resnet.spec import Spec
+from keras_resnet.run.files import Diagnosis, Findings
 
 # What a metric is called where its name is none for people, and what a task is.
 METRICS = {"top1": "right answers"}

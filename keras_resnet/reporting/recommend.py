@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_resnet.outcomes import NOT_PROVEN, PASSED, WITHIN, decided, lacks_proof, remarks_on, words_of
+from keras_resnet.metrics.outcome import NOT_PROVEN, PASSED, WITHIN, decided, lacks_proof, remarks_on, words_of
 from keras_resnet.run import Run
 
 # Latencies that differ less than this are taken for the same.

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.networks.counting import cost_of
-from keras_resnet.networks.names import named
-from keras_resnet.spec import Spec
+from keras_resnet.atomic_write import writing
+from keras_resnet.config.spec import Spec
+from keras_resnet.models.flops import cost_of
+from keras_resnet.models.names import named
 from keras_resnet.studies import figures, gradients
 from keras_resnet.studies.plan import Trial, run_trial, spec_for, with_sizes, write_rows
-from keras_resnet.writing import writing
 
 Say = Callable[[str], None]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.networks.names import named
+from keras_resnet.atomic_write import writing
+from keras_resnet.models.names import named
 from keras_resnet.studies.plan import Trial
-from keras_resnet.writing import writing
 
 if TYPE_CHECKING:
     from keras_resnet.studies.gradients import Profile

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.bricks import Bricks
 from keras_resnet.data import pipeline
-from keras_resnet.data.sources import Data, open_data
-from keras_resnet.evaluate import load_model
+from keras_resnet.data.load import Data, open_data
+from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.models.layers import Bricks
 from keras_resnet.studies.plan import Trial
 from keras_resnet.tasks import task_of
 

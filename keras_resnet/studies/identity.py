@@ -12,21 +12,21 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.bricks import Bricks
+from keras_resnet.atomic_write import writing
+from keras_resnet.config.recipes import lasting
+from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.sources import Data, open_data
+from keras_resnet.data.load import Data, open_data
 from keras_resnet.errors import UsageError
-from keras_resnet.evaluate import load_model
-from keras_resnet.networks.names import named
-from keras_resnet.recipes import lasting
+from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.models.layers import Bricks
+from keras_resnet.models.names import named
+from keras_resnet.pretrained.load import fetch
 from keras_resnet.run import Run
-from keras_resnet.spec import NetworkSpec, Spec, StartSpec
-from keras_resnet.start import deepen
 from keras_resnet.studies import figures
 from keras_resnet.studies.plan import run_trial, spec_for, write_rows
 from keras_resnet.tasks import task_of
-from keras_resnet.weights.load import fetch
-from keras_resnet.writing import writing
+from keras_resnet.training.initialize import deepen
 
 Say = Callable[[str], None]
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.atomic_write import writing
+from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
-from keras_resnet.networks import catalog, vgg
-from keras_resnet.networks.names import named
+from keras_resnet.models import build, vgg
+from keras_resnet.models.names import named
 from keras_resnet.run import Run
-from keras_resnet.spec import Spec
-from keras_resnet.train import resume, train
-from keras_resnet.writing import writing
+from keras_resnet.training.train import resume, train
 
 Say = Callable[[str], None]
 # Simonyan & Zisserman 2015, section 3.1: without batch norm, ten times less than He et al.
@@ -46,10 +46,10 @@ def spec_for(net: str, seed: int, base: Spec, say: Say, beside: Sequence[str] = 
     network = named(net)
     if network.family == "resnet":
         network = replace(network, zero_gamma=base.network.zero_gamma)
-        if f"plain{network.depth}" in beside and network.depth in catalog.IMAGENET_UNITS:
+        if f"plain{network.depth}" in beside and network.depth in build.IMAGENET_UNITS:
             say(f"{net}: shortcut A (without parameters, so that it differs from plain{network.depth} in nothing else)")
             network = replace(network, shortcut="A")
-    catalog.require_known(network)
+    build.require_known(network)
     spec = replace(base, network=network, training=replace(base.training, seed=seed))
     if network.family == "vgg" and not network.batch_norm:
         rate = min(VGG_RATE, spec.optimizer.learning_rate)

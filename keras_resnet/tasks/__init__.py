@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_resnet.networks.parts import body_of
-from keras_resnet.networks.pyramid import cells_of
-from keras_resnet.spec import Spec
-from keras_resnet.tasks.classify import Classification
-from keras_resnet.tasks.detect import Detection
-from keras_resnet.tasks.localize import Localization
-from keras_resnet.tasks.segment import Segmentation
+from keras_resnet.config.spec import Spec
+from keras_resnet.models.fpn import cells_of
+from keras_resnet.models.parts import body_of
+from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.detection import Detection
+from keras_resnet.tasks.instance_segmentation import Segmentation
+from keras_resnet.tasks.localization import Localization
 
 # Those that look at a network's feature pyramid, and from which of its levels on.
 ON_PYRAMID = {"localize": (Localization, 1), "detect": (Detection, 0), "segment": (Segmentation, 0)}

@@ -1,0 +1,104 @@
+"""How fast a file is and how much memory it takes, in a process of its own that does nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.errors import ExportError, KresnetError
+from keras_resnet.progress import track
+from keras_resnet.runtime import trial
+from keras_resnet.runtime.child_process import TOLD, child, how_it_ended
+
+WARMUP, SECONDS, FEWEST, MOST = 3, 2.0, 10, 200
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one image: the median and two percentiles of `runs` of them."""
+
+    threads: int
+    p50: float
+    p90: float
+    p99: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """latencies: for 1 … all threads. first_ms: from a process that has images to its first answer: the runtime's
+    import, loading, one inference. peak_mib: resident memory at its highest, beyond that of such a process."""
+
+    latencies: tuple[Latency, ...]
+    first_ms: float
+    peak_mib: float
+
+
+def measure(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
+    """Time `file` on some uint8 `images` (N, H, W, 3) with each number of `threads`. Raises ExportError if it fails."""
+    with track(threads, "timing one image", "numbers of threads") as counts:
+        found = [_in_child(file, images, count) for count in counts]
+    last = found[-1]
+    return Cost(tuple(Latency(**each["latency"]) for each in found), last["first_ms"], last["peak_mib"])
+
+
+def _in_child(file: Path, images: np.ndarray, threads: int) -> dict:  # type: ignore[type-arg]
+    with tempfile.TemporaryDirectory() as scratch:
+        sample = Path(scratch, "images.npy")
+        np.save(sample, images)
+        done = subprocess.run(child(__name__, str(file), str(sample), str(threads)), capture_output=True, check=False)
+    printed = done.stdout.decode(errors="replace").splitlines()
+    if done.returncode:
+        raised = done.stderr.decode(errors="replace").splitlines()[-1:] if done.returncode == 1 else []
+        why = [*(printed if done.returncode == TOLD else raised), how_it_ended(done.returncode)][-2:][0]
+        raise ExportError(f"{file.name} could not be timed: {why}")
+    return dict(json.loads(printed[-1]))
+
+
+def _measure_here(file: Path, images: np.ndarray, threads: int) -> dict[str, object]:
+    from keras_resnet.export.load import open_file
+
+    before = memory("VmRSS")
+    start = time.perf_counter()
+    model = open_file(file, threads)
+    model(images[:1])
+    first = time.perf_counter() - start
+    for _ in range(WARMUP):
+        model(images[:1])
+    times: list[float] = []
+    while len(times) < FEWEST or (sum(times) < SECONDS and len(times) < MOST):
+        image = images[len(times) % len(images)][None]
+        start = time.perf_counter()
+        model(image)
+        times.append(time.perf_counter() - start)
+    p50, p90, p99 = (float(value) for value in np.percentile(np.array(times) * 1e3, (50, 90, 99)))
+    latency = Latency(model.threads, p50, p90, p99, len(times))
+    return {"latency": latency.__dict__, "first_ms": first * 1e3, "peak_mib": memory("VmHWM") - before}
+
+
+def memory(field: str) -> float:
+    """MiB of this process: VmRSS now, VmHWM at its highest; 0 where the system does not tell.
+
+    Not getrusage's maximum, which a child inherits from a larger parent.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
+
+
+def main(arguments: list[str]) -> int:
+    """In the child: measure the file that `arguments` name, which was tried before, on the images that they name."""
+    file, sample, threads = arguments
+    trial.trust()
+    try:
+        print(json.dumps(_measure_here(Path(file), np.load(sample), int(threads))))
+    except KresnetError as error:
+        print(error)
+        return TOLD
+    return 0

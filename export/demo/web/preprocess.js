@@ -1,0 +1,239 @@
+// From an image to the pixels that a network sees, as keras_resnet/runtime/preprocess.py and Pillow make them: the same filter,
+// the same fixed-point weights and the same rounding, so that a file answers here as it does in Python.
+//
+// An image is {data, width, height, channels}: data, row by row, is a Uint8Array or a Float32Array.
+
+const WEIGHT_BITS = 22;
+
+const BICUBIC = {
+  reach: 2,
+  weight(x) {
+    x = Math.abs(x);
+    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+  },
+};
+export const BILINEAR = { reach: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
+
+/** Python's round(): halves go to the even neighbour. */
+function rounded(x) {
+  const low = Math.floor(x);
+  return x - low === 0.5 ? low + (low % 2) : Math.round(x);
+}
+
+/** Of each of `count` results along one side of `length`, seen from `start` to `end`: {first, weights}. */
+function contributions(length, start, end, count, filter) {
+  const scale = Math.fround(end - start) / count;
+  const stretch = Math.max(scale, 1);
+  const reach = filter.reach * stretch;
+  return Array.from({ length: count }, (_, place) => {
+    const centre = start + (place + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(centre - reach + 0.5));
+    const last = Math.min(length, Math.trunc(centre + reach + 0.5));
+    const weights = new Float64Array(last - first);
+    for (let i = 0; i < weights.length; i++) weights[i] = filter.weight((i + first - centre + 0.5) / stretch);
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    return { first, weights: sum ? weights.map((weight) => weight / sum) : weights };
+  });
+}
+
+/** Weights in fixed point, as whole numbers. */
+function fixed({ first, weights }) {
+  return { first, weights: weights.map((w) => Math.trunc(w * 2 ** WEIGHT_BITS + (w < 0 ? -0.5 : 0.5))) };
+}
+
+/** One pass of a separable filter: `parts` of lines that start at `starts` and go on in steps of `stride`. */
+function pass(source, target, parts, lines, stride) {
+  const whole = source instanceof Uint8Array;
+  const columns = whole ? parts.map(fixed) : parts;
+  for (const { from, to, step } of lines) {
+    columns.forEach(({ first, weights }, place) => {
+      let sum = whole ? 2 ** (WEIGHT_BITS - 1) : 0;
+      let at = from + first * stride;
+      for (let i = 0; i < weights.length; i++, at += stride) sum += source[at] * weights[i];
+      target[to + place * step] = whole ? Math.max(0, Math.min(255, sum >> WEIGHT_BITS)) : sum;
+    });
+  }
+}
+
+/** The columns `left` to `right` of an image, brought to `width`. */
+function squeezed(image, left, right, width, filter) {
+  if (width === image.width && left === 0 && right === image.width) return image;
+  const { channels, height } = image;
+  const data = new image.data.constructor(width * height * channels);
+  const lines = [];
+  for (let y = 0; y < height; y++) {
+    for (let c = 0; c < channels; c++) {
+      lines.push({ from: y * image.width * channels + c, to: y * width * channels + c, step: channels });
+    }
+  }
+  pass(image.data, data, contributions(image.width, left, right, width, filter), lines, channels);
+  return { data, width, height, channels };
+}
+
+/** The rows `top` to `bottom` of an image, brought to `height`. */
+function flattened(image, top, bottom, height, filter) {
+  if (height === image.height && top === 0 && bottom === image.height) return image;
+  const { channels, width } = image;
+  const stride = width * channels;
+  const data = new image.data.constructor(stride * height);
+  const lines = Array.from({ length: stride }, (_, x) => ({ from: x, to: x, step: stride }));
+  pass(image.data, data, contributions(image.height, top, bottom, height, filter), lines, stride);
+  return { data, width, height, channels };
+}
+
+/** Whether Pillow, from version 13 on, brings an image to its height before its width: the height shrinks by more than
+ * twice as many pixels. Each order rounds otherwise. */
+function heightFirst(image, width, height) {
+  const lost = image.height - height;
+  return lost > 0 && lost > 2 * (image.width - width);
+}
+
+/** The part `box` ([left, top, right, bottom], in pixels) of an image, brought to width × height: the width first, but
+ * if `newer` in the order of Pillow 13. */
+export function resized(image, width, height, filter = BICUBIC, box = wholeOf(image), newer = true) {
+  const [left, top, right, bottom] = box.map(Math.fround);
+  const narrow = (each) => squeezed(each, left, right, width, filter);
+  const low = (each) => flattened(each, top, bottom, height, filter);
+  return newer && heightFirst(image, width, height) ? narrow(low(image)) : low(narrow(image));
+}
+
+function wholeOf({ width, height }) {
+  return [0, 0, width, height];
+}
+
+/** Copies `part` to (left, top) of a canvas, which may cut it: both of three channels. */
+function pasted(canvas, part, left, top) {
+  for (let y = 0; y < part.height; y++) {
+    const row = y + top;
+    if (row < 0 || row >= canvas.height) continue;
+    for (let x = 0; x < part.width; x++) {
+      const column = x + left;
+      if (column < 0 || column >= canvas.width) continue;
+      for (let c = 0; c < 3; c++) {
+        canvas.data[(row * canvas.width + column) * 3 + c] = part.data[(y * part.width + x) * 3 + c];
+      }
+    }
+  }
+  return canvas;
+}
+
+function square(side) {
+  return { data: new Uint8Array(side * side * 3), width: side, height: side, channels: 3 };
+}
+
+/** The evaluation transform: an RGB image → a square one. card: {task, resize, image_size} of the file, and whether it
+ * is to be as `pillow_13` makes it. */
+export function placed(image, card) {
+  const { width, height } = image;
+  const side = card.image_size;
+  if (card.task !== 'classify') {
+    const scale = side / Math.max(width, height);
+    const [w, h] = [width, height].map((length) => Math.max(1, rounded(length * scale)));
+    return pasted(square(side), resized(image, w, h, BICUBIC, wholeOf(image), card.pillow_13), 0, 0);
+  }
+  const shorter = Math.min(width, height);
+  const [left, top] = [(width - shorter) / 2, (height - shorter) / 2];
+  const middle = [left, top, left + shorter, top + shorter];
+  const fitted = resized(image, card.resize, card.resize, BICUBIC, middle, card.pillow_13);
+  const margin = Math.floor((card.resize - side) / 2);
+  return pasted(square(side), fitted, -margin, -margin);
+}
+
+/** What stands on a canvas, ImageBitmap or video, over white: RGB. */
+export function pixelsOf(source, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const brush = canvas.getContext('2d', { willReadFrequently: true });
+  brush.fillStyle = 'white';
+  brush.fillRect(0, 0, width, height);
+  brush.drawImage(source, 0, 0, width, height);
+  const coloured = brush.getImageData(0, 0, width, height).data;
+  const data = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; from < coloured.length; from += 4, to += 3) {
+    data[to] = coloured[from];
+    data[to + 1] = coloured[from + 1];
+    data[to + 2] = coloured[from + 2];
+  }
+  return { data, width, height, channels: 3 };
+}
+
+/** An image file, upright and over white, without a change of its colours: RGB. */
+export async function imageOf(blob) {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  const webp = textAt(bytes, 0, 4) === 'RIFF' && textAt(bytes, 8, 4) === 'WEBP';
+  const bitmap = await createImageBitmap(blob, {
+    // Chromium turns files of other formats, and leaves WebP as it lies.
+    imageOrientation: webp ? 'none' : 'from-image',
+    premultiplyAlpha: 'none',
+    colorSpaceConversion: 'none',
+  });
+  const image = pixelsOf(bitmap, bitmap.width, bitmap.height);
+  bitmap.close();
+  return webp ? turned(image, orientationOf(exifIn(bytes))) : image;
+}
+
+/** Whether a file is PNG of 16 bits a channel, of which a canvas keeps the upper 8. */
+export async function isDeep(blob) {
+  const bytes = new Uint8Array(await blob.slice(0, 25).arrayBuffer());
+  return textAt(bytes, 1, 3) === 'PNG' && textAt(bytes, 12, 4) === 'IHDR' && bytes[24] === 16;
+}
+
+function textAt(bytes, start, length) {
+  return String.fromCharCode(...bytes.subarray(start, start + length));
+}
+
+/** The EXIF block of a WebP file; empty where there is none. */
+function exifIn(bytes) {
+  const view = new DataView(bytes.buffer);
+  for (let at = 12; at + 8 <= bytes.length;) {
+    const length = view.getUint32(at + 4, true);
+    if (textAt(bytes, at, 4) === 'EXIF') return bytes.subarray(at + 8, at + 8 + length);
+    at += 8 + length + (length % 2);
+  }
+  return bytes.subarray(0, 0);
+}
+
+/** What an EXIF block says of how an image lies: 1 to 8, and 1 where it says nothing. */
+function orientationOf(block) {
+  const start = textAt(block, 0, 4) === 'Exif' ? 6 : 0;
+  const view = new DataView(block.buffer, block.byteOffset + start, Math.max(0, block.length - start));
+  const little = textAt(block, start, 2) === 'II';
+  try {
+    const directory = view.getUint32(4, little);
+    for (let entry = 0; entry < view.getUint16(directory, little); entry++) {
+      const at = directory + 2 + 12 * entry;
+      const isOrientation = view.getUint16(at, little) === 0x0112 && view.getUint16(at + 2, little) === 3;
+      const value = isOrientation ? view.getUint16(at + 8, little) : 0;
+      if (value >= 1 && value <= 8) return value;
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // the block ends before it has said so
+  }
+  return 1;
+}
+
+/** An RGB image brought upright, by EXIF's number of how it lies. */
+function turned(image, orientation) {
+  const { width: w, height: h, channels } = image;
+  const end = w * h - 1;
+  // Where the first pixel comes from, and how far from it the next to the right and the next below are.
+  const [first, right, below] = {
+    1: [0, 1, w],
+    2: [w - 1, -1, w],
+    3: [end, -1, -w],
+    4: [end - w + 1, 1, -w],
+    5: [0, w, 1],
+    6: [end - w + 1, -w, 1],
+    7: [end, -w, -1],
+    8: [w - 1, w, -1],
+  }[orientation];
+  const [width, height] = orientation > 4 ? [h, w] : [w, h];
+  const data = new Uint8Array(image.data.length);
+  for (let y = 0, to = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = (first + x * right + y * below) * channels;
+      for (let c = 0; c < channels; c++) data[to++] = image.data[from + c];
+    }
+  }
+  return { data, width, height, channels };
+}

@@ -1,0 +1,307 @@
+"""From a finished run to files with verdicts: convert, label, prove, and only then put in place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from keras_resnet.compression.plan import origin_of
+from keras_resnet.data.dataset import TRAINING
+from keras_resnet.data.load import Data, open_data
+from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
+from keras_resnet.evaluation.evaluate import Evaluation, load_model
+from keras_resnet.export import convert
+from keras_resnet.export.artifacts import write_folder
+from keras_resnet.export.calibration import WANTED, Calibration, calibration_of, convergence
+from keras_resnet.export.formats.litert_quantizer import require_litert
+from keras_resnet.export.tflite_metadata import write_card
+from keras_resnet.export.tflite_options import LITERT, SCHEMES, Form
+from keras_resnet.export.verify import Reference, Verdict, verify
+from keras_resnet.run import Run
+from keras_resnet.run.run import versions
+from keras_resnet.runtime.c_array import write_c_array
+from keras_resnet.runtime.metadata import Card
+from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.tasks import placing
+
+Say = Callable[[str], None]
+C_ARRAY = "c-array"
+# What a microcontroller takes.
+FOR_C = {learned: Form(SCHEMES["qat" if learned else "int8"], "int8") for learned in (False, True)}
+FILE_NAMES = {convert.SAVED_MODEL: "saved_model", convert.ONNX: "model.onnx", C_ARRAY: "c_array"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to export. forms: TFLite files. others: of FILE_NAMES. max_drop: a share, 0.01 is one point.
+    samples: how many validation images judge a file; None for all. require_proof: whether a file fails whose drop is
+    not proven to be within max_drop."""
+
+    forms: tuple[Form, ...] = ()
+    others: tuple[str, ...] = ()
+    max_drop: float = 0.01
+    calibration_folder: str | None = None
+    calibration_images: int = WANTED
+    samples: int | None = None
+    require_proof: bool = False
+
+
+@dataclass(frozen=True)
+class Exported:
+    """verdicts: on the files that could be made. failures: why the others could not, by their names."""
+
+    verdicts: list[Verdict]
+    failures: dict[str, KresnetError]
+
+    def require_all(self) -> list[Verdict]:
+        """The verdicts. Raises ExportError, naming each, where files could not be made; of one alone its own error."""
+        if len(self.failures) == 1 and not self.verdicts:
+            raise next(iter(self.failures.values()))
+        if self.failures:
+            raise ExportError(self.words)
+        return self.verdicts
+
+    @property
+    def words(self) -> str:
+        """Which files could not be made, and why."""
+        return "could not make " + "; ".join(f"{name}: {error}" for name, error in self.failures.items())
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that every file of one run needs. model_file: what is converted, which is the run's own model or one that
+    computes the same. calibration: or why there is none."""
+
+    run: Run
+    model_file: Path
+    data: Data
+    reference: Reference
+    calibration: Calibration | DataError | None
+    max_drop: float
+    require_proof: bool
+
+
+def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
+    """Write what is `wanted` of the run and return the verdicts.
+
+    A file within the budget stands in `exports/`; one that lost more in `exports/rejected/`. verdicts.json is written
+    in either case, after each file. Raises RunError, DataError or ExportError; the latter too where only some of the
+    files could be made, after these.
+    """
+    return export_each(run, wanted, say).require_all()
+
+
+def export_each(run: Run, wanted: Wanted, say: Say) -> Exported:
+    """The same, where a file that cannot be made keeps no other one from being written."""
+    run.require_finished()
+    if convert.ONNX in wanted.others:
+        from keras_resnet.export.formats.onnx import require_onnx
+
+        require_onnx()
+    if any(form.engine == LITERT for form in wanted.forms):
+        require_litert()
+    work = prepare(run, wanted, say)
+    done = Exported([], {})
+    artifacts: list[Form | str] = [*wanted.forms, *wanted.others]
+    with folder_following(work):
+        for artifact in artifacts:
+            try:
+                done.verdicts.append(export_one(work, artifact, say))
+            except KresnetError as error:
+                done.failures[file_name_of(artifact)] = error
+    return done
+
+
+@contextmanager
+def folder_following(work: Work) -> Iterator[None]:
+    """What stands beside the files is brought up to their verdicts afterwards, once, also where one of them failed."""
+    try:
+        yield
+    except KresnetError:
+        _write_folder(work)
+        raise
+    _write_folder(work)
+
+
+def _write_folder(work: Work) -> None:
+    if work.run.verdicts():
+        write_folder(work.run, work.reference)
+
+
+def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
+    """Open the data, calibrate, and evaluate the Keras model."""
+    require_writable(run.exports)
+    run.verdicts()  # which those of the new files are put beside
+    sweep(run.exports)
+    data = data_of(run, say)
+    calibration = _calibration(run, data, wanted, say)
+    reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
+    compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if origin != run else ""
+    say(
+        f"the Keras model of {origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
+        f" validation images{compressed}"
+    )
+    return Work(run, run.model_file, data, reference, calibration, wanted.max_drop, wanted.require_proof)
+
+
+def is_learned(run: Run) -> bool:
+    """Whether `run` was trained with 8 bits."""
+    return run.spec().compress.learned
+
+
+def data_of(run: Run, say: Say) -> Data:
+    """The data that `run` was trained on, as they are now: `Reference.of` tells what changed. Raises RunError if its
+    labels have."""
+    data = open_data(run.spec().data, say, TRAINING)
+    if data.classes != run.classes():
+        raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
+    return data
+
+
+def require_writable(folder: Path) -> None:
+    """Make `folder` unless it is there. Raises ExportError where files cannot be written to it."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"cannot write to {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise ExportError(f"cannot write to {folder}: Permission denied")
+
+
+def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration | DataError | None:
+    """What files with integer activations need, or why it cannot be had; the ranges' convergence is told and kept.
+
+    Raises DataError for a folder of calibration images that cannot be used: that is what was asked for.
+    """
+    forms = [*wanted.forms, *([FOR_C[is_learned(run)]] if C_ARRAY in wanted.others else [])]
+    if not any(form.scheme.calibrated for form in forms):
+        if wanted.calibration_folder:
+            raise UsageError("--calibration-data is for int8 and int16x8 files, and none is asked for")
+        return None
+    try:
+        calibration = calibration_of(data, wanted.calibration_folder, wanted.calibration_images)
+    except DataError as error:
+        if wanted.calibration_folder:
+            raise
+        return error
+    found = convergence(load_model(run), calibration)
+    say(
+        f"calibration: {len(calibration.images)} images ({calibration.source}, plus black and white); the second half"
+        f" widened the ranges of layers by {found.median:.1%} (median), {found.largest:.1%} at most ({found.layer})"
+    )
+    document = {"images": len(calibration.images), "source": calibration.source, "sha256": calibration.digest}
+    run.write_json(run.exports / "calibration.json", {**document, "convergence": found.__dict__})
+    return calibration
+
+
+def file_name_of(artifact: Form | str) -> str:
+    """What its file is called."""
+    return artifact.file_name if isinstance(artifact, Form) else FILE_NAMES[artifact]
+
+
+def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
+    """Write, prove and place one file, and keep its verdict."""
+    file_name = file_name_of(artifact)
+    exports = work.run.exports
+    integer = artifact.integer if isinstance(artifact, Form) else artifact == C_ARRAY
+
+    def write(target: Path) -> None:
+        say(f"writing {file_name}")
+        _write(work, artifact, target, exports / f"{Path(file_name).stem}.log")
+        say(f"verifying {file_name} on {work.reference.answered.samples} validation images")
+
+    places = exports / file_name, work.run.rejected / file_name
+    verdict = proven(write, places, work.reference, work.max_drop, integer, work.require_proof)
+    verdict = replace(verdict, file=str(Path(verdict.file).relative_to(exports)))
+    others = [row for row in work.run.verdicts() if Path(row["file"]).name != file_name]
+    work.run.write_json(work.run.verdicts_file, [*others, verdict.as_dict()])
+    return verdict
+
+
+def proven(
+    write: Callable[[Path], None],
+    places: tuple[Path, Path],
+    reference: Reference,
+    max_drop: float,
+    integer: bool,
+    require_proof: bool = False,
+) -> Verdict:
+    """Let `write` make a file by a hidden name, judge it, and move it to the first of `places`, or to the second if it
+    failed (see `verify`); what stood at either is gone. The verdict's `file` is where it stands."""
+    good, bad = places
+    staged = good.with_name(f".{os.getpid()}-{good.name}")
+    try:
+        write(staged)
+        verdict = verify(staged, reference, max_drop=max_drop, integer=integer, require_proof=require_proof)
+        place, former = (good, bad) if verdict.is_within else (bad, good)
+        place.parent.mkdir(exist_ok=True)
+        _remove(place)
+        os.replace(staged, place)
+        _remove(former)
+    finally:
+        _remove(staged)
+    return replace(verdict, file=str(place))
+
+
+def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> None:
+    """Write `artifact` to `target`."""
+    form = FOR_C[is_learned(work.run)] if artifact == C_ARRAY else artifact
+    calibrated = isinstance(form, Form) and form.scheme.calibrated
+    calibration = require_calibration(work) if calibrated else None
+    card = _card(work, artifact, calibration)
+    written = target.with_suffix(".staged") if artifact == C_ARRAY else target
+    try:
+        images = calibration.images if calibration else None
+        convert.convert(work.model_file, form, card, images, written, log)
+        if isinstance(form, Form):
+            write_card(written, card, form.pixels_from)
+        if artifact == C_ARRAY:
+            write_c_array(written.read_bytes(), target)
+    finally:
+        if artifact == C_ARRAY:
+            _remove(written)
+
+
+def require_calibration(work: Work) -> Calibration:
+    """What a file with integer activations needs. Raises DataError where it cannot be had."""
+    if isinstance(work.calibration, DataError):
+        raise work.calibration
+    assert work.calibration is not None
+    return work.calibration
+
+
+def _card(work: Work, artifact: Form | str, calibration: Calibration | None) -> Card:
+    spec, data = work.run.spec(), work.data
+    normalization = spec.data.normalization
+    provenance = {
+        "run": work.run.name,
+        "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
+        **provenance_of(artifact, data, work.reference.answered, calibration),
+    }
+    return Card(data.classes, data.resize, data.image_size, provenance, *placing(spec, data.classes), data.levels)
+
+
+def provenance_of(
+    artifact: Form | str, data: Data, answered: Evaluation, calibration: Calibration | None
+) -> dict[str, object]:
+    """What any file says of where it comes from: of a model that `answered` on `data`."""
+    return {
+        "form": artifact.name if isinstance(artifact, Form) else artifact,
+        "engine": artifact.engine if isinstance(artifact, Form) else None,
+        "data": data.name,
+        "versions": versions(),
+        "keras_model": answered.judgement.values,
+        "validation_images": answered.samples,
+        "calibration_sha256": calibration.digest if calibration else None,
+    }
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

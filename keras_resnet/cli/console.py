@@ -1,0 +1,104 @@
+"""What people see in the terminal: messages and progress to standard error, results to standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from keras_resnet.cli.tables import table
+from keras_resnet.progress import Advance, say
+from keras_resnet.runtime.printable import printable
+
+__all__ = ["bar", "close_output", "emit", "emit_json", "emit_json_line", "prepare_output", "say", "table"]
+
+BAR_WIDTH = 16
+# All that is under way, one line each, while something is.
+_display: Any = None
+
+
+def prepare_output() -> None:
+    """Let standard output and error take any text: what their encoding lacks is written as an escape, and one that the
+    caller has closed (`2>&-`) takes everything and shows nothing."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - lives as long as the process
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def close_output() -> None:
+    """Give up standard output, whose reader has gone (`| head`), so that Python does not fail on it at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def emit(line: str) -> None:
+    """One line to standard output."""
+    print(printable(line), flush=True)
+
+
+def emit_json(document: Any) -> None:
+    """One JSON document to standard output."""
+    print(json.dumps(document, indent=2))
+
+
+def emit_json_line(document: Any) -> None:
+    """One JSON document on one line of standard output."""
+    print(json.dumps(document))
+
+
+@contextmanager
+def bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
+    """A `progress.Show`: on a terminal a line with what is done, how much of it, and the time left, or where nobody
+    knows the `total` the time it takes; gone at the end. Silent when piped."""
+    global _display
+    if not sys.stderr.isatty():
+        yield lambda steps, words: None
+    elif _display is None:
+        with _new_display() as _display:
+            try:
+                with bar(total, words, unit) as advance:
+                    yield advance
+            finally:
+                _display = None
+    else:
+        shown = _display
+        task = shown.add_task(printable(words), total=total, unit=unit)
+        try:
+            yield lambda steps, words: shown.update(task, advance=steps, description=printable(words))
+        finally:
+            shown.remove_task(task)
+
+
+def _new_display() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    class Count(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            if task.total is None:
+                return Text(_clock(task.elapsed))
+            left = "" if task.time_remaining is None else f", {_clock(task.time_remaining)} left"
+            return Text(f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}{left}")
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(BAR_WIDTH),
+        Count(Column(no_wrap=True)),
+        console=Console(stderr=True),
+        transient=True,
+        refresh_per_second=4,  # it runs beside what is timed
+        redirect_stdout=False,
+    )
+
+
+def _clock(seconds: float | None) -> str:
+    return str(timedelta(seconds=int(seconds or 0)))

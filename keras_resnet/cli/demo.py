@@ -1,0 +1,50 @@
+"""`kresnet demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.options import examples, run_names, runs_option
+from keras_resnet.run import Run, runs_home
+
+
+@click.command(epilog=examples("kresnet demo RUN --open", "kresnet demo RUN --save page"))
+@click.argument("run", required=False, shell_complete=run_names)
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the page into a new folder, for any web server.",
+)
+@runs_option
+def demo(run: str | None, port: int, opens: bool, save: Path | None, runs: str | None) -> None:
+    """Try RUN's exported files (the newest run's by default) in a browser: a page for this machine alone.
+
+    The files themselves run there, by LiteRT.js, which scripts/web installs. Needs no network.
+    """
+    from keras_resnet.export.demo.page import site_of
+    from keras_resnet.export.demo.server import require_new, server_of
+
+    found = Run.find(runs_home(runs), run)
+    found.require_finished()
+    if save:
+        require_new(save)
+    site = site_of(found, console.say)
+    if save:
+        site.write(save)
+        console.emit(str(save / "index.html"))
+        return
+    with server_of(site, port) as server:
+        address = f"http://127.0.0.1:{server.server_port}/"
+        console.say(f"demo of {found.name}: {address} (Ctrl-C ends it)")
+        if opens:
+            click.launch(address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            console.say("ended")

@@ -1,0 +1,57 @@
+"""`kresnet report` and `kresnet compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.options import examples, json_option, run_names, runs_option
+from keras_resnet.run import Run, runs_home
+
+
+@click.command(epilog=examples("kresnet report", "kresnet report RUN --again"))
+@click.argument("run", required=False, shell_complete=run_names)
+@click.option("--again", is_flag=True, help="Evaluate the model anew, for a run of an earlier version.")
+@runs_option
+def report(run: str | None, again: bool, runs: str | None) -> None:
+    """Write report.html of RUN (the newest by default): one page that needs nothing else.
+
+    Training and export write it too.
+    """
+    found = Run.find(runs_home(runs), run)
+    found.require_finished()
+    from keras_resnet.reporting.page import write_report
+
+    if again:
+        from keras_resnet.evaluation.analysis import find_again
+
+        find_again(found, console.say)
+    write_report(found)
+    console.emit(str(found.report_file))
+
+
+@click.command(epilog=examples("kresnet compare RUN RUN", "kresnet compare RUN RUN --save compared.html"))
+@click.argument("names", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=run_names)
+@click.option("--save", type=click.Path(path_type=Path), help="Also write the comparison as a page.")
+@runs_option
+@json_option
+def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json: bool) -> None:
+    """Put runs side by side: what they are, how good, what their files cost."""
+    from keras_resnet.reporting.compare import page_of, rows_of
+
+    found = [Run.find(runs_home(runs), name) for name in names]
+    rows = rows_of(found)
+    if save:
+        from keras_resnet.atomic_write import writing
+
+        with writing(save) as temporary:
+            temporary.write_text(page_of(found, rows), encoding="utf-8")
+        console.say(f"page: {save}")
+    if as_json:
+        console.emit_json(rows)
+        return
+    columns = [run.name for run in found]
+    cells = [[key, *(row[key] or "" for row in rows)] for key in rows[0] if key != "run"]
+    console.table("", ["", *columns], cells, prose=columns)

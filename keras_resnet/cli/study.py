@@ -1,0 +1,115 @@
+"""`kresnet study …`: the experiments on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.options import Commands, examples, json_option, runs_option, set_option, setting
+from keras_resnet.config.recipes import lasting, recipe
+from keras_resnet.config.spec import Spec
+from keras_resnet.run import runs_home
+
+
+@click.group(cls=Commands, epilog=examples("kresnet study degradation --quick", "kresnet study identity --quick"))
+def study() -> None:
+    """Run an experiment of the ResNet paper."""
+
+
+def _study_options(command: Any) -> Any:
+    """What every study takes."""
+    for option in reversed(
+        (
+            click.option("--quick", is_flag=True, help="Minutes on the bundled digits, not the paper's training."),
+            click.option("--recipe", default="he2015-cifar", show_default=True, help="How each network is trained."),
+            click.option("--data", help="digits, the name of a TFDS data set, or a folder [default: the recipe's]."),
+            click.option("--data-dir", help="Where TFDS data sets are prepared."),
+            click.option("--download", is_flag=True, help="Download a TFDS data set that is not there yet."),
+            click.option(
+                "--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."
+            ),
+            set_option,
+            runs_option,
+            json_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@study.command(epilog=examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10"))
+@click.option("--nets", default="plain20,plain56,resnet20,resnet56", show_default=True, help="Networks by name.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each network.")
+@_study_options
+def degradation(nets: str, seeds: int, as_json: bool, **options: Any) -> None:
+    """Does a deeper network train worse, with shortcuts and without?
+
+    Figure 6 of He et al. 2015, with gradients and a verdict in words.
+    """
+    from keras_resnet.studies.degradation import degradation as run_study
+
+    chosen = tuple(net.strip() for net in nets.split(","))
+    base, folder = _study(options, "degradation")
+    summary = run_study(base, chosen, seeds, folder, console.say)
+    if as_json:
+        console.emit_json({"folder": str(folder), **summary})
+        return
+    columns = ["network", "parameters", "seeds", "training error", "validation error"]
+    done = [row for row in summary["networks"] if row["seeds"]]
+    cells = [[row["network"], f"{row['parameters']:,}", str(row["seeds"]), *_errors(row)] for row in done]
+    console.table("", columns, cells)
+    _conclude(summary, folder)
+
+
+@study.command(epilog=examples("kresnet study identity --quick"))
+@click.option("--shallow", default="resnet20", show_default=True, help="The network to begin with.")
+@click.option("--deep", default="resnet56", show_default=True, help="The one it becomes.")
+@_study_options
+def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
+    """Make a trained network deeper by identities: the same outputs, and no worse when trained on.
+
+    The argument of section 1 of He et al. 2015.
+    """
+    from keras_resnet.studies.identity import identity as run_study
+    from keras_resnet.studies.identity import quick
+
+    base, folder = _study(options, "identity", quick)
+    summary = run_study(base, shallow, deep, folder, console.say)
+    if as_json:
+        console.emit_json({"folder": str(folder), **summary})
+    else:
+        _conclude(summary, folder)
+
+
+def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = lambda base: base) -> tuple[Spec, Path]:
+    """The spec that a study's networks share, and the folder of its runs. `quick` shortens the recipe further."""
+    base = recipe(options["recipe"], options["quick"])
+    base = quick(base) if options["quick"] else base
+    base = lasting(base, options["epochs"]) if options["epochs"] else base
+    keys = {"data": "data.source", "data_dir": "data.data_dir"}
+    chosen = {key: options[name] for name, key in keys.items() if options[name] is not None}
+    if options["download"]:
+        chosen["data.download"] = True
+    for key, value in (chosen | dict(setting(text) for text in options["settings"])).items():
+        base = base.override(key, value)
+    source = Path(base.data.source).expanduser().name
+    return base, runs_home(options["runs"]) / f"{kind}-{source}{'-quick' if options['quick'] else ''}"
+
+
+def _errors(row: dict[str, Any]) -> list[str]:
+    """Training and validation error in words, with their deviation over seeds where it is known."""
+    cells = []
+    for key in ("training_error", "validation_error"):
+        deviation = row[f"{key}_deviation"]
+        cells.append(f"{row[key]:.2f}%" + (f" ± {deviation:.2f}" if deviation is not None else ""))
+    return cells
+
+
+def _conclude(summary: dict[str, Any], folder: Path) -> None:
+    for words in summary["words"]:
+        console.emit(words)
+    console.emit(f"figures, tables and runs: {folder}")

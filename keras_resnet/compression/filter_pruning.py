@@ -1,0 +1,54 @@
+"""Filters removed: what structured pruning keeps of a wider network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.errors import WeightsError
+from keras_resnet.models.layers import NORM_EPSILON
+from keras_resnet.pretrained.key_mapping import Weights
+from keras_resnet.pretrained.load import place
+
+_CONVOLUTION = re.compile(r"(stage\d+_unit\d+_conv)(\d+)")
+
+
+def narrow(model: Any, wide: Weights) -> str:
+    """Fill `model`, whose units have fewer filters inside than those of `wide`, with the filters that weigh most.
+
+    What a filter weighs is the sum of its absolute weights (Li et al. 2017, section 3.1), as its batch norm scales
+    them. The widths of the residuals stay. Returns "kept of all". Raises WeightsError if the networks differ elsewhere.
+    """
+    layers = {name: list(values) for name, values in wide.layers.items()}
+    kept = before = 0
+    for convolution, norm, following in _inner(model):
+        if not {convolution.name, norm.name, following} <= set(layers):
+            break  # another network: `place` says so
+        kernel, count = layers[convolution.name][0], convolution.filters
+        weights = _weights_of(kernel, layers[norm.name])
+        best = np.sort(np.argsort(-weights, kind="stable")[:count])
+        layers[convolution.name] = [kernel[..., best]]
+        layers[norm.name] = [value[best] for value in layers[norm.name]]
+        layers[following][0] = layers[following][0][:, :, best]
+        kept, before = kept + count, before + kernel.shape[-1]
+    if new := place(model, replace(wide, layers=layers), "of the wider network").new:
+        raise WeightsError(f"the wider network has other heads than {model.name}: {new[0]} differs")
+    return f"{kept:,} of {before:,}"
+
+
+def _inner(model: Any) -> Iterator[tuple[Any, Any, str]]:
+    """(convolution, the norm that follows it, the next convolution's name) inside every unit."""
+    names = {layer.name for layer in model.layers}
+    for layer in model.layers:
+        match = _CONVOLUTION.fullmatch(layer.name)
+        if match and (following := f"{match[1]}{int(match[2]) + 1}") in names:
+            yield layer, layer._outbound_nodes[0].operation, following
+
+
+def _weights_of(kernel: np.ndarray, norm: list[np.ndarray]) -> np.ndarray:
+    gamma, _, _, variance = norm
+    return np.asarray(np.abs(kernel).sum(axis=(0, 1, 2)) * np.abs(gamma) / np.sqrt(variance + NORM_EPSILON))

@@ -1,0 +1,175 @@
+"""What stands in images: boxes, classes, masks; from one image's annotation to arrays of a whole split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from faster_coco_eval import mask as rle
+from PIL import Image
+
+from keras_resnet.errors import DataError
+from keras_resnet.metrics.iou import area
+
+EMPTY = -1
+# An id of an object in a map: a byte where that is enough; 0 is the ground.
+MOST_IN_A_BYTE, MOST_OBJECTS = np.iinfo(np.uint8).max, np.iinfo(np.uint16).max
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The n objects of one image of (width, height) `size`.
+
+    boxes: float32 (n, 4), left, top, right, bottom in pixels of the image. labels: (n,). crowd: bool (n,), whether it
+    is a group in which single objects are not told apart. areas: float32 (n,), in pixels. masks: of each the counts of
+    COCO's run-length code of the whole image, or nothing where masks are not asked for.
+    """
+
+    size: tuple[int, int]
+    boxes: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    areas: np.ndarray
+    masks: tuple[bytes, ...] = ()
+
+    @classmethod
+    def of(
+        cls, size: tuple[int, int], boxes: Any, labels: Any, crowd: Any = None, areas: Any = None, masks: Any = ()
+    ) -> Annotation:
+        """With boxes cut at the image's edges; those left without an area are left out."""
+        width, height = size
+        cut = np.asarray(boxes, float).reshape(-1, 4).clip(0, (width, height, width, height)).astype(np.float32)
+        real = area(cut) > 0
+        crowds = np.zeros(len(cut), bool) if crowd is None else np.asarray(crowd, bool)
+        sizes = area(cut) if areas is None else np.asarray(areas, np.float32)
+        kept = tuple(mask for mask, stays in zip(masks, real, strict=True) if stays) if len(masks) else ()
+        return cls(size, cut[real], np.asarray(labels, np.int64).reshape(-1)[real], crowds[real], sizes[real], kept)
+
+    @property
+    def shows(self) -> bool:
+        """Whether there is an object that is none of a crowd."""
+        return not bool(self.crowd.all())
+
+
+def has_to_show(split: str, annotations: str) -> bool:
+    """Whether images of a split have to show an object: to learn from, or to have a largest one."""
+    return annotations == "object" or (annotations != "labels" and split == "train")
+
+
+def require_shown(labels: np.ndarray, crowd: np.ndarray, what: str) -> None:
+    """Raises DataError unless one of `what`, images as `Objects` has them, shows an object that is none of a crowd."""
+    if not ((labels >= 0) & ~crowd).any():
+        raise DataError(f"none of the {len(labels)} {what} shows an object: there is nothing to judge by")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image file and what stands in it."""
+
+    file: Path
+    annotation: Annotation
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What stands in the images of a split, the largest object of each first and crowds last.
+
+    boxes: float32 (count, most, 4), left, top, right, bottom in shares of the square that the image is brought to;
+    labels: int64 (count, most), -1 where there is no further object; crowd: bool (count, most); areas: float32 (count,
+    most), in pixels of the images, whose (width, height) are `sizes`, int64 (count, 2). masks: bytes (count, most), as
+    in `Annotation`, or None.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    areas: np.ndarray
+    sizes: np.ndarray
+    masks: np.ndarray | None = None
+
+    def some(self, rows: np.ndarray) -> Objects:
+        """Those of the images at `rows`."""
+        return Objects(**{name: value[rows] for name, value in self.tree().items()})
+
+    def tree(self) -> dict[str, np.ndarray]:
+        """As what tf.data carries."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def id_type(self) -> type[np.unsignedinteger[Any]]:
+        """Of maps of ids: uint8 if no image has more objects than that can tell, else uint16."""
+        return id_type(self.labels.shape[1])
+
+    def ids(self, row: int, side: int) -> np.ndarray:
+        """(side, side), of `id_type`: the square of image `row`, n + 1 where its n-th object is and 0 elsewhere. Of
+        objects that cover each other the smaller is in front; crowds are left out."""
+        assert self.masks is not None
+        canvas = np.zeros((side, side), self.id_type)
+        width, height = (int(each) for each in self.sizes[row])
+        scale = side / max(width, height)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        for number in np.flatnonzero((self.labels[row] >= 0) & ~self.crowd[row]):
+            mask = Image.fromarray(255 * decoded_mask(self.masks[row, number], (width, height)))
+            seen = np.asarray(mask.resize(size, Image.Resampling.BOX)) >= 128
+            canvas[: size[1], : size[0]][seen] = number + 1
+        return canvas
+
+
+def id_type(objects: int) -> type[np.unsignedinteger[Any]]:
+    """What tells so many objects and the ground apart. Raises DataError for more than a uint16 can."""
+    if objects > MOST_OBJECTS:
+        raise DataError(f"an image shows {objects:,} objects; up to {MOST_OBJECTS:,} can be told apart")
+    return np.uint8 if objects <= MOST_IN_A_BYTE else np.uint16
+
+
+def packed(found: Sequence[Annotation], masks: bool = False) -> Objects:
+    """The annotations of one image after another, brought to one shape and order."""
+    most = max([1, *(len(each.labels) for each in found)])
+    id_type(most)  # raises for too many
+    count = len(found)
+    objects = Objects(
+        boxes=np.zeros((count, most, 4), np.float32),
+        labels=np.full((count, most), EMPTY, np.int64),
+        crowd=np.zeros((count, most), bool),
+        areas=np.zeros((count, most), np.float32),
+        sizes=np.array([each.size for each in found], np.int64).reshape(-1, 2),
+        masks=np.full((count, most), b"", object) if masks else None,
+    )
+    for row, each in enumerate(found):
+        order = np.lexsort((-each.areas, each.crowd))
+        n = len(order)
+        objects.boxes[row, :n] = each.boxes[order] / max(each.size)
+        objects.labels[row, :n] = each.labels[order]
+        objects.crowd[row, :n] = each.crowd[order]
+        objects.areas[row, :n] = each.areas[order]
+        if objects.masks is not None:
+            objects.masks[row, :n] = [each.masks[index] for index in order]
+    return objects
+
+
+def encoded_mask(mask: np.ndarray) -> bytes:
+    """bool (height, width) → the counts of COCO's run-length code."""
+    return bytes(rle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"])
+
+
+def decoded_mask(counts: bytes, size: tuple[int, int]) -> np.ndarray:
+    """The counts of an image of (width, height) `size` → uint8 (height, width), 0 or 1."""
+    return np.asarray(rle.decode({"size": [size[1], size[0]], "counts": counts}), np.uint8)
+
+
+def unpacked(truth: dict[str, np.ndarray]) -> list[Annotation]:
+    """What `Objects.tree` has of some images, as annotations again."""
+    found = []
+    for row, labels in enumerate(truth["labels"]):
+        there = labels >= 0
+        size = (int(truth["sizes"][row, 0]), int(truth["sizes"][row, 1]))
+        masks = tuple(truth["masks"][row][there].tolist()) if "masks" in truth else ()
+        boxes = truth["boxes"][row][there] * max(size)
+        found.append(
+            Annotation(size, boxes, labels[there], truth["crowd"][row][there], truth["areas"][row][there], masks)
+        )
+    return found

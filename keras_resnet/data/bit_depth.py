@@ -1,0 +1,86 @@
+"""Which values are black and white in images of more than 8 bits: a decision for a whole data set, never for one image,
+which would make a dark one as bright as the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.data.dataset import Say
+from keras_resnet.errors import DataError
+from keras_resnet.progress import counting
+from keras_resnet.runtime.image import values_of
+
+# Files that are looked at before all are.
+PROBED = 200
+# What cameras and scanners deliver, in files of 16 or 32 bits.
+BITS = (8, 10, 12, 14, 16)
+
+
+@dataclass(frozen=True)
+class Range:
+    """The smallest and the largest finite value of an image, and whether its values are whole by their type."""
+
+    low: float
+    high: float
+    whole: bool
+
+
+def find_levels(files: Sequence[Path], say: Say) -> tuple[float, ...]:
+    """The values that are black and white in those of `files` of more than 8 bits; told to `say` with the reason.
+
+    () where a sample has none such. Files that cannot be read are left to whoever reads them all.
+    """
+    some = files[:: max(1, -(-len(files) // PROBED))]
+    if not _ranges(some, "looking for images of more than 8 bits"):
+        return ()
+    found = _ranges(files, "reading images of more than 8 bits")
+    low, high = min(each.low for each in found), max(each.high for each in found)
+    levels = _black(low), _white(high, all(each.whole for each in found))
+    say(
+        f"levels: {levels[0]:g} is black and {levels[1]:g} white ({len(found)} training images of more than 8 bits hold"
+        f" {low:g} to {high:g}; --set data.levels=[0,65535] would take others)"
+    )
+    return levels
+
+
+def _black(low: float) -> float:
+    return min(0.0, low)
+
+
+def _white(high: float, whole: bool) -> float:
+    """The largest value of the fewest bits that hold `high`; 1 for fractions."""
+    if high <= 1 and not whole:
+        return 1.0
+    return next((float(2**bits - 1) for bits in BITS if high <= 2**bits - 1), high)
+
+
+def _ranges(files: Sequence[Path], doing: str) -> list[Range]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(files), "images", doing) as advance:
+        found = []
+        for each in pool.map(_range, files):
+            advance(1, doing)
+            if each:
+                found.append(each)
+    return found
+
+
+def _range(file: Path) -> Range | None:
+    """None of an image of 8 bits, and of one that cannot be read."""
+    lows: list[float] = []
+    highs: list[float] = []
+    whole = True
+    try:
+        for values in values_of(file):
+            whole = values.dtype.kind != "f"
+            known = values if whole else values[np.isfinite(values)]
+            lows += [float(known.min())] if known.size else []
+            highs += [float(known.max())] if known.size else []
+    except DataError:
+        return None
+    return Range(min(lows), max(highs), whole) if lows else None

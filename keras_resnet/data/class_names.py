@@ -1,0 +1,44 @@
+"""Names of classes: what a label may be, and which one a folder's name is."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_resnet.errors import DataError
+from keras_resnet.runtime.image_files import readable_name
+
+
+def label_of(folder: Path) -> str:
+    """Return the label that a class folder's name is: its bytes as UTF-8 whatever the locale, composed (NFC), since
+    macOS writes é in two characters where others write it in one.
+
+    Raises DataError for a name that is not UTF-8.
+    """
+    try:
+        return unicodedata.normalize("NFC", os.fsencode(folder.name).decode())
+    except UnicodeError as error:
+        raise DataError(
+            f"class folder {readable_name(folder)} has a name that is not UTF-8, as labels are; rename it"
+        ) from error
+
+
+def require_labels(labels: Sequence[str], of: str) -> None:
+    """Raise DataError for labels that a file of one label a line cannot hold, that are empty, or there twice.
+
+    of: whose they are, in words.
+    """
+    for label in labels:
+        if not label.strip():
+            raise DataError(f"{of}: a label must have a character that is seen. Received: {label!r}")
+        if label.splitlines() != [label]:
+            raise DataError(f"{of}: a label must be one line, without a line break of any kind. Received: {label!r}")
+        try:
+            label.encode()
+        except UnicodeError as error:
+            raise DataError(f"{of}: a label must be text that UTF-8 can hold. Received: {label!r}") from error
+    if twice := [label for label, times in Counter(labels).items() if times > 1]:
+        raise DataError(f"{of}: each label must be there once. Received twice: {', '.join(map(repr, twice))}")

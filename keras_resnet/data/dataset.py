@@ -1,0 +1,293 @@
+"""What every source delivers: splits of uint8 images with labels, and whether they stay in memory."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.config.fields import one_of
+from keras_resnet.data.annotations import Objects
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.runtime.image import to_canvas, to_pixels
+
+Say = Callable[[str], None]
+# Of the memory that is free; the rest is for training.
+MEMORY_SHARE = 0.25
+SPLIT_SEED = 0
+# The splits that a training uses; "test" is for the end.
+TRAINING = ("train", "validation")
+NAMED_IN_ERROR = 5
+
+
+class Images(Protocol):
+    """Images that are read when they are needed, in any order, by several threads."""
+
+    def __getitem__(self, row: int) -> Image.Image:
+        """The image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """`labels` (count,) int64 of as many images, and their `objects` where the task is to find them.
+
+    Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `images` is set.
+    """
+
+    name: str
+    labels: np.ndarray
+    pixels: np.ndarray | None = None
+    images: Images | None = None
+    resize: int = 0
+    objects: Objects | None = None
+    _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self.labels)
+
+    def image(self, row: int) -> Image.Image:
+        """One of `images`, read now; or of `pixels`, as it is kept."""
+        if self.pixels is not None:
+            return Image.fromarray(self.pixels[row])
+        assert self.images is not None
+        return self.images[row]
+
+    def some(self, rows: np.ndarray) -> Split:
+        """The images at `rows`, in that order."""
+        objects = self.objects.some(rows) if self.objects else None
+        if self.pixels is not None:
+            return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects)
+        assert self.images is not None
+        images = _Some(self.images, rows)
+        return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects)
+
+    @property
+    def truth(self) -> Any:
+        """What is true of each image, as the task's `encode` takes it: labels (count,), or a dict of arrays."""
+        return self.objects.tree() if self.objects else self.labels
+
+    def constants(self, ids: bool = False) -> tuple[Any, Any]:
+        """`pixels` and `truth` as tensors, made once and outside any graph, of which they would become a part. `ids`:
+        with "ids" (count, resize, resize), of objects that have masks (see `Objects.ids`)."""
+        import tensorflow as tf
+
+        if "pixels" not in self._tensors:
+            with tf.init_scope(), tf.device("CPU"):
+                self._tensors["pixels"] = tf.constant(self.pixels)
+        truth = self.constant_truth()
+        if ids and self._has_masks:
+            if "ids" not in self._tensors:
+                assert self.objects is not None and self.pixels is not None
+                side = self.pixels.shape[1]
+                with tf.init_scope(), tf.device("CPU"):
+                    maps = np.stack([self.objects.ids(row, side) for row in range(self.count)])
+                    self._tensors["ids"] = tf.constant(maps)
+            truth = {**truth, "ids": self._tensors["ids"]}
+        return self._tensors["pixels"], truth
+
+    def constant_truth(self) -> Any:
+        """`truth` as such tensors."""
+        import tensorflow as tf
+
+        if "truth" not in self._tensors:
+            with tf.init_scope(), tf.device("CPU"):
+                self._tensors["truth"] = tf.nest.map_structure(tf.constant, self.truth)
+        return self._tensors["truth"]
+
+    def rows(self, numbers: Any, ids: bool = False) -> Any:
+        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth); `ids`: see `constants`."""
+        import tensorflow as tf
+
+        if self.pixels is not None:
+            pixels, truth = self.constants(ids)
+            return numbers.map(lambda row: (tf.gather(pixels, row), gathered(truth, row)), tf.data.AUTOTUNE)
+
+        truth = self.constant_truth()
+        side = (self.resize, self.resize)
+
+        def read(row: Any) -> tuple[Any, Any]:
+            pixels = tf.numpy_function(self.pixels_at, [row], tf.uint8, stateful=False)
+            found = gathered(truth, row)
+            if ids and self.objects is not None and self.objects.masks is not None:
+                seen = tf.numpy_function(self._ids_at, [row], self.objects.id_type, stateful=False)
+                found = {**found, "ids": tf.ensure_shape(seen, side)}
+            return tf.ensure_shape(pixels, (*side, 3)), found
+
+        return numbers.map(read, tf.data.AUTOTUNE)
+
+    @property
+    def _has_masks(self) -> bool:
+        return self.objects is not None and self.objects.masks is not None
+
+    def _ids_at(self, row: Any) -> np.ndarray:
+        assert self.objects is not None
+        return self.objects.ids(int(row), self.resize)
+
+    def pixels_at(self, row: Any) -> np.ndarray:
+        """One of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
+        return (to_canvas if self.objects else to_pixels)(self.image(int(row)), self.resize)
+
+
+def gathered(truth: Any, rows: Any) -> Any:
+    """Of tensors as `Split.truth` has them, those at `rows`."""
+    import tensorflow as tf
+
+    return tf.nest.map_structure(lambda each: tf.gather(each, rows), truth)
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Those of `images` that stand at `rows`."""
+
+    images: Images
+    rows: np.ndarray
+
+    def __getitem__(self, row: int) -> Image.Image:
+        return self.images[int(self.rows[row])]
+
+    @property
+    def files(self) -> list[str]:
+        """The image files, in order, where `images` are files."""
+        files = getattr(self.images, "files", None)
+        return [files[int(row)] for row in self.rows] if files else []
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: its labels in the order of their numbers, and splits "train", "validation" and
+    perhaps "test". flips: whether a mirrored image keeps its label; None where nobody knows. levels: the
+    values that are black and white in images of more than 8 bits, see `pixels.decode`."""
+
+    name: str
+    classes: tuple[str, ...]
+    splits: dict[str, Split]
+    flips: bool | None
+    image_size: int
+    resize: int
+    levels: tuple[float, ...] = ()
+
+
+def fits_memory(images: int, resize: int) -> bool:
+    """Whether `images` decoded ones may be kept: up to a quarter of the free memory."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return False
+    return images * resize * resize * 3 <= MEMORY_SHARE * free
+
+
+def judge_bad(bad: Sequence[object], total: int, max_bad: float, say: Say) -> None:
+    """Name the images that cannot be read to `say`; DataError if they are more than `max_bad` of `total`."""
+    if len(bad) > max_bad * total:
+        first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
+        raise DataError(
+            f"{len(bad)} of {total} images cannot be read ({len(bad) / total:.1%}),"
+            f" more than --max-bad {max_bad:g} allows: {first}"
+        )
+    for error in bad:
+        say(f"skipped: {error}")
+    if bad:
+        say(f"skipped {len(bad)} of {total} images that cannot be read (--max-bad allows {max_bad:.1%})")
+
+
+def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:
+    """Raise for an `asked` split that is not `there`: DataError if it is one of `unlabelled` (name → what it is, in
+    words), else UsageError."""
+    for name in asked or ():
+        if name in unlabelled:
+            raise DataError(f"the {name} images have no labels to compare answers with: {unlabelled[name]}")
+        one_of("--split", name, tuple(there))
+
+
+def tell_held_out(held_out: int, total: int, fraction: float, how: str, say: Say, each: str = "each class") -> None:
+    """Tell `say` of the share that really is held out of `total` training images, and why it is not `fraction`: `each`
+    has to be on both sides."""
+    asked = round(fraction * total)
+    why = (
+        "" if held_out == asked else f"; {asked}, as --val-fraction {fraction:g} asks, cannot put {each} on both sides"
+    )
+    say(f"validation: {held_out} of {total} training images ({held_out / total:.1%}), {how}{why}")
+
+
+def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
+    """Raises DataError unless every split has an image of every class."""
+    for split in splits.values():
+        missing = [name for label, name in enumerate(classes) if label not in split.labels]
+        if missing:
+            raise DataError(f"the {split.name} images hold none of class {', '.join(missing)} that can be read")
+
+
+def hold_out_rows(labels: np.ndarray, fraction: float, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of (count,) `labels` to train on and to validate with: stratified, the same each time, and
+    every class in both. Raises DataError for a class of fewer than 2."""
+    from sklearn.model_selection import train_test_split
+
+    counts = np.bincount(labels, minlength=len(classes))
+    if counts.min() < 2:
+        raise DataError(
+            f"class {classes[int(counts.argmin())]} has {counts.min()} readable images; splitting needs 2 or more"
+        )
+    wanted = min(max(len(classes), round(fraction * len(labels))), len(labels) - len(classes))
+    rows = np.arange(len(labels))
+    train, held_out = map(set, train_test_split(rows, test_size=wanted, stratify=labels, random_state=SPLIT_SEED))
+    # A class that is rare beside the others may fall on one side whole.
+    for label in range(len(classes)):
+        of_class = set(rows[labels == label])
+        for lacking, giving in ((held_out, train), (train, held_out)):
+            if not of_class & lacking:
+                moved = min(of_class)
+                giving.remove(moved)
+                lacking.add(moved)
+    return np.array(sorted(train)), np.array(sorted(held_out))
+
+
+def native_size(sides: list[int]) -> tuple[int | None, str]:
+    """The shorter side in pixels that most of `sides` share, else their median as a multiple of 8 (None
+    above 64); and the reason to give."""
+    if not sides:
+        return None, ""
+    side, seen = Counter(sides).most_common(1)[0]
+    if side >= 8 and seen > len(sides) / 2:
+        return side, "the images' own size"
+    median = float(np.median(sides))
+    return max(8, 8 * round(median / 8)) if median <= 64 else None, "near the images' median shorter side"
+
+
+def choose_canvas(asked: int | None, native: int | None, say: Say) -> tuple[int, int]:
+    """The side in pixels of the squares that whole images are brought to, twice, with the reason said: what was asked,
+    else the images' own, else 320."""
+    size, why = (asked, "as asked") if asked else (native, "the images' own") if native else (320, "usual for objects")
+    assert size is not None
+    say(f"image size: {size} pixels ({why}), the whole image in a square")
+    return size, size
+
+
+def choose_sizes(
+    asked: int | None, resize: int | None, native: int | None, say: Say, native_why: str = "the images' own size"
+) -> tuple[int, int]:
+    """(image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
+
+    Never more than a `resize` that was asked for; UsageError if that is below 8.
+
+    Larger images are resized to 8/7 of the size that is cut from them: 256 for 224 (Krizhevsky et al. 2012).
+    """
+    if asked is not None:
+        size, why = asked, "as asked"
+    elif native is not None and native <= 64:
+        size, why = native, native_why
+    else:
+        size, why = 224, "the usual size for photographs"
+    if resize is not None and resize < size:
+        if resize < 8:
+            raise UsageError(f"data.resize must be 8 or more pixels. Received: {resize}")
+        size, why = resize, "as large as data.resize"
+    chosen = resize or (size if size < 64 else round(size * 8 / 7))
+    say(f"image size: {size} pixels ({why}), cut from images resized to {chosen}")
+    return size, chosen

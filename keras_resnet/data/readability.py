@@ -1,0 +1,127 @@
+"""Which image files could be read, remembered from one command to the next.
+
+An entry holds as long as the file has its size and its time of change, and Pillow and kresnet their versions. It saves
+looking at a file again; where pixels are wanted, the file is decoded in any case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import PIL
+
+from keras_resnet import __version__
+from keras_resnet.atomic_write import writing
+from keras_resnet.errors import KresnetError
+
+FORMAT = 1
+# Of the cache as a whole; the documents that were written longest ago go first.
+MOST_BYTES = 256 * 2**20
+MOST_DOCUMENTS = 100
+
+
+class Stamp(NamedTuple):
+    """By what a file is known to be as it was: bytes, and nanoseconds of its last change."""
+
+    size: int
+    changed: int
+
+
+@dataclass
+class Readable:
+    """What is known of the images of the data set at `root`. entries: a file's path below it → its stamp, and why it
+    cannot be read ("": it can)."""
+
+    root: Path
+    document: Path | None = None
+    entries: dict[str, tuple[Stamp, str]] = field(default_factory=dict)
+    news: bool = False
+
+    @classmethod
+    def of(cls, root: Path) -> Readable:
+        """Return what is remembered of the data set at `root`; nothing where that cannot be read."""
+        folder = cache_folder()
+        if folder is None:
+            return cls(root)
+        known = cls(root, folder / f"{hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]}.json")
+        assert known.document is not None
+        # A damaged document is none.
+        with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            told = json.loads(known.document.read_text(encoding="utf-8"))
+            if told["decoder"] == _decoder():
+                files = told["files"].items()
+                known.entries = {path: (Stamp(int(size), int(at)), str(why)) for path, (size, at, why) in files}
+        return known
+
+    def why_not(self, path: Path, stamp: Stamp | None) -> str | None:
+        """Return why the file `path` cannot be read, "" if it can, or None where that is not known of its `stamp`."""
+        known = self.entries.get(self._key(path))
+        return known[1] if known and known[0] == stamp else None
+
+    def note(self, path: Path, stamp: Stamp | None, why: str) -> None:
+        """Remember of `path` with that `stamp`, taken before it was read, `why` it cannot be read, or "" if it can."""
+        if stamp is not None and self.entries.get(self._key(path)) != (stamp, why):
+            self.entries[self._key(path)] = (stamp, why)
+            self.news = True
+
+    def keep(self, listed: Iterable[Path]) -> None:
+        """Write what is known of the files `listed`, whole or not at all; where that is not possible it is let be."""
+        if self.document is None or not self.news:
+            return
+        known = ((key, self.entries.get(key)) for key in map(self._key, listed))
+        files = {key: (*entry[0], entry[1]) for key, entry in known if entry}
+        text = json.dumps({"decoder": _decoder(), "files": files}, separators=(",", ":"))
+        if len(text) > MOST_BYTES:
+            return
+        with suppress(OSError, KresnetError):
+            with writing(self.document) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+            _prune(self.document.parent)
+        self.news = False
+
+    def _key(self, path: Path) -> str:
+        return str(path.relative_to(self.root))
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return the stamp of a file; None where it cannot be had."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return Stamp(found.st_size, found.st_mtime_ns)
+
+
+def cache_folder() -> Path | None:
+    """Return where documents lie: kresnet/readable in XDG_CACHE_HOME, else in ~/.cache; None without a home."""
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        home = Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return home / "kresnet" / "readable"
+
+
+def _decoder() -> str:
+    """On what it depends, beside the file, whether an image can be read."""
+    limit = os.environ.get("KRESNET_MAX_MEGAPIXELS", "")
+    return (
+        f"kresnet {__version__}, Pillow {PIL.__version__}, format {FORMAT}, at most {limit or 'the usual'} megapixels"
+    )
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest documents beyond what the cache may hold."""
+    found = [(file, file.stat()) for file in folder.glob("*.json")]
+    size = 0
+    for number, (file, told) in enumerate(sorted(found, key=lambda each: each[1].st_mtime, reverse=True)):
+        size += told.st_size
+        if size > MOST_BYTES or number >= MOST_DOCUMENTS:
+            file.unlink(missing_ok=True)

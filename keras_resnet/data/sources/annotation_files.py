@@ -1,0 +1,180 @@
+"""What the readers of annotation files share: fields as label tools write them, names of images that stay within the
+data folder, and a count of all that was left out."""
+
+from __future__ import annotations
+
+import math
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from keras_resnet.data.annotations import Listed
+from keras_resnet.data.dataset import Say
+from keras_resnet.errors import DataError
+from keras_resnet.runtime.image_files import is_junk
+
+FLAGS = {"0": False, "false": False, "no": False, "": False, "1": True, "true": True, "yes": True}
+# How far, in pixels, a box may reach beyond its image by rounding.
+ROUNDED = 1.0
+
+
+@dataclass
+class Tally:
+    """What was left out of annotation files, and what else is worth knowing of them: how often, and the first time."""
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, what: str, where: str = "", count: int = 1) -> None:
+        """Count `count` of `what` as left out, the first one at `where`."""
+        self._add(self.left_out, what, where, count)
+
+    def note(self, what: str, where: str = "", count: int = 1) -> None:
+        """Count `count` of `what`, which are used."""
+        self._add(self.noted, what, where, count)
+
+    def _add(self, counter: Counter[str], what: str, where: str, count: int) -> None:
+        if count:
+            counter[what] += count
+            self.first.setdefault(what, where)
+
+    def tell(self, say: Say) -> None:
+        """Say all of it, a line for each."""
+        for before, counter in (("left out ", self.left_out), ("", self.noted)):
+            for what, count in sorted(counter.items()):
+                first = self.first[what]
+                say(f"{before}{count} {what}{f' (first: {first})' if first else ''}")
+
+    @property
+    def summary(self) -> str:
+        """What was left out, in one line."""
+        return ", ".join(f"{count} {what}" for what, count in self.left_out.most_common())
+
+
+@dataclass(frozen=True)
+class Read:
+    """The annotations of a folder: classes, images by split, what was left out. bad: of each image of a split that is
+    not there, or whose annotation cannot be used, why. named: image files that have an annotation, usable or not."""
+
+    classes: tuple[str, ...]
+    listings: dict[str, list[Listed]]
+    tally: Tally
+    bad: dict[str, list[str]]
+    named: set[Path]
+
+
+def finite(value: Any) -> float | None:
+    """A number, or text of one; None for all else, for NaN and for what is too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def flag(value: Any) -> bool | None:
+    """Yes or no, as tools write it: 0, 1, "0", "1", true, "False", 1.0, or nothing at all; None for what is neither."""
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, str) and (known := FLAGS.get(value.strip().lower())) is not None:
+        return known
+    number = finite(value)
+    return None if number is None else {0.0: False, 1.0: True}.get(number)
+
+
+def one_line(value: Any) -> str:
+    """A name without line breaks and without spaces around it."""
+    return " ".join(str(value).split())
+
+
+def written_out(text: str) -> str:
+    """`text` with what is no letter of any script, such as half of one, as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def visible(folder: Path, pattern: str) -> Iterator[Path]:
+    """Files below `folder` that match the `pattern`; none that is hidden, such as macOS' "._" twins, or lies among
+    copies."""
+    for path in folder.rglob(pattern):
+        parts = path.relative_to(folder).parts
+        if not any(map(is_junk, parts)) and path.is_file():
+            yield path
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in `folder` and is not hidden, sorted. Raises DataError if it cannot be looked into."""
+    try:
+        return sorted(each for each in folder.iterdir() if not is_junk(each.name))
+    except OSError as error:
+        raise DataError(f"cannot look into {folder}: {error.strerror or error}") from error
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Visible folders in `folder`, sorted; none of what is no folder."""
+    return [each for each in entries(folder) if each.is_dir()] if folder.is_dir() else []
+
+
+def called(folder: Path, *names: str) -> list[Path]:
+    """The folders in `folder` that are called so, in any case of letters, in the order of `names`."""
+    there = subfolders(folder)
+    return [each for name in names for each in there if each.name.lower() == name.lower()]
+
+
+def inside(root: Path, path: Path) -> Path | None:
+    """`path` without "..", if it is below `root`; symbolic links that the user put there are not followed to see."""
+    plain = Path(os.path.normpath(os.path.abspath(path)))
+    return plain if plain.is_relative_to(os.path.abspath(root)) else None
+
+
+def spellings(name: str) -> Iterator[str]:
+    """`name` as it is, with slashes for backslashes, without a URL's escapes, and with letters composed otherwise."""
+    seen = set()
+    plain = name.replace("\\", "/")
+    for each in (name, plain, unquote(name), unquote(plain)):
+        for form in (each, unicodedata.normalize("NFC", each), unicodedata.normalize("NFD", each)):
+            if form not in seen and "\0" not in form:
+                seen.add(form)
+                yield form
+
+
+def found_as(name: str, folders: Sequence[Path], root: Path) -> Path | None:
+    """The file called `name`, in one of its spellings, in the first of `folders` that has it, below `root`."""
+    for each in spellings(name):
+        for folder in folders:
+            path = inside(root, folder / each)
+            if path is not None and _is_file(path):
+                return path
+    return None
+
+
+def found_by_end(name: str, folders: Sequence[Path], root: Path) -> Path | None:
+    """As `found_as`, of a path that was written elsewhere: without its first folder, then without its second, …"""
+    parts = PurePosixPath(unquote(name.replace("\\", "/"))).parts
+    for start in range(1, len(parts)):
+        if (found := found_as("/".join(parts[start:]), folders, root)) is not None:
+            return found
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def beyond(boxes: np.ndarray, size: tuple[int, int]) -> int:
+    """How many of (n, 4) boxes in pixels reach out of their image of (width, height) `size`."""
+    width, height = size
+    low, high = boxes[:, :2].min(axis=1, initial=0), (boxes[:, 2:] - (width, height)).max(axis=1, initial=0)
+    return int(((low < -ROUNDED) | (high > ROUNDED)).sum())

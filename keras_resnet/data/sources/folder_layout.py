@@ -1,0 +1,281 @@
+"""What in a folder is a split and what a class, decided by names and by what is in them, and told."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from keras_resnet.data.class_names import label_of, require_labels
+from keras_resnet.errors import DataError
+from keras_resnet.runtime.image_files import Found, find_images, in_kinds, readable_name, remedies
+
+SPLITS = {
+    "train": ("train", "training", "trn", "trainval"),
+    "validation": ("val", "valid", "validation", "validate", "validating", "dev", "devel", "eval", "evaluation"),
+    "test": ("test", "testing", "tst"),
+}
+_SPLIT_NAMES = {name: split for split, names in SPLITS.items() for name in names}
+_SET = re.compile(r"[ _-]?(set|split|data|images|imgs)$")
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Image files of one split, and the number of each one's class."""
+
+    files: list[Path]
+    labels: list[int]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """classes: labels in the order of their numbers. listings: by the split's name. unlabelled: splits of images
+    without labels → what they are, in words."""
+
+    classes: tuple[str, ...]
+    listings: dict[str, Listing]
+    unlabelled: dict[str, str]
+
+    @property
+    def total(self) -> int:
+        """How many images are listed."""
+        return sum(len(listing.files) for listing in self.listings.values())
+
+
+class _Folder:
+    """A folder at the top, and all that is below it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: Found = find_images(path)
+
+    @cached_property
+    def classes(self) -> dict[str, tuple[Path, list[Path]]]:
+        """Of the folders in this one, label → (the folder, the images below it). Raises DataError for odd names."""
+        folders = [each for each in self.found.folders if each.parent == self.path]
+        return _by_label(self.path, folders, self.found.files)
+
+    @property
+    def loose(self) -> list[Path]:
+        """Images that lie in the folder itself."""
+        return [file for file in self.found.files if file.parent == self.path]
+
+    @property
+    def nested(self) -> bool:
+        """Whether images lie in folders in this one."""
+        return len(self.loose) < len(self.found.files)
+
+
+def split_of(folder: str) -> str | None:
+    """Return which split a folder of that name usually is: "train", "validation", "test" or None."""
+    return _SPLIT_NAMES.get(_SET.sub("", folder.casefold()))
+
+
+def layout_of(root: Path, say: Callable[[str], None]) -> Layout:
+    """Return what the folder `root` holds; what was taken as what, and what was left out, is told to `say`.
+
+    Raises DataError where that cannot be told for sure, and for a folder that cannot be a classification data set.
+    """
+    top = find_images(root, deep=False)
+    folders = [_Folder(path) for path in top.folders]
+    if not folders:
+        raise DataError(_no_folders(root, top))
+    splits = _split_folders(root, folders, say)
+    left_out = Counter(top.left_out)
+    for folder in folders:
+        left_out += folder.found.left_out
+    if "train" in splits:
+        layout = _of_splits(root, splits, say)
+        used = {folder.path for folder in splits.values()}
+        for folder in folders:
+            if folder.path not in used and folder.found.files:
+                left_out[f"images in {readable_name(folder.path.name)}/ beside the splits"] += len(folder.found.files)
+    else:
+        layout = _of_classes(root, [folder for folder in folders if folder not in splits.values()], splits)
+    beside = [*top.files, *(file for split in splits.values() if split.nested for file in split.loose)]
+    left_out["images beside the class folders"] += len(beside)
+    if total := left_out.total():
+        say(f"left out {total} files: {in_kinds(left_out)}{remedies(left_out)}")
+    _tell_alike(layout.classes, say)
+    _tell_linked(layout, folders, say)
+    return layout
+
+
+def _split_folders(root: Path, folders: Sequence[_Folder], say: Callable[[str], None]) -> dict[str, _Folder]:
+    """Which of the `folders` in `root` are splits, by the split's name; none where all are classes."""
+    named = {folder: split for folder in folders if (split := split_of(folder.path.name))}
+    others = [folder for folder in folders if folder not in named and folder.found.files]
+    nested = [folder for folder in named if folder.nested]
+    train = [folder for folder, split in named.items() if split == "train"]
+    if not named:
+        return {}
+    if not others:
+        if not train:
+            raise DataError(f"{root} has {_names(named)} and no train folder")
+        return _one_each(named, say)
+    if not nested:
+        say(f"{_names(named)}: taken as a class, since images lie in it as in {_names(others)} beside it")
+        return {}
+    beside = f"it has class folders in it, and stands beside {_names(others)}"
+    if any(each in nested for each in train):
+        if len(named) < 2:
+            raise DataError(f"{train[0].path}: {beside}; rename it if it is a class, else move these out of {root}")
+        return _one_each(named, say)
+    labels = {label_of(folder.path) for folder in others}
+    for folder in named:
+        if folder not in nested or not set(folder.classes) <= labels:
+            odd = next((each for each in nested if each != folder), folder)
+            raise DataError(
+                f"{odd.path}: {beside}; rename it if it is a class, else put the folders of training images into"
+                f" {root / 'train'}"
+            )
+    return _one_each(named, say)
+
+
+def _one_each(named: dict[_Folder, str], say: Callable[[str], None]) -> dict[str, _Folder]:
+    """`named` the other way round."""
+    splits: dict[str, _Folder] = {}
+    for folder, split in named.items():
+        if split in splits:
+            raise DataError(f"{splits[split].path} and {folder.path} are both named for {split} images; keep one")
+        splits[split] = folder
+    ordered = {split: splits[split] for split in SPLITS if split in splits}
+    say("splits: " + ", ".join(f"{split} ({readable_name(each.path.name)}/)" for split, each in ordered.items()))
+    return ordered
+
+
+def _of_splits(root: Path, splits: dict[str, _Folder], say: Callable[[str], None]) -> Layout:
+    """The layout of folders of splits with class folders in them; test images may be without."""
+    train = splits["train"]
+    classes = _checked(train.path, train.classes)
+    listings, unlabelled = {}, {}
+    for split, folder in splits.items():
+        if split == "test" and _is_unlabelled(folder, classes):
+            count = len(folder.found.files)
+            unlabelled[split] = f"{folder.path} has no class folders"
+            say(f"test: {count} images without labels, since {unlabelled[split]}; kresnet predict names them")
+        elif not folder.nested:
+            raise DataError(_no_folders(folder.path, folder.found))
+        else:
+            listings[split] = _listing(train.path, folder.path, folder.classes, classes)
+    return Layout(classes, listings, unlabelled)
+
+
+def _of_classes(root: Path, folders: Sequence[_Folder], splits: dict[str, _Folder]) -> Layout:
+    """The layout of class folders, perhaps with other splits of the same classes beside them."""
+    files = [file for folder in folders for file in folder.found.files]
+    found = _by_label(root, [folder.path for folder in folders], files)
+    classes = _checked(root, found)
+    listings = {"train": _listing(root, root, found, classes)}
+    listings |= {name: _listing(root, each.path, each.classes, classes) for name, each in splits.items()}
+    return Layout(classes, listings, {})
+
+
+def _by_label(parent: Path, folders: Sequence[Path], files: Sequence[Path]) -> dict[str, tuple[Path, list[Path]]]:
+    """Label → (folder, those of `files` below it), of class `folders` in `parent`."""
+    depth = len(parent.parts)
+    within: dict[str, list[Path]] = {folder.name: [] for folder in folders}
+    for file in files:
+        if len(file.parts) > depth + 1:
+            within[file.parts[depth]].append(file)
+    labels = [label_of(folder) for folder in folders]
+    require_labels(labels, f"class folders in {parent}")
+    found = {label: (folder, within[folder.name]) for label, folder in zip(labels, folders, strict=True)}
+    return dict(sorted(found.items()))
+
+
+def _checked(parent: Path, found: dict[str, tuple[Path, list[Path]]]) -> tuple[str, ...]:
+    """The labels, 2 or more."""
+    if len(found) == 1:
+        ((label, (folder, _)),) = found.items()
+        inner = [each for each in find_images(folder, deep=False).folders if any(find_images(each).files)]
+        hint = f"; or is the data set itself {folder}?" if len(inner) > 1 else ""
+        raise DataError(f"{parent} holds one class only ({label}); a classifier needs 2 or more class folders{hint}")
+    if not found:
+        raise DataError(_no_folders(parent, find_images(parent, deep=False)))
+    return tuple(found)
+
+
+def _listing(first: Path, folder: Path, found: dict[str, tuple[Path, list[Path]]], classes: tuple[str, ...]) -> Listing:
+    """The images of a split. Raises DataError unless it holds some of each of the `classes` of the `first` split."""
+    if odd := sorted(set(found) ^ set(classes)):
+        more = ", …" if len(odd) > NAMED else ""
+        raise DataError(
+            f"{folder} and {first} do not hold the same classes; they differ in: {', '.join(odd[:NAMED])}{more}"
+        )
+    files: list[Path] = []
+    labels: list[int] = []
+    for number, label in enumerate(classes):
+        place, images = found[label]
+        if not images:
+            inner = find_images(place)
+            words = f", only {in_kinds(inner.left_out)}{remedies(inner.left_out)}" if inner.left_out else ""
+            words = " of its own: it is linked to what is counted already" if inner.files else words
+            raise DataError(f"class folder {place} holds no images{words}")
+        files += images
+        labels += [number] * len(images)
+    return Listing(files, labels)
+
+
+def _is_unlabelled(test: _Folder, classes: tuple[str, ...]) -> bool:
+    """Whether test images lie in no class folders: loose, or all in one folder that is no class."""
+    if not test.nested:
+        return bool(test.loose)
+    return len(test.classes) == 1 and not set(test.classes) & set(classes)
+
+
+def _no_folders(root: Path, found: Found) -> str:
+    if found.files:
+        return _without_classes(root, found)
+    words = f" (only {in_kinds(found.left_out)})" if found.left_out else ""
+    return (
+        f"{root} holds no images{words}: it needs a folder per class, or train/ and val/ of such folders"
+        f"{remedies(found.left_out)}"
+    )
+
+
+def _without_classes(folder: Path, found: Found) -> str:
+    tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if found.left_out[kind]]
+    beside = f"; labels in a {tables[0]} file are not read" if tables else ""
+    return (
+        f"{folder} holds {len(found.files)} images and no class folders: what an image shows is the name of the folder"
+        f" that it lies in{beside}; sort the images into a folder per class"
+    )
+
+
+def _names(folders: Sequence[_Folder] | dict[_Folder, str]) -> str:
+    names = [f"{readable_name(folder.path.name)}/" for folder in folders]
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+def _tell_alike(classes: tuple[str, ...], say: Callable[[str], None]) -> None:
+    """Classes whose names differ in case or spaces alone are told: one class in two, most likely."""
+    by_sound: dict[str, list[str]] = {}
+    for label in classes:
+        by_sound.setdefault(re.sub(r"[\s_-]+", "", label.casefold()), []).append(label)
+    for alike in by_sound.values():
+        if len(alike) > 1:
+            say(f"classes with almost the same name: {', '.join(map(repr, alike))}")
+
+
+def _tell_linked(layout: Layout, folders: Sequence[_Folder], say: Callable[[str], None]) -> None:
+    """Images that stand in two places by links are told: with two labels, or in two splits."""
+    links = {file: place for folder in folders for file, place in folder.found.links.items()}
+    if not links and not any(each.is_symlink() for folder in folders for each in (folder.path, *folder.found.folders)):
+        return
+    everything = Found(links=links)
+    seen: dict[str, tuple[str, int]] = {}
+    labels, splits = 0, 0
+    for split, listing in layout.listings.items():
+        for place, label in zip(everything.places(listing.files), listing.labels, strict=True):
+            before = seen.setdefault(place, (split, label))
+            labels += before[1] != label
+            splits += before[0] != split
+    if labels:
+        say(f"{labels} images are in two classes, by links")
+    if splits:
+        say(f"{splits} images are in two splits, by links: accuracy on them says nothing about new images")

@@ -1,0 +1,202 @@
+"""Image folders: `train/ val/ [test/]` with a folder per class in each, or one folder per class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.bit_depth import find_levels
+from keras_resnet.data.dataset import (
+    Data,
+    Say,
+    Split,
+    choose_sizes,
+    fits_memory,
+    hold_out_rows,
+    judge_bad,
+    native_size,
+    require_all_classes,
+    require_split,
+    tell_held_out,
+)
+from keras_resnet.data.readability import Readable, stamp_of
+from keras_resnet.data.sources.folder_layout import Layout, Listing, layout_of
+from keras_resnet.errors import DataError
+from keras_resnet.progress import counting
+from keras_resnet.runtime.image import read_image, size_of, to_pixels
+from keras_resnet.runtime.image_files import path_of, pointed_to, readable_name
+
+PROBED = 200
+
+
+def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
+    """Read the image folder at `spec.source`; unreadable files are named to `say` and skipped.
+
+    Every file of the splits in `only` (None: of all) is decoded once here, so that a broken one is met before training
+    and not in its middle; but for those that are not kept in memory and could be read before.
+    Raises DataError where the folder cannot be a classification data set, saying why.
+    """
+    root = path_of(spec.source)
+    if not root.is_dir():
+        raise DataError(f"--data {spec.source} is not a folder")
+    layout = layout_of(root, say)
+    there = {**layout.listings, "validation": None}
+    require_split(only, there, layout.unlabelled)
+    wanted = [name for name in there if only is None or name in only]
+    native, why = (None, "") if spec.image_size else native_size(_shorter_sides(layout.listings["train"].files))
+    size, resize = choose_sizes(spec.image_size, spec.resize, native, say, why)
+    levels = spec.levels or find_levels(layout.listings["train"].files, say)
+    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_bad, say)
+    try:
+        splits = _read(reader, wanted, spec.val_fraction)
+    finally:
+        reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
+    reader.judge(say)
+    require_all_classes(splits, layout.classes)
+    name = readable_name(root.name)
+    return Data(name, layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels)
+
+
+@dataclass
+class _Reader:
+    """Decodes images at `resize` pixels. levels: see `pixels.decode`. bad: what could not be read so far."""
+
+    resize: int
+    levels: tuple[float, ...]
+    known: Readable
+    layout: Layout
+    max_bad: float
+    say: Say
+    bad: list[DataError] = field(default_factory=list)
+
+    def announce(self, count: int) -> bool:
+        """Tell that so many images are read now, and return whether their pixels are kept."""
+        keep = fits_memory(count, self.resize)
+        classes, total = len(self.layout.classes), self.layout.total
+        some = f"{count}" if count == total else f"{count} of {total}"
+        kept = "" if keep else "; too many to keep in memory"
+        self.say(f"reading {some} images of {classes} classes from {self.known.root}{kept}")
+        return keep
+
+    def judge(self, say: Say) -> None:
+        """Name to `say` what could not be read. Raises DataError where that is too much of all that is listed."""
+        judge_bad(self.bad, self.layout.total, self.max_bad, say)
+
+    def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of (count,) `labels` of readable images to train on and to validate with."""
+        self.judge(lambda message: None)
+        rows = hold_out_rows(labels, fraction, self.layout.classes)
+        how = "stratified (there is no val folder)"
+        tell_held_out(len(rows[1]), len(labels), fraction, how, self.say)
+        return rows
+
+    def split(self, name: str, listing: Listing, keep: bool) -> Split:
+        """Return those of `listing` that can be read: their pixels, or only the names of their files."""
+        good, pixels = self.readable(name, listing.files, keep)
+        labels = np.asarray(listing.labels, np.int64)[good]
+        if keep:
+            side = self.resize
+            return Split(name, labels, pixels=np.reshape(pixels, (-1, side, side, 3)).astype(np.uint8, copy=False))
+        return Split(
+            name, labels, images=Files(tuple(str(listing.files[row]) for row in good), self.levels), resize=self.resize
+        )
+
+    def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
+        good, pixels = [], []
+        with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(files), "images", f"reading {name}") as advance:
+            for row, found in enumerate(pool.map(self._pixels if keep else self._look, files)):
+                advance(1, f"reading {name}")
+                if isinstance(found, DataError):
+                    self.bad.append(found)
+                    continue
+                good.append(row)
+                if found is not None:
+                    pixels.append(found)
+        return np.asarray(good, np.int64), pixels
+
+    def _look(self, path: Path) -> DataError | None:
+        """Decode a file of which it is not known whether that can be done."""
+        why = self.known.why_not(path, stamp_of(path))
+        if why is None:
+            found = self._pixels(path)
+            return found if isinstance(found, DataError) else None
+        return DataError(why) if why else None
+
+    def _pixels(self, path: Path) -> np.ndarray | DataError:
+        stamp = stamp_of(path)
+        try:
+            pixels = to_pixels(read_image(path, self.levels), self.resize)
+        except DataError as error:
+            # What the system has against it, such as a missing right, may be mended without a change of the file.
+            told = f"{error}{pointed_to(path)}"
+            if not _is_systems(error):
+                self.known.note(path, stamp, told)
+            return DataError(told)
+        self.known.note(path, stamp, "")
+        return pixels
+
+
+def _is_systems(error: BaseException | None) -> bool:
+    """Whether an error comes from an error of the operating system, at any remove."""
+    while error is not None and getattr(error, "errno", None) is None:
+        error = error.__cause__
+    return error is not None
+
+
+def _read(reader: _Reader, wanted: Sequence[str], fraction: float) -> dict[str, Split]:
+    """The `wanted` splits; validation is held out of the training images where there is none."""
+    listings = reader.layout.listings
+    if "validation" in listings or set(wanted) <= {"test"}:
+        keep = reader.announce(sum(len(listings[name].files) for name in wanted))
+        return {name: reader.split(name, listings[name], keep) for name in wanted}
+    train = listings["train"]
+    rest = {name: listings[name] for name in wanted if name in listings and name != "train"}
+    others = sum(len(each.files) for each in rest.values())
+    if {"train", "validation"} <= set(wanted):
+        keep = reader.announce(len(train.files) + others)
+        whole = reader.split("train", train, keep)
+        rows = reader.held_out(whole.labels, fraction)
+        parts = dict(zip(("train", "validation"), rows, strict=True))
+        splits = {name: replace(whole.some(part), name=name) for name, part in parts.items()}
+    else:
+        # Which ones are held out depends on which can be read, not on their pixels.
+        good, _ = reader.readable("train", train.files, keep=False)
+        rows = reader.held_out(np.asarray(train.labels, np.int64)[good], fraction)
+        parts = {name: good[part] for name, part in zip(("train", "validation"), rows, strict=True) if name in wanted}
+        keep = reader.announce(sum(map(len, parts.values())) + others)
+        splits = {name: reader.split(name, _some(train, part), keep) for name, part in parts.items()}
+    return splits | {name: reader.split(name, listing, keep) for name, listing in rest.items()}
+
+
+def _some(listing: Listing, rows: np.ndarray) -> Listing:
+    return Listing([listing.files[row] for row in rows], [listing.labels[row] for row in rows])
+
+
+def _shorter_sides(files: list[Path]) -> list[int]:
+    """In pixels, from the headers of `PROBED` files spread over the classes."""
+    sides = []
+    for path in files[:: -(-len(files) // PROBED)]:
+        try:
+            sides.append(min(size_of(path)))
+        except DataError:  # the scan names it
+            continue
+    return sides
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files, decoded when they are read; levels: see `pixels.decode`."""
+
+    files: tuple[str, ...]
+    levels: tuple[float, ...] = ()
+
+    def __getitem__(self, row: int) -> Image.Image:
+        return read_image(self.files[row], self.levels)

@@ -1,0 +1,332 @@
+"""Any TFDS classification data set. What is prepared is read without a network; a download only when asked."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.connectivity import host_of, reachable
+from keras_resnet.data.annotations import Annotation, encoded_mask, has_to_show, packed
+from keras_resnet.data.class_names import require_labels
+from keras_resnet.data.dataset import (
+    Data,
+    Say,
+    Split,
+    choose_canvas,
+    choose_sizes,
+    fits_memory,
+    judge_bad,
+    require_split,
+    tell_held_out,
+)
+from keras_resnet.data.sources.tfrecord import Records, find_records
+from keras_resnet.errors import DataError, UsageError, did_you_mean
+from keras_resnet.progress import counting, waiting
+from keras_resnet.runtime.image import read_image, to_canvas, to_pixels
+from keras_resnet.runtime.image_files import path_of
+
+DEFAULT_HOST = "https://storage.googleapis.com"
+# Made here, without a download.
+BUNDLED = ("digits", "shapes")
+# Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
+FLIPS = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
+NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
+
+
+def open_tfds(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
+    """The TFDS data set `spec.source` (a name, or a folder that holds a prepared one), of its splits those in `only`
+    (None: all).
+
+    Raises UsageError for an unknown name, DataError where it is not prepared and not to be
+    downloaded, cannot be downloaded, or has no images with class labels.
+    """
+    builder = _builder(spec)
+    if not builder.data_path.exists():
+        _prepare(builder, spec, say)
+    fields = _fields(builder, spec.annotations)
+    require_labels(fields.classes, f"data set {builder.name!r}")
+    parts = _parts(builder, spec.val_fraction, say)
+    require_split(only, parts, {})
+    shape = builder.info.features[fields.image].shape
+    native = min(shape[:2]) if all(shape[:2]) else None
+    if fields.objects:
+        size, resize = choose_canvas(spec.image_size, native, say)
+    else:
+        size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
+    bad: list[str] = []
+    splits = {
+        name: _read(builder, name, part, fields, has_to_show(name, spec.annotations), resize, spec.levels, bad, say)
+        for name, part in parts.items()
+        if only is None or name in only
+    }
+    _require_labelled(splits, only, builder.name, say)
+    judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
+    labelled = {name: split for name, split in splits.items() if split.count}
+    return Data(builder.name, fields.classes, labelled, _keep_meaning(builder.name, fields), size, resize, spec.levels)
+
+
+def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, source: str, say: Say) -> None:
+    """Raises DataError for a split without a single label that is needed; test images are needed when asked for."""
+    for name, split in splits.items():
+        if split.count:
+            continue
+        if name != "test" or only is not None:
+            raise DataError(f"none of the {name} images of data set {source!r} has a label")
+        say("test: no image has a label, so nothing can be evaluated on them")
+
+
+def _keep_meaning(name: str, fields: _Fields) -> bool | None:
+    """Whether the images of a set keep their labels in a mirror; None where that is not known."""
+    if name in NO_FLIPS:
+        return False
+    return True if fields.objects or name in FLIPS else None
+
+
+def is_known(name: str) -> bool:
+    """Whether TFDS has a data set of that name, ours included."""
+    return name in (*BUNDLED, *_tfds().list_builders())
+
+
+def _tfds() -> Any:
+    """TFDS, with the builders of this package registered."""
+    import tensorflow_datasets as tfds
+
+    from keras_resnet.data.sources import digits, shapes  # noqa: F401 - registers the builders
+
+    return tfds
+
+
+def _builder(spec: DataSpec) -> Any:
+    tfds = _tfds()
+    tfds.disable_progress_bar()
+    if (spec.data_dir or "").startswith("gs://") and not reachable(host_of(DEFAULT_HOST)):
+        raise DataError(
+            f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?"
+        )
+    folder = path_of(spec.source)
+    if (folder / "dataset_info.json").is_file():
+        return tfds.builder_from_directory(folder)
+    try:
+        return tfds.builder(spec.source, data_dir=spec.data_dir, try_gcs=False)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:  # ValueError: not a name at all
+        known = [*BUNDLED, *tfds.list_builders()]
+        raise UsageError(
+            f"--data must be {', '.join(BUNDLED)}, a TFDS data set or a folder of images."
+            f"{did_you_mean(spec.source, known)} Received: {spec.source!r}"
+        ) from error
+
+
+def _prepare(builder: Any, spec: DataSpec, say: Say) -> None:
+    import tensorflow_datasets as tfds
+
+    bundled = builder.name in BUNDLED
+    if not bundled and not spec.download:
+        raise DataError(
+            f"data set {spec.source!r} is not prepared in {builder.data_path.parent.parent};"
+            " add --download to download it, or say with --data-dir where it is"
+        )
+    if not bundled:
+        _require_network(builder)
+    say(f"preparing {builder.name} in {builder.data_path}")
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    try:
+        # Where TFDS tells of it, which is for results.
+        with waiting(f"preparing {builder.name}"), redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(download_config=config)
+    except OSError as error:
+        raise DataError(f"cannot prepare {builder.name} in {builder.data_path}: {error.strerror or error}") from error
+    except Exception as error:  # downloads, checksums and extraction fail in many ways
+        raise DataError(f"cannot prepare {builder.name}: {' '.join(str(error).split())}") from error
+
+
+def _require_network(builder: Any) -> None:
+    """Raises DataError within seconds when offline; TFDS itself would retry for minutes."""
+    urls = list(builder.url_infos or {}) or [DEFAULT_HOST]
+    host = host_of(urls[0])
+    if not reachable(host):
+        raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """Where a record has what: the keys of the image, of its label, of the map of its objects' masks. objects: what is
+    known of them, of "bbox", "label", "is_crowd" and "area"."""
+
+    classes: tuple[str, ...]
+    image: str
+    label: str = ""
+    objects: tuple[str, ...] = ()
+    ids: str = ""
+
+
+def _fields(builder: Any, annotations: str) -> _Fields:
+    """Raises DataError for a data set without them."""
+    import tensorflow_datasets as tfds
+
+    features, kinds = builder.info.features, tfds.features
+    image = [key for key, kind in features.items() if isinstance(kind, kinds.Image)]
+    label = [key for key, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
+    if annotations != "labels":
+        objects = features["objects"].feature if "objects" in features else {}
+        if "image" not in image or not {"bbox", "label"} <= set(objects):
+            raise DataError(
+                f"data set {builder.name!r} has no images with boxes of objects; it has: {', '.join(features)}"
+            )
+        if annotations == "masks" and "ids" not in image:
+            raise DataError(f"data set {builder.name!r} has no masks of its objects; it has: {', '.join(features)}")
+        known = tuple(key for key in ("bbox", "label", "is_crowd", "area") if key in objects)
+        ids = "ids" if annotations == "masks" else ""
+        return _Fields(tuple(objects["label"].names), "image", objects=known, ids=ids)
+    supervised = builder.info.supervised_keys
+    if supervised and supervised[0] in image and supervised[1] in label:
+        return _Fields(tuple(features[supervised[1]].names), *supervised)
+    if len(image) != 1 or len(label) != 1:
+        raise DataError(
+            f"data set {builder.name!r} has no images with one class label each; it has: {', '.join(features)}"
+        )
+    return _Fields(tuple(features[label[0]].names), image[0], label[0])
+
+
+def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
+    """Our split names → TFDS split expressions."""
+    present = set(builder.info.splits)
+    if "train" not in present:
+        raise DataError(f"data set {builder.name!r} has no train split; it has: {', '.join(sorted(present))}")
+    parts = {"train": "train"}
+    if held_out := sorted(present & {"validation", "val"}):
+        parts["validation"] = held_out[0]
+    else:
+        count = int(builder.info.splits["train"].num_examples)
+        if count < 2:
+            raise DataError(f"data set {builder.name!r} has {count} training images; splitting needs 2 or more")
+        last = min(max(1, round(count * val_fraction)), count - 1)
+        first = count - last
+        parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
+        how = f"the last ones of train ({builder.name} has no validation split)"
+        tell_held_out(last, count, val_fraction, how, say, "an image")
+    return parts | ({"test": "test"} if "test" in present else {})
+
+
+def _read(
+    builder: Any,
+    name: str,
+    part: str,
+    fields: _Fields,
+    shown: bool,
+    resize: int,
+    levels: tuple[float, ...],
+    bad: list[str],
+    say: Say,
+) -> Split:
+    """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`; images without
+    a label, and without an object where they have to have one `shown`, are left out and counted."""
+    records = _records(builder, part)
+    count = len(records)
+    keep = fits_memory(count, resize)
+    if not keep:
+        say(f"{name}: {count} images do not fit in memory and are read from disk")
+    examples = _Examples(records, fields, levels)
+
+    def decode(row: int) -> tuple[Any, np.ndarray | None, str]:
+        truth, encoded = examples.parse(row)
+        if not fields.objects and not 0 <= truth < len(fields.classes):
+            return None, None, ""
+        try:
+            image = read_image(encoded, levels)
+            truth = _annotation(truth, image.size) if fields.objects else truth
+        except DataError as error:
+            return truth, None, str(error).replace("the image", examples.name(row), 1)
+        pixels = (to_canvas if fields.objects else to_pixels)(image, resize) if keep else None
+        return truth, pixels, ""
+
+    good: list[int] = []
+    truths: list[Any] = []
+    kept: list[Any] = []
+    empty = unlabelled = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(count, "images", f"reading {name}") as advance:
+        for row, (truth, pixels, trouble) in enumerate(pool.map(decode, range(count))):
+            advance(1, f"reading {name}")
+            if trouble:
+                bad.append(trouble)
+            elif truth is None:
+                unlabelled += 1
+            elif shown and not truth.shows:
+                empty += 1
+            else:
+                good.append(row)
+                truths.append(truth)
+                kept.append(pixels)
+    if unlabelled:
+        say(f"{name}: left out {unlabelled} of {count} images, which have no label (a number that is no class, as -1)")
+    if empty:
+        say(f"{name}: left out {empty} of {count} images, which show no object")
+    objects = packed(truths, masks=bool(fields.ids)) if fields.objects else None
+    numbers = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
+    if keep:
+        pixels = np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False)
+        return Split(name, numbers, pixels, objects=objects)
+    readable = Records(records.files, records.places[good])
+    return Split(name, numbers, images=_Examples(readable, fields, levels), resize=resize, objects=objects)
+
+
+def _annotation(known: dict[str, Any], size: tuple[int, int]) -> Annotation:
+    """TFDS' features of the objects of an image of (width, height) `size`: boxes are top, left, bottom, right in shares
+    of it, and the n-th object's pixels are n + 1 in the map "ids"."""
+    width, height = size
+    boxes = known["bbox"].reshape(-1, 4)[:, [1, 0, 3, 2]] * (width, height, width, height)
+    masks: list[bytes] = []
+    if "ids" in known:
+        ids = np.asarray(Image.open(io.BytesIO(known["ids"])))
+        masks = [encoded_mask(ids == number + 1) for number in range(len(boxes))]
+    return Annotation.of(size, boxes, known["label"], known.get("is_crowd"), known.get("area"), masks)
+
+
+def _records(builder: Any, part: str) -> Records:
+    kind = builder.info.file_format
+    if kind is not None and kind.value != "tfrecord":
+        raise DataError(f"data set {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, TFDS' default")
+    return find_records(builder.info.splits[part].file_instructions)
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """The images of records that hold a tf.train.Example each."""
+
+    records: Records
+    fields: _Fields
+    levels: tuple[float, ...]
+
+    def __getitem__(self, row: int) -> Image.Image:
+        return read_image(self.parse(row)[1], self.levels)
+
+    def parse(self, row: int) -> tuple[Any, bytes]:
+        """The label, or what is known of the objects by name; and the encoded image. Raises DataError for a record
+        without them."""
+        import tensorflow as tf
+
+        try:
+            features = tf.train.Example.FromString(self.records[row]).features.feature
+            encoded = features[self.fields.image].bytes_list.value[0]
+            if not self.fields.objects:
+                return features[self.fields.label].int64_list.value[0], encoded
+            known = {key: features[f"objects/{key}"] for key in self.fields.objects}
+            found = {key: np.array(each.float_list.value or each.int64_list.value) for key, each in known.items()}
+            if self.fields.ids:
+                found["ids"] = features[self.fields.ids].bytes_list.value[0]
+            return found, encoded
+        except Exception as error:  # protobuf's DecodeError is of no public type
+            raise DataError(f"{self.name(row)} is damaged: {' '.join(str(error).split())}") from error
+
+    def name(self, row: int) -> str:
+        """The record in words."""
+        file = int(self.records.places[row][0])
+        return f"record {row} ({self.records.files[file].rpartition('/')[2]})"

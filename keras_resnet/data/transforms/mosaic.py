@@ -1,0 +1,194 @@
+"""Several images with objects made into one: mosaic (Bochkovskiy et al. 2020, "YOLOv4", section 3.3) and copy-paste
+(Ghiasi et al. 2021, "Simple Copy-Paste").
+
+What stands in B images is a dict: "boxes" (B, M, 4) in shares of the image, "labels" (B, M), -1 where there is no
+object, "crowd" (B, M), and with masks "ids" (B, S, S), n + 1 where the n-th object is. All is drawn for the whole
+batch, of which a worker makes `mine`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from keras_resnet.config.training import AugmentSpec
+from keras_resnet.data.annotations import id_type
+from keras_resnet.data.transforms import geometric
+
+# Images that a mosaic shows, and the seeds of what is drawn here beside those of a window (0 to 3) and of colours (4).
+TILES = 4
+ROWS, CHOSEN, SCALE, MIDDLE, TURNED, PASTED, PIECES, WINDOW = range(10, 18)
+# The middle of a mosaic is at least so far from its edges.
+BORDER = 0.25
+# What is drawn for each object of an image is drawn for so many at least, whatever the data set's images show.
+DRAWN = 255
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """How images are mixed, each with `partners` of others: `mine` of the `batch` that all is drawn for."""
+
+    augment: AugmentSpec
+    batch: int
+    size: int
+    mirrors: bool
+    mine: slice
+
+    @property
+    def partners(self) -> int:
+        """Further images that each one needs."""
+        return (TILES - 1) * (self.augment.mosaic > 0) + (self.augment.copy_paste > 0)
+
+    def rows(self, key: Any, rows: Any, count: int) -> Any:
+        """int64 (B,) → (B × (1 + partners),): each image's own row and those of others, of `count`."""
+        if not self.partners:
+            return rows
+        others = tf.random.stateless_uniform((self.batch, self.partners), key + ROWS, maxval=count, dtype=tf.int64)
+        return tf.reshape(tf.concat([rows[:, None], others[self.mine]], axis=1), (-1,))
+
+    def mixed(self, key: Any, images: Any, truth: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Images of `rows`, uint8 (B × (1 + partners), H, W, 3), and what stands in them → uint8 (B, size, size, 3) and
+        what stands in those."""
+        grouped = tf.nest.map_structure(
+            lambda x: tf.reshape(x, (-1, 1 + self.partners, *x.shape[1:])), (images, _of_interest(truth))
+        )
+        plain = self._windows(key, images.shape[1])
+        if self.augment.mosaic:
+            shown = self._mosaic(key, plain, _slots(grouped, slice(TILES)))
+        else:
+            shown = see(_slots(grouped, 0), plain, self.size)
+        if not self.augment.copy_paste:
+            return shown
+        theirs = self._windows(key + WINDOW, images.shape[1])
+        chosen = self._uniform(key + PASTED) < self.augment.copy_paste
+        halves = self._uniform(key + PIECES, max(DRAWN, truth["labels"].shape[1])) < 0.5
+        return pasted(shown, see(_slots(grouped, -1), theirs, self.size), chosen[:, None] & halves)
+
+    def _uniform(self, key: Any, *shape: int, low: float = 0.0, high: float = 1.0) -> Any:
+        return tf.random.stateless_uniform((self.batch, *shape), key, low, high)[self.mine]
+
+    def _windows(self, key: Any, side: int) -> Any:
+        return geometric.draw_windows(key, self.batch, side, self.augment.scales, self.mirrors)[self.mine]
+
+    def _mosaic(self, key: Any, plain: Any, tiles: Any) -> tuple[Any, dict[str, Any]]:
+        """(B, TILES, …) → (B, …): by chance all of an image's tiles, or the first one alone as `plain` has it."""
+        chosen = (self._uniform(key + CHOSEN) < self.augment.mosaic)[:, None, None]
+        low, high = self.augment.scales or (1.0, 1.0)
+        side = 0.5 * tf.exp(self._uniform(key + SCALE, TILES, low=tf.math.log(low), high=tf.math.log(high)))
+        middle = self._uniform(key + MIDDLE, 2, low=BORDER, high=1 - BORDER)
+        middle = tf.round(middle * self.size) / self.size
+        turned = (self._uniform(key + TURNED, TILES) < 0.5) & self.mirrors
+        whole = tf.constant([[0.0, 0, 1, 1]] + 3 * [[0.0, 0, 0, 0]])
+        parts = tf.where(chosen, _quarters(middle), whole)
+        seen_through = tf.where(chosen, _tile_windows(middle, side, turned), plain[:, None])
+        flat = tf.nest.map_structure(lambda x: tf.reshape(x, (-1, *x.shape[2:])), (tiles, seen_through, parts))
+        return _joined(see(flat[0], flat[1], self.size, flat[2]), parts)
+
+
+def see(shown: tuple[Any, Any], through: Any, size: int, parts: Any = geometric.WHOLE) -> tuple[Any, Any]:
+    """Images and what stands in them, seen `through` windows (B, 4), in `parts` of those; see `windows`."""
+    images, truth = shown
+    truth = geometric.see_objects(truth, through, parts)
+    if "ids" in truth:
+        truth["ids"] = geometric.see_ids(truth["ids"], through, size)
+    return geometric.see_images(images, through, size), truth
+
+
+def pasted(onto: tuple[Any, Any], others: tuple[Any, Any], pieces: Any) -> tuple[Any, dict[str, Any]]:
+    """Images with objects of `others` put in front, of which `pieces`, bool (B, as many or more), says which. Objects
+    whose mask changes have the box of what is left of it, and are none where that is less than windows.LEFT of it."""
+    (images, truth), (more, theirs) = onto, others
+    count = truth["labels"].shape[1]
+    taken = pieces[:, : theirs["labels"].shape[1]] & (theirs["labels"] >= 0) & ~theirs["crowd"]
+    front = tf.gather(tf.pad(taken, [[0, 0], [1, 0]]), tf.cast(theirs["ids"], tf.int32), batch_dims=1)
+    before = tf.cast(truth["ids"], tf.int32)
+    ids = tf.where(front, tf.cast(theirs["ids"], tf.int32) + count, before)
+    both = {name: tf.concat([truth[name], theirs[name]], axis=1) for name in ("boxes", "labels", "crowd")}
+    both["labels"] = tf.where(tf.pad(taken, [[0, 0], [count, 0]], constant_values=True), both["labels"], -1)
+    pixels, boxes = _extents(ids, both["labels"].shape[1])
+    had, _ = _extents(before, both["labels"].shape[1])
+    kept = ~((pixels < geometric.LEFT * had) | tf.pad(taken, [[0, 0], [count, 0]]) & (pixels == 0))
+    both["labels"] = tf.where(kept, both["labels"], -1)
+    both["boxes"] = tf.where(((pixels != had) & (pixels > 0))[..., None], boxes, both["boxes"])
+    return tf.where(front[..., None], more, images), compacted(both | {"ids": ids})
+
+
+def compacted(truth: dict[str, Any]) -> dict[str, Any]:
+    """Objects moved to the first rows; ids, of any integer type, follow and are uint8, or uint16 where a byte cannot
+    tell so many objects apart."""
+    labels = truth["labels"]
+    order = tf.argsort(tf.cast(labels < 0, tf.int32), axis=1, stable=True)
+    found = {name: tf.gather(truth[name], order, batch_dims=1) for name in ("boxes", "labels", "crowd")}
+    if "ids" in truth:
+        place = tf.argsort(order, axis=1) + 1
+        place = tf.where(labels >= 0, place, 0)
+        ids = tf.gather(tf.pad(place, [[0, 0], [1, 0]]), tf.cast(truth["ids"], tf.int32), batch_dims=1)
+        found["ids"] = tf.cast(ids, id_type(labels.shape[1]))
+    return found
+
+
+def _of_interest(truth: dict[str, Any]) -> dict[str, Any]:
+    return {name: truth[name] for name in ("boxes", "labels", "crowd", "ids") if name in truth}
+
+
+def _slots(grouped: tuple[Any, Any], which: Any) -> Any:
+    return tf.nest.map_structure(lambda x: x[:, which], grouped)
+
+
+def _quarters(middle: Any) -> Any:
+    """(B, 2) as x and y → (B, TILES, 4): left, top, right, bottom of what is around it, row by row."""
+    x, y = middle[:, 0], middle[:, 1]
+    none, all_ = tf.zeros_like(x), tf.ones_like(x)
+    corners = [(none, none, x, y), (x, none, all_, y), (none, y, x, all_), (x, y, all_, all_)]
+    return tf.stack([tf.stack(corner, axis=1) for corner in corners], axis=1)
+
+
+def _tile_windows(middle: Any, side: Any, turned: Any) -> Any:
+    """Windows (B, TILES, 4) through which images are squares of `side` (B, TILES) that meet in the `middle` (B, 2)."""
+    corner = tf.stack([tf.constant([-1.0, 0, -1, 0]), tf.constant([-1.0, -1, 0, 0])], axis=1)
+    start = -(middle[:, None] + corner * side[..., None]) / side[..., None]
+    end = start + 1 / side[..., None]
+    left, right = start[..., 0], end[..., 0]
+    left, right = tf.where(turned, 1 - left, left), tf.where(turned, 1 - right, right)
+    return tf.stack([start[..., 1], left, end[..., 1], right], axis=-1)
+
+
+def _joined(shown: tuple[Any, Any], parts: Any) -> tuple[Any, dict[str, Any]]:
+    """Tiles (B × TILES, …), each in its part (B, TILES, 4) of the image, as images (B, …)."""
+    images, truth = shown
+    size = images.shape[1]
+    at = (tf.range(size, dtype=tf.float32) + 0.5) / size
+    left, top, right, bottom = (each[..., None] for each in tf.unstack(parts, axis=-1))
+    inside = ((at > top) & (at < bottom))[..., :, None] & ((at > left) & (at < right))[..., None, :]
+    tiles = tf.reshape(images, (-1, TILES, *images.shape[1:]))
+    shown = tf.reduce_max(tf.where(inside[..., None], tiles, tf.zeros_like(tiles)), axis=1)
+    found = {
+        name: tf.reshape(truth[name], (-1, TILES * truth[name].shape[1], *truth[name].shape[2:]))
+        for name in ("boxes", "labels", "crowd")
+    }
+    if "ids" in truth:
+        most = truth["labels"].shape[1]
+        ids = tf.reshape(tf.cast(truth["ids"], tf.int32), (-1, TILES, size, size))
+        ids = tf.where(ids > 0, ids + most * tf.range(TILES)[:, None, None], 0)
+        found["ids"] = tf.reduce_max(tf.where(inside, ids, 0), axis=1)
+    return shown, compacted(found)
+
+
+def _extents(ids: Any, count: int) -> tuple[Any, Any]:
+    """Of `count` objects, how many pixels of int32 (B, S, S) are theirs, float32 (B, count), and the box of those, in
+    shares of the image (B, count, 4)."""
+    batch, size = ids.shape[0], ids.shape[1]
+    segments = tf.reshape(ids + (count + 1) * tf.range(batch)[:, None, None], (-1,))
+    at = tf.range(size)
+    xs, ys = (tf.reshape(tf.broadcast_to(each, ids.shape), (-1,)) for each in (at[None], at[:, None]))
+
+    def reduced(reduce: Any, values: Any) -> Any:
+        found = tf.reshape(reduce(values, segments, batch * (count + 1)), (batch, count + 1))[:, 1:]
+        return tf.cast(found, tf.float32)
+
+    least, most = tf.math.unsorted_segment_min, tf.math.unsorted_segment_max
+    edges = [reduced(least, xs), reduced(least, ys), reduced(most, xs) + 1, reduced(most, ys) + 1]
+    pixels = reduced(tf.math.unsorted_segment_sum, tf.ones_like(xs))
+    return pixels, tf.stack(edges, axis=-1) / size

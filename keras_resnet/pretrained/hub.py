@@ -1,0 +1,204 @@
+"""Named sources of pretrained weights: keras.applications, torchvision and timm.
+
+What was downloaded is kept where each library keeps it, checked against the published hash, and used
+again without a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.config.spec import NetworkSpec, Normalization
+from keras_resnet.connectivity import reachable
+from keras_resnet.errors import UsageError, WeightsError, did_you_mean
+from keras_resnet.models.names import named
+from keras_resnet.pretrained.key_mapping import Weights, translate
+from keras_resnet.pretrained.readers import read
+
+KERAS = {
+    "resnet50": ("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels.h5"),
+    "resnet101": ("ResNet101", "resnet101_weights_tf_dim_ordering_tf_kernels.h5"),
+    "resnet152": ("ResNet152", "resnet152_weights_tf_dim_ordering_tf_kernels.h5"),
+    "vgg16": ("VGG16", "vgg16_weights_tf_dim_ordering_tf_kernels.h5"),
+    "vgg19": ("VGG19", "vgg19_weights_tf_dim_ordering_tf_kernels.h5"),
+}
+KERAS_HOST = "https://storage.googleapis.com"
+TORCH_HOST = "https://download.pytorch.org"
+TIMM_HOST = "https://huggingface.co"
+# torchvision 0.29: the first eight digits of each file's SHA-256, for IMAGENET1K_V1 and, where there is one, V2.
+TORCHVISION = {
+    "resnet18": ("f37072fd",),
+    "resnet34": ("b627a593",),
+    "resnet50": ("0676ba61", "11ad3fa6"),
+    "resnet101": ("63fe2227", "cd907fc2"),
+    "resnet152": ("394f9c45", "f82ba261"),
+    "resnext50_32x4d": ("7cdf4587", "1a0047aa"),
+    "resnext101_32x8d": ("8ba56ff5", "110c445d"),
+    "resnext101_64x4d": ("173b62eb",),
+    "wide_resnet50_2": ("95faca4d", "9ba9bcbe"),
+    "wide_resnet101_2": ("32ee1156", "d733dc28"),
+    "vgg11": ("8a719046",),
+    "vgg13": ("19584684",),
+    "vgg16": ("397923af",),
+    "vgg19": ("dcbb9e9d",),
+    "vgg11_bn": ("6002323d",),
+    "vgg13_bn": ("abd245e5",),
+    "vgg16_bn": ("6c64b313",),
+    "vgg19_bn": ("c79401a0",),
+}
+# Shorter side after resizing, for 224 pixels cut out: the first recipe and the second (and 64x4d's only one).
+TORCHVISION_RESIZE = (256, 232)
+
+
+def is_named(origin: str) -> bool:
+    """Whether `origin` names a source rather than a file."""
+    return origin.partition(":")[0] in _FETCHERS and not Path(origin).exists()
+
+
+def exact(origin: str) -> str:
+    """`origin` with the recipe that is meant where none is named: torchvision's newest."""
+    source, _, name = origin.partition(":")
+    if source != "torchvision" or "." in name:
+        return origin
+    _require_known("torchvision", name, TORCHVISION)
+    return f"{origin}.v{len(TORCHVISION[name])}"
+
+
+def fetch(origin: str) -> Weights:
+    """The weights called `origin`, downloaded unless they are there.
+
+    Raises UsageError for a name the source does not have, WeightsError if it cannot be reached.
+    """
+    source, _, name = exact(origin).partition(":")
+    return _FETCHERS[source](name)
+
+
+def _keras(name: str) -> Weights:
+    _require_known("keras", name, KERAS)
+    import keras
+
+    maker, file = KERAS[name]
+    _require_online(f"keras:{name}", KERAS_HOST, _kept() / file)
+    try:
+        with _progress_aside():
+            model = getattr(keras.applications, maker)(weights="imagenet")  # downloads, and checks the hash
+    except Exception as error:
+        raise WeightsError(f"cannot fetch keras:{name}: {error}") from error
+    return translate({layer.name: layer.get_weights() for layer in model.layers if layer.weights})
+
+
+def _torchvision(name: str) -> Weights:
+    name, _, recipe = name.partition(".")
+    _require_known("torchvision", name, TORCHVISION)
+    hashes = TORCHVISION[name]
+    recipes = [f"v{number + 1}" for number in range(len(hashes))]
+    _require_known(f"torchvision:{name}", recipe, recipes)
+    version = recipes.index(recipe)
+    file = f"{name}-{hashes[version]}.pth"
+    weights = translate(read(_torch_file(file, hashes[version])))
+    newer = version == 1 or name == "resnext101_64x4d"
+    return replace(weights, resize=TORCHVISION_RESIZE[newer])
+
+
+def _torch_file(file: str, digest: str) -> Path:
+    """A file of download.pytorch.org, whose name holds the beginning of its SHA-256."""
+    import keras
+
+    target = _kept() / file
+    if not target.is_file():
+        _require_online(file, TORCH_HOST, target)
+        target.parent.mkdir(parents=True, exist_ok=True)  # or Keras would take another folder
+        try:
+            with _progress_aside():
+                keras.utils.get_file(
+                    file, f"{TORCH_HOST}/models/{file}", cache_dir=target.parent.parent, cache_subdir="models"
+                )
+        except Exception as error:
+            raise WeightsError(f"cannot fetch {file}: {error}") from error
+    found = _sha256(target)
+    if not found.startswith(digest):
+        target.unlink()
+        raise WeightsError(f"{file} was damaged on the way (SHA-256 {found[:8]}…) and has been removed; try again")
+    return target
+
+
+def _timm(name: str) -> Weights:
+    """A model of the timm organisation on the Hugging Face hub, with the preprocessing its config.json states."""
+    network = named(name.partition(".")[0])
+    config = json.loads(_hub_file(name, "config.json").read_text(encoding="utf-8"))
+    weights = translate(read(_hub_file(name, "model.safetensors")))
+    _require_same(name, network, weights.network)
+    told = config.get("pretrained_cfg", config)
+    size = int(told["input_size"][-1])
+    mean, std = (tuple(255 * value for value in told[key]) for key in ("mean", "std"))
+    # timm cuts `crop_pct` of the resized shorter side.
+    resize = int(size / float(told.get("crop_pct", 0.875)))
+    return replace(weights, normalization=Normalization(mean, std), image_size=size, resize=resize)
+
+
+@contextmanager
+def _progress_aside() -> Iterator[None]:
+    """Keras shows a download, with the time left, on standard output, which is for results: shown beside it instead,
+    or in a pipe not at all. The Hugging Face hub does so itself."""
+    with redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
+        yield
+
+
+def _kept() -> Path:
+    """Where Keras keeps downloaded weights."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+
+
+def _hub_file(name: str, file: str) -> Path:
+    import huggingface_hub as hub
+
+    repository = f"timm/{name}"
+    cached = hub.try_to_load_from_cache(repository, file)
+    if isinstance(cached, str):
+        return Path(cached)
+    _require_online(f"timm:{name}", TIMM_HOST, None)
+    try:
+        target = Path(hub.hf_hub_download(repository, file))
+        # Of a large file the hub's tag is its SHA-256.
+        expected = hub.get_hf_file_metadata(hub.hf_hub_url(repository, file)).etag
+    except Exception as error:
+        raise WeightsError(f"cannot fetch timm:{name}: {' '.join(str(error).split())}") from error
+    if expected and len(expected) == 64 and _sha256(target) != expected:
+        target.resolve().unlink()
+        raise WeightsError(f"{file} of timm:{name} was damaged on the way and has been removed; try again")
+    return target
+
+
+def _require_known(source: str, name: str, known: Any) -> None:
+    if name not in known:
+        raise UsageError(f"{source} has no weights {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}")
+
+
+def _require_online(what: str, host: str, cached: Path | None) -> None:
+    if not (cached and cached.is_file()) and not reachable(host):
+        raise WeightsError(f"cannot download {what}: {host} cannot be reached; is this machine online?")
+
+
+def _require_same(name: str, asked: NetworkSpec, found: NetworkSpec | None) -> None:
+    if found is None or (found.depth, found.family) != (asked.depth, asked.family):
+        raise WeightsError(f"timm:{name} does not hold the network its name says")
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+_FETCHERS: dict[str, Callable[[str], Weights]] = {"keras": _keras, "torchvision": _torchvision, "timm": _timm}

@@ -1,0 +1,57 @@
+"""Files of weights: Keras' .keras and .h5, PyTorch's .pth, and .safetensors, read as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.errors import WeightsError
+from keras_resnet.pretrained.bounds import Allowance
+from keras_resnet.pretrained.hdf5_file import read_hdf5
+from keras_resnet.pretrained.torch_file import read_state
+
+
+def read(path: Path, needed: int | None = None) -> dict[str, Any]:
+    """The arrays of `path`: by layer name, in lists, from Keras' formats; by tensor name from the others.
+
+    Nothing in the file is run, nothing outside of it is read, and no more memory is taken than weights of its size
+    may, or of `needed` bytes where that is known. Raises WeightsError if it is missing, damaged, of an unknown kind, or
+    asks for any of that.
+    """
+    readers: dict[str, Callable[[Path, Allowance], dict[str, Any]]] = {
+        ".keras": read_hdf5,
+        ".h5": read_hdf5,
+        ".pth": read_state,
+        ".pt": read_state,
+        ".safetensors": _read_safetensors,
+    }
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path}")
+    if path.suffix not in readers:
+        raise WeightsError(f"weights must be one of {', '.join(readers)}. Received: {path}")
+    try:
+        found = readers[path.suffix](path, Allowance.of(path, needed))
+    except WeightsError as error:
+        raise WeightsError(f"cannot read weights {path}: {error}") from error
+    except OSError as error:
+        if error.strerror:
+            raise WeightsError(f"cannot read weights {path}: {error.strerror}") from error
+        raise WeightsError(_damaged(path)) from error  # HDF5 has no other for what is no file of its kind
+    except Exception as error:  # what is damaged raises nearly anything
+        raise WeightsError(_damaged(path)) from error
+    if not found:
+        raise WeightsError(f"cannot read weights {path}: it holds none")
+    return found
+
+
+def _damaged(path: Path) -> str:
+    return f"cannot read weights {path}: not a {path.suffix} file, or damaged"
+
+
+def _read_safetensors(path: Path, allowance: Allowance) -> dict[str, Any]:
+    from safetensors.numpy import load_file
+
+    # The library holds what the header claims against the file's size before it reads anything.
+    allowance.take(allowance.size, "the file")
+    return dict(load_file(path))

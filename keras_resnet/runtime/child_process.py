@@ -1,0 +1,58 @@
+"""Child processes that see what this one can import, and that end when it ends, however it does. Imports no
+TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+# How a child says that it failed on purpose; the sentence is the last line of what it printed.
+TOLD = 3
+# Linux: the signal that a process is sent when its parent ends.
+PR_SET_PDEATHSIG = 1
+POLL = 0.5
+# Isolated, or a module of the current folder, which may be anybody's, could stand for one of Python's own.
+_START = (
+    "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+    f" importlib.import_module({__name__!r}).end_with(int(sys.argv[2]));"
+    " sys.exit(importlib.import_module(sys.argv[3]).main(sys.argv[4:]))"
+)
+
+
+def child(module: str, *arguments: str) -> list[str]:
+    """The command of a process that calls `main` of `module` with a list of `arguments`, ends with the exit code that
+    is returned, and is killed when this process ends."""
+    return [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(os.getpid()), module, *arguments]
+
+
+def end_with(parent: int) -> None:
+    """Let this process be killed as soon as `parent`, which started it, is no more: nothing is written afterwards."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before that
+            os.kill(os.getpid(), signal.SIGKILL)
+    elif os.name == "posix":
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def how_it_ended(code: int) -> str:
+    """The exit code of a process in words: "exit code 1", "SIGSEGV"."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,140 @@
+"""`kresnet-edge`: exported files on a device. Needs LiteRT, NumPy and Pillow only, and OpenCV for a camera."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .errors import KresnetError
+from .image import placed
+from .inputs import Damaged, images_of, named_files
+from .prediction_server import server_of
+from .predictions import decoded, in_words
+from .printable import printable
+from .tflite_model import TFLiteModel, require_file
+from .video import frames_of
+
+LARGEST_NUMBER = 10**9
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; the exit code is 2 for usage and 1 for failure, with one sentence."""
+    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        require_file(options.file)
+        if "images" in options:  # before the file is opened, which takes longer
+            options.images = named_files(options.images)
+        options.run(TFLiteModel(options.file, options.threads), options)
+    except KresnetError as error:
+        print(f"kresnet-edge: {printable(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read the output has gone: nothing more can be written, at the end neither
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def answers(model: TFLiteModel, images: list[Image.Image], top: int | None) -> list[list[dict[str, Any]]]:
+    """What the file says of each of `images`: the likeliest labels, with a box where it finds one."""
+    card = model.card
+    pixels = np.stack([placed(image, card.task, card.resize, card.image_size) for image in images])
+    return decoded(card, model(pixels), top, [image.size for image in images])
+
+
+def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
+    damaged = Damaged(len(options.images), _say)
+    images = images_of(options.images, damaged, model.card.levels)
+    while part := list(islice(images, options.batch)):
+        for (name, _), found in zip(part, answers(model, [image for _, image in part], options.top), strict=True):
+            _tell(name, found, options.json)
+    damaged.require_none()
+
+
+def _say(words: str) -> None:
+    print(printable(f"kresnet-edge: {words}"), file=sys.stderr, flush=True)
+
+
+def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
+    """The frames of a camera, until there are no more."""
+    for frame in islice(frames_of(options.device), options.frames):
+        _tell(f"frame {frame.number}", answers(model, [frame.image], options.top)[0], options.json)
+
+
+def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
+    """POST an image file, get JSON."""
+    about = {"file": options.file.name, "task": model.card.task, "labels": list(model.card.classes)}
+    answer = partial(_first_answer, model, options.top)
+    with server_of(answer, about, options.host, options.port, model.card.levels) as server:
+        print(f"kresnet-edge: POST an image to {server.address}", file=sys.stderr, flush=True)
+        server.serve_forever()
+
+
+def _first_answer(model: TFLiteModel, top: int | None, image: Image.Image) -> list[dict[str, Any]]:
+    return answers(model, [image], top)[0]
+
+
+def _tell(name: str, found: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"image": name, "predictions": found}), flush=True)
+    else:
+        print(printable(f"{name}: {in_words(found)}"), flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kresnet-edge", description="Run .tflite files that kresnet exported.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, words in (
+        ("predict", _predict, "name what images show; of folders, all in them"),
+        ("camera", _camera, "name what a camera sees (needs OpenCV)"),
+        ("serve", _serve, "answer images POSTed over HTTP"),
+    ):
+        command = commands.add_parser(name, help=words, description=words)
+        command.add_argument("file", type=Path, help="a .tflite file")
+        command.add_argument("--threads", type=_positive, help="default: all")
+        command.add_argument("--top", type=_positive, help="how many labels (default 5) or objects (all) to name")
+        command.set_defaults(run=run)
+        if name == "predict":
+            command.add_argument("images", nargs="+")
+            command.add_argument("--batch", type=_positive, default=1, help="images given to the file at a time")
+        if name == "camera":
+            command.add_argument("--device", default="0", help="number of a camera, or a video file (default 0)")
+            command.add_argument("--frames", type=_positive, help="default: until there are no more")
+        if name == "serve":
+            command.add_argument("--host", default="127.0.0.1")
+            command.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default 8000)")
+        else:
+            command.add_argument("--json", action="store_true", help="one JSON object a line")
+    return parser
+
+
+def _positive(text: str) -> int:
+    return _number(text, range(1, LARGEST_NUMBER), "1 or more")
+
+
+def _port(text: str) -> int:
+    return _number(text, range(65536), "from 0 to 65535")
+
+
+def _number(text: str, allowed: range, words: str) -> int:
+    # str.isdigit() is true for "²", and int() refuses what has thousands of digits.
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) not in allowed:
+        raise argparse.ArgumentTypeError(f"must be {words}. Received: {text[:40]}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Images that a command is given: named and checked before a network is loaded; one that is damaged stops no other.
+Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from .errors import DataError
+from .image import read_image
+from .image_files import image_files
+
+
+def named_files(names: Sequence[str]) -> list[str]:
+    """`names`, with all images in each folder instead of it.
+
+    Raises DataError for what is not there, for what is no regular file (a pipe may never end), and where no image is.
+    """
+    return [file for name in names for file in _files(name)]
+
+
+def _files(name: str) -> list[str]:
+    path = Path(name)
+    if path.is_dir():
+        if found := image_files(path)[0]:
+            return [str(file) for file in found]
+        raise DataError(f"there are no images in {name}")
+    if not path.exists():
+        raise DataError(f"cannot read {name}: no such file")
+    if not path.is_file():
+        raise DataError(f"cannot read {name}: not a regular file")
+    return [name]
+
+
+class Damaged:
+    """Counts files that cannot be read, of `total`; each is told of by `say`."""
+
+    def __init__(self, total: int, say: Callable[[str], None]) -> None:
+        self._total, self._say = total, say
+        self._count = 0
+
+    def add(self, error: DataError) -> None:
+        """Tell of one, and go on; where it is the only file, raise its `error`."""
+        if self._total == 1:
+            raise error
+        self._count += 1
+        self._say(str(error))
+
+    def require_none(self) -> None:
+        """Raises DataError if there were any."""
+        if self._count:
+            raise DataError(f"{self._count} of {self._total} files could not be read; the others were answered")
+
+
+def images_of(files: Sequence[str], damaged: Damaged, levels: Sequence[float]) -> Iterator[tuple[str, Image.Image]]:
+    """Each file with its image (levels: see `pixels.decode`), without those that are `damaged`."""
+    for file in files:
+        try:
+            image = read_image(file, levels)
+        except DataError as error:
+            damaged.add(error)
+        else:
+            yield file, image

@@ -1,0 +1,195 @@
+"""`kresnet-edge serve`: images POSTed over HTTP are answered with JSON. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import email
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from PIL import Image
+
+from .errors import DataError, ExportError
+from .http_server import Handler, WebServer
+from .image import read_image
+
+Predict = Callable[[Image.Image], list[dict[str, Any]]]
+LARGEST_REQUEST = 64 * 2**20
+# Requests whose bodies are in memory at a time, and the seconds that others wait for that.
+UPLOADS, WAITING = 8, 30.0
+# Parts of a form that are looked at.
+PARTS = 100
+
+
+class RequestError(Exception):
+    """A request that cannot be answered: the HTTP status and a sentence."""
+
+    def __init__(self, status: HTTPStatus, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class PredictionServer(WebServer):
+    """Answers POSTed images with {"predictions": […]}, and GET with what it is. One image is decoded and one inference
+    runs at a time; of what clients send, UPLOADS bodies of at most LARGEST_REQUEST bytes are in memory."""
+
+    def __init__(
+        self, predict: Predict, about: dict[str, Any], address: tuple[str, int], levels: Sequence[float]
+    ) -> None:
+        self._predict, self._about, self._levels = predict, about, levels
+        self.uploads = threading.BoundedSemaphore(UPLOADS)
+        self._working = threading.Lock()
+        super().__init__(address, PredictionHandler)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as a URL."""
+        host = str(self.server_address[0])
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
+
+    def about(self) -> dict[str, Any]:
+        """What it is and how to use it."""
+        usage = f"POST an image, as in: curl -F image=@photo.jpg {self.address}"
+        return {"service": "kresnet-edge", **self._about, "usage": usage}
+
+    def predictions(self, content: bytes) -> list[dict[str, Any]]:
+        """What the image shows whose file holds `content`. Raises DataError if it is none."""
+        with self._working:
+            return self._predict(read_image(content, self._levels))
+
+
+class PredictionHandler(Handler):
+    """One client of a PredictionServer."""
+
+    server: PredictionServer
+
+    def do_GET(self) -> None:
+        """Say what this is."""
+        if self.path.partition("?")[0] == "/":
+            self._answer(HTTPStatus.OK, self.server.about())
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND, "there is nothing here but /")
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        """Say what an image shows."""
+        try:
+            length = self._length()
+            self.stop_clock()
+            if not self.server.uploads.acquire(timeout=WAITING):
+                raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at a time; try again later")
+            try:
+                found = self._predictions(self._body(length))
+            finally:
+                self.server.uploads.release()
+        except RequestError as error:
+            self.send_error(error.status, str(error))
+        else:
+            self._answer(HTTPStatus.OK, {"predictions": found})
+
+    def handle_expect_100(self) -> bool:
+        """Refuse a body that is too large before it is sent."""
+        try:
+            self._length()
+        except RequestError as error:
+            self.send_error(error.status, str(error))
+            return False
+        return super().handle_expect_100()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with a sentence as JSON and hang up: nobody knows what of the request is still to come."""
+        self.close_connection = True
+        self._answer(HTTPStatus(code), {"error": message or HTTPStatus(code).description or HTTPStatus(code).phrase})
+        self.hang_up()
+
+    def _length(self) -> int:
+        """How many bytes follow. Raises RequestError if that is not said, or too many."""
+        if self.headers.get("Transfer-Encoding"):
+            words = "chunked requests are not supported: send the whole image with a Content-Length"
+            raise RequestError(HTTPStatus.LENGTH_REQUIRED, words)
+        lengths = self.headers.get_all("Content-Length", [])
+        if not lengths:
+            raise RequestError(HTTPStatus.LENGTH_REQUIRED, "the request must have a Content-Length")
+        if len(set(lengths)) > 1 or not re.fullmatch("[0-9]+", lengths[0]):
+            words = f"Content-Length must be a number of bytes. Received: {lengths[0][:40]!r}"
+            raise RequestError(HTTPStatus.BAD_REQUEST, words)
+        digits = lengths[0].lstrip("0") or "0"
+        if len(digits) > len(str(LARGEST_REQUEST)) or int(digits) > LARGEST_REQUEST:
+            words = f"an image must have at most {LARGEST_REQUEST} bytes. Received: {digits[:40]}"
+            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
+        return int(digits)
+
+    def _body(self, length: int) -> bytes:
+        """The body, all of it. Raises RequestError if it does not come in time."""
+        self.start_clock()
+        try:
+            body = self.rfile.read(length)
+        except TimeoutError:
+            body = b""
+        finally:
+            self.stop_clock()
+        if len(body) < length:
+            raise RequestError(HTTPStatus.REQUEST_TIMEOUT, f"{length} bytes were announced and did not come in time")
+        return body
+
+    def _predictions(self, body: bytes) -> list[dict[str, Any]]:
+        kind = self.headers.get("Content-Type", "")
+        try:
+            return self.server.predictions(image_of(body, kind))
+        except DataError as error:
+            hint = (
+                "; with curl, use -F or --data-binary" if "urlencoded" in kind and "not an image" in str(error) else ""
+            )
+            words = str(error).replace("image the image", "the image", 1)
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"{words}{hint}") from error
+        except (RequestError, ConnectionError):
+            raise
+        except Exception as error:  # of the runtime, of memory: it is not the client's fault, and the next one may pass
+            print(f"request failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "the file could not be run on this image") from error
+
+    def _answer(self, status: HTTPStatus, document: dict[str, Any]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def image_of(body: bytes, content_type: str) -> bytes:
+    """The file in `body`, which is that file, or a form (RFC 7578) that holds it. Raises RequestError for a form
+    without one, or with several."""
+    form = email.message_from_string(f"Content-Type: {content_type}\n\n")
+    if form.get_content_type() != "multipart/form-data":
+        return body
+    boundary = form.get_boundary()
+    if not boundary:
+        raise RequestError(HTTPStatus.BAD_REQUEST, "the form must name its boundary")
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"), PARTS)[1:]
+    heads = [piece.partition(b"\r\n\r\n") for piece in pieces if not piece.startswith(b"--")]
+    parts = [(email.message_from_bytes(head.lstrip()), content) for head, _, content in heads]
+    files = [content for head, content in parts if head.get_filename() is not None] or [each for _, each in parts]
+    if len(files) != 1:
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"the form must hold one image. Received: {len(files)}")
+    return files[0]
+
+
+def server_of(
+    predict: Predict, about: dict[str, Any], host: str, port: int, levels: Sequence[float] = ()
+) -> PredictionServer:
+    """A server of what `predict` says, which is described by `about`; `port` 0 takes a free one; levels: see
+    `pixels.decode`. Raises ExportError if
+    it cannot listen there."""
+    try:
+        return PredictionServer(predict, about, (host, port), levels)
+    except OSError as error:
+        raise ExportError(f"cannot listen on {host}:{port}: {error.strerror}") from error

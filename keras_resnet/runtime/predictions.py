@@ -1,0 +1,68 @@
+"""From outputs to names, boxes and masks, on any device. Imports nothing but NumPy and Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import ExportError
+from .postprocess import objects_of
+
+CLASSIFY, LOCALIZE, DETECT, SEGMENT = "classify", "localize", "detect", "segment"
+# Tasks that look at the whole of an image, brought to a square, and not at its centre.
+WHOLE = (LOCALIZE, DETECT, SEGMENT)
+# Labels that are named of an image, if it is not said how many.
+NAMED = 5
+# Logits (N, classes), or the outputs of a network that has several, by name.
+Outputs = Any
+
+
+def single(outputs: dict[str, np.ndarray]) -> Outputs:
+    """The logits alone where there is nothing else."""
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+
+def likeliest(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict[str, Any]]]:
+    """Per sample, the `top` likeliest labels, best first: logits (N, classes) →
+    [[{"label": str, "probability": float}, …], …]."""
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares = exponents / exponents.sum(axis=-1, keepdims=True)
+    order = np.argsort(-logits, axis=-1, kind="stable")[:, :top]
+    return [
+        [{"label": labels[c], "probability": float(share[c])} for c in best]
+        for share, best in zip(shares, order, strict=True)
+    ]
+
+
+def decoded(card: Any, outputs: Any, top: int | None, sizes: Sequence[tuple[int, int]]) -> list[list[dict[str, Any]]]:
+    """What a network says of images of (width, height) `sizes`: see `likeliest`, `detections.objects_of`.
+    card: its task, its classes, and the cells of its pyramid, if it has one. Raises ExportError for outputs that mean
+    nothing: numbers that are not finite, or of labels that are not there."""
+    _require_meaning(outputs, len(card.classes))
+    if card.task not in WHOLE:
+        return likeliest(outputs, card.classes, top or NAMED)
+    rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
+    main = card.task == LOCALIZE
+    return [objects_of(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)]
+
+
+def _require_meaning(outputs: Outputs, classes: int) -> None:
+    named = outputs if isinstance(outputs, dict) else {"logits": outputs}
+    for name, values in named.items():
+        if not np.isfinite(values).all():
+            raise ExportError(f"the network's {name} are not finite: it has overflowed, or the file is damaged")
+    numbers = named.get("classes", np.zeros(1))
+    if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= classes:
+        raise ExportError(f"the network names labels that the file does not have: it has {classes}")
+
+
+def in_words(found: list[dict[str, Any]]) -> str:
+    """One image's answers in a line."""
+    words = [
+        f"{each['label']} {each['probability']:.1%}"
+        + (f" at {', '.join(f'{edge:g}' for edge in each['box'])}" if "box" in each else "")
+        for each in found
+    ]
+    return ("; " if any("box" in each for each in found) else ", ").join(words) or "nothing"

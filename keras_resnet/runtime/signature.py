@@ -1,0 +1,73 @@
+"""Whether a file takes and makes what its card says. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import ExportError
+from .metadata import Card
+from .postprocess import DYNAMIC_COEFFICIENTS, SHARED
+from .predictions import WHOLE, Outputs
+
+Shape = tuple[int, ...]
+
+
+def require_input(card: Card, shape: Sequence[Any], source: Path) -> None:
+    """Raises ExportError unless an input of `shape` takes images of the card's size, any number of them at a time."""
+    side = card.image_size
+    if list(shape[1:]) != [side, side, 3]:
+        raise ExportError(
+            f"{source} is damaged: its input is {_words(shape)}, but its images are said to be {side} × {side}"
+        )
+
+
+def require_outputs(card: Card, outputs: Outputs, source: Path) -> None:
+    """Raises ExportError unless what was made of one image has the shapes that the card's task and labels ask for."""
+    named = outputs if isinstance(outputs, dict) else {"logits": outputs}
+    shapes = {name: np.shape(each) for name, each in named.items()}
+    fits = _fits_objects if card.task in WHOLE else _fits_classes
+    if any(shape[:1] != (1,) for shape in shapes.values()) or not fits(
+        card, {name: shape[1:] for name, shape in shapes.items()}
+    ):
+        told = ", ".join(f"{name} {_words(shape)}" for name, shape in shapes.items())
+        raise ExportError(
+            f"{source} is damaged: its outputs are {told}; the task {card.task} with {len(card.classes)} labels has"
+            " others"
+        )
+
+
+def _fits_classes(card: Card, shapes: dict[str, Shape]) -> bool:
+    return shapes == {"logits": (len(card.classes),)}
+
+
+def _fits_objects(card: Card, shapes: dict[str, Shape]) -> bool:
+    """Whether they are what `detections.answer_of` takes: objects, or what objects are made of."""
+    wanted: dict[str, Shape]
+    masks: dict[str, Shape]
+    if "count" in shapes:
+        n = (shapes.get("boxes") or (0,))[0]
+        wanted = {"boxes": (n, 4), "classes": (n,), "scores": (n,), "count": ()}
+        masks = {name: shape for name, shape in shapes.items() if name == "masks" and len(shape) == 3 and shape[0] == n}
+    else:
+        n = sum(side**2 for side in card.cells)
+        wanted = {"scores": (n, len(card.classes)), "distances": (n, 4)}
+        masks = _mask_parts(n, shapes)
+    return shapes == {**wanted, **masks}
+
+
+def _mask_parts(n: int, shapes: dict[str, Shape]) -> dict[str, Shape]:
+    """The shapes of what makes masks for `n` locations, where all of it is there and fits together."""
+    weights, seen = shapes.get("coefficients", ()), shapes.get("prototypes", ())
+    if len(weights) != 2 or len(seen) != 3 or weights[0] != n:
+        return {}
+    if weights[1] != seen[2] and (weights[1], seen[2]) != (DYNAMIC_COEFFICIENTS, SHARED):
+        return {}
+    return {"coefficients": weights, "prototypes": seen}
+
+
+def _words(shape: Sequence[Any]) -> str:
+    return " × ".join(map(str, shape)) or "one number"

@@ -1,0 +1,83 @@
+"""A network that only the workers of one launch are in. Imports no TensorFlow.
+
+TensorFlow's runtime for several workers takes connections on all addresses of the machine, whatever TF_CONFIG says, and
+asks nobody who they are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+from keras_resnet.pretrained.hub import is_named
+
+# From <linux/sched.h>, <linux/sockios.h> and <linux/if.h>.
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
+_SET_FLAGS, _IS_UP = 0x8914, 1
+# The one that owns the other first: nobody else may enter that.
+KINDS = ("user", "net")
+# What a training is asked for that needs the network.
+NEEDING = ("--download", "--track")
+
+
+def obstacle(arguments: list[str]) -> str | None:
+    """Why workers with `arguments` cannot have a network of their own; None if they can, where the system allows it."""
+    for each in arguments:
+        if each.startswith(NEEDING) or is_named(each.removeprefix("--from=")):
+            return f"{each} needs the network"
+    return "GPUs of several workers look for a network device" if shutil.which("nvidia-smi") else None
+
+
+class Network:
+    """A network with nothing but 127.0.0.1, there until it is closed. Raises OSError where the system allows none."""
+
+    def __init__(self) -> None:
+        holder = [sys.executable, "-c", "input()"]
+        try:
+            with subprocess.Popen(holder, stdin=subprocess.PIPE, preexec_fn=new_network) as process:
+                self._namespaces = [os.open(f"/proc/{process.pid}/ns/{kind}", os.O_RDONLY) for kind in KINDS]
+                process.kill()
+        except subprocess.SubprocessError as error:
+            raise OSError(str(error)) from error
+
+    def enter(self) -> None:
+        """Move this process, which must have one thread only, into it."""
+        for kind, namespace in zip(KINDS, self._namespaces, strict=True):
+            if os.fstat(namespace).st_ino != os.stat(f"/proc/self/ns/{kind}").st_ino:
+                _call("setns", namespace, 0)
+
+    def close(self) -> None:
+        """Leave it to those who are in it."""
+        for namespace in self._namespaces:
+            os.close(namespace)
+
+
+def new_network() -> None:
+    """Move this process, which must have one thread only, into a new network with nothing but 127.0.0.1.
+
+    Anybody but root needs a user namespace for that (user_namespaces(7)), in which the same user has the same files.
+    Raises OSError where the system does not allow it.
+    """
+    user, group = os.geteuid(), os.getegid()
+    _call("unshare", _NEW_NETWORK if user == 0 else _NEW_USER | _NEW_NETWORK)
+    if user != 0:
+        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")
+    import fcntl
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sh22x", b"lo", _IS_UP))
+
+
+def _call(name: str, *arguments: int) -> None:
+    """Python has os.unshare and os.setns from 3.12 on."""
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
