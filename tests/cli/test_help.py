@@ -1,0 +1,90 @@
+"""What the command line says of itself: examples, the page of all commands, the nearest name for a wrong one."""
+
+import re
+import runpy
+from pathlib import Path
+
+import click
+import pytest
+
+from keras_resnet.cli.main import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands_below(command, *path):
+    """(words, command) of `command` and of all below it."""
+    yield path, command
+    for name, child in sorted(getattr(command, "commands", {}).items()):
+        yield from commands_below(child, *path, name)
+
+
+COMMANDS = dict(commands_below(cli, "kresnet"))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_each_help_ends_with_examples(kresnet, path):
+    code, out, _ = kresnet(*path[1:], "--help")
+    *_, last = out.strip().split("\n\n")
+    title, *examples = last.splitlines()
+    assert code == 0 and title in ("  Example:", "  Examples:") and 1 <= len(examples) <= 3
+    assert all(re.match(rf"    {' '.join(path)}\b", line) for line in examples)
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_exit_codes_stand_in_the_help(kresnet):
+    _, out, _ = kresnet("--help")
+    assert all(f"{code} " in out.partition("Exit codes:")[2] for code in (0, 1, 2, 130))
+
+
+def test_the_page_of_commands_is_as_written():
+    """Write it anew with scripts/commands-page."""
+    script = runpy.run_path(str(ROOT / "scripts" / "commands-page"))
+    page = script["PAGE"].read_text()
+    assert page == script["page"]()
+    for path, command in COMMANDS.items():
+        section = page.partition(f"\n## {' '.join(path)}\n")[2].partition("\n## ")[0]
+        context = click.Context(command)
+        for option in command.get_params(context):
+            if isinstance(option, click.Option) and "--help" not in option.opts:
+                assert option.opts[-1] in section and (option.help or "") in section
+    known = {path[1] for path in COMMANDS if len(path) > 1}
+    assert set(script["MORE"]) <= known
+    assert all((ROOT / "docs" / name).is_file() for names in script["MORE"].values() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["trian"], "'train'"),
+        (["study", "degradaton"], "'degradation'"),
+        (["train", "--dpeth", "50"], "'--depth'"),
+        (["train", "--data", "cifar01"], "'cifar10'"),
+        (["train", "--data", "digitz"], "'digits'"),
+        (["train", "--data", "shape"], "'shapes'"),
+        (["train", "--recipe", "timm-a22"], "'timm-a2'"),
+        (["study", "degradation", "--recipe", "he2015-cifra"], "'he2015-cifar'"),
+        (["study", "degradation", "--nets", "plain20,rsenet20"], "'resnet20'"),
+        (["train", "--net", "resnt50"], "'resnet50'"),
+        (["train", "--task", "detekt"], "'detect'"),
+        (["train", "--optimizer", "adamv"], "'adamw'"),
+        (["train", "--set", "optimizer.momentun=0.8"], "'momentum'"),
+        (["train", "--from", "torchvision:resnet5"], "'resnet50'"),
+        (["train", "--freeze", "stag1"], "'stage1'"),
+        (["train", "--teacher", "RUNN"], "RUN"),
+        (["evaluate", "RUN", "--split", "validatoin"], "'validation'"),
+        (["evaluate", "RUNN"], "RUN"),
+        (["report", "RUNN"], "RUN"),
+        (["export", "RUN", "--tflite", "--quantize", "int"], "'int8'"),
+        (["export", "RUN", "--tflite", "--quantize", "int8", "--io", "unit8"], "'uint8'"),
+        (["export", "RUN", "--tflite", "--quantize", "int8", "--engine", "litert"], "'litert-quantizer'"),
+        (["export", "RUN", "--tflite", "--quantize", "int8", "--target", "ethos-u55-182"], "'ethos-u55-128'"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_the_nearest_name(kresnet, trained, runs, arguments, meant):
+    where = [] if arguments[0] == "trian" else ["--runs", runs]
+    words = [each.replace("RUN", trained.name) for each in arguments]
+    code, out, err = kresnet(*words, *where)
+    assert code in (1, 2) and out == ""
+    assert "Did you mean" in err[-1] and meant.replace("RUN", trained.name) in err[-1].partition("Did you mean")[2]

@@ -1,0 +1,207 @@
+"""Whether a folder's images may be mirrored is measured, told, kept with the run, and overruled by an option."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from samples import paint, silent
+from sklearn.datasets import load_digits
+
+from keras_resnet.cli.options import spec_of
+from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
+from keras_resnet.data import mirroring
+from keras_resnet.data.dataset import Split
+from keras_resnet.data.load import open_data
+from keras_resnet.data.sources import image_folder as folders
+from keras_resnet.run import Run
+from keras_resnet.training import resolve as resolving
+from keras_resnet.training.distribute import Devices
+from keras_resnet.training.train import train
+
+SIDE = 24
+
+
+def write(folder, pixels, labels):
+    """A folder for each label."""
+    for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / str(label) / f"{number:04}.png")
+    return folder
+
+
+def digits(folder, count=600):
+    scans = load_digits()
+    return write(folder, np.round(scans.images[:count] * 255 / 16).astype(np.uint8), scans.target[:count])
+
+
+def drawn(folder, kinds, count=300):
+    """Light figures at random places of dark images with some noise."""
+    rng = np.random.default_rng(2)
+    pixels, labels = [], []
+    for number in range(count):
+        image = Image.new("RGB", (SIDE, SIDE), tuple(rng.integers(0, 90, 3).tolist()))
+        reach = int(rng.integers(6, 9))
+        x, y = rng.integers(reach, SIDE - reach, 2).tolist()
+        FIGURES[kinds[number % len(kinds)]](ImageDraw.Draw(image), x, y, reach)
+        pixels.append(np.clip(np.asarray(image) + rng.normal(0, 10, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8))
+        labels.append(kinds[number % len(kinds)])
+    return write(folder, pixels, labels)
+
+
+def _arrow(turn):
+    def draw(brush, x, y, reach):
+        points = [(-reach, 0), (0, -reach), (0, -2), (reach, -2), (reach, 2), (0, 2), (0, reach)]
+        brush.polygon([(x + turn * dx, y + dy) for dx, dy in points], fill="white")
+
+    return draw
+
+
+FIGURES = {
+    "left": _arrow(1),
+    "right": _arrow(-1),
+    "disc": lambda brush, x, y, reach: brush.ellipse((x - reach, y - reach, x + reach, y + reach), fill="white"),
+    "square": lambda brush, x, y, reach: brush.rectangle((x - reach, y - reach, x + reach, y + reach), fill="white"),
+    "roof": lambda brush, x, y, reach: brush.polygon(
+        [(x, y - reach), (x - reach, y + reach), (x + reach, y + reach)], fill="white"
+    ),
+}
+
+
+def decided(folder, **options):
+    data = open_data(DataSpec(str(folder), **options), silent)
+    return mirroring.measure(data.splits["train"], data.image_size, data.classes)
+
+
+def test_digits_as_a_folder_train_unmirrored_and_the_reason_is_told(tmp_path, kresnet, monkeypatch):
+    options = ("--depth", 20, "--data", digits(tmp_path / "d"), "--runs", tmp_path, "--name", "run")
+    code, _, told = kresnet("train", *options, "--precision", "float32", "--steps", 2, "--stop-after", 1)
+    assert code == 0
+    (why,) = [line for line in told if line.startswith("mirroring: ")]
+    assert why.startswith("mirroring: off (a quick classifier of 16 × 16 pixels is right on 9")
+    assert why.endswith("% of the same mirrored; --flip decides otherwise)")
+    assert any(line == "augmentation: random crops" for line in told)
+    assert Run(tmp_path / "run").spec().augment.flip is False
+
+
+@pytest.mark.parametrize(
+    ("kinds", "mirror"),
+    [
+        (("disc", "square", "roof"), True),
+        (("left", "right"), False),
+        (("disc", "square", "roof", "left", "right"), False),
+    ],
+)
+def test_figures(tmp_path, kinds, mirror):
+    """Arrows to the left and to the right are each other's mirror images, also where they are two classes of many."""
+    found = decided(drawn(tmp_path / "d", kinds))
+    assert found.mirror is mirror
+    assert found.why.endswith("trains on mirrored copies too" if not mirror else "of the same mirrored")
+
+
+def test_colours_are_mirrored_also_by_the_command(tmp_path, kresnet):
+    options = ("--data", paint(tmp_path / "d", 20), "--runs", tmp_path, "--name", "run", "--steps", 2)
+    code, _, told = kresnet("train", "--depth", 8, "--precision", "float32", *options)
+    assert code == 0 and Run(tmp_path / "run").spec().augment.flip is True
+    (why,) = [line for line in told if line.startswith("mirroring: ")]
+    assert why.startswith("mirroring: on (") and why.endswith(
+        "100.0% of the same mirrored; --no-flip decides otherwise)"
+    )
+    assert "augmentation: random crops, flips" in told
+
+
+def test_what_cannot_be_told_apart_decides_nothing():
+    pixels = np.random.default_rng(1).integers(0, 256, (120, 16, 16, 3), dtype=np.uint8)
+    found = mirroring.measure(Split("train", np.arange(120) % 2, pixels), 16, "ab")
+    assert found.mirror and found.why.startswith("as usual: ") and found.why.endswith("%, so it cannot tell")
+
+
+def test_a_handful_of_images_decides_nothing(tmp_path):
+    found = decided(paint(tmp_path / "d", 3))
+    assert found == mirroring.Mirroring(True, "as usual: there are fewer than 3 images of each class to try it on")
+
+
+def test_rare_classes_are_left_out_and_many_are_sampled():
+    labels = np.concatenate([np.repeat(np.arange(130), 20), [130, 130]])
+    pixels = (labels[:, None, None, None] + np.zeros((1, 8, 8, 3))).astype(np.uint8)
+    rows = mirroring._sample(Split("train", labels, pixels))
+    counts = np.bincount(labels[rows])
+    assert len(rows) <= mirroring.MOST_IMAGES and counts.tolist() == [15] * 100
+
+
+def test_images_that_stay_on_disk_give_the_same_answer(tmp_path, monkeypatch):
+    folder = digits(tmp_path / "d", 300)
+    kept = decided(folder)
+    monkeypatch.setattr(folders, "fits_memory", lambda images, resize: False)
+    assert decided(folder) == kept == decided(folder) and not kept.mirror
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    def refuse(split, image_size, classes):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(resolving, "measure", refuse)
+
+
+def test_an_option_overrules_what_is_known(tmp_path, tfds_home, kresnet, unmeasured):
+    options = ("--data-dir", tfds_home, "--runs", tmp_path, "--name", "run", "--stop-after", 1)
+    code, _, told = kresnet("train", "--depth", 8, "--precision", "float32", "--flip", *options)
+    assert code == 0 and Run(tmp_path / "run").spec().augment.flip is True
+    assert "mirroring: on (as asked)" in told and "augmentation: random crops, flips" in told
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
+    data = open_data(DataSpec(str(paint(tmp_path / "d", 10))), silent)
+    told = []
+    asked = spec_of({"flip": flip}, tmp_path, silent)
+    spec = resolving._resolve_mirroring(asked, data, Devices(strategy=None, why=""), told.append)
+    assert spec.augment.flip is flip and told == [f"mirroring: {'on' if flip else 'off'} (as asked)"]
+
+
+def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch):
+    from keras_resnet.compression.plan import QAT, adopt_parent
+    from keras_resnet.errors import TrainingInterrupted
+    from keras_resnet.training.train import resume
+
+    folder = digits(tmp_path / "d", 120)
+    spec = Spec(
+        data=DataSpec(str(folder)), network=NetworkSpec(8), training=TrainingSpec(epochs=2, precision="float32")
+    )
+
+    def interrupt(line):
+        if line.startswith("epoch 1"):
+            raise TrainingInterrupted("here")
+
+    with pytest.raises(TrainingInterrupted):
+        train(spec, tmp_path, "run", interrupt)
+    run = Run(tmp_path / "run")
+    assert run.spec().augment.flip is False
+    monkeypatch.setattr(resolving, "measure", lambda *data: pytest.fail("measured"))
+    resume(run, silent)
+    assert adopt_parent(run, QAT, set(), silent).augment.flip is False
+
+
+def test_all_workers_do_what_the_first_one_found(tmp_path, unmeasured):
+    data = open_data(DataSpec(str(paint(tmp_path / "d", 10))), silent)
+
+    class Other(Devices):
+        def tell_all(self, text):
+            return "do not mirror"
+
+    here = Other(strategy=None, why="", rank=1, ranks=2)
+    assert resolving._resolve_mirroring(Spec(), data, here, silent).augment.flip is False
+
+
+def test_what_is_known_is_not_measured(tmp_path, unmeasured):
+    data = open_data(DataSpec(str(paint(tmp_path / "d", 10))), silent)
+    told = []
+    for name, flip in (("cifar10", True), ("mnist", False)):
+        known = replace(data, name=name, flips=flip)
+        spec = resolving._resolve_mirroring(Spec(), known, Devices(strategy=None, why=""), told.append)
+        assert spec.augment.flip is flip
+    assert told == [
+        "mirroring: on (as is known of cifar10; --no-flip decides otherwise)",
+        "mirroring: off (as is known of mnist; --flip decides otherwise)",
+    ]

@@ -1,0 +1,191 @@
+"""The documentation builds without a warning or a network, links to what is there, and states what is counted."""
+
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from markdown_it import MarkdownIt
+
+import keras_resnet
+from keras_resnet.models.summary import rows_of
+
+ROOT = Path(__file__).parents[2]
+BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "saved_models/README.md")
+# Sphinx in a process that no connection can leave.
+OFFLINE = """
+import socket, sys
+from sphinx.cmd.build import main
+
+def refuse(*_):
+    raise OSError("the documentation is built without a network")
+
+socket.socket.connect = socket.getaddrinfo = refuse
+sys.exit(main(sys.argv[1:]))
+"""
+# Which attribute of an element makes a browser fetch something.
+FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
+REMOTE = re.compile(r"^(https?:)?//")
+STYLED = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//""")
+
+
+def built(pages, target):
+    """Build the folder `pages` → (exit code, what was printed)."""
+    options = ("-W", "--keep-going", "-n", "-q", "-b", "html")
+    command = [sys.executable, "-c", OFFLINE, *options, str(pages), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built documentation."""
+    target = tmp_path_factory.mktemp("site")
+    assert built(ROOT / "docs", target) == (0, "")
+    return target
+
+
+class Page(HTMLParser):
+    """What a page fetches."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fetched = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        value = dict(attributes).get(FETCHED.get(tag))
+        self.fetched += [value] if value else []
+
+
+def remote_parts(text):
+    """What an HTML page or a style sheet fetches from elsewhere."""
+    return [address for address in Page(text).fetched if REMOTE.match(address)] + STYLED.findall(text)
+
+
+def slug(heading):
+    """The anchor that code hosts give a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def tokens_of(text):
+    """The inline tokens of a Markdown page."""
+    for block in MarkdownIt("commonmark").enable("table").parse(text):
+        yield from block.children or ()
+
+
+def anchors_of(text):
+    """The anchors of a Markdown page's headings."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    headings = (inline for opening, inline in pairwise(tokens) if opening.type == "heading_open")
+    return {slug("".join(part.content for part in inline.children)) for inline in headings}
+
+
+def dead_links(file, text):
+    """Relative links of the Markdown `text` of `file` to nothing."""
+    dead = []
+    for token in tokens_of(text):
+        link = token.attrGet("href") or token.attrGet("src") or ""
+        if not link or re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = (file.parent / path).resolve() if path else file
+        page = text if target == file else target.read_text() if target.suffix == ".md" and target.is_file() else ""
+        if not target.exists() or (anchor and anchor not in anchors_of(page)):
+            dead.append(link)
+    return dead
+
+
+def test_the_site_builds_without_warnings(site):
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} | {path.stem for path in (ROOT / "docs").glob("*.rst")}
+    assert pages <= {path.stem for path in site.glob("*.html")}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[gone](gone.md)",
+        "[gone](../gone.md)",
+        "[gone](index.md#gone)",
+        "![gone](gone.png)",
+        "{py:class}`keras_resnet.gone`",
+    ],
+)
+def test_a_dead_link_fails_the_build(tmp_path, line):
+    shutil.copyfile(ROOT / "docs" / "conf.py", tmp_path / "conf.py")
+    (tmp_path / "index.md").write_text(f"# Page\n\n{line}\n")
+    code, printed = built(tmp_path, tmp_path / "built")
+    assert code != 0 and "gone" in printed
+
+
+def test_every_public_name_is_documented(site):
+    text = (site / "api.html").read_text()
+    assert [name for name in keras_resnet.__all__ if f'id="keras_resnet.{name}"' not in text] == []
+
+
+def test_fields_are_listed(site):
+    text = re.sub("<[^>]+>", "", (site / "api.html").read_text())
+    assert "\ndepth: layers with weights" in text and "\nfamily: " in text and "\ndata_dir: where" in text
+
+
+def test_nothing_is_fetched_from_elsewhere(site):
+    pages = [*site.rglob("*.html"), *site.rglob("*.css")]
+    assert len(pages) > 10
+    assert {str(page): found for page in pages if (found := remote_parts(page.read_text()))} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<script src="https://example.org/a.js"></script>',
+        '<link rel="stylesheet" href="//example.org/a.css">',
+        '<img src="http://example.org/a.png">',
+        "@import 'https://example.org/a.css';",
+        "src: url(https://example.org/a.woff)",
+    ],
+)
+def test_the_check_sees_what_is_fetched(text):
+    assert remote_parts(text) and not remote_parts(re.sub("(https?:)?//example.org/", "", text))
+
+
+@pytest.mark.parametrize("name", [*BESIDE, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))])
+def test_links_of_pages_on_a_code_host(name):
+    assert dead_links(ROOT / name, (ROOT / name).read_text()) == []
+
+
+@pytest.mark.parametrize("link", ["gone.md", "README.md#gone", "#gone", "docs/gone.png"])
+def test_the_check_sees_dead_links(link):
+    assert dead_links(
+        ROOT / "README.md", f"# Page\n\n[here](#page) [there](docs/export.md#the-verdict) [x]({link})"
+    ) == [link]
+
+
+def test_counts_are_those_of_the_catalog():
+    page = (ROOT / "docs" / "choose.md").read_text()
+    sizes = [96, 160, 224, 320]
+    counted = {size: {row["network"]: row for row in rows_of(classes=10, image_size=size)} for size in sizes}
+    lines = re.findall(r"^\| (resnet\d+) \| ([\d,]+) \| (\S+) MB \| (.+) \|$", page, re.MULTILINE)
+    assert len(lines) == 7
+    for name, parameters, megabytes, work in lines:
+        rows = [counted[size][name] for size in sizes]
+        assert parameters == f"{rows[0]['parameters']:,}" and megabytes == f"{rows[0]['int8_bytes'] / 1e6:.2f}"
+        assert work.split(" | ") == [f"{row['multiply_adds'] / 1e9:.3g} G" for row in rows]
+
+
+def test_the_quick_start_trains(tmp_path, monkeypatch):
+    import keras
+
+    (code,) = re.findall(
+        r"^```python\n(.+?)^```", (ROOT / "docs" / "quickstart.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    made = {}
+    keras.utils.set_random_seed(0)
+    exec(compile(code, "quickstart.md", "exec"), made)
+    assert made["model"].evaluate(made["images"], made["labels"], verbose=0)[1] > 0.9
+    assert (tmp_path / "digits.keras").is_file()

@@ -1,0 +1,241 @@
+"""The demo page: what is served, and that files answer in a browser as they do in Python."""
+
+import base64
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from browsing import DROP, asked, chromium, opened, served
+from PIL import Image
+from samples import silent
+
+from keras_resnet.data.load import open_data
+from keras_resnet.errors import RunError, UsageError
+from keras_resnet.export.demo import page as demo
+from keras_resnet.export.demo.page import site_of
+from keras_resnet.export.demo.server import server_of
+from keras_resnet.export.pipeline import Wanted, export
+from keras_resnet.export.predict import predictor_of
+from keras_resnet.export.tflite_options import forms_of, full_forms
+from keras_resnet.run import Run
+from keras_resnet.runtime import postprocess
+from keras_resnet.runtime.image import placed
+from keras_resnet.runtime.tflite_model import TFLiteModel
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as one:
+        yield one
+
+
+def samples_of(run):
+    """The page's validation images as Python has them, and as it drops them."""
+    site = site_of(run, silent)
+    pngs = [site.pages[each["url"]] for each in json.loads(site.pages["run.json"])["samples"]]
+    return site, [base64.b64encode(png).decode() for png in pngs]
+
+
+def images_of(run):
+    """The same images, from the data itself."""
+    split = open_data(run.spec().data, silent).splits["validation"]
+    return [split.image(int(row)) for row in np.random.default_rng(demo.SEED).permutation(split.count)[: demo.SAMPLES]]
+
+
+def recommending(monkeypatch, file):
+    """Which file is recommended hangs on measured latencies, which differ from one time to the next."""
+    monkeypatch.setattr(demo, "recommended", lambda verdicts: file and {"file": file})
+
+
+@pytest.mark.parametrize(
+    ("best", "second"),
+    [("int8-litert.tflite", "int8-litert.tflite"), ("float32.tflite", "int8.tflite"), (None, "int8.tflite")],
+)
+def test_the_float_file_is_shown_beside_the_recommended_one(litert, exported, monkeypatch, best, second):
+    recommending(monkeypatch, best)
+    told = json.loads(site_of(exported[0], silent).pages["run.json"])
+    assert told["shown"] == ["float32.tflite", second]
+
+
+def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, exported, monkeypatch):
+    run, _ = exported
+    recommending(monkeypatch, "int8.tflite")
+    site, pngs = samples_of(run)
+    with opened(browser, site) as page:
+        answers = page.evaluate(DROP, pngs)
+        tally = page.inner_text("#tally")
+    assert len(answers) == 20 and tally.startswith("float32.tflite and int8.tflite agree on ")
+    spec = run.spec()
+    for place, (image, of_both) in enumerate(zip(images_of(run), answers, strict=True)):
+        pixels = placed(image, spec.task, spec.data.resize, spec.data.image_size)[None]
+        for answer in of_both:
+            logits = TFLiteModel(run.exports / answer["file"])(pixels)[0]
+            assert answer["found"][0]["label"] == run.classes()[logits.argmax()], (place, answer["file"])
+            if answer["file"] == "float32.tflite":
+                np.testing.assert_allclose(answer["outputs"]["logits"], logits, rtol=0, atol=1e-3)
+        assert [answer["file"] for answer in of_both] == ["float32.tflite", "int8.tflite"]
+
+
+def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
+    """Boxes and masks of a network's raw outputs, and of a file that makes objects itself; also of which it is not
+    sure, as after this short training it hardly is."""
+    monkeypatch.setattr(postprocess, "SHOWN", postprocess.LEAST)
+    monkeypatch.setitem(demo.RULES, "shown", postprocess.LEAST)
+    forms = forms_of(("float32",))
+    export(segmented, Wanted(forms=(*forms, *full_forms(forms, "segment")), max_drop=1.0, samples=8), silent)
+    site, pngs = samples_of(segmented)
+    with opened(browser, site) as page:
+        answers = page.evaluate(DROP, pngs[:6])
+    compared = 0
+    for image, of_both in zip(images_of(segmented), answers, strict=False):
+        for answer in of_both:
+            theirs = predictor_of(str(segmented.exports / answer["file"]), segmented.folder.parent).answer(image, None)
+            assert [each["label"] for each in answer["found"]] == [each["label"] for each in theirs]
+            for our, their in zip(answer["found"], theirs, strict=True):
+                np.testing.assert_allclose(our["box"], their["box"], atol=0.1)
+                assert abs(our["probability"] - their["probability"]) < 1e-3
+                assert abs(our["area"] - sum(their["mask"]["counts"][1::2])) <= 3
+                compared += 1
+    assert compared > 10
+
+
+def test_the_browser_sees_the_pixels_that_python_sees(litert, browser, exported):
+    """Pillow's filter, in JavaScript: photos lying, standing (Pillow 13: height first) and small."""
+    site, _ = samples_of(exported[0])
+    rng = np.random.default_rng(0)
+    place = """async ({ data, width, height, card }) => {
+      const { placed } = await import('./preprocess.js');
+      return Array.from(placed({ data: Uint8Array.from(data), width, height, channels: 3 }, card).data);
+    }"""
+    with opened(browser, site) as page:
+        for (width, height), task in [
+            *(((200, 120), task) for task in ("classify", "detect")),
+            *(((31, 77), task) for task in ("classify", "segment")),
+            *(((60, 400), task) for task in ("classify", "detect")),
+            *(((8, 8), task) for task in ("classify", "localize")),
+            ((101, 100), "classify"),
+        ]:
+            coarse = Image.fromarray(rng.integers(40, 216, (6, 6, 3), dtype=np.uint8))
+            image = coarse.resize((width, height), Image.Resampling.BICUBIC)
+            for resize, side in ((36, 32), (64, 56), (250, 224)):
+                card = {"task": task, "resize": resize, "image_size": side, "pillow_13": demo.PILLOW_13}
+                given = {"data": np.asarray(image).ravel().tolist(), "width": width, "height": height, "card": card}
+                ours = np.array(page.evaluate(place, given), int)
+                np.testing.assert_array_equal(
+                    ours, placed(image, task, resize, side).ravel(), str((width, height, card))
+                )
+
+
+def test_what_is_no_image_is_told_and_the_camera_is_answered(litert, browser, exported):
+    from playwright.sync_api import expect
+
+    site, pngs = samples_of(exported[0])
+    text = base64.b64encode(b"no image").decode()
+    drop = """(text) => {
+      const dropped = new DataTransfer();
+      dropped.items.add(new File([atob(text)], 'notes.txt'));
+      document.dispatchEvent(new DragEvent('drop', { dataTransfer: dropped }));
+    }"""
+    with opened(browser, site) as page:
+        page.evaluate(drop, text)
+        page.wait_for_selector("#status.bad")
+        assert page.inner_text("#status") == "notes.txt is not an image that this browser can read."
+        page.evaluate(DROP, pngs[:1])
+        assert page.inner_text("#status") == "image.png"
+        page.click("#camera")
+        expect(page.locator("#status")).to_have_text("camera")
+        page.click("#camera")
+        assert page.inner_text("#camera") == "Use the camera"
+        page.select_option(".panel:nth-child(2) select", "float32.tflite")
+        expect(page.locator("#tally")).to_have_text("Choose two different files to compare them.")
+        page.click("#all")
+        expect(page.locator("#all")).to_be_enabled(timeout=60_000)
+        expect(page.locator("#status")).to_contain_text("validation image, ")
+        assert len(page.query_selector_all("#samples button[aria-current=true]")) == 1
+
+
+def test_types_headers_and_strangers(litert, exported):
+    run, _ = exported
+    with served(site_of(run, silent)) as address:
+        status, headers, body = asked(address)
+        assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8" and b"<main>" in body
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        kinds = {
+            "app.js": "text/javascript; charset=utf-8",
+            "litert/core/wasm/litert_wasm_internal.wasm": "application/wasm",
+            "files/int8.tflite": "application/octet-stream",
+            "samples/0.png": "image/png",
+            "run.json": "application/json",
+        }
+        for path, kind in kinds.items():
+            status, headers, body = asked(address, f"/{path}?again")
+            assert (status, headers["Content-Type"]) == (200, kind) and int(headers["Content-Length"]) == len(body)
+        assert asked(address, "/files/int8.tflite")[2] == (run.exports / "int8.tflite").read_bytes()
+        assert asked(address, "/run.json", "HEAD")[2] == b""
+        assert asked(address, "/../spec.json")[0] == 404 and asked(address, "/files/")[0] == 404
+        assert asked(address, host="elsewhere.example:80")[0] == 403
+        port = int(address.rstrip("/").rpartition(":")[2])
+        with pytest.raises(UsageError, match=f"--port {port} of 127.0.0.1 cannot be had: Address already in use"):
+            server_of(site_of(run, silent), port)
+
+
+def test_the_page_is_written_into_a_folder(litert, exported, tmp_path, kresnet):
+    run, _ = exported
+    folder = tmp_path / "page"
+    arguments = ("demo", run.name, "--runs", run.folder.parent, "--save", folder)
+    code, out, _ = kresnet(*arguments)
+    assert (code, out) == (0, f"{folder / 'index.html'}\n")
+    told = json.loads((folder / "run.json").read_text())
+    assert {each["file"] for each in told["files"]} >= {"float32.tflite", "int8.tflite"}
+    assert all((folder / each["url"]).is_file() for each in (*told["files"], *told["samples"]))
+    assert (folder / "litert/core/dist/index.js").is_file()
+    code, _, err = kresnet(*arguments)
+    assert code == 2 and err[-1] == f"kresnet: --save must name a folder that is not there yet. Received: {folder}"
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
+def test_without_litert_it_says_how_to_get_it(exported, monkeypatch, tmp_path, kresnet):
+    run, _ = exported
+    monkeypatch.setenv("KRESNET_WEB", str(tmp_path))
+    code, _, err = kresnet("demo", run.name, "--runs", run.folder.parent)
+    assert code == 1 and err[-1] == (
+        f"kresnet: the demo needs LiteRT.js 2.5.3 in {tmp_path}, found: none; install it with scripts/web, or with:"
+        f" npm install --prefix {tmp_path} @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3"
+    )
+    older = tmp_path / "node_modules/@litertjs/core/package.json"
+    older.parent.mkdir(parents=True)
+    older.write_text('{"version": "2.4.0"}')
+    assert "found: 2.4.0;" in kresnet("demo", run.name, "--runs", run.folder.parent)[2][-1]
+
+
+def test_a_run_without_files_for_browsers(litert, trained, tmp_path):
+    copy = Run(tmp_path / "bare")
+    shutil.copytree(trained.folder, copy.folder, ignore=shutil.ignore_patterns("exports"))
+    with pytest.raises(RunError, match=r"run bare has no exported \.tflite file that a browser can run"):
+        site_of(copy, silent)
+    # An int8 input is nothing a browser can give.
+    export(copy, Wanted(forms=tuple(forms_of(("int8",), "int8")), samples=20), silent)
+    with pytest.raises(RunError, match="make some with: kresnet export bare --tflite"):
+        site_of(copy, silent)
+
+
+def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
+    copy = Run(tmp_path / "moved")
+    shutil.copytree(exported[0].folder, copy.folder)
+    document = json.loads(copy.spec_file.read_text())
+    document["spec"]["data"]["source"] = str(tmp_path / "gone")
+    copy.spec_file.write_text(json.dumps(document))
+    told = []
+    site = site_of(copy, told.append)
+    assert json.loads(site.pages["run.json"])["samples"] == []
+    assert told[0].startswith("no validation images on the page: --data")
+
+
+def test_large_images_are_shown_smaller(litert, exported, monkeypatch):
+    monkeypatch.setattr(demo, "LONGEST", 5)
+    site = site_of(exported[0], silent)
+    assert {Image.open(io.BytesIO(site.pages[f"samples/{number}.png"])).size for number in range(20)} == {(5, 5)}

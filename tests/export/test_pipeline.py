@@ -1,0 +1,288 @@
+"""Export: every kind of file, the verdict on the file that was written, and what becomes of one that failed."""
+
+import base64
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from samples import silent
+
+from keras_resnet.errors import ExportError
+from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export import pipeline
+from keras_resnet.export.accelerators import fit
+from keras_resnet.export.convert import convert
+from keras_resnet.export.evaluate import score, told_by, verdict_on
+from keras_resnet.export.load import open_file
+from keras_resnet.export.pipeline import Wanted
+from keras_resnet.export.tflite_options import SCHEMES, Form, forms_of
+from keras_resnet.metrics.result import Judgement
+from keras_resnet.run import Run
+from keras_resnet.runtime.c_array import bytes_of, write_c_array
+from keras_resnet.runtime.tflite_model import TFLiteModel
+
+
+def copied(run, tmp_path):
+    return Run(shutil.copytree(run.folder, tmp_path / "copy"))
+
+
+def test_every_file_passes_and_is_told_of(exported):
+    run, verdicts = exported
+    names = ("float32", "int8", "int8-mixed", "int8-litert", "dynamic-float-io-batches")
+    assert set(verdicts) == {f"{name}.tflite" for name in names} | {"saved_model", "model.onnx", "c_array"}
+    assert {row["file"] for row in run.verdicts()} == set(verdicts)
+    for row in run.verdicts():
+        assert row["verdict"] != "FAILED" and row["value"] >= 0.94 and row["agreement"] >= 0.98
+        assert row["metric"] == "top1" and row["details"]["top5"] >= row["value"] and row["samples"] == 200
+        low, high = row["drop_interval"]
+        assert (row["verdict"] == "PASSED") == (high <= row["max_drop"]) == (row["images_to_settle"] is None)
+        assert row["drop"] == pytest.approx(row["model_value"] - row["value"]) and row["drop_metric"] == "top1"
+        assert low <= row["drop"] <= high and row["worst_class_drop"] >= row["drop"] - 1e-9
+        cost = row["cost"]
+        assert [each["threads"] for each in cost["latencies"]][-1] == os.cpu_count() and cost["peak_mib"] > 1
+        assert all(0 < each["p50"] <= each["p90"] <= each["p99"] for each in cost["latencies"])
+    assert verdicts["float32.tflite"].agreement == 1.0 and verdicts["float32.tflite"].largest_difference < 1e-3
+    assert verdicts["int8.tflite"].bytes < 0.45 * verdicts["float32.tflite"].bytes
+    assert not list(run.exports.glob(".*"))
+
+
+def test_files_hold_what_their_form_says(exported):
+    run, verdicts = exported
+    dtypes = {name: set(verdict.dtypes) for name, verdict in verdicts.items() if verdict.dtypes}
+    assert "INT8" not in dtypes["float32.tflite"] and "INT8" in dtypes["dynamic-float-io-batches.tflite"]
+    for name in ("int8.tflite", "c_array"):
+        assert not [each for each in dtypes[name] if each.startswith("FLOAT")]
+    other = verdicts["int8-litert.tflite"]
+    assert (
+        "FLOAT32" in dtypes[other.file] and other.operators["CONV_2D"] == verdicts["int8.tflite"].operators["CONV_2D"]
+    )
+    # Floats at its end; those of the converter are integers with a scale.
+    assert TFLiteModel(run.exports / other.file).quantization == {"logits": (0.0, 0)}
+    assert TFLiteModel(run.exports / "int8.tflite").quantization["logits"][0] > 0
+    whole, mixed = verdicts["int8.tflite"], verdicts["int8-mixed.tflite"]
+    assert mixed.dtypes["FLOAT32"] > 4 and mixed.operators["CONV_2D"] == whole.operators["CONV_2D"]
+    # Before each of the two layers kept.
+    assert mixed.operators["DEQUANTIZE"] == 2 and "DEQUANTIZE" not in whole.operators
+
+
+@pytest.mark.slow
+def test_every_scheme(trained):
+    verdicts = pipeline.export(trained, Wanted(forms=tuple(forms_of(("all",)))), silent)
+    found = {verdict.form: verdict for verdict in verdicts}
+    assert {verdict.verdict for verdict in verdicts} == {"PASSED"}
+    assert {name for name, verdict in found.items() if "FLOAT16" in verdict.dtypes} == {"float16"}
+    assert {name for name, verdict in found.items() if "INT16" in verdict.dtypes} == {"int16x8"}
+    assert found["int8-float-io"].dtypes["FLOAT32"] == 2 and "FLOAT32" not in found["int8"].dtypes
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "zero"), [("int8.tflite", np.uint8, 0), ("c_array/kresnet_model.c", np.int8, -128)]
+)
+def test_raw_pixels_go_straight_in(exported, name, dtype, zero):
+    model = TFLiteModel(exported[0].exports / name)
+    assert model._input["dtype"] == dtype and tuple(model._input["shape"]) == (1, 8, 8, 3)
+    np.testing.assert_allclose(model._input["quantization"], (1.0, zero), rtol=1e-3)
+    assert model.pixels_from == zero
+
+
+def test_any_number_of_images_at_a_time(exported, pixels):
+    model = open_file(exported[0].exports / "dynamic-float-io-batches.tflite")
+    together = model(pixels)
+    one_by_one = np.concatenate([model(image[None]) for image in pixels])
+    np.testing.assert_array_equal(together.argmax(1), one_by_one.argmax(1))
+
+
+def test_a_fixed_batch_is_filled_up(exported, pixels, tmp_path):
+    from keras_resnet.export.formats.tflite import write_tflite
+    from keras_resnet.export.tflite_metadata import write_card
+
+    run, _ = exported
+    file = tmp_path / "batch4.tflite"
+    write_tflite(load_model(run), Form(SCHEMES["float32"], "uint8", batch=4), None, file)
+    write_card(file, open_file(run.exports / "float32.tflite").card, 0.0)
+    expected = open_file(run.exports / "float32.tflite")(pixels[:10])
+    np.testing.assert_allclose(open_file(file)(pixels[:10]), expected, atol=1e-4)
+
+
+def test_the_card_is_in_every_file(exported):
+    run, verdicts = exported
+    for name in verdicts:
+        path = run.exports / name
+        told = told_by(path)
+        assert told["labels"] == list(run.classes()) and told["run"] == run.name
+        assert (told["resize"], told["image_size"]) == (8, 8) and told["normalization"]["where"] == "in the graph"
+    assert told_by(run.exports / "int8.tflite")["calibration_sha256"] == verdicts["int8.tflite"].calibration_sha256
+    calibration = json.loads((run.exports / "calibration.json").read_text())
+    assert calibration["sha256"] == verdicts["int8.tflite"].calibration_sha256 and calibration["images"] == 202
+
+
+def test_a_file_scores_what_its_verdict_says(exported, runs):
+    run, verdicts = exported
+    again = verdict_on(run.exports / "int8.tflite", None, 0.01, 200, runs, silent)
+    first = verdicts["int8.tflite"]
+    assert (again.value, again.drop, again.agreement) == (first.value, first.drop, first.agreement)
+    assert score(run.name, None, "validation", runs, silent)["value"] == run.metrics()["value"]
+    whole = score(str(run.exports / "int8.tflite"), None, "validation", runs, silent)
+    assert whole["samples"] == 360 and whole["value"] >= 0.94
+
+
+def test_a_saved_model_serves_encoded_images(exported, pixels):
+    """In a clean process, from the JSON that TensorFlow Serving's REST interface takes to the one it gives."""
+    run, _ = exported
+    encoded = []
+    for image in pixels[:5]:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        encoded.append({"images": {"b64": base64.b64encode(buffer.getvalue()).decode()}})
+    code = (
+        "import base64, json, sys\nimport tensorflow as tf\n"
+        "request = json.load(sys.stdin)\n"
+        "serve = tf.saved_model.load(sys.argv[1]).signatures[request['signature_name']]\n"
+        "images = tf.constant([base64.b64decode(each['images']['b64']) for each in request['instances']])\n"
+        "given = {name: value.numpy().tolist() for name, value in serve(images=images).items()}\n"
+        "print(json.dumps({'predictions': [dict(zip(given, each)) for each in zip(*given.values())]}))"
+    )
+    request = json.dumps({"signature_name": "serve_bytes", "instances": encoded})
+    command = [sys.executable, "-c", code, str(run.exports / "saved_model")]
+    done = subprocess.run(command, input=request, capture_output=True, text=True, check=True)
+    answers = json.loads(done.stdout)["predictions"]
+    expected = open_file(run.exports / "float32.tflite")(pixels[:5])
+    np.testing.assert_allclose([each["logits"] for each in answers], expected, atol=1e-3)
+    np.testing.assert_allclose([sum(each["probabilities"]) for each in answers], 1, atol=1e-5)
+
+
+def test_c_source_compiles_to_the_same_bytes(exported, tmp_path):
+    run, _ = exported
+    source = run.exports / "c_array" / "kresnet_model.c"
+    assert bytes_of(source)[4:8] == b"TFL3"
+    if compiler := shutil.which("cc"):
+        main = '#include <stdio.h>\n#include "kresnet_model.h"\n'
+        main += "int main(void) { fwrite(kresnet_model, 1, kresnet_model_len, stdout); return 0; }\n"
+        (tmp_path / "main.c").write_text(main)
+        built = [
+            compiler,
+            "-I",
+            str(source.parent),
+            str(tmp_path / "main.c"),
+            str(source),
+            "-o",
+            str(tmp_path / "main"),
+        ]
+        subprocess.run(built, check=True)
+        assert subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout == bytes_of(source)
+    torn = tmp_path / "kresnet_model.c"
+    torn.write_text(source.read_text()[:-40])
+    with pytest.raises(ExportError, match="does not hold a whole file"):
+        bytes_of(torn)
+
+
+def test_c_array_round_trip(tmp_path):
+    content = bytes(range(256)) * 3 + b"\x00"
+    assert bytes_of(write_c_array(content, tmp_path)) == content
+
+
+def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch):
+    run, _ = exported
+    copy = copied(run, tmp_path)
+    genuine = pipeline.verify
+
+    def against_a_better_model(file, reference, **options):
+        correct = np.ones_like(reference.answered.judgement.correct)
+        by_class = dict.fromkeys(reference.answered.judgement.by_class, 1.0)
+        perfect = replace(reference.answered, judgement=Judgement({"top1": 1.0}, by_class, correct=correct))
+        return genuine(file, replace(reference, answered=perfect), **options)
+
+    monkeypatch.setattr(pipeline, "verify", against_a_better_model)
+    wanted = Wanted(forms=(Form(SCHEMES["float32"], "uint8"),), others=("c-array",), max_drop=0.0)
+    verdicts = pipeline.export(copy, wanted, silent)
+    assert {v.verdict for v in verdicts} == {"FAILED"}
+    assert sorted(p.name for p in copy.rejected.iterdir()) == ["c_array", "float32.tflite"]
+    assert not (copy.exports / "float32.tflite").exists() and not (copy.exports / "c_array").exists()
+    rejected = {row["file"] for row in copy.verdicts() if row["verdict"] == "FAILED"}
+    assert rejected == {"rejected/float32.tflite", "rejected/c_array"}
+    assert "int8.tflite" in {row["file"] for row in copy.verdicts()}
+
+
+def test_a_failed_conversion_names_its_log(exported, tmp_path):
+    run, log = exported[0], tmp_path / "int8.log"
+    card = open_file(run.exports / "float32.tflite").card
+    (tmp_path / "model.keras").write_bytes(b"not a model")
+    with pytest.raises(ExportError, match=f"failed .exit code 1.; its output is in {log}"):
+        convert(tmp_path / "model.keras", "savedmodel", card, None, tmp_path / "out", log)
+    assert "Traceback" in log.read_text() and not (tmp_path / "out").exists()
+
+
+def test_the_folder_is_all_a_device_needs(exported, tmp_path):
+    """The script runs by itself, on golden answers and on an image file."""
+    run, _ = exported
+    folder = run.exports
+    assert (folder / "labels.txt").read_text() == run.labels_file.read_text()
+    card = (folder / "model_card.md").read_text()
+    assert "int8.tflite" in card and "resnet8" in card and "Labels: 0, 1, 2" in card
+    script = (folder / "classify.py").read_text()
+    assert len(script.splitlines()) < 90
+    code = "import sys; sys.modules['keras_resnet'] = sys.modules['tensorflow'] = None; sys.argv = sys.argv[1:]; {}"
+    code = code.format(f"exec(compile({script!r}, 'classify.py', 'exec'))")
+    done = []
+    for arguments in (["--golden", str(folder / "golden.npz")], [str(tmp_path / "x.png")]):
+        Image.fromarray(np.zeros((9, 12), np.uint8)).save(tmp_path / "x.png")
+        command = [sys.executable, "-c", code, "classify.py", str(folder / "int8.tflite"), *arguments]
+        done.append(subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout)
+    assert "16 of 16 answers as expected; logits differ by 0 at most" in done[0]
+    assert "x.png: " in done[1] and done[1].count("%") == 5
+
+
+def test_prediction_needs_no_tensorflow(exported, tmp_path):
+    run, _ = exported
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "x.png")
+    arguments = ["predict", str(run.exports / "int8.tflite"), str(tmp_path / "x.png"), "--json"]
+    code = (
+        "import sys\nfrom keras_resnet import commands\n"
+        f"code = commands._main({arguments!r})\n"
+        "assert code == 0 and not {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    assert len(answer["predictions"]) == 5
+    shares = [p["probability"] for p in answer["predictions"]]
+    assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1.0001
+
+
+def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
+    run, _ = exported
+    found = fit("edgetpu", run.exports / "int8.tflite", tmp_path)
+    assert 0.8 < found.accepted < 1 and all("pads channels (shortcut A)" in why for why in found.refused)
+    from keras_resnet.config.spec import NetworkSpec, Normalization
+    from keras_resnet.export.formats.tflite import write_tflite
+    from keras_resnet.models import build
+    from keras_resnet.models.layers import Bricks
+
+    network = NetworkSpec(8, shortcut="B", zero_gamma=False)
+    model = build.build(Bricks(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
+    write_tflite(model, Form(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
+    assert fit("edgetpu", tmp_path / "b.tflite", tmp_path).refused == ()
+    write_tflite(model, Form(SCHEMES["float32"], "uint8"), None, tmp_path / "float.tflite")
+    assert any("not in 8 bits" in why for why in fit("edgetpu", tmp_path / "float.tflite", tmp_path).refused)
+    for options, words in (
+        (["--tflite", "--target", "ethos-u55-129"], "Did you mean 'ethos-u55-128'"),
+        (["--tflite", "--quantize", "float32", "--target", "edgetpu"], "None is asked for"),
+    ):
+        code, out, err = kresnet("export", run.name, "--runs", runs, *options)
+        assert (code, out) == (2, "") and words in err[-1]
+
+
+@pytest.mark.slow
+def test_ethos_takes_all(exported, tmp_path):
+    pytest.importorskip("ethosu", reason="needs the extra ethos")
+    found = fit("ethos-u55-128", exported[0].exports / "int8.tflite", tmp_path)
+    assert found.accepted == 1 and found.refused == () and found.estimates["sram_kib"] > 0
+    assert (tmp_path / found.compiled).stat().st_size > 1000

@@ -1,0 +1,129 @@
+"""Exports that are refused: requests, calibration images and files that cannot be."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from samples import paint, silent
+
+from keras_resnet.errors import DataError, ExportError, UsageError
+from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export.calibration import calibration_of, convergence, require_fit
+from keras_resnet.export.load import open_file
+from keras_resnet.export.tflite_options import forms_of
+from keras_resnet.run import Run
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "say what to export"),
+        (["--onnx", "--io", "float"], "--io is for TFLite files"),
+        (["--tflite", "--quantize", "int4"], "--quantize must be one of float32, float16"),
+        (["--tflite", "--quantize", "float16", "--io", "int8"], "--io of float16 must be one of uint8, float"),
+        (["--tflite", "--quantize", "float32", "--keep-float", "logits"], "--keep-float is for int8 files"),
+        (["--tflite", "--quantize", "int8", "--io", "int8", "--keep-float", "logits"], "no integers"),
+        (["--tflite", "--batch", "4", "--dynamic-batch"], "give one of them"),
+        (["--tflite", "--max-drop", "101"], "between 0 and 100 points"),
+        (["--tflite", "--engine", "edge"], "--engine must be one of tensorflow, litert-quantizer"),
+        (["--tflite", "--engine", "litert-quantizer", "--quantize", "float16"], "is for int8 files"),
+        (
+            ["--tflite", "--engine", "litert-quantizer", "--io", "int8", "--quantize", "int8"],
+            "makes files of one image",
+        ),
+    ],
+)
+def test_bad_requests(kresnet, trained, options, words):
+    code, out, err = kresnet("export", trained.folder, *options)
+    assert (code, out) == (2, "") and len(err) == 1 and words in err[0]
+
+
+def test_what_cannot_be_exported(kresnet, exported, runs, tmp_path):
+    run, _ = exported
+    home = ["--runs", runs]
+    paint(tmp_path / "few", 1, classes={"a": (255, 0, 0), "b": (0, 255, 0)})
+    before = sorted(run.exports.iterdir())
+    for options, code, words in (
+        (["--tflite", "--quantize", "int8", "--calibration-data", tmp_path / "few"], 1, "20 images or more"),
+        (["--tflite", "--quantize", "int8", "--calibration-data", tmp_path / "none"], 1, "is not a folder"),
+        (["--savedmodel", "--calibration-data", tmp_path / "few"], 2, "none is asked for"),
+        (["--tflite", "--quantize", "int8", "--keep-float", "logit", "--samples", "20"], 1, "Did you mean 'logits'"),
+    ):
+        got, out, err = kresnet("export", run.name, *home, *options)
+        assert (got, out) == (code, "") and words in err[-1], err
+    assert [path for path in sorted(run.exports.iterdir()) if path.suffix != ".log"] == [
+        path for path in before if path.suffix != ".log"
+    ]
+
+
+def test_a_file_that_cannot_be_verified(kresnet, exported, runs, tmp_path):
+    run, _ = exported
+    torn = tmp_path / "torn.tflite"
+    torn.write_bytes((run.exports / "int8.tflite").read_bytes()[:5000])
+    other = Run(shutil.copytree(run.folder, tmp_path / "runs" / "other"))
+    other.labels_file.write_text("".join(f"{label}!\n" for label in run.classes()))
+    for arguments, words in (
+        ([torn, "--runs", runs], "damaged"),
+        ([tmp_path / "absent.onnx", "--runs", runs], "there is no file"),
+        ([run.exports / "int8.tflite", "--runs", tmp_path / "runs", "--run", "other"], "other labels than run other"),
+    ):
+        code, out, err = kresnet("verify", *arguments)
+        assert (code, out) == (1, "") and len(err) == 1 and words in err[0]
+
+
+def test_a_file_is_judged_by_the_run_that_it_stands_in(kresnet, exported, tmp_path):
+    """Whatever its folder is called now, and wherever it is."""
+    moved = Run(shutil.copytree(exported[0].folder, tmp_path / "elsewhere" / "renamed"))
+    moved.rejected.mkdir()
+    shutil.copy(moved.exports / "int8.tflite", moved.rejected)
+    for file in (moved.exports / "float32.tflite", moved.rejected / "int8.tflite"):
+        assert Run.around(file) == moved
+        code, out, _ = kresnet("evaluate", file, "--runs", tmp_path / "none", "--json")
+        assert code == 0 and json.loads(out)["run"] == "renamed"
+    shutil.copy(moved.exports / "int8.tflite", tmp_path)
+    code, _, err = kresnet("evaluate", tmp_path / "int8.tflite", "--runs", tmp_path / "none")
+    assert code == 1 and f"no run called '{exported[0].name}'" in err[-1]
+
+
+def test_calibration_takes_pixels_only():
+    images = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 3), dtype=np.uint8)
+    require_fit(images, "these")
+    for bad, words in (
+        (images / 255, "neither scaled nor augmented"),
+        (images[:2], "are 2"),
+        (images // 200, "scaled"),
+        (np.repeat(images[:1], 30, axis=0), "the same"),
+    ):
+        with pytest.raises(DataError, match=words):
+            require_fit(bad, "these")
+
+
+def test_ranges_converge(trained):
+    from keras_resnet.data.load import open_data
+
+    data, model = open_data(trained.spec().data, silent), load_model(trained)
+    few, many = (convergence(model, calibration_of(data, count=count)) for count in (20, 1000))
+    assert 0 <= many.median <= few.median and many.largest < 0.5
+
+
+def test_forms():
+    names = [form.file_name for form in forms_of(("all",))]
+    assert names == [f"{name}.tflite" for name in ("float32", "float16", "dynamic", "int8", "int16x8", "int8-float-io")]
+    assert [form.file_name for form in forms_of(())] == ["float32.tflite", "int8.tflite"]
+    assert [form.name for form in forms_of(("all",), "int8")] == ["int8-int8-io", "int8-float-io"]
+    assert forms_of(("int8", "int8")) == forms_of(("int8",))
+    with pytest.raises(UsageError, match="Did you mean 'float16'"):
+        forms_of(("float61",))
+
+
+def test_damaged_files(tmp_path):
+    file = tmp_path / "x.tflite"
+    with pytest.raises(ExportError, match="there is no file"):
+        open_file(file)
+    file.write_bytes(b"TFL3 but not really")
+    with pytest.raises(ExportError, match="damaged"):
+        open_file(file)
+    (tmp_path / "x.onnx").write_bytes(b"nothing")
+    with pytest.raises(ExportError, match="not a readable ONNX model"):
+        open_file(tmp_path / "x.onnx")

@@ -1,0 +1,112 @@
+"""A network that 8 bits hurt: which layer it is, and what mends it."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from hurt_networks import hurt
+from samples import silent
+
+from keras_resnet.cli import main
+from keras_resnet.compression.quantization.equalize import equalize
+from keras_resnet.compression.quantization.sensitivity import Simulation
+from keras_resnet.data.load import open_data
+from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export import auto
+from keras_resnet.export.calibration import calibration_of
+from keras_resnet.export.pipeline import Wanted
+from keras_resnet.export.sensitivity import diagnose
+from keras_resnet.export.tflite_options import SCHEMES, Form, forms_of
+from keras_resnet.run import Run
+from keras_resnet.tasks.classification import Classification
+
+SAME = Classification(()).agreement
+HURT = "stage2_unit1_conv1"
+
+
+@pytest.fixture(scope="module")
+def data(trained):
+    return open_data(trained.spec().data, silent)
+
+
+@pytest.fixture(scope="module")
+def hurt_run(trained, runs):
+    """A run like `trained`, with the same answers, that int8 hurts."""
+    run = Run.create(runs, trained.spec(), trained.classes(), "hurt")
+    model = load_model(trained)
+    hurt(model)
+    run.write_json(run.metrics_file, trained.metrics())
+    run.write_with(run.model_file, model.save)
+    return run
+
+
+def test_equalizing_changes_no_answer_and_undoes_the_hurt(trained, data):
+    model = load_model(trained)
+    images = calibration_of(data).images
+    before = np.asarray(model(images.astype("float32"), training=False))
+    hurt(model)
+    assert Simulation(model, images, SAME).together(images) < 0.97
+    assert equalize(model, images) == ["stage1_unit1_conv2", "stage2_unit1_conv2", "stage3_unit1_conv2"]
+    after = np.asarray(model(images.astype("float32"), training=False))
+    np.testing.assert_allclose(after, before, atol=1e-4 * np.abs(before).max())
+    assert Simulation(model, images, SAME).together(images) > 0.97
+
+
+def test_a_network_without_pairs_is_left_alone():
+    pixels = keras.Input((8, 8, 3))
+    model = keras.Model(pixels, keras.layers.Conv2D(2, 3)(pixels))
+    assert equalize(model, np.zeros((2, 8, 8, 3), "uint8")) == []
+
+
+def test_every_layer_is_a_part_of_the_simulation(trained, data):
+    model = load_model(trained)
+    parts = {part.layer for part in Simulation(model, calibration_of(data).images, SAME).parts}
+    assert {layer.name for layer in model.layers if "conv" in layer.name and layer.weights} <= parts
+    assert {"stage1_unit1_add", "stage3_unit1_add", "pool", "logits"} <= parts
+
+
+def test_the_diagnosis_names_the_hurt_layer_first(hurt_run):
+    found = diagnose(hurt_run, 200, silent)
+    assert found[0].layer == HURT and found[0].spread > 20
+    assert found[0].agreement < found[2].agreement
+    document = json.loads((hurt_run.exports / "diagnosis.json").read_text())
+    assert document["layers"][0]["layer"] == HURT and document["agreement_of_all"] < 0.97
+    assert (hurt_run.exports / "diagnosis.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_auto_mends_it(hurt_run, runs, capsys):
+    arguments = ["export", "hurt", "--tflite", "--quantize", "int8", "--auto", "--runs", str(runs), "--max-drop", "0.6"]
+    code = main._main(arguments)
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    steps = json.loads((hurt_run.exports / "auto.json").read_text())
+    assert [step["verdict"] for step in steps] == ["FAILED", "FAILED", "FAILED", "PASSED"]
+    assert steps[2]["remedy"] == "rounded by litert-quantizer" and steps[2]["form"] == "int8-litert"
+    assert steps[-1]["remedy"] == "channels equalized" and steps[0]["drop"] > 0.02
+    assert "what each remedy bought" in out and "channels equalized" in out
+    assert (hurt_run.exports / "int8.tflite").is_file() and not (hurt_run.rejected / "int8.tflite").exists()
+
+
+@pytest.mark.slow
+def test_further_remedies(hurt_run, monkeypatch):
+    """Without equalizing, layers in float32 or training with 8 bits have to mend it."""
+    monkeypatch.setattr(auto, "equalize", lambda model, images: [])
+    wanted = Wanted(forms=tuple(forms_of(("int8",))), max_drop=0.006)
+    steps = auto.climb(hurt_run, wanted.forms[0], wanted, silent)
+    remedies = [step.remedy for step in steps]
+    assert remedies[3].startswith(HURT) and steps[-1].verdict.verdict == "PASSED"
+    only_training = auto.climb(hurt_run, Form(SCHEMES["int8"], "int8"), wanted, silent)
+    assert only_training[-1].remedy == "trained on with 8 bits"
+    assert only_training[-1].verdict.value > only_training[0].verdict.value
+
+
+def test_bad_requests(trained, runs, capsys):
+    for options, words in (
+        (["--tflite", "--quantize", "float32", "--auto"], "Received: 0 of them"),
+        (["--savedmodel", "--auto"], "Received: 0 of them"),
+    ):
+        assert main._main(["export", trained.name, "--runs", str(runs), *options]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and words in err.splitlines()[-1]

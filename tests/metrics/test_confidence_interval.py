@@ -1,0 +1,131 @@
+"""How far a measured drop may be off."""
+
+import numpy as np
+import pytest
+from detection_cases import random_case
+from scipy.special import gammaln, xlogy
+
+from keras_resnet.metrics import coco, confidence_interval
+
+
+def test_of_shares():
+    n = 400
+    same = np.ones(n, bool)
+    low, high = confidence_interval.of_shares(same, same)
+    assert low < 0 < high < 0.01
+    worse = same.copy()
+    worse[:40] = False
+    low, high = confidence_interval.of_shares(same, worse)
+    assert 0.06 < low < 0.1 < high < 0.14
+    mirrored = confidence_interval.of_shares(worse, same)
+    np.testing.assert_allclose(mirrored, (-high, -low))
+
+
+def test_the_published_example():
+    """Approval of a prime minister in two surveys of the same 1,600 people: 794 approved twice, 570 never, 150 in the
+    first alone and 86 in the second. Agresti, "Categorical Data Analysis", section 11.1: 0.021 to 0.059 of the plain
+    Wald interval, which the half people change little."""
+    before = np.repeat([True, True, False, False], [794, 150, 86, 570])
+    after = np.repeat([True, False, True, False], [794, 150, 86, 570])
+    assert confidence_interval.of_shares(before, after) == pytest.approx((0.021, 0.059), abs=5e-4)
+
+
+def covered(n, lost, won):
+    """The exact probability that the interval holds the true drop: over all that may come of `n` images, of which each
+    is only the model's with probability `lost` and only the file's with `won`."""
+    total, drop, rest = 0.0, lost - won, 1 - lost - won
+    most = [min(n, int(n * p + 12 * (n * p + 1) ** 0.5)) for p in (lost, won)]
+    for a in range(most[0] + 1):
+        b = np.arange(min(most[1], n - a) + 1)
+        log = gammaln(n + 1) - gammaln(a + 1) - gammaln(b + 1) - gammaln(n - a - b + 1)
+        share = np.exp(log + xlogy(a, lost) + xlogy(b, won) + xlogy(n - a - b, rest))
+        ends = [confidence_interval._of_counts(float(a), float(each), n) for each in b]
+        total += float(share[[low <= drop <= high for low, high in ends]].sum())
+    return total
+
+
+@pytest.mark.parametrize("n", [24, 100, 360])
+@pytest.mark.parametrize(("lost", "won"), [(0.0, 0.0), (0.01, 0.01), (0.02, 0.005), (0.05, 0.02), (0.2, 0.1)])
+def test_19_of_20_intervals_hold_the_true_drop(n, lost, won):
+    """Whatever the rates, and also with few images, where a plain Wald interval often has no width at all."""
+    assert covered(n, lost, won) >= 0.94
+
+
+def scored(file, n, rng):
+    """Of `n` images a model is right on all, a file on all but a share `file`: an interval by the bootstrap."""
+    wrong = (rng.random(n) < file).astype(float)
+    return confidence_interval.of_scores(lambda rows: 1.0, lambda rows: 1 - wrong[rows].mean(), n)
+
+
+def test_a_bootstrap_of_rare_differences_holds_the_true_drop_too():
+    """Three of five samples of 24 images show nothing of what a file loses in one of fifty. A bare bootstrap takes
+    these for the proof that it loses nothing, and is right less than half the time."""
+    rng = np.random.default_rng(0)
+    found = [scored(0.02, 24, rng) for _ in range(100)]
+    assert np.mean([low <= 0.02 <= high for low, high in found]) >= 0.95
+    assert np.mean([high - low > 2 * 1.9 / 26 for low, high in found]) == 1
+
+
+@pytest.mark.parametrize(("lost", "won", "n"), [(0, 0, 60), (1, 0, 360), (3, 2, 360), (1, 1, 60), (0, 4, 40)])
+def test_so_many_images_would_settle_it(lost, won, n):
+    """With that many, differing as often, the interval's upper end is within the budget; with 5% fewer it is not."""
+    before, after = np.ones(n, bool), np.ones(n, bool)
+    after[:lost] = before[lost : lost + won] = False
+    wanted = confidence_interval.enough_for_shares(before, after, 0.01)
+    for factor, settled in ((1.0, True), (0.95, False)):
+        many = round(wanted * factor)
+        if many > n:
+            assert (confidence_interval._of_counts(lost * many / n, won * many / n, many)[1] <= 0.01) == settled
+    assert wanted >= n
+
+
+def test_images_that_settle_a_score():
+    """Four times as many halve the bootstrap's margin; a drop that equals the budget is never settled."""
+    assert confidence_interval.enough_for_scores(0.0, 0.02, 10_000, 0.01) == pytest.approx(40_000, rel=0.01)
+    assert confidence_interval.enough_for_scores(0.01, 0.02, 100, 0.01) is None
+    same = np.ones(100, bool)
+    assert confidence_interval.enough_for_shares(same, np.arange(100) > 0, 0.01) is None
+
+
+def test_a_bootstrap_is_as_wide_as_theory_says():
+    """Of a mean the standard error is known; an image more that only one model gets right is added to it."""
+    rng = np.random.default_rng(0)
+    before, after = rng.normal(0.8, 0.1, 400), rng.normal(0.7, 0.1, 400)
+    low, high = confidence_interval.of_scores(lambda rows: before[rows].mean(), lambda rows: after[rows].mean(), 400)
+    drops = before - after
+    assert (low + high) / 2 == pytest.approx(drops.mean())
+    assert (high - low) / 2 == pytest.approx(1.96 * np.hypot(drops.std() / 20, 1 / 402), rel=0.15)
+    # Pairs that err alike are no proof that all do.
+    low, high = confidence_interval.of_scores(
+        lambda rows: before[rows].mean(), lambda rows: before[rows].mean() - 0.01, 400
+    )
+    assert (low, high) == pytest.approx((0.01 - 1.96 / 402, 0.01 + 1.96 / 402), rel=1e-3)
+
+
+def test_resamples_with_nothing_to_score_are_left_out():
+    def score(rows):
+        return float("nan") if 0 not in rows else float(np.mean(rows)) / 10
+
+    low, high = confidence_interval.of_scores(score, lambda rows: score(rows) / 2, 5)
+    assert low < 0.1 < high
+
+
+def images_of(cases):
+    """Some random cases as one, with what the three classes need to be there."""
+    truths, answers = zip(*cases, strict=True)
+    return [each for some in truths for each in some], [each for some in answers for each in some]
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_resampled_images_score_as_copies_of_them_do(kind):
+    truths, answers = images_of([random_case(seed, kind) for seed in range(12)])
+    score, rng = coco.resampled(truths, answers, "abc", kind), np.random.default_rng(0)
+    assert score(np.arange(len(truths))) == pytest.approx(
+        coco.numbers(truths, answers, "abc", kind)[0]["AP"], abs=1e-12
+    )
+    for _ in range(10):
+        rows = rng.integers(len(truths), size=len(truths))
+        copies = [truths[row] for row in rows], [answers[row] for row in rows]
+        assert score(rows) == pytest.approx(coco.numbers(*copies, "abc", kind)[0]["AP"], abs=1e-12)
+    empty = [row for row, each in enumerate(truths) if not len(each.labels)]
+    assert np.isnan(score(np.full(len(truths), empty[0])))

@@ -1,0 +1,143 @@
+"""The runtime for devices: its wheel alone, without TensorFlow, click or rich."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+import venv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from samples import filmed, silent
+
+from keras_resnet.export.pipeline import Wanted, export
+from keras_resnet.export.tflite_options import forms_of
+from keras_resnet.runtime import cli
+from keras_resnet.runtime.image import placed, read_image
+from keras_resnet.runtime.predictions import likeliest
+from keras_resnet.runtime.tflite_model import TFLiteModel
+
+ROOT = Path(__file__).parents[2]
+FOREIGN = ("cv2", "tensorflow", "keras", "tf_keras", "click", "rich", "sklearn", "tensorflow_datasets")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "build-edge"), str(folder)], check=True)
+    (found,) = folder.glob("kresnet_edge-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def file(trained):
+    verdicts = export(trained, Wanted(forms=tuple(forms_of(("int8",))), samples=50), silent)
+    return trained.exports / verdicts[0].file
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Five files and one that is no image's."""
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 256, (11, 8, 3), dtype=np.uint8)
+        (folder / "sub").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder / ("sub" if number > 2 else "") / f"{number}.png")
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def alone(wheel, *arguments):
+    """The wheel's command, with everything of this checkout and all that a device lacks out of reach."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
+        f"for name in {FOREIGN!r}: sys.modules[name] = None\n"
+        "from kresnet_edge import cli\n"
+        f"assert cli.__file__.startswith({str(wheel)!r})\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-P", "-c", code] if sys.version_info >= (3, 11) else [sys.executable, "-c", code]
+    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, cwd=wheel.parent)
+
+
+def test_the_wheel_holds_what_it_needs(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"kresnet_edge"}
+    ours = {file.name for file in (ROOT / "keras_resnet" / "runtime").glob("*.py")}
+    assert {Path(name).name for name in names if name.endswith(".py")} == ours
+
+
+def test_predictions_equal_the_full_install(wheel, file, images):
+    done = alone(wheel, "predict", file, images, "--json", "--batch", "2", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(row["image"]).name for row in rows] == [f"{number}.png" for number in range(5)]
+    from keras_resnet.export.predict import Taken, predict_files, predictor_of, sources_of
+
+    sources = sources_of([str(images)])
+    assert list(predict_files(predictor_of(str(file), Path(".")), sources, Taken(top=5), silent)) == rows
+
+
+def test_words_for_people(wheel, file, images):
+    done = alone(wheel, "predict", file, images / "0.png", "--top", "2")
+    assert done.stdout.startswith(f"{images / '0.png'}: ") and done.stdout.count("%") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("predict", "absent.tflite", "x.png"), 1, "there is no file absent.tflite"),
+        (("predict", "FILE", "absent.png"), 1, "no such file"),
+        (("predict", "FILE", "EMPTY"), 1, "there are no images in"),
+        (("predict", "FILE", "x.png", "--top", "0"), 2, "must be 1 or more"),
+        (("camera", "FILE"), 2, "cameras and videos need OpenCV"),
+    ],
+)
+def test_bad_requests(wheel, file, tmp_path, arguments, code, words):
+    names = {"FILE": file, "EMPTY": tmp_path}
+    done = alone(wheel, *(names.get(argument, argument) for argument in arguments))
+    assert done.returncode == code and words in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+def test_it_serves(wheel, file, images):
+    """The wheel's own command, asked over HTTP, says what the full install says."""
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from kresnet_edge import cli; sys.exit(cli.main())"
+    command = [sys.executable, "-c", code, wheel, "serve", file, "--port", "0", "--top", "3"]
+    with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, cwd=wheel.parent) as process:
+        try:
+            address = next(line.split()[-1] for line in process.stderr if "POST an image to" in line)
+            with urllib.request.urlopen(address) as response:
+                about = json.load(response)
+            content = (images / "0.png").read_bytes()
+            with urllib.request.urlopen(urllib.request.Request(address, data=content)) as response:
+                answered = json.load(response)
+        finally:
+            process.terminate()
+    model = TFLiteModel(file)
+    pixels = placed(read_image(content), "classify", model.card.resize, model.card.image_size)
+    assert answered == {"predictions": likeliest(model(pixels[None]), model.card.classes, 3)[0]}
+    assert (about["file"], about["labels"]) == (file.name, list(model.card.classes))
+
+
+def test_frames_of_a_camera(file, tmp_path, capsys):
+    """OpenCV takes a file for one."""
+    clip = filmed(tmp_path / "clip.mp4", 5)
+    assert cli.main(["camera", str(file), "--device", str(clip), "--frames", "3", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["image"] for row in rows] == ["frame 0", "frame 1", "frame 2"]
+
+
+@pytest.mark.slow
+def test_in_an_environment_of_its_own(wheel, file, images, tmp_path):
+    """Installed from the package index, with what it depends on."""
+    venv.create(tmp_path / "device", with_pip=True)
+    pip = [str(tmp_path / "device" / "bin" / "python"), "-m", "pip"]
+    subprocess.run([*pip, "install", "-q", str(wheel)], check=True)
+    listed = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True).stdout
+    assert "tensorflow" not in listed and "keras" not in listed.replace("kresnet", "")
+    command = [str(tmp_path / "device" / "bin" / "kresnet-edge"), "predict", str(file), str(images), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == alone(wheel, "predict", file, images, "--json").stdout
