@@ -34,9 +34,9 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     from keras_resnet import resnet
     from keras_resnet.config.spec import ANNOTATIONS, DataSpec, NetworkSpec, Spec
     from keras_resnet.export.formats.tflite import write_tflite
-    from keras_resnet.export.tflite_options import SCHEMES, Form
-    from keras_resnet.models.layers import Bricks
-    from keras_resnet.tasks import task_of
+    from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
+    from keras_resnet.models.layers import Layers
+    from keras_resnet.tasks import get_task
 
     for depth, side in CASES:
         images = np.random.default_rng(0).integers(0, 256, (CALIBRATION, side, side, 3), dtype=np.uint8)
@@ -45,12 +45,12 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
         for kind in ("detect", "segment"):
             data = DataSpec("shapes", image_size=side, annotations=ANNOTATIONS[kind])
             spec = Spec(task=kind, network=NetworkSpec(depth, zero_gamma=False), data=data)
-            task = task_of(spec, tuple(map(str, range(CLASSES))))
-            models[kind] = task.build(Bricks(keras), spec), task.cells
+            task = get_task(spec, tuple(map(str, range(CLASSES))))
+            models[kind] = task.build(Layers(keras), spec), task.cells
         for kind, (model, cells) in models.items():
             for scheme in ("float32",) if kind == "classify" else ("float32", "int8"):
                 file = folder / f"{kind}{depth}-{scheme}.tflite"
-                write_tflite(model, Form(SCHEMES[scheme], "uint8"), images if scheme == "int8" else None, file)
+                write_tflite(model, TFLiteOptions(SCHEMES[scheme], "uint8"), images if scheme == "int8" else None, file)
                 yield f"ResNet-{depth} at {side}, {kind}, {scheme}", file, {"cells": cells, "side": side}
 
 
@@ -79,10 +79,10 @@ def _time(file: str, threads: int, cells: list[int], side: int) -> dict[str, flo
 
 def _made_up(cells: list[int], masks_of: int) -> dict[str, np.ndarray]:
     """Outputs of which CANDIDATES locations are sure, of OBJECTS objects, with masks for a square of so many pixels."""
-    from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, SHARED, grid
+    from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, SHARED, anchor_points
 
     rng = np.random.default_rng(2)
-    middles, widths = grid(cells)
+    middles, widths = anchor_points(cells)
     scores = rng.normal(-6, 0.5, (len(middles), CLASSES)).astype(np.float32)
     corners = rng.uniform(0, 0.7, (OBJECTS, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(0.1, 0.3, (OBJECTS, 2))], axis=1)

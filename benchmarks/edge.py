@@ -33,16 +33,22 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, float]]:
     from keras_resnet import resnet
     from keras_resnet.export.formats.onnx import write_onnx
     from keras_resnet.export.formats.tflite import write_tflite
-    from keras_resnet.export.tflite_options import SCHEMES, Form
-    from keras_resnet.runtime.metadata import Card
+    from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
+    from keras_resnet.runtime.metadata import ModelMetadata
 
     images = np.random.default_rng(0).integers(0, 256, (CALIBRATION, SIDE, SIDE, 3), dtype=np.uint8)
     ours = resnet(50, zero_gamma=False)  # zeros would be kept once for all layers
-    card = Card(tuple(map(str, range(1000))), 256, SIDE, {})
+    card = ModelMetadata(tuple(map(str, range(1000))), 256, SIDE, {})
     stock = keras.applications.ResNet50(weights=None)
     cases: dict[str, tuple[str, Callable[[Path], Any]]] = {
-        "kresnet float32": (".tflite", lambda file: write_tflite(ours, Form(SCHEMES["float32"], "uint8"), None, file)),
-        "kresnet int8": (".tflite", lambda file: write_tflite(ours, Form(SCHEMES["int8"], "uint8"), images, file)),
+        "kresnet float32": (
+            ".tflite",
+            lambda file: write_tflite(ours, TFLiteOptions(SCHEMES["float32"], "uint8"), None, file),
+        ),
+        "kresnet int8": (
+            ".tflite",
+            lambda file: write_tflite(ours, TFLiteOptions(SCHEMES["int8"], "uint8"), images, file),
+        ),
         "keras.applications, default": (".tflite", lambda file: _default(stock, file, optimize=False)),
         "keras.applications, default quantization": (".tflite", lambda file: _default(stock, file, optimize=True)),
         "kresnet in onnxruntime": (".onnx", lambda file: write_onnx(ours, card, file)),

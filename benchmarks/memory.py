@@ -35,7 +35,7 @@ def main() -> None:
         training=TrainingSpec(epochs=options.epochs, batch_size=64, precision="float32", ema=0.99),
     )
     with tempfile.TemporaryDirectory() as home:
-        train(spec, Path(home), say=note)
+        train(spec, Path(home), log=note)
     warm = sizes[2:]
     spread = max(abs(size / warm[0] - 1) for size in warm)
     print(

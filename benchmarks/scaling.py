@@ -58,9 +58,9 @@ def model(network: str, batch: int, rate: float, bandwidth: float, latency: floa
     messages; none of it hidden behind the computation, the efficiency is t / (t + that)."""
     from keras_resnet.cli import console
     from keras_resnet.models.flops import cost_of
-    from keras_resnet.models.names import named
+    from keras_resnet.models.names import parse_model_name
 
-    size = 4 * cost_of(named(network), classes=1000, input_shape=(224, 224, 3)).trainable
+    size = 4 * cost_of(parse_model_name(network), classes=1000, input_shape=(224, 224, 3)).trainable
     compute = batch / rate
     rows = []
     for count in (8, 64, 512):

@@ -35,21 +35,21 @@ def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int
     import tensorflow as tf
 
     from keras_resnet.config.spec import DataSpec, OptimizerSpec, Spec, TrainingSpec
-    from keras_resnet.data.dataset import Data, Split
-    from keras_resnet.models.names import named
+    from keras_resnet.data.dataset import DatasetSplits, Split
+    from keras_resnet.models.names import parse_model_name
     from keras_resnet.training import distribute
     from keras_resnet.training.train import build
     from keras_resnet.training.train_step import training_step
 
     classes = tuple(str(number) for number in range(1000 if network == "resnet50" else 10))
     spec = Spec(
-        network=named(network),
+        network=parse_model_name(network),
         data=DataSpec(image_size=size),
         optimizer=OptimizerSpec(warmup_epochs=0.0),
         training=TrainingSpec(batch_size=batch, precision=policy),
     )
     labels = Split("train", np.zeros(1000 * batch, np.int64))
-    data = Data("random", classes, {"train": labels}, False, size, size)
+    data = DatasetSplits("random", classes, {"train": labels}, False, size, size)
     step = training_step(build(spec, data, distribute.start("cpu:1")))
     images, numbers = _random(size, batch, len(classes))
     batches = tf.data.Dataset.from_tensors((images, np.eye(len(classes), dtype="float32")[numbers])).repeat()
@@ -69,16 +69,18 @@ def stock_steps(policy: str, network: str, size: int, batch: int) -> Callable[[i
 
     from keras_resnet.config.spec import Normalization
     from keras_resnet.models import build as catalog
-    from keras_resnet.models.layers import Bricks
-    from keras_resnet.models.names import named
+    from keras_resnet.models.layers import Layers
+    from keras_resnet.models.names import parse_model_name
 
     shape, classes = (size, size, 3), 1000 if network == "resnet50" else 10
     if network == "resnet50":
         keras.config.set_dtype_policy(policy)
         model = keras.applications.ResNet50(weights=None, classifier_activation=None, input_shape=shape)
     else:
-        bricks = Bricks(keras, policy)
-        model = catalog.build(bricks, named(network), classes=classes, input_shape=shape, normalization=Normalization())
+        bricks = Layers(keras, policy)
+        model = catalog.build(
+            bricks, parse_model_name(network), classes=classes, input_shape=shape, normalization=Normalization()
+        )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"])
     data = tf.data.Dataset.from_tensors(_random(size, batch, classes)).repeat()
@@ -226,11 +228,11 @@ def report(seconds: dict[str, float], options: argparse.Namespace) -> None:
     """A table: images per second, ratio to stock Keras in float32, share of the matrix product's speed."""
     from keras_resnet.cli import console
     from keras_resnet.models.flops import cost_of
-    from keras_resnet.models.names import named
+    from keras_resnet.models.names import parse_model_name
 
     limits = matmul_limits()
     size = options.image_size
-    cost = cost_of(named(options.network), classes=1000, input_shape=(size, size, 3))
+    cost = cost_of(parse_model_name(options.network), classes=1000, input_shape=(size, size, 3))
     base = seconds["stock Keras, float32"]
     rows = []
     for case, took in seconds.items():

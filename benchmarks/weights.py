@@ -68,13 +68,13 @@ def compare(folder: Path) -> tuple[str, float]:
     import numpy as np
 
     import keras_resnet
-    from keras_resnet.pretrained.load import fetch, place
+    from keras_resnet.pretrained.load import assign_weights, fetch
 
     (state,) = folder.glob("state.*")
     weights = fetch(str(state))
     assert weights.network is not None
     model = keras_resnet.network(weights.network, normalization=weights.normalization)
-    placed = place(model, weights, state.name)
+    placed = assign_weights(model, weights, state.name)
     assert not placed.new and not placed.unused, str(placed)
     answer = np.load(folder / "answer.npz")
     ours = model.predict(answer["pixels"], verbose=0)

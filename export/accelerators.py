@@ -6,7 +6,7 @@ import csv
 import importlib.util
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,9 @@ import numpy as np
 from keras_resnet.config.fields import one_of
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.verify import Verdict
-from keras_resnet.progress import waiting
+from keras_resnet.progress import Log, waiting
 from keras_resnet.run import Run
 from keras_resnet.runtime.child_process import child, how_it_ended
-
-Say = Callable[[str], None]
 
 ETHOS = tuple(
     f"ethos-u{kind}"
@@ -39,7 +37,7 @@ EDGE_TPU_OPERATORS = {
 
 
 @dataclass(frozen=True)
-class Fit:
+class AcceleratorReport:
     """accepted: share of operators that the accelerator takes, 0–1. refused: the others, with the reason.
     estimates: of the compiler, with units in their names; compiled: its file."""
 
@@ -58,24 +56,24 @@ def require_target(name: str) -> None:
         raise UsageError(f"--target {name} needs Arm's compiler: pip install 'kresnet[ethos]'")
 
 
-def fit_all(run: Run, verdicts: Sequence[Verdict], targets: Sequence[str], say: Say) -> list[Fit]:
+def fit_all(run: Run, verdicts: Sequence[Verdict], targets: Sequence[str], log: Log) -> list[AcceleratorReport]:
     """Fit all integer files of `run` that are within their budget to all targets, and keep what was found as
     targets.json; a compiler that fails on a file refuses it."""
     fits = []
     for target in targets:
         for verdict in verdicts:
             if verdict.all_integer:
-                say(f"fitting {verdict.file} to {target}")
+                log(f"fitting {verdict.file} to {target}")
                 try:
                     fits.append(fit(target, run.exports / verdict.file, run.exports / "targets"))
                 except ExportError as error:  # which keeps no other file from being fitted
-                    fits.append(Fit(target, verdict.file, 0.0, (str(error),), {}))
+                    fits.append(AcceleratorReport(target, verdict.file, 0.0, (str(error),), {}))
     if fits:
         run.write_json(run.exports / "targets.json", [vars(each) for each in fits])
     return fits
 
 
-def fit(target: str, file: Path, folder: Path) -> Fit:
+def fit(target: str, file: Path, folder: Path) -> AcceleratorReport:
     """Whether `target` takes `file`, an integer .tflite; what its compiler writes goes to `folder`.
 
     Raises ExportError if the compiler fails, naming its log.
@@ -83,7 +81,7 @@ def fit(target: str, file: Path, folder: Path) -> Fit:
     return _edge_tpu(file) if target == EDGE_TPU else _ethos(target, file, folder)
 
 
-def _ethos(target: str, file: Path, folder: Path) -> Fit:
+def _ethos(target: str, file: Path, folder: Path) -> AcceleratorReport:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{file.stem}-{target}.log"
     command = child("ethosu.vela.vela", str(file), "--accelerator-config", target)
@@ -108,10 +106,10 @@ def _ethos(target: str, file: Path, folder: Path) -> Fit:
         "sram_kib": float(row["sram_memory_used"]),
         "flash_kib": float(row["off_chip_flash_memory_used"]) + float(row["on_chip_flash_memory_used"]),
     }
-    return Fit(target, file.name, float(share[1]) / 100, refused, estimates, kept.name)
+    return AcceleratorReport(target, file.name, float(share[1]) / 100, refused, estimates, kept.name)
 
 
-def _edge_tpu(file: Path) -> Fit:
+def _edge_tpu(file: Path) -> AcceleratorReport:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(file.read_bytes(), 0)
@@ -122,7 +120,7 @@ def _edge_tpu(file: Path) -> Fit:
         name = names[model.operatorCodes[op.opcodeIndex].builtinCode]
         if why := _why_not(name, op, graph, model.buffers, schema):
             refused.append(f"{name} {graph.tensors[op.outputs[0]].name.decode().split(';')[0]}: {why}")
-    return Fit(EDGE_TPU, file.name, 1 - len(refused) / len(graph.operators), tuple(refused), {})
+    return AcceleratorReport(EDGE_TPU, file.name, 1 - len(refused) / len(graph.operators), tuple(refused), {})
 
 
 def _why_not(name: str, op: Any, graph: Any, buffers: Any, schema: Any) -> str | None:

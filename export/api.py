@@ -12,23 +12,23 @@ from keras_resnet.compression.quantization.freeze import require_seen
 from keras_resnet.compression.quantization.graph_reader import NO_SOFTMAX, require_logits
 from keras_resnet.compression.quantization.layers import FakeQuantizer
 from keras_resnet.config.fields import one_of
-from keras_resnet.data.load import Data
+from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import UsageError
 from keras_resnet.export.calibration import calibration_of
 from keras_resnet.export.convert import convert
-from keras_resnet.export.pipeline import proven, provenance_of, require_writable
+from keras_resnet.export.pipeline import provenance_of, require_writable, write_and_verify
 from keras_resnet.export.tflite_metadata import write_card
-from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verify import Reference, Verdict
 from keras_resnet.models.layers import deep_graphs
-from keras_resnet.runtime.metadata import Card
+from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.temporary_files import sweep
 from keras_resnet.tasks.classification import Classification
 
 
 def export_tflite(
     model: Any,
-    data: Data,
+    data: DatasetSplits,
     file: str | Path,
     max_drop: float = 0.01,
     io: str = "uint8",
@@ -61,7 +61,7 @@ def export_tflite(
     _require_logits(reference.answered.outputs)
     calibration = None if learned else calibration_of(data)
     provenance = {"model": model.name, **provenance_of(form, data, reference.answered, calibration)}
-    card = Card(data.classes, data.resize, data.image_size, provenance, levels=data.levels)
+    card = ModelMetadata(data.classes, data.resize, data.image_size, provenance, levels=data.levels)
 
     def write(target: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -73,10 +73,10 @@ def export_tflite(
         write_card(target, card, form.pixels_from)
 
     places = file, file.with_suffix(".rejected.tflite")
-    return proven(write, places, reference, max_drop, form.integer, require_proof)
+    return write_and_verify(write, places, reference, max_drop, form.integer, require_proof)
 
 
-def _form(file: Path, max_drop: float, io: str, learned: bool) -> Form:
+def _form(file: Path, max_drop: float, io: str, learned: bool) -> TFLiteOptions:
     """What to write. Raises UsageError for options that are not for this."""
     scheme = SCHEMES["qat" if learned else "int8"]
     if file.suffix != ".tflite":
@@ -84,10 +84,10 @@ def _form(file: Path, max_drop: float, io: str, learned: bool) -> Form:
     if not 0 <= max_drop <= 1:
         raise UsageError(f"max_drop must be a share from 0 to 1, 0.01 for one point. Received: {max_drop}")
     one_of("io", io, scheme.profiles)
-    return Form(scheme, io)
+    return TFLiteOptions(scheme, io)
 
 
-def _require_model(model: Any, data: Data) -> None:
+def _require_model(model: Any, data: DatasetSplits) -> None:
     """Raises UsageError unless `model` takes the images of `data` and has a logit for each of its classes."""
     taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
     expected = (data.image_size, data.image_size, 3), (len(data.classes),)

@@ -17,7 +17,7 @@ from keras_resnet.export.load import open_file
 from keras_resnet.export.tflite_metadata import WORDS
 from keras_resnet.export.verify import Reference
 from keras_resnet.metrics.outcome import WITHIN, interval_in_words, shared_remarks_on
-from keras_resnet.models.names import name_of
+from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import described
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, preprocess
@@ -74,7 +74,7 @@ def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:
     outputs = "one logit for each label" if not whole else "as the metadata of a .tflite file and its script say"
     compressed = f"\nCompressed from: {spec.compress.parent}\n" if spec.compress.parent else ""
     return (
-        f"# {run.name}\n\n{WORDS[spec.task]} by {name_of(spec.network)}, trained by kresnet on {data.source}.\n"
+        f"# {run.name}\n\n{WORDS[spec.task]} by {model_name(spec.network)}, trained by kresnet on {data.source}.\n"
         f"{compressed}\nLabels: {shown}\n\n"
         f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {placed}; normalization is in the graph.\n"
         f"Outputs: {outputs}.\n\n"

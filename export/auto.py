@@ -16,25 +16,25 @@ from keras_resnet.export.calibration import calibration_of
 from keras_resnet.export.flatbuffer import output_names
 from keras_resnet.export.formats.litert_quantizer import is_installed
 from keras_resnet.export.pipeline import (
+    ExportContext,
     Exported,
-    Wanted,
-    Work,
+    ExportRequest,
     export,
     export_each,
     export_one,
-    folder_following,
     is_learned,
     prepare,
+    refresh_artifacts,
     require_calibration,
 )
 from keras_resnet.export.sensitivity import diagnose_model
-from keras_resnet.export.tflite_options import LITERT, Form, forms_of
+from keras_resnet.export.tflite_options import LITERT, TFLiteOptions, forms_of
 from keras_resnet.export.verify import Verdict
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.folders import free_name
 from keras_resnet.training.train import train
 
-Say = Callable[[str], None]
 MORE_IMAGES = 1000
 DIAGNOSED = 200
 # How many of the worst layers stay in float32.
@@ -49,7 +49,7 @@ class Step:
     verdict: Verdict
 
 
-def export_with_remedies(run: Run, wanted: Wanted, say: Say) -> tuple[Exported, list[Step]]:
+def export_with_remedies(run: Run, wanted: ExportRequest, log: Log) -> tuple[Exported, list[Step]]:
     """All that is `wanted`, with remedies for the one int8 file in it: what became of it, and the steps of that file.
 
     Raises UsageError unless there is exactly one.
@@ -58,15 +58,15 @@ def export_with_remedies(run: Run, wanted: Wanted, say: Say) -> tuple[Exported, 
     if len(integer) != 1:
         raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(integer)} of them")
     others = replace(wanted, forms=tuple(form for form in wanted.forms if form not in integer))
-    done = export_each(run, others, say) if others.forms or others.others else Exported([], {})
+    done = export_each(run, others, log) if others.forms or others.others else Exported([], {})
     try:
-        steps = climb(run, integer[0], wanted, say)
+        steps = try_remedies(run, integer[0], wanted, log)
     except KresnetError as error:
         return Exported(done.verdicts, {**done.failures, integer[0].file_name: error}), []
     return Exported([*done.verdicts, steps[-1].verdict], done.failures), steps
 
 
-def climb(run: Run, form: Form, wanted: Wanted, say: Say) -> list[Step]:
+def try_remedies(run: Run, form: TFLiteOptions, wanted: ExportRequest, log: Log) -> list[Step]:
     """Try the remedies on an int8 `form` of the run until a file is within `wanted.max_drop`, and proven to be where
     that is wanted; all steps, the last one being the best that could be done. A remedy that cannot be tried is told,
     and the next one follows.
@@ -79,16 +79,16 @@ def climb(run: Run, form: Form, wanted: Wanted, say: Say) -> list[Step]:
         raise UsageError("--auto is for int8 files of a run that was not trained with 8 bits")
     with tempfile.TemporaryDirectory() as scratch:
         steps: list[Step] = []
-        work = prepare(run, replace(wanted, forms=(form,)), say)
+        work = prepare(run, replace(wanted, forms=(form,)), log)
         require_calibration(work)
         failure: KresnetError | None = None
-        with folder_following(work):
-            for remedy, make in _remedies(work, form, wanted, Path(scratch), say):
-                say(f"remedy: {remedy}")
+        with refresh_artifacts(work):
+            for remedy, make in _remedies(work, form, wanted, Path(scratch), log):
+                log(f"remedy: {remedy}")
                 try:
                     steps.append(Step(remedy, make()))
                 except KresnetError as error:
-                    say(f"this remedy could not be tried: {error}")
+                    log(f"this remedy could not be tried: {error}")
                     failure = error
                     continue
                 if steps[-1].verdict.is_within:
@@ -100,27 +100,27 @@ def climb(run: Run, form: Form, wanted: Wanted, say: Say) -> list[Step]:
 
 
 def _remedies(
-    work: Work, form: Form, wanted: Wanted, scratch: Path, say: Say
+    work: ExportContext, form: TFLiteOptions, wanted: ExportRequest, scratch: Path, log: Log
 ) -> Iterator[tuple[str, Callable[[], Verdict]]]:
     calibration = require_calibration(work)
-    yield f"as it is, {len(calibration.images)} calibration images", partial(export_one, work, form, say)
+    yield f"as it is, {len(calibration.images)} calibration images", partial(export_one, work, form, log)
     if wanted.calibration_folder is None:
         more = calibration_of(work.data, count=MORE_IMAGES)
         if len(more.images) > len(calibration.images):
             work = replace(work, calibration=more)
-            yield f"{len(more.images)} calibration images", partial(export_one, work, form, say)
+            yield f"{len(more.images)} calibration images", partial(export_one, work, form, log)
     floats = form.io != "int8"  # which a microcontroller does not take
     if floats and form.batch == 1 and is_installed():
-        yield "rounded by litert-quantizer", partial(export_one, work, replace(form, engine=LITERT), say)
+        yield "rounded by litert-quantizer", partial(export_one, work, replace(form, engine=LITERT), log)
     if equalized := _equalized(work, scratch):
         work = equalized
-        yield "channels equalized", partial(export_one, work, form, say)
+        yield "channels equalized", partial(export_one, work, form, log)
     made = work.run.rejected / form.file_name
     if floats and made.is_file():
         model = read_model(work.model_file)
         worst = [
             each.layer
-            for each in diagnose_model(work.run, model, work.data, require_calibration(work), DIAGNOSED, say)
+            for each in diagnose_model(work.run, model, work.data, require_calibration(work), DIAGNOSED, log)
             if each.low is not None
         ]
         # What only joins or passes on has no operator of its own to be left out.
@@ -128,11 +128,11 @@ def _remedies(
         worst = [layer for layer in worst if known[layer]]
         for count in sorted({min(count, len(worst)) for count in KEPT} - {0}):
             kept = replace(form, keep_float=tuple(worst[:count]))
-            yield f"{', '.join(worst[:count])} in float32", partial(export_one, work, kept, say)
-    yield "trained on with 8 bits", partial(_trained, work.run, form, wanted, say)
+            yield f"{', '.join(worst[:count])} in float32", partial(export_one, work, kept, log)
+    yield "trained on with 8 bits", partial(_trained, work.run, form, wanted, log)
 
 
-def _equalized(work: Work, scratch: Path) -> Work | None:
+def _equalized(work: ExportContext, scratch: Path) -> ExportContext | None:
     """The same with a model that computes the same by channels of like ranges; None where none can be scaled."""
     model = load_model(work.run)
     if not equalize(model, require_calibration(work).images):
@@ -142,9 +142,9 @@ def _equalized(work: Work, scratch: Path) -> Work | None:
     return replace(work, model_file=file)
 
 
-def _trained(run: Run, form: Form, wanted: Wanted, say: Say) -> Verdict:
+def _trained(run: Run, form: TFLiteOptions, wanted: ExportRequest, log: Log) -> Verdict:
     home = run.folder.resolve().parent
-    made = train(adopt_parent(run, QAT, set(), say), home, free_name(home, f"{run.name}-qat"), say)
+    made = train(adopt_parent(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
     forms = tuple(forms_of(("qat",), form.io, form.batch, learned=True))
-    (verdict,) = export(made, replace(wanted, forms=forms, others=(), calibration_folder=None), say)
+    (verdict,) = export(made, replace(wanted, forms=forms, others=(), calibration_folder=None), log)
     return replace(verdict, file=str(made.exports / verdict.file))

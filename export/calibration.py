@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import Data
+from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import DataError
 from keras_resnet.progress import track
-from keras_resnet.runtime.image import placed, read_image
+from keras_resnet.runtime.image import preprocess, read_image
 from keras_resnet.runtime.image_files import image_files, in_kinds
 from keras_resnet.runtime.predictions import CLASSIFY, DETECT
 
@@ -43,7 +43,7 @@ class Convergence:
     layer: str
 
 
-def calibration_of(data: Data, folder: str | None = None, count: int = WANTED) -> Calibration:
+def calibration_of(data: DatasetSplits, folder: str | None = None, count: int = WANTED) -> Calibration:
     """`count` images of the training data, balanced, or all of `folder`, plus one black and one white image.
 
     The two make the calibrated input range 0–255, so that the file's input has scale 1 and zero
@@ -60,7 +60,7 @@ def calibration_of(data: Data, folder: str | None = None, count: int = WANTED) -
         files, left_out = image_files(Path(folder))
         task = DETECT if data.splits["train"].objects else CLASSIFY
         with track(files, "reading calibration images", "images") as counted:
-            pixels = [placed(read_image(file, data.levels), task, data.resize, data.image_size) for file in counted]
+            pixels = [preprocess(read_image(file, data.levels), task, data.resize, data.image_size) for file in counted]
         sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
         source = f"images of {folder}{f', left out: {in_kinds(left_out)}' if left_out else ''}"
     require_fit(sample, source)
@@ -95,7 +95,7 @@ def require_fit(images: np.ndarray, source: str) -> None:
 
 def convergence(model: Any, calibration: Calibration) -> Convergence:
     """Whether more images would have widened the ranges of `model`'s layers still."""
-    from keras_resnet.compression.quantization.activation_ranges import channel_ends
+    from keras_resnet.compression.quantization.activation_ranges import channel_min_max
 
     layers = [
         layer for layer in model.layers if (len(layer.output.shape) > 1 and layer.weights) or "relu" in layer.name
@@ -103,7 +103,7 @@ def convergence(model: Any, calibration: Calibration) -> Convergence:
     images = calibration.images[2:]
     shares = [
         _width(ends) / max(_width(ends[: len(images) // 2]), 1e-12) - 1
-        for ends in channel_ends(model, [layer.output for layer in layers], images)
+        for ends in channel_min_max(model, [layer.output for layer in layers], images)
     ]
     worst = int(np.argmax(shares))
     return Convergence(float(np.median(shares)), float(shares[worst]), layers[worst].name)

@@ -18,15 +18,17 @@ import numpy as np
 
 from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import read_model
-from keras_resnet.export.tflite_options import Form, as_dict, form_from
+from keras_resnet.export.tflite_options import TFLiteOptions, as_dict, form_from
 from keras_resnet.progress import waiting
 from keras_resnet.runtime.child_process import TOLD, child, how_it_ended
-from keras_resnet.runtime.metadata import Card
+from keras_resnet.runtime.metadata import ModelMetadata
 
 SAVED_MODEL, ONNX = "savedmodel", "onnx"
 
 
-def convert(model_file: Path, form: Form | str, card: Card, images: np.ndarray | None, target: Path, log: Path) -> None:
+def convert(
+    model_file: Path, form: TFLiteOptions | str, card: ModelMetadata, images: np.ndarray | None, target: Path, log: Path
+) -> None:
     """Write `target` from the Keras model in `model_file`: a TFLite file of a form, or SAVED_MODEL or ONNX.
 
     Raises ExportError, naming the log, if the child fails.
@@ -49,7 +51,9 @@ def convert(model_file: Path, form: Form | str, card: Card, images: np.ndarray |
 
 def _convert_here(model_file: str, scratch: str, target: Path) -> None:
     job: dict[str, Any] = json.loads(Path(scratch, "job.json").read_text(encoding="utf-8"))
-    card = Card(**{**job["card"], **{name: tuple(job["card"][name]) for name in ("classes", "cells", "levels")}})
+    card = ModelMetadata(
+        **{**job["card"], **{name: tuple(job["card"][name]) for name in ("classes", "cells", "levels")}}
+    )
     model = read_model(Path(model_file))
     if job["form"] == SAVED_MODEL:
         from keras_resnet.export.formats.saved_model import write_serving

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,16 @@ from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.export.load import Model, is_file, open_file, require_file, size_of
 from keras_resnet.export.pipeline import data_of
 from keras_resnet.export.verify import Reference, Verdict, verify
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.tflite_model import TFLiteModel
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 
-Say = Callable[[str], None]
 # What data may have; many have no test split.
 SPLITS = ("train", "validation", "test")
 
 
-def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> dict[str, Any]:
+def score(target: str, of_run: str | None, split: str, home: Path, log: Log) -> dict[str, Any]:
     """{"model", "run", "split", "metric", "value", "samples"} of a run's Keras model or an exported file.
 
     A file is scored on the data of `of_run`, else of the run in whose folder it stands, else of the one named inside
@@ -33,9 +32,9 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
     model = _open(Path(target), of_run, home) if is_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     run.require_finished()
-    data = open_data(run.spec().data, say, (split,))
+    data = open_data(run.spec().data, log, (split,))
     predict = model or keras_predictor(load_model(run))
-    result = evaluate(predict, batches_of(data, split), task_of(run.spec(), data.classes))
+    result = evaluate(predict, batches_of(data, split), get_task(run.spec(), data.classes))
     return {
         "model": target,
         "run": run.name,
@@ -46,24 +45,24 @@ def score(target: str, of_run: str | None, split: str, home: Path, say: Say) -> 
     }
 
 
-def verdict_on(
+def verify_file(
     file: Path,
     of_run: str | None,
     max_drop: float,
     samples: int | None,
     home: Path,
-    say: Say,
+    log: Log,
     require_proof: bool = False,
 ) -> Verdict:
     """The verdict on an exported file, made anew: on this machine, against `of_run` or the run it came from."""
     run = _run_of(str(file), _open(file, of_run, home), of_run, home)
     run.require_finished()
-    reference = Reference.of(run, data_of(run, say), samples)
-    say(f"verifying {file} on {reference.answered.samples} validation images of run {run.name}")
+    reference = Reference.of(run, data_of(run, log), samples)
+    log(f"verifying {file} on {reference.answered.samples} validation images of run {run.name}")
     return verify(file, reference, max_drop=max_drop, require_proof=require_proof)
 
 
-def told_by(file: Path) -> dict[str, Any]:
+def inspect_file(file: Path) -> dict[str, Any]:
     """What an exported file says of itself, as a JSON object. Raises ExportError if it is damaged or not ours."""
     model = open_file(file)
     card = model.card

@@ -13,7 +13,7 @@ import numpy as np
 from keras_resnet.errors import ExportError
 from keras_resnet.export.formats.saved_model import DEFAULT
 from keras_resnet.runtime.c_array import C_SOURCE, NAME, bytes_of
-from keras_resnet.runtime.metadata import CARD, EXTRA, LABELS, LARGEST_TEXT, Card, card_from, strange
+from keras_resnet.runtime.metadata import CARD, EXTRA, LABELS, LARGEST_TEXT, ModelMetadata, card_from, strange
 from keras_resnet.runtime.predictions import single
 from keras_resnet.runtime.signature import require_input
 from keras_resnet.runtime.trial import begin
@@ -25,7 +25,7 @@ class Model(Protocol):
     """What every exported file becomes: uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by
     name."""
 
-    card: Card
+    card: ModelMetadata
     threads: int
 
     def __call__(self, images: np.ndarray) -> Any: ...

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keras_resnet.compression.plan import origin_of
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import Data, open_data
+from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluation.evaluate import Evaluation, load_model
 from keras_resnet.export import convert
@@ -19,29 +19,29 @@ from keras_resnet.export.artifacts import write_folder
 from keras_resnet.export.calibration import WANTED, Calibration, calibration_of, convergence
 from keras_resnet.export.formats.litert_quantizer import require_litert
 from keras_resnet.export.tflite_metadata import write_card
-from keras_resnet.export.tflite_options import LITERT, SCHEMES, Form
+from keras_resnet.export.tflite_options import LITERT, SCHEMES, TFLiteOptions
 from keras_resnet.export.verify import Reference, Verdict, verify
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.run import versions
 from keras_resnet.runtime.c_array import write_c_array
-from keras_resnet.runtime.metadata import Card
+from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.temporary_files import sweep
-from keras_resnet.tasks import placing
+from keras_resnet.tasks import output_metadata
 
-Say = Callable[[str], None]
 C_ARRAY = "c-array"
 # What a microcontroller takes.
-FOR_C = {learned: Form(SCHEMES["qat" if learned else "int8"], "int8") for learned in (False, True)}
+FOR_C = {learned: TFLiteOptions(SCHEMES["qat" if learned else "int8"], "int8") for learned in (False, True)}
 FILE_NAMES = {convert.SAVED_MODEL: "saved_model", convert.ONNX: "model.onnx", C_ARRAY: "c_array"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExportRequest:
     """What to export. forms: TFLite files. others: of FILE_NAMES. max_drop: a share, 0.01 is one point.
     samples: how many validation images judge a file; None for all. require_proof: whether a file fails whose drop is
     not proven to be within max_drop."""
 
-    forms: tuple[Form, ...] = ()
+    forms: tuple[TFLiteOptions, ...] = ()
     others: tuple[str, ...] = ()
     max_drop: float = 0.01
     calibration_folder: str | None = None
@@ -72,30 +72,30 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Work:
+class ExportContext:
     """All that every file of one run needs. model_file: what is converted, which is the run's own model or one that
     computes the same. calibration: or why there is none."""
 
     run: Run
     model_file: Path
-    data: Data
+    data: DatasetSplits
     reference: Reference
     calibration: Calibration | DataError | None
     max_drop: float
     require_proof: bool
 
 
-def export(run: Run, wanted: Wanted, say: Say) -> list[Verdict]:
+def export(run: Run, wanted: ExportRequest, log: Log) -> list[Verdict]:
     """Write what is `wanted` of the run and return the verdicts.
 
     A file within the budget stands in `exports/`; one that lost more in `exports/rejected/`. verdicts.json is written
     in either case, after each file. Raises RunError, DataError or ExportError; the latter too where only some of the
     files could be made, after these.
     """
-    return export_each(run, wanted, say).require_all()
+    return export_each(run, wanted, log).require_all()
 
 
-def export_each(run: Run, wanted: Wanted, say: Say) -> Exported:
+def export_each(run: Run, wanted: ExportRequest, log: Log) -> Exported:
     """The same, where a file that cannot be made keeps no other one from being written."""
     run.require_finished()
     if convert.ONNX in wanted.others:
@@ -104,20 +104,20 @@ def export_each(run: Run, wanted: Wanted, say: Say) -> Exported:
         require_onnx()
     if any(form.engine == LITERT for form in wanted.forms):
         require_litert()
-    work = prepare(run, wanted, say)
+    work = prepare(run, wanted, log)
     done = Exported([], {})
-    artifacts: list[Form | str] = [*wanted.forms, *wanted.others]
-    with folder_following(work):
+    artifacts: list[TFLiteOptions | str] = [*wanted.forms, *wanted.others]
+    with refresh_artifacts(work):
         for artifact in artifacts:
             try:
-                done.verdicts.append(export_one(work, artifact, say))
+                done.verdicts.append(export_one(work, artifact, log))
             except KresnetError as error:
                 done.failures[file_name_of(artifact)] = error
     return done
 
 
 @contextmanager
-def folder_following(work: Work) -> Iterator[None]:
+def refresh_artifacts(work: ExportContext) -> Iterator[None]:
     """What stands beside the files is brought up to their verdicts afterwards, once, also where one of them failed."""
     try:
         yield
@@ -127,25 +127,25 @@ def folder_following(work: Work) -> Iterator[None]:
     _write_folder(work)
 
 
-def _write_folder(work: Work) -> None:
+def _write_folder(work: ExportContext) -> None:
     if work.run.verdicts():
         write_folder(work.run, work.reference)
 
 
-def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
+def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
     """Open the data, calibrate, and evaluate the Keras model."""
     require_writable(run.exports)
     run.verdicts()  # which those of the new files are put beside
     sweep(run.exports)
-    data = data_of(run, say)
-    calibration = _calibration(run, data, wanted, say)
+    data = data_of(run, log)
+    calibration = _calibration(run, data, wanted, log)
     reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
     compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if origin != run else ""
-    say(
+    log(
         f"the Keras model of {origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
         f" validation images{compressed}"
     )
-    return Work(run, run.model_file, data, reference, calibration, wanted.max_drop, wanted.require_proof)
+    return ExportContext(run, run.model_file, data, reference, calibration, wanted.max_drop, wanted.require_proof)
 
 
 def is_learned(run: Run) -> bool:
@@ -153,10 +153,10 @@ def is_learned(run: Run) -> bool:
     return run.spec().compress.learned
 
 
-def data_of(run: Run, say: Say) -> Data:
+def data_of(run: Run, log: Log) -> DatasetSplits:
     """The data that `run` was trained on, as they are now: `Reference.of` tells what changed. Raises RunError if its
     labels have."""
-    data = open_data(run.spec().data, say, TRAINING)
+    data = open_data(run.spec().data, log, TRAINING)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
     return data
@@ -172,7 +172,7 @@ def require_writable(folder: Path) -> None:
         raise ExportError(f"cannot write to {folder}: Permission denied")
 
 
-def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration | DataError | None:
+def _calibration(run: Run, data: DatasetSplits, wanted: ExportRequest, log: Log) -> Calibration | DataError | None:
     """What files with integer activations need, or why it cannot be had; the ranges' convergence is told and kept.
 
     Raises DataError for a folder of calibration images that cannot be used: that is what was asked for.
@@ -189,7 +189,7 @@ def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration 
             raise
         return error
     found = convergence(load_model(run), calibration)
-    say(
+    log(
         f"calibration: {len(calibration.images)} images ({calibration.source}, plus black and white); the second half"
         f" widened the ranges of layers by {found.median:.1%} (median), {found.largest:.1%} at most ({found.layer})"
     )
@@ -198,31 +198,31 @@ def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration 
     return calibration
 
 
-def file_name_of(artifact: Form | str) -> str:
+def file_name_of(artifact: TFLiteOptions | str) -> str:
     """What its file is called."""
-    return artifact.file_name if isinstance(artifact, Form) else FILE_NAMES[artifact]
+    return artifact.file_name if isinstance(artifact, TFLiteOptions) else FILE_NAMES[artifact]
 
 
-def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
+def export_one(work: ExportContext, artifact: TFLiteOptions | str, log: Log) -> Verdict:
     """Write, prove and place one file, and keep its verdict."""
     file_name = file_name_of(artifact)
     exports = work.run.exports
-    integer = artifact.integer if isinstance(artifact, Form) else artifact == C_ARRAY
+    integer = artifact.integer if isinstance(artifact, TFLiteOptions) else artifact == C_ARRAY
 
     def write(target: Path) -> None:
-        say(f"writing {file_name}")
+        log(f"writing {file_name}")
         _write(work, artifact, target, exports / f"{Path(file_name).stem}.log")
-        say(f"verifying {file_name} on {work.reference.answered.samples} validation images")
+        log(f"verifying {file_name} on {work.reference.answered.samples} validation images")
 
     places = exports / file_name, work.run.rejected / file_name
-    verdict = proven(write, places, work.reference, work.max_drop, integer, work.require_proof)
+    verdict = write_and_verify(write, places, work.reference, work.max_drop, integer, work.require_proof)
     verdict = replace(verdict, file=str(Path(verdict.file).relative_to(exports)))
     others = [row for row in work.run.verdicts() if Path(row["file"]).name != file_name]
     work.run.write_json(work.run.verdicts_file, [*others, verdict.as_dict()])
     return verdict
 
 
-def proven(
+def write_and_verify(
     write: Callable[[Path], None],
     places: tuple[Path, Path],
     reference: Reference,
@@ -247,17 +247,17 @@ def proven(
     return replace(verdict, file=str(place))
 
 
-def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> None:
+def _write(work: ExportContext, artifact: TFLiteOptions | str, target: Path, log: Path) -> None:
     """Write `artifact` to `target`."""
     form = FOR_C[is_learned(work.run)] if artifact == C_ARRAY else artifact
-    calibrated = isinstance(form, Form) and form.scheme.calibrated
+    calibrated = isinstance(form, TFLiteOptions) and form.scheme.calibrated
     calibration = require_calibration(work) if calibrated else None
     card = _card(work, artifact, calibration)
     written = target.with_suffix(".staged") if artifact == C_ARRAY else target
     try:
         images = calibration.images if calibration else None
         convert.convert(work.model_file, form, card, images, written, log)
-        if isinstance(form, Form):
+        if isinstance(form, TFLiteOptions):
             write_card(written, card, form.pixels_from)
         if artifact == C_ARRAY:
             write_c_array(written.read_bytes(), target)
@@ -266,7 +266,7 @@ def _write(work: Work, artifact: Form | str, target: Path, log: Path) -> None:
             _remove(written)
 
 
-def require_calibration(work: Work) -> Calibration:
+def require_calibration(work: ExportContext) -> Calibration:
     """What a file with integer activations needs. Raises DataError where it cannot be had."""
     if isinstance(work.calibration, DataError):
         raise work.calibration
@@ -274,7 +274,7 @@ def require_calibration(work: Work) -> Calibration:
     return work.calibration
 
 
-def _card(work: Work, artifact: Form | str, calibration: Calibration | None) -> Card:
+def _card(work: ExportContext, artifact: TFLiteOptions | str, calibration: Calibration | None) -> ModelMetadata:
     spec, data = work.run.spec(), work.data
     normalization = spec.data.normalization
     provenance = {
@@ -282,16 +282,18 @@ def _card(work: Work, artifact: Form | str, calibration: Calibration | None) -> 
         "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
         **provenance_of(artifact, data, work.reference.answered, calibration),
     }
-    return Card(data.classes, data.resize, data.image_size, provenance, *placing(spec, data.classes), data.levels)
+    return ModelMetadata(
+        data.classes, data.resize, data.image_size, provenance, *output_metadata(spec, data.classes), data.levels
+    )
 
 
 def provenance_of(
-    artifact: Form | str, data: Data, answered: Evaluation, calibration: Calibration | None
+    artifact: TFLiteOptions | str, data: DatasetSplits, answered: Evaluation, calibration: Calibration | None
 ) -> dict[str, object]:
     """What any file says of where it comes from: of a model that `answered` on `data`."""
     return {
-        "form": artifact.name if isinstance(artifact, Form) else artifact,
-        "engine": artifact.engine if isinstance(artifact, Form) else None,
+        "form": artifact.name if isinstance(artifact, TFLiteOptions) else artifact,
+        "engine": artifact.engine if isinstance(artifact, TFLiteOptions) else None,
         "data": data.name,
         "versions": versions(),
         "keras_model": answered.judgement.values,

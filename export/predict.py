@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.atomic_write import writing
-from keras_resnet.data.dataset import Say
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.export.load import is_file, open_file
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.runtime.image import placed, read_image
+from keras_resnet.runtime.image import preprocess, read_image
 from keras_resnet.runtime.inputs import Damaged, named_files
-from keras_resnet.runtime.metadata import Card
-from keras_resnet.runtime.predictions import LOCALIZE, decoded
+from keras_resnet.runtime.metadata import ModelMetadata
+from keras_resnet.runtime.predictions import LOCALIZE, decode_predictions
 from keras_resnet.runtime.video import Frame, frames_of, is_video, recording, require_opencv
 from keras_resnet.runtime.visualize import drawn
 
@@ -33,13 +33,13 @@ class Predictor:
     """predict: uint8 images (N, H, W, 3) → outputs. card: how images are placed and what outputs mean."""
 
     predict: Callable[[np.ndarray], Any]
-    card: Card
+    card: ModelMetadata
 
     def answer(self, image: Image.Image, top: int | None) -> list[dict[str, Any]]:
         """[{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find one."""
         card = self.card
-        outputs = self.predict(placed(image, card.task, card.resize, card.image_size)[None])
-        return decoded(card, outputs, top, [image.size])[0]
+        outputs = self.predict(preprocess(image, card.task, card.resize, card.image_size)[None])
+        return decode_predictions(card, outputs, top, [image.size])[0]
 
     def drawn(self, image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
         """A copy of the image with what was found."""
@@ -47,7 +47,7 @@ class Predictor:
 
 
 @dataclass(frozen=True)
-class Taken:
+class PredictOptions:
     """What is asked of images. top: labels, or objects. every, frames: of a video each so-many-th frame, and at most
     how many."""
 
@@ -81,14 +81,14 @@ def sources_of(names: Sequence[str], save: Path | None = None) -> list[tuple[str
 
 
 def predict_files(
-    one: Predictor, sources: Sequence[tuple[str, Path | None]], taken: Taken, say: Say
+    one: Predictor, sources: Sequence[tuple[str, Path | None]], taken: PredictOptions, log: Log
 ) -> Iterator[dict[str, Any]]:
     """For each image, {"image": path, "predictions": see `Predictor.answer`}; the same, with "frame" and "seconds", for
     each frame of a video. Each is drawn into a copy where `sources` names a place for it (see `sources_of`).
 
     A file that is damaged is told of and left out. Raises DataError for it in the end.
     """
-    damaged = Damaged(len(sources), say)
+    damaged = Damaged(len(sources), log)
     for name, place in sources:
         try:
             yield from (
@@ -99,7 +99,7 @@ def predict_files(
     damaged.require_none()
 
 
-def _predict_image(one: Predictor, name: str, taken: Taken, place: Path | None) -> Iterator[dict[str, Any]]:
+def _predict_image(one: Predictor, name: str, taken: PredictOptions, place: Path | None) -> Iterator[dict[str, Any]]:
     image = read_image(name, one.card.levels)
     found = one.answer(image, taken.top)
     if place:
@@ -107,7 +107,9 @@ def _predict_image(one: Predictor, name: str, taken: Taken, place: Path | None) 
     yield {"image": name, "predictions": found}
 
 
-def predict_video(one: Predictor, source: str, taken: Taken, save: Path | None = None) -> Iterator[dict[str, Any]]:
+def predict_video(
+    one: Predictor, source: str, taken: PredictOptions, save: Path | None = None
+) -> Iterator[dict[str, Any]]:
     """The same for each frame of a video or camera (see `video.frames_of`); drawn into a video at `save`, which is
     there when all of them are."""
     frames = islice(frames_of(source, taken.every), taken.frames)
@@ -164,11 +166,13 @@ def _file(path: Path) -> Predictor:
 
 def _run(run: Run) -> Predictor:
     from keras_resnet.evaluation.evaluate import keras_predictor, load_model
-    from keras_resnet.tasks import placing
+    from keras_resnet.tasks import output_metadata
 
     run.require_finished()
     spec = run.spec()
     assert spec.data.resize is not None and spec.data.image_size is not None
     classes = run.classes()
-    card = Card(classes, spec.data.resize, spec.data.image_size, {}, *placing(spec, classes), spec.data.levels)
+    card = ModelMetadata(
+        classes, spec.data.resize, spec.data.image_size, {}, *output_metadata(spec, classes), spec.data.levels
+    )
     return Predictor(keras_predictor(load_model(run)), card)

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.quantization.sensitivity import Damage, Simulation
-from keras_resnet.data.load import Data
+from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, Simulation
+from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import balanced_rows, evaluation
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.calibration import Calibration, calibration_of
 from keras_resnet.export.pipeline import data_of, is_learned
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.temporary_files import sweep
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 
-Say = Callable[[str], None]
 SEED = 0
 SHOWN = 30
 
 
-def diagnose(run: Run, samples: int, say: Say) -> list[Damage]:
+def diagnose(run: Run, samples: int, log: Log) -> list[LayerSensitivity]:
     """Every layer of `run`, the worst first, judged by `samples` validation images; kept as diagnosis.json and .png
     among the run's exports.
 
@@ -35,13 +34,15 @@ def diagnose(run: Run, samples: int, say: Say) -> list[Damage]:
     if is_learned(run):
         raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
     sweep(run.exports)
-    data = data_of(run, say)
-    return diagnose_model(run, load_model(run), data, calibration_of(data), samples, say)
+    data = data_of(run, log)
+    return diagnose_model(run, load_model(run), data, calibration_of(data), samples, log)
 
 
-def diagnose_model(run: Run, model: Any, data: Data, calibration: Calibration, samples: int, say: Say) -> list[Damage]:
+def diagnose_model(
+    run: Run, model: Any, data: DatasetSplits, calibration: Calibration, samples: int, log: Log
+) -> list[LayerSensitivity]:
     """The same for a `model` that computes what that of `run` does."""
-    split, classes, task = data.splits["validation"], len(data.classes), task_of(run.spec(), data.classes)
+    split, classes, task = data.splits["validation"], len(data.classes), get_task(run.spec(), data.classes)
     rows = balanced_rows(split, per_class=max(1, round(samples / classes)), classes=classes, seed=SEED)
     images, truth = next(iter(evaluation(split.some(rows), data.image_size, len(rows)).as_numpy_iterator()))
 
@@ -49,7 +50,7 @@ def diagnose_model(run: Run, model: Any, data: Data, calibration: Calibration, s
         return float(task.agreement(task.read(ours, truth), task.read(theirs, truth)))
 
     simulation = Simulation(model, calibration.images, agreement)
-    say(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
+    log(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
     found = simulation.damages(images)
     document = {
         "images": len(images),
@@ -61,7 +62,7 @@ def diagnose_model(run: Run, model: Any, data: Data, calibration: Calibration, s
     return found
 
 
-def _draw(found: list[Damage], path: Path) -> None:
+def _draw(found: list[LayerSensitivity], path: Path) -> None:
     """The worst layers as bars of what rounding each alone changed, as a PNG."""
     from matplotlib.figure import Figure
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.export.flatbuffer import packed
-from keras_resnet.runtime.metadata import CARD, LABELS, Card
+from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata
 from keras_resnet.runtime.predictions import CLASSIFY, DETECT, LOCALIZE, SEGMENT
 
 ENTRY = b"TFLITE_METADATA"
@@ -50,7 +50,7 @@ DETECTIONS = {"boxes": "location", "classes": "category", "scores": "score", "co
 LEFT_TOP_RIGHT_BOTTOM = (1, 0, 3, 2)
 
 
-def write_card(file: Path, card: Card, pixels_from: float) -> None:
+def write_card(file: Path, card: ModelMetadata, pixels_from: float) -> None:
     """Put `card` into a .tflite file that has none.
 
     pixels_from: what a pixel of 0 is in the file's input, 0 or -128, so that a reader knows how to fill it.
@@ -67,7 +67,7 @@ def _outputs(model: Any) -> list[str]:
     return [names[index] for index in model.subgraphs[0].outputs]
 
 
-def _archive(card: Card) -> bytes:
+def _archive(card: ModelMetadata) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         # A fixed time: the same model gives the same bytes.
@@ -86,7 +86,7 @@ def _with_metadata(model: Any, metadata: bytes) -> bytes:
     return packed(model)
 
 
-def _metadata(card: Card, pixels_from: float, outputs: list[str]) -> bytes:
+def _metadata(card: ModelMetadata, pixels_from: float, outputs: list[str]) -> bytes:
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)

@@ -54,7 +54,7 @@ ENGINES = (CONVERTER, LITERT)
 
 
 @dataclass(frozen=True)
-class Form:
+class TFLiteOptions:
     """One TFLite file to be.
 
     batch: images of one inference; None for any number. keep_float: layers that are not quantized. engine: of ENGINES;
@@ -100,14 +100,14 @@ def forms_of(
     batch: int | None = 1,
     keep_float: Sequence[str] = (),
     learned: bool = False,
-) -> list[Form]:
+) -> list[TFLiteOptions]:
     """The files that `names` (of schemes, or "all"; none means the default ones) ask for, each once, of an ordinary
     network or one that was trained quantized (`learned`).
 
     Raises UsageError for an unknown scheme, one of the other kind of network, a profile it cannot have, and floats
     kept where all are floats.
     """
-    found: dict[str, Form] = {}
+    found: dict[str, TFLiteOptions] = {}
     every = LEARNED if learned else (*(name for name in SCHEMES if name not in LEARNED), *ALIASES)
     for name in every if "all" in names else names or (LEARNED if learned else DEFAULT):
         scheme_name, fixed = ALIASES.get(name, (name, None))
@@ -126,12 +126,12 @@ def forms_of(
             raise UsageError(f"--keep-float is for int8 files. Received: --quantize {name}")
         if keep_float and profile == "int8":
             raise UsageError(f"--keep-float leaves no integers at the end of a file. Received: --io {profile}")
-        form = Form(scheme, profile, batch, tuple(keep_float))
+        form = TFLiteOptions(scheme, profile, batch, tuple(keep_float))
         found[form.name] = form
     return list(found.values())
 
 
-def by_engine(forms: Sequence[Form], engine: str) -> list[Form]:
+def by_engine(forms: Sequence[TFLiteOptions], engine: str) -> list[TFLiteOptions]:
     """`forms`, the int8 ones made by `engine`. Raises UsageError where that cannot make one of them, or there is none
     for it to make."""
     one_of("--engine", engine, ENGINES)
@@ -148,7 +148,7 @@ def by_engine(forms: Sequence[Form], engine: str) -> list[Form]:
     return [replace(form, engine=engine) if form in mine else form for form in forms]
 
 
-def full_forms(forms: Sequence[Form], task: str) -> list[Form]:
+def full_forms(forms: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]:
     """`forms` once more, which make objects of a detector's outputs themselves. Raises UsageError for a `task` without
     such, and for what cannot end in floats."""
     if task == CLASSIFY:
@@ -158,15 +158,15 @@ def full_forms(forms: Sequence[Form], task: str) -> list[Form]:
     return [replace(form, full=True) for form in forms]
 
 
-def form_from(document: dict[str, object]) -> Form:
+def form_from(document: dict[str, object]) -> TFLiteOptions:
     """The form that `as_dict` described."""
-    values = {each.name: document[each.name] for each in fields(Form)}
+    values = {each.name: document[each.name] for each in fields(TFLiteOptions)}
     values["scheme"] = SCHEMES[str(values["scheme"])]
     values["keep_float"] = tuple(values["keep_float"])  # type: ignore[arg-type]
-    return Form(**values)  # type: ignore[arg-type]
+    return TFLiteOptions(**values)  # type: ignore[arg-type]
 
 
-def as_dict(form: Form) -> dict[str, object]:
+def as_dict(form: TFLiteOptions) -> dict[str, object]:
     """A form as a JSON object."""
-    values = {each.name: getattr(form, each.name) for each in fields(Form)}
+    values = {each.name: getattr(form, each.name) for each in fields(TFLiteOptions)}
     return {**values, "scheme": form.scheme.name, "keep_float": list(form.keep_float)}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.compression.plan import origin_of
-from keras_resnet.data.load import Data
+from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.analysis import changes_since
 from keras_resnet.evaluation.baselines import Standing, standings_of
@@ -22,7 +22,7 @@ from keras_resnet.export.load import Model, gzip_size_of, open_file, size_of
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.run import Run
 from keras_resnet.runtime.tflite_model import TFLiteModel
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 from keras_resnet.training.environment import machine
 
 # A drop and its 95% interval, as shares.
@@ -137,14 +137,14 @@ class Reference:
     data_changed: str = ""
 
     @classmethod
-    def of(cls, run: Run, data: Data, samples: int | None = None) -> Reference:
+    def of(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
         """Evaluate the models on all validation images, or on `samples` of them, drawn by a fixed seed."""
         changed = changes_since(run, data)
         judged = data.splits["validation"]
         if samples is not None and samples < judged.count:
             judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
             data = replace(data, splits={**data.splits, "validation": judged})
-        task, origin = task_of(run.spec(), data.classes), origin_of(run)
+        task, origin = get_task(run.spec(), data.classes), origin_of(run)
         model = load_model(run)
         if origin == run:
             return replace(cls.by(task, data, model), data_changed=changed)
@@ -152,7 +152,7 @@ class Reference:
         return replace(cls.by(task, data, load_model(origin)), own=own, data_changed=changed)
 
     @classmethod
-    def by(cls, task: Any, data: Data, model: Any) -> Reference:
+    def by(cls, task: Any, data: DatasetSplits, model: Any) -> Reference:
         """Evaluate a Keras `model` on all validation images."""
 
         def batches() -> Iterable[tuple[Any, Any]]:

@@ -18,7 +18,7 @@ from typing import IO
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-def hush_native() -> IO[bytes]:
+def redirect_native_stderr() -> IO[bytes]:
     """Redirect descriptor 2 for the rest of the process; returns the file that now receives it."""
     os.environ.setdefault(LEVEL, "3")
     warnings.filterwarnings("ignore")
@@ -34,13 +34,13 @@ def hush_native() -> IO[bytes]:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """`hush_native` while the block runs. Afterwards all is as it was: a notebook or a program that called a command
-    has its standard error, its warnings and its environment back, however the block ended."""
+    """`redirect_native_stderr` while the block runs. Afterwards all is as it was: a notebook or a program that
+    called a command has its standard error, its warnings and its environment back, however the block ended."""
     stream, terminal, level = sys.stderr, os.dup(2), os.environ.get(LEVEL)
     logger = logging.getLogger("tensorflow")
     logged = logger.level
     with warnings.catch_warnings():
-        chatter = hush_native()
+        chatter = redirect_native_stderr()
         ours = sys.stderr
         try:
             yield

@@ -11,13 +11,15 @@ from typing import TypeVar
 from keras_resnet.runtime.printable import printable
 
 T = TypeVar("T")
+# Takes one line of text for people, as `log` does.
+Log = Callable[[str], None]
 # (steps done, what is being done).
 Advance = Callable[[int, str], None]
 # (how many steps there are, or None; what is being done; what a step is) → a context that yields an `Advance`.
 Show = Callable[[int | None, str, str], AbstractContextManager[Advance]]
 
 
-def say(message: str) -> None:
+def log(message: str) -> None:
     """One line to standard error. Nobody has to be there to read it: a training outlives its terminal."""
     with suppress(BrokenPipeError):
         print(printable(message), file=sys.stderr, flush=True)

@@ -3,8 +3,10 @@
 import contextlib
 import os
 import pty
+import shutil
 import sys
 import threading
+from pathlib import Path
 
 from samples import finding, silent
 
@@ -55,7 +57,7 @@ def trained(quick_spec, runs):
     """A finished run."""
     from keras_resnet.training.train import train
 
-    return train(quick_spec, runs, say=lambda message: None)
+    return train(quick_spec, runs, log=lambda message: None)
 
 
 @pytest.fixture(scope="session")
@@ -75,16 +77,18 @@ def segmented(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(trained):
     """The run with files of every kind, and their verdicts by file name."""
-    from keras_resnet.export.pipeline import Wanted, export
-    from keras_resnet.export.tflite_options import LITERT, SCHEMES, Form, forms_of
+    from keras_resnet.export.pipeline import ExportRequest, export
+    from keras_resnet.export.tflite_options import LITERT, SCHEMES, TFLiteOptions, forms_of
 
     forms = (
         *forms_of(("float32", "int8")),
-        Form(SCHEMES["int8"], "uint8", keep_float=("logits", "stage1_unit1_conv1")),
-        Form(SCHEMES["int8"], "uint8", engine=LITERT),
-        Form(SCHEMES["dynamic"], "float", batch=None),
+        TFLiteOptions(SCHEMES["int8"], "uint8", keep_float=("logits", "stage1_unit1_conv1")),
+        TFLiteOptions(SCHEMES["int8"], "uint8", engine=LITERT),
+        TFLiteOptions(SCHEMES["dynamic"], "float", batch=None),
     )
-    verdicts = export(trained, Wanted(forms=forms, others=("savedmodel", "onnx", "c-array"), samples=200), silent)
+    verdicts = export(
+        trained, ExportRequest(forms=forms, others=("savedmodel", "onnx", "c-array"), samples=200), silent
+    )
     return trained, {verdict.file: verdict for verdict in verdicts}
 
 
@@ -155,3 +159,15 @@ def litert():
         if os.environ.get("CI"):
             raise  # which has to have it
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory):
+    """A folder with what goes beside exported files, and without kresnet."""
+    folder = tmp_path_factory.mktemp("device")
+    from keras_resnet.export import device_scripts
+    from keras_resnet.runtime import preprocess
+
+    for source in (preprocess.__file__, Path(device_scripts.__file__).with_name("classify.py")):
+        shutil.copy(source, folder)
+    return folder

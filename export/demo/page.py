@@ -13,10 +13,10 @@ import PIL
 from PIL import Image
 
 from keras_resnet import reporting
-from keras_resnet.data.dataset import Say
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.demo.server import Site
 from keras_resnet.metrics.outcome import drop_in_words
+from keras_resnet.progress import Log
 from keras_resnet.reporting.page import TASKS, metric_in_words
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
@@ -39,7 +39,7 @@ RULES = {
     "guesses": postprocess.GUESSES,
     "most": postprocess.MOST,
     "candidates": postprocess.CANDIDATES,
-    "overlap": postprocess.OVERLAP,
+    "overlap": postprocess.NMS_IOU,
     "ground": postprocess.GROUND,
     "around": postprocess.AROUND,
     "reach": postprocess.REACH,
@@ -69,7 +69,7 @@ def require_litert() -> Path:
     return folder
 
 
-def site_of(run: Run, say: Say) -> Site:
+def site_of(run: Run, log: Log) -> Site:
     """The page of a finished run with its files and some of its validation images.
 
     Raises RunError if it has no file that a browser can run, ExportError without LiteRT.js.
@@ -82,7 +82,7 @@ def site_of(run: Run, say: Say) -> Site:
             f"run {run.name} has no exported .tflite file that a browser can run; make some with:"
             f" kresnet export {run.name} --tflite"
         )
-    samples = _samples(run, say)
+    samples = _samples(run, log)
     pages: dict[str, bytes | Path] = {file.name: file for file in WEB.iterdir()}
     pages["style.css"] = Path(reporting.__file__).with_name("style.css")
     pages |= {f"files/{file}": run.exports / file for file in files}
@@ -106,18 +106,18 @@ def _files(run: Run, verdicts: dict[str, Any]) -> dict[str, TFLiteModel]:
     return {name: model for name, model in models.items() if model.batch == 1 and model.pixels_from == 0}
 
 
-def _samples(run: Run, say: Say) -> list[tuple[str, bytes]]:
+def _samples(run: Run, log: Log) -> list[tuple[str, bytes]]:
     """Validation images, drawn by a fixed seed, as PNG files with their labels, where each has one; none where the data
     is gone."""
     from keras_resnet.data.load import open_data
 
     classes = run.classes()
     try:
-        split = open_data(run.spec().data, say, ("validation",)).splits["validation"]
+        split = open_data(run.spec().data, log, ("validation",)).splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
         return [("" if split.objects else classes[split.labels[row]], _png(split.image(int(row)))) for row in rows]
     except KresnetError as error:
-        say(f"no validation images on the page: {error}")
+        log(f"no validation images on the page: {error}")
         return []
 
 

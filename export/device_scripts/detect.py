@@ -17,14 +17,16 @@ from classify import load, outputs_of, pixels_of, show
 from postprocess import objects_of
 
 
-def found_in(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any], size: tuple[int, int]) -> Any:
+def detect_objects(
+    outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any], size: tuple[int, int]
+) -> Any:
     """Objects as `detections.objects_of` has them."""
     return objects_of(outputs, labels, card["cells"], size, main=card["task"] == "localize")
 
 
 def labels_of(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any]) -> list[str]:
     """What an image shows, the surest first."""
-    return [each["label"] for each in found_in(outputs, labels, card, (1, 1))]
+    return [each["label"] for each in detect_objects(outputs, labels, card, (1, 1))]
 
 
 def main(file: str, *images: str) -> None:
@@ -44,7 +46,7 @@ def main(file: str, *images: str) -> None:
             continue
         answered += 1
         pixels, size = seen
-        objects = found_in(outputs_of(interpreter, pixels), labels, card, size)
+        objects = detect_objects(outputs_of(interpreter, pixels), labels, card, size)
         Path(image).with_suffix(".found.json").write_text(json.dumps(objects), encoding="utf-8")
         words = [f"{each['label']} {each['probability']:.1%} at {each['box']}" for each in objects]
         show(f"{image}: {'; '.join(words) or 'nothing'}")

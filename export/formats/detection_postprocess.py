@@ -14,8 +14,8 @@ import numpy as np
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.flatbuffer import packed
-from keras_resnet.runtime.metadata import Card
-from keras_resnet.runtime.postprocess import CANDIDATES, GUESSES, LEAST, MOST, OVERLAP, grid
+from keras_resnet.runtime.metadata import ModelMetadata
+from keras_resnet.runtime.postprocess import CANDIDATES, GUESSES, LEAST, MOST, NMS_IOU, anchor_points
 from keras_resnet.runtime.predictions import LOCALIZE
 
 # Of the schema's BuiltinOperator.
@@ -24,7 +24,7 @@ DEQUANTIZE = 6
 ORDER = ("boxes", "classes", "scores", "count", "masks")
 
 
-def with_objects(content: bytes, card: Card) -> bytes:
+def with_objects(content: bytes, card: ModelMetadata) -> bytes:
     """The file `content`, which ends in a detector's raw outputs, with objects made of them."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -42,7 +42,7 @@ def _outputs(model: Any) -> dict[str, tuple[int, Any]]:
     return {name: (index, graph.tensors[index]) for name, index in found.items()}
 
 
-def _behind(shapes: dict[str, tuple[int, ...]], card: Card) -> bytes:
+def _behind(shapes: dict[str, tuple[int, ...]], card: ModelMetadata) -> bytes:
     """A TFLite file from raw outputs to objects."""
     import tensorflow as tf
 
@@ -83,7 +83,7 @@ def _objects(outputs: dict[str, Any], cells: tuple[int, ...], main: bool) -> dic
             boxes=apart,
             scores=sure,
             max_output_size=min(MOST, apart.shape[0]),
-            iou_threshold=OVERLAP,
+            iou_threshold=NMS_IOU,
             score_threshold=LEAST,
             pad_to_max_output_size=True,
         )
@@ -100,7 +100,7 @@ def _objects(outputs: dict[str, Any], cells: tuple[int, ...], main: bool) -> dic
         from keras_resnet.tasks.mask_loss import mask_logits
 
         own = tf.gather(outputs["coefficients"][0], locations)[None]
-        middles = tf.gather(tf.constant(grid(cells)[0]), locations)[None]
+        middles = tf.gather(tf.constant(anchor_points(cells)[0]), locations)[None]
         found["masks"] = mask_logits(own, outputs["prototypes"], middles)
     return found
 
@@ -109,7 +109,7 @@ def _boxes(distances: Any, locations: Any, cells: tuple[int, ...]) -> Any:
     """As `detections.boxes_of`, of some locations, cut at the edges."""
     import tensorflow as tf
 
-    middles, widths = grid(cells)
+    middles, widths = anchor_points(cells)
     start = tf.gather(tf.constant(np.concatenate([middles, middles], axis=1)), locations)
     reach = tf.gather(tf.constant(widths * np.array([-1, -1, 1, 1], np.float32)), locations)
     return tf.clip_by_value(start + tf.gather(distances, locations) * reach, 0.0, 1.0)

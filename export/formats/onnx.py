@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.formats.saved_model import named
-from keras_resnet.runtime.metadata import CARD, LABELS, Card, card_from, strange
+from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata, card_from, strange
 from keras_resnet.runtime.predictions import single
 from keras_resnet.runtime.signature import require_input
 from keras_resnet.runtime.trial import require_opens
@@ -28,7 +28,7 @@ def require_onnx() -> None:
         _installed(name)
 
 
-def write_onnx(model: Any, card: Card, target: Path) -> None:
+def write_onnx(model: Any, card: ModelMetadata, target: Path) -> None:
     """Write `model`, {"pixels": float32 (batch, H, W, 3), 0–255} → {"logits": (batch, classes), …}, with `card` among
     its properties."""
     import keras

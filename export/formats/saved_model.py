@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.runtime.metadata import CARD, EXTRA, LABELS, Card
+from keras_resnet.runtime.metadata import CARD, EXTRA, LABELS, ModelMetadata
 from keras_resnet.runtime.predictions import WHOLE
 
 SIGNATURE = "serve"
@@ -38,7 +38,7 @@ def named(outputs: Any) -> dict[str, Any]:
     return outputs if isinstance(outputs, dict) else {"logits": outputs}
 
 
-def write_serving(model: Any, card: Card, folder: Path) -> None:
+def write_serving(model: Any, card: ModelMetadata, folder: Path) -> None:
     """Write `model` for TensorFlow Serving, with two signatures of any batch:
 
     serving_default: {"pixels": float32 (B, H, W, 3), 0–255} → {"logits": (B, classes), …};

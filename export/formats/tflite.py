@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.quantization.freeze import frozen
+from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
 from keras_resnet.export.flatbuffer import output_names
 from keras_resnet.export.formats.detection_postprocess import with_objects
 from keras_resnet.export.formats.litert_quantizer import quantized
 from keras_resnet.export.formats.saved_model import SIGNATURE, write_signature
-from keras_resnet.export.tflite_options import LITERT, SCHEMES, Form
-from keras_resnet.runtime.metadata import Card
+from keras_resnet.export.tflite_options import LITERT, SCHEMES, TFLiteOptions
+from keras_resnet.runtime.metadata import ModelMetadata
 
 
-def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path, card: Card | None = None) -> None:
+def write_tflite(
+    model: Any, form: TFLiteOptions, images: np.ndarray | None, target: Path, card: ModelMetadata | None = None
+) -> None:
     """Convert `model` to `target`, with calibration `images` uint8 (N, H, W, 3) where the form needs them, and the
     `card` of a detector that is to make objects itself.
 
@@ -39,11 +41,11 @@ def write_tflite(model: Any, form: Form, images: np.ndarray | None, target: Path
     target.write_bytes(content)
 
 
-def _content(model: Any, form: Form, images: np.ndarray | None) -> bytes:
+def _content(model: Any, form: TFLiteOptions, images: np.ndarray | None) -> bytes:
     """The file's bytes, by TensorFlow's converter."""
     _require_layers(model, form.keep_float)
     if form.scheme.learned:
-        frozen(model)
+        prepare_for_conversion(model)
     if form.scheme.calibrated and images is not None and form.batch and form.batch > len(images):
         raise UsageError(f"--batch must be at most the {len(images)} calibration images. Received: {form.batch}")
     with tempfile.TemporaryDirectory() as scratch:
@@ -53,12 +55,12 @@ def _content(model: Any, form: Form, images: np.ndarray | None) -> bytes:
         return _with_floats(converter, content, form.keep_float) if form.keep_float else content
 
 
-def _casts(form: Form) -> bool:
+def _casts(form: TFLiteOptions) -> bool:
     """Whether pixels are cast in the graph; an integer file takes them as they are, by the scale of its input."""
     return form.io == "uint8" and not form.integer
 
 
-def _converter(folder: Path, form: Form, images: np.ndarray | None) -> Any:
+def _converter(folder: Path, form: TFLiteOptions, images: np.ndarray | None) -> Any:
     import tensorflow as tf
 
     lite, scheme = tf.lite, form.scheme
@@ -83,7 +85,7 @@ def _converter(folder: Path, form: Form, images: np.ndarray | None) -> Any:
     return converter
 
 
-def _samples(images: np.ndarray, form: Form) -> Iterator[dict[str, np.ndarray]]:
+def _samples(images: np.ndarray, form: TFLiteOptions) -> Iterator[dict[str, np.ndarray]]:
     """Calibration images as the signature that `form` is converted from takes them."""
     dtype, batch = np.uint8 if _casts(form) else np.float32, form.batch or 1
     for start in range(0, len(images) - batch + 1, batch):

@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 from keras_resnet.cli.tables import table
-from keras_resnet.progress import Advance, say
+from keras_resnet.progress import Advance, log
 from keras_resnet.runtime.printable import printable
 
-__all__ = ["bar", "close_output", "emit", "emit_json", "emit_json_line", "prepare_output", "say", "table"]
+__all__ = ["bar", "close_output", "emit", "emit_json", "emit_json_line", "log", "prepare_output", "table"]
 
 BAR_WIDTH = 16
 # All that is under way, one line each, while something is.

@@ -34,17 +34,17 @@ def demo(run: str | None, port: int, opens: bool, save: Path | None, runs: str |
     found.require_finished()
     if save:
         require_new(save)
-    site = site_of(found, console.say)
+    site = site_of(found, console.log)
     if save:
         site.write(save)
         console.emit(str(save / "index.html"))
         return
     with server_of(site, port) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
-        console.say(f"demo of {found.name}: {address} (Ctrl-C ends it)")
+        console.log(f"demo of {found.name}: {address} (Ctrl-C ends it)")
         if opens:
             click.launch(address)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            console.say("ended")
+            console.log("ended")

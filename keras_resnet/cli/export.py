@@ -12,12 +12,12 @@ from keras_resnet.cli import console
 from keras_resnet.cli.options import examples, json_option, run_names, runs_option
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.metrics.outcome import interval_in_words, lacks_proof, remarks_on, shared_remarks_on
-from keras_resnet.reporting.page import told
+from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
 
 if TYPE_CHECKING:
     from keras_resnet.config.spec import Spec
-    from keras_resnet.export.accelerators import Fit
+    from keras_resnet.export.accelerators import AcceleratorReport
     from keras_resnet.export.auto import Step
     from keras_resnet.export.verify import Verdict
 
@@ -111,7 +111,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     from keras_resnet.export.accelerators import fit_all
     from keras_resnet.export.auto import export_with_remedies
 
-    wanted = pipeline.Wanted(
+    wanted = pipeline.ExportRequest(
         forms=tuple(forms),
         others=tuple(kind.replace("_", "-") for kind in others),
         max_drop=max_drop / 100,
@@ -124,12 +124,12 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
     steps: list[Step] = []
     if options["auto"]:
-        done, steps = export_with_remedies(found, wanted, console.say)
+        done, steps = export_with_remedies(found, wanted, console.log)
     else:
-        done = pipeline.export_each(found, wanted, console.say)
+        done = pipeline.export_each(found, wanted, console.log)
     verdicts = done.verdicts or done.require_all()
-    fits = fit_all(found, verdicts, options["target"], console.say)
-    told(found)
+    fits = fit_all(found, verdicts, options["target"], console.log)
+    publish_report(found)
     if not as_json:
         if steps:
             _tell_steps(steps)
@@ -179,7 +179,7 @@ def _plain_words(spec: Spec) -> str:
     )
 
 
-def _tell_fits(fits: list[Fit]) -> None:
+def _tell_fits(fits: list[AcceleratorReport]) -> None:
     rows = [
         [each.target, each.file, f"{each.accepted:.1%}", ", ".join(f"{k} {v:.4g}" for k, v in each.estimates.items())]
         for each in fits
@@ -234,10 +234,10 @@ def verify(
     Exit code 1 if it lost more than --max-drop.
     """
     _require_drop(max_drop)
-    from keras_resnet.export.evaluate import verdict_on
+    from keras_resnet.export.evaluate import verify_file
 
     home = runs_home(runs)
-    verdict = verdict_on(file, of_run, max_drop / 100, samples, home, console.say, require_proof)
+    verdict = verify_file(file, of_run, max_drop / 100, samples, home, console.log, require_proof)
     _tell(str(file), [verdict], as_json)
     if not verdict.is_within:
         unproven = lacks_proof(verdict.as_dict())
@@ -253,9 +253,9 @@ def inspect(file: Path, as_json: bool) -> None:
 
     A .tflite file needs no TensorFlow for this.
     """
-    from keras_resnet.export.evaluate import told_by
+    from keras_resnet.export.evaluate import inspect_file
 
-    found = told_by(file)
+    found = inspect_file(file)
     if as_json:
         console.emit_json(found)
         return
@@ -281,7 +281,7 @@ def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json:
     found.require_finished()
     from keras_resnet.export.sensitivity import diagnose as diagnosed
 
-    damages = diagnosed(found, samples, console.say)
+    damages = diagnosed(found, samples, console.log)
     if as_json:
         console.emit_json([vars(damage) for damage in damages])
         return

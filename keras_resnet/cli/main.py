@@ -55,7 +55,7 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
     """Score a run's Keras model, or a .tflite file, on the run's data."""
     from keras_resnet.export.evaluate import score
 
-    result = score(target, of_run, split, runs_home(runs), console.say)
+    result = score(target, of_run, split, runs_home(runs), console.log)
     if as_json:
         console.emit_json(result)
     else:
@@ -89,22 +89,25 @@ def predict(
     Of a folder all images in it. One that is damaged is named and left out; the exit code is then 1.
     Videos and cameras need OpenCV (extra: video).
     """
-    from keras_resnet.export.predict import Taken, predict_files, predict_video, predictor_of, sources_of
-    from keras_resnet.runtime.predictions import in_words
+    from keras_resnet.export.predict import PredictOptions, predict_files, predict_video, predictor_of, sources_of
+    from keras_resnet.runtime.predictions import format_predictions
 
     if bool(images) == bool(camera):
         raise UsageError("say what to look at: images or videos, or --camera NUMBER")
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
     sources = sources_of(images, save) if images else []
-    one, taken = predictor_of(target, runs_home(runs)), Taken(options["top"], options["every"], options["frames"])
-    answers = predict_video(one, camera, taken, save) if camera else predict_files(one, sources, taken, console.say)
+    one, taken = (
+        predictor_of(target, runs_home(runs)),
+        PredictOptions(options["top"], options["every"], options["frames"]),
+    )
+    answers = predict_video(one, camera, taken, save) if camera else predict_files(one, sources, taken, console.log)
     for answer in answers:
         if options["as_json"]:
             console.emit_json_line(answer)
         else:
             frame = f", {answer['seconds']:.2f} s" if "frame" in answer else ""
-            console.emit(f"{answer['image']}{frame}: {in_words(answer['predictions'])}")
+            console.emit(f"{answer['image']}{frame}: {format_predictions(answer['predictions'])}")
 
 
 @cli.command(epilog=examples("kresnet models --depth 50", "kresnet models --classes 5 --image-size 96 --json"))
@@ -210,7 +213,7 @@ def list_runs(runs: str | None, as_json: bool) -> None:
     if as_json:
         console.emit_json(rows)
     elif not rows:
-        console.say(f"there are no runs in {home}; make one with: kresnet train")
+        console.log(f"there are no runs in {home}; make one with: kresnet train")
     else:
         columns = ["run", "created", "network", "data", "epochs", "state", "metric", "value", "exports"]
         cells = [[_cell(row[column]) for column in columns] for row in rows]
@@ -231,22 +234,22 @@ def _main(arguments: list[str]) -> int:
         told = io.StringIO()
         error.show(told)
         for line in told.getvalue().rstrip("\n").split("\n"):
-            console.say(line)
+            console.log(line)
         return error.exit_code
     except click.Abort:
-        console.say("interrupted")
+        console.log("interrupted")
         return 130
     except KresnetError as error:
-        console.say(f"kresnet: {error}")
+        console.log(f"kresnet: {error}")
         return error.exit_code
     except BrokenPipeError:
         console.close_output()
         return 1
     except Ended as ended:
-        console.say(f"kresnet: ended by {ended.name}")
+        console.log(f"kresnet: ended by {ended.name}")
         return ended.exit_code
     except OSError as error:
-        console.say(f"kresnet: {error.filename or 'input or output'}: {reason(error)}")
+        console.log(f"kresnet: {error.filename or 'input or output'}: {reason(error)}")
         return 1
     finally:
         progress.shown_by(shown)

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from keras_resnet.config.recipes import RECIPES, recipe, usual
+from keras_resnet.config.recipes import RECIPES, default_config, recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError, did_you_mean
-from keras_resnet.models.names import TOLD, named
+from keras_resnet.models.names import TOLD, parse_model_name
 from keras_resnet.run import Run, runs_home
 
 FLAG, SWITCH = "flag", "switch"
@@ -172,17 +172,17 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None and value != ()}
 
 
-def spec_of(options: dict[str, Any], home: Path, say: Callable[[str], None]) -> Spec:
+def spec_of(options: dict[str, Any], home: Path, log: Callable[[str], None]) -> Spec:
     """The spec that the given `options` describe. Raises UsageError for contradictions and unknown keys."""
     chosen = _chosen(options)
-    spec = _base(options, chosen, home, say)
+    spec = _base(options, chosen, home, log)
     for key, value in chosen.items():
         spec = spec.override(key, value)
     asked = set(chosen) | ({f"network.{field}" for field in TOLD} if "net" in options else set())
     if spec.start.weights:
-        from keras_resnet.training.initialize import adopt
+        from keras_resnet.training.initialize import config_from_weights
 
-        spec = adopt(spec, asked, home, say)
+        spec = config_from_weights(spec, asked, home, log)
     return _with_teacher(spec, home)
 
 
@@ -201,7 +201,7 @@ def _with_teacher(spec: Spec, home: Path) -> Spec:
     return spec.override("distill.teacher", str(teacher.folder.resolve()))
 
 
-def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, say: Callable[[str], None]) -> Spec:
+def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, log: Callable[[str], None]) -> Spec:
     """What the other options change: a recipe, a shallower run's spec, or the default, and the named network."""
     if run := chosen.pop("start.deepen", None):
         if "recipe" in options or "net" in options or "start.weights" in chosen:
@@ -210,23 +210,23 @@ def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, say: Call
             raise UsageError("--deepen needs --depth: how deep the new network is")
         from keras_resnet.training.initialize import adopt_shallow
 
-        return adopt_shallow(home, run, say)
+        return adopt_shallow(home, run, log)
     if "quick" in options and "recipe" not in options:
         raise UsageError("--quick is a form of a recipe: it needs --recipe")
-    spec = _begun(options, chosen.pop("task", None), say)
+    spec = _begun(options, chosen.pop("task", None), log)
     if "net" not in options:
         return spec
     if "network.depth" in chosen or "network.family" in chosen:
         raise UsageError("--net names the whole network; it takes no --depth")
-    return replace(spec, network=merged(named(options["net"]), spec.network))
+    return replace(spec, network=merged(parse_model_name(options["net"]), spec.network))
 
 
-def _begun(options: dict[str, Any], task: str | None, say: Callable[[str], None]) -> Spec:
+def _begun(options: dict[str, Any], task: str | None, log: Callable[[str], None]) -> Spec:
     """The recipe's spec, or what is usual for the task."""
     if "recipe" not in options:
-        spec = usual(task or "classify")
+        spec = default_config(task or "classify")
         if spec.task != "classify":
-            say(
+            log(
                 f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g}, {spec.training.epochs} epochs in"
                 f" batches of {spec.training.batch_size}, unless asked otherwise (usual for {spec.task})"
             )

@@ -27,7 +27,7 @@ def report(run: str | None, again: bool, runs: str | None) -> None:
     if again:
         from keras_resnet.evaluation.analysis import find_again
 
-        find_again(found, console.say)
+        find_again(found, console.log)
     write_report(found)
     console.emit(str(found.report_file))
 
@@ -48,7 +48,7 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
 
         with writing(save) as temporary:
             temporary.write_text(page_of(found, rows), encoding="utf-8")
-        console.say(f"page: {save}")
+        console.log(f"page: {save}")
     if as_json:
         console.emit_json(rows)
         return

@@ -54,7 +54,7 @@ def degradation(nets: str, seeds: int, as_json: bool, **options: Any) -> None:
 
     chosen = tuple(net.strip() for net in nets.split(","))
     base, folder = _study(options, "degradation")
-    summary = run_study(base, chosen, seeds, folder, console.say)
+    summary = run_study(base, chosen, seeds, folder, console.log)
     if as_json:
         console.emit_json({"folder": str(folder), **summary})
         return
@@ -78,7 +78,7 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
     from keras_resnet.studies.identity import quick
 
     base, folder = _study(options, "identity", quick)
-    summary = run_study(base, shallow, deep, folder, console.say)
+    summary = run_study(base, shallow, deep, folder, console.log)
     if as_json:
         console.emit_json({"folder": str(folder), **summary})
     else:

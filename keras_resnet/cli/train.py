@@ -21,8 +21,8 @@ from keras_resnet.cli.options import (
 )
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import UsageError
-from keras_resnet.models.names import name_of
-from keras_resnet.reporting.page import told
+from keras_resnet.models.names import model_name
+from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.run.folders import free_name, require_free
 from keras_resnet.training.signals import end_with_launcher
@@ -68,7 +68,7 @@ def train(
     end_with_launcher()
     home = runs_home(runs)
     require_free(home, name)
-    spec = spec_of(wanted, home, console.say) if resume is None else None
+    spec = spec_of(wanted, home, console.log) if resume is None else None
     if spec and (find_lr or find_batch_size):
         (_find_rate if find_lr else _find_batch_size)(spec, home, as_json)
         return
@@ -79,10 +79,10 @@ def train(
         from keras_resnet.training.compress import method_of
 
         interrupted = Run.find(home, resume)
-        run = continue_run(interrupted, console.say, method_of(interrupted.spec()), data_changed)
+        run = continue_run(interrupted, console.log, method_of(interrupted.spec()), data_changed)
     else:
-        run = start_run(spec, home, name, console.say)
-    told(run)
+        run = start_run(spec, home, name, console.log)
+    publish_report(run)
     metrics = run.metrics()
     if as_json:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
@@ -152,19 +152,19 @@ def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, nam
     """The new run that `step` makes of `parent`."""
     from keras_resnet.compression.plan import adopt_parent
 
-    spec = overridden(adopt_parent(parent, step, set(wanted), console.say), wanted, home)
+    spec = overridden(adopt_parent(parent, step, set(wanted), console.log), wanted, home)
     from keras_resnet.training.compress import method_of
     from keras_resnet.training.train import train as start_run
 
     name = name or free_name(home, f"{parent.name}-{step.name}")
-    return told(start_run(spec, home, name, console.say, method_of(spec)))
+    return publish_report(start_run(spec, home, name, console.log, method_of(spec)))
 
 
 def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
     from keras_resnet.training.finder import find_rate
 
-    figure = home / f"learning-rate-{name_of(spec.network)}.png"
-    found = find_rate(spec, figure, console.say)
+    figure = home / f"learning-rate-{model_name(spec.network)}.png"
+    found = find_rate(spec, figure, console.log)
     if as_json:
         rows = [{"rate": float(r), "loss": float(loss)} for r, loss in zip(found.rates, found.losses, strict=True)]
         console.emit_json({"suggested": found.suggested, "figure": str(figure), "rates": rows})
@@ -175,7 +175,7 @@ def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
 def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
     from keras_resnet.training.finder import best_of, find_batch_size, rows_of
 
-    found = find_batch_size(spec, console.say)
+    found = find_batch_size(spec, console.log)
     best = best_of(found)
     if as_json:
         console.emit_json({"suggested": best.batch_size, "tried": rows_of(found)})
@@ -217,6 +217,6 @@ def launch(
     from keras_resnet.training.launch import launch as launch_workers
 
     watch = Watch(start_timeout, stall_timeout, max_restarts)
-    code = launch_workers(workers, list(command), watch, console.say, isolate)
+    code = launch_workers(workers, list(command), watch, console.log, isolate)
     if code:
         raise SystemExit(code)

@@ -12,12 +12,12 @@ import numpy as np
 from keras_resnet.errors import WeightsError
 from keras_resnet.models.layers import NORM_EPSILON
 from keras_resnet.pretrained.key_mapping import Weights
-from keras_resnet.pretrained.load import place
+from keras_resnet.pretrained.load import assign_weights
 
 _CONVOLUTION = re.compile(r"(stage\d+_unit\d+_conv)(\d+)")
 
 
-def narrow(model: Any, wide: Weights) -> str:
+def prune_filters(model: Any, wide: Weights) -> str:
     """Fill `model`, whose units have fewer filters inside than those of `wide`, with the filters that weigh most.
 
     What a filter weighs is the sum of its absolute weights (Li et al. 2017, section 3.1), as its batch norm scales
@@ -27,7 +27,7 @@ def narrow(model: Any, wide: Weights) -> str:
     kept = before = 0
     for convolution, norm, following in _inner(model):
         if not {convolution.name, norm.name, following} <= set(layers):
-            break  # another network: `place` says so
+            break  # another network: `assign_weights` says so
         kernel, count = layers[convolution.name][0], convolution.filters
         weights = _weights_of(kernel, layers[norm.name])
         best = np.sort(np.argsort(-weights, kind="stable")[:count])
@@ -35,7 +35,7 @@ def narrow(model: Any, wide: Weights) -> str:
         layers[norm.name] = [value[best] for value in layers[norm.name]]
         layers[following][0] = layers[following][0][:, :, best]
         kept, before = kept + count, before + kernel.shape[-1]
-    if new := place(model, replace(wide, layers=layers), "of the wider network").new:
+    if new := assign_weights(model, replace(wide, layers=layers), "of the wider network").new:
         raise WeightsError(f"the wider network has other heads than {model.name}: {new[0]} differs")
     return f"{kept:,} of {before:,}"
 

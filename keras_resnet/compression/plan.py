@@ -73,8 +73,8 @@ def _require(holds: bool, flag: str, received: object, allowed: str) -> None:
 QAT = steps_of(qat="native")[0]
 
 
-def adopt_parent(run: Run, step: Step, asked: set[str], say: Callable[[str], None]) -> Spec:
-    """The spec of a training that starts from `run` and compresses it; what is chosen is told to `say`, but for the
+def adopt_parent(run: Run, step: Step, asked: set[str], log: Callable[[str], None]) -> Spec:
+    """The spec of a training that starts from `run` and compresses it; what is chosen is told to `log`, but for the
     options `asked` for, which replace it.
 
     Raises RunError if `run` has not finished, UsageError if what it was made cannot be kept by this step.
@@ -87,16 +87,16 @@ def adopt_parent(run: Run, step: Step, asked: set[str], say: Callable[[str], Non
     # The gradients of weights that are shared add up: what suits single ones throws them about.
     share = min(step.rate, SHARED_RATE) if compress.clusters else step.rate
     rate = share * first.optimizer.learning_rate
-    say(f"data, augmentation and optimizer: as of run {run.name}")
+    log(f"data, augmentation and optimizer: as of run {run.name}")
     if not asked & {"epochs", "steps"}:
-        say(f"epochs: {epochs} ({step.epochs:g} of the first {first.training.epochs}, at least {FEWEST_EPOCHS})")
+        log(f"epochs: {epochs} ({step.epochs:g} of the first {first.training.epochs}, at least {FEWEST_EPOCHS})")
     if "learning_rate" not in asked:
-        say(f"learning rate: {rate:g} ({share:g} of the first {first.optimizer.learning_rate:g})")
+        log(f"learning rate: {rate:g} ({share:g} of the first {first.optimizer.learning_rate:g})")
     training = replace(theirs.training, epochs=epochs, steps=None, stop_after=None, checkpoint_every=None)
     if compress.by_tfmot:
         for name in ("ema", "patience"):
             if getattr(training, name) is not None:
-                say(f"{name}: none (tensorflow-model-optimization's networks have their own state)")
+                log(f"{name}: none (tensorflow-model-optimization's networks have their own state)")
         training = replace(training, precision="auto", ema=None, patience=None)
     origin = str(run.model_file.resolve())
     start = StartSpec(weights=origin) if step.kept is None else StartSpec(narrow=origin)

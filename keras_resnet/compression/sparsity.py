@@ -15,7 +15,7 @@ GROUP = 4
 
 
 @dataclass(frozen=True)
-class Kept:
+class SparsityReport:
     """What was counted; None where nothing was asked for.
 
     sparsity: share of zeros among all weights of the compressed kernels, least_sparsity of the kernel that has the
@@ -46,14 +46,14 @@ def compressed_layers(model: Any) -> list[Any]:
     return [layer for layer in found if not (len(layer.kernel.shape) == 4 and layer.kernel.shape[2] == PIXELS)]
 
 
-def require_kept(model: Any, compress: CompressSpec) -> Kept:
+def require_kept(model: Any, compress: CompressSpec) -> SparsityReport:
     """Count what `compress` asks for in a Keras `model`. Raises TrainingError if a kernel does not have it."""
     kernels = {layer.name: np.asarray(layer.kernel) for layer in compressed_layers(model)}
-    kept = _zeros(kernels, compress) if compress.sparsity else Kept()
+    kept = _zeros(kernels, compress) if compress.sparsity else SparsityReport()
     return replace(kept, clusters=_most_different(kernels, compress)) if compress.clusters else kept
 
 
-def _zeros(kernels: dict[str, np.ndarray], compress: CompressSpec) -> Kept:
+def _zeros(kernels: dict[str, np.ndarray], compress: CompressSpec) -> SparsityReport:
     shares = {name: float((kernel == 0).mean()) for name, kernel in kernels.items()}
     for name, kernel in kernels.items():
         # tfmot rounds the number of weights that stay, and keeps those that equal the threshold.
@@ -62,7 +62,7 @@ def _zeros(kernels: dict[str, np.ndarray], compress: CompressSpec) -> Kept:
         if compress.pattern == "2:4" and (full := _full_groups(kernel)):
             raise TrainingError(f"{name} has more than 2 weights in {full} groups of 4")
     sizes = [kernel.size for kernel in kernels.values()]
-    return Kept(float(np.average(list(shares.values()), weights=sizes)), min(shares.values()))
+    return SparsityReport(float(np.average(list(shares.values()), weights=sizes)), min(shares.values()))
 
 
 def _most_different(kernels: dict[str, np.ndarray], compress: CompressSpec) -> int:

@@ -54,19 +54,19 @@ class Annotation:
         return not bool(self.crowd.all())
 
 
-def has_to_show(split: str, annotations: str) -> bool:
+def requires_object(split: str, annotations: str) -> bool:
     """Whether images of a split have to show an object: to learn from, or to have a largest one."""
     return annotations == "object" or (annotations != "labels" and split == "train")
 
 
 def require_shown(labels: np.ndarray, crowd: np.ndarray, what: str) -> None:
-    """Raises DataError unless one of `what`, images as `Objects` has them, shows an object that is none of a crowd."""
+    """Raises DataError unless one of `what`, images as `GroundTruth` has them, shows an object that is not a crowd."""
     if not ((labels >= 0) & ~crowd).any():
         raise DataError(f"none of the {len(labels)} {what} shows an object: there is nothing to judge by")
 
 
 @dataclass(frozen=True)
-class Listed:
+class ImageAnnotation:
     """An image file and what stands in it."""
 
     file: Path
@@ -74,7 +74,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Objects:
+class GroundTruth:
     """What stands in the images of a split, the largest object of each first and crowds last.
 
     boxes: float32 (count, most, 4), left, top, right, bottom in shares of the square that the image is brought to;
@@ -90,9 +90,9 @@ class Objects:
     sizes: np.ndarray
     masks: np.ndarray | None = None
 
-    def some(self, rows: np.ndarray) -> Objects:
+    def some(self, rows: np.ndarray) -> GroundTruth:
         """Those of the images at `rows`."""
-        return Objects(**{name: value[rows] for name, value in self.tree().items()})
+        return GroundTruth(**{name: value[rows] for name, value in self.tree().items()})
 
     def tree(self) -> dict[str, np.ndarray]:
         """As what tf.data carries."""
@@ -126,12 +126,12 @@ def id_type(objects: int) -> type[np.unsignedinteger[Any]]:
     return np.uint8 if objects <= MOST_IN_A_BYTE else np.uint16
 
 
-def packed(found: Sequence[Annotation], masks: bool = False) -> Objects:
+def pad_annotations(found: Sequence[Annotation], masks: bool = False) -> GroundTruth:
     """The annotations of one image after another, brought to one shape and order."""
     most = max([1, *(len(each.labels) for each in found)])
     id_type(most)  # raises for too many
     count = len(found)
-    objects = Objects(
+    objects = GroundTruth(
         boxes=np.zeros((count, most, 4), np.float32),
         labels=np.full((count, most), EMPTY, np.int64),
         crowd=np.zeros((count, most), bool),
@@ -161,7 +161,7 @@ def decoded_mask(counts: bytes, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(rle.decode({"size": [size[1], size[0]], "counts": counts}), np.uint8)
 
 
-def unpacked(truth: dict[str, np.ndarray]) -> list[Annotation]:
+def unpad_annotations(truth: dict[str, np.ndarray]) -> list[Annotation]:
     """What `Objects.tree` has of some images, as annotations again."""
     found = []
     for row, labels in enumerate(truth["labels"]):

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data.dataset import Say
 from keras_resnet.errors import DataError
-from keras_resnet.progress import counting
+from keras_resnet.progress import Log, counting
 from keras_resnet.runtime.image import values_of
 
 # Files that are looked at before all are.
@@ -31,8 +30,8 @@ class Range:
     whole: bool
 
 
-def find_levels(files: Sequence[Path], say: Say) -> tuple[float, ...]:
-    """The values that are black and white in those of `files` of more than 8 bits; told to `say` with the reason.
+def find_levels(files: Sequence[Path], log: Log) -> tuple[float, ...]:
+    """The values that are black and white in those of `files` of more than 8 bits; told to `log` with the reason.
 
     () where a sample has none such. Files that cannot be read are left to whoever reads them all.
     """
@@ -42,7 +41,7 @@ def find_levels(files: Sequence[Path], say: Say) -> tuple[float, ...]:
     found = _ranges(files, "reading images of more than 8 bits")
     low, high = min(each.low for each in found), max(each.high for each in found)
     levels = _black(low), _white(high, all(each.whole for each in found))
-    say(
+    log(
         f"levels: {levels[0]:g} is black and {levels[1]:g} white ({len(found)} training images of more than 8 bits hold"
         f" {low:g} to {high:g}; --set data.levels=[0,65535] would take others)"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.config.fields import one_of
-from keras_resnet.data.annotations import Objects
+from keras_resnet.data.annotations import GroundTruth
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.runtime.image import to_canvas, to_pixels
+from keras_resnet.progress import Log
+from keras_resnet.runtime.image import letterbox, resize_and_crop
 
-Say = Callable[[str], None]
 # Of the memory that is free; the rest is for training.
 MEMORY_SHARE = 0.25
 SPLIT_SEED = 0
@@ -44,7 +44,7 @@ class Split:
     pixels: np.ndarray | None = None
     images: Images | None = None
     resize: int = 0
-    objects: Objects | None = None
+    objects: GroundTruth | None = None
     _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -132,7 +132,7 @@ class Split:
 
     def pixels_at(self, row: Any) -> np.ndarray:
         """One of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
-        return (to_canvas if self.objects else to_pixels)(self.image(int(row)), self.resize)
+        return (letterbox if self.objects else resize_and_crop)(self.image(int(row)), self.resize)
 
 
 def gathered(truth: Any, rows: Any) -> Any:
@@ -160,7 +160,7 @@ class _Some:
 
 
 @dataclass(frozen=True)
-class Data:
+class DatasetSplits:
     """A data set: its labels in the order of their numbers, and splits "train", "validation" and
     perhaps "test". flips: whether a mirrored image keeps its label; None where nobody knows. levels: the
     values that are black and white in images of more than 8 bits, see `pixels.decode`."""
@@ -183,8 +183,8 @@ def fits_memory(images: int, resize: int) -> bool:
     return images * resize * resize * 3 <= MEMORY_SHARE * free
 
 
-def judge_bad(bad: Sequence[object], total: int, max_bad: float, say: Say) -> None:
-    """Name the images that cannot be read to `say`; DataError if they are more than `max_bad` of `total`."""
+def check_unreadable(bad: Sequence[object], total: int, max_bad: float, log: Log) -> None:
+    """Name the images that cannot be read to `log`; DataError if they are more than `max_bad` of `total`."""
     if len(bad) > max_bad * total:
         first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
         raise DataError(
@@ -192,9 +192,9 @@ def judge_bad(bad: Sequence[object], total: int, max_bad: float, say: Say) -> No
             f" more than --max-bad {max_bad:g} allows: {first}"
         )
     for error in bad:
-        say(f"skipped: {error}")
+        log(f"skipped: {error}")
     if bad:
-        say(f"skipped {len(bad)} of {total} images that cannot be read (--max-bad allows {max_bad:.1%})")
+        log(f"skipped {len(bad)} of {total} images that cannot be read (--max-bad allows {max_bad:.1%})")
 
 
 def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:
@@ -206,14 +206,14 @@ def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled:
         one_of("--split", name, tuple(there))
 
 
-def tell_held_out(held_out: int, total: int, fraction: float, how: str, say: Say, each: str = "each class") -> None:
-    """Tell `say` of the share that really is held out of `total` training images, and why it is not `fraction`: `each`
+def tell_held_out(held_out: int, total: int, fraction: float, how: str, log: Log, each: str = "each class") -> None:
+    """Tell `log` of the share that really is held out of `total` training images, and why it is not `fraction`: `each`
     has to be on both sides."""
     asked = round(fraction * total)
     why = (
         "" if held_out == asked else f"; {asked}, as --val-fraction {fraction:g} asks, cannot put {each} on both sides"
     )
-    say(f"validation: {held_out} of {total} training images ({held_out / total:.1%}), {how}{why}")
+    log(f"validation: {held_out} of {total} training images ({held_out / total:.1%}), {how}{why}")
 
 
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
@@ -260,17 +260,17 @@ def native_size(sides: list[int]) -> tuple[int | None, str]:
     return max(8, 8 * round(median / 8)) if median <= 64 else None, "near the images' median shorter side"
 
 
-def choose_canvas(asked: int | None, native: int | None, say: Say) -> tuple[int, int]:
+def choose_canvas(asked: int | None, native: int | None, log: Log) -> tuple[int, int]:
     """The side in pixels of the squares that whole images are brought to, twice, with the reason said: what was asked,
     else the images' own, else 320."""
     size, why = (asked, "as asked") if asked else (native, "the images' own") if native else (320, "usual for objects")
     assert size is not None
-    say(f"image size: {size} pixels ({why}), the whole image in a square")
+    log(f"image size: {size} pixels ({why}), the whole image in a square")
     return size, size
 
 
 def choose_sizes(
-    asked: int | None, resize: int | None, native: int | None, say: Say, native_why: str = "the images' own size"
+    asked: int | None, resize: int | None, native: int | None, log: Log, native_why: str = "the images' own size"
 ) -> tuple[int, int]:
     """(image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
 
@@ -289,5 +289,5 @@ def choose_sizes(
             raise UsageError(f"data.resize must be 8 or more pixels. Received: {resize}")
         size, why = resize, "as large as data.resize"
     chosen = resize or (size if size < 64 else round(size * 8 / 7))
-    say(f"image size: {size} pixels ({why}), cut from images resized to {chosen}")
+    log(f"image size: {size} pixels ({why}), cut from images resized to {chosen}")
     return size, chosen

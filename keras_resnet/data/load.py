@@ -6,15 +6,16 @@ import os
 from collections.abc import Collection
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.dataset import Data, Say, Split
+from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.errors import DataError
+from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import path_of
 
-__all__ = ["Data", "Split", "open_data"]
+__all__ = ["DatasetSplits", "Split", "open_data"]
 
 
-def open_data(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
-    """Open what `spec.source` names; choices and skipped files are told to `say`.
+def open_data(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
+    """Open what `spec.source` names; choices and skipped files are told to `log`.
 
     only: the names of the splits to read, of "train", "validation" and "test"; None reads all. It does not change which
     images belong to a split.
@@ -28,7 +29,7 @@ def open_data(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> 
     path = path_of(spec.source)
     bundled = spec.source.partition("/")[0] in BUNDLED
     if bundled and path.exists():
-        say(f"data: the bundled {spec.source}; the folder of that name here is ./{spec.source}")
+        log(f"data: the bundled {spec.source}; the folder of that name here is ./{spec.source}")
     looks_like_path = spec.source.startswith((".", "~", os.sep))
     if not looks_like_path and os.sep in spec.source and not path.exists():
         from keras_resnet.data.sources.tfds import is_known
@@ -42,11 +43,11 @@ def open_data(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> 
         if spec.annotations != "labels":
             from keras_resnet.data.sources.detection_folder import open_annotated
 
-            return open_annotated(spec, say, only)
+            return open_annotated(spec, log, only)
         from keras_resnet.data.sources.image_folder import open_folder
 
         try:
-            return open_folder(spec, say, only)
+            return open_folder(spec, log, only)
         except DataError as error:
             from keras_resnet.data.sources.detection_folder import is_annotated
 
@@ -55,4 +56,4 @@ def open_data(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> 
             raise DataError(f"{error}; its boxes of objects are for --task localize, detect or segment") from error
     from keras_resnet.data.sources.tfds import open_tfds
 
-    return open_tfds(spec, say, only)
+    return open_tfds(spec, log, only)

@@ -12,8 +12,8 @@ from PIL import Image
 
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.pipeline import balanced_rows
-from keras_resnet.metrics.confidence_interval import Z_95, of_shares
-from keras_resnet.runtime.image import center_crop, to_pixels
+from keras_resnet.metrics.confidence_interval import Z_95, paired_proportion_ci
+from keras_resnet.runtime.image import center_crop, resize_and_crop
 
 # The classifier sees at most so many images, of the classes that have most, in pixels of so small a side: seconds.
 MOST_IMAGES = 1500
@@ -76,7 +76,7 @@ def judge(answers: Answers, labels: np.ndarray, classes: Sequence[str]) -> Mirro
             f"of class {classes[label]!r} on {before:.1%}, but only on {after:.1%} if it trains on mirrored copies too"
         )
         return Mirroring(False, f"{told}; {why}")
-    lost = of_shares(answers.plain, answers.mirrored)[0] > 0 and mirrored - answers.chance < KEPT * lead
+    lost = paired_proportion_ci(answers.plain, answers.mirrored)[0] > 0 and mirrored - answers.chance < KEPT * lead
     return Mirroring(not lost, f"{told}, and on {mirrored:.1%} of the same mirrored")
 
 
@@ -108,7 +108,7 @@ def _small(split: Split, rows: np.ndarray, image_size: int) -> np.ndarray:
     """float32 (count, side, side, 1 or 3) in 0–1: one channel where all are the same."""
     side = min(SIDE, image_size)
     seen = (split.pixels[row] if split.pixels is not None else split.pixels_at(row) for row in rows)
-    small = np.stack([to_pixels(Image.fromarray(center_crop(pixels, image_size)), side) for pixels in seen])
+    small = np.stack([resize_and_crop(Image.fromarray(center_crop(pixels, image_size)), side) for pixels in seen])
     if (small == small[..., :1]).all():
         small = small[..., :1]
     return small.astype(np.float32) / 255

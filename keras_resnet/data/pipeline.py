@@ -16,14 +16,14 @@ from keras_resnet.config.training import AugmentSpec
 from keras_resnet.data.dataset import Split, gathered
 from keras_resnet.data.transforms.auto_augment import augmented, needs_pillow
 from keras_resnet.errors import UsageError
-from keras_resnet.runtime.image import center_crop, to_pixels
+from keras_resnet.runtime.image import center_crop, resize_and_crop
 
 # Seeds of what is drawn for a whole batch, kept apart from those of its images.
 MIXING = 0x6D6978
 
 
 @dataclass(frozen=True)
-class Stream:
+class TrainPipeline:
     """The images of a training, step by step. batch_size is global; of it rank `rank` of `ranks` makes its part.
 
     encode: truth (B, …), which is labels (B,) or a dict (see `Split.truth`) → targets, of which mixed images take the
@@ -110,7 +110,7 @@ class Stream:
 
         images, truth = self._mixer.mixed(key, images, truth)
         if self.augment.colour:
-            images = geometric.recoloured(images, key, self.batch_size, self._mine, self.augment.colour)
+            images = geometric.color_jitter(images, key, self.batch_size, self._mine, self.augment.colour)
         return images, truth
 
     def _key(self, number: Any) -> Any:
@@ -151,7 +151,7 @@ class Stream:
         def show(row: Any, position: Any) -> Any:
             image = split.image(int(row))
             if self.augment.crop == "pad" and split.pixels is None:
-                image = Image.fromarray(to_pixels(image, split.resize))
+                image = Image.fromarray(resize_and_crop(image, split.resize))
             return vary(image, int(position), size=side)
 
         def read(row: Any, position: Any) -> tuple[Any, Any]:

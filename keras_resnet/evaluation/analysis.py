@@ -14,21 +14,21 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.dataset import TRAINING, Split
-from keras_resnet.data.load import Data, open_data
+from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.errors import RunError
 from keras_resnet.evaluation.baselines import standings_of
 from keras_resnet.evaluation.evaluate import Evaluation, load_model, validate
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import changes, fingerprints, truth_bytes
 from keras_resnet.runtime.visualize import drawn
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 
 # Pictures that are shown, and their longest side in pixels.
 SHOWN, SIDE = 12, 240
 _STAGE = re.compile(r"stem|stage\d+")
 
 
-def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> dict[str, Any]:
+def findings_of(model: Any, task: Any, evaluation: Evaluation, data: DatasetSplits) -> dict[str, Any]:
     """A JSON object: what the "data" were, "parts" of the network, how it stands to "baselines", what the task counts
     of its answers on the validation images, and "pictures" of some of those."""
     split = data.splits["validation"]
@@ -41,15 +41,15 @@ def findings_of(model: Any, task: Any, evaluation: Evaluation, data: Data) -> di
     return found
 
 
-def find_again(run: Run, say: Callable[[str], None]) -> None:
+def find_again(run: Run, log: Callable[[str], None]) -> None:
     """Evaluate the model of a finished run on its data, and keep what is found; what the data were when it was trained
     stays as it is, where they have changed."""
     spec = run.spec()
-    data, model = open_data(spec.data, say, TRAINING), load_model(run)
+    data, model = open_data(spec.data, log, TRAINING), load_model(run)
     score = validate(model, data, spec)
-    found = findings_of(model, task_of(spec, data.classes), score, data)
+    found = findings_of(model, get_task(spec, data.classes), score, data)
     if changed := changes_since(run, data):
-        say(changed)
+        log(changed)
         with suppress(RunError):  # findings that are lost or damaged are what is made again
             found["data"] = run.findings()["data"]
     run.write_json(run.findings_file, found)
@@ -64,7 +64,7 @@ def _image(split: Split, row: int) -> Image.Image:
     return image.resize((max(width, height),) * 2, Image.Resampling.BICUBIC).crop((0, 0, width, height))
 
 
-def changes_since(run: Run, data: Data) -> str:
+def changes_since(run: Run, data: DatasetSplits) -> str:
     """How `data`, as they are now, differ from those that `run` was trained on, in a sentence; "" where they do not, or
     where the run does not tell."""
     if not (what := changes(run.document().get("data", {}), fingerprints(data))):

@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.annotations import encoded_mask
-from keras_resnet.data.dataset import Data, Split
+from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.errors import DataError
 from keras_resnet.evaluation.evaluate import Evaluation
-from keras_resnet.metrics.coco import Answer
+from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR
 from keras_resnet.progress import waiting
 
@@ -56,7 +56,7 @@ class Standing:
         return asdict(self)
 
 
-def standings_of(task: Any, data: Data, evaluation: Evaluation) -> tuple[Standing, ...]:
+def standings_of(task: Any, data: DatasetSplits, evaluation: Evaluation) -> tuple[Standing, ...]:
     """How a model that gave `evaluation` on the validation images of `data` stands to what needs no network; the answer
     that is the same for every image first. Nothing where the images compared show nothing to judge by."""
     train, judged = data.splits["train"], data.splits["validation"]
@@ -159,11 +159,11 @@ def _usual_boxes(task: Any, train: Split, truth: dict[str, np.ndarray], rows: np
     usual = np.stack([np.median(boxes[labels == label], axis=0) for label in known])
     masks: dict[tuple[int, int], tuple[bytes, ...]] = {}
 
-    def answer(width: int, height: int) -> Answer:
+    def answer(width: int, height: int) -> Prediction:
         found = (usual * max(width, height)).clip(0, (width, height, width, height)).astype(np.float32)
         if task.kind == "segm" and (width, height) not in masks:
             masks[width, height] = tuple(_filled(box, width, height) for box in found)
-        return Answer(found, scores.astype(np.float32), known, masks.get((width, height), ()))
+        return Prediction(found, scores.astype(np.float32), known, masks.get((width, height), ()))
 
     answers = [answer(int(width), int(height)) for width, height in truth["sizes"][rows]]
     return _Answered("the usual box of each class", True, rows, answers)

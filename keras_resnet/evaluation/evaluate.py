@@ -12,13 +12,13 @@ import numpy as np
 from keras_resnet.atomic_write import reason
 from keras_resnet.config.spec import Spec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import Data
+from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import RunError
-from keras_resnet.metrics.result import Judgement
+from keras_resnet.metrics.result import Metrics
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.progress import track, waiting
 from keras_resnet.run import Run
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 
 # Of so many images at most outputs are kept: of a detector's they are large.
 KEPT = 256
@@ -32,7 +32,7 @@ class Evaluation:
     """What a predictor answered. answers: one for each sample, as the task reads outputs. outputs: float32 (N, …) or a
     dict of them, of the first KEPT samples or a batch more. truth: what is true of all samples, (N, …) or a dict."""
 
-    judgement: Judgement
+    judgement: Metrics
     answers: list[Any]
     outputs: Any
     truth: Any
@@ -71,14 +71,14 @@ def evaluate(
     return Evaluation(task.judge(answers, truth), answers, _joined(kept), truth)
 
 
-def batches_of(data: Data, split: str = "validation") -> Any:
+def batches_of(data: DatasetSplits, split: str = "validation") -> Any:
     """One split of `data` as `evaluate` takes it, as often as it is asked."""
     return pipeline.evaluation(data.splits[split], data.image_size, BATCH)
 
 
-def validate(model: Any, data: Data, spec: Spec) -> Evaluation:
+def validate(model: Any, data: DatasetSplits, spec: Spec) -> Evaluation:
     """The score of a Keras model on the validation images of `data`."""
-    return evaluate(keras_predictor(model), batches_of(data), task_of(spec, data.classes))
+    return evaluate(keras_predictor(model), batches_of(data), get_task(spec, data.classes))
 
 
 def _arrays(truth: Any) -> Any:

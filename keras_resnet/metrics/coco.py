@@ -13,7 +13,7 @@ NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What was found in one image. boxes: (n, 4), left, top, right, bottom in its pixels; scores, labels: (n,); masks:
     counts of run-length codes, or nothing."""
 
@@ -23,8 +23,8 @@ class Answer:
     masks: tuple[bytes, ...] = ()
 
 
-def numbers(
-    truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str = "bbox"
+def coco_metrics(
+    truths: Sequence[Any], answers: Sequence[Prediction], classes: Sequence[str], kind: str = "bbox"
 ) -> tuple[dict[str, float], dict[str, float]]:
     """(COCO's twelve numbers by name, AP by class) of `answers` on as many images, whose `truths` are
     `data.objects.Annotation`s.
@@ -44,7 +44,7 @@ def numbers(
 
 
 def curves(
-    truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str = "bbox"
+    truths: Sequence[Any], answers: Sequence[Prediction], classes: Sequence[str], kind: str = "bbox"
 ) -> dict[str, list[float]]:
     """Interpolated precision at 101 recalls, 0 to 1, of each class of which there are objects, at an overlap of one
     half."""
@@ -52,8 +52,8 @@ def curves(
     return {name: at_half[:, n].tolist() for n, name in enumerate(classes) if (at_half[:, n] > -1).any()}
 
 
-def resampled(
-    truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str = "bbox"
+def bootstrap_ap(
+    truths: Sequence[Any], answers: Sequence[Prediction], classes: Sequence[str], kind: str = "bbox"
 ) -> Callable[[np.ndarray], float]:
     """A function from rows of the images, in which some may come several times, to COCO's AP of these: NaN if there is
     no object in them. They are as many as there are images; what was found is matched to what is there only once."""
@@ -74,7 +74,7 @@ def resampled(
     return ap
 
 
-def _judged(truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str) -> Any:
+def _judged(truths: Sequence[Any], answers: Sequence[Prediction], classes: Sequence[str], kind: str) -> Any:
     judge = _matching(truths, answers, classes, kind)
     judge.evaluate()
     judge.accumulate()
@@ -82,7 +82,7 @@ def _judged(truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[
     return judge
 
 
-def _matching(truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str], kind: str) -> Any:
+def _matching(truths: Sequence[Any], answers: Sequence[Prediction], classes: Sequence[str], kind: str) -> Any:
     """What evaluates `answers`. Matches stay apart from what is counted of them."""
     from faster_coco_eval import COCO, COCOeval_faster
 
@@ -122,7 +122,7 @@ def _truth(truths: Sequence[Any], classes: Sequence[str]) -> dict[str, Any]:
     return {"images": images, "annotations": objects, "categories": categories}
 
 
-def _found(truths: Sequence[Any], answers: Sequence[Answer]) -> list[dict[str, Any]]:
+def _found(truths: Sequence[Any], answers: Sequence[Prediction]) -> list[dict[str, Any]]:
     return [
         {
             "image_id": number,

@@ -18,7 +18,7 @@ SEED = 0
 MOST = 100_000_000
 
 
-def of_shares(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+def paired_proportion_ci(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """That of the drop in the share of right answers, for two bool (N,) on the same samples.
 
     Agresti & Min 2005 ("Simple improved confidence intervals for comparing matched proportions"):
@@ -29,14 +29,14 @@ def of_shares(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
 
 
 def _of_counts(lost: float, won: float, count: float) -> tuple[float, float]:
-    """`of_shares`, for so many samples that only the one or only the other model got right, of `count`."""
+    """`paired_proportion_ci`, for so many samples that only the one or only the other model got right, of `count`."""
     lost, won, n = lost + 0.5, won + 0.5, count + 2
     difference = (lost - won) / n
     margin = Z_95 * math.sqrt((lost + won) - (lost - won) ** 2 / n) / n
     return max(-1.0, difference - margin), min(1.0, difference + margin)
 
 
-def of_scores(
+def bootstrap_ci(
     before: Callable[[np.ndarray], float], after: Callable[[np.ndarray], float], count: int
 ) -> tuple[float, float]:
     """That of the drop in a score which is no mean over `count` samples, such as mAP. `before` and `after` score the
@@ -57,15 +57,15 @@ def of_scores(
 
 
 def enough_for_shares(before: np.ndarray, after: np.ndarray, budget: float) -> int | None:
-    """How many samples would bring the upper end of `of_shares` down to `budget`, if answers differ as often as on
-    these; None where none would."""
+    """How many samples would bring the upper end of `paired_proportion_ci` down to `budget`, if predictions differ on
+    them as often as on these; None where no number would."""
     count = len(before)
     lost, won = float(np.mean(before & ~after)), float(np.mean(~before & after))
     return _least(lambda n: _of_counts(lost * n, won * n, n)[1] <= budget, count)
 
 
 def enough_for_scores(drop: float, high: float, count: int, budget: float) -> int | None:
-    """The same for `of_scores`, which gave a `drop` and the upper end `high` for `count` samples: the bootstrap's
+    """The same for `bootstrap_ci`, which gave a `drop` and the upper end `high` for `count` samples: the bootstrap's
     variance falls as their number grows."""
     variance = max(0.0, ((high - drop) / Z_95) ** 2 - 1 / (count + 2) ** 2) * count
     return _least(lambda n: drop + Z_95 * math.sqrt(variance / n + 1 / (n + 2) ** 2) <= budget, count)

@@ -8,7 +8,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Metrics:
     """values: what counts, 0–1, by the metric's name; the first is the task's, and a file may lose little of any.
     details: further numbers. by_class: the first, of the samples of each class that has some. correct: bool (N,), where
     an answer is right or wrong; None where it is not."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.metrics.coco import Answer
+from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.iou import iou
 
 RIGHT = 0.5
@@ -20,7 +20,9 @@ RIGHT = 0.5
 NONE, IGNORED = -1, -2
 
 
-def average_precisions(truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str]) -> dict[str, float]:
+def average_precisions(
+    truths: Sequence[Any], answers: Sequence[Prediction], classes: Sequence[str]
+) -> dict[str, float]:
     """AP at an overlap of one half, 0–1, of each class of which there are objects. `truths` are as many
     `data.objects.Annotation`s; their crowds are what VOC calls difficult: neither missed nor wrong."""
     counted = np.zeros(len(classes), int)
@@ -38,13 +40,13 @@ def average_precisions(truths: Sequence[Any], answers: Sequence[Answer], classes
     return {name: _area(met[every == label], counted[label]) for label, name in enumerate(classes) if counted[label]}
 
 
-def voc_numbers(truths: Sequence[Any], answers: Sequence[Answer], classes: Sequence[str]) -> dict[str, float]:
+def voc_numbers(truths: Sequence[Any], answers: Sequence[Prediction], classes: Sequence[str]) -> dict[str, float]:
     """The mean of `average_precisions`, by name; nothing where there are no objects."""
     found = average_precisions(truths, answers, classes)
     return {"VOC AP50": float(np.mean(list(found.values())))} if found else {}
 
 
-def _met(truth: Any, answer: Answer, before: int) -> np.ndarray:
+def _met(truth: Any, answer: Prediction, before: int) -> np.ndarray:
     """Of each box found in an image the number of the object of its class that it overlaps most, counted from
     `before`."""
     if not len(truth.labels):

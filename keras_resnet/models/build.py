@@ -8,9 +8,9 @@ from typing import Any
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.errors import UsageError
 from keras_resnet.models import resnet, vgg
-from keras_resnet.models.layers import Bricks
-from keras_resnet.models.names import name_of
-from keras_resnet.models.resnet import Variant
+from keras_resnet.models.layers import Layers
+from keras_resnet.models.names import model_name
+from keras_resnet.models.resnet import ResNetConfig
 from keras_resnet.models.vgg import scaled
 
 # He et al. 2015, table 1; 200 from He et al. 2016, appendix; 10 is 18 with one unit a stage.
@@ -47,7 +47,7 @@ def require_known(network: NetworkSpec) -> None:
         raise UsageError(f"network.resnet_d decides the shortcut. Received also: network.shortcut {network.shortcut}")
 
 
-def variant_of(network: NetworkSpec, image_size: int) -> Variant:
+def variant_of(network: NetworkSpec, image_size: int) -> ResNetConfig:
     """The residual or plain architecture `network` names, for square images of `image_size` pixels.
 
     Depths 10, 18, 34, 50, 101, 152 and 200 are the ImageNet networks. Any 6n+2 from 8 is a CIFAR network of
@@ -63,7 +63,7 @@ def variant_of(network: NetworkSpec, image_size: int) -> Variant:
         bottleneck = network.block == "bottleneck" or (network.block == "auto" and _counts_bottlenecks(network))
         units, base = (_cifar_units(network, bottleneck),) * 3, 16
     width = scaled(base, network.width)
-    return Variant(
+    return ResNetConfig(
         units=units,
         stem_width=width,
         width=width if bottleneck else scaled(width, network.widen),
@@ -85,7 +85,9 @@ def require_size(network: NetworkSpec, image_size: int) -> None:
     """Raises UsageError for images, of `image_size` pixels a side, that are too small for `network`."""
     smallest = vgg.SMALLEST_IMAGE if network.family == "vgg" else SMALLEST_IMAGE
     if image_size < smallest:
-        raise UsageError(f"{name_of(network)} needs images of {smallest} or more pixels a side. Received: {image_size}")
+        raise UsageError(
+            f"{model_name(network)} needs images of {smallest} or more pixels a side. Received: {image_size}"
+        )
 
 
 def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:
@@ -102,7 +104,7 @@ def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:
     return stem, f"images of {image_size} pixels are {IMAGENET_STEM_FROM} or larger"
 
 
-def features(bricks: Bricks, network: NetworkSpec, x: Any, image_size: int | None = None) -> dict[str, Any]:
+def features(bricks: Layers, network: NetworkSpec, x: Any, image_size: int | None = None) -> dict[str, Any]:
     """The outputs of the stages by name, c2 … c5 (c4 in a CIFAR network), for normalized images (B, H, W, 3).
 
     Where the stem divides by four, and in VGG networks, c2 has stride 4, c3 8, c4 16 and c5 32.
@@ -114,7 +116,7 @@ def features(bricks: Bricks, network: NetworkSpec, x: Any, image_size: int | Non
 
 
 def build(
-    bricks: Bricks,
+    bricks: Layers,
     network: NetworkSpec,
     *,
     classes: int,
@@ -134,11 +136,11 @@ def build(
     pixels, stages = body(bricks, network, input_shape, normalization, any_size)
     *_, last = stages.values()
     vector = vgg.head(bricks, network.width, last) if network.family == "vgg" else bricks.mean_pool(last, name="pool")
-    return bricks.model(pixels, bricks.dense(vector, classes, name="logits"), name=name_of(network))
+    return bricks.model(pixels, bricks.dense(vector, classes, name="logits"), name=model_name(network))
 
 
 def pyramid(
-    bricks: Bricks,
+    bricks: Layers,
     network: NetworkSpec,
     *,
     input_shape: tuple[int, int, int],
@@ -146,10 +148,10 @@ def pyramid(
 ) -> Any:
     """The body of `network` as a model from pixels (B, H, W, 3) to {"c2": (B, H, W, C), …} (see `features`)."""
     pixels, stages = body(bricks, network, input_shape, normalization)
-    return bricks.model(pixels, stages, name=f"{name_of(network)}_pyramid")
+    return bricks.model(pixels, stages, name=f"{model_name(network)}_pyramid")
 
 
-def trial(bricks: Bricks, network: NetworkSpec, image_size: int) -> Any:
+def trial(bricks: Layers, network: NetworkSpec, image_size: int) -> Any:
     """The smallest network with the layers of `network`, one unit a stage: to time its kind of work."""
     shape, normalization = (image_size, image_size, 3), Normalization()
     if network.family == "vgg":
@@ -162,7 +164,7 @@ def trial(bricks: Bricks, network: NetworkSpec, image_size: int) -> Any:
 
 
 def body(
-    bricks: Bricks,
+    bricks: Layers,
     network: NetworkSpec,
     input_shape: tuple[int, int, int],
     normalization: Normalization | None,
@@ -174,7 +176,7 @@ def body(
         raise UsageError(f"input_shape must be (height, width, channels). Received: {input_shape}")
     require_size(network, min(input_shape[:2]))
     if any_size and network.family == "vgg":
-        raise UsageError(f"{name_of(network)} takes images of one size only: its classifier sees every pixel")
+        raise UsageError(f"{model_name(network)} takes images of one size only: its classifier sees every pixel")
     pixels = bricks.input(None, None, input_shape[2]) if any_size else bricks.input(*input_shape)
     x = bricks.normalize(pixels, normalization, name="normalize") if normalization else pixels
     return pixels, features(bricks, network, x, min(input_shape[:2]))

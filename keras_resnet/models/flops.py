@@ -1,6 +1,6 @@
 """What a network costs, counted from its definition without building it, and without TensorFlow.
 
-`Bricks` takes any Keras; the one here computes shapes and adds up parameters and multiply-adds.
+`Layers` takes any Keras; the one here computes shapes and adds up parameters and multiply-adds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.models import build
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
 
 # Of each channel of an int8 file: an int32 bias, a float32 scale and an int64 zero point.
 INT8_CHANNEL_BYTES = 4 + 4 + 8
@@ -51,7 +51,7 @@ def cost_of(network: NetworkSpec, *, classes: int, input_shape: tuple[int, int, 
     """The cost of the classifier that `catalog.build` would build. Raises UsageError as it does."""
     cost = Cost()
     build.build(
-        Bricks(_counting(cost)), network, classes=classes, input_shape=input_shape, normalization=Normalization()
+        Layers(_counting(cost)), network, classes=classes, input_shape=input_shape, normalization=Normalization()
     )
     return cost
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.models.build import variant_of
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
 
 # The coarsest level has at least so many cells to a side.
 FEWEST_CELLS = 4
@@ -54,7 +54,7 @@ def _half(side: int) -> int:
     return -(-side // 2)
 
 
-def levels_of(b: Bricks, stages: dict[str, Any], cells: Sequence[int]) -> list[Any]:
+def levels_of(b: Layers, stages: dict[str, Any], cells: Sequence[int]) -> list[Any]:
     """The stages c2 … c5 as maps with `cells` to a side, all of one width, the finest first."""
     tops = [stage for stage in list(stages.values())[-3:] if int(stage.shape[1]) <= cells[0]]
     width = max(NARROWEST, int(tops[-1].shape[-1]) // SHARE)
@@ -70,7 +70,7 @@ def levels_of(b: Bricks, stages: dict[str, Any], cells: Sequence[int]) -> list[A
     return found
 
 
-def heads_of(b: Bricks, levels: list[Any], classes: int, convs: int, coefficients: int = 0) -> dict[str, Any]:
+def heads_of(b: Layers, levels: list[Any], classes: int, convs: int, coefficients: int = 0) -> dict[str, Any]:
     """{"scores": logits (B, N, classes), "distances": (B, N, 4)}, with "coefficients" (B, N, coefficients) if any; see
     `detections`."""
     outputs: dict[str, list[Any]] = {"scores": [], "distances": []} | ({"coefficients": []} if coefficients else {})
@@ -84,7 +84,7 @@ def heads_of(b: Bricks, levels: list[Any], classes: int, convs: int, coefficient
     return {name: b.rows(maps, name=name) for name, maps in outputs.items()}
 
 
-def prototypes_of(b: Bricks, levels: list[Any], stages: dict[str, Any], convs: int, prototypes: int) -> Any:
+def prototypes_of(b: Layers, levels: list[Any], stages: dict[str, Any], convs: int, prototypes: int) -> Any:
     """float32 (B, h, w, prototypes), with the cells of the stage below the pyramid, whose edges are sharper; of a CIFAR
     network, which has none, those of the finest level."""
     x = _tower(b, levels[0], convs, "mask")
@@ -95,15 +95,15 @@ def prototypes_of(b: Bricks, levels: list[Any], stages: dict[str, Any], convs: i
     return b.predict(_active(b, x, width, 3, "mask_fine"), prototypes, 1, name="prototypes")
 
 
-def _tower(b: Bricks, x: Any, convs: int, name: str) -> Any:
+def _tower(b: Layers, x: Any, convs: int, name: str) -> Any:
     for number in range(1, convs + 1):
         x = _active(b, x, int(x.shape[-1]), 3, f"{name}_{number}")
     return x
 
 
-def _active(b: Bricks, x: Any, filters: int, kernel: int, name: str, stride: int = 1) -> Any:
+def _active(b: Layers, x: Any, filters: int, kernel: int, name: str, stride: int = 1) -> Any:
     return b.relu(_normed(b, x, filters, kernel, name, stride), name=f"{name}_relu")
 
 
-def _normed(b: Bricks, x: Any, filters: int, kernel: int, name: str, stride: int = 1) -> Any:
+def _normed(b: Layers, x: Any, filters: int, kernel: int, name: str, stride: int = 1) -> Any:
     return b.norm(b.conv(x, filters, kernel, stride=stride, name=f"{name}_conv"), name=f"{name}_norm")

@@ -1,6 +1,6 @@
 """The layers of one Keras, with the house defaults.
 
-No architecture file imports a Keras. A `Bricks` holds one (Keras 3 for training and serving,
+No architecture file imports a Keras. A `Layers` holds one (Keras 3 for training and serving,
 tf_keras for the twin that tfmot accepts) and a precision, and every network is written once
 against it. Precision is a property of the build, never a global policy.
 
@@ -26,7 +26,7 @@ NORM_EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
-class Bricks:
+class Layers:
     """Layers of `keras` (the module keras or tf_keras) computing in `dtype`, a Keras policy name.
 
     synchronized: batch statistics are taken over all replicas of a strategy, not per replica.

@@ -37,7 +37,7 @@ _PATTERNS = (
 )
 
 
-def named(name: str) -> NetworkSpec:
+def parse_model_name(name: str) -> NetworkSpec:
     """The network called `name`. Raises UsageError, suggesting the nearest, if no such name can be read.
 
     Whether its depth exists is decided by `catalog.require_known`.
@@ -48,7 +48,7 @@ def named(name: str) -> NetworkSpec:
     raise UsageError(f"unknown network {name!r}.{did_you_mean(name, IMAGENET + CIFAR)} List them with: kresnet models")
 
 
-def name_of(network: NetworkSpec) -> str:
+def model_name(network: NetworkSpec) -> str:
     """The name of `network`. Settings that no name tells (shortcut, stem, width, …) are left out."""
     depth, se = network.depth, "se" if network.squeeze_excitation else ""
     if network.family == "vgg":

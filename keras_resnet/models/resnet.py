@@ -1,6 +1,6 @@
 """Residual networks of He et al. 2015 and 2016, their plain twins, and what others made of them.
 
-A `Variant` says everything that distinguishes two networks; `features` builds any of them.
+A `ResNetConfig` says everything that distinguishes two networks; `features` builds any of them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
 
 # Hu et al. 2018, section 6.
 SQUEEZE = 16
@@ -17,7 +17,7 @@ PARTS = r"(stem|stage\d+|final)_\w+"
 
 
 @dataclass(frozen=True)
-class Variant:
+class ResNetConfig:
     """One architecture. `NetworkSpec` explains what its fields share with it.
 
     units: residual units per stage. stem_width: filters of the stem. width: filters of the first stage,
@@ -54,7 +54,7 @@ class _Unit:
     activated: bool
 
 
-def features(bricks: Bricks, variant: Variant, x: Any) -> dict[str, Any]:
+def features(bricks: Layers, variant: ResNetConfig, x: Any) -> dict[str, Any]:
     """The output of each stage by its standard name, c2 for the first stage: {"c2": (B, H, W, C), …}.
 
     In a pre-activation network they are the sums, and the last one is normalized and rectified.
@@ -71,7 +71,7 @@ def features(bricks: Bricks, variant: Variant, x: Any) -> dict[str, Any]:
     return stages
 
 
-def _units(variant: Variant, stage: int) -> list[_Unit]:
+def _units(variant: ResNetConfig, stage: int) -> list[_Unit]:
     before, total = sum(variant.units[:stage]), sum(variant.units)
     return [
         _Unit(
@@ -86,7 +86,7 @@ def _units(variant: Variant, stage: int) -> list[_Unit]:
     ]
 
 
-def _stem(b: Bricks, variant: Variant, x: Any) -> Any:
+def _stem(b: Layers, variant: ResNetConfig, x: Any) -> Any:
     width = variant.stem_width
     if variant.stem == "cifar":
         x = b.conv(x, width, 3, name="stem_conv")
@@ -103,7 +103,7 @@ def _stem(b: Bricks, variant: Variant, x: Any) -> Any:
     return b.max_pool(x, 3, stride=2, name="stem_pool")
 
 
-def _unit(b: Bricks, variant: Variant, x: Any, unit: _Unit) -> Any:
+def _unit(b: Layers, variant: ResNetConfig, x: Any, unit: _Unit) -> Any:
     """y = relu(F(x) + shortcut(x)), equation 2 of He et al. 2015; without the sum in a plain network."""
     convs = _convolutions(variant, unit)
     zero_gamma = variant.zero_gamma and variant.shortcut != "none"
@@ -119,7 +119,7 @@ def _unit(b: Bricks, variant: Variant, x: Any, unit: _Unit) -> Any:
     return b.relu(y, name=f"{unit.name}_out")
 
 
-def _preactivation_unit(b: Bricks, variant: Variant, x: Any, unit: _Unit) -> Any:
+def _preactivation_unit(b: Layers, variant: ResNetConfig, x: Any, unit: _Unit) -> Any:
     """y = F(relu(norm(x))) + shortcut, He et al. 2016, figure 1b. A projection sees the activated input."""
     y = activated = x if unit.activated else b.relu(b.norm(x, name=f"{unit.name}_norm1"), name=f"{unit.name}_relu1")
     for number, (filters, kernel, stride, groups) in enumerate(_convolutions(variant, unit), 1):
@@ -130,7 +130,7 @@ def _preactivation_unit(b: Bricks, variant: Variant, x: Any, unit: _Unit) -> Any
     return b.add(y, _shortcut(b, variant, x, activated, int(y.shape[-1]), unit), name=f"{unit.name}_add")
 
 
-def _convolutions(variant: Variant, unit: _Unit) -> list[tuple[int, int, int, int]]:
+def _convolutions(variant: ResNetConfig, unit: _Unit) -> list[tuple[int, int, int, int]]:
     """(filters, kernel, stride, groups) of each convolution of a unit."""
     if not variant.bottleneck:
         return [(_kept(unit.filters, variant), 3, unit.stride, 1), (unit.filters, 3, 1, 1)]
@@ -139,17 +139,17 @@ def _convolutions(variant: Variant, unit: _Unit) -> list[tuple[int, int, int, in
     return [(inner, 1, first, 1), (inner, 3, second, variant.groups), (4 * unit.filters, 1, 1, 1)]
 
 
-def _kept(filters: int, variant: Variant) -> int:
+def _kept(filters: int, variant: ResNetConfig) -> int:
     return filters if variant.kept == 1 else max(8, round(filters * variant.kept / 8) * 8)
 
 
-def _finish_residual(b: Bricks, variant: Variant, y: Any, unit: _Unit) -> Any:
+def _finish_residual(b: Layers, variant: ResNetConfig, y: Any, unit: _Unit) -> Any:
     if variant.squeeze:
         y = _squeeze_excitation(b, y, unit.name)
     return b.drop_path(y, unit.drop, name=f"{unit.name}_drop") if unit.drop else y
 
 
-def _squeeze_excitation(b: Bricks, x: Any, name: str) -> Any:
+def _squeeze_excitation(b: Layers, x: Any, name: str) -> Any:
     """Each channel times a weight in 0–1 that the channels' means decide (Hu et al. 2018, section 3)."""
     channels = int(x.shape[-1])
     s = b.mean_pool(x, keep=True, name=f"{name}_squeeze")
@@ -158,7 +158,7 @@ def _squeeze_excitation(b: Bricks, x: Any, name: str) -> Any:
     return b.multiply(x, b.sigmoid(s, name=f"{name}_se_sigmoid"), name=f"{name}_scale")
 
 
-def _shortcut(b: Bricks, variant: Variant, x: Any, activated: Any, channels: int, unit: _Unit) -> Any:
+def _shortcut(b: Layers, variant: ResNetConfig, x: Any, activated: Any, channels: int, unit: _Unit) -> Any:
     """x itself where it has the shape of the sum (unless option C), else x brought to that shape."""
     name, stride = unit.name, unit.stride
     if int(x.shape[-1]) == channels and stride == 1 and variant.shortcut != "C":

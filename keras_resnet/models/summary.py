@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_resnet.errors import UsageError
 from keras_resnet.models.flops import cost_of
-from keras_resnet.models.names import CIFAR, IMAGENET, named
+from keras_resnet.models.names import CIFAR, IMAGENET, parse_model_name
 from keras_resnet.models.published import PUBLISHED
 
 
@@ -24,16 +24,16 @@ def rows_of(
     rows = [
         _row(name, classes or usual_classes, image_size or usual_size)
         for name, usual_classes, usual_size in listed
-        if depth is None or named(name).depth == depth
+        if depth is None or parse_model_name(name).depth == depth
     ]
     if not rows:
-        depths = sorted({named(name).depth for name in IMAGENET + CIFAR})
+        depths = sorted({parse_model_name(name).depth for name in IMAGENET + CIFAR})
         raise UsageError(f"no network is listed with {depth} layers. Listed: {', '.join(map(str, depths))}")
     return rows
 
 
 def _row(name: str, classes: int, image_size: int) -> dict[str, Any]:
-    cost = cost_of(named(name), classes=classes, input_shape=(image_size, image_size, 3))
+    cost = cost_of(parse_model_name(name), classes=classes, input_shape=(image_size, image_size, 3))
     published = PUBLISHED.get(name)
     return {
         "network": name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
 
 # Convolutions of each block (table 1, configurations A, B, D, E).
 BLOCKS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -17,7 +17,7 @@ SMALLEST_IMAGE = 32
 PARTS = r"(block\d+|fc\d+)(?:_\w+)?"
 
 
-def features(bricks: Bricks, depth: int, width: float, batch_norm: bool, x: Any) -> dict[str, Any]:
+def features(bricks: Layers, depth: int, width: float, batch_norm: bool, x: Any) -> dict[str, Any]:
     """Features by the names a residual network gives to their strides: c2 (stride 4) … c4 before the
     poolings of the last three blocks, c5 (stride 32) after the last: {"c2": (B, H, W, C), …}."""
     stages: dict[str, Any] = {}
@@ -33,7 +33,7 @@ def features(bricks: Bricks, depth: int, width: float, batch_norm: bool, x: Any)
     return stages | {"c5": x}
 
 
-def head(bricks: Bricks, width: float, x: Any) -> Any:
+def head(bricks: Layers, width: float, x: Any) -> Any:
     """The two hidden layers of the classifier: (B, H, W, C) → (B, 4096 × `width`)."""
     x = bricks.flatten(x, name="flatten")
     for number in (1, 2):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.models import build
-from keras_resnet.models.layers import Bricks
-from keras_resnet.models.names import named
+from keras_resnet.models.layers import Layers
+from keras_resnet.models.names import parse_model_name
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +36,7 @@ def network(
     import keras
 
     return build.build(
-        Bricks(keras, dtype), _spec(which), classes=classes, input_shape=input_shape, normalization=normalization
+        Layers(keras, dtype), _spec(which), classes=classes, input_shape=input_shape, normalization=normalization
     )
 
 
@@ -53,7 +53,7 @@ def pyramid(
     """
     import keras
 
-    return build.pyramid(Bricks(keras, dtype), _spec(which), input_shape=input_shape, normalization=normalization)
+    return build.pyramid(Layers(keras, dtype), _spec(which), input_shape=input_shape, normalization=normalization)
 
 
 def resnet(depth: int, **options: Any) -> keras.Model:
@@ -71,7 +71,7 @@ def resnet(depth: int, **options: Any) -> keras.Model:
 
 
 def _spec(which: str | NetworkSpec) -> NetworkSpec:
-    return named(which) if isinstance(which, str) else which
+    return parse_model_name(which) if isinstance(which, str) else which
 
 
 ResNet10 = partial(resnet, 10)

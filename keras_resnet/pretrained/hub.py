@@ -20,7 +20,7 @@ from typing import Any
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.connectivity import reachable
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
-from keras_resnet.models.names import named
+from keras_resnet.models.names import parse_model_name
 from keras_resnet.pretrained.key_mapping import Weights, translate
 from keras_resnet.pretrained.readers import read
 
@@ -133,7 +133,7 @@ def _torch_file(file: str, digest: str) -> Path:
 
 def _timm(name: str) -> Weights:
     """A model of the timm organisation on the Hugging Face hub, with the preprocessing its config.json states."""
-    network = named(name.partition(".")[0])
+    network = parse_model_name(name.partition(".")[0])
     config = json.loads(_hub_file(name, "config.json").read_text(encoding="utf-8"))
     weights = translate(read(_hub_file(name, "model.safetensors")))
     _require_same(name, network, weights.network)

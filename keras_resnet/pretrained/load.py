@@ -23,7 +23,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True)
-class Placed:
+class LoadReport:
     """What became of weights: the names of the layers that were `filled`; `new`: those left as initialised, which a
     network of another task, of other classes or on another pyramid does not have; `unused`: names that have no place
     in the network."""
@@ -55,7 +55,7 @@ class Placed:
         return list(filter(None, told))
 
 
-def load_weights(model: keras.Model, origin: str | Path) -> Placed:
+def load_weights(model: keras.Model, origin: str | Path) -> LoadReport:
     """Fill `model`, a network of this package, from `origin`.
 
     `origin` is a file (.keras, .h5, .pth, .pt, .safetensors) or a named source: "keras:resnet50",
@@ -66,7 +66,7 @@ def load_weights(model: keras.Model, origin: str | Path) -> Placed:
     for weights that cannot be had, are of another network, or claim far more memory than `model` takes.
     """
     needed = sum(int(np.prod(weight.shape)) * np.dtype("float32").itemsize for weight in model.weights)
-    return place(model, fetch(str(origin), needed), str(origin))
+    return assign_weights(model, fetch(str(origin), needed), str(origin))
 
 
 def fetch(origin: str, needed: int | None = None) -> Weights:
@@ -85,7 +85,7 @@ def fetch(origin: str, needed: int | None = None) -> Weights:
         raise WeightsError(f"cannot use weights {origin}: its arrays have not the shapes of a network's") from error
 
 
-def place(model: keras.Model, weights: Weights, origin: str) -> Placed:
+def assign_weights(model: keras.Model, weights: Weights, origin: str) -> LoadReport:
     """Fill `model` with `weights`. Raises WeightsError, before anything is changed, unless the body is theirs, layer
     for layer.
 
@@ -103,7 +103,7 @@ def place(model: keras.Model, weights: Weights, origin: str) -> Placed:
         wanted[name].set_weights(weights.layers[name])
     surplus = sorted(name for name in set(weights.layers) - set(filled) if name not in wanted)
     new = tuple(name for name in wanted if name not in filled)
-    return Placed(filled, new, (*surplus, *weights.unused))
+    return LoadReport(filled, new, (*surplus, *weights.unused))
 
 
 def _require_body(model: Any, wanted: dict[str, Any], weights: Weights, fitting: set[str], origin: str) -> None:

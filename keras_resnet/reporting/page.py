@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.config.fields import flat
-from keras_resnet.config.recipes.detection import usual
+from keras_resnet.config.recipes.detection import default_config
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.outcome import interval_in_words, shared_remarks_on, standings_in_words
-from keras_resnet.progress import say, waiting
+from keras_resnet.progress import log, waiting
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
 from keras_resnet.run.files import Diagnosis, Findings
@@ -37,11 +37,11 @@ def write_report(run: Run) -> None:
         run.write_text(run.report_file, page_of(run))
 
 
-def told(run: Run) -> Run:
+def publish_report(run: Run) -> Run:
     """`run`, whose report is written and where it stands told; one of an earlier version has none."""
     if run.findings_file.is_file():
         write_report(run)
-        say(f"report: {run.report_file}")
+        log(f"report: {run.report_file}")
     return run
 
 
@@ -131,7 +131,7 @@ def command_of(spec: Spec) -> str | None:
     """What trains this again; None for a compressed network, which begins with another run."""
     if spec.compress.parent:
         return None
-    ours, plain = (flat(dataclasses.asdict(each)) for each in (spec, usual(spec.task)))
+    ours, plain = (flat(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
     changes = [f"{key}={json.dumps(value)}" for key, value in ours.items() if key != "task" and value != plain[key]]
     task = [] if spec.task == "classify" else ["--task", spec.task]
     return shlex.join(["kresnet", "train", *task, *(part for each in changes for part in ("--set", each))])

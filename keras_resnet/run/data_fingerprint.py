@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from keras_resnet.data.dataset import Data, Split
+from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.run.files import Fingerprint
 
 # Classes that are named where the numbers of images changed.
@@ -17,7 +17,7 @@ NAMED = 3
 SPLITS = ("train", "validation")
 
 
-def fingerprints(data: Data) -> dict[str, Fingerprint]:
+def fingerprints(data: DatasetSplits) -> dict[str, Fingerprint]:
     """Of each split that a training uses, see `fingerprint_of`."""
     return {name: fingerprint_of(data.splits[name], data.classes) for name in SPLITS}
 

@@ -19,15 +19,15 @@ from keras_resnet.config.fields import flat
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import WITHIN
-from keras_resnet.models.names import name_of
-from keras_resnet.progress import say as tell
+from keras_resnet.models.names import model_name
+from keras_resnet.progress import Log
+from keras_resnet.progress import log as tell
 from keras_resnet.run import files
 from keras_resnet.run.files import Diagnosis, Document, Findings, Fingerprint, Metrics
 from keras_resnet.run.folders import is_alive, new_folder
 from keras_resnet.run.lock import LOCK, holder, locked
 from keras_resnet.runtime.image_files import readable_name
 
-Say = Callable[[str], None]
 T = TypeVar("T")
 # 2: augment.flip alone says whether images are mirrored; files of a run are checked by more.
 FORMAT = 2
@@ -181,7 +181,7 @@ class Run:
             "spec": asdict(spec),
             "data": dict(data or {}),
         }
-        with new_folder(home, f"{name_of(spec.network)}-{_word(spec.data.source)}", name) as made:
+        with new_folder(home, f"{model_name(spec.network)}-{_word(spec.data.source)}", name) as made:
             hidden = cls(made.hidden)
             hidden.write_text(hidden.labels_file, "".join(f"{label}\n" for label in classes))
             hidden.write_json(hidden.spec_file, document)
@@ -288,54 +288,54 @@ class Run:
         except RunError as error:
             raise RunError(f"{error}; {again}") from error
 
-    def diagnosis(self, say: Say = tell) -> Diagnosis | None:
+    def diagnosis(self, log: Log = tell) -> Diagnosis | None:
         """What each layer loses in 8 bits; None before kresnet diagnose. One that cannot be read is left out, and told
-        to `say`."""
+        to `log`."""
         if not self.diagnosis_file.is_file():
             return None
         try:
             return self._read(self.diagnosis_file, Diagnosis)
         except RunError as error:
-            say(f"left out of the report: {error}")
+            log(f"left out of the report: {error}")
             return None
 
-    def summary(self, say: Say = tell) -> dict[str, Any]:
-        """One row of the list of runs; a run that cannot be read says so in its state, and why to `say`."""
+    def summary(self, log: Log = tell) -> dict[str, Any]:
+        """One row of the list of runs; a run that cannot be read says so in its state, and why to `log`."""
         row: dict[str, Any] = dict.fromkeys(("created", "network", "data", "epochs", "metric", "value"))
         row.update(run=self.name, folder=str(self.folder), state="unfinished", exports=[])
         try:
             spec = self.spec()
             row.update(created=self._created()[:19], network=_network(spec), data=spec.data.source)
-            row["epochs"] = f"{len(self.log(say))}/{spec.training.epochs}"
-            row["exports"] = [v["file"] for v in self.verdicts(say) if v["verdict"] in WITHIN]
+            row["epochs"] = f"{len(self.log(log))}/{spec.training.epochs}"
+            row["exports"] = [v["file"] for v in self.verdicts(log) if v["verdict"] in WITHIN]
             if self.finished:
                 metrics = self.metrics()
                 row.update(state="finished", metric=metrics["metric"], value=metrics["value"])
         except (RunError, OSError) as error:
-            say(str(error))
+            log(str(error))
             row["state"] = "unreadable"
         return row
 
-    def log(self, say: Say = tell) -> list[dict[str, Any]]:
+    def log(self, log: Log = tell) -> list[dict[str, Any]]:
         """The epochs logged so far. Rows that cannot be read, such as one that was being written when the machine
-        stopped, are left out, and told to `say`."""
+        stopped, are left out, and told to `log`."""
         if not self.log_file.is_file():
             return []
-        from keras_resnet.tasks import task_of  # imports NumPy, which --help does without
+        from keras_resnet.tasks import get_task  # imports NumPy, which --help does without
 
-        names = task_of(self.spec(), self.classes()).followed
+        names = get_task(self.spec(), self.classes()).followed
         wanted = (*files.ROW, *(prefix + name for name in names for prefix in ("", "val_")))
-        return self._rows(self.log_file, lambda content: files.rows_of(content, wanted), say)
+        return self._rows(self.log_file, lambda content: files.rows_of(content, wanted), log)
 
-    def verdicts(self, say: Say = tell) -> list[dict[str, Any]]:
+    def verdicts(self, log: Log = tell) -> list[dict[str, Any]]:
         """The verdicts on the exported files; empty before the first export. Rows that cannot be read are left out, and
-        told to `say`."""
+        told to `log`."""
         if not self.verdicts_file.is_file():
             return []
-        return self._rows(self.verdicts_file, files.verdicts_of, say)
+        return self._rows(self.verdicts_file, files.verdicts_of, log)
 
     def _rows(
-        self, file: Path, read: Callable[[bytes], tuple[list[dict[str, Any]], list[str]]], say: Say
+        self, file: Path, read: Callable[[bytes], tuple[list[dict[str, Any]], list[str]]], log: Log
     ) -> list[dict[str, Any]]:
         try:
             rows, troubles = read(files.read_bytes(file))
@@ -343,7 +343,7 @@ class Run:
             raise self._unreadable(file, reason(error)) from error
         if troubles:
             count = len(troubles) + len(rows)
-            say(f"left out {len(troubles)} of {count} rows of {file}, which cannot be read: {troubles[0]}")
+            log(f"left out {len(troubles)} of {count} rows of {file}, which cannot be read: {troubles[0]}")
         return rows
 
     def write_text(self, path: Path, text: str) -> None:
@@ -435,7 +435,7 @@ def _network(spec: Spec) -> str:
         *([f"{made.clusters} weights a kernel"] if made.clusters else []),
         *(["8 bits"] if made.learned else []),
     ]
-    return ", ".join([name_of(spec.network), *words])
+    return ", ".join([model_name(spec.network), *words])
 
 
 def _word(source: str) -> str:

@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from .errors import KresnetError
-from .image import placed
+from .image import preprocess
 from .inputs import Damaged, images_of, named_files
 from .prediction_server import server_of
-from .predictions import decoded, in_words
+from .predictions import decode_predictions, format_predictions
 from .printable import printable
 from .tflite_model import TFLiteModel, require_file
 from .video import frames_of
@@ -51,8 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
 def answers(model: TFLiteModel, images: list[Image.Image], top: int | None) -> list[list[dict[str, Any]]]:
     """What the file says of each of `images`: the likeliest labels, with a box where it finds one."""
     card = model.card
-    pixels = np.stack([placed(image, card.task, card.resize, card.image_size) for image in images])
-    return decoded(card, model(pixels), top, [image.size for image in images])
+    pixels = np.stack([preprocess(image, card.task, card.resize, card.image_size) for image in images])
+    return decode_predictions(card, model(pixels), top, [image.size for image in images])
 
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
@@ -91,7 +91,7 @@ def _tell(name: str, found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"image": name, "predictions": found}), flush=True)
     else:
-        print(printable(f"{name}: {in_words(found)}"), flush=True)
+        print(printable(f"{name}: {format_predictions(found)}"), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -35,10 +35,10 @@ def _files(name: str) -> list[str]:
 
 
 class Damaged:
-    """Counts files that cannot be read, of `total`; each is told of by `say`."""
+    """Counts files that cannot be read, of `total`; each is told of by `log`."""
 
-    def __init__(self, total: int, say: Callable[[str], None]) -> None:
-        self._total, self._say = total, say
+    def __init__(self, total: int, log: Callable[[str], None]) -> None:
+        self._total, self._say = total, log
         self._count = 0
 
     def add(self, error: DataError) -> None:

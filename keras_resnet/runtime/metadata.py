@@ -26,7 +26,7 @@ LARGEST_RESIZE = 16
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelMetadata:
     """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: which
     decides how an image is placed and what the outputs are (see `answers`). cells: of the levels of a detector's
     pyramid (see `detections`). levels: the values that are black and white in images of more than 8 bits (see
@@ -53,7 +53,7 @@ class Card:
         return {"task": self.task, **sizes, **cells, **levels, "provenance": self.provenance}
 
 
-def card_from(labels: str, details: str, source: Path) -> Card:
+def card_from(labels: str, details: str, source: Path) -> ModelMetadata:
     """The card of `source` from its two texts. Raises ExportError if they are not ours."""
     try:
         found = json.loads(details)
@@ -61,7 +61,9 @@ def card_from(labels: str, details: str, source: Path) -> Card:
         task, cells = found.get("task", CLASSIFY), tuple(found.get("cells", ()))
         levels = tuple(map(float, found.get("levels", ())))
         # Not by splitlines, which also takes characters that a label may hold for ends of lines.
-        card = Card(tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells, levels)
+        card = ModelMetadata(
+            tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells, levels
+        )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise strange(source) from error
     if not _is_card(card):
@@ -69,7 +71,7 @@ def card_from(labels: str, details: str, source: Path) -> Card:
     return card
 
 
-def card_in(content: bytes, source: Path) -> Card:
+def card_in(content: bytes, source: Path) -> ModelMetadata:
     """The card appended to a .tflite file's bytes. Raises ExportError if there is none, or one that is not ours."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -96,7 +98,7 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
     return content.decode()
 
 
-def _is_card(card: Card) -> bool:
+def _is_card(card: ModelMetadata) -> bool:
     """Whether all of it is of its type, and could be."""
     numbers = (card.resize, card.image_size, *card.cells)
     return (

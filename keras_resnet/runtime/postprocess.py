@@ -24,7 +24,7 @@ GUESSES = 5
 # Objects of one image at most, as COCO counts them; and candidates before overlapping ones are removed.
 MOST, CANDIDATES = 100, 1000
 # Two boxes of one class that overlap more than this are one object.
-OVERLAP = 0.7
+NMS_IOU = 0.7
 # Prototypes that CondInst's dynamic head sees, and its layers: (inputs, outputs), the first with two coordinates more.
 SHARED = 8
 DYNAMIC = ((SHARED + 2, 8), (8, 8), (8, 1))
@@ -37,7 +37,7 @@ REACH = 0.25
 
 
 @dataclass(frozen=True)
-class Found:
+class Detections:
     """Objects of one image, the surest first. boxes: float32 (n, 4), left, top, right, bottom in shares of the square
     that the network sees; scores: (n,), probabilities; labels: (n,), numbers of classes; locations: (n,), which of the
     N locations said so."""
@@ -47,12 +47,12 @@ class Found:
     labels: np.ndarray
     locations: np.ndarray
 
-    def first(self, count: int | None) -> Found:
+    def first(self, count: int | None) -> Detections:
         """The `count` surest; None for all."""
-        return Found(self.boxes[:count], self.scores[:count], self.labels[:count], self.locations[:count])
+        return Detections(self.boxes[:count], self.scores[:count], self.labels[:count], self.locations[:count])
 
 
-def grid(cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def anchor_points(cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """(middles (N, 2) as x and y, widths (N, 1)) of all locations, float32 in shares of the square."""
     middles, widths = [], []
     for side in cells:
@@ -62,36 +62,38 @@ def grid(cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(middles), np.concatenate(widths)
 
 
-def boxes_of(distances: np.ndarray, cells: Sequence[int]) -> np.ndarray:
+def ltrb_to_xyxy(distances: np.ndarray, cells: Sequence[int]) -> np.ndarray:
     """Distances (…, N, 4) → boxes (…, N, 4) in shares of the square, not clipped."""
-    middles, widths = grid(cells)
+    middles, widths = anchor_points(cells)
     return np.asarray(np.concatenate([middles, middles], axis=1) + distances * widths * (-1, -1, 1, 1), np.float32)
 
 
-def found_in(
+def decode_detections(
     scores: np.ndarray, distances: np.ndarray, cells: Sequence[int], least: float = LEAST, most: int = MOST
-) -> Found:
+) -> Detections:
     """The objects of one image: scores (N, classes), distances (N, 4) → up to `most` of them."""
     probabilities = 1 / (1 + np.exp(-scores.astype(np.float32)))
     locations, labels = np.nonzero(probabilities >= least)
     sure = probabilities[locations, labels]
     order = np.argsort(-sure, kind="stable")[:CANDIDATES]
     locations, labels, sure = locations[order], labels[order], sure[order]
-    boxes = np.clip(boxes_of(distances, cells)[locations], 0, 1)
-    kept = suppressed(boxes, labels, most)
-    return Found(boxes[kept], sure[kept], labels[kept], locations[kept])
+    boxes = np.clip(ltrb_to_xyxy(distances, cells)[locations], 0, 1)
+    kept = non_max_suppression(boxes, labels, most)
+    return Detections(boxes[kept], sure[kept], labels[kept], locations[kept])
 
 
-def main_object(scores: np.ndarray, distances: np.ndarray, cells: Sequence[int], guesses: int) -> Found:
+def decode_top_object(scores: np.ndarray, distances: np.ndarray, cells: Sequence[int], guesses: int) -> Detections:
     """The one object that an image is about: `guesses` classes, the surest first, each where it is surest."""
     locations = scores.argmax(axis=0)
     labels = np.argsort(-scores.max(axis=0), kind="stable")[:guesses]
     sure = 1 / (1 + np.exp(-scores[locations[labels], labels].astype(np.float32)))
-    boxes = np.clip(boxes_of(distances, cells)[locations[labels]], 0, 1)
-    return Found(boxes, sure, labels, locations[labels])
+    boxes = np.clip(ltrb_to_xyxy(distances, cells)[locations[labels]], 0, 1)
+    return Detections(boxes, sure, labels, locations[labels])
 
 
-def suppressed(boxes: np.ndarray, labels: np.ndarray, most: int = MOST, overlap: float = OVERLAP) -> np.ndarray:
+def non_max_suppression(
+    boxes: np.ndarray, labels: np.ndarray, most: int = MOST, overlap: float = NMS_IOU
+) -> np.ndarray:
     """Non-maximum suppression within each class: boxes (n, 4), the surest first, labels (n,) → rows that stay."""
     # Boxes of different classes are moved apart, so that they never overlap.
     apart = boxes.astype(np.float64) + 2 * labels[:, None]
@@ -107,7 +109,7 @@ def suppressed(boxes: np.ndarray, labels: np.ndarray, most: int = MOST, overlap:
     return np.array(kept, np.int64)
 
 
-def masks_of(found: Found, coefficients: np.ndarray, prototypes: np.ndarray, cells: Sequence[int]) -> np.ndarray:
+def masks_of(found: Detections, coefficients: np.ndarray, prototypes: np.ndarray, cells: Sequence[int]) -> np.ndarray:
     """Logits of the objects' masks, float32 (n, h, w): coefficients (N, C), prototypes (h, w, P). They are computed in
     and around the objects' boxes only, and are GROUND elsewhere.
 
@@ -117,7 +119,7 @@ def masks_of(found: Found, coefficients: np.ndarray, prototypes: np.ndarray, cel
     """
     height, width, kinds = prototypes.shape
     own = coefficients[found.locations].astype(np.float32)
-    middles = grid(cells)[0][found.locations]
+    middles = anchor_points(cells)[0][found.locations]
     places = np.stack(np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height), axis=-1)
     masks = np.full((len(own), height, width), GROUND, np.float32)
     starts = np.maximum(np.floor(found.boxes[:, :2] * (width, height)).astype(int) - AROUND, 0)
@@ -145,13 +147,13 @@ def _dynamic(prototypes: np.ndarray, places: np.ndarray, weights: np.ndarray) ->
     return np.asarray(x[..., 0])
 
 
-def in_image(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def scale_boxes(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Boxes (n, 4) in shares of the square, in pixels of the image of (width, height) `size` at its top left."""
     width, height = size
     return np.asarray(np.clip(boxes * max(size), 0, (width, height, width, height)))
 
 
-def run_lengths(mask: np.ndarray) -> list[int]:
+def rle_encode(mask: np.ndarray) -> list[int]:
     """bool (height, width) → how many pixels, column by column, are outside, inside, outside, …: COCO's uncompressed
     run-length code."""
     flat = np.concatenate([[False], mask.ravel(order="F"), [False]])
@@ -160,7 +162,7 @@ def run_lengths(mask: np.ndarray) -> list[int]:
     return [int(run) for run in (runs[:-1] if len(changes) and changes[-1] == mask.size else runs)]
 
 
-def seen_masks(logits: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def paste_masks_in_image(logits: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Masks in an image of (width, height) `size`, which stood at the top left of the square: logits (n, h, w), boxes
     (n, 4) in pixels of the image → bool (n, height, width). Nothing is outside its box."""
     width, height = size
@@ -184,7 +186,7 @@ def answer_of(
     least: float = LEAST,
     guesses: int = 0,
     top: int | None = None,
-) -> tuple[Found, np.ndarray | None]:
+) -> tuple[Detections, np.ndarray | None]:
     """What one image's outputs say: the `top` surest objects of which they are `least` sure, or `guesses` at the main
     one; and the logits of their masks (n, h, w), if they make them. A file that made objects itself has done the same,
     and says so by its "count" (see export.full)."""
@@ -193,9 +195,13 @@ def answer_of(
         there = np.flatnonzero(outputs["scores"][:known] >= (0 if guesses else least))[: guesses or top]
         boxes, labels = outputs["boxes"][there][:, [1, 0, 3, 2]], outputs["classes"][there].astype(np.int64)
         masks = outputs["masks"][there] if "masks" in outputs else None
-        return Found(boxes, outputs["scores"][there], labels, there), masks
+        return Detections(boxes, outputs["scores"][there], labels, there), masks
     scores, distances = outputs["scores"], outputs["distances"]
-    found = main_object(scores, distances, cells, guesses) if guesses else found_in(scores, distances, cells, least)
+    found = (
+        decode_top_object(scores, distances, cells, guesses)
+        if guesses
+        else decode_detections(scores, distances, cells, least)
+    )
     found = found.first(top)
     if "prototypes" not in outputs:
         return found, None
@@ -218,12 +224,12 @@ def objects_of(
     one is looked for, what that may be, the `top` likeliest.
     """
     found, logits = answer_of(outputs, cells, SHOWN, (top or GUESSES) if main else 0, top)
-    boxes = in_image(found.boxes, size)
+    boxes = scale_boxes(found.boxes, size)
     objects: list[dict[str, Any]] = [
         {"label": labels[label], "probability": float(score), "box": [round(float(edge), 1) for edge in box]}
         for label, score, box in zip(found.labels, found.scores, boxes, strict=True)
     ]
     if logits is not None:
-        for each, mask in zip(objects, seen_masks(logits, boxes, size), strict=True):
-            each["mask"] = {"size": list(mask.shape), "counts": run_lengths(mask)}
+        for each, mask in zip(objects, paste_masks_in_image(logits, boxes, size), strict=True):
+            each["mask"] = {"size": list(mask.shape), "counts": rle_encode(mask)}
     return objects

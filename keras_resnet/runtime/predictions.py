@@ -24,7 +24,7 @@ def single(outputs: dict[str, np.ndarray]) -> Outputs:
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
 
-def likeliest(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict[str, Any]]]:
+def top_k(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict[str, Any]]]:
     """Per sample, the `top` likeliest labels, best first: logits (N, classes) →
     [[{"label": str, "probability": float}, …], …]."""
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -36,13 +36,15 @@ def likeliest(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[
     ]
 
 
-def decoded(card: Any, outputs: Any, top: int | None, sizes: Sequence[tuple[int, int]]) -> list[list[dict[str, Any]]]:
-    """What a network says of images of (width, height) `sizes`: see `likeliest`, `detections.objects_of`.
+def decode_predictions(
+    card: Any, outputs: Any, top: int | None, sizes: Sequence[tuple[int, int]]
+) -> list[list[dict[str, Any]]]:
+    """What a network says of images of (width, height) `sizes`: see `top_k`, `detections.objects_of`.
     card: its task, its classes, and the cells of its pyramid, if it has one. Raises ExportError for outputs that mean
     nothing: numbers that are not finite, or of labels that are not there."""
     _require_meaning(outputs, len(card.classes))
     if card.task not in WHOLE:
-        return likeliest(outputs, card.classes, top or NAMED)
+        return top_k(outputs, card.classes, top or NAMED)
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
     main = card.task == LOCALIZE
     return [objects_of(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)]
@@ -58,7 +60,7 @@ def _require_meaning(outputs: Outputs, classes: int) -> None:
         raise ExportError(f"the network names labels that the file does not have: it has {classes}")
 
 
-def in_words(found: list[dict[str, Any]]) -> str:
+def format_predictions(found: list[dict[str, Any]]) -> str:
     """One image's answers in a line."""
     words = [
         f"{each['label']} {each['probability']:.1%}"

@@ -117,12 +117,12 @@ def size_of(source: bytes | str | Path) -> tuple[int, int]:
         return image.size
 
 
-def to_pixels(image: Image.Image, resize: int) -> np.ndarray:
+def resize_and_crop(image: Image.Image, resize: int) -> np.ndarray:
     """The image's shorter side resized to `resize`, its centre cut out: (resize, resize, 3) uint8."""
     return np.asarray(ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC))
 
 
-def to_canvas(image: Image.Image, side: int) -> np.ndarray:
+def letterbox(image: Image.Image, side: int) -> np.ndarray:
     """The whole image, its longer side resized to `side`, at the top left of a black square: (side, side, 3) uint8."""
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -137,12 +137,12 @@ def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
     return pixels[..., top : top + size, left : left + size, :]
 
 
-def placed(image: Image.Image, task: str, resize: int, image_size: int) -> np.ndarray:
+def preprocess(image: Image.Image, task: str, resize: int, image_size: int) -> np.ndarray:
     """The evaluation transform of one image for `task`: its centre, or all of it where objects are to be found:
     (image_size, image_size, 3) uint8."""
     if task != "classify":
-        return to_canvas(image, image_size)
-    return center_crop(to_pixels(image, resize), image_size)
+        return letterbox(image, image_size)
+    return center_crop(resize_and_crop(image, resize), image_size)
 
 
 def _loaded(

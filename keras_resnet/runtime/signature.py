@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from .errors import ExportError
-from .metadata import Card
+from .metadata import ModelMetadata
 from .postprocess import DYNAMIC_COEFFICIENTS, SHARED
 from .predictions import WHOLE, Outputs
 
 Shape = tuple[int, ...]
 
 
-def require_input(card: Card, shape: Sequence[Any], source: Path) -> None:
+def require_input(card: ModelMetadata, shape: Sequence[Any], source: Path) -> None:
     """Raises ExportError unless an input of `shape` takes images of the card's size, any number of them at a time."""
     side = card.image_size
     if list(shape[1:]) != [side, side, 3]:
@@ -25,7 +25,7 @@ def require_input(card: Card, shape: Sequence[Any], source: Path) -> None:
         )
 
 
-def require_outputs(card: Card, outputs: Outputs, source: Path) -> None:
+def require_outputs(card: ModelMetadata, outputs: Outputs, source: Path) -> None:
     """Raises ExportError unless what was made of one image has the shapes that the card's task and labels ask for."""
     named = outputs if isinstance(outputs, dict) else {"logits": outputs}
     shapes = {name: np.shape(each) for name, each in named.items()}
@@ -40,11 +40,11 @@ def require_outputs(card: Card, outputs: Outputs, source: Path) -> None:
         )
 
 
-def _fits_classes(card: Card, shapes: dict[str, Shape]) -> bool:
+def _fits_classes(card: ModelMetadata, shapes: dict[str, Shape]) -> bool:
     return shapes == {"logits": (len(card.classes),)}
 
 
-def _fits_objects(card: Card, shapes: dict[str, Shape]) -> bool:
+def _fits_objects(card: ModelMetadata, shapes: dict[str, Shape]) -> bool:
     """Whether they are what `detections.answer_of` takes: objects, or what objects are made of."""
     wanted: dict[str, Shape]
     masks: dict[str, Shape]

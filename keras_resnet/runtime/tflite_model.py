@@ -10,7 +10,7 @@ import numpy as np
 
 from .c_array import C_SOURCE, bytes_of
 from .errors import ExportError
-from .metadata import Card, card_in, strange
+from .metadata import ModelMetadata, card_in, strange
 from .predictions import Outputs, single
 from .signature import require_input
 from .trial import require_opens
@@ -35,7 +35,7 @@ class TFLiteModel:
         require_file(file)
         require_opens(file, TFLiteModel)
         self.content = bytes_of(file) if file.suffix == C_SOURCE else file.read_bytes()
-        self.card: Card = card_in(self.content, file)
+        self.card: ModelMetadata = card_in(self.content, file)
         self.threads = threads or os.cpu_count() or 1
         try:
             self._interpreter: Any = Interpreter(model_content=self.content, num_threads=self.threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +13,29 @@ import numpy as np
 from keras_resnet.atomic_write import writing
 from keras_resnet.config.spec import Spec
 from keras_resnet.models.flops import cost_of
-from keras_resnet.models.names import named
+from keras_resnet.models.names import parse_model_name
+from keras_resnet.progress import Log
 from keras_resnet.studies import figures, gradients
 from keras_resnet.studies.plan import Trial, run_trial, spec_for, with_sizes, write_rows
-
-Say = Callable[[str], None]
 
 NETS = ("plain20", "plain56", "resnet20", "resnet56")
 # Points of training error below which two networks are not told apart.
 MARGIN = 1.0
 
 
-def degradation(base: Spec, nets: Sequence[str], seeds: int, folder: Path, say: Say) -> dict[str, Any]:
+def degradation(base: Spec, nets: Sequence[str], seeds: int, folder: Path, log: Log) -> dict[str, Any]:
     """Train each of `nets` under each of `seeds` seeds and compare them; returns what summary.json holds.
 
     Writes into `folder`: the runs, figure.png and .svg, gradients.png and .svg, curves.csv, gradients.csv and
     summary.json. Raises UsageError for an unknown network, and as `train` does.
     """
-    base = with_sizes(base, nets, say)
-    specs = {(net, seed): spec_for(net, seed, base, say, nets) for seed in range(seeds) for net in nets}
-    trials = [run_trial(net, seed, spec, folder, say) for (net, seed), spec in specs.items()]
+    base = with_sizes(base, nets, log)
+    specs = {(net, seed): spec_for(net, seed, base, log, nets) for seed in range(seeds) for net in nets}
+    trials = [run_trial(net, seed, spec, folder, log) for (net, seed), spec in specs.items()]
     summary = summarize(trials, nets)
     write_rows(folder / "curves.csv", _curves(trials))
     figures.save(figures.errors(trials, nets), folder / "figure")
-    say("measuring gradients by layer")
+    log("measuring gradients by layer")
     profiles = [gradients.profile(trial) for trial in trials if trial.run and trial.seed == 0]
     write_rows(folder / "gradients.csv", [row for profile in profiles for row in profile.rows()])
     figures.save(figures.gradients(profiles), folder / "gradients")
@@ -71,7 +70,7 @@ def _row(net: str, trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _compare(first: dict[str, Any], second: dict[str, Any]) -> str | None:
     """A sentence on two networks of one family, or of one depth; None for others."""
-    specs = {row["network"]: named(row["network"]) for row in (first, second)}
+    specs = {row["network"]: parse_model_name(row["network"]) for row in (first, second)}
     shallow, deep = sorted((first, second), key=lambda row: specs[row["network"]].depth)
     a, b = specs[shallow["network"]], specs[deep["network"]]
     same_kind = (a.family, a.preactivation) == (b.family, b.preactivation) and a.depth != b.depth

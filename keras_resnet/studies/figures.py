@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.atomic_write import writing
-from keras_resnet.models.names import named
+from keras_resnet.models.names import parse_model_name
 from keras_resnet.studies.plan import Trial
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def errors(trials: Sequence[Trial], nets: Sequence[str]) -> Any:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    families = list(dict.fromkeys(named(net).family for net in nets))
+    families = list(dict.fromkeys(parse_model_name(net).family for net in nets))
     figure = Figure(figsize=(1.5 + 4 * len(families), 4.2), layout="constrained")
     panels = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
     for axes, family in zip(panels, families, strict=True):
-        members = [net for net in nets if named(net).family == family]
+        members = [net for net in nets if parse_model_name(net).family == family]
         for index, net in enumerate(members):
             done = [trial for trial in trials if trial.net == net and trial.run]
             for prefix, style in (("", {"ls": "--", "lw": 1.2}), ("val_", {"ls": "-", "lw": 2.4})):
@@ -56,7 +56,7 @@ def gradients(profiles: Sequence[Profile]) -> Any:
     for axes, state, title in zip(panels, ("initial", "trained"), ("at initialization", "after training"), strict=True):
         for index, profile in enumerate(profiles):
             values = getattr(profile, state)
-            style = "--" if named(profile.net).family == "plain" else "-"
+            style = "--" if parse_model_name(profile.net).family == "plain" else "-"
             axes.semilogy(np.arange(1, len(values) + 1), values, style, color=f"C{index}", label=profile.net, lw=1.4)
         axes.set(title=title, xlabel="convolution, counted from the image")
         axes.grid(alpha=0.3)

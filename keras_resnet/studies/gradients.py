@@ -13,11 +13,11 @@ import keras
 import numpy as np
 
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import Data, open_data
+from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
 from keras_resnet.studies.plan import Trial
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 
 IMAGES = 128
 
@@ -54,10 +54,10 @@ def profile(trial: Trial) -> Profile:
     assert run is not None
     spec = run.spec()
     data = open_data(spec.data, lambda message: None, ("train",))
-    task = task_of(spec, data.classes)
+    task = get_task(spec, data.classes)
     images, targets = _sample(data)
     keras.utils.set_random_seed(spec.training.seed)
-    model = task.build(Bricks(keras), spec)
+    model = task.build(Layers(keras), spec)
     loss = task.loss(spec)
     layers = tuple(layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     initial = _norms(model, loss, images, task.encode(targets))
@@ -65,7 +65,7 @@ def profile(trial: Trial) -> Profile:
     return Profile(trial.net, layers, initial, _norms(model, loss, images, task.encode(targets)))
 
 
-def _sample(data: Data) -> tuple[np.ndarray, np.ndarray]:
+def _sample(data: DatasetSplits) -> tuple[np.ndarray, np.ndarray]:
     split, classes = data.splits["train"], len(data.classes)
     images = pipeline.evaluation(split, data.image_size, min(IMAGES, split.count))
     batch, labels = next(images.as_numpy_iterator())

@@ -4,7 +4,6 @@ as the shallower one. Built, measured, and trained on."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,18 @@ from keras_resnet.atomic_write import writing
 from keras_resnet.config.recipes import lasting
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import Data, open_data
+from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.models.layers import Bricks
-from keras_resnet.models.names import named
+from keras_resnet.models.layers import Layers
+from keras_resnet.models.names import parse_model_name
 from keras_resnet.pretrained.load import fetch
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.studies import figures
 from keras_resnet.studies.plan import run_trial, spec_for, write_rows
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 from keras_resnet.training.initialize import deepen
-
-Say = Callable[[str], None]
 
 # The training goes on at a tenth of the rate that the shallow network began with.
 FURTHER_RATE = 0.1
@@ -40,30 +38,30 @@ def quick(base: Spec) -> Spec:
     return lasting(base, 5)
 
 
-def identity(base: Spec, shallow: str, deep: str, folder: Path, say: Say) -> dict[str, Any]:
+def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dict[str, Any]:
     """Train `shallow`, deepen it to `deep` with identities and compare the outputs; then train on, for as long each,
     the deepened network, the shallow one, and a `deep` one from random weights. Returns what summary.json holds.
 
     Writes into `folder`: the runs, figure.png and .svg, curves.csv and summary.json. Raises UsageError for networks
     of which the first is not the beginning of the second, and as `train` does.
     """
-    first, second = named(shallow), named(deep)
+    first, second = parse_model_name(shallow), parse_model_name(deep)
     if replace(first, depth=second.depth) != second or first.depth >= second.depth or first.family != "resnet":
         raise UsageError(f"--deep must be a deeper network of the kind of --shallow. Received: {deep}, {shallow}")
-    start = run_trial(shallow, base.training.seed, spec_for(shallow, base.training.seed, base, say), folder, say)
+    start = run_trial(shallow, base.training.seed, spec_for(shallow, base.training.seed, base, log), folder, log)
     if start.run is None:
         raise UsageError(f"{shallow} broke down in training, so nothing can be built on it: {start.failure}")
-    further = _further(start.run, spec_for(deep, base.training.seed, base, say))
+    further = _further(start.run, spec_for(deep, base.training.seed, base, log))
     random = replace(further, start=StartSpec())
     continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file.resolve())))
     data = open_data(start.run.spec().data, lambda message: None, ("validation",))
     difference = _difference(start.run, further, data)
-    say(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
+    log(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
     seed = base.training.seed
     runs = {
-        f"{deep}, deepened from {shallow}": run_trial(deep, seed, further, folder, say, f"{deep}-deepened").run,
-        f"{shallow}, trained on": run_trial(shallow, seed, continued, folder, say, f"{shallow}-continued").run,
-        f"{deep}, from random weights": run_trial(deep, seed, random, folder, say, f"{deep}-random").run,
+        f"{deep}, deepened from {shallow}": run_trial(deep, seed, further, folder, log, f"{deep}-deepened").run,
+        f"{shallow}, trained on": run_trial(shallow, seed, continued, folder, log, f"{shallow}-continued").run,
+        f"{deep}, from random weights": run_trial(deep, seed, random, folder, log, f"{deep}-random").run,
     }
     curves = {label: _errors_by_epoch(run) for label, run in runs.items() if run}
     return _report(start.run, curves, difference, folder, (shallow, deep))
@@ -74,10 +72,10 @@ def _further(shallow: Run, deep: Spec) -> Spec:
     return replace(deep, start=StartSpec(deepen=str(shallow.model_file.resolve())), optimizer=optimizer)
 
 
-def _difference(shallow: Run, spec: Spec, data: Data) -> float:
+def _difference(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
     """The largest difference of logits on the validation images, relative to the largest logit."""
     network: NetworkSpec = replace(shallow.spec().network, depth=spec.network.depth)
-    deep = task_of(spec, data.classes).build(Bricks(keras), replace(shallow.spec(), network=network))
+    deep = get_task(spec, data.classes).build(Layers(keras), replace(shallow.spec(), network=network))
     deepen(deep, fetch(str(shallow.model_file)))
     before = load_model(shallow)
     images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)

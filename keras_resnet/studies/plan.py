@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from keras_resnet.atomic_write import writing
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
 from keras_resnet.models import build, vgg
-from keras_resnet.models.names import named
+from keras_resnet.models.names import parse_model_name
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.training.train import resume, train
 
-Say = Callable[[str], None]
 # Simonyan & Zisserman 2015, section 3.1: without batch norm, ten times less than He et al.
 VGG_RATE = 0.01
 # Pixels of the bundled digits, which are known before they are read.
@@ -40,51 +40,51 @@ class Trial:
         return np.array([100 * (1 - row[f"{prefix}accuracy"]) for row in self.run.log()] if self.run else [])
 
 
-def spec_for(net: str, seed: int, base: Spec, say: Say, beside: Sequence[str] = ()) -> Spec:
+def spec_for(net: str, seed: int, base: Spec, log: Log, beside: Sequence[str] = ()) -> Spec:
     """`base` for the network called `net`, to be compared with those `beside` it: with its plain twin among them it
     has shortcuts without parameters (He et al. 2015, section 4.1). Raises UsageError for an unknown name."""
-    network = named(net)
+    network = parse_model_name(net)
     if network.family == "resnet":
         network = replace(network, zero_gamma=base.network.zero_gamma)
         if f"plain{network.depth}" in beside and network.depth in build.IMAGENET_UNITS:
-            say(f"{net}: shortcut A (without parameters, so that it differs from plain{network.depth} in nothing else)")
+            log(f"{net}: shortcut A (without parameters, so that it differs from plain{network.depth} in nothing else)")
             network = replace(network, shortcut="A")
     build.require_known(network)
     spec = replace(base, network=network, training=replace(base.training, seed=seed))
     if network.family == "vgg" and not network.batch_norm:
         rate = min(VGG_RATE, spec.optimizer.learning_rate)
-        say(f"{net}: learning rate {rate:g} (without batch norm it diverges at more; Simonyan & Zisserman 2015)")
+        log(f"{net}: learning rate {rate:g} (without batch norm it diverges at more; Simonyan & Zisserman 2015)")
         spec = replace(spec, optimizer=replace(spec.optimizer, learning_rate=rate))
     return spec
 
 
-def with_sizes(base: Spec, nets: Sequence[str], say: Say) -> Spec:
+def with_sizes(base: Spec, nets: Sequence[str], log: Log) -> Spec:
     """`base` with images large enough for all of `nets`, so that all see the same."""
     size = base.data.image_size or (DIGITS_SIZE if base.data.source == "digits" else vgg.SMALLEST_IMAGE)
-    if size < vgg.SMALLEST_IMAGE and any(named(net).family == "vgg" for net in nets):
-        say(f"image size: {vgg.SMALLEST_IMAGE} pixels (a VGG network halves them five times)")
+    if size < vgg.SMALLEST_IMAGE and any(parse_model_name(net).family == "vgg" for net in nets):
+        log(f"image size: {vgg.SMALLEST_IMAGE} pixels (a VGG network halves them five times)")
         return replace(base, data=replace(base.data, image_size=vgg.SMALLEST_IMAGE))
     return base
 
 
-def run_trial(net: str, seed: int, spec: Spec, folder: Path, say: Say, name: str | None = None) -> Trial:
+def run_trial(net: str, seed: int, spec: Spec, folder: Path, log: Log, name: str | None = None) -> Trial:
     """Train `spec` as the run `name` ("<net>-seed<n>") in `folder`, or take it from there. Raises RunError if
     a run of that name has another spec."""
     run = Run(folder / (name or f"{net}-seed{seed}"))
-    say(f"== {run.name}")
+    log(f"== {run.name}")
     try:
         if not run.spec_file.is_file():
-            return Trial(net, seed, train(spec, folder, run.name, say))
+            return Trial(net, seed, train(spec, folder, run.name, log))
         if not _made_as(spec, run.spec()):
             raise RunError(f"{run.folder} was trained with other settings; remove it, or choose another --runs")
         if not run.finished:
-            return Trial(net, seed, resume(run, say))
-        say(f"{run.name} is there already")
+            return Trial(net, seed, resume(run, log))
+        log(f"{run.name} is there already")
         return Trial(net, seed, run)
     except (TrainingInterrupted, TrainingStopped):
         raise
     except TrainingError as error:
-        say(f"{run.name} broke down: {error}")
+        log(f"{run.name} broke down: {error}")
         return Trial(net, seed, None, str(error))
 
 

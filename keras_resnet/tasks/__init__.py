@@ -16,7 +16,7 @@ from keras_resnet.tasks.localization import Localization
 ON_PYRAMID = {"localize": (Localization, 1), "detect": (Detection, 0), "segment": (Segmentation, 0)}
 
 
-def task_of(spec: Spec, classes: tuple[str, ...]) -> Any:
+def get_task(spec: Spec, classes: tuple[str, ...]) -> Any:
     """The task `spec` names, over the labels `classes`. All have the members of `Classification`."""
     if spec.task == "classify":
         return Classification(classes)
@@ -31,6 +31,6 @@ def parts_of(spec: Spec) -> tuple[str, ...]:
     return (*body_of(spec.network), *kind.parts)
 
 
-def placing(spec: Spec, classes: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
+def output_metadata(spec: Spec, classes: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
     """What a file has to say of its outputs: the task, and the cells of its pyramid, if it has one."""
-    return spec.task, getattr(task_of(spec, classes), "cells", ())
+    return spec.task, getattr(get_task(spec, classes), "cells", ())

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.metrics.iou import generalized_iou, overlaps
-from keras_resnet.runtime.postprocess import grid
+from keras_resnet.runtime.postprocess import anchor_points
 
 # Feng et al. 2021, section 4.1: alignment is score^1 × IoU^6, and the best 13 locations answer for an object.
 SCORE_POWER, IOU_POWER, BEST = 1.0, 6.0, 13
@@ -23,7 +23,7 @@ BOX_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
-class Assigned:
+class Assignment:
     """Of N locations of B images. objects: int32 (B, N), the row of the object that a location answers for, -1 for
     none. quality: float32 (B, N), the score that it should have for that object's class. ignored: bool (B, N), within a
     crowd and of no object. rank: float32 (B, N), how well it is aligned, 1 for the best of its object. overlap:
@@ -38,12 +38,12 @@ class Assigned:
 
 def boxes_at(distances: Any, cells: Sequence[int]) -> Any:
     """As `detections.boxes_of`, of tensors (B, N, 4)."""
-    middles, widths = grid(cells)
+    middles, widths = anchor_points(cells)
     reach = widths * np.array([-1, -1, 1, 1], np.float32)
     return np.concatenate([middles, middles], axis=1) + tf.cast(distances, tf.float32) * reach
 
 
-def assign(scores: Any, boxes: Any, truth: dict[str, Any], cells: Sequence[int]) -> Assigned:
+def assign(scores: Any, boxes: Any, truth: dict[str, Any], cells: Sequence[int]) -> Assignment:
     """scores: logits (B, N, classes); boxes: (B, N, 4); truth: "boxes" (B, M, 4), "labels" (B, M), -1 where there is no
     object, "crowd" (B, M) → what each location answers for."""
     scores, boxes = tf.stop_gradient(tf.cast(scores, tf.float32)), tf.stop_gradient(boxes)
@@ -63,7 +63,7 @@ def assign(scores: Any, boxes: Any, truth: dict[str, Any], cells: Sequence[int])
     rank = tf.math.divide_no_nan(aligned, tf.reduce_max(aligned, axis=2, keepdims=True))
     answers = tf.reduce_any(chosen, axis=1)
     crowded = tf.reduce_any(within & (truth["crowd"] & (truth["labels"] >= 0))[:, :, None], axis=1)
-    return Assigned(
+    return Assignment(
         objects=tf.where(answers, objects, -1),
         quality=tf.reduce_sum(rank * best, axis=1),
         ignored=crowded & ~answers,
@@ -75,13 +75,13 @@ def assign(scores: Any, boxes: Any, truth: dict[str, Any], cells: Sequence[int])
 def _within(boxes: Any, cells: Sequence[int]) -> Any:
     """Whether the middle of a location is in a box: (B, M, 4) → bool (B, M, N). Boxes smaller than a finest cell are
     taken as large as one, or none would answer for them."""
-    middles, widths = grid(cells)
+    middles, widths = anchor_points(cells)
     middle, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) / 2
     half = tf.maximum(half, float(widths.min()) / 2)
     return tf.reduce_all(tf.abs(middles - middle[:, :, None]) <= half[:, :, None], axis=-1)
 
 
-def detection_losses(scores: Any, boxes: Any, truth: dict[str, Any], found: Assigned) -> Any:
+def detection_losses(scores: Any, boxes: Any, truth: dict[str, Any], found: Assignment) -> Any:
     """(B,) float32: quality focal loss of the scores and GIoU loss of the boxes, over the sum of all qualities."""
     scores = tf.cast(scores, tf.float32)
     labels = tf.gather(truth["labels"], tf.maximum(found.objects, 0), axis=1, batch_dims=1)

@@ -14,9 +14,9 @@ import numpy as np
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics import confidence_interval
 from keras_resnet.metrics.classification import counted
-from keras_resnet.metrics.result import Judgement, right_by_class
+from keras_resnet.metrics.result import Metrics, right_by_class
 from keras_resnet.models import build as catalog
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
 
 TOP = 5
 
@@ -33,7 +33,7 @@ class Classification:
     # Of the network, behind its body (see `networks.parts`).
     parts: ClassVar[tuple[str, ...]] = ("logits",)
 
-    def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
+    def build(self, bricks: Layers, spec: Spec, any_size: bool = False) -> Any:
         """The network of `spec`, as a model from pixels (B, H, W, 3) to logits (B, classes); with `any_size` for
         images of other sizes too."""
         size = spec.data.image_size
@@ -89,7 +89,7 @@ class Classification:
         """Outputs of a batch, and what is true of it, as answers: logits (B, classes) → B of (classes,)."""
         return list(outputs)
 
-    def judge(self, answers: list[np.ndarray], labels: np.ndarray) -> Judgement:
+    def judge(self, answers: list[np.ndarray], labels: np.ndarray) -> Metrics:
         """How good N answers are, labels being (N,): the share of those whose largest logit is right, beside it the
         share of those that have the right one among their five largest."""
         logits = np.stack(answers)
@@ -99,7 +99,7 @@ class Classification:
             best = np.argpartition(-logits, TOP, axis=-1)[:, :TOP]
             details["top5"] = float((best == labels[:, None]).any(axis=-1).mean())
         by_class = right_by_class(correct, labels, self.classes)
-        return Judgement({"top1": float(correct.mean())}, by_class, details, correct)
+        return Metrics({"top1": float(correct.mean())}, by_class, details, correct)
 
     def findings(self, evaluation: Any) -> dict[str, Any]:
         """What a report tells of an `evaluate.Evaluation`: see `counted.counted`."""
@@ -119,7 +119,7 @@ class Classification:
     def drop_interval(self, name: str, before: Any, after: Any) -> tuple[float, float]:
         """The 95% interval of the drop in the value `name` from one `evaluate.Evaluation` to another of the same
         samples."""
-        return confidence_interval.of_shares(before.judgement.correct, after.judgement.correct)
+        return confidence_interval.paired_proportion_ci(before.judgement.correct, after.judgement.correct)
 
     def agreement(self, ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
         """The share of samples to which two models give the same answer."""

@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.annotations import decoded_mask, encoded_mask, require_shown, unpacked
+from keras_resnet.data.annotations import decoded_mask, encoded_mask, require_shown, unpad_annotations
 from keras_resnet.metrics import confidence_interval
-from keras_resnet.metrics.coco import Answer, curves, numbers, resampled
+from keras_resnet.metrics.coco import Prediction, bootstrap_ap, coco_metrics, curves
 from keras_resnet.metrics.iou import iou
-from keras_resnet.metrics.result import Judgement
+from keras_resnet.metrics.result import Metrics
 from keras_resnet.metrics.voc import voc_numbers
 from keras_resnet.models import build as catalog
 from keras_resnet.models import fpn
-from keras_resnet.models.layers import Bricks
-from keras_resnet.models.names import name_of
-from keras_resnet.runtime.postprocess import SHOWN, Found, answer_of, in_image, run_lengths, seen_masks
+from keras_resnet.models.layers import Layers
+from keras_resnet.models.names import model_name
+from keras_resnet.runtime.postprocess import SHOWN, Detections, answer_of, paste_masks_in_image, rle_encode, scale_boxes
 
 # Two models are compared by the objects that they are sure of; these agree from this overlap on.
 SURE, RIGHT = 0.5, 0.5
@@ -37,14 +37,14 @@ class Detection:
     kind: ClassVar[str] = "bbox"
     parts: ClassVar[tuple[str, ...]] = ("neck", "class_head", "box_head")
 
-    def build(self, bricks: Bricks, spec: Spec, any_size: bool = False) -> Any:
+    def build(self, bricks: Layers, spec: Spec, any_size: bool = False) -> Any:
         """The network of `spec`, as a model from pixels (B, H, W, 3) to its `outputs`."""
         size = spec.data.image_size
         assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
         pixels, stages = catalog.body(bricks, spec.network, (size, size, 3), spec.data.normalization)
-        return bricks.model(pixels, self.outputs(bricks, stages, spec), name=name_of(spec.network))
+        return bricks.model(pixels, self.outputs(bricks, stages, spec), name=model_name(spec.network))
 
-    def outputs(self, bricks: Bricks, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
+    def outputs(self, bricks: Layers, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
         """The "scores" and "distances" (see `detections`) of the stages c2 … c5."""
         levels = fpn.levels_of(bricks, stages, self.cells)
         return fpn.heads_of(bricks, levels, len(self.classes), spec.head.convs)
@@ -87,22 +87,22 @@ class Detection:
             "quality": tf.reduce_sum(sure * answers, axis=1) / count,
         }
 
-    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Answer]:
+    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Prediction]:
         """Outputs of a batch as answers: the objects found in each image, with their masks if there are any."""
         rows = zip(rows_of(outputs), truth["sizes"].tolist(), strict=True)
         return [in_pixels(*answer_of(row, self.cells), (width, height)) for row, (width, height) in rows]
 
-    def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
+    def judge(self, answers: list[Prediction], truth: dict[str, np.ndarray]) -> Metrics:
         """COCO's AP of the boxes, with its other numbers and VOC's beside it. Raises DataError if nothing is there."""
         require_shown(truth["labels"], truth["crowd"], "images")
-        truths = unpacked(truth)
-        named, by_class = numbers(truths, answers, self.classes)
-        return Judgement({"box mAP": named["AP"]}, by_class, named | voc_numbers(truths, answers, self.classes))
+        truths = unpad_annotations(truth)
+        named, by_class = coco_metrics(truths, answers, self.classes)
+        return Metrics({"box mAP": named["AP"]}, by_class, named | voc_numbers(truths, answers, self.classes))
 
     def findings(self, evaluation: Any) -> dict[str, Any]:
         """What a report tells of an `evaluate.Evaluation`: "by_class" and, by class, the "curves" of precision at an
         overlap of one half (see `coco.curves`)."""
-        truths, by_class = unpacked(evaluation.truth), evaluation.judgement.by_class
+        truths, by_class = unpad_annotations(evaluation.truth), evaluation.judgement.by_class
         labels = np.concatenate([each.labels[~each.crowd] for each in truths])
         objects = np.bincount(labels, minlength=len(self.classes))
         rows = [
@@ -115,7 +115,7 @@ class Detection:
         """(image, what is found in it, words) of `count` images, evenly spread over all."""
         answers = evaluation.answers
         rows = np.unique(np.linspace(0, len(answers) - 1, count).round().astype(int))
-        truths, found = unpacked({name: value[rows] for name, value in evaluation.truth.items()}), []
+        truths, found = unpad_annotations({name: value[rows] for name, value in evaluation.truth.items()}), []
         for row, truth in zip(rows, truths, strict=True):
             shown = described(answers[row], self.classes, truth.size)
             found.append((int(row), shown, f"{len(shown)} found, {int((~truth.crowd).sum())} there"))
@@ -124,11 +124,11 @@ class Detection:
     def drop_interval(self, name: str, before: Any, after: Any) -> tuple[float, float]:
         """The 95% interval of the drop in the value `name` from one `evaluate.Evaluation` to another of the same
         images."""
-        truths, kind = unpacked(before.truth), "segm" if name == "mask mAP" else "bbox"
-        was, found = (resampled(truths, each.answers, self.classes, kind) for each in (before, after))
-        return confidence_interval.of_scores(was, found, len(truths))
+        truths, kind = unpad_annotations(before.truth), "segm" if name == "mask mAP" else "bbox"
+        was, found = (bootstrap_ap(truths, each.answers, self.classes, kind) for each in (before, after))
+        return confidence_interval.bootstrap_ci(was, found, len(truths))
 
-    def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
+    def agreement(self, ours: list[Prediction], theirs: list[Prediction]) -> float:
         """The share of objects that two models find both, of one class and with boxes that overlap enough."""
         return agreement(ours, theirs)
 
@@ -138,14 +138,14 @@ def rows_of(outputs: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
     return ({name: value[row] for name, value in outputs.items()} for row in range(len(outputs["scores"])))
 
 
-def in_pixels(found: Found, logits: np.ndarray | None, size: tuple[int, int]) -> Answer:
+def in_pixels(found: Detections, logits: np.ndarray | None, size: tuple[int, int]) -> Prediction:
     """What was found, in pixels of the image of (width, height) `size`."""
-    boxes = in_image(found.boxes, size)
-    masks = () if logits is None else tuple(map(encoded_mask, seen_masks(logits, boxes, size)))
-    return Answer(boxes, found.scores, found.labels, masks)
+    boxes = scale_boxes(found.boxes, size)
+    masks = () if logits is None else tuple(map(encoded_mask, paste_masks_in_image(logits, boxes, size)))
+    return Prediction(boxes, found.scores, found.labels, masks)
 
 
-def described(answer: Answer, classes: Sequence[str], size: tuple[int, int]) -> list[dict[str, Any]]:
+def described(answer: Prediction, classes: Sequence[str], size: tuple[int, int]) -> list[dict[str, Any]]:
     """The objects of which the network is SHOWN or more sure, as `detections.objects_of` has them."""
     objects: list[dict[str, Any]] = []
     for row in np.flatnonzero(answer.scores >= SHOWN):
@@ -153,11 +153,11 @@ def described(answer: Answer, classes: Sequence[str], size: tuple[int, int]) -> 
         objects.append({"label": name, "probability": share, "box": answer.boxes[row].tolist()})
         if answer.masks:
             mask = decoded_mask(answer.masks[row], size)
-            objects[-1]["mask"] = {"size": list(mask.shape), "counts": run_lengths(mask > 0)}
+            objects[-1]["mask"] = {"size": list(mask.shape), "counts": rle_encode(mask > 0)}
     return objects
 
 
-def agreement(ours: list[Answer], theirs: list[Answer]) -> float:
+def agreement(ours: list[Prediction], theirs: list[Prediction]) -> float:
     """2 × objects found by both models / all that they find (an F1 score): those of which a model is SURE, matched one
     to one in the order of `ours`, of one class and with an IoU of RIGHT or more. 1 where neither finds any."""
     shared = total = 0

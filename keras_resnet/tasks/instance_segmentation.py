@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.annotations import require_shown, unpacked
-from keras_resnet.metrics.coco import Answer, numbers
-from keras_resnet.metrics.result import Judgement
+from keras_resnet.data.annotations import require_shown, unpad_annotations
+from keras_resnet.metrics.coco import Prediction, coco_metrics
+from keras_resnet.metrics.result import Metrics
 from keras_resnet.metrics.voc import voc_numbers
 from keras_resnet.models import fpn
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
 from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, SHARED
 from keras_resnet.tasks.detection import Detection
 
@@ -31,7 +31,7 @@ class Segmentation(Detection):
     parts: ClassVar[tuple[str, ...]] = (*Detection.parts, "mask_head")
     judged: ClassVar[tuple[str, ...]] = ("mask mAP", "box mAP")
 
-    def outputs(self, bricks: Bricks, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
+    def outputs(self, bricks: Layers, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
         """As detection, with "coefficients" and "prototypes"."""
         prototypes, coefficients = KINDS[spec.head.masks]
         levels = fpn.levels_of(bricks, stages, self.cells)
@@ -62,13 +62,13 @@ class Segmentation(Detection):
         _, overlap = mask_losses(outputs, targets["ids"], found, self.cells)
         return {**self.followed_of(outputs, found), "mask": overlap}
 
-    def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
+    def judge(self, answers: list[Prediction], truth: dict[str, np.ndarray]) -> Metrics:
         """COCO's AP of the masks, and that of the boxes, with their other numbers and VOC's beside them. Raises
         DataError if nothing is there."""
         require_shown(truth["labels"], truth["crowd"], "images")
-        truths = unpacked(truth)
-        masks, by_class = numbers(truths, answers, self.classes, "segm")
-        boxes, _ = numbers(truths, answers, self.classes)
+        truths = unpad_annotations(truth)
+        masks, by_class = coco_metrics(truths, answers, self.classes, "segm")
+        boxes, _ = coco_metrics(truths, answers, self.classes)
         boxes |= voc_numbers(truths, answers, self.classes)
         details = {f"{kind} {name}": v for kind, each in (("mask", masks), ("box", boxes)) for name, v in each.items()}
-        return Judgement({"mask mAP": masks["AP"], "box mAP": boxes["AP"]}, by_class, details)
+        return Metrics({"mask mAP": masks["AP"], "box mAP": boxes["AP"]}, by_class, details)

@@ -9,9 +9,9 @@ import numpy as np
 
 from keras_resnet.metrics import confidence_interval
 from keras_resnet.metrics.classification import calibration
-from keras_resnet.metrics.coco import Answer
+from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.iou import iou
-from keras_resnet.metrics.result import Judgement, right_by_class
+from keras_resnet.metrics.result import Metrics, right_by_class
 from keras_resnet.runtime.postprocess import GUESSES, answer_of
 from keras_resnet.tasks.detection import RIGHT, Detection, in_pixels, rows_of
 
@@ -26,14 +26,14 @@ class Localization(Detection):
         """As detection, of the first object."""
         return {name: value[:, :1] for name, value in super().encode(truth).items()}
 
-    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Answer]:
+    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Prediction]:
         """Outputs of a batch as answers: the GUESSES surest classes of each image, each with its surest box."""
         rows = zip(rows_of(outputs), truth["sizes"].tolist(), strict=True)
         return [
             in_pixels(*answer_of(row, self.cells, guesses=GUESSES), (width, height)) for row, (width, height) in rows
         ]
 
-    def judge(self, answers: list[Answer], truth: dict[str, np.ndarray]) -> Judgement:
+    def judge(self, answers: list[Prediction], truth: dict[str, np.ndarray]) -> Metrics:
         """The share of images whose first guess has the right class and a box that overlaps enough; beside it the share
         in which one of five has (Russakovsky et al. 2015, section 4.2), that of right classes alone, and the mean IoU
         of the first boxes."""
@@ -48,7 +48,7 @@ class Localization(Detection):
             "class": float(np.mean([each[0] for each in guessed])),
             "IoU": float(np.mean([each[0] for each in overlap])),
         }
-        return Judgement(
+        return Metrics(
             {"localized": float(correct.mean())}, right_by_class(correct, labels, self.classes), details, correct
         )
 
@@ -77,9 +77,9 @@ class Localization(Detection):
 
     def drop_interval(self, name: str, before: Any, after: Any) -> tuple[float, float]:
         """The 95% interval of the drop in the share localized from one `evaluate.Evaluation` to another."""
-        return confidence_interval.of_shares(before.judgement.correct, after.judgement.correct)
+        return confidence_interval.paired_proportion_ci(before.judgement.correct, after.judgement.correct)
 
-    def agreement(self, ours: list[Answer], theirs: list[Answer]) -> float:
+    def agreement(self, ours: list[Prediction], theirs: list[Prediction]) -> float:
         """The share of images of which two models say the same class first, in boxes that overlap enough."""
         pairs = zip(ours, theirs, strict=True)
         return float(np.mean([a.labels[0] == b.labels[0] and iou(a.boxes[0], b.boxes[0]) >= RIGHT for a, b in pairs]))

@@ -8,21 +8,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_resnet.runtime.postprocess import DYNAMIC, REACH, grid
-from keras_resnet.tasks.assigner import Assigned
+from keras_resnet.runtime.postprocess import DYNAMIC, REACH, anchor_points
+from keras_resnet.tasks.assigner import Assignment
 
 # Locations of an image whose masks are compared: those that answer best for their object.
 COMPARED = 48
 
 
-def mask_losses(outputs: dict[str, Any], ids: Any, found: Assigned, cells: Sequence[int]) -> tuple[Any, Any]:
+def mask_losses(outputs: dict[str, Any], ids: Any, found: Assignment, cells: Sequence[int]) -> tuple[Any, Any]:
     """(losses, mean IoU of masks), (B,) float32 each. ids: integers (B, S, S), n + 1 where the n-th object is."""
     prototypes = tf.cast(outputs["prototypes"], tf.float32)
     best = tf.math.top_k(found.rank, min(COMPARED, found.rank.shape[1]))
     places = best.indices  # (B, T)
     counted = tf.cast(best.values > 0, tf.float32)
     own = tf.gather(tf.cast(outputs["coefficients"], tf.float32), places, axis=1, batch_dims=1)
-    middles = tf.gather(tf.constant(grid(cells)[0]), places)
+    middles = tf.gather(tf.constant(anchor_points(cells)[0]), places)
     logits = _finer(mask_logits(own, prototypes, middles), ids.shape[1])
     wanted = _covered(ids, tf.gather(found.objects, places, axis=1, batch_dims=1), logits.shape[2])
     shares = tf.sigmoid(logits)

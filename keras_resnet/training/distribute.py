@@ -71,7 +71,7 @@ def _local_replicas(strategy: Any) -> int:
 
 
 @contextmanager
-def losses_told() -> Iterator[None]:
+def translate_worker_errors() -> Iterator[None]:
     """Raises TrainingError where TensorFlow cannot go on because another worker has died or does not answer, and
     DataError where an image that could be read before the training no longer can."""
     import tensorflow as tf

@@ -16,16 +16,14 @@ import numpy as np
 
 from keras_resnet.atomic_write import writing
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.load import Data
-from keras_resnet.data.pipeline import Stream
+from keras_resnet.data.load import DatasetSplits
+from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import KresnetError, TrainingError
-from keras_resnet.progress import counting, waiting
-from keras_resnet.tasks import task_of
+from keras_resnet.progress import Log, counting, waiting
+from keras_resnet.tasks import get_task
 from keras_resnet.training.initialize import initialize, require_parts
 from keras_resnet.training.resolve import resolve
-from keras_resnet.training.train import begin, build, shared_data
-
-Say = Callable[[str], None]
+from keras_resnet.training.train import build, setup_devices, shared_data
 
 # Smith 2017, section 3.3: a rise over many decades in one short training, until the loss leaves.
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 120
@@ -59,9 +57,9 @@ class Pace:
     memory: int
 
 
-def find_rate(spec: Spec, figure: Path, say: Say) -> Rates:
+def find_rate(spec: Spec, figure: Path, log: Log) -> Rates:
     """Train while the rate rises and return what the loss did; drawn to `figure` (PNG). Raises as `train` does."""
-    spec, data, job = _prepared(spec, say, rate=LOWEST)
+    spec, data, job = _prepared(spec, log, rate=LOWEST)
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     losses: list[float] = []
     average, step = 0.0, _step(job)
@@ -83,7 +81,7 @@ def find_rate(spec: Spec, figure: Path, say: Say) -> Rates:
     return found
 
 
-def find_batch_size(spec: Spec, say: Say) -> list[Pace]:
+def find_batch_size(spec: Spec, log: Log) -> list[Pace]:
     """Time ever larger batches, each in a process of its own, until memory ends or they are no faster."""
     found: list[Pace] = []
     size = SMALLEST_BATCH
@@ -98,14 +96,14 @@ def find_batch_size(spec: Spec, say: Say) -> list[Pace]:
             ):
                 pace = pool.submit(_time, tried.to_json()).result()
         except BrokenProcessPool:
-            say(f"batch size {size}: the process was killed, for want of memory most likely")
+            log(f"batch size {size}: the process was killed, for want of memory most likely")
             return found
         if isinstance(pace, str):
-            say(f"batch size {size}: {pace}")
+            log(f"batch size {size}: {pace}")
             if not found:
                 raise TrainingError(f"not even batches of {size} can be tried: {pace}")
             return found
-        say(f"batch size {size}: {pace.images_per_second:.0f} images/s, {pace.memory / 2**20:.0f} MiB")
+        log(f"batch size {size}: {pace.images_per_second:.0f} images/s, {pace.memory / 2**20:.0f} MiB")
         found.append(pace)
         if len(found) > 2 and found[-1].images_per_second < WORTHWHILE * found[-3].images_per_second:
             return found
@@ -122,9 +120,9 @@ def _time(spec_json: str) -> Pace | str:
     """In a process of its own: the pace of a batch size, or why there is none."""
     import tensorflow as tf
 
-    from keras_resnet.native_logs import hush_native
+    from keras_resnet.native_logs import redirect_native_stderr
 
-    hush_native()
+    redirect_native_stderr()
     spec = Spec.from_json(spec_json)
     try:
         spec, data, job = _prepared(spec, lambda message: None)
@@ -151,20 +149,20 @@ def _memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _prepared(spec: Spec, say: Say, rate: float | None = None) -> tuple[Spec, Data, Any]:
+def _prepared(spec: Spec, log: Log, rate: float | None = None) -> tuple[Spec, DatasetSplits, Any]:
     require_parts(spec)
-    here, say = begin(spec, say)
-    data = shared_data(spec, here, say)
-    spec = resolve(spec, data, here, say)
+    here, log = setup_devices(spec, log)
+    data = shared_data(spec, here, log)
+    spec = resolve(spec, data, here, log)
     job = build(spec, data, here, rate)
-    initialize(job.model, spec, say)
+    initialize(job.model, spec, log)
     return spec, data, job
 
 
-def _batches(spec: Spec, data: Data, job: Any, count: int) -> Any:
+def _batches(spec: Spec, data: DatasetSplits, job: Any, count: int) -> Any:
     size, batch = data.image_size, spec.training.batch_size or 0
-    encode = task_of(spec, data.classes).encode
-    stream = Stream(data.splits["train"], size, batch, spec.training.seed, encode, augment=spec.augment)
+    encode = get_task(spec, data.classes).encode
+    stream = TrainPipeline(data.splits["train"], size, batch, spec.training.seed, encode, augment=spec.augment)
     share = batch // job.devices.replicas
     dataset = stream.batches(0, count).rebatch(share)
     return job.devices.strategy.distribute_datasets_from_function(lambda context: dataset)

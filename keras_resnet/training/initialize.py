@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.filter_pruning import narrow
+from keras_resnet.compression.filter_pruning import prune_filters
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
-from keras_resnet.models.names import name_of
+from keras_resnet.models.names import model_name
 from keras_resnet.models.parts import BODY, HEADS, named_parts, part_of
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import Weights
-from keras_resnet.pretrained.load import fetch, place
+from keras_resnet.pretrained.load import assign_weights, fetch
 from keras_resnet.pretrained.readers import read
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.tasks import parts_of
 
-Say = Callable[[str], None]
 # How a network starts and trains, which weights do not decide.
 FREE = ("drop_path", "zero_gamma")
 
 
-def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
+def config_from_weights(spec: Spec, asked: set[str], home: Path, log: Log) -> Spec:
     """`spec` with the network, normalization and image size of the weights that it starts from.
 
     `asked` holds the dotted keys that were asked for, which must not contradict the weights; a run's name
@@ -44,11 +44,11 @@ def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
         normalization, image_size, resize = data.normalization, data.image_size, data.resize
         spec = replace(spec, start=replace(spec.start, weights=str(run.model_file.resolve())))
         read(run.model_file)  # so that a damaged file is told before the data are read
-        spec = _with_heads(spec, theirs, asked, say)
+        spec = _with_heads(spec, theirs, asked, log)
     else:
         if hub.is_named(origin):
             if (exact := hub.exact(origin)) != origin:
-                say(f"weights: {exact} (the newest of {origin})")
+                log(f"weights: {exact} (the newest of {origin})")
             origin = exact
         else:
             origin = str(Path(origin).expanduser().resolve())
@@ -57,15 +57,15 @@ def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
         network, image_size, resize = weights.network or spec.network, weights.image_size, weights.resize
         normalization = weights.normalization or spec.data.normalization
     spec = replace(spec, network=_agreed(spec.network, network, asked, origin))
-    say(f"network: {name_of(network)}, and its normalization (of the weights {origin})")
+    log(f"network: {model_name(network)}, and its normalization (of the weights {origin})")
     sizes = replace(spec.data, normalization=normalization)
     if image_size and "data.image_size" not in asked:
         sizes = replace(sizes, image_size=image_size, resize=resize)
-        say(f"image size: {image_size} pixels (of the weights; --image-size changes it)")
+        log(f"image size: {image_size} pixels (of the weights; --image-size changes it)")
     return replace(spec, data=sizes)
 
 
-def _with_heads(spec: Spec, theirs: Spec, asked: set[str], say: Say) -> Spec:
+def _with_heads(spec: Spec, theirs: Spec, asked: set[str], log: Log) -> Spec:
     """`spec` with the heads of the run that it starts from, where it has such: others would be new."""
     if "classify" in (spec.task, theirs.task):
         return spec
@@ -74,16 +74,16 @@ def _with_heads(spec: Spec, theirs: Spec, asked: set[str], say: Say) -> Spec:
         keys = [key for key in keys if key != "masks"]
     head = replace(spec.head, **{key: getattr(theirs.head, key) for key in keys})
     if head != spec.head:
-        say(f"heads: {head.convs} convolutions a tower, masks by {head.masks} (of the weights)")
+        log(f"heads: {head.convs} convolutions a tower, masks by {head.masks} (of the weights)")
     return replace(spec, head=head)
 
 
-def adopt_shallow(home: Path, name: str, say: Say) -> Spec:
+def adopt_shallow(home: Path, name: str, log: Log) -> Spec:
     """The spec of the run `name`, for a deeper network to start from it."""
     run = Run.find(home, name)
     run.require_finished()
     spec = run.spec()
-    say(f"data, optimizer and training: as of run {run.name}")
+    log(f"data, optimizer and training: as of run {run.name}")
     return replace(
         spec,
         start=StartSpec(deepen=str(run.model_file.resolve())),
@@ -93,19 +93,19 @@ def adopt_shallow(home: Path, name: str, say: Say) -> Spec:
     )
 
 
-def initialize(model: Any, spec: Spec, say: Say) -> None:
+def initialize(model: Any, spec: Spec, log: Log) -> None:
     """Fill `model` as `spec.start` says. Raises WeightsError if that is impossible."""
     if spec.start.weights:
         origin = spec.start.weights
-        say(f"weights of {origin}: {place(model, fetch(origin), origin)}")
+        log(f"weights of {origin}: {assign_weights(model, fetch(origin), origin)}")
     if spec.start.narrow:
-        kept = narrow(model, fetch(spec.start.narrow))
-        say(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
+        kept = prune_filters(model, fetch(spec.start.narrow))
+        log(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
     if spec.start.deepen:
         added = deepen(model, fetch(spec.start.deepen))
-        say(f"weights: of {spec.start.deepen}, and {added} units that start as identities")
+        log(f"weights: of {spec.start.deepen}, and {added} units that start as identities")
     for line in _learning(spec):
-        say(line)
+        log(line)
 
 
 def deepen(model: Any, shallow: Weights) -> int:
@@ -123,7 +123,7 @@ def deepen(model: Any, shallow: Weights) -> int:
         raise WeightsError(f"{bad[0]} of {model.name} cannot be the identity: its shortcut is none or a projection")
     silenced = {layer.name: _silent(layer) for layer in extra if layer.name in _last_layers(model, added)}
     fresh = {layer.name: layer.get_weights() for layer in extra}
-    place(model, replace(shallow, layers=fresh | silenced | shallow.layers), "of the shallower network")
+    assign_weights(model, replace(shallow, layers=fresh | silenced | shallow.layers), "of the shallower network")
     return len(added)
 
 
@@ -152,7 +152,7 @@ def require_parts(spec: Spec) -> None:
     for part in start.freeze:
         if part not in known:
             raise UsageError(
-                f"{name_of(spec.network)}, to {spec.task}, has no part {part!r}.{did_you_mean(part, known)}"
+                f"{model_name(spec.network)}, to {spec.task}, has no part {part!r}.{did_you_mean(part, known)}"
                 f" Known: {', '.join(known)}"
             )
     frozen = _frozen(start, parts)
@@ -196,7 +196,7 @@ def _agreed(ours: NetworkSpec, theirs: NetworkSpec, asked: set[str], origin: str
     for key in sorted(key.removeprefix("network.") for key in asked if key.startswith("network.")):
         if getattr(ours, key) != getattr(agreed, key):
             raise UsageError(
-                f"the weights {origin} are of {name_of(theirs)}: network.{key} is {getattr(theirs, key)!r}."
+                f"the weights {origin} are of {model_name(theirs)}: network.{key} is {getattr(theirs, key)!r}."
                 f" Received: {getattr(ours, key)!r}"
             )
     return agreed

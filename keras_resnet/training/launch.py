@@ -39,7 +39,7 @@ class Watch:
 
 
 def launch(
-    workers: int, arguments: list[str], watch: Watch, say: Callable[[str], None], isolated: bool | None = None
+    workers: int, arguments: list[str], watch: Watch, log: Callable[[str], None], isolated: bool | None = None
 ) -> int:
     """Run `kresnet` with `arguments` (those of train) as `workers` processes; returns the exit code.
 
@@ -48,9 +48,9 @@ def launch(
     After a failure all go on with --resume, if there is a run yet, else start anew. Raises TrainingError when they
     have failed more often than `watch` allows.
     """
-    network = _network(isolated, arguments, say)
+    network = _network(isolated, arguments, log)
     try:
-        return _attempts(workers, arguments, watch, say, network)
+        return _attempts(workers, arguments, watch, log, network)
     finally:
         if network:
             network.close()
@@ -60,20 +60,20 @@ def _attempts(
     workers: int,
     arguments: list[str],
     watch: Watch,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     network: network_isolation.Network | None,
 ) -> int:
     """`launch`, in a network that is there."""
     for attempt in range(watch.restarts + 1):
         with tempfile.TemporaryDirectory(prefix="kresnet-") as folder:
-            group = _Group(workers, arguments, Path(folder), say, network)
+            group = _Group(workers, arguments, Path(folder), log, network)
             failure = group.watch(watch)
             if failure is None:
                 return 0
             code, words = failure
             if code == USAGE:
                 return code
-            say(f"launch: {words}; all workers were stopped")
+            log(f"launch: {words}; all workers were stopped")
             if code == 128 + signal.SIGINT:
                 return code
             if (gone := group.gone()) is not None:
@@ -82,15 +82,15 @@ def _attempts(
                 )
             run = group.run()
             if run and Run(run).finished:
-                say(f"launch: {run} had finished before that")
+                log(f"launch: {run} had finished before that")
                 return 0
             if attempt < watch.restarts:
                 arguments = resuming(arguments, run) if run else arguments
-                say(f"launch: starting again ({attempt + 1} of {watch.restarts}), {f'from {run}' if run else 'anew'}")
+                log(f"launch: starting again ({attempt + 1} of {watch.restarts}), {f'from {run}' if run else 'anew'}")
     raise TrainingError(f"the workers failed {watch.restarts + 1} times, the last time because {words}")
 
 
-def _network(wanted: bool | None, arguments: list[str], say: Callable[[str], None]) -> network_isolation.Network | None:
+def _network(wanted: bool | None, arguments: list[str], log: Callable[[str], None]) -> network_isolation.Network | None:
     """The workers' own network; None for the machine's. Raises UsageError if one is `wanted` and cannot be."""
     against = "--no-isolate" if wanted is False else network_isolation.obstacle(arguments)
     if against is None:
@@ -99,11 +99,11 @@ def _network(wanted: bool | None, arguments: list[str], say: Callable[[str], Non
         except OSError:
             against = "this system does not allow another"
         else:
-            say("network: the workers' own, which nobody else reaches (--no-isolate for the machine's)")
+            log("network: the workers' own, which nobody else reaches (--no-isolate for the machine's)")
             return network
     if wanted:
         raise UsageError(f"--isolate: the workers cannot have a network of their own: {against}")
-    say(
+    log(
         f"network: the machine's ({against}); TensorFlow takes connections to the workers' ports on all addresses and"
         " asks nobody who they are, so let a firewall keep them to this machine"
     )
@@ -126,7 +126,7 @@ class _Group:
         workers: int,
         arguments: list[str],
         folder: Path,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         network: network_isolation.Network | None,
     ) -> None:
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
@@ -159,7 +159,7 @@ class _Group:
                 )
             )
         os.close(self._told)
-        say(f"launch: {workers} workers, process {', '.join(str(process.pid) for process in self._processes)}")
+        log(f"launch: {workers} workers, process {', '.join(str(process.pid) for process in self._processes)}")
 
     def run(self) -> Path | None:
         """The folder of the run that the workers have told of, if it is there."""

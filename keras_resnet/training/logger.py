@@ -15,27 +15,27 @@ from keras_resnet.config.fields import flat
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 
 PROFILED = (10, 20)
 SAMPLES = 16
 
 
-class Journal:
+class Logger:
     """One JSON object an epoch to log.jsonl, the same scalars to TensorBoard and trackers, the curves redrawn.
 
     rows: those of the epochs that a resumed training has behind it; later ones are dropped.
     """
 
-    def __init__(self, run: Run, spec: Spec, epochs: int, rows: list[dict[str, Any]], say: Callable[[str], None]):
+    def __init__(self, run: Run, spec: Spec, epochs: int, rows: list[dict[str, Any]], log: Callable[[str], None]):
         import tensorflow as tf
 
-        self._run, self._log, self._epochs, self._rows, self._say = run, spec.log, epochs, rows, say
+        self._run, self._log, self._epochs, self._rows, self._say = run, spec.log, epochs, rows, log
         with disk_faults_told(run.tensorboard):
             self._writer = tf.summary.create_file_writer(str(run.tensorboard))
             self._writer.flush()
         self._trackers = [_TRACKERS[name](run, spec) for name in spec.log.track]
-        task = task_of(spec, run.classes())
+        task = get_task(spec, run.classes())
         self._followed, self._judged = task.followed, task.judged
         self._curves = Curves(self._followed[0], self._judged[:1])
         self._profiling = False
@@ -136,7 +136,7 @@ def _installed(name: str) -> Any:
         raise UsageError(f"--track {name}: it is not installed; install it with: pip install {name}") from error
 
 
-class Pace:
+class Throughput:
     """Images per second of training, without what happens between steps of two epochs."""
 
     def __init__(self, batch: int) -> None:

@@ -15,15 +15,15 @@ import numpy as np
 
 from keras_resnet.data import pipeline
 from keras_resnet.data.dataset import Split
-from keras_resnet.data.pipeline import Stream
+from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
 from keras_resnet.progress import counting
 from keras_resnet.run import Run
 from keras_resnet.training.checkpoint import Checkpoints, Progress
 from keras_resnet.training.heartbeat import beat
-from keras_resnet.training.logger import Journal, Pace
+from keras_resnet.training.logger import Logger, Throughput
 from keras_resnet.training.signals import leave_terminal, stopping_signals
-from keras_resnet.training.train_step import Job, training_step, validation_step
+from keras_resnet.training.train_step import TrainState, training_step, validation_step
 
 # Steps whose results are not waited for: an accelerator is given its next step before it has finished this one.
 AHEAD = 2
@@ -33,7 +33,7 @@ LOOK = 1.0
 
 
 @dataclass(frozen=True)
-class Length:
+class Schedule:
     """steps of an epoch; last_step, counted over all epochs; sizes of images, in equal shares of the epochs; steps
     between checkpoints; patience, in epochs."""
 
@@ -68,14 +68,14 @@ class Files:
     run: Run
     checkpoints: Checkpoints
     best: Checkpoints
-    journal: Journal | None
+    journal: Logger | None
     is_there: Callable[[], bool] = lambda: True
 
 
 class Loop:
     """One training under way. `run` does all of it; `progress` is how far it has come."""
 
-    def __init__(self, job: Job, stream: Stream, held_out: Split, length: Length, files: Files) -> None:
+    def __init__(self, job: TrainState, stream: TrainPipeline, held_out: Split, length: Schedule, files: Files) -> None:
         self.job, self.stream, self.length, self.files = job, stream, length, files
         self.progress = Progress()
         batch = EVALUATION_BATCH * job.devices.replicas
@@ -84,7 +84,7 @@ class Loop:
         self._validation = self._distributed(part, batch)
         self._learn, self._judge = training_step(job), validation_step(job)
         self._pending: list[tuple[int, Any]] = []
-        self._pace = Pace(stream.batch_size)
+        self._pace = Throughput(stream.batch_size)
         self._steps_here = 0
         self._asked: list[int] = []
         self._looked = 0.0

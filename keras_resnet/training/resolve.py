@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import Data
+from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.mirroring import measure
 from keras_resnet.models import build
-from keras_resnet.models.layers import Bricks
-from keras_resnet.progress import waiting
+from keras_resnet.models.layers import Layers
+from keras_resnet.progress import Log, waiting
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.precision import choose_precision
-
-Say = Callable[[str], None]
 
 # Small sets need small batches to get enough steps; from here on He et al.'s 128 (section 4.2).
 SMALL_SET = 5000
@@ -29,34 +26,34 @@ LOOKED_AT, DARK = 200, 63
 CHECKPOINT_STEPS = 1000
 
 
-def resolve(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
-    """`spec` with every open choice made for `data`; each is told to `say` with its reason."""
-    _tell_dark(data, say)
+def resolve(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
+    """`spec` with every open choice made for `data`; each is told to `log` with its reason."""
+    _tell_dark(data, log)
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
     stem, why_stem = build.choose_stem(spec.network, data.image_size)
     if spec.network.family != "vgg":
-        say(f"stem: {stem} ({why_stem})")
+        log(f"stem: {stem} ({why_stem})")
     spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
-    spec = _resolve_mirroring(spec, data, here, say)
-    say(f"augmentation: {_words(spec.augment)}")
-    spec = _resolve_batch(spec, data.splits["train"].count, here, say)
-    spec = _resolve_length(_resolve_rate(spec, say), data, say)
-    return _resolve_precision(spec, here, say)
+    spec = _resolve_mirroring(spec, data, here, log)
+    log(f"augmentation: {_words(spec.augment)}")
+    spec = _resolve_batch(spec, data.splits["train"].count, here, log)
+    spec = _resolve_length(_resolve_rate(spec, log), data, log)
+    return _resolve_precision(spec, here, log)
 
 
-def _tell_dark(data: Data, say: Say) -> None:
+def _tell_dark(data: DatasetSplits, log: Log) -> None:
     """Images of which a camera's 12 bits stand in 16 in each colour are read as black, and so are fractions of 1."""
     split = data.splits["train"]
     rows = np.arange(split.count)[:: max(1, split.count // LOOKED_AT)]
     most = max(int((split.pixels[row] if split.pixels is not None else split.pixels_at(row)).max()) for row in rows)
     if most <= DARK:
-        say(
+        log(
             f"warning: the brightest of {len(rows)} training images is {most} of 255:"
             " were they scaled, or have their files more bits than they use?"
         )
 
 
-def _resolve_mirroring(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
+def _resolve_mirroring(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
     """Whether training images are mirrored: as asked, as is known of the data, or else as the first worker measures."""
     flip, why = spec.augment.flip, "as asked"
     if flip is None and data.flips is not None:
@@ -69,7 +66,7 @@ def _resolve_mirroring(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
                 found = measure(data.splits["train"], data.image_size, data.classes)
             flip, why = found.mirror, f"{found.why}; {'--no-flip' if found.mirror else '--flip'} decides otherwise"
         flip = here.tell_all("mirror" if flip else "do not mirror") == "mirror"
-    say(f"mirroring: {'on' if flip else 'off'} ({why})")
+    log(f"mirroring: {'on' if flip else 'off'} ({why})")
     return replace(spec, augment=replace(spec.augment, flip=flip))
 
 
@@ -86,23 +83,23 @@ def _words(augment: AugmentSpec) -> str:
     return ", ".join(parts)
 
 
-def _resolve_batch(spec: Spec, samples: int, here: Devices, say: Say) -> Spec:
+def _resolve_batch(spec: Spec, samples: int, here: Devices, log: Log) -> Spec:
     size = spec.training.batch_size
     if size is None:
         parts = here.replicas * spec.training.accumulate
         wanted = min(32 if samples < SMALL_SET else 128, samples)
         size = max(parts, wanted // parts * parts)
         why = f"{samples} training images; 32 below {SMALL_SET}, else 128"
-        say(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
+        log(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
     elif here.replicas > 1:
-        say(f"batch size: {size} (as asked, over all {here.replicas} devices)")
+        log(f"batch size: {size} (as asked, over all {here.replicas} devices)")
     if here.replicas > 1 and spec.optimizer.reference_batch is None:
-        say(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
+        log(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
     here.require_divisible(size, spec.training.accumulate)
     return replace(spec, training=replace(spec.training, batch_size=size))
 
 
-def _resolve_rate(spec: Spec, say: Say) -> Spec:
+def _resolve_rate(spec: Spec, log: Log) -> Spec:
     """The learning rate in proportion to the batch, where that was asked for."""
     optimizer, batch = spec.optimizer, spec.training.batch_size
     assert batch is not None
@@ -110,31 +107,31 @@ def _resolve_rate(spec: Spec, say: Say) -> Spec:
         return spec
     assert optimizer.reference_batch is not None
     rate = optimizer.learning_rate * batch / optimizer.reference_batch
-    say(f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {optimizer.reference_batch} images, in proportion)")
+    log(f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {optimizer.reference_batch} images, in proportion)")
     return replace(spec, optimizer=replace(optimizer, learning_rate=rate, reference_batch=batch))
 
 
-def _resolve_length(spec: Spec, data: Data, say: Say) -> Spec:
+def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
     """Epochs from steps, the warm-up, the steps between checkpoints."""
     training, optimizer = spec.training, spec.optimizer
     assert training.batch_size is not None
     per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     if training.steps is not None:
         training = replace(training, epochs=-(-training.steps // per_epoch))
-        say(f"epochs: {training.epochs} ({training.steps} steps of {per_epoch} an epoch)")
+        log(f"epochs: {training.epochs} ({training.steps} steps of {per_epoch} an epoch)")
     if optimizer.warmup_epochs is None:
         warmup = min(1.0, WARMUP_SHARE * training.epochs)
-        say(f"warm-up: {warmup:g} epochs (1, or a fifth of a shorter training)")
+        log(f"warm-up: {warmup:g} epochs (1, or a fifth of a shorter training)")
         optimizer = replace(optimizer, warmup_epochs=warmup)
     if training.checkpoint_every is None:
         every = min(per_epoch, CHECKPOINT_STEPS)
         training = replace(training, checkpoint_every=every)
         if every < per_epoch:
-            say(f"checkpoints: every {every} steps, and after each epoch (which has {per_epoch})")
+            log(f"checkpoints: every {every} steps, and after each epoch (which has {per_epoch})")
     return replace(spec, training=training, optimizer=optimizer)
 
 
-def _resolve_precision(spec: Spec, here: Devices, say: Say) -> Spec:
+def _resolve_precision(spec: Spec, here: Devices, log: Log) -> Spec:
     chosen, why = spec.training.precision, "as asked"
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
@@ -148,11 +145,11 @@ def _resolve_precision(spec: Spec, here: Devices, say: Say) -> Spec:
                 batch // here.replicas,
             )
     chosen = here.tell_all(chosen)
-    say(f"precision: {chosen} ({why})")
+    log(f"precision: {chosen} ({why})")
     return replace(spec, training=replace(spec.training, precision=chosen))
 
 
-def training_bricks(policy: str, replicas: int) -> Bricks:
+def training_bricks(policy: str, replicas: int) -> Layers:
     """Layers that train fast: batch norm by the fused kernel, which knows the images of its own replica only, or
     over several replicas Keras' own, synchronized."""
     import keras
@@ -160,5 +157,5 @@ def training_bricks(policy: str, replicas: int) -> Bricks:
     from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
 
     if replicas > 1:
-        return Bricks(keras, policy, synchronized=True)
-    return Bricks(keras, policy, normalizer=FusedBatchNormalization)
+        return Layers(keras, policy, synchronized=True)
+    return Layers(keras, policy, normalizer=FusedBatchNormalization)

@@ -15,52 +15,54 @@ from keras_resnet.compression.sparsity import require_kept
 from keras_resnet.config.spec import Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import Data, open_data
-from keras_resnet.data.pipeline import Stream
+from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, WeightsError
 from keras_resnet.evaluation.analysis import findings_of
 from keras_resnet.evaluation.evaluate import batches_of, evaluate, graph_predictor, load_model, validate
 from keras_resnet.metrics.outcome import standings_in_words
 from keras_resnet.models import build as catalog
 from keras_resnet.models.flops import cost_of
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import changes, fingerprints
 from keras_resnet.run.folders import require_free
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 from keras_resnet.training import distribute
 from keras_resnet.training.checkpoint import Checkpoints, manifests
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.initialize import freeze, initialize, require_parts
 from keras_resnet.training.resolve import resolve, training_bricks
 
-Say = Callable[[str], None]
 # What a parameter takes at least, with its gradient; and a pixel, as it is read and as the network takes it.
 WEIGHT_BYTES, PIXEL_BYTES = 8, 3 * (1 + 4)
 
 
-@distribute.losses_told()
-def train(spec: Spec, home: Path, name: str | None = None, say: Say = print, method: Method | None = None) -> Run:
+@distribute.translate_worker_errors()
+def train(
+    spec: Spec, home: Path, name: str | None = None, log: Log = print, method: TrainingMethod | None = None
+) -> Run:
     """Train what `spec` describes and return its finished run, a new folder in `home`.
 
-    Every choice left open is made, told to `say` with its reason and saved with the run. Raises
+    Every choice left open is made, told to `log` with its reason and saved with the run. Raises
     UsageError, DataError, RunError or TrainingError; a run that was interrupted can be resumed.
     """
     require_free(home, name)
     method = _fitting(method, spec)
     _require_possible(spec)
-    here, say = begin(spec, say)
-    data = shared_data(spec, here, say)
+    here, log = setup_devices(spec, log)
+    data = shared_data(spec, here, log)
     catalog.require_size(spec.network, data.image_size)
-    spec = resolve(spec, data, here, say)
+    spec = resolve(spec, data, here, log)
     require_memory(spec, data.classes, here)
     job = build(spec, data, here, method=method)
-    method.start(job.model, spec, data.classes, say)
+    method.start(job.model, spec, data.classes, log)
     made = Run.create(home, spec, data.classes, name, fingerprints(data)) if here.is_chief else None
     run = Run(Path(here.tell_all(str(made.folder.resolve()) if made else "")))
     with _in_training(run, here) as is_there:
         try:
-            return _fit(run, spec, data, job, method, say, is_there)
+            return _fit(run, spec, data, job, method, log, is_there)
         except Exception as error:
             refused = isinstance(error, (UsageError, DataError, WeightsError))
             failed = here.ranks == 1 and not isinstance(error, (RunError, TrainingError))
@@ -69,8 +71,8 @@ def train(spec: Spec, home: Path, name: str | None = None, say: Say = print, met
             raise
 
 
-@distribute.losses_told()
-def resume(run: Run, say: Say = print, method: Method | None = None, data_changed: bool = False) -> Run:
+@distribute.translate_worker_errors()
+def resume(run: Run, log: Log = print, method: TrainingMethod | None = None, data_changed: bool = False) -> Run:
     """Continue an interrupted run from its latest checkpoint, under the spec it was started with.
 
     Raises RunError where another process trains it, or where its data are no longer those it was started with, unless
@@ -82,24 +84,24 @@ def resume(run: Run, say: Say = print, method: Method | None = None, data_change
         run.sweep()
         if not cut_off:
             raise RunError(f"run {run.name} has finished; there is nothing to resume")
-        say(f"run {run.name} had finished; what its training kept to go on from is removed")
+        log(f"run {run.name} had finished; what its training kept to go on from is removed")
         return run
     if any(run.checkpoints.glob("*.index")):
         raise RunError(f"run {run.name} was begun by an earlier version of kresnet, which alone can resume it")
     spec, classes = run.spec(), run.classes()
     method = _fitting(method, spec)
     _require_possible(spec)
-    here, say = begin(spec, say)
+    here, log = setup_devices(spec, log)
     with _in_training(run, here) as is_there:
-        data = shared_data(spec, here, say)
+        data = shared_data(spec, here, log)
         if data.classes != classes:
             raise RunError(f"the data no longer has the labels run {run.name} was started with")
-        changed = _changed_data(run, data, data_changed, say) if here.is_chief else None
+        changed = _changed_data(run, data, data_changed, log) if here.is_chief else None
         require_memory(spec, classes, here)
         job = build(spec, data, here, method=method)
         if not run.has_checkpoint:  # which holds more than the weights it started from, and they may be gone by now
-            method.start(job.model, spec, classes, say)
-        return _fit(run, spec, data, job, method, say, is_there, changed)
+            method.start(job.model, spec, classes, log)
+        return _fit(run, spec, data, job, method, log, is_there, changed)
 
 
 def _require_possible(spec: Spec) -> None:
@@ -128,11 +130,11 @@ def _has_trained(run: Run) -> bool:
     return any(int(document.stem.partition("-")[2]) for document in manifests(run.checkpoints))
 
 
-def _changed_data(run: Run, data: Data, go_on: bool, say: Say) -> str | None:
+def _changed_data(run: Run, data: DatasetSplits, go_on: bool, log: Log) -> str | None:
     """How `data` differs from what `run` was started with, None where it does not. Raises RunError unless it may."""
     before = run.document().get("data")
     if not before:
-        say(f"data: whether it has changed is not known, run {run.name} was begun by an earlier version")
+        log(f"data: whether it has changed is not known, run {run.name} was begun by an earlier version")
         return None
     if not (what := changes(before, fingerprints(data))):
         return None
@@ -141,11 +143,11 @@ def _changed_data(run: Run, data: Data, go_on: bool, say: Say) -> str | None:
             f"the data of run {run.name} has changed since it was started: {what}. To go on with what is there now:"
             f" kresnet train --resume {run.name} --data-changed"
         )
-    say(f"data: changed since run {run.name} was started: {what} (--data-changed: goes on, and keeps that in mind)")
+    log(f"data: changed since run {run.name} was started: {what} (--data-changed: goes on, and keeps that in mind)")
     return what
 
 
-def begin(spec: Spec, say: Say) -> tuple[Devices, Say]:
+def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
     """The devices, and who is heard: of several workers the first."""
     here = distribute.start(spec.training.devices)
     if spec.training.deterministic:
@@ -154,15 +156,15 @@ def begin(spec: Spec, say: Say) -> tuple[Devices, Say]:
         tf.config.experimental.enable_op_determinism()
     if not here.is_chief:
         return here, lambda message: None
-    say(f"devices: {here.why}")
-    return here, say
+    log(f"devices: {here.why}")
+    return here, log
 
 
-def shared_data(spec: Spec, here: Devices, say: Say) -> Data:
+def shared_data(spec: Spec, here: Devices, log: Log) -> DatasetSplits:
     """The data; the chief opens it first, because that may prepare it for the others."""
-    data = open_data(spec.data, say, TRAINING) if here.is_chief else None
+    data = open_data(spec.data, log, TRAINING) if here.is_chief else None
     here.tell_all("the data is there")
-    return data or open_data(spec.data, say, TRAINING)
+    return data or open_data(spec.data, log, TRAINING)
 
 
 def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
@@ -184,16 +186,18 @@ def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
             )
 
 
-def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, method: Method | None = None) -> Any:
+def build(
+    spec: Spec, data: DatasetSplits, here: Devices, rate: float | None = None, method: TrainingMethod | None = None
+) -> Any:
     """What a step needs (a `step.Job`), with a rate of its own instead of the schedule where `rate` is given. Nothing
     is written yet: a request that turns out to be impossible here leaves no run behind."""
     import keras
 
     from keras_resnet.training.optimizers import optimizer_of, total_steps
-    from keras_resnet.training.train_step import Average, Job
+    from keras_resnet.training.train_step import ExponentialMovingAverage, TrainState
 
     method = _fitting(method, spec)
-    task, training = task_of(spec, data.classes), spec.training
+    task, training = get_task(spec, data.classes), spec.training
     assert training.batch_size is not None
     here.require_divisible(training.batch_size, training.accumulate)
     if spec.compress.by_tfmot and here.ranks > 1:
@@ -205,7 +209,7 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, meth
         model = method.make(spec, data.classes, bricks, total_steps(spec, steps))
         optimizer = optimizer_of(spec, steps, rate)
         optimizer.build(model.trainable_variables)
-        return Job(
+        return TrainState(
             model=model,
             optimizer=optimizer,
             loss=task.loss(spec),
@@ -214,7 +218,7 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, meth
             devices=here,
             accumulate=training.accumulate,
             clip_norm=spec.optimizer.clip_norm,
-            average=None if training.ema is None else Average(model, training.ema),
+            average=None if training.ema is None else ExponentialMovingAverage(model, training.ema),
             teacher=_teacher(spec, data, bricks),
             soften=task.soften(spec.distill.temperature) if spec.distill.teacher else None,
             teacher_weight=spec.distill.weight,
@@ -223,9 +227,9 @@ def build(spec: Spec, data: Data, here: Devices, rate: float | None = None, meth
         )
 
 
-def _judging(model: Any, spec: Spec, data: Data) -> Callable[[Callable[[], None]], dict[str, float]]:
+def _judging(model: Any, spec: Spec, data: DatasetSplits) -> Callable[[Callable[[], None]], dict[str, float]]:
     """See `step.Job`."""
-    task = task_of(spec, data.classes)
+    task = get_task(spec, data.classes)
     # Made once: each making leaves some of TensorFlow's functions behind.
     predict, batches = graph_predictor(model, data.image_size), batches_of(data)
 
@@ -239,38 +243,38 @@ def _judging(model: Any, spec: Spec, data: Data) -> Callable[[Callable[[], None]
     return judge
 
 
-def trained_in_sizes(spec: Spec) -> bool:
+def uses_progressive_resizing(spec: Spec) -> bool:
     """Whether training images have other sizes than the network's."""
     return any(size != spec.data.image_size for size in spec.augment.sizes)
 
 
-def _make(spec: Spec, classes: tuple[str, ...], bricks: Bricks, steps: int) -> Any:
-    from keras_resnet.compression.quantization.quantize import network_of
+def _make(spec: Spec, classes: tuple[str, ...], bricks: Layers, steps: int) -> Any:
+    from keras_resnet.compression.quantization.quantize import build_model
 
-    model = network_of(spec, classes, bricks, trained_in_sizes(spec))
+    model = build_model(spec, classes, bricks, uses_progressive_resizing(spec))
     freeze(model, spec.start)
     return model
 
 
-def _start(model: Any, spec: Spec, classes: tuple[str, ...], say: Say) -> None:
+def _start(model: Any, spec: Spec, classes: tuple[str, ...], log: Log) -> None:
     """Fill the network with the weights that `spec.start` names, which are those of an ordinary one."""
     if not spec.compress.learned or not (spec.start.weights or spec.start.deepen):
-        initialize(model, spec, say)
+        initialize(model, spec, log)
         return
     import keras
 
     from keras_resnet.compression.quantization.quantize import copy_weights
 
-    plain = task_of(spec, classes).build(Bricks(keras), spec)
-    initialize(plain, spec, say)
+    plain = get_task(spec, classes).build(Layers(keras), spec)
+    initialize(plain, spec, log)
     copy_weights(plain, model)
 
 
-def _teacher(spec: Spec, data: Data, bricks: Bricks) -> Any:
+def _teacher(spec: Spec, data: DatasetSplits, bricks: Layers) -> Any:
     """The model of the run `spec.distill.teacher`, computing as its pupil does; None where there is none."""
     if spec.distill.teacher is None:
         return None
-    from keras_resnet.compression.quantization.quantize import network_of
+    from keras_resnet.compression.quantization.quantize import build_model
 
     run = Run(Path(spec.distill.teacher))
     theirs = run.spec()
@@ -280,7 +284,7 @@ def _teacher(spec: Spec, data: Data, bricks: Bricks) -> Any:
             f" ({len(data.classes)} labels, {data.image_size} pixels)."
             f" Received: {len(run.classes())} labels, {theirs.data.image_size} pixels"
         )
-    teacher = network_of(theirs, data.classes, bricks, trained_in_sizes(spec))
+    teacher = build_model(theirs, data.classes, bricks, uses_progressive_resizing(spec))
     teacher.set_weights(load_model(run).get_weights())
     teacher.trainable = False
     return teacher
@@ -289,22 +293,22 @@ def _teacher(spec: Spec, data: Data, bricks: Bricks) -> Any:
 def _fit(
     run: Run,
     spec: Spec,
-    data: Data,
+    data: DatasetSplits,
     job: Any,
-    method: Method,
-    say: Say,
+    method: TrainingMethod,
+    log: Log,
     is_there: Callable[[], bool],
     changed: str | None = None,
 ) -> Run:
-    from keras_resnet.training.logger import Journal
-    from keras_resnet.training.loop import Files, Length, Loop
+    from keras_resnet.training.logger import Logger
+    from keras_resnet.training.loop import Files, Loop, Schedule
     from keras_resnet.training.optimizers import total_steps
 
     training, here, split = spec.training, job.devices, data.splits["train"]
     assert training.batch_size is not None and training.checkpoint_every is not None
-    encode = task_of(spec, data.classes).encode
-    stream = Stream(split, data.image_size, training.batch_size, training.seed, encode, augment=spec.augment)
-    length = Length(
+    encode = get_task(spec, data.classes).encode
+    stream = TrainPipeline(split, data.image_size, training.batch_size, training.seed, encode, augment=spec.augment)
+    length = Schedule(
         steps=stream.steps,
         last_step=min(filter(None, (training.stop_after, total_steps(spec, stream.steps)))),
         planned_epochs=training.epochs,
@@ -327,9 +331,9 @@ def _fit(
         if changed:
             when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             run.record({"when": when, "step": progress.step, "what": changed}, fingerprints(data))
-        rows = [row for row in run.log(say) if row["step"] <= progress.step - bool(progress.sums)]
-        journal = Journal(run, spec, length.epochs, rows, say)
-    say(
+        rows = [row for row in run.log(log) if row["step"] <= progress.step - bool(progress.sums)]
+        journal = Logger(run, spec, length.epochs, rows, log)
+    log(
         f"run: {run.folder} ({job.model.count_params():,} parameters, {split.count} training images, from step"
         f" {progress.step + 1} of {length.last_step})"
     )
@@ -339,11 +343,11 @@ def _fit(
         if training.patience is not None:
             best.wait()
             best.restore()
-            say(f"weights: of epoch {loop.progress.best['epoch']}, the best")
+            log(f"weights: of epoch {loop.progress.best['epoch']}, the best")
         elif job.average:
             job.average.swap()
         if here.is_chief:
-            _finish(spec, run, data, method.finish(job.model, spec, data.classes), say)
+            _finish(spec, run, data, method.finish(job.model, spec, data.classes), log)
     here.tell_all("finished")
     return run
 
@@ -359,13 +363,13 @@ def _told_how_to_go_on(run: Run) -> Iterator[None]:
         raise
 
 
-def float32_copy(model: Any, spec: Spec, classes: tuple[str, ...]) -> Any:
+def to_float32(model: Any, spec: Spec, classes: tuple[str, ...]) -> Any:
     """The same network and weights, computing in float32 whatever it was trained in."""
     import keras
 
-    from keras_resnet.compression.quantization.quantize import network_of
+    from keras_resnet.compression.quantization.quantize import build_model
 
-    served = network_of(spec, classes, Bricks(keras))
+    served = build_model(spec, classes, Layers(keras))
     served.set_weights(model.get_weights())
     return served
 
@@ -375,7 +379,7 @@ def _before(model: Any, spec: Spec) -> None:
 
 
 @dataclass(frozen=True)
-class Method:
+class TrainingMethod:
     """How a network is made for training and what becomes of it; an ordinary one is a Keras model all along.
 
     make: (spec, classes, bricks, steps in all) → what is trained, with Keras' or tf_keras' variables. start: fills it
@@ -383,23 +387,23 @@ class Method:
     finish: (model, spec, classes) → the Keras model in float32.
     """
 
-    make: Callable[[Spec, tuple[str, ...], Bricks, int], Any] = _make
-    start: Callable[[Any, Spec, tuple[str, ...], Say], None] = _start
+    make: Callable[[Spec, tuple[str, ...], Layers, int], Any] = _make
+    start: Callable[[Any, Spec, tuple[str, ...], Log], None] = _start
     before: Callable[[Any, Spec], Callable[[Any], None] | None] = _before
-    finish: Callable[[Any, Spec, tuple[str, ...]], Any] = float32_copy
+    finish: Callable[[Any, Spec, tuple[str, ...]], Any] = to_float32
 
 
-def _fitting(method: Method | None, spec: Spec) -> Method:
+def _fitting(method: TrainingMethod | None, spec: Spec) -> TrainingMethod:
     """Raises UsageError where `spec` needs another method than the ordinary one."""
     if method is None and spec.compress.by_tfmot:
         raise UsageError("pruning, clustering and tfmot's 8 bits are trained by keras_resnet.training.compress")
-    return method or Method()
+    return method or TrainingMethod()
 
 
-def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> None:
+def _finish(spec: Spec, run: Run, data: DatasetSplits, model: Any, log: Log) -> None:
     kept = require_kept(model, spec.compress)
     if words := kept.words:
-        say(f"compressed: {words}")
+        log(f"compressed: {words}")
     score = validate(model, data, spec)
     run.write_json(
         run.metrics_file,
@@ -408,10 +412,10 @@ def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> None:
             **kept.as_dict(),
         },
     )
-    found = findings_of(model, task_of(spec, data.classes), score, data)
+    found = findings_of(model, get_task(spec, data.classes), score, data)
     run.write_json(run.findings_file, found)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.drop_checkpoints()
-    say(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
+    log(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
     for words in standings_in_words(found["baselines"]):
-        say(words)
+        log(words)

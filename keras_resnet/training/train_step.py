@@ -23,7 +23,7 @@ SUM = tf.distribute.ReduceOp.SUM
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainState:
     """What a step needs. optimizer: one that takes summed gradients (see `optimizer_of`).
 
     follow: names and values of what is followed; names: in their order.
@@ -41,7 +41,7 @@ class Job:
     devices: Devices
     accumulate: int = 1
     clip_norm: float | None = None
-    average: Average | None = None
+    average: ExponentialMovingAverage | None = None
     teacher: Any = None
     soften: Loss | None = None
     teacher_weight: float = 0.0
@@ -54,7 +54,7 @@ class Job:
         return [*self.model.variables, *self.optimizer.variables, *(self.average.values if self.average else ())]
 
 
-class Average:
+class ExponentialMovingAverage:
     """Moving averages of all weights and statistics: `decay` of the old and the rest of the new after each step,
     and less of the old in the first (1 + t) / (10 + t), as TensorFlow's ExponentialMovingAverage has it."""
 
@@ -87,7 +87,7 @@ class Average:
             weight.assign(average)
 
 
-def training_step(job: Job) -> Any:
+def training_step(job: TrainState) -> Any:
     """A tf.function (images, targets, stop) → float32 (2 + names,): the mean loss, whether any process wants to `stop`,
     and the means of what is followed. images and targets are of each replica; the means are over all."""
 
@@ -102,7 +102,7 @@ def training_step(job: Job) -> Any:
     return tf.function(step)
 
 
-def validation_step(job: Job) -> Any:
+def validation_step(job: TrainState) -> Any:
     """A tf.function (images, targets, counted) → float32 (2 + names,): sums over all replicas of the losses, of
     `counted` (B,), which is 0 for samples that only fill a batch, and of what is followed."""
 
@@ -118,7 +118,7 @@ def validation_step(job: Job) -> Any:
     return tf.function(step)
 
 
-def _learn(job: Job, images: Any, targets: Any, stop: Any) -> Any:
+def _learn(job: TrainState, images: Any, targets: Any, stop: Any) -> Any:
     """On one replica: gradients of all parts of its share, summed over replicas, clipped, applied."""
     replica = tf.distribute.get_replica_context()
     variables = job.model.trainable_variables
@@ -134,7 +134,7 @@ def _learn(job: Job, images: Any, targets: Any, stop: Any) -> Any:
     return tf.concat([found[:1], [stop], found[1:]], axis=0)
 
 
-def _gradients(job: Job, variables: list[Any], images: Any, targets: Any, share: float) -> tuple[list[Any], Any]:
+def _gradients(job: TrainState, variables: list[Any], images: Any, targets: Any, share: float) -> tuple[list[Any], Any]:
     """Gradients of `share` of the mean loss, and `share` of the mean loss and of what is followed, (1 + names,)."""
     with tf.GradientTape() as tape:
         outputs = job.model(images, training=True)
@@ -152,7 +152,9 @@ def _gradients(job: Job, variables: list[Any], images: Any, targets: Any, share:
     return gradients, tf.stack([loss, *means])
 
 
-def _accumulated(job: Job, variables: list[Any], images: Any, targets: Any, share: float) -> tuple[list[Any], Any]:
+def _accumulated(
+    job: TrainState, variables: list[Any], images: Any, targets: Any, share: float
+) -> tuple[list[Any], Any]:
     """The same over `accumulate` parts of the batch, one after another: exactly the big batch, but for batch norm,
     whose statistics are those of each part."""
     parts = tf.nest.map_structure(lambda x: tf.reshape(x, (job.accumulate, -1, *x.shape[1:])), (images, targets))

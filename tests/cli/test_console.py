@@ -46,7 +46,7 @@ def in_stages():
         for number in batches:
             if number == 2:
                 with progress.waiting("converting to int8"):
-                    console.say("writing int8.tflite")
+                    console.log("writing int8.tflite")
     with progress.counting(2, "steps", "epoch 1/2") as advance:
         advance(2, "epoch 2/2")
 
@@ -143,7 +143,7 @@ def test_what_is_listed_fits_80_columns(on_terminal, kresnet, trained, runs, arg
 
 
 def test_preparing_data_leaves_standard_output_to_results(tmp_path, capsys):
-    data = open_data(DataSpec(data_dir=str(tmp_path)), console.say)
+    data = open_data(DataSpec(data_dir=str(tmp_path)), console.log)
     out, err = capsys.readouterr()
     assert data.splits["train"].count > 1000 and out == "" and "preparing digits" in err
 

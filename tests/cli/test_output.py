@@ -38,7 +38,7 @@ def test_what_a_terminal_would_obey_is_shown_instead(text, shown):
 
 def test_every_way_to_the_terminal_shows_it(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    console.say(ESCAPE)
+    console.log(ESCAPE)
     console.emit(ESCAPE)
     console.emit_json({"label": ESCAPE})
     console.table(ESCAPE, ["a", "b"], [[ESCAPE, "1"]])

@@ -10,18 +10,18 @@ from samples import finding
 
 from keras_resnet.cli import main
 from keras_resnet.compression.quantization.layers import FakeQuantizer
-from keras_resnet.compression.quantization.quantize import network_of, quantize
+from keras_resnet.compression.quantization.quantize import build_model, quantize
 from keras_resnet.compression.quantization.sensitivity import Simulation
 from keras_resnet.compression.tfmot import qat
-from keras_resnet.compression.tfmot.tf_keras_model import Twin, build_twin, copy_home, copy_weights
+from keras_resnet.compression.tfmot.tf_keras_model import TfKerasModel, build_twin, copy_home, copy_weights
 from keras_resnet.config.spec import CompressSpec
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.export.formats.tflite import write_tflite
-from keras_resnet.export.tflite_options import SCHEMES, Form
-from keras_resnet.models.layers import Bricks
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
+from keras_resnet.models.layers import Layers
 from keras_resnet.run import Run
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 
 CLASSES = ("a", "b", "c")
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype("float32")
@@ -29,7 +29,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype("float
 
 def network():
     """A small segmenter at its start, but for its batch norms, some of which begin with nothing."""
-    model, chance = task_of(finding(), CLASSES).build(Bricks(keras), finding()), np.random.default_rng(0)
+    model, chance = get_task(finding(), CLASSES).build(Layers(keras), finding()), np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([chance.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
@@ -58,7 +58,7 @@ def test_the_file_computes_what_the_network_does(tmp_path):
     assert {"scores_range", "distances_range", "coefficients_range", "prototypes_range"} <= ranges
     assert not any(name.startswith("scores1") for name in ranges)
     expected = quantized(PIXELS, training=False)
-    write_tflite(quantized, Form(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
+    write_tflite(quantized, TFLiteOptions(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
     content = (tmp_path / "x.tflite").read_bytes()
     assert not contents_of(content).floats and not contents_of(content).custom
     got, steps = answers_of(content, PIXELS)
@@ -71,15 +71,15 @@ def test_tfmot_trains_the_same_network():
     model, spec = network(), finding()
     twin, names = build_twin(spec, CLASSES)
     copy_weights(model, twin)
-    ours, theirs = model(PIXELS), Twin(twin, spec.data.normalization, 0, names)(PIXELS)
+    ours, theirs = model(PIXELS), TfKerasModel(twin, spec.data.normalization, 0, names)(PIXELS)
     for name, values in ours.items():
         np.testing.assert_allclose(theirs[name], values, atol=1e-5)
     compress = CompressSpec(parent="found", qat="tfmot")
     quantized = qat.quantize(twin, compress)
-    trained = Twin(quantized, spec.data.normalization, 0, names)
+    trained = TfKerasModel(quantized, spec.data.normalization, 0, names)
     for _ in range(8):
         trained(PIXELS, training=True)
-    served = network_of(replace(spec, compress=compress), CLASSES, Bricks(keras))
+    served = build_model(replace(spec, compress=compress), CLASSES, Layers(keras))
     copy_home(quantized, qat.kernels_of(quantized), served)
     qat.copy_ranges(quantized, served)
     ours, theirs = served(PIXELS), trained(PIXELS)

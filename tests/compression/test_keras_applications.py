@@ -15,7 +15,7 @@ from keras_resnet import quantize
 from keras_resnet.errors import UsageError
 from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.export.formats.tflite import write_tflite
-from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 
 CLASSES, BATCH = 4, 16
 # Epochs of two steps in which a network learns before it is quantized: without any, its features hardly differ between
@@ -80,7 +80,7 @@ def measure(name):
     floats = np.asarray(model.predict(images.astype("float32"), verbose=0))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "x.tflite")
-        write_tflite(copy, Form(SCHEMES["qat"], "uint8"), None, file)
+        write_tflite(copy, TFLiteOptions(SCHEMES["qat"], "uint8"), None, file)
         contents, got = contents_of(file.read_bytes()), answers_of(file, images)
         megabytes = file.stat().st_size / 1e6
     return {

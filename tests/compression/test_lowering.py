@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.compression.quantization.freeze import frozen, quantizers_of
+from keras_resnet.compression.quantization.freeze import prepare_for_conversion, quantizers_of
 from keras_resnet.compression.quantization.layers import QuantizedRescaling
 from keras_resnet.compression.quantization.lowering import LAYERS
 from keras_resnet.compression.quantization.quantize import quantize
 from keras_resnet.errors import UsageError
 from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.export.formats.tflite import write_tflite
-from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 
 layers, ops = keras.layers, keras.ops
 CLASSES = sorted(
@@ -450,7 +450,7 @@ def test_a_file_takes_pixels_only_if_the_network_was_trained_on_pixels(values, w
     plain = np.asarray(copy(images, training=True))
     assert plain.std() > 0
     with pytest.raises(UsageError, match=words):
-        frozen(copy)
+        prepare_for_conversion(copy)
 
 
 def test_a_mixed_precision_model_with_operators_keeps_its_results():
@@ -494,7 +494,7 @@ def test_what_is_accepted_becomes_an_integer_file_that_computes_it(name, tmp_pat
     copy = quantize(varied(ACCEPTED[name]()))
     values = values_of(copy, 16)
     expected = outputs_of(calibrated(copy, values), values, training=False)
-    write_tflite(copy, Form(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
+    write_tflite(copy, TFLiteOptions(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
     content = (tmp_path / "x.tflite").read_bytes()
     assert not contents_of(content).floats
     for (got, step), wanted in zip(answers_of(content, values.astype("uint8")), expected, strict=True):

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from samples import silent
 
-from keras_resnet.compression.filter_pruning import narrow
+from keras_resnet.compression.filter_pruning import prune_filters
 from keras_resnet.compression.plan import adopt_parent, steps_of
-from keras_resnet.compression.quantization.quantize import network_of
+from keras_resnet.compression.quantization.quantize import build_model
 from keras_resnet.compression.sparsity import compressed_layers, require_kept
 from keras_resnet.compression.tfmot import qat
-from keras_resnet.compression.tfmot.tf_keras_model import Twin, build_twin, copy_home, copy_weights
+from keras_resnet.compression.tfmot.tf_keras_model import TfKerasModel, build_twin, copy_home, copy_weights
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import open_data
 from keras_resnet.errors import TrainingError, UsageError, WeightsError
 from keras_resnet.evaluation.evaluate import load_model, read_model
 from keras_resnet.models import build
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
 from keras_resnet.pretrained.key_mapping import Weights
 from keras_resnet.run import Run
 
@@ -30,7 +30,7 @@ SHAPE = (16, 16, 3)
 
 
 def network(**options):
-    model = build.build(Bricks(keras), NetworkSpec(zero_gamma=False, **options), classes=4, input_shape=SHAPE)
+    model = build.build(Layers(keras), NetworkSpec(zero_gamma=False, **options), classes=4, input_shape=SHAPE)
     rng = np.random.default_rng(0)
     model.set_weights(
         [rng.uniform(0.2, 1, w.shape).astype("float32") - 0.4 * (w.ndim > 1) for w in model.get_weights()]
@@ -57,7 +57,7 @@ def test_filters_that_weigh_nothing_are_removed_without_a_trace(options):
                 values[dead] = 0
                 variable.assign(values)
     weights = Weights({layer.name: layer.get_weights() for layer in wide.layers if layer.weights}, None)
-    assert " of " in narrow(small, weights) and small.count_params() < 0.75 * wide.count_params()
+    assert " of " in prune_filters(small, weights) and small.count_params() < 0.75 * wide.count_params()
     images = rng.uniform(-1, 1, (4, *SHAPE)).astype("float32")
     expected = np.asarray(wide(images))
     np.testing.assert_allclose(small(images), expected, atol=1e-4 * np.abs(expected).max())
@@ -68,7 +68,7 @@ def test_filters_are_not_taken_from_another_network():
     weights = Weights({layer.name: layer.get_weights() for layer in other.layers if layer.weights}, None)
     short = {name: values for name, values in weights.layers.items() if "unit2" not in name}
     with pytest.raises(WeightsError, match="hold nothing for"):
-        narrow(network(depth=14, kept=0.5), Weights(short, None))
+        prune_filters(network(depth=14, kept=0.5), Weights(short, None))
 
 
 def model_with(kernel):
@@ -144,7 +144,7 @@ def filled_twin(trained):
 
 def test_the_twin_computes_the_same(trained):
     spec, network, images = filled_twin(trained)
-    twin = Twin(network, spec.data.normalization, network.count_params())
+    twin = TfKerasModel(network, spec.data.normalization, network.count_params())
     np.testing.assert_allclose(twin(images), load_model(trained)(images.astype("float32")), atol=1e-4)
     assert twin.count_params() == load_model(trained).count_params()
 
@@ -154,10 +154,10 @@ def test_what_tfmot_trained_with_8_bits_comes_home(trained):
     compress = CompressSpec(parent=str(trained.folder), qat="tfmot")
     spec, network, images = filled_twin(trained)
     quantized = qat.quantize(network, compress)
-    twin = Twin(quantized, spec.data.normalization, 0)
+    twin = TfKerasModel(quantized, spec.data.normalization, 0)
     for _ in range(30):  # ranges are moving averages
         twin(images, training=True)
-    served = network_of(replace(spec, compress=compress), trained.classes(), Bricks(keras))
+    served = build_model(replace(spec, compress=compress), trained.classes(), Layers(keras))
     copy_home(quantized, qat.kernels_of(quantized), served)
     qat.copy_ranges(quantized, served)
     theirs, ours = np.asarray(twin(images)), np.asarray(served(images.astype("float32")))
@@ -190,10 +190,12 @@ def test_pruned_clustered_and_quantized(trained, runs):
         kernels[name] = [np.asarray(layer.kernel) for layer in layers]
         assert len(layers) == 7 and all((kernel == 0).mean() >= 0.499 for kernel in kernels[name])
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels[names[1]])
-    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.pipeline import ExportRequest, export
     from keras_resnet.export.tflite_options import forms_of
 
-    (verdict,) = export(Run(runs / "pcqat"), Wanted(forms=tuple(forms_of((), learned=True)), max_drop=0.2), silent)
+    (verdict,) = export(
+        Run(runs / "pcqat"), ExportRequest(forms=tuple(forms_of((), learned=True)), max_drop=0.2), silent
+    )
     assert verdict.all_integer and verdict.own_agreement >= 0.98 and verdict.gzip_bytes < 0.7 * verdict.bytes
 
 

@@ -14,17 +14,17 @@ from trainings import finished, same_log, same_weights, start, step_of, wait_for
 import keras_resnet
 from keras_resnet.cli import main
 from keras_resnet.compression.plan import QAT, adopt_parent
-from keras_resnet.compression.quantization.freeze import frozen
+from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 from keras_resnet.compression.quantization.layers import FakeQuantizer, QuantizedNorm, kernel_ranges, rounded_kernel
 from keras_resnet.compression.quantization.quantize import copy_weights, quantize
 from keras_resnet.config.spec import Normalization
 from keras_resnet.errors import UsageError
 from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.export.formats.tflite import write_tflite
-from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.models import build
-from keras_resnet.models.layers import Bricks
-from keras_resnet.models.names import named
+from keras_resnet.models.layers import Layers
+from keras_resnet.models.names import parse_model_name
 from keras_resnet.run import Run
 from keras_resnet.training.fused_batch_norm import FusedBatchNormalization
 
@@ -34,8 +34,10 @@ CHANCE = np.random.default_rng(0)
 
 def network(name, size=SIZE, bricks=None):
     """One of the catalog as after a training: no batch norm is at its start, no unit an identity."""
-    bricks, chance = bricks or Bricks(keras), np.random.default_rng(0)
-    model = build.build(bricks, named(name), classes=10, input_shape=(size, size, 3), normalization=Normalization())
+    bricks, chance = bricks or Layers(keras), np.random.default_rng(0)
+    model = build.build(
+        bricks, parse_model_name(name), classes=10, input_shape=(size, size, 3), normalization=Normalization()
+    )
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             shapes = [weight.shape for weight in layer.get_weights()]
@@ -130,7 +132,7 @@ def test_a_copy_begins_as_its_original(name):
 def test_a_norm_of_its_own_computes_in_mixed_precision():
     """In validation, which Keras casts otherwise than training, it gives what it gives in float32, but for the rounding
     of its result to bfloat16."""
-    mixed = quantize(network("resnet20v2", bricks=Bricks(keras, "mixed_bfloat16")))
+    mixed = quantize(network("resnet20v2", bricks=Layers(keras, "mixed_bfloat16")))
     images = digits()[0][:32]
     mixed(images, training=True)
     served = quantize(network("resnet20v2"))
@@ -163,7 +165,7 @@ FILES = [
 @pytest.mark.parametrize(("name", "size", "operators"), FILES)
 def test_the_file_computes_what_the_network_does(name, size, operators, tmp_path):
     """Trained in bfloat16, saved, loaded, converted: integers only, and the same answers on real images."""
-    bricks = Bricks(keras, "mixed_bfloat16", normalizer=FusedBatchNormalization)
+    bricks = Layers(keras, "mixed_bfloat16", normalizer=FusedBatchNormalization)
     plain = network(name, size, bricks)
     rate = 0.001 if name.startswith("vgg") else 0.01
     # Long enough for answers that are not chance between two like logits.
@@ -178,7 +180,7 @@ def test_the_file_computes_what_the_network_does(name, size, operators, tmp_path
     expected = np.asarray(served.predict(images, verbose=0))
     np.testing.assert_array_equal(loaded.predict(images, verbose=0), expected)
     file = tmp_path / "qat.tflite"
-    write_tflite(loaded, Form(SCHEMES["qat"], "uint8"), None, file)
+    write_tflite(loaded, TFLiteOptions(SCHEMES["qat"], "uint8"), None, file)
     contents = contents_of(file.read_bytes())
     assert not contents.floats and not contents.custom
     assert {kind: contents.operators[kind] for kind in operators} == operators
@@ -198,8 +200,8 @@ def test_a_dead_channel_leaves_no_float(tmp_path):
     logits = copy.get_layer("logits_range")
     step = float(logits.high - logits.low) / 255
     # A constant range may round what lies between two steps the other way.
-    np.testing.assert_allclose(frozen(copy)(digits()[0][:50]), expected, atol=1.01 * step)
-    write_tflite(copy, Form(SCHEMES["qat"], "int8"), None, tmp_path / "x.tflite")
+    np.testing.assert_allclose(prepare_for_conversion(copy)(digits()[0][:50]), expected, atol=1.01 * step)
+    write_tflite(copy, TFLiteOptions(SCHEMES["qat"], "int8"), None, tmp_path / "x.tflite")
     assert not contents_of((tmp_path / "x.tflite").read_bytes()).floats
 
 
@@ -226,10 +228,10 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
     with pytest.raises(UsageError, match="already"):
         adopt_parent(run, QAT, set(), silent)
     assert run.spec().compress.parent == str(trained.folder.resolve())
-    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.pipeline import ExportRequest, export
     from keras_resnet.export.tflite_options import forms_of
 
-    (verdict,) = export(run, Wanted(forms=tuple(forms_of((), learned=True)), max_drop=0.03), silent)
+    (verdict,) = export(run, ExportRequest(forms=tuple(forms_of((), learned=True)), max_drop=0.03), silent)
     assert verdict.verdict == "PASSED" and verdict.own_agreement >= 0.98 and verdict.calibration_sha256 is None
     assert verdict.drop == pytest.approx(trained.metrics()["value"] - verdict.value)
     for schemes, learned in ((("int8",), True), (("qat",), False)):
@@ -347,7 +349,7 @@ def test_what_is_dead_has_a_usable_scale(name, tmp_path):
     copy(images, training=True)
     expected = np.asarray(copy(images, training=False))
     file = tmp_path / "x.tflite"
-    write_tflite(copy, Form(SCHEMES["qat"], "uint8"), None, file)
+    write_tflite(copy, TFLiteOptions(SCHEMES["qat"], "uint8"), None, file)
     child = subprocess.run([sys.executable, "-c", READ, str(file)], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr
     assert float(child.stdout) > 1e-7
@@ -359,6 +361,6 @@ def test_what_is_dead_has_a_usable_scale(name, tmp_path):
 def test_what_has_seen_no_images_is_not_converted():
     copy = quantize(network("resnet8"))
     with pytest.raises(UsageError, match="resnet8 has seen no images: train or calibrate it first"):
-        frozen(copy)
+        prepare_for_conversion(copy)
     copy(digits()[0][:8], training=True)
-    frozen(copy)
+    prepare_for_conversion(copy)

@@ -35,8 +35,8 @@ VOC_EXPORTS = {
 EXPORTS = COCO_EXPORTS | VOC_EXPORTS
 
 
-def opened(root, say=silent, **fields):
-    return open_data(DataSpec(str(root), image_size=64, **{"annotations": "objects", "crowds": "learn", **fields}), say)
+def opened(root, log=silent, **fields):
+    return open_data(DataSpec(str(root), image_size=64, **{"annotations": "objects", "crowds": "learn", **fields}), log)
 
 
 @pytest.fixture

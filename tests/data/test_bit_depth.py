@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from image_bytes import device, png  # noqa: F401 - a fixture
+from image_bytes import png
 from PIL import Image
 from samples import paint
 
@@ -15,7 +15,7 @@ from keras_resnet.data.load import open_data
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
-from keras_resnet.runtime.metadata import Card, card_from
+from keras_resnet.runtime.metadata import ModelMetadata, card_from
 from keras_resnet.training.resolve import _tell_dark
 
 SIZE = 16
@@ -162,10 +162,10 @@ def test_colours_of_twelve_bits_are_told_of(tmp_path):
     assert len([line for line in told if line.startswith("warning")]) == 1
 
 
-def test_a_file_says_so_and_the_script_for_devices_listens(device, tmp_path):  # noqa: F811
-    card = Card(("a", "b"), SIZE, SIZE, {"form": "int8"}, levels=(0.0, 4095.0))
+def test_a_file_says_so_and_the_script_for_devices_listens(device, tmp_path):
+    card = ModelMetadata(("a", "b"), SIZE, SIZE, {"form": "int8"}, levels=(0.0, 4095.0))
     again = card_from(card.labels(), json.dumps(card.details()), tmp_path)
-    assert again == card and "levels" not in Card(("a", "b"), SIZE, SIZE, {}).details()
+    assert again == card and "levels" not in ModelMetadata(("a", "b"), SIZE, SIZE, {}).details()
     (file, values), *_ = list(write(tmp_path / "d", 4000).items())[1:]
     code = (
         "import json, sys; sys.modules['keras_resnet'] = None\nfrom classify import pixels_of\n"

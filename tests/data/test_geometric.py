@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_resnet.config.spec import AugmentSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.annotations import Annotation, encoded_mask, packed
+from keras_resnet.data.annotations import Annotation, encoded_mask, pad_annotations
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.transforms import geometric
 
@@ -25,7 +25,7 @@ def painted(count, seed=0):
         ys, xs = np.nonzero(mask)
         box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
         found.append(Annotation.of((SIDE, SIDE), [box], [0], masks=[encoded_mask(mask)]))
-    return Split("train", np.zeros(count, np.int64), pixels, objects=packed(found, masks=True))
+    return Split("train", np.zeros(count, np.int64), pixels, objects=pad_annotations(found, masks=True))
 
 
 @pytest.mark.parametrize("scales", [(), (0.5, 2.0)])
@@ -33,7 +33,7 @@ def painted(count, seed=0):
 def test_masks_and_boxes_are_those_of_what_is_seen(scales, size):
     """Scaled, cut, moved, mirrored, filled: the mask is the white pixels, the box is around them."""
     augment = AugmentSpec(flip=True, scales=scales)
-    stream = pipeline.Stream(painted(32), size, 16, 3, lambda truth: truth, augment)
+    stream = pipeline.TrainPipeline(painted(32), size, 16, 3, lambda truth: truth, augment)
     seen = 0
     for images, truth in stream.batches(0, 10):
         assert images.shape == (16, size, size, 3) and truth["ids"].shape == (16, size, size)
@@ -89,12 +89,12 @@ def test_objects_that_are_cut_away_are_none():
 def test_colours_change_by_their_share():
     images = np.full((64, 8, 8, 3), (100, 120, 140), np.uint8)
     key = tf.constant([0, 1], tf.int64)
-    same = geometric.recoloured(images, key, 64, slice(0, 64), 1e-6)
+    same = geometric.color_jitter(images, key, 64, slice(0, 64), 1e-6)
     np.testing.assert_array_equal(same, images)
-    found = geometric.recoloured(images, key, 64, slice(0, 64), 0.4).numpy().astype(float)
+    found = geometric.color_jitter(images, key, 64, slice(0, 64), 0.4).numpy().astype(float)
     means = found.mean(axis=(1, 2, 3))
     assert 0.6 * 120 - 3 <= means.min() < 0.8 * 120 and 1.2 * 120 < means.max() <= 1.4 * 120 + 3
-    part = geometric.recoloured(images[16:32], key, 64, slice(16, 32), 0.4)
+    part = geometric.color_jitter(images[16:32], key, 64, slice(16, 32), 0.4)
     np.testing.assert_array_equal(part, found[16:32])
 
 
@@ -102,7 +102,7 @@ def test_each_worker_makes_its_part():
     """Windows and colours are drawn for the whole batch, whoever makes which images of it."""
     augment = AugmentSpec(flip=True, scales=(0.5, 2.0), colour=0.3)
     whole, *parts = (
-        pipeline.Stream(painted(16), SIDE, 8, 3, lambda truth: truth, augment, rank, ranks)
+        pipeline.TrainPipeline(painted(16), SIDE, 8, 3, lambda truth: truth, augment, rank, ranks)
         for rank, ranks in ((0, 1), (0, 2), (1, 2))
     )
     for (images, truth), *both in zip(whole.batches(2, 5), *(part.batches(2, 5) for part in parts), strict=True):

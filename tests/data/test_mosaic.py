@@ -8,7 +8,7 @@ from samples import finding
 
 from keras_resnet.config.spec import AugmentSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.annotations import Annotation, encoded_mask, packed
+from keras_resnet.data.annotations import Annotation, encoded_mask, pad_annotations
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.transforms.mosaic import DRAWN, compacted, pasted
 from keras_resnet.errors import UsageError
@@ -38,14 +38,14 @@ def rectangles(count):
             boxes, labels, crowd = [*boxes, [0, 40, 48, 48]], [*labels, 2], [*crowd, True]
             masks.append(encoded_mask(np.zeros((SIDE, SIDE), bool)))
         found.append(Annotation.of((SIDE, SIDE), boxes, labels, crowd, masks=masks))
-    return Split("train", np.zeros(count, np.int64), pixels, objects=packed(found, masks=True))
+    return Split("train", np.zeros(count, np.int64), pixels, objects=pad_annotations(found, masks=True))
 
 
 SPLIT = rectangles(24)
 
 
 def stream(augment, rank=0, ranks=1):
-    return pipeline.Stream(SPLIT, SIDE, 8, 3, lambda truth: truth, replace(augment, flip=True), rank, ranks)
+    return pipeline.TrainPipeline(SPLIT, SIDE, 8, 3, lambda truth: truth, replace(augment, flip=True), rank, ranks)
 
 
 @pytest.mark.parametrize("augment", [AugmentSpec(mosaic=1.0), AugmentSpec(copy_paste=1.0), BOTH])

@@ -13,29 +13,33 @@ from samples import silent
 
 from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.export.load import open_file
-from keras_resnet.export.pipeline import Wanted, export
+from keras_resnet.export.pipeline import ExportRequest, export
 from keras_resnet.export.predict import predictor_of
-from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.runtime.image import read_image
 from keras_resnet.runtime.postprocess import objects_of
-from keras_resnet.runtime.predictions import in_words, likeliest
+from keras_resnet.runtime.predictions import format_predictions, top_k
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
-MICRO = Form(SCHEMES["int8"], "int8")
+MICRO = TFLiteOptions(SCHEMES["int8"], "int8")
 
 
 @pytest.fixture(scope="module")
 def exports(exported):
     """The folder of exports, with the file whose answers the C array gives."""
     run, _ = exported
-    export(run, Wanted(forms=(MICRO,), samples=50), silent)
+    export(run, ExportRequest(forms=(MICRO,), samples=50), silent)
     return run.exports
 
 
 @pytest.fixture(scope="module")
 def full(segmented):
     """A file that ends in objects."""
-    export(segmented, Wanted(forms=(Form(SCHEMES["float32"], "uint8", full=True),), max_drop=1, samples=10), silent)
+    export(
+        segmented,
+        ExportRequest(forms=(TFLiteOptions(SCHEMES["float32"], "uint8", full=True),), max_drop=1, samples=10),
+        silent,
+    )
     return segmented.exports / "float32-full.tflite"
 
 
@@ -56,7 +60,7 @@ def test_the_program_for_a_raspberry_pi_predicts(request, photo, tmp_path, kind)
     (tmp_path / "look.py").write_text(look)
     file = request.getfixturevalue("exports") / "int8.tflite" if kind == "classify" else request.getfixturevalue("full")
     told = ran(sys.executable, "look.py", file, photo, cwd=tmp_path)
-    expected = in_words(predictor_of(str(file), tmp_path).answer(read_image(photo), None))
+    expected = format_predictions(predictor_of(str(file), tmp_path).answer(read_image(photo), None))
     assert told == f"{photo}: {expected}\n"
 
 
@@ -75,7 +79,7 @@ def test_the_camera_of_a_raspberry_pi_is_watched(exports, tmp_path):
     code = f"import watch; watch.watch({str(exports / 'int8.tflite')!r}, 2)"
     first, second = ran(sys.executable, "-c", code, cwd=tmp_path).splitlines()
     model = predictor_of(str(exports / "int8.tflite"), tmp_path)
-    expected = in_words(model.answer(Image.new("RGB", (640, 480), "grey"), 3))
+    expected = format_predictions(model.answer(Image.new("RGB", (640, 480), "grey"), 3))
     assert all(re.fullmatch(rf"\d+ ms: {re.escape(expected)}", line) for line in (first, second))
 
 
@@ -173,7 +177,7 @@ def test_the_functions_for_a_browser_equal_ours(exports, full, tmp_path):
     )
     found = json.loads(ran(tool("node"), "run.mjs", cwd=tmp_path))
     assert found["card"]["labels"] == list(model.card.classes) and found["card"]["provenance"] == model.card.provenance
-    (expected,) = likeliest(logits[None], model.card.classes, 3)
+    (expected,) = top_k(logits[None], model.card.classes, 3)
     assert [each["label"] for each in found["likeliest"]] == [each["label"] for each in expected]
     assert found["likeliest"][0]["probability"] == pytest.approx(expected[0]["probability"])
     objects = objects_of(outputs, detector.card.classes, detector.card.cells, (64, 48))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pages import CARDS, SIZES, STUBS, assert_placed, blocks, ran
 
-from keras_resnet.runtime.predictions import likeliest
+from keras_resnet.runtime.predictions import top_k
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 
@@ -47,7 +47,7 @@ def test_the_kotlin_compiles_and_equals_ours(exported, model, tmp_path):
     card, best, *rest = ran("java", "-cp", "page.jar", "MainKt", cwd=tmp_path).splitlines()
     ours = model.card
     assert card == f"[{', '.join(ours.classes)}] {ours.task} {ours.resize} {ours.image_size}"
-    (expected,) = likeliest(logits[None], ours.classes, 3)
+    (expected,) = top_k(logits[None], ours.classes, 3)
     found = re.findall(r"\((\d+), ([\d.E-]+)\)", best)
     assert [ours.classes[int(number)] for number, _ in found] == [each["label"] for each in expected]
     assert [float(share) for _, share in found] == pytest.approx([each["probability"] for each in expected], abs=1e-5)

@@ -12,7 +12,7 @@ from keras_resnet.compression.quantization.layers import FakeQuantizer
 from keras_resnet.errors import DataError, ExportError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import export_tflite, in_memory
-from keras_resnet.export.evaluate import told_by, verdict_on
+from keras_resnet.export.evaluate import inspect_file, verify_file
 from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -57,11 +57,11 @@ def test_a_model_in_mixed_precision_becomes_an_integer_file(trained, data, tmp_p
     assert not contents_of(loaded.content).floats
     images, labels = pairs()[1]
     assert (loaded(images).argmax(1) == labels).mean() == verdict.value
-    told = told_by(file)
+    told = inspect_file(file)
     assert (told["model"], told["data"]) == ("resnet8", "scans") and "run" not in told
     assert told["calibration_sha256"] == verdict.calibration_sha256
     with pytest.raises(UsageError, match=r"belongs to no run: say by --run"):
-        verdict_on(file, None, 0.01, None, runs, silent)
+        verify_file(file, None, 0.01, None, runs, silent)
 
 
 def test_a_file_that_is_hurt_does_not_get_its_name(trained, data, tmp_path):

@@ -16,12 +16,12 @@ from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.demo.page import site_of
 from keras_resnet.export.demo.server import server_of
-from keras_resnet.export.pipeline import Wanted, export
+from keras_resnet.export.pipeline import ExportRequest, export
 from keras_resnet.export.predict import predictor_of
 from keras_resnet.export.tflite_options import forms_of, full_forms
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess
-from keras_resnet.runtime.image import placed
+from keras_resnet.runtime.image import preprocess
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 
@@ -69,7 +69,7 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
     assert len(answers) == 20 and tally.startswith("float32.tflite and int8.tflite agree on ")
     spec = run.spec()
     for place, (image, of_both) in enumerate(zip(images_of(run), answers, strict=True)):
-        pixels = placed(image, spec.task, spec.data.resize, spec.data.image_size)[None]
+        pixels = preprocess(image, spec.task, spec.data.resize, spec.data.image_size)[None]
         for answer in of_both:
             logits = TFLiteModel(run.exports / answer["file"])(pixels)[0]
             assert answer["found"][0]["label"] == run.classes()[logits.argmax()], (place, answer["file"])
@@ -84,7 +84,7 @@ def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
     monkeypatch.setattr(postprocess, "SHOWN", postprocess.LEAST)
     monkeypatch.setitem(demo.RULES, "shown", postprocess.LEAST)
     forms = forms_of(("float32",))
-    export(segmented, Wanted(forms=(*forms, *full_forms(forms, "segment")), max_drop=1.0, samples=8), silent)
+    export(segmented, ExportRequest(forms=(*forms, *full_forms(forms, "segment")), max_drop=1.0, samples=8), silent)
     site, pngs = samples_of(segmented)
     with opened(browser, site) as page:
         answers = page.evaluate(DROP, pngs[:6])
@@ -124,7 +124,7 @@ def test_the_browser_sees_the_pixels_that_python_sees(litert, browser, exported)
                 given = {"data": np.asarray(image).ravel().tolist(), "width": width, "height": height, "card": card}
                 ours = np.array(page.evaluate(place, given), int)
                 np.testing.assert_array_equal(
-                    ours, placed(image, task, resize, side).ravel(), str((width, height, card))
+                    ours, preprocess(image, task, resize, side).ravel(), str((width, height, card))
                 )
 
 
@@ -218,7 +218,7 @@ def test_a_run_without_files_for_browsers(litert, trained, tmp_path):
     with pytest.raises(RunError, match=r"run bare has no exported \.tflite file that a browser can run"):
         site_of(copy, silent)
     # An int8 input is nothing a browser can give.
-    export(copy, Wanted(forms=tuple(forms_of(("int8",), "int8")), samples=20), silent)
+    export(copy, ExportRequest(forms=tuple(forms_of(("int8",), "int8")), samples=20), silent)
     with pytest.raises(RunError, match="make some with: kresnet export bare --tflite"):
         site_of(copy, silent)
 

@@ -20,11 +20,11 @@ from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import pipeline
 from keras_resnet.export.accelerators import fit
 from keras_resnet.export.convert import convert
-from keras_resnet.export.evaluate import score, told_by, verdict_on
+from keras_resnet.export.evaluate import inspect_file, score, verify_file
 from keras_resnet.export.load import open_file
-from keras_resnet.export.pipeline import Wanted
-from keras_resnet.export.tflite_options import SCHEMES, Form, forms_of
-from keras_resnet.metrics.result import Judgement
+from keras_resnet.export.pipeline import ExportRequest
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, forms_of
+from keras_resnet.metrics.result import Metrics
 from keras_resnet.run import Run
 from keras_resnet.runtime.c_array import bytes_of, write_c_array
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -75,7 +75,7 @@ def test_files_hold_what_their_form_says(exported):
 
 @pytest.mark.slow
 def test_every_scheme(trained):
-    verdicts = pipeline.export(trained, Wanted(forms=tuple(forms_of(("all",)))), silent)
+    verdicts = pipeline.export(trained, ExportRequest(forms=tuple(forms_of(("all",)))), silent)
     found = {verdict.form: verdict for verdict in verdicts}
     assert {verdict.verdict for verdict in verdicts} == {"PASSED"}
     assert {name for name, verdict in found.items() if "FLOAT16" in verdict.dtypes} == {"float16"}
@@ -106,7 +106,7 @@ def test_a_fixed_batch_is_filled_up(exported, pixels, tmp_path):
 
     run, _ = exported
     file = tmp_path / "batch4.tflite"
-    write_tflite(load_model(run), Form(SCHEMES["float32"], "uint8", batch=4), None, file)
+    write_tflite(load_model(run), TFLiteOptions(SCHEMES["float32"], "uint8", batch=4), None, file)
     write_card(file, open_file(run.exports / "float32.tflite").card, 0.0)
     expected = open_file(run.exports / "float32.tflite")(pixels[:10])
     np.testing.assert_allclose(open_file(file)(pixels[:10]), expected, atol=1e-4)
@@ -116,17 +116,17 @@ def test_the_card_is_in_every_file(exported):
     run, verdicts = exported
     for name in verdicts:
         path = run.exports / name
-        told = told_by(path)
+        told = inspect_file(path)
         assert told["labels"] == list(run.classes()) and told["run"] == run.name
         assert (told["resize"], told["image_size"]) == (8, 8) and told["normalization"]["where"] == "in the graph"
-    assert told_by(run.exports / "int8.tflite")["calibration_sha256"] == verdicts["int8.tflite"].calibration_sha256
+    assert inspect_file(run.exports / "int8.tflite")["calibration_sha256"] == verdicts["int8.tflite"].calibration_sha256
     calibration = json.loads((run.exports / "calibration.json").read_text())
     assert calibration["sha256"] == verdicts["int8.tflite"].calibration_sha256 and calibration["images"] == 202
 
 
 def test_a_file_scores_what_its_verdict_says(exported, runs):
     run, verdicts = exported
-    again = verdict_on(run.exports / "int8.tflite", None, 0.01, 200, runs, silent)
+    again = verify_file(run.exports / "int8.tflite", None, 0.01, 200, runs, silent)
     first = verdicts["int8.tflite"]
     assert (again.value, again.drop, again.agreement) == (first.value, first.drop, first.agreement)
     assert score(run.name, None, "validation", runs, silent)["value"] == run.metrics()["value"]
@@ -197,11 +197,11 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
     def against_a_better_model(file, reference, **options):
         correct = np.ones_like(reference.answered.judgement.correct)
         by_class = dict.fromkeys(reference.answered.judgement.by_class, 1.0)
-        perfect = replace(reference.answered, judgement=Judgement({"top1": 1.0}, by_class, correct=correct))
+        perfect = replace(reference.answered, judgement=Metrics({"top1": 1.0}, by_class, correct=correct))
         return genuine(file, replace(reference, answered=perfect), **options)
 
     monkeypatch.setattr(pipeline, "verify", against_a_better_model)
-    wanted = Wanted(forms=(Form(SCHEMES["float32"], "uint8"),), others=("c-array",), max_drop=0.0)
+    wanted = ExportRequest(forms=(TFLiteOptions(SCHEMES["float32"], "uint8"),), others=("c-array",), max_drop=0.0)
     verdicts = pipeline.export(copy, wanted, silent)
     assert {v.verdict for v in verdicts} == {"FAILED"}
     assert sorted(p.name for p in copy.rejected.iterdir()) == ["c_array", "float32.tflite"]
@@ -263,14 +263,14 @@ def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
     from keras_resnet.config.spec import NetworkSpec, Normalization
     from keras_resnet.export.formats.tflite import write_tflite
     from keras_resnet.models import build
-    from keras_resnet.models.layers import Bricks
+    from keras_resnet.models.layers import Layers
 
     network = NetworkSpec(8, shortcut="B", zero_gamma=False)
-    model = build.build(Bricks(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
+    model = build.build(Layers(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
-    write_tflite(model, Form(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
+    write_tflite(model, TFLiteOptions(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
     assert fit("edgetpu", tmp_path / "b.tflite", tmp_path).refused == ()
-    write_tflite(model, Form(SCHEMES["float32"], "uint8"), None, tmp_path / "float.tflite")
+    write_tflite(model, TFLiteOptions(SCHEMES["float32"], "uint8"), None, tmp_path / "float.tflite")
     assert any("not in 8 bits" in why for why in fit("edgetpu", tmp_path / "float.tflite", tmp_path).refused)
     for options, words in (
         (["--tflite", "--target", "ethos-u55-129"], "Did you mean 'ethos-u55-128'"),

@@ -15,9 +15,9 @@ from keras_resnet.data.load import open_data
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import auto
 from keras_resnet.export.calibration import calibration_of
-from keras_resnet.export.pipeline import Wanted
+from keras_resnet.export.pipeline import ExportRequest
 from keras_resnet.export.sensitivity import diagnose
-from keras_resnet.export.tflite_options import SCHEMES, Form, forms_of
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, forms_of
 from keras_resnet.run import Run
 from keras_resnet.tasks.classification import Classification
 
@@ -93,11 +93,11 @@ def test_auto_mends_it(hurt_run, runs, capsys):
 def test_further_remedies(hurt_run, monkeypatch):
     """Without equalizing, layers in float32 or training with 8 bits have to mend it."""
     monkeypatch.setattr(auto, "equalize", lambda model, images: [])
-    wanted = Wanted(forms=tuple(forms_of(("int8",))), max_drop=0.006)
-    steps = auto.climb(hurt_run, wanted.forms[0], wanted, silent)
+    wanted = ExportRequest(forms=tuple(forms_of(("int8",))), max_drop=0.006)
+    steps = auto.try_remedies(hurt_run, wanted.forms[0], wanted, silent)
     remedies = [step.remedy for step in steps]
     assert remedies[3].startswith(HURT) and steps[-1].verdict.verdict == "PASSED"
-    only_training = auto.climb(hurt_run, Form(SCHEMES["int8"], "int8"), wanted, silent)
+    only_training = auto.try_remedies(hurt_run, TFLiteOptions(SCHEMES["int8"], "int8"), wanted, silent)
     assert only_training[-1].remedy == "trained on with 8 bits"
     assert only_training[-1].verdict.value > only_training[0].verdict.value
 

@@ -12,8 +12,8 @@ from PIL import Image
 from samples import COLOURS, paint, silent
 
 from keras_resnet.cli import export
-from keras_resnet.data.annotations import Annotation, packed
-from keras_resnet.data.dataset import Data, Split
+from keras_resnet.data.annotations import Annotation, pad_annotations
+from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.data.load import open_data
 from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.evaluation import baselines
@@ -26,7 +26,7 @@ from keras_resnet.export.demo import page as demo
 from keras_resnet.export.load import open_file
 from keras_resnet.export.verify import SEED, Verdict
 from keras_resnet.metrics import outcome as outcomes
-from keras_resnet.metrics.coco import Answer
+from keras_resnet.metrics.coco import Prediction
 from keras_resnet.reporting.page import page_of
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
@@ -82,7 +82,7 @@ def test_the_metric_that_decides_is_the_one_that_is_shown():
 def unproven(trained, tmp_path_factory):
     """A file that answers as its model, on too few images to prove it: the run, and its verdict."""
     run = copied(trained, tmp_path_factory.mktemp("unproven") / "open")
-    (verdict,) = pipeline.export(run, pipeline.Wanted(tuple(exporting_forms()), samples=60), silent)
+    (verdict,) = pipeline.export(run, pipeline.ExportRequest(tuple(exporting_forms()), samples=60), silent)
     return run, verdict
 
 
@@ -265,7 +265,7 @@ def test_many_classes_and_many_images_stay_cheap(monkeypatch):
     labels = np.arange(3000) % 150
     classes = tuple(f"c{number:03}" for number in range(150))
     splits = {name: Split(name, labels, images=Drawn(), resize=32) for name in ("train", "validation")}
-    data, task = Data("many", classes, splits, False, 32, 32), Classification(classes)
+    data, task = DatasetSplits("many", classes, splits, False, 32, 32), Classification(classes)
     answers = list(np.eye(150, dtype=np.float32)[labels])
     _, similar = standings_of(task, data, Evaluation(task.judge(answers, labels), answers, None, labels))
     assert similar.baseline == "the most similar of 2,000 training images on 16 × 16 pixels" and similar.value > 0.95
@@ -283,7 +283,7 @@ def objects_everywhere(count):
     mask = np.zeros((48, 64), bool)
     mask[10:30, 8:40] = True
     each = Annotation.of((64, 48), [[8, 10, 40, 30]], [1], masks=(encoded_mask(mask),))
-    objects = packed([each] * count, masks=True)
+    objects = pad_annotations([each] * count, masks=True)
     return Split("train", objects.labels[:, 0], np.zeros((count, 64, 64, 3), np.uint8), objects=objects)
 
 
@@ -292,11 +292,11 @@ def test_a_detector_is_measured_by_the_usual_box(kind, found):
     """Where every image shows the same, one box for all gets all of it: finding nothing is below that, finding all is
     no better."""
     split, task = objects_everywhere(30), kind(("x", "y"), (8, 4))
-    data = Data("same", ("x", "y"), {"train": split, "validation": split}, False, 64, 64)
+    data = DatasetSplits("same", ("x", "y"), {"train": split, "validation": split}, False, 64, 64)
     truth = split.truth
     box = np.array([[8, 10, 40, 30]], np.float32) if found else np.array([[50, 40, 60, 47]], np.float32)
     masks = (truth["masks"][0, 0],) if kind is Segmentation else ()
-    answers = [Answer(box, np.array([0.9], np.float32), np.array([1 if found else 0]), masks)] * 30
+    answers = [Prediction(box, np.array([0.9], np.float32), np.array([1 if found else 0]), masks)] * 30
     (usual,) = standings_of(task, data, Evaluation(task.judge(answers, truth), answers, None, truth))
     assert usual.value == pytest.approx(1) and usual.model_value == pytest.approx(found)
     assert usual.standing == "not above" and usual.metric == task.judged[0]
@@ -366,7 +366,7 @@ def test_data_that_no_longer_fit_memory_have_not_changed(trained, tmp_path):
         images = None if kept else Files(tuple(files))
         split = Split("train", labels, pixels, images, resize=16)
         rows = np.arange(0, 36, 3)
-        return Data("x", tuple(names), {"train": split, "validation": split.some(rows)}, False, 16, 16)
+        return DatasetSplits("x", tuple(names), {"train": split, "validation": split.some(rows)}, False, 16, 16)
 
     kept, read = (
         Run.create(tmp_path, trained.spec(), tuple(names), name, fingerprints(data(name == "kept")))
@@ -416,7 +416,7 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
         shutil.copy(genuine, target)
 
     genuine = tmp_path / "float32.tflite"
-    (made,) = pipeline.export(run, pipeline.Wanted(tuple(exporting_forms()), samples=20), silent)
+    (made,) = pipeline.export(run, pipeline.ExportRequest(tuple(exporting_forms()), samples=20), silent)
     shutil.move(run.exports / made.file, genuine)
     monkeypatch.setattr(pipeline, "_write", write)
     monkeypatch.setattr("keras_resnet.export.formats.onnx.require_onnx", lambda: None)
@@ -426,7 +426,9 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
     named = "could not make saved_model: savedmodel cannot be had; model.onnx: onnx cannot be had"
     assert err[-1] == f"kresnet: {named}"
     with pytest.raises(pipeline.ExportError, match=re.escape(named)):
-        pipeline.export(run, pipeline.Wanted(tuple(exporting_forms()), ("savedmodel", "onnx"), samples=20), silent)
+        pipeline.export(
+            run, pipeline.ExportRequest(tuple(exporting_forms()), ("savedmodel", "onnx"), samples=20), silent
+        )
 
 
 def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkeypatch, tmp_path):

@@ -11,13 +11,13 @@ from keras_resnet.metrics import coco, confidence_interval
 def test_of_shares():
     n = 400
     same = np.ones(n, bool)
-    low, high = confidence_interval.of_shares(same, same)
+    low, high = confidence_interval.paired_proportion_ci(same, same)
     assert low < 0 < high < 0.01
     worse = same.copy()
     worse[:40] = False
-    low, high = confidence_interval.of_shares(same, worse)
+    low, high = confidence_interval.paired_proportion_ci(same, worse)
     assert 0.06 < low < 0.1 < high < 0.14
-    mirrored = confidence_interval.of_shares(worse, same)
+    mirrored = confidence_interval.paired_proportion_ci(worse, same)
     np.testing.assert_allclose(mirrored, (-high, -low))
 
 
@@ -27,7 +27,7 @@ def test_the_published_example():
     Wald interval, which the half people change little."""
     before = np.repeat([True, True, False, False], [794, 150, 86, 570])
     after = np.repeat([True, False, True, False], [794, 150, 86, 570])
-    assert confidence_interval.of_shares(before, after) == pytest.approx((0.021, 0.059), abs=5e-4)
+    assert confidence_interval.paired_proportion_ci(before, after) == pytest.approx((0.021, 0.059), abs=5e-4)
 
 
 def covered(n, lost, won):
@@ -54,7 +54,7 @@ def test_19_of_20_intervals_hold_the_true_drop(n, lost, won):
 def scored(file, n, rng):
     """Of `n` images a model is right on all, a file on all but a share `file`: an interval by the bootstrap."""
     wrong = (rng.random(n) < file).astype(float)
-    return confidence_interval.of_scores(lambda rows: 1.0, lambda rows: 1 - wrong[rows].mean(), n)
+    return confidence_interval.bootstrap_ci(lambda rows: 1.0, lambda rows: 1 - wrong[rows].mean(), n)
 
 
 def test_a_bootstrap_of_rare_differences_holds_the_true_drop_too():
@@ -91,12 +91,12 @@ def test_a_bootstrap_is_as_wide_as_theory_says():
     """Of a mean the standard error is known; an image more that only one model gets right is added to it."""
     rng = np.random.default_rng(0)
     before, after = rng.normal(0.8, 0.1, 400), rng.normal(0.7, 0.1, 400)
-    low, high = confidence_interval.of_scores(lambda rows: before[rows].mean(), lambda rows: after[rows].mean(), 400)
+    low, high = confidence_interval.bootstrap_ci(lambda rows: before[rows].mean(), lambda rows: after[rows].mean(), 400)
     drops = before - after
     assert (low + high) / 2 == pytest.approx(drops.mean())
     assert (high - low) / 2 == pytest.approx(1.96 * np.hypot(drops.std() / 20, 1 / 402), rel=0.15)
     # Pairs that err alike are no proof that all do.
-    low, high = confidence_interval.of_scores(
+    low, high = confidence_interval.bootstrap_ci(
         lambda rows: before[rows].mean(), lambda rows: before[rows].mean() - 0.01, 400
     )
     assert (low, high) == pytest.approx((0.01 - 1.96 / 402, 0.01 + 1.96 / 402), rel=1e-3)
@@ -106,7 +106,7 @@ def test_resamples_with_nothing_to_score_are_left_out():
     def score(rows):
         return float("nan") if 0 not in rows else float(np.mean(rows)) / 10
 
-    low, high = confidence_interval.of_scores(score, lambda rows: score(rows) / 2, 5)
+    low, high = confidence_interval.bootstrap_ci(score, lambda rows: score(rows) / 2, 5)
     assert low < 0.1 < high
 
 
@@ -119,13 +119,13 @@ def images_of(cases):
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 def test_resampled_images_score_as_copies_of_them_do(kind):
     truths, answers = images_of([random_case(seed, kind) for seed in range(12)])
-    score, rng = coco.resampled(truths, answers, "abc", kind), np.random.default_rng(0)
+    score, rng = coco.bootstrap_ap(truths, answers, "abc", kind), np.random.default_rng(0)
     assert score(np.arange(len(truths))) == pytest.approx(
-        coco.numbers(truths, answers, "abc", kind)[0]["AP"], abs=1e-12
+        coco.coco_metrics(truths, answers, "abc", kind)[0]["AP"], abs=1e-12
     )
     for _ in range(10):
         rows = rng.integers(len(truths), size=len(truths))
         copies = [truths[row] for row in rows], [answers[row] for row in rows]
-        assert score(rows) == pytest.approx(coco.numbers(*copies, "abc", kind)[0]["AP"], abs=1e-12)
+        assert score(rows) == pytest.approx(coco.coco_metrics(*copies, "abc", kind)[0]["AP"], abs=1e-12)
     empty = [row for row, each in enumerate(truths) if not len(each.labels)]
     assert np.isnan(score(np.full(len(truths), empty[0])))

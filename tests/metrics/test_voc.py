@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.data.annotations import Annotation
-from keras_resnet.metrics.coco import Answer
+from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.iou import iou
 from keras_resnet.metrics.voc import average_precisions, voc_numbers
 
@@ -56,7 +56,7 @@ def random_case(rng):
         truths.append(Annotation.of(SIZE, boxes, labels, rng.uniform(size=count) < 0.2))
         near = np.concatenate([boxes, boxes])[rng.uniform(size=2 * count) < 0.7]
         found = near + rng.normal(0, 2, near.shape)
-        answers.append(Answer(found, rng.uniform(size=len(found)).round(1), rng.integers(0, 2, len(found))))
+        answers.append(Prediction(found, rng.uniform(size=len(found)).round(1), rng.integers(0, 2, len(found))))
     return truths, answers
 
 
@@ -81,9 +81,9 @@ def test_a_second_box_is_wrong_and_a_difficult_object_neither():
     """Of two objects one is found twice: right, wrong, missed."""
     box, other, hard = [0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 60, 60]
     truth = Annotation.of(SIZE, [box, other, hard], [0, 0, 0], [False, False, True])
-    found = Answer(np.array([hard, box, box], float), np.array([0.9, 0.8, 0.7]), np.zeros(3, int))
+    found = Prediction(np.array([hard, box, box], float), np.array([0.9, 0.8, 0.7]), np.zeros(3, int))
     assert average_precisions([truth], [found], CLASSES) == {"a": 0.5}
-    last = Answer(np.array([box, box, other], float), np.array([0.9, 0.8, 0.7]), np.zeros(3, int))
+    last = Prediction(np.array([box, box, other], float), np.array([0.9, 0.8, 0.7]), np.zeros(3, int))
     assert average_precisions([truth], [last], CLASSES)["a"] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
-    nothing = Answer(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
+    nothing = Prediction(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
     assert average_precisions([truth], [nothing], CLASSES) == {"a": 0.0}

@@ -14,11 +14,11 @@ from keras_resnet.config.spec import NetworkSpec, Normalization, Spec
 from keras_resnet.errors import UsageError
 from keras_resnet.export.flatbuffer import assert_contents, contents_of
 from keras_resnet.export.formats.tflite import write_tflite
-from keras_resnet.export.tflite_options import SCHEMES, Form
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.models import build as catalog
 from keras_resnet.models.flops import cost_of
-from keras_resnet.models.layers import Bricks, deep_graphs
-from keras_resnet.models.names import CIFAR, IMAGENET, name_of, named
+from keras_resnet.models.layers import Layers, deep_graphs
+from keras_resnet.models.names import CIFAR, IMAGENET, model_name, parse_model_name
 from keras_resnet.models.parts import by_part
 from keras_resnet.models.published import PUBLISHED
 from keras_resnet.models.summary import rows_of
@@ -82,7 +82,7 @@ MULTIPLY_ADDS = {18: 1.8, 34: 3.6, 50: 3.8, 101: 7.6, 152: 11.3}
 
 def cost(network, classes=1000, size=224):
     return cost_of(
-        named(network) if isinstance(network, str) else network, classes=classes, input_shape=(size, size, 3)
+        parse_model_name(network) if isinstance(network, str) else network, classes=classes, input_shape=(size, size, 3)
     )
 
 
@@ -130,8 +130,8 @@ def test_what_is_counted_is_what_is_built(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_read_and_written(name):
-    assert name_of(named(name)) == name
-    catalog.require_known(named(name))
+    assert model_name(parse_model_name(name)) == name
+    catalog.require_known(parse_model_name(name))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_vgg_needs_32_pixels():
 def test_parts_are_those_of_the_layers(name):
     model = keras_resnet.network(name, classes=3, input_shape=(SIZE, SIZE, 3))
     found = by_part(layer.name for layer in model.layers if layer.weights)
-    assert tuple(part.name for part in found) == parts_of(Spec(network=named(name)))
+    assert tuple(part.name for part in found) == parts_of(Spec(network=parse_model_name(name)))
     assert sum(map(len, found.values())) == sum(bool(layer.weights) for layer in model.layers)
 
 
@@ -242,7 +242,7 @@ def test_listing():
 
 
 def chosen(names):
-    return [pytest.param(named(n), id=n, marks=[] if n in FAST else pytest.mark.slow) for n in names]
+    return [pytest.param(parse_model_name(n), id=n, marks=[] if n in FAST else pytest.mark.slow) for n in names]
 
 
 def every():
@@ -256,7 +256,7 @@ def built(bricks, network):
 
 @pytest.mark.parametrize("network", every())
 def test_one_network_under_both_kerases_becomes_one_int8_file(network, tmp_path):
-    model, twin = built(Bricks(keras), network), built(Bricks(tf_keras), network)
+    model, twin = built(Layers(keras), network), built(Layers(tf_keras), network)
     rng = np.random.default_rng(1)
     model.set_weights([rng.uniform(0.3, 0.7, w.shape) if w.ndim == 1 else w for w in model.get_weights()])
     copy_weights(model, twin)
@@ -265,7 +265,7 @@ def test_one_network_under_both_kerases_becomes_one_int8_file(network, tmp_path)
     ours, theirs = (np.asarray(build(images.astype("float32"), training=False)) for build in (model, twin))
     assert np.abs(ours - theirs).max() <= 1e-5 * max(1.0, np.abs(ours).max())
     file = tmp_path / "int8.tflite"
-    write_tflite(model, Form(SCHEMES["int8"], "uint8"), images, file)
+    write_tflite(model, TFLiteOptions(SCHEMES["int8"], "uint8"), images, file)
     assert_contents(contents_of(file.read_bytes()), file.name, integer=True)
     counted = cost_of(network, classes=3, input_shape=(SIZE, SIZE, 3)).int8_bytes
     # What is not counted is the graph: about a kilobyte an operator.

@@ -17,12 +17,12 @@ from keras_resnet.compression.quantization.quantize import quantize
 from keras_resnet.config.spec import DataSpec, HeadSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data.sources import shapes
 from keras_resnet.errors import TrainingInterrupted, UsageError, WeightsError
-from keras_resnet.models.layers import Bricks
-from keras_resnet.models.names import named
+from keras_resnet.models.layers import Layers
+from keras_resnet.models.names import parse_model_name
 from keras_resnet.models.parts import by_part, part_of
-from keras_resnet.pretrained.load import fetch, load_weights, place
+from keras_resnet.pretrained.load import assign_weights, fetch, load_weights
 from keras_resnet.run import Run
-from keras_resnet.tasks import parts_of, task_of
+from keras_resnet.tasks import get_task, parts_of
 from keras_resnet.training import train
 from keras_resnet.training.initialize import freeze, initialize, require_parts
 from keras_resnet.training.optimizers import optimizer_of
@@ -53,7 +53,7 @@ def decided(spec):
 
 @functools.cache
 def _built(task, classes, network):
-    return task_of(job(task, network), classes).build(Bricks(keras), job(task, network))
+    return get_task(job(task, network), classes).build(Layers(keras), job(task, network))
 
 
 @functools.cache
@@ -193,14 +193,14 @@ def test_heads_are_made_as_those_of_the_run(home):
     """What the weights were trained with, unless another was asked for: then those heads are new."""
     spec = replace(job("segment"), head=HeadSpec(convs=3, masks="yolact"))
     run = Run.create(home, decided(spec), SIX, "three")
-    task_of(spec, SIX).build(Bricks(keras), spec).save(run.model_file)
+    get_task(spec, SIX).build(Layers(keras), spec).save(run.model_file)
     said = []
     found = options.spec_of({"task": "segment", "start_from": "three"}, home, said.append)
     assert found.head == spec.head and "heads: 3 convolutions a tower, masks by yolact (of the weights)" in said
     assert options.spec_of({"task": "detect", "start_from": "three"}, home, silent).head == HeadSpec(convs=3)
     asked = options.spec_of({"task": "segment", "start_from": "three", "masks": "condinst"}, home, silent)
     assert asked.head == HeadSpec(convs=3)
-    placed = place(task_of(asked, SIX).build(Bricks(keras), asked), fetch(str(run.model_file)), "three")
+    placed = assign_weights(get_task(asked, SIX).build(Layers(keras), asked), fetch(str(run.model_file)), "three")
     assert {part_of(name).name for name in placed.new} == {"mask_head"}
     assert options.spec_of({"start_from": "three"}, home, silent).head == HeadSpec()
 
@@ -254,7 +254,7 @@ def test_the_declared_parts_are_those_of_the_network(task):
 @pytest.mark.parametrize("name", ["vgg11_bn", "plain20", "resnet20v2", "wrn16_4"])
 def test_other_families_are_frozen_by_their_parts(name):
     model = keras_resnet.network(name, classes=3, input_shape=(32, 32, 3))
-    spec = Spec(network=named(name), start=StartSpec(freeze=("body",)))
+    spec = Spec(network=parse_model_name(name), start=StartSpec(freeze=("body",)))
     require_parts(spec)
     freeze(model, spec.start)
     assert {variable.path.split("/")[0] for variable in model.trainable_variables} == {"logits"}
@@ -358,7 +358,7 @@ def test_a_detector_trains_on_a_frozen_body(task, home, tmp_path, monkeypatch, k
         "frozen: stem, stage1, stage2, stage3, stage4; in training: neck, class_head, box_head" in e for e in err
     )
     trained = keras.saving.load_model(Run.find(home, f"frozen-{task}").model_file, compile=False)
-    fresh = weights_of(task_of(Run.find(home, f"frozen-{task}").spec(), SIX).build(Bricks(keras), job(task)))
+    fresh = weights_of(get_task(Run.find(home, f"frozen-{task}").spec(), SIX).build(Layers(keras), job(task)))
     for name, values in weights_of(trained).items():
         if is_body(name):
             for ours, other in zip(values, theirs[name], strict=True):
@@ -373,13 +373,13 @@ def test_frozen_parts_resume_to_the_same_bits(task, quick_spec, tmp_path, monkey
     base = quick_spec if task == "classify" else finding(task).override("data.data_dir", str(tmp_path / "tfds"))
     training = replace(base.training, epochs=2, deterministic=True)
     spec = replace(base, start=StartSpec(freeze=("stem", "stage1"), body_rate=0.3), training=training)
-    whole = train.train(spec, tmp_path, "whole", say=silent)
+    whole = train.train(spec, tmp_path, "whole", log=silent)
     interrupt_after(1, monkeypatch)
     with pytest.raises(TrainingInterrupted):
-        train.train(spec, tmp_path, "cut", say=silent)
+        train.train(spec, tmp_path, "cut", log=silent)
     monkeypatch.undo()
     few_shapes(monkeypatch)
-    cut = train.resume(Run.find(tmp_path, "cut"), say=silent)
+    cut = train.resume(Run.find(tmp_path, "cut"), log=silent)
     models = [keras.saving.load_model(run.model_file, compile=False) for run in (whole, cut)]
     for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -21,7 +21,7 @@ import keras_resnet
 from keras_resnet.errors import UsageError, WeightsError
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import translate
-from keras_resnet.pretrained.load import fetch, load_weights, place
+from keras_resnet.pretrained.load import assign_weights, fetch, load_weights
 from keras_resnet.pretrained.readers import read
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -41,7 +41,7 @@ def ours_from(weights, size, classes):
     model = keras_resnet.network(
         weights.network, classes=classes, input_shape=(size, size, 3), normalization=weights.normalization
     )
-    placed = place(model, weights, "reference")
+    placed = assign_weights(model, weights, "reference")
     assert placed.new == () and placed.unused == ()
     return model
 
@@ -367,7 +367,7 @@ def test_what_does_not_fit_is_named():
     weights = translate(reference.state | {"extra.weight": np.zeros((3, 3), "float32")})
     model = keras_resnet.ResNet18(classes=3, input_shape=(32, 32, 3), stem="imagenet")
     before = model.get_layer("logits").get_weights()
-    placed = place(model, weights, "x")
+    placed = assign_weights(model, weights, "x")
     assert placed.new == ("logits",) and placed.unused == ("extra",)
     assert "the classifier is new; not placed: extra" in str(placed)
     np.testing.assert_array_equal(model.get_layer("logits").get_weights()[0], before[0])
@@ -376,11 +376,11 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(
         WeightsError, match=r"not of resnet34: they hold nothing for 32 of its layers, stage1_unit3_conv1"
     ):
-        place(other, weights, "x")
+        assign_weights(other, weights, "x")
     for ours, theirs in zip(other.get_weights(), untouched, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(WeightsError, match="other shapes, stem_conv first"):
-        place(keras_resnet.ResNet18(classes=3, input_shape=(32, 32, 3), stem="cifar"), weights, "x")
+        assign_weights(keras_resnet.ResNet18(classes=3, input_shape=(32, 32, 3), stem="cifar"), weights, "x")
     del reference.state["bn1.running_var"]
     with pytest.raises(KeyError):
         translate(reference.state)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from keras_resnet.cli.options import setting
-from keras_resnet.config.recipes.detection import usual
+from keras_resnet.config.recipes.detection import default_config
 from keras_resnet.evaluation.analysis import parts_of
 from keras_resnet.metrics.classification import calibration, counted
 from keras_resnet.reporting.page import command_of
@@ -64,7 +64,7 @@ def test_the_command_trains_the_same(trained):
     """What it sets makes the run's very spec."""
     command = shlex.split(command_of(trained.spec()))
     assert command[:2] == ["kresnet", "train"]
-    spec = usual("classify")
+    spec = default_config("classify")
     for flag, value in zip(command[2::2], command[3::2], strict=True):
         assert flag == "--set"
         spec = spec.override(*setting(value))

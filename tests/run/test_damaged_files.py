@@ -45,11 +45,11 @@ MOST = 2 * 2**20
 @pytest.fixture(scope="module")
 def finished(trained, tmp_path_factory):
     """A finished run with files, verdicts and a diagnosis."""
-    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.pipeline import ExportRequest, export
     from keras_resnet.export.tflite_options import forms_of
 
     run = Run(shutil.copytree(trained.folder, tmp_path_factory.mktemp("finished") / "run"))
-    export(run, Wanted(forms=tuple(forms_of(("float32",))), samples=20), silent)
+    export(run, ExportRequest(forms=tuple(forms_of(("float32",))), samples=20), silent)
     run.write_json(run.diagnosis_file, DIAGNOSIS)
     return run
 

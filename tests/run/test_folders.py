@@ -29,7 +29,7 @@ from keras_resnet.errors import (
 from keras_resnet.run import Run
 from keras_resnet.training import launch as launching
 from keras_resnet.training.checkpoint import Checkpoints, Progress, manifests
-from keras_resnet.training.logger import Journal
+from keras_resnet.training.logger import Logger
 from keras_resnet.training.loop import Loop
 from keras_resnet.training.train import resume, train
 
@@ -227,13 +227,13 @@ def test_a_run_folder_that_is_gone_is_noticed_at_once(short, tmp_path, monkeypat
 
 def test_nothing_makes_a_deleted_folder_again(short, tmp_path, monkeypatch):
     """Between two looks."""
-    genuine = Journal.epoch
+    genuine = Logger.epoch
 
     def record(self, row, weights):
         shutil.rmtree(self._run.folder)
         genuine(self, row, weights)
 
-    monkeypatch.setattr(Journal, "epoch", record)
+    monkeypatch.setattr(Logger, "epoch", record)
     with pytest.raises(RunError, match=r"cannot write .*log\.jsonl: No such file or directory"):
         train(short, tmp_path, "gone", silent)
     assert list(tmp_path.iterdir()) == []
@@ -253,14 +253,14 @@ def test_nothing_makes_a_deleted_folder_again(short, tmp_path, monkeypatch):
 )
 def test_a_full_disk_is_a_sentence_and_the_training_goes_on(short, tmp_path, monkeypatch, place, file):
     """From that place on, by the system's limit on the size of files, which writers meet as they meet a full disk."""
-    genuine, before = getattr(Journal, place), resource.getrlimit(resource.RLIMIT_FSIZE)
+    genuine, before = getattr(Logger, place), resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def limited(self, *arguments):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
         return genuine(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, place, limited)
+        patch.setattr(Logger, place, limited)
         try:
             with pytest.raises(RunError, match=rf"cannot write .*{file}: File too large.*kresnet train --resume full"):
                 train(short, tmp_path, "full", silent)

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from samples import filmed, silent
 
-from keras_resnet.export.pipeline import Wanted, export
+from keras_resnet.export.pipeline import ExportRequest, export
 from keras_resnet.export.tflite_options import forms_of
 from keras_resnet.runtime import cli
-from keras_resnet.runtime.image import placed, read_image
-from keras_resnet.runtime.predictions import likeliest
+from keras_resnet.runtime.image import preprocess, read_image
+from keras_resnet.runtime.predictions import top_k
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def file(trained):
-    verdicts = export(trained, Wanted(forms=tuple(forms_of(("int8",))), samples=50), silent)
+    verdicts = export(trained, ExportRequest(forms=tuple(forms_of(("int8",))), samples=50), silent)
     return trained.exports / verdicts[0].file
 
 
@@ -75,10 +75,10 @@ def test_predictions_equal_the_full_install(wheel, file, images):
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [Path(row["image"]).name for row in rows] == [f"{number}.png" for number in range(5)]
-    from keras_resnet.export.predict import Taken, predict_files, predictor_of, sources_of
+    from keras_resnet.export.predict import PredictOptions, predict_files, predictor_of, sources_of
 
     sources = sources_of([str(images)])
-    assert list(predict_files(predictor_of(str(file), Path(".")), sources, Taken(top=5), silent)) == rows
+    assert list(predict_files(predictor_of(str(file), Path(".")), sources, PredictOptions(top=5), silent)) == rows
 
 
 def test_words_for_people(wheel, file, images):
@@ -117,8 +117,8 @@ def test_it_serves(wheel, file, images):
         finally:
             process.terminate()
     model = TFLiteModel(file)
-    pixels = placed(read_image(content), "classify", model.card.resize, model.card.image_size)
-    assert answered == {"predictions": likeliest(model(pixels[None]), model.card.classes, 3)[0]}
+    pixels = preprocess(read_image(content), "classify", model.card.resize, model.card.image_size)
+    assert answered == {"predictions": top_k(model(pixels[None]), model.card.classes, 3)[0]}
     assert (about["file"], about["labels"]) == (file.name, list(model.card.classes))
 
 

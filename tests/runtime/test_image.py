@@ -19,7 +19,7 @@ from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.load import open_data
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.runtime import preprocess as pixels_module
-from keras_resnet.runtime.image import center_crop, placed, read_image, to_pixels
+from keras_resnet.runtime.image import center_crop, preprocess, read_image, resize_and_crop
 
 GREY = Image.fromarray(np.full((10, 12), 100, np.uint8))
 
@@ -162,10 +162,10 @@ def test_missing_file(tmp_path):
 def test_resize_and_crop_keep_the_centre():
     image = Image.new("RGB", (30, 10))
     image.paste((255, 0, 0), (10, 0, 20, 10))
-    assert (to_pixels(image, 10) == (255, 0, 0)).all()
+    assert (resize_and_crop(image, 10) == (255, 0, 0)).all()
     pixels = np.arange(2 * 6 * 6 * 3).reshape(2, 6, 6, 3)
     np.testing.assert_array_equal(center_crop(pixels, 4), pixels[:, 1:5, 1:5])
-    assert placed(read_image(encoded(image, "PNG")), "classify", 20, 16).shape == (16, 16, 3)
+    assert preprocess(read_image(encoded(image, "PNG")), "classify", 20, 16).shape == (16, 16, 3)
 
 
 # The scripts for devices
@@ -218,7 +218,7 @@ def test_the_script_for_devices_sees_the_same_pixels(device):
     seen = np.load(device / "seen.npz")
     for number, (name, data) in enumerate(files.items()):
         for which, card in enumerate(cards):
-            expected = placed(read_image(data), card["task"], card["resize"], card["image_size"])
+            expected = preprocess(read_image(data), card["task"], card["resize"], card["image_size"])
             np.testing.assert_array_equal(seen[f"{number}-{which}"], expected, name)
 
 
@@ -353,8 +353,8 @@ def test_the_limit_can_be_set(tmp_path, monkeypatch):
 def test_long_and_thin_images_are_placed():
     for size in ((1, 50_000), (50_000, 1)):
         image = read_image(encoded(Image.new("L", size, 77), "PNG"))
-        assert (to_pixels(image, 16) == 77).all()
-        assert placed(image, "detect", 16, 16).shape == (16, 16, 3)
+        assert (resize_and_crop(image, 16) == 77).all()
+        assert preprocess(image, "detect", 16, 16).shape == (16, 16, 3)
 
 
 def test_of_many_pages_and_frames_the_first_is_decoded():

@@ -9,12 +9,19 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_resnet.config.spec import NetworkSpec
-from keras_resnet.data.annotations import decoded_mask, encoded_mask, packed, unpacked
+from keras_resnet.data.annotations import decoded_mask, encoded_mask, pad_annotations, unpad_annotations
 from keras_resnet.errors import DataError
 from keras_resnet.metrics import coco
 from keras_resnet.models.fpn import cells_of
 from keras_resnet.runtime import postprocess
-from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, Found, found_in, masks_of, run_lengths, seen_masks
+from keras_resnet.runtime.postprocess import (
+    DYNAMIC_COEFFICIENTS,
+    Detections,
+    decode_detections,
+    masks_of,
+    paste_masks_in_image,
+    rle_encode,
+)
 from keras_resnet.tasks.assigner import assign, boxes_at, detection_losses
 from keras_resnet.tasks.detection import Detection, agreement
 from keras_resnet.tasks.instance_segmentation import Segmentation
@@ -44,7 +51,7 @@ def test_the_numbers_are_those_of_pycocotools(kind, capsys):
         truths, answers = random_case(seed, kind)
         if not any(len(each.labels) for each in answers):
             continue
-        named, _ = coco.numbers(truths, answers, "abc", kind)
+        named, _ = coco.coco_metrics(truths, answers, "abc", kind)
         expected = by_the_oracle(truths, answers, kind)
         for name, value in zip(coco.NAMES, expected, strict=True):
             assert named.get(name, -1) == pytest.approx(value, abs=1e-9), (seed, name)
@@ -55,10 +62,10 @@ def test_the_numbers_are_those_of_pycocotools(kind, capsys):
 
 def test_numbers_where_nothing_is_found_or_there():
     truths, answers = random_case(3, "bbox")
-    none = [coco.Answer(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)) for _ in answers]
-    assert coco.numbers(truths, none, "abc")[0]["AP"] == 0
-    perfect = [coco.Answer(each.boxes, np.ones(len(each.labels)), each.labels) for each in truths]
-    named, by_class = coco.numbers(truths, perfect, "abc")
+    none = [coco.Prediction(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)) for _ in answers]
+    assert coco.coco_metrics(truths, none, "abc")[0]["AP"] == 0
+    perfect = [coco.Prediction(each.boxes, np.ones(len(each.labels)), each.labels) for each in truths]
+    named, by_class = coco.coco_metrics(truths, perfect, "abc")
     assert named["AP"] == pytest.approx(1) and list(by_class.values()) == pytest.approx([1] * len(by_class))
 
 
@@ -66,7 +73,7 @@ def test_run_lengths_are_cocos():
     rng = generator()
     for share in (0, 0.3, 1):
         mask = rng.random((7, 5)) < share
-        code = {"size": [7, 5], "counts": run_lengths(mask)}
+        code = {"size": [7, 5], "counts": rle_encode(mask)}
         np.testing.assert_array_equal(oracle_mask.decode(oracle_mask.frPyObjects(code, 7, 5)), mask)
         assert sum(code["counts"]) == mask.size
         np.testing.assert_array_equal(decoded_mask(encoded_mask(mask), (5, 7)), mask)
@@ -78,7 +85,7 @@ def test_suppression_is_tensorflows():
     for _ in range(20):
         boxes = np.sort(rng.random((60, 2, 2)), axis=1).reshape(60, 4)
         labels, scores = rng.integers(0, 2, 60), np.sort(rng.random(60))[::-1]
-        kept = postprocess.suppressed(boxes.astype(np.float32), labels, most=100, overlap=0.4)
+        kept = postprocess.non_max_suppression(boxes.astype(np.float32), labels, most=100, overlap=0.4)
         expected = np.concatenate(
             [
                 np.flatnonzero(labels == kind)[
@@ -94,11 +101,11 @@ def test_an_object_is_found_where_its_location_says():
     """The cell in row 2 and column 5 of the first level, reaching 1, 2, 3 and 1.5 cells outwards."""
     scores, distances = np.full((N, 2), -9.0), np.zeros((N, 4))
     scores[2 * 8 + 5, 1], distances[2 * 8 + 5] = 3.0, (1, 2, 3, 1.5)
-    found = found_in(scores, distances, CELLS)
+    found = decode_detections(scores, distances, CELLS)
     np.testing.assert_allclose(found.boxes, [[4.5 / 8, 0.5 / 8, 1, 4 / 8]])  # cut at the edge
     assert found.labels.tolist() == [1] and found.locations.tolist() == [21]
     assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-3)))
-    card_size = postprocess.in_image(found.boxes, (80, 40))
+    card_size = postprocess.scale_boxes(found.boxes, (80, 40))
     np.testing.assert_allclose(card_size, [[45, 5, 80, 40]])
 
 
@@ -110,17 +117,19 @@ def test_masks_are_the_same_while_trained_and_on_devices(coefficients):
     every = rng.normal(size=(N, coefficients)).astype(np.float32)
     places = np.array([3, 70, 41])
     boxes = np.array([[0, 0, 1, 1], [0.5, 0.25, 0.75, 0.5], [0, 0.9, 0.1, 1]], np.float32)
-    found = Found(boxes, np.zeros(3), np.zeros(3, int), places)
+    found = Detections(boxes, np.zeros(3), np.zeros(3, int), places)
     ours = masks_of(found, every, prototypes, CELLS)
-    theirs = mask_logits(every[places][None], prototypes[None], postprocess.grid(CELLS)[0][places][None])
+    theirs = mask_logits(every[places][None], prototypes[None], postprocess.anchor_points(CELLS)[0][places][None])
     around = np.zeros((3, 16, 16), bool)  # and 4 cells on each side
     around[0], around[1, :12, 4:16], around[2, 10:, :6] = True, True, True
     np.testing.assert_allclose(ours[around], np.asarray(theirs[0])[around], rtol=1e-4, atol=1e-4)
     assert (ours[~around] == postprocess.GROUND).all()
     sizes = ((16, 16), (50, 40), (5, 5))
     for size in sizes:
-        inside = postprocess.in_image(boxes, size)
-        np.testing.assert_array_equal(seen_masks(ours, inside, size), seen_masks(np.asarray(theirs[0]), inside, size))
+        inside = postprocess.scale_boxes(boxes, size)
+        np.testing.assert_array_equal(
+            paste_masks_in_image(ours, inside, size), paste_masks_in_image(np.asarray(theirs[0]), inside, size)
+        )
     assert masks_of(found.first(0), every, prototypes, CELLS).shape == (0, 16, 16)
 
 
@@ -128,7 +137,7 @@ def test_a_mask_stays_in_its_box():
     """Logits of a 16 × 16 square for an image of 80 × 40 pixels, whose lower half is filling."""
     logits = np.full((1, 16, 16), -1.0)
     logits[0, 2:6, 4:12] = 1.0
-    (mask,) = seen_masks(logits, np.array([[15.0, 5.0, 70.0, 30.0]]), (80, 40))
+    (mask,) = paste_masks_in_image(logits, np.array([[15.0, 5.0, 70.0, 30.0]]), (80, 40))
     assert mask.shape == (40, 80) and mask[12:28, 22:58].all()
     assert not mask[:, :15].any() and not mask[:5].any() and not mask[31:].any()
 
@@ -138,14 +147,14 @@ def test_cells_are_those_of_the_network():
     import keras
 
     from keras_resnet.models import build, fpn
-    from keras_resnet.models.layers import Bricks
+    from keras_resnet.models.layers import Layers
 
     known = ((18, 128, (16, 8, 4)), (18, 90, (12, 6)), (20, 32, (32, 16, 8, 4)), (10, 48, (24, 12, 6)))
     for depth, size, expected in known:
         network = NetworkSpec(depth, width=0.25)
         assert cells_of(network, size)[: len(expected)] == expected
-        _, stages = build.body(Bricks(keras), network, (size, size, 3), None)
-        levels = fpn.levels_of(Bricks(keras), stages, cells_of(network, size))
+        _, stages = build.body(Layers(keras), network, (size, size, 3), None)
+        levels = fpn.levels_of(Layers(keras), stages, cells_of(network, size))
         assert len({level.shape[-1] for level in levels}) == 1
 
 
@@ -184,9 +193,9 @@ def test_locations_answer_for_what_they_are_in():
     rng = generator(1)
     truth, (scores, distances) = random_truth(rng, 8, 5), random_outputs(rng, 8)
     boxes = boxes_at(distances, CELLS)
-    np.testing.assert_allclose(boxes, postprocess.boxes_of(distances, CELLS), atol=1e-6)
+    np.testing.assert_allclose(boxes, postprocess.ltrb_to_xyxy(distances, CELLS), atol=1e-6)
     found = assign(scores, boxes, truth, CELLS)
-    middles = postprocess.grid(CELLS)[0]
+    middles = postprocess.anchor_points(CELLS)[0]
     objects, quality = found.objects.numpy(), found.quality.numpy()
     assert (objects >= 0).sum() > 50
     for image, place in np.argwhere(objects >= 0):
@@ -211,7 +220,7 @@ def test_right_answers_cost_least():
         "labels": np.array([[1]]),
         "crowd": np.zeros((1, 1), bool),
     }
-    middles, widths = postprocess.grid(CELLS)
+    middles, widths = postprocess.anchor_points(CELLS)
     box = truth["boxes"][0, 0]
     exact = np.concatenate([middles - box[:2], box[2:] - middles], axis=1)[None] / widths
     boxes = boxes_at(exact.astype(np.float32), CELLS)
@@ -235,18 +244,18 @@ def test_right_answers_cost_least():
 
 def test_agreement_counts_objects():
     boxes = np.array([[0, 0, 10, 10], [20, 20, 40, 40], [0, 0, 10, 10]], float)
-    ours = [coco.Answer(boxes, np.array([0.9, 0.8, 0.1]), np.array([0, 1, 0]))]
+    ours = [coco.Prediction(boxes, np.array([0.9, 0.8, 0.1]), np.array([0, 1, 0]))]
     assert agreement(ours, ours) == 1
-    other = [coco.Answer(boxes + 1, np.array([0.9, 0.8, 0.1]), np.array([0, 2, 0]))]
+    other = [coco.Prediction(boxes + 1, np.array([0.9, 0.8, 0.1]), np.array([0, 2, 0]))]
     assert agreement(ours, other) == pytest.approx(0.5)
-    assert agreement(ours, [coco.Answer(boxes[:1], np.array([0.9]), np.array([0]))]) == pytest.approx(2 / 3)
-    none = [coco.Answer(boxes[:0], np.zeros(0), np.zeros(0, int))]
+    assert agreement(ours, [coco.Prediction(boxes[:1], np.array([0.9]), np.array([0]))]) == pytest.approx(2 / 3)
+    none = [coco.Prediction(boxes[:0], np.zeros(0), np.zeros(0, int))]
     assert agreement(none, none) == 1 and agreement(ours, none) == 0
 
 
 def test_annotations_survive_packing():
     truths, _ = random_case(5, "segm")
-    again = unpacked({name: value for name, value in packed(truths, masks=True).tree().items()})
+    again = unpad_annotations({name: value for name, value in pad_annotations(truths, masks=True).tree().items()})
     for before, after in zip(truths, again, strict=True):
         order = np.lexsort((-before.areas, before.crowd))
         np.testing.assert_allclose(after.boxes, before.boxes[order], atol=1e-3)
@@ -258,6 +267,6 @@ def test_annotations_survive_packing():
 def test_images_without_objects_are_nothing_to_judge_by(kind):
     nothing = np.zeros((2, 1, 4), np.float32), np.full((2, 1), -1), np.zeros((2, 1), bool), np.zeros((2, 1))
     truth = dict(zip(("boxes", "labels", "crowd", "areas"), nothing, strict=True)) | {"sizes": np.full((2, 2), 8)}
-    none = [coco.Answer(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))] * 2
+    none = [coco.Prediction(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))] * 2
     with pytest.raises(DataError, match="none of the 2 images shows an object"):
         kind(("a",), (1,)).judge(none, truth)

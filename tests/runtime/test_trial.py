@@ -19,7 +19,7 @@ from keras_resnet.export.flatbuffer import packed
 from keras_resnet.export.load import open_file
 from keras_resnet.runtime import cli as edge
 from keras_resnet.runtime import trial
-from keras_resnet.runtime.metadata import Card
+from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 ADD, CONV_2D = 0, 3
@@ -99,7 +99,7 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
     places = tmp_path / "x.tflite", tmp_path / "rejected" / "x.tflite"
     bad = rescaled(content, 4e-9, of=ADD)
     with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it ended by "):
-        pipeline.proven(lambda staged: staged.write_bytes(bad), places, None, 0.01, True)
+        pipeline.write_and_verify(lambda staged: staged.write_bytes(bad), places, None, 0.01, True)
     assert not list(tmp_path.iterdir())
 
 
@@ -177,13 +177,13 @@ def test_a_file_that_takes_all_memory_is_refused(content, tmp_path):
 
     from keras_resnet.export.formats.tflite import write_tflite
     from keras_resnet.export.tflite_metadata import write_card
-    from keras_resnet.export.tflite_options import SCHEMES, Form
+    from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 
     pixels = keras.Input((8, 8, 3))
     model = keras.Model(pixels, keras.ops.max(keras.ops.tile(pixels, (1, 4096, 4096, 1)), axis=(1, 2)))
     file = tmp_path / "x.tflite"
-    write_tflite(model, Form(SCHEMES["float32"], "uint8"), None, file)
-    write_card(file, Card(("a", "b", "c"), 8, 8, {"form": "float32"}), 0.0)
+    write_tflite(model, TFLiteOptions(SCHEMES["float32"], "uint8"), None, file)
+    write_card(file, ModelMetadata(("a", "b", "c"), 8, 8, {"form": "float32"}), 0.0)
     assert file.stat().st_size < 10_000
     with pytest.raises(ExportError, match=r"x.tflite cannot be run|x.tflite is not a readable"):
         TFLiteModel(file)
@@ -197,14 +197,14 @@ def test_labels_may_hold_what_looks_like_the_end_of_a_line(content, tmp_path):
 
 
 def test_what_is_no_number_is_no_answer(exported):
-    from keras_resnet.runtime.predictions import decoded
+    from keras_resnet.runtime.predictions import decode_predictions
 
     card = open_file(exported[0].exports / "int8.tflite").card
     for value in (np.nan, np.inf):
         logits = np.zeros((1, 10), np.float32)
         logits[0, 3] = value
         with pytest.raises(ExportError, match="the network's logits are not finite"):
-            decoded(card, logits, 5, [(8, 8)])
+            decode_predictions(card, logits, 5, [(8, 8)])
 
 
 def test_onnx_files_have_the_names_of_the_documentation(exported):
@@ -224,7 +224,7 @@ def test_onnx_detectors_have_the_names_of_the_documentation(segmented, tmp_path)
     from keras_resnet.export.tflite_options import forms_of
 
     forms = tuple(forms_of(("float32",)))
-    pipeline.export(segmented, pipeline.Wanted(forms=forms, others=("onnx",), max_drop=1.0, samples=10), silent)
+    pipeline.export(segmented, pipeline.ExportRequest(forms=forms, others=("onnx",), max_drop=1.0, samples=10), silent)
     session = onnxruntime.InferenceSession(str(segmented.exports / "model.onnx"))
     outputs = {each.name: each.shape for each in session.get_outputs()}
     assert set(outputs) == {"scores", "distances", "coefficients", "prototypes"}

@@ -42,5 +42,5 @@ def random_case(seed, kind):
         found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
         kinds = np.concatenate([named, rng.integers(0, 3, len(found) - len(near))])
         own = tuple(encoded_mask(ellipse(box, size)) for box in found) if kind == "segm" else ()
-        answers.append(coco.Answer(found, rng.random(len(found)), kinds, own))
+        answers.append(coco.Prediction(found, rng.random(len(found)), kinds, own))
     return truths, answers

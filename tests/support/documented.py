@@ -203,7 +203,7 @@ def kind_of(command):
     if len(kinds) != 1:
         raise LookupError(
             f"{command!r} is documented, and {len(kinds)} lines of tests/support/documented.py are about it. Give it"
-            " one: in QUICK if it takes seconds, in SERVING if it serves until Ctrl-C, in SLOW if it takes minutes, in FAILING"
-            " if it needs what is not everywhere, with the sentence that says so"
+            " one: in QUICK if it takes seconds, in SERVING if it serves until Ctrl-C, in SLOW if it takes minutes, in"
+            " FAILING if it needs what is not everywhere, with the sentence that says so"
         )
     return kinds[0]

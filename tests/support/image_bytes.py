@@ -1,16 +1,10 @@
 """Image files made byte by byte, as cameras and tools write them."""
 
 import io
-import shutil
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
-import pytest
-
-from keras_resnet.export import device_scripts
-from keras_resnet.runtime import preprocess as pixels_module
 
 
 def encoded(image, kind, **options):
@@ -55,12 +49,3 @@ def png(width, height, depth, colour, content=None, *chunks):
 def png_chunk(part):
     kind, content = part
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-@pytest.fixture(scope="module")
-def device(tmp_path_factory):
-    """A folder with what goes beside exported files, and without kresnet."""
-    folder = tmp_path_factory.mktemp("device")
-    for source in (pixels_module.__file__, Path(device_scripts.__file__).with_name("classify.py")):
-        shutil.copy(source, folder)
-    return folder

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.runtime.image import placed
+from keras_resnet.runtime.image import preprocess
 
 ROOT = Path(__file__).parents[2]
 STUBS = Path(__file__).parents[1] / "stubs"
@@ -47,7 +47,7 @@ def assert_placed(card, size, taken, given):
     width, height) in pixels, as our own transform has it: seen by an image whose colours say where they come from."""
     x, y = np.meshgrid(*(np.linspace(0, 255, edge) for edge in size))
     image = Image.fromarray(np.stack([x, y, np.full_like(x, 255)], axis=-1).round().astype(np.uint8))
-    pixels = placed(image, card["task"], card["resize"], card["image_size"]).astype(int)
+    pixels = preprocess(image, card["task"], card["resize"], card["image_size"]).astype(int)
     ys, xs = np.nonzero(pixels[..., 2] > 127)
     assert [*given] == [xs[0], ys[0], xs[-1] - xs[0] + 1, ys[-1] - ys[0] + 1]
     for axis in (0, 1):

@@ -15,8 +15,8 @@ if __name__ == "__main__" and sys.argv[1] == "devices":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 from keras_resnet.config.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, StartSpec, TrainingSpec
-from keras_resnet.data.dataset import Data, Split
-from keras_resnet.tasks import task_of
+from keras_resnet.data.dataset import DatasetSplits, Split
+from keras_resnet.tasks import get_task
 from keras_resnet.training import distribute
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.train import build
@@ -53,7 +53,7 @@ def batches(count, spec):
                 "crowd": rng.random((BATCH, 3)) < 0.1,
                 "ids": rng.integers(4, size=(BATCH, size, size)).astype("uint8"),
             }
-        encoded = task_of(spec, tuple("abcd")).encode(truth)
+        encoded = get_task(spec, tuple("abcd")).encode(truth)
         yield images, tf.nest.map_structure(np.asarray, encoded)
 
 
@@ -62,7 +62,7 @@ def trained(here, spec, steps, spoil=False, before_each=lambda job: None):
     labels = np.arange(BATCH) % CLASSES
     size = spec.data.image_size
     splits = {name: Split(name, labels) for name in ("train", "validation")}
-    data = Data("random", tuple("abcd"), splits, False, size, size)
+    data = DatasetSplits("random", tuple("abcd"), splits, False, size, size)
     job = build(spec, data, here)
     step = training_step(job)
     share = BATCH // here.replicas

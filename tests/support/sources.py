@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_resnet.config.spec import AugmentSpec, DataSpec
 from keras_resnet.data.load import open_data
-from keras_resnet.data.pipeline import Stream
+from keras_resnet.data.pipeline import TrainPipeline
 
 
 def opened(path, **options):
@@ -26,7 +26,7 @@ def stream_of(split, **options):
         "encode": lambda labels: tf.cast(labels, tf.float32),
         "augment": AugmentSpec(flip=True),
     }
-    return Stream(split, **(settings | options))
+    return TrainPipeline(split, **(settings | options))
 
 
 def whole(split, first_step=0, epochs=3, size=None, **options):

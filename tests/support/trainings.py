@@ -10,19 +10,19 @@ import keras
 import numpy as np
 
 from keras_resnet.training.checkpoint import manifests
-from keras_resnet.training.logger import Journal
+from keras_resnet.training.logger import Logger
 
 
 def interrupt_after(epoch, monkeypatch):
     """Ctrl-C when that epoch has been recorded."""
-    genuine = Journal.epoch
+    genuine = Logger.epoch
 
     def record(self, row, weights):
         genuine(self, row, weights)
         if row["epoch"] == epoch:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(Journal, "epoch", record)
+    monkeypatch.setattr(Logger, "epoch", record)
 
 
 def start(arguments):

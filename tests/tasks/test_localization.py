@@ -12,18 +12,18 @@ from samples import silent
 
 from keras_resnet.cli import main
 from keras_resnet.config.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
-from keras_resnet.data.annotations import Annotation, packed
+from keras_resnet.data.annotations import Annotation, pad_annotations
 from keras_resnet.data.load import open_data
 from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.metrics import iou as geometry
-from keras_resnet.models.layers import Bricks
+from keras_resnet.models.layers import Layers
 from keras_resnet.run import Run
-from keras_resnet.runtime.image import placed
-from keras_resnet.runtime.metadata import Card
-from keras_resnet.runtime.postprocess import grid
-from keras_resnet.runtime.predictions import decoded, in_words
-from keras_resnet.tasks import task_of
+from keras_resnet.runtime.image import preprocess
+from keras_resnet.runtime.metadata import ModelMetadata
+from keras_resnet.runtime.postprocess import anchor_points
+from keras_resnet.runtime.predictions import decode_predictions, format_predictions
+from keras_resnet.tasks import get_task
 
 GENERATOR = np.random.default_rng(0)
 
@@ -54,7 +54,7 @@ def test_overlaps_are_those_of_the_pixels():
 def test_objects_are_packed_by_area():
     small, large, crowd = [1, 1, 2, 2], [1, 1, 9, 9], [0, 0, 10, 10]
     first = Annotation.of((10, 5), [small, large, crowd], [3, 4, 5], [False, False, True])
-    objects = packed([first, Annotation.of((10, 10), [small, [4, 4, 4, 8]], [5, 6])])
+    objects = pad_annotations([first, Annotation.of((10, 10), [small, [4, 4, 4, 8]], [5, 6])])
     np.testing.assert_array_equal(objects.labels, [[4, 3, 5], [5, -1, -1]])
     np.testing.assert_allclose(objects.boxes[0, 0], [0.1, 0.1, 0.9, 0.5])  # cut at the image's lower edge
     assert objects.crowd.tolist() == [[False, False, True], [False] * 3] and objects.sizes.tolist() == [
@@ -68,13 +68,13 @@ def test_answers_are_in_pixels_of_the_image():
     """An image of 200 × 100 stands at the top of its square."""
     scores, distances = np.full((1, 4, 2), -5.0), np.zeros((1, 4, 4))
     scores[0, 1, 1], distances[0, 1] = 4.0, (0.5, 0.3, 0.3, 0.4)  # the upper right of four cells
-    card = Card(("cat", "dog"), 64, 64, {}, "localize", (2,))
-    (found,) = decoded(card, {"scores": scores, "distances": distances}, 1, [(200, 100)])
+    card = ModelMetadata(("cat", "dog"), 64, 64, {}, "localize", (2,))
+    (found,) = decode_predictions(card, {"scores": scores, "distances": distances}, 1, [(200, 100)])
     assert found == [{"label": "dog", "probability": pytest.approx(0.982, abs=1e-3), "box": [100, 20, 180, 90]}]
-    assert in_words(found) == "dog 98.2% at 100, 20, 180, 90"
-    (both,) = decoded(card, {"scores": scores, "distances": distances}, None, [(200, 100)])
+    assert format_predictions(found) == "dog 98.2% at 100, 20, 180, 90"
+    (both,) = decode_predictions(card, {"scores": scores, "distances": distances}, None, [(200, 100)])
     assert [each["label"] for each in both] == ["dog", "cat"]
-    pixels = placed(Image.new("RGB", (200, 100), "white"), "localize", 64, 64)
+    pixels = preprocess(Image.new("RGB", (200, 100), "white"), "localize", 64, 64)
     assert pixels.shape == (64, 64, 3) and pixels[:32].min() == 255 and pixels[32:].max() == 0
 
 
@@ -85,12 +85,12 @@ def localizing(**changes):
 
 def test_the_right_class_in_the_right_place_is_right():
     """Right; the class right and the box not; another class, and the right one as second guess."""
-    task = task_of(localizing(), ("a", "b"))
+    task = get_task(localizing(), ("a", "b"))
     assert task.cells == (4, 2)
     boxes = np.array([[0.25, 0.25, 0.75, 0.75], [0.5, 0.5, 1, 1], [0, 0, 0.5, 0.5]], np.float32)
     truth = {"labels": np.array([[1, 0], [1, -1], [0, -1]]), "boxes": np.stack([boxes, boxes], axis=1)}
     truth |= {"crowd": np.zeros((3, 2), bool), "sizes": np.array([[80, 40], [40, 40], [40, 80]])}
-    middles, widths = grid(task.cells)
+    middles, widths = anchor_points(task.cells)
     scores = np.full((3, 20, 2), -5.0)
     scores[0, 3, 1] = scores[1, 3, 1] = scores[2, 3, 1] = 3.0
     scores[2, 5, 0] = 1.0
@@ -177,14 +177,14 @@ def localized(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
-    from keras_resnet.export.pipeline import Wanted, export
+    from keras_resnet.export.pipeline import ExportRequest, export
     from keras_resnet.export.tflite_options import forms_of
 
     first, last = localized.log()[0], localized.log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.05 and last["val_quality"] > first["val_quality"]
     assert localized.metrics()["metric"] == "localized"
     forms = tuple(forms_of(("float32", "int8")))
-    floats, integers = export(localized, Wanted(forms=forms, max_drop=0.2), silent)
+    floats, integers = export(localized, ExportRequest(forms=forms, max_drop=0.2), silent)
     assert floats.agreement == 1 and floats.largest_difference < 1e-3 and floats.drop_interval is not None
     assert {"top5", "class", "IoU"} <= set(floats.details) and integers.all_integer
     golden = np.load(localized.exports / "golden.npz")
@@ -209,10 +209,10 @@ def test_a_body_from_a_classification_run(localized):
     import keras
 
     from keras_resnet.models import build
-    from keras_resnet.pretrained.load import fetch, place
+    from keras_resnet.pretrained.load import assign_weights, fetch
 
-    plain = build.build(Bricks(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
-    assert place(plain, fetch(str(localized.model_file)), "the run").layers > 20
+    plain = build.build(Layers(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
+    assert assign_weights(plain, fetch(str(localized.model_file)), "the run").layers > 20
     spec = localized.spec()
-    again = task_of(spec, Run(localized.folder).classes()).build(Bricks(keras), spec)
-    assert place(again, fetch(str(localized.model_file)), "the run").unused == ()
+    again = get_task(spec, Run(localized.folder).classes()).build(Layers(keras), spec)
+    assert assign_weights(again, fetch(str(localized.model_file)), "the run").unused == ()

@@ -11,7 +11,7 @@ from samples import finding
 
 from keras_resnet.config.spec import AugmentSpec, DataSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.annotations import MOST_OBJECTS, Annotation, encoded_mask, id_type, packed
+from keras_resnet.data.annotations import MOST_OBJECTS, Annotation, encoded_mask, id_type, pad_annotations
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.load import open_data
 from keras_resnet.data.sources import detection_folder
@@ -82,7 +82,7 @@ def split_of(count, side=SIDE):
         masks.append(encoded_mask(mask))
     found = Annotation.of((side, side), boxes, np.arange(count) % 3, areas=np.arange(count, 0, -1), masks=masks)
     pixels = np.zeros((2, side, side, 3), np.uint8)
-    return Split("train", np.zeros(2, np.int64), pixels, objects=packed([found, found], masks=True))
+    return Split("train", np.zeros(2, np.int64), pixels, objects=pad_annotations([found, found], masks=True))
 
 
 @pytest.mark.parametrize(("count", "kind"), [(255, np.uint8), (256, np.uint16), (COUNT, np.uint16)])
@@ -108,7 +108,7 @@ def test_masks_are_learned_of_the_object_that_they_are_of(count, kind):
 )
 def test_batches_keep_every_object(augment):
     """Of each object in the batch, the pixels of its id lie in its box; none has the ground's or another's."""
-    stream = pipeline.Stream(split_of(COUNT), SIDE, 2, 3, lambda truth: truth, augment)
+    stream = pipeline.TrainPipeline(split_of(COUNT), SIDE, 2, 3, lambda truth: truth, augment)
     most = 0
     for _, truth in stream.batches(0, 4).as_numpy_iterator():
         assert truth["ids"].dtype == np.uint16
@@ -131,7 +131,7 @@ def test_batches_keep_every_object(augment):
 def test_more_than_two_bytes_tell_apart_is_refused():
     found = Annotation.of((9, 9), np.tile([0, 0, 1, 1], (MOST_OBJECTS + 1, 1)), np.zeros(MOST_OBJECTS + 1))
     with pytest.raises(DataError, match="an image shows 65,536 objects; up to 65,535 can be told apart"):
-        packed([found])
+        pad_annotations([found])
     assert id_type(MOST_OBJECTS) is np.uint16
 
 

@@ -69,11 +69,11 @@ def test_a_frozen_one_uses_and_keeps_its_statistics():
 
 def test_training_is_that_of_keras_and_nothing_saved_tells_of_it(quick_spec, tmp_path, monkeypatch):
     spec = quick_spec.override("training.epochs", 1).override("training.stop_after", 5)
-    runs = {"fused": train(spec, tmp_path, "fused", say=lambda message: None)}
+    runs = {"fused": train(spec, tmp_path, "fused", log=lambda message: None)}
     monkeypatch.setattr(
         "keras_resnet.training.fused_batch_norm.FusedBatchNormalization", keras.layers.BatchNormalization
     )
-    runs["stock"] = train(spec, tmp_path, "stock", say=lambda message: None)
+    runs["stock"] = train(spec, tmp_path, "stock", log=lambda message: None)
     weights = [keras.saving.load_model(run.model_file, compile=False).get_weights() for run in runs.values()]
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)

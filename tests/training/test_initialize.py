@@ -14,7 +14,7 @@ from keras_resnet.cli import options
 from keras_resnet.config.recipes import recipe
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import RunError, TrainingInterrupted, UsageError, WeightsError
-from keras_resnet.models.names import named
+from keras_resnet.models.names import parse_model_name
 from keras_resnet.pretrained.load import fetch
 from keras_resnet.run import Run
 from keras_resnet.training.initialize import deepen, freeze
@@ -59,7 +59,7 @@ def test_fine_tuning_a_run_on_other_classes(trained, runs, tmp_path):
     spec = options.spec_of(given | {"freeze": "stem,stage1", "body_rate": 0.1}, runs, silent)
     assert spec.network == trained.spec().network and spec.start.freeze == ("stem", "stage1")
     said = []
-    run = train(spec, tmp_path, "tuned", say=said.append)
+    run = train(spec, tmp_path, "tuned", log=said.append)
     assert any("the classifier is new" in line for line in said)
     before, after = (keras.saving.load_model(r.model_file, compile=False) for r in (trained, run))
     same = {
@@ -79,10 +79,10 @@ def test_a_resumed_run_needs_its_first_weights_no_more(quick_spec, trained, tmp_
     spec = replace(quick_spec, start=start, training=replace(quick_spec.training, epochs=2))
     interrupt_after(1, monkeypatch)
     with pytest.raises(TrainingInterrupted):
-        train(spec, tmp_path, "cut", say=silent)
+        train(spec, tmp_path, "cut", log=silent)
     monkeypatch.undo()
     copy.unlink()
-    assert resume(Run.find(tmp_path, "cut"), say=silent).metrics()["value"] >= 0.95
+    assert resume(Run.find(tmp_path, "cut"), log=silent).metrics()["value"] >= 0.95
 
 
 def test_a_start_that_cannot_be_leaves_no_run_behind(quick_spec, tmp_path):
@@ -92,7 +92,7 @@ def test_a_start_that_cannot_be_leaves_no_run_behind(quick_spec, tmp_path):
         (StartSpec(weights=str(GOLDEN / "resnet8.pth")), "not of resnet8"),
     ):
         with pytest.raises((UsageError, WeightsError), match=words):
-            train(replace(quick_spec, start=start), tmp_path, say=silent)
+            train(replace(quick_spec, start=start), tmp_path, log=silent)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -166,7 +166,7 @@ def test_a_deepened_network_computes_the_same(shallow, deep, tmp_path):
     [
         (NetworkSpec(20), NetworkSpec(8), "not a part of resnet8"),
         (NetworkSpec(8, shortcut="C"), NetworkSpec(14, shortcut="C"), "cannot be the identity"),
-        (named("plain8"), named("plain14"), "cannot be the identity"),
+        (parse_model_name("plain8"), parse_model_name("plain14"), "cannot be the identity"),
         (NetworkSpec(18), NetworkSpec(50), "cannot be the identity|not a part|other shapes"),
     ],
 )
@@ -181,7 +181,7 @@ def test_deepening_a_run(trained, runs, tmp_path):
     spec = spec_of(runs, deepen=trained.name, depth=14, epochs=1, learning_rate=1e-4)
     assert spec.network == replace(trained.spec().network, depth=14)
     said = []
-    run = train(spec, tmp_path, "deep", say=said.append)
+    run = train(spec, tmp_path, "deep", log=said.append)
     assert any("3 units that start as identities" in line for line in said)
     assert run.metrics()["value"] >= trained.metrics()["value"] - 0.01
     for given, words in (({}, "needs --depth"), ({"depth": 14, "net": "resnet14"}, "takes no --recipe, --net")):
@@ -193,7 +193,7 @@ def test_deepening_a_run(trained, runs, tmp_path):
 
 def test_settings_recipes_and_names(tmp_path):
     spec = spec_of(tmp_path, recipe="he2015-cifar", net="plain56", settings=("optimizer.momentum=0.8", "data.source=x"))
-    assert (spec.network, spec.optimizer.momentum, spec.data.source) == (named("plain56"), 0.8, "x")
+    assert (spec.network, spec.optimizer.momentum, spec.data.source) == (parse_model_name("plain56"), 0.8, "x")
     assert spec_of(tmp_path, recipe="he2015-cifar", net="resnet56").network.zero_gamma is False
     for given, words in (
         ({"net": "resnet50", "depth": 18}, "takes no --depth"),
@@ -208,10 +208,10 @@ def test_settings_recipes_and_names(tmp_path):
 def test_a_training_counted_in_steps_ends_at_its_step(quick_spec, tmp_path):
     spec = replace(quick_spec, training=replace(quick_spec.training, steps=100, batch_size=32))
     said = []
-    run = train(spec, tmp_path, "steps", say=said.append)
+    run = train(spec, tmp_path, "steps", log=said.append)
     assert run.spec().training.epochs == 3 and len(run.log()) == 3
     assert any("epochs: 3 (100 steps of 44 an epoch)" in line for line in said)
     np.testing.assert_allclose(run.log()[-1]["learning_rate"], 0, atol=1e-8)
-    tried = train(spec.override("training.stop_after", 10), tmp_path, "tried", say=silent)
+    tried = train(spec.override("training.stop_after", 10), tmp_path, "tried", log=silent)
     assert len(tried.log()) == 1 and tried.log()[0]["learning_rate"] > 0.01
     assert Run.find(tmp_path, "tried").finished

@@ -21,7 +21,7 @@ from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, RunError, TrainingError, TrainingInterrupted, UsageError
 from keras_resnet.run import Run
 from keras_resnet.training import precision
-from keras_resnet.training.logger import Journal
+from keras_resnet.training.logger import Logger
 from keras_resnet.training.optimizers import optimizer_of
 from keras_resnet.training.train import resume, train
 
@@ -50,10 +50,10 @@ def test_the_model_is_plain_float32_keras(trained):
 
 def test_an_interrupted_run_resumes_to_the_same_weights(quick_spec, tmp_path, monkeypatch):
     spec = replace(quick_spec, training=replace(quick_spec.training, epochs=3))
-    whole = train(spec, tmp_path, "whole", say=silent)
+    whole = train(spec, tmp_path, "whole", log=silent)
     interrupt_after(2, monkeypatch)
     with pytest.raises(TrainingInterrupted, match="kresnet train --resume cut"):
-        train(spec, tmp_path, "cut", say=silent)
+        train(spec, tmp_path, "cut", log=silent)
     monkeypatch.undo()
     cut = Run.find(tmp_path, "cut")
     with pytest.raises(RunError, match="no finished model"):
@@ -74,20 +74,20 @@ def test_a_run_of_an_earlier_version_is_not_begun_anew(quick_spec, tmp_path):
     run.checkpoints.mkdir()
     (run.checkpoints / "ckpt-3.index").touch()
     with pytest.raises(RunError, match="begun by an earlier version"):
-        resume(run, say=silent)
+        resume(run, log=silent)
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_weights(quick_spec, tmp_path):
     spec = quick_spec.override("optimizer.learning_rate", 1e30)
     with pytest.raises(TrainingError, match=r"(the loss became (nan|inf) at step \d+|weights became NaN)"):
-        train(spec, tmp_path, "bad", say=silent)
+        train(spec, tmp_path, "bad", log=silent)
     run = Run.find(tmp_path, "bad")
     assert not run.finished and run.has_checkpoint
 
 
 def test_a_taken_name_is_refused(quick_spec, trained, runs):
     with pytest.raises(UsageError, match="not taken"):
-        train(quick_spec, runs, trained.name, say=silent)
+        train(quick_spec, runs, trained.name, log=silent)
 
 
 def test_learning_rate_warms_up_and_falls_to_zero(quick_spec):
@@ -118,7 +118,7 @@ def test_precision_of_gpus(capability, policy):
 
 def test_bfloat16_trains_and_is_saved_in_float32(quick_spec, tmp_path):
     spec = quick_spec.override("training.precision", "mixed_bfloat16").override("training.epochs", 1)
-    run = train(spec, tmp_path, say=silent)
+    run = train(spec, tmp_path, log=silent)
     model = keras.saving.load_model(run.model_file, compile=False)
     assert {str(w.dtype) for w in model.weights} == {"float32"}
 
@@ -167,7 +167,7 @@ def test_a_request_that_cannot_be_met_is_one_sentence(tfds_home, tmp_path, optio
 def test_patience_ends_and_keeps_the_best(quick_spec, tmp_path):
     spec = quick_spec.override("training.patience", 2).override("training.epochs", 30)
     said = []
-    run = train(spec.override("optimizer.learning_rate", 0.4), tmp_path, say=said.append)
+    run = train(spec.override("optimizer.learning_rate", 0.4), tmp_path, log=said.append)
     losses = [row["val_loss"] for row in run.log()]
     best = int(np.argmin(losses))
     assert len(losses) == best + 3 < 30
@@ -176,21 +176,21 @@ def test_patience_ends_and_keeps_the_best(quick_spec, tmp_path):
 
 
 def test_the_average_is_validated_and_kept(quick_spec, tmp_path):
-    run = train(quick_spec.override("training.ema", 0.9), tmp_path, say=silent)
+    run = train(quick_spec.override("training.ema", 0.9), tmp_path, log=silent)
     assert run.metrics()["value"] == pytest.approx(run.log()[-1]["val_accuracy"]) and run.metrics()["value"] > 0.9
 
 
 def test_the_rate_follows_the_batch_where_asked(quick_spec, tmp_path):
     said = []
     spec = quick_spec.override("optimizer.reference_batch", 64).override("training.epochs", 1)
-    run = train(spec.override("training.stop_after", 1), tmp_path, say=said.append)
+    run = train(spec.override("training.stop_after", 1), tmp_path, log=said.append)
     assert "learning rate: 0.05 (0.1 for 64 images, in proportion)" in said
     assert run.spec().optimizer.learning_rate == 0.05
 
 
 def test_training_images_may_grow(quick_spec, tmp_path):
     spec = quick_spec.override("data.image_size", 16).override("augment.sizes", (8, 16))
-    run = train(spec.override("training.epochs", 4).override("training.batch_size", 256), tmp_path, say=silent)
+    run = train(spec.override("training.epochs", 4).override("training.batch_size", 256), tmp_path, log=silent)
     assert len(run.log()) == 4
     assert keras.saving.load_model(run.model_file, compile=False).input_shape == (None, 16, 16, 3)
 
@@ -198,11 +198,11 @@ def test_training_images_may_grow(quick_spec, tmp_path):
 def test_a_pupil_learns_from_a_teacher(quick_spec, trained, tmp_path):
     """From the teacher alone: with no weight on the labels, it learns them all the same."""
     spec = quick_spec.override("distill.teacher", str(trained.folder)).override("distill.weight", 1.0)
-    assert train(spec, tmp_path, say=silent).metrics()["value"] > 0.9
+    assert train(spec, tmp_path, log=silent).metrics()["value"] > 0.9
     with pytest.raises(
         UsageError, match=r"must have the labels and the image size of the data.*Received: 10 labels, 8"
     ):
-        train(spec.override("data.image_size", 16), tmp_path, say=silent)
+        train(spec.override("data.image_size", 16), tmp_path, log=silent)
 
 
 def test_logs(quick_spec, tmp_path, monkeypatch):
@@ -215,7 +215,7 @@ def test_logs(quick_spec, tmp_path, monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "mlflow", fake)
     spec = quick_spec.override("log.track", ("mlflow",)).override("log.histograms", True).override("training.epochs", 2)
-    run = train(spec.override("log.profile", True), tmp_path, "seen", say=silent)
+    run = train(spec.override("log.profile", True), tmp_path, "seen", log=silent)
     assert runs[:2] == ["kresnet", "seen"] and runs[2]["optimizer.learning_rate"] == 0.1
     assert rows == [(row["epoch"], row["val_loss"]) for row in run.log()]
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -237,13 +237,13 @@ def test_each_recipe_is_whole(name):
 @pytest.mark.parametrize("name", CLASSIFYING)
 def test_each_recipe_converges_in_its_quick_form(name, tfds_home, tmp_path):
     spec = recipe(name, quick=True).override("data.data_dir", tfds_home)
-    assert train(spec, tmp_path, say=print).metrics()["value"] >= 0.97
+    assert train(spec, tmp_path, log=print).metrics()["value"] >= 0.97
 
 
 @pytest.mark.parametrize("name", CLASSIFYING)
 def test_each_recipe_trains_a_step(name, tfds_home, tmp_path):
     spec = recipe(name, quick=True).override("data.data_dir", tfds_home).override("training.stop_after", 1)
-    assert train(spec.override("network.depth", 8), tmp_path, say=silent).finished
+    assert train(spec.override("network.depth", 8), tmp_path, log=silent).finished
 
 
 @pytest.mark.slow
@@ -252,21 +252,21 @@ def test_each_recipe_with_objects_trains_a_step(name, tmp_path, monkeypatch):
     monkeypatch.setattr(shapes, "TRAIN", 32)
     monkeypatch.setattr(shapes, "VALIDATION", 16)
     spec = recipe(name, quick=True).override("data.data_dir", str(tmp_path)).override("training.stop_after", 1)
-    run = train(spec.override("network.depth", 8), tmp_path, say=silent)
+    run = train(spec.override("network.depth", 8), tmp_path, log=silent)
     assert run.finished and run.metrics()["samples"] == 16
 
 
 def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
     """Resident memory after each of 12 epochs: the last within 5% of the third, when all is traced and warm."""
     sizes = []
-    genuine = Journal.epoch
+    genuine = Logger.epoch
 
     def record(self, row, weights):
         genuine(self, row, weights)
         sizes.append(psutil.Process().memory_info().rss)
 
-    monkeypatch.setattr(Journal, "epoch", record)
-    train(quick_spec.override("training.epochs", 12), tmp_path, say=silent)
+    monkeypatch.setattr(Logger, "epoch", record)
+    train(quick_spec.override("training.epochs", 12), tmp_path, log=silent)
     assert sizes[-1] < 1.05 * sizes[2]
 
 

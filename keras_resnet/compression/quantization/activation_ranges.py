@@ -12,7 +12,7 @@ from keras_resnet.progress import track
 BATCH = 16
 
 
-def channel_ends(model: Any, tensors: list[Any], images: np.ndarray) -> list[np.ndarray]:
+def channel_min_max(model: Any, tensors: list[Any], images: np.ndarray) -> list[np.ndarray]:
     """Of each of `tensors` in the functional `model`, (B, …, C), the smallest and the largest value of each channel in
     each of `images` (N, H, W, 3): float32 (N, 2, C)."""
     ops, ends = keras.ops, []

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.compression.quantization.activation_ranges import channel_ends
+from keras_resnet.compression.quantization.activation_ranges import channel_min_max
 
 SMALLEST = 1e-6
 
@@ -24,7 +24,7 @@ def equalize(model: Any, images: np.ndarray) -> list[str]:
     pairs = [pair for layer in model.layers if (pair := _pair(layer))]
     if not pairs:
         return []
-    seen = channel_ends(model, [relu.output for _, relu, _ in pairs], images)
+    seen = channel_min_max(model, [relu.output for _, relu, _ in pairs], images)
     for (norm, _, convolution), ends in zip(pairs, seen, strict=True):
         _scale(norm, convolution, ends[:, 1].max(axis=0))
     return [convolution.name for _, _, convolution in pairs]

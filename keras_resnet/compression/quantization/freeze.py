@@ -25,7 +25,7 @@ LARGEST_RATIO = 128.0
 STEPS = 255
 
 
-def frozen(quantized: Any) -> Any:
+def prepare_for_conversion(quantized: Any) -> Any:
     """`quantized` itself, ranges made constants, dead channels and branches given usable scales and biases told apart,
     as TensorFlow's converter wants them. Raises UsageError if it has seen no images, or no pixels."""
     require_seen(quantized)

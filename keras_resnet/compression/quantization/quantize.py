@@ -12,9 +12,9 @@ from keras_resnet.compression.quantization.layers import FakeQuantizer, PixelQua
 from keras_resnet.compression.quantization.rounding import is_folded, is_normalized, needs_range
 from keras_resnet.compression.quantization.steps import Kind, Part, Step, Steps
 from keras_resnet.config.spec import Spec
-from keras_resnet.models.layers import Bricks, deep_graphs
+from keras_resnet.models.layers import Layers, deep_graphs
 from keras_resnet.progress import waiting
-from keras_resnet.tasks import task_of
+from keras_resnet.tasks import get_task
 
 RANGE = "range"
 
@@ -40,10 +40,10 @@ def quantize(model: Any, keep_zeros: bool = False) -> Any:
     return quantized
 
 
-def network_of(spec: Spec, classes: tuple[str, ...], bricks: Bricks, any_size: bool = False) -> Any:
+def build_model(spec: Spec, classes: tuple[str, ...], bricks: Layers, any_size: bool = False) -> Any:
     """The network of `spec` (see `Classification.build`), quantized where `spec.compress` says so."""
     with waiting("building the network"):
-        model = task_of(spec, classes).build(bricks, spec, any_size=any_size)
+        model = get_task(spec, classes).build(bricks, spec, any_size=any_size)
         return quantize(model, spec.compress.sparsity > 0) if spec.compress.learned else model
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from keras_resnet.compression.quantization.activation_ranges import BATCH, channel_ends
+from keras_resnet.compression.quantization.activation_ranges import BATCH, channel_min_max
 from keras_resnet.compression.quantization.layers import FakeQuantizer, QuantizedNorm, RoundedKernel
 from keras_resnet.compression.quantization.quantize import quantize
 from keras_resnet.progress import track
@@ -26,7 +26,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Damage:
+class LayerSensitivity:
     """What rounding one part alone did.
 
     agreement: share of the float network's answers that stay. error: mean absolute change of an output, as a share of
@@ -55,7 +55,7 @@ class Simulation:
         self._enable(())
         self._spreads = self._calibrate(images)
 
-    def damages(self, images: np.ndarray) -> list[Damage]:
+    def damages(self, images: np.ndarray) -> list[LayerSensitivity]:
         """Of every part, the worst first, by answers and then by outputs on `images` (N, H, W, 3)."""
         self._enable(())
         whole = self._outputs(images)
@@ -70,15 +70,15 @@ class Simulation:
         self._enable(tuple(part for part in self.parts if part.layer not in but))
         return self._agreement(self._outputs(images), whole)
 
-    def _damage(self, part: Part, images: np.ndarray, whole: Any) -> Damage:
+    def _damage(self, part: Part, images: np.ndarray, whole: Any) -> LayerSensitivity:
         self._enable((part,))
         got = self._outputs(images)
         low, high, spread = self._spreads.get(part.layer, (None, None, None))
-        return Damage(part.layer, self._agreement(got, whole), _error(got, whole), low, high, spread)
+        return LayerSensitivity(part.layer, self._agreement(got, whole), _error(got, whole), low, high, spread)
 
     def _outputs(self, images: np.ndarray) -> Any:
         """What the model gives for `images`: (N, …), or a dict of such."""
-        # Not by `predict`, as in `channel_ends`.
+        # Not by `predict`, as in `channel_min_max`.
         starts = range(0, len(images), BATCH)
         found = [self._model(images[start : start + BATCH].astype("float32"), training=False) for start in starts]
         return tree.map_structure(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *found)
@@ -92,7 +92,7 @@ class Simulation:
     def _calibrate(self, images: np.ndarray) -> dict[str, tuple[float, float, float]]:
         """Give every range its ends; returns them and the spread of channels, by part."""
         stored = [(part, part.result) for part in self.parts if part.result is not None]
-        seen = channel_ends(self._model, [result.input for _, result in stored], images)
+        seen = channel_min_max(self._model, [result.input for _, result in stored], images)
         found = {}
         for (part, result), ends in zip(stored, seen, strict=True):
             low, high = ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)

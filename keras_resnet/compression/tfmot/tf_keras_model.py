@@ -10,21 +10,22 @@ import numpy as np
 from keras_resnet.compression.quantization.layers import FakeQuantizer
 from keras_resnet.config.spec import Normalization, Spec
 from keras_resnet.errors import ExportError
-from keras_resnet.models.layers import Bricks, deep_graphs
-from keras_resnet.tasks import task_of
+from keras_resnet.models.layers import Layers, deep_graphs
+from keras_resnet.tasks import get_task
 
 LEGACY = "TF_USE_LEGACY_KERAS"
 
 
-class TwinBricks(Bricks):
-    """Layers of tf_keras, without the normalization of pixels: tfmot knows no Rescaling, so `Twin` does it outside."""
+class TwinBricks(Layers):
+    """Layers of tf_keras, without the normalization of pixels, which `TfKerasModel` does outside: tfmot knows no
+    Rescaling."""
 
     def normalize(self, x: Any, normalization: Normalization, *, name: str) -> Any:
         """`x` itself."""
         return x
 
 
-class Twin:
+class TfKerasModel:
     """What a step of training and validation needs of a model, for a tf_keras `network` of normalized images.
 
     parameters: how many the network has without what tfmot adds. names: of its outputs, where it has several.
@@ -71,7 +72,7 @@ def build_twin(spec: Spec, classes: tuple[str, ...], any_size: bool = False) -> 
     outputs where it has several: tfmot knows lists of them only."""
     import tf_keras
 
-    network = task_of(spec, classes).build(TwinBricks(tf_keras), spec, any_size=any_size)
+    network = get_task(spec, classes).build(TwinBricks(tf_keras), spec, any_size=any_size)
     if not isinstance(network.output, dict):
         return network, ()
     names = tuple(network.output)

@@ -18,7 +18,7 @@ from keras_resnet.config.spec import (
 )
 
 
-def usual(task: str) -> Spec:
+def default_config(task: str) -> Spec:
     """How `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
     one_of("task", task, tuple(ANNOTATIONS))
     if task == "classify":
@@ -38,9 +38,9 @@ def usual(task: str) -> Spec:
 def _quick(spec: Spec) -> Spec:
     """Three epochs of drawn shapes at 64 pixels, in a network of a quarter of ResNet-18's width."""
     return replace(
-        usual(spec.task),
+        default_config(spec.task),
         network=NetworkSpec(18, width=0.25),
-        data=replace(usual(spec.task).data, image_size=64),
+        data=replace(default_config(spec.task).data, image_size=64),
         training=TrainingSpec(epochs=3, batch_size=16, precision="float32"),
     )
 

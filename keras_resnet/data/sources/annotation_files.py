@@ -15,9 +15,9 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from keras_resnet.data.annotations import Listed
-from keras_resnet.data.dataset import Say
+from keras_resnet.data.annotations import ImageAnnotation
 from keras_resnet.errors import DataError
+from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import is_junk
 
 FLAGS = {"0": False, "false": False, "no": False, "": False, "1": True, "true": True, "yes": True}
@@ -46,12 +46,12 @@ class Tally:
             counter[what] += count
             self.first.setdefault(what, where)
 
-    def tell(self, say: Say) -> None:
-        """Say all of it, a line for each."""
+    def tell(self, log: Log) -> None:
+        """Log all of it, a line for each."""
         for before, counter in (("left out ", self.left_out), ("", self.noted)):
             for what, count in sorted(counter.items()):
                 first = self.first[what]
-                say(f"{before}{count} {what}{f' (first: {first})' if first else ''}")
+                log(f"{before}{count} {what}{f' (first: {first})' if first else ''}")
 
     @property
     def summary(self) -> str:
@@ -65,7 +65,7 @@ class Read:
     not there, or whose annotation cannot be used, why. named: image files that have an annotation, usable or not."""
 
     classes: tuple[str, ...]
-    listings: dict[str, list[Listed]]
+    listings: dict[str, list[ImageAnnotation]]
     tally: Tally
     bad: dict[str, list[str]]
     named: set[Path]

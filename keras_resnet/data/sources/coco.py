@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.annotations import Annotation, Listed
+from keras_resnet.data.annotations import Annotation, ImageAnnotation
 from keras_resnet.data.sources import coco_masks
 from keras_resnet.data.sources.annotation_files import Read, Tally, beyond, finite, flag, one_line, written_out
 from keras_resnet.data.sources.coco_layouts import Source, by_split, placed, sources
@@ -72,7 +72,7 @@ def read_coco(root: Path, masks: bool) -> Read:
     _require_different(files)
     ids = {split: _categories(files[split].file, document) for split, document in documents.items()}
     classes = _classes(files, documents, ids, tally)
-    listings: dict[str, list[Listed]] = {}
+    listings: dict[str, list[ImageAnnotation]] = {}
     bad: dict[str, list[str]] = {split: [] for split in files}
     named: set[Path] = set()
     for split, source in files.items():
@@ -201,7 +201,7 @@ class _Reader:
     masks: bool
     tally: Tally
 
-    def listed(self, document: dict[str, Any], bad: list[str], named: set[Path]) -> list[Listed]:
+    def listed(self, document: dict[str, Any], bad: list[str], named: set[Path]) -> list[ImageAnnotation]:
         """The images by their ids, each with what stands in it; of those that cannot be used, why is added to `bad`.
         All files that are there are added to those that are `named`."""
         images, twins = self._images(document["images"])
@@ -221,7 +221,7 @@ class _Reader:
                 bad.append(f"image {file}: {self.source.file.name} says {told}; width and height are whole pixels")
             else:
                 annotation, outside = self._annotation(size, objects[known])
-                listed.append(Listed(file, annotation))
+                listed.append(ImageAnnotation(file, annotation))
                 reaching += outside
         swapped = SWAPPED if 2 * reaching > sum(map(len, objects.values())) else ""
         self.tally.note(BEYOND + swapped, self.source.file.name, reaching)

@@ -14,18 +14,17 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.annotations import Listed, Objects, has_to_show, packed, require_shown
+from keras_resnet.data.annotations import GroundTruth, ImageAnnotation, pad_annotations, require_shown, requires_object
 from keras_resnet.data.bit_depth import find_levels
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
     NAMED_IN_ERROR,
     SPLIT_SEED,
-    Data,
-    Say,
+    DatasetSplits,
     Split,
+    check_unreadable,
     choose_canvas,
     fits_memory,
-    judge_bad,
     require_split,
     tell_held_out,
 )
@@ -33,8 +32,8 @@ from keras_resnet.data.sources import coco, voc
 from keras_resnet.data.sources.annotation_files import Read, subfolders, visible
 from keras_resnet.data.sources.image_folder import Files
 from keras_resnet.errors import DataError
-from keras_resnet.progress import counting
-from keras_resnet.runtime.image import read_image, to_canvas
+from keras_resnet.progress import Log, counting
+from keras_resnet.runtime.image import letterbox, read_image
 from keras_resnet.runtime.image_files import image_files
 
 # EXIF's orientations in which width and height change places.
@@ -46,9 +45,9 @@ def is_annotated(root: Path) -> bool:
     return coco.is_coco(root) or voc.is_voc(root)
 
 
-def open_annotated(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
+def open_annotated(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
     """Read the folder `spec.source`, of its splits those in `only` (None: all); what is left out is counted and told to
-    `say`.
+    `log`.
 
     Every image is decoded once here, also if it is not to be kept: one that is damaged, or of another size than its
     annotation says, is met before training. Raises DataError for a folder of no known layout, for one without the
@@ -56,24 +55,24 @@ def open_annotated(spec: DataSpec, say: Say, only: Collection[str] | None = None
     """
     root = Path(spec.source).expanduser()
     found = _read(root, spec)
-    found.tally.tell(say)
+    found.tally.tell(log)
     listings, classes = dict(found.listings), found.classes
     require_labels(classes, f"--data {spec.source}")
-    size, resize = choose_canvas(spec.image_size, None, say)
+    size, resize = choose_canvas(spec.image_size, None, log)
     total = _count(listings) + _count(found.bad)
     keep = fits_memory(total, resize)
     kept = "" if keep else "; too many to keep in memory"
-    say(f"reading {total} images with objects of {len(classes)} classes from {root}{kept}")
+    log(f"reading {total} images with objects of {len(classes)} classes from {root}{kept}")
     _require_apart(listings)
-    _tell_unlisted(found.named, say)
+    _tell_unlisted(found.named, log)
     if "validation" not in listings:
         count = len(listings["train"])
         listings |= _held_out(listings["train"], spec.val_fraction, found)
-        tell_held_out(len(listings["validation"]), count, spec.val_fraction, "drawn by a fixed seed", say, "an image")
+        tell_held_out(len(listings["validation"]), count, spec.val_fraction, "drawn by a fixed seed", log, "an image")
     require_split(only, listings, {})
-    levels = spec.levels or find_levels([each.file for each in listings["train"]], say)
+    levels = spec.levels or find_levels([each.file for each in listings["train"]], log)
     listings = {name: listed for name, listed in listings.items() if only is None or name in only}
-    reading = _Reading(spec, resize, keep, found, levels, say)
+    reading = _Reading(spec, resize, keep, found, levels, log)
     tested = {"test": listings.pop("test")} if "test" in listings else {}
     splits = reading.splits(listings)
     try:
@@ -82,8 +81,8 @@ def open_annotated(spec: DataSpec, say: Say, only: Collection[str] | None = None
         if only is not None:
             raise
         # Nothing is trained on it.
-        say(f"test: left out, because {error}")
-    return Data(root.name, classes, splits, flips=True, image_size=size, resize=resize, levels=levels)
+        log(f"test: left out, because {error}")
+    return DatasetSplits(root.name, classes, splits, flips=True, image_size=size, resize=resize, levels=levels)
 
 
 def _read(root: Path, spec: DataSpec) -> Read:
@@ -114,7 +113,7 @@ def _hint(root: Path) -> str:
     return "; labels/*.txt and data.yaml are YOLO's: export them as COCO or Pascal VOC" if of_yolo else ""
 
 
-def _require_apart(listings: dict[str, list[Listed]]) -> None:
+def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
     """Raises DataError if images of training are in another split too."""
     train = {each.file for each in listings["train"]}
     for name, listed in listings.items():
@@ -126,15 +125,15 @@ def _require_apart(listings: dict[str, list[Listed]]) -> None:
             )
 
 
-def _tell_unlisted(named: set[Path], say: Say) -> None:
+def _tell_unlisted(named: set[Path], log: Log) -> None:
     """Count image files that lie among those that annotations name, and are not `named`."""
     folders = {file.parent for file in named}
     beside = {file for folder in folders for file in image_files(folder)[0] if file.parent in folders}
     if unlisted := sorted(beside - named):
-        say(f"left out {len(unlisted)} image files that are in no split (first: {unlisted[0]})")
+        log(f"left out {len(unlisted)} image files that are in no split (first: {unlisted[0]})")
 
 
-def _with_crowds(name: str, listed: list[Listed], crowds: str, say: Say) -> list[Listed]:
+def _with_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log) -> list[ImageAnnotation]:
     """The images with their crowds as `crowds` wants them; how many there are is told."""
     count = sum(int(each.annotation.crowd.sum()) for each in listed)
     total = sum(len(each.annotation.crowd) for each in listed)
@@ -142,26 +141,26 @@ def _with_crowds(name: str, listed: list[Listed], crowds: str, say: Say) -> list
         return listed
     marked = f"{name}: {count} of {total} objects are marked as crowds (COCO's iscrowd, Pascal VOC's difficult)"
     if crowds == "learn":
-        say(f"{marked}, and learned as all others: data.crowds=learn")
+        log(f"{marked}, and learned as all others: data.crowds=learn")
         plain = [replace(each.annotation, crowd=np.zeros_like(each.annotation.crowd)) for each in listed]
         return [replace(each, annotation=annotation) for each, annotation in zip(listed, plain, strict=True)]
     way_out = "if they are single objects, as CVAT marks every mask, take them so by --set data.crowds=learn"
     if count == total:
         raise DataError(f"{marked}, which are neither learned nor missed: nothing is left; {way_out}")
-    say(f"{marked}, neither learned nor missed; {way_out}")
+    log(f"{marked}, neither learned nor missed; {way_out}")
     return listed
 
 
-def _tell_unseen(name: str, objects: Objects, classes: Sequence[str], say: Say) -> None:
+def _tell_unseen(name: str, objects: GroundTruth, classes: Sequence[str], log: Log) -> None:
     """Of what a split shows nothing: in training it is not learned, in validation nothing is known of it."""
     unseen = np.setdiff1d(np.arange(len(classes)), objects.labels[(objects.labels >= 0) & ~objects.crowd])
     if len(unseen):
         names = ", ".join(classes[label] for label in unseen[:NAMED_IN_ERROR])
         more = ", …" if len(unseen) > NAMED_IN_ERROR else ""
-        say(f"{name}: no object of {len(unseen)} of the {len(classes)} classes: {names}{more}")
+        log(f"{name}: no object of {len(unseen)} of the {len(classes)} classes: {names}{more}")
 
 
-def _held_out(listed: Sequence[Listed], fraction: float, found: Read) -> dict[str, list[Listed]]:
+def _held_out(listed: Sequence[ImageAnnotation], fraction: float, found: Read) -> dict[str, list[ImageAnnotation]]:
     if len(listed) < 2:
         first = next(iter(found.bad.get("train", ())), "")
         why = f": {first}" if first else ""
@@ -172,7 +171,7 @@ def _held_out(listed: Sequence[Listed], fraction: float, found: Read) -> dict[st
     return {name: [listed[row] for row in rows] for name, rows in parts.items()}
 
 
-def _sized(each: Listed, levels: tuple[float, ...]) -> Image.Image:
+def _sized(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Image:
     """Raises DataError for an image that cannot be read, or is of another size than its annotation says."""
     image = read_image(each.file, levels)
     if image.size != each.annotation.size:
@@ -199,24 +198,26 @@ class _Reading:
     keep: bool
     found: Read
     levels: tuple[float, ...]
-    say: Say
+    say: Log
 
-    def splits(self, listings: dict[str, list[Listed]]) -> dict[str, Split]:
+    def splits(self, listings: dict[str, list[ImageAnnotation]]) -> dict[str, Split]:
         """Raises DataError if too many images cannot be read, or a split shows nothing."""
         bad = {name: list(self.found.bad.get(name, ())) for name in listings}
         total = _count(listings) + _count(bad)
         splits = {name: self._split(name, listed, bad[name]) for name, listed in listings.items()}
         if total:
-            judge_bad([each for of_split in bad.values() for each in of_split], total, self.spec.max_bad, self.say)
+            check_unreadable(
+                [each for of_split in bad.values() for each in of_split], total, self.spec.max_bad, self.say
+            )
         return splits
 
-    def _split(self, name: str, listed: list[Listed], bad: list[str]) -> Split:
+    def _split(self, name: str, listed: list[ImageAnnotation], bad: list[str]) -> Split:
         """What cannot be read is added to `bad`; images without an object are left out and counted where they have to
         have one."""
         listed = _with_crowds(name, listed, self.spec.crowds, self.say)
         good, kept = self._read(name, listed, bad)
         shows = [each.annotation.shows for each in good]
-        if has_to_show(name, self.spec.annotations) and not all(shows):
+        if requires_object(name, self.spec.annotations) and not all(shows):
             self.say(f"{name}: left out {shows.count(False)} of {len(listed)} images, which show no object")
             good, kept = list(compress(good, shows)), list(compress(kept, shows))
         if not good:
@@ -226,24 +227,26 @@ class _Reading:
                 f"none of the {len(listed) or len(bad)} {name} images can be read and shows an object"
                 f"{reasons and ': '}{reasons}"
             )
-        objects = packed([each.annotation for each in good], self.spec.annotations == "masks")
+        objects = pad_annotations([each.annotation for each in good], self.spec.annotations == "masks")
         require_shown(objects.labels, objects.crowd, f"{name} images")
         _tell_unseen(name, objects, self.found.classes, self.say)
         pixels = np.stack(kept) if self.keep else None
         images = None if self.keep else Files(tuple(str(each.file) for each in good), self.levels)
         return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects)
 
-    def _read(self, name: str, listed: list[Listed], bad: list[str]) -> tuple[list[Listed], list[Any]]:
+    def _read(
+        self, name: str, listed: list[ImageAnnotation], bad: list[str]
+    ) -> tuple[list[ImageAnnotation], list[Any]]:
         """Those that can be read, with their pixels if they are to be kept."""
 
-        def read(each: Listed) -> tuple[np.ndarray | None, str]:
+        def read(each: ImageAnnotation) -> tuple[np.ndarray | None, str]:
             try:
                 image = _sized(each, self.levels)
-                return to_canvas(image, self.resize) if self.keep else None, ""
+                return letterbox(image, self.resize) if self.keep else None, ""
             except DataError as error:
                 return None, str(error)
 
-        good: list[Listed] = []
+        good: list[ImageAnnotation] = []
         kept: list[Any] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(listed), "images", f"reading {name}") as advance:
             for each, (pixels, trouble) in zip(listed, pool.map(read, listed), strict=True):

@@ -75,8 +75,8 @@ def split_of(folder: str) -> str | None:
     return _SPLIT_NAMES.get(_SET.sub("", folder.casefold()))
 
 
-def layout_of(root: Path, say: Callable[[str], None]) -> Layout:
-    """Return what the folder `root` holds; what was taken as what, and what was left out, is told to `say`.
+def layout_of(root: Path, log: Callable[[str], None]) -> Layout:
+    """Return what the folder `root` holds; what was taken as what, and what was left out, is told to `log`.
 
     Raises DataError where that cannot be told for sure, and for a folder that cannot be a classification data set.
     """
@@ -84,12 +84,12 @@ def layout_of(root: Path, say: Callable[[str], None]) -> Layout:
     folders = [_Folder(path) for path in top.folders]
     if not folders:
         raise DataError(_no_folders(root, top))
-    splits = _split_folders(root, folders, say)
+    splits = _split_folders(root, folders, log)
     left_out = Counter(top.left_out)
     for folder in folders:
         left_out += folder.found.left_out
     if "train" in splits:
-        layout = _of_splits(root, splits, say)
+        layout = _of_splits(root, splits, log)
         used = {folder.path for folder in splits.values()}
         for folder in folders:
             if folder.path not in used and folder.found.files:
@@ -99,13 +99,13 @@ def layout_of(root: Path, say: Callable[[str], None]) -> Layout:
     beside = [*top.files, *(file for split in splits.values() if split.nested for file in split.loose)]
     left_out["images beside the class folders"] += len(beside)
     if total := left_out.total():
-        say(f"left out {total} files: {in_kinds(left_out)}{remedies(left_out)}")
-    _tell_alike(layout.classes, say)
-    _tell_linked(layout, folders, say)
+        log(f"left out {total} files: {in_kinds(left_out)}{remedies(left_out)}")
+    _tell_alike(layout.classes, log)
+    _tell_linked(layout, folders, log)
     return layout
 
 
-def _split_folders(root: Path, folders: Sequence[_Folder], say: Callable[[str], None]) -> dict[str, _Folder]:
+def _split_folders(root: Path, folders: Sequence[_Folder], log: Callable[[str], None]) -> dict[str, _Folder]:
     """Which of the `folders` in `root` are splits, by the split's name; none where all are classes."""
     named = {folder: split for folder in folders if (split := split_of(folder.path.name))}
     others = [folder for folder in folders if folder not in named and folder.found.files]
@@ -116,15 +116,15 @@ def _split_folders(root: Path, folders: Sequence[_Folder], say: Callable[[str], 
     if not others:
         if not train:
             raise DataError(f"{root} has {_names(named)} and no train folder")
-        return _one_each(named, say)
+        return _one_each(named, log)
     if not nested:
-        say(f"{_names(named)}: taken as a class, since images lie in it as in {_names(others)} beside it")
+        log(f"{_names(named)}: taken as a class, since images lie in it as in {_names(others)} beside it")
         return {}
     beside = f"it has class folders in it, and stands beside {_names(others)}"
     if any(each in nested for each in train):
         if len(named) < 2:
             raise DataError(f"{train[0].path}: {beside}; rename it if it is a class, else move these out of {root}")
-        return _one_each(named, say)
+        return _one_each(named, log)
     labels = {label_of(folder.path) for folder in others}
     for folder in named:
         if folder not in nested or not set(folder.classes) <= labels:
@@ -133,10 +133,10 @@ def _split_folders(root: Path, folders: Sequence[_Folder], say: Callable[[str], 
                 f"{odd.path}: {beside}; rename it if it is a class, else put the folders of training images into"
                 f" {root / 'train'}"
             )
-    return _one_each(named, say)
+    return _one_each(named, log)
 
 
-def _one_each(named: dict[_Folder, str], say: Callable[[str], None]) -> dict[str, _Folder]:
+def _one_each(named: dict[_Folder, str], log: Callable[[str], None]) -> dict[str, _Folder]:
     """`named` the other way round."""
     splits: dict[str, _Folder] = {}
     for folder, split in named.items():
@@ -144,11 +144,11 @@ def _one_each(named: dict[_Folder, str], say: Callable[[str], None]) -> dict[str
             raise DataError(f"{splits[split].path} and {folder.path} are both named for {split} images; keep one")
         splits[split] = folder
     ordered = {split: splits[split] for split in SPLITS if split in splits}
-    say("splits: " + ", ".join(f"{split} ({readable_name(each.path.name)}/)" for split, each in ordered.items()))
+    log("splits: " + ", ".join(f"{split} ({readable_name(each.path.name)}/)" for split, each in ordered.items()))
     return ordered
 
 
-def _of_splits(root: Path, splits: dict[str, _Folder], say: Callable[[str], None]) -> Layout:
+def _of_splits(root: Path, splits: dict[str, _Folder], log: Callable[[str], None]) -> Layout:
     """The layout of folders of splits with class folders in them; test images may be without."""
     train = splits["train"]
     classes = _checked(train.path, train.classes)
@@ -157,7 +157,7 @@ def _of_splits(root: Path, splits: dict[str, _Folder], say: Callable[[str], None
         if split == "test" and _is_unlabelled(folder, classes):
             count = len(folder.found.files)
             unlabelled[split] = f"{folder.path} has no class folders"
-            say(f"test: {count} images without labels, since {unlabelled[split]}; kresnet predict names them")
+            log(f"test: {count} images without labels, since {unlabelled[split]}; kresnet predict names them")
         elif not folder.nested:
             raise DataError(_no_folders(folder.path, folder.found))
         else:
@@ -252,17 +252,17 @@ def _names(folders: Sequence[_Folder] | dict[_Folder, str]) -> str:
     return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
-def _tell_alike(classes: tuple[str, ...], say: Callable[[str], None]) -> None:
+def _tell_alike(classes: tuple[str, ...], log: Callable[[str], None]) -> None:
     """Classes whose names differ in case or spaces alone are told: one class in two, most likely."""
     by_sound: dict[str, list[str]] = {}
     for label in classes:
         by_sound.setdefault(re.sub(r"[\s_-]+", "", label.casefold()), []).append(label)
     for alike in by_sound.values():
         if len(alike) > 1:
-            say(f"classes with almost the same name: {', '.join(map(repr, alike))}")
+            log(f"classes with almost the same name: {', '.join(map(repr, alike))}")
 
 
-def _tell_linked(layout: Layout, folders: Sequence[_Folder], say: Callable[[str], None]) -> None:
+def _tell_linked(layout: Layout, folders: Sequence[_Folder], log: Callable[[str], None]) -> None:
     """Images that stand in two places by links are told: with two labels, or in two splits."""
     links = {file: place for folder in folders for file, place in folder.found.links.items()}
     if not links and not any(each.is_symlink() for folder in folders for each in (folder.path, *folder.found.folders)):
@@ -276,6 +276,6 @@ def _tell_linked(layout: Layout, folders: Sequence[_Folder], say: Callable[[str]
             labels += before[1] != label
             splits += before[0] != split
     if labels:
-        say(f"{labels} images are in two classes, by links")
+        log(f"{labels} images are in two classes, by links")
     if splits:
-        say(f"{splits} images are in two splits, by links: accuracy on them says nothing about new images")
+        log(f"{splits} images are in two splits, by links: accuracy on them says nothing about new images")

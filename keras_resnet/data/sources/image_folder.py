@@ -14,13 +14,12 @@ from PIL import Image
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.bit_depth import find_levels
 from keras_resnet.data.dataset import (
-    Data,
-    Say,
+    DatasetSplits,
     Split,
+    check_unreadable,
     choose_sizes,
     fits_memory,
     hold_out_rows,
-    judge_bad,
     native_size,
     require_all_classes,
     require_split,
@@ -29,15 +28,15 @@ from keras_resnet.data.dataset import (
 from keras_resnet.data.readability import Readable, stamp_of
 from keras_resnet.data.sources.folder_layout import Layout, Listing, layout_of
 from keras_resnet.errors import DataError
-from keras_resnet.progress import counting
-from keras_resnet.runtime.image import read_image, size_of, to_pixels
+from keras_resnet.progress import Log, counting
+from keras_resnet.runtime.image import read_image, resize_and_crop, size_of
 from keras_resnet.runtime.image_files import path_of, pointed_to, readable_name
 
 PROBED = 200
 
 
-def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
-    """Read the image folder at `spec.source`; unreadable files are named to `say` and skipped.
+def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
+    """Read the image folder at `spec.source`; unreadable files are named to `log` and skipped.
 
     Every file of the splits in `only` (None: of all) is decoded once here, so that a broken one is met before training
     and not in its middle; but for those that are not kept in memory and could be read before.
@@ -46,22 +45,22 @@ def open_folder(spec: DataSpec, say: Say, only: Collection[str] | None = None) -
     root = path_of(spec.source)
     if not root.is_dir():
         raise DataError(f"--data {spec.source} is not a folder")
-    layout = layout_of(root, say)
+    layout = layout_of(root, log)
     there = {**layout.listings, "validation": None}
     require_split(only, there, layout.unlabelled)
     wanted = [name for name in there if only is None or name in only]
     native, why = (None, "") if spec.image_size else native_size(_shorter_sides(layout.listings["train"].files))
-    size, resize = choose_sizes(spec.image_size, spec.resize, native, say, why)
-    levels = spec.levels or find_levels(layout.listings["train"].files, say)
-    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_bad, say)
+    size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
+    levels = spec.levels or find_levels(layout.listings["train"].files, log)
+    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_bad, log)
     try:
         splits = _read(reader, wanted, spec.val_fraction)
     finally:
         reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
-    reader.judge(say)
+    reader.judge(log)
     require_all_classes(splits, layout.classes)
     name = readable_name(root.name)
-    return Data(name, layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels)
+    return DatasetSplits(name, layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels)
 
 
 @dataclass
@@ -73,7 +72,7 @@ class _Reader:
     known: Readable
     layout: Layout
     max_bad: float
-    say: Say
+    say: Log
     bad: list[DataError] = field(default_factory=list)
 
     def announce(self, count: int) -> bool:
@@ -85,9 +84,9 @@ class _Reader:
         self.say(f"reading {some} images of {classes} classes from {self.known.root}{kept}")
         return keep
 
-    def judge(self, say: Say) -> None:
-        """Name to `say` what could not be read. Raises DataError where that is too much of all that is listed."""
-        judge_bad(self.bad, self.layout.total, self.max_bad, say)
+    def judge(self, log: Log) -> None:
+        """Name to `log` what could not be read. Raises DataError where that is too much of all that is listed."""
+        check_unreadable(self.bad, self.layout.total, self.max_bad, log)
 
     def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of (count,) `labels` of readable images to train on and to validate with."""
@@ -133,7 +132,7 @@ class _Reader:
     def _pixels(self, path: Path) -> np.ndarray | DataError:
         stamp = stamp_of(path)
         try:
-            pixels = to_pixels(read_image(path, self.levels), self.resize)
+            pixels = resize_and_crop(read_image(path, self.levels), self.resize)
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
             told = f"{error}{pointed_to(path)}"

@@ -15,23 +15,22 @@ from PIL import Image
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.connectivity import host_of, reachable
-from keras_resnet.data.annotations import Annotation, encoded_mask, has_to_show, packed
+from keras_resnet.data.annotations import Annotation, encoded_mask, pad_annotations, requires_object
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
-    Data,
-    Say,
+    DatasetSplits,
     Split,
+    check_unreadable,
     choose_canvas,
     choose_sizes,
     fits_memory,
-    judge_bad,
     require_split,
     tell_held_out,
 )
 from keras_resnet.data.sources.tfrecord import Records, find_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
-from keras_resnet.progress import counting, waiting
-from keras_resnet.runtime.image import read_image, to_canvas, to_pixels
+from keras_resnet.progress import Log, counting, waiting
+from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
 from keras_resnet.runtime.image_files import path_of
 
 DEFAULT_HOST = "https://storage.googleapis.com"
@@ -42,7 +41,7 @@ FLIPS = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "im
 NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
 
 
-def open_tfds(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> Data:
+def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
     """The TFDS data set `spec.source` (a name, or a folder that holds a prepared one), of its splits those in `only`
     (None: all).
 
@@ -51,37 +50,39 @@ def open_tfds(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> 
     """
     builder = _builder(spec)
     if not builder.data_path.exists():
-        _prepare(builder, spec, say)
+        _prepare(builder, spec, log)
     fields = _fields(builder, spec.annotations)
     require_labels(fields.classes, f"data set {builder.name!r}")
-    parts = _parts(builder, spec.val_fraction, say)
+    parts = _parts(builder, spec.val_fraction, log)
     require_split(only, parts, {})
     shape = builder.info.features[fields.image].shape
     native = min(shape[:2]) if all(shape[:2]) else None
     if fields.objects:
-        size, resize = choose_canvas(spec.image_size, native, say)
+        size, resize = choose_canvas(spec.image_size, native, log)
     else:
-        size, resize = choose_sizes(spec.image_size, spec.resize, native, say)
+        size, resize = choose_sizes(spec.image_size, spec.resize, native, log)
     bad: list[str] = []
     splits = {
-        name: _read(builder, name, part, fields, has_to_show(name, spec.annotations), resize, spec.levels, bad, say)
+        name: _read(builder, name, part, fields, requires_object(name, spec.annotations), resize, spec.levels, bad, log)
         for name, part in parts.items()
         if only is None or name in only
     }
-    _require_labelled(splits, only, builder.name, say)
-    judge_bad(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, say)
+    _require_labelled(splits, only, builder.name, log)
+    check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, log)
     labelled = {name: split for name, split in splits.items() if split.count}
-    return Data(builder.name, fields.classes, labelled, _keep_meaning(builder.name, fields), size, resize, spec.levels)
+    return DatasetSplits(
+        builder.name, fields.classes, labelled, _keep_meaning(builder.name, fields), size, resize, spec.levels
+    )
 
 
-def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, source: str, say: Say) -> None:
+def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, source: str, log: Log) -> None:
     """Raises DataError for a split without a single label that is needed; test images are needed when asked for."""
     for name, split in splits.items():
         if split.count:
             continue
         if name != "test" or only is not None:
             raise DataError(f"none of the {name} images of data set {source!r} has a label")
-        say("test: no image has a label, so nothing can be evaluated on them")
+        log("test: no image has a label, so nothing can be evaluated on them")
 
 
 def _keep_meaning(name: str, fields: _Fields) -> bool | None:
@@ -125,7 +126,7 @@ def _builder(spec: DataSpec) -> Any:
         ) from error
 
 
-def _prepare(builder: Any, spec: DataSpec, say: Say) -> None:
+def _prepare(builder: Any, spec: DataSpec, log: Log) -> None:
     import tensorflow_datasets as tfds
 
     bundled = builder.name in BUNDLED
@@ -136,7 +137,7 @@ def _prepare(builder: Any, spec: DataSpec, say: Say) -> None:
         )
     if not bundled:
         _require_network(builder)
-    say(f"preparing {builder.name} in {builder.data_path}")
+    log(f"preparing {builder.name} in {builder.data_path}")
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
         # Where TFDS tells of it, which is for results.
@@ -196,7 +197,7 @@ def _fields(builder: Any, annotations: str) -> _Fields:
     return _Fields(tuple(features[label[0]].names), image[0], label[0])
 
 
-def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
+def _parts(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
     """Our split names → TFDS split expressions."""
     present = set(builder.info.splits)
     if "train" not in present:
@@ -212,7 +213,7 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
         first = count - last
         parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
         how = f"the last ones of train ({builder.name} has no validation split)"
-        tell_held_out(last, count, val_fraction, how, say, "an image")
+        tell_held_out(last, count, val_fraction, how, log, "an image")
     return parts | ({"test": "test"} if "test" in present else {})
 
 
@@ -225,7 +226,7 @@ def _read(
     resize: int,
     levels: tuple[float, ...],
     bad: list[str],
-    say: Say,
+    log: Log,
 ) -> Split:
     """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`; images without
     a label, and without an object where they have to have one `shown`, are left out and counted."""
@@ -233,7 +234,7 @@ def _read(
     count = len(records)
     keep = fits_memory(count, resize)
     if not keep:
-        say(f"{name}: {count} images do not fit in memory and are read from disk")
+        log(f"{name}: {count} images do not fit in memory and are read from disk")
     examples = _Examples(records, fields, levels)
 
     def decode(row: int) -> tuple[Any, np.ndarray | None, str]:
@@ -245,7 +246,7 @@ def _read(
             truth = _annotation(truth, image.size) if fields.objects else truth
         except DataError as error:
             return truth, None, str(error).replace("the image", examples.name(row), 1)
-        pixels = (to_canvas if fields.objects else to_pixels)(image, resize) if keep else None
+        pixels = (letterbox if fields.objects else resize_and_crop)(image, resize) if keep else None
         return truth, pixels, ""
 
     good: list[int] = []
@@ -266,10 +267,10 @@ def _read(
                 truths.append(truth)
                 kept.append(pixels)
     if unlabelled:
-        say(f"{name}: left out {unlabelled} of {count} images, which have no label (a number that is no class, as -1)")
+        log(f"{name}: left out {unlabelled} of {count} images, which have no label (a number that is no class, as -1)")
     if empty:
-        say(f"{name}: left out {empty} of {count} images, which show no object")
-    objects = packed(truths, masks=bool(fields.ids)) if fields.objects else None
+        log(f"{name}: left out {empty} of {count} images, which show no object")
+    objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
     numbers = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
     if keep:
         pixels = np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False)

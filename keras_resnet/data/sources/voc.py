@@ -14,7 +14,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from keras_resnet.data.annotations import Annotation, Listed
+from keras_resnet.data.annotations import Annotation, ImageAnnotation
 from keras_resnet.data.sources.annotation_files import Read, Tally, beyond, finite, flag, one_line
 from keras_resnet.data.sources.voc_layouts import Pair, has_xml, pairs
 from keras_resnet.errors import DataError
@@ -149,9 +149,9 @@ def _first_pixel(boxes: Sequence[Sequence[float]], tally: Tally) -> int:
     return 0 if from_zero else 1
 
 
-def _listed(image: _Image, numbers: dict[str, int], first: int, tally: Tally) -> Listed:
+def _listed(image: _Image, numbers: dict[str, int], first: int, tally: Tally) -> ImageAnnotation:
     boxes = np.array(image.boxes).reshape(-1, 4) - (first, first, 0, 0)
     found = Annotation.of(image.size, boxes, [numbers[name] for name in image.names], image.difficult)
     tally.leave_out(NO_AREA, image.file.name, len(boxes) - len(found.labels))
     tally.note(BEYOND, image.file.name, beyond(boxes, image.size))
-    return Listed(image.file, found)
+    return ImageAnnotation(image.file, found)

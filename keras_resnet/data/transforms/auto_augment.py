@@ -17,11 +17,11 @@ FILL = (127, 127, 127)
 ASPECTS = (3 / 4, 4 / 3)
 TRIES = 10
 ERASED = (0.02, 1 / 3)
-Operation = Callable[[Image.Image, float, "Reach"], Image.Image]
+Operation = Callable[[Image.Image, float, "Magnitudes"], Image.Image]
 
 
 @dataclass(frozen=True)
-class Reach:
+class Magnitudes:
     """What the full magnitude means: degrees, share of a side, factor around 1, bits kept of a channel's 8."""
 
     rotate: float
@@ -32,9 +32,9 @@ class Reach:
 
 
 # Cubuk et al. 2020 (as AutoAugment, table 6, but translations in shares of the side, for images of any size).
-RANDAUGMENT = Reach(rotate=30, shear=0.3, translate=0.45, enhance=0.9, bits=4)
+RANDAUGMENT = Magnitudes(rotate=30, shear=0.3, translate=0.45, enhance=0.9, bits=4)
 # Müller & Hutter 2021, table 8 ("wide"): 32 pixels of their 224 are a seventh.
-TRIVIALAUGMENT = Reach(rotate=135, shear=0.99, translate=1 / 7, enhance=0.99, bits=2)
+TRIVIALAUGMENT = Magnitudes(rotate=135, shear=0.99, translate=1 / 7, enhance=0.99, bits=2)
 
 
 def _affine(image: Image.Image, *matrix: float) -> Image.Image:

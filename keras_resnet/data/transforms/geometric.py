@@ -78,7 +78,7 @@ def _sampled(images: Any, windows: Any, size: int, method: str) -> Any:
     return tf.image.crop_and_resize(tf.cast(images, tf.float32), middles / (sides - 1), rows, (size, size), method)
 
 
-def recoloured(images: Any, key: Any, batch: int, mine: slice, most: float) -> Any:
+def color_jitter(images: Any, key: Any, batch: int, mine: slice, most: float) -> Any:
     """uint8 (B, H, W, 3), with brightness, contrast and saturation changed by a factor of 1 ± `most` each, drawn for
     all `batch` images of which these are `mine`."""
     factors = 1 + most * (2 * tf.random.stateless_uniform((3, batch, 1, 1, 1), key + 4) - 1)
