@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.config.fields import one_of
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluation.evaluate import batches_of, evaluate, keras_predictor, load_model
 from keras_resnet.export.flatbuffer import contents_of
@@ -32,7 +32,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, log: Log) -> 
     model = _open(Path(target), of_run, home) if is_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     run.require_finished()
-    data = open_data(run.spec().data, log, (split,))
+    data = load_dataset(run.spec().data, log, (split,))
     predict = model or keras_predictor(load_model(run))
     result = evaluate(predict, batches_of(data, split), get_task(run.spec(), data.classes))
     return {

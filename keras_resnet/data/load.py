@@ -11,10 +11,10 @@ from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import path_of
 
-__all__ = ["DatasetSplits", "Split", "open_data"]
+__all__ = ["DatasetSplits", "Split", "load_dataset"]
 
 
-def open_data(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
+def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
     """Open what `spec.source` names; choices and skipped files are told to `log`.
 
     only: the names of the splits to read, of "train", "validation" and "test"; None reads all. It does not change which

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.dataset import TRAINING, Split
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import RunError
 from keras_resnet.evaluation.baselines import standings_of
 from keras_resnet.evaluation.evaluate import Evaluation, load_model, validate
@@ -45,7 +45,7 @@ def find_again(run: Run, log: Callable[[str], None]) -> None:
     """Evaluate the model of a finished run on its data, and keep what is found; what the data were when it was trained
     stays as it is, where they have changed."""
     spec = run.spec()
-    data, model = open_data(spec.data, log, TRAINING), load_model(run)
+    data, model = load_dataset(spec.data, log, TRAINING), load_model(run)
     score = validate(model, data, spec)
     found = findings_of(model, get_task(spec, data.classes), score, data)
     if changed := changes_since(run, data):

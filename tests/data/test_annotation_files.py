@@ -10,7 +10,7 @@ from samples import silent
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.annotations import decoded_mask
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import detection_folder
 from keras_resnet.errors import DataError
 
@@ -36,7 +36,7 @@ EXPORTS = COCO_EXPORTS | VOC_EXPORTS
 
 
 def opened(root, log=silent, **fields):
-    return open_data(DataSpec(str(root), image_size=64, **{"annotations": "objects", "crowds": "learn", **fields}), log)
+    return load_dataset(DataSpec(str(root), image_size=64, **{"annotations": "objects", "crowds": "learn", **fields}), log)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from samples import paint, silent
 from sources import opened
 
 from keras_resnet.config.spec import DataSpec, Spec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.errors import DataError
 from keras_resnet.run import Run
@@ -177,7 +177,7 @@ def test_images_of_a_tfds_set_without_labels_are_left_out(tmp_path):
 def test_evaluating_on_images_without_labels_is_refused(tmp_path):
     Partly(data_dir=tmp_path).download_and_prepare()
     with pytest.raises(DataError, match="none of the test images of data set 'partly' has a label"):
-        open_data(DataSpec("partly", data_dir=str(tmp_path)), silent, ("test",))
+        load_dataset(DataSpec("partly", data_dir=str(tmp_path)), silent, ("test",))
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
