@@ -92,12 +92,12 @@ def test_labels_under_an_ascii_locale(tmp_path):
     paint(tmp_path / "données", 3, classes={"café": (9, 9, 9), "dog": (99, 9, 9)})
     code = (
         "import sys; from pathlib import Path\n"
-        "from keras_resnet.data.load import open_data\n"
+        "from keras_resnet.data.load import load_dataset\n"
         "from keras_resnet.run import Run; from keras_resnet.config.spec import DataSpec, Spec\n"
         "assert sys.getfilesystemencoding() == 'ascii'\n"
-        "data = open_data(DataSpec(sys.argv[1]), lambda message: None)\n"
+        "data = load_dataset(DataSpec(sys.argv[1]), lambda message: None)\n"
         "saved_under_utf8 = sys.argv[1].encode('ascii', 'surrogateescape').decode('utf-8')\n"
-        "assert open_data(DataSpec(saved_under_utf8), lambda message: None).name == data.name\n"
+        "assert load_dataset(DataSpec(saved_under_utf8), lambda message: None).name == data.name\n"
         "print(ascii((data.classes, Run.create(Path(sys.argv[2]), Spec(), data.classes, 'a').classes())))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "données"), str(tmp_path / "runs")]

@@ -60,7 +60,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Read:
+class FolderAnnotations:
     """The annotations of a folder: classes, images by split, what was left out. bad: of each image of a split that is
     not there, or whose annotation cannot be used, why. named: image files that have an annotation, usable or not."""
 
