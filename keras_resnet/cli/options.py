@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from keras_resnet.config.policies import POLICIES
 from keras_resnet.config.recipes import RECIPES, default_config, recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError, did_you_mean
@@ -81,7 +82,7 @@ OPTIONS = (
     Option("--max-bad", "data.max_bad", float, "Share of unreadable images allowed [default: 0.01]."),
     Option("--crop", "augment.crop", str, "How training images are cut: pad or resized [default: pad]."),
     Option("--flip", "augment.flip", SWITCH, "Mirror training images, or not [default: by the data]."),
-    Option("--augment", "augment.policy", str, "none, randaugment or trivialaugment [default: none]."),
+    Option("--augment", "augment.policy", str, f"none, {', '.join(POLICIES)} [default: none]."),
     Option("--mixup", "augment.mixup", float, "Alpha of MixUp [default: 0, off]."),
     Option("--cutmix", "augment.cutmix", float, "Alpha of CutMix [default: 0, off]."),
     Option("--scales", "augment.scales", str, "How much smaller and larger objects may look: 0.5,2 [default: none]."),

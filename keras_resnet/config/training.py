@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from keras_resnet.config.fields import one_of, require
+from keras_resnet.config.policies import POLICIES
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 OPTIMIZERS = ("sgd", "adamw", "lamb", "muon")
@@ -54,7 +55,7 @@ class AugmentSpec:
     def __post_init__(self) -> None:
         one_of("augment.crop", self.crop, ("pad", "resized"))
         require(0 < self.smallest <= 1, "augment.smallest", self.smallest, "above 0 and at most 1")
-        one_of("augment.policy", self.policy, ("none", "randaugment", "trivialaugment"))
+        one_of("augment.policy", self.policy, ("none", *POLICIES))
         require(self.operations >= 1, "augment.operations", self.operations, "1 or more")
         require(0 <= self.magnitude <= 10, "augment.magnitude", self.magnitude, "0 to 10")
         require(self.deviation >= 0, "augment.deviation", self.deviation, "0 or more")
