@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.fields import from_dict, one_of, override, require
 from keras_resnet.config.training import (
     AugmentSpec,
@@ -41,17 +42,8 @@ __all__ = [
 
 # Layers, convolutions of a tower, and pixels of a side: more are a slip of the finger, or damage.
 DEEPEST, MOST_CONVS, LARGEST = 2000, 64, 16384
-# Fields of a NetworkSpec that may differ from their default, by family.
 # What images have to be annotated with for a task.
 ANNOTATIONS = {"classify": "labels", "localize": "object", "detect": "objects", "segment": "masks"}
-TAKES = {
-    "resnet": (
-        *("preactivation", "block", "strides", "stem", "shortcut", "resnet_d", "cardinality", "base_width"),
-        *("widen", "width", "kept", "squeeze_excitation", "drop_path", "zero_gamma"),
-    ),
-    "plain": ("block", "strides", "stem", "cardinality", "base_width", "widen", "width", "kept", "squeeze_excitation"),
-    "vgg": ("width", "batch_norm"),
-}
 
 
 @dataclass(frozen=True)
@@ -114,7 +106,7 @@ class NetworkSpec:
     batch_norm: bool = True
 
     def __post_init__(self) -> None:
-        one_of("network.family", self.family, tuple(TAKES))
+        one_of("network.family", self.family, tuple(FAMILIES))
         require(self.depth <= DEEPEST, "network.depth", self.depth, f"at most {DEEPEST}")
         one_of("network.block", self.block, ("auto", "basic", "bottleneck"))
         one_of("network.strides", self.strides, ("3x3", "1x1"))
@@ -128,7 +120,7 @@ class NetworkSpec:
         whole = self.kept == 1 or self.cardinality == 1
         require(whole, "network.kept", self.kept, "1 where convolutions have groups, which lose no single filters")
         require(0 <= self.drop_path < 1, "network.drop_path", self.drop_path, "0 or more and below 1")
-        taken = TAKES[self.family]
+        taken = FAMILIES[self.family].settings
         for each in fields(self):
             if each.name not in (*taken, "depth", "family") and getattr(self, each.name) != each.default:
                 raise UsageError(
@@ -231,7 +223,7 @@ class Spec:
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
         fits = warmup is None or self.training.steps is not None or warmup < epochs
         require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
-        resizable = not self.augment.sizes or self.network.family != "vgg"
+        resizable = not self.augment.sizes or not FAMILIES[self.network.family].has_fixed_size
         require(
             resizable, "augment.sizes", self.augment.sizes, "left out for a VGG network, whose images have one size"
         )
@@ -250,7 +242,9 @@ class Spec:
         require(not pasted or self.task == "segment", "augment.copy_paste", pasted, f"left out for {self.task}")
         require(self.augment.crop == "pad", "augment.crop", self.augment.crop, f"pad for {self.task}")
         require(self.distill.teacher is None, "distill.teacher", self.distill.teacher, f"left out for {self.task}")
-        require(self.network.family != "vgg", "network.family", "vgg", f"resnet or plain for {self.task}")
+        possible = [name for name, family in FAMILIES.items() if family.has_pyramid]
+        family = self.network.family
+        require(family in possible, "network.family", family, f"{' or '.join(possible)} for {self.task}")
 
     def _require_for_tfmot(self) -> None:
         """What a training by tensorflow-model-optimization cannot have."""
