@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from keras_resnet import Normalization, create_model, load_weights
-from keras_resnet.pretrained.load import fetch
+from keras_resnet.pretrained.load import fetch_weights
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--weights")
@@ -52,7 +52,7 @@ if options.weights is None:
 
 weights = options.weights or "digits-0-4.keras"
 # Pixels are normalized as the weights are used to. A file of ours does not say how; its network does it the usual way.
-normalization = fetch(weights).normalization or Normalization()
+normalization = fetch_weights(weights).normalization or Normalization()
 whole = create_model(options.net, classes=5, input_shape=shape, normalization=normalization)
 print(f"{weights}: {load_weights(whole, weights)}")
 

@@ -22,7 +22,7 @@ from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verify import Reference, Verdict
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks.classification import Classification
 
 
@@ -55,7 +55,7 @@ def export_tflite(
     if learned:
         require_seen(model)
     require_writable(file.parent)
-    sweep(file.parent, file.name)
+    remove_leftovers(file.parent, file.name)
     served = _in_float32(model)
     reference = Reference.by(Classification(data.classes), data, served)
     _require_logits(reference.answered.outputs)

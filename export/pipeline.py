@@ -26,7 +26,7 @@ from keras_resnet.run import Run
 from keras_resnet.run.run import versions
 from keras_resnet.runtime.c_array import write_c_array
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks import output_metadata
 
 C_ARRAY = "c-array"
@@ -136,7 +136,7 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
     """Open the data, calibrate, and evaluate the Keras model."""
     require_writable(run.exports)
     run.verdicts()  # which those of the new files are put beside
-    sweep(run.exports)
+    remove_leftovers(run.exports)
     data = data_of(run, log)
     calibration = _calibration(run, data, wanted, log)
     reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)

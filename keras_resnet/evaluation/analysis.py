@@ -20,7 +20,7 @@ from keras_resnet.evaluation.baselines import standings_of
 from keras_resnet.evaluation.evaluate import Evaluation, load_model, validate
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import changes, fingerprints, truth_bytes
-from keras_resnet.runtime.visualize import drawn
+from keras_resnet.runtime.visualize import draw_predictions
 from keras_resnet.tasks import get_task
 
 # Pictures that are shown, and their longest side in pixels.
@@ -37,7 +37,7 @@ def findings_of(model: Any, task: Any, evaluation: Evaluation, data: DatasetSpli
     found["baselines"] = [each.as_dict() for each in standings_of(task, data, evaluation)]
     found["pictures"] = []
     for row, shown, words in task.pictures(evaluation, SHOWN):
-        found["pictures"].append({"words": words, "png": _encoded(drawn(_image(split, row), shown, SIDE))})
+        found["pictures"].append({"words": words, "png": _encoded(draw_predictions(_image(split, row), shown, SIDE))})
     return found
 
 

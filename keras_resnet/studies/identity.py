@@ -21,7 +21,7 @@ from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.models.backbone import has_shortcuts
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import parse_model_name
-from keras_resnet.pretrained.load import fetch
+from keras_resnet.pretrained.load import fetch_weights
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.studies import figures
@@ -78,7 +78,7 @@ def _difference(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
     """The largest difference of logits on the validation images, relative to the largest logit."""
     network: NetworkSpec = replace(shallow.spec().network, depth=spec.network.depth)
     deep = get_task(spec, data.classes).build(Layers(keras), replace(shallow.spec(), network=network))
-    deepen(deep, fetch(str(shallow.model_file)))
+    deepen(deep, fetch_weights(str(shallow.model_file)))
     before = load_model(shallow)
     images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)
     ours, theirs = (

@@ -15,11 +15,11 @@ from keras_resnet.metrics.result import Metrics
 from keras_resnet.metrics.voc import voc_numbers
 from keras_resnet.models import fpn
 from keras_resnet.models.layers import Layers
-from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, SHARED
+from keras_resnet.runtime.postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES
 from keras_resnet.tasks.detection import Detection
 
 # Prototypes and coefficients of each way to make masks.
-KINDS = {"condinst": (SHARED, DYNAMIC_COEFFICIENTS), "yolact": (32, 32)}
+KINDS = {"condinst": (CONDINST_PROTOTYPES, CONDINST_COEFFICIENTS), "yolact": (32, 32)}
 
 
 @dataclass(frozen=True)

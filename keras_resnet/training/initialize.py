@@ -17,8 +17,8 @@ from keras_resnet.models.names import model_name
 from keras_resnet.models.parts import BACKBONE, HEADS, get_part, select_parts
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import Weights
-from keras_resnet.pretrained.load import assign_weights, fetch
-from keras_resnet.pretrained.readers import read
+from keras_resnet.pretrained.load import assign_weights, fetch_weights
+from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.tasks import parts_of
@@ -36,7 +36,7 @@ def config_from_weights(spec: Spec, asked: set[str], home: Path, log: Log) -> Sp
     origin = spec.start.weights
     assert origin is not None
     run = _run_called(origin, home)
-    if run is None and not (hub.is_named(origin) or Path(origin).suffix):
+    if run is None and not (hub.is_hub_name(origin) or Path(origin).suffix):
         run = Run.find(home, origin)  # which says that there is none, and names the nearest
     if run is not None:
         run.require_finished()
@@ -44,16 +44,16 @@ def config_from_weights(spec: Spec, asked: set[str], home: Path, log: Log) -> Sp
         network, data = theirs.network, theirs.data
         normalization, image_size, resize = data.normalization, data.image_size, data.resize
         spec = replace(spec, start=replace(spec.start, weights=str(run.model_file.resolve())))
-        read(run.model_file)  # so that a damaged file is told before the data are read
+        read_weights(run.model_file)  # so that a damaged file is told before the data are read
         spec = _with_heads(spec, theirs, asked, log)
     else:
-        if hub.is_named(origin):
-            if (exact := hub.exact(origin)) != origin:
+        if hub.is_hub_name(origin):
+            if (exact := hub.resolve_recipe(origin)) != origin:
                 log(f"weights: {exact} (the newest of {origin})")
             origin = exact
         else:
             origin = str(Path(origin).expanduser().resolve())
-        weights = fetch(origin)
+        weights = fetch_weights(origin)
         spec = replace(spec, start=replace(spec.start, weights=origin))
         network, image_size, resize = weights.network or spec.network, weights.image_size, weights.resize
         normalization = weights.normalization or spec.data.normalization
@@ -98,12 +98,12 @@ def initialize(model: Any, spec: Spec, log: Log) -> None:
     """Fill `model` as `spec.start` says. Raises WeightsError if that is impossible."""
     if spec.start.weights:
         origin = spec.start.weights
-        log(f"weights of {origin}: {assign_weights(model, fetch(origin), origin)}")
+        log(f"weights of {origin}: {assign_weights(model, fetch_weights(origin), origin)}")
     if spec.start.narrow:
-        kept = prune_filters(model, fetch(spec.start.narrow))
+        kept = prune_filters(model, fetch_weights(spec.start.narrow))
         log(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
     if spec.start.deepen:
-        added = deepen(model, fetch(spec.start.deepen))
+        added = deepen(model, fetch_weights(spec.start.deepen))
         log(f"weights: of {spec.start.deepen}, and {added} units that start as identities")
     for line in _learning(spec):
         log(line)

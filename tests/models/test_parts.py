@@ -20,7 +20,7 @@ from keras_resnet.errors import TrainingInterrupted, UsageError, WeightsError
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.models.parts import get_part, group_by_part
-from keras_resnet.pretrained.load import assign_weights, fetch, load_weights
+from keras_resnet.pretrained.load import assign_weights, fetch_weights, load_weights
 from keras_resnet.run import Run
 from keras_resnet.tasks import get_task, parts_of
 from keras_resnet.training import train
@@ -201,7 +201,9 @@ def test_heads_are_made_as_those_of_the_run(home):
     assert options.spec_of({"task": "detect", "start_from": "three"}, home, silent).head == HeadSpec(convs=3)
     asked = options.spec_of({"task": "segment", "start_from": "three", "masks": "condinst"}, home, silent)
     assert asked.head == HeadSpec(convs=3)
-    placed = assign_weights(get_task(asked, SIX).build(Layers(keras), asked), fetch(str(run.model_file)), "three")
+    placed = assign_weights(
+        get_task(asked, SIX).build(Layers(keras), asked), fetch_weights(str(run.model_file)), "three"
+    )
     assert {get_part(name).name for name in placed.new} == {"mask_head"}
     assert options.spec_of({"start_from": "three"}, home, silent).head == HeadSpec()
 

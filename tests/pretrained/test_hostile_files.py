@@ -23,7 +23,7 @@ from torch_files import Called, Name, Storage, pickled, save_stream, save_zip, t
 import keras_resnet
 from keras_resnet.errors import WeightsError
 from keras_resnet.pretrained.load import load_weights
-from keras_resnet.pretrained.readers import read
+from keras_resnet.pretrained.readers import read_weights
 
 MEGABYTES = 2**20
 # More than the reader and its libraries take, and far less than any of these files asks for.
@@ -365,7 +365,7 @@ def test_a_file_far_larger_than_the_network_is_refused(tmp_path):
     keras3(tmp_path / "large.h5", lambda group: group.create_dataset("0", data=np.zeros((5000, 5000), "float32")))
     save_zip(tmp_path / "large.pth", tensors({"w": np.zeros((5000, 5000), "float32")}))
     for name in ("large.safetensors", "large.h5", "large.pth"):
-        assert read(tmp_path / name)
+        assert read_weights(tmp_path / name)
         with pytest.raises(WeightsError, match=r"claims 100 MB.*, and weights for a network of 76\.9 kB may take"):
             load_weights(model, tmp_path / name)
 

@@ -15,7 +15,7 @@ from keras_resnet.config.recipes import recipe
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import RunError, TrainingInterrupted, UsageError, WeightsError
 from keras_resnet.models.names import parse_model_name
-from keras_resnet.pretrained.load import fetch
+from keras_resnet.pretrained.load import fetch_weights
 from keras_resnet.run import Run
 from keras_resnet.training.initialize import deepen, freeze
 from keras_resnet.training.optimizers import optimizer_of, schedule_of
@@ -156,7 +156,7 @@ def test_a_deepened_network_computes_the_same(shallow, deep, tmp_path):
     first.set_weights([rng.uniform(0.3, 0.7, w.shape) if w.ndim == 1 else w for w in first.get_weights()])
     first.save(tmp_path / "m.keras")
     second = keras_resnet.create_model(deep, classes=4, input_shape=shape)
-    assert deepen(second, fetch(str(tmp_path / "m.keras"))) == 6
+    assert deepen(second, fetch_weights(str(tmp_path / "m.keras"))) == 6
     pixels = rng.uniform(0, 255, (4, *shape)).astype("float32")
     np.testing.assert_allclose(second(pixels), first(pixels), rtol=1e-5, atol=1e-5)
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_deepened(shallow, deep, words, tmp_path):
     shape = (16, 16, 3)
     keras_resnet.create_model(shallow, classes=4, input_shape=shape).save(tmp_path / "m.keras")
     with pytest.raises(WeightsError, match=words):
-        deepen(keras_resnet.create_model(deep, classes=4, input_shape=shape), fetch(str(tmp_path / "m.keras")))
+        deepen(keras_resnet.create_model(deep, classes=4, input_shape=shape), fetch_weights(str(tmp_path / "m.keras")))
 
 
 def test_deepening_a_run(trained, runs, tmp_path):

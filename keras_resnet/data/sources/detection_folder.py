@@ -34,7 +34,7 @@ from keras_resnet.data.sources.image_folder import Files
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log, counting
 from keras_resnet.runtime.image import letterbox, read_image
-from keras_resnet.runtime.image_files import image_files
+from keras_resnet.runtime.image_files import list_images
 
 # EXIF's orientations in which width and height change places.
 SIDEWAYS = (5, 6, 7, 8)
@@ -128,7 +128,7 @@ def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
 def _tell_unlisted(named: set[Path], log: Log) -> None:
     """Count image files that lie among those that annotations name, and are not `named`."""
     folders = {file.parent for file in named}
-    beside = {file for folder in folders for file in image_files(folder)[0] if file.parent in folders}
+    beside = {file for folder in folders for file in list_images(folder)[0] if file.parent in folders}
     if unlisted := sorted(beside - named):
         log(f"left out {len(unlisted)} image files that are in no split (first: {unlisted[0]})")
 

@@ -29,8 +29,8 @@ from keras_resnet.data.readability import Readable, stamp_of
 from keras_resnet.data.sources.folder_layout import Layout, Listing, layout_of
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log, counting
-from keras_resnet.runtime.image import read_image, resize_and_crop, size_of
-from keras_resnet.runtime.image_files import path_of, pointed_to, readable_name
+from keras_resnet.runtime.image import read_image, read_image_size, resize_and_crop
+from keras_resnet.runtime.image_files import describe_pointer, readable_name, to_path
 
 PROBED = 200
 
@@ -42,7 +42,7 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
     and not in its middle; but for those that are not kept in memory and could be read before.
     Raises DataError where the folder cannot be a classification data set, saying why.
     """
-    root = path_of(spec.source)
+    root = to_path(spec.source)
     if not root.is_dir():
         raise DataError(f"--data {spec.source} is not a folder")
     layout = layout_of(root, log)
@@ -135,7 +135,7 @@ class _Reader:
             pixels = resize_and_crop(read_image(path, self.levels), self.resize)
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
-            told = f"{error}{pointed_to(path)}"
+            told = f"{error}{describe_pointer(path)}"
             if not _is_systems(error):
                 self.known.note(path, stamp, told)
             return DataError(told)
@@ -184,7 +184,7 @@ def _shorter_sides(files: list[Path]) -> list[int]:
     sides = []
     for path in files[:: -(-len(files) // PROBED)]:
         try:
-            sides.append(min(size_of(path)))
+            sides.append(min(read_image_size(path)))
         except DataError:  # the scan names it
             continue
     return sides

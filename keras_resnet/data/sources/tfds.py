@@ -31,7 +31,7 @@ from keras_resnet.data.sources.tfrecord import Records, find_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log, counting, waiting
 from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
-from keras_resnet.runtime.image_files import path_of
+from keras_resnet.runtime.image_files import to_path
 
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
@@ -113,7 +113,7 @@ def _builder(spec: DataSpec) -> Any:
         raise DataError(
             f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?"
         )
-    folder = path_of(spec.source)
+    folder = to_path(spec.source)
     if (folder / "dataset_info.json").is_file():
         return tfds.builder_from_directory(folder)
     try:
