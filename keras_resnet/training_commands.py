@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_resnet import console
-from keras_resnet.engine.signals import end_with_launcher
 from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import name_of
 from keras_resnet.options import (
@@ -25,6 +24,7 @@ from keras_resnet.options import (
 from keras_resnet.reporting.page import told
 from keras_resnet.run import Run, runs_home
 from keras_resnet.run_folders import free_name, require_free
+from keras_resnet.signals import end_with_launcher
 from keras_resnet.spec import Spec
 
 if TYPE_CHECKING:

@@ -113,7 +113,6 @@ ORDER = [
     "engine.step",
     "engine.checkpoint",
     "engine.heartbeat",
-    "engine.signals",
     "engine.logs",
     "engine.loop",
     "engine.isolation",

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.engine import heartbeat, isolation
-from keras_resnet.engine.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
 from keras_resnet.errors import TrainingError, UsageError
 from keras_resnet.run import Run
+from keras_resnet.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
 
 COMMAND = [sys.executable, "-m", "keras_resnet"]
 POLL = 0.2

@@ -19,11 +19,11 @@ from keras_resnet.data.split import Split
 from keras_resnet.engine.checkpoint import Checkpoints, Progress
 from keras_resnet.engine.heartbeat import beat
 from keras_resnet.engine.logs import Journal, Pace
-from keras_resnet.engine.signals import leave_terminal, stopping_signals
 from keras_resnet.engine.step import Job, training_step, validation_step
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
 from keras_resnet.progress import counting
 from keras_resnet.run import Run
+from keras_resnet.signals import leave_terminal, stopping_signals
 
 # Steps whose results are not waited for: an accelerator is given its next step before it has finished this one.
 AHEAD = 2
