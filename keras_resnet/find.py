@@ -18,6 +18,7 @@ from keras_resnet.data.pipeline import Stream
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import KresnetError, TrainingError
 from keras_resnet.progress import counting, waiting
+from keras_resnet.quiet import hushed
 from keras_resnet.resolve import resolve
 from keras_resnet.spec import Spec
 from keras_resnet.start import initialize, require_parts
@@ -120,12 +121,13 @@ def best_of(found: list[Pace]) -> Pace:
 
 def _time(spec_json: str) -> Pace | str:
     """In a process of its own: the pace of a batch size, or why there is none."""
+    with hushed():
+        return _timed(Spec.from_json(spec_json))
+
+
+def _timed(spec: Spec) -> Pace | str:
     import tensorflow as tf
 
-    from keras_resnet.quiet import hush_native
-
-    hush_native()
-    spec = Spec.from_json(spec_json)
     try:
         spec, data, job = _prepared(spec, lambda message: None)
         run, seconds = _step(job), []
