@@ -408,7 +408,7 @@ def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> None:
             **kept.as_dict(),
         },
     )
-    found = findings_of(model, task_of(spec, data.classes), score, data)
+    found = findings_of(run, model, task_of(spec, data.classes), score, data)
     run.write_json(run.findings_file, found)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.drop_checkpoints()

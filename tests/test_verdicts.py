@@ -403,6 +403,34 @@ def test_what_can_be_written_is_and_data_are_judged_as_they_are(kresnet, tmp_pat
     assert code == 0 and any(changed in line for line in err) and run.findings()["data"] == before
 
 
+def test_findings_are_made_again_whatever_became_of_them_and_of_the_data(kresnet, tmp_path):
+    """Lost, cut off, or of something else, and the data changed: they are made of the data as they are now, and say
+    what these were when the run was trained. So does the page."""
+    few = {name: COLOURS[name] for name in ("blue", "red")}
+    paint(tmp_path / "few" / "train", 8, classes=few)
+    paint(tmp_path / "few" / "val", 12, classes=few)
+    home = ("--runs", tmp_path / "runs")
+    options = ("--depth", "8", "--epochs", "1", "--precision", "float32", "--data", tmp_path / "few", "--name", "few")
+    assert kresnet("train", *options, *home)[0] == 0
+    run = Run(tmp_path / "runs" / "few")
+    before, whole = run.findings()["data"], run.findings_file.read_bytes()
+    assert (before["train"]["images"], before["validation"]["images"]) == (16, 24)
+    for number in range(3):
+        shutil.copy(tmp_path / "few/val/red/000.png", tmp_path / f"few/val/red/more{number}.png")
+    changed = "the data changed since few was trained (validation has 27 images, had 24 (red 15, had 12))"
+    for damaged in (None, whole[: len(whole) // 2], b'{"data": 3}'):
+        run.findings_file.unlink()
+        if damaged is not None:
+            run.findings_file.write_bytes(damaged)
+        code, out, err = kresnet("report", "few", *home)
+        assert (code, out) == (1, "") and "kresnet report few --again" in err[-1]
+        code, _, err = kresnet("report", "few", "--again", *home)
+        assert code == 0 and any(changed in line for line in err), err
+        found = run.findings()
+        assert found["data"] == before and sum(map(sum, found["confusion"])) == 27
+    assert before["train"]["sha256"][:16] in run.report_file.read_text()
+
+
 def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresnet, monkeypatch, tmp_path):
     """Without waiting for the converter: only that what is made is judged and placed."""
     run = copied(trained, tmp_path / "run")

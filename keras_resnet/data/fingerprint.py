@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from keras_resnet.data.split import Data, Split
-from keras_resnet.run_files import Fingerprint
+from keras_resnet.run_files import Digest, Fingerprint
 
 # Classes that are named where the numbers of images changed.
 NAMED = 3
@@ -25,7 +25,7 @@ def fingerprints(data: Data) -> dict[str, Fingerprint]:
 def fingerprint_of(split: Split, classes: tuple[str, ...]) -> Fingerprint:
     """{"images": how many, "labels": how many of each class, "truth": the SHA-256 of labels, boxes and masks}, with
     that of the "pixels" which are in memory, or of the names and sizes of the "files" that are read in training."""
-    found = Fingerprint(images=split.count, truth=_sha256(truth_bytes(split)))
+    found = Fingerprint(images=split.count, truth=_sha256(_truth_bytes(split)))
     if not split.objects:
         counts = np.bincount(split.labels[split.labels >= 0], minlength=len(classes))
         found["labels"] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
@@ -36,7 +36,15 @@ def fingerprint_of(split: Split, classes: tuple[str, ...]) -> Fingerprint:
     return found
 
 
-def truth_bytes(split: Split) -> Iterator[bytes]:
+def digest_of(found: Fingerprint) -> Digest:
+    """What a fingerprint says in one number for people, the "sha256", and "of" what that is."""
+    if "pixels" not in found:
+        return Digest(images=found["images"], of="annotations", sha256=found["truth"])
+    both = _sha256([found["truth"].encode(), found["pixels"].encode()])
+    return Digest(images=found["images"], of="annotations and pixels", sha256=both)
+
+
+def _truth_bytes(split: Split) -> Iterator[bytes]:
     """Labels, boxes and masks."""
     truth = split.truth if isinstance(split.truth, dict) else {"labels": split.truth}
     for name in sorted(truth):

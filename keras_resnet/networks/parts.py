@@ -14,7 +14,7 @@ from keras_resnet.networks import catalog, pyramid, residual, vgg
 from keras_resnet.spec import NetworkSpec
 
 # Groups of parts: what comes from images, what the tasks on a pyramid put on it, what answers.
-BODY, NECK, HEADS = "body", "neck", "heads"
+BODY, NECK, HEADS = GROUPS = ("body", "neck", "heads")
 
 
 @dataclass(frozen=True)
