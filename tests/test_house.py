@@ -64,6 +64,7 @@ ORDER = [
     "data.images",
     "data.labels",
     "data.readable",
+    "data.read_errors",
     "data.split",
     "data.levels",
     "data.augment",

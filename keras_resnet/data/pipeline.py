@@ -14,6 +14,7 @@ from PIL import Image
 
 from keras_resnet.data.augment import augmented, needs_pillow
 from keras_resnet.data.images import center_crop, to_pixels
+from keras_resnet.data.read_errors import reading
 from keras_resnet.data.split import Split, gathered
 from keras_resnet.errors import UsageError
 from keras_resnet.training_spec import AugmentSpec
@@ -155,7 +156,7 @@ class Stream:
             return vary(image, int(position), size=side)
 
         def read(row: Any, position: Any) -> tuple[Any, Any]:
-            pixels = tf.numpy_function(show, [row, position], tf.uint8, stateful=False)
+            pixels = reading(show, [row, position], tf.uint8)
             return tf.ensure_shape(pixels, (side, side, 3)), tf.gather(labels, row)
 
         def places(step: Any) -> Any:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from keras_resnet.data.images import to_canvas, to_pixels
 from keras_resnet.data.objects import Objects
+from keras_resnet.data.read_errors import reading
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.fields import one_of
 
@@ -113,10 +114,10 @@ class Split:
         side = (self.resize, self.resize)
 
         def read(row: Any) -> tuple[Any, Any]:
-            pixels = tf.numpy_function(self.pixels_at, [row], tf.uint8, stateful=False)
+            pixels = reading(self.pixels_at, [row], tf.uint8)
             found = gathered(truth, row)
             if ids and self.objects is not None and self.objects.masks is not None:
-                seen = tf.numpy_function(self._ids_at, [row], self.objects.id_type, stateful=False)
+                seen = reading(self._ids_at, [row], self.objects.id_type)
                 found = {**found, "ids": tf.ensure_shape(seen, side)}
             return tf.ensure_shape(pixels, (*side, 3)), found
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from keras_resnet.data.read_errors import taken
 from keras_resnet.errors import DataError, TrainingError, UsageError
 from keras_resnet.progress import waiting
 
@@ -76,19 +77,20 @@ def losses_told() -> Iterator[None]:
     DataError where an image that could be read before the training no longer can."""
     import tensorflow as tf
 
-    errors = tf.errors
+    losses = (
+        *(tf.errors.UnavailableError, tf.errors.AbortedError),
+        *(tf.errors.CancelledError, tf.errors.DeadlineExceededError),
+    )
+    taken()  # what an earlier training met and never came to
     try:
         yield
-    except (errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError) as error:
-        lost = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error))
-        if not lost:
-            raise
-        raise TrainingError(f"{' '.join(lost[-1])} has died or does not answer") from error
-    except errors.OpError as error:
-        damaged = re.search(r"DataError: ([^\n]+)", str(error))
-        if not damaged:
-            raise
-        raise DataError(f"{damaged[1]}; it could be read when the training began") from error
+    except tf.errors.OpError as error:
+        lost = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error)) if isinstance(error, losses) else []
+        if lost:
+            raise TrainingError(f"{' '.join(lost[-1])} has died or does not answer") from error
+        if damaged := taken():
+            raise DataError(f"{damaged}; it could be read when the training began") from damaged
+        raise
 
 
 def start(asked: str) -> Devices:
