@@ -107,6 +107,7 @@ ORDER = [
     "quantization.probe",
     "quantization.simulate",
     "quantization.equalize",
+    "engine.gpus",
     "engine.devices",
     "engine.precision",
     "engine.fused_norm",

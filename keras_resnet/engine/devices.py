@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.data.read_errors import taken
+from keras_resnet.engine import gpus
 from keras_resnet.errors import DataError, TrainingError, UsageError
 from keras_resnet.progress import waiting
 
@@ -208,7 +208,7 @@ def _slurm() -> Any:
     import tensorflow as tf
 
     slurm = tf.distribute.cluster_resolver.SlurmClusterResolver
-    if shutil.which("nvidia-smi"):
+    if gpus.of_machine():
         return slurm()
     return slurm(gpus_per_node=MOST_TASKS, gpus_per_task=1, auto_set_gpu=False)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import socket
 import struct
 import subprocess
 import sys
 from pathlib import Path
 
+from keras_resnet.engine import gpus
 from keras_resnet.weights.sources import is_named
 
 # From <linux/sched.h>, <linux/sockios.h> and <linux/if.h>.
@@ -31,7 +31,7 @@ def obstacle(arguments: list[str]) -> str | None:
     for each in arguments:
         if each.startswith(NEEDING) or is_named(each.removeprefix("--from=")):
             return f"{each} needs the network"
-    return "GPUs of several workers look for a network device" if shutil.which("nvidia-smi") else None
+    return "GPUs of several workers look for a network device" if gpus.visible() else None
 
 
 class Network:

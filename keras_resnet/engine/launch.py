@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.engine import heartbeat, isolation
+from keras_resnet.engine import gpus, heartbeat, isolation
 from keras_resnet.errors import TrainingError, UsageError
 from keras_resnet.run import Run
 from keras_resnet.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
@@ -136,7 +135,7 @@ class _Group:
         for rank in range(workers):
             environment = {
                 **os.environ,
-                **_share_of_gpus(rank, workers),
+                **gpus.share(rank, workers),
                 "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}),
                 heartbeat.VARIABLE: str(self._beats[rank]),
                 LAUNCHER: str(self._told),
@@ -228,17 +227,3 @@ def _free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
-
-
-def _share_of_gpus(rank: int, workers: int) -> dict[str, str]:
-    """The GPUs of this machine dealt out to its workers, each for one of them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        gpus = [each for each in visible.split(",") if each]
-    elif shutil.which("nvidia-smi"):
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, encoding="utf-8", check=False)
-        gpus = [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
-    else:
-        return {}
-    each = len(gpus) // workers
-    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[rank * each : (rank + 1) * each])} if each else {}
