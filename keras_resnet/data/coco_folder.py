@@ -16,9 +16,11 @@ from PIL import Image
 
 from keras_resnet.data import coco_masks
 from keras_resnet.data.coco_layouts import Source, by_split, placed, sources
-from keras_resnet.data.label_files import Read, Tally, beyond, finite, flag, one_line, written_out
+from keras_resnet.data.label_files import Read, Tally, beyond, finite, flag, one_line
+from keras_resnet.data.labels import is_utf8
 from keras_resnet.data.objects import Annotation, Listed
 from keras_resnet.errors import DataError
+from keras_resnet.printable import printable
 from keras_resnet.progress import waiting
 
 Id = int | float | str
@@ -116,7 +118,7 @@ def _document(file: Path) -> dict[str, Any]:
 
 def quoted(entry: Any) -> str:
     """The beginning of an entry, in one line."""
-    return written_out(textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …"))
+    return printable(textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …"))
 
 
 def _wrong(file: Path, kind: str, entry: Any, why: str) -> DataError:
@@ -136,7 +138,7 @@ def _id_of(file: Path, kind: str, entry: Any, key: str) -> Id:
     if not isinstance(entry[key], (str, int, float)) or not one_line(entry[key]):
         empty = entry[key] is None or isinstance(entry[key], str)
         raise _wrong(file, kind, entry, f"its {key} is {'empty' if empty else quoted(entry[key])}; it is text")
-    if (name := one_line(entry[key])) != written_out(name):
+    if not is_utf8(str(entry[key])):
         raise _wrong(file, kind, entry, f"its {key} holds half a letter; it is text")
     return known
 

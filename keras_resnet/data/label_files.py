@@ -97,11 +97,6 @@ def one_line(value: Any) -> str:
     return " ".join(str(value).split())
 
 
-def written_out(text: str) -> str:
-    """`text` with what is no letter of any script, such as half of one, as an escape."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def visible(folder: Path, pattern: str) -> Iterator[Path]:
     """Files below `folder` that match the `pattern`; none that is hidden, such as macOS' "._" twins, or lies among
     copies."""
