@@ -40,7 +40,7 @@ def export_tflite(
     `keras_resnet.quantize` made and that was trained on, which has its own ranges: one that has seen no images is
     refused. data: of `data.memory.in_memory`, or
     any other; its training images calibrate, its validation images judge. max_drop: the budget, a share: 0.01 is one
-    point. io: "uint8", "int8" or "float", see `schemes.PROFILES`. require_proof: whether the whole 95% interval of the
+    point. io: "uint8", "int8" or "float", see `schemes.Scheme`. require_proof: whether the whole 95% interval of the
     drop has to be within the budget, not its estimate alone.
 
     A file within the budget stands at `file`. One that failed stands beside it, as NAME.rejected.tflite, and nothing

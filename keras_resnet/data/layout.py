@@ -89,7 +89,7 @@ def layout_of(root: Path, say: Callable[[str], None]) -> Layout:
     for folder in folders:
         left_out += folder.found.left_out
     if "train" in splits:
-        layout = _of_splits(root, splits, say)
+        layout = _of_splits(splits, say)
         used = {folder.path for folder in splits.values()}
         for folder in folders:
             if folder.path not in used and folder.found.files:
@@ -148,7 +148,7 @@ def _one_each(named: dict[_Folder, str], say: Callable[[str], None]) -> dict[str
     return ordered
 
 
-def _of_splits(root: Path, splits: dict[str, _Folder], say: Callable[[str], None]) -> Layout:
+def _of_splits(splits: dict[str, _Folder], say: Callable[[str], None]) -> Layout:
     """The layout of folders of splits with class folders in them; test images may be without."""
     train = splits["train"]
     classes = _checked(train.path, train.classes)

@@ -19,7 +19,6 @@ from keras_resnet.writing import writing
 
 Say = Callable[[str], None]
 
-NETS = ("plain20", "plain56", "resnet20", "resnet56")
 # Points of training error below which two networks are not told apart.
 MARGIN = 1.0
 
