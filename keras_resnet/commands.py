@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from keras_resnet import __version__, console, progress
+from keras_resnet.chosen import Choices, chosen
 from keras_resnet.demo_command import demo
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export_commands import diagnose, export, inspect, verify
@@ -38,6 +39,7 @@ EXIT_CODES = (
 @click.version_option(__version__, prog_name="kresnet")
 def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
+    click.get_current_context().with_resource(chosen(Choices("as the run was trained")))
 
 
 for command in (train, compress, launch, study, export, verify, inspect, diagnose, report, compare, demo):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from keras_resnet.bricks import Bricks
+from keras_resnet.chosen import who
 from keras_resnet.data import pipeline
 from keras_resnet.data.mirroring import measure
 from keras_resnet.data.sources import Data
@@ -57,8 +58,8 @@ def _tell_dark(data: Data, say: Say) -> None:
 
 
 def _resolve_mirroring(spec: Spec, data: Data, here: Devices, say: Say) -> Spec:
-    """Whether training images are mirrored: as asked, as is known of the data, or else as the first worker measures."""
-    flip, why = spec.augment.flip, "as asked"
+    """Whether training images are mirrored: as is chosen, as is known of the data, or else as the first worker measures."""
+    flip, why = spec.augment.flip, who("augment.flip")
     if flip is None and data.flips is not None:
         flip = data.flips
         known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
@@ -95,7 +96,7 @@ def _resolve_batch(spec: Spec, samples: int, here: Devices, say: Say) -> Spec:
         why = f"{samples} training images; 32 below {SMALL_SET}, else 128"
         say(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
     elif here.replicas > 1:
-        say(f"batch size: {size} (as asked, over all {here.replicas} devices)")
+        say(f"batch size: {size} ({who('training.batch_size')}, over all {here.replicas} devices)")
     if here.replicas > 1 and spec.optimizer.reference_batch is None:
         say(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
     here.require_divisible(size, spec.training.accumulate)
@@ -135,7 +136,7 @@ def _resolve_length(spec: Spec, data: Data, say: Say) -> Spec:
 
 
 def _resolve_precision(spec: Spec, here: Devices, say: Say) -> Spec:
-    chosen, why = spec.training.precision, "as asked"
+    chosen, why = spec.training.precision, who("training.precision")
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
     if spec.compress.by_tfmot:

@@ -59,10 +59,15 @@ def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
     spec = replace(spec, network=_agreed(spec.network, network, asked, origin))
     say(f"network: {name_of(network)}, and its normalization (of the weights {origin})")
     sizes = replace(spec.data, normalization=normalization)
-    if image_size and "data.image_size" not in asked:
+    if image_size and sizes.image_size is None:  # neither asked for nor a recipe's
         sizes = replace(sizes, image_size=image_size, resize=resize)
-        say(f"image size: {image_size} pixels (of the weights; --image-size changes it)")
     return replace(spec, data=sizes)
+
+
+def origin_in_words(origin: str, home: Path) -> str:
+    """Return what `--from` names, for people: "run NAME", or "the weights FILE"."""
+    run = _run_called(origin, home)
+    return f"run {run.name}" if run else f"the weights {origin}"
 
 
 def _with_heads(spec: Spec, theirs: Spec, asked: set[str], say: Say) -> Spec:

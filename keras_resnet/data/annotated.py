@@ -230,8 +230,9 @@ class _Reading:
         require_shown(objects.labels, objects.crowd, f"{name} images")
         _tell_unseen(name, objects, self.found.classes, self.say)
         pixels = np.stack(kept) if self.keep else None
-        images = None if self.keep else Files(tuple(str(each.file) for each in good), self.levels)
-        return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects)
+        files = tuple(str(each.file) for each in good)
+        images = None if self.keep else Files(files, self.levels)
+        return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects, files)
 
     def _read(self, name: str, listed: list[Listed], bad: list[str]) -> tuple[list[Listed], list[Any]]:
         """Those that can be read, with their pixels if they are to be kept."""

@@ -101,12 +101,11 @@ class _Reader:
         """Return those of `listing` that can be read: their pixels, or only the names of their files."""
         good, pixels = self.readable(name, listing.files, keep)
         labels = np.asarray(listing.labels, np.int64)[good]
+        files = tuple(str(listing.files[row]) for row in good)
         if keep:
-            side = self.resize
-            return Split(name, labels, pixels=np.reshape(pixels, (-1, side, side, 3)).astype(np.uint8, copy=False))
-        return Split(
-            name, labels, images=Files(tuple(str(listing.files[row]) for row in good), self.levels), resize=self.resize
-        )
+            kept = np.reshape(pixels, (-1, self.resize, self.resize, 3)).astype(np.uint8, copy=False)
+            return Split(name, labels, pixels=kept, files=files)
+        return Split(name, labels, images=Files(files, self.levels), resize=self.resize, files=files)
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""

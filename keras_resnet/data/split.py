@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from keras_resnet.chosen import who
 from keras_resnet.data.images import to_canvas, to_pixels
 from keras_resnet.data.objects import Objects
 from keras_resnet.errors import DataError, UsageError
@@ -23,6 +24,8 @@ SPLIT_SEED = 0
 # The splits that a training uses; "test" is for the end.
 TRAINING = ("train", "validation")
 NAMED_IN_ERROR = 5
+# Pixels a side of images with objects: what is usual, and below what little can be found.
+USUAL_CANVAS, SMALL_CANVAS = 320, 64
 
 
 class Images(Protocol):
@@ -36,7 +39,8 @@ class Images(Protocol):
 class Split:
     """`labels` (count,) int64 of as many images, and their `objects` where the task is to find them.
 
-    Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `images` is set.
+    Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `images` is set. files: the image files, in that
+    order, where there are such.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Split:
     images: Images | None = None
     resize: int = 0
     objects: Objects | None = None
+    files: tuple[str, ...] = ()
     _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -62,11 +67,12 @@ class Split:
     def some(self, rows: np.ndarray) -> Split:
         """The images at `rows`, in that order."""
         objects = self.objects.some(rows) if self.objects else None
+        files = tuple(self.files[row] for row in rows) if self.files else ()
         if self.pixels is not None:
-            return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects)
+            return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects, files=files)
         assert self.images is not None
         images = _Some(self.images, rows)
-        return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects)
+        return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects, files=files)
 
     @property
     def truth(self) -> Any:
@@ -262,10 +268,17 @@ def native_size(sides: list[int]) -> tuple[int | None, str]:
 
 def choose_canvas(asked: int | None, native: int | None, say: Say) -> tuple[int, int]:
     """The side in pixels of the squares that whole images are brought to, twice, with the reason said: what was asked,
-    else the images' own, else 320."""
-    size, why = (asked, "as asked") if asked else (native, "the images' own") if native else (320, "usual for objects")
-    assert size is not None
-    say(f"image size: {size} pixels ({why}), the whole image in a square")
+    else the images' own, else USUAL_CANVAS. Of a small one it is said how to ask for another."""
+    if asked:
+        size, why = asked, who("data.image_size")
+    else:
+        size, why = (native, "the images' own size") if native else (USUAL_CANVAS, "usual for objects")
+    small = (
+        f"; objects are hard to find in so few pixels: --image-size {USUAL_CANVAS} asks for the usual size"
+        if size < SMALL_CANVAS
+        else ""
+    )
+    say(f"image size: {size} pixels ({why}), the whole image in a square{small}")
     return size, size
 
 
@@ -279,7 +292,7 @@ def choose_sizes(
     Larger images are resized to 8/7 of the size that is cut from them: 256 for 224 (Krizhevsky et al. 2012).
     """
     if asked is not None:
-        size, why = asked, "as asked"
+        size, why = asked, who("data.image_size")
     elif native is not None and native <= 64:
         size, why = native, native_why
     else:
