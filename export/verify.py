@@ -22,6 +22,7 @@ from keras_resnet.export.files import Model, gzip_size_of, open_file, size_of
 from keras_resnet.export.measure import Cost, measure
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.findings import changes_since
+from keras_resnet.plurals import counted, verb
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
 
@@ -174,7 +175,10 @@ def verify(
     """
     model, task, before = open_file(file), reference.task, reference.answered
     if model.card.classes != task.classes:
-        raise ExportError(f"{file.name} has {len(model.card.classes)} labels that are not those of the run")
+        raise ExportError(
+            f"{file.name} has {counted(len(model.card.classes), 'label')} that {verb(len(model.card.classes))} not"
+            f" those of the run"
+        )
     contents = _contents(model)
     if contents:
         assert_contents(contents, str(model.card.provenance["form"]), integer=integer)

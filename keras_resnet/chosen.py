@@ -1,5 +1,5 @@
-"""Who chose what a spec says: an option, a recipe, a run, the weights. A spec holds values alone; what is printed beside
-them comes from here."""
+"""Who chose what a spec says: an option, a recipe, a run, the weights. A spec holds values alone; what is printed
+beside them comes from here."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 
 class Choices(NamedTuple):
-    """otherwise: who chose all but what `by` names. by: a dotted key of the spec, or a section of it, → who chose it."""
+    """by: a dotted key of the spec, or a section of it, → who chose it. otherwise: who chose all others."""
 
     otherwise: str = "set in the spec"
     by: Mapping[str, str] = {}
 
 
-_choices: ContextVar[Choices] = ContextVar("choices", default=Choices())
+_choices: ContextVar[Choices | None] = ContextVar("choices", default=None)
 
 
 @contextmanager
@@ -31,6 +31,6 @@ def chosen(choices: Choices) -> Iterator[None]:
 
 def who(key: str) -> str:
     """Return who chose the value that the spec has for the dotted `key`, in words that fit into brackets."""
-    choices = _choices.get()
+    choices = _choices.get() or Choices()
     section = key.partition(".")[0]
     return choices.by.get(key) or choices.by.get(section) or choices.otherwise

@@ -16,6 +16,7 @@ from keras_resnet.demo_command import demo
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import Commands, examples, json_option, run_names, runs_option
+from keras_resnet.plurals import counted
 from keras_resnet.quiet import hushed
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
@@ -178,7 +179,7 @@ def env(runs: str | None, as_json: bool) -> None:
         console.emit_json(found)
         return
     words = {
-        **{"machine": f"{found['machine']}, {found['cores']} cores, {found['memory_gib']} GiB"},
+        **{"machine": f"{found['machine']}, {counted(found['cores'], 'core')}, {found['memory_gib']} GiB"},
         **{"python": found["python"], **found["versions"]},
         **{f"extra: {name}": "installed" if there else "not installed" for name, there in found["extras"].items()},
         **{key: found[key] for key in ("devices", "precision", "runs")},

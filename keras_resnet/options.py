@@ -13,6 +13,7 @@ import click
 from keras_resnet.chosen import Choices
 from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.networks.names import TOLD, named
+from keras_resnet.plurals import counted
 from keras_resnet.recipes import RECIPES, recipe, usual
 from keras_resnet.run import Run, runs_home
 from keras_resnet.spec import NetworkSpec, Spec
@@ -264,7 +265,8 @@ def _begun(options: dict[str, Any], task: str | None, say: Callable[[str], None]
         spec = usual(task or "classify")
         if spec.task != "classify":
             say(
-                f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g}, {spec.training.epochs} epochs in"
+                f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
+                f" {counted(spec.training.epochs, 'epoch')} in"
                 f" batches of {spec.training.batch_size}, unless asked otherwise (usual for {spec.task})"
             )
         return spec

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from typing_extensions import TypedDict
 
 from keras_resnet.errors import RunError
+from keras_resnet.plurals import counted
 from keras_resnet.writing import reason
 
 T = TypeVar("T")
@@ -348,10 +349,10 @@ def require_model(file: Path, image_size: int) -> None:
             if missing := [name for name in (CONFIG, WEIGHTS) if name not in sizes]:
                 raise ValueError(f"it holds no {missing[0]}")
             if sum(sizes.values()) > MOST_SMALL + MOST_RATIO * file.stat().st_size or sizes[CONFIG] > MOST_SMALL:
-                raise ValueError(f"it claims to hold {sum(sizes.values()):,} bytes")
+                raise ValueError(f"it claims to hold {counted(sum(sizes.values()), 'byte', ',')}")
             layers = _layers_of(json.loads(archive.read(CONFIG)))
         if (values := sum(map(_kernel_values, layers))) * KERNEL_BYTES > sizes[WEIGHTS]:
-            raise ValueError(f"its layers want {values:,} weights, more than it holds")
+            raise ValueError(f"its layers want {counted(values, 'weight', ',')}, more than it holds")
     except (OSError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError) as error:
         raise RunError(f"{file} is damaged: {reason(error)}") from error
     takes = [shape[1:] for each in layers if isinstance(shape := each.get("batch_shape"), list)]

@@ -12,6 +12,7 @@ import numpy as np
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.networks.names import name_of
 from keras_resnet.networks.parts import BODY, HEADS, named_parts, part_of
+from keras_resnet.plurals import counted, verb
 from keras_resnet.run import Run
 from keras_resnet.shrink import narrow
 from keras_resnet.spec import CompressSpec, NetworkSpec, Spec, StartSpec
@@ -79,7 +80,7 @@ def _with_heads(spec: Spec, theirs: Spec, asked: set[str], say: Say) -> Spec:
         keys = [key for key in keys if key != "masks"]
     head = replace(spec.head, **{key: getattr(theirs.head, key) for key in keys})
     if head != spec.head:
-        say(f"heads: {head.convs} convolutions a tower, masks by {head.masks} (of the weights)")
+        say(f"heads: {counted(head.convs, 'convolution')} a tower, masks by {head.masks} (of the weights)")
     return replace(spec, head=head)
 
 
@@ -108,7 +109,10 @@ def initialize(model: Any, spec: Spec, say: Say) -> None:
         say(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
     if spec.start.deepen:
         added = deepen(model, fetch(spec.start.deepen))
-        say(f"weights: of {spec.start.deepen}, and {added} units that start as identities")
+        say(
+            f"weights: of {spec.start.deepen}, and {counted(added, 'unit')} more, which"
+            f" {verb(added, 'starts', 'start')} as the identity"
+        )
     for line in _learning(spec):
         say(line)
 

@@ -114,7 +114,7 @@ def test_unlabelled_test_images(tmp_path, inside):
 def test_validation_images_need_labels(tmp_path):
     fill(tmp_path / "train", 5, "cat", "dog")
     image(tmp_path / "val" / "0.png")
-    with pytest.raises(DataError, match="val holds 1 images and no class folders"):
+    with pytest.raises(DataError, match="val holds 1 image and no class folders"):
         opened(tmp_path)
 
 
@@ -173,7 +173,7 @@ def test_images_in_two_classes_or_splits_by_links_are_told(tmp_path):
     (root / "val" / "cat" / "x.png").symlink_to(root / "train" / "cat" / "000.png")
     (root / "val" / "dog" / "y.png").symlink_to(root / "train" / "cat" / "001.png")
     _, said = opened(root)
-    assert "1 images are in two classes, by links" in said
+    assert "1 image is in two classes, by links" in said
     assert "2 images are in two splits, by links: accuracy on them says nothing about new images" in said
 
 

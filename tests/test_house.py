@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 # Each may import itself and what stands before it. A new module must be given its place here.
 ORDER = [
     "errors",
+    "plurals",
     "pixels",
     "judgement",
     "detections",
@@ -164,6 +165,7 @@ ORDER = [
     "export.tflite",
     "export.metadata",
     "export.convert",
+    "export.native_log",
     "export.runtime",
     "export.given",
     "export.video",

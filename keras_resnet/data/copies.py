@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 
 from keras_resnet.data.split import Data, Say, Split
+from keras_resnet.plurals import counted, verb
 
 # Bytes at the end of a file, where images of one size differ most likely: the head is often the camera's.
 TAIL = 4096
@@ -25,7 +26,8 @@ def tell_copies(data: Data, say: Say) -> None:
         first, second = found[0]
         example = f"{_named(split, second)} is {_named(train, first)}"
         say(
-            f"warning: {len(found)} of the {split.count} {name} images are copies of training images ({example}):"
+            f"warning: {len(found)} of {counted(split.count, f'{name} image')}"
+            f" {verb(len(found), 'is a copy', 'are copies')} of training images ({example}):"
             f" {name} results will look better than they are, for the network was trained on these very images;"
             " keep each image once"
         )

@@ -30,6 +30,7 @@ from keras_resnet.data.split import (
     tell_held_out,
 )
 from keras_resnet.errors import DataError
+from keras_resnet.plurals import counted
 from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
 
@@ -80,9 +81,10 @@ class _Reader:
         """Tell that so many images are read now, and return whether their pixels are kept."""
         keep = fits_memory(count, self.resize)
         classes, total = len(self.layout.classes), self.layout.total
-        some = f"{count}" if count == total else f"{count} of {total}"
+        images = counted(total, "image")
+        some = images if count == total else f"{count} of {images}"
         kept = "" if keep else "; too many to keep in memory"
-        self.say(f"reading {some} images of {classes} classes from {self.known.root}{kept}")
+        self.say(f"reading {some} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
         return keep
 
     def judge(self, say: Say) -> None:

@@ -16,6 +16,7 @@ from keras_resnet.data.images import to_canvas, to_pixels
 from keras_resnet.data.objects import Objects
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.fields import one_of
+from keras_resnet.plurals import counted
 
 Say = Callable[[str], None]
 # Of the memory that is free; the rest is for training.
@@ -194,13 +195,13 @@ def judge_bad(bad: Sequence[object], total: int, max_bad: float, say: Say) -> No
     if len(bad) > max_bad * total:
         first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
         raise DataError(
-            f"{len(bad)} of {total} images cannot be read ({len(bad) / total:.1%}),"
+            f"{len(bad)} of {counted(total, 'image')} cannot be read ({len(bad) / total:.1%}),"
             f" more than --max-bad {max_bad:g} allows: {first}"
         )
     for error in bad:
         say(f"skipped: {error}")
     if bad:
-        say(f"skipped {len(bad)} of {total} images that cannot be read (--max-bad allows {max_bad:.1%})")
+        say(f"skipped {len(bad)} of {counted(total, 'image')} that cannot be read (--max-bad allows {max_bad:.1%})")
 
 
 def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:
@@ -219,7 +220,7 @@ def tell_held_out(held_out: int, total: int, fraction: float, how: str, say: Say
     why = (
         "" if held_out == asked else f"; {asked}, as --val-fraction {fraction:g} asks, cannot put {each} on both sides"
     )
-    say(f"validation: {held_out} of {total} training images ({held_out / total:.1%}), {how}{why}")
+    say(f"validation: {held_out} of {counted(total, 'training image')} ({held_out / total:.1%}), {how}{why}")
 
 
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
@@ -238,7 +239,8 @@ def hold_out_rows(labels: np.ndarray, fraction: float, classes: tuple[str, ...])
     counts = np.bincount(labels, minlength=len(classes))
     if counts.min() < 2:
         raise DataError(
-            f"class {classes[int(counts.argmin())]} has {counts.min()} readable images; splitting needs 2 or more"
+            f"class {classes[int(counts.argmin())]} has {counted(counts.min(), 'readable image')}; splitting needs"
+            f" 2 or more"
         )
     wanted = min(max(len(classes), round(fraction * len(labels))), len(labels) - len(classes))
     rows = np.arange(len(labels))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.errors import DataError, TrainingError, UsageError
+from keras_resnet.plurals import counted
 from keras_resnet.progress import waiting
 
 # More tasks than a node without GPUs will have.
@@ -155,7 +156,7 @@ def _gpus(numbers: list[int], asked: str) -> Devices:
 
     physical = tf.config.list_physical_devices("GPU")
     if not numbers or max(numbers) >= len(physical):
-        raise UsageError(f"--devices {asked}: this machine has {len(physical)} GPUs that TensorFlow can use")
+        raise UsageError(f"--devices {asked}: this machine has {counted(len(physical), 'GPU')} that TensorFlow can use")
     tf.config.set_visible_devices([physical[number] for number in numbers], "GPU")
     return _over([device.name for device in tf.config.list_logical_devices("GPU")], f"as asked: {asked}")
 
