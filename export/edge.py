@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point; the exit code is 2 for usage and 1 for failure, with one sentence."""
     options = _parser().parse_args(arguments)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it is closed
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")
     try:
         require_file(options.file)
         if "images" in options:  # before the file is opened, which takes longer

@@ -26,7 +26,8 @@ from keras_resnet.training_commands import compress, launch, train
 from keras_resnet.writing import reason
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 it failed, or a verdict did; 2 the request was wrong; 130 interrupted.\n\n"
+    "Exit codes: 0 done, also a training that SIGTERM ended, its state saved; 1 it failed, or a verdict did; 2 the"
+    " request was wrong; 128 and the signal's number where a signal ended it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.\n\n"
     "Runs live in saved_models/ of the current folder, in --runs DIR, or in KRESNET_RUNS."
 )
 

@@ -125,8 +125,9 @@ def _resolve_length(spec: Spec, data: Data, say: Say) -> Spec:
     assert training.batch_size is not None
     per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     if training.steps is not None:
+        steps = counted(training.steps, "step")
         training = replace(training, epochs=-(-training.steps // per_epoch))
-        say(f"epochs: {training.epochs} ({counted(training.steps, 'step')}, {per_epoch} an epoch)")
+        say(f"epochs: {training.epochs} ({steps}, {per_epoch} an epoch)")
     if optimizer.warmup_epochs is None:
         warmup = min(1.0, WARMUP_SHARE * training.epochs)
         say(f"warm-up: {counted(warmup, 'epoch', 'g')} (1, or a fifth of a shorter training)")

@@ -286,6 +286,8 @@ def read_text(file: Path) -> str:
 
 def parsed(kind: type[T], content: bytes) -> T:
     """JSON as a `kind` of this module. Raises ValueError that says in one sentence where it is none."""
+    if not content.strip():
+        raise ValueError("it is empty")
     try:
         return TypeAdapter(kind).validate_json(content, strict=True)
     except ValidationError as error:
@@ -343,7 +345,7 @@ def require_model(file: Path, image_size: int) -> None:
     many weights as that has. Reads no weights, and needs no TensorFlow."""
     try:
         if not zipfile.is_zipfile(file):
-            raise ValueError("it is truncated, or no .keras archive")
+            raise ValueError(_no_archive(file))
         with zipfile.ZipFile(file) as archive:
             sizes = {each.filename: each.file_size for each in archive.infolist()}
             if missing := [name for name in (CONFIG, WEIGHTS) if name not in sizes]:
@@ -361,6 +363,17 @@ def require_model(file: Path, image_size: int) -> None:
             f"{file} is of another network: it takes images of {' and '.join(map(str, takes))}, the run's of"
             f" {[image_size, image_size, 3]}"
         )
+
+
+def _no_archive(file: Path) -> str:
+    """What a file is instead, by how it begins."""
+    from keras_resnet.pixels import HEAD, kind_of  # imports NumPy, which --help does without
+
+    with file.open("rb") as stream:
+        kind = kind_of(stream.read(HEAD))
+    if kind in ("", "a ZIP archive"):
+        return "it is truncated, or no .keras archive"
+    return f"it is {kind}, not a .keras archive"
 
 
 def _layers_of(model: Any) -> list[dict[str, Any]]:

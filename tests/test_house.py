@@ -186,6 +186,7 @@ ORDER = [
     "export.scoring",
     "export.site",
     "export.demo",
+    "export.blame",
     "export.scripted",
     "export",
     "reporting.commands",

@@ -29,7 +29,9 @@ def rows_of(
     ]
     if not rows:
         depths = sorted({named(name).depth for name in IMAGENET + CIFAR})
-        raise UsageError(f"no network is listed with {counted(depth, 'layer')}. Listed: {', '.join(map(str, depths))}")
+        raise UsageError(
+            f"no network is listed with {counted(depth or 0, 'layer')}. Listed: {', '.join(map(str, depths))}"
+        )
     return rows
 
 
