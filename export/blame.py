@@ -20,7 +20,7 @@ _CRASH = re.compile(r"\(SIG(?:SEGV|ABRT|BUS|ILL|FPE)\)")
 LOOPS = {"While", "StatelessWhile"}
 NAMED = 3
 UNROLL = "give recurrent layers unroll=True"
-REBUILD = "build it of Keras' own layers or of keras.ops instead"
+REBUILD = "write it with Keras' own layers or with keras.ops instead"
 REPLACE = "put layers in its place that TFLite has operators for"
 KEEP = "leave it out of the model and do its work before or after the file, or put another layer in its place"
 
@@ -32,7 +32,9 @@ def explained(error: KresnetError, model: Any, log: Path) -> KresnetError:
         return error
     said = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     if found := _unknown(model, said):
-        return _because(found, "is not Keras' own, so the process that converts cannot make it again", REBUILD, log)
+        return _because(
+            found, "holds code of your own, which the process that converts cannot make again", REBUILD, log
+        )
     operators = {name for match in _OPERATORS.finditer(said) for name in _listed(match)}
     if operators:
         found = list(_layers_with(model, operators)) or [f"the operation {name}" for name in sorted(operators)]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_EITHER = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
+
 
 def counted(count: float, noun: str, form: str = "", plural: str = "") -> str:
     """Return `count`, formatted by `form`, with its `noun`; plural: where that is more than an s.
@@ -15,3 +19,8 @@ def counted(count: float, noun: str, form: str = "", plural: str = "") -> str:
 def verb(count: int, singular: str = "is", plural: str = "are") -> str:
     """Return the verb that goes with a `count` of things."""
     return singular if count == 1 else plural
+
+
+def worded(count: int, words: str) -> str:
+    """Return `count` with `words` of it, in which "{box|boxes}" stands for what one is called and what several are."""
+    return f"{count} {_EITHER.sub(lambda match: match[1 if count == 1 else 2], words)}"
