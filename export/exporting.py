@@ -142,8 +142,8 @@ def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
     reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
     compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if origin != run else ""
     say(
-        f"the Keras model of {origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
-        f" validation images{compressed}"
+        f"the Keras model of {origin.name}: {reference.answered.value:.2%} of"
+        f" {counted(reference.answered.samples, 'validation image')}{compressed}"
     )
     return Work(run, run.model_file, data, reference, calibration, wanted.max_drop, wanted.require_proof)
 

@@ -92,8 +92,8 @@ class Verdict:
         """In a line, drops in points; and a line for whatever has to be known beside it."""
         row = self.as_dict()
         told = (
-            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of {self.samples}"
-            f" images, drop {outcomes.drop_in_words(row)} of at most {100 * self.max_drop:g},"
+            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of"
+            f" {counted(self.samples, 'image')}, drop {outcomes.drop_in_words(row)} of at most {100 * self.max_drop:g},"
             f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
         return "\n".join([told, *outcomes.remarks_on(row), *outcomes.shared_remarks_on(row)])

@@ -197,8 +197,11 @@ def _workers() -> Devices | None:
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except Exception as error:
-        raise TrainingError(f"the {len(processes)} workers cannot connect: {' '.join(str(error).split())}") from error
-    why = f"{len(processes)} workers, {strategy.num_replicas_in_sync} devices in all (of {told})"
+        raise TrainingError(
+            f"{counted(len(processes), 'worker')} cannot connect: {' '.join(str(error).split())}"
+        ) from error
+    replicas = counted(strategy.num_replicas_in_sync, "device")
+    why = f"{counted(len(processes), 'worker')}, {replicas} in all (of {told})"
     return Devices(strategy, why, processes.index(mine), len(processes))
 
 
