@@ -45,7 +45,12 @@ def explained(error: KresnetError, model: Any, log: Path) -> KresnetError:
         return _because(found, "is a loop, which the converter cannot turn into 8 bits", UNROLL, log)
     match = _FLOATS.search(str(error))
     if match and (found := list(_named_in(model, match[1].split(", ")))):
-        return _because(found, "computes what TFLite does in floats only", KEEP, log)
+        return _because(
+            found,
+            "works with floats, its own or those of the layer before it, which TFLite has no 8 bits for",
+            KEEP,
+            log,
+        )
     return error
 
 
@@ -84,7 +89,10 @@ def _layers_with(model: Any, operators: set[str]) -> Iterator[str]:
 def _named_in(model: Any, paths: list[str]) -> Iterator[str]:
     """The layers by whose names these `paths` of operations or tensors go, each once."""
     by_name = {layer.name: layer for layer in _layers(model)}
-    found = {part: None for path in paths for part in re.split("[/;]", path) if part in by_name}
+    # TensorFlow adds numbers to the names of scopes.
+    parts = (part for path in paths for part in re.split("[/;]", path))
+    names = (part if part in by_name else re.sub(r"_\d+$", "", part) for part in parts)
+    found = dict.fromkeys(name for name in names if name in by_name)
     return (_told(by_name[name]) for name in found)
 
 

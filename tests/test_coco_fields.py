@@ -107,7 +107,8 @@ def test_iscrowd_as_tools_write_it(tmp_path, value, crowd):
     assert objects_in(data) == 10
     assert sum(int(part.objects.crowd.sum()) for part in data.splits.values()) == crowd
     assert (
-        any("of 8 objects are marked as crowds" in line or "of 2 objects are marked" in line for line in told) == crowd
+        any("1 of 8 objects is marked as a crowd" in line or "1 of 2 objects is marked as a" in line for line in told)
+        == crowd
     )
 
 

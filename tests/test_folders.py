@@ -16,6 +16,7 @@ from keras_resnet.data.files import find_images, image_files
 from keras_resnet.data.layout import split_of
 from keras_resnet.data.sources import open_data
 from keras_resnet.errors import DataError
+from keras_resnet.plurals import counted
 from keras_resnet.spec import DataSpec
 
 
@@ -40,7 +41,7 @@ def left_out(said):
     (line,) = [line for line in said if line.startswith("left out ")]
     words = line.partition(": ")[2].partition(";")[0]
     found = {kind: int(number) for kind, number in (each[:-1].rsplit(" (", 1) for each in words.split(", "))}
-    assert line.startswith(f"left out {sum(found.values())} files: ")
+    assert line.startswith(f"left out {counted(sum(found.values()), 'file')}: ")
     return found
 
 

@@ -147,10 +147,8 @@ def _with_crowds(name: str, listed: list[Listed], crowds: str, say: Say) -> list
     total = sum(len(each.annotation.crowd) for each in listed)
     if not count:
         return listed
-    marked = (
-        f"{name}: {count} of {counted(total, 'object')} {verb(count)} marked as crowds (COCO's iscrowd, Pascal VOC's"
-        " difficult)"
-    )
+    are = verb(count, "is marked as a crowd", "are marked as crowds")
+    marked = f"{name}: {count} of {counted(total, 'object')} {are} (COCO's iscrowd, Pascal VOC's difficult)"
     if crowds == "learn":
         say(f"{marked}, and learned as all others: data.crowds=learn")
         plain = [replace(each.annotation, crowd=np.zeros_like(each.annotation.crowd)) for each in listed]
@@ -168,7 +166,8 @@ def _tell_unseen(name: str, objects: Objects, classes: Sequence[str], say: Say) 
     if len(unseen):
         names = ", ".join(classes[label] for label in unseen[:NAMED_IN_ERROR])
         more = ", …" if len(unseen) > NAMED_IN_ERROR else ""
-        say(f"{name}: no object of {len(unseen)} of {counted(len(classes), 'class', plural='classes')}: {names}{more}")
+        known = counted(len(classes), "class", plural="classes")
+        say(f"{name}: no object of {len(unseen)} of the {known}: {names}{more}")
 
 
 def _held_out(listed: Sequence[Listed], fraction: float, found: Read) -> dict[str, list[Listed]]:
@@ -236,7 +235,7 @@ class _Reading:
             left_out = self.found.tally.summary
             reasons = "; ".join([*bad[:1], *([f"left out were {left_out}"] if left_out else [])])
             raise DataError(
-                f"none of {counted(len(listed) or len(bad), f'{name} image')} can be read and shows an object"
+                f"none of the {counted(len(listed) or len(bad), f'{name} image')} can be read and shows an object"
                 f"{reasons and ': '}{reasons}"
             )
         objects = packed([each.annotation for each in good], self.spec.annotations == "masks")
