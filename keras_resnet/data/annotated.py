@@ -147,8 +147,10 @@ def _with_crowds(name: str, listed: list[Listed], crowds: str, say: Say) -> list
     total = sum(len(each.annotation.crowd) for each in listed)
     if not count:
         return listed
-    are = verb(count, "is marked as a crowd", "are marked as crowds")
-    marked = f"{name}: {count} of {counted(total, 'object')} {are} (COCO's iscrowd, Pascal VOC's difficult)"
+    marked = (
+        f"{name}: {count} of {counted(total, 'object')} {verb(count, 'is marked as a crowd', 'are marked as crowds')}"
+        " (COCO's iscrowd, Pascal VOC's difficult)"
+    )
     if crowds == "learn":
         say(f"{marked}, and learned as all others: data.crowds=learn")
         plain = [replace(each.annotation, crowd=np.zeros_like(each.annotation.crowd)) for each in listed]
