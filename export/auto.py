@@ -29,6 +29,7 @@ from keras_resnet.export.exporting import (
 from keras_resnet.export.litert import is_installed
 from keras_resnet.export.schemes import LITERT, Form, forms_of
 from keras_resnet.export.verify import Verdict
+from keras_resnet.plurals import counted
 from keras_resnet.quantization.equalize import equalize
 from keras_resnet.run import Run
 from keras_resnet.run_folders import free_name
@@ -103,12 +104,12 @@ def _remedies(
     work: Work, form: Form, wanted: Wanted, scratch: Path, say: Say
 ) -> Iterator[tuple[str, Callable[[], Verdict]]]:
     calibration = require_calibration(work)
-    yield f"as it is, {len(calibration.images)} calibration images", partial(export_one, work, form, say)
+    yield f"as it is, {counted(len(calibration.images), 'calibration image')}", partial(export_one, work, form, say)
     if wanted.calibration_folder is None:
         more = calibration_of(work.data, count=MORE_IMAGES)
         if len(more.images) > len(calibration.images):
             work = replace(work, calibration=more)
-            yield f"{len(more.images)} calibration images", partial(export_one, work, form, say)
+            yield f"{counted(len(more.images), 'calibration image')}", partial(export_one, work, form, say)
     floats = form.io != "int8"  # which a microcontroller does not take
     if floats and form.batch == 1 and is_installed():
         yield "rounded by litert-quantizer", partial(export_one, work, replace(form, engine=LITERT), say)

@@ -18,6 +18,7 @@ from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.site import Site
 from keras_resnet.outcomes import drop_in_words
+from keras_resnet.plurals import counted
 from keras_resnet.reporting.page import TASKS, metric_in_words
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
@@ -134,7 +135,8 @@ def _told(run: Run, verdicts: dict[str, Any], files: dict[str, TFLiteModel], lab
     preferred = ["float32.tflite", *([best["file"]] if best else []), "int8.tflite", *files]
     return {
         "name": run.name,
-        "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source}, {len(run.classes())} classes",
+        "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source},"
+        f" {counted(len(run.classes()), 'class', plural='classes')}",
         "task": spec.task,
         "levels": spec.data.levels,
         "litert": LITERT,

@@ -16,6 +16,7 @@ from keras_resnet.evaluate import load_model
 from keras_resnet.export.calibrate import Calibration, calibration_of
 from keras_resnet.export.exporting import data_of, is_learned
 from keras_resnet.export.leftovers import sweep
+from keras_resnet.plurals import counted
 from keras_resnet.quantization.simulate import Damage, Simulation
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
@@ -49,7 +50,10 @@ def diagnose_model(run: Run, model: Any, data: Data, calibration: Calibration, s
         return float(task.agreement(task.read(ours, truth), task.read(theirs, truth)))
 
     simulation = Simulation(model, calibration.images, agreement)
-    say(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
+    say(
+        f"rounding each of {counted(len(simulation.parts), 'layer')} alone, on"
+        f" {counted(len(images), 'validation image')}"
+    )
     found = simulation.damages(images)
     document = {
         "images": len(images),

@@ -24,6 +24,7 @@ from keras_resnet.export.litert import require_litert
 from keras_resnet.export.metadata import write_card
 from keras_resnet.export.schemes import LITERT, SCHEMES, Form
 from keras_resnet.export.verify import Reference, Verdict, verify
+from keras_resnet.plurals import counted
 from keras_resnet.run import Run, versions
 from keras_resnet.tasks import placing
 
@@ -141,8 +142,8 @@ def prepare(run: Run, wanted: Wanted, say: Say) -> Work:
     reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
     compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if origin != run else ""
     say(
-        f"the Keras model of {origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
-        f" validation images{compressed}"
+        f"the Keras model of {origin.name}: {reference.answered.value:.2%} of"
+        f" {counted(reference.answered.samples, 'validation image')}{compressed}"
     )
     return Work(run, run.model_file, data, reference, calibration, wanted.max_drop, wanted.require_proof)
 
@@ -189,8 +190,9 @@ def _calibration(run: Run, data: Data, wanted: Wanted, say: Say) -> Calibration 
         return error
     found = convergence(load_model(run), calibration)
     say(
-        f"calibration: {len(calibration.images)} images ({calibration.source}, plus black and white); the second half"
-        f" widened the ranges of layers by {found.median:.1%} (median), {found.largest:.1%} at most ({found.layer})"
+        f"calibration: {counted(len(calibration.images), 'image')} ({calibration.source}, plus black and white); with"
+        f" all of them the layers' values span {found.median:.1%} more than with the first half (median; at most"
+        f" {found.largest:.1%}, in {found.layer}): the less, the surer that they are enough"
     )
     document = {"images": len(calibration.images), "source": calibration.source, "sha256": calibration.digest}
     run.write_json(run.exports / "calibration.json", {**document, "convergence": found.__dict__})
@@ -211,7 +213,7 @@ def export_one(work: Work, artifact: Form | str, say: Say) -> Verdict:
     def write(target: Path) -> None:
         say(f"writing {file_name}")
         _write(work, artifact, target, exports / f"{Path(file_name).stem}.log")
-        say(f"verifying {file_name} on {work.reference.answered.samples} validation images")
+        say(f"verifying {file_name} on {counted(work.reference.answered.samples, 'validation image')}")
 
     places = exports / file_name, work.run.rejected / file_name
     verdict = proven(write, places, work.reference, work.max_drop, integer, work.require_proof)
@@ -278,7 +280,11 @@ def _card(work: Work, artifact: Form | str, calibration: Calibration | None) -> 
     normalization = spec.data.normalization
     provenance = {
         "run": work.run.name,
-        "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
+        "normalization": {
+            "mean": normalization.mean,
+            "std": normalization.std,
+            "applied": "by the model itself, to raw pixels",
+        },
         **provenance_of(artifact, data, work.reference.answered, calibration),
     }
     return Card(data.classes, data.resize, data.image_size, provenance, *placing(spec, data.classes), data.levels)

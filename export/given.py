@@ -11,6 +11,7 @@ from PIL import Image
 from keras_resnet.data.files import image_files
 from keras_resnet.data.images import read_image
 from keras_resnet.errors import DataError
+from keras_resnet.plurals import counted
 
 
 def named_files(names: Sequence[str]) -> list[str]:
@@ -51,7 +52,9 @@ class Damaged:
     def require_none(self) -> None:
         """Raises DataError if there were any."""
         if self._count:
-            raise DataError(f"{self._count} of {self._total} files could not be read; the others were answered")
+            raise DataError(
+                f"{self._count} of {counted(self._total, 'file')} could not be read; the others were answered"
+            )
 
 
 def images_of(files: Sequence[str], damaged: Damaged, levels: Sequence[float]) -> Iterator[tuple[str, Image.Image]]:

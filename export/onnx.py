@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet.answers import single
 from keras_resnet.errors import ExportError, UsageError
-from keras_resnet.export.card import CARD, LABELS, Card, card_from, strange
+from keras_resnet.export.card import CARD, LABELS, Card, card_from, require_kind, strange
 from keras_resnet.export.saved_model import named
 from keras_resnet.export.signature import require_input
 from keras_resnet.export.trial import require_opens
@@ -67,6 +67,7 @@ class OnnxModel:
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         runtime = _installed("onnxruntime")
+        require_kind(file, "an ONNX model")
         require_opens(file, OnnxModel)
         self.threads = threads or os.cpu_count() or 1
         options = runtime.SessionOptions()

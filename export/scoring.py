@@ -15,6 +15,7 @@ from keras_resnet.export.files import Model, is_file, open_file, require_file, s
 from keras_resnet.export.runtime import TFLiteModel
 from keras_resnet.export.verify import Reference, Verdict, verify
 from keras_resnet.fields import one_of
+from keras_resnet.plurals import counted
 from keras_resnet.run import Run
 from keras_resnet.tasks import task_of
 
@@ -59,7 +60,7 @@ def verdict_on(
     run = _run_of(str(file), _open(file, of_run, home), of_run, home)
     run.require_finished()
     reference = Reference.of(run, data_of(run, say), samples)
-    say(f"verifying {file} on {reference.answered.samples} validation images of run {run.name}")
+    say(f"verifying {file} on {counted(reference.answered.samples, 'validation image')} of run {run.name}")
     return verify(file, reference, max_drop=max_drop, require_proof=require_proof)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from keras_resnet.bricks import deep_graphs
 from keras_resnet.data.sources import Data
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.export.blame import explained
 from keras_resnet.export.calibrate import calibration_of
 from keras_resnet.export.card import Card
 from keras_resnet.export.convert import convert
@@ -45,7 +46,8 @@ def export_tflite(
 
     A file within the budget stands at `file`. One that failed stands beside it, as NAME.rejected.tflite, and nothing
     at `file`. What the converter said stands in NAME.log. Raises UsageError for a model or an option that is not for
-    this, DataError for images that cannot calibrate, ExportError if the file cannot be written.
+    this, DataError for images that cannot calibrate, ExportError if the file cannot be written, which names the layers
+    that cannot be converted.
     """
     file = Path(file)
     learned = any(isinstance(layer, FakeQuantizer) for layer in getattr(model, "layers", ()))
@@ -73,7 +75,10 @@ def export_tflite(
         write_card(target, card, form.pixels_from)
 
     places = file, file.with_suffix(".rejected.tflite")
-    return proven(write, places, reference, max_drop, form.integer, require_proof)
+    try:
+        return proven(write, places, reference, max_drop, form.integer, require_proof)
+    except ExportError as error:
+        raise explained(error, served, file.with_suffix(".log")) from error
 
 
 def _form(file: Path, max_drop: float, io: str, learned: bool) -> Form:

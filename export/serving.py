@@ -16,6 +16,7 @@ from PIL import Image
 from keras_resnet.data.images import read_image
 from keras_resnet.errors import DataError, ExportError
 from keras_resnet.export.web_server import Handler, WebServer
+from keras_resnet.plurals import counted, verb
 
 Predict = Callable[[Image.Image], list[dict[str, Any]]]
 LARGEST_REQUEST = 64 * 2**20
@@ -134,7 +135,10 @@ class PredictionHandler(Handler):
         finally:
             self.stop_clock()
         if len(body) < length:
-            raise RequestError(HTTPStatus.REQUEST_TIMEOUT, f"{length} bytes were announced and did not come in time")
+            raise RequestError(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"{counted(length, 'byte')} {verb(length, 'was', 'were')} announced and did not come in time",
+            )
         return body
 
     def _predictions(self, body: bytes) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from keras_resnet.answers import WHOLE, Outputs
 from keras_resnet.detections import DYNAMIC_COEFFICIENTS, SHARED
 from keras_resnet.errors import ExportError
 from keras_resnet.export.card import Card
+from keras_resnet.plurals import counted
 
 Shape = tuple[int, ...]
 
@@ -35,7 +36,8 @@ def require_outputs(card: Card, outputs: Outputs, source: Path) -> None:
     ):
         told = ", ".join(f"{name} {_words(shape)}" for name, shape in shapes.items())
         raise ExportError(
-            f"{source} is damaged: its outputs are {told}; the task {card.task} with {len(card.classes)} labels has"
+            f"{source} is damaged: its outputs are {told}; the task {card.task} with"
+            f" {counted(len(card.classes), 'label')} has"
             " others"
         )
 

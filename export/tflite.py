@@ -17,6 +17,7 @@ from keras_resnet.export.full import with_objects
 from keras_resnet.export.litert import quantized
 from keras_resnet.export.saved_model import SIGNATURE, write_signature
 from keras_resnet.export.schemes import LITERT, SCHEMES, Form
+from keras_resnet.plurals import counted
 from keras_resnet.quantization.freeze import frozen
 
 
@@ -45,7 +46,9 @@ def _content(model: Any, form: Form, images: np.ndarray | None) -> bytes:
     if form.scheme.learned:
         frozen(model)
     if form.scheme.calibrated and images is not None and form.batch and form.batch > len(images):
-        raise UsageError(f"--batch must be at most the {len(images)} calibration images. Received: {form.batch}")
+        raise UsageError(
+            f"--batch must be at most the {counted(len(images), 'calibration image')}. Received: {form.batch}"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         write_signature(model, Path(scratch), uint8_input=_casts(form), batch=form.batch)
         converter = _converter(Path(scratch), form, images)

@@ -19,6 +19,7 @@ from keras_resnet.data.split import Data, Split
 from keras_resnet.errors import DataError
 from keras_resnet.evaluate import Evaluation
 from keras_resnet.outcomes import ABOVE, NOT_ABOVE, UNCLEAR
+from keras_resnet.plurals import counted
 from keras_resnet.progress import waiting
 
 # Training images that trees learn from, and validation images on which a model and a baseline are compared; of
@@ -126,7 +127,9 @@ def _trees(classes: tuple[str, ...], train: Split, judged: Split, rows: np.ndarr
     few = len(classes) <= CLASSES
     model = ExtraTreesClassifier(TREES, random_state=SEED) if few else KNeighborsClassifier(1, algorithm="brute")
     model.fit(pixels, train.labels[learned])
-    what = f"a forest of {TREES} trees" if few else f"the most similar of {len(learned):,} training images"
+    what = (
+        f"a forest of {TREES} trees" if few else f"the most similar of {counted(len(learned), 'training image', ',')}"
+    )
     side = round((pixels.shape[1] / 3) ** 0.5)
     answers = list(np.eye(len(classes), dtype=np.float32)[model.predict(theirs)])
     yield _Answered(f"{what} on {side} × {side} pixels", False, seen, answers)

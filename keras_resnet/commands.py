@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from keras_resnet import __version__, console, progress
+from keras_resnet.chosen import Choices, chosen
 from keras_resnet.demo_command import demo
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export_commands import diagnose, export, inspect, verify
 from keras_resnet.options import Commands, examples, json_option, run_names, runs_option
+from keras_resnet.plurals import counted
 from keras_resnet.quiet import hushed
 from keras_resnet.reporting.commands import compare, report
 from keras_resnet.run import Run, runs_home
@@ -24,7 +26,8 @@ from keras_resnet.training_commands import compress, launch, train
 from keras_resnet.writing import reason
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 it failed, or a verdict did; 2 the request was wrong; 130 interrupted.\n\n"
+    "Exit codes: 0 done, also a training that SIGTERM ended, its state saved; 1 it failed, or a verdict did; 2 the"
+    " request was wrong; 128 and the signal's number where a signal ended it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.\n\n"
     "Runs live in saved_models/ of the current folder, in --runs DIR, or in KRESNET_RUNS."
 )
 
@@ -38,6 +41,7 @@ EXIT_CODES = (
 @click.version_option(__version__, prog_name="kresnet")
 def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
+    click.get_current_context().with_resource(chosen(Choices("as the run was trained")))
 
 
 for command in (train, compress, launch, study, export, verify, inspect, diagnose, report, compare, demo):
@@ -176,7 +180,7 @@ def env(runs: str | None, as_json: bool) -> None:
         console.emit_json(found)
         return
     words = {
-        **{"machine": f"{found['machine']}, {found['cores']} cores, {found['memory_gib']} GiB"},
+        **{"machine": f"{found['machine']}, {counted(found['cores'], 'core')}, {found['memory_gib']} GiB"},
         **{"python": found["python"], **found["versions"]},
         **{f"extra: {name}": "installed" if there else "not installed" for name, there in found["extras"].items()},
         **{key: found[key] for key in ("devices", "precision", "runs")},

@@ -14,6 +14,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.sources import Data
 from keras_resnet.errors import RunError
 from keras_resnet.judgement import Judgement
+from keras_resnet.plurals import counted
 from keras_resnet.progress import track, waiting
 from keras_resnet.run import Run
 from keras_resnet.spec import Spec
@@ -133,7 +134,8 @@ def load_model(run: Run) -> Any:
     answers = getattr(outputs, "shape", (0,))
     if answers[-1] != (count := len(run.classes())):
         raise RunError(
-            f"the model of run {run.name} is of another network: {run.model_file} tells {answers[-1]} labels apart, the"
+            f"the model of run {run.name} is of another network: {run.model_file} tells"
+            f" {counted(answers[-1], 'label')} apart, the"
             f" run has {count}"
         )
     return model

@@ -21,6 +21,7 @@ from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.fields import flat
 from keras_resnet.networks.names import name_of
 from keras_resnet.outcomes import WITHIN
+from keras_resnet.plurals import counted
 from keras_resnet.run_files import Diagnosis, Document, Findings, Fingerprint, Metrics
 from keras_resnet.run_folders import is_alive, new_folder
 from keras_resnet.run_lock import LOCK, holder, locked
@@ -282,7 +283,7 @@ class Run:
             matrix = found.get("confusion")
             if matrix is not None and [len(row) for row in matrix] != [count] * count:
                 raise self._unreadable(
-                    self.findings_file, f"confusion is not a row and a column for each of {count} labels"
+                    self.findings_file, f"confusion is not a row and a column for each of {counted(count, 'label')}"
                 )
             return found
         except RunError as error:
@@ -343,7 +344,7 @@ class Run:
             raise self._unreadable(file, reason(error)) from error
         if troubles:
             count = len(troubles) + len(rows)
-            say(f"left out {len(troubles)} of {count} rows of {file}, which cannot be read: {troubles[0]}")
+            say(f"left out {len(troubles)} of {counted(count, 'row')} of {file}, which cannot be read: {troubles[0]}")
         return rows
 
     def write_text(self, path: Path, text: str) -> None:
@@ -432,7 +433,7 @@ def _network(spec: Spec) -> str:
     words = [
         *([f"{kept:.0%} of the filters inside units"] if kept < 1 else []),
         *([f"{made.sparsity:.0%} zeros{' 2:4' * (made.pattern == '2:4')}"] if made.sparsity else []),
-        *([f"{made.clusters} weights a kernel"] if made.clusters else []),
+        *([f"{counted(made.clusters, 'weight')} a kernel"] if made.clusters else []),
         *(["8 bits"] if made.learned else []),
     ]
     return ", ".join([name_of(spec.network), *words])

@@ -12,6 +12,7 @@ import numpy as np
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.networks.names import name_of
 from keras_resnet.networks.parts import BODY, HEADS, named_parts, part_of
+from keras_resnet.plurals import counted, verb
 from keras_resnet.run import Run
 from keras_resnet.shrink import narrow
 from keras_resnet.spec import CompressSpec, NetworkSpec, Spec, StartSpec
@@ -59,10 +60,15 @@ def adopt(spec: Spec, asked: set[str], home: Path, say: Say) -> Spec:
     spec = replace(spec, network=_agreed(spec.network, network, asked, origin))
     say(f"network: {name_of(network)}, and its normalization (of the weights {origin})")
     sizes = replace(spec.data, normalization=normalization)
-    if image_size and "data.image_size" not in asked:
+    if image_size and sizes.image_size is None:  # neither asked for nor a recipe's
         sizes = replace(sizes, image_size=image_size, resize=resize)
-        say(f"image size: {image_size} pixels (of the weights; --image-size changes it)")
     return replace(spec, data=sizes)
+
+
+def origin_in_words(origin: str, home: Path) -> str:
+    """Return what `--from` names, for people: "run NAME", or "the weights FILE"."""
+    run = _run_called(origin, home)
+    return f"run {run.name}" if run else f"the weights {origin}"
 
 
 def _with_heads(spec: Spec, theirs: Spec, asked: set[str], say: Say) -> Spec:
@@ -74,7 +80,7 @@ def _with_heads(spec: Spec, theirs: Spec, asked: set[str], say: Say) -> Spec:
         keys = [key for key in keys if key != "masks"]
     head = replace(spec.head, **{key: getattr(theirs.head, key) for key in keys})
     if head != spec.head:
-        say(f"heads: {head.convs} convolutions a tower, masks by {head.masks} (of the weights)")
+        say(f"heads: {counted(head.convs, 'convolution')} a tower, masks by {head.masks} (of the weights)")
     return replace(spec, head=head)
 
 
@@ -103,7 +109,10 @@ def initialize(model: Any, spec: Spec, say: Say) -> None:
         say(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
     if spec.start.deepen:
         added = deepen(model, fetch(spec.start.deepen))
-        say(f"weights: of {spec.start.deepen}, and {added} units that start as identities")
+        say(
+            f"weights: of {spec.start.deepen}, and {counted(added, 'unit')} more, which"
+            f" {verb(added, 'starts', 'start')} as the identity"
+        )
     for line in _learning(spec):
         say(line)
 

@@ -26,6 +26,7 @@ from keras_resnet.findings import findings_of
 from keras_resnet.networks import catalog
 from keras_resnet.networks.counting import cost_of
 from keras_resnet.outcomes import standings_in_words
+from keras_resnet.plurals import counted
 from keras_resnet.resolve import resolve, training_bricks
 from keras_resnet.run import Run
 from keras_resnet.run_folders import require_free
@@ -176,7 +177,7 @@ def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for what, needed in (
         (f"a network of {cost.trainable:.3g} parameters", weights),
-        (f"a batch of {batch} images of {size} pixels", images),
+        (f"a batch of {counted(batch, 'image')} of {size} pixels", images),
     ):
         if needed > there:
             raise UsageError(
@@ -277,8 +278,8 @@ def _teacher(spec: Spec, data: Data, bricks: Bricks) -> Any:
     if run.classes() != data.classes or theirs.data.image_size != spec.data.image_size:
         raise UsageError(
             f"--teacher {run.name} must have the labels and the image size of the data"
-            f" ({len(data.classes)} labels, {data.image_size} pixels)."
-            f" Received: {len(run.classes())} labels, {theirs.data.image_size} pixels"
+            f" ({counted(len(data.classes), 'label')}, {data.image_size} pixels)."
+            f" Received: {counted(len(run.classes()), 'label')}, {theirs.data.image_size} pixels"
         )
     teacher = network_of(theirs, data.classes, bricks, trained_in_sizes(spec))
     teacher.set_weights(load_model(run).get_weights())
@@ -330,7 +331,8 @@ def _fit(
         rows = [row for row in run.log(say) if row["step"] <= progress.step - bool(progress.sums)]
         journal = Journal(run, spec, length.epochs, rows, say)
     say(
-        f"run: {run.folder} ({job.model.count_params():,} parameters, {split.count} training images, from step"
+        f"run: {run.folder} ({job.model.count_params():,} parameters, {counted(split.count, 'training image')},"
+        f" from step"
         f" {progress.step + 1} of {length.last_step})"
     )
     loop = Loop(job, stream, data.splits["validation"], length, Files(run, checkpoints, best, journal, is_there))
@@ -412,6 +414,6 @@ def _finish(spec: Spec, run: Run, data: Data, model: Any, say: Say) -> None:
     run.write_json(run.findings_file, found)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.drop_checkpoints()
-    say(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
+    say(f"{score.metric} {score.value:.2%} on {counted(score.samples, 'validation image')}; model: {run.model_file}")
     for words in standings_in_words(found["baselines"]):
         say(words)

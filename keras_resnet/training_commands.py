@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_resnet import console
+from keras_resnet.chosen import Choices, chosen
 from keras_resnet.errors import UsageError
 from keras_resnet.networks.names import name_of
 from keras_resnet.options import (
+    asked,
+    choices_of,
     compress_options,
     examples,
     given,
@@ -59,8 +62,8 @@ def train(
     """Train a residual network; writes a run."""
     wanted = given(options)
     if resume is not None and (wanted or name or find_lr or find_batch_size):
-        asked = next(iter(wanted), "name").replace("_", "-")
-        raise UsageError(f"--resume continues a run as it was started; it takes no --{asked}")
+        other = next(iter(wanted), "name").replace("_", "-")
+        raise UsageError(f"--resume continues a run as it was started; it takes no --{other}")
     if find_lr and find_batch_size:
         raise UsageError("--find-lr and --find-batch-size are two questions; ask one at a time")
     if data_changed and resume is None:
@@ -69,6 +72,8 @@ def train(
     home = runs_home(runs)
     require_free(home, name)
     spec = spec_of(wanted, home, console.say) if resume is None else None
+    choices = choices_of(wanted, home) if spec else Choices(f"as run {resume} was started")
+    click.get_current_context().with_resource(chosen(choices))
     if spec and (find_lr or find_batch_size):
         (_find_rate if find_lr else _find_batch_size)(spec, home, as_json)
         return
@@ -157,7 +162,8 @@ def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, nam
     from keras_resnet.train import train as start_run
 
     name = name or free_name(home, f"{parent.name}-{step.name}")
-    return told(start_run(spec, home, name, console.say, method_of(spec)))
+    with chosen(Choices(f"of run {parent.name}", asked(wanted))):
+        return told(start_run(spec, home, name, console.say, method_of(spec)))
 
 
 def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:

@@ -34,6 +34,7 @@ from keras_resnet.data.split import (
     tell_held_out,
 )
 from keras_resnet.errors import DataError
+from keras_resnet.plurals import counted, verb
 from keras_resnet.progress import counting
 from keras_resnet.spec import DataSpec
 
@@ -63,7 +64,10 @@ def open_annotated(spec: DataSpec, say: Say, only: Collection[str] | None = None
     total = _count(listings) + _count(found.bad)
     keep = fits_memory(total, resize)
     kept = "" if keep else "; too many to keep in memory"
-    say(f"reading {total} images with objects of {len(classes)} classes from {root}{kept}")
+    say(
+        f"reading {counted(total, 'image')} with objects of {counted(len(classes), 'class', plural='classes')}"
+        f" from {root}{kept}"
+    )
     _require_apart(listings)
     _tell_unlisted(found.named, say)
     if "validation" not in listings:
@@ -121,8 +125,8 @@ def _require_apart(listings: dict[str, list[Listed]]) -> None:
         shared = sorted(each.file for each in listed if each.file in train)
         if name != "train" and shared:
             raise DataError(
-                f"{len(shared)} of {len(listed)} {name} images are among those of training, {shared[0]} first: a"
-                " network would be judged by what it learned; list each image once"
+                f"{len(shared)} of {counted(len(listed), f'{name} image')} {verb(len(shared))} among those of training,"
+                f" {shared[0]} first: a network would be judged by what it learned; list each image once"
             )
 
 
@@ -131,7 +135,10 @@ def _tell_unlisted(named: set[Path], say: Say) -> None:
     folders = {file.parent for file in named}
     beside = {file for folder in folders for file in image_files(folder)[0] if file.parent in folders}
     if unlisted := sorted(beside - named):
-        say(f"left out {len(unlisted)} image files that are in no split (first: {unlisted[0]})")
+        say(
+            f"left out {counted(len(unlisted), 'image file')} that {verb(len(unlisted))} in no split (first:"
+            f" {unlisted[0]})"
+        )
 
 
 def _with_crowds(name: str, listed: list[Listed], crowds: str, say: Say) -> list[Listed]:
@@ -140,7 +147,10 @@ def _with_crowds(name: str, listed: list[Listed], crowds: str, say: Say) -> list
     total = sum(len(each.annotation.crowd) for each in listed)
     if not count:
         return listed
-    marked = f"{name}: {count} of {total} objects are marked as crowds (COCO's iscrowd, Pascal VOC's difficult)"
+    marked = (
+        f"{name}: {count} of {counted(total, 'object')} {verb(count, 'is marked as a crowd', 'are marked as crowds')}"
+        " (COCO's iscrowd, Pascal VOC's difficult)"
+    )
     if crowds == "learn":
         say(f"{marked}, and learned as all others: data.crowds=learn")
         plain = [replace(each.annotation, crowd=np.zeros_like(each.annotation.crowd)) for each in listed]
@@ -158,14 +168,15 @@ def _tell_unseen(name: str, objects: Objects, classes: Sequence[str], say: Say) 
     if len(unseen):
         names = ", ".join(classes[label] for label in unseen[:NAMED_IN_ERROR])
         more = ", …" if len(unseen) > NAMED_IN_ERROR else ""
-        say(f"{name}: no object of {len(unseen)} of the {len(classes)} classes: {names}{more}")
+        known = counted(len(classes), "class", plural="classes")
+        say(f"{name}: no object of {len(unseen)} of the {known}: {names}{more}")
 
 
 def _held_out(listed: Sequence[Listed], fraction: float, found: Read) -> dict[str, list[Listed]]:
     if len(listed) < 2:
         first = next(iter(found.bad.get("train", ())), "")
         why = f": {first}" if first else ""
-        raise DataError(f"there are {len(listed)} images; splitting needs 2 or more{why}")
+        raise DataError(f"there {verb(len(listed))} {counted(len(listed), 'image')}; splitting needs 2 or more{why}")
     order = np.random.default_rng(SPLIT_SEED).permutation(len(listed))
     wanted = min(max(1, round(fraction * len(listed))), len(listed) - 1)
     parts = {"validation": np.sort(order[:wanted]), "train": np.sort(order[wanted:])}
@@ -216,22 +227,26 @@ class _Reading:
         listed = _with_crowds(name, listed, self.spec.crowds, self.say)
         good, kept = self._read(name, listed, bad)
         shows = [each.annotation.shows for each in good]
-        if has_to_show(name, self.spec.annotations) and not all(shows):
-            self.say(f"{name}: left out {shows.count(False)} of {len(listed)} images, which show no object")
+        if has_to_show(name, self.spec.annotations) and (blank := shows.count(False)):
+            self.say(
+                f"{name}: left out {blank} of {counted(len(listed), 'image')}, which"
+                f" {verb(blank, 'shows', 'show')} no object"
+            )
             good, kept = list(compress(good, shows)), list(compress(kept, shows))
         if not good:
             left_out = self.found.tally.summary
             reasons = "; ".join([*bad[:1], *([f"left out were {left_out}"] if left_out else [])])
             raise DataError(
-                f"none of the {len(listed) or len(bad)} {name} images can be read and shows an object"
+                f"none of the {counted(len(listed) or len(bad), f'{name} image')} can be read and shows an object"
                 f"{reasons and ': '}{reasons}"
             )
         objects = packed([each.annotation for each in good], self.spec.annotations == "masks")
         require_shown(objects.labels, objects.crowd, f"{name} images")
         _tell_unseen(name, objects, self.found.classes, self.say)
         pixels = np.stack(kept) if self.keep else None
-        images = None if self.keep else Files(tuple(str(each.file) for each in good), self.levels)
-        return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects)
+        files = tuple(str(each.file) for each in good)
+        images = None if self.keep else Files(files, self.levels)
+        return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects, files)
 
     def _read(self, name: str, listed: list[Listed], bad: list[str]) -> tuple[list[Listed], list[Any]]:
         """Those that can be read, with their pixels if they are to be kept."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from keras_resnet.data.split import Data, Split
+from keras_resnet.plurals import counted
 from keras_resnet.run_files import Digest, Fingerprint
 
 # Classes that are named where the numbers of images changed.
@@ -61,9 +62,9 @@ def _changed(name: str, before: Fingerprint, now: Fingerprint) -> Iterator[str]:
         theirs, ours = before.get("labels", {}), now.get("labels", {})
         moved = [each for each in ours if theirs and theirs.get(each, 0) != ours[each]]
         counts = [f"{each} {ours[each]:,}, had {theirs.get(each, 0):,}" for each in moved[:NAMED]]
-        more = [f"{len(moved) - NAMED} more classes"] * (len(moved) > NAMED)
+        more = [f"{counted(len(moved) - NAMED, 'more class', plural='more classes')}"] * (len(moved) > NAMED)
         of = f" ({'; '.join(counts + more)})" if counts else ""
-        yield f"{name} has {now['images']:,} images, had {before['images']:,}{of}"
+        yield f"{name} has {counted(now['images'], 'image', ',')}, had {before['images']:,}{of}"
     elif before["truth"] != now["truth"]:
         yield f"{name} has other labels or annotations, or another order"
     elif before.get("pixels", now.get("pixels")) != now.get("pixels", before.get("pixels")):

@@ -19,6 +19,7 @@ from keras_resnet.data.files import is_junk
 from keras_resnet.data.objects import Listed
 from keras_resnet.data.split import Say
 from keras_resnet.errors import DataError
+from keras_resnet.plurals import worded
 
 FLAGS = {"0": False, "false": False, "no": False, "": False, "1": True, "true": True, "yes": True}
 # How far, in pixels, a box may reach beyond its image by rounding.
@@ -51,12 +52,12 @@ class Tally:
         for before, counter in (("left out ", self.left_out), ("", self.noted)):
             for what, count in sorted(counter.items()):
                 first = self.first[what]
-                say(f"{before}{count} {what}{f' (first: {first})' if first else ''}")
+                say(f"{before}{worded(count, what)}{f' (first: {first})' if first else ''}")
 
     @property
     def summary(self) -> str:
         """What was left out, in one line."""
-        return ", ".join(f"{count} {what}" for what, count in self.left_out.most_common())
+        return ", ".join(worded(count, what) for what, count in self.left_out.most_common())
 
 
 @dataclass(frozen=True)

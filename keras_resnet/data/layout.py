@@ -12,6 +12,7 @@ from pathlib import Path
 from keras_resnet.data.files import Found, find_images, in_kinds, readable_name, remedies
 from keras_resnet.data.labels import label_of, require_labels
 from keras_resnet.errors import DataError
+from keras_resnet.plurals import counted, verb
 
 SPLITS = {
     "train": ("train", "training", "trn", "trainval"),
@@ -99,7 +100,7 @@ def layout_of(root: Path, say: Callable[[str], None]) -> Layout:
     beside = [*top.files, *(file for split in splits.values() if split.nested for file in split.loose)]
     left_out["images beside the class folders"] += len(beside)
     if total := left_out.total():
-        say(f"left out {total} files: {in_kinds(left_out)}{remedies(left_out)}")
+        say(f"left out {counted(total, 'file')}: {in_kinds(left_out)}{remedies(left_out)}")
     _tell_alike(layout.classes, say)
     _tell_linked(layout, folders, say)
     return layout
@@ -157,7 +158,9 @@ def _of_splits(splits: dict[str, _Folder], say: Callable[[str], None]) -> Layout
         if split == "test" and _is_unlabelled(folder, classes):
             count = len(folder.found.files)
             unlabelled[split] = f"{folder.path} has no class folders"
-            say(f"test: {count} images without labels, since {unlabelled[split]}; kresnet predict names them")
+            say(
+                f"test: {counted(count, 'image')} without labels, since {unlabelled[split]}; kresnet predict names them"
+            )
         elif not folder.nested:
             raise DataError(_no_folders(folder.path, folder.found))
         else:
@@ -242,7 +245,8 @@ def _without_classes(folder: Path, found: Found) -> str:
     tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if found.left_out[kind]]
     beside = f"; labels in a {tables[0]} file are not read" if tables else ""
     return (
-        f"{folder} holds {len(found.files)} images and no class folders: what an image shows is the name of the folder"
+        f"{folder} holds {counted(len(found.files), 'image')} and no class folders: what an image shows is the"
+        f" name of the folder"
         f" that it lies in{beside}; sort the images into a folder per class"
     )
 
@@ -276,6 +280,9 @@ def _tell_linked(layout: Layout, folders: Sequence[_Folder], say: Callable[[str]
             labels += before[1] != label
             splits += before[0] != split
     if labels:
-        say(f"{labels} images are in two classes, by links")
+        say(f"{counted(labels, 'image')} {verb(labels)} in two classes, by links")
     if splits:
-        say(f"{splits} images are in two splits, by links: accuracy on them says nothing about new images")
+        say(
+            f"{counted(splits, 'image')} {verb(splits)} in two splits, by links: accuracy on them says nothing"
+            f" about new images"
+        )

@@ -14,6 +14,7 @@ import numpy as np
 from keras_resnet.data.images import values_of
 from keras_resnet.data.split import Say
 from keras_resnet.errors import DataError
+from keras_resnet.plurals import counted, verb
 from keras_resnet.progress import counting
 
 # Files that are looked at before all are.
@@ -43,7 +44,8 @@ def find_levels(files: Sequence[Path], say: Say) -> tuple[float, ...]:
     low, high = min(each.low for each in found), max(each.high for each in found)
     levels = _black(low), _white(high, all(each.whole for each in found))
     say(
-        f"levels: {levels[0]:g} is black and {levels[1]:g} white ({len(found)} training images of more than 8 bits hold"
+        f"levels: {levels[0]:g} is black and {levels[1]:g} white ({counted(len(found), 'training image')} of more"
+        f" than 8 bits {verb(len(found), 'holds', 'hold')}"
         f" {low:g} to {high:g}; --set data.levels=[0,65535] would take others)"
     )
     return levels

@@ -17,6 +17,7 @@ from keras_resnet.data.images import center_crop, to_pixels
 from keras_resnet.data.read_errors import reading
 from keras_resnet.data.split import Split, gathered
 from keras_resnet.errors import UsageError
+from keras_resnet.plurals import counted
 from keras_resnet.training_spec import AugmentSpec
 
 # Seeds of what is drawn for a whole batch, kept apart from those of its images.
@@ -183,7 +184,9 @@ class Stream:
 def steps_per_epoch(split: Split, batch_size: int) -> int:
     """Whole batches in an epoch. Raises UsageError if there is not one."""
     if batch_size > split.count:
-        raise UsageError(f"--batch-size must be at most the {split.count} training images. Received: {batch_size}")
+        raise UsageError(
+            f"--batch-size must be at most the {counted(split.count, 'training image')}. Received: {batch_size}"
+        )
     return split.count // batch_size
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
+from keras_resnet.data.copies import tell_copies
 from keras_resnet.data.files import path_of
 from keras_resnet.data.split import Data, Say, Split
 from keras_resnet.errors import DataError
@@ -21,8 +22,14 @@ def open_data(spec: DataSpec, say: Say, only: Collection[str] | None = None) -> 
 
     What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
     separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name.
-    Raises UsageError or DataError.
+    Images that the training split holds too are warned of. Raises UsageError or DataError.
     """
+    data = _opened(spec, say, only)
+    tell_copies(data, say)
+    return data
+
+
+def _opened(spec: DataSpec, say: Say, only: Collection[str] | None) -> Data:
     from keras_resnet.data.tfds_source import BUNDLED
 
     path = path_of(spec.source)

@@ -31,6 +31,7 @@ from keras_resnet.data.split import (
 )
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.online import host_of, reachable
+from keras_resnet.plurals import counted, verb
 from keras_resnet.progress import counting, waiting
 from keras_resnet.spec import DataSpec
 
@@ -207,7 +208,9 @@ def _parts(builder: Any, val_fraction: float, say: Say) -> dict[str, str]:
     else:
         count = int(builder.info.splits["train"].num_examples)
         if count < 2:
-            raise DataError(f"data set {builder.name!r} has {count} training images; splitting needs 2 or more")
+            raise DataError(
+                f"data set {builder.name!r} has {counted(count, 'training image')}; splitting needs 2 or more"
+            )
         last = min(max(1, round(count * val_fraction)), count - 1)
         first = count - last
         parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
@@ -233,7 +236,10 @@ def _read(
     count = len(records)
     keep = fits_memory(count, resize)
     if not keep:
-        say(f"{name}: {count} images do not fit in memory and are read from disk")
+        say(
+            f"{name}: {counted(count, 'image')}"
+            f" {verb(count, 'does not fit in memory and is', 'do not fit in memory and are')} read from disk"
+        )
     examples = _Examples(records, fields, levels)
 
     def decode(row: int) -> tuple[Any, np.ndarray | None, str]:
@@ -266,9 +272,12 @@ def _read(
                 truths.append(truth)
                 kept.append(pixels)
     if unlabelled:
-        say(f"{name}: left out {unlabelled} of {count} images, which have no label (a number that is no class, as -1)")
+        say(
+            f"{name}: left out {unlabelled} of {counted(count, 'image')}, which {verb(unlabelled, 'has', 'have')}"
+            f" no label (a number that is no class, as -1)"
+        )
     if empty:
-        say(f"{name}: left out {empty} of {count} images, which show no object")
+        say(f"{name}: left out {empty} of {counted(count, 'image')}, which {verb(empty, 'shows', 'show')} no object")
     objects = packed(truths, masks=bool(fields.ids)) if fields.objects else None
     numbers = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
     if keep:

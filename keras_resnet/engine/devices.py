@@ -12,6 +12,7 @@ from typing import Any
 from keras_resnet.data.read_errors import taken
 from keras_resnet.engine import gpus
 from keras_resnet.errors import DataError, TrainingError, UsageError
+from keras_resnet.plurals import counted
 from keras_resnet.progress import waiting
 
 # More tasks than a node without GPUs will have.
@@ -157,7 +158,7 @@ def _gpus(numbers: list[int], asked: str) -> Devices:
 
     physical = tf.config.list_physical_devices("GPU")
     if not numbers or max(numbers) >= len(physical):
-        raise UsageError(f"--devices {asked}: this machine has {len(physical)} GPUs that TensorFlow can use")
+        raise UsageError(f"--devices {asked}: this machine has {counted(len(physical), 'GPU')} that TensorFlow can use")
     tf.config.set_visible_devices([physical[number] for number in numbers], "GPU")
     return _over([device.name for device in tf.config.list_logical_devices("GPU")], f"as asked: {asked}")
 
@@ -198,8 +199,11 @@ def _workers() -> Devices | None:
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except Exception as error:
-        raise TrainingError(f"the {len(processes)} workers cannot connect: {' '.join(str(error).split())}") from error
-    why = f"{len(processes)} workers, {strategy.num_replicas_in_sync} devices in all (of {told})"
+        raise TrainingError(
+            f"{counted(len(processes), 'worker')} cannot connect: {' '.join(str(error).split())}"
+        ) from error
+    replicas = counted(strategy.num_replicas_in_sync, "device")
+    why = f"{counted(len(processes), 'worker')}, {replicas} in all (of {told})"
     return Devices(strategy, why, processes.index(mine), len(processes))
 
 

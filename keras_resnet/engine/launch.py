@@ -18,6 +18,7 @@ from typing import Any
 
 from keras_resnet.engine import gpus, heartbeat, isolation
 from keras_resnet.errors import TrainingError, UsageError
+from keras_resnet.plurals import counted
 from keras_resnet.run import Run
 from keras_resnet.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
 
@@ -82,7 +83,7 @@ def _attempts(
             if attempt < watch.restarts:
                 arguments = resuming(arguments, run) if run else arguments
                 say(f"launch: starting again ({attempt + 1} of {watch.restarts}), {f'from {run}' if run else 'anew'}")
-    raise TrainingError(f"the workers failed {watch.restarts + 1} times, the last time because {words}")
+    raise TrainingError(f"the workers failed {counted(watch.restarts + 1, 'time')}, the last time because {words}")
 
 
 def _network(wanted: bool | None, arguments: list[str], say: Callable[[str], None]) -> isolation.Network | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from keras_resnet.bricks import Bricks
+from keras_resnet.chosen import who
 from keras_resnet.errors import UsageError
 from keras_resnet.networks import residual, vgg
 from keras_resnet.networks.names import name_of
@@ -93,7 +94,7 @@ def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:
     if network.family == "vgg":
         return "auto", "a VGG network has none"
     if network.stem != "auto":
-        return network.stem, "as asked"
+        return network.stem, who("network.stem")
     if network.depth not in IMAGENET_UNITS:
         return "cifar", "the CIFAR networks have no other"
     if image_size < IMAGENET_STEM_FROM:

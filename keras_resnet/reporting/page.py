@@ -12,6 +12,7 @@ from typing import Any
 from keras_resnet.console import say
 from keras_resnet.fields import flat
 from keras_resnet.outcomes import interval_in_words, shared_remarks_on, standings_in_words
+from keras_resnet.plurals import counted
 from keras_resnet.progress import waiting
 from keras_resnet.recipes.objects import usual
 from keras_resnet.reporting.recommend import described, recommended
@@ -65,6 +66,7 @@ def rendered(template: str, **values: Any) -> str:
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}%"
     environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["counted"] = lambda number, noun, plural="", form=",": counted(number, noun, form, plural)
     environment.filters["interval"] = interval_in_words
     return environment.get_template(template).render(**values)
 

@@ -18,6 +18,7 @@ from keras_resnet.data.sources import Data, open_data
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluate import load_model
 from keras_resnet.networks.names import named
+from keras_resnet.plurals import counted
 from keras_resnet.recipes import lasting
 from keras_resnet.run import Run
 from keras_resnet.spec import NetworkSpec, Spec, StartSpec
@@ -121,6 +122,6 @@ def _words(level: float, curves: dict[str, np.ndarray], difference: float, names
     words = [f"{deep} built from {shallow} gave the same outputs before training, to {difference:.1e} of the largest."]
     for label, curve in curves.items():
         worst = float(curve.max() - level)
-        behind = f"at worst {worst:.2f} points behind" if worst > 0 else "never behind"
+        behind = f"at worst {counted(worst, 'point', '.2f')} behind" if worst > 0 else "never behind"
         words.append(f"{label}: {curve[-1]:.2f}% training error at the end, {behind} {shallow}'s {level:.2f}%.")
     return words
