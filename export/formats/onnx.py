@@ -12,7 +12,14 @@ import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.formats.saved_model import named
-from keras_resnet.runtime.metadata import LABELS_FILE, METADATA_FILE, ModelMetadata, foreign_file_error, parse_metadata
+from keras_resnet.runtime.metadata import (
+    LABELS_FILE,
+    METADATA_FILE,
+    ModelMetadata,
+    foreign_file_error,
+    parse_metadata,
+    require_kind,
+)
 from keras_resnet.runtime.predictions import unwrap_single_output
 from keras_resnet.runtime.sandbox import require_opens
 from keras_resnet.runtime.signature import require_input
@@ -36,13 +43,13 @@ def write_onnx(model: Any, card: ModelMetadata, target: Path) -> None:
     onnx = _installed("onnx")
     pixels = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="pixels")
     model.export(str(target), format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
-    written = _named(onnx, onnx.load(str(target)), {name: each.shape for name, each in named(model.output).items()})
+    written = _named(onnx.load(str(target)), {name: each.shape for name, each in named(model.output).items()})
     onnx.helper.set_model_props(written, {LABELS_FILE: card.labels(), METADATA_FILE: json.dumps(card.details())})
     onnx.checker.check_model(written)
     onnx.save(written, str(target))
 
 
-def _named(onnx: Any, written: Any, outputs: dict[str, tuple[int | None, ...]]) -> Any:
+def _named(written: Any, outputs: dict[str, tuple[int | None, ...]]) -> Any:
     """`written` with outputs by their names and shapes in the Keras model, and the number of images called BATCH:
     tf2onnx calls them Identity:0 and unk__92."""
     from onnx.tools.update_model_dims import update_inputs_outputs_dims
@@ -67,6 +74,7 @@ class OnnxModel:
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         runtime = _installed("onnxruntime")
+        require_kind(file, "an ONNX model")
         require_opens(file, OnnxModel)
         self.threads = threads or os.cpu_count() or 1
         options = runtime.SessionOptions()

@@ -14,7 +14,7 @@ from keras_resnet.models import build, fpn
 from keras_resnet.models.backbone import get_families
 
 # Groups of parts: what turns images into features, what tasks on a pyramid put on those, what predicts.
-BACKBONE, NECK, HEADS = "backbone", "neck", "heads"
+BACKBONE, NECK, HEADS = GROUPS = ("backbone", "neck", "heads")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from keras_resnet.models.parts import BACKBONE, HEADS, NECK, find_lateral_layers
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import Weights, map_keys
 from keras_resnet.pretrained.readers import read_weights
+from keras_resnet.runtime.plurals import counted, verb
 
 if TYPE_CHECKING:
     import keras
@@ -39,7 +40,7 @@ class LoadReport:
 
     def __str__(self) -> str:
         filled = [part.title for part in group_by_part(self.filled)]
-        told = [f"{self.layers} layers of {join_words(filled)}", *self._told_new()]
+        told = [f"{counted(self.layers, 'layer')} of {join_words(filled)}", *self._told_new()]
         return "; ".join([*told, f"not placed: {', '.join(_list_unused(self.unused))}"] if self.unused else told)
 
     def _told_new(self) -> list[str]:
@@ -117,7 +118,7 @@ def _require_backbone(model: Any, wanted: dict[str, Any], weights: Weights, fitt
     parts = {get_part(name) for name in body}
     more = sorted(name for name in weights.layers if get_part(name) in parts and name not in wanted)
     if more := [name for name in more if not _is_range(weights.layers[name])]:
-        raise WeightsError(f"{refused}: they have {len(more)} layers more, {more[0]} first")
+        raise WeightsError(f"{refused}: they have {counted(len(more), 'layer')} more, {more[0]} first")
 
 
 def _has_shapes_of(layer: Any, arrays: list[np.ndarray] | None) -> bool:
@@ -135,7 +136,8 @@ def _describe_mismatch(wanted: dict[str, Any], weights: Weights, bad: list[str])
         return f"they hold nothing for {len(bad)} of its layers, {name} first"
     shapes = [tuple(a.shape) for a in weights.layers[name]]
     expected = [tuple(w.shape) for w in wanted[name].weights]
-    return f"{len(bad)} layers have other shapes, {name} first: {shapes}, not {expected}"
+    differ = verb(len(bad), "has another shape", "have other shapes")
+    return f"{counted(len(bad), 'layer')} {differ}, {name} first: {shapes}, not {expected}"
 
 
 def _list_unused(names: Iterable[str]) -> list[str]:

@@ -18,6 +18,7 @@ from PIL import Image
 from .errors import KresnetError
 from .image import preprocess
 from .inputs import UnreadableFiles, expand_paths, read_images
+from .native_log import without_notes
 from .prediction_server import create_server
 from .predictions import decode_predictions, format_predictions
 from .printable import make_printable
@@ -30,13 +31,15 @@ MAX_NUMBER = 10**9
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; the exit code is 2 for usage and 1 for failure, with one sentence."""
     options = _parser().parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it is closed
+        stream.reconfigure(errors="backslashreplace")
     try:
         require_file(options.file)
         if "images" in options:  # before the file is opened, which takes longer
             options.images = expand_paths(options.images)
-        options.run(TFLiteModel(options.file, options.threads), options)
+        with without_notes():
+            model = TFLiteModel(options.file, options.threads)
+        options.run(model, options)
     except KresnetError as error:
         print(f"kresnet-edge: {make_printable(str(error))}", file=sys.stderr)
         return error.exit_code

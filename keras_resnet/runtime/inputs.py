@@ -11,6 +11,7 @@ from PIL import Image
 from .errors import DataError
 from .image import read_image
 from .image_files import list_images
+from .plurals import counted
 
 
 def expand_paths(names: Sequence[str]) -> list[str]:
@@ -51,7 +52,9 @@ class UnreadableFiles:
     def require_none(self) -> None:
         """Raises DataError if there were any."""
         if self._count:
-            raise DataError(f"{self._count} of {self._total} files could not be read; the others were answered")
+            raise DataError(
+                f"{self._count} of {counted(self._total, 'file')} could not be read; the others were answered"
+            )
 
 
 def read_images(

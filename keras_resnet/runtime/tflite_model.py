@@ -10,7 +10,7 @@ import numpy as np
 
 from .c_array import C_SUFFIX, read_c_array
 from .errors import ExportError
-from .metadata import ModelMetadata, foreign_file_error, read_metadata
+from .metadata import ModelMetadata, foreign_file_error, read_metadata, require_kind
 from .predictions import Outputs, unwrap_single_output
 from .sandbox import require_opens
 from .signature import require_input
@@ -108,10 +108,15 @@ class TFLiteModel:
 
 
 def require_file(file: Path) -> None:
-    """Raises ExportError unless there is such a file, a regular one that is no larger than it can be."""
+    """Raises ExportError unless there is such a file, a regular one, no larger than it can be, and not plainly
+    of another kind."""
     if not file.is_file():
+        if file.is_dir():
+            raise ExportError(f"{file} is a folder, not a TFLite model")
         raise ExportError(f"{file} is not a regular file" if file.exists() else f"there is no file {file}")
     if file.stat().st_size > MAX_FILE_BYTES:
         raise ExportError(
             f"{file} is larger than any TFLite file: {file.stat().st_size} bytes of at most {MAX_FILE_BYTES}"
         )
+    if file.suffix != C_SUFFIX:
+        require_kind(file, "a TFLite model")
