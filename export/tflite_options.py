@@ -152,9 +152,9 @@ def full_forms(forms: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]
     """`forms` once more, which make objects of a detector's outputs themselves. Raises UsageError for a `task` without
     such, and for what cannot end in floats."""
     if task == CLASSIFY:
-        raise UsageError("--full is for runs that localize, detect or segment. Received: one that classifies")
+        raise UsageError("--with-nms is for runs that localize, detect or segment. Received: one that classifies")
     if bad := [form for form in forms if form.batch != 1]:
-        raise UsageError(f"--full makes files of one image. Received: {bad[0].name}")
+        raise UsageError(f"--with-nms makes files of one image. Received: {bad[0].name}")
     return [replace(form, full=True) for form in forms]
 
 

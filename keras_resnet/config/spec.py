@@ -47,9 +47,19 @@ ANNOTATIONS = {"classify": "labels", "localize": "object", "detect": "objects", 
 TAKES = {
     "resnet": (
         *("preactivation", "block", "strides", "stem", "shortcut", "resnet_d", "cardinality", "base_width"),
-        *("widen", "width", "kept", "squeeze_excitation", "drop_path", "zero_gamma"),
+        *("widen", "width", "keep_ratio", "squeeze_excitation", "drop_path", "zero_gamma"),
     ),
-    "plain": ("block", "strides", "stem", "cardinality", "base_width", "widen", "width", "kept", "squeeze_excitation"),
+    "plain": (
+        "block",
+        "strides",
+        "stem",
+        "cardinality",
+        "base_width",
+        "widen",
+        "width",
+        "keep_ratio",
+        "squeeze_excitation",
+    ),
     "vgg": ("width", "batch_norm"),
 }
 
@@ -87,8 +97,8 @@ class NetworkSpec:
         the stage (ResNeXt, Xie et al. 2017).
     widen: factor of a bottleneck's 3×3 convolution, or of all stages of a CIFAR network (Zagoruyko & Komodakis 2016).
     width: factor of all filters, rounded to multiples of 8.
-    kept: share of the filters inside units, all convolutions but the last, rounded to multiples of 8: what structured
-        pruning leaves (Li et al. 2017).
+    keep_ratio: share of the filters inside units, all convolutions but the last, rounded to multiples of 8: what
+        structured pruning leaves (Li et al. 2017).
     squeeze_excitation: channels reweighted before the sum (Hu et al. 2018).
     drop_path: chance of leaving out the last unit in a training step, linear from 0 (Huang et al. 2016).
     zero_gamma: residual units start as identities (Goyal et al. 2017, section 5.1).
@@ -107,7 +117,7 @@ class NetworkSpec:
     base_width: int = 64
     widen: float = 1.0
     width: float = 1.0
-    kept: float = 1.0
+    keep_ratio: float = 1.0
     squeeze_excitation: bool = False
     drop_path: float = 0.0
     zero_gamma: bool = True
@@ -124,9 +134,14 @@ class NetworkSpec:
         require(self.base_width >= 1, "network.base_width", self.base_width, "1 or more")
         require(self.widen > 0, "network.widen", self.widen, "above 0")
         require(self.width > 0, "network.width", self.width, "above 0")
-        require(0 < self.kept <= 1, "network.kept", self.kept, "above 0 and at most 1")
-        whole = self.kept == 1 or self.cardinality == 1
-        require(whole, "network.kept", self.kept, "1 where convolutions have groups, which lose no single filters")
+        require(0 < self.keep_ratio <= 1, "network.keep_ratio", self.keep_ratio, "above 0 and at most 1")
+        whole = self.keep_ratio == 1 or self.cardinality == 1
+        require(
+            whole,
+            "network.keep_ratio",
+            self.keep_ratio,
+            "1 where convolutions have groups, which lose no single filters",
+        )
         require(0 <= self.drop_path < 1, "network.drop_path", self.drop_path, "0 or more and below 1")
         taken = TAKES[self.family]
         for each in fields(self):
@@ -162,8 +177,8 @@ class DataSpec:
 
     source: "digits", "shapes", a TFDS data set, or a folder. data_dir: where TFDS data sets are prepared; None leaves
     that to TFDS. download: whether one that is not there may be fetched.
-    val_fraction: share of the training images to validate with, where there is no split for that. max_bad: share of
-    images that may be unreadable.
+    val_fraction: share of the training images to validate with, where there is no split for that. max_unreadable:
+    share of images that may be unreadable.
     crowds: what becomes of objects that COCO's files mark by iscrowd and Pascal VOC's by difficult: "ignore" neither
     learns nor misses them, "learn" takes them as any other object.
     levels: the values that are black and white in images of more than 8 bits; () lets those of a folder decide.
@@ -177,7 +192,7 @@ class DataSpec:
     image_size: int | None = None
     resize: int | None = None
     val_fraction: float = 0.2
-    max_bad: float = 0.01
+    max_unreadable: float = 0.01
     levels: tuple[float, ...] = ()
     annotations: str = "labels"
     crowds: str = "ignore"
@@ -198,7 +213,7 @@ class DataSpec:
         require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
         ordered = not self.levels or (len(self.levels) == 2 and -math.inf < self.levels[0] < self.levels[1] < math.inf)
         require(ordered, "data.levels", self.levels, "two numbers, that of black and the larger one of white")
-        require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
+        require(0 <= self.max_unreadable <= 1, "data.max_unreadable", self.max_unreadable, "between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -225,24 +240,33 @@ class Spec:
             self._require_for_objects()
         else:
             require(self.head == HeadSpec(), "head", self.head, f"left alone for {self.task}")
-            for name in ("scales", "colour", "mosaic", "copy_paste"):
+            for name in ("scales", "color_jitter", "mosaic", "copy_paste"):
                 value = getattr(self.augment, name)
                 require(not value, f"augment.{name}", value, f"left alone for {self.task}")
         warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
         fits = warmup is None or self.training.steps is not None or warmup < epochs
         require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
-        resizable = not self.augment.sizes or self.network.family != "vgg"
+        resizable = not self.augment.train_sizes or self.network.family != "vgg"
         require(
-            resizable, "augment.sizes", self.augment.sizes, "left out for a VGG network, whose images have one size"
+            resizable,
+            "augment.train_sizes",
+            self.augment.train_sizes,
+            "left out for a VGG network, whose images have one size",
         )
         self._require_for_tfmot()
         size = self.data.image_size
-        smaller = size is None or all(each <= size for each in self.augment.sizes)
-        require(smaller, "augment.sizes", self.augment.sizes, f"at most data.image_size ({size})")
+        smaller = size is None or all(each <= size for each in self.augment.train_sizes)
+        require(smaller, "augment.train_sizes", self.augment.train_sizes, f"at most data.image_size ({size})")
 
     def _require_for_objects(self) -> None:
         """What a training on boxes cannot have yet, or at all."""
-        for name, off in (("mixup", 0.0), ("cutmix", 0.0), ("erasing", 0.0), ("policy", "none"), ("sizes", ())):
+        for name, off in (
+            ("mixup", 0.0),
+            ("cutmix", 0.0),
+            ("random_erase", 0.0),
+            ("auto_augment", "none"),
+            ("train_sizes", ()),
+        ):
             value = getattr(self.augment, name)
             require(value == off, f"augment.{name}", value, f"left out for {self.task}")
         mosaic, pasted = self.augment.mosaic, self.augment.copy_paste
@@ -255,9 +279,9 @@ class Spec:
     def _require_for_tfmot(self) -> None:
         """What a training by tensorflow-model-optimization cannot have."""
         training, zeros = self.training, self.compress.sparsity > 0
-        muon = self.optimizer.name == "muon" and (zeros or self.compress.by_tfmot)
+        muon = self.optimizer.name == "muon" and (zeros or self.compress.uses_tfmot)
         require(not muon, "optimizer.name", "muon", "sgd, adamw or lamb here: muon moves the zeros of a pruned network")
-        if self.compress.by_tfmot:
+        if self.compress.uses_tfmot:
             what = "for pruning, clustering and tfmot's 8 bits"
             plain = training.precision in ("auto", "float32")
             require(plain, "training.precision", training.precision, f"float32 {what}")

@@ -17,55 +17,60 @@ class AugmentSpec:
     """How training images differ from one epoch to the next.
 
     crop: "pad" cuts at random from the image, with a margin of zeros where there is no room (He et al. 2015,
-        section 4.2); "resized" cuts `smallest` to all of its area at 3:4 to 4:3 (Szegedy et al. 2015, section 6).
+        section 4.2); "resized" cuts `min_crop_area` to all of its area at 3:4 to 4:3 (Szegedy et al. 2015, section 6).
     flip: mirrored half of the time; None lets the data decide: what is known of them, else what a quick classifier
         makes of mirrored ones (see `data.mirroring`).
-    policy: "randaugment" applies `operations` of 14 at `magnitude` ± `deviation` of 10 (Cubuk et al. 2020);
+    auto_augment: "randaugment" applies `operations` of 14 at `magnitude` ± `magnitude_std` of 10 (Cubuk et al. 2020);
         "trivialaugment" one at a random magnitude (Müller & Hutter 2021).
     mixup, cutmix: the alpha of Zhang et al. 2018 and Yun et al. 2019; 0 is off, with both one is drawn for each batch.
-    erasing: chance that a rectangle of an image is filled with noise (Zhong et al. 2020).
+    random_erase: chance that a rectangle of an image is filled with noise (Zhong et al. 2020).
     repeats: how often an epoch shows each image that it shows, augmented anew (Hoffer et al. 2020).
-    sizes: sides of the training images in equal shares of the epochs (Tan & Le 2021, section 4.2); none means
+    train_sizes: sides of the training images in equal shares of the epochs (Tan & Le 2021, section 4.2); none means
         data.image_size all along.
     scales: how many times larger and smaller objects may look, where the task is to find them: (0.5, 2.0) is from half
-        to twice their size (scale jitter; Ghiasi et al. 2021). colour: brightness, contrast and saturation change by up
-        to this share there.
+        to twice their size (scale jitter; Ghiasi et al. 2021). color_jitter: brightness, contrast and saturation change
+        by up to this share there.
     mosaic: chance that a training image is four of them at half their size (Bochkovskiy et al. 2020, section 3.3).
     copy_paste: chance that objects of another image are put into it, by their masks (Ghiasi et al. 2021).
     """
 
     crop: str = "pad"
-    smallest: float = 0.08
+    min_crop_area: float = 0.08
     flip: bool | None = None
-    policy: str = "none"
+    auto_augment: str = "none"
     operations: int = 2
     magnitude: float = 9.0
-    deviation: float = 0.5
+    magnitude_std: float = 0.5
     mixup: float = 0.0
     cutmix: float = 0.0
-    erasing: float = 0.0
+    random_erase: float = 0.0
     repeats: int = 1
-    sizes: tuple[int, ...] = ()
+    train_sizes: tuple[int, ...] = ()
     scales: tuple[float, ...] = ()
-    colour: float = 0.0
+    color_jitter: float = 0.0
     mosaic: float = 0.0
     copy_paste: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("augment.crop", self.crop, ("pad", "resized"))
-        require(0 < self.smallest <= 1, "augment.smallest", self.smallest, "above 0 and at most 1")
-        one_of("augment.policy", self.policy, ("none", "randaugment", "trivialaugment"))
+        require(0 < self.min_crop_area <= 1, "augment.min_crop_area", self.min_crop_area, "above 0 and at most 1")
+        one_of("augment.auto_augment", self.auto_augment, ("none", "randaugment", "trivialaugment"))
         require(self.operations >= 1, "augment.operations", self.operations, "1 or more")
         require(0 <= self.magnitude <= 10, "augment.magnitude", self.magnitude, "0 to 10")
-        require(self.deviation >= 0, "augment.deviation", self.deviation, "0 or more")
+        require(self.magnitude_std >= 0, "augment.magnitude_std", self.magnitude_std, "0 or more")
         require(self.mixup >= 0, "augment.mixup", self.mixup, "0 or more")
         require(self.cutmix >= 0, "augment.cutmix", self.cutmix, "0 or more")
-        require(0 <= self.erasing <= 1, "augment.erasing", self.erasing, "0 to 1")
+        require(0 <= self.random_erase <= 1, "augment.random_erase", self.random_erase, "0 to 1")
         require(self.repeats >= 1, "augment.repeats", self.repeats, "1 or more")
-        require(all(size >= 8 for size in self.sizes), "augment.sizes", self.sizes, "8 or more pixels each")
+        require(
+            all(size >= 8 for size in self.train_sizes),
+            "augment.train_sizes",
+            self.train_sizes,
+            "8 or more pixels each",
+        )
         ordered = not self.scales or (len(self.scales) == 2 and 0 < self.scales[0] <= self.scales[1])
         require(ordered, "augment.scales", self.scales, "two numbers above 0, the smaller first")
-        require(0 <= self.colour < 1, "augment.colour", self.colour, "0 or more and below 1")
+        require(0 <= self.color_jitter < 1, "augment.color_jitter", self.color_jitter, "0 or more and below 1")
         require(0 <= self.mosaic <= 1, "augment.mosaic", self.mosaic, "0 to 1")
         require(0 <= self.copy_paste <= 1, "augment.copy_paste", self.copy_paste, "0 to 1")
 
@@ -77,20 +82,23 @@ class StartSpec:
     weights: a file or a named source (see `weights.load`). deepen: a model whose network becomes the first
         units of a deeper one, the others starting as identities. narrow: a model of which the units keep the
         filters that weigh most (see `shrink.narrow`).
-    freeze: parts that stay as they are ("stem", "stage1", …, "neck"; "body" is all that comes before neck and heads).
-    body_rate: factor of the learning rate for the body.
-    freeze_norms: batch norms keep their statistics, scales and offsets.
+    freeze: parts that stay as they are ("stem", "stage1", …, "neck"; "backbone" is all that comes before neck and
+        heads).
+    backbone_lr_scale: factor of the learning rate for the backbone.
+    freeze_bn: batch norms keep their statistics, scales and offsets.
     """
 
     weights: str | None = None
     deepen: str | None = None
     narrow: str | None = None
     freeze: tuple[str, ...] = ()
-    body_rate: float = 1.0
-    freeze_norms: bool = False
+    backbone_lr_scale: float = 1.0
+    freeze_bn: bool = False
 
     def __post_init__(self) -> None:
-        require(0 < self.body_rate < math.inf, "start.body_rate", self.body_rate, "a number above 0")
+        require(
+            0 < self.backbone_lr_scale < math.inf, "start.backbone_lr_scale", self.backbone_lr_scale, "a number above 0"
+        )
         given = [name for name in ("weights", "deepen", "narrow") if getattr(self, name)]
         require(len(given) < 2, f"start.{given[-1] if given else 'weights'}", given, "the only one of its kind")
 
@@ -141,21 +149,21 @@ class CompressSpec:
         require(not native, "compress.qat", self.qat, "tfmot for clustered weights, which native training moves apart")
 
     @property
-    def learned(self) -> bool:
+    def is_qat(self) -> bool:
         """Whether the network trains with 8 bits, and learns the ranges of its file."""
         return self.qat != "none"
 
     @property
-    def does(self) -> str:
+    def method(self) -> str:
         """What the training itself does: "quantize", "cluster", "prune" or "nothing"."""
-        if self.learned:
+        if self.is_qat:
             return "quantize"
         return "cluster" if self.clusters else "prune" if self.sparsity else "nothing"
 
     @property
-    def by_tfmot(self) -> bool:
+    def uses_tfmot(self) -> bool:
         """Whether tensorflow-model-optimization trains it, on the tf_keras twin."""
-        return self.qat == "tfmot" or self.does in ("cluster", "prune")
+        return self.qat == "tfmot" or self.method in ("cluster", "prune")
 
 
 @dataclass(frozen=True)
@@ -164,14 +172,14 @@ class OptimizerSpec:
 
     name: "sgd" with momentum; "adamw" (Loshchilov & Hutter 2019); "lamb" (You et al. 2020); "muon" (Jordan et al.
         2024) for the kernels of convolutions, AdamW at a tenth of the rate for the rest.
-    schedule: "cosine" falls to `final_rate` of the peak (Loshchilov & Hutter 2017); "polynomial" falls there by the
-        power `power`; "step" divides the rate by 10 at each of `drops`, shares of the training (He et al. 2015,
+    schedule: "cosine" falls to `final_lr_ratio` of the peak (Loshchilov & Hutter 2017); "polynomial" falls there by the
+        power `power`; "step" divides the rate by 10 at each of `milestones`, shares of the training (He et al. 2015,
         section 4.2).
-    decay: "decoupled" `weight_decay` is scaled by the learning rate, as Keras defines it; "l2" is added to
+    weight_decay_mode: "decoupled" `weight_decay` is scaled by the learning rate, as Keras defines it; "l2" is added to
         the gradient, before the momentum, as in He et al. 2015.
     reference_batch: the batch size that `learning_rate` was chosen for; another one scales it in proportion
         (Goyal et al. 2017, section 2.1). None scales nothing.
-    clip_norm: the largest norm of the whole gradient, over all devices.
+    clip_grad_norm: the largest norm of the whole gradient, over all devices.
     """
 
     name: str = "sgd"
@@ -182,14 +190,14 @@ class OptimizerSpec:
     beta_2: float = 0.999
     epsilon: float = 1e-6
     schedule: str = "cosine"
-    drops: tuple[float, ...] = (0.5, 0.75)
+    milestones: tuple[float, ...] = (0.5, 0.75)
     power: float = 1.0
-    final_rate: float = 0.0
+    final_lr_ratio: float = 0.0
     weight_decay: float = 5e-4
-    decay: str = "decoupled"
+    weight_decay_mode: str = "decoupled"
     warmup_epochs: float | None = None
     reference_batch: int | None = None
-    clip_norm: float | None = None
+    clip_grad_norm: float | None = None
     label_smoothing: float = 0.1
 
     def __post_init__(self) -> None:
@@ -200,13 +208,18 @@ class OptimizerSpec:
             require(0 <= value < 1, f"optimizer.{name}", value, "0 or more and below 1")
         require(self.epsilon > 0, "optimizer.epsilon", self.epsilon, "a number above 0")
         one_of("optimizer.schedule", self.schedule, ("cosine", "polynomial", "step"))
-        rising = all(a < b for a, b in pairwise((0, *self.drops, 1)))
-        require(rising and len(self.drops) > 0, "optimizer.drops", self.drops, "rising shares between 0 and 1")
+        rising = all(a < b for a, b in pairwise((0, *self.milestones, 1)))
+        require(
+            rising and len(self.milestones) > 0,
+            "optimizer.milestones",
+            self.milestones,
+            "rising shares between 0 and 1",
+        )
         require(self.power > 0, "optimizer.power", self.power, "a number above 0")
-        require(0 <= self.final_rate <= 1, "optimizer.final_rate", self.final_rate, "0 to 1")
+        require(0 <= self.final_lr_ratio <= 1, "optimizer.final_lr_ratio", self.final_lr_ratio, "0 to 1")
         require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
-        one_of("optimizer.decay", self.decay, ("decoupled", "l2"))
-        for name in ("warmup_epochs", "reference_batch", "clip_norm"):
+        one_of("optimizer.weight_decay_mode", self.weight_decay_mode, ("decoupled", "l2"))
+        for name in ("warmup_epochs", "reference_batch", "clip_grad_norm"):
             value = getattr(self, name)
             least = 0 if name == "warmup_epochs" else 1e-12
             require(
@@ -238,7 +251,7 @@ class TrainingSpec:
     steps: length in steps, which decides the epochs. stop_after: end after that many steps of a training
         that was planned for more, to try it out.
     loss: "cross_entropy", or "bce", one yes or no for each class (Wightman et al. 2021, section 2).
-    accumulate: parts of a batch that are computed one after another, to need less memory.
+    accumulate_steps: parts of a batch that are computed one after another, to need less memory.
     ema: the decay of the moving average of all weights, which is what is validated and kept; None for none.
     patience: epochs without a better validation loss after which training ends, with the best weights.
     checkpoint_every: steps between two checkpoints besides those at the ends of epochs; None chooses.
@@ -253,7 +266,7 @@ class TrainingSpec:
     stop_after: int | None = None
     batch_size: int | None = None
     loss: str = "cross_entropy"
-    accumulate: int = 1
+    accumulate_steps: int = 1
     ema: float | None = None
     patience: int | None = None
     checkpoint_every: int | None = None
@@ -263,7 +276,7 @@ class TrainingSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "stop_after", "batch_size", "accumulate", "patience", "checkpoint_every"):
+        for name in ("epochs", "steps", "stop_after", "batch_size", "accumulate_steps", "patience", "checkpoint_every"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"training.{name}", value, "1 or more")
         one_of("training.loss", self.loss, ("cross_entropy", "bce"))

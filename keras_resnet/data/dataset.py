@@ -183,18 +183,18 @@ def fits_memory(images: int, resize: int) -> bool:
     return images * resize * resize * 3 <= MEMORY_SHARE * free
 
 
-def check_unreadable(bad: Sequence[object], total: int, max_bad: float, log: Log) -> None:
-    """Name the images that cannot be read to `log`; DataError if they are more than `max_bad` of `total`."""
-    if len(bad) > max_bad * total:
+def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, log: Log) -> None:
+    """Name the images that cannot be read to `log`; DataError if they are more than `max_unreadable` of `total`."""
+    if len(bad) > max_unreadable * total:
         first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
         raise DataError(
             f"{len(bad)} of {total} images cannot be read ({len(bad) / total:.1%}),"
-            f" more than --max-bad {max_bad:g} allows: {first}"
+            f" more than --max-unreadable {max_unreadable:g} allows: {first}"
         )
     for error in bad:
         log(f"skipped: {error}")
     if bad:
-        log(f"skipped {len(bad)} of {total} images that cannot be read (--max-bad allows {max_bad:.1%})")
+        log(f"skipped {len(bad)} of {total} images that cannot be read (--max-unreadable allows {max_unreadable:.1%})")
 
 
 def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:

@@ -109,8 +109,8 @@ class TrainPipeline:
         from keras_resnet.data.transforms import geometric
 
         images, truth = self._mixer.mixed(key, images, truth)
-        if self.augment.colour:
-            images = geometric.color_jitter(images, key, self.batch_size, self._mine, self.augment.colour)
+        if self.augment.color_jitter:
+            images = geometric.color_jitter(images, key, self.batch_size, self._mine, self.augment.color_jitter)
         return images, truth
 
     def _key(self, number: Any) -> Any:

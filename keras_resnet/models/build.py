@@ -74,7 +74,7 @@ def variant_of(network: NetworkSpec, image_size: int) -> ResNetConfig:
         preactivation=network.preactivation,
         groups=network.cardinality,
         inner=network.base_width / 64 * (network.widen if bottleneck else 1),
-        kept=network.kept,
+        kept=network.keep_ratio,
         squeeze=network.squeeze_excitation,
         drop_path=network.drop_path,
         zero_gamma=network.zero_gamma,

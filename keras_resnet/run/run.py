@@ -428,12 +428,12 @@ def versions() -> dict[str, str]:
 
 def _network(spec: Spec) -> str:
     """The network and what compression made of it, in a few words."""
-    made, kept = spec.compress, spec.network.kept
+    made, kept = spec.compress, spec.network.keep_ratio
     words = [
         *([f"{kept:.0%} of the filters inside units"] if kept < 1 else []),
         *([f"{made.sparsity:.0%} zeros{' 2:4' * (made.pattern == '2:4')}"] if made.sparsity else []),
         *([f"{made.clusters} weights a kernel"] if made.clusters else []),
-        *(["8 bits"] if made.learned else []),
+        *(["8 bits"] if made.is_qat else []),
     ]
     return ", ".join([model_name(spec.network), *words])
 
