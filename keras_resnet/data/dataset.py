@@ -11,9 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from keras_resnet.config.fields import one_of
 from keras_resnet.data.annotations import GroundTruth
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError, UsageError, require_one_of
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import letterbox, resize_and_crop
 
@@ -203,7 +202,7 @@ def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled:
     for name in asked or ():
         if name in unlabelled:
             raise DataError(f"the {name} images have no labels to compare answers with: {unlabelled[name]}")
-        one_of("--split", name, tuple(there))
+        require_one_of("--split", name, tuple(there))
 
 
 def tell_held_out(held_out: int, total: int, fraction: float, how: str, log: Log, each: str = "each class") -> None:

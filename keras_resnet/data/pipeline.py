@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.dataset import Split, gathered
 from keras_resnet.data.transforms.auto_augment import augmented, needs_pillow
 from keras_resnet.errors import UsageError

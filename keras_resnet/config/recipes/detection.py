@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keras_resnet.config.fields import one_of
 from keras_resnet.config.recipes.recipe import IMAGENET, Recipe
 from keras_resnet.config.spec import (
     ANNOTATIONS,
@@ -16,11 +15,12 @@ from keras_resnet.config.spec import (
     Spec,
     TrainingSpec,
 )
+from keras_resnet.errors import require_one_of
 
 
 def default_config(task: str) -> Spec:
     """How `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
-    one_of("task", task, tuple(ANNOTATIONS))
+    require_one_of("task", task, tuple(ANNOTATIONS))
     if task == "classify":
         return Spec()
     single = task == "localize"

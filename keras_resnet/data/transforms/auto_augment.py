@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 
 FILL = (127, 127, 127)
 ASPECTS = (3 / 4, 4 / 3)
