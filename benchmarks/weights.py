@@ -73,7 +73,7 @@ def compare(folder: Path) -> tuple[str, float]:
     (state,) = folder.glob("state.*")
     weights = fetch(str(state))
     assert weights.network is not None
-    model = keras_resnet.network(weights.network, normalization=weights.normalization)
+    model = keras_resnet.create_model(weights.network, normalization=weights.normalization)
     placed = assign_weights(model, weights, state.name)
     assert not placed.new and not placed.unused, str(placed)
     answer = np.load(folder / "answer.npz")

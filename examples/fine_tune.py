@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
-from keras_resnet import Normalization, load_weights, network
+from keras_resnet import Normalization, create_model, load_weights
 from keras_resnet.pretrained.load import fetch
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -46,14 +46,14 @@ def fit(model, rate, data):
 keras.utils.set_random_seed(0)
 shape = (options.size, options.size, 3)
 if options.weights is None:
-    first = network(options.model, classes=5, input_shape=shape)
+    first = create_model(options.model, classes=5, input_shape=shape)
     print(f"digits 0–4: {fit(first, 0.05, digits(0, 4)):.2%}")
     first.save("digits-0-4.keras")
 
 weights = options.weights or "digits-0-4.keras"
 # Pixels are normalized as the weights are used to. A file of ours does not say how; its network does it the usual way.
 normalization = fetch(weights).normalization or Normalization()
-whole = network(options.model, classes=5, input_shape=shape, normalization=normalization)
+whole = create_model(options.model, classes=5, input_shape=shape, normalization=normalization)
 print(f"{weights}: {load_weights(whole, weights)}")
 
 # Everything but its classifier, and one of our own on top: still one flat model.

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import click
 
+from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.recipes import RECIPES, default_config, recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError, did_you_mean
-from keras_resnet.models.names import TOLD, parse_model_name
+from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
 from keras_resnet.run import Run, runs_home
 
 FLAG, SWITCH = "flag", "switch"
@@ -187,7 +188,7 @@ def spec_of(options: dict[str, Any], home: Path, log: Callable[[str], None]) -> 
     spec = _base(options, chosen, home, log)
     for key, value in chosen.items():
         spec = spec.override(key, value)
-    asked = set(chosen) | ({f"network.{field}" for field in TOLD} if "model" in options else set())
+    asked = set(chosen) | ({f"network.{field}" for field in NAMED_SETTINGS} if "model" in options else set())
     if spec.start.weights:
         from keras_resnet.training.initialize import config_from_weights
 
@@ -250,7 +251,9 @@ def _begun(options: dict[str, Any], task: str | None, log: Callable[[str], None]
 
 def merged(network: NetworkSpec, recipes: NetworkSpec) -> NetworkSpec:
     """`network` with the recipe's way to start it, where its family has it."""
-    return replace(network, zero_gamma=recipes.zero_gamma) if network.family == "resnet" else network
+    if "zero_gamma" not in FAMILIES[network.family].settings:
+        return network
+    return replace(network, zero_gamma=recipes.zero_gamma)
 
 
 def _value(option: Option, value: Any) -> Any:

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.section import STRICT, Section, not_allowed
 from keras_resnet.config.settings import COMMON, MODEL, OneOf, Option, find_setting, setting
 from keras_resnet.errors import SettingError
 
-# The settings that each family takes, besides depth and family: "resnet", "plain" (the same without shortcuts; He et
-# al. 2015) and "vgg" (Simonyan & Zisserman 2015). A new family gets a line here.
-FAMILY_SETTINGS: dict[str, tuple[str, ...]] = {
-    "resnet": (
-        "preactivation",
-        "block",
-        "strides",
-        "stem",
-        "shortcut",
-        "resnet_d",
-        "cardinality",
-        "base_width",
-        "widen",
-        "width",
-        "keep_ratio",
-        "squeeze_excitation",
-        "drop_path",
-        "zero_gamma",
-    ),
-    "plain": (
-        "block",
-        "strides",
-        "stem",
-        "cardinality",
-        "base_width",
-        "widen",
-        "width",
-        "keep_ratio",
-        "squeeze_excitation",
-    ),
-    "vgg": ("width", "batch_norm"),
-}
 # Layers, and convolutions of a tower: more are a typing error, or damage.
 MAX_DEPTH, MAX_HEAD_CONVS = 2000, 64
 Channels = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
@@ -83,7 +51,7 @@ class NetworkSpec(Section):
         Option("--depth", COMMON),
         le=MAX_DEPTH,
     )
-    family: Annotated[str, OneOf(tuple(FAMILY_SETTINGS))] = setting("resnet", "Kind of network; --model names it.")
+    family: Annotated[str, OneOf(tuple(FAMILIES))] = setting("resnet", "Kind of network; --model names it.")
     preactivation: bool = setting(
         False,
         "Normalize and activate before each convolution (v2; He et al. 2016); any 9n+2 is then a CIFAR network.",
@@ -154,9 +122,12 @@ class NetworkSpec(Section):
             raise not_allowed(
                 "network.keep_ratio", self.keep_ratio, "1 where convolutions have groups, which lose no single filters"
             )
-        taken = FAMILY_SETTINGS[self.family]
-        for name in chain.from_iterable(FAMILY_SETTINGS.values()):
-            if name not in taken and getattr(self, name) != find_setting(NetworkSpec, name).default:
+        taken = FAMILIES[self.family].settings
+        for name in self.__pydantic_fields__:
+            if (
+                name not in ("family", "depth", *taken)
+                and getattr(self, name) != find_setting(NetworkSpec, name).default
+            ):
                 raise SettingError(
                     f"network.{name} has no meaning for a {self.family} network."
                     f" Received: {getattr(self, name)}. It takes: {', '.join(taken)}"

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.data import ANNOTATIONS, AugmentSpec, DataSpec
+from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.network import HeadSpec, NetworkSpec, Normalization
 from keras_resnet.config.section import STRICT, Section, not_allowed, override, parse_section
 from keras_resnet.config.settings import COMMON, OneOf, Option, setting
@@ -103,8 +104,9 @@ class Spec(Section):
             raise not_allowed("augment.crop", augment.crop, f"pad for {self.task}")
         if self.distill.teacher is not None:
             raise not_allowed("distill.teacher", self.distill.teacher, f"left out for {self.task}")
-        if self.network.family == "vgg":
-            raise not_allowed("network.family", "vgg", f"resnet or plain for {self.task}")
+        possible = [name for name, family in FAMILIES.items() if family.has_pyramid]
+        if self.network.family not in possible:
+            raise not_allowed("network.family", self.network.family, f"{' or '.join(possible)} for {self.task}")
 
     def _require_fitting_lengths(self) -> None:
         """Raise SettingError for a warm-up longer than the training, and for training images of other sizes."""
@@ -112,7 +114,7 @@ class Spec(Section):
         if warmup is not None and training.steps is None and warmup >= training.epochs:
             raise not_allowed("optimizer.warmup_epochs", warmup, f"below training.epochs ({training.epochs})")
         sizes, image_size = self.augment.train_sizes, self.data.image_size
-        if sizes and self.network.family == "vgg":
+        if sizes and FAMILIES[self.network.family].has_fixed_size:
             raise not_allowed("augment.train_sizes", sizes, "left out for a VGG network, whose images have one size")
         if image_size is not None and any(size > image_size for size in sizes):
             raise not_allowed("augment.train_sizes", sizes, f"at most data.image_size ({image_size})")

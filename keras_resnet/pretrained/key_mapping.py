@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.errors import WeightsError
-from keras_resnet.models import build, vgg
+from keras_resnet.models import resnet, vgg
 from keras_resnet.models.layers import NORM_EPSILON
 
 # Krizhevsky's means of ImageNet in RGB, as the Caffe models that keras.applications follows subtract them.
@@ -171,7 +171,7 @@ def _torch_network(groups: dict[str, Values]) -> NetworkSpec:
     units = _units_of(groups)
     bottleneck = "layer1.0.conv3" in groups
     spec = _depth_of(units, bottleneck)
-    imagenet = spec.depth in build.IMAGENET_UNITS
+    imagenet = spec.depth in resnet.IMAGENET_UNITS
     _require_end(groups, len(units), bottleneck)
     spec = replace(spec, width=groups["bn1"]["weight"].shape[0] / (64 if imagenet else 16))
     if not imagenet and any(".downsample." in name for name in groups):
@@ -223,8 +223,8 @@ def _require_end(groups: dict[str, Values], stages: int, bottleneck: bool) -> No
 
 
 def _depth_of(units: tuple[int, ...], bottleneck: bool) -> NetworkSpec:
-    for depth, known in build.IMAGENET_UNITS.items():
-        if known == units and bottleneck == (depth >= build.FIRST_BOTTLENECK):
+    for depth, known in resnet.IMAGENET_UNITS.items():
+        if known == units and bottleneck == (depth >= resnet.FIRST_BOTTLENECK_DEPTH):
             return NetworkSpec(depth)
     if len(units) == 3 and len(set(units)) == 1 and not bottleneck:
         return NetworkSpec(6 * units[0] + 2)

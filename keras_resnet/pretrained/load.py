@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.errors import WeightsError
-from keras_resnet.models.parts import BODY, HEADS, NECK, by_part, group_of, links_of, part_of
+from keras_resnet.models.parts import BACKBONE, HEADS, NECK, find_lateral_layers, get_group, get_part, group_by_part
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import Weights, translate
 from keras_resnet.pretrained.readers import read
@@ -38,20 +38,20 @@ class LoadReport:
         return len(self.filled)
 
     def __str__(self) -> str:
-        filled = [part.words for part in by_part(self.filled)]
+        filled = [part.title for part in group_by_part(self.filled)]
         told = [f"{self.layers} layers of {listed(filled)}", *self._told_new()]
         return "; ".join([*told, f"not placed: {', '.join(_unused(self.unused))}"] if self.unused else told)
 
     def _told_new(self) -> list[str]:
         """What is new, in words: whole parts, then layers of others, then what is not ours."""
-        filled, new = by_part(self.filled), by_part(self.new)
+        filled, new = group_by_part(self.filled), group_by_part(self.new)
         whole = [part for part in new if part not in filled]
-        heads = [part.words for part in whole if part.group == HEADS]
+        heads = [part.title for part in whole if part.group == HEADS]
         if len(heads) > 1 and not any(part.group == HEADS for part in filled):
             heads = ["the heads"]
-        told = [_are_new([part.words for part in whole if part.group != HEADS] + heads)]
-        told += [f"of {part.words} {_are_new(layers)}" for part, layers in new.items() if part not in whole]
-        told += [_are_new([layer for layer in self.new if part_of(layer) is None])]
+        told = [_are_new([part.title for part in whole if part.group != HEADS] + heads)]
+        told += [f"of {part.title} {_are_new(layers)}" for part, layers in new.items() if part not in whole]
+        told += [_are_new([layer for layer in self.new if get_part(layer) is None])]
         return list(filter(None, told))
 
 
@@ -95,10 +95,10 @@ def assign_weights(model: keras.Model, weights: Weights, origin: str) -> LoadRep
     wanted = {layer.name: layer for layer in model.layers if layer.weights}
     fitting = {name for name in wanted if _fits(wanted[name], weights.layers.get(name))}
     _require_body(model, wanted, weights, fitting, origin)
-    links = links_of(wanted)
-    on_same = links <= fitting and links == links_of(weights.layers)
-    groups = (BODY, NECK, HEADS) if on_same else (BODY,)
-    filled = tuple(name for name in wanted if name in fitting and group_of(name) in groups)
+    links = find_lateral_layers(wanted)
+    on_same = links <= fitting and links == find_lateral_layers(weights.layers)
+    groups = (BACKBONE, NECK, HEADS) if on_same else (BACKBONE,)
+    filled = tuple(name for name in wanted if name in fitting and get_group(name) in groups)
     for name in filled:
         wanted[name].set_weights(weights.layers[name])
     surplus = sorted(name for name in set(weights.layers) - set(filled) if name not in wanted)
@@ -108,14 +108,14 @@ def assign_weights(model: keras.Model, weights: Weights, origin: str) -> LoadRep
 
 def _require_body(model: Any, wanted: dict[str, Any], weights: Weights, fitting: set[str], origin: str) -> None:
     """Raises WeightsError unless the layers of the body, of the parts that `model` has, are the same."""
-    body = [name for name in wanted if group_of(name) == BODY]
+    body = [name for name in wanted if get_group(name) == BACKBONE]
     if not body:
         raise WeightsError(f"{model.name} takes no weights: it has no stem, stages or blocks of a network of kresnet")
     refused = f"the weights {origin} are not of {model.name}"
     if bad := [name for name in body if name not in fitting]:
         raise WeightsError(f"{refused}: {_difference(wanted, weights, bad)}")
-    parts = {part_of(name) for name in body}
-    more = sorted(name for name in weights.layers if part_of(name) in parts and name not in wanted)
+    parts = {get_part(name) for name in body}
+    more = sorted(name for name in weights.layers if get_part(name) in parts and name not in wanted)
     if more := [name for name in more if not _is_range(weights.layers[name])]:
         raise WeightsError(f"{refused}: they have {len(more)} layers more, {more[0]} first")
 
@@ -140,8 +140,8 @@ def _difference(wanted: dict[str, Any], weights: Weights, bad: list[str]) -> str
 
 def _unused(names: Iterable[str]) -> list[str]:
     """The names of what has no place, ours by their parts and of others the first."""
-    ours = [part.words for part in by_part(names)]
-    others = [name for name in names if part_of(name) is None]
+    ours = [part.title for part in group_by_part(names)]
+    others = [name for name in names if get_part(name) is None]
     more = [f"{len(others) - NAMED} more"] if len(others) > NAMED else []
     return [*ours, *others[:NAMED], *more]
 

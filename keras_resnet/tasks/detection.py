@@ -41,13 +41,13 @@ class Detection:
         """The network of `spec`, as a model from pixels (B, H, W, 3) to its `outputs`."""
         size = spec.data.image_size
         assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
-        pixels, stages = catalog.body(bricks, spec.network, (size, size, 3), spec.data.normalization)
+        _, pixels, stages = catalog.build_features(bricks, spec.network, (size, size, 3), spec.data.normalization)
         return bricks.model(pixels, self.outputs(bricks, stages, spec), name=model_name(spec.network))
 
     def outputs(self, bricks: Layers, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
         """The "scores" and "distances" (see `detections`) of the stages c2 … c5."""
-        levels = fpn.levels_of(bricks, stages, self.cells)
-        return fpn.heads_of(bricks, levels, len(self.classes), spec.head.convs)
+        levels = fpn.build_pyramid(bricks, stages, self.cells)
+        return fpn.build_heads(bricks, levels, len(self.classes), spec.head.convs)
 
     def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
         """What the losses want of the truth: {"labels": (B, M), "boxes": (B, M, 4), "crowd": (B, M)}."""

@@ -34,9 +34,9 @@ class Segmentation(Detection):
     def outputs(self, bricks: Layers, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
         """As detection, with "coefficients" and "prototypes"."""
         prototypes, coefficients = KINDS[spec.head.masks]
-        levels = fpn.levels_of(bricks, stages, self.cells)
-        found = fpn.heads_of(bricks, levels, len(self.classes), spec.head.convs, coefficients)
-        return found | {"prototypes": fpn.prototypes_of(bricks, levels, stages, spec.head.convs, prototypes)}
+        levels = fpn.build_pyramid(bricks, stages, self.cells)
+        found = fpn.build_heads(bricks, levels, len(self.classes), spec.head.convs, coefficients)
+        return found | {"prototypes": fpn.build_prototypes(bricks, levels, stages, spec.head.convs, prototypes)}
 
     def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
         """As detection, with "ids" (B, S, S), n + 1 where the n-th object is."""

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.compression.filter_pruning import prune_filters
+from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import model_name
-from keras_resnet.models.parts import BODY, HEADS, named_parts, part_of
+from keras_resnet.models.parts import BACKBONE, HEADS, get_part, select_parts
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import Weights
 from keras_resnet.pretrained.load import assign_weights, fetch
@@ -148,7 +149,7 @@ def require_parts(spec: Spec) -> None:
     """Raises UsageError if `spec.start.freeze` names a part that the network does not have for its task, leaves nothing
     to train, or nothing for `start.backbone_lr_scale`."""
     parts, start = parts_of(spec), spec.start
-    known = (*parts, BODY, HEADS)
+    known = (*parts, BACKBONE, HEADS)
     for part in start.freeze:
         if part not in known:
             raise UsageError(
@@ -158,7 +159,7 @@ def require_parts(spec: Spec) -> None:
     frozen = _frozen(start, parts)
     if frozen == set(parts):
         raise UsageError(f"--freeze leaves nothing to train. Received: {', '.join(start.freeze)}")
-    if start.backbone_lr_scale != 1 and frozen >= named_parts(BODY, parts):
+    if start.backbone_lr_scale != 1 and frozen >= select_parts(BACKBONE, parts):
         raise UsageError(
             f"--backbone-lr-scale has no meaning where the backbone is frozen. Received: {start.backbone_lr_scale:g}"
         )
@@ -167,7 +168,7 @@ def require_parts(spec: Spec) -> None:
 def freeze(model: Any, start: StartSpec) -> None:
     """Make the parts that `start` names untrainable (see `require_parts`)."""
     for layer in model.layers:
-        part = part_of(layer.name)
+        part = get_part(layer.name)
         is_norm = start.freeze_bn and hasattr(layer, "moving_mean")
         if is_norm or (part and _frozen(start, (part.name,))):
             layer.trainable = False
@@ -177,7 +178,7 @@ def _learning(spec: Spec) -> list[str]:
     """What parts do in training, in lines, where they do not all do the same."""
     parts, start = parts_of(spec), spec.start
     frozen = [part for part in parts if part in _frozen(start, parts)]
-    slowed = [part for part in parts if part in named_parts(BODY, parts) and part not in frozen]
+    slowed = [part for part in parts if part in select_parts(BACKBONE, parts) and part not in frozen]
     full = [part for part in parts if part not in (*frozen, *slowed)]
     lines = [f"frozen: {', '.join(frozen)}; in training: {', '.join(slowed + full)}"] if frozen else []
     if start.backbone_lr_scale != 1:
@@ -189,11 +190,11 @@ def _learning(spec: Spec) -> list[str]:
 def _frozen(start: StartSpec, parts: Iterable[str]) -> set[str]:
     """Of `parts` those that stay as they are."""
     parts = tuple(parts)
-    return set().union(*(named_parts(name, parts) for name in start.freeze))
+    return set().union(*(select_parts(name, parts) for name in start.freeze))
 
 
 def _agreed(ours: NetworkSpec, theirs: NetworkSpec, asked: set[str], origin: str) -> NetworkSpec:
-    free = {key: getattr(ours, key) for key in FREE if theirs.family == "resnet"}
+    free = {key: getattr(ours, key) for key in FREE if key in FAMILIES[theirs.family].settings}
     agreed = replace(theirs, **free)
     for key in sorted(key.removeprefix("network.") for key in asked if key.startswith("network.")):
         if getattr(ours, key) != getattr(agreed, key):

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_resnet.config.spec import OptimizerSpec, Spec
-from keras_resnet.models.parts import BODY, group_of, is_output
+from keras_resnet.models.parts import BACKBONE, get_group, is_output
 
 # The loss scale of mixed_float16 doubles after so many steps without an overflow (Micikevicius et al. 2018).
 GROWTH_STEPS = 2000
@@ -104,7 +104,7 @@ class Layered:
         super().build(variables)  # type: ignore[misc]
         paths = [getattr(variable, "path", variable.name).split(":")[0].split("/") for variable in variables]
         self._is_kernel = [path[-1] == "kernel" for path in paths]
-        self._in_body = [any(group_of(layer) == BODY for layer in path[:-1]) for path in paths]
+        self._in_body = [any(get_group(layer) == BACKBONE for layer in path[:-1]) for path in paths]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's step."""

@@ -11,6 +11,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.mirroring import measure
 from keras_resnet.models import build
+from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, waiting
 from keras_resnet.training.distribute import Devices
@@ -30,10 +31,10 @@ def resolve(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
     """`spec` with every open choice made for `data`; each is told to `log` with its reason."""
     _tell_dark(data, log)
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
-    stem, why_stem = build.choose_stem(spec.network, data.image_size)
-    if spec.network.family != "vgg":
-        log(f"stem: {stem} ({why_stem})")
-    spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
+    network, decision = get_family(spec.network.family).resolve(spec.network, data.image_size)
+    if decision:
+        log(decision)
+    spec = replace(spec, data=sizes, network=network)
     spec = _resolve_mirroring(spec, data, here, log)
     log(f"augmentation: {_words(spec.augment)}")
     spec = _resolve_batch(spec, data.splits["train"].count, here, log)
@@ -140,7 +141,7 @@ def _resolve_precision(spec: Spec, here: Devices, log: Log) -> Spec:
     elif chosen == "auto" and here.is_chief:
         with waiting("trying precisions"):
             chosen, why = choose_precision(
-                lambda policy: build.trial(training_bricks(policy, 1), spec.network, size),
+                lambda policy: build.build_shallowest(training_bricks(policy, 1), spec.network, size),
                 size,
                 batch // here.replicas,
             )

@@ -22,7 +22,7 @@ from keras_resnet.evaluation.analysis import findings_of
 from keras_resnet.evaluation.evaluate import batches_of, evaluate, graph_predictor, load_model, validate
 from keras_resnet.metrics.outcome import standings_in_words
 from keras_resnet.models import build as catalog
-from keras_resnet.models.flops import cost_of
+from keras_resnet.models.flops import count_cost
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -172,7 +172,7 @@ def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
     has: before anything is allocated."""
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    cost = cost_of(spec.network, classes=len(classes), input_shape=(size, size, 3))
+    cost = count_cost(spec.network, classes=len(classes), input_shape=(size, size, 3))
     weights = WEIGHT_BYTES * cost.trainable
     images = PIXEL_BYTES * size * size * batch // here.replicas
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

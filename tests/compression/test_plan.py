@@ -30,7 +30,9 @@ SHAPE = (16, 16, 3)
 
 
 def network(**options):
-    model = build.build(Layers(keras), NetworkSpec(zero_gamma=False, **options), classes=4, input_shape=SHAPE)
+    model = build.build_classifier(
+        Layers(keras), NetworkSpec(zero_gamma=False, **options), classes=4, input_shape=SHAPE
+    )
     rng = np.random.default_rng(0)
     model.set_weights(
         [rng.uniform(0.2, 1, w.shape).astype("float32") - 0.4 * (w.ndim > 1) for w in model.get_weights()]

@@ -266,7 +266,9 @@ def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
     from keras_resnet.models.layers import Layers
 
     network = NetworkSpec(8, shortcut="B", zero_gamma=False)
-    model = build.build(Layers(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
+    model = build.build_classifier(
+        Layers(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization()
+    )
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     write_tflite(model, TFLiteOptions(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
     assert fit("edgetpu", tmp_path / "b.tflite", tmp_path).refused == ()

@@ -19,7 +19,7 @@ from keras_resnet.data.sources import shapes
 from keras_resnet.errors import TrainingInterrupted, UsageError, WeightsError
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import parse_model_name
-from keras_resnet.models.parts import by_part, part_of
+from keras_resnet.models.parts import get_part, group_by_part
 from keras_resnet.pretrained.load import assign_weights, fetch, load_weights
 from keras_resnet.run import Run
 from keras_resnet.tasks import get_task, parts_of
@@ -30,6 +30,7 @@ from keras_resnet.training.optimizers import optimizer_of
 TASKS = ("classify", "localize", "detect", "segment")
 ORIGINS = ("run", "keras", "h5", "torchvision", "timm")
 SIX, TWO = tuple("abcdef"), ("round", "square")
+FOUND_ON_THE_PYRAMID = ("cls_tower", "box_tower", "scores", "distances", "lateral", "p3", "p4", "p5")
 NET = NetworkSpec(10, width=0.25, stem="imagenet")
 DEEP = replace(NET, resnet_d=True, stem="deep", squeeze_excitation=True)
 
@@ -151,7 +152,7 @@ def test_other_classes_get_new_scores_on_what_was_learned(task, origin, home):
     assert len(new) == (2 if task == "localize" else 3)
     assert_changed(model, before, theirs, set(weights_of(model)) - new)
     assert (
-        f"of the class head {'scores1 and scores2' if task == 'localize' else 'scores1, scores2 and scores3'} are new"
+        f"of the class head {'scores4 and scores5' if task == 'localize' else 'scores3, scores4 and scores5'} are new"
         in said
     )
     model, before, said = started(home, task, where, SIX, **given)
@@ -170,11 +171,11 @@ def test_a_classifier_starts_from_what_finds(task, home):
 @pytest.mark.parametrize(
     ("theirs", "ours", "kept", "words"),
     [
-        ("detect", "segment", ("what", "where", "scores", "distances", "lateral", "level"), "the mask head is new"),
+        ("detect", "segment", FOUND_ON_THE_PYRAMID, "the mask head is new"),
         (
             "segment",
             "detect",
-            ("what", "where", "scores", "distances", "lateral", "level"),
+            FOUND_ON_THE_PYRAMID,
             "not placed: the mask head",
         ),
         ("localize", "detect", (), "the neck and the heads are new"),  # its pyramid begins a level higher
@@ -201,7 +202,7 @@ def test_heads_are_made_as_those_of_the_run(home):
     asked = options.spec_of({"task": "segment", "weights": "three", "masks": "condinst"}, home, silent)
     assert asked.head == HeadSpec(convs=3)
     placed = assign_weights(get_task(asked, SIX).build(Layers(keras), asked), fetch(str(run.model_file)), "three")
-    assert {part_of(name).name for name in placed.new} == {"mask_head"}
+    assert {get_part(name).name for name in placed.new} == {"mask_head"}
     assert options.spec_of({"weights": "three"}, home, silent).head == HeadSpec()
 
 
@@ -234,7 +235,7 @@ def test_outputs_are_not_muons():
     model, optimizer = model_of("segment"), optimizer_of(spec, 10)
     kernels = [variable for variable in model.trainable_variables if variable.path.endswith("kernel")]
     spared = {each.path.split("/")[0] for each in kernels if optimizer._should_use_adamw(each)}
-    assert spared == {f"{kind}{level}" for kind in ("scores", "distances", "coefficients") for level in (1, 2, 3)} | {
+    assert spared == {f"{kind}{level}" for kind in ("scores", "distances", "coefficients") for level in (3, 4, 5)} | {
         "prototypes"
     }
 
@@ -242,18 +243,18 @@ def test_outputs_are_not_muons():
 @pytest.mark.parametrize("task", TASKS)
 def test_the_declared_parts_are_those_of_the_network(task):
     model = model_of(task)
-    found = by_part(weights_of(model))
+    found = group_by_part(weights_of(model))
     assert {part.name for part in found} == set(parts_of(job(task)))
     assert sum(map(len, found.values())) == len(weights_of(model)), "a layer belongs to no part, or to two"
     copy = quantize(model)
-    assert {part.name for part in by_part(layer.name for layer in copy.layers if layer.weights)} == {
+    assert {part.name for part in group_by_part(layer.name for layer in copy.layers if layer.weights)} == {
         part.name for part in found
     }
 
 
 @pytest.mark.parametrize("name", ["vgg11_bn", "plain20", "resnet20v2", "wrn16_4"])
 def test_other_families_are_frozen_by_their_parts(name):
-    model = keras_resnet.network(name, classes=3, input_shape=(32, 32, 3))
+    model = keras_resnet.create_model(name, classes=3, input_shape=(32, 32, 3))
     spec = Spec(network=parse_model_name(name), start=StartSpec(freeze=("backbone",)))
     require_parts(spec)
     freeze(model, spec.start)
@@ -327,7 +328,7 @@ def test_a_body_with_more_or_fewer_layers_is_refused(home):
 def test_a_model_of_ones_own_on_our_body(home):
     """Its head is left as it is; a model that has nothing of ours is refused."""
     where, theirs = written(home, "keras")
-    body = keras_resnet.pyramid(NET, input_shape=(64, 64, 3))
+    body = keras_resnet.create_backbone(NET, input_shape=(64, 64, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(body.output["c5"])
     mine = keras.Model(body.input, keras.layers.Dense(2, name="mine")(pooled))
     before = weights_of(mine)

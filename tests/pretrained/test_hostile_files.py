@@ -312,7 +312,7 @@ def test_headers_of_safetensors_are_held_against_the_file(tmp_path):
 def good(tmp_path_factory):
     """A small network's file of each kind."""
     folder = tmp_path_factory.mktemp("good")
-    model = keras_resnet.network(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
+    model = keras_resnet.create_model(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
     model.save(folder / "a.keras")
     model.save(folder / "a.h5")
     model.save_weights(folder / "a.weights.h5")
@@ -360,7 +360,7 @@ def test_changed_bytes_end_in_weights_or_a_sentence(count, good, tmp_path):
 
 def test_a_file_far_larger_than_the_network_is_refused(tmp_path):
     """Though it holds what it claims: it is held against what the network needs."""
-    model = keras_resnet.network(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
+    model = keras_resnet.create_model(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
     save_file({"layer1.0.conv1.weight": np.zeros((5000, 5000), "float32")}, tmp_path / "large.safetensors")
     keras3(tmp_path / "large.h5", lambda group: group.create_dataset("0", data=np.zeros((5000, 5000), "float32")))
     save_zip(tmp_path / "large.pth", tensors({"w": np.zeros((5000, 5000), "float32")}))
@@ -379,7 +379,7 @@ def test_a_cut_model_ends_in_a_sentence(tenths, good, tmp_path, kresnet):
     code, out, err = kresnet("train", "--weights", cut, "--runs", tmp_path / "runs")
     assert code == 1 and out == "" and err[-1].endswith("not a .keras file, or damaged"), err
     assert not (tmp_path / "runs").exists()
-    model = keras_resnet.network(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
+    model = keras_resnet.create_model(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
     with pytest.raises(WeightsError, match=r"not a \.keras file, or damaged"):
         load_weights(model, cut)
 

@@ -38,7 +38,7 @@ def assert_close(ours, theirs):
 
 
 def ours_from(weights, size, classes):
-    model = keras_resnet.network(
+    model = keras_resnet.create_model(
         weights.network, classes=classes, input_shape=(size, size, 3), normalization=weights.normalization
     )
     placed = assign_weights(model, weights, "reference")
@@ -146,7 +146,7 @@ def test_files_that_pytorch_wrote(file):
     golden = np.load(GOLDEN / "resnet8.npz")
     weights = fetch(str(GOLDEN / file))
     assert (weights.network.depth, weights.network.width, weights.network.stem) == (8, 0.5, "cifar")
-    model = keras_resnet.network(
+    model = keras_resnet.create_model(
         keras_resnet.NetworkSpec(8, width=0.5, shortcut="B"),
         classes=5,
         input_shape=(16, 16, 3),
@@ -208,7 +208,7 @@ WRAPPED = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "module._
 def small_state():
     """(a network of ours with random weights, the same under torchvision's names)."""
     network = keras_resnet.NetworkSpec(10, width=0.25, stem="imagenet")
-    model = shaken(keras_resnet.network(network, classes=3, input_shape=(32, 32, 3)))
+    model = shaken(keras_resnet.create_model(network, classes=3, input_shape=(32, 32, 3)))
     return model, torch_state(model)
 
 
@@ -239,7 +239,7 @@ def test_prefixes_are_taken_off_in_every_format(suffix, tmp_path):
 @pytest.mark.parametrize("suffix", [".keras", ".h5", ".weights.h5"])
 def test_a_model_in_a_model_is_read(suffix, tmp_path):
     """As people fine-tune: the network is one layer of theirs, whose name stands before the layers'."""
-    inner = shaken(keras_resnet.pyramid("resnet8", input_shape=(16, 16, 3)))
+    inner = shaken(keras_resnet.create_backbone("resnet8", input_shape=(16, 16, 3)))
     last = keras.layers.GlobalAveragePooling2D()(inner(pixels := keras.Input((16, 16, 3)))["c4"])
     outer = keras.Model(pixels, keras.layers.Dense(2, name="mine")(last))
     file = tmp_path / f"outer{suffix}"
@@ -342,20 +342,20 @@ def test_two_networks_in_a_state_are_told_apart():
 def test_shortcuts_with_weights_are_kept():
     """A network for small images has them where it was not built as He et al. did."""
     weights = fetch(str(GOLDEN / "resnet8.pth"))
-    model = keras_resnet.network(
+    model = keras_resnet.create_model(
         weights.network, classes=5, input_shape=(16, 16, 3), normalization=weights.normalization
     )
     assert load_weights(model, GOLDEN / "resnet8.pth").new == ()
     golden = np.load(GOLDEN / "resnet8.npz")
     assert_close(model.predict(golden["pixels"], verbose=0), golden["logits"])
-    other = keras_resnet.network(keras_resnet.NetworkSpec(8, width=0.5), classes=5, input_shape=(16, 16, 3))
+    other = keras_resnet.create_model(keras_resnet.NetworkSpec(8, width=0.5), classes=5, input_shape=(16, 16, 3))
     with pytest.raises(WeightsError, match="they have 4 layers more, stage2_unit1_proj first"):
         load_weights(other, GOLDEN / "resnet8.pth")
 
 
 def test_a_vgg_of_ours_without_a_classifier_is_not_taken_for_keras(tmp_path):
     """Whose channels are turned around."""
-    body = keras_resnet.pyramid("vgg11_bn", input_shape=(32, 32, 3))
+    body = keras_resnet.create_backbone("vgg11_bn", input_shape=(32, 32, 3))
     body.save(tmp_path / "body.keras")
     weights = fetch(str(tmp_path / "body.keras"))
     np.testing.assert_array_equal(weights.layers["block1_conv1"][0], body.get_layer("block1_conv1").get_weights()[0])

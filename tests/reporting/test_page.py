@@ -74,11 +74,11 @@ def test_the_command_trains_the_same(trained):
 def test_parts_add_up(trained):
     """As the catalog counts them, without building anything."""
     from keras_resnet.evaluation.evaluate import load_model
-    from keras_resnet.models.flops import cost_of
+    from keras_resnet.models.flops import count_cost
 
     spec, model = trained.spec(), load_model(trained)
     size = spec.data.image_size
-    cost = cost_of(spec.network, classes=10, input_shape=(size, size, 3))
+    cost = count_cost(spec.network, classes=10, input_shape=(size, size, 3))
     parts = parts_of(model)
     assert [part["part"] for part in parts] == ["stem", "stage1", "stage2", "stage3", "heads"]
     assert sum(part["multiply_adds"] for part in parts) == cost.multiply_adds

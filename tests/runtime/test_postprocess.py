@@ -12,7 +12,7 @@ from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.data.annotations import decoded_mask, encoded_mask, pad_annotations, unpad_annotations
 from keras_resnet.errors import DataError
 from keras_resnet.metrics import coco
-from keras_resnet.models.fpn import cells_of
+from keras_resnet.models.fpn import pyramid_sides
 from keras_resnet.runtime import postprocess
 from keras_resnet.runtime.postprocess import (
     DYNAMIC_COEFFICIENTS,
@@ -152,9 +152,9 @@ def test_cells_are_those_of_the_network():
     known = ((18, 128, (16, 8, 4)), (18, 90, (12, 6)), (20, 32, (32, 16, 8, 4)), (10, 48, (24, 12, 6)))
     for depth, size, expected in known:
         network = NetworkSpec(depth, width=0.25)
-        assert cells_of(network, size)[: len(expected)] == expected
-        _, stages = build.body(Layers(keras), network, (size, size, 3), None)
-        levels = fpn.levels_of(Layers(keras), stages, cells_of(network, size))
+        assert pyramid_sides(network, size)[: len(expected)] == expected
+        _, _, stages = build.build_features(Layers(keras), network, (size, size, 3), None)
+        levels = fpn.build_pyramid(Layers(keras), stages, pyramid_sides(network, size))
         assert len({level.shape[-1] for level in levels}) == 1
 
 

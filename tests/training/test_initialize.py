@@ -151,11 +151,11 @@ def test_step_schedule_of_the_paper():
 )
 def test_a_deepened_network_computes_the_same(shallow, deep, tmp_path):
     shape = (16, 16, 3)
-    first = keras_resnet.network(shallow, classes=4, input_shape=shape)
+    first = keras_resnet.create_model(shallow, classes=4, input_shape=shape)
     rng = np.random.default_rng(0)
     first.set_weights([rng.uniform(0.3, 0.7, w.shape) if w.ndim == 1 else w for w in first.get_weights()])
     first.save(tmp_path / "m.keras")
-    second = keras_resnet.network(deep, classes=4, input_shape=shape)
+    second = keras_resnet.create_model(deep, classes=4, input_shape=shape)
     assert deepen(second, fetch(str(tmp_path / "m.keras"))) == 6
     pixels = rng.uniform(0, 255, (4, *shape)).astype("float32")
     np.testing.assert_allclose(second(pixels), first(pixels), rtol=1e-5, atol=1e-5)
@@ -172,9 +172,9 @@ def test_a_deepened_network_computes_the_same(shallow, deep, tmp_path):
 )
 def test_what_cannot_be_deepened(shallow, deep, words, tmp_path):
     shape = (16, 16, 3)
-    keras_resnet.network(shallow, classes=4, input_shape=shape).save(tmp_path / "m.keras")
+    keras_resnet.create_model(shallow, classes=4, input_shape=shape).save(tmp_path / "m.keras")
     with pytest.raises(WeightsError, match=words):
-        deepen(keras_resnet.network(deep, classes=4, input_shape=shape), fetch(str(tmp_path / "m.keras")))
+        deepen(keras_resnet.create_model(deep, classes=4, input_shape=shape), fetch(str(tmp_path / "m.keras")))
 
 
 def test_deepening_a_run(trained, runs, tmp_path):
