@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.config.fields import one_of
-from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.errors import ExportError, UsageError, require_one_of
 from keras_resnet.export.verify import Verdict
 from keras_resnet.progress import Log, waiting
 from keras_resnet.run import Run
@@ -52,7 +51,7 @@ class AcceleratorReport:
 
 def require_target(name: str) -> None:
     """Raises UsageError for a target that is not known, or whose compiler is not installed."""
-    one_of("--target", name, TARGETS)
+    require_one_of("--target", name, TARGETS)
     if name in ETHOS and importlib.util.find_spec("ethosu") is None:
         raise UsageError(f"--target {name} needs Arm's compiler: pip install 'kresnet[ethos]'")
 

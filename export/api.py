@@ -11,9 +11,8 @@ import numpy as np
 from keras_resnet.compression.quantization.freeze import require_seen
 from keras_resnet.compression.quantization.graph_reader import NO_SOFTMAX, require_logits
 from keras_resnet.compression.quantization.layers import FakeQuantizer
-from keras_resnet.config.fields import one_of
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.errors import ExportError, UsageError, require_one_of
 from keras_resnet.export.calibration import calibration_of
 from keras_resnet.export.conversion_errors import explained
 from keras_resnet.export.convert import convert
@@ -88,7 +87,7 @@ def _form(file: Path, max_drop: float, io: str, learned: bool) -> TFLiteOptions:
         raise UsageError(f"file must end in .tflite. Received: {file}")
     if not 0 <= max_drop <= 1:
         raise UsageError(f"max_drop must be a share from 0 to 1, 0.01 for one point. Received: {max_drop}")
-    one_of("io", io, scheme.profiles)
+    require_one_of("io", io, scheme.profiles)
     return TFLiteOptions(scheme, io)
 
 

@@ -151,7 +151,7 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
 
 def is_learned(run: Run) -> bool:
     """Whether `run` was trained with 8 bits."""
-    return run.spec().compress.learned
+    return run.spec().compress.is_qat
 
 
 def data_of(run: Run, log: Log) -> DatasetSplits:

@@ -20,14 +20,14 @@ class Family:
     has_pyramid: bool = True
 
 
-_UNITS = ("block", "strides", "stem", "cardinality", "base_width", "widen", "width", "kept", "squeeze_excitation")
+_UNITS = ("block", "strides", "stem", "cardinality", "base_width", "widen", "width", "keep_ratio", "squeeze_excitation")
 
 FAMILIES: dict[str, Family] = {
     "resnet": Family(
         "keras_resnet.models.resnet:ResNet",
         (
             *("preactivation", "block", "strides", "stem", "shortcut", "resnet_d", "cardinality", "base_width"),
-            *("widen", "width", "kept", "squeeze_excitation", "drop_path", "zero_gamma"),
+            *("widen", "width", "keep_ratio", "squeeze_excitation", "drop_path", "zero_gamma"),
         ),
     ),
     "plain": Family("keras_resnet.models.plain:Plain", _UNITS),

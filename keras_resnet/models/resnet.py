@@ -177,7 +177,7 @@ class ResNet(Backbone):
             preactivation=network.preactivation,
             groups=network.cardinality,
             inner=network.base_width / 64 * (network.widen if bottleneck else 1),
-            kept=network.kept,
+            kept=network.keep_ratio,
             squeeze_excitation=network.squeeze_excitation,
             drop_path=network.drop_path,
             zero_gamma=network.zero_gamma,

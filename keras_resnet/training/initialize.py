@@ -156,7 +156,7 @@ def _silent(layer: Any) -> list[np.ndarray]:
 
 def require_parts(spec: Spec) -> None:
     """Raises UsageError if `spec.start.freeze` names a part that the network does not have for its task, leaves nothing
-    to train, or nothing for `start.body_rate`."""
+    to train, or nothing for `start.backbone_lr_scale`."""
     parts, start = parts_of(spec), spec.start
     known = (*parts, BACKBONE, HEADS)
     for part in start.freeze:
@@ -168,15 +168,17 @@ def require_parts(spec: Spec) -> None:
     frozen = _frozen(start, parts)
     if frozen == set(parts):
         raise UsageError(f"--freeze leaves nothing to train. Received: {', '.join(start.freeze)}")
-    if start.body_rate != 1 and frozen >= select_parts(BACKBONE, parts):
-        raise UsageError(f"--body-rate has no meaning where the body is frozen. Received: {start.body_rate:g}")
+    if start.backbone_lr_scale != 1 and frozen >= select_parts(BACKBONE, parts):
+        raise UsageError(
+            f"--backbone-lr-scale has no meaning where the backbone is frozen. Received: {start.backbone_lr_scale:g}"
+        )
 
 
 def freeze(model: Any, start: StartSpec) -> None:
     """Make the parts that `start` names untrainable (see `require_parts`)."""
     for layer in model.layers:
         part = get_part(layer.name)
-        is_norm = start.freeze_norms and hasattr(layer, "moving_mean")
+        is_norm = start.freeze_bn and hasattr(layer, "moving_mean")
         if is_norm or (part and _frozen(start, (part.name,))):
             layer.trainable = False
 
@@ -188,9 +190,9 @@ def _learning(spec: Spec) -> list[str]:
     slowed = [part for part in parts if part in select_parts(BACKBONE, parts) and part not in frozen]
     full = [part for part in parts if part not in (*frozen, *slowed)]
     lines = [f"frozen: {', '.join(frozen)}; in training: {', '.join(slowed + full)}"] if frozen else []
-    if start.body_rate != 1:
+    if start.backbone_lr_scale != 1:
         rest = f"; all of it for {', '.join(full)}" if full else ""
-        lines.append(f"learning rate: {start.body_rate:g} of it for {', '.join(slowed)}{rest}")
+        lines.append(f"learning rate: {start.backbone_lr_scale:g} of it for {', '.join(slowed)}{rest}")
     return lines
 
 

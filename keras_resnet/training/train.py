@@ -200,8 +200,8 @@ def build(
     method = _fitting(method, spec)
     task, training = get_task(spec, data.classes), spec.training
     assert training.batch_size is not None
-    here.require_divisible(training.batch_size, training.accumulate)
-    if spec.compress.by_tfmot and here.ranks > 1:
+    here.require_divisible(training.batch_size, training.accumulate_steps)
+    if spec.compress.uses_tfmot and here.ranks > 1:
         raise UsageError(f"tensorflow-model-optimization trains in one process. Received: {here.ranks} of them")
     steps = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     bricks = training_bricks(training.precision, here.replicas)
@@ -217,8 +217,8 @@ def build(
             follow=task.follow,
             names=task.followed,
             devices=here,
-            accumulate=training.accumulate,
-            clip_norm=spec.optimizer.clip_norm,
+            accumulate_steps=training.accumulate_steps,
+            clip_grad_norm=spec.optimizer.clip_grad_norm,
             average=None if training.ema is None else ExponentialMovingAverage(model, training.ema),
             teacher=_teacher(spec, data, bricks),
             soften=task.soften(spec.distill.temperature) if spec.distill.teacher else None,
@@ -246,7 +246,7 @@ def _judging(model: Any, spec: Spec, data: DatasetSplits) -> Callable[[Callable[
 
 def uses_progressive_resizing(spec: Spec) -> bool:
     """Whether training images have other sizes than the network's."""
-    return any(size != spec.data.image_size for size in spec.augment.sizes)
+    return any(size != spec.data.image_size for size in spec.augment.train_sizes)
 
 
 def _make(spec: Spec, classes: tuple[str, ...], bricks: Layers, steps: int) -> Any:
@@ -259,7 +259,7 @@ def _make(spec: Spec, classes: tuple[str, ...], bricks: Layers, steps: int) -> A
 
 def _start(model: Any, spec: Spec, classes: tuple[str, ...], log: Log) -> None:
     """Fill the network with the weights that `spec.start` names, which are those of an ordinary one."""
-    if not spec.compress.learned or not (spec.start.weights or spec.start.deepen):
+    if not spec.compress.is_qat or not (spec.start.weights or spec.start.deepen):
         initialize(model, spec, log)
         return
     import keras
@@ -313,7 +313,7 @@ def _fit(
         steps=stream.steps,
         last_step=min(filter(None, (training.stop_after, total_steps(spec, stream.steps)))),
         planned_epochs=training.epochs,
-        sizes=spec.augment.sizes or (data.image_size,),
+        sizes=spec.augment.train_sizes or (data.image_size,),
         checkpoint_every=training.checkpoint_every,
         patience=training.patience,
     )
@@ -397,7 +397,7 @@ class TrainingMethod:
 
 def _fitting(method: TrainingMethod | None, spec: Spec) -> TrainingMethod:
     """Raises UsageError where `spec` needs another method than the ordinary one."""
-    if method is None and spec.compress.by_tfmot:
+    if method is None and spec.compress.uses_tfmot:
         raise UsageError("pruning, clustering and tfmot's 8 bits are trained by keras_resnet.training.compress")
     return method or TrainingMethod()
 

@@ -215,7 +215,7 @@ def test_files_that_are_no_images_are_counted_by_suffix(tmp_path):
     fill(tmp_path, 4, "cat", "dog")
     for name in ("a.pdf", "a.mpg", "a.h5", "a.eps", "A.PDF", "a.txt", "a", "a.jpg~"):
         (tmp_path / "cat" / name).write_bytes(b"x")
-    data, said = opened(tmp_path, max_bad=0.0)
+    data, said = opened(tmp_path, max_unreadable=0.0)
     assert sum(counts(data).values()) == 8
     once = (".mpg", ".h5", ".eps", ".txt", ".jpg~", "without a suffix")
     assert left_out(said) == {".pdf": 2, **dict.fromkeys(once, 1)}

@@ -1,6 +1,6 @@
 """Files of weights from elsewhere: they read nothing but themselves, run nothing, and take no more than they hold.
 
-Each is read in a child process, by what `--from` and `load_weights` read with, which needs no TensorFlow: the child
+Each is read in a child process, by what `--weights` and `load_weights` read with, which needs no TensorFlow: the child
 tells what was said of each file, and the most memory that it took.
 """
 
@@ -380,7 +380,7 @@ def test_a_cut_model_ends_in_a_sentence(tenths, good, tmp_path, kresnet):
     content = (good / "a.keras").read_bytes()
     cut = tmp_path / "cut.keras"
     cut.write_bytes(content[: len(content) * tenths // 10])
-    code, out, err = kresnet("train", "--from", cut, "--runs", tmp_path / "runs")
+    code, out, err = kresnet("train", "--weights", cut, "--runs", tmp_path / "runs")
     assert code == 1 and out == "" and err[-1].endswith("not a .keras file, or damaged"), err
     assert not (tmp_path / "runs").exists()
     model = keras_resnet.create_model(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
@@ -390,7 +390,7 @@ def test_a_cut_model_ends_in_a_sentence(tenths, good, tmp_path, kresnet):
 
 def test_a_hostile_model_leaves_the_users_files_alone(tmp_path, kresnet):
     for name, (file, words) in enumerate(list(hdf5_files(tmp_path).items())[:4]):
-        code, _, err = kresnet("train", "--from", file, "--runs", tmp_path / f"runs{name}")
+        code, _, err = kresnet("train", "--weights", file, "--runs", tmp_path / f"runs{name}")
         assert code == 1 and words in err[-1] and not (tmp_path / f"runs{name}").exists(), err
 
 

@@ -73,7 +73,7 @@ def test_what_detection_does_not_take(segmented, capsys):
     ):
         with pytest.raises(UsageError, match=words):
             finding().override(key, value)
-    for changes in ({"head": HeadSpec(convs=3)}, {"augment": AugmentSpec(colour=0.1)}):
+    for changes in ({"head": HeadSpec(convs=3)}, {"augment": AugmentSpec(color_jitter=0.1)}):
         with pytest.raises(UsageError, match="left alone for classify"):
             Spec(**changes)
     with pytest.raises(DataError, match="has no images with boxes of objects"):
@@ -88,7 +88,7 @@ def test_a_folder_as_coco_has_it_trains_evaluates_exports(tmp_path, capsys):
     root = coco_folder(tmp_path / "coco")
     runs = ["--runs", str(tmp_path / "runs")]
     options = ["--depth", "10", "--width", "0.25", "--image-size", "64", "--epochs", "1", "--precision", "float32"]
-    options += ["--max-bad", "0.1", "--name", "ours", "--masks", "yolact", *runs]
+    options += ["--max-unreadable", "0.1", "--name", "ours", "--masks", "yolact", *runs]
     assert main._main(["train", "--task", "segment", "--data", str(root), *options]) == 0
     capsys.readouterr()
     assert main._main(["evaluate", "ours", "--json", *runs]) == 0
@@ -139,7 +139,7 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
 
 
 def test_files_that_make_objects_are_of_detectors(capsys, trained, runs):
-    assert main._main(["export", trained.name, "--tflite", "--full", "--runs", str(runs)]) == 2
-    assert "--full is for runs that localize, detect or segment" in capsys.readouterr().err
-    assert main._main(["export", trained.name, "--onnx", "--full", "--runs", str(runs)]) == 2
-    assert "--full is for TFLite files" in capsys.readouterr().err
+    assert main._main(["export", trained.name, "--tflite", "--with-nms", "--runs", str(runs)]) == 2
+    assert "--with-nms is for runs that localize, detect or segment" in capsys.readouterr().err
+    assert main._main(["export", trained.name, "--onnx", "--with-nms", "--runs", str(runs)]) == 2
+    assert "--with-nms is for TFLite files" in capsys.readouterr().err

@@ -218,7 +218,7 @@ class _Reading:
         splits = {name: self._split(name, listed, bad[name]) for name, listed in listings.items()}
         if total:
             check_unreadable(
-                [each for of_split in bad.values() for each in of_split], total, self.spec.max_bad, self.say
+                [each for of_split in bad.values() for each in of_split], total, self.spec.max_unreadable, self.say
             )
         return splits
 

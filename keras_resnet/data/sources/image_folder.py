@@ -53,7 +53,7 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
     native, why = (None, "") if spec.image_size else native_size(_shorter_sides(layout.listings["train"].files))
     size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
     levels = spec.levels or find_levels(layout.listings["train"].files, log)
-    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_bad, log)
+    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_unreadable, log)
     try:
         splits = _read(reader, wanted, spec.val_fraction)
     finally:
@@ -72,7 +72,7 @@ class _Reader:
     levels: tuple[float, ...]
     known: Readable
     layout: Layout
-    max_bad: float
+    max_unreadable: float
     say: Log
     bad: list[DataError] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ class _Reader:
 
     def judge(self, log: Log) -> None:
         """Name to `log` what could not be read. Raises DataError where that is too much of all that is listed."""
-        check_unreadable(self.bad, self.layout.total, self.max_bad, log)
+        check_unreadable(self.bad, self.layout.total, self.max_unreadable, log)
 
     def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of (count,) `labels` of readable images to train on and to validate with."""

@@ -69,7 +69,7 @@ def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> 
         if only is None or name in only
     }
     _require_labelled(splits, only, builder.name, log)
-    check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, log)
+    check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_unreadable, log)
     labelled = {name: split for name, split in splits.items() if split.count}
     return DatasetSplits(
         builder.name, fields.classes, labelled, _keep_meaning(builder.name, fields), size, resize, spec.levels
