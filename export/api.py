@@ -11,10 +11,10 @@ import numpy as np
 from keras_resnet.compression.quantization.freeze import require_seen
 from keras_resnet.compression.quantization.graph_reader import NO_SOFTMAX, require_logits
 from keras_resnet.compression.quantization.layers import FakeQuantizer
-from keras_resnet.config.fields import one_of
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ExportError, UsageError, require_one_of
 from keras_resnet.export.calibration import calibration_of
+from keras_resnet.export.conversion_errors import explained
 from keras_resnet.export.convert import convert
 from keras_resnet.export.pipeline import provenance_of, require_writable, write_and_verify
 from keras_resnet.export.tflite_metadata import write_card
@@ -22,7 +22,7 @@ from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verify import Reference, Verdict
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks.classification import Classification
 
 
@@ -40,12 +40,13 @@ def export_tflite(
     `keras_resnet.quantize` made and that was trained on, which has its own ranges: one that has seen no images is
     refused. data: of `data.memory.in_memory`, or
     any other; its training images calibrate, its validation images judge. max_drop: the budget, a share: 0.01 is one
-    point. io: "uint8", "int8" or "float", see `schemes.PROFILES`. require_proof: whether the whole 95% interval of the
+    point. io: "uint8", "int8" or "float", see `schemes.Scheme`. require_proof: whether the whole 95% interval of the
     drop has to be within the budget, not its estimate alone.
 
     A file within the budget stands at `file`. One that failed stands beside it, as NAME.rejected.tflite, and nothing
     at `file`. What the converter said stands in NAME.log. Raises UsageError for a model or an option that is not for
-    this, DataError for images that cannot calibrate, ExportError if the file cannot be written.
+    this, DataError for images that cannot calibrate, ExportError if the file cannot be written, which names the layers
+    that cannot be converted.
     """
     file = Path(file)
     learned = any(isinstance(layer, FakeQuantizer) for layer in getattr(model, "layers", ()))
@@ -55,7 +56,7 @@ def export_tflite(
     if learned:
         require_seen(model)
     require_writable(file.parent)
-    sweep(file.parent, file.name)
+    remove_leftovers(file.parent, file.name)
     served = _in_float32(model)
     reference = Reference.by(Classification(data.classes), data, served)
     _require_logits(reference.answered.outputs)
@@ -73,7 +74,10 @@ def export_tflite(
         write_card(target, card, form.pixels_from)
 
     places = file, file.with_suffix(".rejected.tflite")
-    return write_and_verify(write, places, reference, max_drop, form.integer, require_proof)
+    try:
+        return write_and_verify(write, places, reference, max_drop, form.integer, require_proof)
+    except ExportError as error:
+        raise explained(error, served, file.with_suffix(".log")) from error
 
 
 def _form(file: Path, max_drop: float, io: str, learned: bool) -> TFLiteOptions:
@@ -83,7 +87,7 @@ def _form(file: Path, max_drop: float, io: str, learned: bool) -> TFLiteOptions:
         raise UsageError(f"file must end in .tflite. Received: {file}")
     if not 0 <= max_drop <= 1:
         raise UsageError(f"max_drop must be a share from 0 to 1, 0.01 for one point. Received: {max_drop}")
-    one_of("io", io, scheme.profiles)
+    require_one_of("io", io, scheme.profiles)
     return TFLiteOptions(scheme, io)
 
 

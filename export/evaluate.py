@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.config.fields import one_of
 from keras_resnet.data.load import load_dataset
-from keras_resnet.errors import RunError, UsageError
+from keras_resnet.errors import RunError, UsageError, require_one_of
 from keras_resnet.evaluation.evaluate import batches_of, evaluate, keras_predictor, load_model
 from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.export.load import Model, is_file, open_file, require_file, size_of
@@ -15,6 +14,7 @@ from keras_resnet.export.pipeline import data_of
 from keras_resnet.export.verify import Reference, Verdict, verify
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import get_task
 
@@ -28,7 +28,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, log: Log) -> 
     A file is scored on the data of `of_run`, else of the run in whose folder it stands, else of the one named inside
     it. Raises RunError if the labels differ and UsageError if the data has no such split.
     """
-    one_of("--split", split, SPLITS)
+    require_one_of("--split", split, SPLITS)
     model = _open(Path(target), of_run, home) if is_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     run.require_finished()
@@ -58,7 +58,7 @@ def verify_file(
     run = _run_of(str(file), _open(file, of_run, home), of_run, home)
     run.require_finished()
     reference = Reference.of(run, data_of(run, log), samples)
-    log(f"verifying {file} on {reference.answered.samples} validation images of run {run.name}")
+    log(f"verifying {file} on {counted(reference.answered.samples, 'validation image')} of run {run.name}")
     return verify(file, reference, max_drop=max_drop, require_proof=require_proof)
 
 

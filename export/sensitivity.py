@@ -17,7 +17,8 @@ from keras_resnet.export.calibration import Calibration, calibration_of
 from keras_resnet.export.pipeline import data_of, is_learned
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks import get_task
 
 SEED = 0
@@ -33,7 +34,7 @@ def diagnose(run: Run, samples: int, log: Log) -> list[LayerSensitivity]:
     """
     if is_learned(run):
         raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
-    sweep(run.exports)
+    remove_leftovers(run.exports)
     data = data_of(run, log)
     return diagnose_model(run, load_model(run), data, calibration_of(data), samples, log)
 
@@ -50,7 +51,10 @@ def diagnose_model(
         return float(task.agreement(task.read(ours, truth), task.read(theirs, truth)))
 
     simulation = Simulation(model, calibration.images, agreement)
-    log(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
+    log(
+        f"rounding each of {counted(len(simulation.parts), 'layer')} alone, on"
+        f" {counted(len(images), 'validation image')}"
+    )
     found = simulation.damages(images)
     document = {
         "images": len(images),

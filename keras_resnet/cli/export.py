@@ -14,6 +14,7 @@ from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.metrics.outcome import interval_in_words, lacks_proof, remarks_on, shared_remarks_on
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
+from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.config.spec import Spec
@@ -60,7 +61,7 @@ samples_option = click.option(
 @click.option("--keep-float", multiple=True, metavar="LAYER", help="A layer of an int8 file that is not quantized.")
 @click.option("--batch", type=click.IntRange(1), help="Images of one inference of a TFLite file [default: 1].")
 @click.option("--dynamic-batch", is_flag=True, help="TFLite files that take any number of images at a time.")
-@click.option("--full", is_flag=True, help="Of a detector also files that make objects of the outputs themselves.")
+@click.option("--with-nms", is_flag=True, help="Of a detector also files that make objects of the outputs themselves.")
 @click.option("--calibration-data", metavar="DIR", help="Images to calibrate with [default: of the training data].")
 @click.option(
     "--calibration-images",
@@ -88,7 +89,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
 
     _require_drop(max_drop)
     if not options["tflite"]:
-        for name in ("quantize", "io", "keep_float", "batch", "dynamic_batch", "full"):
+        for name in ("quantize", "io", "keep_float", "batch", "dynamic_batch", "with_nms"):
             if options[name]:
                 raise UsageError(f"--{name.replace('_', '-')} is for TFLite files; add --tflite")
     if options["batch"] and options["dynamic_batch"]:
@@ -98,12 +99,12 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     if not options["tflite"] and not others:
         raise UsageError("say what to export: --tflite, --savedmodel, --onnx or --c-array")
     found = Run.find(runs_home(runs), run)
-    learned = found.spec().compress.learned
+    learned = found.spec().compress.is_qat
     forms = (
         forms_of(options["quantize"], options["io"], batch, options["keep_float"], learned) if options["tflite"] else []
     )
     forms = by_engine(forms, options["engine"])
-    if options["full"]:
+    if options["with_nms"]:
         forms += full_forms(forms, found.spec().task)
     found.require_finished()
     _require_possible(options["target"], options["calibration_data"])
@@ -153,8 +154,16 @@ def _not_within(verdicts: list[Verdict], max_drop: float) -> list[str]:
     lost = ", ".join(verdict.file for verdict in failed if not lacks_proof(verdict.as_dict()))
     open_ = ", ".join(verdict.file for verdict in failed if lacks_proof(verdict.as_dict()))
     return [
-        *([f"lost more than {max_drop:g} points: {lost} (kept apart, not the run's export)"] if lost else []),
-        *([f"not proven to be within {max_drop:g} points: {open_} (kept apart by --require-proof)"] if open_ else []),
+        *(
+            [f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept apart, not the run's export)"]
+            if lost
+            else []
+        ),
+        *(
+            [f"not proven to be within {counted(max_drop, 'point', 'g')}: {open_} (kept apart by --require-proof)"]
+            if open_
+            else []
+        ),
     ]
 
 
@@ -242,7 +251,7 @@ def verify(
     if not verdict.is_within:
         unproven = lacks_proof(verdict.as_dict())
         words = "is not proven to be within" if unproven else "lost more than"
-        raise KresnetError(f"{file} {words} {max_drop:g} points" + " (--require-proof)" * unproven)
+        raise KresnetError(f"{file} {words} {counted(max_drop, 'point', 'g')}" + " (--require-proof)" * unproven)
 
 
 @click.command(epilog=examples("kresnet inspect exports/int8.tflite"))
@@ -321,7 +330,7 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         ]
         for v, of in zip(verdicts, _drops(verdicts), strict=True)
     ]
-    title = f"{title}: {first.samples} validation images, drops in points"
+    title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
     spare = ["size", "latency", "agreement", "memory", "worst class", "gzip"]
     console.table(title, [*columns, "verdict"], rows, prose=[drop, "verdict"], spare=spare)
     console.emit(f"the Keras model on the same images: {first.metric} {first.model_value:.2%}")
@@ -334,5 +343,6 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         console.emit(remark)
     threads = first.cost.latencies[-1].threads
     console.emit(
-        f"latency: median of one image, {threads} threads; memory: resident at its highest; on {first.machine}"
+        f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"
+        f" {first.machine}"
     )

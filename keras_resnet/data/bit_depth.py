@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image import values_of
+from keras_resnet.runtime.image import read_deep_values
+from keras_resnet.runtime.plurals import counted, verb
 
 # Files that are looked at before all are.
 PROBED = 200
@@ -40,7 +41,8 @@ def find_levels(files: Sequence[Path], log: Log) -> tuple[float, ...]:
     low, high = min(each.low for each in found), max(each.high for each in found)
     levels = _black(low), _white(high, all(each.whole for each in found))
     log(
-        f"levels: {levels[0]:g} is black and {levels[1]:g} white ({len(found)} training images of more than 8 bits hold"
+        f"levels: {levels[0]:g} is black and {levels[1]:g} white ({counted(len(found), 'training image')} of more"
+        f" than 8 bits {verb(len(found), 'holds', 'hold')}"
         f" {low:g} to {high:g}; --set data.levels=[0,65535] would take others)"
     )
     return levels
@@ -67,7 +69,7 @@ def _range(file: Path) -> Range | None:
     lows: list[float] = []
     highs: list[float] = []
     whole = True
-    for values in values_of(file):
+    for values in read_deep_values(file):
         whole = values.dtype.kind != "f"
         known = values if whole else values[np.isfinite(values)]
         lows += [float(known.min())] if known.size else []

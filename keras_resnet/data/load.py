@@ -14,7 +14,7 @@ from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import BUNDLED, is_known
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image_files import path_of
+from keras_resnet.runtime.image_files import to_path
 
 __all__ = ["DatasetSplits", "Split", "load_dataset"]
 
@@ -43,7 +43,7 @@ def _find_folder(source: str, log: Log) -> Path | None:
     separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name.
     Raises DataError for a path where nothing lies.
     """
-    path = path_of(source)
+    path = to_path(source)
     bundled = source.partition("/")[0] in BUNDLED
     if bundled and path.exists():
         log(f"data: the bundled {source}; the folder of that name here is ./{source}")

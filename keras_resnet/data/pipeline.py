@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.dataset import Split, gathered
+from keras_resnet.data.read_errors import reading
 from keras_resnet.data.transforms.crop import crop_and_flip_batch
 from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, augment_image, needs_pillow
 from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.image import center_crop, resize_and_crop
+from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -103,7 +105,7 @@ class TrainPipeline:
     def _draw(self, step: tf.Tensor) -> BatchDraw:
         return BatchDraw(self.seed, step, self.batch_size, self._mine)
 
-    def _key(self, number: tf.Tensor) -> tf.data.Dataset:
+    def _key(self, number: tf.Tensor) -> tf.Tensor:
         """What is drawn for an epoch or a step is drawn by this."""
         import tensorflow as tf
 
@@ -145,7 +147,7 @@ class TrainPipeline:
             return augment(image, int(position), size=side)
 
         def read(row: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, Truth]:
-            pixels = tf.numpy_function(show, [row, position], tf.uint8, stateful=False)
+            pixels = reading(show, [row, position], tf.uint8)
             return tf.ensure_shape(pixels, (side, side, 3)), tf.gather(labels, row)
 
         def places(step: tf.Tensor) -> tf.data.Dataset:
@@ -179,7 +181,9 @@ def _apply(
 def steps_per_epoch(split: Split, batch_size: int) -> int:
     """Whole batches in an epoch. Raises UsageError if there is not one."""
     if batch_size > split.count:
-        raise UsageError(f"--batch-size must be at most the {split.count} training images. Received: {batch_size}")
+        raise UsageError(
+            f"--batch-size must be at most the {counted(split.count, 'training image')}. Received: {batch_size}"
+        )
     return split.count // batch_size
 
 

@@ -9,14 +9,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.config.fields import flat
 from keras_resnet.config.recipes.detection import default_config
+from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.outcome import interval_in_words, shared_remarks_on, standings_in_words
 from keras_resnet.progress import log, waiting
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
 from keras_resnet.run.files import Diagnosis, Findings
+from keras_resnet.runtime.plurals import counted
 
 # What a metric is called where its name is none for people, and what a task is.
 METRICS = {"top1": "right answers"}
@@ -64,6 +65,7 @@ def rendered(template: str, **values: Any) -> str:
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}%"
     environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["counted"] = lambda number, noun, plural="", form=",": counted(number, noun, form, plural)
     environment.filters["interval"] = interval_in_words
     return environment.get_template(template).render(**values)
 
@@ -131,7 +133,7 @@ def command_of(spec: Spec) -> str | None:
     """What trains this again; None for a compressed network, which begins with another run."""
     if spec.compress.parent:
         return None
-    ours, plain = (flat(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
+    ours, plain = (flatten(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
     changes = [f"{key}={json.dumps(value)}" for key, value in ours.items() if key != "task" and value != plain[key]]
     task = [] if spec.task == "classify" else ["--task", spec.task]
     return shlex.join(["kresnet", "train", *task, *(part for each in changes for part in ("--set", each))])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keras_resnet.atomic_write import reason, writing
-from keras_resnet.config.fields import flat
+from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import WITHIN
@@ -27,6 +27,7 @@ from keras_resnet.run.files import Diagnosis, Document, Findings, Fingerprint, M
 from keras_resnet.run.folders import is_alive, new_folder
 from keras_resnet.run.lock import LOCK, holder, locked
 from keras_resnet.runtime.image_files import readable_name
+from keras_resnet.runtime.plurals import counted
 
 T = TypeVar("T")
 # 2: augment.flip alone says whether images are mirrored; files of a run are checked by more.
@@ -221,7 +222,7 @@ class Run:
         """The saved spec. Raises RunError if the file cannot be read, or leaves open what a run has decided."""
         try:
             spec = Spec.from_dict(self.document()["spec"])
-            settled = flat(asdict(spec))
+            settled = flatten(asdict(spec))
             if undecided := [key for key in DECIDED if settled[key] is None]:
                 raise UsageError(f"{undecided[0]} is null, which a run has decided")
             return spec
@@ -282,7 +283,7 @@ class Run:
             matrix = found.get("confusion")
             if matrix is not None and [len(row) for row in matrix] != [count] * count:
                 raise self._unreadable(
-                    self.findings_file, f"confusion is not a row and a column for each of {count} labels"
+                    self.findings_file, f"confusion is not a row and a column for each of {counted(count, 'label')}"
                 )
             return found
         except RunError as error:
@@ -343,7 +344,7 @@ class Run:
             raise self._unreadable(file, reason(error)) from error
         if troubles:
             count = len(troubles) + len(rows)
-            log(f"left out {len(troubles)} of {count} rows of {file}, which cannot be read: {troubles[0]}")
+            log(f"left out {len(troubles)} of {counted(count, 'row')} of {file}, which cannot be read: {troubles[0]}")
         return rows
 
     def write_text(self, path: Path, text: str) -> None:
@@ -428,12 +429,12 @@ def versions() -> dict[str, str]:
 
 def _network(spec: Spec) -> str:
     """The network and what compression made of it, in a few words."""
-    made, kept = spec.compress, spec.network.kept
+    made, kept = spec.compress, spec.network.keep_ratio
     words = [
         *([f"{kept:.0%} of the filters inside units"] if kept < 1 else []),
         *([f"{made.sparsity:.0%} zeros{' 2:4' * (made.pattern == '2:4')}"] if made.sparsity else []),
-        *([f"{made.clusters} weights a kernel"] if made.clusters else []),
-        *(["8 bits"] if made.learned else []),
+        *([f"{counted(made.clusters, 'weight')} a kernel"] if made.clusters else []),
+        *(["8 bits"] if made.is_qat else []),
     ]
     return ", ".join([model_name(spec.network), *words])
 

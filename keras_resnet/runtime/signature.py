@@ -10,7 +10,8 @@ import numpy as np
 
 from .errors import ExportError
 from .metadata import ModelMetadata
-from .postprocess import DYNAMIC_COEFFICIENTS, SHARED
+from .plurals import counted
+from .postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES
 from .predictions import WHOLE, Outputs
 
 Shape = tuple[int, ...]
@@ -35,7 +36,8 @@ def require_outputs(card: ModelMetadata, outputs: Outputs, source: Path) -> None
     ):
         told = ", ".join(f"{name} {_words(shape)}" for name, shape in shapes.items())
         raise ExportError(
-            f"{source} is damaged: its outputs are {told}; the task {card.task} with {len(card.classes)} labels has"
+            f"{source} is damaged: its outputs are {told}; the task {card.task} with"
+            f" {counted(len(card.classes), 'label')} has"
             " others"
         )
 
@@ -64,7 +66,7 @@ def _mask_parts(n: int, shapes: dict[str, Shape]) -> dict[str, Shape]:
     weights, seen = shapes.get("coefficients", ()), shapes.get("prototypes", ())
     if len(weights) != 2 or len(seen) != 3 or weights[0] != n:
         return {}
-    if weights[1] != seen[2] and (weights[1], seen[2]) != (DYNAMIC_COEFFICIENTS, SHARED):
+    if weights[1] != seen[2] and (weights[1], seen[2]) != (CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES):
         return {}
     return {"coefficients": weights, "prototypes": seen}
 

@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from keras_resnet.config.chosen import who
 from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.mirroring import measure
 from keras_resnet.models import build
+from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, waiting
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.precision import choose_precision
 
@@ -30,10 +33,10 @@ def resolve(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
     """`spec` with every open choice made for `data`; each is told to `log` with its reason."""
     _tell_dark(data, log)
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
-    stem, why_stem = build.choose_stem(spec.network, data.image_size)
-    if spec.network.family != "vgg":
-        log(f"stem: {stem} ({why_stem})")
-    spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
+    network, decision = get_family(spec.network.family).resolve(spec.network, data.image_size)
+    if decision:
+        log(decision)
+    spec = replace(spec, data=sizes, network=network)
     spec = _resolve_mirroring(spec, data, here, log)
     log(f"augmentation: {_words(spec.augment)}")
     spec = _resolve_batch(spec, data.splits["train"].count, here, log)
@@ -48,14 +51,14 @@ def _tell_dark(data: DatasetSplits, log: Log) -> None:
     most = max(int((split.pixels[row] if split.pixels is not None else split.pixels_at(row)).max()) for row in rows)
     if most <= DARK:
         log(
-            f"warning: the brightest of {len(rows)} training images is {most} of 255:"
+            f"warning: the brightest of {counted(len(rows), 'training image')} is {most} of 255:"
             " were they scaled, or have their files more bits than they use?"
         )
 
 
 def _resolve_mirroring(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
-    """Whether training images are mirrored: as asked, as is known of the data, or else as the first worker measures."""
-    flip, why = spec.augment.flip, "as asked"
+    """Whether training images are mirrored: as chosen, as known of the data, or else as the first worker measures."""
+    flip, why = spec.augment.flip, who("augment.flip")
     if flip is None and data.flips is not None:
         flip = data.flips
         known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
@@ -75,27 +78,27 @@ def _words(augment: AugmentSpec) -> str:
     parts = ["resized crops" if augment.crop == "resized" else "random crops"]
     parts += [f"objects {augment.scales[0]:g} to {augment.scales[1]:g} times as large"] if augment.scales else []
     parts += ["flips"] if augment.flip else []
-    parts += [augment.policy] if augment.policy != "none" else []
-    drawn = ("mixup", "cutmix", "mosaic", "copy_paste", "erasing", "colour")
+    parts += [augment.auto_augment] if augment.auto_augment != "none" else []
+    drawn = ("mixup", "cutmix", "mosaic", "copy_paste", "random_erase", "color_jitter")
     parts += [f"{name.replace('_', '-')} {value:g}" for name in drawn if (value := getattr(augment, name))]
-    parts += [f"each image {augment.repeats} times"] if augment.repeats > 1 else []
-    parts += [f"at {', '.join(map(str, augment.sizes))} pixels"] if augment.sizes else []
+    parts += [f"each image {counted(augment.repeats, 'time')}"] if augment.repeats > 1 else []
+    parts += [f"at {', '.join(map(str, augment.train_sizes))} pixels"] if augment.train_sizes else []
     return ", ".join(parts)
 
 
 def _resolve_batch(spec: Spec, samples: int, here: Devices, log: Log) -> Spec:
     size = spec.training.batch_size
     if size is None:
-        parts = here.replicas * spec.training.accumulate
+        parts = here.replicas * spec.training.accumulate_steps
         wanted = min(32 if samples < SMALL_SET else 128, samples)
         size = max(parts, wanted // parts * parts)
-        why = f"{samples} training images; 32 below {SMALL_SET}, else 128"
+        why = f"{counted(samples, 'training image')}; 32 below {SMALL_SET}, else 128"
         log(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
     elif here.replicas > 1:
-        log(f"batch size: {size} (as asked, over all {here.replicas} devices)")
+        log(f"batch size: {size} ({who('training.batch_size')}, over all {counted(here.replicas, 'device')})")
     if here.replicas > 1 and spec.optimizer.reference_batch is None:
         log(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
-    here.require_divisible(size, spec.training.accumulate)
+    here.require_divisible(size, spec.training.accumulate_steps)
     return replace(spec, training=replace(spec.training, batch_size=size))
 
 
@@ -107,7 +110,10 @@ def _resolve_rate(spec: Spec, log: Log) -> Spec:
         return spec
     assert optimizer.reference_batch is not None
     rate = optimizer.learning_rate * batch / optimizer.reference_batch
-    log(f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {optimizer.reference_batch} images, in proportion)")
+    log(
+        f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {counted(optimizer.reference_batch, 'image')},"
+        f" in proportion)"
+    )
     return replace(spec, optimizer=replace(optimizer, learning_rate=rate, reference_batch=batch))
 
 
@@ -117,30 +123,31 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
     assert training.batch_size is not None
     per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     if training.steps is not None:
+        steps = counted(training.steps, "step")
         training = replace(training, epochs=-(-training.steps // per_epoch))
-        log(f"epochs: {training.epochs} ({training.steps} steps of {per_epoch} an epoch)")
+        log(f"epochs: {training.epochs} ({steps}, {per_epoch} an epoch)")
     if optimizer.warmup_epochs is None:
         warmup = min(1.0, WARMUP_SHARE * training.epochs)
-        log(f"warm-up: {warmup:g} epochs (1, or a fifth of a shorter training)")
+        log(f"warm-up: {counted(warmup, 'epoch', 'g')} (1, or a fifth of a shorter training)")
         optimizer = replace(optimizer, warmup_epochs=warmup)
     if training.checkpoint_every is None:
         every = min(per_epoch, CHECKPOINT_STEPS)
         training = replace(training, checkpoint_every=every)
         if every < per_epoch:
-            log(f"checkpoints: every {every} steps, and after each epoch (which has {per_epoch})")
+            log(f"checkpoints: every {counted(every, 'step')}, and after each epoch (which has {per_epoch})")
     return replace(spec, training=training, optimizer=optimizer)
 
 
 def _resolve_precision(spec: Spec, here: Devices, log: Log) -> Spec:
-    chosen, why = spec.training.precision, "as asked"
+    chosen, why = spec.training.precision, who("training.precision")
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    if spec.compress.by_tfmot:
+    if spec.compress.uses_tfmot:
         chosen, why = "float32", "tensorflow-model-optimization trains in no other"
     elif chosen == "auto" and here.is_chief:
         with waiting("trying precisions"):
             chosen, why = choose_precision(
-                lambda policy: build.trial(training_bricks(policy, 1), spec.network, size),
+                lambda policy: build.build_shallowest(training_bricks(policy, 1), spec.network, size),
                 size,
                 batch // here.replicas,
             )

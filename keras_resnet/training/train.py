@@ -22,12 +22,13 @@ from keras_resnet.evaluation.analysis import findings_of
 from keras_resnet.evaluation.evaluate import batches_of, evaluate, graph_predictor, load_model, validate
 from keras_resnet.metrics.outcome import standings_in_words
 from keras_resnet.models import build as catalog
-from keras_resnet.models.flops import cost_of
+from keras_resnet.models.flops import count_cost
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import changes, fingerprints
 from keras_resnet.run.folders import require_free
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import get_task
 from keras_resnet.training import distribute
 from keras_resnet.training.checkpoint import Checkpoints, manifests
@@ -172,13 +173,13 @@ def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
     has: before anything is allocated."""
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    cost = cost_of(spec.network, classes=len(classes), input_shape=(size, size, 3))
+    cost = count_cost(spec.network, classes=len(classes), input_shape=(size, size, 3))
     weights = WEIGHT_BYTES * cost.trainable
     images = PIXEL_BYTES * size * size * batch // here.replicas
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for what, needed in (
         (f"a network of {cost.trainable:.3g} parameters", weights),
-        (f"a batch of {batch} images of {size} pixels", images),
+        (f"a batch of {counted(batch, 'image')} of {size} pixels", images),
     ):
         if needed > there:
             raise UsageError(
@@ -199,8 +200,8 @@ def build(
     method = _fitting(method, spec)
     task, training = get_task(spec, data.classes), spec.training
     assert training.batch_size is not None
-    here.require_divisible(training.batch_size, training.accumulate)
-    if spec.compress.by_tfmot and here.ranks > 1:
+    here.require_divisible(training.batch_size, training.accumulate_steps)
+    if spec.compress.uses_tfmot and here.ranks > 1:
         raise UsageError(f"tensorflow-model-optimization trains in one process. Received: {here.ranks} of them")
     steps = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     bricks = training_bricks(training.precision, here.replicas)
@@ -216,8 +217,8 @@ def build(
             follow=task.follow,
             names=task.followed,
             devices=here,
-            accumulate=training.accumulate,
-            clip_norm=spec.optimizer.clip_norm,
+            accumulate_steps=training.accumulate_steps,
+            clip_grad_norm=spec.optimizer.clip_grad_norm,
             average=None if training.ema is None else ExponentialMovingAverage(model, training.ema),
             teacher=_teacher(spec, data, bricks),
             soften=task.soften(spec.distill.temperature) if spec.distill.teacher else None,
@@ -245,7 +246,7 @@ def _judging(model: Any, spec: Spec, data: DatasetSplits) -> Callable[[Callable[
 
 def uses_progressive_resizing(spec: Spec) -> bool:
     """Whether training images have other sizes than the network's."""
-    return any(size != spec.data.image_size for size in spec.augment.sizes)
+    return any(size != spec.data.image_size for size in spec.augment.train_sizes)
 
 
 def _make(spec: Spec, classes: tuple[str, ...], bricks: Layers, steps: int) -> Any:
@@ -258,7 +259,7 @@ def _make(spec: Spec, classes: tuple[str, ...], bricks: Layers, steps: int) -> A
 
 def _start(model: Any, spec: Spec, classes: tuple[str, ...], log: Log) -> None:
     """Fill the network with the weights that `spec.start` names, which are those of an ordinary one."""
-    if not spec.compress.learned or not (spec.start.weights or spec.start.deepen):
+    if not spec.compress.is_qat or not (spec.start.weights or spec.start.deepen):
         initialize(model, spec, log)
         return
     import keras
@@ -281,8 +282,8 @@ def _teacher(spec: Spec, data: DatasetSplits, bricks: Layers) -> Any:
     if run.classes() != data.classes or theirs.data.image_size != spec.data.image_size:
         raise UsageError(
             f"--teacher {run.name} must have the labels and the image size of the data"
-            f" ({len(data.classes)} labels, {data.image_size} pixels)."
-            f" Received: {len(run.classes())} labels, {theirs.data.image_size} pixels"
+            f" ({counted(len(data.classes), 'label')}, {data.image_size} pixels)."
+            f" Received: {counted(len(run.classes()), 'label')}, {theirs.data.image_size} pixels"
         )
     teacher = build_model(theirs, data.classes, bricks, uses_progressive_resizing(spec))
     teacher.set_weights(load_model(run).get_weights())
@@ -312,7 +313,7 @@ def _fit(
         steps=stream.steps,
         last_step=min(filter(None, (training.stop_after, total_steps(spec, stream.steps)))),
         planned_epochs=training.epochs,
-        sizes=spec.augment.sizes or (data.image_size,),
+        sizes=spec.augment.train_sizes or (data.image_size,),
         checkpoint_every=training.checkpoint_every,
         patience=training.patience,
     )
@@ -334,7 +335,8 @@ def _fit(
         rows = [row for row in run.log(log) if row["step"] <= progress.step - bool(progress.sums)]
         journal = Logger(run, spec, length.epochs, rows, log)
     log(
-        f"run: {run.folder} ({job.model.count_params():,} parameters, {split.count} training images, from step"
+        f"run: {run.folder} ({job.model.count_params():,} parameters, {counted(split.count, 'training image')},"
+        f" from step"
         f" {progress.step + 1} of {length.last_step})"
     )
     loop = Loop(job, stream, data.splits["validation"], length, Files(run, checkpoints, best, journal, is_there))
@@ -395,7 +397,7 @@ class TrainingMethod:
 
 def _fitting(method: TrainingMethod | None, spec: Spec) -> TrainingMethod:
     """Raises UsageError where `spec` needs another method than the ordinary one."""
-    if method is None and spec.compress.by_tfmot:
+    if method is None and spec.compress.uses_tfmot:
         raise UsageError("pruning, clustering and tfmot's 8 bits are trained by keras_resnet.training.compress")
     return method or TrainingMethod()
 
@@ -412,10 +414,10 @@ def _finish(spec: Spec, run: Run, data: DatasetSplits, model: Any, log: Log) -> 
             **kept.as_dict(),
         },
     )
-    found = findings_of(model, get_task(spec, data.classes), score, data)
+    found = findings_of(run, model, get_task(spec, data.classes), score, data)
     run.write_json(run.findings_file, found)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.drop_checkpoints()
-    log(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
+    log(f"{score.metric} {score.value:.2%} on {counted(score.samples, 'validation image')}; model: {run.model_file}")
     for words in standings_in_words(found["baselines"]):
         log(words)

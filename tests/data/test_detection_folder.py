@@ -14,6 +14,7 @@ from keras_resnet.data.sources import shapes
 from keras_resnet.data.sources.coco import NO_AREA, NOT_FOUR, REPEATED
 from keras_resnet.data.sources.coco_masks import NONE, UNREADABLE
 from keras_resnet.errors import DataError
+from keras_resnet.runtime.plurals import worded
 
 
 def counted(told, words):
@@ -23,7 +24,7 @@ def counted(told, words):
 
 def test_a_folder_as_coco_has_it(tmp_path):
     root, told = coco_folder(tmp_path / "coco"), []
-    spec = DataSpec(str(root), image_size=64, annotations="masks", max_bad=0.1)
+    spec = DataSpec(str(root), image_size=64, annotations="masks", max_unreadable=0.1)
     data = load_dataset(spec, told.append)
     assert data.classes == ("circle", "star", "cross")  # in the order of their ids
     train, held_out = data.splits["train"], data.splits["validation"]
@@ -92,7 +93,7 @@ def test_masks_that_are_none_are_counted(tmp_path, segmentation):
     tiny_coco(tmp_path, "val")
     told = []
     data = load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="masks"), told.append)
-    assert counted(told, f"left out 1 {NONE if segmentation == [[]] else UNREADABLE}")
+    assert counted(told, f"left out {worded(1, NONE if segmentation == [[]] else UNREADABLE)}")
     train = data.splits["train"].objects
     assert (train.labels >= 0).sum() == 3
     assert [len(np.unique(train.ids(row, 64))) for row in range(2)] == [2, 2]  # the ground, and what is in front
@@ -106,7 +107,7 @@ def test_boxes_that_are_none_are_counted(tmp_path, box):
     tiny_coco(tmp_path, "val", changed={"bbox": [-8, 8, 32, 32], "area": float("nan")})
     told = []
     data = load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append)
-    assert counted(told, f"left out 1 {NO_AREA if np.isfinite(box).all() else NOT_FOUR}")
+    assert counted(told, f"left out {worded(1, NO_AREA if np.isfinite(box).all() else NOT_FOUR)}")
     assert (data.splits["train"].objects.labels >= 0).sum() == 3
     held_out = data.splits["validation"].objects
     assert np.isfinite(held_out.areas).all() and (held_out.labels >= 0).sum() == 4
@@ -121,7 +122,7 @@ def test_what_is_called_the_same_is_one_class(tmp_path):
     assert data.classes == ("dog", "two words", "horse")
     # The dog of id 9 is that of id 3 once more.
     assert sorted(data.splits["train"].objects.labels[0].tolist()) == [0, 1]
-    assert counted(told, f"left out 2 {REPEATED}")
+    assert counted(told, f"left out {worded(2, REPEATED)}")
     assert sorted(data.splits["validation"].objects.labels[0].tolist()) == [0, 1, 2]
     assert "train: no object of 1 of the 3 classes: horse" in told
 
@@ -133,7 +134,7 @@ def test_images_of_one_id(tmp_path):
     file.write_text(json.dumps(document | {"images": [*document["images"], document["images"][0]]}))
     told = []
     assert load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append).splits
-    assert counted(told, "left out 1 images that are listed twice")
+    assert counted(told, "left out 1 image that is listed twice")
     document["images"][1]["id"] = 1
     file.write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"its id is that of 'train 1\.png' too"):

@@ -21,13 +21,13 @@ def smooth(side):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_registered_policy_is_the_one_that_its_name_enables(name):
-    settings = AugmentSpec(policy=name)
+    settings = AugmentSpec(auto_augment=name)
     assert load_policy(name).is_enabled(settings) and not load_policy(name).is_enabled(AugmentSpec())
     assert load_policy(name) in enabled_image_transforms(settings) and needs_pillow(settings)
 
 
 def test_transforms_are_applied_in_order():
-    settings = AugmentSpec(crop="resized", flip=True, policy="randaugment", erasing=0.5)
+    settings = AugmentSpec(crop="resized", flip=True, auto_augment="randaugment", random_erase=0.5)
     names = [type(each).__name__ for each in enabled_image_transforms(settings)]
     assert names == ["RandomResizedCrop", "HorizontalFlip", "RandAugment", "RandomErase"]
     assert [type(each).__name__ for each in enabled_image_transforms(AugmentSpec())] == ["PaddedCrop"]
@@ -38,9 +38,9 @@ def test_transforms_are_applied_in_order():
 SEEN = {
     "cut": (AugmentSpec(flip=True), "fc4d5e3ba269c758"),
     "resized": (AugmentSpec(crop="resized", flip=True), "0cfd924d418a33bf"),
-    "randaugment": (AugmentSpec(policy="randaugment", flip=True), "6ef276ca8a71f651"),
-    "trivialaugment": (AugmentSpec(policy="trivialaugment"), "8ac99de2c1f63add"),
-    "erasing": (AugmentSpec(erasing=0.8, flip=True), "49830f2c4f59ccae"),
+    "randaugment": (AugmentSpec(auto_augment="randaugment", flip=True), "6ef276ca8a71f651"),
+    "trivialaugment": (AugmentSpec(auto_augment="trivialaugment"), "8ac99de2c1f63add"),
+    "erasing": (AugmentSpec(random_erase=0.8, flip=True), "49830f2c4f59ccae"),
 }
 
 

@@ -28,8 +28,9 @@ from keras_resnet.data.sources.folder_layout import Layout, Listing, layout_of
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image import read_image, resize_and_crop, size_of
-from keras_resnet.runtime.image_files import path_of, pointed_to, readable_name
+from keras_resnet.runtime.image import read_image, read_image_size, resize_and_crop
+from keras_resnet.runtime.image_files import describe_pointer, readable_name, to_path
+from keras_resnet.runtime.plurals import counted
 
 PROBED = 200
 
@@ -55,7 +56,7 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
     and not in its middle; but for those that are not kept in memory and could be read before.
     Raises DataError where the folder cannot be a classification data set, saying why.
     """
-    root = path_of(spec.source)
+    root = to_path(spec.source)
     if not root.is_dir():
         raise DataError(f"--data {spec.source} is not a folder")
     layout = layout_of(root, log)
@@ -65,7 +66,7 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
     native, why = (None, "") if spec.image_size else native_size(_shorter_sides(layout.listings["train"].files))
     size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
     levels = spec.levels or find_levels(layout.listings["train"].files, log)
-    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_bad, log)
+    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_unreadable, log)
     try:
         splits = _read(reader, wanted, spec.val_fraction)
     finally:
@@ -84,7 +85,7 @@ class _Reader:
     levels: tuple[float, ...]
     known: Readable
     layout: Layout
-    max_bad: float
+    max_unreadable: float
     say: Log
     bad: list[DataError] = field(default_factory=list)
 
@@ -92,14 +93,15 @@ class _Reader:
         """Tell that so many images are read now, and return whether their pixels are kept."""
         keep = fits_memory(count, self.resize)
         classes, total = len(self.layout.classes), self.layout.total
-        some = f"{count}" if count == total else f"{count} of {total}"
+        images = counted(total, "image")
+        some = images if count == total else f"{count} of {images}"
         kept = "" if keep else "; too many to keep in memory"
-        self.say(f"reading {some} images of {classes} classes from {self.known.root}{kept}")
+        self.say(f"reading {some} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
         return keep
 
     def judge(self, log: Log) -> None:
         """Name to `log` what could not be read. Raises DataError where that is too much of all that is listed."""
-        check_unreadable(self.bad, self.layout.total, self.max_bad, log)
+        check_unreadable(self.bad, self.layout.total, self.max_unreadable, log)
 
     def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of (count,) `labels` of readable images to train on and to validate with."""
@@ -113,12 +115,11 @@ class _Reader:
         """Return those of `listing` that can be read: their pixels, or only the names of their files."""
         good, pixels = self.readable(name, listing.files, keep)
         labels = np.asarray(listing.labels, np.int64)[good]
+        files = tuple(str(listing.files[row]) for row in good)
         if keep:
-            side = self.resize
-            return Split(name, labels, pixels=np.reshape(pixels, (-1, side, side, 3)).astype(np.uint8, copy=False))
-        return Split(
-            name, labels, images=Files(tuple(str(listing.files[row]) for row in good), self.levels), resize=self.resize
-        )
+            kept = np.reshape(pixels, (-1, self.resize, self.resize, 3)).astype(np.uint8, copy=False)
+            return Split(name, labels, pixels=kept, files=files)
+        return Split(name, labels, images=Files(files, self.levels), resize=self.resize, files=files)
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
@@ -140,7 +141,7 @@ class _Reader:
             pixels = resize_and_crop(read_image(path, self.levels), self.resize)
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
-            told = f"{error}{pointed_to(path)}"
+            told = f"{error}{describe_pointer(path)}"
             if not _is_systems(error):
                 self.known.note(path, stamp, told)
             raise DataError(told) from error
@@ -189,7 +190,7 @@ def _shorter_sides(files: list[Path]) -> list[int]:
     sides = []
     for path in files[:: -(-len(files) // PROBED)]:
         try:
-            sides.append(min(size_of(path)))
+            sides.append(min(read_image_size(path)))
         except DataError:  # the scan names it
             continue
     return sides

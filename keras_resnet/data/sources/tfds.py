@@ -32,7 +32,8 @@ from keras_resnet.data.sources.tfrecord import Records, find_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log, waiting
 from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
-from keras_resnet.runtime.image_files import path_of
+from keras_resnet.runtime.image_files import to_path
+from keras_resnet.runtime.plurals import counted, verb
 
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
@@ -85,7 +86,7 @@ def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> 
         if only is None or name in only
     }
     _require_labelled(splits, only, builder.name, log)
-    check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, log)
+    check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_unreadable, log)
     labelled = {name: split for name, split in splits.items() if split.count}
     return DatasetSplits(
         builder.name, fields.classes, labelled, _keep_meaning(builder.name, fields), size, resize, spec.levels
@@ -130,7 +131,7 @@ def _builder(spec: DataSpec) -> Any:
         raise DataError(
             f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?"
         )
-    folder = path_of(spec.source)
+    folder = to_path(spec.source)
     if (folder / "dataset_info.json").is_file():
         return tfds.builder_from_directory(folder)
     try:
@@ -213,7 +214,9 @@ def _parts(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
     else:
         count = int(builder.info.splits["train"].num_examples)
         if count < 2:
-            raise DataError(f"data set {builder.name!r} has {count} training images; splitting needs 2 or more")
+            raise DataError(
+                f"data set {builder.name!r} has {counted(count, 'training image')}; splitting needs 2 or more"
+            )
         last = min(max(1, round(count * val_fraction)), count - 1)
         first = count - last
         parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
@@ -242,7 +245,10 @@ class _SplitReader:
         one `shown`, are left out and counted."""
         count, fields = len(self.examples), self.examples.fields
         if not self.keep:
-            self.log(f"{self.name}: {count} images do not fit in memory and are read from disk")
+            self.log(
+                f"{self.name}: {counted(count, 'image')}"
+                f" {verb(count, 'does not fit in memory and is', 'do not fit in memory and are')} read from disk"
+            )
         decoded = decode_in_parallel(range(count), self._decode, f"reading {self.name}")
         self.bad.extend(map(str, decoded.errors))
         labelled = [(row, *value) for row, value in zip(decoded.rows, decoded.values, strict=True) if value]
@@ -260,11 +266,14 @@ class _SplitReader:
     def _log_left_out(self, count: int, unlabelled: int, empty: int) -> None:
         if unlabelled:
             self.log(
-                f"{self.name}: left out {unlabelled} of {count} images, which have no label (a number that is no class,"
-                " as -1)"
+                f"{self.name}: left out {unlabelled} of {counted(count, 'image')}, which"
+                f" {verb(unlabelled, 'has', 'have')} no label (a number that is no class, as -1)"
             )
         if empty:
-            self.log(f"{self.name}: left out {empty} of {count} images, which show no object")
+            self.log(
+                f"{self.name}: left out {empty} of {counted(count, 'image')}, which {verb(empty, 'shows', 'show')} no"
+                " object"
+            )
 
     def _decode(self, row: int) -> tuple[Any, np.ndarray | None] | None:
         """The label or annotation of one image, and its pixels if they are kept; None if it has no label."""

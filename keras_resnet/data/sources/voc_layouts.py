@@ -26,7 +26,7 @@ from keras_resnet.data.sources.annotation_files import (
 )
 from keras_resnet.data.sources.folder_layout import split_of
 from keras_resnet.errors import DataError
-from keras_resnet.runtime.image_files import suffixes
+from keras_resnet.runtime.image_files import image_suffixes
 
 # Lists of names in ImageSets/Main, in small letters → what they are of; CVAT calls what has no subset "default". Others
 # are of single classes.
@@ -43,7 +43,7 @@ LISTS = {
 }
 XML = "*.[xX][mM][lL]"
 IMAGES = ("JPEGImages", "images", "data", "imgs")
-UNLISTED = "annotations that no list in ImageSets/Main names"
+UNLISTED = "{annotation|annotations} that no list in ImageSets/Main names"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Pair:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in suffixes()
+    return file.suffix.lower() in image_suffixes()
 
 
 @lru_cache(maxsize=4096)
@@ -137,7 +137,7 @@ def _by_folder(root: Path, tally: Tally) -> dict[str, list[Pair]]:
     for file in sorted(visible(root, XML)):
         split = splits.get(file.relative_to(root).parts[0]) if splits else "train"
         if split is None:
-            tally.leave_out("annotations outside of the folders train, valid and test", file.name)
+            tally.leave_out("{annotation|annotations} outside of the folders train, valid and test", file.name)
         else:
             near = [file.parent, *called(file.parent, *IMAGES)]
             near += called(file.parent.parent, *IMAGES) if file.parent != root else []

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 
 FILL = (127, 127, 127)
 # (image, level from -1 to 1, what the full level means) → image.
@@ -72,12 +72,12 @@ class RandAugment:
 
     def is_enabled(self, settings: AugmentSpec) -> bool:
         """Return whether it is the policy."""
-        return settings.policy == "randaugment"
+        return settings.auto_augment == "randaugment"
 
     def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
         """Return `image` after `operations` of them, each in one direction or the other."""
         for _ in range(settings.operations):
-            level = np.clip(rng.normal(settings.magnitude, settings.deviation), 0, 10) / 10
+            level = np.clip(rng.normal(settings.magnitude, settings.magnitude_std), 0, 10) / 10
             operation = OPERATIONS[rng.integers(len(OPERATIONS))]
             image = operation(image, float(level * rng.choice((-1, 1))), RANDAUGMENT)
         return image
@@ -90,7 +90,7 @@ class TrivialAugment:
 
     def is_enabled(self, settings: AugmentSpec) -> bool:
         """Return whether it is the policy."""
-        return settings.policy == "trivialaugment"
+        return settings.auto_augment == "trivialaugment"
 
     def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
         """Return `image` after the operation."""

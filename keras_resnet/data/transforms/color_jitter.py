@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.transforms.transform import BatchDraw, Truth
 
 
 class ColorJitter:
-    """Changes the colors of images with objects by up to `colour`."""
+    """Changes the colors of images with objects by up to `color_jitter`."""
 
     def is_enabled(self, settings: AugmentSpec) -> bool:
         """Return whether colors change at all."""
-        return settings.colour > 0
+        return settings.color_jitter > 0
 
     def __call__(
         self, images: tf.Tensor, truth: Truth, draw: BatchDraw, settings: AugmentSpec
     ) -> tuple[tf.Tensor, Truth]:
         """See `color_jitter`."""
-        return color_jitter(images, draw.key, draw.batch_size, draw.part, settings.colour), truth
+        return color_jitter(images, draw.key, draw.batch_size, draw.part, settings.color_jitter), truth
 
 
 def color_jitter(images: tf.Tensor, key: tf.Tensor, batch: int, part: slice, strength: float) -> tf.Tensor:

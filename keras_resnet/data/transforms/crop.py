@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.transforms.transform import BatchDraw
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class PaddedCrop:
 
 
 class RandomResizedCrop:
-    """A part of `smallest` to all of the area, at 3:4 to 4:3, resized (Szegedy et al. 2015, section 6)."""
+    """A part of `min_crop_area` to all of the area, at 3:4 to 4:3, resized (Szegedy et al. 2015, section 6)."""
 
     is_batched: ClassVar[bool] = False
 
@@ -48,7 +48,7 @@ class RandomResizedCrop:
     def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
         """Return a part of `image`, resized to `size` × `size` pixels."""
         for _ in range(MAX_TRIES):
-            area = rng.uniform(settings.smallest, 1) * image.width * image.height
+            area = rng.uniform(settings.min_crop_area, 1) * image.width * image.height
             aspect = math.exp(rng.uniform(math.log(ASPECT_RATIOS[0]), math.log(ASPECT_RATIOS[1])))
             width, height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < width <= image.width and 0 < height <= image.height:

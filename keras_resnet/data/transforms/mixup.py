@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.transforms.transform import BatchDraw, Truth
 
 # Sets the draws of a batch apart from those of its images.

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 
 AREAS = (0.02, 1 / 3)
 ASPECT_RATIOS = (0.3, 1 / 0.3)
@@ -16,17 +16,17 @@ MAX_TRIES = 10
 
 
 class RandomErase:
-    """Fills a rectangle of 2% to 33% of the area with noise (section 3), with the chance `erasing`."""
+    """Fills a rectangle of 2% to 33% of the area with noise (section 3), with the chance `random_erase`."""
 
     is_batched: ClassVar[bool] = False
 
     def is_enabled(self, settings: AugmentSpec) -> bool:
         """Return whether the chance is above 0."""
-        return settings.erasing > 0
+        return settings.random_erase > 0
 
     def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
         """Return `image`, perhaps with such a rectangle."""
-        if rng.random() >= settings.erasing:
+        if rng.random() >= settings.random_erase:
             return image
         pixels = np.array(image)
         height, width = pixels.shape[:2]

@@ -1,5 +1,5 @@
 """All transforms of training images, in the order in which they are applied: a new one is a file in this folder and a
-line here, or in `config/policies.py` if it is one of the policies that `augment.policy` chooses from."""
+line here, or in `config/policies.py` if it is one of the policies that `augment.auto_augment` chooses from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from importlib import import_module
 import numpy as np
 from PIL import Image
 
+from keras_resnet.config.data import AugmentSpec
 from keras_resnet.config.policies import POLICIES
-from keras_resnet.config.training import AugmentSpec
 from keras_resnet.data.transforms.color_jitter import ColorJitter
 from keras_resnet.data.transforms.crop import HorizontalFlip, PaddedCrop, RandomResizedCrop
 from keras_resnet.data.transforms.mixup import MixUpCutMix
@@ -32,15 +32,15 @@ ON_TARGETS: tuple[BatchTransform, ...] = (MixUpCutMix(),)
 
 @lru_cache(maxsize=64)
 def load_policy(name: str) -> ImageTransform:
-    """Return the transform that `augment.policy` calls so."""
-    module, _, cls = POLICIES[name].partition(":")
-    policy: ImageTransform = getattr(import_module(f"keras_resnet.data.transforms.{module}"), cls)()
+    """Return the transform that `augment.auto_augment` calls so."""
+    module, _, cls = POLICIES[name].transform.partition(":")
+    policy: ImageTransform = getattr(import_module(module), cls)()
     return policy
 
 
 def enabled_image_transforms(settings: AugmentSpec) -> list[ImageTransform]:
     """Return the transforms of single images that `settings` ask for, in order."""
-    policy = () if settings.policy == "none" else (load_policy(settings.policy),)
+    policy = () if settings.auto_augment == "none" else (load_policy(settings.auto_augment),)
     return [each for each in (*BEFORE_POLICY, *policy, *AFTER_POLICY) if each.is_enabled(settings)]
 
 

@@ -18,7 +18,7 @@ from keras_resnet.export import pipeline
 from keras_resnet.export.flatbuffer import packed
 from keras_resnet.export.load import open_file
 from keras_resnet.runtime import cli as edge
-from keras_resnet.runtime import trial
+from keras_resnet.runtime import sandbox
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -129,7 +129,7 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
         (lambda c: with_texts(c, "a\n", "[" * 10**6), "holds no labels"),
         (lambda c: with_texts(c, texts_of(c)[0], json.dumps(texts_of(c)[1]), zipfile.ZIP_LZMA), "holds no labels"),
         (lambda c: rescaled(c, float("nan")), "cannot be run|is damaged|not finite"),
-        (lambda c: b"", "holds no labels"),
+        (lambda c: b"", "is not a TFLite model: it is empty"),
     ],
 )
 def test_a_file_is_compared_with_its_card(kresnet, content, image, tmp_path, capsys, make, words):
@@ -161,7 +161,7 @@ def test_too_slow_and_too_large_files_are_refused(content, tmp_path, monkeypatch
     slow = tmp_path / "slow.tflite"
     slow.write_bytes(content)
     with monkeypatch.context() as patch:
-        patch.setattr(trial, "SECONDS", 0.0)
+        patch.setattr(sandbox, "TIMEOUT_SECONDS", 0.0)
         with pytest.raises(ExportError, match=r"slow.tflite cannot be run: it does not answer one image within 0 s"):
             TFLiteModel(slow)
     large = tmp_path / "large.tflite"
@@ -319,7 +319,7 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
         (["evaluate", "pipe.c"], 1, "pipe.c is not a regular file"),
         (["verify", saved, "--run", "nothing", *home], 1, "no run called 'nothing'"),
         (["verify", "pipe.onnx"], 1, "pipe.onnx is not a regular file"),
-        (["verify", "empty"], 1, "empty holds no labels and image sizes"),
+        (["verify", "empty"], 1, "empty is an empty folder, not an exported model"),
         (["inspect", "pipe.tflite"], 1, "pipe.tflite is not a regular file"),
         (["inspect", "missing"], 1, "there is no file missing"),
         (["demo", run.folder, "--save", "empty"], 2, "--save must name a folder that is not there yet"),
