@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.dataset import DatasetSplits, Split
+from keras_resnet.data.duplicates import tell_copies
 from keras_resnet.data.sources.annotation_files import subfolders
 from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
@@ -23,17 +24,19 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
     """Open what `spec.source` names; choices and skipped files go to `log`.
 
     only: the names of the splits to read, of "train", "validation" and "test"; None reads all. Which images belong to a
-    split does not depend on it. Raises UsageError or DataError.
+    split does not depend on it. Images that the training split holds too are warned of. Raises UsageError or DataError.
     """
     folder = _find_folder(spec.source, log)
     source = _find_source(folder, spec)
     try:
-        return source.open(spec, log, only)
+        data = source.open(spec, log, only)
     except DataError as error:
         others = (each for each in SOURCES if each is not source)
         if spec.annotations == "labels" and any(each.recognizes(folder, "objects") for each in others):
             raise DataError(f"{error}; its boxes of objects are for --task localize, detect or segment") from error
         raise
+    tell_copies(data, log)
+    return data
 
 
 def _find_folder(source: str, log: Log) -> Path | None:

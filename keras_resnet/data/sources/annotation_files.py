@@ -47,6 +47,12 @@ class Tally:
             counter[what] += count
             self.first.setdefault(what, where)
 
+    def add(self, other: Tally) -> None:
+        """Count what `other` counts too."""
+        for counter, others in ((self.left_out, other.left_out), (self.noted, other.noted)):
+            for what, count in others.items():
+                self._add(counter, what, other.first[what], count)
+
     def tell(self, log: Log) -> None:
         """Log all of it, a line for each."""
         for before, counter in (("left out ", self.left_out), ("", self.noted)):
