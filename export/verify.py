@@ -23,7 +23,7 @@ from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.run import Run
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import get_task
-from keras_resnet.training.environment import machine
+from keras_resnet.training.environment import describe_machine
 
 # A drop and its 95% interval, as shares.
 Drop = tuple[float, tuple[float, float]]
@@ -211,7 +211,7 @@ def verify(
         operators=contents.operators if contents else None,
         dtypes=contents.dtypes if contents else None,
         cost=measure(file, reference.timed, _threads()),
-        machine=machine(),
+        machine=describe_machine(),
         baselines=reference.baselines,
         data_changed=reference.data_changed,
         max_drop=max_drop,

@@ -173,9 +173,9 @@ def recipes(as_json: bool) -> None:
 @json_option
 def env(runs: str | None, as_json: bool) -> None:
     """What there is to work with: machine, packages, devices, and which precision would be chosen, and why."""
-    from keras_resnet.training.environment import environment
+    from keras_resnet.training.environment import describe_environment
 
-    found = environment(runs)
+    found = describe_environment(runs)
     if as_json:
         console.emit_json(found)
         return

@@ -70,16 +70,13 @@ def train(
     require_free(home, name)
     spec = spec_of(wanted, home, console.log) if resume is None else None
     if spec and (find_lr or find_batch_size):
-        (_find_rate if find_lr else _find_batch_size)(spec, home, as_json)
+        (_find_learning_rate if find_lr else _find_batch_size)(spec, home, as_json)
         return
     from keras_resnet.training.train import resume as continue_run
     from keras_resnet.training.train import train as start_run
 
     if spec is None:
-        from keras_resnet.training.compress import method_of
-
-        interrupted = Run.find(home, resume)
-        run = continue_run(interrupted, console.log, method_of(interrupted.spec()), data_changed)
+        run = continue_run(Run.find(home, resume), console.log, data_changed)
     else:
         run = start_run(spec, home, name, console.log)
     publish_report(run)
@@ -153,18 +150,17 @@ def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, nam
     from keras_resnet.compression.plan import adopt_parent
 
     spec = overridden(adopt_parent(parent, step, set(wanted), console.log), wanted, home)
-    from keras_resnet.training.compress import method_of
     from keras_resnet.training.train import train as start_run
 
     name = name or free_name(home, f"{parent.name}-{step.name}")
-    return publish_report(start_run(spec, home, name, console.log, method_of(spec)))
+    return publish_report(start_run(spec, home, name, console.log))
 
 
-def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
-    from keras_resnet.training.finder import find_rate
+def _find_learning_rate(spec: Spec, home: Path, as_json: bool) -> None:
+    from keras_resnet.training.finder import find_learning_rate
 
     figure = home / f"learning-rate-{model_name(spec.network)}.png"
-    found = find_rate(spec, figure, console.log)
+    found = find_learning_rate(spec, figure, console.log)
     if as_json:
         rows = [{"rate": float(r), "loss": float(loss)} for r, loss in zip(found.rates, found.losses, strict=True)]
         console.emit_json({"suggested": found.suggested, "figure": str(figure), "rates": rows})
@@ -173,12 +169,12 @@ def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
 
 
 def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
-    from keras_resnet.training.finder import best_of, find_batch_size, rows_of
+    from keras_resnet.training.finder import choose_batch_size, find_batch_size, to_json_rows
 
     found = find_batch_size(spec, console.log)
-    best = best_of(found)
+    best = choose_batch_size(found)
     if as_json:
-        console.emit_json({"suggested": best.batch_size, "tried": rows_of(found)})
+        console.emit_json({"suggested": best.batch_size, "tried": to_json_rows(found)})
     else:
         console.emit(f"--batch-size {best.batch_size} (the smallest within 5% of the fastest)")
 

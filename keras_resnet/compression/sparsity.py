@@ -28,7 +28,7 @@ class SparsityReport:
     clusters: int | None = None
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """In a few words; empty where nothing was asked for."""
         zeros = [] if self.sparsity is None else [f"{self.sparsity:.1%} of the weights are zero"]
         values = [] if self.clusters is None else [f"{self.clusters} different weights are shared"]

@@ -1,4 +1,4 @@
-"""How a training starts: from weights of elsewhere, from a shallower run, with parts frozen."""
+"""The weights that a training starts from: pretrained ones, those of another run, or a shallower one, frozen parts."""
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ import stat
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 # The descriptor of a pipe that the launcher holds open as long as it lives.
 LAUNCHER = "KRESNET_LAUNCHER"
@@ -46,3 +48,28 @@ def _stop_at_end_of(pipe: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def collect_stop_signals() -> Iterator[list[int]]:
+    """Collect SIGTERM, SIGHUP and the first Ctrl-C while the block runs, instead of ending by them; a second Ctrl-C is
+    immediate. A SIGHUP that is ignored, as nohup has it, stays ignored."""
+    received: list[int] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and number in received:
+            raise KeyboardInterrupt
+        if number == signal.SIGHUP:
+            leave_terminal()
+        received.append(number)
+
+    try:
+        before = {number: signal.signal(number, receive) for number in stopping_signals()}
+    except ValueError:  # not the main thread, which alone receives signals
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -13,7 +13,12 @@ from keras_resnet.compression.quantization.layers import FakeQuantizer
 from keras_resnet.compression.quantization.quantize import build_model, quantize
 from keras_resnet.compression.quantization.sensitivity import Simulation
 from keras_resnet.compression.tfmot import qat
-from keras_resnet.compression.tfmot.tf_keras_model import TfKerasModel, build_twin, copy_home, copy_weights
+from keras_resnet.compression.tfmot.tf_keras_model import (
+    TfKerasModel,
+    build_tf_keras_network,
+    copy_to_keras,
+    copy_to_tf_keras,
+)
 from keras_resnet.config.spec import CompressSpec
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.flatbuffer import contents_of
@@ -69,8 +74,8 @@ def test_the_file_computes_what_the_network_does(tmp_path):
 
 def test_tfmot_trains_the_same_network():
     model, spec = network(), finding()
-    twin, names = build_twin(spec, CLASSES)
-    copy_weights(model, twin)
+    twin, names = build_tf_keras_network(spec, CLASSES)
+    copy_to_tf_keras(model, twin)
     ours, theirs = model(PIXELS), TfKerasModel(twin, spec.data.normalization, 0, names)(PIXELS)
     for name, values in ours.items():
         np.testing.assert_allclose(theirs[name], values, atol=1e-5)
@@ -80,7 +85,7 @@ def test_tfmot_trains_the_same_network():
     for _ in range(8):
         trained(PIXELS, training=True)
     served = build_model(replace(spec, compress=compress), CLASSES, Layers(keras))
-    copy_home(quantized, qat.kernels_of(quantized), served)
+    copy_to_keras(quantized, qat.clustered_kernels(quantized), served)
     qat.copy_ranges(quantized, served)
     ours, theirs = served(PIXELS), trained(PIXELS)
     for name, values in ours.items():

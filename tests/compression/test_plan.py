@@ -15,7 +15,12 @@ from keras_resnet.compression.plan import adopt_parent, steps_of
 from keras_resnet.compression.quantization.quantize import build_model
 from keras_resnet.compression.sparsity import compressed_layers, require_kept
 from keras_resnet.compression.tfmot import qat
-from keras_resnet.compression.tfmot.tf_keras_model import TfKerasModel, build_twin, copy_home, copy_weights
+from keras_resnet.compression.tfmot.tf_keras_model import (
+    TfKerasModel,
+    build_tf_keras_network,
+    copy_to_keras,
+    copy_to_tf_keras,
+)
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import open_data
@@ -80,7 +85,7 @@ def model_with(kernel):
 def test_what_is_claimed_is_counted():
     half = model_with([[1, 0], [0, 2], [0, 0], [1, 2]])
     kept = require_kept(half, CompressSpec(sparsity=0.5, pattern="2:4"))
-    assert kept.sparsity == kept.least_sparsity == 0.5 and kept.words == "50.0% of the weights are zero"
+    assert kept.sparsity == kept.least_sparsity == 0.5 and kept.summary == "50.0% of the weights are zero"
     assert require_kept(half, CompressSpec(clusters=3)).clusters == 3
     assert require_kept(half, CompressSpec(qat="tfmot", clusters=2)).clusters == 2  # of each output
     assert require_kept(half, CompressSpec()).as_dict() == {}
@@ -136,8 +141,8 @@ def pipeline_images(data):
 def filled_twin(trained):
     """The spec of a run; its twin with its weights; 64 real images, uint8."""
     spec = Spec.from_json(trained.spec().to_json())
-    network, _ = build_twin(spec, trained.classes())
-    copy_weights(load_model(trained), network)
+    network, _ = build_tf_keras_network(spec, trained.classes())
+    copy_to_tf_keras(load_model(trained), network)
     data = open_data(spec.data, silent)
     return spec, network, pipeline_images(data)
 
@@ -158,7 +163,7 @@ def test_what_tfmot_trained_with_8_bits_comes_home(trained):
     for _ in range(30):  # ranges are moving averages
         twin(images, training=True)
     served = build_model(replace(spec, compress=compress), trained.classes(), Layers(keras))
-    copy_home(quantized, qat.kernels_of(quantized), served)
+    copy_to_keras(quantized, qat.clustered_kernels(quantized), served)
     qat.copy_ranges(quantized, served)
     theirs, ours = np.asarray(twin(images)), np.asarray(served(images.astype("float32")))
     step = (theirs.max() - theirs.min()) / 255
@@ -169,7 +174,7 @@ def test_what_tfmot_trained_with_8_bits_comes_home(trained):
 def test_tfmot_says_what_it_cannot_quantize():
     spec = Spec(network=NetworkSpec(depth=11, preactivation=True)).override("data.image_size", 16)
     with pytest.raises(UsageError, match=r"cannot quantize resnet11v2: .* --qat native can"):
-        qat.quantize(build_twin(spec, ("a", "b"))[0], CompressSpec(qat="tfmot"))
+        qat.quantize(build_tf_keras_network(spec, ("a", "b"))[0], CompressSpec(qat="tfmot"))
 
 
 @pytest.mark.slow

@@ -156,7 +156,7 @@ def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
     data = open_data(DataSpec(str(paint(tmp_path / "d", 10))), silent)
     told = []
     asked = spec_of({"flip": flip}, tmp_path, silent)
-    spec = resolving._resolve_mirroring(asked, data, Devices(strategy=None, why=""), told.append)
+    spec = resolving._resolve_mirroring(asked, data, Devices(strategy=None, reason=""), told.append)
     assert spec.augment.flip is flip and told == [f"mirroring: {'on' if flip else 'off'} (as asked)"]
 
 
@@ -187,10 +187,10 @@ def test_all_workers_do_what_the_first_one_found(tmp_path, unmeasured):
     data = open_data(DataSpec(str(paint(tmp_path / "d", 10))), silent)
 
     class Other(Devices):
-        def tell_all(self, text):
+        def broadcast(self, text):
             return "do not mirror"
 
-    here = Other(strategy=None, why="", rank=1, ranks=2)
+    here = Other(strategy=None, reason="", rank=1, world_size=2)
     assert resolving._resolve_mirroring(Spec(), data, here, silent).augment.flip is False
 
 
@@ -199,7 +199,7 @@ def test_what_is_known_is_not_measured(tmp_path, unmeasured):
     told = []
     for name, flip in (("cifar10", True), ("mnist", False)):
         known = replace(data, name=name, flips=flip)
-        spec = resolving._resolve_mirroring(Spec(), known, Devices(strategy=None, why=""), told.append)
+        spec = resolving._resolve_mirroring(Spec(), known, Devices(strategy=None, reason=""), told.append)
         assert spec.augment.flip is flip
     assert told == [
         "mirroring: on (as is known of cifar10; --no-flip decides otherwise)",

@@ -25,7 +25,7 @@ from keras_resnet.run import Run
 from keras_resnet.tasks import get_task, parts_of
 from keras_resnet.training import train
 from keras_resnet.training.initialize import freeze, initialize, require_parts
-from keras_resnet.training.optimizers import optimizer_of
+from keras_resnet.training.optimizers import create_optimizer
 
 TASKS = ("classify", "localize", "detect", "segment")
 ORIGINS = ("run", "keras", "h5", "torchvision", "timm")
@@ -222,7 +222,7 @@ def test_the_body_is_frozen_and_slowed_alone(task):
     spec = spec.override("optimizer.weight_decay", 0.0)
     before = [variable.numpy() for variable in model.trainable_variables]
     gradients = [np.ones(variable.shape, "float32") for variable in model.trainable_variables]
-    optimizer_of(spec, 10).apply(gradients, model.trainable_variables)
+    create_optimizer(spec, 10).apply(gradients, model.trainable_variables)
     for variable, old in zip(model.trainable_variables, before, strict=True):
         step = 0.01 if is_body(variable.path) else 0.1
         np.testing.assert_allclose(old - variable.numpy(), step, rtol=1e-3, err_msg=variable.path)
@@ -231,7 +231,7 @@ def test_the_body_is_frozen_and_slowed_alone(task):
 def test_outputs_are_not_muons():
     """Keras asks for the names of output layers; a detector has more than one."""
     spec = job("segment").override("optimizer.name", "muon").override("optimizer.warmup_epochs", 0.0)
-    model, optimizer = model_of("segment"), optimizer_of(spec, 10)
+    model, optimizer = model_of("segment"), create_optimizer(spec, 10)
     kernels = [variable for variable in model.trainable_variables if variable.path.endswith("kernel")]
     spared = {each.path.split("/")[0] for each in kernels if optimizer._should_use_adamw(each)}
     assert spared == {f"{kind}{level}" for kind in ("scores", "distances", "coefficients") for level in (1, 2, 3)} | {
@@ -282,7 +282,7 @@ def test_other_families_are_frozen_by_their_parts(name):
     ],
 )
 def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeypatch, kresnet):
-    monkeypatch.setattr(train, "shared_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr(train, "load_shared_data", lambda *_: pytest.fail("the data were read"))
     given = [item for key, value in start.items() for item in (f"--{key.replace('_', '-')}", value)]
     code, out, err = kresnet("train", "--task", task, "--depth", 10, "--runs", tmp_path, *given)
     assert code == 2 and out == "" and words in err[-1], err
@@ -292,7 +292,7 @@ def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeyp
 def test_a_rate_is_not_looked_for_without_the_part(tmp_path, monkeypatch, kresnet):
     from keras_resnet.training import finder
 
-    monkeypatch.setattr(finder, "shared_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr(finder, "load_shared_data", lambda *_: pytest.fail("the data were read"))
     code, _, err = kresnet("train", "--task", "detect", "--freeze", "logits", "--find-lr", "--runs", tmp_path)
     assert code == 2 and "has no part 'logits'" in err[-1]
 

@@ -65,9 +65,9 @@ def begun(quick_spec, tmp_path_factory):
             raise TrainingInterrupted("here")
 
     with pytest.MonkeyPatch.context() as patch:
-        from keras_resnet.training.loop import Loop
+        from keras_resnet.training.loop import TrainingLoop
 
-        patch.setattr(Loop, "_alive", stop)
+        patch.setattr(TrainingLoop, "_check_alive", stop)
         with pytest.raises(TrainingInterrupted):
             train(spec, home, "run", silent)
     run = Run(home / "run")

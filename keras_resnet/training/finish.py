@@ -1,0 +1,36 @@
+"""The end of a training: the finished model, its metrics and its analysis, written into the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keras_resnet.compression.sparsity import require_kept
+from keras_resnet.config.spec import Spec
+from keras_resnet.data.load import DatasetSplits
+from keras_resnet.evaluation.analysis import findings_of
+from keras_resnet.evaluation.evaluate import validate
+from keras_resnet.metrics.outcome import standings_in_words
+from keras_resnet.progress import Log
+from keras_resnet.run import Run
+from keras_resnet.tasks import get_task
+
+if TYPE_CHECKING:
+    import keras
+
+
+def write_finished_model(run: Run, spec: Spec, data: DatasetSplits, model: keras.Model, log: Log) -> None:
+    """Evaluate `model` on the validation images and write it, its metrics and its analysis into `run`; the
+    checkpoints are removed. Raises TrainingError if it has not the sparsity or the clusters that `spec` asks for."""
+    sparsity = require_kept(model, spec.compress)
+    if summary := sparsity.summary:
+        log(f"compressed: {summary}")
+    score = validate(model, data, spec)
+    metrics = {"split": "validation", "metric": score.metric, "value": score.value, "samples": score.samples}
+    run.write_json(run.metrics_file, metrics | sparsity.as_dict())
+    analysis = findings_of(model, get_task(spec, data.classes), score, data)
+    run.write_json(run.findings_file, analysis)
+    run.write_with(run.model_file, lambda path: model.save(path))
+    run.drop_checkpoints()
+    log(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
+    for line in standings_in_words(analysis["baselines"]):
+        log(line)
