@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from keras_resnet.compression.plan import QAT, adopt_parent
+from keras_resnet.compression.plan import QAT, spec_for_compression
 from keras_resnet.compression.quantization.equalize import equalize
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.evaluation.evaluate import load_model, read_model
@@ -144,7 +144,7 @@ def _equalized(work: ExportContext, scratch: Path) -> ExportContext | None:
 
 def _trained(run: Run, form: TFLiteOptions, wanted: ExportRequest, log: Log) -> Verdict:
     home = run.folder.resolve().parent
-    made = train(adopt_parent(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
+    made = train(spec_for_compression(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
     forms = tuple(forms_of(("qat",), form.io, form.batch, learned=True))
     (verdict,) = export(made, replace(wanted, forms=forms, others=(), calibration_folder=None), log)
     return replace(verdict, file=str(made.exports / verdict.file))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_resnet.compression.plan import origin_of
+from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.dataset import TRAINING
 from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
@@ -139,7 +139,7 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
     sweep(run.exports)
     data = data_of(run, log)
     calibration = _calibration(run, data, wanted, log)
-    reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
+    reference, origin = Reference.of(run, data, wanted.samples), find_uncompressed_run(run)
     compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if origin != run else ""
     log(
         f"the Keras model of {origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.plan import origin_of
+from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.analysis import changes_since
@@ -144,7 +144,7 @@ class Reference:
         if samples is not None and samples < judged.count:
             judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
             data = replace(data, splits={**data.splits, "validation": judged})
-        task, origin = get_task(run.spec(), data.classes), origin_of(run)
+        task, origin = get_task(run.spec(), data.classes), find_uncompressed_run(run)
         model = load_model(run)
         if origin == run:
             return replace(cls.by(task, data, model), data_changed=changed)

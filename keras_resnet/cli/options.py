@@ -208,9 +208,9 @@ def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, log: Call
             raise UsageError("--deepen takes network and training from its run; it takes no --recipe, --net, --from")
         if "network.depth" not in chosen:
             raise UsageError("--deepen needs --depth: how deep the new network is")
-        from keras_resnet.training.initialize import adopt_shallow
+        from keras_resnet.training.initialize import config_from_shallow_run
 
-        return adopt_shallow(home, run, log)
+        return config_from_shallow_run(home, run, log)
     if "quick" in options and "recipe" not in options:
         raise UsageError("--quick is a form of a recipe: it needs --recipe")
     spec = _begun(options, chosen.pop("task", None), log)

@@ -28,7 +28,7 @@ from keras_resnet.run.folders import free_name, require_free
 from keras_resnet.training.signals import end_with_launcher
 
 if TYPE_CHECKING:
-    from keras_resnet.compression.plan import Step
+    from keras_resnet.compression.plan import CompressionStep
 
 
 @click.command(
@@ -123,9 +123,9 @@ def compress(
 
     Several ways are taken one after another, each a run: filters, zeros, shared weights, 8 bits.
     """
-    from keras_resnet.compression.plan import steps_of
+    from keras_resnet.compression.plan import plan_compression
 
-    steps = steps_of(shrink, prune, pattern, cluster, qat)
+    steps = plan_compression(shrink, prune, pattern, cluster, qat)
     home = runs_home(runs)
     require_free(home, name)
     parents = [Run.find(home, run)]
@@ -145,14 +145,14 @@ def compress(
         )
 
 
-def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, name: str | None) -> Run:
+def _compressed(parent: Run, step: CompressionStep, wanted: dict[str, Any], home: Path, name: str | None) -> Run:
     """The new run that `step` makes of `parent`."""
-    from keras_resnet.compression.plan import adopt_parent
+    from keras_resnet.compression.plan import spec_for_compression
 
-    spec = overridden(adopt_parent(parent, step, set(wanted), console.log), wanted, home)
+    spec = overridden(spec_for_compression(parent, step, set(wanted), console.log), wanted, home)
     from keras_resnet.training.train import train as start_run
 
-    name = name or free_name(home, f"{parent.name}-{step.name}")
+    name = name or free_name(home, f"{parent.name}-{step.suffix}")
     return publish_report(start_run(spec, home, name, console.log))
 
 
@@ -209,10 +209,10 @@ def launch(
         raise UsageError(
             f"launch starts kresnet train: … -- train [options]. Received: {' '.join(command) or 'nothing'}"
         )
-    from keras_resnet.training.launch import Watch
+    from keras_resnet.training.launch import RestartPolicy
     from keras_resnet.training.launch import launch as launch_workers
 
-    watch = Watch(start_timeout, stall_timeout, max_restarts)
-    code = launch_workers(workers, list(command), watch, console.log, isolate)
+    policy = RestartPolicy(start_timeout, stall_timeout, max_restarts)
+    code = launch_workers(workers, list(command), policy, console.log, isolate)
     if code:
         raise SystemExit(code)

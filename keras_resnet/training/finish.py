@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_resnet.compression.sparsity import require_kept
+from keras_resnet.compression.sparsity import check_sparsity
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.evaluation.analysis import findings_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def write_finished_model(run: Run, spec: Spec, data: DatasetSplits, model: keras.Model, log: Log) -> None:
     """Evaluate `model` on the validation images and write it, its metrics and its analysis into `run`; the
     checkpoints are removed. Raises TrainingError if it has not the sparsity or the clusters that `spec` asks for."""
-    sparsity = require_kept(model, spec.compress)
+    sparsity = check_sparsity(model, spec.compress)
     if summary := sparsity.summary:
         log(f"compressed: {summary}")
     score = validate(model, data, spec)

@@ -13,7 +13,7 @@ from trainings import finished, same_log, same_weights, start, step_of, wait_for
 
 import keras_resnet
 from keras_resnet.cli import main
-from keras_resnet.compression.plan import QAT, adopt_parent
+from keras_resnet.compression.plan import QAT, spec_for_compression
 from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 from keras_resnet.compression.quantization.layers import FakeQuantizer, QuantizedNorm, kernel_ranges, rounded_kernel
 from keras_resnet.compression.quantization.quantize import copy_weights, quantize
@@ -226,7 +226,7 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
     run = Run(runs / "eight-bits")
     assert run.summary()["network"] == "resnet8, 8 bits"
     with pytest.raises(UsageError, match="already"):
-        adopt_parent(run, QAT, set(), silent)
+        spec_for_compression(run, QAT, set(), silent)
     assert run.spec().compress.parent == str(trained.folder.resolve())
     from keras_resnet.export.pipeline import ExportRequest, export
     from keras_resnet.export.tflite_options import forms_of
@@ -241,7 +241,7 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
 
 def test_bad_compress_requests(trained, runs, capsys):
     for options, code, words in (
-        ([trained.name], 2, "say how to compress"),
+        ([trained.name], 2, "choose how to compress"),
         (["absent", "--qat"], 1, "no run called 'absent'"),
         ([trained.name, "--qat", "--set", "compress.qat=int4"], 2, "compress.qat must be one of none, native, tfmot"),
         ([trained.name, "--qat", "--name", trained.name], 2, "--name must be a plain name that is not taken"),

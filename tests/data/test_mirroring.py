@@ -161,7 +161,7 @@ def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
 
 
 def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch):
-    from keras_resnet.compression.plan import QAT, adopt_parent
+    from keras_resnet.compression.plan import QAT, spec_for_compression
     from keras_resnet.errors import TrainingInterrupted
     from keras_resnet.training.train import resume
 
@@ -180,7 +180,7 @@ def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch
     assert run.spec().augment.flip is False
     monkeypatch.setattr(resolving, "measure", lambda *data: pytest.fail("measured"))
     resume(run, silent)
-    assert adopt_parent(run, QAT, set(), silent).augment.flip is False
+    assert spec_for_compression(run, QAT, set(), silent).augment.flip is False
 
 
 def test_all_workers_do_what_the_first_one_found(tmp_path, unmeasured):

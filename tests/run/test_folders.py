@@ -450,7 +450,7 @@ LAUNCHING = """
 import sys
 from keras_resnet.training import launch
 launch.COMMAND = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
-sys.exit(launch.launch(2, ["train"], launch.Watch(restarts=0), print))
+sys.exit(launch.launch(2, ["train"], launch.RestartPolicy(max_restarts=0), print))
 """
 
 
@@ -486,4 +486,4 @@ def test_workers_of_a_run_that_was_deleted_are_not_started_again(tmp_path, monke
     work = "import os, pathlib; pathlib.Path(os.environ['KRESNET_HEARTBEAT']).write_text('/nowhere/run'); exit(1)"
     monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", work])
     with pytest.raises(TrainingError, match="the folder of the run is gone: /nowhere/run was deleted or moved"):
-        launching.launch(2, ["train"], launching.Watch(restarts=3), silent)
+        launching.launch(2, ["train"], launching.RestartPolicy(max_restarts=3), silent)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.sparsity import compressed_layers
+from keras_resnet.compression.sparsity import get_compressed_layers
 from keras_resnet.compression.tfmot.tf_keras_model import Layer, Network, import_tfmot, wrap_layers
 from keras_resnet.config.spec import CompressSpec
 
@@ -17,7 +17,7 @@ def cluster(network: Network, compress: CompressSpec) -> Network:
     The zeros of a pruned one stay zeros and are one of them.
     """
     clustering = import_tfmot().clustering.keras
-    names = {layer.name for layer in compressed_layers(network)}
+    names = {layer.name for layer in get_compressed_layers(network)}
     options: dict[str, Any] = {
         "number_of_clusters": compress.clusters,
         "cluster_centroids_init": clustering.CentroidInitialization.KMEANS_PLUS_PLUS,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.compression.sparsity import compressed_layers
+from keras_resnet.compression.sparsity import get_compressed_layers
 from keras_resnet.compression.tfmot.tf_keras_model import Layer, Network, import_tfmot, wrap_layers
 from keras_resnet.config.spec import CompressSpec
 
@@ -22,7 +22,7 @@ def prune(network: Network, compress: CompressSpec, steps: int) -> Network:
     """Return `network` with masks that will leave `compress.sparsity` zeros after two thirds of `steps`; those of
     the pattern 2:4 at once, as tfmot has it."""
     sparsity = import_tfmot().sparsity.keras
-    names = {layer.name for layer in compressed_layers(network)}
+    names = {layer.name for layer in get_compressed_layers(network)}
     growing_steps = max(1, int(GROWING_SHARE * steps))
     if compress.pattern == "2:4":
         options = {"pruning_schedule": sparsity.ConstantSparsity(0.5, 0), "sparsity_m_by_n": (2, 4)}
