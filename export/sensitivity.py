@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, Simulation
+from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, QuantizationSimulator
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import balanced_rows, evaluation
 from keras_resnet.errors import UsageError
@@ -49,12 +49,12 @@ def diagnose_model(
     def agreement(ours: Any, theirs: Any) -> float:
         return float(task.agreement(task.read(ours, truth), task.read(theirs, truth)))
 
-    simulation = Simulation(model, calibration.images, agreement)
-    log(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
-    found = simulation.damages(images)
+    simulation = QuantizationSimulator(model, calibration.images, agreement)
+    log(f"rounding each of {len(simulation.operations)} layers alone, on {len(images)} validation images")
+    found = simulation.measure_layers(images)
     document = {
         "images": len(images),
-        "agreement_of_all": simulation.together(images),
+        "agreement_of_all": simulation.agreement_without(images),
         "layers": [asdict(damage) for damage in found],
     }
     run.write_json(run.diagnosis_file, document)

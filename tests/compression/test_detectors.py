@@ -9,9 +9,9 @@ import pytest
 from samples import finding
 
 from keras_resnet.cli import main
-from keras_resnet.compression.quantization.layers import FakeQuantizer
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.compression.quantization.quantize import build_model, quantize
-from keras_resnet.compression.quantization.sensitivity import Simulation
+from keras_resnet.compression.quantization.sensitivity import QuantizationSimulator
 from keras_resnet.compression.tfmot import qat
 from keras_resnet.compression.tfmot.tf_keras_model import (
     TfKerasModel,
@@ -119,10 +119,10 @@ def test_every_layer_is_a_part_of_the_simulation():
         return 0.25
 
     model = network()
-    simulation = Simulation(model, PIXELS, agreement)
-    names = {part.layer for part in simulation.parts}
+    simulation = QuantizationSimulator(model, PIXELS, agreement)
+    names = {part.layer for part in simulation.operations}
     assert {"stem_conv", "lateral1_conv", "sum1", "scores1", "scores", "prototypes"} <= names
-    assert simulation.together(PIXELS) == 0.25
+    assert simulation.agreement_without(PIXELS) == 0.25
     (ours, theirs), expected = seen[0], model(PIXELS, training=False)
     for name, values in expected.items():
         deviation = np.std(values)

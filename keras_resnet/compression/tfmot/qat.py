@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.compression.quantization.layers import FakeQuantizer
-from keras_resnet.compression.quantization.quantize import RANGE
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
+from keras_resnet.compression.quantization.quantize import RANGE_SUFFIX
 from keras_resnet.compression.tfmot.tf_keras_model import Layer, Network, import_tfmot
 from keras_resnet.config.spec import CompressSpec
 from keras_resnet.errors import ExportError, UsageError
@@ -94,7 +94,7 @@ def copy_ranges(quantized: Network, served: keras.Model) -> None:
     }
     for layer in served.layers:
         if isinstance(layer, FakeQuantizer) and layer.fixed is None:
-            ends = ranges.get(layer.name.removesuffix(f"_{RANGE}"))
+            ends = ranges.get(layer.name.removesuffix(f"_{RANGE_SUFFIX}"))
             if ends is None:
                 raise ExportError(f"tensorflow-model-optimization trained no range for {layer.name}")
             layer.set_weights([np.float32(end) for end in ends])

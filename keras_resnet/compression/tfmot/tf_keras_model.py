@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from keras_resnet.compression.quantization.layers import FakeQuantizer
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.config.spec import Normalization, Spec
 from keras_resnet.errors import ExportError
 from keras_resnet.models.layers import Layers, deep_graphs
