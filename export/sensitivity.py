@@ -17,6 +17,7 @@ from keras_resnet.export.calibration import Calibration, calibration_of
 from keras_resnet.export.pipeline import data_of, is_learned
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import sweep
 from keras_resnet.tasks import get_task
 
@@ -50,7 +51,10 @@ def diagnose_model(
         return float(task.agreement(task.read(ours, truth), task.read(theirs, truth)))
 
     simulation = QuantizationSimulator(model, calibration.images, agreement)
-    log(f"rounding each of {len(simulation.operations)} layers alone, on {len(images)} validation images")
+    log(
+        f"rounding each of {counted(len(simulation.operations), 'layer')} alone, on"
+        f" {counted(len(images), 'validation image')}"
+    )
     found = simulation.measure_layers(images)
     document = {
         "images": len(images),

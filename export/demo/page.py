@@ -21,6 +21,7 @@ from keras_resnet.reporting.page import TASKS, metric_in_words
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, predictions
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # The npm packages that are served, and their version; scripts/web installs them.
@@ -135,7 +136,8 @@ def _told(run: Run, verdicts: dict[str, Any], files: dict[str, TFLiteModel], lab
     preferred = ["float32.tflite", *([best["file"]] if best else []), "int8.tflite", *files]
     return {
         "name": run.name,
-        "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source}, {len(run.classes())} classes",
+        "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source},"
+        f" {counted(len(run.classes()), 'class', plural='classes')}",
         "task": spec.task,
         "levels": spec.data.levels,
         "litert": LITERT,

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnet.config.spec import CompressSpec
 from keras_resnet.errors import TrainingError
+from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     import keras
@@ -78,7 +79,7 @@ def _count_clusters(kernels: dict[str, np.ndarray], compress: CompressSpec) -> i
     counts = {name: _count_different(kernel, compress.learned) for name, kernel in kernels.items()}
     most = max(counts, key=lambda name: counts[name])
     if counts[most] > compress.clusters:
-        raise TrainingError(f"{most} has {counts[most]} different weights, not {compress.clusters}")
+        raise TrainingError(f"{most} has {counted(counts[most], 'different weight')}, not {compress.clusters}")
     return counts[most]
 
 

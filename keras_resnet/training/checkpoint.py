@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 KEPT_CHECKPOINTS = 3
 MANIFEST_NAME = re.compile(r"step-(\d+)\.json")
+OTHER_NETWORK = "it holds the variables of another network or optimizer"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Checkpoints:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        problems = []
+        problems: dict[str, list[str]] = {}
         for document in reversed(manifests(self._folder)):
             try:
                 saved = files.parsed(files.Saved, files.read_bytes(document))
@@ -81,10 +82,21 @@ class Checkpoints:
                 self._assign(load(data))
                 return progress
             except (OSError, ValueError, SafetensorError) as error:
-                problems.append(f"{document.stem}: {reason(error)}")
+                problems.setdefault(reason(error), []).append(document.stem)
         if problems:
-            raise RunError(f"the checkpoints in {self._folder} are unreadable: {'; '.join(problems)}")
+            raise RunError(self._describe(problems))
         return Progress()
+
+    def _describe(self, problems: dict[str, list[str]]) -> str:
+        """Return why no checkpoint can be restored. problems: reason → names of the checkpoints that have it."""
+        if set(problems) == {OTHER_NETWORK}:
+            return (
+                f"the checkpoints in {self._folder} do not fit the network and the optimizer that"
+                f" {self._folder.parent / 'spec.json'} describes; if that was changed by hand, write back what it said,"
+                " or train again as it says now"
+            )
+        reasons = "; ".join(f"{problem} ({', '.join(names)})" for problem, names in problems.items())
+        return f"the checkpoints in {self._folder} are unreadable: {reasons}"
 
     def sweep(self) -> None:
         """Remove files that a killed process left incomplete."""
@@ -106,7 +118,7 @@ class Checkpoints:
         values = [arrays[name] for name in sorted(arrays)]
         expected = [(tuple(variable.shape), _dtype(variable)) for variable in self._variables]
         if [(array.shape, array.dtype.name) for array in values] != expected:
-            raise ValueError("it holds the variables of another network or optimizer")
+            raise ValueError(OTHER_NETWORK)
         for variable, array in zip(self._variables, values, strict=True):
             variable.assign(array)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keras_resnet.data.read_errors import taken
 from keras_resnet.errors import DataError, TrainingError, UsageError
 from keras_resnet.progress import waiting
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.training import gpus
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -91,19 +93,21 @@ def translate_worker_errors() -> Iterator[None]:
     DataError where an image that could be read before the training no longer can."""
     import tensorflow as tf
 
-    errors = tf.errors
+    lost_worker_errors = (
+        *(tf.errors.UnavailableError, tf.errors.AbortedError),
+        *(tf.errors.CancelledError, tf.errors.DeadlineExceededError),
+    )
+    taken()  # forget an error that an earlier training met and did not report
     try:
         yield
-    except (errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError) as error:
-        workers = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error))
-        if not workers:
-            raise
-        raise TrainingError(f"{' '.join(workers[-1])} has died or does not answer") from error
-    except errors.OpError as error:
-        damaged = re.search(r"DataError: ([^\n]+)", str(error))
-        if not damaged:
-            raise
-        raise DataError(f"{damaged[1]}; it could be read when the training began") from error
+    except tf.errors.OpError as error:
+        is_lost = isinstance(error, lost_worker_errors)
+        workers = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error)) if is_lost else []
+        if workers:
+            raise TrainingError(f"{' '.join(workers[-1])} has died or does not answer") from error
+        if damaged := taken():
+            raise DataError(f"{damaged}; it could be read when the training began") from damaged
+        raise
 
 
 def setup(requested: str) -> Devices:
@@ -170,7 +174,9 @@ def _use_gpus(numbers: list[int], requested: str) -> Devices:
 
     physical = tf.config.list_physical_devices("GPU")
     if not numbers or max(numbers) >= len(physical):
-        raise UsageError(f"--devices {requested}: this machine has {len(physical)} GPUs that TensorFlow can use")
+        raise UsageError(
+            f"--devices {requested}: this machine has {counted(len(physical), 'GPU')} that TensorFlow can use"
+        )
     tf.config.set_visible_devices([physical[number] for number in numbers], "GPU")
     return _mirror([device.name for device in tf.config.list_logical_devices("GPU")], f"as asked: {requested}")
 
@@ -211,8 +217,11 @@ def _use_workers() -> Devices | None:
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except Exception as error:
-        raise TrainingError(f"the {len(processes)} workers cannot connect: {' '.join(str(error).split())}") from error
-    reason = f"{len(processes)} workers, {strategy.num_replicas_in_sync} devices in all (of {source})"
+        raise TrainingError(
+            f"{counted(len(processes), 'worker')} cannot connect: {' '.join(str(error).split())}"
+        ) from error
+    replicas = counted(strategy.num_replicas_in_sync, "device")
+    reason = f"{counted(len(processes), 'worker')}, {replicas} in all (of {source})"
     return Devices(strategy, reason, processes.index(role), len(processes))
 
 
@@ -221,7 +230,7 @@ def _create_slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
     import tensorflow as tf
 
     resolver = tf.distribute.cluster_resolver.SlurmClusterResolver
-    if shutil.which("nvidia-smi"):
+    if gpus.list_gpus():
         return resolver()
     return resolver(gpus_per_node=MAX_TASKS_PER_NODE, gpus_per_task=1, auto_set_gpu=False)
 

@@ -19,6 +19,7 @@ from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import KresnetError, TrainingError
+from keras_resnet.native_logs import hushed
 from keras_resnet.progress import Log, counting, waiting
 from keras_resnet.training.initialize import require_parts
 from keras_resnet.training.prepare import load_shared_data, setup_devices
@@ -122,12 +123,13 @@ def choose_batch_size(trials: list[BatchSizeTrial]) -> BatchSizeTrial:
 
 def _time_steps(spec_json: str) -> BatchSizeTrial | str:
     """Measure a batch size, in a process of its own. Returns a string that says why where that is impossible."""
+    with hushed():
+        return _time_spec(Spec.from_json(spec_json))
+
+
+def _time_spec(spec: Spec) -> BatchSizeTrial | str:
     import tensorflow as tf
 
-    from keras_resnet.native_logs import redirect_native_stderr
-
-    redirect_native_stderr()
-    spec = Spec.from_json(spec_json)
     try:
         spec, data, trainer = _prepare(spec, lambda message: None)
         train_function, seconds = trainer.make_train_function(), []

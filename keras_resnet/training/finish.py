@@ -12,6 +12,7 @@ from keras_resnet.evaluation.evaluate import validate
 from keras_resnet.metrics.outcome import standings_in_words
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import get_task
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ def write_finished_model(run: Run, spec: Spec, data: DatasetSplits, model: keras
     score = validate(model, data, spec)
     metrics = {"split": "validation", "metric": score.metric, "value": score.value, "samples": score.samples}
     run.write_json(run.metrics_file, metrics | sparsity.as_dict())
-    analysis = findings_of(model, get_task(spec, data.classes), score, data)
+    analysis = findings_of(run, model, get_task(spec, data.classes), score, data)
     run.write_json(run.findings_file, analysis)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.drop_checkpoints()
-    log(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
+    log(f"{score.metric} {score.value:.2%} on {counted(score.samples, 'validation image')}; model: {run.model_file}")
     for line in standings_in_words(analysis["baselines"]):
         log(line)

@@ -20,6 +20,7 @@ from keras_resnet.pretrained.load import assign_weights, fetch
 from keras_resnet.pretrained.readers import read
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.tasks import parts_of
 
 if TYPE_CHECKING:
@@ -57,10 +58,15 @@ def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -
     spec = replace(spec, network=_merge_networks(spec.network, network, requested, origin))
     log(f"network: {model_name(network)}, and its normalization (of the weights {origin})")
     merged = replace(spec.data, normalization=data.normalization)
-    if data.image_size and "data.image_size" not in requested:
+    if data.image_size and merged.image_size is None:  # neither asked for nor a recipe's
         merged = replace(merged, image_size=data.image_size, resize=data.resize)
-        log(f"image size: {data.image_size} pixels (of the weights; --image-size changes it)")
     return replace(spec, data=merged)
+
+
+def describe_origin(origin: str, home: Path) -> str:
+    """Return what `--from` names, for people: "run NAME", or "the weights FILE"."""
+    run = _find_run(origin, home)
+    return f"run {run.name}" if run else f"the weights {origin}"
 
 
 def _resolve_origin(origin: str, log: Log) -> str:
@@ -82,7 +88,7 @@ def _with_heads(spec: Spec, parent: Spec, requested: set[str], log: Log) -> Spec
         keys = [key for key in keys if key != "masks"]
     head = replace(spec.head, **{key: getattr(parent.head, key) for key in keys})
     if head != spec.head:
-        log(f"heads: {head.convs} convolutions a tower, masks by {head.masks} (of the weights)")
+        log(f"heads: {counted(head.convs, 'convolution')} a tower, masks by {head.masks} (of the weights)")
     return replace(spec, head=head)
 
 
@@ -111,7 +117,10 @@ def initialize(model: keras.Model, spec: Spec, log: Log) -> None:
         log(f"weights: {kept} of the filters inside units of {spec.start.narrow}, the strongest")
     if spec.start.deepen:
         added = deepen(model, fetch(spec.start.deepen))
-        log(f"weights: of {spec.start.deepen}, and {added} units that start as identities")
+        log(
+            f"weights: of {spec.start.deepen}, and {counted(added, 'unit')} more, which"
+            f" {verb(added, 'starts', 'start')} as the identity"
+        )
     for line in _describe_parts(spec):
         log(line)
 

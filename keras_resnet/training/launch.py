@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,8 +20,9 @@ from types import FrameType
 from keras_resnet.errors import TrainingError, UsageError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.training import heartbeat, network_isolation
-from keras_resnet.training.signals import GRACE_PERIOD, LAUNCHER, leave_terminal, stopping_signals
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.signals import GRACE_PERIOD, LAUNCHER, leave_terminal, stopping_signals
+from keras_resnet.training import gpus, heartbeat, network_isolation
 
 COMMAND = [sys.executable, "-m", "keras_resnet"]
 POLL_INTERVAL = 0.2
@@ -84,7 +84,9 @@ def _run_attempts(
                 arguments = resume_arguments(arguments, run) if run else arguments
                 origin = f"from {run}" if run else "anew"
                 log(f"launch: starting again ({attempt + 1} of {policy.max_restarts}), {origin}")
-    raise TrainingError(f"the workers failed {policy.max_restarts + 1} times, the last time because {reason}")
+    raise TrainingError(
+        f"the workers failed {counted(policy.max_restarts + 1, 'time')}, the last time because {reason}"
+    )
 
 
 def _create_network(requested: bool | None, arguments: list[str], log: Log) -> network_isolation.Network | None:
@@ -135,7 +137,7 @@ class _WorkerGroup:
         for rank in range(workers):
             environment = {
                 **os.environ,
-                **_assign_gpus(rank, workers),
+                **gpus.assign_gpus(rank, workers),
                 "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}),
                 heartbeat.VARIABLE: str(self._heartbeats[rank]),
                 LAUNCHER: str(workers_end),
@@ -231,17 +233,3 @@ def find_free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
-
-
-def _assign_gpus(rank: int, workers: int) -> dict[str, str]:
-    """Return the environment that gives a worker its share of this machine's GPUs."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        gpus = [each for each in visible.split(",") if each]
-    elif shutil.which("nvidia-smi"):
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, encoding="utf-8", check=False)
-        gpus = [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
-    else:
-        return {}
-    each = len(gpus) // workers
-    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[rank * each : (rank + 1) * each])} if each else {}

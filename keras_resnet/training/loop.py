@@ -19,12 +19,12 @@ from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
 from keras_resnet.progress import counting
 from keras_resnet.run import Run
+from keras_resnet.signals import collect_stop_signals
 from keras_resnet.training.checkpoint import Checkpoints, Progress
 from keras_resnet.training.evaluator import ValidationEvaluator
 from keras_resnet.training.heartbeat import beat
 from keras_resnet.training.logger import Logger
 from keras_resnet.training.schedule import TrainingSchedule
-from keras_resnet.training.signals import collect_stop_signals
 from keras_resnet.training.throughput import Throughput
 from keras_resnet.training.trainer import Trainer
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -16,6 +15,7 @@ import sys
 from pathlib import Path
 
 from keras_resnet.pretrained.hub import is_named
+from keras_resnet.training import gpus
 
 # From <linux/sched.h>, <linux/sockios.h> and <linux/if.h>.
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
@@ -32,7 +32,7 @@ def find_obstacle(arguments: list[str]) -> str | None:
     for argument in arguments:
         if argument.startswith(NETWORK_OPTIONS) or is_named(argument.removeprefix("--from=")):
             return f"{argument} needs the network"
-    return "GPUs of several workers look for a network device" if shutil.which("nvidia-smi") else None
+    return "GPUs of several workers look for a network device" if gpus.list_visible_gpus() else None
 
 
 class Network:

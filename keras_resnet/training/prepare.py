@@ -13,6 +13,7 @@ from keras_resnet.models.flops import cost_of
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import changes, fingerprints
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import distribute
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.initialize import require_parts
@@ -57,10 +58,14 @@ def require_memory(spec: Spec, classes: tuple[str, ...], devices: Devices) -> No
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
     cost = cost_of(spec.network, classes=len(classes), input_shape=(size, size, 3))
+    images = counted(batch, "image")
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for subject, needed in (
         (f"a network of {cost.trainable:.3g} parameters", WEIGHT_BYTES * cost.trainable),
-        (f"a batch of {batch} images of {size} pixels", PIXEL_BYTES * size * size * batch // devices.replicas),
+        (
+            f"a batch of {counted(batch, 'image')} of {size} pixels",
+            PIXEL_BYTES * size * size * batch // devices.replicas,
+        ),
     ):
         if needed > available:
             raise UsageError(

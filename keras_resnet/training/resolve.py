@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from keras_resnet.config.chosen import who
 from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
@@ -13,6 +14,7 @@ from keras_resnet.data.mirroring import measure
 from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, waiting
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import get_method_class
 from keras_resnet.training.precision import choose_precision
@@ -51,14 +53,14 @@ def _warn_of_dark_images(data: DatasetSplits, log: Log) -> None:
     )
     if brightest <= DARK:
         log(
-            f"warning: the brightest of {len(rows)} training images is {brightest} of 255:"
+            f"warning: the brightest of {counted(len(rows), 'training image')} is {brightest} of 255:"
             " were they scaled, or have their files more bits than they use?"
         )
 
 
 def _resolve_mirroring(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
-    """Decide whether training images are mirrored: as asked, as is known of the data, or as the chief measures."""
-    flip, reason = spec.augment.flip, "as asked"
+    """Decide whether training images are mirrored: as chosen, as known of the data, or as the chief measures."""
+    flip, reason = spec.augment.flip, who("augment.flip")
     if flip is None and data.flips is not None:
         flip = data.flips
         known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
@@ -82,7 +84,7 @@ def _describe_augmentation(augment: AugmentSpec) -> str:
     parts += [augment.policy] if augment.policy != "none" else []
     strengths = ("mixup", "cutmix", "mosaic", "copy_paste", "erasing", "colour")
     parts += [f"{name.replace('_', '-')} {value:g}" for name in strengths if (value := getattr(augment, name))]
-    parts += [f"each image {augment.repeats} times"] if augment.repeats > 1 else []
+    parts += [f"each image {counted(augment.repeats, 'time')}"] if augment.repeats > 1 else []
     parts += [f"at {', '.join(map(str, augment.sizes))} pixels"] if augment.sizes else []
     return ", ".join(parts)
 
@@ -93,10 +95,10 @@ def _resolve_batch(spec: Spec, samples: int, devices: Devices, log: Log) -> Spec
         parts = devices.replicas * spec.training.accumulate
         preferred = min(32 if samples < SMALL_DATASET else 128, samples)
         size = max(parts, preferred // parts * parts)
-        reason = f"{samples} training images; 32 below {SMALL_DATASET}, else 128"
+        reason = f"{counted(samples, 'training image')}; 32 below {SMALL_DATASET}, else 128"
         log(f"batch size: {size} ({reason}{f', a multiple of {parts}' if parts > 1 else ''})")
     elif devices.replicas > 1:
-        log(f"batch size: {size} (as asked, over all {devices.replicas} devices)")
+        log(f"batch size: {size} ({who('training.batch_size')}, over all {counted(devices.replicas, 'device')})")
     if devices.replicas > 1 and spec.optimizer.reference_batch is None:
         log(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
     devices.require_divisible(size, spec.training.accumulate)
@@ -111,7 +113,8 @@ def _resolve_learning_rate(spec: Spec, log: Log) -> Spec:
         return spec
     assert optimizer.reference_batch is not None
     rate = optimizer.learning_rate * batch / optimizer.reference_batch
-    log(f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {optimizer.reference_batch} images, in proportion)")
+    images = counted(optimizer.reference_batch, "image")
+    log(f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {images}, in proportion)")
     return replace(spec, optimizer=replace(optimizer, learning_rate=rate, reference_batch=batch))
 
 
@@ -121,22 +124,23 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
     assert training.batch_size is not None
     per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     if training.steps is not None:
+        steps = counted(training.steps, "step")
         training = replace(training, epochs=-(-training.steps // per_epoch))
-        log(f"epochs: {training.epochs} ({training.steps} steps of {per_epoch} an epoch)")
+        log(f"epochs: {training.epochs} ({steps}, {per_epoch} an epoch)")
     if optimizer.warmup_epochs is None:
         warmup = min(1.0, MAX_WARMUP * training.epochs)
-        log(f"warm-up: {warmup:g} epochs (1, or a fifth of a shorter training)")
+        log(f"warm-up: {counted(warmup, 'epoch', 'g')} (1, or a fifth of a shorter training)")
         optimizer = replace(optimizer, warmup_epochs=warmup)
     if training.checkpoint_every is None:
         every = min(per_epoch, CHECKPOINT_STEPS)
         training = replace(training, checkpoint_every=every)
         if every < per_epoch:
-            log(f"checkpoints: every {every} steps, and after each epoch (which has {per_epoch})")
+            log(f"checkpoints: every {counted(every, 'step')}, and after each epoch (which has {per_epoch})")
     return replace(spec, training=training, optimizer=optimizer)
 
 
 def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
-    precision, reason = spec.training.precision, "as asked"
+    precision, reason = spec.training.precision, who("training.precision")
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
     if required := get_method_class(spec).precision:

@@ -20,6 +20,7 @@ from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import fingerprints
 from keras_resnet.run.files import Change
 from keras_resnet.run.folders import require_free
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import distribute
 from keras_resnet.training.checkpoint import Checkpoints, Progress, manifests
 from keras_resnet.training.distribute import Devices
@@ -150,9 +151,9 @@ class _Training:
         """Train to the end and return the finished run."""
         progress = self.restore_checkpoint()
         loop = self._create_loop(progress, log)
-        split = self.data.splits["train"]
+        images = counted(self.data.splits["train"].count, "training image")
         log(
-            f"run: {self.run.folder} ({self.trainer.model.count_params():,} parameters, {split.count} training images,"
+            f"run: {self.run.folder} ({self.trainer.model.count_params():,} parameters, {images},"
             f" from step {progress.step + 1} of {loop.schedule.last_step})"
         )
         with _explain_how_to_resume(self.run):

@@ -11,6 +11,7 @@ from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import get_task
 from keras_resnet.training.methods.base import TrainableModel, TrainingMethod
 from keras_resnet.training.methods.plain import uses_progressive_resizing
@@ -79,8 +80,8 @@ class Distillation(TrainingMethod[TrainableModel]):
         if run.classes() != self.classes or teacher_spec.data.image_size != size:
             raise UsageError(
                 f"--teacher {run.name} must have the labels and the image size of the data"
-                f" ({len(self.classes)} labels, {size} pixels)."
-                f" Received: {len(run.classes())} labels, {teacher_spec.data.image_size} pixels"
+                f" ({counted(len(self.classes), 'label')}, {size} pixels)."
+                f" Received: {counted(len(run.classes()), 'label')}, {teacher_spec.data.image_size} pixels"
             )
         teacher = build_model(teacher_spec, self.classes, layers, uses_progressive_resizing(self.spec))
         teacher.set_weights(load_model(run).get_weights())
