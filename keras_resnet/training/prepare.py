@@ -63,7 +63,7 @@ def require_memory(spec: Spec, classes: tuple[str, ...], devices: Devices) -> No
     for subject, needed in (
         (f"a network of {cost.trainable:.3g} parameters", WEIGHT_BYTES * cost.trainable),
         (
-            f"a batch of {counted(batch, 'image')} of {size} pixels",
+            f"a batch of {images} of {size} pixels",
             PIXEL_BYTES * size * size * batch // devices.replicas,
         ),
     ):

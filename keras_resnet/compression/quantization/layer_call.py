@@ -41,7 +41,7 @@ class LayerCall:
     def config(self, **changes: Any) -> dict[str, Any]:
         """Return the configuration of the layer as Keras' own class has it, with changes."""
         assert self.base is not None, "an operator has no configuration"
-        return {**self.base.get_config(self.operation), **changes}  # type: ignore[attr-defined]
+        return {**self.base.get_config(self.operation), **changes}
 
 
 # Adds the nodes of a call to the graph and returns the one that gives its result. Raises UnsupportedCall.
