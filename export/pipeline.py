@@ -27,7 +27,7 @@ from keras_resnet.run.run import versions
 from keras_resnet.runtime.c_array import write_c_array
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks import output_metadata
 
 C_ARRAY = "c-array"
@@ -137,7 +137,7 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
     """Open the data, calibrate, and evaluate the Keras model."""
     require_writable(run.exports)
     run.verdicts()  # which those of the new files are put beside
-    sweep(run.exports)
+    remove_leftovers(run.exports)
     data = data_of(run, log)
     calibration = _calibration(run, data, wanted, log)
     reference, origin = Reference.of(run, data, wanted.samples), find_uncompressed_run(run)
@@ -151,7 +151,7 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
 
 def is_learned(run: Run) -> bool:
     """Whether `run` was trained with 8 bits."""
-    return run.spec().compress.learned
+    return run.spec().compress.is_qat
 
 
 def data_of(run: Run, log: Log) -> DatasetSplits:

@@ -35,16 +35,16 @@ SEED = 0
 PILLOW_13 = int(PIL.__version__.partition(".")[0]) >= 13
 # What postprocess.py does, for postprocess.js.
 RULES = {
-    "named": predictions.NAMED,
-    "shown": postprocess.SHOWN,
-    "guesses": postprocess.GUESSES,
-    "most": postprocess.MOST,
-    "candidates": postprocess.CANDIDATES,
+    "named": predictions.DEFAULT_TOP,
+    "shown": postprocess.DISPLAY_THRESHOLD,
+    "guesses": postprocess.MAX_GUESSES,
+    "most": postprocess.MAX_DETECTIONS,
+    "candidates": postprocess.MAX_CANDIDATES,
     "overlap": postprocess.NMS_IOU,
-    "ground": postprocess.GROUND,
-    "around": postprocess.AROUND,
-    "reach": postprocess.REACH,
-    "layers": postprocess.DYNAMIC,
+    "ground": postprocess.BACKGROUND_LOGIT,
+    "around": postprocess.MASK_MARGIN,
+    "reach": postprocess.COORDINATE_SCALE,
+    "layers": postprocess.CONDINST_LAYERS,
 }
 
 

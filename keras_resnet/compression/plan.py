@@ -95,18 +95,18 @@ def spec_for_compression(run: Run, step: CompressionStep, requested: set[str], l
     if "learning_rate" not in requested:
         log(f"learning rate: {rate:g} ({factor:g} of the first {first.optimizer.learning_rate:g})")
     training = replace(parent.training, epochs=epochs, steps=None, stop_after=None, checkpoint_every=None)
-    if compress.by_tfmot:
+    if compress.uses_tfmot:
         for name in ("ema", "patience"):
             if getattr(training, name) is not None:
                 log(f"{name}: none (tensorflow-model-optimization's networks have their own state)")
         training = replace(training, precision="auto", ema=None, patience=None)
     origin = str(run.model_file.resolve())
     start = StartSpec(weights=origin) if step.kept_filters is None else StartSpec(narrow=origin)
-    kept = parent.network.kept * (step.kept_filters or 1)
+    keep_ratio = parent.network.keep_ratio * (step.kept_filters or 1)
     return replace(
         parent,
-        network=replace(parent.network, kept=kept),
-        start=replace(start, freeze_norms=parent.start.freeze_norms),
+        network=replace(parent.network, keep_ratio=keep_ratio),
+        start=replace(start, freeze_bn=parent.start.freeze_bn),
         compress=compress,
         optimizer=replace(parent.optimizer, learning_rate=rate, warmup_epochs=None),
         training=training,
@@ -131,7 +131,7 @@ def find_uncompressed_run(run: Run) -> Run:
 def _add_step(run: Run, before: CompressSpec, step: CompressionStep) -> CompressSpec:
     """Return how the network is compressed after `step`. Raises UsageError if it would undo what was done before."""
     done = ""
-    if before.learned:
+    if before.is_qat:
         done = "was trained with 8 bits"
     elif before.clusters and step.qat is None:
         done = "has shared weights"

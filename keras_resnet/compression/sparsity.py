@@ -76,7 +76,7 @@ def _count_zeros(kernels: dict[str, np.ndarray], compress: CompressSpec) -> Spar
 
 
 def _count_clusters(kernels: dict[str, np.ndarray], compress: CompressSpec) -> int:
-    counts = {name: _count_different(kernel, compress.learned) for name, kernel in kernels.items()}
+    counts = {name: _count_different(kernel, compress.is_qat) for name, kernel in kernels.items()}
     most = max(counts, key=lambda name: counts[name])
     if counts[most] > compress.clusters:
         raise TrainingError(f"{most} has {counted(counts[most], 'different weight')}, not {compress.clusters}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log, counting
-from keras_resnet.runtime.image import values_of
+from keras_resnet.runtime.image import read_deep_values
 from keras_resnet.runtime.plurals import counted, verb
 
 # Files that are looked at before all are.
@@ -77,7 +77,7 @@ def _range(file: Path) -> Range | None:
     highs: list[float] = []
     whole = True
     try:
-        for values in values_of(file):
+        for values in read_deep_values(file):
             whole = values.dtype.kind != "f"
             known = values if whole else values[np.isfinite(values)]
             lows += [float(known.min())] if known.size else []

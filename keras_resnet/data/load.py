@@ -10,7 +10,7 @@ from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.data.duplicates import tell_copies
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image_files import path_of
+from keras_resnet.runtime.image_files import to_path
 
 __all__ = ["DatasetSplits", "Split", "open_data"]
 
@@ -33,7 +33,7 @@ def open_data(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> 
 def _opened(spec: DataSpec, log: Log, only: Collection[str] | None) -> DatasetSplits:
     from keras_resnet.data.sources.tfds import BUNDLED
 
-    path = path_of(spec.source)
+    path = to_path(spec.source)
     bundled = spec.source.partition("/")[0] in BUNDLED
     if bundled and path.exists():
         log(f"data: the bundled {spec.source}; the folder of that name here is ./{spec.source}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.dataset import Split, gathered
 from keras_resnet.data.read_errors import reading
 from keras_resnet.data.transforms.auto_augment import augmented, needs_pillow
@@ -111,8 +111,8 @@ class TrainPipeline:
         from keras_resnet.data.transforms import geometric
 
         images, truth = self._mixer.mixed(key, images, truth)
-        if self.augment.colour:
-            images = geometric.color_jitter(images, key, self.batch_size, self._mine, self.augment.colour)
+        if self.augment.color_jitter:
+            images = geometric.color_jitter(images, key, self.batch_size, self._mine, self.augment.color_jitter)
         return images, truth
 
     def _key(self, number: Any) -> Any:

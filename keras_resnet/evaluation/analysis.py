@@ -17,7 +17,7 @@ from keras_resnet.evaluation.evaluate import Evaluation, load_model, validate
 from keras_resnet.models import parts
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import SPLITS, changes, digest_of, fingerprints
-from keras_resnet.runtime.visualize import drawn
+from keras_resnet.runtime.visualize import draw_predictions
 from keras_resnet.tasks import get_task
 
 # Pictures that are shown, and their longest side in pixels.
@@ -35,7 +35,7 @@ def findings_of(run: Run, model: Any, task: Any, evaluation: Evaluation, data: D
     found["baselines"] = [each.as_dict() for each in standings_of(task, data, evaluation)]
     found["pictures"] = []
     for row, shown, words in task.pictures(evaluation, SHOWN):
-        found["pictures"].append({"words": words, "png": _encoded(drawn(_image(split, row), shown, SIDE))})
+        found["pictures"].append({"words": words, "png": _encoded(draw_predictions(_image(split, row), shown, SIDE))})
     return found
 
 
@@ -77,9 +77,9 @@ def parts_of(model: Any) -> list[dict[str, Any]]:
     and the heads together. Layers are those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count
     them (table 1)."""
     rows: dict[str, dict[str, Any]] = {}
-    declared = parts.by_part(layer.name for layer in model.layers)
+    declared = parts.group_by_part(layer.name for layer in model.layers)
     for part in sorted(declared, key=lambda part: parts.GROUPS.index(part.group)):
-        name = part.name if part.group == parts.BODY else part.group
+        name = part.name if part.group == parts.BACKBONE else part.group
         row = rows.setdefault(name, {"part": name, "layers": 0, "parameters": 0, "multiply_adds": 0})
         for layer in map(model.get_layer, declared[part]):
             row["parameters"] += layer.count_params()

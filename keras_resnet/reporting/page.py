@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.config.fields import flat
 from keras_resnet.config.recipes.detection import default_config
+from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.outcome import interval_in_words, shared_remarks_on, standings_in_words
 from keras_resnet.progress import log, waiting
@@ -133,7 +133,7 @@ def command_of(spec: Spec) -> str | None:
     """What trains this again; None for a compressed network, which begins with another run."""
     if spec.compress.parent:
         return None
-    ours, plain = (flat(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
+    ours, plain = (flatten(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
     changes = [f"{key}={json.dumps(value)}" for key, value in ours.items() if key != "task" and value != plain[key]]
     task = [] if spec.task == "classify" else ["--task", spec.task]
     return shlex.join(["kresnet", "train", *task, *(part for each in changes for part in ("--set", each))])

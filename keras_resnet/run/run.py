@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keras_resnet.atomic_write import reason, writing
-from keras_resnet.config.fields import flat
+from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import WITHIN
@@ -222,7 +222,7 @@ class Run:
         """The saved spec. Raises RunError if the file cannot be read, or leaves open what a run has decided."""
         try:
             spec = Spec.from_dict(self.document()["spec"])
-            settled = flat(asdict(spec))
+            settled = flatten(asdict(spec))
             if undecided := [key for key in DECIDED if settled[key] is None]:
                 raise UsageError(f"{undecided[0]} is null, which a run has decided")
             return spec
@@ -429,12 +429,12 @@ def versions() -> dict[str, str]:
 
 def _network(spec: Spec) -> str:
     """The network and what compression made of it, in a few words."""
-    made, kept = spec.compress, spec.network.kept
+    made, kept = spec.compress, spec.network.keep_ratio
     words = [
         *([f"{kept:.0%} of the filters inside units"] if kept < 1 else []),
         *([f"{made.sparsity:.0%} zeros{' 2:4' * (made.pattern == '2:4')}"] if made.sparsity else []),
         *([f"{counted(made.clusters, 'weight')} a kernel"] if made.clusters else []),
-        *(["8 bits"] if made.learned else []),
+        *(["8 bits"] if made.is_qat else []),
     ]
     return ", ".join([model_name(spec.network), *words])
 

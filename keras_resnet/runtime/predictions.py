@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from .errors import ExportError
-from .postprocess import objects_of
+from .postprocess import describe_objects
 
 CLASSIFY, LOCALIZE, DETECT, SEGMENT = "classify", "localize", "detect", "segment"
 # Tasks that look at the whole of an image, brought to a square, and not at its centre.
 WHOLE = (LOCALIZE, DETECT, SEGMENT)
 # Labels that are named of an image, if it is not said how many.
-NAMED = 5
+DEFAULT_TOP = 5
 # Logits (N, classes), or the outputs of a network that has several, by name.
 Outputs = Any
 
 
-def single(outputs: dict[str, np.ndarray]) -> Outputs:
+def unwrap_single_output(outputs: dict[str, np.ndarray]) -> Outputs:
     """The logits alone where there is nothing else."""
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
@@ -42,15 +42,17 @@ def decode_predictions(
     """What a network says of images of (width, height) `sizes`: see `top_k`, `detections.objects_of`.
     card: its task, its classes, and the cells of its pyramid, if it has one. Raises ExportError for outputs that mean
     nothing: numbers that are not finite, or of labels that are not there."""
-    _require_meaning(outputs, len(card.classes))
+    _require_valid_outputs(outputs, len(card.classes))
     if card.task not in WHOLE:
-        return top_k(outputs, card.classes, top or NAMED)
+        return top_k(outputs, card.classes, top or DEFAULT_TOP)
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
     main = card.task == LOCALIZE
-    return [objects_of(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)]
+    return [
+        describe_objects(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)
+    ]
 
 
-def _require_meaning(outputs: Outputs, classes: int) -> None:
+def _require_valid_outputs(outputs: Outputs, classes: int) -> None:
     named = outputs if isinstance(outputs, dict) else {"logits": outputs}
     for name, values in named.items():
         if not np.isfinite(values).all():

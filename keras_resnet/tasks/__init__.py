@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.models.fpn import cells_of
-from keras_resnet.models.parts import body_of
+from keras_resnet.models.backbone import get_backbone
+from keras_resnet.models.fpn import pyramid_sides
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.detection import Detection
 from keras_resnet.tasks.instance_segmentation import Segmentation
@@ -22,13 +22,13 @@ def get_task(spec: Spec, classes: tuple[str, ...]) -> Any:
         return Classification(classes)
     assert spec.data.image_size is not None, "resolve the spec first"
     kind, first = ON_PYRAMID[spec.task]
-    return kind(classes, cells_of(spec.network, spec.data.image_size)[first:])
+    return kind(classes, pyramid_sides(spec.network, spec.data.image_size)[first:])
 
 
 def parts_of(spec: Spec) -> tuple[str, ...]:
     """The names of all parts of the network of `spec`, from the image to the answers (see `networks.parts`)."""
     kind = Classification if spec.task == "classify" else ON_PYRAMID[spec.task][0]
-    return (*body_of(spec.network), *kind.parts)
+    return (*get_backbone(spec.network).parts, *kind.parts)
 
 
 def output_metadata(spec: Spec, classes: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:

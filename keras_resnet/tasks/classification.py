@@ -38,7 +38,7 @@ class Classification:
         images of other sizes too."""
         size = spec.data.image_size
         assert size is not None, "resolve the spec before building"
-        return catalog.build(
+        return catalog.build_classifier(
             bricks,
             spec.network,
             classes=len(self.classes),

@@ -19,7 +19,14 @@ from keras_resnet.models import build as catalog
 from keras_resnet.models import fpn
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import model_name
-from keras_resnet.runtime.postprocess import SHOWN, Detections, answer_of, paste_masks_in_image, rle_encode, scale_boxes
+from keras_resnet.runtime.postprocess import (
+    DISPLAY_THRESHOLD,
+    Detections,
+    decode_outputs,
+    paste_masks_in_image,
+    rle_encode,
+    scale_boxes,
+)
 
 # Two models are compared by the objects that they are sure of; these agree from this overlap on.
 SURE, RIGHT = 0.5, 0.5
@@ -41,13 +48,13 @@ class Detection:
         """The network of `spec`, as a model from pixels (B, H, W, 3) to its `outputs`."""
         size = spec.data.image_size
         assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
-        pixels, stages = catalog.body(bricks, spec.network, (size, size, 3), spec.data.normalization)
+        _, pixels, stages = catalog.build_features(bricks, spec.network, (size, size, 3), spec.data.normalization)
         return bricks.model(pixels, self.outputs(bricks, stages, spec), name=model_name(spec.network))
 
     def outputs(self, bricks: Layers, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
         """The "scores" and "distances" (see `detections`) of the stages c2 … c5."""
-        levels = fpn.levels_of(bricks, stages, self.cells)
-        return fpn.heads_of(bricks, levels, len(self.classes), spec.head.convs)
+        levels = fpn.build_pyramid(bricks, stages, self.cells)
+        return fpn.build_heads(bricks, levels, len(self.classes), spec.head.convs)
 
     def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
         """What the losses want of the truth: {"labels": (B, M), "boxes": (B, M, 4), "crowd": (B, M)}."""
@@ -90,7 +97,7 @@ class Detection:
     def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Prediction]:
         """Outputs of a batch as answers: the objects found in each image, with their masks if there are any."""
         rows = zip(rows_of(outputs), truth["sizes"].tolist(), strict=True)
-        return [in_pixels(*answer_of(row, self.cells), (width, height)) for row, (width, height) in rows]
+        return [in_pixels(*decode_outputs(row, self.cells), (width, height)) for row, (width, height) in rows]
 
     def judge(self, answers: list[Prediction], truth: dict[str, np.ndarray]) -> Metrics:
         """COCO's AP of the boxes, with its other numbers and VOC's beside it. Raises DataError if nothing is there."""
@@ -148,7 +155,7 @@ def in_pixels(found: Detections, logits: np.ndarray | None, size: tuple[int, int
 def described(answer: Prediction, classes: Sequence[str], size: tuple[int, int]) -> list[dict[str, Any]]:
     """The objects of which the network is SHOWN or more sure, as `detections.objects_of` has them."""
     objects: list[dict[str, Any]] = []
-    for row in np.flatnonzero(answer.scores >= SHOWN):
+    for row in np.flatnonzero(answer.scores >= DISPLAY_THRESHOLD):
         name, share = classes[answer.labels[row]], float(answer.scores[row])
         objects.append({"label": name, "probability": share, "box": answer.boxes[row].tolist()})
         if answer.masks:

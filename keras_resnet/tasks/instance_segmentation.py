@@ -15,11 +15,11 @@ from keras_resnet.metrics.result import Metrics
 from keras_resnet.metrics.voc import voc_numbers
 from keras_resnet.models import fpn
 from keras_resnet.models.layers import Layers
-from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, SHARED
+from keras_resnet.runtime.postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES
 from keras_resnet.tasks.detection import Detection
 
 # Prototypes and coefficients of each way to make masks.
-KINDS = {"condinst": (SHARED, DYNAMIC_COEFFICIENTS), "yolact": (32, 32)}
+KINDS = {"condinst": (CONDINST_PROTOTYPES, CONDINST_COEFFICIENTS), "yolact": (32, 32)}
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Segmentation(Detection):
     def outputs(self, bricks: Layers, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
         """As detection, with "coefficients" and "prototypes"."""
         prototypes, coefficients = KINDS[spec.head.masks]
-        levels = fpn.levels_of(bricks, stages, self.cells)
-        found = fpn.heads_of(bricks, levels, len(self.classes), spec.head.convs, coefficients)
-        return found | {"prototypes": fpn.prototypes_of(bricks, levels, stages, spec.head.convs, prototypes)}
+        levels = fpn.build_pyramid(bricks, stages, self.cells)
+        found = fpn.build_heads(bricks, levels, len(self.classes), spec.head.convs, coefficients)
+        return found | {"prototypes": fpn.build_prototypes(bricks, levels, stages, spec.head.convs, prototypes)}
 
     def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
         """As detection, with "ids" (B, S, S), n + 1 where the n-th object is."""

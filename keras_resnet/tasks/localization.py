@@ -12,7 +12,7 @@ from keras_resnet.metrics.classification import calibration
 from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.iou import iou
 from keras_resnet.metrics.result import Metrics, right_by_class
-from keras_resnet.runtime.postprocess import GUESSES, answer_of
+from keras_resnet.runtime.postprocess import MAX_GUESSES, decode_outputs
 from keras_resnet.tasks.detection import RIGHT, Detection, in_pixels, rows_of
 
 
@@ -30,7 +30,8 @@ class Localization(Detection):
         """Outputs of a batch as answers: the GUESSES surest classes of each image, each with its surest box."""
         rows = zip(rows_of(outputs), truth["sizes"].tolist(), strict=True)
         return [
-            in_pixels(*answer_of(row, self.cells, guesses=GUESSES), (width, height)) for row, (width, height) in rows
+            in_pixels(*decode_outputs(row, self.cells, guesses=MAX_GUESSES), (width, height))
+            for row, (width, height) in rows
         ]
 
     def judge(self, answers: list[Prediction], truth: dict[str, np.ndarray]) -> Metrics:

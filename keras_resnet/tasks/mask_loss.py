@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_resnet.runtime.postprocess import DYNAMIC, REACH, anchor_points
+from keras_resnet.runtime.postprocess import CONDINST_LAYERS, COORDINATE_SCALE, anchor_points
 from keras_resnet.tasks.assigner import Assignment
 
 # Locations of an image whose masks are compared: those that answer best for their object.
@@ -67,7 +67,7 @@ def mask_logits(own: Any, prototypes: Any, middles: Any) -> Any:
     ys, xs = (tf.range(height, dtype=tf.float32) + 0.5) / height, (tf.range(width, dtype=tf.float32) + 0.5) / width
     start, count = 0, own.shape[1]
     kernels, biases = [], []
-    for inputs, outputs in DYNAMIC:
+    for inputs, outputs in CONDINST_LAYERS:
         kernels.append(tf.reshape(own[..., start : start + inputs * outputs], (-1, count, inputs, outputs)))
         start += inputs * outputs
         biases.append(own[:, :, None, start : start + outputs])
@@ -76,7 +76,7 @@ def mask_logits(own: Any, prototypes: Any, middles: Any) -> Any:
     # The first layer in parts: what all objects share is not copied for each.
     x = tf.matmul(flat, kernels[0][:, :, 2:]) + biases[0]
     for axis, (values, repeats) in enumerate(((xs, (height, 1)), (ys, (1, width)))):
-        line = (values[None, None] - middles[..., axis, None]) / REACH
+        line = (values[None, None] - middles[..., axis, None]) / COORDINATE_SCALE
         grid_of = tf.tile(line[:, :, None] if axis == 0 else line[..., None], (1, 1, *repeats))
         x += tf.reshape(grid_of, (-1, count, height * width, 1)) * kernels[0][:, :, axis : axis + 1]
     for kernel, bias in zip(kernels[1:], biases[1:], strict=True):

@@ -25,7 +25,7 @@ def build_trainer(
     """
     training = spec.training
     assert training.batch_size is not None, "resolve the spec first"
-    devices.require_divisible(training.batch_size, training.accumulate)
+    devices.require_divisible(training.batch_size, training.accumulate_steps)
     method = create_training_method(spec, data.classes)
     method.require_processes(devices.world_size)
     steps = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)

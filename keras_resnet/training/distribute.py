@@ -48,7 +48,7 @@ class Devices:
     def require_divisible(self, batch_size: int, accumulate_steps: int = 1) -> None:
         """Raise UsageError unless every replica gets as much of a batch, in as many parts."""
         if batch_size % (self.replicas * accumulate_steps):
-            parts = f" times --accumulate {accumulate_steps}" if accumulate_steps > 1 else ""
+            parts = f" times --accumulate-steps {accumulate_steps}" if accumulate_steps > 1 else ""
             raise UsageError(
                 f"--batch-size must be a multiple of the {self.replicas} devices{parts}. Received: {batch_size}"
             )

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_resnet.compression.filter_pruning import prune_filters
+from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import model_name
-from keras_resnet.models.parts import BODY, HEADS, named_parts, part_of
+from keras_resnet.models.parts import BACKBONE, HEADS, get_part, select_parts
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import Weights
-from keras_resnet.pretrained.load import assign_weights, fetch
-from keras_resnet.pretrained.readers import read
+from keras_resnet.pretrained.load import assign_weights, fetch_weights
+from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
@@ -39,18 +40,18 @@ def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -
     origin = spec.start.weights
     assert origin is not None
     run = _find_run(origin, home)
-    if run is None and not (hub.is_named(origin) or Path(origin).suffix):
+    if run is None and not (hub.is_hub_name(origin) or Path(origin).suffix):
         run = Run.find(home, origin)  # whose error names the nearest
     if run is not None:
         run.require_finished()
         parent = run.spec()
         network, data = parent.network, parent.data
         spec = replace(spec, start=replace(spec.start, weights=str(run.model_file.resolve())))
-        read(run.model_file)  # so that a damaged file is noticed before the data are read
+        read_weights(run.model_file)  # so that a damaged file is noticed before the data are read
         spec = _with_heads(spec, parent, requested, log)
     else:
         origin = _resolve_origin(origin, log)
-        weights = fetch(origin)
+        weights = fetch_weights(origin)
         spec = replace(spec, start=replace(spec.start, weights=origin))
         network = weights.network or spec.network
         normalization = weights.normalization or spec.data.normalization
@@ -64,16 +65,16 @@ def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -
 
 
 def describe_origin(origin: str, home: Path) -> str:
-    """Return what `--from` names, for people: "run NAME", or "the weights FILE"."""
+    """Return what `--weights` names, for people: "run NAME", or "the weights FILE"."""
     run = _find_run(origin, home)
     return f"run {run.name}" if run else f"the weights {origin}"
 
 
 def _resolve_origin(origin: str, log: Log) -> str:
     """Return the full path of a file, or the full name of weights by name."""
-    if not hub.is_named(origin):
+    if not hub.is_hub_name(origin):
         return str(Path(origin).expanduser().resolve())
-    exact = hub.exact(origin)
+    exact = hub.resolve_recipe(origin)
     if exact != origin:
         log(f"weights: {exact} (the newest of {origin})")
     return exact
@@ -111,12 +112,12 @@ def initialize(model: keras.Model, spec: Spec, log: Log) -> None:
     """Fill `model` as `spec.start` says. Raises WeightsError if that is impossible."""
     if spec.start.weights:
         origin = spec.start.weights
-        log(f"weights of {origin}: {assign_weights(model, fetch(origin), origin)}")
+        log(f"weights of {origin}: {assign_weights(model, fetch_weights(origin), origin)}")
     if spec.start.narrow:
-        kept = prune_filters(model, fetch(spec.start.narrow))
+        kept = prune_filters(model, fetch_weights(spec.start.narrow))
         log(f"weights: {kept} of the filters inside units of {spec.start.narrow}, the strongest")
     if spec.start.deepen:
-        added = deepen(model, fetch(spec.start.deepen))
+        added = deepen(model, fetch_weights(spec.start.deepen))
         log(
             f"weights: of {spec.start.deepen}, and {counted(added, 'unit')} more, which"
             f" {verb(added, 'starts', 'start')} as the identity"
@@ -163,9 +164,9 @@ def _zero_weights(layer: keras.Layer) -> list[np.ndarray]:
 
 def require_parts(spec: Spec) -> None:
     """Raise UsageError if `spec.start.freeze` names a part that the network does not have for its task, leaves nothing
-    to train, or nothing for `start.body_rate`."""
+    to train, or nothing for `start.backbone_lr_scale`."""
     parts, start = parts_of(spec), spec.start
-    known = (*parts, BODY, HEADS)
+    known = (*parts, BACKBONE, HEADS)
     for part in start.freeze:
         if part not in known:
             raise UsageError(
@@ -175,15 +176,17 @@ def require_parts(spec: Spec) -> None:
     frozen = _frozen(start, parts)
     if frozen == set(parts):
         raise UsageError(f"--freeze leaves nothing to train. Received: {', '.join(start.freeze)}")
-    if start.body_rate != 1 and frozen >= named_parts(BODY, parts):
-        raise UsageError(f"--body-rate has no meaning where the body is frozen. Received: {start.body_rate:g}")
+    if start.backbone_lr_scale != 1 and frozen >= select_parts(BACKBONE, parts):
+        raise UsageError(
+            f"--backbone-lr-scale has no meaning where the backbone is frozen. Received: {start.backbone_lr_scale:g}"
+        )
 
 
 def freeze(model: keras.Model, start: StartSpec) -> None:
     """Make the parts that `start` names untrainable (see `require_parts`)."""
     for layer in model.layers:
-        part = part_of(layer.name)
-        is_norm = start.freeze_norms and hasattr(layer, "moving_mean")
+        part = get_part(layer.name)
+        is_norm = start.freeze_bn and hasattr(layer, "moving_mean")
         if is_norm or (part and _frozen(start, (part.name,))):
             layer.trainable = False
 
@@ -192,24 +195,26 @@ def _describe_parts(spec: Spec) -> list[str]:
     """Return lines that say which parts are frozen or have another learning rate, if any."""
     parts, start = parts_of(spec), spec.start
     frozen = [part for part in parts if part in _frozen(start, parts)]
-    slowed = [part for part in parts if part in named_parts(BODY, parts) and part not in frozen]
+    slowed = [part for part in parts if part in select_parts(BACKBONE, parts) and part not in frozen]
     full = [part for part in parts if part not in (*frozen, *slowed)]
     lines = [f"frozen: {', '.join(frozen)}; in training: {', '.join(slowed + full)}"] if frozen else []
-    if start.body_rate != 1:
+    if start.backbone_lr_scale != 1:
         rest = f"; all of it for {', '.join(full)}" if full else ""
-        lines.append(f"learning rate: {start.body_rate:g} of it for {', '.join(slowed)}{rest}")
+        lines.append(f"learning rate: {start.backbone_lr_scale:g} of it for {', '.join(slowed)}{rest}")
     return lines
 
 
 def _frozen(start: StartSpec, parts: Iterable[str]) -> set[str]:
     """Return those of `parts` that are not trained."""
     parts = tuple(parts)
-    return set().union(*(named_parts(name, parts) for name in start.freeze))
+    return set().union(*(select_parts(name, parts) for name in start.freeze))
 
 
 def _merge_networks(requested: NetworkSpec, pretrained: NetworkSpec, keys: set[str], origin: str) -> NetworkSpec:
     """Return the network of the weights. Raises UsageError if one of `keys`, which the user gave, contradicts it."""
-    undecided = {key: getattr(requested, key) for key in UNDECIDED_FIELDS if pretrained.family == "resnet"}
+    undecided = {
+        key: getattr(requested, key) for key in UNDECIDED_FIELDS if key in FAMILIES[pretrained.family].settings
+    }
     merged = replace(pretrained, **undecided)
     for key in sorted(key.removeprefix("network.") for key in keys if key.startswith("network.")):
         if getattr(requested, key) != getattr(merged, key):

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from keras_resnet.pretrained.hub import is_named
+from keras_resnet.pretrained.hub import is_hub_name
 from keras_resnet.training import gpus
 
 # From <linux/sched.h>, <linux/sockios.h> and <linux/if.h>.
@@ -30,7 +30,7 @@ def find_obstacle(arguments: list[str]) -> str | None:
     """Return why workers with `arguments` cannot have a network of their own; None if they can, where the system allows
     it."""
     for argument in arguments:
-        if argument.startswith(NETWORK_OPTIONS) or is_named(argument.removeprefix("--from=")):
+        if argument.startswith(NETWORK_OPTIONS) or is_hub_name(argument.removeprefix("--weights=")):
             return f"{argument} needs the network"
     return "GPUs of several workers look for a network device" if gpus.list_visible_gpus() else None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_resnet.config.spec import OptimizerSpec, Spec
-from keras_resnet.models.parts import BODY, group_of, is_output
+from keras_resnet.models.parts import BACKBONE, get_group, is_output
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -32,15 +32,15 @@ def create_learning_rate_schedule(spec: Spec, steps_per_epoch: int) -> keras.opt
     total = count_total_steps(spec, steps_per_epoch)
     decay_steps = max(1, total - warmup)
     if options.schedule == "step":
-        rates = [options.learning_rate * 0.1**drop for drop in range(len(options.drops) + 1)]
-        boundaries = [round(share * total) - warmup for share in options.drops]
+        rates = [options.learning_rate * 0.1**drop for drop in range(len(options.milestones) + 1)]
+        boundaries = [round(share * total) - warmup for share in options.milestones]
         return Warmup(keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates), warmup)
     if options.schedule == "polynomial":
-        end = options.learning_rate * options.final_rate
+        end = options.learning_rate * options.final_lr_ratio
         decay = keras.optimizers.schedules.PolynomialDecay(options.learning_rate, decay_steps, end, options.power)
         return Warmup(decay, warmup)
     return Warmup(
-        keras.optimizers.schedules.CosineDecay(options.learning_rate, decay_steps, alpha=options.final_rate), warmup
+        keras.optimizers.schedules.CosineDecay(options.learning_rate, decay_steps, alpha=options.final_lr_ratio), warmup
     )
 
 
@@ -72,9 +72,9 @@ def create_optimizer(
         create_learning_rate_schedule(spec, steps_per_epoch)
         if constant_learning_rate is None
         else constant_learning_rate,
-        weight_decay=(options.weight_decay or None) if options.decay == "decoupled" else None,
-        l2=options.weight_decay if options.decay == "l2" else 0.0,
-        body_rate=spec.start.body_rate,
+        weight_decay=(options.weight_decay or None) if options.weight_decay_mode == "decoupled" else None,
+        l2=options.weight_decay if options.weight_decay_mode == "l2" else 0.0,
+        backbone_lr_scale=spec.start.backbone_lr_scale,
         **_own_options(options),
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
@@ -93,37 +93,38 @@ def _own_options(options: OptimizerSpec) -> dict[str, float | bool]:
             "nesterov": options.nesterov,
             "adam_beta_1": options.beta_1,
             "adam_beta_2": options.beta_2,
-            "adam_weight_decay": options.weight_decay if options.decay == "decoupled" else 0.0,
+            "adam_weight_decay": options.weight_decay if options.weight_decay_mode == "decoupled" else 0.0,
             "epsilon": options.epsilon,
         }
     return {"beta_1": options.beta_1, "beta_2": options.beta_2, "epsilon": options.epsilon}
 
 
 class LayerwiseOptimizer:
-    """What Keras' optimizers lack: decay in the gradient, a learning rate of its own for the body, summed gradients.
+    """What Keras' optimizers lack: decay in the gradient, a learning rate for the backbone, summed gradients.
 
     l2: this times the variable is added to the gradient of what decay does not spare (He et al. 2015).
-    body_rate: factor of the learning rate for the body, not for neck and heads; decoupled decay keeps the full rate.
+    backbone_lr_scale: factor of the learning rate for the backbone, not for neck and heads; decoupled decay keeps the
+        full rate.
     """
 
-    def __init__(self, *args: Any, l2: float = 0.0, body_rate: float = 1.0, **options: Any) -> None:
+    def __init__(self, *args: Any, l2: float = 0.0, backbone_lr_scale: float = 1.0, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.l2, self.body_rate = l2, body_rate
+        self.l2, self.backbone_lr_scale = l2, backbone_lr_scale
 
     def build(self, variables: list[Variable]) -> None:
         """Create the slots, and note what concerns each variable: later only its TensorFlow half is seen."""
         super().build(variables)  # type: ignore[misc]
         paths = [getattr(variable, "path", variable.name).split(":")[0].split("/") for variable in variables]
         self._is_kernel = [path[-1] == "kernel" for path in paths]
-        self._in_body = [any(group_of(layer) == BODY for layer in path[:-1]) for path in paths]
+        self._in_backbone = [any(get_group(layer) == BACKBONE for layer in path[:-1]) for path in paths]
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Update one variable."""
         index = self._get_variable_index(variable)  # type: ignore[attr-defined]
         if self.l2 and self._is_kernel[index]:
             gradient = gradient + self.l2 * variable
-        if self.body_rate != 1 and self._in_body[index]:
-            learning_rate = learning_rate * self.body_rate
+        if self.backbone_lr_scale != 1 and self._in_backbone[index]:
+            learning_rate = learning_rate * self.backbone_lr_scale
         super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:

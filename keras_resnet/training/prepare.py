@@ -9,7 +9,7 @@ from keras_resnet.data.dataset import TRAINING
 from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.models import build
-from keras_resnet.models.flops import cost_of
+from keras_resnet.models.flops import count_cost
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import changes, fingerprints
@@ -57,7 +57,7 @@ def require_memory(spec: Spec, classes: tuple[str, ...], devices: Devices) -> No
     before anything is allocated."""
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    cost = cost_of(spec.network, classes=len(classes), input_shape=(size, size, 3))
+    cost = count_cost(spec.network, classes=len(classes), input_shape=(size, size, 3))
     images = counted(batch, "image")
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for subject, needed in (

@@ -12,6 +12,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.mirroring import measure
 from keras_resnet.models import build
+from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, waiting
 from keras_resnet.runtime.plurals import counted
@@ -33,10 +34,10 @@ def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec
     """Return `spec` with every open choice made for `data`; each is logged with its reason."""
     _warn_of_dark_images(data, log)
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
-    stem, reason = build.choose_stem(spec.network, data.image_size)
-    if spec.network.family != "vgg":
-        log(f"stem: {stem} ({reason})")
-    spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
+    network, decision = get_family(spec.network.family).resolve(spec.network, data.image_size)
+    if decision:
+        log(decision)
+    spec = replace(spec, data=sizes, network=network)
     spec = _resolve_mirroring(spec, data, devices, log)
     log(f"augmentation: {_describe_augmentation(spec.augment)}")
     spec = _resolve_batch(spec, data.splits["train"].count, devices, log)
@@ -81,18 +82,18 @@ def _describe_augmentation(augment: AugmentSpec) -> str:
     parts = ["resized crops" if augment.crop == "resized" else "random crops"]
     parts += [f"objects {augment.scales[0]:g} to {augment.scales[1]:g} times as large"] if augment.scales else []
     parts += ["flips"] if augment.flip else []
-    parts += [augment.policy] if augment.policy != "none" else []
-    strengths = ("mixup", "cutmix", "mosaic", "copy_paste", "erasing", "colour")
+    parts += [augment.auto_augment] if augment.auto_augment != "none" else []
+    strengths = ("mixup", "cutmix", "mosaic", "copy_paste", "random_erase", "color_jitter")
     parts += [f"{name.replace('_', '-')} {value:g}" for name in strengths if (value := getattr(augment, name))]
     parts += [f"each image {counted(augment.repeats, 'time')}"] if augment.repeats > 1 else []
-    parts += [f"at {', '.join(map(str, augment.sizes))} pixels"] if augment.sizes else []
+    parts += [f"at {', '.join(map(str, augment.train_sizes))} pixels"] if augment.train_sizes else []
     return ", ".join(parts)
 
 
 def _resolve_batch(spec: Spec, samples: int, devices: Devices, log: Log) -> Spec:
     size = spec.training.batch_size
     if size is None:
-        parts = devices.replicas * spec.training.accumulate
+        parts = devices.replicas * spec.training.accumulate_steps
         preferred = min(32 if samples < SMALL_DATASET else 128, samples)
         size = max(parts, preferred // parts * parts)
         reason = f"{counted(samples, 'training image')}; 32 below {SMALL_DATASET}, else 128"
@@ -101,7 +102,7 @@ def _resolve_batch(spec: Spec, samples: int, devices: Devices, log: Log) -> Spec
         log(f"batch size: {size} ({who('training.batch_size')}, over all {counted(devices.replicas, 'device')})")
     if devices.replicas > 1 and spec.optimizer.reference_batch is None:
         log(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
-    devices.require_divisible(size, spec.training.accumulate)
+    devices.require_divisible(size, spec.training.accumulate_steps)
     return replace(spec, training=replace(spec.training, batch_size=size))
 
 
@@ -148,7 +149,7 @@ def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
     elif precision == "auto" and devices.is_chief:
         with waiting("trying precisions"):
             precision, reason = choose_precision(
-                lambda policy: build.trial(training_layers(policy, 1), spec.network, size),
+                lambda policy: build.build_shallowest(training_layers(policy, 1), spec.network, size),
                 size,
                 batch // devices.replicas,
             )

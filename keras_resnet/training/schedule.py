@@ -30,7 +30,7 @@ class TrainingSchedule:
             steps_per_epoch=steps_per_epoch,
             last_step=min(filter(None, (training.stop_after, count_total_steps(spec, steps_per_epoch)))),
             planned_epochs=training.epochs,
-            image_sizes=spec.augment.sizes or (size,),
+            image_sizes=spec.augment.train_sizes or (size,),
             checkpoint_every=training.checkpoint_every,
             patience=training.patience,
         )

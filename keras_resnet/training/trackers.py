@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from types import ModuleType
 
-from keras_resnet.config.fields import flat
+from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
@@ -22,7 +22,7 @@ def _start_mlflow(run: Run, spec: Spec) -> Track:
     mlflow = _import("mlflow")
     mlflow.set_experiment("kresnet")
     mlflow.start_run(run_name=run.name)
-    mlflow.log_params(flat(json.loads(spec.to_json())))
+    mlflow.log_params(flatten(json.loads(spec.to_json())))
     return lambda row: mlflow.log_metrics({key: float(value) for key, value in row.items()}, step=row["epoch"])
 
 

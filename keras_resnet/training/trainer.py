@@ -28,7 +28,7 @@ class Trainer:
     def __init__(self, spec: Spec, task: Any, state: TrainState, devices: Devices, method: TrainingMethod[Any]) -> None:
         self.task, self.state, self.devices, self.method = task, state, devices, method
         self.model, self.optimizer = state.model, state.optimizer
-        self.accumulate_steps, self.clip_norm = spec.training.accumulate, spec.optimizer.clip_norm
+        self.accumulate_steps, self.clip_norm = spec.training.accumulate_steps, spec.optimizer.clip_grad_norm
         # (targets (B, …), outputs (B, …)) → losses (B,)
         self._loss = task.loss(spec)
 

@@ -24,7 +24,7 @@ def counted(told, words):
 
 def test_a_folder_as_coco_has_it(tmp_path):
     root, told = coco_folder(tmp_path / "coco"), []
-    spec = DataSpec(str(root), image_size=64, annotations="masks", max_bad=0.1)
+    spec = DataSpec(str(root), image_size=64, annotations="masks", max_unreadable=0.1)
     data = open_data(spec, told.append)
     assert data.classes == ("circle", "star", "cross")  # in the order of their ids
     train, held_out = data.splits["train"], data.splits["validation"]

@@ -100,7 +100,7 @@ def test_colours_change_by_their_share():
 
 def test_each_worker_makes_its_part():
     """Windows and colours are drawn for the whole batch, whoever makes which images of it."""
-    augment = AugmentSpec(flip=True, scales=(0.5, 2.0), colour=0.3)
+    augment = AugmentSpec(flip=True, scales=(0.5, 2.0), color_jitter=0.3)
     whole, *parts = (
         pipeline.TrainPipeline(painted(16), SIDE, 8, 3, lambda truth: truth, augment, rank, ranks)
         for rank, ranks in ((0, 1), (0, 2), (1, 2))

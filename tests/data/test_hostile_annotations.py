@@ -24,7 +24,7 @@ TEXTS = ("", " ", "-1", "0", "nan", "inf", "1e308", "9" * 400, "words", "../../x
 
 def outcome(root, annotations):
     """What becomes of a folder: all that may be raised is a sentence."""
-    spec = DataSpec(str(root), image_size=8, annotations=annotations, max_bad=0.9)
+    spec = DataSpec(str(root), image_size=8, annotations=annotations, max_unreadable=0.9)
     try:
         data = open_data(spec, silent)
     except DataError as error:

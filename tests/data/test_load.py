@@ -69,7 +69,7 @@ def test_too_many_broken_files(tmp_path):
     spoil(tmp_path / "d", "red", 2)
     with pytest.raises(DataError, match=r"2 of 62 images cannot be read.*0\.01.*broken0\.png"):
         opened(tmp_path / "d")
-    assert opened(tmp_path / "d", max_bad=0.05)[0].splits["train"].count
+    assert opened(tmp_path / "d", max_unreadable=0.05)[0].splits["train"].count
 
 
 def test_folders_that_are_no_data_set(tmp_path):
@@ -243,7 +243,7 @@ def test_a_broken_image_of_a_tfds_set(tmp_path, monkeypatch, fits):
     options = {"data_dir": str(tmp_path), "image_size": 16}
     with pytest.raises(DataError, match=r"1 of 50 images cannot be read \(2\.0%\).*spoilt-train"):
         opened("spoilt", **options)
-    data, said = opened("spoilt", max_bad=0.02, val_fraction=0.004, **options)
+    data, said = opened("spoilt", max_unreadable=0.02, val_fraction=0.004, **options)
     assert sum(split.count for split in data.splits.values()) == 49 and data.splits["validation"].count == 1
     assert len([line for line in said if line.startswith("skipped: ")]) == 1
     labels = np.concatenate([labels for _, labels in pipeline.evaluation(data.splits["train"], 16, 7)])

@@ -47,8 +47,8 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own():
 
 AUGMENTS = [
     AugmentSpec(flip=True),
-    AugmentSpec(flip=True, crop="resized", policy="randaugment", erasing=0.5, mixup=0.2, cutmix=1.0),
-    AugmentSpec(flip=True, policy="trivialaugment", repeats=2, cutmix=1.0),
+    AugmentSpec(flip=True, crop="resized", auto_augment="randaugment", random_erase=0.5, mixup=0.2, cutmix=1.0),
+    AugmentSpec(flip=True, auto_augment="trivialaugment", repeats=2, cutmix=1.0),
 ]
 
 
@@ -159,7 +159,7 @@ def test_operations(number, reach):
 def test_erasing_and_resized_crops():
     image = Image.fromarray(np.full((40, 30, 3), 77, np.uint8))
     options = {"size": 16, "flips": True, "seed": 1}
-    erasing = AugmentSpec(crop="resized", erasing=1.0)
+    erasing = AugmentSpec(crop="resized", random_erase=1.0)
     shares = []
     for position in range(30):
         plain = augmenting.augmented(image, position, augment=AugmentSpec(crop="resized"), **options)

@@ -81,8 +81,8 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
 def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
     """Boxes and masks of a network's raw outputs, and of a file that makes objects itself; also of which it is not
     sure, as after this short training it hardly is."""
-    monkeypatch.setattr(postprocess, "SHOWN", postprocess.LEAST)
-    monkeypatch.setitem(demo.RULES, "shown", postprocess.LEAST)
+    monkeypatch.setattr(postprocess, "DISPLAY_THRESHOLD", postprocess.SCORE_THRESHOLD)
+    monkeypatch.setitem(demo.RULES, "shown", postprocess.SCORE_THRESHOLD)
     forms = forms_of(("float32",))
     export(segmented, ExportRequest(forms=(*forms, *full_forms(forms, "segment")), max_drop=1.0, samples=8), silent)
     site, pngs = samples_of(segmented)

@@ -225,7 +225,7 @@ def test_the_script_for_devices_sees_the_same_pixels(device):
 @pytest.mark.parametrize("strip", [1, 100])
 def test_large_images_are_converted_part_by_part_to_the_same_pixels(strip, monkeypatch):
     whole = {name: np.asarray(read_image(data)) for name, data in samples()}
-    monkeypatch.setattr(pixels_module, "STRIP", strip)
+    monkeypatch.setattr(pixels_module, "PIXELS_PER_STRIP", strip)
     for name, data in samples():
         np.testing.assert_array_equal(np.asarray(read_image(data)), whole[name], name)
 

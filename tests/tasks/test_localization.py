@@ -209,10 +209,10 @@ def test_a_body_from_a_classification_run(localized):
     import keras
 
     from keras_resnet.models import build
-    from keras_resnet.pretrained.load import assign_weights, fetch
+    from keras_resnet.pretrained.load import assign_weights, fetch_weights
 
-    plain = build.build(Layers(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
-    assert assign_weights(plain, fetch(str(localized.model_file)), "the run").layers > 20
+    plain = build.build_classifier(Layers(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
+    assert assign_weights(plain, fetch_weights(str(localized.model_file)), "the run").layers > 20
     spec = localized.spec()
     again = get_task(spec, Run(localized.folder).classes()).build(Layers(keras), spec)
-    assert assign_weights(again, fetch(str(localized.model_file)), "the run").unused == ()
+    assert assign_weights(again, fetch_weights(str(localized.model_file)), "the run").unused == ()

@@ -45,7 +45,7 @@ def build_model(spec: Spec, classes: tuple[str, ...], bricks: Layers, any_size: 
     """The network of `spec` (see `Classification.build`), quantized where `spec.compress` says so."""
     with waiting("building the network"):
         model = get_task(spec, classes).build(bricks, spec, any_size=any_size)
-        return quantize(model, spec.compress.sparsity > 0) if spec.compress.learned else model
+        return quantize(model, spec.compress.sparsity > 0) if spec.compress.is_qat else model
 
 
 def copy_weights(plain: keras.Model, quantized: keras.Model) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keras_resnet.config.fields import one_of
 from keras_resnet.config.recipes.recipe import IMAGENET, Recipe
 from keras_resnet.config.spec import (
     ANNOTATIONS,
@@ -16,11 +15,12 @@ from keras_resnet.config.spec import (
     Spec,
     TrainingSpec,
 )
+from keras_resnet.errors import require_one_of
 
 
 def default_config(task: str) -> Spec:
     """How `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
-    one_of("task", task, tuple(ANNOTATIONS))
+    require_one_of("task", task, tuple(ANNOTATIONS))
     if task == "classify":
         return Spec()
     single = task == "localize"
@@ -29,7 +29,7 @@ def default_config(task: str) -> Spec:
         data=DataSpec(source="shapes/single" if single else "shapes", annotations=ANNOTATIONS[task]),
         augment=AugmentSpec(scales=(0.9, 1.1)),
         optimizer=OptimizerSpec(
-            name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_norm=10.0, label_smoothing=0.0
+            name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_grad_norm=10.0, label_smoothing=0.0
         ),
         training=TrainingSpec(epochs=24, batch_size=16),
     )
@@ -58,12 +58,12 @@ def _coco(task: str, epochs: int, augment: AugmentSpec) -> Spec:
             learning_rate=0.01,
             nesterov=False,
             schedule="step",
-            drops=(2 / 3, 11 / 12),
+            milestones=(2 / 3, 11 / 12),
             weight_decay=1e-4,
-            decay="l2",
+            weight_decay_mode="l2",
             warmup_epochs=0.1,
             reference_batch=16,
-            clip_norm=35.0,
+            clip_grad_norm=35.0,
             label_smoothing=0.0,
         ),
         training=TrainingSpec(epochs=epochs, batch_size=16),
@@ -72,7 +72,7 @@ def _coco(task: str, epochs: int, augment: AugmentSpec) -> Spec:
 
 _ONCE, _THRICE = AugmentSpec(), AugmentSpec(scales=(0.8, 1.0))
 _MORE = "--copy-paste 0.5 and --mosaic 0.5 can be added (Ghiasi et al. 2021, Bochkovskiy et al. 2020)"
-_START = "begin with --from keras:resnet50 and --data FOLDER of COCO 2017"
+_START = "begin with --weights keras:resnet50 and --data FOLDER of COCO 2017"
 
 FINDING = {
     "coco-detect-1x": Recipe(
@@ -105,7 +105,7 @@ FINDING = {
     ),
     "imagenet-localize": Recipe(
         about="a network that classifies ImageNet, trained on with its boxes for 20 epochs of 256 at 224 pixels;"
-        " begin with --from keras:resnet50 and --data FOLDER of ImageNet's localization data",
+        " begin with --weights keras:resnet50 and --data FOLDER of ImageNet's localization data",
         source="He et al. 2015, appendix C, in one network instead of proposals",
         published="localization error, top 5: ResNet-101 10.6 (one model), 9.0 (ensemble)",
         spec=Spec(
@@ -116,10 +116,10 @@ FINDING = {
             optimizer=OptimizerSpec(
                 learning_rate=0.02,
                 weight_decay=1e-4,
-                decay="l2",
+                weight_decay_mode="l2",
                 reference_batch=256,
                 label_smoothing=0.0,
-                clip_norm=35.0,
+                clip_grad_norm=35.0,
             ),
             training=TrainingSpec(epochs=20, batch_size=256),
         ),

@@ -21,7 +21,7 @@ from keras_resnet.data.sources.annotation_files import Read, Tally, beyond, fini
 from keras_resnet.data.sources.coco_layouts import Source, by_split, placed, sources
 from keras_resnet.errors import DataError
 from keras_resnet.progress import waiting
-from keras_resnet.runtime.printable import printable
+from keras_resnet.runtime.printable import make_printable
 
 Id = int | float | str
 # Letters of an entry that a message quotes.
@@ -118,7 +118,7 @@ def _document(file: Path) -> dict[str, Any]:
 
 def quoted(entry: Any) -> str:
     """The beginning of an entry, in one line."""
-    return printable(textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …"))
+    return make_printable(textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …"))
 
 
 def _wrong(file: Path, kind: str, entry: Any, why: str) -> DataError:

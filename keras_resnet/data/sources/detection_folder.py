@@ -34,7 +34,7 @@ from keras_resnet.data.sources.image_folder import Files
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log, counting
 from keras_resnet.runtime.image import letterbox, read_image
-from keras_resnet.runtime.image_files import image_files
+from keras_resnet.runtime.image_files import list_images
 from keras_resnet.runtime.plurals import counted, verb
 
 # EXIF's orientations in which width and height change places.
@@ -132,7 +132,7 @@ def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
 def _tell_unlisted(named: set[Path], log: Log) -> None:
     """Count image files that lie among those that annotations name, and are not `named`."""
     folders = {file.parent for file in named}
-    beside = {file for folder in folders for file in image_files(folder)[0] if file.parent in folders}
+    beside = {file for folder in folders for file in list_images(folder)[0] if file.parent in folders}
     if unlisted := sorted(beside - named):
         log(
             f"left out {counted(len(unlisted), 'image file')} that {verb(len(unlisted))} in no split (first:"
@@ -218,7 +218,7 @@ class _Reading:
         splits = {name: self._split(name, listed, bad[name]) for name, listed in listings.items()}
         if total:
             check_unreadable(
-                [each for of_split in bad.values() for each in of_split], total, self.spec.max_bad, self.say
+                [each for of_split in bad.values() for each in of_split], total, self.spec.max_unreadable, self.say
             )
         return splits
 

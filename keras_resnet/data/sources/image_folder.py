@@ -29,8 +29,8 @@ from keras_resnet.data.readability import Readable, stamp_of
 from keras_resnet.data.sources.folder_layout import Layout, Listing, layout_of
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log, counting
-from keras_resnet.runtime.image import read_image, resize_and_crop, size_of
-from keras_resnet.runtime.image_files import path_of, pointed_to, readable_name
+from keras_resnet.runtime.image import read_image, read_image_size, resize_and_crop
+from keras_resnet.runtime.image_files import describe_pointer, readable_name, to_path
 from keras_resnet.runtime.plurals import counted
 
 PROBED = 200
@@ -43,7 +43,7 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
     and not in its middle; but for those that are not kept in memory and could be read before.
     Raises DataError where the folder cannot be a classification data set, saying why.
     """
-    root = path_of(spec.source)
+    root = to_path(spec.source)
     if not root.is_dir():
         raise DataError(f"--data {spec.source} is not a folder")
     layout = layout_of(root, log)
@@ -53,7 +53,7 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
     native, why = (None, "") if spec.image_size else native_size(_shorter_sides(layout.listings["train"].files))
     size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
     levels = spec.levels or find_levels(layout.listings["train"].files, log)
-    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_bad, log)
+    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_unreadable, log)
     try:
         splits = _read(reader, wanted, spec.val_fraction)
     finally:
@@ -72,7 +72,7 @@ class _Reader:
     levels: tuple[float, ...]
     known: Readable
     layout: Layout
-    max_bad: float
+    max_unreadable: float
     say: Log
     bad: list[DataError] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ class _Reader:
 
     def judge(self, log: Log) -> None:
         """Name to `log` what could not be read. Raises DataError where that is too much of all that is listed."""
-        check_unreadable(self.bad, self.layout.total, self.max_bad, log)
+        check_unreadable(self.bad, self.layout.total, self.max_unreadable, log)
 
     def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of (count,) `labels` of readable images to train on and to validate with."""
@@ -136,7 +136,7 @@ class _Reader:
             pixels = resize_and_crop(read_image(path, self.levels), self.resize)
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
-            told = f"{error}{pointed_to(path)}"
+            told = f"{error}{describe_pointer(path)}"
             if not _is_systems(error):
                 self.known.note(path, stamp, told)
             return DataError(told)
@@ -185,7 +185,7 @@ def _shorter_sides(files: list[Path]) -> list[int]:
     sides = []
     for path in files[:: -(-len(files) // PROBED)]:
         try:
-            sides.append(min(size_of(path)))
+            sides.append(min(read_image_size(path)))
         except DataError:  # the scan names it
             continue
     return sides

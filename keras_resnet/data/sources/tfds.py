@@ -31,7 +31,7 @@ from keras_resnet.data.sources.tfrecord import Records, find_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log, counting, waiting
 from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
-from keras_resnet.runtime.image_files import path_of
+from keras_resnet.runtime.image_files import to_path
 from keras_resnet.runtime.plurals import counted, verb
 
 DEFAULT_HOST = "https://storage.googleapis.com"
@@ -69,7 +69,7 @@ def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> 
         if only is None or name in only
     }
     _require_labelled(splits, only, builder.name, log)
-    check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_bad, log)
+    check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_unreadable, log)
     labelled = {name: split for name, split in splits.items() if split.count}
     return DatasetSplits(
         builder.name, fields.classes, labelled, _keep_meaning(builder.name, fields), size, resize, spec.levels
@@ -114,7 +114,7 @@ def _builder(spec: DataSpec) -> Any:
         raise DataError(
             f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?"
         )
-    folder = path_of(spec.source)
+    folder = to_path(spec.source)
     if (folder / "dataset_info.json").is_file():
         return tfds.builder_from_directory(folder)
     try:

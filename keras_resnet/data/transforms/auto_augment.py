@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 
 FILL = (127, 127, 127)
 ASPECTS = (3 / 4, 4 / 3)
@@ -66,21 +66,25 @@ OPERATIONS: tuple[Operation, ...] = (
 
 def needs_pillow(augment: AugmentSpec) -> bool:
     """Whether images are augmented one by one here, rather than a batch at a time in TensorFlow."""
-    return augment.crop == "resized" or augment.policy != "none" or augment.erasing > 0
+    return augment.crop == "resized" or augment.auto_augment != "none" or augment.random_erase > 0
 
 
 def augmented(image: Image.Image, position: int, *, augment: AugmentSpec, size: int, flips: bool, seed: int) -> Any:
     """`image` as it is shown at `position` of the training: uint8 (size, size, 3)."""
     rng = np.random.Generator(np.random.Philox(key=[seed, position]))
-    cut = _resized_crop(image, augment.smallest, size, rng) if augment.crop == "resized" else _padded(image, size, rng)
+    cut = (
+        _resized_crop(image, augment.min_crop_area, size, rng)
+        if augment.crop == "resized"
+        else _padded(image, size, rng)
+    )
     if flips and rng.random() < 0.5:
         cut = ImageOps.mirror(cut)
-    if augment.policy == "randaugment":
+    if augment.auto_augment == "randaugment":
         cut = rand_augment(cut, augment, rng)
-    elif augment.policy == "trivialaugment":
+    elif augment.auto_augment == "trivialaugment":
         cut = OPERATIONS[rng.integers(len(OPERATIONS))](cut, rng.uniform(-1, 1), TRIVIALAUGMENT)
     pixels = np.array(cut)
-    if rng.random() < augment.erasing:
+    if rng.random() < augment.random_erase:
         _erase(pixels, rng)
     return pixels
 
@@ -88,7 +92,7 @@ def augmented(image: Image.Image, position: int, *, augment: AugmentSpec, size: 
 def rand_augment(image: Image.Image, augment: AugmentSpec, rng: np.random.Generator) -> Image.Image:
     """`operations` drawn ones after one another, each at the magnitude, give or take, in one direction or the other."""
     for _ in range(augment.operations):
-        level = np.clip(rng.normal(augment.magnitude, augment.deviation), 0, 10) / 10
+        level = np.clip(rng.normal(augment.magnitude, augment.magnitude_std), 0, 10) / 10
         image = OPERATIONS[rng.integers(len(OPERATIONS))](image, float(level * rng.choice((-1, 1))), RANDAUGMENT)
     return image
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_resnet.config.training import AugmentSpec
+from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.annotations import id_type
 from keras_resnet.data.transforms import geometric
 

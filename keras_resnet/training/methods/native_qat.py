@@ -23,7 +23,7 @@ class NativeQat(PlainTraining):
     @classmethod
     def applies_to(cls, spec: Spec) -> bool:
         """Return whether our own layers train with 8 bits."""
-        return spec.compress.learned and not spec.compress.by_tfmot
+        return spec.compress.is_qat and not spec.compress.uses_tfmot
 
     def load_initial_weights(self, model: keras.Model, log: Log) -> None:
         """Load the weights that `spec.start` names, which are those of an ordinary network."""

@@ -22,7 +22,7 @@ class PlainTraining(TrainingMethod["keras.Model"]):
     @classmethod
     def applies_to(cls, spec: Spec) -> bool:
         """Return whether nothing is compressed."""
-        return spec.compress.does == "nothing"
+        return spec.compress.method == "nothing"
 
     def build_model(self, layers: Layers, total_steps: int) -> keras.Model:
         """Return the network of the spec, with the parts frozen that it names."""
@@ -45,4 +45,4 @@ class PlainTraining(TrainingMethod["keras.Model"]):
 
 def uses_progressive_resizing(spec: Spec) -> bool:
     """Return whether training images have other sizes than the network's."""
-    return any(size != spec.data.image_size for size in spec.augment.sizes)
+    return any(size != spec.data.image_size for size in spec.augment.train_sizes)

@@ -86,7 +86,7 @@ class Pruning(TfmotTraining):
     @classmethod
     def applies_to(cls, spec: Spec) -> bool:
         """Return whether weights are pruned, and neither clustered nor quantized."""
-        return spec.compress.does == "prune"
+        return spec.compress.method == "prune"
 
     def wrap(self, network: Network, total_steps: int) -> Network:
         """Return `network` with masks."""
@@ -107,7 +107,7 @@ class Clustering(TfmotTraining):
     @classmethod
     def applies_to(cls, spec: Spec) -> bool:
         """Return whether weights are clustered and not quantized."""
-        return spec.compress.does == "cluster"
+        return spec.compress.method == "cluster"
 
     def wrap(self, network: Network, total_steps: int) -> Network:
         """Return `network` with centroids."""
