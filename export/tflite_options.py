@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from keras_resnet.config.fields import one_of
 from keras_resnet.errors import UsageError
-from keras_resnet.runtime.predictions import CLASSIFY
+from keras_resnet.tasks import TASKS
 
 PROFILES = {
     "uint8": "raw pixels in (browsers, MediaPipe); integer logits out of an int8 file, float ones out of the others",
@@ -151,7 +151,7 @@ def by_engine(forms: Sequence[TFLiteOptions], engine: str) -> list[TFLiteOptions
 def full_forms(forms: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]:
     """`forms` once more, which make objects of a detector's outputs themselves. Raises UsageError for a `task` without
     such, and for what cannot end in floats."""
-    if task == CLASSIFY:
+    if not TASKS[task].finds_objects():
         raise UsageError("--full is for runs that localize, detect or segment. Received: one that classifies")
     if bad := [form for form in forms if form.batch != 1]:
         raise UsageError(f"--full makes files of one image. Received: {bad[0].name}")

@@ -21,7 +21,7 @@ def detect_objects(
     outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any], size: tuple[int, int]
 ) -> Any:
     """Objects as `detections.objects_of` has them."""
-    return objects_of(outputs, labels, card["cells"], size, main=card["task"] == "localize")
+    return objects_of(outputs, labels, card["cells"], size, main=card["postprocessing"] == "main_object")
 
 
 def labels_of(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any]) -> list[str]:

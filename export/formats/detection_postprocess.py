@@ -16,7 +16,6 @@ from keras_resnet.errors import ExportError
 from keras_resnet.export.flatbuffer import packed
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.postprocess import CANDIDATES, GUESSES, LEAST, MOST, NMS_IOU, anchor_points
-from keras_resnet.runtime.predictions import LOCALIZE
 
 # Of the schema's BuiltinOperator.
 DEQUANTIZE = 6
@@ -47,7 +46,7 @@ def _behind(shapes: dict[str, tuple[int, ...]], card: ModelMetadata) -> bytes:
     import tensorflow as tf
 
     module = tf.Module()
-    main = card.task == LOCALIZE
+    main = card.postprocessor.one_object
     module.objects = tf.function(
         lambda **outputs: _objects(outputs, card.cells, main),
         input_signature=None,

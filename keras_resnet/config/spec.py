@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from keras_resnet.config.fields import from_dict, one_of, override, require
+from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.config.training import (
     AugmentSpec,
     CompressSpec,
@@ -42,8 +43,6 @@ __all__ = [
 # Layers, convolutions of a tower, and pixels of a side: more are a slip of the finger, or damage.
 DEEPEST, MOST_CONVS, LARGEST = 2000, 64, 16384
 # Fields of a NetworkSpec that may differ from their default, by family.
-# What images have to be annotated with for a task.
-ANNOTATIONS = {"classify": "labels", "localize": "object", "detect": "objects", "segment": "masks"}
 TAKES = {
     "resnet": (
         *("preactivation", "block", "strides", "stem", "shortcut", "resnet_d", "cardinality", "base_width"),
@@ -193,7 +192,7 @@ class DataSpec:
             self.resize,
             "at least image_size",
         )
-        one_of("data.annotations", self.annotations, tuple(ANNOTATIONS.values()))
+        one_of("data.annotations", self.annotations, tuple(each.annotations for each in TASK_RULES.values()))
         one_of("data.crowds", self.crowds, ("ignore", "learn"))
         require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
         ordered = not self.levels or (len(self.levels) == 2 and -math.inf < self.levels[0] < self.levels[1] < math.inf)
@@ -218,10 +217,10 @@ class Spec:
     log: LogSpec = field(default_factory=LogSpec)
 
     def __post_init__(self) -> None:
-        one_of("task", self.task, tuple(ANNOTATIONS))
-        needed = ANNOTATIONS[self.task]
+        one_of("task", self.task, tuple(TASK_RULES))
+        needed = TASK_RULES[self.task].annotations
         require(self.data.annotations == needed, "data.annotations", self.data.annotations, f"{needed} for {self.task}")
-        if needed != "labels":
+        if TASK_RULES[self.task].has_boxes:
             self._require_for_objects()
         else:
             require(self.head == HeadSpec(), "head", self.head, f"left alone for {self.task}")
@@ -245,9 +244,9 @@ class Spec:
         for name, off in (("mixup", 0.0), ("cutmix", 0.0), ("erasing", 0.0), ("policy", "none"), ("sizes", ())):
             value = getattr(self.augment, name)
             require(value == off, f"augment.{name}", value, f"left out for {self.task}")
-        mosaic, pasted = self.augment.mosaic, self.augment.copy_paste
-        require(not mosaic or self.task != "localize", "augment.mosaic", mosaic, "left out for localize")
-        require(not pasted or self.task == "segment", "augment.copy_paste", pasted, f"left out for {self.task}")
+        mosaic, pasted, rules = self.augment.mosaic, self.augment.copy_paste, TASK_RULES[self.task]
+        require(not mosaic or rules.mosaic, "augment.mosaic", mosaic, f"left out for {self.task}")
+        require(not pasted or rules.copy_paste, "augment.copy_paste", pasted, f"left out for {self.task}")
         require(self.augment.crop == "pad", "augment.crop", self.augment.crop, f"pad for {self.task}")
         require(self.distill.teacher is None, "distill.teacher", self.distill.teacher, f"left out for {self.task}")
         require(self.network.family != "vgg", "network.family", "vgg", f"resnet or plain for {self.task}")

@@ -1,4 +1,4 @@
-"""What a finished network gets right and wrong, counted for people: part of every run, and what its report shows."""
+"""Analyze a finished model for people: numbers by class, the confusion matrix, samples, what its data were."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -16,47 +16,56 @@ from PIL import Image
 from keras_resnet.data.dataset import TRAINING, Split
 from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.errors import RunError
-from keras_resnet.evaluation.baselines import standings_of
-from keras_resnet.evaluation.evaluate import Evaluation, load_model, validate
+from keras_resnet.evaluation.baselines import compare_with_baselines
+from keras_resnet.evaluation.evaluate import load_model, validate
+from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import changes, fingerprints, truth_bytes
+from keras_resnet.run.data_fingerprint import describe_changes, fingerprint_splits, ground_truth_bytes
 from keras_resnet.runtime.visualize import drawn
-from keras_resnet.tasks import get_task
+from keras_resnet.tasks import Task, get_task
 
-# Pictures that are shown, and their longest side in pixels.
-SHOWN, SIDE = 12, 240
+if TYPE_CHECKING:
+    import keras
+
+# Images that a report shows, and their longest side in pixels.
+MAX_SAMPLES, SAMPLE_SIDE = 12, 240
+HEADS = "heads"
 _STAGE = re.compile(r"stem|stage\d+")
 
 
-def findings_of(model: Any, task: Any, evaluation: Evaluation, data: DatasetSplits) -> dict[str, Any]:
-    """A JSON object: what the "data" were, "parts" of the network, how it stands to "baselines", what the task counts
-    of its answers on the validation images, and "pictures" of some of those."""
+def analyze_model(model: keras.Model, task: Task, evaluation: Evaluation, data: DatasetSplits) -> dict[str, Any]:
+    """Return analysis.json: what the "data" were, the "parts" of the network, how it compares with "baselines", what
+    the task analyzes of its predictions on the validation images, and some of these as "samples"."""
     split = data.splits["validation"]
-    found: dict[str, Any] = {"data": {name: _digest(each) for name, each in data.splits.items()}}
-    found |= {"parts": parts_of(model), **task.findings(evaluation)}
-    found["baselines"] = [each.as_dict() for each in standings_of(task, data, evaluation)]
-    found["pictures"] = []
-    for row, shown, words in task.pictures(evaluation, SHOWN):
-        found["pictures"].append({"words": words, "png": _encoded(drawn(_image(split, row), shown, SIDE))})
-    return found
+    samples = [
+        {"caption": caption, "png": _encode_png(drawn(_original_image(split, row), objects, SAMPLE_SIDE))}
+        for row, objects, caption in task.sample_predictions(evaluation, MAX_SAMPLES)
+    ]
+    return {
+        "data": {name: _digest(each) for name, each in data.splits.items()},
+        "parts": count_parts(model),
+        **task.analyze(evaluation),
+        "baselines": [each.as_dict() for each in compare_with_baselines(task, data, evaluation)],
+        "samples": samples,
+    }
 
 
-def find_again(run: Run, log: Callable[[str], None]) -> None:
-    """Evaluate the model of a finished run on its data, and keep what is found; what the data were when it was trained
-    stays as it is, where they have changed."""
+def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:
+    """Evaluate the model of a finished run again and write its analysis. What the data were in training stays as it is
+    where they have changed."""
     spec = run.spec()
     data, model = open_data(spec.data, log, TRAINING), load_model(run)
-    score = validate(model, data, spec)
-    found = findings_of(model, get_task(spec, data.classes), score, data)
-    if changed := changes_since(run, data):
+    task = get_task(spec, data.classes)
+    analysis = analyze_model(model, task, validate(model, data, task), data)
+    if changed := describe_data_changes(run, data):
         log(changed)
-        with suppress(RunError):  # findings that are lost or damaged are what is made again
-            found["data"] = run.findings()["data"]
-    run.write_json(run.findings_file, found)
+        with suppress(RunError):  # an analysis that is lost or damaged is what is made again
+            analysis["data"] = run.analysis()["data"]
+    run.write_json(run.analysis_file, analysis)
 
 
-def _image(split: Split, row: int) -> Image.Image:
-    """As it was before it was brought to the network's size; what is kept in memory is enlarged again."""
+def _original_image(split: Split, row: int) -> Image.Image:
+    """Return an image as it was before it was brought to the network's size; pixels in memory are enlarged again."""
     image = split.image(row)
     if split.pixels is None or split.objects is None:
         return image
@@ -64,22 +73,22 @@ def _image(split: Split, row: int) -> Image.Image:
     return image.resize((max(width, height),) * 2, Image.Resampling.BICUBIC).crop((0, 0, width, height))
 
 
-def changes_since(run: Run, data: DatasetSplits) -> str:
-    """How `data`, as they are now, differ from those that `run` was trained on, in a sentence; "" where they do not, or
-    where the run does not tell."""
-    if not (what := changes(run.document().get("data", {}), fingerprints(data))):
+def describe_data_changes(run: Run, data: DatasetSplits) -> str:
+    """Say in a sentence how `data`, as they are now, differ from those that `run` was trained on; "" where they do not,
+    or where the run does not tell."""
+    if not (what := describe_changes(run.document().get("data", {}), fingerprint_splits(data))):
         return ""
-    drawn = "; where they are held out of the training images, some may have been trained on" * ("train" in what)
+    held_out = "; where they are held out of the training images, some may have been trained on" * ("train" in what)
     return (
-        f"the data changed since {run.name} was trained ({what}): model and files are judged by the validation images"
-        f" that are there now{drawn}"
+        f"the data changed since {run.name} was trained ({what}): model and files are evaluated on the validation"
+        f" images that are there now{held_out}"
     )
 
 
 def _digest(split: Split) -> dict[str, Any]:
-    """{"images": how many, "of": what the "sha256" is of}: labels, boxes and masks, and pixels that are in memory."""
+    """Return {"images": how many, "of": what the "sha256" is of}: labels, boxes and masks, and pixels in memory."""
     digest = hashlib.sha256()
-    for part in truth_bytes(split):
+    for part in ground_truth_bytes(split):
         digest.update(part)
     if split.pixels is not None:
         digest.update(np.ascontiguousarray(split.pixels).data)
@@ -87,25 +96,28 @@ def _digest(split: Split) -> dict[str, Any]:
     return {"images": split.count, "of": what, "sha256": digest.hexdigest()}
 
 
-def parts_of(model: Any) -> list[dict[str, Any]]:
-    """[{"part", "layers", "parameters", "multiply_adds"}, …]: the stem, each stage, and what is behind them. Layers are
-    those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count them (table 1)."""
+def count_parts(model: keras.Model) -> list[dict[str, Any]]:
+    """Count [{"part", "layers", "parameters", "multiply_adds"}, …] of the stem, each stage, and the heads behind them.
+
+    Layers are those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count them (table 1).
+    """
     rows: dict[str, dict[str, Any]] = {}
     for layer in model.layers:
         match = _STAGE.match(layer.name)
-        name = match.group() if match else "heads"
+        name = match.group() if match else HEADS
         row = rows.setdefault(name, {"part": name, "layers": 0, "parameters": 0, "multiply_adds": 0})
         row["parameters"] += layer.count_params()
         kernel = getattr(layer, "kernel", None)
         if kernel is not None:
             row["layers"] += 1
-            places = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
-            row["multiply_adds"] += int(np.prod(kernel.shape)) * places
+            positions = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
+            row["multiply_adds"] += int(np.prod(kernel.shape)) * positions
     # The normalization of pixels stands first in the network, and counts nothing.
-    return [row for row in sorted(rows.values(), key=lambda row: row["part"] == "heads") if row["parameters"]]
+    return [row for row in sorted(rows.values(), key=lambda row: row["part"] == HEADS) if row["parameters"]]
 
 
-def _encoded(image: Image.Image) -> str:
+def _encode_png(image: Image.Image) -> str:
+    """Encode an image as base64 of a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
