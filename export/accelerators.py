@@ -19,6 +19,7 @@ from keras_resnet.export.verify import Verdict
 from keras_resnet.progress import Log, waiting
 from keras_resnet.run import Run
 from keras_resnet.runtime.child_process import child, how_it_ended
+from keras_resnet.runtime.plurals import counted, verb
 
 ETHOS = tuple(
     f"ethos-u{kind}"
@@ -95,7 +96,11 @@ def _ethos(target: str, file: Path, folder: Path) -> AcceleratorReport:
     if ended.returncode or share is None or not compiled.is_file():
         raise ExportError(f"vela failed on {file.name} ({how_it_ended(ended.returncode)}); its output is in {log}")
     left = re.search(r"CPU operators = (\d+)", told)
-    refused = (f"{left[1]} operators are left to the CPU",) if left and left[1] != "0" else ()
+    refused = (
+        (f"{counted(int(left[1]), 'operator')} {verb(int(left[1]))} left to the CPU",)
+        if left and left[1] != "0"
+        else ()
+    )
     kept = compiled.replace(folder / f"{file.stem}-{target}.tflite")
     summary = next(folder.glob(f"{file.stem}_summary_*.csv"))
     row = next(csv.DictReader(summary.open(encoding="utf-8")))

@@ -13,8 +13,9 @@ from keras_resnet.compression.quantization.graph_reader import NO_SOFTMAX, requi
 from keras_resnet.compression.quantization.layers import FakeQuantizer
 from keras_resnet.config.fields import one_of
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.calibration import calibration_of
+from keras_resnet.export.conversion_errors import explained
 from keras_resnet.export.convert import convert
 from keras_resnet.export.pipeline import provenance_of, require_writable, write_and_verify
 from keras_resnet.export.tflite_metadata import write_card
@@ -40,12 +41,13 @@ def export_tflite(
     `keras_resnet.quantize` made and that was trained on, which has its own ranges: one that has seen no images is
     refused. data: of `data.memory.in_memory`, or
     any other; its training images calibrate, its validation images judge. max_drop: the budget, a share: 0.01 is one
-    point. io: "uint8", "int8" or "float", see `schemes.PROFILES`. require_proof: whether the whole 95% interval of the
+    point. io: "uint8", "int8" or "float", see `schemes.Scheme`. require_proof: whether the whole 95% interval of the
     drop has to be within the budget, not its estimate alone.
 
     A file within the budget stands at `file`. One that failed stands beside it, as NAME.rejected.tflite, and nothing
     at `file`. What the converter said stands in NAME.log. Raises UsageError for a model or an option that is not for
-    this, DataError for images that cannot calibrate, ExportError if the file cannot be written.
+    this, DataError for images that cannot calibrate, ExportError if the file cannot be written, which names the layers
+    that cannot be converted.
     """
     file = Path(file)
     learned = any(isinstance(layer, FakeQuantizer) for layer in getattr(model, "layers", ()))
@@ -73,7 +75,10 @@ def export_tflite(
         write_card(target, card, form.pixels_from)
 
     places = file, file.with_suffix(".rejected.tflite")
-    return write_and_verify(write, places, reference, max_drop, form.integer, require_proof)
+    try:
+        return write_and_verify(write, places, reference, max_drop, form.integer, require_proof)
+    except ExportError as error:
+        raise explained(error, served, file.with_suffix(".log")) from error
 
 
 def _form(file: Path, max_drop: float, io: str, learned: bool) -> TFLiteOptions:

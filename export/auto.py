@@ -33,6 +33,7 @@ from keras_resnet.export.verify import Verdict
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.folders import free_name
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.train import train
 
 MORE_IMAGES = 1000
@@ -103,12 +104,12 @@ def _remedies(
     work: ExportContext, form: TFLiteOptions, wanted: ExportRequest, scratch: Path, log: Log
 ) -> Iterator[tuple[str, Callable[[], Verdict]]]:
     calibration = require_calibration(work)
-    yield f"as it is, {len(calibration.images)} calibration images", partial(export_one, work, form, log)
+    yield f"as it is, {counted(len(calibration.images), 'calibration image')}", partial(export_one, work, form, log)
     if wanted.calibration_folder is None:
         more = calibration_of(work.data, count=MORE_IMAGES)
         if len(more.images) > len(calibration.images):
             work = replace(work, calibration=more)
-            yield f"{len(more.images)} calibration images", partial(export_one, work, form, log)
+            yield f"{counted(len(more.images), 'calibration image')}", partial(export_one, work, form, log)
     floats = form.io != "int8"  # which a microcontroller does not take
     if floats and form.batch == 1 and is_installed():
         yield "rounded by litert-quantizer", partial(export_one, work, replace(form, engine=LITERT), log)

@@ -15,6 +15,7 @@ from keras_resnet.export.pipeline import data_of
 from keras_resnet.export.verify import Reference, Verdict, verify
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import get_task
 
@@ -58,7 +59,7 @@ def verify_file(
     run = _run_of(str(file), _open(file, of_run, home), of_run, home)
     run.require_finished()
     reference = Reference.of(run, data_of(run, log), samples)
-    log(f"verifying {file} on {reference.answered.samples} validation images of run {run.name}")
+    log(f"verifying {file} on {counted(reference.answered.samples, 'validation image')} of run {run.name}")
     return verify(file, reference, max_drop=max_drop, require_proof=require_proof)
 
 

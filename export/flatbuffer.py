@@ -8,20 +8,25 @@ from typing import Any
 
 from keras_resnet.errors import ExportError
 
+FLOATS = ("FLOAT", "BFLOAT")
+# Tensors that are named where they should not be.
+NAMED = 5
+
 
 @dataclass(frozen=True)
 class Contents:
     """operators: how many of each builtin, e.g. CONV_2D; custom: names of ops that are no builtins; dtypes: how many
-    tensors of each type."""
+    tensors of each type; float_tensors: the names of those of floating point."""
 
     operators: dict[str, int]
     custom: frozenset[str]
     dtypes: dict[str, int]
+    float_tensors: tuple[str, ...] = ()
 
     @property
     def floats(self) -> set[str]:
         """The floating-point types among the tensors."""
-        return {name for name in self.dtypes if name.startswith(("FLOAT", "BFLOAT"))}
+        return {name for name in self.dtypes if name.startswith(FLOATS)}
 
 
 def packed(model: Any) -> bytes:
@@ -47,11 +52,13 @@ def _contents(file: bytes) -> Contents:
     model = schema.ModelT.InitFromPackedBuf(file, 0)
     types = _names(schema.TensorType)
     builtins = _names(schema.BuiltinOperator)
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     used = [model.operatorCodes[op.opcodeIndex] for graph in model.subgraphs for op in graph.operators]
     return Contents(
         dict(Counter(builtins[code.builtinCode] for code in used if code.customCode is None)),
         frozenset(code.customCode.decode() for code in used if code.customCode is not None),
-        dict(Counter(types[t.type] for graph in model.subgraphs for t in graph.tensors)),
+        dict(Counter(types[tensor.type] for tensor in tensors)),
+        tuple(tensor.name.decode(errors="replace") for tensor in tensors if types[tensor.type].startswith(FLOATS)),
     )
 
 
@@ -60,7 +67,8 @@ def assert_contents(contents: Contents, name: str, *, integer: bool) -> None:
     if contents.custom:
         raise ExportError(f"{name} holds operators that are not TFLite builtins: {', '.join(sorted(contents.custom))}")
     if integer and contents.floats:
-        raise ExportError(f"{name} should hold integers only, but has tensors of {', '.join(sorted(contents.floats))}")
+        types, tensors = ", ".join(sorted(contents.floats)), ", ".join(contents.float_tensors[:NAMED])
+        raise ExportError(f"{name} should hold integers only, but has tensors of {types}: {tensors}")
 
 
 def output_names(file: bytes, layers: tuple[str, ...]) -> dict[str, list[str]]:

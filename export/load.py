@@ -48,6 +48,7 @@ def open_file(path: Path, threads: int | None = None) -> Model:
     damaged or foreign."""
     path = require_file(path)
     if path.is_dir():
+        _require_saved_model(path)
         return SavedModel(path, threads)
     if path.suffix == ".onnx":
         from keras_resnet.export.formats.onnx import OnnxModel
@@ -67,6 +68,14 @@ def require_file(path: Path) -> Path:
     if not path.is_dir() and not path.is_file():
         raise ExportError(f"{path} is not a regular file")
     return path
+
+
+def _require_saved_model(folder: Path) -> None:
+    """Raises ExportError for a folder that holds something else."""
+    if not any(folder.iterdir()):
+        raise ExportError(f"{folder} is an empty folder, not an exported model")
+    if not (folder / "saved_model.pb").is_file():
+        raise ExportError(f"{folder} is a folder without a SavedModel or C source: name a file in it")
 
 
 def size_of(path: Path) -> int:

@@ -27,6 +27,7 @@ from keras_resnet.run import Run
 from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.c_array import write_c_array
 from keras_resnet.runtime.metadata import ModelMetadata
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import sweep
 from keras_resnet.tasks import get_task
 
@@ -143,8 +144,8 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
     reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
     compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if origin != run else ""
     log(
-        f"the Keras model of {origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
-        f" validation images{compressed}"
+        f"the Keras model of {origin.name}: {reference.answered.value:.2%} of"
+        f" {counted(reference.answered.samples, 'validation image')}{compressed}"
     )
     return ExportContext(run, run.model_file, data, reference, calibration, wanted.max_drop, wanted.require_proof)
 
@@ -191,8 +192,9 @@ def _calibration(run: Run, data: DatasetSplits, wanted: ExportRequest, log: Log)
         return error
     found = convergence(load_model(run), calibration)
     log(
-        f"calibration: {len(calibration.images)} images ({calibration.source}, plus black and white); the second half"
-        f" widened the ranges of layers by {found.median:.1%} (median), {found.largest:.1%} at most ({found.layer})"
+        f"calibration: {counted(len(calibration.images), 'image')} ({calibration.source}, plus black and white); with"
+        f" all of them the layers' values span {found.median:.1%} more than with the first half (median; at most"
+        f" {found.largest:.1%}, in {found.layer}): the less, the surer that they are enough"
     )
     document = {"images": len(calibration.images), "source": calibration.source, "sha256": calibration.digest}
     run.write_json(run.exports / "calibration.json", {**document, "convergence": found.__dict__})
@@ -213,7 +215,7 @@ def export_one(work: ExportContext, artifact: TFLiteOptions | str, log: Log) -> 
     def write(target: Path) -> None:
         log(f"writing {file_name}")
         _write(work, artifact, target, exports / f"{Path(file_name).stem}.log")
-        log(f"verifying {file_name} on {work.reference.answered.samples} validation images")
+        log(f"verifying {file_name} on {counted(work.reference.answered.samples, 'validation image')}")
 
     places = exports / file_name, work.run.rejected / file_name
     verdict = write_and_verify(write, places, work.reference, work.max_drop, integer, work.require_proof)
@@ -280,7 +282,11 @@ def _card(work: ExportContext, artifact: TFLiteOptions | str, calibration: Calib
     normalization = spec.data.normalization
     provenance = {
         "run": work.run.name,
-        "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
+        "normalization": {
+            "mean": normalization.mean,
+            "std": normalization.std,
+            "applied": "by the model itself, to raw pixels",
+        },
         **provenance_of(artifact, data, work.reference.answered, calibration),
     }
     return ModelMetadata(

@@ -17,6 +17,7 @@ from keras_resnet.export.calibration import Calibration, calibration_of
 from keras_resnet.export.pipeline import data_of, is_learned
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import sweep
 from keras_resnet.tasks import get_task
 
@@ -50,7 +51,10 @@ def diagnose_model(
         return float(task.agreement(task.postprocess(ours, truth), task.postprocess(theirs, truth)))
 
     simulation = Simulation(model, calibration.images, agreement)
-    log(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
+    log(
+        f"rounding each of {counted(len(simulation.parts), 'layer')} alone, on"
+        f" {counted(len(images), 'validation image')}"
+    )
     found = simulation.damages(images)
     document = {
         "images": len(images),

@@ -9,17 +9,16 @@ from keras_resnet.config.fields import one_of
 from keras_resnet.errors import UsageError
 from keras_resnet.tasks import TASKS
 
-PROFILES = {
-    "uint8": "raw pixels in (browsers, MediaPipe); integer logits out of an int8 file, float ones out of the others",
-    "int8": "pixels - 128 in and int8 logits out (microcontrollers, Ethos-U)",
-    "float": "float32 pixels 0-255 in, float32 logits out",
-}
-
 
 @dataclass(frozen=True)
 class Scheme:
-    """weights, activations: their types. profiles: which inputs and outputs it can have, the default one first.
-    learned: the ranges of activations were trained, so the network has to be a quantized one."""
+    """weights, activations: their types. learned: the ranges of activations were trained, so the network has to be a
+    quantized one. profiles: which inputs and outputs it can have, the default one first:
+
+    - "uint8": raw pixels in (browsers, MediaPipe); integer logits out of an int8 file, float ones out of the others.
+    - "int8": pixels - 128 in and int8 logits out (microcontrollers, Ethos-U).
+    - "float": float32 pixels 0-255 in, float32 logits out.
+    """
 
     name: str
     weights: str

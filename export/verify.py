@@ -20,8 +20,9 @@ from keras_resnet.export.benchmark import Cost, measure
 from keras_resnet.export.flatbuffer import Contents, assert_contents, contents_of
 from keras_resnet.export.load import Model, gzip_size_of, open_file, size_of
 from keras_resnet.metrics import confidence_interval, outcome
-from keras_resnet.metrics.result import Evaluation
+from keras_resnet.metrics.result import Evaluation, metric_label
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import Task, get_task
 from keras_resnet.training.environment import machine
@@ -92,8 +93,8 @@ class Verdict:
         """In a line, drops in points; and a line for whatever has to be known beside it."""
         row = self.as_dict()
         told = (
-            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of {self.samples}"
-            f" images, drop {outcome.format_drop(row)} of at most {100 * self.max_drop:g},"
+            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
+            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(row)} of at most {100 * self.max_drop:g},"
             f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
         return "\n".join([told, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
@@ -175,7 +176,10 @@ def verify(
     """
     model, task, before = open_file(file), reference.task, reference.answered
     if model.card.classes != task.classes:
-        raise ExportError(f"{file.name} has {len(model.card.classes)} labels that are not those of the run")
+        raise ExportError(
+            f"{file.name} has {counted(len(model.card.classes), 'label')} that {verb(len(model.card.classes))} not"
+            f" those of the run"
+        )
     contents = _contents(model)
     if contents:
         assert_contents(contents, str(model.card.provenance["form"]), integer=integer)

@@ -21,6 +21,7 @@ from keras_resnet.progress import Log
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, predictions
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import TASKS
 
@@ -137,7 +138,8 @@ def _told(run: Run, verdicts: dict[str, Any], files: dict[str, TFLiteModel], lab
     preferred = ["float32.tflite", *([best["file"]] if best else []), "int8.tflite", *files]
     return {
         "name": run.name,
-        "about": f"{task.title} · {run.network_summary} · {spec.data.source}, {len(run.classes())} classes",
+        "about": f"{task.title} · {run.network_summary} · {spec.data.source},"
+        f" {counted(len(run.classes()), 'class', plural='classes')}",
         "postprocessing": task.postprocessing,
         "levels": spec.data.levels,
         "litert": LITERT,

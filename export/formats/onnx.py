@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.formats.saved_model import named
-from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata, card_from, strange
+from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata, card_from, require_kind, strange
 from keras_resnet.runtime.predictions import single
 from keras_resnet.runtime.signature import require_input
 from keras_resnet.runtime.trial import require_opens
@@ -36,13 +36,13 @@ def write_onnx(model: Any, card: ModelMetadata, target: Path) -> None:
     onnx = _installed("onnx")
     pixels = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="pixels")
     model.export(str(target), format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
-    written = _named(onnx, onnx.load(str(target)), {name: each.shape for name, each in named(model.output).items()})
+    written = _named(onnx.load(str(target)), {name: each.shape for name, each in named(model.output).items()})
     onnx.helper.set_model_props(written, {LABELS: card.labels(), CARD: json.dumps(card.details())})
     onnx.checker.check_model(written)
     onnx.save(written, str(target))
 
 
-def _named(onnx: Any, written: Any, outputs: dict[str, tuple[int | None, ...]]) -> Any:
+def _named(written: Any, outputs: dict[str, tuple[int | None, ...]]) -> Any:
     """`written` with outputs by their names and shapes in the Keras model, and the number of images called BATCH:
     tf2onnx calls them Identity:0 and unk__92."""
     from onnx.tools.update_model_dims import update_inputs_outputs_dims
@@ -67,6 +67,7 @@ class OnnxModel:
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         runtime = _installed("onnxruntime")
+        require_kind(file, "an ONNX model")
         require_opens(file, OnnxModel)
         self.threads = threads or os.cpu_count() or 1
         options = runtime.SessionOptions()

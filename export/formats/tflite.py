@@ -18,6 +18,7 @@ from keras_resnet.export.formats.litert_quantizer import quantized
 from keras_resnet.export.formats.saved_model import SIGNATURE, write_signature
 from keras_resnet.export.tflite_options import LITERT, SCHEMES, TFLiteOptions
 from keras_resnet.runtime.metadata import ModelMetadata
+from keras_resnet.runtime.plurals import counted
 
 
 def write_tflite(
@@ -47,7 +48,9 @@ def _content(model: Any, form: TFLiteOptions, images: np.ndarray | None) -> byte
     if form.scheme.learned:
         prepare_for_conversion(model)
     if form.scheme.calibrated and images is not None and form.batch and form.batch > len(images):
-        raise UsageError(f"--batch must be at most the {len(images)} calibration images. Received: {form.batch}")
+        raise UsageError(
+            f"--batch must be at most the {counted(len(images), 'calibration image')}. Received: {form.batch}"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         write_signature(model, Path(scratch), uint8_input=_casts(form), batch=form.batch)
         converter = _converter(Path(scratch), form, images)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-import re
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +12,12 @@ from PIL import Image
 
 from keras_resnet.data.dataset import TRAINING, Split
 from keras_resnet.data.load import DatasetSplits, open_data
-from keras_resnet.errors import RunError
 from keras_resnet.evaluation.baselines import compare_with_baselines
 from keras_resnet.evaluation.evaluate import load_model, validate
 from keras_resnet.metrics.result import Evaluation
+from keras_resnet.models import parts
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import describe_changes, fingerprint_splits, ground_truth_bytes
+from keras_resnet.run.data_fingerprint import SPLITS, describe_changes, digest_fingerprint, fingerprint_splits
 from keras_resnet.runtime.visualize import drawn
 from keras_resnet.tasks import Task, get_task
 
@@ -29,20 +26,23 @@ if TYPE_CHECKING:
 
 # Images that a report shows, and their longest side in pixels.
 MAX_SAMPLES, SAMPLE_SIDE = 12, 240
-HEADS = "heads"
-_STAGE = re.compile(r"stem|stage\d+")
 
 
-def analyze_model(model: keras.Model, task: Task, evaluation: Evaluation, data: DatasetSplits) -> dict[str, Any]:
-    """Return analysis.json: what the "data" were, the "parts" of the network, how it compares with "baselines", what
-    the task analyzes of its predictions on the validation images, and some of these as "samples"."""
+def analyze_model(
+    run: Run, model: keras.Model, task: Task, evaluation: Evaluation, data: DatasetSplits
+) -> dict[str, Any]:
+    """Return analysis.json: what the "data" were when `run` was trained, the "parts" of the network, how it compares
+    with "baselines", what the task analyzes of its predictions on the validation images, and some of these as
+    "samples"."""
     split = data.splits["validation"]
+    recorded = run.document().get("data", {})  # a run of an earlier version does not tell
+    trained_on = recorded if recorded.keys() >= set(SPLITS) else fingerprint_splits(data)
     samples = [
         {"caption": caption, "png": _encode_png(drawn(_original_image(split, row), objects, SAMPLE_SIDE))}
         for row, objects, caption in task.sample_predictions(evaluation, MAX_SAMPLES)
     ]
     return {
-        "data": {name: _digest(each) for name, each in data.splits.items()},
+        "data": {name: digest_fingerprint(trained_on[name]) for name in SPLITS},
         "parts": count_parts(model),
         **task.analyze(evaluation),
         "baselines": [each.as_dict() for each in compare_with_baselines(task, data, evaluation)],
@@ -51,16 +51,14 @@ def analyze_model(model: keras.Model, task: Task, evaluation: Evaluation, data: 
 
 
 def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:
-    """Evaluate the model of a finished run again and write its analysis. What the data were in training stays as it is
-    where they have changed."""
+    """Evaluate the model of a finished run on its data as they are now and write its analysis; log whether these have
+    changed since it was trained."""
     spec = run.spec()
     data, model = open_data(spec.data, log, TRAINING), load_model(run)
     task = get_task(spec, data.classes)
-    analysis = analyze_model(model, task, validate(model, data, task), data)
+    analysis = analyze_model(run, model, task, validate(model, data, task), data)
     if changed := describe_data_changes(run, data):
         log(changed)
-        with suppress(RunError):  # an analysis that is lost or damaged is what is made again
-            analysis["data"] = run.analysis()["data"]
     run.write_json(run.analysis_file, analysis)
 
 
@@ -85,35 +83,25 @@ def describe_data_changes(run: Run, data: DatasetSplits) -> str:
     )
 
 
-def _digest(split: Split) -> dict[str, Any]:
-    """Return {"images": how many, "of": what the "sha256" is of}: labels, boxes and masks, and pixels in memory."""
-    digest = hashlib.sha256()
-    for part in ground_truth_bytes(split):
-        digest.update(part)
-    if split.pixels is not None:
-        digest.update(np.ascontiguousarray(split.pixels).data)
-    what = "annotations and pixels" if split.pixels is not None else "annotations"
-    return {"images": split.count, "of": what, "sha256": digest.hexdigest()}
-
-
 def count_parts(model: keras.Model) -> list[dict[str, Any]]:
-    """Count [{"part", "layers", "parameters", "multiply_adds"}, …] of the stem, each stage, and the heads behind them.
+    """Count [{"part", "layers", "parameters", "multiply_adds"}, …] of each part of the backbone (see `models.parts`),
+    the neck, and the heads together.
 
     Layers are those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count them (table 1).
     """
     rows: dict[str, dict[str, Any]] = {}
-    for layer in model.layers:
-        match = _STAGE.match(layer.name)
-        name = match.group() if match else HEADS
+    declared = parts.by_part(layer.name for layer in model.layers)
+    for part in sorted(declared, key=lambda part: parts.GROUPS.index(part.group)):
+        name = part.name if part.group == parts.BODY else part.group
         row = rows.setdefault(name, {"part": name, "layers": 0, "parameters": 0, "multiply_adds": 0})
-        row["parameters"] += layer.count_params()
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None:
-            row["layers"] += 1
-            positions = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
-            row["multiply_adds"] += int(np.prod(kernel.shape)) * positions
-    # The normalization of pixels stands first in the network, and counts nothing.
-    return [row for row in sorted(rows.values(), key=lambda row: row["part"] == HEADS) if row["parameters"]]
+        for layer in map(model.get_layer, declared[part]):
+            row["parameters"] += layer.count_params()
+            kernel = getattr(layer, "kernel", None)
+            if kernel is not None:
+                row["layers"] += 1
+                positions = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
+                row["multiply_adds"] += int(np.prod(kernel.shape)) * positions
+    return list(rows.values())
 
 
 def _encode_png(image: Image.Image) -> str:

@@ -21,6 +21,7 @@ from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import waiting
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import Task
 
 # Training images that trees learn from, and validation images on which a model and a baseline are compared; of
@@ -140,7 +141,7 @@ def _small_pixel_classifiers(
         model, name = ExtraTreesClassifier(TREES, random_state=SEED), f"a forest of {TREES} trees"
     else:
         model = KNeighborsClassifier(1, algorithm="brute")
-        name = f"the most similar of {len(train_rows):,} training images"
+        name = f"the most similar of {counted(len(train_rows), 'training image', ',')}"
     model.fit(train_pixels, train.labels[train_rows])
     side = round((train_pixels.shape[1] / 3) ** 0.5)
     predictions = list(np.eye(len(classes), dtype=np.float32)[model.predict(pixels)])

@@ -16,6 +16,7 @@ from keras_resnet.metrics.result import Evaluation, GroundTruthT, OutputsT, Pred
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.progress import track, waiting
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import Task
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ def load_model(run: Run) -> keras.Model:
     shape, classes = getattr(outputs, "shape", (0,)), len(run.classes())
     if shape[-1] != classes:
         raise RunError(
-            f"the model of run {run.name} is of another network: {run.model_file} tells {shape[-1]} labels apart, the"
-            f" run has {classes}"
+            f"the model of run {run.name} is of another network: {run.model_file} tells"
+            f" {counted(shape[-1], 'label')} apart, the run has {classes}"
         )
     return model
 

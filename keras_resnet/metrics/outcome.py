@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_resnet.metrics.result import metric_label
+from keras_resnet.runtime.plurals import counted
 
 PASSED, NOT_PROVEN, FAILED = "PASSED", "NOT PROVEN", "FAILED"
 # Files with these outcomes are among a run's exports.
@@ -51,10 +52,13 @@ def is_unproven(row: VerdictRow) -> bool:
 
 def describe_outcome(row: VerdictRow) -> str:
     """Describe the outcome of a verdict in a few words: "PASSED" alone only where nothing has to be added."""
-    unproven = ", not proven" if is_unproven(row) else ""
+    if row["verdict"] == FAILED:
+        outcome = f"{FAILED} for lack of proof" if is_unproven(row) else FAILED
+    else:
+        outcome = f"{PASSED}, not proven" if is_unproven(row) else PASSED
     marks = {UNCLEAR: ", perhaps at chance", NOT_ABOVE: ", at chance"}
     chance = "".join(marks.get(each["standing"], "") for each in row.get("baselines", ()) if each["trivial"])
-    return f"{FAILED if row['verdict'] == FAILED else PASSED}{unproven}{chance}"
+    return f"{outcome}{chance}"
 
 
 def format_interval(interval: tuple[float, float] | list[float] | None) -> str:
@@ -74,16 +78,17 @@ def list_remarks(row: VerdictRow) -> list[str]:
     """List what has to be known beside the outcome of one file, a sentence each."""
     if not is_unproven(row) or row["drop_interval"] is None:
         return []
-    needed = row.get("images_to_settle")
-    settled = (
-        f"about {needed:,} would settle it, if predictions differ as often on them"
+    needed, samples = row.get("images_to_settle"), row["samples"]
+    remedy = (
+        f"add about {counted(needed - samples, 'validation image', ',')} of the same kind ({needed:,} in all) to"
+        f" prove it"
         if needed
-        else "more of them would hardly settle it, because the estimate is at the budget"
+        else "more validation images would hardly prove it, because the measured drop is at the budget itself"
     )
     return [
-        f"{row['file']}: within the budget of {100 * row['max_drop']:g} points by the estimate,"
-        f" {100 * row['drop']:+.2f}, but not proven: {row['samples']:,} validation images allow a true drop of up to"
-        f" {100 * row['drop_interval'][1]:+.2f}; {settled}"
+        f"{row['file']}: the measured drop, {100 * row['drop']:+.2f}, is within the budget of"
+        f" {counted(100 * row['max_drop'], 'point', 'g')}, but with only {counted(samples, 'validation image', ',')}"
+        f" the true one may be up to {100 * row['drop_interval'][1]:+.2f}; {remedy}"
     ]
 
 
@@ -113,7 +118,7 @@ def describe_baseline(baseline: BaselineRow) -> str:
     """Say in a sentence how a model compares with a baseline that it is not surely above."""
     name, value = baseline["baseline"], f"{baseline['value']:.2%}"
     model_value = f"{metric_label(baseline['metric'])} {baseline['model_value']:.2%}"
-    images = f"{baseline['images']:,} validation images"
+    images = counted(baseline["images"], "validation image", ",")
     if baseline["standing"] == UNCLEAR:
         return (
             f"the model is not proven to be above {name}: {model_value} against {value}; {images} cannot tell these"

@@ -9,6 +9,7 @@ from keras_resnet.metrics.result import metric_label
 from keras_resnet.reporting.page import read_style, render_template
 from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 
 
 def comparison_rows(runs: list[Run]) -> list[dict[str, str | None]]:
@@ -30,7 +31,7 @@ def _run_row(run: Run) -> dict[str, str | None]:
         "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
         "compared with baselines": (analysis and "; ".join(describe_baselines(analysis.get("baselines", [])))) or None,
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
-        "training": f"{len(log)} epochs of {optimizer.name} at {optimizer.learning_rate:g}",
+        "training": f"{counted(len(log), 'epoch')} of {optimizer.name} at {optimizer.learning_rate:g}",
         "parameters": analysis and f"{sum(part['parameters'] for part in analysis['parts']):,}",
         "multiply-adds": analysis and f"{sum(part['multiply_adds'] for part in analysis['parts']):,}",
         **_file_cells(recommend_file(describe_verdicts(run))),

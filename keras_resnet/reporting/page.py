@@ -18,6 +18,7 @@ from keras_resnet.progress import log, waiting
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.run.documents import Analysis, Diagnosis
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import TASKS, default_config
 
 MAX_LAYERS = 20
@@ -70,6 +71,7 @@ def render_template(template: str, values: dict[str, Any]) -> str:
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}%"
     environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["counted"] = lambda number, noun, plural="", form=",": counted(number, noun, form, plural)
     environment.filters["interval"] = format_interval
     environment.filters["metric"] = metric_label
     return environment.get_template(template).render(**values)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.run.documents import Fingerprint
+from keras_resnet.run.documents import Fingerprint, SplitDigest
+from keras_resnet.runtime.plurals import counted
 
 # Classes that are named where the numbers of images changed.
 MAX_NAMED_CLASSES = 3
@@ -26,7 +27,7 @@ def fingerprint_split(split: Split, classes: tuple[str, ...]) -> Fingerprint:
     """Return {"images": how many, "labels": how many of each class, "truth": the SHA-256 of labels, boxes and masks},
     with that of the "pixels" which are in memory, or of the names and sizes of the "files" that are read in
     training."""
-    fingerprint = Fingerprint(images=split.count, truth=_sha256(ground_truth_bytes(split)))
+    fingerprint = Fingerprint(images=split.count, truth=_sha256(_ground_truth_bytes(split)))
     if not split.objects:
         counts = np.bincount(split.labels[split.labels >= 0], minlength=len(classes))
         fingerprint["labels"] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
@@ -37,7 +38,15 @@ def fingerprint_split(split: Split, classes: tuple[str, ...]) -> Fingerprint:
     return fingerprint
 
 
-def ground_truth_bytes(split: Split) -> Iterator[bytes]:
+def digest_fingerprint(fingerprint: Fingerprint) -> SplitDigest:
+    """Return what a fingerprint says in one number for people, the "sha256", and "of" what that is."""
+    if "pixels" not in fingerprint:
+        return SplitDigest(images=fingerprint["images"], of="annotations", sha256=fingerprint["truth"])
+    both = _sha256([fingerprint["truth"].encode(), fingerprint["pixels"].encode()])
+    return SplitDigest(images=fingerprint["images"], of="annotations and pixels", sha256=both)
+
+
+def _ground_truth_bytes(split: Split) -> Iterator[bytes]:
     """Yield labels, boxes and masks as bytes."""
     truth = split.truth if isinstance(split.truth, dict) else {"labels": split.truth}
     for name in sorted(truth):
@@ -56,9 +65,11 @@ def _describe_split_changes(name: str, before: Fingerprint, now: Fingerprint) ->
         old, new = before.get("labels", {}), now.get("labels", {})
         moved = [each for each in new if old and old.get(each, 0) != new[each]]
         counts = [f"{each} {new[each]:,}, had {old.get(each, 0):,}" for each in moved[:MAX_NAMED_CLASSES]]
-        more = [f"{len(moved) - MAX_NAMED_CLASSES} more classes"] * (len(moved) > MAX_NAMED_CLASSES)
-        of = f" ({'; '.join(counts + more)})" if counts else ""
-        yield f"{name} has {now['images']:,} images, had {before['images']:,}{of}"
+        more = len(moved) - MAX_NAMED_CLASSES
+        if more > 0:
+            counts.append(counted(more, "more class", plural="more classes"))
+        of = f" ({'; '.join(counts)})" if counts else ""
+        yield f"{name} has {counted(now['images'], 'image', ',')}, had {before['images']:,}{of}"
     elif before["truth"] != now["truth"]:
         yield f"{name} has other labels or annotations, or another order"
     elif before.get("pixels", now.get("pixels")) != now.get("pixels", before.get("pixels")):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.models.names import model_name
+from keras_resnet.runtime.plurals import counted
 
 PACKAGES = ("kresnet", "tensorflow", "keras", "tensorflow-datasets", "ai-edge-litert")
 
@@ -32,7 +33,7 @@ def describe_network(spec: Spec) -> str:
     if compress.sparsity:
         words.append(f"{compress.sparsity:.0%} zeros{' 2:4' if compress.pattern == '2:4' else ''}")
     if compress.clusters:
-        words.append(f"{compress.clusters} weights a kernel")
+        words.append(f"{counted(compress.clusters, 'weight')} a kernel")
     if compress.learned:
         words.append("8 bits")
     return ", ".join(words)

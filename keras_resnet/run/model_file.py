@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_resnet.atomic_write import reason
 from keras_resnet.errors import RunError
+from keras_resnet.runtime.plurals import counted
 
 # What is in the archive, and the bytes of one weight.
 CONFIG, WEIGHTS, WEIGHT_BYTES = "config.json", "model.weights.h5", 4
@@ -36,17 +37,28 @@ def _read_layers(file: Path) -> list[dict[str, Any]]:
     """Return the config of each layer of a Keras archive. Raises ValueError, or what zipfile and json raise, where it
     is damaged."""
     if not zipfile.is_zipfile(file):
-        raise ValueError("it is truncated, or no .keras archive")
+        raise ValueError(_describe_non_archive(file))
     with zipfile.ZipFile(file) as archive:
         sizes = {each.filename: each.file_size for each in archive.infolist()}
         if missing := [name for name in (CONFIG, WEIGHTS) if name not in sizes]:
             raise ValueError(f"it holds no {missing[0]}")
         if sum(sizes.values()) > MAX_SMALL_BYTES + MAX_RATIO * file.stat().st_size or sizes[CONFIG] > MAX_SMALL_BYTES:
-            raise ValueError(f"it claims to hold {sum(sizes.values()):,} bytes")
+            raise ValueError(f"it claims to hold {counted(sum(sizes.values()), 'byte', ',')}")
         layers = _layer_configs(json.loads(archive.read(CONFIG)))
     if (values := sum(map(_count_kernel_weights, layers))) * WEIGHT_BYTES > sizes[WEIGHTS]:
-        raise ValueError(f"its layers want {values:,} weights, more than it holds")
+        raise ValueError(f"its layers want {counted(values, 'weight', ',')}, more than it holds")
     return layers
+
+
+def _describe_non_archive(file: Path) -> str:
+    """Say what a file is instead of an archive, by how it begins."""
+    from keras_resnet.runtime.preprocess import HEAD, kind_of  # imports NumPy, which --help does without
+
+    with file.open("rb") as stream:
+        kind = kind_of(stream.read(HEAD))
+    if kind in ("", "a ZIP archive"):
+        return "it is truncated, or no .keras archive"
+    return f"it is {kind}, not a .keras archive"
 
 
 def _layer_configs(model: object) -> list[dict[str, Any]]:

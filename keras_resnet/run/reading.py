@@ -30,6 +30,8 @@ def read_text(file: Path) -> str:
 
 def parse_json(document_type: type[T], content: bytes) -> T:
     """Parse JSON as a document of `run.documents`. Raises ValueError that says in one sentence where it is none."""
+    if not content.strip():
+        raise ValueError("it is empty")
     try:
         return TypeAdapter(document_type).validate_json(content, strict=True)
     except ValidationError as error:

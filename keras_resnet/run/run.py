@@ -33,6 +33,7 @@ from keras_resnet.run.lock import LOCK_NAME, find_lock_holder, lock_run
 from keras_resnet.run.model_file import require_model
 from keras_resnet.run.reading import parse_json, parse_log, parse_verdicts, read_bytes, read_text
 from keras_resnet.run.run_files import RunFiles
+from keras_resnet.runtime.plurals import counted
 
 T = TypeVar("T")
 # 3: the words of JSON files and of the spec are the field's.
@@ -182,7 +183,7 @@ class Run(RunFiles):
             matrix = analysis.get("confusion")
             if matrix is not None and [len(row) for row in matrix] != [count] * count:
                 raise self._unreadable(
-                    self.analysis_file, f"confusion is not a row and a column for each of {count} labels"
+                    self.analysis_file, f"confusion is not a row and a column for each of {counted(count, 'label')}"
                 )
             return analysis
         except RunError as error:
@@ -243,7 +244,7 @@ class Run(RunFiles):
             raise self._unreadable(file, reason(error)) from error
         if troubles:
             count = len(troubles) + len(rows)
-            log(f"left out {len(troubles)} of {count} rows of {file}, which cannot be read: {troubles[0]}")
+            log(f"left out {len(troubles)} of {counted(count, 'row')} of {file}, which cannot be read: {troubles[0]}")
         return rows
 
     def write_text(self, path: Path, text: str) -> None:

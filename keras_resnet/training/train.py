@@ -21,6 +21,7 @@ from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, 
 from keras_resnet.evaluation.analysis import analyze_model
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, graph_predictor, load_model, validate
 from keras_resnet.metrics.outcome import describe_baselines
+from keras_resnet.metrics.result import metric_label
 from keras_resnet.models import build as catalog
 from keras_resnet.models.flops import cost_of
 from keras_resnet.models.layers import Layers
@@ -28,6 +29,7 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import describe_changes, fingerprint_splits
 from keras_resnet.run.folders import require_free
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import get_task
 from keras_resnet.training import distribute
 from keras_resnet.training.checkpoint import Checkpoints, manifests
@@ -178,7 +180,7 @@ def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for what, needed in (
         (f"a network of {cost.trainable:.3g} parameters", weights),
-        (f"a batch of {batch} images of {size} pixels", images),
+        (f"a batch of {counted(batch, 'image')} of {size} pixels", images),
     ):
         if needed > there:
             raise UsageError(
@@ -281,8 +283,8 @@ def _teacher(spec: Spec, data: DatasetSplits, bricks: Layers) -> Any:
     if run.classes() != data.classes or theirs.data.image_size != spec.data.image_size:
         raise UsageError(
             f"--teacher {run.name} must have the labels and the image size of the data"
-            f" ({len(data.classes)} labels, {data.image_size} pixels)."
-            f" Received: {len(run.classes())} labels, {theirs.data.image_size} pixels"
+            f" ({counted(len(data.classes), 'label')}, {data.image_size} pixels)."
+            f" Received: {counted(len(run.classes()), 'label')}, {theirs.data.image_size} pixels"
         )
     teacher = build_model(theirs, data.classes, bricks, uses_progressive_resizing(spec))
     teacher.set_weights(load_model(run).get_weights())
@@ -334,7 +336,8 @@ def _fit(
         rows = [row for row in run.read_log(log) if row["step"] <= progress.step - bool(progress.sums)]
         journal = Logger(run, spec, length.epochs, rows, log)
     log(
-        f"run: {run.folder} ({job.model.count_params():,} parameters, {split.count} training images, from step"
+        f"run: {run.folder} ({job.model.count_params():,} parameters, {counted(split.count, 'training image')},"
+        f" from step"
         f" {progress.step + 1} of {length.last_step})"
     )
     loop = Loop(job, stream, data.splits["validation"], length, Files(run, checkpoints, best, journal, is_there))
@@ -413,10 +416,11 @@ def _finish(spec: Spec, run: Run, data: DatasetSplits, model: Any, log: Log) -> 
             **kept.as_dict(),
         },
     )
-    found = analyze_model(model, task, score, data)
-    run.write_json(run.analysis_file, found)
+    analysis = analyze_model(run, model, task, score, data)
+    run.write_json(run.analysis_file, analysis)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.remove_training_state()
-    log(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
-    for words in describe_baselines(found["baselines"]):
+    images = counted(score.samples, "validation image")
+    log(f"{metric_label(score.metric)} {score.value:.2%} on {images}; model: {run.model_file}")
+    for words in describe_baselines(analysis["baselines"]):
         log(words)

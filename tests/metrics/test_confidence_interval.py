@@ -39,7 +39,7 @@ def covered(n, lost, won):
         b = np.arange(min(most[1], n - a) + 1)
         log = gammaln(n + 1) - gammaln(a + 1) - gammaln(b + 1) - gammaln(n - a - b + 1)
         share = np.exp(log + xlogy(a, lost) + xlogy(b, won) + xlogy(n - a - b, rest))
-        ends = [confidence_interval._of_counts(float(a), float(each), n) for each in b]
+        ends = [confidence_interval._interval_of_counts(float(a), float(each), n) for each in b]
         total += float(share[[low <= drop <= high for low, high in ends]].sum())
     return total
 
@@ -75,7 +75,7 @@ def test_so_many_images_would_settle_it(lost, won, n):
     for factor, settled in ((1.0, True), (0.95, False)):
         many = round(wanted * factor)
         if many > n:
-            assert (confidence_interval._of_counts(lost * many / n, won * many / n, many)[1] <= 0.01) == settled
+            assert (confidence_interval._interval_of_counts(lost * many / n, won * many / n, many)[1] <= 0.01) == settled
     assert wanted >= n
 
 
