@@ -15,8 +15,8 @@ from PIL import Image
 from keras_resnet import reporting
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.demo.server import Site
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import format_drop
-from keras_resnet.metrics.result import metric_label
 from keras_resnet.progress import Log
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run

@@ -20,8 +20,8 @@ from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, WeightsError
 from keras_resnet.evaluation.analysis import analyze_model
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, graph_predictor, load_model, validate
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import describe_baselines
-from keras_resnet.metrics.result import metric_label
 from keras_resnet.models import build as catalog
 from keras_resnet.models.flops import cost_of
 from keras_resnet.models.layers import Layers

@@ -154,13 +154,13 @@ def test_model_and_file_are_told_of_the_same_images(unproven, capsys):
     answers = load_model(run).predict(split.pixels[rows].astype("float32"), verbose=0).argmax(1)
     value = float((answers == split.labels[rows]).mean())
     assert verdict.model_value == value and verdict.samples == 60
-    told = f"top1 {value:.2%} on the 60 images of float32.tflite"
+    told = f"top-1 accuracy of {value:.2%} on the 60 images of float32.tflite"
     assert told in " ".join(render_report(run).replace(f"{100 * value:.2f}%", f"{value:.2%}").split())
     assert f"| {value:.2%} | +0.00" in (run.exports / "model_card.md").read_text()
     provenance = open_file(run.exports / "float32.tflite").card.provenance
     assert provenance["keras_model"] == {"top1": value} and provenance["validation_images"] == 60
     export._tell("", [verdict], as_json=False)
-    assert f"the Keras model on the same images: top1 {value:.2%}" in capsys.readouterr().out
+    assert f"the Keras model on the same images: top-1 accuracy {value:.2%}" in capsys.readouterr().out
 
 
 def test_the_table_names_the_metric_of_each_drop(exported, capsys):

@@ -75,7 +75,9 @@ def test_so_many_images_would_settle_it(lost, won, n):
     for factor, settled in ((1.0, True), (0.95, False)):
         many = round(wanted * factor)
         if many > n:
-            assert (confidence_interval._interval_of_counts(lost * many / n, won * many / n, many)[1] <= 0.01) == settled
+            assert (
+                confidence_interval._interval_of_counts(lost * many / n, won * many / n, many)[1] <= 0.01
+            ) == settled
     assert wanted >= n
 
 
