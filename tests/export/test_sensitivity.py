@@ -85,7 +85,7 @@ def test_auto_mends_it(hurt_run, runs, capsys):
     assert [step["verdict"] for step in steps] == ["FAILED", "FAILED", "FAILED", "PASSED"]
     assert steps[2]["remedy"] == "rounded by litert-quantizer" and steps[2]["form"] == "int8-litert"
     assert steps[-1]["remedy"] == "channels equalized" and steps[0]["drop"] > 0.02
-    assert "what each remedy bought" in out and "channels equalized" in out
+    assert "effect of each remedy" in out and "channels equalized" in out
     assert (hurt_run.exports / "int8.tflite").is_file() and not (hurt_run.rejected / "int8.tflite").exists()
 
 
