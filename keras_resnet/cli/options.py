@@ -12,7 +12,8 @@ import click
 
 from keras_resnet.config.chosen import Choices
 from keras_resnet.config.families import FAMILIES
-from keras_resnet.config.recipes import RECIPES, default_config, recipe
+from keras_resnet.config.policies import POLICIES
+from keras_resnet.config.recipes import RECIPES, recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
@@ -89,7 +90,7 @@ OPTIONS = (
     Option("--max-unreadable", "data.max_unreadable", float, "Share of unreadable images allowed [default: 0.01]."),
     Option("--crop", "augment.crop", str, "How training images are cut: pad or resized [default: pad]."),
     Option("--flip", "augment.flip", SWITCH, "Mirror training images, or not [default: by the data]."),
-    Option("--auto-augment", "augment.auto_augment", str, "none, randaugment or trivialaugment [default: none]."),
+    Option("--auto-augment", "augment.auto_augment", str, f"{', '.join(['none', *POLICIES])} [default: none]."),
     Option("--mixup", "augment.mixup", float, "Alpha of MixUp [default: 0, off]."),
     Option("--cutmix", "augment.cutmix", float, "Alpha of CutMix [default: 0, off]."),
     Option("--scales", "augment.scales", str, "How much smaller and larger objects may look: 0.5,2 [default: none]."),
@@ -274,8 +275,10 @@ def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, log: Call
 def _begun(options: dict[str, Any], task: str | None, log: Callable[[str], None]) -> Spec:
     """The recipe's spec, or what is usual for the task."""
     if "recipe" not in options:
-        spec = default_config(task or "classify")
-        if spec.task != "classify":
+        from keras_resnet.tasks import default_config  # imports NumPy, which --help does without
+
+        spec = default_config(task or Spec().task)
+        if spec != Spec():
             log(
                 f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
                 f" {counted(spec.training.epochs, 'epoch')} in"

@@ -121,7 +121,7 @@ def find_uncompressed_run(run: Run) -> Run:
     parent = run.spec().compress.parent
     if parent is None:
         return run
-    if not Run(Path(parent)).finished:
+    if not Run(Path(parent)).is_finished:
         raise RunError(
             f"run {run.name} was compressed from {parent}, which is gone: nothing is left to compare it with"
         )

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.network import Normalization
+from keras_resnet.config.policies import POLICIES, describe_policies
 from keras_resnet.config.section import STRICT, Section, not_allowed
 from keras_resnet.config.settings import AUGMENTATION, COMMON, DATA, OneOf, Option, setting
+from keras_resnet.config.task_rules import TASK_RULES
 
-# The tasks, and what images have to be annotated with for each. A new task gets a line here.
-ANNOTATIONS = {"classify": "labels", "localize": "object", "detect": "objects", "segment": "masks"}
 # Pixels of a side: more are a typing error, or damage.
 MAX_SIDE = 16384
 
@@ -67,7 +67,7 @@ class DataSpec(Section):
         "Values that are black and white in images of more than 8 bits; none lets those of a folder decide.",
         allowed="two numbers, that of black and the larger one of white",
     )
-    annotations: Annotated[str, OneOf(tuple(ANNOTATIONS.values()))] = setting(
+    annotations: Annotated[str, OneOf(tuple(rules.annotations for rules in TASK_RULES.values()))] = setting(
         "labels", "Annotations: labels, the main object's box, boxes of all objects, or masks. Follows from the task."
     )
     crowds: Literal["ignore", "learn"] = setting(
@@ -99,9 +99,9 @@ class AugmentSpec(Section):
     flip: bool | None = setting(
         None, "Mirror half of the training images, or none.", Option("--flip", AUGMENTATION, "by the data")
     )
-    auto_augment: Literal["none", "randaugment", "trivialaugment"] = setting(
+    auto_augment: Annotated[str, OneOf(("none", *POLICIES))] = setting(
         "none",
-        "Policy: none, randaugment (Cubuk et al. 2020) or trivialaugment (Müller & Hutter 2021).",
+        f"Policy: {describe_policies()}.",
         Option("--auto-augment", AUGMENTATION),
     )
     operations: int = setting(2, "Operations of RandAugment, out of 14.", ge=1)

@@ -19,7 +19,8 @@ import numpy as np
 
 from keras_resnet.atomic_write import reason, writing
 from keras_resnet.errors import RunError, TrainingError
-from keras_resnet.run import files
+from keras_resnet.run.documents import CheckpointDocument
+from keras_resnet.run.reading import parse_json, read_bytes
 
 if TYPE_CHECKING:
     from keras_resnet.training.train_state import Variable
@@ -74,9 +75,9 @@ class Checkpoints:
         problems: dict[str, list[str]] = {}
         for document in reversed(manifests(self._folder)):
             try:
-                saved = files.parsed(files.Saved, files.read_bytes(document))
+                saved = parse_json(CheckpointDocument, read_bytes(document))
                 progress = Progress(saved["step"], tuple(saved["sums"]), cast("dict[str, float]", saved["best"]))
-                data = files.read_bytes(document.with_suffix(".safetensors"))
+                data = read_bytes(document.with_suffix(".safetensors"))
                 if _sha256(data, progress) != saved["sha256"] or document.stem != _stem(progress):
                     raise ValueError("it does not have the hash it was written with")
                 self._assign(load(data))

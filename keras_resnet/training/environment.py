@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_resnet.progress import waiting
 from keras_resnet.run import runs_home
-from keras_resnet.run.run import versions
+from keras_resnet.run.description import package_versions
 
 if TYPE_CHECKING:
     import keras
@@ -51,7 +51,7 @@ def describe_environment(runs: str | None = None) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": _main_memory(),
         "python": f"{platform.python_version()} ({sys.executable})",
-        "versions": versions(),
+        "versions": package_versions(),
         "extras": {name: find_spec(module) is not None for name, module in EXTRAS.items()},
         "devices": devices.reason,
         "precision": f"{precision}: {reason}",

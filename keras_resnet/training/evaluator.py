@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.evaluation.evaluate import batches_of, evaluate, graph_predictor
+from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, graph_predictor
 from keras_resnet.training.trainer import Trainer
 
 
@@ -21,16 +21,16 @@ class ValidationEvaluator:
     def __init__(self, trainer: Trainer, data: DatasetSplits, on_batch: Callable[[], None]) -> None:
         self._task, self._on_batch = trainer.task, on_batch
         # Made once: each making leaves some of TensorFlow's functions behind.
-        self._predict_batch, self._batches = graph_predictor(trainer.model, data.image_size), batches_of(data)
+        self._predict_batch, self._batches = graph_predictor(trainer.model, data.image_size), evaluation_batches(data)
 
     @classmethod
     def create(cls, trainer: Trainer, data: DatasetSplits, on_batch: Callable[[], None]) -> ValidationEvaluator | None:
         """Return one, or None if the metrics of the steps are all that the task has."""
-        return cls(trainer, data, on_batch) if trainer.task.judged else None
+        return cls(trainer, data, on_batch) if trainer.task.eval_metric_names else None
 
     def evaluate(self) -> dict[str, float]:
         """Return the metrics by name."""
-        return evaluate(self._predict, self._batches, self._task).judgement.values
+        return evaluate(self._predict, self._batches, self._task).metrics.values
 
     def _predict(self, images: np.ndarray) -> Any:
         self._on_batch()

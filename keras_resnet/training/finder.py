@@ -175,7 +175,7 @@ def _make_batches(spec: Spec, data: DatasetSplits, trainer: Trainer, count: int)
         data.image_size,
         batch_size,
         spec.training.seed,
-        trainer.task.encode,
+        trainer.task.encode_targets,
         augment=spec.augment,
     )
     return trainer.devices.distribute(

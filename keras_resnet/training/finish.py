@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from keras_resnet.compression.sparsity import check_sparsity
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.evaluation.analysis import findings_of
+from keras_resnet.evaluation.analysis import analyze_model
 from keras_resnet.evaluation.evaluate import validate
-from keras_resnet.metrics.outcome import standings_in_words
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import describe_baselines
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
@@ -25,13 +26,15 @@ def write_finished_model(run: Run, spec: Spec, data: DatasetSplits, model: keras
     sparsity = check_sparsity(model, spec.compress)
     if summary := sparsity.summary:
         log(f"compressed: {summary}")
-    score = validate(model, data, spec)
+    task = get_task(spec, data.classes)
+    score = validate(model, data, task)
     metrics = {"split": "validation", "metric": score.metric, "value": score.value, "samples": score.samples}
     run.write_json(run.metrics_file, metrics | sparsity.as_dict())
-    analysis = findings_of(run, model, get_task(spec, data.classes), score, data)
-    run.write_json(run.findings_file, analysis)
+    analysis = analyze_model(run, model, task, score, data)
+    run.write_json(run.analysis_file, analysis)
     run.write_with(run.model_file, lambda path: model.save(path))
-    run.drop_checkpoints()
-    log(f"{score.metric} {score.value:.2%} on {counted(score.samples, 'validation image')}; model: {run.model_file}")
-    for line in standings_in_words(analysis["baselines"]):
+    run.remove_training_state()
+    images = counted(score.samples, "validation image")
+    log(f"{metric_label(score.metric)} {score.value:.2%} on {images}; model: {run.model_file}")
+    for line in describe_baselines(analysis["baselines"]):
         log(line)

@@ -22,7 +22,7 @@ from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
-from keras_resnet.tasks import parts_of
+from keras_resnet.tasks import TASKS, parts_of
 
 if TYPE_CHECKING:
     import keras
@@ -82,11 +82,8 @@ def _resolve_origin(origin: str, log: Log) -> str:
 
 def _with_heads(spec: Spec, parent: Spec, requested: set[str], log: Log) -> Spec:
     """Return `spec` with the heads of the run that it starts from, if they fit: others would be new."""
-    if "classify" in (spec.task, parent.task):
-        return spec
-    keys = [key for key in ("convs", "masks") if f"head.{key}" not in requested]
-    if {spec.task, parent.task} != {"segment"}:
-        keys = [key for key in keys if key != "masks"]
+    shared = [key for key in TASKS[spec.task].head_settings if key in TASKS[parent.task].head_settings]
+    keys = [key for key in shared if f"head.{key}" not in requested]
     head = replace(spec.head, **{key: getattr(parent.head, key) for key in keys})
     if head != spec.head:
         log(f"heads: {counted(head.convs, 'convolution')} a tower, masks by {head.masks} (of the weights)")

@@ -77,7 +77,7 @@ def _run_attempts(
                     f"the folder of the run is gone: {deleted} was deleted or moved, so nothing starts again"
                 )
             run = group.run_folder()
-            if run and Run(run).finished:
+            if run and Run(run).is_finished:
                 log(f"launch: {run} had finished before that")
                 return 0
             if attempt < policy.max_restarts:

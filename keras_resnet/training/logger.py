@@ -40,7 +40,7 @@ class Logger:
             self._writer.flush()
         self._trackers = start_trackers(run, spec)
         task = get_task(spec, run.classes())
-        self._metric_names, self._eval_metric_names = task.followed, task.judged
+        self._metric_names, self._eval_metric_names = task.train_metric_names, task.eval_metric_names
         self._curves = Curves(self._metric_names[0], self._eval_metric_names[:1])
         self._is_profiling = False
 

@@ -6,13 +6,13 @@ import os
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.models import build
 from keras_resnet.models.flops import count_cost
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import changes, fingerprints
+from keras_resnet.run.data_fingerprint import describe_changes, fingerprint_splits
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import distribute
 from keras_resnet.training.distribute import Devices
@@ -47,9 +47,9 @@ def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
 
 def load_shared_data(spec: Spec, devices: Devices, log: Log) -> DatasetSplits:
     """Return the data. The chief opens it first, because that may prepare it for the others."""
-    data = open_data(spec.data, log, TRAINING) if devices.is_chief else None
+    data = load_dataset(spec.data, log, TRAINING) if devices.is_chief else None
     devices.broadcast("the data is there")
-    return data or open_data(spec.data, log, TRAINING)
+    return data or load_dataset(spec.data, log, TRAINING)
 
 
 def require_memory(spec: Spec, classes: tuple[str, ...], devices: Devices) -> None:
@@ -79,7 +79,7 @@ def check_data_unchanged(run: Run, data: DatasetSplits, is_change_allowed: bool,
     if not before:
         log(f"data: whether it has changed is not known, run {run.name} was begun by an earlier version")
         return None
-    if not (difference := changes(before, fingerprints(data))):
+    if not (difference := describe_changes(before, fingerprint_splits(data))):
         return None
     if not is_change_allowed:
         raise RunError(

@@ -17,8 +17,8 @@ from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, 
 from keras_resnet.models import build
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import fingerprints
-from keras_resnet.run.files import Change
+from keras_resnet.run.data_fingerprint import fingerprint_splits
+from keras_resnet.run.documents import DataChange
 from keras_resnet.run.folders import require_free
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import distribute
@@ -57,7 +57,7 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> 
     require_memory(spec, data.classes, devices)
     trainer = build_trainer(spec, data, devices)
     trainer.method.load_initial_weights(trainer.model, log)
-    created = Run.create(home, spec, data.classes, name, fingerprints(data)) if devices.is_chief else None
+    created = Run.create(home, spec, data.classes, name, fingerprint_splits(data)) if devices.is_chief else None
     run = Run(Path(devices.broadcast(str(created.folder.resolve()) if created else "")))
     with _lock_run(run, devices) as folder_exists:
         try:
@@ -103,10 +103,10 @@ def resume(run: Run, log: Log = print, data_changed: bool = False) -> Run:
 def _is_tidied_up(run: Run, log: Log) -> bool:
     """Remove the checkpoints that a finished run was killed with. Returns False if `run` has not finished; raises
     RunError if it has and nothing is left to do."""
-    was_cut_off = run.cut_off
-    if not run.finished:
+    was_cut_off = run.has_leftover_state
+    if not run.is_finished:
         return False
-    run.sweep()
+    run.remove_leftovers()
     if not was_cut_off:
         raise RunError(f"run {run.name} has finished; there is nothing to resume")
     log(f"run {run.name} had finished; the checkpoints it left behind are removed")
@@ -119,7 +119,7 @@ def _lock_run(run: Run, devices: Devices) -> Iterator[Callable[[], bool]]:
     if not devices.is_chief:
         yield lambda: True
         return
-    with run.in_training() as folder_exists:
+    with run.lock_for_training() as folder_exists:
         yield folder_exists
 
 
@@ -172,14 +172,14 @@ class _Training:
         if progress.step == 0 and self.trainer.state.ema:
             self.trainer.state.ema.reset()
         if self.devices.is_chief:
-            self.run.sweep(ours=True)
+            self.run.remove_leftovers(ours=True)
             self.checkpoints.sweep()
             if progress.step == 0:
                 self.checkpoints.save(progress)
             if self.data_change:
                 when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-                change: Change = {"when": when, "step": progress.step, "what": self.data_change}
-                self.run.record(change, fingerprints(self.data))
+                change: DataChange = {"when": when, "step": progress.step, "what": self.data_change}
+                self.run.record_data_change(change, fingerprint_splits(self.data))
         return progress
 
     def _create_loop(self, progress: Progress, log: Log) -> TrainingLoop:
@@ -194,13 +194,13 @@ class _Training:
             data.image_size,
             training.batch_size,
             training.seed,
-            self.trainer.task.encode,
+            self.trainer.task.encode_targets,
             augment=self.spec.augment,
         )
         schedule = TrainingSchedule.from_spec(self.spec, train_data.steps)
         logger = None
         if self.devices.is_chief:
-            rows = [row for row in self.run.log(log) if row["step"] <= progress.step - bool(progress.sums)]
+            rows = [row for row in self.run.read_log(log) if row["step"] <= progress.step - bool(progress.sums)]
             logger = Logger(self.run, self.spec, schedule.epochs, rows, log)
         outputs = RunOutputs(self.run, self.checkpoints, self.best_weights, logger, self.folder_exists)
         return TrainingLoop(self.trainer, train_data, data, schedule, outputs)

@@ -35,7 +35,7 @@ class Trainer:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """The names of what is measured in each step besides the loss."""
-        return tuple(self.task.followed)
+        return tuple(self.task.train_metric_names)
 
     def make_train_function(self) -> Any:
         """Return `train_step` as a tf.function over all replicas; its results are summed over them."""
@@ -74,7 +74,7 @@ class Trainer:
 
     def compute_metrics(self, targets: Any, outputs: Any) -> list[tf.Tensor]:
         """Return the task's metrics of each image, (B,), in the order of `metric_names`."""
-        metrics = self.task.follow(targets, outputs)
+        metrics = self.task.train_metrics(targets, outputs)
         return [metrics[name] for name in self.metric_names]
 
     def compute_gradients(self, images: tf.Tensor, targets: Any, share: float) -> tuple[list[tf.Tensor], tf.Tensor]:

@@ -23,9 +23,9 @@ from keras_resnet.compression.tfmot.tf_keras_model import (
 )
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import TrainingError, UsageError, WeightsError
-from keras_resnet.evaluation.evaluate import load_model, read_model
+from keras_resnet.evaluation.evaluate import load_keras_file, load_model
 from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
 from keras_resnet.pretrained.key_mapping import Weights
@@ -145,7 +145,7 @@ def filled_twin(trained):
     spec = Spec.from_json(trained.spec().to_json())
     network, _ = build_tf_keras_network(spec, trained.classes())
     copy_to_tf_keras(load_model(trained), network)
-    data = open_data(spec.data, silent)
+    data = load_dataset(spec.data, silent)
     return spec, network, pipeline_images(data)
 
 
@@ -190,10 +190,10 @@ def test_pruned_clustered_and_quantized(trained, runs):
     names = [f"{trained.name}-pruned50", f"{trained.name}-pruned50-clustered8", "pcqat"]
     assert told["runs"] == names and told["parent"] == names[1]
     assert told["value"] > 0.8 and told["sparsity"] >= 0.5 and told["clusters"] <= 8
-    assert Run(runs / "pcqat").what == "resnet8, 50% zeros, 8 weights a kernel, 8 bits"
+    assert Run(runs / "pcqat").network_summary == "resnet8, 50% zeros, 8 weights a kernel, 8 bits"
     kernels = {}
     for name in names:
-        layers = get_compressed_layers(read_model(runs / name / "model.keras"))
+        layers = get_compressed_layers(load_keras_file(runs / name / "model.keras"))
         kernels[name] = [np.asarray(layer.kernel) for layer in layers]
         assert len(layers) == 7 and all((kernel == 0).mean() >= 0.499 for kernel in kernels[name])
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels[names[1]])

@@ -44,7 +44,7 @@ def quantize(model: keras.Model, keep_zeros: bool = False) -> keras.Model:
 def build_model(spec: Spec, classes: tuple[str, ...], bricks: Layers, any_size: bool = False) -> keras.Model:
     """The network of `spec` (see `Classification.build`), quantized where `spec.compress` says so."""
     with waiting("building the network"):
-        model = get_task(spec, classes).build(bricks, spec, any_size=any_size)
+        model = get_task(spec, classes).build_model(bricks, spec, any_size=any_size)
         return quantize(model, spec.compress.sparsity > 0) if spec.compress.is_qat else model
 
 

@@ -99,7 +99,7 @@ def build_tf_keras_network(
     names of its outputs where it has several: tfmot knows lists of them only."""
     import tf_keras
 
-    network = get_task(spec, classes).build(TfKerasLayers(tf_keras), spec, any_size=any_size)
+    network = get_task(spec, classes).build_model(TfKerasLayers(tf_keras), spec, any_size=any_size)
     if not isinstance(network.output, dict):
         return network, ()
     names = tuple(network.output)

@@ -29,7 +29,7 @@ class Distillation(TrainingMethod[TrainableModel]):
     def __init__(self, student: TrainingMethod[Any]) -> None:
         super().__init__(student.spec, student.classes)
         self._student = student
-        self._soft_loss = get_task(self.spec, self.classes).soften(self.spec.distill.temperature)
+        self._soft_loss = get_task(self.spec, self.classes).distillation_loss(self.spec.distill.temperature)
         self._weight = self.spec.distill.weight
         self._teacher: keras.Model | None = None
 

@@ -32,6 +32,6 @@ class NativeQat(PlainTraining):
             return
         import keras
 
-        plain = get_task(self.spec, self.classes).build(Layers(keras), self.spec)
+        plain = get_task(self.spec, self.classes).build_model(Layers(keras), self.spec)
         initialize(plain, self.spec, log)
         copy_weights(plain, model)
