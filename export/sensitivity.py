@@ -48,7 +48,7 @@ def diagnose_model(
     images, truth = next(iter(evaluation(split.some(rows), data.image_size, len(rows)).as_numpy_iterator()))
 
     def agreement(ours: Any, theirs: Any) -> float:
-        return float(task.agreement(task.read(ours, truth), task.read(theirs, truth)))
+        return float(task.agreement(task.postprocess(ours, truth), task.postprocess(theirs, truth)))
 
     simulation = Simulation(model, calibration.images, agreement)
     log(

@@ -11,7 +11,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.options import examples, json_option, run_names, runs_option
 from keras_resnet.errors import KresnetError, UsageError
-from keras_resnet.metrics.outcome import interval_in_words, lacks_proof, remarks_on, shared_remarks_on
+from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.plurals import counted
@@ -151,8 +151,8 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
 def _not_within(verdicts: list[Verdict], max_drop: float) -> list[str]:
     """What to say of files that failed."""
     failed = [verdict for verdict in verdicts if not verdict.is_within]
-    lost = ", ".join(verdict.file for verdict in failed if not lacks_proof(verdict.as_dict()))
-    open_ = ", ".join(verdict.file for verdict in failed if lacks_proof(verdict.as_dict()))
+    lost = ", ".join(verdict.file for verdict in failed if not is_unproven(verdict.as_dict()))
+    open_ = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
     return [
         *(
             [f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept apart, not the run's export)"]
@@ -217,7 +217,7 @@ def _drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     """(drop, interval) of each file in points, the drop with its metric where that is not the same for all."""
     named = _drop_column(verdicts) == "drop"
     return [
-        (f"{100 * v.drop:+.2f}" + f" of {v.drop_metric}" * named, interval_in_words(v.drop_interval)) for v in verdicts
+        (f"{100 * v.drop:+.2f}" + f" of {v.drop_metric}" * named, format_interval(v.drop_interval)) for v in verdicts
     ]
 
 
@@ -249,7 +249,7 @@ def verify(
     verdict = verify_file(file, of_run, max_drop / 100, samples, home, console.log, require_proof)
     _tell(str(file), [verdict], as_json)
     if not verdict.is_within:
-        unproven = lacks_proof(verdict.as_dict())
+        unproven = is_unproven(verdict.as_dict())
         words = "is not proven to be within" if unproven else "lost more than"
         raise KresnetError(f"{file} {words} {counted(max_drop, 'point', 'g')}" + " (--require-proof)" * unproven)
 
@@ -337,9 +337,9 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     for v in verdicts:
         if others := ", ".join(f"{name} {value:.2%}" for name, value in v.details.items() if name in SHOWN):
             console.emit(f"{v.file}: {others}")
-    for remark in dict.fromkeys(chain.from_iterable(remarks_on(v.as_dict()) for v in verdicts)):
+    for remark in dict.fromkeys(chain.from_iterable(list_remarks(v.as_dict()) for v in verdicts)):
         console.emit(remark)
-    for remark in shared_remarks_on(first.as_dict()):
+    for remark in list_shared_remarks(first.as_dict()):
         console.emit(remark)
     threads = first.cost.latencies[-1].threads
     console.emit(

@@ -12,7 +12,7 @@ import click
 
 from keras_resnet.config.chosen import Choices
 from keras_resnet.config.families import FAMILIES
-from keras_resnet.config.recipes import RECIPES, default_config, recipe
+from keras_resnet.config.recipes import RECIPES, recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
@@ -203,7 +203,7 @@ def choices_of(options: dict[str, Any], home: Path) -> Choices:
     by = {}
     if "net" in options:
         by["network"] = f"of --net {options['net']}"
-    if origin := options.get("start_from"):
+    if origin := options.get("weights"):
         from keras_resnet.training.initialize import origin_in_words
 
         words = origin_in_words(origin, home)
@@ -274,8 +274,10 @@ def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, log: Call
 def _begun(options: dict[str, Any], task: str | None, log: Callable[[str], None]) -> Spec:
     """The recipe's spec, or what is usual for the task."""
     if "recipe" not in options:
-        spec = default_config(task or "classify")
-        if spec.task != "classify":
+        from keras_resnet.tasks import default_config  # imports NumPy, which --help does without
+
+        spec = default_config(task or Spec().task)
+        if spec != Spec():
             log(
                 f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
                 f" {counted(spec.training.epochs, 'epoch')} in"

@@ -147,7 +147,9 @@ def compress(
     if as_json:
         console.emit_json({**result, "before": before["value"], "runs": [each.name for each in parents[1:]]})
     else:
-        rows = [[each.name, f"{each.metrics()['value']:.2%}", each.what, str(each.folder)] for each in parents]
+        rows = [
+            [each.name, f"{each.metrics()['value']:.2%}", each.network_summary, str(each.folder)] for each in parents
+        ]
         console.table(
             "", ["run", after["metric"], "what it is", "folder"], rows, prose=["what it is"], spare=["folder"]
         )

@@ -116,7 +116,7 @@ def origin_of(run: Run) -> Run:
     parent = run.spec().compress.parent
     if parent is None:
         return run
-    if not Run(Path(parent)).finished:
+    if not Run(Path(parent)).is_finished:
         raise RunError(f"run {run.name} was compressed from {parent}, which is gone: there is nothing to judge it by")
     return origin_of(Run(Path(parent)))
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from keras_resnet.atomic_write import reason, writing
 from keras_resnet.errors import RunError, TrainingError
-from keras_resnet.run import files
+from keras_resnet.run.documents import CheckpointDocument
+from keras_resnet.run.reading import parse_json, read_bytes
 
 KEEP = 3
 NAME = re.compile(r"step-(\d+)\.json")
@@ -66,9 +67,9 @@ class Checkpoints:
         troubles: dict[str, list[str]] = {}
         for document in reversed(manifests(self._folder)):
             try:
-                saved = files.parsed(files.Saved, files.read_bytes(document))
+                saved = parse_json(CheckpointDocument, read_bytes(document))
                 progress = Progress(saved["step"], tuple(saved["sums"]), dict(saved["best"]))
-                data = files.read_bytes(document.with_suffix(".safetensors"))
+                data = read_bytes(document.with_suffix(".safetensors"))
                 if _sha256(data, progress) != saved["sha256"] or document.stem != _stem(progress):
                     raise ValueError("it does not have the hash it was written with")
                 self._assign(load(data))

@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_resnet.progress import waiting
 from keras_resnet.run import runs_home
-from keras_resnet.run.run import versions
+from keras_resnet.run.description import package_versions
 
 # Extras of the package, by the module that each one brings.
 EXTRAS = {
@@ -46,7 +46,7 @@ def environment(runs: str | None = None) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": _memory(),
         "python": f"{platform.python_version()} ({sys.executable})",
-        "versions": versions(),
+        "versions": package_versions(),
         "extras": {name: find_spec(module) is not None for name, module in EXTRAS.items()},
         "devices": here.why,
         "precision": f"{chosen}: {why}",

@@ -163,7 +163,7 @@ def _prepared(spec: Spec, log: Log, rate: float | None = None) -> tuple[Spec, Da
 
 def _batches(spec: Spec, data: DatasetSplits, job: Any, count: int) -> Any:
     size, batch = data.image_size, spec.training.batch_size or 0
-    encode = get_task(spec, data.classes).encode
+    encode = get_task(spec, data.classes).encode_targets
     stream = TrainPipeline(data.splits["train"], size, batch, spec.training.seed, encode, augment=spec.augment)
     share = batch // job.devices.replicas
     dataset = stream.batches(0, count).rebatch(share)

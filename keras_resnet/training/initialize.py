@@ -22,7 +22,7 @@ from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
-from keras_resnet.tasks import parts_of
+from keras_resnet.tasks import TASKS, parts_of
 
 # How a network starts and trains, which weights do not decide.
 FREE = ("drop_path", "zero_gamma")
@@ -74,11 +74,8 @@ def origin_in_words(origin: str, home: Path) -> str:
 
 def _with_heads(spec: Spec, theirs: Spec, asked: set[str], log: Log) -> Spec:
     """`spec` with the heads of the run that it starts from, where it has such: others would be new."""
-    if "classify" in (spec.task, theirs.task):
-        return spec
-    keys = [key for key in ("convs", "masks") if f"head.{key}" not in asked]
-    if {spec.task, theirs.task} != {"segment"}:
-        keys = [key for key in keys if key != "masks"]
+    shared = [key for key in TASKS[spec.task].head_settings if key in TASKS[theirs.task].head_settings]
+    keys = [key for key in shared if f"head.{key}" not in asked]
     head = replace(spec.head, **{key: getattr(theirs.head, key) for key in keys})
     if head != spec.head:
         log(f"heads: {counted(head.convs, 'convolution')} a tower, masks by {head.masks} (of the weights)")

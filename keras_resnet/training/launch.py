@@ -81,7 +81,7 @@ def _attempts(
                     f"the folder of the run is gone: {gone} was deleted or moved, so nothing starts again"
                 )
             run = group.run()
-            if run and Run(run).finished:
+            if run and Run(run).is_finished:
                 log(f"launch: {run} had finished before that")
                 return 0
             if attempt < watch.restarts:

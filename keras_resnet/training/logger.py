@@ -36,7 +36,7 @@ class Logger:
             self._writer.flush()
         self._trackers = [_TRACKERS[name](run, spec) for name in spec.log.track]
         task = get_task(spec, run.classes())
-        self._followed, self._judged = task.followed, task.judged
+        self._followed, self._judged = task.train_metric_names, task.eval_metric_names
         self._curves = Curves(self._followed[0], self._judged[:1])
         self._profiling = False
 

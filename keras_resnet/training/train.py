@@ -18,15 +18,16 @@ from keras_resnet.data.dataset import TRAINING
 from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, WeightsError
-from keras_resnet.evaluation.analysis import findings_of
-from keras_resnet.evaluation.evaluate import batches_of, evaluate, graph_predictor, load_model, validate
-from keras_resnet.metrics.outcome import standings_in_words
+from keras_resnet.evaluation.analysis import analyze_model
+from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, graph_predictor, load_model, validate
+from keras_resnet.metrics.outcome import describe_baselines
+from keras_resnet.metrics.result import metric_label
 from keras_resnet.models import build as catalog
 from keras_resnet.models.flops import count_cost
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import changes, fingerprints
+from keras_resnet.run.data_fingerprint import describe_changes, fingerprint_splits
 from keras_resnet.run.folders import require_free
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import get_task
@@ -59,7 +60,7 @@ def train(
     require_memory(spec, data.classes, here)
     job = build(spec, data, here, method=method)
     method.start(job.model, spec, data.classes, log)
-    made = Run.create(home, spec, data.classes, name, fingerprints(data)) if here.is_chief else None
+    made = Run.create(home, spec, data.classes, name, fingerprint_splits(data)) if here.is_chief else None
     run = Run(Path(here.tell_all(str(made.folder.resolve()) if made else "")))
     with _in_training(run, here) as is_there:
         try:
@@ -80,9 +81,9 @@ def resume(run: Run, log: Log = print, method: TrainingMethod | None = None, dat
     `data_changed` says to go on all the same, which is recorded. A run that was killed after its model was written,
     when only its state was left to remove, is tidied up.
     """
-    cut_off = run.cut_off
-    if run.finished:
-        run.sweep()
+    cut_off = run.has_leftover_state
+    if run.is_finished:
+        run.remove_leftovers()
         if not cut_off:
             raise RunError(f"run {run.name} has finished; there is nothing to resume")
         log(f"run {run.name} had finished; what its training kept to go on from is removed")
@@ -122,7 +123,7 @@ def _in_training(run: Run, here: Devices) -> Iterator[Callable[[], bool]]:
     if not here.is_chief:
         yield lambda: True
         return
-    with run.in_training() as is_there:
+    with run.lock_for_training() as is_there:
         yield is_there
 
 
@@ -137,7 +138,7 @@ def _changed_data(run: Run, data: DatasetSplits, go_on: bool, log: Log) -> str |
     if not before:
         log(f"data: whether it has changed is not known, run {run.name} was begun by an earlier version")
         return None
-    if not (what := changes(before, fingerprints(data))):
+    if not (what := describe_changes(before, fingerprint_splits(data))):
         return None
     if not go_on:
         raise RunError(
@@ -214,17 +215,17 @@ def build(
             model=model,
             optimizer=optimizer,
             loss=task.loss(spec),
-            follow=task.follow,
-            names=task.followed,
+            follow=task.train_metrics,
+            names=task.train_metric_names,
             devices=here,
             accumulate_steps=training.accumulate_steps,
             clip_grad_norm=spec.optimizer.clip_grad_norm,
             average=None if training.ema is None else ExponentialMovingAverage(model, training.ema),
             teacher=_teacher(spec, data, bricks),
-            soften=task.soften(spec.distill.temperature) if spec.distill.teacher else None,
+            soften=task.distillation_loss(spec.distill.temperature) if spec.distill.teacher else None,
             teacher_weight=spec.distill.weight,
             before=method.before(model, spec),
-            judge=_judging(model, spec, data) if task.judged else None,
+            judge=_judging(model, spec, data) if task.eval_metric_names else None,
         )
 
 
@@ -232,14 +233,14 @@ def _judging(model: Any, spec: Spec, data: DatasetSplits) -> Callable[[Callable[
     """See `step.Job`."""
     task = get_task(spec, data.classes)
     # Made once: each making leaves some of TensorFlow's functions behind.
-    predict, batches = graph_predictor(model, data.image_size), batches_of(data)
+    predict, batches = graph_predictor(model, data.image_size), evaluation_batches(data)
 
     def judge(alive: Callable[[], None]) -> dict[str, float]:
         def answer(images: Any) -> Any:
             alive()
             return predict(images)
 
-        return evaluate(answer, batches, task).judgement.values
+        return evaluate(answer, batches, task).metrics.values
 
     return judge
 
@@ -266,7 +267,7 @@ def _start(model: Any, spec: Spec, classes: tuple[str, ...], log: Log) -> None:
 
     from keras_resnet.compression.quantization.quantize import copy_weights
 
-    plain = get_task(spec, classes).build(Layers(keras), spec)
+    plain = get_task(spec, classes).build_model(Layers(keras), spec)
     initialize(plain, spec, log)
     copy_weights(plain, model)
 
@@ -307,7 +308,7 @@ def _fit(
 
     training, here, split = spec.training, job.devices, data.splits["train"]
     assert training.batch_size is not None and training.checkpoint_every is not None
-    encode = get_task(spec, data.classes).encode
+    encode = get_task(spec, data.classes).encode_targets
     stream = TrainPipeline(split, data.image_size, training.batch_size, training.seed, encode, augment=spec.augment)
     length = Schedule(
         steps=stream.steps,
@@ -325,14 +326,14 @@ def _fit(
         job.average.begin()
     journal = None
     if here.is_chief:
-        run.sweep(ours=True)
+        run.remove_leftovers(ours=True)
         checkpoints.sweep()
         if progress.step == 0:
             checkpoints.save(progress)
         if changed:
             when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            run.record({"when": when, "step": progress.step, "what": changed}, fingerprints(data))
-        rows = [row for row in run.log(log) if row["step"] <= progress.step - bool(progress.sums)]
+            run.record_data_change({"when": when, "step": progress.step, "what": changed}, fingerprint_splits(data))
+        rows = [row for row in run.read_log(log) if row["step"] <= progress.step - bool(progress.sums)]
         journal = Logger(run, spec, length.epochs, rows, log)
     log(
         f"run: {run.folder} ({job.model.count_params():,} parameters, {counted(split.count, 'training image')},"
@@ -406,7 +407,8 @@ def _finish(spec: Spec, run: Run, data: DatasetSplits, model: Any, log: Log) -> 
     kept = require_kept(model, spec.compress)
     if words := kept.words:
         log(f"compressed: {words}")
-    score = validate(model, data, spec)
+    task = get_task(spec, data.classes)
+    score = validate(model, data, task)
     run.write_json(
         run.metrics_file,
         {
@@ -414,10 +416,11 @@ def _finish(spec: Spec, run: Run, data: DatasetSplits, model: Any, log: Log) -> 
             **kept.as_dict(),
         },
     )
-    found = findings_of(run, model, get_task(spec, data.classes), score, data)
-    run.write_json(run.findings_file, found)
+    analysis = analyze_model(run, model, task, score, data)
+    run.write_json(run.analysis_file, analysis)
     run.write_with(run.model_file, lambda path: model.save(path))
-    run.drop_checkpoints()
-    log(f"{score.metric} {score.value:.2%} on {counted(score.samples, 'validation image')}; model: {run.model_file}")
-    for words in standings_in_words(found["baselines"]):
+    run.remove_training_state()
+    images = counted(score.samples, "validation image")
+    log(f"{metric_label(score.metric)} {score.value:.2%} on {images}; model: {run.model_file}")
+    for words in describe_baselines(analysis["baselines"]):
         log(words)

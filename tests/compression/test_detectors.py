@@ -29,7 +29,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype("float
 
 def network():
     """A small segmenter at its start, but for its batch norms, some of which begin with nothing."""
-    model, chance = get_task(finding(), CLASSES).build(Layers(keras), finding()), np.random.default_rng(0)
+    model, chance = get_task(finding(), CLASSES).build_model(Layers(keras), finding()), np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([chance.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
@@ -96,7 +96,7 @@ def test_compress_and_export(segmented, capsys):
     code = main._main(["compress", "found", *options, *runs])
     assert code == 0, capsys.readouterr()
     run = Run.find(segmented.folder.parent, "eight")
-    last = run.log()[-1]
+    last = run.read_log()[-1]
     assert last["val_mask mAP"] == pytest.approx(run.metrics()["value"], abs=1e-3)
     capsys.readouterr()
     code = main._main(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])

@@ -20,7 +20,7 @@ from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import open_data
 from keras_resnet.errors import TrainingError, UsageError, WeightsError
-from keras_resnet.evaluation.evaluate import load_model, read_model
+from keras_resnet.evaluation.evaluate import load_keras_file, load_model
 from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
 from keras_resnet.pretrained.key_mapping import Weights
@@ -185,10 +185,10 @@ def test_pruned_clustered_and_quantized(trained, runs):
     names = [f"{trained.name}-pruned50", f"{trained.name}-pruned50-clustered8", "pcqat"]
     assert told["runs"] == names and told["parent"] == names[1]
     assert told["value"] > 0.8 and told["sparsity"] >= 0.5 and told["clusters"] <= 8
-    assert Run(runs / "pcqat").what == "resnet8, 50% zeros, 8 weights a kernel, 8 bits"
+    assert Run(runs / "pcqat").network_summary == "resnet8, 50% zeros, 8 weights a kernel, 8 bits"
     kernels = {}
     for name in names:
-        layers = compressed_layers(read_model(runs / name / "model.keras"))
+        layers = compressed_layers(load_keras_file(runs / name / "model.keras"))
         kernels[name] = [np.asarray(layer.kernel) for layer in layers]
         assert len(layers) == 7 and all((kernel == 0).mean() >= 0.499 for kernel in kernels[name])
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels[names[1]])

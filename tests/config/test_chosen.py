@@ -31,13 +31,13 @@ def test_keys_before_sections_before_the_rest():
         ({"task": "detect"}, "training.batch_size", "the default to detect"),
         ({}, "training.batch_size", "the default to classify"),
         ({"net": "resnet50d"}, "network.stem", "of --net resnet50d"),
-        ({"start_from": "keras:resnet50"}, "network.stem", "of the weights keras:resnet50"),
+        ({"weights": "keras:resnet50"}, "network.stem", "of the weights keras:resnet50"),
         (
-            {"start_from": "keras:resnet50"},
+            {"weights": "keras:resnet50"},
             "data.image_size",
             "that of the weights keras:resnet50; --image-size changes it",
         ),
-        ({"start_from": "keras:resnet50", "recipe": "coco-detect-1x"}, "data.image_size", "of recipe coco-detect-1x"),
+        ({"weights": "keras:resnet50", "recipe": "coco-detect-1x"}, "data.image_size", "of recipe coco-detect-1x"),
         ({"deepen": "shallow"}, "training.precision", "of run shallow"),
     ],
 )
@@ -72,8 +72,8 @@ def test_a_detector_of_a_small_classifier_says_where_its_size_is_from(trained, r
     options = ("--runs", runs, "--from", trained.name, "--data", "nowhere/at/all")
     code, _, told = kresnet("train", "--task", "detect", *options)
     assert code == 1 and "image size" not in "\n".join(told)  # nothing is told of data that are not there
-    with chosen(choices_of({"task": "detect", "start_from": trained.name}, runs)):
-        spec = spec_of({"task": "detect", "start_from": trained.name}, runs, silent)
+    with chosen(choices_of({"task": "detect", "weights": trained.name}, runs)):
+        spec = spec_of({"task": "detect", "weights": trained.name}, runs, silent)
         _, words = said(choose_canvas, spec.data.image_size, None)
     size = trained.spec().data.image_size
     assert words.startswith(f"image size: {size} pixels (that of run {trained.name}; --image-size changes it)")
@@ -81,9 +81,9 @@ def test_a_detector_of_a_small_classifier_says_where_its_size_is_from(trained, r
 
 
 def test_the_size_of_a_recipe_stays_beside_weights(trained, runs):
-    spec = spec_of({"recipe": "coco-detect-1x", "start_from": trained.name}, runs, silent)
+    spec = spec_of({"recipe": "coco-detect-1x", "weights": trained.name}, runs, silent)
     assert spec.data.image_size == 640
-    assert spec_of({"task": "detect", "start_from": trained.name}, runs, silent).data.image_size == 8
+    assert spec_of({"task": "detect", "weights": trained.name}, runs, silent).data.image_size == 8
 
 
 def test_commands_on_a_run_say_that_its_size_is_the_runs(trained, runs, kresnet):

@@ -54,7 +54,7 @@ def decided(spec):
 
 @functools.cache
 def _built(task, classes, network):
-    return get_task(job(task, network), classes).build(Layers(keras), job(task, network))
+    return get_task(job(task, network), classes).build_model(Layers(keras), job(task, network))
 
 
 @functools.cache
@@ -194,7 +194,7 @@ def test_heads_are_made_as_those_of_the_run(home):
     """What the weights were trained with, unless another was asked for: then those heads are new."""
     spec = replace(job("segment"), head=HeadSpec(convs=3, masks="yolact"))
     run = Run.create(home, decided(spec), SIX, "three")
-    get_task(spec, SIX).build(Layers(keras), spec).save(run.model_file)
+    get_task(spec, SIX).build_model(Layers(keras), spec).save(run.model_file)
     said = []
     found = options.spec_of({"task": "segment", "weights": "three"}, home, said.append)
     assert found.head == spec.head and "heads: 3 convolutions a tower, masks by yolact (of the weights)" in said
@@ -202,7 +202,7 @@ def test_heads_are_made_as_those_of_the_run(home):
     asked = options.spec_of({"task": "segment", "weights": "three", "masks": "condinst"}, home, silent)
     assert asked.head == HeadSpec(convs=3)
     placed = assign_weights(
-        get_task(asked, SIX).build(Layers(keras), asked), fetch_weights(str(run.model_file)), "three"
+        get_task(asked, SIX).build_model(Layers(keras), asked), fetch_weights(str(run.model_file)), "three"
     )
     assert {get_part(name).name for name in placed.new} == {"mask_head"}
     assert options.spec_of({"weights": "three"}, home, silent).head == HeadSpec()
@@ -373,7 +373,7 @@ def test_a_detector_trains_on_a_frozen_body(task, home, tmp_path, monkeypatch, k
         "frozen: stem, stage1, stage2, stage3, stage4; in training: neck, class_head, box_head" in e for e in err
     )
     trained = keras.saving.load_model(Run.find(home, f"frozen-{task}").model_file, compile=False)
-    fresh = weights_of(get_task(Run.find(home, f"frozen-{task}").spec(), SIX).build(Layers(keras), job(task)))
+    fresh = weights_of(get_task(Run.find(home, f"frozen-{task}").spec(), SIX).build_model(Layers(keras), job(task)))
     for name, values in weights_of(trained).items():
         if is_body(name):
             for ours, other in zip(values, theirs[name], strict=True):

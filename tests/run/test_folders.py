@@ -168,14 +168,14 @@ def test_one_training_at_a_time(cut, kresnet):
     holder.wait()
     assert (cut.folder / "training.lock").is_file()  # which says nothing any more
     resume(cut, silent)
-    assert cut.finished and not (cut.folder / "training.lock").exists()
+    assert cut.is_finished and not (cut.folder / "training.lock").exists()
 
 
 def test_a_lock_of_a_recycled_process_number_is_stale(cut):
     (cut.folder / "training.lock").write_text(f"process {os.getpid()} on here\n")
-    with cut.in_training() as is_there:
+    with cut.lock_for_training() as is_there:
         assert is_there()
-        with pytest.raises(RunError, match=f"is being trained by process {os.getpid()} on"), cut.in_training():
+        with pytest.raises(RunError, match=f"is being trained by process {os.getpid()} on"), cut.lock_for_training():
             pass
     assert not (cut.folder / "training.lock").exists()
 
@@ -196,7 +196,7 @@ def test_what_a_kill_after_the_model_leaves_goes_with_the_next_command(trained, 
         assert code == 0, err
         names = {path.name for path in run.folder.iterdir()}
         assert names - {path.name for path in trained.folder.iterdir()} <= {f".{os.getpid()}-other", "report.html"}
-        assert run.finished and run.metrics() == trained.metrics()
+        assert run.is_finished and run.metrics() == trained.metrics()
     code, _, err = kresnet("train", "--resume", "run", "--runs", tmp_path / "train")
     assert code == 1 and "has finished; there is nothing to resume" in err[-1]
 
@@ -268,7 +268,7 @@ def test_a_full_disk_is_a_sentence_and_the_training_goes_on(short, tmp_path, mon
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     run = Run(tmp_path / "full")
     resume(run, silent)
-    assert [row["epoch"] for row in run.log()] == [1, 2] and run.finished
+    assert [row["epoch"] for row in run.read_log()] == [1, 2] and run.is_finished
 
 
 def edit_json(file, change):
@@ -322,7 +322,7 @@ def test_a_torn_last_line_of_the_log_stops_nothing(cut, kresnet):
     said = []
     resume(cut, said.append)
     assert any("left out 1 of 2 rows" in line for line in said)
-    assert [each["epoch"] for each in cut.log()] == [1, 2]
+    assert [each["epoch"] for each in cut.read_log()] == [1, 2]
 
 
 @pytest.fixture
@@ -375,7 +375,7 @@ def test_changed_data_are_told_and_refused(short, pictures, tmp_path, kresnet, m
     assert code == 1 and "the data of run cut has changed since it was started: " in err[-1] and words in err[-1], err
     assert "--resume cut --data-changed" in err[-1] and run.spec_file.read_bytes() == before
     code, _, err = kresnet("train", "--resume", "cut", "--data-changed", "--runs", tmp_path / "runs")
-    assert code == 0 and run.finished
+    assert code == 0 and run.is_finished
     (told,) = run.document()["changes"]
     assert words in told["what"] and told["step"] == step >= 1
     assert run.document()["data"]["validation"]["images"] == 12 - (what == "deleted")
@@ -390,7 +390,7 @@ def test_data_that_are_as_they_were_go_on(short, pictures, tmp_path, monkeypatch
     copy = shutil.copytree(pictures, tmp_path / "copy")
     shutil.rmtree(pictures)
     copy.rename(pictures)
-    assert resume(run, silent).finished and "changes" not in run.document()
+    assert resume(run, silent).is_finished and "changes" not in run.document()
 
 
 def test_data_changed_is_for_what_goes_on(kresnet, tmp_path):

@@ -53,7 +53,7 @@ def batches(count, spec):
                 "crowd": rng.random((BATCH, 3)) < 0.1,
                 "ids": rng.integers(4, size=(BATCH, size, size)).astype("uint8"),
             }
-        encoded = get_task(spec, tuple("abcd")).encode(truth)
+        encoded = get_task(spec, tuple("abcd")).encode_targets(truth)
         yield images, tf.nest.map_structure(np.asarray, encoded)
 
 

@@ -55,5 +55,5 @@ def same_weights(*runs):
 
 
 def same_log(*runs):
-    rows = [[{k: v for k, v in row.items() if k != "images_per_second"} for row in run.log()] for run in runs]
+    rows = [[{k: v for k, v in row.items() if k != "images_per_second"} for row in run.read_log()] for run in runs]
     assert rows[0] == rows[1] and len(rows[0]) > 1

@@ -211,9 +211,9 @@ def test_a_training_counted_in_steps_ends_at_its_step(quick_spec, tmp_path):
     spec = replace(quick_spec, training=replace(quick_spec.training, steps=100, batch_size=32))
     said = []
     run = train(spec, tmp_path, "steps", log=said.append)
-    assert run.spec().training.epochs == 3 and len(run.log()) == 3
+    assert run.spec().training.epochs == 3 and len(run.read_log()) == 3
     assert any("epochs: 3 (100 steps, 44 an epoch)" in line for line in said)
-    np.testing.assert_allclose(run.log()[-1]["learning_rate"], 0, atol=1e-8)
+    np.testing.assert_allclose(run.read_log()[-1]["learning_rate"], 0, atol=1e-8)
     tried = train(spec.override("training.stop_after", 10), tmp_path, "tried", log=silent)
-    assert len(tried.log()) == 1 and tried.log()[0]["learning_rate"] > 0.01
-    assert Run.find(tmp_path, "tried").finished
+    assert len(tried.read_log()) == 1 and tried.read_log()[0]["learning_rate"] > 0.01
+    assert Run.find(tmp_path, "tried").is_finished

@@ -171,7 +171,7 @@ def test_a_stalled_worker_is_found(tmp_path, tfds_home):
     # TensorFlow's own heartbeat may be missed before ours is.
     assert "worker 1 has died or does not answer" in said or "has stalled for 30 s (--stall-timeout)" in said
     assert "all workers were stopped" in said and "Traceback" not in said
-    assert Run(tmp_path / "killed").finished
+    assert Run(tmp_path / "killed").is_finished
 
 
 def test_a_stall_is_found_within_its_time(tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ def quantize(model: Any, keep_zeros: bool = False) -> Any:
 def build_model(spec: Spec, classes: tuple[str, ...], bricks: Layers, any_size: bool = False) -> Any:
     """The network of `spec` (see `Classification.build`), quantized where `spec.compress` says so."""
     with waiting("building the network"):
-        model = get_task(spec, classes).build(bricks, spec, any_size=any_size)
+        model = get_task(spec, classes).build_model(bricks, spec, any_size=any_size)
         return quantize(model, spec.compress.sparsity > 0) if spec.compress.is_qat else model
 
 

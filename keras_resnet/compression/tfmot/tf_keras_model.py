@@ -72,7 +72,7 @@ def build_twin(spec: Spec, classes: tuple[str, ...], any_size: bool = False) -> 
     outputs where it has several: tfmot knows lists of them only."""
     import tf_keras
 
-    network = get_task(spec, classes).build(TwinBricks(tf_keras), spec, any_size=any_size)
+    network = get_task(spec, classes).build_model(TwinBricks(tf_keras), spec, any_size=any_size)
     if not isinstance(network.output, dict):
         return network, ()
     names = tuple(network.output)
