@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_resnet.config.chosen import who
+from keras_resnet.config.provenance import describe_origin
 from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
@@ -58,7 +58,7 @@ def _tell_dark(data: DatasetSplits, log: Log) -> None:
 
 def _resolve_mirroring(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
     """Whether training images are mirrored: as chosen, as known of the data, or else as the first worker measures."""
-    flip, why = spec.augment.flip, who("augment.flip")
+    flip, why = spec.augment.flip, describe_origin("augment.flip")
     if flip is None and data.flips is not None:
         flip = data.flips
         known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
@@ -95,7 +95,8 @@ def _resolve_batch(spec: Spec, samples: int, here: Devices, log: Log) -> Spec:
         why = f"{counted(samples, 'training image')}; 32 below {SMALL_SET}, else 128"
         log(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
     elif here.replicas > 1:
-        log(f"batch size: {size} ({who('training.batch_size')}, over all {counted(here.replicas, 'device')})")
+        origin = describe_origin("training.batch_size")
+        log(f"batch size: {size} ({origin}, over all {counted(here.replicas, 'device')})")
     if here.replicas > 1 and spec.optimizer.reference_batch is None:
         log(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
     here.require_divisible(size, spec.training.accumulate_steps)
@@ -139,7 +140,7 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
 
 
 def _resolve_precision(spec: Spec, here: Devices, log: Log) -> Spec:
-    chosen, why = spec.training.precision, who("training.precision")
+    chosen, why = spec.training.precision, describe_origin("training.precision")
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
     if spec.compress.uses_tfmot:
