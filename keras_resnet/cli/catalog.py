@@ -16,6 +16,7 @@ from keras_resnet.cli.options import json_option, runs_option
 @json_option
 def list_runs(runs: str | None, as_json: bool) -> None:
     """List runs, newest first."""
+    from keras_resnet.metrics.labels import metric_label
     from keras_resnet.run import Run, runs_home
 
     home = runs_home(runs)
@@ -26,6 +27,7 @@ def list_runs(runs: str | None, as_json: bool) -> None:
         console.log(f"there are no runs in {home}; make one with: kresnet train")
     else:
         columns = ["run", "created", "network", "data", "epochs", "state", "metric", "value", "exports"]
+        rows = [{**row, "metric": metric_label(row["metric"] or "")} for row in rows]
         cells = [[_format_cell(row[column]) for column in columns] for row in rows]
         console.table(str(home), columns, cells, prose=["network", "exports"], spare=["metric", "exports", "created"])
 

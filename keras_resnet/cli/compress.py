@@ -102,6 +102,8 @@ def _compress(parent: Run, step: Step, options: Options, home: Path, name: str |
 
 def _print_result(chain: list[Run], as_json: bool) -> None:
     """Print the runs of a `chain`, each made of the one before it."""
+    from keras_resnet.metrics.labels import metric_label
+
     first, last = chain[0], chain[-1]
     before, after = first.metrics(), last.metrics()
     if as_json:
@@ -109,5 +111,5 @@ def _print_result(chain: list[Run], as_json: bool) -> None:
         console.emit_json({**result, "before": before["value"], "runs": [each.name for each in chain[1:]]})
         return
     rows = [[each.name, f"{each.metrics()['value']:.2%}", each.network_summary, str(each.folder)] for each in chain]
-    columns = ["run", after["metric"], "network", "folder"]
+    columns = ["run", metric_label(after["metric"]), "network", "folder"]
     console.table("", columns, rows, prose=["network"], spare=["folder"])

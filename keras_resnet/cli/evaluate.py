@@ -20,6 +20,7 @@ from keras_resnet.cli.options import complete_run_names, json_option, runs_optio
 def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
     """Score a run's model, or a file, on the run's data."""
     from keras_resnet.export.evaluate import score
+    from keras_resnet.metrics.labels import metric_label
     from keras_resnet.run import runs_home
 
     result = score(target, of_run, split, runs_home(runs), console.log)
@@ -27,4 +28,4 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
         console.emit_json(result)
     else:
         row = [str(result["model"]), split, str(result["samples"]), f"{result['value']:.2%}"]
-        console.table("", ["model", "split", "images", str(result["metric"])], [row])
+        console.table("", ["model", "split", "images", metric_label(str(result["metric"]))], [row])

@@ -66,7 +66,7 @@ _COMPRESSION = (
 )
 
 
-class Names(click.ParamType):
+class Names(click.types.StringParamType):
     """Text that is one of a few names. The spec checks it, whose sentence suggests the nearest; this completes it."""
 
     name = "name"
@@ -79,7 +79,7 @@ class Names(click.ParamType):
         return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
 
 
-class Items(click.ParamType):
+class Items(click.types.StringParamType):
     """Values with commas between, each of the type `kind`."""
 
     name = "list"
@@ -87,7 +87,7 @@ class Items(click.ParamType):
     def __init__(self, kind: type) -> None:
         self.kind = kind
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the values of `value`, "128,160". Raises UsageError for one of another type."""
         try:
             return tuple(self.kind(part.strip()) for part in value.split(","))

@@ -103,6 +103,7 @@ def _resume(home: Path, name: str, data_changed: bool) -> Run:
 
 def _print_result(run: Run, as_json: bool) -> None:
     """Write the report of a finished `run`, and print what came out."""
+    from keras_resnet.metrics.labels import metric_label
     from keras_resnet.reporting.page import publish_report
 
     publish_report(run)
@@ -111,7 +112,7 @@ def _print_result(run: Run, as_json: bool) -> None:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
     else:
         row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
-        console.table("", ["run", metrics["metric"], "folder"], [row])
+        console.table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
 
 
 def _find_learning_rate(spec: Spec, home: Path, as_json: bool) -> None:

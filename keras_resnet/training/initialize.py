@@ -67,7 +67,7 @@ def config_from_weights(spec: Spec, asked: set[str], home: Path, log: Log) -> Sp
 
 
 def origin_in_words(origin: str, home: Path) -> str:
-    """Return what `--from` names, for people: "run NAME", or "the weights FILE"."""
+    """Return what `--weights` names, for people: "run NAME", or "the weights FILE"."""
     run = _run_called(origin, home)
     return f"run {run.name}" if run else f"the weights {origin}"
 

@@ -69,7 +69,7 @@ def test_a_size_too_small_for_objects_says_how_to_ask_for_another(size, small):
 
 
 def test_a_detector_of_a_small_classifier_says_where_its_size_is_from(trained, runs, kresnet, tmp_path):
-    options = ("--runs", runs, "--from", trained.name, "--data", "nowhere/at/all")
+    options = ("--runs", runs, "--weights", trained.name, "--data", "nowhere/at/all")
     code, _, told = kresnet("train", "--task", "detect", *options)
     assert code == 1 and "image size" not in "\n".join(told)  # nothing is told of data that are not there
     with use_provenance(trace_spec({"task": "detect", "weights": trained.name}, runs)):
@@ -101,9 +101,9 @@ def test_compressing_says_which_values_are_the_parents(trained, runs, kresnet):
 
 
 def test_a_script_sets_values_in_its_spec(tmp_path):
-    from keras_resnet.data.load import open_data
+    from keras_resnet.data.load import load_dataset
 
     told = []
     spec = Spec().override("data.source", str(paint(tmp_path / "d", 4))).override("data.image_size", 16)
-    open_data(spec.data, told.append)
+    load_dataset(spec.data, told.append)
     assert any("image size: 16 pixels (set in the spec)" in line for line in told)

@@ -12,7 +12,7 @@ from samples import paint, silent
 
 from keras_resnet.config.spec import AugmentSpec, DataSpec
 from keras_resnet.data import pipeline, read_errors
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import detection_folder, image_folder
 from keras_resnet.data.sources import tfds as tfds_source
 from keras_resnet.errors import DataError, TrainingError
@@ -21,7 +21,7 @@ from keras_resnet.training.distribute import translate_worker_errors
 
 ROOT = Path(__file__).parents[2]
 PLAIN = AugmentSpec(flip=False)
-BY_PILLOW = AugmentSpec(flip=False, policy="randaugment")
+BY_PILLOW = AugmentSpec(flip=False, auto_augment="randaugment")
 MIXED = AugmentSpec(flip=False, mosaic=1.0, copy_paste=1.0)
 DAMAGES = {
     "cut off": lambda file: file.write_bytes(file.read_bytes()[:60]),
@@ -59,7 +59,7 @@ def from_disk(monkeypatch):
 
 
 def opened(source, **fields):
-    return open_data(DataSpec(str(source), image_size=16, **fields), silent, ("train", "validation"))
+    return load_dataset(DataSpec(str(source), image_size=16, **fields), silent, ("train", "validation"))
 
 
 def trained_on(split, augment=PLAIN):
@@ -96,14 +96,14 @@ def test_of_a_folder(tmp_path, damage, augment):
     assert told_of(lambda: trained_on(split, augment)) == sentence(str(file))
 
 
-@pytest.mark.parametrize("max_bad", [0.1, 1.0])
-def test_what_max_bad_allows_is_left_out_before_and_not_meanwhile(tmp_path, max_bad):
+@pytest.mark.parametrize("max_unreadable", [0.1, 1.0])
+def test_what_max_bad_allows_is_left_out_before_and_not_meanwhile(tmp_path, max_unreadable):
     root = paint(tmp_path / "images", 6)
     bad = root / "red" / "003.png"
     DAMAGES["no image"](bad)
-    with pytest.raises(DataError, match=r"1 of 18 images cannot be read .*--max-bad 0 allows"):
-        opened(root, max_bad=0)
-    split = opened(root, max_bad=max_bad, val_fraction=0.2).splits["train"]
+    with pytest.raises(DataError, match=r"1 of 18 images cannot be read .*--max-unreadable 0 allows"):
+        opened(root, max_unreadable=0)
+    split = opened(root, max_unreadable=max_unreadable, val_fraction=0.2).splits["train"]
     assert str(bad) not in split.images.files
     trained_on(split)
     file = Path(split.images.files[4])
