@@ -13,7 +13,7 @@ from PIL import Image
 from samples import silent
 
 import keras_resnet
-from keras_resnet.cli.options import setting
+from keras_resnet.cli.setting_options import parse_assignment
 from keras_resnet.data.dataset import TRAINING
 from keras_resnet.data.load import load_dataset
 from keras_resnet.evaluation.analysis import count_parts
@@ -76,7 +76,7 @@ def test_the_command_trains_the_same(trained):
     spec = default_config("classify")
     for flag, value in zip(command[2::2], command[3::2], strict=True):
         assert flag == "--set"
-        spec = spec.override(*setting(value))
+        spec = spec.override(*parse_assignment(value))
     assert spec == trained.spec()
 
 
