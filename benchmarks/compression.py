@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _row(home: Path, run: Run, max_drop: str) -> tuple[str, ...]:
-    scheme = "qat" if run.spec().compress.learned else "int8"
+    scheme = "qat" if run.spec().compress.is_qat else "int8"
     if not _verdict(run, scheme):
         _kresnet(home, "export", run.name, "--tflite", "--quantize", scheme, "--max-drop", max_drop)
     verdict, metrics = _verdict(run, scheme), run.metrics()

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.config.fields import one_of
-from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.errors import ExportError, UsageError, require_one_of
 from keras_resnet.export.verify import Verdict
 from keras_resnet.progress import Log, waiting
 from keras_resnet.run import Run
-from keras_resnet.runtime.child_process import child, how_it_ended
+from keras_resnet.runtime.child_process import child_command, describe_exit
 from keras_resnet.runtime.plurals import counted, verb
 
 ETHOS = tuple(
@@ -52,7 +51,7 @@ class AcceleratorReport:
 
 def require_target(name: str) -> None:
     """Raises UsageError for a target that is not known, or whose compiler is not installed."""
-    one_of("--target", name, TARGETS)
+    require_one_of("--target", name, TARGETS)
     if name in ETHOS and importlib.util.find_spec("ethosu") is None:
         raise UsageError(f"--target {name} needs Arm's compiler: pip install 'kresnet[ethos]'")
 
@@ -85,7 +84,7 @@ def fit(target: str, file: Path, folder: Path) -> AcceleratorReport:
 def _ethos(target: str, file: Path, folder: Path) -> AcceleratorReport:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{file.stem}-{target}.log"
-    command = child("ethosu.vela.vela", str(file), "--accelerator-config", target)
+    command = child_command("ethosu.vela.vela", str(file), "--accelerator-config", target)
     with log.open("wb") as output, waiting(f"compiling {file.name} for {target}"):
         ended = subprocess.run(
             [*command, "--output-dir", str(folder)], stdout=output, stderr=subprocess.STDOUT, check=False
@@ -94,7 +93,7 @@ def _ethos(target: str, file: Path, folder: Path) -> AcceleratorReport:
     share = re.search(r"NPU operators = \d+ \(([\d.]+)%\)", told)
     compiled = folder / f"{file.stem}_vela.tflite"
     if ended.returncode or share is None or not compiled.is_file():
-        raise ExportError(f"vela failed on {file.name} ({how_it_ended(ended.returncode)}); its output is in {log}")
+        raise ExportError(f"vela failed on {file.name} ({describe_exit(ended.returncode)}); its output is in {log}")
     left = re.search(r"CPU operators = (\d+)", told)
     refused = (
         (f"{counted(int(left[1]), 'operator')} {verb(int(left[1]))} left to the CPU",)

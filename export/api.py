@@ -11,9 +11,8 @@ import numpy as np
 from keras_resnet.compression.quantization.freeze import require_seen
 from keras_resnet.compression.quantization.graph_reader import NO_SOFTMAX, require_logits
 from keras_resnet.compression.quantization.layers import FakeQuantizer
-from keras_resnet.config.fields import one_of
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.errors import ExportError, UsageError, require_one_of
 from keras_resnet.export.calibration import calibration_of
 from keras_resnet.export.conversion_errors import explained
 from keras_resnet.export.convert import convert
@@ -23,7 +22,7 @@ from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verify import Reference, Verdict
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks.classification import Classification
 
 
@@ -57,7 +56,7 @@ def export_tflite(
     if learned:
         require_seen(model)
     require_writable(file.parent)
-    sweep(file.parent, file.name)
+    remove_leftovers(file.parent, file.name)
     served = _in_float32(model)
     reference = Reference.by(Classification(data.classes), data, served)
     _require_logits(reference.answered.outputs)
@@ -88,7 +87,7 @@ def _form(file: Path, max_drop: float, io: str, learned: bool) -> TFLiteOptions:
         raise UsageError(f"file must end in .tflite. Received: {file}")
     if not 0 <= max_drop <= 1:
         raise UsageError(f"max_drop must be a share from 0 to 1, 0.01 for one point. Received: {max_drop}")
-    one_of("io", io, scheme.profiles)
+    require_one_of("io", io, scheme.profiles)
     return TFLiteOptions(scheme, io)
 
 

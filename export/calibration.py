@@ -14,7 +14,7 @@ from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import DataError
 from keras_resnet.progress import track
 from keras_resnet.runtime.image import preprocess, read_image
-from keras_resnet.runtime.image_files import image_files, in_kinds
+from keras_resnet.runtime.image_files import format_kinds, list_images
 
 # About 200 images in all; `convergence` tells whether that was enough.
 WANTED = 200
@@ -56,13 +56,13 @@ def calibration_of(data: DatasetSplits, folder: str | None = None, count: int = 
         source = f"training images of {data.name}, {per_class} of each class"
     else:
         require_folder(folder)
-        files, left_out = image_files(Path(folder))
+        files, left_out = list_images(Path(folder))
         method = "letterbox" if data.splits["train"].objects else "center_crop"
         with track(files, "reading calibration images", "images") as counted:
             read = (read_image(file, data.levels) for file in counted)
             pixels = [preprocess(image, method, data.resize, data.image_size) for image in read]
         sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
-        source = f"images of {folder}{f', left out: {in_kinds(left_out)}' if left_out else ''}"
+        source = f"images of {folder}{f', left out: {format_kinds(left_out)}' if left_out else ''}"
     require_fit(sample, source)
     # The order is by class otherwise, and the first half would be other classes than the second.
     sample = sample[np.random.default_rng(SEED).permutation(len(sample))]

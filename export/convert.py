@@ -20,7 +20,7 @@ from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export.tflite_options import TFLiteOptions, as_dict, form_from
 from keras_resnet.progress import waiting
-from keras_resnet.runtime.child_process import TOLD, child, how_it_ended
+from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 from keras_resnet.runtime.metadata import ModelMetadata
 
 SAVED_MODEL, ONNX = "savedmodel", "onnx"
@@ -40,13 +40,15 @@ def convert(
         Path(scratch, "job.json").write_text(json.dumps(job), encoding="utf-8")
         if images is not None:
             np.save(Path(scratch, "images.npy"), images)
-        command = child(__name__, str(model_file), scratch, str(target))
+        command = child_command(__name__, str(model_file), scratch, str(target))
         with log.open("wb") as output, waiting(f"converting to {name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if ended.returncode == TOLD:
+    if ended.returncode == EXPECTED_ERROR_CODE:
         raise ExportError(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1])
     if ended.returncode or not target.exists():
-        raise ExportError(f"the conversion to {name} failed ({how_it_ended(ended.returncode)}); its output is in {log}")
+        raise ExportError(
+            f"the conversion to {name} failed ({describe_exit(ended.returncode)}); its output is in {log}"
+        )
 
 
 def _convert_here(model_file: str, scratch: str, target: Path) -> None:
@@ -77,5 +79,5 @@ def main(arguments: list[str]) -> int:
         _convert_here(model_file, scratch, Path(target))
     except KresnetError as error:
         print(error)
-        return TOLD
+        return EXPECTED_ERROR_CODE
     return 0

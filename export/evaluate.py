@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.config.fields import one_of
-from keras_resnet.data.load import open_data
-from keras_resnet.errors import RunError, UsageError
+from keras_resnet.data.load import load_dataset
+from keras_resnet.errors import RunError, UsageError, require_one_of
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
 from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.export.load import Model, is_file, open_file, require_file, size_of
@@ -29,11 +28,11 @@ def score(target: str, of_run: str | None, split: str, home: Path, log: Log) -> 
     A file is scored on the data of `of_run`, else of the run in whose folder it stands, else of the one named inside
     it. Raises RunError if the labels differ and UsageError if the data has no such split.
     """
-    one_of("--split", split, SPLITS)
+    require_one_of("--split", split, SPLITS)
     model = _open(Path(target), of_run, home) if is_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     run.require_finished()
-    data = open_data(run.spec().data, log, (split,))
+    data = load_dataset(run.spec().data, log, (split,))
     predict = model or keras_predictor(load_model(run))
     result = evaluate(predict, evaluation_batches(data, split), get_task(run.spec(), data.classes))
     return {

@@ -12,13 +12,21 @@ import numpy as np
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.formats.saved_model import DEFAULT
-from keras_resnet.runtime.c_array import C_SOURCE, NAME, bytes_of
-from keras_resnet.runtime.metadata import CARD, EXTRA, LABELS, LARGEST_TEXT, ModelMetadata, card_from, strange
-from keras_resnet.runtime.predictions import single
+from keras_resnet.runtime.c_array import ARRAY_NAME, C_SUFFIX, read_c_array
+from keras_resnet.runtime.metadata import (
+    EXTRA_ASSETS,
+    LABELS_FILE,
+    MAX_TEXT_BYTES,
+    METADATA_FILE,
+    ModelMetadata,
+    foreign_file_error,
+    parse_metadata,
+)
+from keras_resnet.runtime.predictions import unwrap_single_output
+from keras_resnet.runtime.sandbox import start_check
 from keras_resnet.runtime.signature import require_input
-from keras_resnet.runtime.trial import begin
 
-SUFFIXES = (".tflite", ".onnx", C_SOURCE)
+SUFFIXES = (".tflite", ".onnx", C_SUFFIX)
 
 
 class Model(Protocol):
@@ -39,7 +47,7 @@ def is_file(target: str) -> bool:
 
 def _inside(path: Path) -> Path:
     """The source in a folder of C files; anything else itself."""
-    source = path / f"{NAME}{C_SOURCE}"
+    source = path / f"{ARRAY_NAME}{C_SUFFIX}"
     return source if source.is_file() else path
 
 
@@ -81,15 +89,15 @@ def _require_saved_model(folder: Path) -> None:
 def size_of(path: Path) -> int:
     """Bytes on the device: of a file, of all files of a folder, of the array that C source holds."""
     path = _inside(path)
-    if path.suffix == C_SOURCE:
-        return len(bytes_of(path))
+    if path.suffix == C_SUFFIX:
+        return len(read_c_array(path))
     return sum(file.stat().st_size for file in _files(path))
 
 
 def gzip_size_of(path: Path) -> int:
     """Bytes that a download of the same takes, by gzip's usual level 6."""
     path = _inside(path)
-    contents = [bytes_of(path)] if path.suffix == C_SOURCE else (file.read_bytes() for file in _files(path))
+    contents = [read_c_array(path)] if path.suffix == C_SUFFIX else (file.read_bytes() for file in _files(path))
     return sum(len(gzip.compress(content, 6)) for content in contents)
 
 
@@ -101,8 +109,8 @@ class SavedModel:
     """A folder, run by TensorFlow through its serving signature; opened in another process first."""
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
-        self.card = card_from(_text(folder, LABELS), _text(folder, CARD), folder)
-        tried = begin(folder, SavedModel)
+        self.card = parse_metadata(_text(folder, LABELS_FILE), _text(folder, METADATA_FILE), folder)
+        tried = start_check(folder, SavedModel)
         import tensorflow as tf
 
         tried()
@@ -124,15 +132,15 @@ class SavedModel:
         import tensorflow as tf
 
         answered = self._model.signatures[DEFAULT](pixels=tf.constant(images, tf.float32))
-        return single({name: np.asarray(value) for name, value in answered.items()})
+        return unwrap_single_output({name: np.asarray(value) for name, value in answered.items()})
 
 
 def _text(folder: Path, name: str) -> str:
     """What a SavedModel says of itself. Raises ExportError where it says nothing, or more than it may."""
-    file = folder / EXTRA / name
+    file = folder / EXTRA_ASSETS / name
     try:
-        if not file.is_file() or file.stat().st_size > LARGEST_TEXT:
-            raise strange(folder)
+        if not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES:
+            raise foreign_file_error(folder)
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise strange(folder) from error
+        raise foreign_file_error(folder) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keras_resnet.compression.plan import origin_of
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import convert
@@ -28,7 +28,7 @@ from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.c_array import write_c_array
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks import get_task
 
 C_ARRAY = "c-array"
@@ -138,7 +138,7 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
     """Open the data, calibrate, and evaluate the Keras model."""
     require_writable(run.exports)
     run.verdicts()  # which those of the new files are put beside
-    sweep(run.exports)
+    remove_leftovers(run.exports)
     data = data_of(run, log)
     calibration = _calibration(run, data, wanted, log)
     reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
@@ -152,13 +152,13 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
 
 def is_learned(run: Run) -> bool:
     """Whether `run` was trained with 8 bits."""
-    return run.spec().compress.learned
+    return run.spec().compress.is_qat
 
 
 def data_of(run: Run, log: Log) -> DatasetSplits:
     """The data that `run` was trained on, as they are now: `Reference.of` tells what changed. Raises RunError if its
     labels have."""
-    data = open_data(run.spec().data, log, TRAINING)
+    data = load_dataset(run.spec().data, log, TRAINING)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
     return data

@@ -18,11 +18,11 @@ from keras_resnet.export.load import is_file, open_file
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import preprocess, read_image
-from keras_resnet.runtime.inputs import Damaged, named_files
+from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import decode_predictions
-from keras_resnet.runtime.video import Frame, frames_of, is_video, recording, require_opencv
-from keras_resnet.runtime.visualize import drawn
+from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
+from keras_resnet.runtime.visualize import draw_predictions
 
 # What drawn videos are written as.
 RECORDED = ".mp4"
@@ -43,7 +43,7 @@ class Predictor:
 
     def drawn(self, image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
         """A copy of the image with what was found."""
-        return drawn(image, found[:1] if self.card.postprocessor.one_object else found)
+        return draw_predictions(image, found[:1] if self.card.postprocessor.one_object else found)
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ def sources_of(names: Sequence[str], save: Path | None = None) -> list[tuple[str
     """
     videos = [name for name in names if is_video(name)]
     if videos:
-        require_opencv()
+        import_opencv()
     alone = len(names) == 1 and not Path(names[0]).is_dir()
     for name in names if alone else videos:
         _place(name, save, alone)
-    files = [file for name in names for file in ([name] if "://" in name and is_video(name) else named_files([name]))]
+    files = [file for name in names for file in ([name] if "://" in name and is_video(name) else expand_paths([name]))]
     places = [_place(file, save, alone) for file in files]
     if taken := [place for place, count in Counter(places).items() if place and count > 1]:
         raise UsageError(f"--save: more than one file would be drawn to {taken[0]}; their names have to differ")
@@ -88,7 +88,7 @@ def predict_files(
 
     A file that is damaged is told of and left out. Raises DataError for it in the end.
     """
-    damaged = Damaged(len(sources), log)
+    damaged = UnreadableFiles(len(sources), log)
     for name, place in sources:
         try:
             yield from (
@@ -112,7 +112,7 @@ def predict_video(
 ) -> Iterator[dict[str, Any]]:
     """The same for each frame of a video or camera (see `video.frames_of`); drawn into a video at `save`, which is
     there when all of them are."""
-    frames = islice(frames_of(source, taken.every), taken.frames)
+    frames = islice(read_frames(source, taken.every), taken.frames)
     if save is None:
         yield from (_told(source, frame, one.answer(frame.image, taken.top)) for frame in frames)
         return
@@ -120,7 +120,7 @@ def predict_video(
     first = next(frames)
     with (
         writing(save) as temporary,
-        recording(temporary, first.rate / taken.every, first.image.size) as append,
+        open_video_writer(temporary, first.rate / taken.every, first.image.size) as append,
     ):
         for frame in chain([first], frames):
             found = one.answer(frame.image, taken.top)

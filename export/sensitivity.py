@@ -18,7 +18,7 @@ from keras_resnet.export.pipeline import data_of, is_learned
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks import get_task
 
 SEED = 0
@@ -34,7 +34,7 @@ def diagnose(run: Run, samples: int, log: Log) -> list[LayerSensitivity]:
     """
     if is_learned(run):
         raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
-    sweep(run.exports)
+    remove_leftovers(run.exports)
     data = data_of(run, log)
     return diagnose_model(run, load_model(run), data, calibration_of(data), samples, log)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.export.flatbuffer import packed
-from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata
+from keras_resnet.runtime.metadata import LABELS_FILE, METADATA_FILE, ModelMetadata
 from keras_resnet.tasks import TASKS
 
 ENTRY = b"TFLITE_METADATA"
@@ -65,7 +65,7 @@ def _archive(card: ModelMetadata) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         # A fixed time: the same model gives the same bytes.
-        for name, text in ((LABELS, card.labels()), (CARD, json.dumps(card.details(), indent=2))):
+        for name, text in ((LABELS_FILE, card.labels()), (METADATA_FILE, json.dumps(card.details(), indent=2))):
             archive.writestr(zipfile.ZipInfo(name), text)
     return buffer.getvalue()
 
@@ -101,7 +101,7 @@ def _metadata(card: ModelMetadata, pixels_from: float, outputs: list[str]) -> by
     pixels = _table(builder, 7, taken)
     given = [_given(builder, name, "count" in outputs) for name in outputs]
     graph = _table(builder, 10, {0: text("resnet"), 2: _vector(builder, [pixels]), 3: _vector(builder, given)})
-    origin = _table(builder, 5, {0: text(CARD), 1: text("where this file comes from")})
+    origin = _table(builder, 5, {0: text(METADATA_FILE), 1: text("where this file comes from")})
     model = {
         0: text(str(card.provenance.get("run", card.provenance.get("model", "")))),
         1: text(f"{TASKS[card.task].summary} by a residual network, exported by kresnet"),
@@ -120,7 +120,7 @@ def _given(builder: Any, name: str, objects: bool) -> int:
     fields = {0: text(DETECTIONS.get(name, name) if objects else name), 1: text(OUTPUTS[name])}
     if name == ("classes" if objects else "scores") or name == "logits":
         kind, words = (VALUE_LABELS, "number") if objects else (AXIS_LABELS, "place in the last axis")
-        labels = _table(builder, 5, {0: text(LABELS), 1: text(f"a label a line, by its {words}"), 2: kind})
+        labels = _table(builder, 5, {0: text(LABELS_FILE), 1: text(f"a label a line, by its {words}"), 2: kind})
         fields[6] = _vector(builder, [labels])
     if objects and name == "boxes":
         places = _filled(builder, LEFT_TOP_RIGHT_BOTTOM, builder.PrependUint32)

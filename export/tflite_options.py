@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from keras_resnet.config.fields import one_of
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.tasks import TASKS
 
 
@@ -110,7 +109,7 @@ def forms_of(
     every = LEARNED if learned else (*(name for name in SCHEMES if name not in LEARNED), *ALIASES)
     for name in every if "all" in names else names or (LEARNED if learned else DEFAULT):
         scheme_name, fixed = ALIASES.get(name, (name, None))
-        one_of("--quantize", name, (*SCHEMES, *ALIASES, "all"))
+        require_one_of("--quantize", name, (*SCHEMES, *ALIASES, "all"))
         scheme = SCHEMES[scheme_name]
         if scheme.learned != learned:
             what = "was trained with 8 bits" if learned else "was not trained with 8 bits (kresnet compress --qat)"
@@ -118,7 +117,7 @@ def forms_of(
         profile = fixed or io or scheme.profiles[0]
         if profile not in scheme.profiles and "all" in names:
             continue
-        one_of(f"--io of {name}", profile, scheme.profiles)
+        require_one_of(f"--io of {name}", profile, scheme.profiles)
         if keep_float and (scheme.activations != "int8" or learned):
             if "all" in names:
                 continue
@@ -133,7 +132,7 @@ def forms_of(
 def by_engine(forms: Sequence[TFLiteOptions], engine: str) -> list[TFLiteOptions]:
     """`forms`, the int8 ones made by `engine`. Raises UsageError where that cannot make one of them, or there is none
     for it to make."""
-    one_of("--engine", engine, ENGINES)
+    require_one_of("--engine", engine, ENGINES)
     mine = [form for form in forms if form.scheme.name == "int8"]
     if engine == CONVERTER:
         return list(forms)
@@ -151,9 +150,9 @@ def full_forms(forms: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]
     """`forms` once more, which make objects of a detector's outputs themselves. Raises UsageError for a `task` without
     such, and for what cannot end in floats."""
     if not TASKS[task].finds_objects():
-        raise UsageError("--full is for runs that localize, detect or segment. Received: one that classifies")
+        raise UsageError("--with-nms is for runs that localize, detect or segment. Received: one that classifies")
     if bad := [form for form in forms if form.batch != 1]:
-        raise UsageError(f"--full makes files of one image. Received: {bad[0].name}")
+        raise UsageError(f"--with-nms makes files of one image. Received: {bad[0].name}")
     return [replace(form, full=True) for form in forms]
 
 

@@ -36,16 +36,16 @@ SEED = 0
 PILLOW_13 = int(PIL.__version__.partition(".")[0]) >= 13
 # What postprocess.py does, for postprocess.js.
 RULES = {
-    "named": predictions.NAMED,
-    "shown": postprocess.SHOWN,
-    "guesses": postprocess.GUESSES,
-    "most": postprocess.MOST,
-    "candidates": postprocess.CANDIDATES,
+    "named": predictions.DEFAULT_TOP,
+    "shown": postprocess.DISPLAY_THRESHOLD,
+    "guesses": postprocess.MAX_GUESSES,
+    "most": postprocess.MAX_DETECTIONS,
+    "candidates": postprocess.MAX_CANDIDATES,
     "overlap": postprocess.NMS_IOU,
-    "ground": postprocess.GROUND,
-    "around": postprocess.AROUND,
-    "reach": postprocess.REACH,
-    "layers": postprocess.DYNAMIC,
+    "ground": postprocess.BACKGROUND_LOGIT,
+    "around": postprocess.MASK_MARGIN,
+    "reach": postprocess.COORDINATE_SCALE,
+    "layers": postprocess.CONDINST_LAYERS,
 }
 
 
@@ -111,11 +111,11 @@ def _files(run: Run, verdicts: dict[str, Any]) -> dict[str, TFLiteModel]:
 def _samples(run: Run, log: Log) -> list[tuple[str, bytes]]:
     """Validation images, drawn by a fixed seed, as PNG files with their labels, where each has one; none where the data
     is gone."""
-    from keras_resnet.data.load import open_data
+    from keras_resnet.data.load import load_dataset
 
     classes = run.classes()
     try:
-        split = open_data(run.spec().data, log, ("validation",)).splits["validation"]
+        split = load_dataset(run.spec().data, log, ("validation",)).splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
         return [("" if split.objects else classes[split.labels[row]], _png(split.image(int(row)))) for row in rows]
     except KresnetError as error:

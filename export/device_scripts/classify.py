@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from preprocess import decode, preprocess
+from preprocess import decode_image, preprocess
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
@@ -28,7 +28,7 @@ def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
 def pixels_of(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]] | None:
     """What the network sees of an image, (size, size, 3) uint8, and the image's size; None, and why, if it is none."""
     try:
-        image = decode(path, card.get("levels", ()))
+        image = decode_image(path, card.get("levels", ()))
     except ValueError as error:
         print(f"cannot read image {path}: {error}", file=sys.stderr)
         return None

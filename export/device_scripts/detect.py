@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 from classify import load, outputs_of, pixels_of, show
-from postprocess import objects_of
+from postprocess import describe_objects
 
 
 def detect_objects(
     outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any], size: tuple[int, int]
 ) -> Any:
-    """Objects as `detections.objects_of` has them."""
-    return objects_of(outputs, labels, card["cells"], size, main=card["postprocessing"] == "main_object")
+    """Objects as `postprocess.describe_objects` has them."""
+    return describe_objects(outputs, labels, card["cells"], size, main=card["postprocessing"] == "main_object")
 
 
 def labels_of(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any]) -> list[str]:

@@ -15,7 +15,14 @@ import numpy as np
 from keras_resnet.errors import ExportError
 from keras_resnet.export.flatbuffer import packed
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.postprocess import CANDIDATES, GUESSES, LEAST, MOST, NMS_IOU, anchor_points
+from keras_resnet.runtime.postprocess import (
+    MAX_CANDIDATES,
+    MAX_DETECTIONS,
+    MAX_GUESSES,
+    NMS_IOU,
+    SCORE_THRESHOLD,
+    anchor_points,
+)
 
 # Of the schema's BuiltinOperator.
 DEQUANTIZE = 6
@@ -66,14 +73,14 @@ def _objects(outputs: dict[str, Any], cells: tuple[int, ...], main: bool) -> dic
     scores = outputs["scores"][0]
     if main:
         best = tf.reduce_max(scores, axis=0)
-        logits, labels = tf.math.top_k(best, min(GUESSES, best.shape[0]))
+        logits, labels = tf.math.top_k(best, min(MAX_GUESSES, best.shape[0]))
         locations = tf.gather(tf.argmax(scores, axis=0, output_type=tf.int32), labels)
         sure, count = tf.sigmoid(logits), tf.constant(labels.shape[0])
         boxes = _boxes(outputs["distances"][0], locations, cells)
     else:
         classes = scores.shape[1]
         flat = tf.reshape(scores, [-1])
-        logits, places = tf.math.top_k(flat, min(CANDIDATES, flat.shape[0]))
+        logits, places = tf.math.top_k(flat, min(MAX_CANDIDATES, flat.shape[0]))
         locations, labels, sure = places // classes, places % classes, tf.sigmoid(logits)
         boxes = _boxes(outputs["distances"][0], locations, cells)
         # Boxes of different classes are moved apart, so that they never overlap.
@@ -81,12 +88,12 @@ def _objects(outputs: dict[str, Any], cells: tuple[int, ...], main: bool) -> dic
         kept, count = tf.raw_ops.NonMaxSuppressionV4(
             boxes=apart,
             scores=sure,
-            max_output_size=min(MOST, apart.shape[0]),
+            max_output_size=min(MAX_DETECTIONS, apart.shape[0]),
             iou_threshold=NMS_IOU,
-            score_threshold=LEAST,
+            score_threshold=SCORE_THRESHOLD,
             pad_to_max_output_size=True,
         )
-        kept = tf.ensure_shape(kept, [min(MOST, apart.shape[0])])
+        kept = tf.ensure_shape(kept, [min(MAX_DETECTIONS, apart.shape[0])])
         boxes, labels, sure, locations = (tf.gather(each, kept) for each in (boxes, labels, sure, locations))
     there = tf.cast(tf.range(labels.shape[0]) < count, tf.float32)
     found = {

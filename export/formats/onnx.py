@@ -12,10 +12,17 @@ import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.formats.saved_model import named
-from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata, card_from, require_kind, strange
-from keras_resnet.runtime.predictions import single
+from keras_resnet.runtime.metadata import (
+    LABELS_FILE,
+    METADATA_FILE,
+    ModelMetadata,
+    foreign_file_error,
+    parse_metadata,
+    require_kind,
+)
+from keras_resnet.runtime.predictions import unwrap_single_output
+from keras_resnet.runtime.sandbox import require_opens
 from keras_resnet.runtime.signature import require_input
-from keras_resnet.runtime.trial import require_opens
 
 OPSET = 18
 # What stands for the number of images.
@@ -37,7 +44,7 @@ def write_onnx(model: Any, card: ModelMetadata, target: Path) -> None:
     pixels = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="pixels")
     model.export(str(target), format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
     written = _named(onnx.load(str(target)), {name: each.shape for name, each in named(model.output).items()})
-    onnx.helper.set_model_props(written, {LABELS: card.labels(), CARD: json.dumps(card.details())})
+    onnx.helper.set_model_props(written, {LABELS_FILE: card.labels(), METADATA_FILE: json.dumps(card.details())})
     onnx.checker.check_model(written)
     onnx.save(written, str(target))
 
@@ -77,12 +84,12 @@ class OnnxModel:
         except Exception as error:  # onnxruntime's own, a class for each of its codes
             raise ExportError(f"{file} is not a readable ONNX model: {' '.join(str(error).split())[:200]}") from error
         texts = self._session.get_modelmeta().custom_metadata_map
-        if LABELS not in texts or CARD not in texts:
-            raise strange(file)
-        self.card = card_from(texts[LABELS], texts[CARD], file)
+        if LABELS_FILE not in texts or METADATA_FILE not in texts:
+            raise foreign_file_error(file)
+        self.card = parse_metadata(texts[LABELS_FILE], texts[METADATA_FILE], file)
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
-            raise strange(file)
+            raise foreign_file_error(file)
         self._input = inputs[0].name
         require_input(self.card, inputs[0].shape, file)
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -90,7 +97,7 @@ class OnnxModel:
     def __call__(self, images: np.ndarray) -> Any:
         """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name."""
         found = self._session.run(None, {self._input: images.astype(np.float32)})
-        return single(dict(zip(self._outputs, map(np.asarray, found), strict=True)))
+        return unwrap_single_output(dict(zip(self._outputs, map(np.asarray, found), strict=True)))
 
 
 def _installed(name: str) -> Any:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.runtime.metadata import CARD, EXTRA, LABELS, ModelMetadata
+from keras_resnet.runtime.metadata import EXTRA_ASSETS, LABELS_FILE, METADATA_FILE, ModelMetadata
 
 SIGNATURE = "serve"
 # The signature that TensorFlow Serving asks unless it is told of another.
@@ -75,7 +75,7 @@ def write_serving(model: Any, card: ModelMetadata, folder: Path) -> None:
     archive.add_endpoint(DEFAULT, logits, [tf.TensorSpec((None, height, width, 3), tf.float32, name="pixels")])
     archive.add_endpoint("serve_bytes", of_bytes, [tf.TensorSpec((None,), tf.string, name="images")])
     archive.write_out(str(folder), verbose=False)
-    extra = folder / EXTRA
+    extra = folder / EXTRA_ASSETS
     extra.mkdir()
-    (extra / LABELS).write_text(card.labels(), encoding="utf-8")
-    (extra / CARD).write_text(json.dumps(card.details(), indent=2), encoding="utf-8")
+    (extra / LABELS_FILE).write_text(card.labels(), encoding="utf-8")
+    (extra / METADATA_FILE).write_text(json.dumps(card.details(), indent=2), encoding="utf-8")

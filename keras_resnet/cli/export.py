@@ -62,7 +62,7 @@ samples_option = click.option(
 @click.option("--keep-float", multiple=True, metavar="LAYER", help="A layer of an int8 file that is not quantized.")
 @click.option("--batch", type=click.IntRange(1), help="Images of one inference of a TFLite file [default: 1].")
 @click.option("--dynamic-batch", is_flag=True, help="TFLite files that take any number of images at a time.")
-@click.option("--full", is_flag=True, help="Of a detector also files that make objects of the outputs themselves.")
+@click.option("--with-nms", is_flag=True, help="Of a detector also files that make objects of the outputs themselves.")
 @click.option("--calibration-data", metavar="DIR", help="Images to calibrate with [default: of the training data].")
 @click.option(
     "--calibration-images",
@@ -90,7 +90,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
 
     _require_drop(max_drop)
     if not options["tflite"]:
-        for name in ("quantize", "io", "keep_float", "batch", "dynamic_batch", "full"):
+        for name in ("quantize", "io", "keep_float", "batch", "dynamic_batch", "with_nms"):
             if options[name]:
                 raise UsageError(f"--{name.replace('_', '-')} is for TFLite files; add --tflite")
     if options["batch"] and options["dynamic_batch"]:
@@ -100,12 +100,12 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     if not options["tflite"] and not others:
         raise UsageError("say what to export: --tflite, --savedmodel, --onnx or --c-array")
     found = Run.find(runs_home(runs), run)
-    learned = found.spec().compress.learned
+    learned = found.spec().compress.is_qat
     forms = (
         forms_of(options["quantize"], options["io"], batch, options["keep_float"], learned) if options["tflite"] else []
     )
     forms = by_engine(forms, options["engine"])
-    if options["full"]:
+    if options["with_nms"]:
         forms += full_forms(forms, found.spec().task)
     found.require_finished()
     _require_possible(options["target"], options["calibration_data"])

@@ -122,9 +122,9 @@ def predict(
 @json_option
 def models(depth: int | None, classes: int | None, image_size: int | None, as_json: bool) -> None:
     """List the networks: parameters, multiply-adds, size in int8, published accuracy. All counts are computed."""
-    from keras_resnet.models.summary import rows_of
+    from keras_resnet.models.summary import summarize_models
 
-    rows = rows_of(depth, classes, image_size)
+    rows = summarize_models(depth, classes, image_size)
     if as_json:
         console.emit_json(rows)
         return

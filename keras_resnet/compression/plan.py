@@ -93,18 +93,18 @@ def adopt_parent(run: Run, step: Step, asked: set[str], log: Callable[[str], Non
     if "learning_rate" not in asked:
         log(f"learning rate: {rate:g} ({share:g} of the first {first.optimizer.learning_rate:g})")
     training = replace(theirs.training, epochs=epochs, steps=None, stop_after=None, checkpoint_every=None)
-    if compress.by_tfmot:
+    if compress.uses_tfmot:
         for name in ("ema", "patience"):
             if getattr(training, name) is not None:
                 log(f"{name}: none (tensorflow-model-optimization's networks have their own state)")
         training = replace(training, precision="auto", ema=None, patience=None)
     origin = str(run.model_file.resolve())
     start = StartSpec(weights=origin) if step.kept is None else StartSpec(narrow=origin)
-    kept = theirs.network.kept * (step.kept or 1)
+    kept = theirs.network.keep_ratio * (step.kept or 1)
     return replace(
         theirs,
-        network=replace(theirs.network, kept=kept),
-        start=replace(start, freeze_norms=theirs.start.freeze_norms),
+        network=replace(theirs.network, keep_ratio=kept),
+        start=replace(start, freeze_bn=theirs.start.freeze_bn),
         compress=compress,
         optimizer=replace(theirs.optimizer, learning_rate=rate, warmup_epochs=None),
         training=training,
@@ -124,7 +124,7 @@ def origin_of(run: Run) -> Run:
 def _compressed(run: Run, theirs: CompressSpec, step: Step) -> CompressSpec:
     """What the network is after `step`. Raises UsageError where it would undo what was done before."""
     undoes = ""
-    if theirs.learned:
+    if theirs.is_qat:
         undoes = "was trained with 8 bits"
     elif theirs.clusters and step.qat is None:
         undoes = "has shared weights"

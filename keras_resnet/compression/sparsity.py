@@ -67,7 +67,7 @@ def _zeros(kernels: dict[str, np.ndarray], compress: CompressSpec) -> SparsityRe
 
 
 def _most_different(kernels: dict[str, np.ndarray], compress: CompressSpec) -> int:
-    counts = {name: _different(kernel, compress.learned) for name, kernel in kernels.items()}
+    counts = {name: _different(kernel, compress.is_qat) for name, kernel in kernels.items()}
     most = max(counts, key=lambda name: counts[name])
     if counts[most] > compress.clusters:
         raise TrainingError(f"{most} has {counted(counts[most], 'different weight')}, not {compress.clusters}")

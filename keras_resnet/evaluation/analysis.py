@@ -11,14 +11,14 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.dataset import TRAINING, Split
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.evaluation.baselines import compare_with_baselines
 from keras_resnet.evaluation.evaluate import load_model, validate
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.models import parts
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import SPLITS, describe_changes, digest_fingerprint, fingerprint_splits
-from keras_resnet.runtime.visualize import drawn
+from keras_resnet.runtime.visualize import draw_predictions
 from keras_resnet.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def analyze_model(
     recorded = run.document().get("data", {})  # a run of an earlier version does not tell
     trained_on = recorded if recorded.keys() >= set(SPLITS) else fingerprint_splits(data)
     samples = [
-        {"caption": caption, "png": _encode_png(drawn(_original_image(split, row), objects, SAMPLE_SIDE))}
+        {"caption": caption, "png": _encode_png(draw_predictions(_original_image(split, row), objects, SAMPLE_SIDE))}
         for row, objects, caption in task.sample_predictions(evaluation, MAX_SAMPLES)
     ]
     return {
@@ -54,7 +54,7 @@ def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:
     """Evaluate the model of a finished run on its data as they are now and write its analysis; log whether these have
     changed since it was trained."""
     spec = run.spec()
-    data, model = open_data(spec.data, log, TRAINING), load_model(run)
+    data, model = load_dataset(spec.data, log, TRAINING), load_model(run)
     task = get_task(spec, data.classes)
     analysis = analyze_model(run, model, task, validate(model, data, task), data)
     if changed := describe_data_changes(run, data):
@@ -90,9 +90,9 @@ def count_parts(model: keras.Model) -> list[dict[str, Any]]:
     Layers are those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count them (table 1).
     """
     rows: dict[str, dict[str, Any]] = {}
-    declared = parts.by_part(layer.name for layer in model.layers)
+    declared = parts.group_by_part(layer.name for layer in model.layers)
     for part in sorted(declared, key=lambda part: parts.GROUPS.index(part.group)):
-        name = part.name if part.group == parts.BODY else part.group
+        name = part.name if part.group == parts.BACKBONE else part.group
         row = rows.setdefault(name, {"part": name, "layers": 0, "parameters": 0, "multiply_adds": 0})
         for layer in map(model.get_layer, declared[part]):
             row["parameters"] += layer.count_params()

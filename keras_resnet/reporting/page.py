@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.config.fields import flat
+from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import describe_baselines, format_interval, list_shared_remarks
@@ -141,7 +141,7 @@ def training_command(spec: Spec) -> str | None:
 
     if spec.compress.parent:
         return None
-    settings, defaults = (flat(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
+    settings, defaults = (flatten(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
     words = ["kresnet", "train"]
     if spec.task != Spec().task:
         words += ["--task", spec.task]

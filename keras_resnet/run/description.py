@@ -26,7 +26,7 @@ def package_versions() -> dict[str, str]:
 
 def describe_network(spec: Spec) -> str:
     """Return the network and what compression made of it, in a few words."""
-    compress, kept = spec.compress, spec.network.kept
+    compress, kept = spec.compress, spec.network.keep_ratio
     words = [model_name(spec.network)]
     if kept < 1:
         words.append(f"{kept:.0%} of the filters inside units")
@@ -34,7 +34,7 @@ def describe_network(spec: Spec) -> str:
         words.append(f"{compress.sparsity:.0%} zeros{' 2:4' if compress.pattern == '2:4' else ''}")
     if compress.clusters:
         words.append(f"{counted(compress.clusters, 'weight')} a kernel")
-    if compress.learned:
+    if compress.is_qat:
         words.append("8 bits")
     return ", ".join(words)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keras_resnet.atomic_write import reason
-from keras_resnet.config.fields import flat
+from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, UsageError, did_you_mean
 from keras_resnet.metrics.outcome import ACCEPTED
@@ -121,7 +121,7 @@ class Run(RunFiles):
         """Read the saved spec. Raises RunError if the file cannot be read, or leaves open what a run has decided."""
         try:
             spec = Spec.from_dict(self.document()["spec"])
-            settled = flat(asdict(spec))
+            settled = flatten(asdict(spec))
             if undecided := [key for key in DECIDED if settled[key] is None]:
                 raise UsageError(f"{undecided[0]} is null, which a run has decided")
             return spec

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ExportError
-from .postprocess import objects_of
+from .postprocess import describe_objects
 
 if TYPE_CHECKING:
     from .metadata import ModelMetadata
 
 # Labels that are named of an image, if it is not said how many.
-NAMED = 5
+DEFAULT_TOP = 5
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ POSTPROCESSORS = {
 Outputs = Any
 
 
-def single(outputs: dict[str, np.ndarray]) -> Outputs:
+def unwrap_single_output(outputs: dict[str, np.ndarray]) -> Outputs:
     """The logits alone where there is nothing else."""
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
@@ -60,16 +60,18 @@ def decode_predictions(
     """Decode the outputs for images of (width, height) `sizes` as the file's metadata say: see `top_k`,
     `postprocess.objects_of`. Raises ExportError for outputs that mean nothing: numbers that are not finite, or of
     labels that are not there."""
-    _require_meaning(outputs, len(card.classes))
+    _require_valid_outputs(outputs, len(card.classes))
     postprocessor = POSTPROCESSORS[card.postprocessing]
     if not postprocessor.has_boxes:
-        return top_k(outputs, card.classes, top or NAMED)
+        return top_k(outputs, card.classes, top or DEFAULT_TOP)
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
     main = postprocessor.one_object
-    return [objects_of(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)]
+    return [
+        describe_objects(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)
+    ]
 
 
-def _require_meaning(outputs: Outputs, classes: int) -> None:
+def _require_valid_outputs(outputs: Outputs, classes: int) -> None:
     named = outputs if isinstance(outputs, dict) else {"logits": outputs}
     for name, values in named.items():
         if not np.isfinite(values).all():

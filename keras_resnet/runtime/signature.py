@@ -11,7 +11,7 @@ import numpy as np
 from .errors import ExportError
 from .metadata import ModelMetadata
 from .plurals import counted
-from .postprocess import DYNAMIC_COEFFICIENTS, SHARED
+from .postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES
 from .predictions import Outputs
 
 Shape = tuple[int, ...]
@@ -67,7 +67,7 @@ def _mask_parts(n: int, shapes: dict[str, Shape]) -> dict[str, Shape]:
     weights, seen = shapes.get("coefficients", ()), shapes.get("prototypes", ())
     if len(weights) != 2 or len(seen) != 3 or weights[0] != n:
         return {}
-    if weights[1] != seen[2] and (weights[1], seen[2]) != (DYNAMIC_COEFFICIENTS, SHARED):
+    if weights[1] != seen[2] and (weights[1], seen[2]) != (CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES):
         return {}
     return {"coefficients": weights, "prototypes": seen}
 

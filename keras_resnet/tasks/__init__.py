@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from keras_resnet.config.fields import one_of
 from keras_resnet.config.spec import Spec
-from keras_resnet.models.parts import body_of
+from keras_resnet.errors import require_one_of
+from keras_resnet.models.backbone import get_backbone
 from keras_resnet.tasks.base import Task
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.detection import Detection
@@ -26,10 +26,10 @@ def get_task(spec: Spec, classes: tuple[str, ...]) -> Task:
 
 def default_config(task: str) -> Spec:
     """Return how `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
-    one_of("task", task, tuple(TASKS))
+    require_one_of("task", task, tuple(TASKS))
     return TASKS[task].default_config()
 
 
 def parts_of(spec: Spec) -> tuple[str, ...]:
     """Return the names of all parts of the network of `spec`, from the image to the outputs (see `models.parts`)."""
-    return (*body_of(spec.network), *TASKS[spec.task].head_parts)
+    return (*get_backbone(spec.network).parts, *TASKS[spec.task].head_parts)

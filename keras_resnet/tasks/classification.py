@@ -54,7 +54,7 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
         """Build the network of `spec`, from pixels (B, H, W, 3) to logits (B, classes)."""
         size = spec.data.image_size
         assert size is not None, "resolve the spec before building"
-        return build.build(
+        return build.build_classifier(
             layers,
             spec.network,
             classes=len(self.classes),

@@ -19,7 +19,14 @@ from keras_resnet.metrics.voc import voc_metrics
 from keras_resnet.models import build, fpn
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import model_name
-from keras_resnet.runtime.postprocess import SHOWN, Detections, answer_of, paste_masks_in_image, rle_encode, scale_boxes
+from keras_resnet.runtime.postprocess import (
+    DISPLAY_THRESHOLD,
+    Detections,
+    decode_outputs,
+    paste_masks_in_image,
+    rle_encode,
+    scale_boxes,
+)
 from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task
 
 if TYPE_CHECKING:
@@ -59,7 +66,7 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     def from_spec(cls, spec: Spec, classes: tuple[str, ...]) -> Detection:
         """Create the task of a resolved `spec`."""
         assert spec.data.image_size is not None, "resolve the spec first"
-        return cls(classes, fpn.cells_of(spec.network, spec.data.image_size)[cls.first_level :])
+        return cls(classes, fpn.pyramid_sides(spec.network, spec.data.image_size)[cls.first_level :])
 
     @classmethod
     def default_config(cls) -> Spec:
@@ -70,15 +77,15 @@ class Detection(Task[Arrays, Arrays, Prediction]):
         """Build the network of `spec`, from pixels (B, H, W, 3) to `build_heads`."""
         size = spec.data.image_size
         assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
-        pixels, stages = build.body(layers, spec.network, (size, size, 3), spec.data.normalization)
+        _, pixels, stages = build.build_features(layers, spec.network, (size, size, 3), spec.data.normalization)
         return layers.model(pixels, self.build_heads(layers, stages, spec), name=model_name(spec.network))
 
     def build_heads(
         self, layers: Layers, stages: dict[str, keras.KerasTensor], spec: Spec
     ) -> dict[str, keras.KerasTensor]:
         """Build neck and heads on the stages c2 … c5: {"scores": (B, N, classes), "distances": (B, N, 4)}."""
-        levels = fpn.levels_of(layers, stages, self.cells)
-        return fpn.heads_of(layers, levels, len(self.classes), spec.head.convs)
+        levels = fpn.build_pyramid(layers, stages, self.cells)
+        return fpn.build_heads(layers, levels, len(self.classes), spec.head.convs)
 
     def encode_targets(self, ground_truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Choose what the losses want: {"labels": (B, M), "boxes": (B, M, 4), "crowd": (B, M)}."""
@@ -122,7 +129,7 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     def postprocess(self, outputs: Arrays, ground_truth: Arrays) -> list[Prediction]:
         """Decode the objects of each image of a batch, with their masks if there are any."""
         rows = zip(split_batch(outputs), ground_truth["sizes"].tolist(), strict=True)
-        return [to_image_pixels(*answer_of(row, self.cells), (width, height)) for row, (width, height) in rows]
+        return [to_image_pixels(*decode_outputs(row, self.cells), (width, height)) for row, (width, height) in rows]
 
     def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
         """Compute COCO's AP of the boxes; beside it COCO's other numbers and VOC's. Raises DataError if no image shows
@@ -192,7 +199,7 @@ def to_image_pixels(detections: Detections, mask_logits: np.ndarray | None, size
 def visible_objects(prediction: Prediction, classes: Sequence[str], size: tuple[int, int]) -> list[dict[str, Any]]:
     """List the objects that are confident enough to be drawn, as `postprocess.objects_of` does."""
     objects: list[dict[str, Any]] = []
-    for row in np.flatnonzero(prediction.scores >= SHOWN):
+    for row in np.flatnonzero(prediction.scores >= DISPLAY_THRESHOLD):
         label, probability = classes[prediction.labels[row]], float(prediction.scores[row])
         objects.append({"label": label, "probability": probability, "box": prediction.boxes[row].tolist()})
         if prediction.masks:

@@ -12,7 +12,7 @@ from keras_resnet.metrics.result import Metrics
 from keras_resnet.metrics.voc import voc_metrics
 from keras_resnet.models import fpn
 from keras_resnet.models.layers import Layers
-from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, SHARED
+from keras_resnet.runtime.postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES
 from keras_resnet.tasks.base import Loss
 from keras_resnet.tasks.detection import Arrays, Detection
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 # (prototypes, coefficients) of each kind of mask head, by the name in HeadSpec.masks.
-MASK_HEADS = {"condinst": (SHARED, DYNAMIC_COEFFICIENTS), "yolact": (32, 32)}
+MASK_HEADS = {"condinst": (CONDINST_PROTOTYPES, CONDINST_COEFFICIENTS), "yolact": (32, 32)}
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class InstanceSegmentation(Detection):
     ) -> dict[str, keras.KerasTensor]:
         """Build the heads of detection, with "coefficients" (B, N, C) and "prototypes" (B, h, w, P)."""
         prototypes, coefficients = MASK_HEADS[spec.head.masks]
-        levels = fpn.levels_of(layers, stages, self.cells)
-        outputs = fpn.heads_of(layers, levels, len(self.classes), spec.head.convs, coefficients)
-        return outputs | {"prototypes": fpn.prototypes_of(layers, levels, stages, spec.head.convs, prototypes)}
+        levels = fpn.build_pyramid(layers, stages, self.cells)
+        outputs = fpn.build_heads(layers, levels, len(self.classes), spec.head.convs, coefficients)
+        return outputs | {"prototypes": fpn.build_prototypes(layers, levels, stages, spec.head.convs, prototypes)}
 
     def encode_targets(self, ground_truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Choose what the losses want: as detection, with "ids" (B, S, S), n + 1 where the n-th object is."""

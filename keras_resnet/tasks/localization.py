@@ -12,7 +12,7 @@ from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.confidence_interval import paired_proportion_ci
 from keras_resnet.metrics.iou import iou
 from keras_resnet.metrics.result import Metrics, accuracy_by_class
-from keras_resnet.runtime.postprocess import GUESSES, answer_of
+from keras_resnet.runtime.postprocess import MAX_GUESSES, decode_outputs
 from keras_resnet.tasks.base import SamplePrediction
 from keras_resnet.tasks.detection import (
     MATCH_IOU,
@@ -48,7 +48,7 @@ class Localization(Detection):
         """Decode the GUESSES most probable classes of each image, each with its best box."""
         rows = zip(split_batch(outputs), ground_truth["sizes"].tolist(), strict=True)
         return [
-            to_image_pixels(*answer_of(row, self.cells, guesses=GUESSES), (width, height))
+            to_image_pixels(*decode_outputs(row, self.cells, guesses=MAX_GUESSES), (width, height))
             for row, (width, height) in rows
         ]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_resnet.runtime.postprocess import DYNAMIC, REACH, anchor_points
+from keras_resnet.runtime.postprocess import CONDINST_LAYERS, COORDINATE_SCALE, anchor_points
 from keras_resnet.tasks.assigner import Assignment
 
 # Locations of an image whose masks are compared: those best aligned with their object.
@@ -78,7 +78,7 @@ def mask_logits(coefficients: tf.Tensor, prototypes: tf.Tensor, centers: tf.Tens
     # The first layer in parts: what all objects share is not copied for each.
     x = tf.matmul(flat, kernels[0][:, :, 2:]) + biases[0]
     for axis, (values, repeats) in enumerate(((xs, (height, 1)), (ys, (1, width)))):
-        line = (values[None, None] - centers[..., axis, None]) / REACH
+        line = (values[None, None] - centers[..., axis, None]) / COORDINATE_SCALE
         plane = tf.tile(line[:, :, None] if axis == 0 else line[..., None], (1, 1, *repeats))
         x += tf.reshape(plane, (-1, count, height * width, 1)) * kernels[0][:, :, axis : axis + 1]
     for kernel, bias in zip(kernels[1:], biases[1:], strict=True):
@@ -90,7 +90,7 @@ def _dynamic_weights(coefficients: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.
     """Split coefficients (B, T, C) into the kernels and biases of CondInst's dynamic head."""
     start, count = 0, coefficients.shape[1]
     kernels, biases = [], []
-    for inputs, outputs in DYNAMIC:
+    for inputs, outputs in CONDINST_LAYERS:
         kernel = coefficients[..., start : start + inputs * outputs]
         kernels.append(tf.reshape(kernel, (-1, count, inputs, outputs)))
         start += inputs * outputs

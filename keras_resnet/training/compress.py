@@ -22,7 +22,7 @@ from keras_resnet.training.train import TrainingMethod, uses_progressive_resizin
 
 def method_of(spec: Spec) -> TrainingMethod:
     """How `spec` is trained."""
-    return TrainingMethod(_make, _start, _before, _finish) if spec.compress.by_tfmot else TrainingMethod()
+    return TrainingMethod(_make, _start, _before, _finish) if spec.compress.uses_tfmot else TrainingMethod()
 
 
 def _make(spec: Spec, classes: tuple[str, ...], bricks: Layers, steps: int) -> TfKerasModel:
@@ -31,9 +31,9 @@ def _make(spec: Spec, classes: tuple[str, ...], bricks: Layers, steps: int) -> T
     copy_weights(load_model(_parent_of(spec)), network)
     freeze(network, spec.start)
     parameters = network.count_params()
-    if spec.compress.does == "prune":
+    if spec.compress.method == "prune":
         network = prune.prune(network, spec.compress, steps)
-    elif spec.compress.does == "cluster":
+    elif spec.compress.method == "cluster":
         network = cluster.cluster(network, spec.compress)
     else:
         network = qat.quantize(network, spec.compress)
@@ -52,14 +52,14 @@ def _start(model: TfKerasModel, spec: Spec, classes: tuple[str, ...], log: Log) 
 
 
 def _before(model: TfKerasModel, spec: Spec) -> Callable[[Any], None] | None:
-    return prune.before_step(model.network) if spec.compress.does == "prune" else None
+    return prune.before_step(model.network) if spec.compress.method == "prune" else None
 
 
 def _finish(model: TfKerasModel, spec: Spec, classes: tuple[str, ...]) -> Any:
     """The Keras model: for 8 bits one that `quantize` makes, with tfmot's ranges."""
     served = build_model(spec, classes, Layers(keras))
     methods = {"prune": prune, "cluster": cluster, "quantize": qat}
-    copy_home(model.network, methods[spec.compress.does].kernels_of(model.network), served)
-    if spec.compress.learned:
+    copy_home(model.network, methods[spec.compress.method].kernels_of(model.network), served)
+    if spec.compress.is_qat:
         qat.copy_ranges(model.network, served)
     return served

@@ -44,7 +44,9 @@ class Devices:
         """Raises UsageError unless every replica gets as much of a batch, in as many parts."""
         parts = self.replicas * accumulate
         if batch_size % parts:
-            what = f"the {self.replicas} devices" + (f" times --accumulate {accumulate}" if accumulate > 1 else "")
+            what = f"the {self.replicas} devices" + (
+                f" times --accumulate-steps {accumulate}" if accumulate > 1 else ""
+            )
             raise UsageError(f"--batch-size must be a multiple of {what}. Received: {batch_size}")
 
     def tell_all(self, text: str) -> str:

@@ -63,7 +63,7 @@ def _precision() -> tuple[str, str]:
     from keras_resnet.training.resolve import training_bricks
 
     def trial(policy: str) -> Any:
-        return build.trial(training_bricks(policy, 1), NetworkSpec(TRIED), SIZE)
+        return build.build_shallowest(training_bricks(policy, 1), NetworkSpec(TRIED), SIZE)
 
     with waiting("trying precisions"):
         chosen, why = choose_precision(trial, SIZE, BATCH)

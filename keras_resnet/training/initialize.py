@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.compression.filter_pruning import prune_filters
+from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import model_name
-from keras_resnet.models.parts import BODY, HEADS, named_parts, part_of
+from keras_resnet.models.parts import BACKBONE, HEADS, get_part, select_parts
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import Weights
-from keras_resnet.pretrained.load import assign_weights, fetch
-from keras_resnet.pretrained.readers import read
+from keras_resnet.pretrained.load import assign_weights, fetch_weights
+from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
@@ -36,7 +37,7 @@ def config_from_weights(spec: Spec, asked: set[str], home: Path, log: Log) -> Sp
     origin = spec.start.weights
     assert origin is not None
     run = _run_called(origin, home)
-    if run is None and not (hub.is_named(origin) or Path(origin).suffix):
+    if run is None and not (hub.is_hub_name(origin) or Path(origin).suffix):
         run = Run.find(home, origin)  # which says that there is none, and names the nearest
     if run is not None:
         run.require_finished()
@@ -44,16 +45,16 @@ def config_from_weights(spec: Spec, asked: set[str], home: Path, log: Log) -> Sp
         network, data = theirs.network, theirs.data
         normalization, image_size, resize = data.normalization, data.image_size, data.resize
         spec = replace(spec, start=replace(spec.start, weights=str(run.model_file.resolve())))
-        read(run.model_file)  # so that a damaged file is told before the data are read
+        read_weights(run.model_file)  # so that a damaged file is told before the data are read
         spec = _with_heads(spec, theirs, asked, log)
     else:
-        if hub.is_named(origin):
-            if (exact := hub.exact(origin)) != origin:
+        if hub.is_hub_name(origin):
+            if (exact := hub.resolve_recipe(origin)) != origin:
                 log(f"weights: {exact} (the newest of {origin})")
             origin = exact
         else:
             origin = str(Path(origin).expanduser().resolve())
-        weights = fetch(origin)
+        weights = fetch_weights(origin)
         spec = replace(spec, start=replace(spec.start, weights=origin))
         network, image_size, resize = weights.network or spec.network, weights.image_size, weights.resize
         normalization = weights.normalization or spec.data.normalization
@@ -100,12 +101,12 @@ def initialize(model: Any, spec: Spec, log: Log) -> None:
     """Fill `model` as `spec.start` says. Raises WeightsError if that is impossible."""
     if spec.start.weights:
         origin = spec.start.weights
-        log(f"weights of {origin}: {assign_weights(model, fetch(origin), origin)}")
+        log(f"weights of {origin}: {assign_weights(model, fetch_weights(origin), origin)}")
     if spec.start.narrow:
-        kept = prune_filters(model, fetch(spec.start.narrow))
+        kept = prune_filters(model, fetch_weights(spec.start.narrow))
         log(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
     if spec.start.deepen:
-        added = deepen(model, fetch(spec.start.deepen))
+        added = deepen(model, fetch_weights(spec.start.deepen))
         log(
             f"weights: of {spec.start.deepen}, and {counted(added, 'unit')} more, which"
             f" {verb(added, 'starts', 'start')} as the identity"
@@ -152,9 +153,9 @@ def _silent(layer: Any) -> list[np.ndarray]:
 
 def require_parts(spec: Spec) -> None:
     """Raises UsageError if `spec.start.freeze` names a part that the network does not have for its task, leaves nothing
-    to train, or nothing for `start.body_rate`."""
+    to train, or nothing for `start.backbone_lr_scale`."""
     parts, start = parts_of(spec), spec.start
-    known = (*parts, BODY, HEADS)
+    known = (*parts, BACKBONE, HEADS)
     for part in start.freeze:
         if part not in known:
             raise UsageError(
@@ -164,15 +165,17 @@ def require_parts(spec: Spec) -> None:
     frozen = _frozen(start, parts)
     if frozen == set(parts):
         raise UsageError(f"--freeze leaves nothing to train. Received: {', '.join(start.freeze)}")
-    if start.body_rate != 1 and frozen >= named_parts(BODY, parts):
-        raise UsageError(f"--body-rate has no meaning where the body is frozen. Received: {start.body_rate:g}")
+    if start.backbone_lr_scale != 1 and frozen >= select_parts(BACKBONE, parts):
+        raise UsageError(
+            f"--backbone-lr-scale has no meaning where the backbone is frozen. Received: {start.backbone_lr_scale:g}"
+        )
 
 
 def freeze(model: Any, start: StartSpec) -> None:
     """Make the parts that `start` names untrainable (see `require_parts`)."""
     for layer in model.layers:
-        part = part_of(layer.name)
-        is_norm = start.freeze_norms and hasattr(layer, "moving_mean")
+        part = get_part(layer.name)
+        is_norm = start.freeze_bn and hasattr(layer, "moving_mean")
         if is_norm or (part and _frozen(start, (part.name,))):
             layer.trainable = False
 
@@ -181,23 +184,23 @@ def _learning(spec: Spec) -> list[str]:
     """What parts do in training, in lines, where they do not all do the same."""
     parts, start = parts_of(spec), spec.start
     frozen = [part for part in parts if part in _frozen(start, parts)]
-    slowed = [part for part in parts if part in named_parts(BODY, parts) and part not in frozen]
+    slowed = [part for part in parts if part in select_parts(BACKBONE, parts) and part not in frozen]
     full = [part for part in parts if part not in (*frozen, *slowed)]
     lines = [f"frozen: {', '.join(frozen)}; in training: {', '.join(slowed + full)}"] if frozen else []
-    if start.body_rate != 1:
+    if start.backbone_lr_scale != 1:
         rest = f"; all of it for {', '.join(full)}" if full else ""
-        lines.append(f"learning rate: {start.body_rate:g} of it for {', '.join(slowed)}{rest}")
+        lines.append(f"learning rate: {start.backbone_lr_scale:g} of it for {', '.join(slowed)}{rest}")
     return lines
 
 
 def _frozen(start: StartSpec, parts: Iterable[str]) -> set[str]:
     """Of `parts` those that stay as they are."""
     parts = tuple(parts)
-    return set().union(*(named_parts(name, parts) for name in start.freeze))
+    return set().union(*(select_parts(name, parts) for name in start.freeze))
 
 
 def _agreed(ours: NetworkSpec, theirs: NetworkSpec, asked: set[str], origin: str) -> NetworkSpec:
-    free = {key: getattr(ours, key) for key in FREE if theirs.family == "resnet"}
+    free = {key: getattr(ours, key) for key in FREE if key in FAMILIES[theirs.family].settings}
     agreed = replace(theirs, **free)
     for key in sorted(key.removeprefix("network.") for key in asked if key.startswith("network.")):
         if getattr(ours, key) != getattr(agreed, key):

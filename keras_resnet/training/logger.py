@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.atomic_write import disk_faults_told
-from keras_resnet.config.fields import flat
+from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
@@ -107,7 +107,7 @@ def _mlflow(run: Run, spec: Spec) -> Callable[[dict[str, Any]], None]:
     mlflow: Any = _installed("mlflow")
     mlflow.set_experiment("kresnet")
     mlflow.start_run(run_name=run.name)
-    mlflow.log_params(flat(json.loads(spec.to_json())))
+    mlflow.log_params(flatten(json.loads(spec.to_json())))
     return lambda row: mlflow.log_metrics({key: float(value) for key, value in row.items()}, step=row["epoch"])
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from keras_resnet.pretrained.hub import is_named
+from keras_resnet.pretrained.hub import is_hub_name
 from keras_resnet.training import gpus
 
 # From <linux/sched.h>, <linux/sockios.h> and <linux/if.h>.
@@ -29,7 +29,7 @@ NEEDING = ("--download", "--track")
 def obstacle(arguments: list[str]) -> str | None:
     """Why workers with `arguments` cannot have a network of their own; None if they can, where the system allows it."""
     for each in arguments:
-        if each.startswith(NEEDING) or is_named(each.removeprefix("--from=")):
+        if each.startswith(NEEDING) or is_hub_name(each.removeprefix("--weights=")):
             return f"{each} needs the network"
     return "GPUs of several workers look for a network device" if gpus.visible() else None
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_resnet.config.spec import OptimizerSpec, Spec
-from keras_resnet.models.parts import BODY, group_of, is_output
+from keras_resnet.models.parts import BACKBONE, get_group, is_output
 
 # The loss scale of mixed_float16 doubles after so many steps without an overflow (Micikevicius et al. 2018).
 GROWTH_STEPS = 2000
@@ -26,15 +26,15 @@ def schedule_of(spec: Spec, steps_per_epoch: int) -> Any:
     total = total_steps(spec, steps_per_epoch)
     falling = max(1, total - warmup)
     if chosen.schedule == "step":
-        rates = [chosen.learning_rate * 0.1**drop for drop in range(len(chosen.drops) + 1)]
-        boundaries = [round(share * total) - warmup for share in chosen.drops]
+        rates = [chosen.learning_rate * 0.1**drop for drop in range(len(chosen.milestones) + 1)]
+        boundaries = [round(share * total) - warmup for share in chosen.milestones]
         return Warmup(keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates), warmup)
     if chosen.schedule == "polynomial":
-        end = chosen.learning_rate * chosen.final_rate
+        end = chosen.learning_rate * chosen.final_lr_ratio
         fall = keras.optimizers.schedules.PolynomialDecay(chosen.learning_rate, falling, end, chosen.power)
         return Warmup(fall, warmup)
     return Warmup(
-        keras.optimizers.schedules.CosineDecay(chosen.learning_rate, falling, alpha=chosen.final_rate), warmup
+        keras.optimizers.schedules.CosineDecay(chosen.learning_rate, falling, alpha=chosen.final_lr_ratio), warmup
     )
 
 
@@ -61,9 +61,9 @@ def optimizer_of(spec: Spec, steps_per_epoch: int, rate: float | None = None) ->
     kind: Any = _KINDS[chosen.name]
     optimizer = kind(
         schedule_of(spec, steps_per_epoch) if rate is None else rate,
-        weight_decay=(chosen.weight_decay or None) if chosen.decay == "decoupled" else None,
-        l2=chosen.weight_decay if chosen.decay == "l2" else 0.0,
-        body_rate=spec.start.body_rate,
+        weight_decay=(chosen.weight_decay or None) if chosen.weight_decay_mode == "decoupled" else None,
+        l2=chosen.weight_decay if chosen.weight_decay_mode == "l2" else 0.0,
+        backbone_lr_scale=spec.start.backbone_lr_scale,
         **_own_options(chosen),
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
@@ -81,7 +81,7 @@ def _own_options(chosen: OptimizerSpec) -> dict[str, Any]:
             "nesterov": chosen.nesterov,
             "adam_beta_1": chosen.beta_1,
             "adam_beta_2": chosen.beta_2,
-            "adam_weight_decay": chosen.weight_decay if chosen.decay == "decoupled" else 0.0,
+            "adam_weight_decay": chosen.weight_decay if chosen.weight_decay_mode == "decoupled" else 0.0,
             "epsilon": chosen.epsilon,
         }
     return {"beta_1": chosen.beta_1, "beta_2": chosen.beta_2, "epsilon": chosen.epsilon}
@@ -91,27 +91,28 @@ class Layered:
     """What Keras' optimizers lack: decay in the gradient, a rate of its own for the body, summed gradients.
 
     l2: this times the variable is added to the gradient of what decay does not spare (He et al. 2015).
-    body_rate: factor of the learning rate for the body, not for neck and heads; decoupled decay keeps the full rate.
+    backbone_lr_scale: factor of the learning rate for the backbone, not for neck and heads; decoupled decay keeps the
+        full rate.
     """
 
-    def __init__(self, *args: Any, l2: float = 0.0, body_rate: float = 1.0, **options: Any) -> None:
+    def __init__(self, *args: Any, l2: float = 0.0, backbone_lr_scale: float = 1.0, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.l2, self.body_rate = l2, body_rate
+        self.l2, self.backbone_lr_scale = l2, backbone_lr_scale
 
     def build(self, variables: list[Any]) -> None:
         """Make the slots, and note what concerns each variable: later only its TensorFlow half is seen."""
         super().build(variables)  # type: ignore[misc]
         paths = [getattr(variable, "path", variable.name).split(":")[0].split("/") for variable in variables]
         self._is_kernel = [path[-1] == "kernel" for path in paths]
-        self._in_body = [any(group_of(layer) == BODY for layer in path[:-1]) for path in paths]
+        self._in_body = [any(get_group(layer) == BACKBONE for layer in path[:-1]) for path in paths]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's step."""
         index = self._get_variable_index(variable)  # type: ignore[attr-defined]
         if self.l2 and self._is_kernel[index]:
             gradient = gradient + self.l2 * variable
-        if self.body_rate != 1 and self._in_body[index]:
-            learning_rate = learning_rate * self.body_rate
+        if self.backbone_lr_scale != 1 and self._in_body[index]:
+            learning_rate = learning_rate * self.backbone_lr_scale
         super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.mirroring import measure
 from keras_resnet.models import build
+from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, waiting
 from keras_resnet.runtime.plurals import counted
@@ -32,10 +33,10 @@ def resolve(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
     """`spec` with every open choice made for `data`; each is told to `log` with its reason."""
     _tell_dark(data, log)
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
-    stem, why_stem = build.choose_stem(spec.network, data.image_size)
-    if spec.network.family != "vgg":
-        log(f"stem: {stem} ({why_stem})")
-    spec = replace(spec, data=sizes, network=replace(spec.network, stem=stem))
+    network, decision = get_family(spec.network.family).resolve(spec.network, data.image_size)
+    if decision:
+        log(decision)
+    spec = replace(spec, data=sizes, network=network)
     spec = _resolve_mirroring(spec, data, here, log)
     log(f"augmentation: {_words(spec.augment)}")
     spec = _resolve_batch(spec, data.splits["train"].count, here, log)
@@ -77,18 +78,18 @@ def _words(augment: AugmentSpec) -> str:
     parts = ["resized crops" if augment.crop == "resized" else "random crops"]
     parts += [f"objects {augment.scales[0]:g} to {augment.scales[1]:g} times as large"] if augment.scales else []
     parts += ["flips"] if augment.flip else []
-    parts += [augment.policy] if augment.policy != "none" else []
-    drawn = ("mixup", "cutmix", "mosaic", "copy_paste", "erasing", "colour")
+    parts += [augment.auto_augment] if augment.auto_augment != "none" else []
+    drawn = ("mixup", "cutmix", "mosaic", "copy_paste", "random_erase", "color_jitter")
     parts += [f"{name.replace('_', '-')} {value:g}" for name in drawn if (value := getattr(augment, name))]
     parts += [f"each image {counted(augment.repeats, 'time')}"] if augment.repeats > 1 else []
-    parts += [f"at {', '.join(map(str, augment.sizes))} pixels"] if augment.sizes else []
+    parts += [f"at {', '.join(map(str, augment.train_sizes))} pixels"] if augment.train_sizes else []
     return ", ".join(parts)
 
 
 def _resolve_batch(spec: Spec, samples: int, here: Devices, log: Log) -> Spec:
     size = spec.training.batch_size
     if size is None:
-        parts = here.replicas * spec.training.accumulate
+        parts = here.replicas * spec.training.accumulate_steps
         wanted = min(32 if samples < SMALL_SET else 128, samples)
         size = max(parts, wanted // parts * parts)
         why = f"{counted(samples, 'training image')}; 32 below {SMALL_SET}, else 128"
@@ -97,7 +98,7 @@ def _resolve_batch(spec: Spec, samples: int, here: Devices, log: Log) -> Spec:
         log(f"batch size: {size} ({who('training.batch_size')}, over all {counted(here.replicas, 'device')})")
     if here.replicas > 1 and spec.optimizer.reference_batch is None:
         log(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
-    here.require_divisible(size, spec.training.accumulate)
+    here.require_divisible(size, spec.training.accumulate_steps)
     return replace(spec, training=replace(spec.training, batch_size=size))
 
 
@@ -141,12 +142,12 @@ def _resolve_precision(spec: Spec, here: Devices, log: Log) -> Spec:
     chosen, why = spec.training.precision, who("training.precision")
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    if spec.compress.by_tfmot:
+    if spec.compress.uses_tfmot:
         chosen, why = "float32", "tensorflow-model-optimization trains in no other"
     elif chosen == "auto" and here.is_chief:
         with waiting("trying precisions"):
             chosen, why = choose_precision(
-                lambda policy: build.trial(training_bricks(policy, 1), spec.network, size),
+                lambda policy: build.build_shallowest(training_bricks(policy, 1), spec.network, size),
                 size,
                 batch // here.replicas,
             )

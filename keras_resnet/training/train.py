@@ -15,7 +15,7 @@ from keras_resnet.compression.sparsity import require_kept
 from keras_resnet.config.spec import Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, WeightsError
 from keras_resnet.evaluation.analysis import analyze_model
@@ -23,7 +23,7 @@ from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, graph
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import describe_baselines
 from keras_resnet.models import build as catalog
-from keras_resnet.models.flops import cost_of
+from keras_resnet.models.flops import count_cost
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -164,9 +164,9 @@ def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
 
 def shared_data(spec: Spec, here: Devices, log: Log) -> DatasetSplits:
     """The data; the chief opens it first, because that may prepare it for the others."""
-    data = open_data(spec.data, log, TRAINING) if here.is_chief else None
+    data = load_dataset(spec.data, log, TRAINING) if here.is_chief else None
     here.tell_all("the data is there")
-    return data or open_data(spec.data, log, TRAINING)
+    return data or load_dataset(spec.data, log, TRAINING)
 
 
 def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
@@ -174,7 +174,7 @@ def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
     has: before anything is allocated."""
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    cost = cost_of(spec.network, classes=len(classes), input_shape=(size, size, 3))
+    cost = count_cost(spec.network, classes=len(classes), input_shape=(size, size, 3))
     weights = WEIGHT_BYTES * cost.trainable
     images = PIXEL_BYTES * size * size * batch // here.replicas
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -201,8 +201,8 @@ def build(
     method = _fitting(method, spec)
     task, training = get_task(spec, data.classes), spec.training
     assert training.batch_size is not None
-    here.require_divisible(training.batch_size, training.accumulate)
-    if spec.compress.by_tfmot and here.ranks > 1:
+    here.require_divisible(training.batch_size, training.accumulate_steps)
+    if spec.compress.uses_tfmot and here.ranks > 1:
         raise UsageError(f"tensorflow-model-optimization trains in one process. Received: {here.ranks} of them")
     steps = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     bricks = training_bricks(training.precision, here.replicas)
@@ -218,8 +218,8 @@ def build(
             follow=task.train_metrics,
             names=task.train_metric_names,
             devices=here,
-            accumulate=training.accumulate,
-            clip_norm=spec.optimizer.clip_norm,
+            accumulate_steps=training.accumulate_steps,
+            clip_grad_norm=spec.optimizer.clip_grad_norm,
             average=None if training.ema is None else ExponentialMovingAverage(model, training.ema),
             teacher=_teacher(spec, data, bricks),
             soften=task.distillation_loss(spec.distill.temperature) if spec.distill.teacher else None,
@@ -247,7 +247,7 @@ def _judging(model: Any, spec: Spec, data: DatasetSplits) -> Callable[[Callable[
 
 def uses_progressive_resizing(spec: Spec) -> bool:
     """Whether training images have other sizes than the network's."""
-    return any(size != spec.data.image_size for size in spec.augment.sizes)
+    return any(size != spec.data.image_size for size in spec.augment.train_sizes)
 
 
 def _make(spec: Spec, classes: tuple[str, ...], bricks: Layers, steps: int) -> Any:
@@ -260,7 +260,7 @@ def _make(spec: Spec, classes: tuple[str, ...], bricks: Layers, steps: int) -> A
 
 def _start(model: Any, spec: Spec, classes: tuple[str, ...], log: Log) -> None:
     """Fill the network with the weights that `spec.start` names, which are those of an ordinary one."""
-    if not spec.compress.learned or not (spec.start.weights or spec.start.deepen):
+    if not spec.compress.is_qat or not (spec.start.weights or spec.start.deepen):
         initialize(model, spec, log)
         return
     import keras
@@ -314,7 +314,7 @@ def _fit(
         steps=stream.steps,
         last_step=min(filter(None, (training.stop_after, total_steps(spec, stream.steps)))),
         planned_epochs=training.epochs,
-        sizes=spec.augment.sizes or (data.image_size,),
+        sizes=spec.augment.train_sizes or (data.image_size,),
         checkpoint_every=training.checkpoint_every,
         patience=training.patience,
     )
@@ -398,7 +398,7 @@ class TrainingMethod:
 
 def _fitting(method: TrainingMethod | None, spec: Spec) -> TrainingMethod:
     """Raises UsageError where `spec` needs another method than the ordinary one."""
-    if method is None and spec.compress.by_tfmot:
+    if method is None and spec.compress.uses_tfmot:
         raise UsageError("pruning, clustering and tfmot's 8 bits are trained by keras_resnet.training.compress")
     return method or TrainingMethod()
 

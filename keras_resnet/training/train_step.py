@@ -39,8 +39,8 @@ class TrainState:
     follow: Follow
     names: tuple[str, ...]
     devices: Devices
-    accumulate: int = 1
-    clip_norm: float | None = None
+    accumulate_steps: int = 1
+    clip_grad_norm: float | None = None
     average: ExponentialMovingAverage | None = None
     teacher: Any = None
     soften: Loss | None = None
@@ -123,13 +123,13 @@ def _learn(job: TrainState, images: Any, targets: Any, stop: Any) -> Any:
     replica = tf.distribute.get_replica_context()
     variables = job.model.trainable_variables
     share = 1.0 / replica.num_replicas_in_sync
-    if job.accumulate == 1:
+    if job.accumulate_steps == 1:
         gradients, found = _gradients(job, variables, images, targets, share)
     else:
-        gradients, found = _accumulated(job, variables, images, targets, share / job.accumulate)
+        gradients, found = _accumulated(job, variables, images, targets, share / job.accumulate_steps)
     gradients = replica.all_reduce(SUM, gradients)
-    if job.clip_norm is not None:
-        gradients = _clipped(gradients, job.clip_norm * _scale(job.optimizer))
+    if job.clip_grad_norm is not None:
+        gradients = _clipped(gradients, job.clip_grad_norm * _scale(job.optimizer))
     job.optimizer.apply(gradients, variables)
     return tf.concat([found[:1], [stop], found[1:]], axis=0)
 
@@ -157,7 +157,7 @@ def _accumulated(
 ) -> tuple[list[Any], Any]:
     """The same over `accumulate` parts of the batch, one after another: exactly the big batch, but for batch norm,
     whose statistics are those of each part."""
-    parts = tf.nest.map_structure(lambda x: tf.reshape(x, (job.accumulate, -1, *x.shape[1:])), (images, targets))
+    parts = tf.nest.map_structure(lambda x: tf.reshape(x, (job.accumulate_steps, -1, *x.shape[1:])), (images, targets))
     total = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
     found = tf.zeros(1 + len(job.names))
 
@@ -168,11 +168,11 @@ def _accumulated(
 
     if job.devices.replicas == 1:
         _, total, found = tf.while_loop(
-            lambda part, *_: part < job.accumulate, add, (0, total, found), parallel_iterations=1
+            lambda part, *_: part < job.accumulate_steps, add, (0, total, found), parallel_iterations=1
         )
         return total, found
     # Synchronized batch norm meets the other replicas, which TensorFlow forbids within a loop of the graph.
-    for part in range(job.accumulate):
+    for part in range(job.accumulate_steps):
         with tf.control_dependencies([found]):  # one after another, or their memory would add up
             _, total, found = add(part, total, found)
     return total, found

@@ -18,7 +18,7 @@ from keras_resnet.compression.tfmot import qat
 from keras_resnet.compression.tfmot.tf_keras_model import TfKerasModel, build_twin, copy_home, copy_weights
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import TrainingError, UsageError, WeightsError
 from keras_resnet.evaluation.evaluate import load_keras_file, load_model
 from keras_resnet.models import build
@@ -30,7 +30,9 @@ SHAPE = (16, 16, 3)
 
 
 def network(**options):
-    model = build.build(Layers(keras), NetworkSpec(zero_gamma=False, **options), classes=4, input_shape=SHAPE)
+    model = build.build_classifier(
+        Layers(keras), NetworkSpec(zero_gamma=False, **options), classes=4, input_shape=SHAPE
+    )
     rng = np.random.default_rng(0)
     model.set_weights(
         [rng.uniform(0.2, 1, w.shape).astype("float32") - 0.4 * (w.ndim > 1) for w in model.get_weights()]
@@ -46,7 +48,7 @@ def network(**options):
 def test_filters_that_weigh_nothing_are_removed_without_a_trace(options):
     """Half the filters inside units give zeros; the network without them computes the same."""
     wide = network(**options)
-    small = network(**options, kept=0.5)
+    small = network(**options, keep_ratio=0.5)
     rng = np.random.default_rng(1)
     for layer in small.layers:
         if isinstance(layer, keras.layers.Conv2D) and layer.filters < wide.get_layer(layer.name).filters:
@@ -68,7 +70,7 @@ def test_filters_are_not_taken_from_another_network():
     weights = Weights({layer.name: layer.get_weights() for layer in other.layers if layer.weights}, None)
     short = {name: values for name, values in weights.layers.items() if "unit2" not in name}
     with pytest.raises(WeightsError, match="hold nothing for"):
-        prune_filters(network(depth=14, kept=0.5), Weights(short, None))
+        prune_filters(network(depth=14, keep_ratio=0.5), Weights(short, None))
 
 
 def model_with(kernel):
@@ -138,7 +140,7 @@ def filled_twin(trained):
     spec = Spec.from_json(trained.spec().to_json())
     network, _ = build_twin(spec, trained.classes())
     copy_weights(load_model(trained), network)
-    data = open_data(spec.data, silent)
+    data = load_dataset(spec.data, silent)
     return spec, network, pipeline_images(data)
 
 

@@ -35,7 +35,7 @@ CHANCE = np.random.default_rng(0)
 def network(name, size=SIZE, bricks=None):
     """One of the catalog as after a training: no batch norm is at its start, no unit an identity."""
     bricks, chance = bricks or Layers(keras), np.random.default_rng(0)
-    model = build.build(
+    model = build.build_classifier(
         bricks, parse_model_name(name), classes=10, input_shape=(size, size, 3), normalization=Normalization()
     )
     for layer in model.layers:

@@ -200,4 +200,4 @@ def test_a_command_without_a_place():
     with pytest.raises(LookupError, match="0 lines of"):
         kind_of("kresnet train --depth 5000")
     with pytest.raises(LookupError, match="2 lines of"):
-        kind_of("kresnet export RUN --tflite --quantize int8 --target ethos-u55-128 --full")
+        kind_of("kresnet export RUN --tflite --quantize int8 --target ethos-u55-128 --with-nms")

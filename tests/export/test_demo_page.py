@@ -11,7 +11,7 @@ from browsing import DROP, asked, chromium, opened, served
 from PIL import Image
 from samples import silent
 
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.demo.page import site_of
@@ -40,7 +40,7 @@ def samples_of(run):
 
 def images_of(run):
     """The same images, from the data itself."""
-    split = open_data(run.spec().data, silent).splits["validation"]
+    split = load_dataset(run.spec().data, silent).splits["validation"]
     return [split.image(int(row)) for row in np.random.default_rng(demo.SEED).permutation(split.count)[: demo.SAMPLES]]
 
 
@@ -81,8 +81,8 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
 def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
     """Boxes and masks of a network's raw outputs, and of a file that makes objects itself; also of which it is not
     sure, as after this short training it hardly is."""
-    monkeypatch.setattr(postprocess, "SHOWN", postprocess.LEAST)
-    monkeypatch.setitem(demo.RULES, "shown", postprocess.LEAST)
+    monkeypatch.setattr(postprocess, "DISPLAY_THRESHOLD", postprocess.SCORE_THRESHOLD)
+    monkeypatch.setitem(demo.RULES, "shown", postprocess.SCORE_THRESHOLD)
     forms = forms_of(("float32",))
     export(segmented, ExportRequest(forms=(*forms, *full_forms(forms, "segment")), max_drop=1.0, samples=8), silent)
     site, pngs = samples_of(segmented)

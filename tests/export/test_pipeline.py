@@ -26,7 +26,7 @@ from keras_resnet.export.pipeline import ExportRequest
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, forms_of
 from keras_resnet.metrics.result import Metrics
 from keras_resnet.run import Run
-from keras_resnet.runtime.c_array import bytes_of, write_c_array
+from keras_resnet.runtime.c_array import read_c_array, write_c_array
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 
@@ -164,7 +164,7 @@ def test_a_saved_model_serves_encoded_images(exported, pixels):
 def test_c_source_compiles_to_the_same_bytes(exported, tmp_path):
     run, _ = exported
     source = run.exports / "c_array" / "kresnet_model.c"
-    assert bytes_of(source)[4:8] == b"TFL3"
+    assert read_c_array(source)[4:8] == b"TFL3"
     if compiler := shutil.which("cc"):
         main = '#include <stdio.h>\n#include "kresnet_model.h"\n'
         main += "int main(void) { fwrite(kresnet_model, 1, kresnet_model_len, stdout); return 0; }\n"
@@ -179,16 +179,16 @@ def test_c_source_compiles_to_the_same_bytes(exported, tmp_path):
             str(tmp_path / "main"),
         ]
         subprocess.run(built, check=True)
-        assert subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout == bytes_of(source)
+        assert subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout == read_c_array(source)
     torn = tmp_path / "kresnet_model.c"
     torn.write_text(source.read_text()[:-40])
     with pytest.raises(ExportError, match="does not hold a whole file"):
-        bytes_of(torn)
+        read_c_array(torn)
 
 
 def test_c_array_round_trip(tmp_path):
     content = bytes(range(256)) * 3 + b"\x00"
-    assert bytes_of(write_c_array(content, tmp_path)) == content
+    assert read_c_array(write_c_array(content, tmp_path)) == content
 
 
 def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch):
@@ -268,7 +268,9 @@ def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
     from keras_resnet.models.layers import Layers
 
     network = NetworkSpec(8, shortcut="B", zero_gamma=False)
-    model = build.build(Layers(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
+    model = build.build_classifier(
+        Layers(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization()
+    )
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     write_tflite(model, TFLiteOptions(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
     assert fit("edgetpu", tmp_path / "b.tflite", tmp_path).refused == ()

@@ -11,7 +11,7 @@ from samples import silent
 from keras_resnet.cli import main
 from keras_resnet.compression.quantization.equalize import equalize
 from keras_resnet.compression.quantization.sensitivity import Simulation
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import auto
 from keras_resnet.export.calibration import calibration_of
@@ -27,7 +27,7 @@ HURT = "stage2_unit1_conv1"
 
 @pytest.fixture(scope="module")
 def data(trained):
-    return open_data(trained.spec().data, silent)
+    return load_dataset(trained.spec().data, silent)
 
 
 @pytest.fixture(scope="module")

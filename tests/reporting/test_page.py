@@ -15,11 +15,11 @@ from samples import silent
 import keras_resnet
 from keras_resnet.cli.options import setting
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.evaluation.analysis import count_parts
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.metrics.classification import analyze_classification, compute_calibration
-from keras_resnet.models.flops import cost_of
+from keras_resnet.models.flops import count_cost
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.reporting.page import training_command
 from keras_resnet.reporting.recommend import recommend_file
@@ -84,7 +84,7 @@ def test_parts_add_up(trained):
     """As the catalog counts them, without building anything."""
     spec, model = trained.spec(), load_model(trained)
     size = spec.data.image_size
-    cost = cost_of(spec.network, classes=10, input_shape=(size, size, 3))
+    cost = count_cost(spec.network, classes=10, input_shape=(size, size, 3))
     parts = count_parts(model)
     assert [part["part"] for part in parts] == ["stem", "stage1", "stage2", "stage3", "heads"]
     assert sum(part["multiply_adds"] for part in parts) == cost.multiply_adds
@@ -102,8 +102,8 @@ def test_parts_add_up(trained):
 )
 def test_parts_are_those_that_the_network_declares(name, parts):
     """And nothing is in none of them. The catalog counts independently."""
-    model = keras_resnet.network(name, classes=3, input_shape=(32, 32, 3))
-    cost = cost_of(parse_model_name(name), classes=3, input_shape=(32, 32, 3))
+    model = keras_resnet.create_model(name, classes=3, input_shape=(32, 32, 3))
+    cost = count_cost(parse_model_name(name), classes=3, input_shape=(32, 32, 3))
     found = count_parts(model)
     assert [part["part"] for part in found] == parts
     assert sum(part["multiply_adds"] for part in found) == cost.multiply_adds
@@ -112,7 +112,7 @@ def test_parts_are_those_that_the_network_declares(name, parts):
 
 def test_an_analysis_says_what_the_data_were(trained):
     """Made of the fingerprints that spec.json keeps, against the data themselves."""
-    data = open_data(trained.spec().data, silent, TRAINING)
+    data = load_dataset(trained.spec().data, silent, TRAINING)
     for name, told in trained.analysis()["data"].items():
         split = data.splits[name]
         hashes = "".join(hashlib.sha256(each.tobytes()).hexdigest() for each in (split.labels, split.pixels))

@@ -12,13 +12,13 @@ from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.data.annotations import decoded_mask, encoded_mask, pad_annotations, unpad_annotations
 from keras_resnet.errors import DataError
 from keras_resnet.metrics import coco
-from keras_resnet.models.fpn import cells_of
+from keras_resnet.models.fpn import pyramid_sides
 from keras_resnet.runtime import postprocess
 from keras_resnet.runtime.postprocess import (
-    DYNAMIC_COEFFICIENTS,
+    CONDINST_COEFFICIENTS,
     Detections,
     decode_detections,
-    masks_of,
+    decode_masks,
     paste_masks_in_image,
     rle_encode,
 )
@@ -109,28 +109,28 @@ def test_an_object_is_found_where_its_location_says():
     np.testing.assert_allclose(card_size, [[45, 5, 80, 40]])
 
 
-@pytest.mark.parametrize("coefficients", [4, DYNAMIC_COEFFICIENTS])
+@pytest.mark.parametrize("coefficients", [4, CONDINST_COEFFICIENTS])
 def test_masks_are_the_same_while_trained_and_on_devices(coefficients):
     rng = generator()
-    kinds = 4 if coefficients == 4 else postprocess.SHARED
+    kinds = 4 if coefficients == 4 else postprocess.CONDINST_PROTOTYPES
     prototypes = rng.normal(size=(16, 16, kinds)).astype(np.float32)
     every = rng.normal(size=(N, coefficients)).astype(np.float32)
     places = np.array([3, 70, 41])
     boxes = np.array([[0, 0, 1, 1], [0.5, 0.25, 0.75, 0.5], [0, 0.9, 0.1, 1]], np.float32)
     found = Detections(boxes, np.zeros(3), np.zeros(3, int), places)
-    ours = masks_of(found, every, prototypes, CELLS)
+    ours = decode_masks(found, every, prototypes, CELLS)
     theirs = mask_logits(every[places][None], prototypes[None], postprocess.anchor_points(CELLS)[0][places][None])
     around = np.zeros((3, 16, 16), bool)  # and 4 cells on each side
     around[0], around[1, :12, 4:16], around[2, 10:, :6] = True, True, True
     np.testing.assert_allclose(ours[around], np.asarray(theirs[0])[around], rtol=1e-4, atol=1e-4)
-    assert (ours[~around] == postprocess.GROUND).all()
+    assert (ours[~around] == postprocess.BACKGROUND_LOGIT).all()
     sizes = ((16, 16), (50, 40), (5, 5))
     for size in sizes:
         inside = postprocess.scale_boxes(boxes, size)
         np.testing.assert_array_equal(
             paste_masks_in_image(ours, inside, size), paste_masks_in_image(np.asarray(theirs[0]), inside, size)
         )
-    assert masks_of(found.first(0), every, prototypes, CELLS).shape == (0, 16, 16)
+    assert decode_masks(found.first(0), every, prototypes, CELLS).shape == (0, 16, 16)
 
 
 def test_a_mask_stays_in_its_box():
@@ -152,9 +152,9 @@ def test_cells_are_those_of_the_network():
     known = ((18, 128, (16, 8, 4)), (18, 90, (12, 6)), (20, 32, (32, 16, 8, 4)), (10, 48, (24, 12, 6)))
     for depth, size, expected in known:
         network = NetworkSpec(depth, width=0.25)
-        assert cells_of(network, size)[: len(expected)] == expected
-        _, stages = build.body(Layers(keras), network, (size, size, 3), None)
-        levels = fpn.levels_of(Layers(keras), stages, cells_of(network, size))
+        assert pyramid_sides(network, size)[: len(expected)] == expected
+        _, _, stages = build.build_features(Layers(keras), network, (size, size, 3), None)
+        levels = fpn.build_pyramid(Layers(keras), stages, pyramid_sides(network, size))
         assert len({level.shape[-1] for level in levels}) == 1
 
 
@@ -175,7 +175,7 @@ def test_each_image_is_judged_alone():
     truth, (scores, distances) = random_truth(rng, 4, 5), random_outputs(rng, 4)
     ids = rng.integers(0, 6, (4, 32, 32)).astype(np.uint8)
     outputs = {
-        "coefficients": rng.normal(size=(4, N, DYNAMIC_COEFFICIENTS)).astype(np.float32),
+        "coefficients": rng.normal(size=(4, N, CONDINST_COEFFICIENTS)).astype(np.float32),
         "prototypes": rng.normal(size=(4, 16, 16, 8)).astype(np.float32),
     }
 

@@ -125,7 +125,11 @@ def test_a_shorter_recipe_warms_up_in_proportion():
 def test_recipe_of_the_paper():
     spec = RECIPES["he2015-cifar"].spec
     assert (spec.training.steps, spec.training.batch_size, spec.data.val_fraction) == (64_000, 128, 0.1)
-    assert (spec.optimizer.decay, spec.optimizer.weight_decay, spec.optimizer.nesterov) == ("l2", 1e-4, False)
+    assert (spec.optimizer.weight_decay_mode, spec.optimizer.weight_decay, spec.optimizer.nesterov) == (
+        "l2",
+        1e-4,
+        False,
+    )
 
 
 def test_a_broken_training_is_told_not_hidden(base, tmp_path):

@@ -85,7 +85,7 @@ def compare(one, two, out):
     """Each case on one device and on two."""
     changed = {
         "plain": SPEC,
-        "clipped": SPEC.override("optimizer.clip_norm", 0.05),
+        "clipped": SPEC.override("optimizer.clip_grad_norm", 0.05),
         "adamw": SPEC.override("optimizer.name", "adamw").override("optimizer.learning_rate", 1e-3),
         "lamb": SPEC.override("optimizer.name", "lamb").override("optimizer.learning_rate", 1e-2),
         "muon": SPEC.override("optimizer.name", "muon").override("optimizer.learning_rate", 1e-2),
@@ -104,9 +104,9 @@ def compare(one, two, out):
                 out[f"{name}-{steps}-{count}"], averages = states[steps]
                 if averages is not None:
                     out[f"averages-{steps}-{count}"] = averages
-    frozen = replace(SPEC, start=StartSpec(freeze_norms=True))
+    frozen = replace(SPEC, start=StartSpec(freeze_bn=True))
     for parts in (1, 4):
-        spec = frozen.override("training.accumulate", parts)
+        spec = frozen.override("training.accumulate_steps", parts)
         for count, here in (("one", one), ("two", two)):
             if BATCH % (parts * here.replicas) == 0:
                 out[f"accumulated-{parts}-{count}"] = flat(trained(here, spec, 2).model.weights)

@@ -93,8 +93,8 @@ def test_without_isolation_everybody_does_and_it_is_said(workers):
     "arguments",
     [
         ["train", "--data", "cifar10", "--download"],
-        ["train", "--from", "timm:resnet18"],
-        ["train", "--from=torchvision:resnet18"],
+        ["train", "--weights", "timm:resnet18"],
+        ["train", "--weights=torchvision:resnet18"],
         ["train", "--track", "mlflow"],
         ["train", "--track=wandb"],
     ],

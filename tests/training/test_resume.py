@@ -23,7 +23,7 @@ STEPS = 200
 def command(home, tfds_home, precision, name, steps):
     # The schedule, averages, chance and mixed images: all that has a state or a place in the data.
     options = ["--depth", "8", "--image-size", "16", "--batch-size", "32", "--drop-path", "0.2", "--ema", "0.9"]
-    options += ["--mixup", "0.2", "--erasing", "0.3", "--accumulate", "2", "--data-dir", tfds_home]
+    options += ["--mixup", "0.2", "--random-erase", "0.3", "--accumulate-steps", "2", "--data-dir", tfds_home]
     options += ["--steps", str(steps), "--checkpoint-every", "7", "--deterministic", "--precision", precision]
     return ["train", *options, "--runs", str(home), "--name", name]
 

@@ -148,12 +148,16 @@ def test_two_devices_are_mirrored(tfds_home, tmp_path):
         ),
         (("--devices", "gpu:0,1"), 2, "--devices gpu:0,1: this machine has 0 GPUs that TensorFlow can use"),
         (("--devices", "cpu:3", "--batch-size", "32"), 2, "multiple of the 3 devices. Received: 32"),
-        (("--devices", "cpu:2", "--accumulate", "3", "--batch-size", "32"), 2, "devices times --accumulate 3"),
+        (
+            ("--devices", "cpu:2", "--accumulate-steps", "3", "--batch-size", "32"),
+            2,
+            "devices times --accumulate-steps 3",
+        ),
         (("--devices", "tpu"), 1, "no TPU here can be used"),
         (("--track", "nothing"), 2, "log.track must be one of mlflow, wandb. Received: 'nothing'"),
         (("--track", "wandb"), 2, "--track wandb: it is not installed; install it with: pip install wandb"),
         (("--data-dir", "gs://nobody", "--data", "cifar10"), 1, "storage.googleapis.com cannot be reached"),
-        (("--train-sizes", "8,16"), 2, "augment.sizes must be at most data.image_size (8). Received: (8, 16)"),
+        (("--train-sizes", "8,16"), 2, "augment.train_sizes must be at most data.image_size (8). Received: (8, 16)"),
         (("--train-sizes", "large"), 2, "--train-sizes must be whole numbers with commas between"),
         (("--set", "optimizer.learning_rat=1"), 2, "Did you mean 'learning_rate'"),
     ],
@@ -189,7 +193,7 @@ def test_the_rate_follows_the_batch_where_asked(quick_spec, tmp_path):
 
 
 def test_training_images_may_grow(quick_spec, tmp_path):
-    spec = quick_spec.override("data.image_size", 16).override("augment.sizes", (8, 16))
+    spec = quick_spec.override("data.image_size", 16).override("augment.train_sizes", (8, 16))
     run = train(spec.override("training.epochs", 4).override("training.batch_size", 256), tmp_path, log=silent)
     assert len(run.read_log()) == 4
     assert keras.saving.load_model(run.model_file, compile=False).input_shape == (None, 16, 16, 3)

@@ -44,7 +44,7 @@ def build_model(spec: Spec, classes: tuple[str, ...], bricks: Layers, any_size: 
     """The network of `spec` (see `Classification.build`), quantized where `spec.compress` says so."""
     with waiting("building the network"):
         model = get_task(spec, classes).build_model(bricks, spec, any_size=any_size)
-        return quantize(model, spec.compress.sparsity > 0) if spec.compress.learned else model
+        return quantize(model, spec.compress.sparsity > 0) if spec.compress.is_qat else model
 
 
 def copy_weights(plain: Any, quantized: Any) -> None:

@@ -25,7 +25,7 @@ def detection_defaults(task: str) -> Spec:
         data=DataSpec(source=rules.default_data, annotations=rules.annotations),
         augment=AugmentSpec(scales=(0.9, 1.1)),
         optimizer=OptimizerSpec(
-            name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_norm=10.0, label_smoothing=0.0
+            name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_grad_norm=10.0, label_smoothing=0.0
         ),
         training=TrainingSpec(epochs=24, batch_size=16),
     )
@@ -54,12 +54,12 @@ def _coco(task: str, epochs: int, augment: AugmentSpec) -> Spec:
             learning_rate=0.01,
             nesterov=False,
             schedule="step",
-            drops=(2 / 3, 11 / 12),
+            milestones=(2 / 3, 11 / 12),
             weight_decay=1e-4,
-            decay="l2",
+            weight_decay_mode="l2",
             warmup_epochs=0.1,
             reference_batch=16,
-            clip_norm=35.0,
+            clip_grad_norm=35.0,
             label_smoothing=0.0,
         ),
         training=TrainingSpec(epochs=epochs, batch_size=16),
@@ -68,7 +68,7 @@ def _coco(task: str, epochs: int, augment: AugmentSpec) -> Spec:
 
 _ONCE, _THRICE = AugmentSpec(), AugmentSpec(scales=(0.8, 1.0))
 _MORE = "--copy-paste 0.5 and --mosaic 0.5 can be added (Ghiasi et al. 2021, Bochkovskiy et al. 2020)"
-_START = "begin with --from keras:resnet50 and --data FOLDER of COCO 2017"
+_START = "begin with --weights keras:resnet50 and --data FOLDER of COCO 2017"
 
 FINDING = {
     "coco-detect-1x": Recipe(
@@ -101,7 +101,7 @@ FINDING = {
     ),
     "imagenet-localize": Recipe(
         about="a network that classifies ImageNet, trained on with its boxes for 20 epochs of 256 at 224 pixels;"
-        " begin with --from keras:resnet50 and --data FOLDER of ImageNet's localization data",
+        " begin with --weights keras:resnet50 and --data FOLDER of ImageNet's localization data",
         source="He et al. 2015, appendix C, in one network instead of proposals",
         published="localization error, top 5: ResNet-101 10.6 (one model), 9.0 (ensemble)",
         spec=Spec(
@@ -114,10 +114,10 @@ FINDING = {
             optimizer=OptimizerSpec(
                 learning_rate=0.02,
                 weight_decay=1e-4,
-                decay="l2",
+                weight_decay_mode="l2",
                 reference_batch=256,
                 label_smoothing=0.0,
-                clip_norm=35.0,
+                clip_grad_norm=35.0,
             ),
             training=TrainingSpec(epochs=20, batch_size=256),
         ),

@@ -18,7 +18,7 @@ from keras_resnet.export import pipeline
 from keras_resnet.export.flatbuffer import packed
 from keras_resnet.export.load import open_file
 from keras_resnet.runtime import cli as edge
-from keras_resnet.runtime import trial
+from keras_resnet.runtime import sandbox
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -163,7 +163,7 @@ def test_too_slow_and_too_large_files_are_refused(content, tmp_path, monkeypatch
     slow = tmp_path / "slow.tflite"
     slow.write_bytes(content)
     with monkeypatch.context() as patch:
-        patch.setattr(trial, "SECONDS", 0.0)
+        patch.setattr(sandbox, "TIMEOUT_SECONDS", 0.0)
         with pytest.raises(ExportError, match=r"slow.tflite cannot be run: it does not answer one image within 0 s"):
             TFLiteModel(slow)
     large = tmp_path / "large.tflite"
