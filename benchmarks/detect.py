@@ -32,7 +32,8 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     import keras
 
     from keras_resnet import resnet
-    from keras_resnet.config.spec import ANNOTATIONS, DataSpec, NetworkSpec, Spec
+    from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec
+    from keras_resnet.config.task_rules import TASK_RULES
     from keras_resnet.export.formats.tflite import write_tflite
     from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
     from keras_resnet.models.layers import Layers
@@ -43,10 +44,10 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
         body = resnet(depth, input_shape=(side, side, 3), classes=CLASSES, zero_gamma=False)
         models: dict[str, tuple[Any, tuple[int, ...]]] = {"classify": (body, ())}
         for kind in ("detect", "segment"):
-            data = DataSpec("shapes", image_size=side, annotations=ANNOTATIONS[kind])
+            data = DataSpec("shapes", image_size=side, annotations=TASK_RULES[kind].annotations)
             spec = Spec(task=kind, network=NetworkSpec(depth, zero_gamma=False), data=data)
             task = get_task(spec, tuple(map(str, range(CLASSES))))
-            models[kind] = task.build(Layers(keras), spec), task.cells
+            models[kind] = task.build_model(Layers(keras), spec), task.cells
         for kind, (model, cells) in models.items():
             for scheme in ("float32",) if kind == "classify" else ("float32", "int8"):
                 file = folder / f"{kind}{depth}-{scheme}.tflite"

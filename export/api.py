@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.quantization.freeze import require_seen
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
+from keras_resnet.compression.quantization.freeze import require_trained_ranges
 from keras_resnet.compression.quantization.graph_reader import NO_SOFTMAX, require_logits
-from keras_resnet.compression.quantization.layers import FakeQuantizer
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import ExportError, UsageError, require_one_of
 from keras_resnet.export.calibration import calibration_of
@@ -54,7 +54,7 @@ def export_tflite(
     _require_model(model, data)
     require_logits(model)
     if learned:
-        require_seen(model)
+        require_trained_ranges(model)
     require_writable(file.parent)
     remove_leftovers(file.parent, file.name)
     served = _in_float32(model)

@@ -14,14 +14,14 @@ import numpy as np
 from keras_resnet.export import device_scripts
 from keras_resnet.export.formats.saved_model import named
 from keras_resnet.export.load import open_file
-from keras_resnet.export.tflite_metadata import WORDS
 from keras_resnet.export.verify import Reference
-from keras_resnet.metrics.outcome import WITHIN, interval_in_words, shared_remarks_on
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_shared_remarks
 from keras_resnet.models.names import model_name
-from keras_resnet.reporting.recommend import described
+from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, preprocess
-from keras_resnet.runtime.predictions import WHOLE
+from keras_resnet.tasks import TASKS
 
 # What predicts without kresnet, with the decoder of images; of detectors also what makes objects of their outputs.
 SCRIPTS = (Path(device_scripts.__file__).with_name("classify.py"), Path(preprocess.__file__))
@@ -31,17 +31,17 @@ GOLDEN = 16
 
 def write_folder(run: Run, reference: Reference) -> None:
     """Bring labels.txt, model_card.md, golden.npz and the script of the run's exports up to its verdicts."""
-    rows = [row for row in described(run) if row["verdict"] in WITHIN]
+    rows = [row for row in describe_verdicts(run) if row["verdict"] in ACCEPTED]
     passed = [row for row in rows if (run.exports / row["file"]).exists()]
     run.write_text(run.exports / "labels.txt", run.labels_file.read_text(encoding="utf-8"))
     run.write_text(run.exports / "model_card.md", _model_card(run, passed))
     golden: dict[str, Any] = _golden(run, reference, passed)
     run.write_with(run.exports / "golden.npz", lambda path: np.savez(path, allow_pickle=False, **golden))
-    for script in DETECTING if run.spec().task in WHOLE else SCRIPTS:
+    for script in DETECTING if TASKS[run.spec().task].finds_objects() else SCRIPTS:
         run.write_with(run.exports / script.name, partial(shutil.copyfile, script))
 
 
-def _golden(run: Run, reference: Reference, passed: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+def _golden(run: Run, reference: Reference, passed: list[DescribedVerdict]) -> dict[str, np.ndarray]:
     """Some validation images, and what each .tflite file answers here: {"images": uint8, "int8.tflite": float32, …},
     of files with several outputs "int8.tflite:box", …"""
     images = reference.timed[:GOLDEN]
@@ -52,33 +52,37 @@ def _golden(run: Run, reference: Reference, passed: list[dict[str, Any]]) -> dic
     return golden
 
 
-def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:
+def _model_card(run: Run, passed: list[DescribedVerdict]) -> str:
     document, spec, classes = run.document(), run.spec(), run.classes()
     data = spec.data
     shown = ", ".join(classes[:20]) + (f", … ({len(classes)} in all)" if len(classes) > 20 else "")
     rows = [
         f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} |"
-        f" {_model_value(row)} | {100 * row['drop']:+.2f} {interval_in_words(row['drop_interval'])} |"
-        f" {row['drop_metric']} | {row['agreement']:.2%} |"
-        f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} | {row['words']} |"
+        f" {_model_value(row)} | {100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} |"
+        f" {metric_label(row['drop_metric'])} | {row['agreement']:.2%} |"
+        f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} | {row['outcome']} |"
         for row in passed
     ]
-    remarks = dict.fromkeys(words for row in passed for words in (*row["remarks"], *shared_remarks_on(row)))
+    remarks = dict.fromkeys(words for row in passed for words in (*row["remarks"], *list_shared_remarks(row)))
     known = "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
-    whole = spec.task in WHOLE
+    task, metric = TASKS[spec.task], metric_label(passed[0]["metric"]) if passed else "metric"
     placed = (
         f"the whole image at the top left of a square, its longer side {data.image_size}"
-        if whole
+        if task.preprocessing == "letterbox"
         else f"cut from the centre of an image whose shorter side is {data.resize}"
     )
-    outputs = "one logit for each label" if not whole else "as the metadata of a .tflite file and its script say"
+    outputs = (
+        "one logit for each label"
+        if not task.finds_objects()
+        else "as the metadata of a .tflite file and its script say"
+    )
     compressed = f"\nCompressed from: {spec.compress.parent}\n" if spec.compress.parent else ""
     return (
-        f"# {run.name}\n\n{WORDS[spec.task]} by {model_name(spec.network)}, trained by kresnet on {data.source}.\n"
+        f"# {run.name}\n\n{task.summary} by {model_name(spec.network)}, trained by kresnet on {data.source}.\n"
         f"{compressed}\nLabels: {shown}\n\n"
         f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {placed}; normalization is in the graph.\n"
         f"Outputs: {outputs}.\n\n"
-        f"| file | size | {passed[0]['metric'] if passed else 'metric'} | the Keras model | drop [95%], points | of |"
+        f"| file | size | {metric} | the Keras model | drop [95%], points | of |"
         " agreement | worst class, points | validation images | verdict |\n"
         f"|---|---|---|---|---|---|---|---|---|---|\n{chr(10).join(rows)}\n\n{known}"
         f"Measured on {passed[-1]['machine'] if passed else 'no machine: no file is within its budget'}.\n\n"
@@ -88,6 +92,6 @@ def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:
     )
 
 
-def _model_value(row: dict[str, Any]) -> str:
+def _model_value(row: DescribedVerdict) -> str:
     """On the same images; not known of a file of an earlier version."""
     return f"{row['model_value']:.2%}" if "model_value" in row else "–"

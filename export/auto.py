@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from keras_resnet.compression.plan import QAT, adopt_parent
+from keras_resnet.compression.plan import QAT, spec_for_compression
 from keras_resnet.compression.quantization.equalize import equalize
 from keras_resnet.errors import KresnetError, UsageError
-from keras_resnet.evaluation.evaluate import load_model, read_model
+from keras_resnet.evaluation.evaluate import load_keras_file, load_model
 from keras_resnet.export.calibration import calibration_of
 from keras_resnet.export.flatbuffer import output_names
 from keras_resnet.export.formats.litert_quantizer import is_installed
@@ -118,7 +118,7 @@ def _remedies(
         yield "channels equalized", partial(export_one, work, form, log)
     made = work.run.rejected / form.file_name
     if floats and made.is_file():
-        model = read_model(work.model_file)
+        model = load_keras_file(work.model_file)
         worst = [
             each.layer
             for each in diagnose_model(work.run, model, work.data, require_calibration(work), DIAGNOSED, log)
@@ -145,7 +145,7 @@ def _equalized(work: ExportContext, scratch: Path) -> ExportContext | None:
 
 def _trained(run: Run, form: TFLiteOptions, wanted: ExportRequest, log: Log) -> Verdict:
     home = run.folder.resolve().parent
-    made = train(adopt_parent(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
+    made = train(spec_for_compression(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
     forms = tuple(forms_of(("qat",), form.io, form.batch, learned=True))
     (verdict,) = export(made, replace(wanted, forms=forms, others=(), calibration_folder=None), log)
     return replace(verdict, file=str(made.exports / verdict.file))

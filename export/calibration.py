@@ -15,7 +15,6 @@ from keras_resnet.errors import DataError
 from keras_resnet.progress import track
 from keras_resnet.runtime.image import preprocess, read_image
 from keras_resnet.runtime.image_files import format_kinds, list_images
-from keras_resnet.runtime.predictions import CLASSIFY, DETECT
 
 # About 200 images in all; `convergence` tells whether that was enough.
 WANTED = 200
@@ -58,9 +57,10 @@ def calibration_of(data: DatasetSplits, folder: str | None = None, count: int = 
     else:
         require_folder(folder)
         files, left_out = list_images(Path(folder))
-        task = DETECT if data.splits["train"].objects else CLASSIFY
+        method = "letterbox" if data.splits["train"].objects else "center_crop"
         with track(files, "reading calibration images", "images") as counted:
-            pixels = [preprocess(read_image(file, data.levels), task, data.resize, data.image_size) for file in counted]
+            read = (read_image(file, data.levels) for file in counted)
+            pixels = [preprocess(image, method, data.resize, data.image_size) for image in read]
         sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
         source = f"images of {folder}{f', left out: {format_kinds(left_out)}' if left_out else ''}"
     require_fit(sample, source)

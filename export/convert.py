@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError, KresnetError
-from keras_resnet.evaluation.evaluate import read_model
+from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export.tflite_options import TFLiteOptions, as_dict, form_from
 from keras_resnet.progress import waiting
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
@@ -56,7 +56,7 @@ def _convert_here(model_file: str, scratch: str, target: Path) -> None:
     card = ModelMetadata(
         **{**job["card"], **{name: tuple(job["card"][name]) for name in ("classes", "cells", "levels")}}
     )
-    model = read_model(Path(model_file))
+    model = load_keras_file(Path(model_file))
     if job["form"] == SAVED_MODEL:
         from keras_resnet.export.formats.saved_model import write_serving
 

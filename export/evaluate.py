@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError, require_one_of
-from keras_resnet.evaluation.evaluate import batches_of, evaluate, keras_predictor, load_model
+from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
 from keras_resnet.export.flatbuffer import contents_of
 from keras_resnet.export.load import Model, is_file, open_file, require_file, size_of
 from keras_resnet.export.pipeline import data_of
@@ -34,7 +34,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, log: Log) -> 
     run.require_finished()
     data = load_dataset(run.spec().data, log, (split,))
     predict = model or keras_predictor(load_model(run))
-    result = evaluate(predict, batches_of(data, split), get_task(run.spec(), data.classes))
+    result = evaluate(predict, evaluation_batches(data, split), get_task(run.spec(), data.classes))
     return {
         "model": target,
         "run": run.name,
@@ -78,13 +78,13 @@ def inspect_file(file: Path) -> dict[str, Any]:
 def _open(file: Path, of_run: str | None, home: Path) -> Model:
     """The file, opened when the run that it is judged by is known to be there, where that can be told without it."""
     require_file(file)
-    if run := Run.find(home, of_run) if of_run else Run.around(file):
+    if run := Run.find(home, of_run) if of_run else Run.containing(file):
         run.require_finished()
     return open_file(file)
 
 
 def _run_of(target: str, model: Model, of_run: str | None, home: Path) -> Run:
-    run = None if of_run else Run.around(Path(target))
+    run = None if of_run else Run.containing(Path(target))
     name = of_run or model.card.provenance.get("run")
     if run is None and name is None:
         raise UsageError(f"{target} was exported by a script and belongs to no run: say by --run which to judge it by")

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_resnet.compression.plan import origin_of
+from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.dataset import TRAINING
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
-from keras_resnet.evaluation.evaluate import Evaluation, load_model
+from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import convert
 from keras_resnet.export.artifacts import write_folder
 from keras_resnet.export.calibration import WANTED, Calibration, calibration_of, convergence
@@ -21,14 +21,15 @@ from keras_resnet.export.formats.litert_quantizer import require_litert
 from keras_resnet.export.tflite_metadata import write_card
 from keras_resnet.export.tflite_options import LITERT, SCHEMES, TFLiteOptions
 from keras_resnet.export.verify import Reference, Verdict, verify
+from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.run.run import versions
+from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.c_array import write_c_array
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import remove_leftovers
-from keras_resnet.tasks import output_metadata
+from keras_resnet.tasks import get_task
 
 C_ARRAY = "c-array"
 # What a microcontroller takes.
@@ -140,7 +141,7 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
     remove_leftovers(run.exports)
     data = data_of(run, log)
     calibration = _calibration(run, data, wanted, log)
-    reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
+    reference, origin = Reference.of(run, data, wanted.samples), find_uncompressed_run(run)
     compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if origin != run else ""
     log(
         f"the Keras model of {origin.name}: {reference.answered.value:.2%} of"
@@ -289,7 +290,12 @@ def _card(work: ExportContext, artifact: TFLiteOptions | str, calibration: Calib
         **provenance_of(artifact, data, work.reference.answered, calibration),
     }
     return ModelMetadata(
-        data.classes, data.resize, data.image_size, provenance, *output_metadata(spec, data.classes), data.levels
+        data.classes,
+        data.resize,
+        data.image_size,
+        provenance,
+        **get_task(spec, data.classes).output_metadata(),
+        levels=data.levels,
     )
 
 
@@ -301,8 +307,8 @@ def provenance_of(
         "form": artifact.name if isinstance(artifact, TFLiteOptions) else artifact,
         "engine": artifact.engine if isinstance(artifact, TFLiteOptions) else None,
         "data": data.name,
-        "versions": versions(),
-        "keras_model": answered.judgement.values,
+        "versions": package_versions(),
+        "keras_model": answered.metrics.values,
         "validation_images": answered.samples,
         "calibration_sha256": calibration.digest if calibration else None,
     }

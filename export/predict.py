@@ -20,7 +20,7 @@ from keras_resnet.run import Run
 from keras_resnet.runtime.image import preprocess, read_image
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.predictions import LOCALIZE, decode_predictions
+from keras_resnet.runtime.predictions import decode_predictions
 from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
 from keras_resnet.runtime.visualize import draw_predictions
 
@@ -38,12 +38,12 @@ class Predictor:
     def answer(self, image: Image.Image, top: int | None) -> list[dict[str, Any]]:
         """[{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find one."""
         card = self.card
-        outputs = self.predict(preprocess(image, card.task, card.resize, card.image_size)[None])
+        outputs = self.predict(preprocess(image, card.preprocessing, card.resize, card.image_size)[None])
         return decode_predictions(card, outputs, top, [image.size])[0]
 
     def drawn(self, image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
         """A copy of the image with what was found."""
-        return draw_predictions(image, found[:1] if self.card.task == LOCALIZE else found)
+        return draw_predictions(image, found[:1] if self.card.postprocessor.one_object else found)
 
 
 @dataclass(frozen=True)
@@ -166,13 +166,18 @@ def _file(path: Path) -> Predictor:
 
 def _run(run: Run) -> Predictor:
     from keras_resnet.evaluation.evaluate import keras_predictor, load_model
-    from keras_resnet.tasks import output_metadata
+    from keras_resnet.tasks import get_task
 
     run.require_finished()
     spec = run.spec()
     assert spec.data.resize is not None and spec.data.image_size is not None
     classes = run.classes()
     card = ModelMetadata(
-        classes, spec.data.resize, spec.data.image_size, {}, *output_metadata(spec, classes), spec.data.levels
+        classes,
+        spec.data.resize,
+        spec.data.image_size,
+        {},
+        **get_task(spec, classes).output_metadata(),
+        levels=spec.data.levels,
     )
     return Predictor(keras_predictor(load_model(run)), card)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, Simulation
+from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, QuantizationSimulator
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import balanced_rows, evaluation
 from keras_resnet.errors import UsageError
@@ -48,17 +48,17 @@ def diagnose_model(
     images, truth = next(iter(evaluation(split.some(rows), data.image_size, len(rows)).as_numpy_iterator()))
 
     def agreement(ours: Any, theirs: Any) -> float:
-        return float(task.agreement(task.read(ours, truth), task.read(theirs, truth)))
+        return float(task.agreement(task.postprocess(ours, truth), task.postprocess(theirs, truth)))
 
-    simulation = Simulation(model, calibration.images, agreement)
+    simulation = QuantizationSimulator(model, calibration.images, agreement)
     log(
-        f"rounding each of {counted(len(simulation.parts), 'layer')} alone, on"
+        f"rounding each of {counted(len(simulation.operations), 'layer')} alone, on"
         f" {counted(len(images), 'validation image')}"
     )
-    found = simulation.damages(images)
+    found = simulation.measure_layers(images)
     document = {
         "images": len(images),
-        "agreement_of_all": simulation.together(images),
+        "agreement_of_all": simulation.agreement_without(images),
         "layers": [asdict(damage) for damage in found],
     }
     run.write_json(run.diagnosis_file, document)

@@ -14,17 +14,11 @@ from typing import Any
 
 from keras_resnet.export.flatbuffer import packed
 from keras_resnet.runtime.metadata import LABELS_FILE, METADATA_FILE, ModelMetadata
-from keras_resnet.runtime.predictions import CLASSIFY, DETECT, LOCALIZE, SEGMENT
+from keras_resnet.tasks import TASKS
 
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 OLDEST_PARSER = "1.0.0"
-WORDS = {
-    CLASSIFY: "Image classification",
-    LOCALIZE: "Localization of an image's main object",
-    DETECT: "Detection of objects",
-    SEGMENT: "Detection of objects and their masks",
-}
 OUTPUTS = {
     "logits": "one for each label; the largest is the answer",
     "scores": "of each location of the pyramid a logit for each label, or the probability of each object",
@@ -110,7 +104,7 @@ def _metadata(card: ModelMetadata, pixels_from: float, outputs: list[str]) -> by
     origin = _table(builder, 5, {0: text(METADATA_FILE), 1: text("where this file comes from")})
     model = {
         0: text(str(card.provenance.get("run", card.provenance.get("model", "")))),
-        1: text(f"{WORDS[card.task]} by a residual network, exported by kresnet"),
+        1: text(f"{TASKS[card.task].summary} by a residual network, exported by kresnet"),
         2: text(str(card.provenance.get("versions", {}).get("kresnet", ""))),
         3: _vector(builder, [graph]),
         6: _vector(builder, [origin]),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from keras_resnet.errors import UsageError, require_one_of
-from keras_resnet.runtime.predictions import CLASSIFY
+from keras_resnet.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def by_engine(forms: Sequence[TFLiteOptions], engine: str) -> list[TFLiteOptions
 def full_forms(forms: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]:
     """`forms` once more, which make objects of a detector's outputs themselves. Raises UsageError for a `task` without
     such, and for what cannot end in floats."""
-    if task == CLASSIFY:
+    if not TASKS[task].finds_objects():
         raise UsageError("--with-nms is for runs that localize, detect or segment. Received: one that classifies")
     if bad := [form for form in forms if form.batch != 1]:
         raise UsageError(f"--with-nms makes files of one image. Received: {bad[0].name}")

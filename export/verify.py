@@ -10,21 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.plan import origin_of
+from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import ExportError
-from keras_resnet.evaluation.analysis import changes_since
-from keras_resnet.evaluation.baselines import Standing, standings_of
-from keras_resnet.evaluation.evaluate import Evaluation, batches_of, evaluate, keras_predictor, load_model
+from keras_resnet.evaluation.analysis import describe_data_changes
+from keras_resnet.evaluation.baselines import BaselineComparison, compare_with_baselines
+from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
 from keras_resnet.export.benchmark import Cost, measure
 from keras_resnet.export.flatbuffer import Contents, assert_contents, contents_of
 from keras_resnet.export.load import Model, gzip_size_of, open_file, size_of
 from keras_resnet.metrics import confidence_interval, outcome
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.tflite_model import TFLiteModel
-from keras_resnet.tasks import get_task
-from keras_resnet.training.environment import machine
+from keras_resnet.tasks import Task, get_task
+from keras_resnet.training.environment import describe_machine
 
 # A drop and its 95% interval, as shares.
 Drop = tuple[float, tuple[float, float]]
@@ -76,7 +78,7 @@ class Verdict:
     dtypes: dict[str, int] | None
     cost: Cost
     machine: str
-    baselines: tuple[Standing, ...]
+    baselines: tuple[BaselineComparison, ...]
     data_changed: str
     max_drop: float
     require_proof: bool
@@ -92,21 +94,21 @@ class Verdict:
         """In a line, drops in points; and a line for whatever has to be known beside it."""
         row = self.as_dict()
         told = (
-            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of"
-            f" {counted(self.samples, 'image')}, drop {outcome.drop_in_words(row)} of at most {100 * self.max_drop:g},"
+            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
+            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(row)} of at most {100 * self.max_drop:g},"
             f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
-        return "\n".join([told, *outcome.remarks_on(row), *outcome.shared_remarks_on(row)])
+        return "\n".join([told, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
 
     @property
     def words(self) -> str:
         """The outcome for people: "PASSED", "PASSED, not proven", …"""
-        return outcome.words_of(self.as_dict())
+        return outcome.describe_outcome(self.as_dict())
 
     @property
     def is_within(self) -> bool:
         """Whether the file is taken to be within its budget, proven or not."""
-        return self.verdict in outcome.WITHIN
+        return self.verdict in outcome.ACCEPTED
 
     @property
     def all_integer(self) -> bool:
@@ -129,39 +131,39 @@ class Reference:
     baselines: how `answered` stands to what needs no network. data_changed: see `Verdict`.
     """
 
-    task: Any
+    task: Task
     batches: Callable[[], Iterable[tuple[Any, Any]]]
     timed: np.ndarray
     answered: Evaluation
     own: Evaluation
-    baselines: tuple[Standing, ...]
+    baselines: tuple[BaselineComparison, ...]
     data_changed: str = ""
 
     @classmethod
     def of(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
         """Evaluate the models on all validation images, or on `samples` of them, drawn by a fixed seed."""
-        changed = changes_since(run, data)
+        changed = describe_data_changes(run, data)
         judged = data.splits["validation"]
         if samples is not None and samples < judged.count:
             judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
             data = replace(data, splits={**data.splits, "validation": judged})
-        task, origin = get_task(run.spec(), data.classes), origin_of(run)
+        task, origin = get_task(run.spec(), data.classes), find_uncompressed_run(run)
         model = load_model(run)
         if origin == run:
             return replace(cls.by(task, data, model), data_changed=changed)
-        own = evaluate(keras_predictor(model), batches_of(data), task)
+        own = evaluate(keras_predictor(model), evaluation_batches(data), task)
         return replace(cls.by(task, data, load_model(origin)), own=own, data_changed=changed)
 
     @classmethod
-    def by(cls, task: Any, data: DatasetSplits, model: Any) -> Reference:
+    def by(cls, task: Task, data: DatasetSplits, model: Any) -> Reference:
         """Evaluate a Keras `model` on all validation images."""
 
         def batches() -> Iterable[tuple[Any, Any]]:
-            return batches_of(data)  # type: ignore[no-any-return]
+            return evaluation_batches(data)  # type: ignore[no-any-return]
 
         answered = evaluate(keras_predictor(model), batches(), task)
         timed = np.asarray(next(iter(batches()))[0])[:TIMED]
-        return cls(task, batches, timed, answered, answered, standings_of(task, data, answered))
+        return cls(task, batches, timed, answered, answered, compare_with_baselines(task, data, answered))
 
 
 def verify(
@@ -183,12 +185,15 @@ def verify(
     if contents:
         assert_contents(contents, str(model.card.provenance["form"]), integer=integer)
     after = evaluate(model, reference.batches(), task, f"verifying {model.card.provenance['form']}")
-    was, found = before.judgement, after.judgement
+    was, found = before.metrics, after.metrics
     drops = {
-        metric: (value - found.values[metric], task.drop_interval(metric, before, after))
+        metric: (value - found.values[metric], task.drop_confidence_interval(metric, before, after))
         for metric, value in was.values.items()
     }
-    name, decided = outcome.deciding(drops, max_drop), outcome.decided(drops, max_drop, require_proof)
+    name, decided = (
+        outcome.choose_deciding_metric(drops, max_drop),
+        outcome.decide_outcome(drops, max_drop, require_proof),
+    )
     difference = _difference(before.outputs, after.outputs)
     worst_drop, worst = max((value - found.by_class[name], name) for name, value in was.by_class.items())
     provenance = model.card.provenance
@@ -206,8 +211,8 @@ def verify(
         drop=drops[name][0],
         drop_interval=drops[name][1],
         drops={each: {"drop": drop, "interval": interval} for each, (drop, interval) in drops.items()},
-        agreement=task.agreement(after.answers, before.answers),
-        own_agreement=task.agreement(after.answers, reference.own.answers),
+        agreement=task.agreement(after.predictions, before.predictions),
+        own_agreement=task.agreement(after.predictions, reference.own.predictions),
         worst_class=worst,
         worst_class_drop=worst_drop,
         largest_difference=None if difference is None else float(difference.max()),
@@ -215,7 +220,7 @@ def verify(
         operators=contents.operators if contents else None,
         dtypes=contents.dtypes if contents else None,
         cost=measure(file, reference.timed, _threads()),
-        machine=machine(),
+        machine=describe_machine(),
         baselines=reference.baselines,
         data_changed=reference.data_changed,
         max_drop=max_drop,
@@ -228,11 +233,11 @@ def verify(
 
 def _enough(before: Evaluation, after: Evaluation, drops: dict[str, Drop], max_drop: float) -> int | None:
     """How many images would bring the upper ends of all intervals within `max_drop`; None where none would."""
-    was, found = before.judgement.correct, after.judgement.correct
+    was, found = before.metrics.correct, after.metrics.correct
     if was is not None and found is not None:
-        return confidence_interval.enough_for_shares(was, found, max_drop)
+        return confidence_interval.samples_to_prove_proportion(was, found, max_drop)
     wanted = [
-        confidence_interval.enough_for_scores(drop, high, before.samples, max_drop)
+        confidence_interval.samples_to_prove_score(drop, high, before.samples, max_drop)
         for drop, (_, high) in drops.values()
     ]
     known = [each for each in wanted if each is not None]

@@ -15,14 +15,15 @@ from PIL import Image
 from keras_resnet import reporting
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.demo.server import Site
-from keras_resnet.metrics.outcome import drop_in_words
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import format_drop
 from keras_resnet.progress import Log
-from keras_resnet.reporting.page import TASKS, metric_in_words
-from keras_resnet.reporting.recommend import described, recommended
+from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, predictions
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
+from keras_resnet.tasks import TASKS
 
 # The npm packages that are served, and their version; scripts/web installs them.
 LITERT = "2.5.3"
@@ -76,7 +77,7 @@ def site_of(run: Run, log: Log) -> Site:
     Raises RunError if it has no file that a browser can run, ExportError without LiteRT.js.
     """
     litert = require_litert()
-    verdicts = {row["file"]: row for row in described(run)}
+    verdicts = {row["file"]: row for row in describe_verdicts(run)}
     files = _files(run, verdicts)
     if not files:
         raise RunError(
@@ -132,13 +133,14 @@ def _png(image: Image.Image) -> bytes:
 
 def _told(run: Run, verdicts: dict[str, Any], files: dict[str, TFLiteModel], labels: list[str]) -> dict[str, Any]:
     """run.json: all that the page has to know."""
-    spec, best = run.spec(), recommended(list(verdicts.values()))
+    spec, best = run.spec(), recommend_file(list(verdicts.values()))
+    task = TASKS[spec.task]
     preferred = ["float32.tflite", *([best["file"]] if best else []), "int8.tflite", *files]
     return {
         "name": run.name,
-        "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source},"
+        "about": f"{task.title} · {run.network_summary} · {spec.data.source},"
         f" {counted(len(run.classes()), 'class', plural='classes')}",
-        "task": spec.task,
+        "postprocessing": task.postprocessing,
         "levels": spec.data.levels,
         "litert": LITERT,
         "rules": RULES,
@@ -152,14 +154,15 @@ def _described(file: str, model: TFLiteModel, verdict: dict[str, Any]) -> dict[s
     """One file by what it says of itself, and its verdict in words."""
     card = model.card
     outputs = {name: dict(zip(("scale", "zero_point"), q, strict=True)) for name, q in model.quantization.items()}
-    metric = metric_in_words(verdict["metric"])
+    metric = metric_label(verdict["metric"])
     return {
         "file": file,
         "url": f"files/{file}",
         "facts": f"{verdict['megabytes']:.2f} MB · {metric} {verdict['value']:.2%} · drop, points:"
-        f" {drop_in_words(verdict)} · {verdict['words']}",
+        f" {format_drop(verdict)} · {verdict['outcome']}",
         "card": {
-            **{"task": card.task, "resize": card.resize, "image_size": card.image_size},
+            **{"preprocessing": card.preprocessing, "postprocessing": card.postprocessing},
+            **{"resize": card.resize, "image_size": card.image_size},
             **{"cells": card.cells, "labels": card.classes, "pillow_13": PILLOW_13},
         },
         "outputs": outputs,

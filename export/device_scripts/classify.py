@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from preprocess import decode_image, placed
+from preprocess import decode_image, preprocess
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
@@ -32,7 +32,7 @@ def pixels_of(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, i
     except ValueError as error:
         print(f"cannot read image {path}: {error}", file=sys.stderr)
         return None
-    return placed(image, card["task"], card["resize"], card["image_size"]), image.size
+    return preprocess(image, card["preprocessing"], card["resize"], card["image_size"]), image.size
 
 
 def outputs_of(interpreter: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:

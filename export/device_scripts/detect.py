@@ -21,7 +21,7 @@ def detect_objects(
     outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any], size: tuple[int, int]
 ) -> Any:
     """Objects as `postprocess.describe_objects` has them."""
-    return describe_objects(outputs, labels, card["cells"], size, main=card["task"] == "localize")
+    return describe_objects(outputs, labels, card["cells"], size, main=card["postprocessing"] == "main_object")
 
 
 def labels_of(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any]) -> list[str]:

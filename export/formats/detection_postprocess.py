@@ -23,7 +23,6 @@ from keras_resnet.runtime.postprocess import (
     SCORE_THRESHOLD,
     anchor_points,
 )
-from keras_resnet.runtime.predictions import LOCALIZE
 
 # Of the schema's BuiltinOperator.
 DEQUANTIZE = 6
@@ -54,7 +53,7 @@ def _behind(shapes: dict[str, tuple[int, ...]], card: ModelMetadata) -> bytes:
     import tensorflow as tf
 
     module = tf.Module()
-    main = card.task == LOCALIZE
+    main = card.postprocessor.one_object
     module.objects = tf.function(
         lambda **outputs: _objects(outputs, card.cells, main),
         input_signature=None,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.runtime.metadata import EXTRA_ASSETS, LABELS_FILE, METADATA_FILE, ModelMetadata
-from keras_resnet.runtime.predictions import WHOLE
 
 SIGNATURE = "serve"
 # The signature that TensorFlow Serving asks unless it is told of another.
@@ -56,7 +55,7 @@ def write_serving(model: Any, card: ModelMetadata, folder: Path) -> None:
     def prepare(encoded: Any) -> Any:
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
         sides = tf.cast(tf.shape(image)[:2], tf.float32)
-        whole = card.task in WHOLE
+        whole = card.preprocessing == "letterbox"
         scale = width / tf.reduce_max(sides) if whole else card.resize / tf.reduce_min(sides)
         image = tf.image.resize(image, tf.cast(tf.round(sides * scale), tf.int32), "bicubic", antialias=True)
         if whole:

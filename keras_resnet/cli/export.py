@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.options import examples, json_option, run_names, runs_option
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.errors import KresnetError, UsageError
-from keras_resnet.metrics.outcome import interval_in_words, lacks_proof, remarks_on, shared_remarks_on
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.plurals import counted
@@ -40,13 +42,14 @@ samples_option = click.option(
 
 
 @click.command(
-    epilog=examples(
+    cls=Command,
+    epilog=format_examples(
         "kresnet export --tflite",
         "kresnet export RUN --tflite --quantize int8 --auto",
         "kresnet export RUN --savedmodel --onnx --c-array",
-    )
+    ),
 )
-@click.argument("run", required=False, shell_complete=run_names)
+@click.argument("run", required=False, shell_complete=complete_run_names)
 @click.option("--tflite", is_flag=True, help="Write TFLite files: float32 and int8, or those of --quantize.")
 @click.option("--savedmodel", is_flag=True, help="Write a SavedModel for TensorFlow Serving.")
 @click.option("--onnx", is_flag=True, help="Write an ONNX file (extra: onnx).")
@@ -81,8 +84,9 @@ samples_option = click.option(
 @runs_option
 @json_option
 def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **options: Any) -> None:
-    """Export RUN (the newest by default) and judge every file on the validation images.
+    """Export RUN and verify every file.
 
+    Each file, of the newest run by default, is scored on the validation images beside the Keras model.
     Exit code 1 if a file lost more than --max-drop, or could not be made; the others are written nonetheless.
     """
     from keras_resnet.export.tflite_options import by_engine, forms_of, full_forms
@@ -151,8 +155,8 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
 def _not_within(verdicts: list[Verdict], max_drop: float) -> list[str]:
     """What to say of files that failed."""
     failed = [verdict for verdict in verdicts if not verdict.is_within]
-    lost = ", ".join(verdict.file for verdict in failed if not lacks_proof(verdict.as_dict()))
-    open_ = ", ".join(verdict.file for verdict in failed if lacks_proof(verdict.as_dict()))
+    lost = ", ".join(verdict.file for verdict in failed if not is_unproven(verdict.as_dict()))
+    open_ = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
     return [
         *(
             [f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept apart, not the run's export)"]
@@ -202,26 +206,28 @@ def _tell_steps(steps: list[Step]) -> None:
         [step.remedy, f"{v.value:.2%}", drop, interval, v.words, f"{v.agreement:.2%}", f"{v.bytes / 1e6:.2f} MB"]
         for step, v, (drop, interval) in zip(steps, verdicts, _drops(verdicts), strict=True)
     ]
-    columns = ["remedy", verdicts[0].metric, _drop_column(verdicts), "95%", "verdict", "agreement", "size"]
-    prose, spare = ["remedy", _drop_column(verdicts), "verdict"], ["agreement", "size"]
-    console.table("what each remedy bought", columns, rows, prose=prose, spare=spare)
+    metric, drop = metric_label(verdicts[0].metric), _drop_column(verdicts)
+    columns = ["remedy", metric, drop, "95%", "verdict", "agreement", "size"]
+    prose, spare = ["remedy", drop, "verdict"], ["agreement", "size"]
+    console.table("effect of each remedy", columns, rows, prose=prose, spare=spare)
 
 
 def _drop_column(verdicts: list[Verdict]) -> str:
     """What the drops are of, where that is the same for all."""
     of = {verdict.drop_metric for verdict in verdicts}
-    return f"drop of {of.pop()}" if len(of) == 1 else "drop"
+    return f"drop of {metric_label(of.pop())}" if len(of) == 1 else "drop"
 
 
 def _drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     """(drop, interval) of each file in points, the drop with its metric where that is not the same for all."""
     named = _drop_column(verdicts) == "drop"
     return [
-        (f"{100 * v.drop:+.2f}" + f" of {v.drop_metric}" * named, interval_in_words(v.drop_interval)) for v in verdicts
+        (f"{100 * v.drop:+.2f}" + f" of {metric_label(v.drop_metric)}" * named, format_interval(v.drop_interval))
+        for v in verdicts
     ]
 
 
-@click.command(epilog=examples("kresnet verify exports/int8.tflite"))
+@click.command(cls=Command, epilog=format_examples("kresnet verify exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--run", "of_run", help="The run that FILE is judged against [default: its folder's, or its own].")
 @drop_option
@@ -238,9 +244,9 @@ def verify(
     runs: str | None,
     as_json: bool,
 ) -> None:
-    """Judge an exported FILE again: on this machine, with the data as they are now.
+    """Verify an exported FILE again, on this machine.
 
-    Exit code 1 if it lost more than --max-drop.
+    It is scored on the data as they are now. Exit code 1 if it lost more than --max-drop.
     """
     _require_drop(max_drop)
     from keras_resnet.export.evaluate import verify_file
@@ -249,18 +255,18 @@ def verify(
     verdict = verify_file(file, of_run, max_drop / 100, samples, home, console.log, require_proof)
     _tell(str(file), [verdict], as_json)
     if not verdict.is_within:
-        unproven = lacks_proof(verdict.as_dict())
+        unproven = is_unproven(verdict.as_dict())
         words = "is not proven to be within" if unproven else "lost more than"
         raise KresnetError(f"{file} {words} {counted(max_drop, 'point', 'g')}" + " (--require-proof)" * unproven)
 
 
-@click.command(epilog=examples("kresnet inspect exports/int8.tflite"))
+@click.command(cls=Command, epilog=format_examples("kresnet inspect exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def inspect(file: Path, as_json: bool) -> None:
-    """What an exported FILE says of itself: labels, pixels, origin, operators.
+    """Print what an exported FILE says of itself.
 
-    A .tflite file needs no TensorFlow for this.
+    Labels, input pixels, origin, operators. A .tflite file needs no TensorFlow for this.
     """
     from keras_resnet.export.evaluate import inspect_file
 
@@ -276,8 +282,8 @@ def inspect(file: Path, as_json: bool) -> None:
         console.emit(f"{key}: {value}")
 
 
-@click.command(epilog=examples("kresnet diagnose RUN"))
-@click.argument("run", required=False, shell_complete=run_names)
+@click.command(cls=Command, epilog=format_examples("kresnet diagnose RUN"))
+@click.argument("run", required=False, shell_complete=complete_run_names)
 @click.option(
     "--samples", type=click.IntRange(1), default=200, show_default=True, help="Validation images to judge by."
 )
@@ -285,7 +291,10 @@ def inspect(file: Path, as_json: bool) -> None:
 @runs_option
 @json_option
 def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json: bool) -> None:
-    """Which layers of RUN (the newest by default) lose most in 8 bits: each rounded alone, end to end."""
+    """Rank the layers of RUN by what 8 bits cost.
+
+    Each layer of the newest run by default is rounded alone, and the whole network scored.
+    """
     found = Run.find(runs_home(runs), run)
     found.require_finished()
     from keras_resnet.export.sensitivity import diagnose as diagnosed
@@ -320,7 +329,8 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         console.emit_json([verdict.as_dict() for verdict in verdicts])
         return
     first, drop = verdicts[0], _drop_column(verdicts)
-    columns = ["file", "size", "gzip", first.metric, drop, "95%", "agreement", "worst class", "latency", "memory"]
+    metric = metric_label(first.metric)
+    columns = ["file", "size", "gzip", metric, drop, "95%", "agreement", "worst class", "latency", "memory"]
     rows = [
         [
             *(v.file, f"{v.bytes / 1e6:.2f} MB", f"{v.gzip_bytes / 1e6:.2f} MB", f"{v.value:.2%}", *of),
@@ -333,13 +343,15 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
     spare = ["size", "latency", "agreement", "memory", "worst class", "gzip"]
     console.table(title, [*columns, "verdict"], rows, prose=[drop, "verdict"], spare=spare)
-    console.emit(f"the Keras model on the same images: {first.metric} {first.model_value:.2%}")
+    console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
     for v in verdicts:
-        if others := ", ".join(f"{name} {value:.2%}" for name, value in v.details.items() if name in SHOWN):
+        if others := ", ".join(
+            f"{metric_label(name)} {value:.2%}" for name, value in v.details.items() if name in SHOWN
+        ):
             console.emit(f"{v.file}: {others}")
-    for remark in dict.fromkeys(chain.from_iterable(remarks_on(v.as_dict()) for v in verdicts)):
+    for remark in dict.fromkeys(chain.from_iterable(list_remarks(v.as_dict()) for v in verdicts)):
         console.emit(remark)
-    for remark in shared_remarks_on(first.as_dict()):
+    for remark in list_shared_remarks(first.as_dict()):
         console.emit(remark)
     threads = first.cost.latencies[-1].threads
     console.emit(

@@ -9,12 +9,12 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.network import Normalization
+from keras_resnet.config.option_groups import AUGMENTATION, COMMON, DATA
 from keras_resnet.config.policies import POLICIES, describe_policies
 from keras_resnet.config.section import STRICT, Section, not_allowed
-from keras_resnet.config.settings import AUGMENTATION, COMMON, DATA, OneOf, Option, setting
+from keras_resnet.config.settings import OneOf, Option, setting
+from keras_resnet.config.task_rules import TASK_RULES
 
-# The tasks, and what images have to be annotated with for each. A new task gets a line here.
-ANNOTATIONS = {"classify": "labels", "localize": "object", "detect": "objects", "segment": "masks"}
 # Pixels of a side: more are a typing error, or damage.
 MAX_SIDE = 16384
 
@@ -68,7 +68,7 @@ class DataSpec(Section):
         "Values that are black and white in images of more than 8 bits; none lets those of a folder decide.",
         allowed="two numbers, that of black and the larger one of white",
     )
-    annotations: Annotated[str, OneOf(tuple(ANNOTATIONS.values()))] = setting(
+    annotations: Annotated[str, OneOf(tuple(rules.annotations for rules in TASK_RULES.values()))] = setting(
         "labels", "Annotations: labels, the main object's box, boxes of all objects, or masks. Follows from the task."
     )
     crowds: Literal["ignore", "learn"] = setting(

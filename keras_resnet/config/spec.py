@@ -14,15 +14,16 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from keras_resnet.config.data import ANNOTATIONS, AugmentSpec, DataSpec
+from keras_resnet.config.data import AugmentSpec, DataSpec
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.network import HeadSpec, NetworkSpec, Normalization
+from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.section import STRICT, Section, not_allowed, override, parse_section
-from keras_resnet.config.settings import COMMON, OneOf, Option, setting
+from keras_resnet.config.settings import OneOf, Option, setting
+from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.config.training import CompressSpec, DistillSpec, LogSpec, OptimizerSpec, StartSpec, TrainingSpec
 
 __all__ = [
-    "ANNOTATIONS",
     "AugmentSpec",
     "CompressSpec",
     "DataSpec",
@@ -53,7 +54,7 @@ _FOR_CLASSIFICATION = {
 class Spec(Section):
     """All settings of a run. `Spec()` is the default: a ResNet-50 on the bundled digits."""
 
-    task: Annotated[str, OneOf(tuple(ANNOTATIONS))] = setting(
+    task: Annotated[str, OneOf(tuple(TASK_RULES))] = setting(
         "classify",
         "Task: classify, localize (the main object), detect or segment.",
         Option("--task", COMMON),
@@ -71,10 +72,10 @@ class Spec(Section):
 
     @model_validator(mode="after")
     def _require_what_goes_together(self) -> Self:
-        needed = ANNOTATIONS[self.task]
+        needed = TASK_RULES[self.task].annotations
         if self.data.annotations != needed:
             raise not_allowed("data.annotations", self.data.annotations, f"{needed} for {self.task}")
-        if needed == "labels":
+        if not TASK_RULES[self.task].has_boxes:
             self._require_for_classification()
         else:
             self._require_for_objects()
@@ -92,13 +93,13 @@ class Spec(Section):
 
     def _require_for_objects(self) -> None:
         """Raise SettingError for what a training on boxes cannot have yet, or at all."""
-        augment = self.augment
+        augment, rules = self.augment, TASK_RULES[self.task]
         for name, off in _FOR_CLASSIFICATION.items():
             if (value := getattr(augment, name)) != off:
                 raise not_allowed(f"augment.{name}", value, f"left out for {self.task}")
-        if augment.mosaic and self.task == "localize":
-            raise not_allowed("augment.mosaic", augment.mosaic, "left out for localize")
-        if augment.copy_paste and self.task != "segment":
+        if augment.mosaic and not rules.mosaic:
+            raise not_allowed("augment.mosaic", augment.mosaic, f"left out for {self.task}")
+        if augment.copy_paste and not rules.copy_paste:
             raise not_allowed("augment.copy_paste", augment.copy_paste, f"left out for {self.task}")
         if augment.crop != "pad":
             raise not_allowed("augment.crop", augment.crop, f"pad for {self.task}")

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 def predict(model: TFLiteModel, images: list[Image.Image], top: int | None) -> list[list[dict[str, Any]]]:
     """What the file says of each of `images`: the likeliest labels, with a box where it finds one."""
     card = model.card
-    pixels = np.stack([preprocess(image, card.task, card.resize, card.image_size) for image in images])
+    pixels = np.stack([preprocess(image, card.preprocessing, card.resize, card.image_size) for image in images])
     return decode_predictions(card, model(pixels), top, [image.size for image in images])
 
 

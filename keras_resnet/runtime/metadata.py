@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .errors import ExportError
-from .predictions import CLASSIFY, WHOLE
-from .preprocess import HEAD, kind_of
+from .predictions import POSTPROCESSORS, Postprocessor
+from .preprocess import HEAD, PREPROCESSORS, kind_of
 
 LABELS_FILE = "labels.txt"
 METADATA_FILE = "kresnet.json"
@@ -28,17 +28,20 @@ MAX_RESIZE_RATIO = 16
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: which
-    decides how an image is placed and what the outputs are (see `answers`). cells: of the levels of a detector's
-    pyramid (see `detections`). levels: the values that are black and white in images of more than 8 bits (see
-    `pixels.decode`).
-    provenance: where the file comes from (run, form, versions, normalization in the graph, hashes)."""
+    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: what
+    the network was trained for. preprocessing, postprocessing: how an image is brought to the network and what is made
+    of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name it. cells: of the levels of a
+    detector's pyramid (see `postprocess`). levels: the values that are black and white in images of more than 8 bits
+    (see `pixels.decode`). provenance: where the file comes from (run, form, versions, normalization in the graph,
+    hashes)."""
 
     classes: tuple[str, ...]
     resize: int
     image_size: int
     provenance: dict[str, Any]
-    task: str = CLASSIFY
+    task: str = "classify"
+    preprocessing: str = "center_crop"
+    postprocessing: str = "top_k"
     cells: tuple[int, ...] = ()
     levels: tuple[float, ...] = ()
 
@@ -46,12 +49,18 @@ class ModelMetadata:
         """One label a line."""
         return "".join(f"{label}\n" for label in self.classes)
 
+    @property
+    def postprocessor(self) -> Postprocessor:
+        """What is made of the outputs."""
+        return POSTPROCESSORS[self.postprocessing]
+
     def details(self) -> dict[str, Any]:
         """All but the labels, as a JSON object."""
         sizes = {"resize": self.resize, "image_size": self.image_size}
         cells = {"cells": self.cells} if self.cells else {}
         levels = {"levels": self.levels} if self.levels else {}
-        return {"task": self.task, **sizes, **cells, **levels, "provenance": self.provenance}
+        methods = {"preprocessing": self.preprocessing, "postprocessing": self.postprocessing}
+        return {"task": self.task, **methods, **sizes, **cells, **levels, "provenance": self.provenance}
 
 
 def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
@@ -59,11 +68,12 @@ def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
     try:
         found = json.loads(details)
         sizes = found["resize"], found["image_size"]
-        task, cells = found.get("task", CLASSIFY), tuple(found.get("cells", ()))
+        task, methods = found["task"], (found["preprocessing"], found["postprocessing"])
+        cells = tuple(found.get("cells", ()))
         levels = tuple(map(float, found.get("levels", ())))
         # Not by splitlines, which also takes characters that a label may hold for ends of lines.
         card = ModelMetadata(
-            tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells, levels
+            tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, *methods, cells, levels
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise foreign_file_error(source) from error
@@ -116,8 +126,12 @@ def _is_valid(card: ModelMetadata) -> bool:
     return (
         all(type(each) is int and each > 0 for each in numbers)
         and card.image_size <= card.resize <= MAX_RESIZE_RATIO * card.image_size
-        and card.task in (CLASSIFY, *WHOLE)
-        and (card.task in WHOLE) == bool(card.cells)
+        and isinstance(card.task, str)
+        and isinstance(card.preprocessing, str)
+        and isinstance(card.postprocessing, str)
+        and card.preprocessing in PREPROCESSORS
+        and card.postprocessing in POSTPROCESSORS
+        and card.postprocessor.has_boxes == bool(card.cells)
         and isinstance(card.provenance, dict)
         and isinstance(card.provenance.get("form"), str)
         and isinstance(card.provenance.get("run", ""), str)

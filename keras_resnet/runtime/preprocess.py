@@ -166,12 +166,17 @@ def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
     return pixels[..., top : top + size, left : left + size, :]
 
 
-def preprocess(image: Image.Image, task: str, resize: int, image_size: int) -> np.ndarray:
-    """The evaluation transform of one image for `task`: its centre, or all of it where objects are to be found:
-    (image_size, image_size, 3) uint8."""
-    if task != "classify":
-        return letterbox(image, image_size)
-    return center_crop(resize_and_crop(image, resize), image_size)
+def preprocess(image: Image.Image, method: str, resize: int, image_size: int) -> np.ndarray:
+    """Bring one image to what the network sees, by the `method` that its file names: (image_size, image_size, 3)
+    uint8."""
+    return PREPROCESSORS[method](image, resize, image_size)
+
+
+# By the name in a file's metadata: (image, resize, image_size) → (image_size, image_size, 3) uint8.
+PREPROCESSORS: dict[str, Callable[[Image.Image, int, int], np.ndarray]] = {
+    "center_crop": lambda image, resize, image_size: center_crop(resize_and_crop(image, resize), image_size),
+    "letterbox": lambda image, resize, image_size: letterbox(image, image_size),
+}
 
 
 def _load_image(

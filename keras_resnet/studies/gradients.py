@@ -57,12 +57,12 @@ def profile(trial: Trial) -> Profile:
     task = get_task(spec, data.classes)
     images, targets = _sample(data)
     keras.utils.set_random_seed(spec.training.seed)
-    model = task.build(Layers(keras), spec)
+    model = task.build_model(Layers(keras), spec)
     loss = task.loss(spec)
     layers = tuple(layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-    initial = _norms(model, loss, images, task.encode(targets))
+    initial = _norms(model, loss, images, task.encode_targets(targets))
     model.set_weights(load_model(run).get_weights())
-    return Profile(trial.net, layers, initial, _norms(model, loss, images, task.encode(targets)))
+    return Profile(trial.net, layers, initial, _norms(model, loss, images, task.encode_targets(targets)))
 
 
 def _sample(data: DatasetSplits) -> tuple[np.ndarray, np.ndarray]:

@@ -78,7 +78,7 @@ def _further(shallow: Run, deep: Spec) -> Spec:
 def _difference(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
     """The largest difference of logits on the validation images, relative to the largest logit."""
     network: NetworkSpec = replace(shallow.spec().network, depth=spec.network.depth)
-    deep = get_task(spec, data.classes).build(Layers(keras), replace(shallow.spec(), network=network))
+    deep = get_task(spec, data.classes).build_model(Layers(keras), replace(shallow.spec(), network=network))
     deepen(deep, fetch_weights(str(shallow.model_file)))
     before = load_model(shallow)
     images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)
@@ -90,13 +90,13 @@ def _difference(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
 
 
 def _errors_by_epoch(run: Run) -> np.ndarray:
-    return np.array([100 * (1 - row["accuracy"]) for row in run.log()])
+    return np.array([100 * (1 - row["accuracy"]) for row in run.read_log()])
 
 
 def _report(
     shallow: Run, curves: dict[str, np.ndarray], difference: float, folder: Path, names: tuple[str, str]
 ) -> dict[str, Any]:
-    level = 100 * (1 - shallow.log()[-1]["accuracy"])
+    level = 100 * (1 - shallow.read_log()[-1]["accuracy"])
     figures.save(figures.identity(curves, level), folder / "figure")
     rows = [
         {"network": label, "epoch": epoch, "training_error": float(error)}

@@ -37,7 +37,7 @@ class Trial:
 
     def errors(self, prefix: str = "") -> np.ndarray:
         """Error in % by epoch: of training images, or with prefix "val_" of validation images."""
-        return np.array([100 * (1 - row[f"{prefix}accuracy"]) for row in self.run.log()] if self.run else [])
+        return np.array([100 * (1 - row[f"{prefix}accuracy"]) for row in self.run.read_log()] if self.run else [])
 
 
 def spec_for(net: str, seed: int, base: Spec, log: Log, beside: Sequence[str] = ()) -> Spec:
@@ -79,7 +79,7 @@ def run_trial(net: str, seed: int, spec: Spec, folder: Path, log: Log, name: str
             return Trial(net, seed, train(spec, folder, run.name, log))
         if not _made_as(spec, run.spec()):
             raise RunError(f"{run.folder} was trained with other settings; remove it, or choose another --runs")
-        if not run.finished:
+        if not run.is_finished:
             return Trial(net, seed, resume(run, log))
         log(f"{run.name} is there already")
         return Trial(net, seed, run)

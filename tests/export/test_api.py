@@ -8,7 +8,7 @@ from samples import silent
 
 import keras_resnet.export
 from keras_resnet import create_model, quantize
-from keras_resnet.compression.quantization.layers import FakeQuantizer
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.errors import DataError, ExportError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import export_tflite, in_memory

@@ -197,9 +197,9 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
     genuine = pipeline.verify
 
     def against_a_better_model(file, reference, **options):
-        correct = np.ones_like(reference.answered.judgement.correct)
-        by_class = dict.fromkeys(reference.answered.judgement.by_class, 1.0)
-        perfect = replace(reference.answered, judgement=Metrics({"top1": 1.0}, by_class, correct=correct))
+        correct = np.ones_like(reference.answered.metrics.correct)
+        by_class = dict.fromkeys(reference.answered.metrics.by_class, 1.0)
+        perfect = replace(reference.answered, metrics=Metrics({"top1": 1.0}, by_class, correct=correct))
         return genuine(file, replace(reference, answered=perfect), **options)
 
     monkeypatch.setattr(pipeline, "verify", against_a_better_model)

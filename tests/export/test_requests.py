@@ -78,7 +78,7 @@ def test_a_file_is_judged_by_the_run_that_it_stands_in(kresnet, exported, tmp_pa
     moved.rejected.mkdir()
     shutil.copy(moved.exports / "int8.tflite", moved.rejected)
     for file in (moved.exports / "float32.tflite", moved.rejected / "int8.tflite"):
-        assert Run.around(file) == moved
+        assert Run.containing(file) == moved
         code, out, _ = kresnet("evaluate", file, "--runs", tmp_path / "none", "--json")
         assert code == 0 and json.loads(out)["run"] == "renamed"
     shutil.copy(moved.exports / "int8.tflite", tmp_path)

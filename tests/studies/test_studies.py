@@ -38,8 +38,8 @@ def test_degradation(base, tmp_path):
     ]
     assert len(rows) == 8
     run = Run(tmp_path / "resnet8-seed1")
-    assert run.finished and run.spec().network.zero_gamma is False and run.spec().training.seed == 1
-    assert abs(float(rows[-1]["training_error"]) - 100 * (1 - run.log()[-1]["accuracy"])) < 1e-6
+    assert run.is_finished and run.spec().network.zero_gamma is False and run.spec().training.seed == 1
+    assert abs(float(rows[-1]["training_error"]) - 100 * (1 - run.read_log()[-1]["accuracy"])) < 1e-6
     layers = [row["layer"] for row in csv.DictReader((tmp_path / "gradients.csv").open()) if row["network"] == "plain8"]
     assert layers == ["stem_conv"] + [f"stage{s}_unit1_conv{c}" for s in (1, 2, 3) for c in (1, 2)]
     (tmp_path / "summary.json").unlink()

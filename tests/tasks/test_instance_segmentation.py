@@ -16,13 +16,14 @@ from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.run import Run
 from keras_resnet.runtime.visualize import rle_decode
+from keras_resnet.tasks import TASKS
 
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     from keras_resnet.export.pipeline import ExportRequest, export
     from keras_resnet.export.tflite_options import forms_of, full_forms
 
-    first, last = segmented.log()[0], segmented.log()[-1]
+    first, last = segmented.read_log()[0], segmented.read_log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
     assert last["loss"] < 0.85 * first["loss"] and segmented.metrics()["metric"] == "mask mAP"
     assert last["val_mask mAP"] == pytest.approx(segmented.metrics()["value"], abs=1e-6) and last["val_box mAP"] > 0
@@ -123,7 +124,8 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
     }
     for task, guesses in (("segment", 0), ("localize", 3)):
         given = outputs if task == "segment" else {name: outputs[name] for name in ("scores", "distances")}
-        card = ModelMetadata(("a", "b", "c"), 64, 64, {}, task, cells)
+        methods = TASKS[task].preprocessing, TASKS[task].postprocessing
+        card = ModelMetadata(("a", "b", "c"), 64, 64, {}, task, *methods, cells)
         interpreter = Interpreter(model_content=_behind({name: each.shape for name, each in given.items()}, card))
         found = interpreter.get_signature_runner("objects")(**given)
         ours, masks = decode_outputs({name: each[0] for name, each in given.items()}, cells, guesses=guesses)

@@ -68,13 +68,13 @@ def test_answers_are_in_pixels_of_the_image():
     """An image of 200 × 100 stands at the top of its square."""
     scores, distances = np.full((1, 4, 2), -5.0), np.zeros((1, 4, 4))
     scores[0, 1, 1], distances[0, 1] = 4.0, (0.5, 0.3, 0.3, 0.4)  # the upper right of four cells
-    card = ModelMetadata(("cat", "dog"), 64, 64, {}, "localize", (2,))
+    card = ModelMetadata(("cat", "dog"), 64, 64, {}, "localize", "letterbox", "main_object", (2,))
     (found,) = decode_predictions(card, {"scores": scores, "distances": distances}, 1, [(200, 100)])
     assert found == [{"label": "dog", "probability": pytest.approx(0.982, abs=1e-3), "box": [100, 20, 180, 90]}]
     assert format_predictions(found) == "dog 98.2% at 100, 20, 180, 90"
     (both,) = decode_predictions(card, {"scores": scores, "distances": distances}, None, [(200, 100)])
     assert [each["label"] for each in both] == ["dog", "cat"]
-    pixels = preprocess(Image.new("RGB", (200, 100), "white"), "localize", 64, 64)
+    pixels = preprocess(Image.new("RGB", (200, 100), "white"), "letterbox", 64, 64)
     assert pixels.shape == (64, 64, 3) and pixels[:32].min() == 255 and pixels[32:].max() == 0
 
 
@@ -97,11 +97,11 @@ def test_the_right_class_in_the_right_place_is_right():
     wanted = boxes.copy()
     wanted[1] = boxes[0]
     distances = np.concatenate([middles - wanted[:, None, :2], wanted[:, None, 2:] - middles], axis=2) / widths
-    judged = task.judge(task.read({"scores": scores, "distances": distances}, truth), truth)
+    judged = task.compute_metrics(task.postprocess({"scores": scores, "distances": distances}, truth), truth)
     np.testing.assert_array_equal(judged.correct, [True, False, False])
     assert judged.values == {"localized": 1 / 3} and judged.by_class == {"a": 0, "b": 0.5}
     assert judged.details["class"] == 2 / 3 and judged.details["top5"] == 2 / 3
-    targets = task.encode({name: truth[name] for name in ("labels", "boxes", "crowd")})
+    targets = task.encode_targets({name: truth[name] for name in ("labels", "boxes", "crowd")})
     assert targets["labels"].tolist() == [[1], [1], [0]]
 
 
@@ -180,7 +180,7 @@ def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
     from keras_resnet.export.pipeline import ExportRequest, export
     from keras_resnet.export.tflite_options import forms_of
 
-    first, last = localized.log()[0], localized.log()[-1]
+    first, last = localized.read_log()[0], localized.read_log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.05 and last["val_quality"] > first["val_quality"]
     assert localized.metrics()["metric"] == "localized"
     forms = tuple(forms_of(("float32", "int8")))
@@ -214,5 +214,5 @@ def test_a_body_from_a_classification_run(localized):
     plain = build.build_classifier(Layers(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
     assert assign_weights(plain, fetch_weights(str(localized.model_file)), "the run").layers > 20
     spec = localized.spec()
-    again = get_task(spec, Run(localized.folder).classes()).build(Layers(keras), spec)
+    again = get_task(spec, Run(localized.folder).classes()).build_model(Layers(keras), spec)
     assert assign_weights(again, fetch_weights(str(localized.model_file)), "the run").unused == ()

@@ -67,10 +67,10 @@ class Panel {
     this.root.querySelector('.latency b').textContent = `${milliseconds.toFixed(1)} ms`;
     this.root.querySelector('.latency span').textContent =
       `this inference · median ${ordered[ordered.length >> 1].toFixed(1)} ms of ${ordered.length}`;
-    if (run.task !== 'classify') {
+    if (run.postprocessing !== 'top_k') {
       this.canvas.hidden = false;
       const factor = show(this.canvas, image, Math.round(this.canvas.clientWidth * devicePixelRatio));
-      mark(this.canvas, run.task === 'localize' ? found.slice(0, 1) : found, factor, LETTERS * devicePixelRatio);
+      mark(this.canvas, run.postprocessing === 'main_object' ? found.slice(0, 1) : found, factor, LETTERS * devicePixelRatio);
     }
     this.root.querySelector('.answers').replaceChildren(...(found.length ? found.map(line) : [nothing()]));
   }
@@ -109,7 +109,7 @@ async function answer(shown) {
   const answers = [];
   for (const panel of panels) answers.push(await panel.answer(shown.pixels));
   panels.forEach((panel, i) => panel.show(shown.pixels, answers[i]));
-  if (run.task === 'classify' && !filming) {
+  if (run.postprocessing === 'top_k' && !filming) {
     $('preview').hidden = false;
     $('preview').classList.toggle('tiny', shown.pixels.width < TINY);
     show($('preview'), shown.pixels);
@@ -120,9 +120,9 @@ async function answer(shown) {
 }
 
 function count([ours, theirs]) {
-  const [same, of] = agreed(ours.found, theirs.found, run.task);
+  const [same, of] = agreed(ours.found, theirs.found, run.postprocessing);
   tally = { same: tally.same + same, of: tally.of + of, images: tally.images + 1 };
-  const what = ['classify', 'localize'].includes(run.task) ? 'images' : 'objects';
+  const what = ['top_k', 'main_object'].includes(run.postprocessing) ? 'images' : 'objects';
   const over = what === 'images' ? '' : ` in ${tally.images} ${tally.images === 1 ? 'image' : 'images'}`;
   $('tally').hidden = false;
   $('tally').textContent = ours.file === theirs.file
@@ -195,7 +195,7 @@ async function film() {
   await video.play();
   filming = true;
   tally = { same: 0, of: 0, images: 0 };
-  video.hidden = run.task !== 'classify';
+  video.hidden = run.postprocessing !== 'top_k';
   $('preview').hidden = true;
   $('camera').setAttribute('aria-pressed', 'true');
   $('camera').textContent = 'Stop the camera';

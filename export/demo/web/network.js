@@ -32,7 +32,7 @@ export class Network {
   async answer(image) {
     const { card } = this.about;
     const { outputs, milliseconds } = await this.run(placed(image, card).data);
-    const found = card.task === 'classify'
+    const found = card.postprocessing === 'top_k'
       ? likeliest(outputs.logits.data, card.labels, this.rules.named)
       : objectsOf(outputs, card, image.width, image.height, this.rules);
     return { outputs, found, milliseconds };

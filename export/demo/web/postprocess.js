@@ -156,7 +156,7 @@ function givenMask({ masks }, { location }) {
 
 /** What an image of width × height shows: [{label, probability, box, mask}, …], boxes in its pixels. */
 export function objectsOf(outputs, card, width, height, rules) {
-  const main = card.task === 'localize';
+  const main = card.postprocessing === 'main_object';
   let found;
   if (outputs.count) found = given(outputs, main ? 0 : rules.shown, main ? rules.guesses : Infinity);
   else if (main) found = mainObject(outputs, card.cells, rules.guesses);
@@ -174,10 +174,10 @@ export function objectsOf(outputs, card, width, height, rules) {
 }
 
 /** [how many answers are the same, of how many]: the likeliest label, or objects that both find. */
-export function agreed(ours, theirs, task) {
-  if (task === 'classify') return [Number(ours[0].label === theirs[0].label), 1];
+export function agreed(ours, theirs, postprocessing) {
+  if (postprocessing === 'top_k') return [Number(ours[0].label === theirs[0].label), 1];
   const same = (a, b) => a.label === b.label && overlap(a.box, b.box) >= 0.5;
-  if (task === 'localize') return [Number(same(ours[0], theirs[0])), 1];
+  if (postprocessing === 'main_object') return [Number(same(ours[0], theirs[0])), 1];
   const left = [...theirs];
   let both = 0;
   for (const each of ours) {

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from keras_resnet.config.recipes.recipe import IMAGENET, Recipe
 from keras_resnet.config.spec import (
-    ANNOTATIONS,
     AugmentSpec,
     DataSpec,
     HeadSpec,
@@ -15,18 +14,15 @@ from keras_resnet.config.spec import (
     Spec,
     TrainingSpec,
 )
-from keras_resnet.errors import require_one_of
+from keras_resnet.config.task_rules import TASK_RULES
 
 
-def default_config(task: str) -> Spec:
-    """How `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
-    require_one_of("task", task, tuple(ANNOTATIONS))
-    if task == "classify":
-        return Spec()
-    single = task == "localize"
+def detection_defaults(task: str) -> Spec:
+    """Return how a `task` that learns from boxes is trained where no recipe is named."""
+    rules = TASK_RULES[task]
     return Spec(
         task=task,
-        data=DataSpec(source="shapes/single" if single else "shapes", annotations=ANNOTATIONS[task]),
+        data=DataSpec(source=rules.default_data, annotations=rules.annotations),
         augment=AugmentSpec(scales=(0.9, 1.1)),
         optimizer=OptimizerSpec(
             name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_grad_norm=10.0, label_smoothing=0.0
@@ -38,9 +34,9 @@ def default_config(task: str) -> Spec:
 def _quick(spec: Spec) -> Spec:
     """Three epochs of drawn shapes at 64 pixels, in a network of a quarter of ResNet-18's width."""
     return replace(
-        default_config(spec.task),
+        detection_defaults(spec.task),
         network=NetworkSpec(18, width=0.25),
-        data=replace(default_config(spec.task).data, image_size=64),
+        data=replace(detection_defaults(spec.task).data, image_size=64),
         training=TrainingSpec(epochs=3, batch_size=16, precision="float32"),
     )
 
@@ -52,7 +48,7 @@ def _coco(task: str, epochs: int, augment: AugmentSpec) -> Spec:
         task=task,
         network=NetworkSpec(50),
         head=HeadSpec(convs=4),
-        data=DataSpec("coco", image_size=640, annotations=ANNOTATIONS[task], normalization=IMAGENET),
+        data=DataSpec("coco", image_size=640, annotations=TASK_RULES[task].annotations, normalization=IMAGENET),
         augment=augment,
         optimizer=OptimizerSpec(
             learning_rate=0.01,
@@ -111,7 +107,9 @@ FINDING = {
         spec=Spec(
             task="localize",
             network=NetworkSpec(50),
-            data=DataSpec("imagenet", image_size=224, annotations=ANNOTATIONS["localize"], normalization=IMAGENET),
+            data=DataSpec(
+                "imagenet", image_size=224, annotations=TASK_RULES["localize"].annotations, normalization=IMAGENET
+            ),
             augment=AugmentSpec(scales=(0.5, 1.5)),
             optimizer=OptimizerSpec(
                 learning_rate=0.02,
