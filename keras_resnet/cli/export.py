@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.options import examples, json_option, run_names, runs_option
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
@@ -41,13 +42,14 @@ samples_option = click.option(
 
 
 @click.command(
-    epilog=examples(
+    cls=Command,
+    epilog=format_examples(
         "kresnet export --tflite",
         "kresnet export RUN --tflite --quantize int8 --auto",
         "kresnet export RUN --savedmodel --onnx --c-array",
-    )
+    ),
 )
-@click.argument("run", required=False, shell_complete=run_names)
+@click.argument("run", required=False, shell_complete=complete_run_names)
 @click.option("--tflite", is_flag=True, help="Write TFLite files: float32 and int8, or those of --quantize.")
 @click.option("--savedmodel", is_flag=True, help="Write a SavedModel for TensorFlow Serving.")
 @click.option("--onnx", is_flag=True, help="Write an ONNX file (extra: onnx).")
@@ -82,8 +84,9 @@ samples_option = click.option(
 @runs_option
 @json_option
 def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **options: Any) -> None:
-    """Export RUN (the newest by default) and judge every file on the validation images.
+    """Export RUN and verify every file.
 
+    Each file, of the newest run by default, is scored on the validation images beside the Keras model.
     Exit code 1 if a file lost more than --max-drop, or could not be made; the others are written nonetheless.
     """
     from keras_resnet.export.tflite_options import by_engine, forms_of, full_forms
@@ -224,7 +227,7 @@ def _drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     ]
 
 
-@click.command(epilog=examples("kresnet verify exports/int8.tflite"))
+@click.command(cls=Command, epilog=format_examples("kresnet verify exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--run", "of_run", help="The run that FILE is judged against [default: its folder's, or its own].")
 @drop_option
@@ -241,9 +244,9 @@ def verify(
     runs: str | None,
     as_json: bool,
 ) -> None:
-    """Judge an exported FILE again: on this machine, with the data as they are now.
+    """Verify an exported FILE again, on this machine.
 
-    Exit code 1 if it lost more than --max-drop.
+    It is scored on the data as they are now. Exit code 1 if it lost more than --max-drop.
     """
     _require_drop(max_drop)
     from keras_resnet.export.evaluate import verify_file
@@ -257,13 +260,13 @@ def verify(
         raise KresnetError(f"{file} {words} {counted(max_drop, 'point', 'g')}" + " (--require-proof)" * unproven)
 
 
-@click.command(epilog=examples("kresnet inspect exports/int8.tflite"))
+@click.command(cls=Command, epilog=format_examples("kresnet inspect exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def inspect(file: Path, as_json: bool) -> None:
-    """What an exported FILE says of itself: labels, pixels, origin, operators.
+    """Print what an exported FILE says of itself.
 
-    A .tflite file needs no TensorFlow for this.
+    Labels, input pixels, origin, operators. A .tflite file needs no TensorFlow for this.
     """
     from keras_resnet.export.evaluate import inspect_file
 
@@ -279,8 +282,8 @@ def inspect(file: Path, as_json: bool) -> None:
         console.emit(f"{key}: {value}")
 
 
-@click.command(epilog=examples("kresnet diagnose RUN"))
-@click.argument("run", required=False, shell_complete=run_names)
+@click.command(cls=Command, epilog=format_examples("kresnet diagnose RUN"))
+@click.argument("run", required=False, shell_complete=complete_run_names)
 @click.option(
     "--samples", type=click.IntRange(1), default=200, show_default=True, help="Validation images to judge by."
 )
@@ -288,7 +291,10 @@ def inspect(file: Path, as_json: bool) -> None:
 @runs_option
 @json_option
 def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json: bool) -> None:
-    """Which layers of RUN (the newest by default) lose most in 8 bits: each rounded alone, end to end."""
+    """Rank the layers of RUN by what 8 bits cost.
+
+    Each layer of the newest run by default is rounded alone, and the whole network scored.
+    """
     found = Run.find(runs_home(runs), run)
     found.require_finished()
     from keras_resnet.export.sensitivity import diagnose as diagnosed

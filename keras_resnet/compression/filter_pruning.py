@@ -11,8 +11,8 @@ import numpy as np
 
 from keras_resnet.errors import WeightsError
 from keras_resnet.models.layers import NORM_EPSILON
-from keras_resnet.pretrained.key_mapping import Weights
 from keras_resnet.pretrained.load import assign_weights
+from keras_resnet.pretrained.weights import Weights
 
 if TYPE_CHECKING:
     import keras

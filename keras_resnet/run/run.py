@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_resnet.atomic_write import reason, writing
+from keras_resnet.atomic_write import reason
 from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, UsageError, did_you_mean
@@ -246,24 +245,6 @@ class Run(RunFiles):
             count = len(troubles) + len(rows)
             log(f"left out {len(troubles)} of {counted(count, 'row')} of {file}, which cannot be read: {troubles[0]}")
         return rows
-
-    def write_text(self, path: Path, text: str) -> None:
-        """Write `text` to `path`, whole or not at all."""
-        with self.writing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-    def write_json(self, path: Path, document: Mapping[str, Any] | Sequence[Any]) -> None:
-        """Write `document` to `path`, whole or not at all."""
-        self.write_text(path, json.dumps(document, indent=2) + "\n")
-
-    def write_with(self, path: Path, save: Callable[[Path], object]) -> None:
-        """Let `save` write `path`, whole or not at all; the temporary name keeps the suffix."""
-        with self.writing(path) as temporary:
-            save(temporary)
-
-    def writing(self, path: Path) -> AbstractContextManager[Path]:
-        """See `atomic_write.writing`: where the run folder is gone it is not made again."""
-        return writing(path, within=self.folder)
 
     def record_data_change(self, change: DataChange, data: Mapping[str, Fingerprint]) -> None:
         """Write to spec.json that the run goes on with other `data`, and what changed."""

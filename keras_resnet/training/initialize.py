@@ -16,9 +16,9 @@ from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import model_name
 from keras_resnet.models.parts import BACKBONE, HEADS, get_part, select_parts
 from keras_resnet.pretrained import hub
-from keras_resnet.pretrained.key_mapping import Weights
 from keras_resnet.pretrained.load import assign_weights, fetch_weights
 from keras_resnet.pretrained.readers import read_weights
+from keras_resnet.pretrained.weights import Weights
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb

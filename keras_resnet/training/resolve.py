@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_resnet.config.chosen import who
+from keras_resnet.config.provenance import describe_origin
 from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
@@ -61,7 +61,7 @@ def _warn_of_dark_images(data: DatasetSplits, log: Log) -> None:
 
 def _resolve_mirroring(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
     """Decide whether training images are mirrored: as chosen, as known of the data, or as the chief measures."""
-    flip, reason = spec.augment.flip, who("augment.flip")
+    flip, reason = spec.augment.flip, describe_origin("augment.flip")
     if flip is None and data.flips is not None:
         flip = data.flips
         known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
@@ -99,7 +99,8 @@ def _resolve_batch(spec: Spec, samples: int, devices: Devices, log: Log) -> Spec
         reason = f"{counted(samples, 'training image')}; 32 below {SMALL_DATASET}, else 128"
         log(f"batch size: {size} ({reason}{f', a multiple of {parts}' if parts > 1 else ''})")
     elif devices.replicas > 1:
-        log(f"batch size: {size} ({who('training.batch_size')}, over all {counted(devices.replicas, 'device')})")
+        origin = describe_origin("training.batch_size")
+        log(f"batch size: {size} ({origin}, over all {counted(devices.replicas, 'device')})")
     if devices.replicas > 1 and spec.optimizer.reference_batch is None:
         log(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
     devices.require_divisible(size, spec.training.accumulate_steps)
@@ -141,7 +142,7 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
 
 
 def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
-    precision, reason = spec.training.precision, who("training.precision")
+    precision, reason = spec.training.precision, describe_origin("training.precision")
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
     if required := get_method_class(spec).precision:

@@ -28,7 +28,7 @@ from keras_resnet.errors import TrainingError, UsageError, WeightsError
 from keras_resnet.evaluation.evaluate import load_keras_file, load_model
 from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
-from keras_resnet.pretrained.key_mapping import Weights
+from keras_resnet.pretrained.weights import Weights
 from keras_resnet.run import Run
 from keras_resnet.tasks import get_task
 

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 from samples import paint, silent
 from sklearn.datasets import load_digits
 
-from keras_resnet.cli.options import choices_of, spec_of
-from keras_resnet.config.chosen import chosen
+from keras_resnet.cli.spec_request import build_spec, trace_spec
+from keras_resnet.config.provenance import use_provenance
 from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data import mirroring
 from keras_resnet.data.dataset import Split
@@ -157,8 +157,8 @@ def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
     data = load_dataset(DataSpec(str(paint(tmp_path / "d", 10))), silent)
     told = []
     asked = {"flip": flip}
-    with chosen(choices_of(asked, tmp_path)):
-        spec = spec_of(asked, tmp_path, silent)
+    with use_provenance(trace_spec(asked, tmp_path)):
+        spec = build_spec(asked, tmp_path, silent)
         spec = resolving._resolve_mirroring(spec, data, Devices(strategy=None, reason=""), told.append)
     words = "mirroring: on (asked by --flip)" if flip else "mirroring: off (asked by --no-flip)"
     assert spec.augment.flip is flip and told == [words]

@@ -153,8 +153,8 @@ def cut(begun, tmp_path):
     return Run(shutil.copytree(begun.folder, tmp_path / "cut"))
 
 
-HOLDING = "import sys, time; from pathlib import Path; from keras_resnet.run.lock import locked\n"
-HOLDING += "with locked(Path(sys.argv[1])): print(flush=True); time.sleep(600)"
+HOLDING = "import sys, time; from pathlib import Path; from keras_resnet.run.lock import lock_run\n"
+HOLDING += "with lock_run(Path(sys.argv[1])): print(flush=True); time.sleep(600)"
 
 
 def test_one_training_at_a_time(cut, kresnet):

@@ -10,7 +10,7 @@ from torch_reference import Reference
 from trainings import interrupt_after
 
 import keras_resnet
-from keras_resnet.cli import options
+from keras_resnet.cli.spec_request import build_spec
 from keras_resnet.config.recipes import recipe
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import RunError, TrainingInterrupted, UsageError, WeightsError
@@ -29,7 +29,7 @@ def silent(message):
 
 
 def spec_of(home, **given):
-    return options.spec_of(given, home, silent)
+    return build_spec(given, home, silent)
 
 
 def test_weights_bring_network_and_preprocessing(tmp_path):
@@ -56,7 +56,7 @@ def test_fine_tuning_a_run_on_other_classes(trained, runs, tmp_path):
 
     paint(tmp_path / "colours", 30, size=8)
     given = {"weights": trained.name, "data": str(tmp_path / "colours"), "epochs": 12, "precision": "float32"}
-    spec = options.spec_of(given | {"freeze": "stem,stage1", "backbone_lr_scale": 0.1}, runs, silent)
+    spec = build_spec(given | {"freeze": ("stem", "stage1"), "backbone_lr_scale": 0.1}, runs, silent)
     assert spec.network == trained.spec().network and spec.start.freeze == ("stem", "stage1")
     said = []
     run = train(spec, tmp_path, "tuned", log=said.append)
