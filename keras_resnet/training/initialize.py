@@ -64,7 +64,7 @@ def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -
     return replace(spec, data=merged)
 
 
-def describe_origin(origin: str, home: Path) -> str:
+def describe_weights_source(origin: str, home: Path) -> str:
     """Return what `--weights` names, for people: "run NAME", or "the weights FILE"."""
     run = _find_run(origin, home)
     return f"run {run.name}" if run else f"the weights {origin}"

@@ -10,7 +10,7 @@ from samples import finding
 
 from keras_resnet.cli import main
 from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
-from keras_resnet.compression.quantization.quantize import build_model, quantize
+from keras_resnet.compression.quantization.quantize import build_compressed_model, quantize
 from keras_resnet.compression.quantization.sensitivity import QuantizationSimulator
 from keras_resnet.compression.tfmot import qat
 from keras_resnet.compression.tfmot.tf_keras_model import (
@@ -74,7 +74,7 @@ def test_the_file_computes_what_the_network_does(tmp_path):
 
 def test_tfmot_trains_the_same_network():
     model, spec = network(), finding()
-    twin, names = build_tf_keras_network(spec, CLASSES)
+    twin, names = build_tf_keras_network(spec, get_task(spec, CLASSES))
     copy_to_tf_keras(model, twin)
     ours, theirs = model(PIXELS), TfKerasModel(twin, spec.data.normalization, 0, names)(PIXELS)
     for name, values in ours.items():
@@ -84,7 +84,7 @@ def test_tfmot_trains_the_same_network():
     trained = TfKerasModel(quantized, spec.data.normalization, 0, names)
     for _ in range(8):
         trained(PIXELS, training=True)
-    served = build_model(replace(spec, compress=compress), CLASSES, Layers(keras))
+    served = build_compressed_model(replace(spec, compress=compress), get_task(spec, CLASSES), Layers(keras))
     copy_to_keras(quantized, qat.clustered_kernels(quantized), served)
     qat.copy_ranges(quantized, served)
     ours, theirs = served(PIXELS), trained(PIXELS)
