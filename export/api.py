@@ -14,10 +14,10 @@ from keras_resnet.compression.quantization.layers import FakeQuantizer
 from keras_resnet.config.fields import one_of
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import UsageError
-from keras_resnet.export.calibration import calibration_of
+from keras_resnet.export.calibration import build_calibration
 from keras_resnet.export.convert import convert
 from keras_resnet.export.pipeline import provenance_of, require_writable, write_and_verify
-from keras_resnet.export.tflite_metadata import write_card
+from keras_resnet.export.tflite_metadata import write_metadata
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verify import Reference, Verdict
 from keras_resnet.models.layers import deep_graphs
@@ -58,9 +58,9 @@ def export_tflite(
     sweep(file.parent, file.name)
     served = _in_float32(model)
     reference = Reference.by(Classification(data.classes), data, served)
-    _require_logits(reference.answered.outputs)
-    calibration = None if learned else calibration_of(data)
-    provenance = {"model": model.name, **provenance_of(form, data, reference.answered, calibration)}
+    _require_logits(reference.evaluation.outputs)
+    calibration = None if learned else build_calibration(data)
+    provenance = {"model": model.name, **provenance_of(form, data, reference.evaluation, calibration)}
     card = ModelMetadata(data.classes, data.resize, data.image_size, provenance, levels=data.levels)
 
     def write(target: Path) -> None:
@@ -70,7 +70,7 @@ def export_tflite(
                 served.save(saved)
             images = calibration.images if calibration else None
             convert(saved, form, card, images, target, file.with_suffix(".log"))
-        write_card(target, card, form.pixels_from)
+        write_metadata(target, card, form.pixels_from)
 
     places = file, file.with_suffix(".rejected.tflite")
     return write_and_verify(write, places, reference, max_drop, form.integer, require_proof)
@@ -83,7 +83,7 @@ def _form(file: Path, max_drop: float, io: str, learned: bool) -> TFLiteOptions:
         raise UsageError(f"file must end in .tflite. Received: {file}")
     if not 0 <= max_drop <= 1:
         raise UsageError(f"max_drop must be a share from 0 to 1, 0.01 for one point. Received: {max_drop}")
-    one_of("io", io, scheme.profiles)
+    one_of("io", io, scheme.io_types)
     return TFLiteOptions(scheme, io)
 
 

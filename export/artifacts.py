@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.export import device_scripts
-from keras_resnet.export.formats.saved_model import named
-from keras_resnet.export.load import open_file
-from keras_resnet.export.tflite_metadata import WORDS
+from keras_resnet.export.formats.saved_model import name_outputs
+from keras_resnet.export.load import load_file
+from keras_resnet.export.tflite_metadata import TASK_DESCRIPTIONS
 from keras_resnet.export.verify import Reference
 from keras_resnet.metrics.outcome import WITHIN, interval_in_words, shared_remarks_on
 from keras_resnet.models.names import model_name
@@ -26,10 +26,10 @@ from keras_resnet.runtime.predictions import WHOLE
 # What predicts without kresnet, with the decoder of images; of detectors also what makes objects of their outputs.
 SCRIPTS = (Path(device_scripts.__file__).with_name("classify.py"), Path(preprocess.__file__))
 DETECTING = (*SCRIPTS, Path(device_scripts.__file__).with_name("detect.py"), Path(postprocess.__file__))
-GOLDEN = 16
+GOLDEN_IMAGES = 16
 
 
-def write_folder(run: Run, reference: Reference) -> None:
+def write_artifacts(run: Run, reference: Reference) -> None:
     """Bring labels.txt, model_card.md, golden.npz and the script of the run's exports up to its verdicts."""
     rows = [row for row in described(run) if row["verdict"] in WITHIN]
     passed = [row for row in rows if (run.exports / row["file"]).exists()]
@@ -44,10 +44,10 @@ def write_folder(run: Run, reference: Reference) -> None:
 def _golden(run: Run, reference: Reference, passed: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Some validation images, and what each .tflite file answers here: {"images": uint8, "int8.tflite": float32, …},
     of files with several outputs "int8.tflite:box", …"""
-    images = reference.timed[:GOLDEN]
+    images = reference.timing_images[:GOLDEN_IMAGES]
     golden = {"images": images}
     for file in (row["file"] for row in passed if row["file"].endswith(".tflite")):
-        outputs = named(open_file(run.exports / file)(images))
+        outputs = name_outputs(load_file(run.exports / file)(images))
         golden |= {file if name == "logits" else f"{file}:{name}": value for name, value in outputs.items()}
     return golden
 
@@ -74,7 +74,7 @@ def _model_card(run: Run, passed: list[dict[str, Any]]) -> str:
     outputs = "one logit for each label" if not whole else "as the metadata of a .tflite file and its script say"
     compressed = f"\nCompressed from: {spec.compress.parent}\n" if spec.compress.parent else ""
     return (
-        f"# {run.name}\n\n{WORDS[spec.task]} by {model_name(spec.network)}, trained by kresnet on {data.source}.\n"
+        f"# {run.name}\n\n{TASK_DESCRIPTIONS[spec.task]} by {model_name(spec.network)}, trained by kresnet on {data.source}.\n"
         f"{compressed}\nLabels: {shown}\n\n"
         f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {placed}; normalization is in the graph.\n"
         f"Outputs: {outputs}.\n\n"

@@ -40,7 +40,7 @@ class Cost:
     peak_mib: float
 
 
-def measure(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
+def measure_cost(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
     """Time `file` on some uint8 `images` (N, H, W, 3) with each number of `threads`. Raises ExportError if it fails."""
     with track(threads, "timing one image", "numbers of threads") as counts:
         found = [_in_child(file, images, count) for count in counts]
@@ -62,11 +62,11 @@ def _in_child(file: Path, images: np.ndarray, threads: int) -> dict:  # type: ig
 
 
 def _measure_here(file: Path, images: np.ndarray, threads: int) -> dict[str, object]:
-    from keras_resnet.export.load import open_file
+    from keras_resnet.export.load import load_file
 
-    before = memory("VmRSS")
+    before = read_memory_mib("VmRSS")
     start = time.perf_counter()
-    model = open_file(file, threads)
+    model = load_file(file, threads)
     model(images[:1])
     first = time.perf_counter() - start
     for _ in range(WARMUP):
@@ -79,10 +79,10 @@ def _measure_here(file: Path, images: np.ndarray, threads: int) -> dict[str, obj
         times.append(time.perf_counter() - start)
     p50, p90, p99 = (float(value) for value in np.percentile(np.array(times) * 1e3, (50, 90, 99)))
     latency = Latency(model.threads, p50, p90, p99, len(times))
-    return {"latency": latency.__dict__, "first_ms": first * 1e3, "peak_mib": memory("VmHWM") - before}
+    return {"latency": latency.__dict__, "first_ms": first * 1e3, "peak_mib": read_memory_mib("VmHWM") - before}
 
 
-def memory(field: str) -> float:
+def read_memory_mib(field: str) -> float:
     """MiB of this process: VmRSS now, VmHWM at its highest; 0 where the system does not tell.
 
     Not getrusage's maximum, which a child inherits from a larger parent.

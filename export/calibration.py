@@ -17,10 +17,10 @@ from keras_resnet.runtime.image import preprocess, read_image
 from keras_resnet.runtime.image_files import image_files, in_kinds
 from keras_resnet.runtime.predictions import CLASSIFY, DETECT
 
-# About 200 images in all; `convergence` tells whether that was enough.
-WANTED = 200
+# About 200 images in all; `measure_convergence` tells whether that was enough.
+DEFAULT_IMAGES = 200
 # TensorFlow's guide to post-training quantization asks for 100 to 500; with fewer than this ranges are chance.
-FEWEST = 20
+MIN_IMAGES = 20
 SEED = 0
 
 
@@ -43,7 +43,7 @@ class Convergence:
     layer: str
 
 
-def calibration_of(data: DatasetSplits, folder: str | None = None, count: int = WANTED) -> Calibration:
+def build_calibration(data: DatasetSplits, folder: str | None = None, count: int = DEFAULT_IMAGES) -> Calibration:
     """`count` images of the training data, balanced, or all of `folder`, plus one black and one white image.
 
     The two make the calibrated input range 0–255, so that the file's input has scale 1 and zero
@@ -56,14 +56,14 @@ def calibration_of(data: DatasetSplits, folder: str | None = None, count: int = 
         )
         source = f"training images of {data.name}, {per_class} of each class"
     else:
-        require_folder(folder)
+        require_calibration_folder(folder)
         files, left_out = image_files(Path(folder))
         task = DETECT if data.splits["train"].objects else CLASSIFY
         with track(files, "reading calibration images", "images") as counted:
             pixels = [preprocess(read_image(file, data.levels), task, data.resize, data.image_size) for file in counted]
         sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
         source = f"images of {folder}{f', left out: {in_kinds(left_out)}' if left_out else ''}"
-    require_fit(sample, source)
+    check_calibration_images(sample, source)
     # The order is by class otherwise, and the first half would be other classes than the second.
     sample = sample[np.random.default_rng(SEED).permutation(len(sample))]
     extremes = np.stack([np.zeros_like(sample[0]), np.full_like(sample[0], 255)])
@@ -71,29 +71,29 @@ def calibration_of(data: DatasetSplits, folder: str | None = None, count: int = 
     return Calibration(images, source, hashlib.sha256(images.tobytes()).hexdigest())
 
 
-def require_folder(folder: str) -> None:
+def require_calibration_folder(folder: str) -> None:
     """Raises DataError unless it is one."""
     if not Path(folder).is_dir():
         raise DataError(f"--calibration-data {folder} is not a folder")
 
 
-def require_fit(images: np.ndarray, source: str) -> None:
+def check_calibration_images(images: np.ndarray, source: str) -> None:
     """Raises DataError unless `images` are uint8 pixels as they come, enough of them, not all alike."""
     if images.dtype != np.uint8:
         raise DataError(
             f"calibration takes uint8 pixels 0–255, neither scaled nor augmented; {source} are {images.dtype}"
         )
-    if len(images) < FEWEST:
-        raise DataError(f"calibration takes {FEWEST} images or more; {source} are {len(images)}")
+    if len(images) < MIN_IMAGES:
+        raise DataError(f"calibration takes {MIN_IMAGES} images or more; {source} are {len(images)}")
     if images.max() <= 2:
         raise DataError(
             f"calibration takes pixels 0–255; the brightest of {source} is {images.max()}: were they scaled?"
         )
-    if len(np.unique(images.reshape(len(images), -1), axis=0)) < FEWEST:
-        raise DataError(f"calibration takes {FEWEST} different images or more; most of {source} are the same")
+    if len(np.unique(images.reshape(len(images), -1), axis=0)) < MIN_IMAGES:
+        raise DataError(f"calibration takes {MIN_IMAGES} different images or more; most of {source} are the same")
 
 
-def convergence(model: Any, calibration: Calibration) -> Convergence:
+def measure_convergence(model: Any, calibration: Calibration) -> Convergence:
     """Whether more images would have widened the ranges of `model`'s layers still."""
     from keras_resnet.compression.quantization.activation_ranges import channel_min_max
 

@@ -9,9 +9,9 @@ from keras_resnet.config.fields import one_of
 from keras_resnet.data.load import open_data
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.evaluation.evaluate import batches_of, evaluate, keras_predictor, load_model
-from keras_resnet.export.flatbuffer import contents_of
-from keras_resnet.export.load import Model, is_file, open_file, require_file, size_of
-from keras_resnet.export.pipeline import data_of
+from keras_resnet.export.flatbuffer import read_contents
+from keras_resnet.export.load import Model, file_size, is_exported_file, load_file, require_file
+from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.verify import Reference, Verdict, verify
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -22,14 +22,14 @@ from keras_resnet.tasks import get_task
 SPLITS = ("train", "validation", "test")
 
 
-def score(target: str, of_run: str | None, split: str, home: Path, log: Log) -> dict[str, Any]:
+def evaluate_target(target: str, of_run: str | None, split: str, home: Path, log: Log) -> dict[str, Any]:
     """{"model", "run", "split", "metric", "value", "samples"} of a run's Keras model or an exported file.
 
     A file is scored on the data of `of_run`, else of the run in whose folder it stands, else of the one named inside
     it. Raises RunError if the labels differ and UsageError if the data has no such split.
     """
     one_of("--split", split, SPLITS)
-    model = _open(Path(target), of_run, home) if is_file(target) else None
+    model = _open(Path(target), of_run, home) if is_exported_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     run.require_finished()
     data = open_data(run.spec().data, log, (split,))
@@ -57,20 +57,20 @@ def verify_file(
     """The verdict on an exported file, made anew: on this machine, against `of_run` or the run it came from."""
     run = _run_of(str(file), _open(file, of_run, home), of_run, home)
     run.require_finished()
-    reference = Reference.of(run, data_of(run, log), samples)
-    log(f"verifying {file} on {reference.answered.samples} validation images of run {run.name}")
+    reference = Reference.of(run, load_run_data(run, log), samples)
+    log(f"verifying {file} on {reference.evaluation.samples} validation images of run {run.name}")
     return verify(file, reference, max_drop=max_drop, require_proof=require_proof)
 
 
 def inspect_file(file: Path) -> dict[str, Any]:
     """What an exported file says of itself, as a JSON object. Raises ExportError if it is damaged or not ours."""
-    model = open_file(file)
+    model = load_file(file)
     card = model.card
-    told = {"file": str(file), "bytes": size_of(file), "labels": list(card.classes), "image_size": card.image_size}
+    told = {"file": str(file), "bytes": file_size(file), "labels": list(card.classes), "image_size": card.image_size}
     told |= {"resize": card.resize}
     found = {**told, **card.provenance, **told}
     if isinstance(model, TFLiteModel):
-        contents = contents_of(model.content)
+        contents = read_contents(model.content)
         found |= {"operators": contents.operators, "tensors": contents.dtypes}
     return found
 
@@ -80,7 +80,7 @@ def _open(file: Path, of_run: str | None, home: Path) -> Model:
     require_file(file)
     if run := Run.find(home, of_run) if of_run else Run.around(file):
         run.require_finished()
-    return open_file(file)
+    return load_file(file)
 
 
 def _run_of(target: str, model: Model, of_run: str | None, home: Path) -> Run:

@@ -19,12 +19,12 @@ class Contents:
     dtypes: dict[str, int]
 
     @property
-    def floats(self) -> set[str]:
+    def float_dtypes(self) -> set[str]:
         """The floating-point types among the tensors."""
         return {name for name in self.dtypes if name.startswith(("FLOAT", "BFLOAT"))}
 
 
-def packed(model: Any) -> bytes:
+def pack_model(model: Any) -> bytes:
     """A model of the schema's object API as the bytes of a file."""
     import flatbuffers
 
@@ -33,7 +33,7 @@ def packed(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def contents_of(file: bytes) -> Contents:
+def read_contents(file: bytes) -> Contents:
     """Operators and tensor types of a file's bytes, over all its subgraphs. Raises ExportError if it is damaged."""
     try:
         return _contents(file)
@@ -55,15 +55,17 @@ def _contents(file: bytes) -> Contents:
     )
 
 
-def assert_contents(contents: Contents, name: str, *, integer: bool) -> None:
+def check_contents(contents: Contents, name: str, *, integer: bool) -> None:
     """Raises ExportError unless the file `name` has builtin ops only and, if `integer`, no float tensor."""
     if contents.custom:
         raise ExportError(f"{name} holds operators that are not TFLite builtins: {', '.join(sorted(contents.custom))}")
-    if integer and contents.floats:
-        raise ExportError(f"{name} should hold integers only, but has tensors of {', '.join(sorted(contents.floats))}")
+    if integer and contents.float_dtypes:
+        raise ExportError(
+            f"{name} should hold integers only, but has tensors of {', '.join(sorted(contents.float_dtypes))}"
+        )
 
 
-def output_names(file: bytes, layers: tuple[str, ...]) -> dict[str, list[str]]:
+def find_layer_outputs(file: bytes, layers: tuple[str, ...]) -> dict[str, list[str]]:
     """For each layer the outputs of the operators that it became, by names of their output or of their weights.
 
     TensorFlow fuses operators ("net/relu1/Relu;net/conv1/convolution") and adds numbers to names.

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.formats.saved_model import DEFAULT
+from keras_resnet.export.formats.saved_model import DEFAULT_SIGNATURE
 from keras_resnet.runtime.c_array import C_SOURCE, NAME, bytes_of
 from keras_resnet.runtime.metadata import CARD, EXTRA, LABELS, LARGEST_TEXT, ModelMetadata, card_from, strange
 from keras_resnet.runtime.predictions import single
@@ -31,7 +31,7 @@ class Model(Protocol):
     def __call__(self, images: np.ndarray) -> Any: ...
 
 
-def is_file(target: str) -> bool:
+def is_exported_file(target: str) -> bool:
     """Whether `target` names an exported file rather than a run."""
     path = _inside(Path(target))
     return target.endswith(SUFFIXES) or path.is_file() or (path / "saved_model.pb").is_file()
@@ -43,7 +43,7 @@ def _inside(path: Path) -> Path:
     return source if source.is_file() else path
 
 
-def open_file(path: Path, threads: int | None = None) -> Model:
+def load_file(path: Path, threads: int | None = None) -> Model:
     """Load the exported file, SavedModel folder or folder of C source `path`. Raises ExportError if it is missing,
     damaged or foreign."""
     path = require_file(path)
@@ -69,7 +69,7 @@ def require_file(path: Path) -> Path:
     return path
 
 
-def size_of(path: Path) -> int:
+def file_size(path: Path) -> int:
     """Bytes on the device: of a file, of all files of a folder, of the array that C source holds."""
     path = _inside(path)
     if path.suffix == C_SOURCE:
@@ -77,7 +77,7 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in _files(path))
 
 
-def gzip_size_of(path: Path) -> int:
+def gzip_size(path: Path) -> int:
     """Bytes that a download of the same takes, by gzip's usual level 6."""
     path = _inside(path)
     contents = [bytes_of(path)] if path.suffix == C_SOURCE else (file.read_bytes() for file in _files(path))
@@ -105,7 +105,7 @@ class SavedModel:
                 self.threads = os.cpu_count() or 1
         try:
             self._model: Any = tf.saved_model.load(str(folder))
-            (pixels,) = self._model.signatures[DEFAULT].structured_input_signature[1].values()
+            (pixels,) = self._model.signatures[DEFAULT_SIGNATURE].structured_input_signature[1].values()
         except Exception as error:  # of many kinds, for a truncated file and a missing variable alike
             raise ExportError(f"{folder} is not a readable SavedModel: {' '.join(str(error).split())[:200]}") from error
         require_input(self.card, pixels.shape, folder)
@@ -114,7 +114,7 @@ class SavedModel:
         """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name."""
         import tensorflow as tf
 
-        answered = self._model.signatures[DEFAULT](pixels=tf.constant(images, tf.float32))
+        answered = self._model.signatures[DEFAULT_SIGNATURE](pixels=tf.constant(images, tf.float32))
         return single({name: np.asarray(value) for name, value in answered.items()})
 
 

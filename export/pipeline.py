@@ -15,11 +15,11 @@ from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluation.evaluate import Evaluation, load_model
 from keras_resnet.export import convert
-from keras_resnet.export.artifacts import write_folder
-from keras_resnet.export.calibration import WANTED, Calibration, calibration_of, convergence
-from keras_resnet.export.formats.litert_quantizer import require_litert
-from keras_resnet.export.tflite_metadata import write_card
-from keras_resnet.export.tflite_options import LITERT, SCHEMES, TFLiteOptions
+from keras_resnet.export.artifacts import write_artifacts
+from keras_resnet.export.calibration import DEFAULT_IMAGES, Calibration, build_calibration, measure_convergence
+from keras_resnet.export.formats.litert_quantizer import require_installed
+from keras_resnet.export.tflite_metadata import write_metadata
+from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions
 from keras_resnet.export.verify import Reference, Verdict, verify
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -41,17 +41,17 @@ class ExportRequest:
     samples: how many validation images judge a file; None for all. require_proof: whether a file fails whose drop is
     not proven to be within max_drop."""
 
-    forms: tuple[TFLiteOptions, ...] = ()
-    others: tuple[str, ...] = ()
+    tflite: tuple[TFLiteOptions, ...] = ()
+    formats: tuple[str, ...] = ()
     max_drop: float = 0.01
     calibration_folder: str | None = None
-    calibration_images: int = WANTED
+    calibration_images: int = DEFAULT_IMAGES
     samples: int | None = None
     require_proof: bool = False
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """verdicts: on the files that could be made. failures: why the others could not, by their names."""
 
     verdicts: list[Verdict]
@@ -92,21 +92,21 @@ def export(run: Run, wanted: ExportRequest, log: Log) -> list[Verdict]:
     in either case, after each file. Raises RunError, DataError or ExportError; the latter too where only some of the
     files could be made, after these.
     """
-    return export_each(run, wanted, log).require_all()
+    return export_files(run, wanted, log).require_all()
 
 
-def export_each(run: Run, wanted: ExportRequest, log: Log) -> Exported:
+def export_files(run: Run, wanted: ExportRequest, log: Log) -> ExportResult:
     """The same, where a file that cannot be made keeps no other one from being written."""
     run.require_finished()
-    if convert.ONNX in wanted.others:
+    if convert.ONNX in wanted.formats:
         from keras_resnet.export.formats.onnx import require_onnx
 
         require_onnx()
-    if any(form.engine == LITERT for form in wanted.forms):
-        require_litert()
+    if any(form.engine == LITERT_QUANTIZER for form in wanted.tflite):
+        require_installed()
     work = prepare(run, wanted, log)
-    done = Exported([], {})
-    artifacts: list[TFLiteOptions | str] = [*wanted.forms, *wanted.others]
+    done = ExportResult([], {})
+    artifacts: list[TFLiteOptions | str] = [*wanted.tflite, *wanted.formats]
     with refresh_artifacts(work):
         for artifact in artifacts:
             try:
@@ -129,7 +129,7 @@ def refresh_artifacts(work: ExportContext) -> Iterator[None]:
 
 def _write_folder(work: ExportContext) -> None:
     if work.run.verdicts():
-        write_folder(work.run, work.reference)
+        write_artifacts(work.run, work.reference)
 
 
 def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
@@ -137,12 +137,12 @@ def prepare(run: Run, wanted: ExportRequest, log: Log) -> ExportContext:
     require_writable(run.exports)
     run.verdicts()  # which those of the new files are put beside
     sweep(run.exports)
-    data = data_of(run, log)
+    data = load_run_data(run, log)
     calibration = _calibration(run, data, wanted, log)
     reference, origin = Reference.of(run, data, wanted.samples), origin_of(run)
-    compressed = f"; compressed, of {run.name}: {reference.own.value:.2%}" if origin != run else ""
+    compressed = f"; compressed, of {run.name}: {reference.own_evaluation.value:.2%}" if origin != run else ""
     log(
-        f"the Keras model of {origin.name}: {reference.answered.value:.2%} of {reference.answered.samples}"
+        f"the Keras model of {origin.name}: {reference.evaluation.value:.2%} of {reference.evaluation.samples}"
         f" validation images{compressed}"
     )
     return ExportContext(run, run.model_file, data, reference, calibration, wanted.max_drop, wanted.require_proof)
@@ -153,7 +153,7 @@ def is_learned(run: Run) -> bool:
     return run.spec().compress.learned
 
 
-def data_of(run: Run, log: Log) -> DatasetSplits:
+def load_run_data(run: Run, log: Log) -> DatasetSplits:
     """The data that `run` was trained on, as they are now: `Reference.of` tells what changed. Raises RunError if its
     labels have."""
     data = open_data(run.spec().data, log, TRAINING)
@@ -177,18 +177,18 @@ def _calibration(run: Run, data: DatasetSplits, wanted: ExportRequest, log: Log)
 
     Raises DataError for a folder of calibration images that cannot be used: that is what was asked for.
     """
-    forms = [*wanted.forms, *([FOR_C[is_learned(run)]] if C_ARRAY in wanted.others else [])]
-    if not any(form.scheme.calibrated for form in forms):
+    forms = [*wanted.tflite, *([FOR_C[is_learned(run)]] if C_ARRAY in wanted.formats else [])]
+    if not any(form.scheme.needs_calibration for form in forms):
         if wanted.calibration_folder:
             raise UsageError("--calibration-data is for int8 and int16x8 files, and none is asked for")
         return None
     try:
-        calibration = calibration_of(data, wanted.calibration_folder, wanted.calibration_images)
+        calibration = build_calibration(data, wanted.calibration_folder, wanted.calibration_images)
     except DataError as error:
         if wanted.calibration_folder:
             raise
         return error
-    found = convergence(load_model(run), calibration)
+    found = measure_convergence(load_model(run), calibration)
     log(
         f"calibration: {len(calibration.images)} images ({calibration.source}, plus black and white); the second half"
         f" widened the ranges of layers by {found.median:.1%} (median), {found.largest:.1%} at most ({found.layer})"
@@ -212,7 +212,7 @@ def export_one(work: ExportContext, artifact: TFLiteOptions | str, log: Log) -> 
     def write(target: Path) -> None:
         log(f"writing {file_name}")
         _write(work, artifact, target, exports / f"{Path(file_name).stem}.log")
-        log(f"verifying {file_name} on {work.reference.answered.samples} validation images")
+        log(f"verifying {file_name} on {work.reference.evaluation.samples} validation images")
 
     places = exports / file_name, work.run.rejected / file_name
     verdict = write_and_verify(write, places, work.reference, work.max_drop, integer, work.require_proof)
@@ -250,7 +250,7 @@ def write_and_verify(
 def _write(work: ExportContext, artifact: TFLiteOptions | str, target: Path, log: Path) -> None:
     """Write `artifact` to `target`."""
     form = FOR_C[is_learned(work.run)] if artifact == C_ARRAY else artifact
-    calibrated = isinstance(form, TFLiteOptions) and form.scheme.calibrated
+    calibrated = isinstance(form, TFLiteOptions) and form.scheme.needs_calibration
     calibration = require_calibration(work) if calibrated else None
     card = _card(work, artifact, calibration)
     written = target.with_suffix(".staged") if artifact == C_ARRAY else target
@@ -258,7 +258,7 @@ def _write(work: ExportContext, artifact: TFLiteOptions | str, target: Path, log
         images = calibration.images if calibration else None
         convert.convert(work.model_file, form, card, images, written, log)
         if isinstance(form, TFLiteOptions):
-            write_card(written, card, form.pixels_from)
+            write_metadata(written, card, form.pixels_from)
         if artifact == C_ARRAY:
             write_c_array(written.read_bytes(), target)
     finally:
@@ -280,7 +280,7 @@ def _card(work: ExportContext, artifact: TFLiteOptions | str, calibration: Calib
     provenance = {
         "run": work.run.name,
         "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
-        **provenance_of(artifact, data, work.reference.answered, calibration),
+        **provenance_of(artifact, data, work.reference.evaluation, calibration),
     }
     return ModelMetadata(
         data.classes, data.resize, data.image_size, provenance, *output_metadata(spec, data.classes), data.levels

@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_resnet.atomic_write import writing
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.export.load import is_file, open_file
+from keras_resnet.export.load import is_exported_file, load_file
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import preprocess, read_image
@@ -25,7 +25,7 @@ from keras_resnet.runtime.video import Frame, frames_of, is_video, recording, re
 from keras_resnet.runtime.visualize import drawn
 
 # What drawn videos are written as.
-RECORDED = ".mp4"
+VIDEO_SUFFIX = ".mp4"
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Predictor:
     predict: Callable[[np.ndarray], Any]
     card: ModelMetadata
 
-    def answer(self, image: Image.Image, top: int | None) -> list[dict[str, Any]]:
+    def predict_image(self, image: Image.Image, top: int | None) -> list[dict[str, Any]]:
         """[{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find one."""
         card = self.card
         outputs = self.predict(preprocess(image, card.task, card.resize, card.image_size)[None])
         return decode_predictions(card, outputs, top, [image.size])[0]
 
-    def drawn(self, image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
+    def draw(self, image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
         """A copy of the image with what was found."""
         return drawn(image, found[:1] if self.card.task == LOCALIZE else found)
 
@@ -56,12 +56,12 @@ class PredictOptions:
     frames: int | None = None
 
 
-def predictor_of(target: str, home: Path) -> Predictor:
+def load_predictor(target: str, home: Path) -> Predictor:
     """That of a run, or of an exported file."""
-    return _file(Path(target)) if is_file(target) else _run(Run.find(home, target))
+    return _file(Path(target)) if is_exported_file(target) else _run(Run.find(home, target))
 
 
-def sources_of(names: Sequence[str], save: Path | None = None) -> list[tuple[str, Path | None]]:
+def resolve_inputs(names: Sequence[str], save: Path | None = None) -> list[tuple[str, Path | None]]:
     """What `names` name: images, all images of folders, and videos, each with where its drawn copy goes, if anywhere.
     Checked without a network, so that nobody waits for one in vain.
 
@@ -83,8 +83,8 @@ def sources_of(names: Sequence[str], save: Path | None = None) -> list[tuple[str
 def predict_files(
     one: Predictor, sources: Sequence[tuple[str, Path | None]], taken: PredictOptions, log: Log
 ) -> Iterator[dict[str, Any]]:
-    """For each image, {"image": path, "predictions": see `Predictor.answer`}; the same, with "frame" and "seconds", for
-    each frame of a video. Each is drawn into a copy where `sources` names a place for it (see `sources_of`).
+    """For each image, {"image": path, "predictions": see `Predictor.predict_image`}; the same, with "frame" and "seconds", for
+    each frame of a video. Each is drawn into a copy where `sources` names a place for it (see `resolve_inputs`).
 
     A file that is damaged is told of and left out. Raises DataError for it in the end.
     """
@@ -101,9 +101,9 @@ def predict_files(
 
 def _predict_image(one: Predictor, name: str, taken: PredictOptions, place: Path | None) -> Iterator[dict[str, Any]]:
     image = read_image(name, one.card.levels)
-    found = one.answer(image, taken.top)
+    found = one.predict_image(image, taken.top)
     if place:
-        _save(one.drawn(image, found), place)
+        _save(one.draw(image, found), place)
     yield {"image": name, "predictions": found}
 
 
@@ -114,7 +114,7 @@ def predict_video(
     there when all of them are."""
     frames = islice(frames_of(source, taken.every), taken.frames)
     if save is None:
-        yield from (_told(source, frame, one.answer(frame.image, taken.top)) for frame in frames)
+        yield from (_told(source, frame, one.predict_image(frame.image, taken.top)) for frame in frames)
         return
     _require_video(save)
     first = next(frames)
@@ -123,8 +123,8 @@ def predict_video(
         recording(temporary, first.rate / taken.every, first.image.size) as append,
     ):
         for frame in chain([first], frames):
-            found = one.answer(frame.image, taken.top)
-            append(one.drawn(frame.image, found))
+            found = one.predict_image(frame.image, taken.top)
+            append(one.draw(frame.image, found))
             yield _told(source, frame, found)
 
 
@@ -136,7 +136,7 @@ def _place(name: str, save: Path | None, alone: bool) -> Path | None:
     """Where the drawn copy of a file goes. Raises UsageError for a name that is none of its kind."""
     if save is None:
         return None
-    place = save if alone else save / f"{Path(name).stem}{RECORDED if is_video(name) else '.png'}"
+    place = save if alone else save / f"{Path(name).stem}{VIDEO_SUFFIX if is_video(name) else '.png'}"
     if is_video(name):
         _require_video(place)
     else:
@@ -146,7 +146,7 @@ def _place(name: str, save: Path | None, alone: bool) -> Path | None:
 
 
 def _require_video(path: Path) -> None:
-    _require_suffix(path, (RECORDED,), "a video file, such as found.mp4, for a video")
+    _require_suffix(path, (VIDEO_SUFFIX,), "a video file, such as found.mp4, for a video")
 
 
 def _require_suffix(path: Path, known: tuple[str, ...], words: str) -> None:
@@ -160,7 +160,7 @@ def _save(image: Image.Image, path: Path) -> None:
 
 
 def _file(path: Path) -> Predictor:
-    model = open_file(path)
+    model = load_file(path)
     return Predictor(model, model.card)
 
 

@@ -13,15 +13,15 @@ from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import balanced_rows, evaluation
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.export.calibration import Calibration, calibration_of
-from keras_resnet.export.pipeline import data_of, is_learned
+from keras_resnet.export.calibration import Calibration, build_calibration
+from keras_resnet.export.pipeline import is_learned, load_run_data
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.temporary_files import sweep
 from keras_resnet.tasks import get_task
 
 SEED = 0
-SHOWN = 30
+PLOTTED_LAYERS = 30
 
 
 def diagnose(run: Run, samples: int, log: Log) -> list[LayerSensitivity]:
@@ -34,8 +34,8 @@ def diagnose(run: Run, samples: int, log: Log) -> list[LayerSensitivity]:
     if is_learned(run):
         raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
     sweep(run.exports)
-    data = data_of(run, log)
-    return diagnose_model(run, load_model(run), data, calibration_of(data), samples, log)
+    data = load_run_data(run, log)
+    return diagnose_model(run, load_model(run), data, build_calibration(data), samples, log)
 
 
 def diagnose_model(
@@ -66,7 +66,7 @@ def _draw(found: list[LayerSensitivity], path: Path) -> None:
     """The worst layers as bars of what rounding each alone changed, as a PNG."""
     from matplotlib.figure import Figure
 
-    shown = found[:SHOWN]
+    shown = found[:PLOTTED_LAYERS]
     figure = Figure(figsize=(9, 1.2 + 0.24 * len(shown)), layout="constrained")
     answers, outputs = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(shown))

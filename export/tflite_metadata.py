@@ -12,20 +12,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.export.flatbuffer import packed
+from keras_resnet.export.flatbuffer import pack_model
 from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata
 from keras_resnet.runtime.predictions import CLASSIFY, DETECT, LOCALIZE, SEGMENT
 
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 OLDEST_PARSER = "1.0.0"
-WORDS = {
+TASK_DESCRIPTIONS = {
     CLASSIFY: "Image classification",
     LOCALIZE: "Localization of an image's main object",
     DETECT: "Detection of objects",
     SEGMENT: "Detection of objects and their masks",
 }
-OUTPUTS = {
+OUTPUT_DESCRIPTIONS = {
     "logits": "one for each label; the largest is the answer",
     "scores": "of each location of the pyramid a logit for each label, or the probability of each object",
     "distances": "of each location to the left, top, right and bottom edges of its object, in widths of its cell",
@@ -45,12 +45,12 @@ class _Member(int):
 IMAGE_PROPERTIES, BOX_PROPERTIES, NORMALIZATION, RGB, AXIS_LABELS, VALUE_LABELS = map(_Member, (2, 3, 1, 1, 2, 3))
 BOUNDARIES = _Member(1)
 # As MediaPipe's object detector calls the outputs of TFLite's detection operator.
-DETECTIONS = {"boxes": "location", "classes": "category", "scores": "score", "count": "number of detections"}
+MEDIAPIPE_OUTPUTS = {"boxes": "location", "classes": "category", "scores": "score", "count": "number of detections"}
 # Where left, top, right and bottom stand among the four numbers of a box.
 LEFT_TOP_RIGHT_BOTTOM = (1, 0, 3, 2)
 
 
-def write_card(file: Path, card: ModelMetadata, pixels_from: float) -> None:
+def write_metadata(file: Path, card: ModelMetadata, pixels_from: float) -> None:
     """Put `card` into a .tflite file that has none.
 
     pixels_from: what a pixel of 0 is in the file's input, 0 or -128, so that a reader knows how to fill it.
@@ -83,7 +83,7 @@ def _with_metadata(model: Any, metadata: bytes) -> bytes:
     buffer.data, entry.name, entry.buffer = list(metadata), ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or ()), entry]
-    return packed(model)
+    return pack_model(model)
 
 
 def _metadata(card: ModelMetadata, pixels_from: float, outputs: list[str]) -> bytes:
@@ -110,7 +110,7 @@ def _metadata(card: ModelMetadata, pixels_from: float, outputs: list[str]) -> by
     origin = _table(builder, 5, {0: text(CARD), 1: text("where this file comes from")})
     model = {
         0: text(str(card.provenance.get("run", card.provenance.get("model", "")))),
-        1: text(f"{WORDS[card.task]} by a residual network, exported by kresnet"),
+        1: text(f"{TASK_DESCRIPTIONS[card.task]} by a residual network, exported by kresnet"),
         2: text(str(card.provenance.get("versions", {}).get("kresnet", ""))),
         3: _vector(builder, [graph]),
         6: _vector(builder, [origin]),
@@ -123,7 +123,7 @@ def _metadata(card: ModelMetadata, pixels_from: float, outputs: list[str]) -> by
 def _given(builder: Any, name: str, objects: bool) -> int:
     """The output `name`, of a file that ends in `objects` or in what they are made of."""
     text = builder.CreateString
-    fields = {0: text(DETECTIONS.get(name, name) if objects else name), 1: text(OUTPUTS[name])}
+    fields = {0: text(MEDIAPIPE_OUTPUTS.get(name, name) if objects else name), 1: text(OUTPUT_DESCRIPTIONS[name])}
     if name == ("classes" if objects else "scores") or name == "logits":
         kind, words = (VALUE_LABELS, "number") if objects else (AXIS_LABELS, "place in the last axis")
         labels = _table(builder, 5, {0: text(LABELS), 1: text(f"a label a line, by its {words}"), 2: kind})

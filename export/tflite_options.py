@@ -9,7 +9,7 @@ from keras_resnet.config.fields import one_of
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.predictions import CLASSIFY
 
-PROFILES = {
+IO_TYPES = {
     "uint8": "raw pixels in (browsers, MediaPipe); integer logits out of an int8 file, float ones out of the others",
     "int8": "pixels - 128 in and int8 logits out (microcontrollers, Ethos-U)",
     "float": "float32 pixels 0-255 in, float32 logits out",
@@ -24,11 +24,11 @@ class Scheme:
     name: str
     weights: str
     activations: str
-    profiles: tuple[str, ...] = ("uint8", "float")
+    io_types: tuple[str, ...] = ("uint8", "float")
     learned: bool = False
 
     @property
-    def calibrated(self) -> bool:
+    def needs_calibration(self) -> bool:
         """Whether the ranges of activations have to be measured."""
         return self.activations != "float32" and not self.learned
 
@@ -45,12 +45,12 @@ SCHEMES = {
     )
 }
 # Another name for a scheme with a profile.
-ALIASES = {"int8-float-io": ("int8", "float")}
-DEFAULT = ("float32", "int8")
-LEARNED = ("qat",)
+SCHEME_ALIASES = {"int8-float-io": ("int8", "float")}
+DEFAULT_SCHEMES = ("float32", "int8")
+QAT_SCHEMES = ("qat",)
 # What makes 8 bits: TensorFlow's converter, or of its float file litert-quantizer.
-CONVERTER, LITERT = "tensorflow", "litert-quantizer"
-ENGINES = (CONVERTER, LITERT)
+TENSORFLOW, LITERT_QUANTIZER = "tensorflow", "litert-quantizer"
+ENGINES = (TENSORFLOW, LITERT_QUANTIZER)
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ class TFLiteOptions:
     io: str
     batch: int | None = 1
     keep_float: tuple[str, ...] = ()
-    engine: str = CONVERTER
+    engine: str = TENSORFLOW
     full: bool = False
 
     @property
     def name(self) -> str:
         """The scheme, and what departs from its default."""
-        io = f"-{self.io}-io" if self.io != self.scheme.profiles[0] else ""
+        io = f"-{self.io}-io" if self.io != self.scheme.io_types[0] else ""
         batch = {1: "", None: "-batches"}.get(self.batch, f"-batch{self.batch}")
-        engine, full = "-litert" if self.engine == LITERT else "", "-full" if self.full else ""
+        engine, full = "-litert" if self.engine == LITERT_QUANTIZER else "", "-full" if self.full else ""
         return f"{self.scheme.name}{io}{batch}{'-mixed' if self.keep_float else ''}{engine}{full}"
 
     @property
@@ -90,11 +90,11 @@ class TFLiteOptions:
     @property
     def integer(self) -> bool:
         """Whether no tensor of the file may be of a floating-point type."""
-        floats = self.io == "float" or self.keep_float or self.engine == LITERT or self.full
+        floats = self.io == "float" or self.keep_float or self.engine == LITERT_QUANTIZER or self.full
         return self.scheme.activations == "int8" and not floats
 
 
-def forms_of(
+def build_tflite_options(
     names: Sequence[str],
     io: str | None = None,
     batch: int | None = 1,
@@ -108,18 +108,18 @@ def forms_of(
     kept where all are floats.
     """
     found: dict[str, TFLiteOptions] = {}
-    every = LEARNED if learned else (*(name for name in SCHEMES if name not in LEARNED), *ALIASES)
-    for name in every if "all" in names else names or (LEARNED if learned else DEFAULT):
-        scheme_name, fixed = ALIASES.get(name, (name, None))
-        one_of("--quantize", name, (*SCHEMES, *ALIASES, "all"))
+    every = QAT_SCHEMES if learned else (*(name for name in SCHEMES if name not in QAT_SCHEMES), *SCHEME_ALIASES)
+    for name in every if "all" in names else names or (QAT_SCHEMES if learned else DEFAULT_SCHEMES):
+        scheme_name, fixed = SCHEME_ALIASES.get(name, (name, None))
+        one_of("--quantize", name, (*SCHEMES, *SCHEME_ALIASES, "all"))
         scheme = SCHEMES[scheme_name]
         if scheme.learned != learned:
             what = "was trained with 8 bits" if learned else "was not trained with 8 bits (kresnet compress --qat)"
             raise UsageError(f"the run {what}: --quantize must be one of {', '.join(every)}. Received: {name!r}")
-        profile = fixed or io or scheme.profiles[0]
-        if profile not in scheme.profiles and "all" in names:
+        profile = fixed or io or scheme.io_types[0]
+        if profile not in scheme.io_types and "all" in names:
             continue
-        one_of(f"--io of {name}", profile, scheme.profiles)
+        one_of(f"--io of {name}", profile, scheme.io_types)
         if keep_float and (scheme.activations != "int8" or learned):
             if "all" in names:
                 continue
@@ -131,12 +131,12 @@ def forms_of(
     return list(found.values())
 
 
-def by_engine(forms: Sequence[TFLiteOptions], engine: str) -> list[TFLiteOptions]:
+def with_engine(forms: Sequence[TFLiteOptions], engine: str) -> list[TFLiteOptions]:
     """`forms`, the int8 ones made by `engine`. Raises UsageError where that cannot make one of them, or there is none
     for it to make."""
     one_of("--engine", engine, ENGINES)
     mine = [form for form in forms if form.scheme.name == "int8"]
-    if engine == CONVERTER:
+    if engine == TENSORFLOW:
         return list(forms)
     if not mine:
         raise UsageError(f"--engine {engine} is for int8 files: --tflite --quantize int8. None is asked for")
@@ -148,7 +148,7 @@ def by_engine(forms: Sequence[TFLiteOptions], engine: str) -> list[TFLiteOptions
     return [replace(form, engine=engine) if form in mine else form for form in forms]
 
 
-def full_forms(forms: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]:
+def with_nms_variants(forms: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]:
     """`forms` once more, which make objects of a detector's outputs themselves. Raises UsageError for a `task` without
     such, and for what cannot end in floats."""
     if task == CLASSIFY:

@@ -16,9 +16,9 @@ from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.analysis import changes_since
 from keras_resnet.evaluation.baselines import Standing, standings_of
 from keras_resnet.evaluation.evaluate import Evaluation, batches_of, evaluate, keras_predictor, load_model
-from keras_resnet.export.benchmark import Cost, measure
-from keras_resnet.export.flatbuffer import Contents, assert_contents, contents_of
-from keras_resnet.export.load import Model, gzip_size_of, open_file, size_of
+from keras_resnet.export.benchmark import Cost, measure_cost
+from keras_resnet.export.flatbuffer import Contents, check_contents, read_contents
+from keras_resnet.export.load import Model, file_size, gzip_size, load_file
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.run import Run
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -28,7 +28,7 @@ from keras_resnet.training.environment import machine
 # A drop and its 95% interval, as shares.
 Drop = tuple[float, tuple[float, float]]
 # Different images that are timed.
-TIMED = 20
+TIMING_IMAGES = 20
 SEED = 0
 
 
@@ -130,9 +130,9 @@ class Reference:
 
     task: Any
     batches: Callable[[], Iterable[tuple[Any, Any]]]
-    timed: np.ndarray
-    answered: Evaluation
-    own: Evaluation
+    timing_images: np.ndarray
+    evaluation: Evaluation
+    own_evaluation: Evaluation
     baselines: tuple[Standing, ...]
     data_changed: str = ""
 
@@ -149,7 +149,7 @@ class Reference:
         if origin == run:
             return replace(cls.by(task, data, model), data_changed=changed)
         own = evaluate(keras_predictor(model), batches_of(data), task)
-        return replace(cls.by(task, data, load_model(origin)), own=own, data_changed=changed)
+        return replace(cls.by(task, data, load_model(origin)), own_evaluation=own, data_changed=changed)
 
     @classmethod
     def by(cls, task: Any, data: DatasetSplits, model: Any) -> Reference:
@@ -159,7 +159,7 @@ class Reference:
             return batches_of(data)  # type: ignore[no-any-return]
 
         answered = evaluate(keras_predictor(model), batches(), task)
-        timed = np.asarray(next(iter(batches()))[0])[:TIMED]
+        timed = np.asarray(next(iter(batches()))[0])[:TIMING_IMAGES]
         return cls(task, batches, timed, answered, answered, standings_of(task, data, answered))
 
 
@@ -172,12 +172,12 @@ def verify(
     Raises ExportError if it cannot be run, has other labels, holds operators that are no builtins, or floats though it
     should be `integer`.
     """
-    model, task, before = open_file(file), reference.task, reference.answered
+    model, task, before = load_file(file), reference.task, reference.evaluation
     if model.card.classes != task.classes:
         raise ExportError(f"{file.name} has {len(model.card.classes)} labels that are not those of the run")
     contents = _contents(model)
     if contents:
-        assert_contents(contents, str(model.card.provenance["form"]), integer=integer)
+        check_contents(contents, str(model.card.provenance["form"]), integer=integer)
     after = evaluate(model, reference.batches(), task, f"verifying {model.card.provenance['form']}")
     was, found = before.judgement, after.judgement
     drops = {
@@ -191,8 +191,8 @@ def verify(
     return Verdict(
         file=file.name,
         form=str(provenance["form"]),
-        bytes=size_of(file),
-        gzip_bytes=gzip_size_of(file),
+        bytes=file_size(file),
+        gzip_bytes=gzip_size(file),
         metric=after.metric,
         value=after.value,
         model_value=before.value,
@@ -203,14 +203,14 @@ def verify(
         drop_interval=drops[name][1],
         drops={each: {"drop": drop, "interval": interval} for each, (drop, interval) in drops.items()},
         agreement=task.agreement(after.answers, before.answers),
-        own_agreement=task.agreement(after.answers, reference.own.answers),
+        own_agreement=task.agreement(after.answers, reference.own_evaluation.answers),
         worst_class=worst,
         worst_class_drop=worst_drop,
         largest_difference=None if difference is None else float(difference.max()),
         mean_difference=None if difference is None else float(difference.mean()),
         operators=contents.operators if contents else None,
         dtypes=contents.dtypes if contents else None,
-        cost=measure(file, reference.timed, _threads()),
+        cost=measure_cost(file, reference.timing_images, _threads()),
         machine=machine(),
         baselines=reference.baselines,
         data_changed=reference.data_changed,
@@ -249,7 +249,7 @@ def _flat(outputs: Any) -> np.ndarray:
 
 
 def _contents(model: Model) -> Contents | None:
-    return contents_of(model.content) if isinstance(model, TFLiteModel) else None
+    return read_contents(model.content) if isinstance(model, TFLiteModel) else None
 
 
 def _threads() -> list[int]:

@@ -24,11 +24,11 @@ from keras_resnet.runtime import postprocess, predictions
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # The npm packages that are served, and their version; scripts/web installs them.
-LITERT = "2.5.3"
+LITERT_JS_VERSION = "2.5.3"
 PACKAGES = ("core", "wasm-utils")
 WEB = Path(__file__).with_name("web")
 # Validation images on the page, and their largest sides in pixels: photographs would take hundreds of megabytes.
-SAMPLES, LONGEST = 20, 1024
+SAMPLES, MAX_SIDE = 20, 1024
 SEED = 0
 # It brings tall images to their height first, see preprocess.js.
 PILLOW_13 = int(PIL.__version__.partition(".")[0]) >= 13
@@ -47,34 +47,34 @@ RULES = {
 }
 
 
-def litert_home() -> Path:
+def litert_js_home() -> Path:
     """Where LiteRT.js is installed: the environment's KRESNET_WEB, else kresnet/web in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("KRESNET_WEB") or f"{cache}/kresnet/web").expanduser()
 
 
-def require_litert() -> Path:
+def require_litert_js() -> Path:
     """The folder of LiteRT.js' packages. Raises ExportError if it is not there in the version that is wanted."""
-    home = litert_home()
+    home = litert_js_home()
     folder = home / "node_modules" / "@litertjs"
     try:
         found = json.loads((folder / "core" / "package.json").read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError):
         found = "none"
-    if found != LITERT:
+    if found != LITERT_JS_VERSION:
         raise ExportError(
-            f"the demo needs LiteRT.js {LITERT} in {home}, found: {found}; install it with scripts/web, or with:"
-            f" npm install --prefix {home} @litertjs/core@{LITERT} @litertjs/wasm-utils@{LITERT}"
+            f"the demo needs LiteRT.js {LITERT_JS_VERSION} in {home}, found: {found}; install it with scripts/web, or with:"
+            f" npm install --prefix {home} @litertjs/core@{LITERT_JS_VERSION} @litertjs/wasm-utils@{LITERT_JS_VERSION}"
         )
     return folder
 
 
-def site_of(run: Run, log: Log) -> Site:
+def build_site(run: Run, log: Log) -> Site:
     """The page of a finished run with its files and some of its validation images.
 
     Raises RunError if it has no file that a browser can run, ExportError without LiteRT.js.
     """
-    litert = require_litert()
+    litert = require_litert_js()
     verdicts = {row["file"]: row for row in described(run)}
     files = _files(run, verdicts)
     if not files:
@@ -87,13 +87,13 @@ def site_of(run: Run, log: Log) -> Site:
     pages["style.css"] = Path(reporting.__file__).with_name("style.css")
     pages |= {f"files/{file}": run.exports / file for file in files}
     pages |= {f"samples/{number}.png": png for number, (_, png) in enumerate(samples)}
-    pages |= litert_pages(litert)
+    pages |= litert_js_files(litert)
     labels = [label for label, _ in samples]
     pages["run.json"] = json.dumps(_told(run, verdicts, files, labels)).encode()
     return Site(pages)
 
 
-def litert_pages(folder: Path) -> dict[str, bytes | Path]:
+def litert_js_files(folder: Path) -> dict[str, bytes | Path]:
     """What a browser needs of the LiteRT.js in `folder`, by its path in a site: no source maps, no types."""
     found = [file for package in PACKAGES for file in (folder / package).rglob("*") if file.suffix in (".js", ".wasm")]
     return {f"litert/{file.relative_to(folder).as_posix()}": file for file in found}
@@ -124,7 +124,7 @@ def _samples(run: Run, log: Log) -> list[tuple[str, bytes]]:
 def _png(image: Image.Image) -> bytes:
     """A copy of at most LONGEST pixels a side."""
     small, buffer = image.copy(), io.BytesIO()
-    small.thumbnail((LONGEST, LONGEST))
+    small.thumbnail((MAX_SIDE, MAX_SIDE))
     small.save(buffer, format="PNG")
     return buffer.getvalue()
 
@@ -138,7 +138,7 @@ def _told(run: Run, verdicts: dict[str, Any], files: dict[str, TFLiteModel], lab
         "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source}, {len(run.classes())} classes",
         "task": spec.task,
         "levels": spec.data.levels,
-        "litert": LITERT,
+        "litert": LITERT_JS_VERSION,
         "rules": RULES,
         "files": [_described(file, model, verdicts[file]) for file, model in files.items()],
         "shown": list(dict.fromkeys(file for file in preferred if file in files))[:2],

@@ -63,7 +63,7 @@ class Site:
     def write(self, folder: Path) -> None:
         """All of it into a new folder, whole or not at all. Raises UsageError if there is something, ExportError for a
         page whose path leads out of the folder."""
-        require_new(folder)
+        require_new_folder(folder)
         for path in self.pages:
             if not (folder / path).resolve().is_relative_to(folder.resolve()):
                 raise ExportError(f"a page must stand inside the folder. Received: {path!r}")
@@ -78,13 +78,13 @@ class Site:
             shutil.rmtree(staged, ignore_errors=True)
 
 
-def require_new(folder: Path) -> None:
+def require_new_folder(folder: Path) -> None:
     """Raises UsageError if there is something at `folder`."""
     if folder.exists():
         raise UsageError(f"--save must name a folder that is not there yet. Received: {folder}")
 
 
-def server_of(site: Site, port: int) -> WebServer:
+def create_server(site: Site, port: int) -> WebServer:
     """A server of `site` for browsers on this machine; `port` 0 takes a free one. Raises UsageError if it is taken."""
     headers = site.headers()
 

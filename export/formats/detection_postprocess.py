@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.flatbuffer import packed
+from keras_resnet.export.flatbuffer import pack_model
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.postprocess import CANDIDATES, GUESSES, LEAST, MOST, NMS_IOU, anchor_points
 from keras_resnet.runtime.predictions import LOCALIZE
@@ -21,17 +21,17 @@ from keras_resnet.runtime.predictions import LOCALIZE
 # Of the schema's BuiltinOperator.
 DEQUANTIZE = 6
 # In which clients expect the outputs.
-ORDER = ("boxes", "classes", "scores", "count", "masks")
+OUTPUT_ORDER = ("boxes", "classes", "scores", "count", "masks")
 
 
-def with_objects(content: bytes, card: ModelMetadata) -> bytes:
+def append_postprocess(content: bytes, card: ModelMetadata) -> bytes:
     """The file `content`, which ends in a detector's raw outputs, with objects made of them."""
     from ai_edge_litert import schema_py_generated as schema
 
     first = schema.ModelT.InitFromPackedBuf(content, 0)
     outputs = _outputs(first)
     shapes = {name: tuple(int(side) for side in tensor.shape) for name, (_, tensor) in outputs.items()}
-    second = schema.ModelT.InitFromPackedBuf(_behind(shapes, card), 0)
+    second = schema.ModelT.InitFromPackedBuf(_convert_postprocess(shapes, card), 0)
     return _joined(first, second, {name: index for name, (index, _) in outputs.items()})
 
 
@@ -42,7 +42,7 @@ def _outputs(model: Any) -> dict[str, tuple[int, Any]]:
     return {name: (index, graph.tensors[index]) for name, index in found.items()}
 
 
-def _behind(shapes: dict[str, tuple[int, ...]], card: ModelMetadata) -> bytes:
+def _convert_postprocess(shapes: dict[str, tuple[int, ...]], card: ModelMetadata) -> bytes:
     """A TFLite file from raw outputs to objects."""
     import tensorflow as tf
 
@@ -142,11 +142,11 @@ def _joined(first: Any, second: Any, outputs: dict[str, int]) -> bytes:
     ours.tensors += theirs.tensors
     ours.operators += theirs.operators
     signature = first.signatureDefs[0]
-    signature.outputs = sorted(second.signatureDefs[0].outputs, key=lambda each: ORDER.index(each.name.decode()))
+    signature.outputs = sorted(second.signatureDefs[0].outputs, key=lambda each: OUTPUT_ORDER.index(each.name.decode()))
     for each in signature.outputs:
         each.tensorIndex = moved(each.tensorIndex)
     ours.outputs = [each.tensorIndex for each in signature.outputs]
-    return packed(first)
+    return pack_model(first)
 
 
 def _float_of(model: Any, index: int) -> int:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from keras_resnet.errors import UsageError
-from keras_resnet.export.flatbuffer import packed
+from keras_resnet.export.flatbuffer import pack_model
 from keras_resnet.export.formats.saved_model import SIGNATURE
 
 
@@ -19,13 +19,13 @@ def is_installed() -> bool:
     return find_spec("litert_quantizer") is not None
 
 
-def require_litert() -> None:
+def require_installed() -> None:
     """Raises UsageError unless the engine is there."""
     if not is_installed():
         raise UsageError("--engine litert-quantizer needs that package: pip install 'kresnet[litert]'")
 
 
-def quantized(content: bytes, samples: Iterable[dict[str, np.ndarray]]) -> bytes:
+def quantize_tflite(content: bytes, samples: Iterable[dict[str, np.ndarray]]) -> bytes:
     """A float32 TFLite file's bytes with 8-bit weights and activations between its inputs and outputs, which stay what
     they are: int8 ones would be nothing for browsers and MediaPipe. `samples`, its inputs by name, tell the ranges:
     from the smallest to the largest value, because its own moving average cuts the largest logits off."""
@@ -54,4 +54,4 @@ def _whole(content: bytes) -> bytes:
         if buffer.offset > 1:  # 1 stands for none
             buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
-    return packed(model)
+    return pack_model(model)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError
-from keras_resnet.export.formats.saved_model import named
+from keras_resnet.export.formats.saved_model import name_outputs
 from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata, card_from, strange
 from keras_resnet.runtime.predictions import single
 from keras_resnet.runtime.signature import require_input
@@ -36,7 +36,9 @@ def write_onnx(model: Any, card: ModelMetadata, target: Path) -> None:
     onnx = _installed("onnx")
     pixels = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="pixels")
     model.export(str(target), format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
-    written = _named(onnx, onnx.load(str(target)), {name: each.shape for name, each in named(model.output).items()})
+    written = _named(
+        onnx, onnx.load(str(target)), {name: each.shape for name, each in name_outputs(model.output).items()}
+    )
     onnx.helper.set_model_props(written, {LABELS: card.labels(), CARD: json.dumps(card.details())})
     onnx.checker.check_model(written)
     onnx.save(written, str(target))

@@ -11,7 +11,7 @@ from keras_resnet.runtime.predictions import WHOLE
 
 SIGNATURE = "serve"
 # The signature that TensorFlow Serving asks unless it is told of another.
-DEFAULT = "serving_default"
+DEFAULT_SIGNATURE = "serving_default"
 
 
 def write_signature(model: Any, folder: Path, *, uint8_input: bool, batch: int | None = 1) -> None:
@@ -24,7 +24,7 @@ def write_signature(model: Any, folder: Path, *, uint8_input: bool, batch: int |
     import tensorflow as tf
 
     def logits(pixels: Any) -> Any:
-        return named(model(tf.cast(pixels, tf.float32), training=False))
+        return name_outputs(model(tf.cast(pixels, tf.float32), training=False))
 
     dtype = tf.uint8 if uint8_input else tf.float32
     archive = keras.export.ExportArchive()
@@ -33,7 +33,7 @@ def write_signature(model: Any, folder: Path, *, uint8_input: bool, batch: int |
     archive.write_out(str(folder), verbose=False)
 
 
-def named(outputs: Any) -> dict[str, Any]:
+def name_outputs(outputs: Any) -> dict[str, Any]:
     """A model's outputs by name; a single one is the logits."""
     return outputs if isinstance(outputs, dict) else {"logits": outputs}
 
@@ -51,7 +51,7 @@ def write_serving(model: Any, card: ModelMetadata, folder: Path) -> None:
     height, width = model.input_shape[1:3]
 
     def logits(pixels: Any) -> Any:
-        return named(model(pixels, training=False))
+        return name_outputs(model(pixels, training=False))
 
     def prepare(encoded: Any) -> Any:
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
@@ -67,13 +67,15 @@ def write_serving(model: Any, card: ModelMetadata, folder: Path) -> None:
 
     def of_bytes(images: Any) -> Any:
         pixels = tf.map_fn(prepare, images, fn_output_signature=tf.TensorSpec((height, width, 3), tf.float32))
-        answered = named(model(pixels, training=False))
+        answered = name_outputs(model(pixels, training=False))
         logits = answered.get("logits")
         shares = tf.sigmoid(answered["scores"]) if logits is None else tf.nn.softmax(logits)
         return {**answered, "probabilities": shares}
 
     archive = keras.export.ExportArchive()
-    archive.add_endpoint(DEFAULT, logits, [tf.TensorSpec((None, height, width, 3), tf.float32, name="pixels")])
+    archive.add_endpoint(
+        DEFAULT_SIGNATURE, logits, [tf.TensorSpec((None, height, width, 3), tf.float32, name="pixels")]
+    )
     archive.add_endpoint("serve_bytes", of_bytes, [tf.TensorSpec((None,), tf.string, name="images")])
     archive.write_out(str(folder), verbose=False)
     extra = folder / EXTRA

@@ -12,11 +12,11 @@ import numpy as np
 
 from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
-from keras_resnet.export.flatbuffer import output_names
-from keras_resnet.export.formats.detection_postprocess import with_objects
-from keras_resnet.export.formats.litert_quantizer import quantized
+from keras_resnet.export.flatbuffer import find_layer_outputs
+from keras_resnet.export.formats.detection_postprocess import append_postprocess
+from keras_resnet.export.formats.litert_quantizer import quantize_tflite
 from keras_resnet.export.formats.saved_model import SIGNATURE, write_signature
-from keras_resnet.export.tflite_options import LITERT, SCHEMES, TFLiteOptions
+from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions
 from keras_resnet.runtime.metadata import ModelMetadata
 
 
@@ -29,15 +29,15 @@ def write_tflite(
     Raises UsageError for a layer to keep in float that the model does not have.
     """
     raw = replace(form, full=False)
-    if form.engine == LITERT:
+    if form.engine == LITERT_QUANTIZER:
         assert images is not None
         floats = replace(raw, scheme=SCHEMES["float32"])
-        content = quantized(_content(model, floats, None), _samples(images, floats))
+        content = quantize_tflite(_content(model, floats, None), _samples(images, floats))
     else:
         content = _content(model, raw, images)
     if form.full:
         assert card is not None
-        content = with_objects(content, card)
+        content = append_postprocess(content, card)
     target.write_bytes(content)
 
 
@@ -46,7 +46,7 @@ def _content(model: Any, form: TFLiteOptions, images: np.ndarray | None) -> byte
     _require_layers(model, form.keep_float)
     if form.scheme.learned:
         prepare_for_conversion(model)
-    if form.scheme.calibrated and images is not None and form.batch and form.batch > len(images):
+    if form.scheme.needs_calibration and images is not None and form.batch and form.batch > len(images):
         raise UsageError(f"--batch must be at most the {len(images)} calibration images. Received: {form.batch}")
     with tempfile.TemporaryDirectory() as scratch:
         write_signature(model, Path(scratch), uint8_input=_casts(form), batch=form.batch)
@@ -70,7 +70,7 @@ def _converter(folder: Path, form: TFLiteOptions, images: np.ndarray | None) -> 
         converter.optimizations = [lite.Optimize.DEFAULT]
     if scheme.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if scheme.calibrated:
+    if scheme.needs_calibration:
         assert images is not None
         converter.representative_dataset = lambda: _samples(images, form)
     if scheme.activations == "int16":
@@ -93,10 +93,10 @@ def _samples(images: np.ndarray, form: TFLiteOptions) -> Iterator[dict[str, np.n
 
 
 def _with_floats(converter: Any, quantized: bytes, layers: tuple[str, ...]) -> bytes:
-    """Convert once more, leaving out what `layers` became in the file `quantized`."""
+    """Convert once more, leaving out what `layers` became in the file `quantize_tflite`."""
     import tensorflow as tf
 
-    names = output_names(quantized, layers)
+    names = find_layer_outputs(quantized, layers)
     if lost := [layer for layer in layers if not names[layer]]:
         raise ExportError(f"the layers {', '.join(lost)} have no operator of their own in the file")
     options = tf.lite.experimental.QuantizationDebugOptions(

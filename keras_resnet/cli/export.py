@@ -18,7 +18,7 @@ from keras_resnet.run import Run, runs_home
 if TYPE_CHECKING:
     from keras_resnet.config.spec import Spec
     from keras_resnet.export.accelerators import AcceleratorReport
-    from keras_resnet.export.auto import Step
+    from keras_resnet.export.remedies import RemedyResult
     from keras_resnet.export.verify import Verdict
 
 # Of a verdict's details, what is told beside its metric.
@@ -84,7 +84,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
 
     Exit code 1 if a file lost more than --max-drop, or could not be made; the others are written nonetheless.
     """
-    from keras_resnet.export.tflite_options import by_engine, forms_of, full_forms
+    from keras_resnet.export.tflite_options import build_tflite_options, with_engine, with_nms_variants
 
     _require_drop(max_drop)
     if not options["tflite"]:
@@ -100,20 +100,22 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     found = Run.find(runs_home(runs), run)
     learned = found.spec().compress.learned
     forms = (
-        forms_of(options["quantize"], options["io"], batch, options["keep_float"], learned) if options["tflite"] else []
+        build_tflite_options(options["quantize"], options["io"], batch, options["keep_float"], learned)
+        if options["tflite"]
+        else []
     )
-    forms = by_engine(forms, options["engine"])
+    forms = with_engine(forms, options["engine"])
     if options["full"]:
-        forms += full_forms(forms, found.spec().task)
+        forms += with_nms_variants(forms, found.spec().task)
     found.require_finished()
     _require_possible(options["target"], options["calibration_data"])
     from keras_resnet.export import pipeline
     from keras_resnet.export.accelerators import fit_all
-    from keras_resnet.export.auto import export_with_remedies
+    from keras_resnet.export.remedies import export_with_remedies
 
     wanted = pipeline.ExportRequest(
-        forms=tuple(forms),
-        others=tuple(kind.replace("_", "-") for kind in others),
+        tflite=tuple(forms),
+        formats=tuple(kind.replace("_", "-") for kind in others),
         max_drop=max_drop / 100,
         calibration_folder=options["calibration_data"],
         calibration_images=options["calibration_images"],
@@ -122,11 +124,11 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     )
     if options["target"] and not any(form.integer for form in forms):
         raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
-    steps: list[Step] = []
+    steps: list[RemedyResult] = []
     if options["auto"]:
         done, steps = export_with_remedies(found, wanted, console.log)
     else:
-        done = pipeline.export_each(found, wanted, console.log)
+        done = pipeline.export_files(found, wanted, console.log)
     verdicts = done.verdicts or done.require_all()
     fits = fit_all(found, verdicts, options["target"], console.log)
     publish_report(found)
@@ -161,12 +163,12 @@ def _not_within(verdicts: list[Verdict], max_drop: float) -> list[str]:
 def _require_possible(targets: tuple[str, ...], calibration_folder: str | None) -> None:
     """Raises UsageError or DataError for what cannot be had, before TensorFlow is imported."""
     from keras_resnet.export.accelerators import require_target
-    from keras_resnet.export.calibration import require_folder
+    from keras_resnet.export.calibration import require_calibration_folder
 
     for target in targets:
         require_target(target)
     if calibration_folder:
-        require_folder(calibration_folder)
+        require_calibration_folder(calibration_folder)
 
 
 def _plain_words(spec: Spec) -> str:
@@ -187,7 +189,7 @@ def _tell_fits(fits: list[AcceleratorReport]) -> None:
     console.table("accelerators", ["target", "file", "operators taken", "estimates"], rows, prose=["estimates"])
 
 
-def _tell_steps(steps: list[Step]) -> None:
+def _tell_steps(steps: list[RemedyResult]) -> None:
     verdicts = [step.verdict for step in steps]
     rows = [
         [step.remedy, f"{v.value:.2%}", drop, interval, v.words, f"{v.agreement:.2%}", f"{v.bytes / 1e6:.2f} MB"]

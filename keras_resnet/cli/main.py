@@ -53,9 +53,9 @@ for command in (train, compress, launch, study, export, verify, inspect, diagnos
 @json_option
 def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
     """Score a run's Keras model, or a .tflite file, on the run's data."""
-    from keras_resnet.export.evaluate import score
+    from keras_resnet.export.evaluate import evaluate_target
 
-    result = score(target, of_run, split, runs_home(runs), console.log)
+    result = evaluate_target(target, of_run, split, runs_home(runs), console.log)
     if as_json:
         console.emit_json(result)
     else:
@@ -89,16 +89,16 @@ def predict(
     Of a folder all images in it. One that is damaged is named and left out; the exit code is then 1.
     Videos and cameras need OpenCV (extra: video).
     """
-    from keras_resnet.export.predict import PredictOptions, predict_files, predict_video, predictor_of, sources_of
+    from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
     from keras_resnet.runtime.predictions import format_predictions
 
     if bool(images) == bool(camera):
         raise UsageError("say what to look at: images or videos, or --camera NUMBER")
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
-    sources = sources_of(images, save) if images else []
+    sources = resolve_inputs(images, save) if images else []
     one, taken = (
-        predictor_of(target, runs_home(runs)),
+        load_predictor(target, runs_home(runs)),
         PredictOptions(options["top"], options["every"], options["frames"]),
     )
     answers = predict_video(one, camera, taken, save) if camera else predict_files(one, sources, taken, console.log)

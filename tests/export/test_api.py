@@ -13,7 +13,7 @@ from keras_resnet.errors import DataError, ExportError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import export_tflite, in_memory
 from keras_resnet.export.evaluate import inspect_file, verify_file
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 LABELS = tuple(f"digit {digit}" for digit in range(10))
@@ -54,7 +54,7 @@ def test_a_model_in_mixed_precision_becomes_an_integer_file(trained, data, tmp_p
     assert loaded.card.classes == LABELS and loaded.pixels_from == -128.0
     given = loaded._interpreter.get_output_details()[0]
     assert loaded._input["dtype"] is np.int8 and given["dtype"] is np.int8
-    assert not contents_of(loaded.content).floats
+    assert not read_contents(loaded.content).float_dtypes
     images, labels = pairs()[1]
     assert (loaded(images).argmax(1) == labels).mean() == verdict.value
     told = inspect_file(file)

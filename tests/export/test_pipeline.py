@@ -20,10 +20,10 @@ from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import pipeline
 from keras_resnet.export.accelerators import fit
 from keras_resnet.export.convert import convert
-from keras_resnet.export.evaluate import inspect_file, score, verify_file
-from keras_resnet.export.load import open_file
+from keras_resnet.export.evaluate import evaluate_target, inspect_file, verify_file
+from keras_resnet.export.load import load_file
 from keras_resnet.export.pipeline import ExportRequest
-from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, forms_of
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tflite_options
 from keras_resnet.metrics.result import Metrics
 from keras_resnet.run import Run
 from keras_resnet.runtime.c_array import bytes_of, write_c_array
@@ -75,7 +75,7 @@ def test_files_hold_what_their_form_says(exported):
 
 @pytest.mark.slow
 def test_every_scheme(trained):
-    verdicts = pipeline.export(trained, ExportRequest(forms=tuple(forms_of(("all",)))), silent)
+    verdicts = pipeline.export(trained, ExportRequest(tflite=tuple(build_tflite_options(("all",)))), silent)
     found = {verdict.form: verdict for verdict in verdicts}
     assert {verdict.verdict for verdict in verdicts} == {"PASSED"}
     assert {name for name, verdict in found.items() if "FLOAT16" in verdict.dtypes} == {"float16"}
@@ -94,7 +94,7 @@ def test_raw_pixels_go_straight_in(exported, name, dtype, zero):
 
 
 def test_any_number_of_images_at_a_time(exported, pixels):
-    model = open_file(exported[0].exports / "dynamic-float-io-batches.tflite")
+    model = load_file(exported[0].exports / "dynamic-float-io-batches.tflite")
     together = model(pixels)
     one_by_one = np.concatenate([model(image[None]) for image in pixels])
     np.testing.assert_array_equal(together.argmax(1), one_by_one.argmax(1))
@@ -102,14 +102,14 @@ def test_any_number_of_images_at_a_time(exported, pixels):
 
 def test_a_fixed_batch_is_filled_up(exported, pixels, tmp_path):
     from keras_resnet.export.formats.tflite import write_tflite
-    from keras_resnet.export.tflite_metadata import write_card
+    from keras_resnet.export.tflite_metadata import write_metadata
 
     run, _ = exported
     file = tmp_path / "batch4.tflite"
     write_tflite(load_model(run), TFLiteOptions(SCHEMES["float32"], "uint8", batch=4), None, file)
-    write_card(file, open_file(run.exports / "float32.tflite").card, 0.0)
-    expected = open_file(run.exports / "float32.tflite")(pixels[:10])
-    np.testing.assert_allclose(open_file(file)(pixels[:10]), expected, atol=1e-4)
+    write_metadata(file, load_file(run.exports / "float32.tflite").card, 0.0)
+    expected = load_file(run.exports / "float32.tflite")(pixels[:10])
+    np.testing.assert_allclose(load_file(file)(pixels[:10]), expected, atol=1e-4)
 
 
 def test_the_card_is_in_every_file(exported):
@@ -129,8 +129,8 @@ def test_a_file_scores_what_its_verdict_says(exported, runs):
     again = verify_file(run.exports / "int8.tflite", None, 0.01, 200, runs, silent)
     first = verdicts["int8.tflite"]
     assert (again.value, again.drop, again.agreement) == (first.value, first.drop, first.agreement)
-    assert score(run.name, None, "validation", runs, silent)["value"] == run.metrics()["value"]
-    whole = score(str(run.exports / "int8.tflite"), None, "validation", runs, silent)
+    assert evaluate_target(run.name, None, "validation", runs, silent)["value"] == run.metrics()["value"]
+    whole = evaluate_target(str(run.exports / "int8.tflite"), None, "validation", runs, silent)
     assert whole["samples"] == 360 and whole["value"] >= 0.94
 
 
@@ -154,7 +154,7 @@ def test_a_saved_model_serves_encoded_images(exported, pixels):
     command = [sys.executable, "-c", code, str(run.exports / "saved_model")]
     done = subprocess.run(command, input=request, capture_output=True, text=True, check=True)
     answers = json.loads(done.stdout)["predictions"]
-    expected = open_file(run.exports / "float32.tflite")(pixels[:5])
+    expected = load_file(run.exports / "float32.tflite")(pixels[:5])
     np.testing.assert_allclose([each["logits"] for each in answers], expected, atol=1e-3)
     np.testing.assert_allclose([sum(each["probabilities"]) for each in answers], 1, atol=1e-5)
 
@@ -195,13 +195,13 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
     genuine = pipeline.verify
 
     def against_a_better_model(file, reference, **options):
-        correct = np.ones_like(reference.answered.judgement.correct)
-        by_class = dict.fromkeys(reference.answered.judgement.by_class, 1.0)
-        perfect = replace(reference.answered, judgement=Metrics({"top1": 1.0}, by_class, correct=correct))
-        return genuine(file, replace(reference, answered=perfect), **options)
+        correct = np.ones_like(reference.evaluation.judgement.correct)
+        by_class = dict.fromkeys(reference.evaluation.judgement.by_class, 1.0)
+        perfect = replace(reference.evaluation, judgement=Metrics({"top1": 1.0}, by_class, correct=correct))
+        return genuine(file, replace(reference, evaluation=perfect), **options)
 
     monkeypatch.setattr(pipeline, "verify", against_a_better_model)
-    wanted = ExportRequest(forms=(TFLiteOptions(SCHEMES["float32"], "uint8"),), others=("c-array",), max_drop=0.0)
+    wanted = ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8"),), formats=("c-array",), max_drop=0.0)
     verdicts = pipeline.export(copy, wanted, silent)
     assert {v.verdict for v in verdicts} == {"FAILED"}
     assert sorted(p.name for p in copy.rejected.iterdir()) == ["c_array", "float32.tflite"]
@@ -213,7 +213,7 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
 
 def test_a_failed_conversion_names_its_log(exported, tmp_path):
     run, log = exported[0], tmp_path / "int8.log"
-    card = open_file(run.exports / "float32.tflite").card
+    card = load_file(run.exports / "float32.tflite").card
     (tmp_path / "model.keras").write_bytes(b"not a model")
     with pytest.raises(ExportError, match=f"failed .exit code 1.; its output is in {log}"):
         convert(tmp_path / "model.keras", "savedmodel", card, None, tmp_path / "out", log)

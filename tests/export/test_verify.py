@@ -23,7 +23,7 @@ from keras_resnet.evaluation.evaluate import Evaluation, load_model
 from keras_resnet.export import accelerators, pipeline
 from keras_resnet.export.benchmark import Cost, Latency
 from keras_resnet.export.demo import page as demo
-from keras_resnet.export.load import open_file
+from keras_resnet.export.load import load_file
 from keras_resnet.export.verify import SEED, Verdict
 from keras_resnet.metrics import outcome as outcomes
 from keras_resnet.metrics.coco import Prediction
@@ -46,7 +46,7 @@ def untimed():
 
     cost = Cost((Latency(1, 0.1, 0.1, 0.1, 10),), 1.0, 2.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "measure", lambda file, images, threads: cost)
+        patch.setattr(verify, "measure_cost", lambda file, images, threads: cost)
         yield
 
 
@@ -87,9 +87,9 @@ def unproven(trained, tmp_path_factory):
 
 
 def exporting_forms():
-    from keras_resnet.export.tflite_options import forms_of
+    from keras_resnet.export.tflite_options import build_tflite_options
 
-    return forms_of(("float32",))
+    return build_tflite_options(("float32",))
 
 
 def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on_terminal, tmp_path):
@@ -110,7 +110,7 @@ def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on
     assert "too few validation images to prove" in best["why"]
     code, out, _ = kresnet("compare", run.name, "--runs", home)
     assert code == 0 and interval in out and words in out
-    told = demo._described("float32.tflite", open_file(run.exports / "float32.tflite"), described(run)[0])
+    told = demo._described("float32.tflite", load_file(run.exports / "float32.tflite"), described(run)[0])
     assert interval in told["facts"] and told["facts"].endswith(words)
     assert str(verdict).startswith(f"{words}: float32.tflite, ") and interval in str(verdict)
 
@@ -151,7 +151,7 @@ def test_model_and_file_are_told_of_the_same_images(unproven, capsys):
     told = f"top1 {value:.2%} on the 60 images of float32.tflite"
     assert told in " ".join(page_of(run).replace(f"{100 * value:.2f}%", f"{value:.2%}").split())
     assert f"| {value:.2%} | +0.00" in (run.exports / "model_card.md").read_text()
-    provenance = open_file(run.exports / "float32.tflite").card.provenance
+    provenance = load_file(run.exports / "float32.tflite").card.provenance
     assert provenance["keras_model"] == {"top1": value} and provenance["validation_images"] == 60
     export._tell("", [verdict], as_json=False)
     assert f"the Keras model on the same images: top1 {value:.2%}" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pages import tool
 
-from keras_resnet.export.demo.server import server_of
+from keras_resnet.export.demo.server import create_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -38,7 +38,7 @@ DROP = """async (pngs) => {
 @contextmanager
 def served(site):
     """The address of a site, while it is served."""
-    with server_of(site, 0) as server:
+    with create_server(site, 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -20,14 +20,14 @@ from keras_resnet.runtime.visualize import filled
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of, full_forms
+    from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 
     first, last = segmented.log()[0], segmented.log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
     assert last["loss"] < 0.85 * first["loss"] and segmented.metrics()["metric"] == "mask mAP"
     assert last["val_mask mAP"] == pytest.approx(segmented.metrics()["value"], abs=1e-6) and last["val_box mAP"] > 0
-    forms = forms_of(("float32", "int8"))
-    wanted = ExportRequest(forms=(*forms, *full_forms(forms[1:], "segment")), max_drop=0.05)
+    forms = build_tflite_options(("float32", "int8"))
+    wanted = ExportRequest(tflite=(*forms, *with_nms_variants(forms[1:], "segment")), max_drop=0.05)
     floats, integers, full = export(segmented, wanted, silent)
     assert full.value == pytest.approx(integers.value, abs=0.01) and full.agreement > 0.95
     assert full.largest_difference is None and full.operators["NON_MAX_SUPPRESSION_V4"] == 1
@@ -105,7 +105,7 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
     """Of outputs in which much is found, which a network after five epochs does not: in order, sides and classes."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from keras_resnet.export.formats.detection_postprocess import _behind
+    from keras_resnet.export.formats.detection_postprocess import _convert_postprocess
     from keras_resnet.runtime.metadata import ModelMetadata
     from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, GROUND, SHARED, answer_of
 
@@ -119,7 +119,9 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
     for task, guesses in (("segment", 0), ("localize", 3)):
         given = outputs if task == "segment" else {name: outputs[name] for name in ("scores", "distances")}
         card = ModelMetadata(("a", "b", "c"), 64, 64, {}, task, cells)
-        interpreter = Interpreter(model_content=_behind({name: each.shape for name, each in given.items()}, card))
+        interpreter = Interpreter(
+            model_content=_convert_postprocess({name: each.shape for name, each in given.items()}, card)
+        )
         found = interpreter.get_signature_runner("objects")(**given)
         ours, masks = answer_of({name: each[0] for name, each in given.items()}, cells, guesses=guesses)
         theirs, their_masks = answer_of({name: each[0] for name, each in found.items()}, cells, guesses=guesses)
