@@ -36,7 +36,7 @@ def main() -> None:
     from keras_resnet.run import Run, runs_home
 
     run = Run.find(runs_home(options.runs), options.run)
-    reference = Reference.of(run, load_run_data(run, console.log), options.images)
+    reference = Reference.from_run(run, load_run_data(run, console.log), options.images)
     images = np.concatenate([np.asarray(batch) for batch, _ in reference.batches()])
     uint8, source = run.exports / "int8.tflite", run.exports / "c_array" / "kresnet_model.c"
     with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,10 @@
-"""Remedies for an int8 file that lost too much: the cheapest first, each judged as a file, until one is good enough."""
+"""Remedies for an int8 file that lost too much: the cheapest first, each verified as a file, until one is enough."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from keras_resnet.compression.plan import QAT, adopt_parent
@@ -14,21 +13,18 @@ from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.evaluation.evaluate import load_model, read_model
 from keras_resnet.export.calibration import build_calibration
 from keras_resnet.export.flatbuffer import find_layer_outputs
-from keras_resnet.export.formats.litert_quantizer import is_installed
+from keras_resnet.export.formats import get_format
 from keras_resnet.export.pipeline import (
     ExportContext,
+    ExportFile,
     ExportRequest,
     ExportResult,
     export,
     export_files,
-    export_one,
-    is_learned,
-    prepare,
-    refresh_artifacts,
-    require_calibration,
+    is_qat,
 )
-from keras_resnet.export.sensitivity import diagnose_model
-from keras_resnet.export.tflite_options import LITERT_QUANTIZER, TFLiteOptions, build_tflite_options
+from keras_resnet.export.sensitivity import SensitivityAnalysis
+from keras_resnet.export.tflite_options import LITERT_QUANTIZER, TFLiteOptions, TFLiteRequest
 from keras_resnet.export.verify import Verdict
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -49,102 +45,145 @@ class RemedyResult:
     verdict: Verdict
 
 
-def export_with_remedies(run: Run, wanted: ExportRequest, log: Log) -> tuple[ExportResult, list[RemedyResult]]:
-    """All that is `wanted`, with remedies for the one int8 file in it: what became of it, and the steps of that file.
+def export_with_remedies(run: Run, request: ExportRequest, log: Log) -> tuple[ExportResult, list[RemedyResult]]:
+    """Export all that is asked for, with remedies for the one int8 file in it; return what became of all, and the
+    steps of that file.
 
     Raises UsageError unless there is exactly one.
     """
-    integer = [form for form in wanted.tflite if form.scheme.name == "int8"]
-    if len(integer) != 1:
-        raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(integer)} of them")
-    others = replace(wanted, tflite=tuple(form for form in wanted.tflite if form not in integer))
-    done = export_files(run, others, log) if others.tflite or others.formats else ExportResult([], {})
+    int8 = [options for options in request.tflite if options.scheme.is_int8_ptq]
+    if len(int8) != 1:
+        raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(int8)} of them")
+    others = replace(request, tflite=tuple(options for options in request.tflite if options not in int8))
+    result = export_files(run, others, log) if others.tflite or others.formats else ExportResult([], {})
     try:
-        steps = try_remedies(run, integer[0], wanted, log)
+        steps = try_remedies(run, int8[0], request, log)
     except KresnetError as error:
-        return ExportResult(done.verdicts, {**done.failures, integer[0].file_name: error}), []
-    return ExportResult([*done.verdicts, steps[-1].verdict], done.failures), steps
+        name = get_format("tflite").file_name(int8[0])
+        return ExportResult(result.verdicts, {**result.failures, name: error}), []
+    return ExportResult([*result.verdicts, steps[-1].verdict], result.failures), steps
 
 
-def try_remedies(run: Run, form: TFLiteOptions, wanted: ExportRequest, log: Log) -> list[RemedyResult]:
-    """Try the remedies on an int8 `form` of the run until a file is within `wanted.max_drop`, and proven to be where
-    that is wanted; all steps, the last one being the best that could be done. A remedy that cannot be tried is told,
-    and the next one follows.
+def try_remedies(run: Run, options: TFLiteOptions, request: ExportRequest, log: Log) -> list[RemedyResult]:
+    """Try remedies on an int8 file of `run` until it is within `request.budget`; return all steps, the last one being
+    the best that could be done.
 
     As it is; calibrated by 1,000 images; by litert-quantizer where that is installed; channels equalized (Nagel et al.
-    2019); the worst layers of the diagnosis in float32; trained on with 8 bits, which makes a new run. Raises
-    UsageError for a form or run that is not for this.
+    2019); the most sensitive layers in float32; trained on with 8 bits, which makes a new run. A remedy that cannot be
+    tried is logged, and the next one follows. Raises UsageError for a file or run that is not for this.
     """
-    if form.scheme.name != "int8" or is_learned(run):
+    if not options.scheme.is_int8_ptq or is_qat(run):
         raise UsageError("--auto is for int8 files of a run that was not trained with 8 bits")
     with tempfile.TemporaryDirectory() as scratch:
-        steps: list[RemedyResult] = []
-        work = prepare(run, replace(wanted, tflite=(form,)), log)
-        require_calibration(work)
-        failure: KresnetError | None = None
-        with refresh_artifacts(work):
-            for remedy, make in _remedies(work, form, wanted, Path(scratch), log):
-                log(f"remedy: {remedy}")
-                try:
-                    steps.append(RemedyResult(remedy, make()))
-                except KresnetError as error:
-                    log(f"this remedy could not be tried: {error}")
-                    failure = error
-                    continue
-                if steps[-1].verdict.is_within:
-                    break
-        if not steps and failure:
-            raise failure
-        run.write_json(run.exports / "auto.json", [{"remedy": step.remedy, **step.verdict.as_dict()} for step in steps])
-        return steps
+        context = ExportContext.prepare(run, replace(request, tflite=(options,)), log)
+        context.require_calibration()
+        search = RemedySearch(context, options, request, Path(scratch))
+        with context.refresh_artifacts():
+            search.run()
+    steps = search.require_steps()
+    document = [{"remedy": step.remedy, **step.verdict.as_dict()} for step in steps]
+    run.write_json(run.exports / "auto.json", document)
+    return steps
 
 
-def _remedies(
-    work: ExportContext, form: TFLiteOptions, wanted: ExportRequest, scratch: Path, log: Log
-) -> Iterator[tuple[str, Callable[[], Verdict]]]:
-    calibration = require_calibration(work)
-    yield f"as it is, {len(calibration.images)} calibration images", partial(export_one, work, form, log)
-    if wanted.calibration_folder is None:
-        more = build_calibration(work.data, count=EXTENDED_CALIBRATION)
-        if len(more.images) > len(calibration.images):
-            work = replace(work, calibration=more)
-            yield f"{len(more.images)} calibration images", partial(export_one, work, form, log)
-    floats = form.io != "int8"  # which a microcontroller does not take
-    if floats and form.batch == 1 and is_installed():
-        yield "rounded by litert-quantizer", partial(export_one, work, replace(form, engine=LITERT_QUANTIZER), log)
-    if equalized := _equalized(work, scratch):
-        work = equalized
-        yield "channels equalized", partial(export_one, work, form, log)
-    made = work.run.rejected / form.file_name
-    if floats and made.is_file():
-        model = read_model(work.model_file)
-        worst = [
-            each.layer
-            for each in diagnose_model(work.run, model, work.data, require_calibration(work), DIAGNOSIS_IMAGES, log)
-            if each.low is not None
-        ]
+@dataclass(frozen=True)
+class Remedy:
+    """One thing to try: in words, and the file to write, with what it is written from; None to train a new run."""
+
+    words: str
+    context: ExportContext
+    options: TFLiteOptions | None
+
+
+@dataclass
+class RemedySearch:
+    """The search for a good enough int8 file. scratch: a folder for models that are made on the way."""
+
+    context: ExportContext
+    options: TFLiteOptions
+    request: ExportRequest
+    scratch: Path
+    steps: list[RemedyResult] = field(default_factory=list)
+    failure: KresnetError | None = None
+
+    @property
+    def can_have_floats(self) -> bool:
+        """Whether the file may hold floats: a microcontroller takes none."""
+        return self.options.io != "int8"
+
+    def run(self) -> None:
+        """Try one remedy after another until a file is within its budget."""
+        log = self.context.log
+        for remedy in self._remedies():
+            log(f"remedy: {remedy.words}")
+            try:
+                self.steps.append(RemedyResult(remedy.words, self._try(remedy)))
+            except KresnetError as error:
+                log(f"this remedy could not be tried: {error}")
+                self.failure = error
+                continue
+            if self.steps[-1].verdict.is_within:
+                break
+
+    def require_steps(self) -> list[RemedyResult]:
+        """Return what was tried. Raises the last error where nothing could be."""
+        if not self.steps and self.failure:
+            raise self.failure
+        return self.steps
+
+    def _try(self, remedy: Remedy) -> Verdict:
+        if remedy.options is None:
+            return self._train_quantized()
+        return remedy.context.export(ExportFile(get_format("tflite"), remedy.options))
+
+    def _remedies(self) -> Iterator[Remedy]:
+        """Yield the remedies; each is made when those before it were not enough, and keeps what they changed."""
+        options, calibration = self.options, self.context.require_calibration()
+        yield Remedy(f"as it is, {len(calibration.images)} calibration images", self.context, options)
+        if self.request.calibration_folder is None:
+            extended = build_calibration(self.context.data, count=EXTENDED_CALIBRATION)
+            if len(extended.images) > len(calibration.images):
+                self.context = replace(self.context, calibration=extended)
+                yield Remedy(f"{len(extended.images)} calibration images", self.context, options)
+        if self.can_have_floats and options.batch == 1 and LITERT_QUANTIZER.is_installed:
+            yield Remedy("rounded by litert-quantizer", self.context, replace(options, engine=LITERT_QUANTIZER))
+        if equalized := self._equalize():
+            self.context = equalized
+            yield Remedy("channels equalized", self.context, options)
+        layers = self._find_sensitive_layers()
+        for count in sorted({min(count, len(layers)) for count in FLOAT_LAYER_COUNTS} - {0}):
+            kept = replace(options, keep_float=tuple(layers[:count]))
+            yield Remedy(f"{', '.join(layers[:count])} in float32", self.context, kept)
+        yield Remedy("trained on with 8 bits", self.context, None)
+
+    def _equalize(self) -> ExportContext | None:
+        """Return the context with a model that computes the same by channels of like ranges; None where none can be
+        scaled."""
+        model = load_model(self.context.run)
+        if not equalize(model, self.context.require_calibration().images):
+            return None
+        file = self.scratch / "equalized.keras"
+        model.save(file)
+        return replace(self.context, model_file=file)
+
+    def _find_sensitive_layers(self) -> list[str]:
+        """Return the layers that lose most in 8 bits, the worst first; none where no file can keep them in float."""
+        context = self.context
+        rejected = context.run.rejected / get_format("tflite").file_name(self.options)
+        if not self.can_have_floats or not rejected.is_file():
+            return []
+        model = read_model(context.model_file)
+        analysis = SensitivityAnalysis(context.run, context.data, context.require_calibration(), context.log)
+        sensitivities = analysis.measure(model, DIAGNOSIS_IMAGES)
+        layers = [each.layer for each in sensitivities if each.low is not None]
         # What only joins or passes on has no operator of its own to be left out.
-        known = find_layer_outputs(made.read_bytes(), tuple(worst))
-        worst = [layer for layer in worst if known[layer]]
-        for count in sorted({min(count, len(worst)) for count in FLOAT_LAYER_COUNTS} - {0}):
-            kept = replace(form, keep_float=tuple(worst[:count]))
-            yield f"{', '.join(worst[:count])} in float32", partial(export_one, work, kept, log)
-    yield "trained on with 8 bits", partial(_trained, work.run, form, wanted, log)
+        outputs = find_layer_outputs(rejected.read_bytes(), tuple(layers))
+        return [layer for layer in layers if outputs[layer]]
 
-
-def _equalized(work: ExportContext, scratch: Path) -> ExportContext | None:
-    """The same with a model that computes the same by channels of like ranges; None where none can be scaled."""
-    model = load_model(work.run)
-    if not equalize(model, require_calibration(work).images):
-        return None
-    file = scratch / "equalized.keras"
-    model.save(file)
-    return replace(work, model_file=file)
-
-
-def _trained(run: Run, form: TFLiteOptions, wanted: ExportRequest, log: Log) -> Verdict:
-    home = run.folder.resolve().parent
-    made = train(adopt_parent(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
-    forms = tuple(build_tflite_options(("qat",), form.io, form.batch, learned=True))
-    (verdict,) = export(made, replace(wanted, tflite=forms, formats=(), calibration_folder=None), log)
-    return replace(verdict, file=str(made.exports / verdict.file))
+    def _train_quantized(self) -> Verdict:
+        run, options, log = self.context.run, self.options, self.context.log
+        home = run.folder.resolve().parent
+        trained = train(adopt_parent(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
+        qat = tuple(TFLiteRequest(options.io, options.batch, is_qat=True).build(("qat",)))
+        (verdict,) = export(trained, replace(self.request, tflite=qat, formats=(), calibration_folder=None), log)
+        return replace(verdict, file=str(trained.exports / verdict.file))

@@ -1,10 +1,10 @@
-"""The verdict: the written file itself is run on the validation data and judged against the Keras model."""
+"""Verification: a written file is run on the validation images and gets a verdict beside the Keras model."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.analysis import changes_since
 from keras_resnet.evaluation.baselines import Standing, standings_of
 from keras_resnet.evaluation.evaluate import Evaluation, batches_of, evaluate, keras_predictor, load_model
-from keras_resnet.export.benchmark import Cost, measure_cost
-from keras_resnet.export.flatbuffer import Contents, check_contents, read_contents
-from keras_resnet.export.load import Model, file_size, gzip_size, load_file
+from keras_resnet.export.benchmark import Cost
+from keras_resnet.export.devices.base import Device
+from keras_resnet.export.devices.local_cpu import LocalCPU
+from keras_resnet.export.formats import find_format, recognize_format
+from keras_resnet.export.load import file_size, gzip_size
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.run import Run
-from keras_resnet.runtime.tflite_model import TFLiteModel
+from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.tasks import get_task
-from keras_resnet.training.environment import machine
 
 # A drop and its 95% interval, as shares.
 Drop = tuple[float, tuple[float, float]]
@@ -33,27 +34,44 @@ SEED = 0
 
 
 @dataclass(frozen=True)
+class Budget:
+    """max_drop: what a file may lose, as a share (0.01 is one point). require_proof: whether a file fails whose drop is
+    not proven to be within that."""
+
+    max_drop: float = 0.01
+    require_proof: bool = False
+
+
+@dataclass(frozen=True)
+class MetricDrop:
+    """The drop of one metric and its 95% interval, as shares."""
+
+    drop: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What is known of one written file.
 
+    scheme: of its quantization, with what departs from that scheme's defaults; else the format's name.
     bytes: on the device; gzip_bytes: as a download.
     value: the metric, 0–1, of so many samples; model_value: the float model's, of the same. details: other numbers
     beside it. drop: the float model's value of `drop_metric` minus the file's, with its 95% interval; that metric is
-    the one that decides, and drops has each: {"drop", "interval"} by name. agreement: share of images (or of objects)
-    on which both give the same answer; own_agreement: the same with the run's own model, where that is a compressed
-    one.
-    worst_class, worst_class_drop: the label whose share of right answers fell most, and by how much.
+    the one that decides, and drops has each by name. agreement: share of images (or of objects) on which both predict
+    the same; own_agreement: the same with the run's own model, where that is a compressed one.
+    worst_class, worst_class_drop: the label whose accuracy fell most, and by how much.
     largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
-    cost: time and memory. baselines: how the float model stands to what needs no network. data_changed: what is other
-    than when the model was trained, "" for nothing.
-    max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" if the upper ends of the intervals are
-    within it; "NOT PROVEN" if only the drops themselves are, or "FAILED" under require_proof; "FAILED" if one is not.
-    images_to_settle: of a file that is not proven, how many validation images would do, if answers differ as often on
-    them; None if none would.
+    cost: time and memory. machine: where the file was run. baselines: how the float model stands to what needs no
+    network. data_changed: what is other than when the model was trained, "" for nothing.
+    max_drop, require_proof: see `Budget`. verdict: "PASSED" if the upper ends of the intervals are within max_drop;
+    "NOT PROVEN" if only the drops themselves are, or "FAILED" under require_proof; "FAILED" if one is not.
+    images_to_settle: of a file that is not proven, how many validation images would do, if predictions differ as often
+    on them; None if none would.
     """
 
     file: str
-    form: str
+    scheme: str
     bytes: int
     gzip_bytes: int
     metric: str
@@ -64,7 +82,7 @@ class Verdict:
     drop_metric: str
     drop: float
     drop_interval: tuple[float, float]
-    drops: dict[str, dict[str, Any]]
+    drops: dict[str, MetricDrop]
     agreement: float
     own_agreement: float
     worst_class: str
@@ -84,18 +102,18 @@ class Verdict:
     verdict: str
 
     def as_dict(self) -> dict[str, object]:
-        """As a JSON object."""
-        return asdict(self)
+        """Return the verdict as a row of verdicts.json: all fields, and latency_ms."""
+        return {**asdict(self), "latency_ms": self.latency_ms}
 
     def __str__(self) -> str:
         """In a line, drops in points; and a line for whatever has to be known beside it."""
         row = self.as_dict()
-        told = (
+        summary = (
             f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of {self.samples}"
             f" images, drop {outcome.drop_in_words(row)} of at most {100 * self.max_drop:g},"
             f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
-        return "\n".join([told, *outcome.remarks_on(row), *outcome.shared_remarks_on(row)])
+        return "\n".join([summary, *outcome.remarks_on(row), *outcome.shared_remarks_on(row)])
 
     @property
     def words(self) -> str:
@@ -111,21 +129,27 @@ class Verdict:
     def all_integer(self) -> bool:
         """Whether it is a TFLite file within its budget that holds no floating-point tensor."""
         floats = [name for name in self.dtypes or {"FLOAT": 1} if "FLOAT" in name]
-        return self.file.endswith(".tflite") and self.is_within and not floats
+        return is_tflite_file(self.file) and self.is_within and not floats
 
     @property
     def latency_ms(self) -> float:
-        """The median with all threads."""
+        """The median of one image with all threads, in milliseconds."""
         return self.cost.latencies[-1].p50
+
+
+def is_tflite_file(name: str) -> bool:
+    """Return whether `name` is that of a .tflite file."""
+    found = recognize_format(Path(name))
+    return found is not None and found.name == "tflite"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What every file of a model is judged by.
+    """What every file of a model is compared with.
 
-    batches: makes pairs of uint8 images (B, H, W, 3) and what is true of them, the same each time it is called.
-    answered: what the model answered, or the one that it was compressed from. own: what the model itself answered.
-    baselines: how `answered` stands to what needs no network. data_changed: see `Verdict`.
+    batches: makes pairs of uint8 images (B, H, W, 3) and their ground truth, the same each time it is called.
+    evaluation: of the model, or of the one that it was compressed from. own_evaluation: of the model itself.
+    baselines: how `evaluation` stands to what needs no network. data_changed: see `Verdict`.
     """
 
     task: Any
@@ -137,122 +161,138 @@ class Reference:
     data_changed: str = ""
 
     @classmethod
-    def of(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
-        """Evaluate the models on all validation images, or on `samples` of them, drawn by a fixed seed."""
+    def from_run(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
+        """Evaluate a run's models on all validation images, or on `samples` of them, drawn by a fixed seed."""
         changed = changes_since(run, data)
-        judged = data.splits["validation"]
-        if samples is not None and samples < judged.count:
-            judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
-            data = replace(data, splits={**data.splits, "validation": judged})
+        validation = data.splits["validation"]
+        if samples is not None and samples < validation.count:
+            rows = np.sort(np.random.default_rng(SEED).permutation(validation.count)[:samples])
+            data = replace(data, splits={**data.splits, "validation": validation.some(rows)})
         task, origin = get_task(run.spec(), data.classes), origin_of(run)
         model = load_model(run)
         if origin == run:
-            return replace(cls.by(task, data, model), data_changed=changed)
+            return replace(cls.from_model(task, data, model), data_changed=changed)
         own = evaluate(keras_predictor(model), batches_of(data), task)
-        return replace(cls.by(task, data, load_model(origin)), own_evaluation=own, data_changed=changed)
+        reference = cls.from_model(task, data, load_model(origin))
+        return replace(reference, own_evaluation=own, data_changed=changed)
 
     @classmethod
-    def by(cls, task: Any, data: DatasetSplits, model: Any) -> Reference:
+    def from_model(cls, task: Any, data: DatasetSplits, model: Any) -> Reference:
         """Evaluate a Keras `model` on all validation images."""
+        batches = partial(batches_of, data)
+        evaluation = evaluate(keras_predictor(model), batches(), task)
+        timing_images = np.asarray(next(iter(batches()))[0])[:TIMING_IMAGES]
+        baselines = standings_of(task, data, evaluation)
+        return cls(task, batches, timing_images, evaluation, evaluation, baselines)
 
-        def batches() -> Iterable[tuple[Any, Any]]:
-            return batches_of(data)  # type: ignore[no-any-return]
 
-        answered = evaluate(keras_predictor(model), batches(), task)
-        timed = np.asarray(next(iter(batches()))[0])[:TIMING_IMAGES]
-        return cls(task, batches, timed, answered, answered, standings_of(task, data, answered))
+@dataclass(frozen=True)
+class Comparison:
+    """A file's evaluation beside that of its model. reference: the model's. after: the file's."""
+
+    reference: Reference
+    after: Evaluation
+
+    @property
+    def before(self) -> Evaluation:
+        """The model's evaluation."""
+        return self.reference.evaluation
+
+    @cached_property
+    def drops(self) -> dict[str, Drop]:
+        """What each metric lost, with its 95% interval."""
+        file_values = self.after.judgement.values
+        return {
+            metric: (value - file_values[metric], self.reference.task.drop_interval(metric, self.before, self.after))
+            for metric, value in self.before.judgement.values.items()
+        }
+
+    def agreement(self, evaluation: Evaluation) -> float:
+        """Return the share of predictions that are the same in the file's and in another `evaluation`."""
+        return float(self.reference.task.agreement(self.after.answers, evaluation.answers))
+
+    def worst_class(self) -> tuple[float, str]:
+        """Return the largest drop of a class, and its label."""
+        file_values = self.after.judgement.by_class
+        return max((value - file_values[name], name) for name, value in self.before.judgement.by_class.items())
+
+    def output_differences(self) -> np.ndarray | None:
+        """Return absolute differences of all numbers; None where the file has other outputs than the model."""
+        before, after = self.before.outputs, self.after.outputs
+        if isinstance(before, dict) and set(before) != set(after):
+            return None
+        return np.asarray(np.abs(_flatten(after) - _flatten(before)))
+
+    def images_to_settle(self, max_drop: float) -> int | None:
+        """Return how many images would bring the upper ends of all intervals within `max_drop`; None where none
+        would."""
+        before, after = self.before.judgement.correct, self.after.judgement.correct
+        if before is not None and after is not None:
+            return confidence_interval.enough_for_shares(before, after, max_drop)
+        needed = [
+            confidence_interval.enough_for_scores(drop, high, self.before.samples, max_drop)
+            for drop, (_, high) in self.drops.values()
+        ]
+        known = [each for each in needed if each is not None]
+        return max(known) if len(known) == len(needed) else None
 
 
 def verify(
-    file: Path, reference: Reference, *, max_drop: float, integer: bool = False, require_proof: bool = False
+    file: Path, reference: Reference, budget: Budget, *, is_integer: bool = False, device: Device | None = None
 ) -> Verdict:
-    """Run `file` and judge it against `reference`, within the budget `max_drop`; with `require_proof` it fails where
-    its drop is not proven to be within that.
+    """Run `file` on `device`, by default this CPU, and compare it with `reference`.
 
     Raises ExportError if it cannot be run, has other labels, holds operators that are no builtins, or floats though it
-    should be `integer`.
+    `is_integer`.
     """
-    model, task, before = load_file(file), reference.task, reference.evaluation
-    if model.card.classes != task.classes:
+    device = device or LocalCPU()
+    model = device.load(file)
+    if model.card.classes != reference.task.classes:
         raise ExportError(f"{file.name} has {len(model.card.classes)} labels that are not those of the run")
-    contents = _contents(model)
-    if contents:
-        check_contents(contents, str(model.card.provenance["form"]), integer=integer)
-    after = evaluate(model, reference.batches(), task, f"verifying {model.card.provenance['form']}")
-    was, found = before.judgement, after.judgement
-    drops = {
-        metric: (value - found.values[metric], task.drop_interval(metric, before, after))
-        for metric, value in was.values.items()
-    }
-    name, decided = outcome.deciding(drops, max_drop), outcome.decided(drops, max_drop, require_proof)
-    difference = _difference(before.outputs, after.outputs)
-    worst_drop, worst = max((value - found.by_class[name], name) for name, value in was.by_class.items())
-    provenance = model.card.provenance
+    scheme = str(model.card.provenance["scheme"])
+    contents = find_format(file).check(model, scheme, is_integer=is_integer)
+    after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
+    comparison = Comparison(reference, after)
+    drops, max_drop = comparison.drops, budget.max_drop
+    metric = outcome.deciding(drops, max_drop)
+    decided = outcome.decided(drops, max_drop, budget.require_proof)
+    differences = comparison.output_differences()
+    worst_class_drop, worst_class = comparison.worst_class()
     return Verdict(
         file=file.name,
-        form=str(provenance["form"]),
+        scheme=scheme,
         bytes=file_size(file),
         gzip_bytes=gzip_size(file),
         metric=after.metric,
         value=after.value,
-        model_value=before.value,
-        details={**found.values, **found.details},
+        model_value=reference.evaluation.value,
+        details={**after.judgement.values, **after.judgement.details},
         samples=after.samples,
-        drop_metric=name,
-        drop=drops[name][0],
-        drop_interval=drops[name][1],
-        drops={each: {"drop": drop, "interval": interval} for each, (drop, interval) in drops.items()},
-        agreement=task.agreement(after.answers, before.answers),
-        own_agreement=task.agreement(after.answers, reference.own_evaluation.answers),
-        worst_class=worst,
-        worst_class_drop=worst_drop,
-        largest_difference=None if difference is None else float(difference.max()),
-        mean_difference=None if difference is None else float(difference.mean()),
+        drop_metric=metric,
+        drop=drops[metric][0],
+        drop_interval=drops[metric][1],
+        drops={name: MetricDrop(*drop) for name, drop in drops.items()},
+        agreement=comparison.agreement(reference.evaluation),
+        own_agreement=comparison.agreement(reference.own_evaluation),
+        worst_class=worst_class,
+        worst_class_drop=worst_class_drop,
+        largest_difference=None if differences is None else float(differences.max()),
+        mean_difference=None if differences is None else float(differences.mean()),
         operators=contents.operators if contents else None,
         dtypes=contents.dtypes if contents else None,
-        cost=measure_cost(file, reference.timing_images, _threads()),
-        machine=machine(),
+        cost=device.measure(file, reference.timing_images),
+        machine=device.describe(),
         baselines=reference.baselines,
         data_changed=reference.data_changed,
         max_drop=max_drop,
-        require_proof=require_proof,
-        images_to_settle=None if decided == outcome.PASSED else _enough(before, after, drops, max_drop),
-        calibration_sha256=provenance.get("calibration_sha256"),
+        require_proof=budget.require_proof,
+        images_to_settle=None if decided == outcome.PASSED else comparison.images_to_settle(max_drop),
+        calibration_sha256=model.card.provenance.get("calibration_sha256"),
         verdict=decided,
     )
 
 
-def _enough(before: Evaluation, after: Evaluation, drops: dict[str, Drop], max_drop: float) -> int | None:
-    """How many images would bring the upper ends of all intervals within `max_drop`; None where none would."""
-    was, found = before.judgement.correct, after.judgement.correct
-    if was is not None and found is not None:
-        return confidence_interval.enough_for_shares(was, found, max_drop)
-    wanted = [
-        confidence_interval.enough_for_scores(drop, high, before.samples, max_drop)
-        for drop, (_, high) in drops.values()
-    ]
-    known = [each for each in wanted if each is not None]
-    return max(known) if len(known) == len(wanted) else None
-
-
-def _difference(before: Any, after: Any) -> np.ndarray | None:
-    """Absolute differences of all numbers; None where a file makes something else of them."""
-    if isinstance(before, dict) and set(before) != set(after):
-        return None
-    return np.asarray(np.abs(_flat(after) - _flat(before)))
-
-
-def _flat(outputs: Any) -> np.ndarray:
-    """All numbers of one or several outputs, in the order of their names."""
+def _flatten(outputs: Outputs) -> np.ndarray:
+    """Return all numbers of one or several outputs, in the order of their names."""
     parts = [outputs[name] for name in sorted(outputs)] if isinstance(outputs, dict) else [outputs]
     return np.concatenate([np.ravel(part) for part in parts])
-
-
-def _contents(model: Model) -> Contents | None:
-    return read_contents(model.content) if isinstance(model, TFLiteModel) else None
-
-
-def _threads() -> list[int]:
-    """1, 2, 4 … and all of this machine."""
-    most = os.cpu_count() or 1
-    return [*(2**power for power in range(most.bit_length()) if 2**power < most), most]

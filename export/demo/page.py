@@ -63,8 +63,8 @@ def require_litert_js() -> Path:
         found = "none"
     if found != LITERT_JS_VERSION:
         raise ExportError(
-            f"the demo needs LiteRT.js {LITERT_JS_VERSION} in {home}, found: {found}; install it with scripts/web, or with:"
-            f" npm install --prefix {home} @litertjs/core@{LITERT_JS_VERSION} @litertjs/wasm-utils@{LITERT_JS_VERSION}"
+            f"the demo needs LiteRT.js {LITERT_JS_VERSION} in {home}, found: {found}; install it with scripts/web, or"
+            f" with: npm install --prefix {home} @litertjs/core@{LITERT_JS_VERSION} @litertjs/wasm-utils@{LITERT_JS_VERSION}"
         )
     return folder
 

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.options import examples, json_option, run_names, runs_option
 from keras_resnet.errors import KresnetError, UsageError
+from keras_resnet.export.formats import FORMATS
 from keras_resnet.metrics.outcome import interval_in_words, lacks_proof, remarks_on, shared_remarks_on
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
 
 if TYPE_CHECKING:
     from keras_resnet.config.spec import Spec
-    from keras_resnet.export.accelerators import AcceleratorReport
+    from keras_resnet.export.accelerators.base import AcceleratorReport
     from keras_resnet.export.remedies import RemedyResult
     from keras_resnet.export.verify import Verdict
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 # Of a verdict's details, what is told beside its metric.
 SHOWN = ("box mAP", "AP50", "mask AP50")
+
+
+def format_options(command: Command) -> Command:
+    """An option for each format of the registry."""
+    for name, entry in reversed(FORMATS.items()):
+        command = click.option(f"--{name}", is_flag=True, help=entry.help)(command)
+    return command
+
+
 drop_option = click.option(
     "--max-drop", type=float, default=1.0, show_default=True, help="Points of accuracy a file may lose."
 )
@@ -46,10 +58,7 @@ samples_option = click.option(
     )
 )
 @click.argument("run", required=False, shell_complete=run_names)
-@click.option("--tflite", is_flag=True, help="Write TFLite files: float32 and int8, or those of --quantize.")
-@click.option("--savedmodel", is_flag=True, help="Write a SavedModel for TensorFlow Serving.")
-@click.option("--onnx", is_flag=True, help="Write an ONNX file (extra: onnx).")
-@click.option("--c-array", is_flag=True, help="Write an int8 file as C source for microcontrollers.")
+@format_options
 @click.option(
     "--quantize",
     multiple=True,
@@ -60,7 +69,7 @@ samples_option = click.option(
 @click.option("--keep-float", multiple=True, metavar="LAYER", help="A layer of an int8 file that is not quantized.")
 @click.option("--batch", type=click.IntRange(1), help="Images of one inference of a TFLite file [default: 1].")
 @click.option("--dynamic-batch", is_flag=True, help="TFLite files that take any number of images at a time.")
-@click.option("--full", is_flag=True, help="Of a detector also files that make objects of the outputs themselves.")
+@click.option("--with-nms", is_flag=True, help="Of a detector also files that make objects of the outputs themselves.")
 @click.option("--calibration-data", metavar="DIR", help="Images to calibrate with [default: of the training data].")
 @click.option(
     "--calibration-images",
@@ -84,45 +93,42 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
 
     Exit code 1 if a file lost more than --max-drop, or could not be made; the others are written nonetheless.
     """
-    from keras_resnet.export.tflite_options import build_tflite_options, with_engine, with_nms_variants
+    from keras_resnet.export.tflite_options import TFLiteRequest, with_engine, with_nms_variants
 
     _require_drop(max_drop)
     if not options["tflite"]:
-        for name in ("quantize", "io", "keep_float", "batch", "dynamic_batch", "full"):
+        for name in ("quantize", "io", "keep_float", "batch", "dynamic_batch", "with_nms"):
             if options[name]:
                 raise UsageError(f"--{name.replace('_', '-')} is for TFLite files; add --tflite")
     if options["batch"] and options["dynamic_batch"]:
         raise UsageError("--batch fixes what --dynamic-batch leaves open; give one of them")
     batch = None if options["dynamic_batch"] else options["batch"] or 1
-    others = [kind for kind in ("savedmodel", "onnx", "c_array") if options[kind]]
-    if not options["tflite"] and not others:
-        raise UsageError("say what to export: --tflite, --savedmodel, --onnx or --c-array")
+    formats = [name for name in FORMATS if options[name.replace("-", "_")]]
+    if not formats:
+        *names, last = (f"--{name}" for name in FORMATS)
+        raise UsageError(f"say what to export: {', '.join(names)} or {last}")
     found = Run.find(runs_home(runs), run)
-    learned = found.spec().compress.learned
-    forms = (
-        build_tflite_options(options["quantize"], options["io"], batch, options["keep_float"], learned)
-        if options["tflite"]
-        else []
-    )
-    forms = with_engine(forms, options["engine"])
-    if options["full"]:
-        forms += with_nms_variants(forms, found.spec().task)
+    request = TFLiteRequest(options["io"], batch, tuple(options["keep_float"]), is_qat=found.spec().compress.learned)
+    tflite = request.build(options["quantize"]) if options["tflite"] else []
+    tflite = with_engine(tflite, options["engine"])
+    if options["with_nms"]:
+        tflite += with_nms_variants(tflite, found.spec().task)
     found.require_finished()
     _require_possible(options["target"], options["calibration_data"])
     from keras_resnet.export import pipeline
-    from keras_resnet.export.accelerators import fit_all
+    from keras_resnet.export.accelerators import check_accelerators
     from keras_resnet.export.remedies import export_with_remedies
 
     wanted = pipeline.ExportRequest(
-        tflite=tuple(forms),
-        formats=tuple(kind.replace("_", "-") for kind in others),
+        tflite=tuple(tflite),
+        formats=tuple(name for name in formats if name != "tflite"),
         max_drop=max_drop / 100,
         calibration_folder=options["calibration_data"],
         calibration_images=options["calibration_images"],
         samples=options["samples"],
         require_proof=options["require_proof"],
     )
-    if options["target"] and not any(form.integer for form in forms):
+    if options["target"] and not any(each.is_integer for each in tflite):
         raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
     steps: list[RemedyResult] = []
     if options["auto"]:
@@ -130,7 +136,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     else:
         done = pipeline.export_files(found, wanted, console.log)
     verdicts = done.verdicts or done.require_all()
-    fits = fit_all(found, verdicts, options["target"], console.log)
+    fits = check_accelerators(found, verdicts, options["target"], console.log)
     publish_report(found)
     if not as_json:
         if steps:
@@ -141,7 +147,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
             console.emit(words)
     _tell(f"{found.name}, as written to {found.exports}", verdicts, as_json)
     problems = [
-        *([done.words] if done.failures else []),
+        *([done.failure_message] if done.failures else []),
         *(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in fits if each.refused),
         *_not_within(verdicts, max_drop),
     ]
@@ -162,11 +168,11 @@ def _not_within(verdicts: list[Verdict], max_drop: float) -> list[str]:
 
 def _require_possible(targets: tuple[str, ...], calibration_folder: str | None) -> None:
     """Raises UsageError or DataError for what cannot be had, before TensorFlow is imported."""
-    from keras_resnet.export.accelerators import require_target
+    from keras_resnet.export.accelerators import require_accelerator
     from keras_resnet.export.calibration import require_calibration_folder
 
     for target in targets:
-        require_target(target)
+        require_accelerator(target)
     if calibration_folder:
         require_calibration_folder(calibration_folder)
 
@@ -236,10 +242,11 @@ def verify(
     Exit code 1 if it lost more than --max-drop.
     """
     _require_drop(max_drop)
-    from keras_resnet.export.evaluate import verify_file
+    from keras_resnet.export.evaluate import RunLookup, verify_file
+    from keras_resnet.export.verify import Budget
 
-    home = runs_home(runs)
-    verdict = verify_file(file, of_run, max_drop / 100, samples, home, console.log, require_proof)
+    budget, lookup = Budget(max_drop / 100, require_proof), RunLookup(runs_home(runs), of_run)
+    verdict = verify_file(file, budget, lookup, console.log, samples)
     _tell(str(file), [verdict], as_json)
     if not verdict.is_within:
         unproven = lacks_proof(verdict.as_dict())

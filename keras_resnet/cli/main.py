@@ -53,9 +53,9 @@ for command in (train, compress, launch, study, export, verify, inspect, diagnos
 @json_option
 def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
     """Score a run's Keras model, or a .tflite file, on the run's data."""
-    from keras_resnet.export.evaluate import evaluate_target
+    from keras_resnet.export.evaluate import RunLookup, evaluate_target
 
-    result = evaluate_target(target, of_run, split, runs_home(runs), console.log)
+    result = evaluate_target(target, split, RunLookup(runs_home(runs), of_run), console.log)
     if as_json:
         console.emit_json(result)
     else:

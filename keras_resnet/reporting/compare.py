@@ -38,7 +38,7 @@ def _row(run: Run) -> dict[str, Any]:
         "its drop [95%]": file and drop_in_words(file),
         "its verdict": file and file["words"],
         "its size": file and f"{file['megabytes']:.2f} MB",
-        "its latency": file and f"{file['milliseconds']:.2f} ms",
+        "its latency": file and f"{file['latency_ms']:.2f} ms",
     }
 
 

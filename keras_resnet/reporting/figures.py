@@ -107,7 +107,7 @@ def tradeoffs(verdicts: list[dict[str, Any]], best: str | None) -> str:
     figure, axes = _figure(9, 3.4, 1, 2)
     values = [100 * each["value"] for each in verdicts]
     room = max(LEAST_ROOM, 0.25 * (max(values) - min(values)))
-    for axis, key, words in ((axes[0, 0], "megabytes", "size (MB)"), (axes[0, 1], "milliseconds", "latency (ms)")):
+    for axis, key, words in ((axes[0, 0], "megabytes", "size (MB)"), (axes[0, 1], "latency_ms", "latency (ms)")):
         for number, each in enumerate(verdicts):
             place, colour = (each[key], 100 * each["value"]), f"C{number % 10}"
             mark = MARKS[number % len(MARKS)] if each["verdict"] in WITHIN else "x"

@@ -12,17 +12,16 @@ AS_FAST = 1.25
 
 
 def described(run: Run) -> list[dict[str, Any]]:
-    """The verdicts on a run's files, each with its size in megabytes, its median latency with all threads, its outcome
-    in "words" and "remarks" on it. Without those of an earlier version, which measured less; where one decided by the
-    estimate alone, the outcome is decided again."""
-    return [_described(row) for row in run.verdicts() if "form" in row]
+    """The verdicts on a run's files, each with its size in megabytes, the threads that its latency was measured with,
+    its outcome in "words" and "remarks" on it. Without those of an earlier version, which measured less; where one
+    decided by the estimate alone, the outcome is decided again."""
+    return [_described(row) for row in run.verdicts() if "scheme" in row]
 
 
 def _described(row: dict[str, Any]) -> dict[str, Any]:
-    latency = row["cost"]["latencies"][-1]
     if "drop_metric" not in row:
         row = {**row, "drop_metric": row["metric"], "verdict": _decided_again(row), "baselines": [], "data_changed": ""}
-    cost = {"megabytes": row["bytes"] / 1e6, "milliseconds": latency["p50"], "threads": latency["threads"]}
+    cost = {"megabytes": row["bytes"] / 1e6, "threads": row["cost"]["latencies"][-1]["threads"]}
     return {**row, **cost, "words": words_of(row), "remarks": remarks_on(row)}
 
 
@@ -41,16 +40,16 @@ def recommended(verdicts: list[dict[str, Any]]) -> dict[str, Any] | None:
     passed = [row for row in verdicts if row["verdict"] in WITHIN]
     if not passed:
         return None
-    fastest = min(row["milliseconds"] for row in passed)
-    best = min((row for row in passed if row["milliseconds"] <= AS_FAST * fastest), key=lambda row: row["bytes"])
-    floats = next((row for row in passed if row["form"] == "float32"), None)
+    fastest = min(row["latency_ms"] for row in passed)
+    best = min((row for row in passed if row["latency_ms"] <= AS_FAST * fastest), key=lambda row: row["bytes"])
+    floats = next((row for row in passed if row["scheme"] == "float32"), None)
     why = (
         f"of {len(passed)} within the budget the smallest of those that are as fast as any, or nearly"
         if len(passed) > 1
         else "the only one within the budget"
     )
     if floats and floats is not best:
-        faster, smaller = floats["milliseconds"] / best["milliseconds"], floats["bytes"] / best["bytes"]
+        faster, smaller = floats["latency_ms"] / best["latency_ms"], floats["bytes"] / best["bytes"]
         why += f"; beside the float32 file {faster:.1f}× the speed on this machine, and {smaller:.1f}× smaller"
     if lacks_proof(best):
         why += "; too few validation images to prove that it is within"

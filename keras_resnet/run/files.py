@@ -209,7 +209,7 @@ class VerdictRow(TypedDict):
     """A row of verdicts.json: see `export.verify.Verdict`."""
 
     file: FileName
-    form: Line
+    scheme: Line
     bytes: Annotated[Count, Field(gt=0)]
     gzip_bytes: Count
     metric: Line
@@ -224,6 +224,7 @@ class VerdictRow(TypedDict):
     agreement: Number
     worst_class: str
     worst_class_drop: Number
+    latency_ms: Annotated[Number, Field(gt=0)]
     cost: Cost
     machine: Line
     max_drop: Number
@@ -329,7 +330,7 @@ def verdicts_of(content: bytes) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of verdicts.json, and why others cannot be read. Raises ValueError if it is no list."""
     rows, troubles = [], []
     for number, row in enumerate(parsed(list[Any], content), 1):
-        kind = VerdictRow if isinstance(row, dict) and "form" in row else OldVerdict
+        kind = VerdictRow if isinstance(row, dict) and "scheme" in row else OldVerdict
         try:
             rows.append(dict(TypeAdapter[Any](kind).validate_python(row, strict=True)))
         except ValidationError as error:

@@ -31,7 +31,7 @@ class ModelMetadata:
     decides how an image is placed and what the outputs are (see `answers`). cells: of the levels of a detector's
     pyramid (see `detections`). levels: the values that are black and white in images of more than 8 bits (see
     `pixels.decode`).
-    provenance: where the file comes from (run, form, versions, normalization in the graph, hashes)."""
+    provenance: where the file comes from (run, scheme, versions, normalization in the graph, hashes)."""
 
     classes: tuple[str, ...]
     resize: int
@@ -107,7 +107,7 @@ def _is_card(card: ModelMetadata) -> bool:
         and card.task in (CLASSIFY, *WHOLE)
         and (card.task in WHOLE) == bool(card.cells)
         and isinstance(card.provenance, dict)
-        and isinstance(card.provenance.get("form"), str)
+        and isinstance(card.provenance.get("scheme"), str)
         and isinstance(card.provenance.get("run", ""), str)
         and (not card.levels or (len(card.levels) == 2 and -np.inf < card.levels[0] < card.levels[1] < np.inf))
         and all(card.classes)

@@ -101,7 +101,7 @@ def test_compress_and_export(segmented, capsys):
     capsys.readouterr()
     code = main._main(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
     (verdict,) = json.loads(capsys.readouterr().out)
-    assert code == 0 and verdict["form"] == "qat" and not [kind for kind in verdict["dtypes"] if "FLOAT" in kind]
+    assert code == 0 and verdict["scheme"] == "qat" and not [kind for kind in verdict["dtypes"] if "FLOAT" in kind]
     assert verdict["own_agreement"] > 0.95 and verdict["value"] == pytest.approx(run.metrics()["value"], abs=0.02)
 
 

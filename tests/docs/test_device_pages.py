@@ -40,7 +40,7 @@ def full(segmented):
         ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8", full=True),), max_drop=1, samples=10),
         silent,
     )
-    return segmented.exports / "float32-full.tflite"
+    return segmented.exports / "float32-nms.tflite"
 
 
 @pytest.fixture

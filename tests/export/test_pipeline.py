@@ -18,12 +18,15 @@ from samples import silent
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import pipeline
-from keras_resnet.export.accelerators import fit
+from keras_resnet.export.accelerators import ACCELERATORS
 from keras_resnet.export.convert import convert
-from keras_resnet.export.evaluate import evaluate_target, inspect_file, verify_file
+from keras_resnet.export.evaluate import RunLookup, evaluate_target, inspect_file, verify_file
+from keras_resnet.export.formats import get_format
+from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import load_file
 from keras_resnet.export.pipeline import ExportRequest
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tflite_options
+from keras_resnet.export.verify import Budget
 from keras_resnet.metrics.result import Metrics
 from keras_resnet.run import Run
 from keras_resnet.runtime.c_array import bytes_of, write_c_array
@@ -76,7 +79,7 @@ def test_files_hold_what_their_form_says(exported):
 @pytest.mark.slow
 def test_every_scheme(trained):
     verdicts = pipeline.export(trained, ExportRequest(tflite=tuple(build_tflite_options(("all",)))), silent)
-    found = {verdict.form: verdict for verdict in verdicts}
+    found = {verdict.scheme: verdict for verdict in verdicts}
     assert {verdict.verdict for verdict in verdicts} == {"PASSED"}
     assert {name for name, verdict in found.items() if "FLOAT16" in verdict.dtypes} == {"float16"}
     assert {name for name, verdict in found.items() if "INT16" in verdict.dtypes} == {"int16x8"}
@@ -126,11 +129,11 @@ def test_the_card_is_in_every_file(exported):
 
 def test_a_file_scores_what_its_verdict_says(exported, runs):
     run, verdicts = exported
-    again = verify_file(run.exports / "int8.tflite", None, 0.01, 200, runs, silent)
+    again = verify_file(run.exports / "int8.tflite", Budget(0.01), RunLookup(runs), silent, 200)
     first = verdicts["int8.tflite"]
     assert (again.value, again.drop, again.agreement) == (first.value, first.drop, first.agreement)
-    assert evaluate_target(run.name, None, "validation", runs, silent)["value"] == run.metrics()["value"]
-    whole = evaluate_target(str(run.exports / "int8.tflite"), None, "validation", runs, silent)
+    assert evaluate_target(run.name, "validation", RunLookup(runs), silent)["value"] == run.metrics()["value"]
+    whole = evaluate_target(str(run.exports / "int8.tflite"), "validation", RunLookup(runs), silent)
     assert whole["samples"] == 360 and whole["value"] >= 0.94
 
 
@@ -194,11 +197,11 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
     copy = copied(run, tmp_path)
     genuine = pipeline.verify
 
-    def against_a_better_model(file, reference, **options):
+    def against_a_better_model(file, reference, *budget, **options):
         correct = np.ones_like(reference.evaluation.judgement.correct)
         by_class = dict.fromkeys(reference.evaluation.judgement.by_class, 1.0)
         perfect = replace(reference.evaluation, judgement=Metrics({"top1": 1.0}, by_class, correct=correct))
-        return genuine(file, replace(reference, evaluation=perfect), **options)
+        return genuine(file, replace(reference, evaluation=perfect), *budget, **options)
 
     monkeypatch.setattr(pipeline, "verify", against_a_better_model)
     wanted = ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8"),), formats=("c-array",), max_drop=0.0)
@@ -213,10 +216,10 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
 
 def test_a_failed_conversion_names_its_log(exported, tmp_path):
     run, log = exported[0], tmp_path / "int8.log"
-    card = load_file(run.exports / "float32.tflite").card
+    conversion = Conversion(load_file(run.exports / "float32.tflite").card)
     (tmp_path / "model.keras").write_bytes(b"not a model")
     with pytest.raises(ExportError, match=f"failed .exit code 1.; its output is in {log}"):
-        convert(tmp_path / "model.keras", "savedmodel", card, None, tmp_path / "out", log)
+        convert(tmp_path / "model.keras", get_format("savedmodel"), conversion, tmp_path / "out", log)
     assert "Traceback" in log.read_text() and not (tmp_path / "out").exists()
 
 
@@ -256,9 +259,10 @@ def test_prediction_needs_no_tensorflow(exported, tmp_path):
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1.0001
 
 
-def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
+def test_accelerators(exported, kresnet, tmp_path, runs):
     run, _ = exported
-    found = fit("edgetpu", run.exports / "int8.tflite", tmp_path)
+    edge_tpu = ACCELERATORS["edgetpu"]
+    found = edge_tpu.check(run.exports / "int8.tflite", tmp_path)
     assert 0.8 < found.accepted < 1 and all("pads channels (shortcut A)" in why for why in found.refused)
     from keras_resnet.config.spec import NetworkSpec, Normalization
     from keras_resnet.export.formats.tflite import write_tflite
@@ -269,9 +273,9 @@ def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
     model = build.build(Layers(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     write_tflite(model, TFLiteOptions(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
-    assert fit("edgetpu", tmp_path / "b.tflite", tmp_path).refused == ()
+    assert edge_tpu.check(tmp_path / "b.tflite", tmp_path).refused == ()
     write_tflite(model, TFLiteOptions(SCHEMES["float32"], "uint8"), None, tmp_path / "float.tflite")
-    assert any("not in 8 bits" in why for why in fit("edgetpu", tmp_path / "float.tflite", tmp_path).refused)
+    assert any("not in 8 bits" in why for why in edge_tpu.check(tmp_path / "float.tflite", tmp_path).refused)
     for options, words in (
         (["--tflite", "--target", "ethos-u55-129"], "Did you mean 'ethos-u55-128'"),
         (["--tflite", "--quantize", "float32", "--target", "edgetpu"], "None is asked for"),
@@ -283,6 +287,6 @@ def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
 @pytest.mark.slow
 def test_ethos_takes_all(exported, tmp_path):
     pytest.importorskip("ethosu", reason="needs the extra ethos")
-    found = fit("ethos-u55-128", exported[0].exports / "int8.tflite", tmp_path)
+    found = ACCELERATORS["ethos-u55-128"].check(exported[0].exports / "int8.tflite", tmp_path)
     assert found.accepted == 1 and found.refused == () and found.estimates["sram_kib"] > 0
     assert (tmp_path / found.compiled).stat().st_size > 1000

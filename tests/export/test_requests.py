@@ -10,8 +10,9 @@ from samples import paint, silent
 from keras_resnet.errors import DataError, ExportError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.calibration import build_calibration, check_calibration_images, measure_convergence
+from keras_resnet.export.formats import get_format
 from keras_resnet.export.load import load_file
-from keras_resnet.export.tflite_options import build_tflite_options
+from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options
 from keras_resnet.run import Run
 
 
@@ -108,10 +109,11 @@ def test_ranges_converge(trained):
 
 
 def test_forms():
-    names = [form.file_name for form in build_tflite_options(("all",))]
+    file_name = get_format("tflite").file_name
+    names = [file_name(options) for options in build_tflite_options(("all",))]
     assert names == [f"{name}.tflite" for name in ("float32", "float16", "dynamic", "int8", "int16x8", "int8-float-io")]
-    assert [form.file_name for form in build_tflite_options(())] == ["float32.tflite", "int8.tflite"]
-    assert [form.name for form in build_tflite_options(("all",), "int8")] == ["int8-int8-io", "int8-float-io"]
+    assert [file_name(options) for options in build_tflite_options()] == ["float32.tflite", "int8.tflite"]
+    assert [options.name for options in TFLiteRequest(io="int8").build(("all",))] == ["int8-int8-io", "int8-float-io"]
     assert build_tflite_options(("int8", "int8")) == build_tflite_options(("int8",))
     with pytest.raises(UsageError, match="Did you mean 'float16'"):
         build_tflite_options(("float61",))

@@ -83,7 +83,7 @@ def test_auto_mends_it(hurt_run, runs, capsys):
     assert code == 0, err
     steps = json.loads((hurt_run.exports / "auto.json").read_text())
     assert [step["verdict"] for step in steps] == ["FAILED", "FAILED", "FAILED", "PASSED"]
-    assert steps[2]["remedy"] == "rounded by litert-quantizer" and steps[2]["form"] == "int8-litert"
+    assert steps[2]["remedy"] == "rounded by litert-quantizer" and steps[2]["scheme"] == "int8-litert"
     assert steps[-1]["remedy"] == "channels equalized" and steps[0]["drop"] > 0.02
     assert "what each remedy bought" in out and "channels equalized" in out
     assert (hurt_run.exports / "int8.tflite").is_file() and not (hurt_run.rejected / "int8.tflite").exists()
@@ -95,8 +95,8 @@ def test_further_remedies(hurt_run, monkeypatch):
     monkeypatch.setattr(remedies, "equalize", lambda model, images: [])
     wanted = ExportRequest(tflite=tuple(build_tflite_options(("int8",))), max_drop=0.006)
     steps = remedies.try_remedies(hurt_run, wanted.tflite[0], wanted, silent)
-    remedies = [step.remedy for step in steps]
-    assert remedies[3].startswith(HURT) and steps[-1].verdict.verdict == "PASSED"
+    tried = [step.remedy for step in steps]
+    assert tried[3].startswith(HURT) and steps[-1].verdict.verdict == "PASSED"
     only_training = remedies.try_remedies(hurt_run, TFLiteOptions(SCHEMES["int8"], "int8"), wanted, silent)
     assert only_training[-1].remedy == "trained on with 8 bits"
     assert only_training[-1].verdict.value > only_training[0].verdict.value

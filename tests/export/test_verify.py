@@ -21,8 +21,10 @@ from keras_resnet.evaluation.analysis import changes_since
 from keras_resnet.evaluation.baselines import standings_of
 from keras_resnet.evaluation.evaluate import Evaluation, load_model
 from keras_resnet.export import accelerators, pipeline
+from keras_resnet.export.accelerators.ethos_u import EthosU
 from keras_resnet.export.benchmark import Cost, Latency
 from keras_resnet.export.demo import page as demo
+from keras_resnet.export.formats.onnx import ONNX
 from keras_resnet.export.load import load_file
 from keras_resnet.export.verify import SEED, Verdict
 from keras_resnet.metrics import outcome as outcomes
@@ -42,11 +44,11 @@ ONE = 0.01
 @pytest.fixture(scope="module", autouse=True)
 def untimed():
     """How fast a file is, is told elsewhere; measuring takes seconds."""
-    from keras_resnet.export import verify
+    from keras_resnet.export.devices import local_cpu
 
     cost = Cost((Latency(1, 0.1, 0.1, 0.1, 10),), 1.0, 2.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "measure_cost", lambda file, images, threads: cost)
+        patch.setattr(local_cpu, "measure_cost", lambda file, images, threads: cost)
         yield
 
 
@@ -410,16 +412,16 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
     """Without waiting for the converter: only that what is made is judged and placed."""
     run = copied(trained, tmp_path / "run")
 
-    def write(work, artifact, target, log):
-        if artifact in ("onnx", "savedmodel"):
-            raise pipeline.ExportError(f"{artifact} cannot be had")
+    def convert(model_file, file_format, conversion, target, log):
+        if file_format.name in ("onnx", "savedmodel"):
+            raise pipeline.ExportError(f"{file_format.name} cannot be had")
         shutil.copy(genuine, target)
 
     genuine = tmp_path / "float32.tflite"
     (made,) = pipeline.export(run, pipeline.ExportRequest(tuple(exporting_forms()), samples=20), silent)
     shutil.move(run.exports / made.file, genuine)
-    monkeypatch.setattr(pipeline, "_write", write)
-    monkeypatch.setattr("keras_resnet.export.formats.onnx.require_onnx", lambda: None)
+    monkeypatch.setattr(pipeline, "convert", convert)
+    monkeypatch.setattr(ONNX, "require_installed", lambda self: None)
     arguments = ("--savedmodel", "--tflite", "--quantize", "float32", "--onnx", "--samples", "20", "--runs", tmp_path)
     code, out, err = kresnet("export", "run", *arguments)
     assert code == 1 and "float32.tflite" in out and (run.exports / "float32.tflite").is_file()
@@ -433,15 +435,12 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
 
 def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkeypatch, tmp_path):
     run = Run(shutil.copytree(exported[0].folder, tmp_path / "run"))
-    genuine = accelerators.fit
 
-    def fit(target, file, folder):
-        if target != "edgetpu":
-            raise pipeline.ExportError("vela failed on int8.tflite (exit 1); its output is in a log")
-        return genuine(target, file, folder)
+    def check(self, file, folder):
+        raise pipeline.ExportError("vela failed on int8.tflite (exit 1); its output is in a log")
 
-    monkeypatch.setattr(accelerators, "fit", fit)
-    fits = accelerators.fit_all(run, [exported[1]["int8.tflite"]], ["ethos-u55-128", "edgetpu"], silent)
+    monkeypatch.setattr(EthosU, "check", check)
+    fits = accelerators.check_accelerators(run, [exported[1]["int8.tflite"]], ["ethos-u55-128", "edgetpu"], silent)
     assert [(each.target, each.file) for each in fits] == [("ethos-u55-128", "int8.tflite"), ("edgetpu", "int8.tflite")]
     assert fits[0].accepted == 0 and fits[0].refused[0].startswith("vela failed") and fits[1].accepted > 0.8
     assert len(json.loads((run.exports / "targets.json").read_text())) == 2
@@ -458,5 +457,5 @@ def test_verdicts_are_json(unproven):
     """As they stand in the file they are what Python has."""
     run, verdict = unproven
     (row,) = run.verdicts()
-    assert set(row) == set(Verdict.__dataclass_fields__)
+    assert set(row) == {*Verdict.__dataclass_fields__, "latency_ms"}
     assert outcomes.words_of(row) == verdict.words and row == json.loads(json.dumps(verdict.as_dict()))

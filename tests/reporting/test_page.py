@@ -106,7 +106,7 @@ def test_the_calibration_error_is_that_of_guo():
 
 def test_the_file_to_take():
     def row(file, milliseconds, size, verdict="PASSED"):
-        return {"file": file, "form": file, "milliseconds": milliseconds, "bytes": size, "verdict": verdict}
+        return {"file": file, "scheme": file, "latency_ms": milliseconds, "bytes": size, "verdict": verdict}
 
     floats = row("float32", 10.0, 400)
     assert recommended([row("float32", 1, 1, "FAILED")]) is None

@@ -124,7 +124,7 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
         (lambda c: retold(c, levels=[0.0, 10**400]), "holds no labels"),
         (lambda c: retold(c, provenance=[1]), "holds no labels"),
         (lambda c: retold(c, provenance={}), "holds no labels"),
-        (lambda c: retold(c, provenance={"form": "int8", "run": 7}), "holds no labels"),
+        (lambda c: retold(c, provenance={"scheme": "int8", "run": 7}), "holds no labels"),
         (lambda c: c[: c.index(b"PK\x03\x04")], "holds no labels"),
         (lambda c: with_texts(c, "a\n", "[" * 10**6), "holds no labels"),
         (lambda c: with_texts(c, texts_of(c)[0], json.dumps(texts_of(c)[1]), zipfile.ZIP_LZMA), "holds no labels"),
@@ -183,7 +183,7 @@ def test_a_file_that_takes_all_memory_is_refused(content, tmp_path):
     model = keras.Model(pixels, keras.ops.max(keras.ops.tile(pixels, (1, 4096, 4096, 1)), axis=(1, 2)))
     file = tmp_path / "x.tflite"
     write_tflite(model, TFLiteOptions(SCHEMES["float32"], "uint8"), None, file)
-    write_metadata(file, ModelMetadata(("a", "b", "c"), 8, 8, {"form": "float32"}), 0.0)
+    write_metadata(file, ModelMetadata(("a", "b", "c"), 8, 8, {"scheme": "float32"}), 0.0)
     assert file.stat().st_size < 10_000
     with pytest.raises(ExportError, match=r"x.tflite cannot be run|x.tflite is not a readable"):
         TFLiteModel(file)

@@ -84,7 +84,7 @@ kresnet export RUN --tflite --quantize all --savedmodel --onnx --c-array
 kresnet export RUN --tflite --quantize int8
 kresnet export RUN --tflite --quantize int8 --auto
 kresnet export RUN --tflite --quantize dynamic --quantize int8-float-io
-kresnet export RUN --tflite --quantize * --full
+kresnet export RUN --tflite --quantize * --with-nms
 kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
 kresnet study degradation --quick
@@ -135,9 +135,9 @@ class Documented:
 
     @property
     def runnable(self) -> list[str]:
-        """The same with what stands on the desk: only a run that finds objects takes --full, and the newest run, which
-        an earlier command made, may have learned its 8 bits and take no --quantize."""
-        here = {"FILE": "int8.tflite"} | ({"RUN": "finder"} if "--full" in self.words else {})
+        """The same with what stands on the desk: only a run that finds objects takes --with-nms, and the newest run,
+        which an earlier command made, may have learned its 8 bits and take no --quantize."""
+        here = {"FILE": "int8.tflite"} | ({"RUN": "finder"} if "--with-nms" in self.words else {})
         words = [here.get(word, word) for word in self.words]
         newest = words[1] == "export" and words[2].startswith("--") and "--quantize" in words
         return [*words[:2], "RUN", *words[2:]] if newest else words

@@ -136,7 +136,7 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
 
 
 def test_files_that_make_objects_are_of_detectors(capsys, trained, runs):
-    assert main._main(["export", trained.name, "--tflite", "--full", "--runs", str(runs)]) == 2
-    assert "--full is for runs that localize, detect or segment" in capsys.readouterr().err
-    assert main._main(["export", trained.name, "--onnx", "--full", "--runs", str(runs)]) == 2
-    assert "--full is for TFLite files" in capsys.readouterr().err
+    assert main._main(["export", trained.name, "--tflite", "--with-nms", "--runs", str(runs)]) == 2
+    assert "--with-nms is for runs that localize, detect or segment" in capsys.readouterr().err
+    assert main._main(["export", trained.name, "--onnx", "--with-nms", "--runs", str(runs)]) == 2
+    assert "--with-nms is for TFLite files" in capsys.readouterr().err
