@@ -18,7 +18,7 @@ from keras_resnet.export.demo.page import build_site
 from keras_resnet.export.demo.server import create_server
 from keras_resnet.export.pipeline import ExportRequest, export
 from keras_resnet.export.predict import load_predictor
-from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
+from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options, with_nms_variants
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess
 from keras_resnet.runtime.image import preprocess
@@ -56,7 +56,7 @@ def recommending(monkeypatch, file):
 def test_the_float_file_is_shown_beside_the_recommended_one(litert, exported, monkeypatch, best, second):
     recommending(monkeypatch, best)
     told = json.loads(build_site(exported[0], silent).pages["run.json"])
-    assert told["shown"] == ["float32.tflite", second]
+    assert told["initial_files"] == ["float32.tflite", second]
 
 
 def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, exported, monkeypatch):
@@ -72,7 +72,7 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
         pixels = preprocess(image, spec.task, spec.data.resize, spec.data.image_size)[None]
         for answer in of_both:
             logits = TFLiteModel(run.exports / answer["file"])(pixels)[0]
-            assert answer["found"][0]["label"] == run.classes()[logits.argmax()], (place, answer["file"])
+            assert answer["predictions"][0]["label"] == run.classes()[logits.argmax()], (place, answer["file"])
             if answer["file"] == "float32.tflite":
                 np.testing.assert_allclose(answer["outputs"]["logits"], logits, rtol=0, atol=1e-3)
         assert [answer["file"] for answer in of_both] == ["float32.tflite", "int8.tflite"]
@@ -82,7 +82,7 @@ def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
     """Boxes and masks of a network's raw outputs, and of a file that makes objects itself; also of which it is not
     sure, as after this short training it hardly is."""
     monkeypatch.setattr(postprocess, "SHOWN", postprocess.LEAST)
-    monkeypatch.setitem(demo.RULES, "shown", postprocess.LEAST)
+    monkeypatch.setitem(demo.CONSTANTS, "display_threshold", postprocess.LEAST)
     forms = build_tflite_options(("float32",))
     export(
         segmented, ExportRequest(tflite=(*forms, *with_nms_variants(forms, "segment")), max_drop=1.0, samples=8), silent
@@ -96,8 +96,8 @@ def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
             theirs = load_predictor(str(segmented.exports / answer["file"]), segmented.folder.parent).predict_image(
                 image, None
             )
-            assert [each["label"] for each in answer["found"]] == [each["label"] for each in theirs]
-            for our, their in zip(answer["found"], theirs, strict=True):
+            assert [each["label"] for each in answer["predictions"]] == [each["label"] for each in theirs]
+            for our, their in zip(answer["predictions"], theirs, strict=True):
                 np.testing.assert_allclose(our["box"], their["box"], atol=0.1)
                 assert abs(our["probability"] - their["probability"]) < 1e-3
                 assert abs(our["area"] - sum(their["mask"]["counts"][1::2])) <= 3
@@ -110,8 +110,8 @@ def test_the_browser_sees_the_pixels_that_python_sees(litert, browser, exported)
     site, _ = samples_of(exported[0])
     rng = np.random.default_rng(0)
     place = """async ({ data, width, height, card }) => {
-      const { placed } = await import('./preprocess.js');
-      return Array.from(placed({ data: Uint8Array.from(data), width, height, channels: 3 }, card).data);
+      const { preprocess } = await import('./preprocess.js');
+      return Array.from(preprocess({ data: Uint8Array.from(data), width, height, channels: 3 }, card).data);
     }"""
     with opened(browser, site) as page:
         for (width, height), task in [
@@ -222,7 +222,7 @@ def test_a_run_without_files_for_browsers(litert, trained, tmp_path):
     with pytest.raises(RunError, match=r"run bare has no exported \.tflite file that a browser can run"):
         build_site(copy, silent)
     # An int8 input is nothing a browser can give.
-    export(copy, ExportRequest(tflite=tuple(build_tflite_options(("int8",), "int8")), samples=20), silent)
+    export(copy, ExportRequest(tflite=tuple(TFLiteRequest(io="int8").build(("int8",))), samples=20), silent)
     with pytest.raises(RunError, match="make some with: kresnet export bare --tflite"):
         build_site(copy, silent)
 

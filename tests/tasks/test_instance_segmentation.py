@@ -58,7 +58,7 @@ def test_the_script_beside_the_files_finds_the_same(segmented):
     """It needs no kresnet: it runs in the exports' folder, in a process of its own."""
     command = [sys.executable, "detect.py", "float32.tflite", "--golden", "golden.npz"]
     done = subprocess.run(command, cwd=segmented.exports, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "16 of 16 images show what is expected" in done.stdout, done.stderr[-2000:]
+    assert done.returncode == 0 and "16 of 16 predictions as expected" in done.stdout, done.stderr[-2000:]
     card = (segmented.exports / "model_card.md").read_text()
     assert "Detection of objects and their masks" in card and "mask mAP" in card
 
