@@ -19,9 +19,11 @@ from keras_resnet.export.calibration import Calibration, build_calibration
 from keras_resnet.export.convert import convert
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
-from keras_resnet.export.pipeline import ExportFile, Placement, build_provenance, require_writable, write_and_verify
+from keras_resnet.export.pipeline import Placement, build_provenance, require_writable, write_and_verify
+from keras_resnet.export.request import ExportFile
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
-from keras_resnet.export.verify import Budget, Reference, Verdict
+from keras_resnet.export.verdict import Budget, Verdict
+from keras_resnet.export.verify import Reference
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs

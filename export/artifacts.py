@@ -15,7 +15,8 @@ from keras_resnet.export import device_scripts
 from keras_resnet.export.formats.saved_model import name_outputs
 from keras_resnet.export.load import load_file
 from keras_resnet.export.tflite_metadata import TASK_DESCRIPTIONS
-from keras_resnet.export.verify import Reference, is_tflite_file
+from keras_resnet.export.verdict import is_tflite_file
+from keras_resnet.export.verify import Reference
 from keras_resnet.metrics.outcome import WITHIN, interval_in_words, shared_remarks_on
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import described

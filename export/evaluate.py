@@ -14,7 +14,8 @@ from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.export.load import file_size, is_exported_file, load_file, require_file
 from keras_resnet.export.pipeline import load_run_data
-from keras_resnet.export.verify import Budget, Reference, Verdict, verify
+from keras_resnet.export.verdict import Budget, Verdict
+from keras_resnet.export.verify import Reference, verify
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.tasks import get_task

@@ -16,98 +16,18 @@ from keras_resnet.data.load import DatasetSplits, open_data
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluation.evaluate import Evaluation, load_model
 from keras_resnet.export.artifacts import write_artifacts
-from keras_resnet.export.calibration import DEFAULT_IMAGES, Calibration, build_calibration, measure_convergence
+from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
 from keras_resnet.export.convert import convert
-from keras_resnet.export.formats import get_format
-from keras_resnet.export.formats.base import Conversion, Format
-from keras_resnet.export.tflite_options import TFLiteOptions
-from keras_resnet.export.verify import Budget, Reference, Verdict, verify
+from keras_resnet.export.formats.base import Conversion
+from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
+from keras_resnet.export.verdict import Budget, Verdict
+from keras_resnet.export.verify import Reference, verify
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.run import versions
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.temporary_files import sweep
 from keras_resnet.tasks import output_metadata
-
-
-@dataclass(frozen=True)
-class ExportFile:
-    """One file to export. options: of the TFLite file that it is or holds, None for other formats."""
-
-    format: Format
-    options: TFLiteOptions | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of the file or folder."""
-        return self.format.file_name(self.options)
-
-    @property
-    def needs_calibration(self) -> bool:
-        """Whether ranges of activations have to be measured."""
-        return self.options is not None and self.options.scheme.needs_calibration
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether no tensor may be of a floating-point type."""
-        return self.options is not None and self.options.is_integer
-
-
-@dataclass(frozen=True)
-class ExportRequest:
-    """What to export. tflite: options of each TFLite file. formats: names of others, of `FORMATS`. max_drop: a share,
-    0.01 is one point. samples: how many validation images a file is verified on, None for all. require_proof: see
-    `Budget`."""
-
-    tflite: tuple[TFLiteOptions, ...] = ()
-    formats: tuple[str, ...] = ()
-    max_drop: float = 0.01
-    calibration_folder: str | None = None
-    calibration_images: int = DEFAULT_IMAGES
-    samples: int | None = None
-    require_proof: bool = False
-
-    @property
-    def budget(self) -> Budget:
-        """What each file may lose."""
-        return Budget(self.max_drop, self.require_proof)
-
-    def files(self, run: Run) -> list[ExportFile]:
-        """Return the files to export of `run`."""
-        tflite, others = get_format("tflite"), map(get_format, self.formats)
-        return [
-            *(ExportFile(tflite, options) for options in self.tflite),
-            *(ExportFile(each, each.options(is_qat(run))) for each in others),
-        ]
-
-    def require_installed(self) -> None:
-        """Raise UsageError unless the packages that the files need are installed."""
-        for name in self.formats:
-            get_format(name).require_installed()
-        for options in self.tflite:
-            options.engine.require_installed()
-
-
-@dataclass(frozen=True)
-class ExportResult:
-    """verdicts: on the files that could be made. failures: why the others could not, by their names."""
-
-    verdicts: list[Verdict]
-    failures: dict[str, KresnetError]
-
-    def require_all(self) -> list[Verdict]:
-        """Return the verdicts. Raises ExportError, naming each, where files could not be made; of one alone its own
-        error."""
-        if len(self.failures) == 1 and not self.verdicts:
-            raise next(iter(self.failures.values()))
-        if self.failures:
-            raise ExportError(self.failure_message)
-        return self.verdicts
-
-    @property
-    def failure_message(self) -> str:
-        """Which files could not be made, and why."""
-        return "could not make " + "; ".join(f"{name}: {error}" for name, error in self.failures.items())
 
 
 @dataclass(frozen=True)
@@ -194,11 +114,6 @@ def export_files(run: Run, request: ExportRequest, log: Log) -> ExportResult:
             except KresnetError as error:
                 result.failures[file.name] = error
     return result
-
-
-def is_qat(run: Run) -> bool:
-    """Return whether `run` was trained with 8 bits."""
-    return run.spec().compress.learned
 
 
 def load_run_data(run: Run, log: Log) -> DatasetSplits:

@@ -14,18 +14,11 @@ from keras_resnet.evaluation.evaluate import load_model, read_model
 from keras_resnet.export.calibration import build_calibration
 from keras_resnet.export.flatbuffer import find_layer_outputs
 from keras_resnet.export.formats import get_format
-from keras_resnet.export.pipeline import (
-    ExportContext,
-    ExportFile,
-    ExportRequest,
-    ExportResult,
-    export,
-    export_files,
-    is_qat,
-)
+from keras_resnet.export.pipeline import ExportContext, export, export_files
+from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult, is_qat
 from keras_resnet.export.sensitivity import SensitivityAnalysis
 from keras_resnet.export.tflite_options import LITERT_QUANTIZER, TFLiteOptions, TFLiteRequest
-from keras_resnet.export.verify import Verdict
+from keras_resnet.export.verdict import Verdict
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.folders import free_name

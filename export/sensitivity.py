@@ -15,7 +15,8 @@ from keras_resnet.data.pipeline import balanced_rows, evaluation
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.calibration import Calibration, build_calibration
-from keras_resnet.export.pipeline import is_qat, load_run_data
+from keras_resnet.export.pipeline import load_run_data
+from keras_resnet.export.request import is_qat
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.predictions import Outputs

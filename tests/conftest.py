@@ -77,7 +77,8 @@ def segmented(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(trained):
     """The run with files of every kind, and their verdicts by file name."""
-    from keras_resnet.export.pipeline import ExportRequest, export
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions, build_tflite_options
 
     forms = (

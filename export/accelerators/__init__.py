@@ -14,7 +14,7 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 
 if TYPE_CHECKING:
-    from keras_resnet.export.verify import Verdict
+    from keras_resnet.export.verdict import Verdict
 
 ACCELERATORS = {
     accelerator.name: accelerator for accelerator in (*(EthosU(name) for name in CONFIGURATIONS), EdgeTPU("edgetpu"))

@@ -16,7 +16,7 @@ from PIL import Image
 from keras_resnet import reporting
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.demo.server import Site
-from keras_resnet.export.verify import is_tflite_file
+from keras_resnet.export.verdict import is_tflite_file
 from keras_resnet.metrics.outcome import drop_in_words
 from keras_resnet.progress import Log
 from keras_resnet.reporting.page import TASKS, metric_in_words

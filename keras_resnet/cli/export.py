@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keras_resnet.config.spec import Spec
     from keras_resnet.export.accelerators.base import AcceleratorReport
     from keras_resnet.export.remedies import RemedyResult
-    from keras_resnet.export.verify import Verdict
+    from keras_resnet.export.verdict import Verdict
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Of a verdict's details, what is told beside its metric.
@@ -115,11 +115,12 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         tflite += with_nms_variants(tflite, found.spec().task)
     found.require_finished()
     _require_possible(options["target"], options["calibration_data"])
-    from keras_resnet.export import pipeline
     from keras_resnet.export.accelerators import check_accelerators
+    from keras_resnet.export.pipeline import export_files
     from keras_resnet.export.remedies import export_with_remedies
+    from keras_resnet.export.request import ExportRequest
 
-    wanted = pipeline.ExportRequest(
+    wanted = ExportRequest(
         tflite=tuple(tflite),
         formats=tuple(name for name in formats if name != "tflite"),
         max_drop=max_drop / 100,
@@ -134,7 +135,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     if options["auto"]:
         done, steps = export_with_remedies(found, wanted, console.log)
     else:
-        done = pipeline.export_files(found, wanted, console.log)
+        done = export_files(found, wanted, console.log)
     verdicts = done.verdicts or done.require_all()
     fits = check_accelerators(found, verdicts, options["target"], console.log)
     publish_report(found)
@@ -243,7 +244,7 @@ def verify(
     """
     _require_drop(max_drop)
     from keras_resnet.export.evaluate import RunLookup, verify_file
-    from keras_resnet.export.verify import Budget
+    from keras_resnet.export.verdict import Budget
 
     budget, lookup = Budget(max_drop / 100, require_proof), RunLookup(runs_home(runs), of_run)
     verdict = verify_file(file, budget, lookup, console.log, samples)

@@ -190,7 +190,8 @@ def test_pruned_clustered_and_quantized(trained, runs):
         kernels[name] = [np.asarray(layer.kernel) for layer in layers]
         assert len(layers) == 7 and all((kernel == 0).mean() >= 0.499 for kernel in kernels[name])
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels[names[1]])
-    from keras_resnet.export.pipeline import ExportRequest, export
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import build_tflite_options
 
     (verdict,) = export(

@@ -228,7 +228,8 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
     with pytest.raises(UsageError, match="already"):
         adopt_parent(run, QAT, set(), silent)
     assert run.spec().compress.parent == str(trained.folder.resolve())
-    from keras_resnet.export.pipeline import ExportRequest, export
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import TFLiteRequest
 
     files = tuple(TFLiteRequest(is_qat=True).build())

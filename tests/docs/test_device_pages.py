@@ -13,8 +13,9 @@ from samples import silent
 
 from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.load import load_file
-from keras_resnet.export.pipeline import ExportRequest, export
+from keras_resnet.export.pipeline import export
 from keras_resnet.export.predict import load_predictor
+from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.runtime.image import read_image
 from keras_resnet.runtime.postprocess import objects_of

@@ -14,7 +14,7 @@ from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import export_tflite, in_memory
 from keras_resnet.export.evaluate import RunLookup, inspect_file, verify_file
 from keras_resnet.export.flatbuffer import read_contents
-from keras_resnet.export.verify import Budget
+from keras_resnet.export.verdict import Budget
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 LABELS = tuple(f"digit {digit}" for digit in range(10))

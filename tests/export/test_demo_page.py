@@ -16,8 +16,9 @@ from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.demo.page import build_site
 from keras_resnet.export.demo.server import create_server
-from keras_resnet.export.pipeline import ExportRequest, export
+from keras_resnet.export.pipeline import export
 from keras_resnet.export.predict import load_predictor
+from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options, with_nms_variants
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess

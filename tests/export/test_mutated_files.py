@@ -67,7 +67,8 @@ def test_mutants_of_classifiers(exported, image, tmp_path, name, count):
 @pytest.mark.slow
 @pytest.mark.parametrize(("full", "count"), [(False, 54), (True, 54)])
 def test_mutants_of_detectors(segmented, image, tmp_path, full, count):
-    from keras_resnet.export.pipeline import ExportRequest, export
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 
     forms = with_nms_variants(build_tflite_options(("int8",)), "segment") if full else build_tflite_options(("int8",))

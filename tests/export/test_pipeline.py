@@ -24,9 +24,9 @@ from keras_resnet.export.evaluate import RunLookup, evaluate_target, inspect_fil
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import load_file
-from keras_resnet.export.pipeline import ExportRequest
+from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tflite_options
-from keras_resnet.export.verify import Budget
+from keras_resnet.export.verdict import Budget
 from keras_resnet.metrics.result import Metrics
 from keras_resnet.run import Run
 from keras_resnet.runtime.c_array import bytes_of, write_c_array

@@ -15,7 +15,7 @@ from keras_resnet.data.load import open_data
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import remedies
 from keras_resnet.export.calibration import build_calibration
-from keras_resnet.export.pipeline import ExportRequest
+from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.sensitivity import diagnose
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tflite_options
 from keras_resnet.run import Run

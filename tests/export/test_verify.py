@@ -26,7 +26,9 @@ from keras_resnet.export.benchmark import Cost, Latency
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.formats.onnx import ONNX
 from keras_resnet.export.load import load_file
-from keras_resnet.export.verify import SEED, Verdict
+from keras_resnet.export.request import ExportRequest
+from keras_resnet.export.verdict import Verdict
+from keras_resnet.export.verify import SEED
 from keras_resnet.metrics import outcome as outcomes
 from keras_resnet.metrics.coco import Prediction
 from keras_resnet.reporting.page import page_of
@@ -84,7 +86,7 @@ def test_the_metric_that_decides_is_the_one_that_is_shown():
 def unproven(trained, tmp_path_factory):
     """A file that answers as its model, on too few images to prove it: the run, and its verdict."""
     run = copied(trained, tmp_path_factory.mktemp("unproven") / "open")
-    (verdict,) = pipeline.export(run, pipeline.ExportRequest(tuple(exporting_forms()), samples=60), silent)
+    (verdict,) = pipeline.export(run, ExportRequest(tuple(exporting_forms()), samples=60), silent)
     return run, verdict
 
 
@@ -418,7 +420,7 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
         shutil.copy(genuine, target)
 
     genuine = tmp_path / "float32.tflite"
-    (made,) = pipeline.export(run, pipeline.ExportRequest(tuple(exporting_forms()), samples=20), silent)
+    (made,) = pipeline.export(run, ExportRequest(tuple(exporting_forms()), samples=20), silent)
     shutil.move(run.exports / made.file, genuine)
     monkeypatch.setattr(pipeline, "convert", convert)
     monkeypatch.setattr(ONNX, "require_installed", lambda self: None)
@@ -428,9 +430,7 @@ def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresn
     named = "could not make saved_model: savedmodel cannot be had; model.onnx: onnx cannot be had"
     assert err[-1] == f"kresnet: {named}"
     with pytest.raises(pipeline.ExportError, match=re.escape(named)):
-        pipeline.export(
-            run, pipeline.ExportRequest(tuple(exporting_forms()), ("savedmodel", "onnx"), samples=20), silent
-        )
+        pipeline.export(run, ExportRequest(tuple(exporting_forms()), ("savedmodel", "onnx"), samples=20), silent)
 
 
 def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkeypatch, tmp_path):

@@ -45,7 +45,8 @@ MOST = 2 * 2**20
 @pytest.fixture(scope="module")
 def finished(trained, tmp_path_factory):
     """A finished run with files, verdicts and a diagnosis."""
-    from keras_resnet.export.pipeline import ExportRequest, export
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import build_tflite_options
 
     run = Run(shutil.copytree(trained.folder, tmp_path_factory.mktemp("finished") / "run"))

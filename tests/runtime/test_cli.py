@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from samples import filmed, silent
 
-from keras_resnet.export.pipeline import ExportRequest, export
+from keras_resnet.export.pipeline import export
+from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import build_tflite_options
 from keras_resnet.runtime import cli
 from keras_resnet.runtime.image import preprocess, read_image

@@ -17,6 +17,7 @@ from keras_resnet.errors import ExportError
 from keras_resnet.export import pipeline
 from keras_resnet.export.flatbuffer import pack_model
 from keras_resnet.export.load import load_file
+from keras_resnet.export.request import ExportRequest
 from keras_resnet.runtime import cli as edge
 from keras_resnet.runtime import trial
 from keras_resnet.runtime.metadata import ModelMetadata
@@ -224,9 +225,7 @@ def test_onnx_detectors_have_the_names_of_the_documentation(segmented, tmp_path)
     from keras_resnet.export.tflite_options import build_tflite_options
 
     forms = tuple(build_tflite_options(("float32",)))
-    pipeline.export(
-        segmented, pipeline.ExportRequest(tflite=forms, formats=("onnx",), max_drop=1.0, samples=10), silent
-    )
+    pipeline.export(segmented, ExportRequest(tflite=forms, formats=("onnx",), max_drop=1.0, samples=10), silent)
     session = onnxruntime.InferenceSession(str(segmented.exports / "model.onnx"))
     outputs = {each.name: each.shape for each in session.get_outputs()}
     assert set(outputs) == {"scores", "distances", "coefficients", "prototypes"}

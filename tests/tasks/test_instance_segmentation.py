@@ -19,7 +19,8 @@ from keras_resnet.runtime.visualize import filled
 
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
-    from keras_resnet.export.pipeline import ExportRequest, export
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 
     first, last = segmented.log()[0], segmented.log()[-1]

@@ -177,7 +177,8 @@ def localized(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
-    from keras_resnet.export.pipeline import ExportRequest, export
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import build_tflite_options
 
     first, last = localized.log()[0], localized.log()[-1]
