@@ -14,8 +14,9 @@ from keras_resnet.compression.quantization.graph_reader import NO_SOFTMAX, requi
 from keras_resnet.compression.quantization.layers import FakeQuantizer
 from keras_resnet.config.fields import one_of
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.calibration import Calibration, build_calibration
+from keras_resnet.export.conversion_errors import explain_conversion_error
 from keras_resnet.export.convert import convert
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
@@ -47,12 +48,13 @@ def export_tflite(
     model: functional, from pixels (B, H, H, 3) in 0–255 to logits (B, classes), in any precision; or one that
     `keras_resnet.quantize` made and that was trained on, which has its own ranges: one that has seen no images is
     refused. data: of `export.in_memory`, or any other; its training images calibrate, its validation images verify.
-    max_drop: the budget, a share: 0.01 is one point. io: "uint8", "int8" or "float", see `tflite_options.IO_TYPES`.
+    max_drop: the budget, a share: 0.01 is one point. io: "uint8", "int8" or "float", see `tflite_options.Scheme`.
     require_proof: whether the whole 95% interval of the drop has to be within the budget, not its estimate alone.
 
     A file within the budget stands at `file`. One that failed stands beside it, as NAME.rejected.tflite, and nothing
     at `file`. The converter's output stands in NAME.log. Raises UsageError for a model or an option that is not for
-    this, DataError for images that cannot calibrate, ExportError if the file cannot be written.
+    this, DataError for images that cannot calibrate, ExportError if the file cannot be written, which names the layers
+    that cannot be converted.
     """
     file = Path(file)
     is_qat = any(isinstance(layer, FakeQuantizer) for layer in getattr(model, "layers", ()))
@@ -71,7 +73,11 @@ def export_tflite(
     metadata = ModelMetadata(data.classes, data.resize, data.image_size, provenance, levels=data.levels)
     budget = Budget(max_drop, require_proof)
     writer = ModelWriter(float32_model, tflite, metadata, calibration, file.with_suffix(".log"), budget)
-    return write_and_verify(writer, Placement(file, file.with_suffix(".rejected.tflite")), reference)
+    placement = Placement(file, file.with_suffix(".rejected.tflite"))
+    try:
+        return write_and_verify(writer, placement, reference)
+    except ExportError as error:
+        raise explain_conversion_error(error, float32_model, writer.log) from error
 
 
 @dataclass(frozen=True)

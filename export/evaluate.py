@@ -18,6 +18,7 @@ from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference, verify
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import get_task
 
 # What data may have; many have no test split.
@@ -84,7 +85,7 @@ def verify_file(file: Path, budget: Budget, lookup: RunLookup, log: Log, samples
     run = lookup.find(file, lookup.load(file))
     run.require_finished()
     reference = Reference.from_run(run, load_run_data(run, log), samples)
-    log(f"verifying {file} on {reference.evaluation.samples} validation images of run {run.name}")
+    log(f"verifying {file} on {counted(reference.evaluation.samples, 'validation image')} of run {run.name}")
     return verify(file, reference, budget)
 
 

@@ -12,21 +12,25 @@ if TYPE_CHECKING:
     from ai_edge_litert import schema_py_generated as schema
 
 FILE_IDENTIFIER = b"TFL3"
+FLOAT_TYPES = ("FLOAT", "BFLOAT")
+# Tensors that are named where they should not be.
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Contents:
     """operators: how many of each builtin, e.g. CONV_2D; custom: names of operators that are no builtins; dtypes: how
-    many tensors of each type."""
+    many tensors of each type; float_tensors: the names of those of floating point."""
 
     operators: dict[str, int]
     custom: frozenset[str]
     dtypes: dict[str, int]
+    float_tensors: tuple[str, ...] = ()
 
     @property
     def float_dtypes(self) -> set[str]:
         """The floating-point types among the tensors."""
-        return {name for name in self.dtypes if name.startswith(("FLOAT", "BFLOAT"))}
+        return {name for name in self.dtypes if name.startswith(FLOAT_TYPES)}
 
 
 def unpack_model(file: bytes) -> schema.ModelT:
@@ -59,11 +63,13 @@ def _count(model: schema.ModelT) -> Contents:
 
     types = member_names(schema.TensorType)
     builtins = member_names(schema.BuiltinOperator)
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     used = [model.operatorCodes[op.opcodeIndex] for graph in model.subgraphs for op in graph.operators]
     return Contents(
         dict(Counter(builtins[code.builtinCode] for code in used if code.customCode is None)),
         frozenset(code.customCode.decode() for code in used if code.customCode is not None),
-        dict(Counter(types[tensor.type] for graph in model.subgraphs for tensor in graph.tensors)),
+        dict(Counter(types[tensor.type] for tensor in tensors)),
+        tuple(each.name.decode(errors="replace") for each in tensors if types[each.type].startswith(FLOAT_TYPES)),
     )
 
 
@@ -72,8 +78,8 @@ def check_contents(contents: Contents, name: str, *, is_integer: bool) -> None:
     if contents.custom:
         raise ExportError(f"{name} holds operators that are not TFLite builtins: {', '.join(sorted(contents.custom))}")
     if is_integer and contents.float_dtypes:
-        types = ", ".join(sorted(contents.float_dtypes))
-        raise ExportError(f"{name} should hold integers only, but has tensors of {types}")
+        types, tensors = ", ".join(sorted(contents.float_dtypes)), ", ".join(contents.float_tensors[:MAX_NAMED])
+        raise ExportError(f"{name} should hold integers only, but has tensors of {types}: {tensors}")
 
 
 def find_layer_outputs(file: bytes, layers: tuple[str, ...]) -> dict[str, list[str]]:

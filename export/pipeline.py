@@ -26,6 +26,7 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.run import versions
 from keras_resnet.runtime.metadata import ModelMetadata
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import sweep
 from keras_resnet.tasks import output_metadata
 
@@ -54,8 +55,8 @@ class ExportContext:
         reference, origin = Reference.from_run(run, data, request.samples), origin_of(run)
         compressed = f"; compressed, of {run.name}: {reference.own_evaluation.value:.2%}" if origin != run else ""
         log(
-            f"the Keras model of {origin.name}: {reference.evaluation.value:.2%} of {reference.evaluation.samples}"
-            f" validation images{compressed}"
+            f"the Keras model of {origin.name}: {reference.evaluation.value:.2%} of"
+            f" {counted(reference.evaluation.samples, 'validation image')}{compressed}"
         )
         return cls(run, run.model_file, data, reference, calibration, request.budget, log)
 
@@ -153,8 +154,9 @@ def _calibrate(run: Run, data: DatasetSplits, request: ExportRequest, log: Log) 
         return error
     ranges = measure_convergence(load_model(run), calibration)
     log(
-        f"calibration: {len(calibration.images)} images ({calibration.source}, plus black and white); the second half"
-        f" widened the ranges of layers by {ranges.median:.1%} (median), {ranges.largest:.1%} at most ({ranges.layer})"
+        f"calibration: {counted(len(calibration.images), 'image')} ({calibration.source}, plus black and white); with"
+        f" all of them the layers' values span {ranges.median:.1%} more than with the first half (median; at most"
+        f" {ranges.largest:.1%}, in {ranges.layer}): the less, the surer that they are enough"
     )
     document = {"images": len(calibration.images), "source": calibration.source, "sha256": calibration.sha256}
     run.write_json(run.exports / "calibration.json", {**document, "convergence": asdict(ranges)})
@@ -210,7 +212,7 @@ class RunWriter:
         conversion = Conversion(self._metadata(calibration), file.options, images)
         log = context.run.exports / f"{Path(file.name).stem}.log"
         convert(context.model_file, file.format, conversion, target, log)
-        context.log(f"verifying {file.name} on {context.reference.evaluation.samples} validation images")
+        context.log(f"verifying {file.name} on {counted(context.reference.evaluation.samples, 'validation image')}")
 
     def _metadata(self, calibration: Calibration | None) -> ModelMetadata:
         context = self.context
@@ -218,7 +220,11 @@ class RunWriter:
         normalization = spec.data.normalization
         provenance = {
             "run": run.name,
-            "normalization": {"mean": normalization.mean, "std": normalization.std, "where": "in the graph"},
+            "normalization": {
+                "mean": normalization.mean,
+                "std": normalization.std,
+                "applied": "by the model itself, to raw pixels",
+            },
             **build_provenance(self.file, data, context.reference.evaluation, calibration),
         }
         outputs = output_metadata(spec, data.classes)

@@ -22,6 +22,7 @@ from keras_resnet.export.verdict import Verdict
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.folders import free_name
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.train import train
 
 EXTENDED_CALIBRATION = 1000
@@ -132,12 +133,12 @@ class RemedySearch:
     def _remedies(self) -> Iterator[Remedy]:
         """Yield the remedies; each is made when those before it were not enough, and keeps what they changed."""
         options, calibration = self.options, self.context.require_calibration()
-        yield Remedy(f"as it is, {len(calibration.images)} calibration images", self.context, options)
+        yield Remedy(f"as it is, {counted(len(calibration.images), 'calibration image')}", self.context, options)
         if self.request.calibration_folder is None:
             extended = build_calibration(self.context.data, count=EXTENDED_CALIBRATION)
             if len(extended.images) > len(calibration.images):
                 self.context = replace(self.context, calibration=extended)
-                yield Remedy(f"{len(extended.images)} calibration images", self.context, options)
+                yield Remedy(counted(len(extended.images), "calibration image"), self.context, options)
         if self.can_have_floats and options.batch == 1 and LITERT_QUANTIZER.is_installed:
             yield Remedy("rounded by litert-quantizer", self.context, replace(options, engine=LITERT_QUANTIZER))
         if equalized := self._equalize():

@@ -19,6 +19,7 @@ from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.request import is_qat
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.runtime.temporary_files import sweep
 from keras_resnet.tasks import get_task
@@ -60,7 +61,8 @@ class SensitivityAnalysis:
         images, truth = self._sample(samples)
         agreement = Agreement(get_task(self.run.spec(), self.data.classes), truth)
         simulation = Simulation(model, self.calibration.images, agreement)
-        self.log(f"rounding each of {len(simulation.parts)} layers alone, on {len(images)} validation images")
+        layers, shown = counted(len(simulation.parts), "layer"), counted(len(images), "validation image")
+        self.log(f"rounding each of {layers} alone, on {shown}")
         sensitivities = simulation.damages(images)
         document = {
             "images": len(images),

@@ -10,20 +10,17 @@ from keras_resnet.config.fields import one_of
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.predictions import CLASSIFY
 
-# Types of inputs and outputs.
-IO_TYPES = {
-    "uint8": "raw pixels in (browsers, MediaPipe); integer logits out of an int8 file, float ones out of the others",
-    "int8": "pixels - 128 in and int8 logits out (microcontrollers, Ethos-U)",
-    "float": "float32 pixels 0-255 in, float32 logits out",
-}
-
 
 @dataclass(frozen=True)
 class Scheme:
     """A quantization scheme.
 
-    weights, activations: their types. io_types: the inputs and outputs it can have, the default one first. is_qat:
-    ranges of activations were learned in training, so the network has to be a quantized one.
+    weights, activations: their types. is_qat: ranges of activations were learned in training, so the network has to be
+    a quantized one. io_types: the inputs and outputs it can have, the default one first:
+
+    - "uint8": raw pixels in (browsers, MediaPipe); integer logits out of an int8 file, float ones out of the others.
+    - "int8": pixels - 128 in and int8 logits out (microcontrollers, Ethos-U).
+    - "float": float32 pixels 0-255 in, float32 logits out.
     """
 
     name: str
@@ -106,8 +103,8 @@ ENGINES = {engine.name: engine for engine in (TENSORFLOW, LITERT_QUANTIZER)}
 class TFLiteOptions:
     """Options of one TFLite file.
 
-    io: of IO_TYPES. batch: images of one inference, None for any number. keep_float: layers that are not quantized.
-    with_nms: whether a detector's file ends in objects rather than in raw outputs.
+    io: of its scheme's io_types. batch: images of one inference, None for any number. keep_float: layers that are not
+    quantized. with_nms: whether a detector's file ends in objects rather than in raw outputs.
     """
 
     scheme: Scheme
@@ -164,7 +161,7 @@ class TFLiteOptions:
 class TFLiteRequest:
     """What is asked of all TFLite files of a run.
 
-    io: of IO_TYPES, None for each scheme's default. is_qat: the run was trained with 8 bits.
+    io: of `Scheme.io_types`, None for each scheme's default. is_qat: the run was trained with 8 bits.
     """
 
     io: str | None = None

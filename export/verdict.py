@@ -9,6 +9,7 @@ from keras_resnet.evaluation.baselines import Standing
 from keras_resnet.export.benchmark import Cost
 from keras_resnet.export.formats import recognize_format
 from keras_resnet.metrics import outcome
+from keras_resnet.runtime.plurals import counted
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ class Verdict:
         """In a line, drops in points; and a line for whatever has to be known beside it."""
         row = self.as_dict()
         summary = (
-            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of {self.samples}"
-            f" images, drop {outcome.drop_in_words(row)} of at most {100 * self.max_drop:g},"
+            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of"
+            f" {counted(self.samples, 'image')}, drop {outcome.drop_in_words(row)} of at most {100 * self.max_drop:g},"
             f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
         return "\n".join([summary, *outcome.remarks_on(row), *outcome.shared_remarks_on(row)])

@@ -25,6 +25,7 @@ from keras_resnet.export.load import file_size, gzip_size
 from keras_resnet.export.verdict import Budget, MetricDrop, Verdict
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.tasks import get_task
 
@@ -156,7 +157,8 @@ def verify(
     device = device or LocalCPU()
     model = device.load(file)
     if model.card.classes != reference.task.classes:
-        raise ExportError(f"{file.name} has {len(model.card.classes)} labels that are not those of the run")
+        count = len(model.card.classes)
+        raise ExportError(f"{file.name} has {counted(count, 'label')} that {verb(count)} not those of the run")
     scheme = str(model.card.provenance["scheme"])
     contents = find_format(file).check(model, scheme, is_integer=is_integer)
     after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")

@@ -18,29 +18,15 @@ from typing import IO
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-def redirect_native_stderr() -> IO[bytes]:
-    """Redirect descriptor 2 for the rest of the process; returns the file that now receives it."""
-    os.environ.setdefault(LEVEL, "3")
-    warnings.filterwarnings("ignore")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    chatter = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-    sys.stderr.flush()
-    if _writes_to_2(sys.stderr):
-        terminal = os.dup(2)
-        sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-    os.dup2(chatter.fileno(), 2)
-    return chatter
-
-
 @contextmanager
 def hushed() -> Iterator[None]:
-    """`redirect_native_stderr` while the block runs. Afterwards all is as it was: a notebook or a program that
-    called a command has its standard error, its warnings and its environment back, however the block ended."""
+    """Keep native chatter away while the block runs. Afterwards all is as it was: a notebook or a program that called a
+    command has its standard error, its warnings and its environment back, however the block ended."""
     stream, terminal, level = sys.stderr, os.dup(2), os.environ.get(LEVEL)
     logger = logging.getLogger("tensorflow")
     logged = logger.level
     with warnings.catch_warnings():
-        chatter = redirect_native_stderr()
+        chatter = _hush_native()
         ours = sys.stderr
         try:
             yield
@@ -54,6 +40,20 @@ def hushed() -> Iterator[None]:
             logger.setLevel(logged)
             if level is None:
                 os.environ.pop(LEVEL, None)
+
+
+def _hush_native() -> IO[bytes]:
+    """Redirect descriptor 2; returns the file that now receives what is written there."""
+    os.environ.setdefault(LEVEL, "3")
+    warnings.filterwarnings("ignore")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    chatter = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `hushed`
+    sys.stderr.flush()
+    if _writes_to_2(sys.stderr):
+        terminal = os.dup(2)
+        sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    os.dup2(chatter.fileno(), 2)
+    return chatter
 
 
 def _writes_to_2(stream: object) -> bool:

@@ -12,6 +12,7 @@ from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.accelerators.base import Accelerator, AcceleratorReport
 from keras_resnet.progress import waiting
 from keras_resnet.runtime.child_process import child, how_it_ended
+from keras_resnet.runtime.plurals import counted, verb
 
 CONFIGURATIONS = tuple(
     f"ethos-u{size}"
@@ -43,7 +44,8 @@ class EthosU(Accelerator):
         if ended.returncode or accepted is None or not compiled.is_file():
             raise ExportError(f"vela failed on {file.name} ({how_it_ended(ended.returncode)}); its output is in {log}")
         left = re.search(r"CPU operators = (\d+)", printed)
-        refused = (f"{left[1]} operators are left to the CPU",) if left and left[1] != "0" else ()
+        on_cpu = int(left[1]) if left else 0
+        refused = (f"{counted(on_cpu, 'operator')} {verb(on_cpu)} left to the CPU",) if on_cpu else ()
         kept = compiled.replace(folder / f"{file.stem}-{self.name}.tflite")
         estimates = _read_summary(next(folder.glob(f"{file.stem}_summary_*.csv")))
         return AcceleratorReport(self.name, file.name, float(accepted[1]) / 100, refused, estimates, kept.name)

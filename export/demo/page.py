@@ -23,6 +23,7 @@ from keras_resnet.reporting.page import TASKS, metric_in_words
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, predictions
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # The npm packages that are served, and their version; scripts/web installs them.
@@ -149,10 +150,11 @@ class DemoPage:
         """Return run.json. labels: of the samples."""
         run, spec = self.run, self.run.spec()
         best = recommended(list(self.verdicts.values()))
+        classes = counted(len(run.classes()), "class", plural="classes")
         preferred = ["float32.tflite", *([best["file"]] if best else []), "int8.tflite", *self.models]
         return {
             "name": run.name,
-            "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source}, {len(run.classes())} classes",
+            "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source}, {classes}",
             "task": spec.task,
             "levels": spec.data.levels,
             "litert": LITERT_JS_VERSION,

@@ -13,7 +13,7 @@ from keras_resnet.errors import ExportError
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
 from keras_resnet.export.formats.saved_model import name_outputs
-from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata, card_from, strange
+from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata, card_from, require_kind, strange
 from keras_resnet.runtime.predictions import Outputs, single
 from keras_resnet.runtime.signature import require_input
 from keras_resnet.runtime.trial import require_opens
@@ -88,6 +88,7 @@ class OnnxModel:
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         runtime: Any = get_format("onnx").import_package("onnxruntime")
+        require_kind(file, "an ONNX model")
         require_opens(file, OnnxModel)
         self.threads = threads or os.cpu_count() or 1
         options = runtime.SessionOptions()

@@ -43,6 +43,10 @@ class SavedModel(Format):
 
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the folder `path` into TensorFlow."""
+        if not any(path.iterdir()):
+            raise ExportError(f"{path} is an empty folder, not an exported model")
+        if not self.recognizes(path):
+            raise ExportError(f"{path} is a folder without a SavedModel or C source: name a file in it")
         return LoadedSavedModel(path, threads)
 
     def recognizes(self, path: Path) -> bool:

@@ -19,6 +19,7 @@ from keras_resnet.export.formats.saved_model import INFERENCE_SIGNATURE, write_i
 from keras_resnet.export.tflite_metadata import write_metadata
 from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TENSORFLOW, TFLiteOptions
 from keras_resnet.runtime.metadata import ModelMetadata
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ class TensorFlowConversion:
 
             prepare_for_conversion(self.model)
         if options.scheme.needs_calibration and images is not None and options.batch and options.batch > len(images):
-            raise UsageError(f"--batch must be at most the {len(images)} calibration images. Received: {options.batch}")
+            count = counted(len(images), "calibration image")
+            raise UsageError(f"--batch must be at most the {count}. Received: {options.batch}")
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             write_inference_signature(self.model, folder, uint8_input=options.casts_pixels, batch=options.batch)

@@ -16,6 +16,7 @@ from keras_resnet.export.formats import FORMATS
 from keras_resnet.metrics.outcome import interval_in_words, lacks_proof, remarks_on, shared_remarks_on
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
+from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.config.spec import Spec
@@ -162,8 +163,16 @@ def _not_within(verdicts: list[Verdict], max_drop: float) -> list[str]:
     lost = ", ".join(verdict.file for verdict in failed if not lacks_proof(verdict.as_dict()))
     open_ = ", ".join(verdict.file for verdict in failed if lacks_proof(verdict.as_dict()))
     return [
-        *([f"lost more than {max_drop:g} points: {lost} (kept apart, not the run's export)"] if lost else []),
-        *([f"not proven to be within {max_drop:g} points: {open_} (kept apart by --require-proof)"] if open_ else []),
+        *(
+            [f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept apart, not the run's export)"]
+            if lost
+            else []
+        ),
+        *(
+            [f"not proven to be within {counted(max_drop, 'point', 'g')}: {open_} (kept apart by --require-proof)"]
+            if open_
+            else []
+        ),
     ]
 
 
@@ -252,7 +261,7 @@ def verify(
     if not verdict.is_within:
         unproven = lacks_proof(verdict.as_dict())
         words = "is not proven to be within" if unproven else "lost more than"
-        raise KresnetError(f"{file} {words} {max_drop:g} points" + " (--require-proof)" * unproven)
+        raise KresnetError(f"{file} {words} {counted(max_drop, 'point', 'g')}" + " (--require-proof)" * unproven)
 
 
 @click.command(epilog=examples("kresnet inspect exports/int8.tflite"))
@@ -331,7 +340,7 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         ]
         for v, of in zip(verdicts, _drops(verdicts), strict=True)
     ]
-    title = f"{title}: {first.samples} validation images, drops in points"
+    title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
     spare = ["size", "latency", "agreement", "memory", "worst class", "gzip"]
     console.table(title, [*columns, "verdict"], rows, prose=[drop, "verdict"], spare=spare)
     console.emit(f"the Keras model on the same images: {first.metric} {first.model_value:.2%}")
@@ -344,5 +353,6 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         console.emit(remark)
     threads = first.cost.latencies[-1].threads
     console.emit(
-        f"latency: median of one image, {threads} threads; memory: resident at its highest; on {first.machine}"
+        f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"
+        f" {first.machine}"
     )

@@ -19,13 +19,16 @@ from keras_resnet.cli.options import Commands, examples, json_option, run_names,
 from keras_resnet.cli.report import compare, report
 from keras_resnet.cli.study import study
 from keras_resnet.cli.train import compress, launch, train
+from keras_resnet.config.chosen import Choices, chosen
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.native_logs import hushed
 from keras_resnet.run import Run, runs_home
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.signals import Ended, ending_tidily
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 it failed, or a verdict did; 2 the request was wrong; 130 interrupted.\n\n"
+    "Exit codes: 0 done, also a training that SIGTERM ended, its state saved; 1 it failed, or a verdict did; 2 the"
+    " request was wrong; 128 and the signal's number where a signal ended it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.\n\n"
     "Runs live in saved_models/ of the current folder, in --runs DIR, or in KRESNET_RUNS."
 )
 
@@ -39,6 +42,7 @@ EXIT_CODES = (
 @click.version_option(__version__, prog_name="kresnet")
 def cli(verbose: bool) -> None:
     """Train residual networks and ship them to devices with proof that they still work."""
+    click.get_current_context().with_resource(chosen(Choices("as the run was trained")))
 
 
 for command in (train, compress, launch, study, export, verify, inspect, diagnose, report, compare, demo):
@@ -180,7 +184,7 @@ def env(runs: str | None, as_json: bool) -> None:
         console.emit_json(found)
         return
     words = {
-        **{"machine": f"{found['machine']}, {found['cores']} cores, {found['memory_gib']} GiB"},
+        **{"machine": f"{found['machine']}, {counted(found['cores'], 'core')}, {found['memory_gib']} GiB"},
         **{"python": found["python"], **found["versions"]},
         **{f"extra: {name}": "installed" if there else "not installed" for name, there in found["extras"].items()},
         **{key: found[key] for key in ("devices", "precision", "runs")},

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import click
 
+from keras_resnet.config.chosen import Choices
 from keras_resnet.config.recipes import RECIPES, default_config, recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.models.names import TOLD, parse_model_name
 from keras_resnet.run import Run, runs_home
+from keras_resnet.runtime.plurals import counted
 
 FLAG, SWITCH = "flag", "switch"
 
@@ -186,6 +188,42 @@ def spec_of(options: dict[str, Any], home: Path, log: Callable[[str], None]) -> 
     return _with_teacher(spec, home)
 
 
+def choices_of(options: dict[str, Any], home: Path) -> Choices:
+    """Who chose what `spec_of` the same makes of the given `options`."""
+    by = {}
+    if "net" in options:
+        by["network"] = f"of --net {options['net']}"
+    if origin := options.get("start_from"):
+        from keras_resnet.training.initialize import origin_in_words
+
+        words = origin_in_words(origin, home)
+        by["network"] = f"of {words}"
+        if "recipe" not in options:  # whose image size stays
+            by["data.image_size"] = f"that of {words}; --image-size changes it"
+    return Choices(_otherwise(options), by | asked(options))
+
+
+def asked(options: dict[str, Any]) -> dict[str, str]:
+    """The keys of the spec that the given `options` set → by which of them, in words."""
+    flags = {_KEYS[key].key: _flag(_KEYS[key], value) for key, value in options.items() if key in _KEYS}
+    flags |= {(key := setting(text)[0]): f"--set {key}" for text in options.get("settings", ())}
+    return {key: f"asked by {flag}" for key, flag in flags.items()}
+
+
+def _flag(option: Option, value: Any) -> str:
+    """The option as it was typed."""
+    return option.flag.replace("--", "--no-") if option.kind is SWITCH and not value else option.flag
+
+
+def _otherwise(options: dict[str, Any]) -> str:
+    """Who chose what no option says."""
+    if "deepen" in options:
+        return f"of run {options['deepen']}"
+    if "recipe" in options:
+        return f"of recipe {options['recipe']}"
+    return f"the default to {options.get('task', 'classify')}"
+
+
 def _chosen(options: dict[str, Any]) -> dict[str, Any]:
     """The keys of the spec that `options` set, and to what; --set goes last."""
     chosen = {_KEYS[key].key: _value(_KEYS[key], value) for key, value in options.items() if key in _KEYS}
@@ -227,7 +265,8 @@ def _begun(options: dict[str, Any], task: str | None, log: Callable[[str], None]
         spec = default_config(task or "classify")
         if spec.task != "classify":
             log(
-                f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g}, {spec.training.epochs} epochs in"
+                f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
+                f" {counted(spec.training.epochs, 'epoch')} in"
                 f" batches of {spec.training.batch_size}, unless asked otherwise (usual for {spec.task})"
             )
         return spec

@@ -10,6 +10,7 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.options import Commands, examples, json_option, runs_option, set_option, setting
+from keras_resnet.config.chosen import Choices, chosen
 from keras_resnet.config.recipes import lasting, recipe
 from keras_resnet.config.spec import Spec
 from keras_resnet.run import runs_home
@@ -91,12 +92,15 @@ def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = l
     base = quick(base) if options["quick"] else base
     base = lasting(base, options["epochs"]) if options["epochs"] else base
     keys = {"data": "data.source", "data_dir": "data.data_dir"}
-    chosen = {key: options[name] for name, key in keys.items() if options[name] is not None}
+    asked = {key: options[name] for name, key in keys.items() if options[name] is not None}
     if options["download"]:
-        chosen["data.download"] = True
-    for key, value in (chosen | dict(setting(text) for text in options["settings"])).items():
+        asked["data.download"] = True
+    asked |= dict(setting(text) for text in options["settings"])
+    for key, value in asked.items():
         base = base.override(key, value)
     source = Path(base.data.source).expanduser().name
+    choices = Choices(f"of recipe {options['recipe']}", {key: f"asked by --set {key}" for key in asked})
+    click.get_current_context().with_resource(chosen(choices))
     return base, runs_home(options["runs"]) / f"{kind}-{source}{'-quick' if options['quick'] else ''}"
 
 

@@ -9,6 +9,8 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.options import (
+    asked,
+    choices_of,
     compress_options,
     examples,
     given,
@@ -19,13 +21,14 @@ from keras_resnet.cli.options import (
     spec_of,
     train_options,
 )
+from keras_resnet.config.chosen import Choices, chosen
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import UsageError
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.run.folders import free_name, require_free
-from keras_resnet.training.signals import end_with_launcher
+from keras_resnet.signals import end_with_launcher
 
 if TYPE_CHECKING:
     from keras_resnet.compression.plan import Step
@@ -59,8 +62,8 @@ def train(
     """Train a residual network; writes a run."""
     wanted = given(options)
     if resume is not None and (wanted or name or find_lr or find_batch_size):
-        asked = next(iter(wanted), "name").replace("_", "-")
-        raise UsageError(f"--resume continues a run as it was started; it takes no --{asked}")
+        other = next(iter(wanted), "name").replace("_", "-")
+        raise UsageError(f"--resume continues a run as it was started; it takes no --{other}")
     if find_lr and find_batch_size:
         raise UsageError("--find-lr and --find-batch-size are two questions; ask one at a time")
     if data_changed and resume is None:
@@ -69,6 +72,8 @@ def train(
     home = runs_home(runs)
     require_free(home, name)
     spec = spec_of(wanted, home, console.log) if resume is None else None
+    choices = choices_of(wanted, home) if spec else Choices(f"as run {resume} was started")
+    click.get_current_context().with_resource(chosen(choices))
     if spec and (find_lr or find_batch_size):
         (_find_rate if find_lr else _find_batch_size)(spec, home, as_json)
         return
@@ -157,7 +162,8 @@ def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, nam
     from keras_resnet.training.train import train as start_run
 
     name = name or free_name(home, f"{parent.name}-{step.name}")
-    return publish_report(start_run(spec, home, name, console.log, method_of(spec)))
+    with chosen(Choices(f"of run {parent.name}", asked(wanted))):
+        return publish_report(start_run(spec, home, name, console.log, method_of(spec)))
 
 
 def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnet.config.spec import CompressSpec
 from keras_resnet.errors import TrainingError
+from keras_resnet.runtime.plurals import counted
 
 PIXELS = 3
 GROUP = 4
@@ -69,7 +70,7 @@ def _most_different(kernels: dict[str, np.ndarray], compress: CompressSpec) -> i
     counts = {name: _different(kernel, compress.learned) for name, kernel in kernels.items()}
     most = max(counts, key=lambda name: counts[name])
     if counts[most] > compress.clusters:
-        raise TrainingError(f"{most} has {counts[most]} different weights, not {compress.clusters}")
+        raise TrainingError(f"{most} has {counted(counts[most], 'different weight')}, not {compress.clusters}")
     return counts[most]
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from keras_resnet.errors import DataError
 from keras_resnet.metrics.iou import area
+from keras_resnet.runtime.plurals import counted
 
 EMPTY = -1
 # An id of an object in a map: a byte where that is enough; 0 is the ground.
@@ -122,7 +123,7 @@ class GroundTruth:
 def id_type(objects: int) -> type[np.unsignedinteger[Any]]:
     """What tells so many objects and the ground apart. Raises DataError for more than a uint16 can."""
     if objects > MOST_OBJECTS:
-        raise DataError(f"an image shows {objects:,} objects; up to {MOST_OBJECTS:,} can be told apart")
+        raise DataError(f"an image shows {counted(objects, 'object', ',')}; up to {MOST_OBJECTS:,} can be told apart")
     return np.uint8 if objects <= MOST_IN_A_BYTE else np.uint16
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log, counting
 from keras_resnet.runtime.image import values_of
+from keras_resnet.runtime.plurals import counted, verb
 
 # Files that are looked at before all are.
 PROBED = 200
@@ -42,7 +43,8 @@ def find_levels(files: Sequence[Path], log: Log) -> tuple[float, ...]:
     low, high = min(each.low for each in found), max(each.high for each in found)
     levels = _black(low), _white(high, all(each.whole for each in found))
     log(
-        f"levels: {levels[0]:g} is black and {levels[1]:g} white ({len(found)} training images of more than 8 bits hold"
+        f"levels: {levels[0]:g} is black and {levels[1]:g} white ({counted(len(found), 'training image')} of more"
+        f" than 8 bits {verb(len(found), 'holds', 'hold')}"
         f" {low:g} to {high:g}; --set data.levels=[0,65535] would take others)"
     )
     return levels

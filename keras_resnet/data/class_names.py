@@ -26,6 +26,15 @@ def label_of(folder: Path) -> str:
         ) from error
 
 
+def is_utf8(text: str) -> bool:
+    """Return whether UTF-8 can hold `text`: not with half a letter in it, or a byte of a file's name that is none."""
+    try:
+        text.encode()
+    except UnicodeError:
+        return False
+    return True
+
+
 def require_labels(labels: Sequence[str], of: str) -> None:
     """Raise DataError for labels that a file of one label a line cannot hold, that are empty, or there twice.
 
@@ -36,9 +45,7 @@ def require_labels(labels: Sequence[str], of: str) -> None:
             raise DataError(f"{of}: a label must have a character that is seen. Received: {label!r}")
         if label.splitlines() != [label]:
             raise DataError(f"{of}: a label must be one line, without a line break of any kind. Received: {label!r}")
-        try:
-            label.encode()
-        except UnicodeError as error:
-            raise DataError(f"{of}: a label must be text that UTF-8 can hold. Received: {label!r}") from error
+        if not is_utf8(label):
+            raise DataError(f"{of}: a label must be text that UTF-8 can hold. Received: {label!r}")
     if twice := [label for label, times in Counter(labels).items() if times > 1]:
         raise DataError(f"{of}: each label must be there once. Received twice: {', '.join(map(repr, twice))}")

@@ -11,11 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from keras_resnet.config.chosen import who
 from keras_resnet.config.fields import one_of
 from keras_resnet.data.annotations import GroundTruth
+from keras_resnet.data.read_errors import reading
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import letterbox, resize_and_crop
+from keras_resnet.runtime.plurals import counted
 
 # Of the memory that is free; the rest is for training.
 MEMORY_SHARE = 0.25
@@ -23,6 +26,8 @@ SPLIT_SEED = 0
 # The splits that a training uses; "test" is for the end.
 TRAINING = ("train", "validation")
 NAMED_IN_ERROR = 5
+# Pixels a side of images with objects: what is usual, and below what little can be found.
+USUAL_CANVAS, SMALL_CANVAS = 320, 64
 
 
 class Images(Protocol):
@@ -36,7 +41,8 @@ class Images(Protocol):
 class Split:
     """`labels` (count,) int64 of as many images, and their `objects` where the task is to find them.
 
-    Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `images` is set.
+    Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `images` is set. files: the image files, in that
+    order, where there are such.
     """
 
     name: str
@@ -45,6 +51,7 @@ class Split:
     images: Images | None = None
     resize: int = 0
     objects: GroundTruth | None = None
+    files: tuple[str, ...] = ()
     _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -62,11 +69,12 @@ class Split:
     def some(self, rows: np.ndarray) -> Split:
         """The images at `rows`, in that order."""
         objects = self.objects.some(rows) if self.objects else None
+        files = tuple(self.files[row] for row in rows) if self.files else ()
         if self.pixels is not None:
-            return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects)
+            return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects, files=files)
         assert self.images is not None
         images = _Some(self.images, rows)
-        return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects)
+        return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects, files=files)
 
     @property
     def truth(self) -> Any:
@@ -113,10 +121,10 @@ class Split:
         side = (self.resize, self.resize)
 
         def read(row: Any) -> tuple[Any, Any]:
-            pixels = tf.numpy_function(self.pixels_at, [row], tf.uint8, stateful=False)
+            pixels = reading(self.pixels_at, [row], tf.uint8)
             found = gathered(truth, row)
             if ids and self.objects is not None and self.objects.masks is not None:
-                seen = tf.numpy_function(self._ids_at, [row], self.objects.id_type, stateful=False)
+                seen = reading(self._ids_at, [row], self.objects.id_type)
                 found = {**found, "ids": tf.ensure_shape(seen, side)}
             return tf.ensure_shape(pixels, (*side, 3)), found
 
@@ -188,13 +196,13 @@ def check_unreadable(bad: Sequence[object], total: int, max_bad: float, log: Log
     if len(bad) > max_bad * total:
         first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
         raise DataError(
-            f"{len(bad)} of {total} images cannot be read ({len(bad) / total:.1%}),"
+            f"{len(bad)} of {counted(total, 'image')} cannot be read ({len(bad) / total:.1%}),"
             f" more than --max-bad {max_bad:g} allows: {first}"
         )
     for error in bad:
         log(f"skipped: {error}")
     if bad:
-        log(f"skipped {len(bad)} of {total} images that cannot be read (--max-bad allows {max_bad:.1%})")
+        log(f"skipped {len(bad)} of {counted(total, 'image')} that cannot be read (--max-bad allows {max_bad:.1%})")
 
 
 def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:
@@ -213,7 +221,7 @@ def tell_held_out(held_out: int, total: int, fraction: float, how: str, log: Log
     why = (
         "" if held_out == asked else f"; {asked}, as --val-fraction {fraction:g} asks, cannot put {each} on both sides"
     )
-    log(f"validation: {held_out} of {total} training images ({held_out / total:.1%}), {how}{why}")
+    log(f"validation: {held_out} of {counted(total, 'training image')} ({held_out / total:.1%}), {how}{why}")
 
 
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
@@ -232,7 +240,8 @@ def hold_out_rows(labels: np.ndarray, fraction: float, classes: tuple[str, ...])
     counts = np.bincount(labels, minlength=len(classes))
     if counts.min() < 2:
         raise DataError(
-            f"class {classes[int(counts.argmin())]} has {counts.min()} readable images; splitting needs 2 or more"
+            f"class {classes[int(counts.argmin())]} has {counted(counts.min(), 'readable image')}; splitting needs"
+            f" 2 or more"
         )
     wanted = min(max(len(classes), round(fraction * len(labels))), len(labels) - len(classes))
     rows = np.arange(len(labels))
@@ -262,10 +271,17 @@ def native_size(sides: list[int]) -> tuple[int | None, str]:
 
 def choose_canvas(asked: int | None, native: int | None, log: Log) -> tuple[int, int]:
     """The side in pixels of the squares that whole images are brought to, twice, with the reason said: what was asked,
-    else the images' own, else 320."""
-    size, why = (asked, "as asked") if asked else (native, "the images' own") if native else (320, "usual for objects")
-    assert size is not None
-    log(f"image size: {size} pixels ({why}), the whole image in a square")
+    else the images' own, else USUAL_CANVAS. Of a small one it is said how to ask for another."""
+    if asked:
+        size, why = asked, who("data.image_size")
+    else:
+        size, why = (native, "the images' own size") if native else (USUAL_CANVAS, "usual for objects")
+    small = (
+        f"; objects are hard to find in so few pixels: --image-size {USUAL_CANVAS} asks for the usual size"
+        if size < SMALL_CANVAS
+        else ""
+    )
+    log(f"image size: {size} pixels ({why}), the whole image in a square{small}")
     return size, size
 
 
@@ -279,7 +295,7 @@ def choose_sizes(
     Larger images are resized to 8/7 of the size that is cut from them: 256 for 224 (Krizhevsky et al. 2012).
     """
     if asked is not None:
-        size, why = asked, "as asked"
+        size, why = asked, who("data.image_size")
     elif native is not None and native <= 64:
         size, why = native, native_why
     else:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.dataset import DatasetSplits, Split
+from keras_resnet.data.duplicates import tell_copies
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import path_of
@@ -22,8 +23,14 @@ def open_data(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> 
 
     What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
     separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name.
-    Raises UsageError or DataError.
+    Images that the training split holds too are warned of. Raises UsageError or DataError.
     """
+    data = _opened(spec, log, only)
+    tell_copies(data, log)
+    return data
+
+
+def _opened(spec: DataSpec, log: Log, only: Collection[str] | None) -> DatasetSplits:
     from keras_resnet.data.sources.tfds import BUNDLED
 
     path = path_of(spec.source)

@@ -14,6 +14,7 @@ from keras_resnet.data.dataset import Split
 from keras_resnet.data.pipeline import balanced_rows
 from keras_resnet.metrics.confidence_interval import Z_95, paired_proportion_ci
 from keras_resnet.runtime.image import center_crop, resize_and_crop
+from keras_resnet.runtime.plurals import counted
 
 # The classifier sees at most so many images, of the classes that have most, in pixels of so small a side: seconds.
 MOST_IMAGES = 1500
@@ -67,7 +68,8 @@ def judge(answers: Answers, labels: np.ndarray, classes: Sequence[str]) -> Mirro
     """What the quick classifier's answers say of images with `labels` (count,) of `classes`."""
     plain, mirrored = float(answers.plain.mean()), float(answers.mirrored.mean())
     lead = plain - answers.chance
-    told = f"a quick classifier of {SIDE} × {SIDE} pixels is right on {plain:.1%} of {len(labels)} unseen images"
+    unseen = counted(len(labels), "unseen image")
+    told = f"a quick classifier of {SIDE} × {SIDE} pixels is right on {plain:.1%} of {unseen}"
     if lead <= 0 or lead <= Z_95 * math.sqrt(plain * (1 - plain) / len(labels)):
         return Mirroring(True, f"as usual: {told}, by chance on {answers.chance:.1%}, so it cannot tell")
     if (label := _harmed(answers, labels)) is not None:

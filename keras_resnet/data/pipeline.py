@@ -14,9 +14,11 @@ from PIL import Image
 
 from keras_resnet.config.training import AugmentSpec
 from keras_resnet.data.dataset import Split, gathered
+from keras_resnet.data.read_errors import reading
 from keras_resnet.data.transforms.auto_augment import augmented, needs_pillow
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.image import center_crop, resize_and_crop
+from keras_resnet.runtime.plurals import counted
 
 # Seeds of what is drawn for a whole batch, kept apart from those of its images.
 MIXING = 0x6D6978
@@ -155,7 +157,7 @@ class TrainPipeline:
             return vary(image, int(position), size=side)
 
         def read(row: Any, position: Any) -> tuple[Any, Any]:
-            pixels = tf.numpy_function(show, [row, position], tf.uint8, stateful=False)
+            pixels = reading(show, [row, position], tf.uint8)
             return tf.ensure_shape(pixels, (side, side, 3)), tf.gather(labels, row)
 
         def places(step: Any) -> Any:
@@ -182,7 +184,9 @@ class TrainPipeline:
 def steps_per_epoch(split: Split, batch_size: int) -> int:
     """Whole batches in an epoch. Raises UsageError if there is not one."""
     if batch_size > split.count:
-        raise UsageError(f"--batch-size must be at most the {split.count} training images. Received: {batch_size}")
+        raise UsageError(
+            f"--batch-size must be at most the {counted(split.count, 'training image')}. Received: {batch_size}"
+        )
     return split.count // batch_size
 
 

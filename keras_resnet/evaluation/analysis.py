@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-import re
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,24 +12,25 @@ from PIL import Image
 
 from keras_resnet.data.dataset import TRAINING, Split
 from keras_resnet.data.load import DatasetSplits, open_data
-from keras_resnet.errors import RunError
 from keras_resnet.evaluation.baselines import standings_of
 from keras_resnet.evaluation.evaluate import Evaluation, load_model, validate
+from keras_resnet.models import parts
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import changes, fingerprints, truth_bytes
+from keras_resnet.run.data_fingerprint import SPLITS, changes, digest_of, fingerprints
 from keras_resnet.runtime.visualize import drawn
 from keras_resnet.tasks import get_task
 
 # Pictures that are shown, and their longest side in pixels.
 SHOWN, SIDE = 12, 240
-_STAGE = re.compile(r"stem|stage\d+")
 
 
-def findings_of(model: Any, task: Any, evaluation: Evaluation, data: DatasetSplits) -> dict[str, Any]:
-    """A JSON object: what the "data" were, "parts" of the network, how it stands to "baselines", what the task counts
-    of its answers on the validation images, and "pictures" of some of those."""
+def findings_of(run: Run, model: Any, task: Any, evaluation: Evaluation, data: DatasetSplits) -> dict[str, Any]:
+    """A JSON object: what the "data" were when `run` was trained, "parts" of the network, how it stands to "baselines",
+    what the task counts of its answers on the validation images, and "pictures" of some of those."""
     split = data.splits["validation"]
-    found: dict[str, Any] = {"data": {name: _digest(each) for name, each in data.splits.items()}}
+    told = run.document().get("data", {})  # a run of an earlier version does not tell
+    trained_on = told if told.keys() >= set(SPLITS) else fingerprints(data)
+    found: dict[str, Any] = {"data": {name: digest_of(trained_on[name]) for name in SPLITS}}
     found |= {"parts": parts_of(model), **task.findings(evaluation)}
     found["baselines"] = [each.as_dict() for each in standings_of(task, data, evaluation)]
     found["pictures"] = []
@@ -42,16 +40,14 @@ def findings_of(model: Any, task: Any, evaluation: Evaluation, data: DatasetSpli
 
 
 def find_again(run: Run, log: Callable[[str], None]) -> None:
-    """Evaluate the model of a finished run on its data, and keep what is found; what the data were when it was trained
-    stays as it is, where they have changed."""
+    """Evaluate the model of a finished run on its data as they are now, and keep what is found; where they have changed
+    since it was trained, that is told."""
     spec = run.spec()
     data, model = open_data(spec.data, log, TRAINING), load_model(run)
     score = validate(model, data, spec)
-    found = findings_of(model, get_task(spec, data.classes), score, data)
+    found = findings_of(run, model, get_task(spec, data.classes), score, data)
     if changed := changes_since(run, data):
         log(changed)
-        with suppress(RunError):  # findings that are lost or damaged are what is made again
-            found["data"] = run.findings()["data"]
     run.write_json(run.findings_file, found)
 
 
@@ -76,33 +72,23 @@ def changes_since(run: Run, data: DatasetSplits) -> str:
     )
 
 
-def _digest(split: Split) -> dict[str, Any]:
-    """{"images": how many, "of": what the "sha256" is of}: labels, boxes and masks, and pixels that are in memory."""
-    digest = hashlib.sha256()
-    for part in truth_bytes(split):
-        digest.update(part)
-    if split.pixels is not None:
-        digest.update(np.ascontiguousarray(split.pixels).data)
-    what = "annotations and pixels" if split.pixels is not None else "annotations"
-    return {"images": split.count, "of": what, "sha256": digest.hexdigest()}
-
-
 def parts_of(model: Any) -> list[dict[str, Any]]:
-    """[{"part", "layers", "parameters", "multiply_adds"}, …]: the stem, each stage, and what is behind them. Layers are
-    those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count them (table 1)."""
+    """[{"part", "layers", "parameters", "multiply_adds"}, …]: each part of the body (see `networks.parts`), the neck,
+    and the heads together. Layers are those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count
+    them (table 1)."""
     rows: dict[str, dict[str, Any]] = {}
-    for layer in model.layers:
-        match = _STAGE.match(layer.name)
-        name = match.group() if match else "heads"
+    declared = parts.by_part(layer.name for layer in model.layers)
+    for part in sorted(declared, key=lambda part: parts.GROUPS.index(part.group)):
+        name = part.name if part.group == parts.BODY else part.group
         row = rows.setdefault(name, {"part": name, "layers": 0, "parameters": 0, "multiply_adds": 0})
-        row["parameters"] += layer.count_params()
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None:
-            row["layers"] += 1
-            places = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
-            row["multiply_adds"] += int(np.prod(kernel.shape)) * places
-    # The normalization of pixels stands first in the network, and counts nothing.
-    return [row for row in sorted(rows.values(), key=lambda row: row["part"] == "heads") if row["parameters"]]
+        for layer in map(model.get_layer, declared[part]):
+            row["parameters"] += layer.count_params()
+            kernel = getattr(layer, "kernel", None)
+            if kernel is not None:
+                row["layers"] += 1
+                places = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
+                row["multiply_adds"] += int(np.prod(kernel.shape)) * places
+    return list(rows.values())
 
 
 def _encoded(image: Image.Image) -> str:

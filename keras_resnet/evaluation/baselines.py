@@ -20,6 +20,7 @@ from keras_resnet.evaluation.evaluate import Evaluation
 from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR
 from keras_resnet.progress import waiting
+from keras_resnet.runtime.plurals import counted
 
 # Training images that trees learn from, and validation images on which a model and a baseline are compared; of
 # detectors fewer, because the interval of a difference of mAP takes many evaluations.
@@ -126,7 +127,9 @@ def _trees(classes: tuple[str, ...], train: Split, judged: Split, rows: np.ndarr
     few = len(classes) <= CLASSES
     model = ExtraTreesClassifier(TREES, random_state=SEED) if few else KNeighborsClassifier(1, algorithm="brute")
     model.fit(pixels, train.labels[learned])
-    what = f"a forest of {TREES} trees" if few else f"the most similar of {len(learned):,} training images"
+    what = (
+        f"a forest of {TREES} trees" if few else f"the most similar of {counted(len(learned), 'training image', ',')}"
+    )
     side = round((pixels.shape[1] / 3) ** 0.5)
     answers = list(np.eye(len(classes), dtype=np.float32)[model.predict(theirs)])
     yield _Answered(f"{what} on {side} × {side} pixels", False, seen, answers)

@@ -18,6 +18,7 @@ from keras_resnet.metrics.result import Metrics
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.progress import track, waiting
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import get_task
 
 # Of so many images at most outputs are kept: of a detector's they are large.
@@ -133,7 +134,8 @@ def load_model(run: Run) -> Any:
     answers = getattr(outputs, "shape", (0,))
     if answers[-1] != (count := len(run.classes())):
         raise RunError(
-            f"the model of run {run.name} is of another network: {run.model_file} tells {answers[-1]} labels apart, the"
+            f"the model of run {run.name} is of another network: {run.model_file} tells"
+            f" {counted(answers[-1], 'label')} apart, the"
             f" run has {count}"
         )
     return model

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_resnet.runtime.plurals import counted
+
 PASSED, NOT_PROVEN, FAILED = "PASSED", "NOT PROVEN", "FAILED"
 # Files of which so much is known stand among a run's exports.
 WITHIN = (PASSED, NOT_PROVEN)
@@ -43,10 +45,13 @@ def lacks_proof(row: Mapping[str, Any]) -> bool:
 
 def words_of(row: Mapping[str, Any]) -> str:
     """The outcome of a verdict in a few words: "PASSED" alone only where nothing has to be added."""
-    unproven = ", not proven" if lacks_proof(row) else ""
+    if row["verdict"] == FAILED:
+        outcome = f"{FAILED} for lack of proof" if lacks_proof(row) else FAILED
+    else:
+        outcome = f"{PASSED}, not proven" if lacks_proof(row) else PASSED
     marks = {UNCLEAR: ", perhaps at chance", NOT_ABOVE: ", at chance"}
     chance = "".join(marks.get(each["standing"], "") for each in row.get("baselines", ()) if each["trivial"])
-    return f"{FAILED if row['verdict'] == FAILED else PASSED}{unproven}{chance}"
+    return f"{outcome}{chance}"
 
 
 def interval_in_words(interval: tuple[float, float] | list[float] | None) -> str:
@@ -65,16 +70,18 @@ def remarks_on(row: Mapping[str, Any]) -> list[str]:
     """What has to be known beside the outcome of one file, a sentence each."""
     if not lacks_proof(row) or row["drop_interval"] is None:
         return []
-    wanted = row.get("images_to_settle")
-    settled = (
-        f"about {wanted:,} would settle it, if answers differ as often on them"
+    wanted, samples = row.get("images_to_settle"), row["samples"]
+    remedy = (
+        f"add about {counted(wanted - samples, 'validation image', ',')} of the same kind ({wanted:,} in all) to"
+        f" prove it"
         if wanted
-        else "more of them would hardly settle it, because the estimate is at the budget"
+        else "more validation images would hardly prove it, because the measured drop is at the budget itself"
     )
     return [
-        f"{row['file']}: within the budget of {100 * row['max_drop']:g} points by the estimate,"
-        f" {100 * row['drop']:+.2f}, but not proven: {row['samples']:,} validation images allow a true drop of up to"
-        f" {100 * row['drop_interval'][1]:+.2f}; {settled}"
+        f"{row['file']}: the measured drop, {100 * row['drop']:+.2f}, is within the budget of"
+        f" {counted(100 * row['max_drop'], 'point', 'g')}, but with only"
+        f" {counted(samples, 'validation image', ',')} the"
+        f" true one may be up to {100 * row['drop_interval'][1]:+.2f}; {remedy}"
     ]
 
 
@@ -99,7 +106,7 @@ def standings_in_words(standings: Sequence[Mapping[str, Any]]) -> list[str]:
 def standing_in_words(standing: Mapping[str, Any]) -> str:
     """How a model does beside a baseline (`baselines.Standing`) that it is not surely above, in a sentence."""
     theirs, ours = f"{standing['value']:.2%}", f"{standing['metric']} {standing['model_value']:.2%}"
-    what, images = standing["baseline"], f"{standing['images']:,} validation images"
+    what, images = standing["baseline"], counted(standing["images"], "validation image", ",")
     if standing["standing"] == UNCLEAR:
         return f"the model is not proven to be above {what}: {ours} against {theirs}; {images} cannot tell these apart"
     if standing["trivial"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from keras_resnet.config.chosen import who
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.errors import UsageError
 from keras_resnet.models import resnet, vgg
@@ -95,7 +96,7 @@ def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:
     if network.family == "vgg":
         return "auto", "a VGG network has none"
     if network.stem != "auto":
-        return network.stem, "as asked"
+        return network.stem, who("network.stem")
     if network.depth not in IMAGENET_UNITS:
         return "cifar", "the CIFAR networks have no other"
     if image_size < IMAGENET_STEM_FROM:

@@ -14,7 +14,7 @@ from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.models import build, fpn, resnet, vgg
 
 # Groups of parts: what comes from images, what the tasks on a pyramid put on it, what answers.
-BODY, NECK, HEADS = "body", "neck", "heads"
+BODY, NECK, HEADS = GROUPS = ("body", "neck", "heads")
 
 
 @dataclass(frozen=True)

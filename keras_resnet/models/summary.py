@@ -8,6 +8,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.models.flops import cost_of
 from keras_resnet.models.names import CIFAR, IMAGENET, parse_model_name
 from keras_resnet.models.published import PUBLISHED
+from keras_resnet.runtime.plurals import counted
 
 
 def rows_of(
@@ -28,7 +29,9 @@ def rows_of(
     ]
     if not rows:
         depths = sorted({parse_model_name(name).depth for name in IMAGENET + CIFAR})
-        raise UsageError(f"no network is listed with {depth} layers. Listed: {', '.join(map(str, depths))}")
+        raise UsageError(
+            f"no network is listed with {counted(depth or 0, 'layer')}. Listed: {', '.join(map(str, depths))}"
+        )
     return rows
 
 

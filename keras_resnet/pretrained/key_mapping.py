@@ -18,6 +18,7 @@ from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.errors import WeightsError
 from keras_resnet.models import build, vgg
 from keras_resnet.models.layers import NORM_EPSILON
+from keras_resnet.runtime.plurals import counted
 
 # Krizhevsky's means of ImageNet in RGB, as the Caffe models that keras.applications follows subtract them.
 CAFFE = Normalization((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
@@ -239,7 +240,7 @@ def _torch_vgg(values: Values) -> Weights:
     convs = [name for name in features if groups[name]["weight"].ndim == 4]
     depth = len(convs) + 3
     if depth not in vgg.BLOCKS:
-        raise WeightsError(f"a VGG network of {len(convs)} convolutions is not in the catalog")
+        raise WeightsError(f"a VGG network of {counted(len(convs), 'convolution')} is not in the catalog")
     names = iter(
         f"block{block}_conv{number}"
         for block, count in enumerate(vgg.BLOCKS[depth], 1)

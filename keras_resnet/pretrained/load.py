@@ -14,6 +14,7 @@ from keras_resnet.models.parts import BODY, HEADS, NECK, by_part, group_of, link
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import Weights, translate
 from keras_resnet.pretrained.readers import read
+from keras_resnet.runtime.plurals import counted, verb
 
 if TYPE_CHECKING:
     import keras
@@ -39,7 +40,7 @@ class LoadReport:
 
     def __str__(self) -> str:
         filled = [part.words for part in by_part(self.filled)]
-        told = [f"{self.layers} layers of {listed(filled)}", *self._told_new()]
+        told = [f"{counted(self.layers, 'layer')} of {listed(filled)}", *self._told_new()]
         return "; ".join([*told, f"not placed: {', '.join(_unused(self.unused))}"] if self.unused else told)
 
     def _told_new(self) -> list[str]:
@@ -117,7 +118,7 @@ def _require_body(model: Any, wanted: dict[str, Any], weights: Weights, fitting:
     parts = {part_of(name) for name in body}
     more = sorted(name for name in weights.layers if part_of(name) in parts and name not in wanted)
     if more := [name for name in more if not _is_range(weights.layers[name])]:
-        raise WeightsError(f"{refused}: they have {len(more)} layers more, {more[0]} first")
+        raise WeightsError(f"{refused}: they have {counted(len(more), 'layer')} more, {more[0]} first")
 
 
 def _fits(layer: Any, arrays: list[np.ndarray] | None) -> bool:
@@ -135,7 +136,8 @@ def _difference(wanted: dict[str, Any], weights: Weights, bad: list[str]) -> str
         return f"they hold nothing for {len(bad)} of its layers, {name} first"
     shapes = [tuple(a.shape) for a in weights.layers[name]]
     expected = [tuple(w.shape) for w in wanted[name].weights]
-    return f"{len(bad)} layers have other shapes, {name} first: {shapes}, not {expected}"
+    differ = verb(len(bad), "has another shape", "have other shapes")
+    return f"{counted(len(bad), 'layer')} {differ}, {name} first: {shapes}, not {expected}"
 
 
 def _unused(names: Iterable[str]) -> list[str]:

@@ -10,6 +10,10 @@ from keras_resnet.errors import WeightsError
 from keras_resnet.pretrained.bounds import Allowance
 from keras_resnet.pretrained.hdf5_file import read_hdf5
 from keras_resnet.pretrained.torch_file import read_state
+from keras_resnet.runtime.preprocess import HEAD, kind_of
+
+# What files of these kinds are that others know too.
+BEGINNINGS = {".keras": "a ZIP archive", ".pth": "a ZIP archive", ".pt": "a ZIP archive", ".h5": "an HDF5 file"}
 
 
 def read(path: Path, needed: int | None = None) -> dict[str, Any]:
@@ -26,6 +30,8 @@ def read(path: Path, needed: int | None = None) -> dict[str, Any]:
         ".pt": read_state,
         ".safetensors": _read_safetensors,
     }
+    if path.is_dir():
+        raise WeightsError(f"cannot read weights {path}: it is a folder, not a file")
     if not path.is_file():
         raise WeightsError(f"there is no file {path}")
     if path.suffix not in readers:
@@ -46,6 +52,11 @@ def read(path: Path, needed: int | None = None) -> dict[str, Any]:
 
 
 def _damaged(path: Path) -> str:
+    """What to say of a file that is not as it should be, by how it begins."""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(HEAD))
+    if kind and kind != BEGINNINGS.get(path.suffix):
+        return f"cannot read weights {path}: not a {path.suffix} file: it is {kind}"
     return f"cannot read weights {path}: not a {path.suffix} file, or damaged"
 
 

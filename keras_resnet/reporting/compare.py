@@ -8,6 +8,7 @@ from keras_resnet.metrics.outcome import drop_in_words, standings_in_words
 from keras_resnet.reporting.page import metric_in_words, rendered, style
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 
 
 def rows_of(runs: list[Run]) -> list[dict[str, Any]]:
@@ -30,7 +31,7 @@ def _row(run: Run) -> dict[str, Any]:
         "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
         "beside baselines": "; ".join(standings_in_words(found.get("baselines", []))) or None if found else None,
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
-        "training": f"{len(log)} epochs of {optimizer.name} at {optimizer.learning_rate:g}",
+        "training": f"{counted(len(log), 'epoch')} of {optimizer.name} at {optimizer.learning_rate:g}",
         "parameters": f"{sum(part['parameters'] for part in found['parts']):,}" if found else None,
         "multiply-adds": f"{sum(part['multiply_adds'] for part in found['parts']):,}" if found else None,
         "file to take": file and file["file"],

@@ -17,6 +17,7 @@ from keras_resnet.progress import log, waiting
 from keras_resnet.reporting.recommend import described, recommended
 from keras_resnet.run import Run
 from keras_resnet.run.files import Diagnosis, Findings
+from keras_resnet.runtime.plurals import counted
 
 # What a metric is called where its name is none for people, and what a task is.
 METRICS = {"top1": "right answers"}
@@ -64,6 +65,7 @@ def rendered(template: str, **values: Any) -> str:
     environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}%"
     environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["counted"] = lambda number, noun, plural="", form=",": counted(number, noun, form, plural)
     environment.filters["interval"] = interval_in_words
     return environment.get_template(template).render(**values)
 

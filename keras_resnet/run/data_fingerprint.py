@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.run.files import Fingerprint
+from keras_resnet.run.files import Digest, Fingerprint
+from keras_resnet.runtime.plurals import counted
 
 # Classes that are named where the numbers of images changed.
 NAMED = 3
@@ -25,7 +26,7 @@ def fingerprints(data: DatasetSplits) -> dict[str, Fingerprint]:
 def fingerprint_of(split: Split, classes: tuple[str, ...]) -> Fingerprint:
     """{"images": how many, "labels": how many of each class, "truth": the SHA-256 of labels, boxes and masks}, with
     that of the "pixels" which are in memory, or of the names and sizes of the "files" that are read in training."""
-    found = Fingerprint(images=split.count, truth=_sha256(truth_bytes(split)))
+    found = Fingerprint(images=split.count, truth=_sha256(_truth_bytes(split)))
     if not split.objects:
         counts = np.bincount(split.labels[split.labels >= 0], minlength=len(classes))
         found["labels"] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
@@ -36,7 +37,15 @@ def fingerprint_of(split: Split, classes: tuple[str, ...]) -> Fingerprint:
     return found
 
 
-def truth_bytes(split: Split) -> Iterator[bytes]:
+def digest_of(found: Fingerprint) -> Digest:
+    """What a fingerprint says in one number for people, the "sha256", and "of" what that is."""
+    if "pixels" not in found:
+        return Digest(images=found["images"], of="annotations", sha256=found["truth"])
+    both = _sha256([found["truth"].encode(), found["pixels"].encode()])
+    return Digest(images=found["images"], of="annotations and pixels", sha256=both)
+
+
+def _truth_bytes(split: Split) -> Iterator[bytes]:
     """Labels, boxes and masks."""
     truth = split.truth if isinstance(split.truth, dict) else {"labels": split.truth}
     for name in sorted(truth):
@@ -53,9 +62,9 @@ def _changed(name: str, before: Fingerprint, now: Fingerprint) -> Iterator[str]:
         theirs, ours = before.get("labels", {}), now.get("labels", {})
         moved = [each for each in ours if theirs and theirs.get(each, 0) != ours[each]]
         counts = [f"{each} {ours[each]:,}, had {theirs.get(each, 0):,}" for each in moved[:NAMED]]
-        more = [f"{len(moved) - NAMED} more classes"] * (len(moved) > NAMED)
+        more = [f"{counted(len(moved) - NAMED, 'more class', plural='more classes')}"] * (len(moved) > NAMED)
         of = f" ({'; '.join(counts + more)})" if counts else ""
-        yield f"{name} has {now['images']:,} images, had {before['images']:,}{of}"
+        yield f"{name} has {counted(now['images'], 'image', ',')}, had {before['images']:,}{of}"
     elif before["truth"] != now["truth"]:
         yield f"{name} has other labels or annotations, or another order"
     elif before.get("pixels", now.get("pixels")) != now.get("pixels", before.get("pixels")):

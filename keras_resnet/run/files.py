@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from keras_resnet.atomic_write import reason
 from keras_resnet.errors import RunError
+from keras_resnet.runtime.plurals import counted
 
 T = TypeVar("T")
 # "1" is no number, and 1 is no text.
@@ -286,6 +287,8 @@ def read_text(file: Path) -> str:
 
 def parsed(kind: type[T], content: bytes) -> T:
     """JSON as a `kind` of this module. Raises ValueError that says in one sentence where it is none."""
+    if not content.strip():
+        raise ValueError("it is empty")
     try:
         return TypeAdapter(kind).validate_json(content, strict=True)
     except ValidationError as error:
@@ -343,16 +346,16 @@ def require_model(file: Path, image_size: int) -> None:
     many weights as that has. Reads no weights, and needs no TensorFlow."""
     try:
         if not zipfile.is_zipfile(file):
-            raise ValueError("it is truncated, or no .keras archive")
+            raise ValueError(_no_archive(file))
         with zipfile.ZipFile(file) as archive:
             sizes = {each.filename: each.file_size for each in archive.infolist()}
             if missing := [name for name in (CONFIG, WEIGHTS) if name not in sizes]:
                 raise ValueError(f"it holds no {missing[0]}")
             if sum(sizes.values()) > MOST_SMALL + MOST_RATIO * file.stat().st_size or sizes[CONFIG] > MOST_SMALL:
-                raise ValueError(f"it claims to hold {sum(sizes.values()):,} bytes")
+                raise ValueError(f"it claims to hold {counted(sum(sizes.values()), 'byte', ',')}")
             layers = _layers_of(json.loads(archive.read(CONFIG)))
         if (values := sum(map(_kernel_values, layers))) * KERNEL_BYTES > sizes[WEIGHTS]:
-            raise ValueError(f"its layers want {values:,} weights, more than it holds")
+            raise ValueError(f"its layers want {counted(values, 'weight', ',')}, more than it holds")
     except (OSError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError) as error:
         raise RunError(f"{file} is damaged: {reason(error)}") from error
     takes = [shape[1:] for each in layers if isinstance(shape := each.get("batch_shape"), list)]
@@ -361,6 +364,17 @@ def require_model(file: Path, image_size: int) -> None:
             f"{file} is of another network: it takes images of {' and '.join(map(str, takes))}, the run's of"
             f" {[image_size, image_size, 3]}"
         )
+
+
+def _no_archive(file: Path) -> str:
+    """What a file is instead, by how it begins."""
+    from keras_resnet.runtime.preprocess import HEAD, kind_of  # imports NumPy, which --help does without
+
+    with file.open("rb") as stream:
+        kind = kind_of(stream.read(HEAD))
+    if kind in ("", "a ZIP archive"):
+        return "it is truncated, or no .keras archive"
+    return f"it is {kind}, not a .keras archive"
 
 
 def _layers_of(model: Any) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from keras_resnet.run.files import Diagnosis, Document, Findings, Fingerprint, M
 from keras_resnet.run.folders import is_alive, new_folder
 from keras_resnet.run.lock import LOCK, holder, locked
 from keras_resnet.runtime.image_files import readable_name
+from keras_resnet.runtime.plurals import counted
 
 T = TypeVar("T")
 # 2: augment.flip alone says whether images are mirrored; files of a run are checked by more.
@@ -282,7 +283,7 @@ class Run:
             matrix = found.get("confusion")
             if matrix is not None and [len(row) for row in matrix] != [count] * count:
                 raise self._unreadable(
-                    self.findings_file, f"confusion is not a row and a column for each of {count} labels"
+                    self.findings_file, f"confusion is not a row and a column for each of {counted(count, 'label')}"
                 )
             return found
         except RunError as error:
@@ -343,7 +344,7 @@ class Run:
             raise self._unreadable(file, reason(error)) from error
         if troubles:
             count = len(troubles) + len(rows)
-            log(f"left out {len(troubles)} of {count} rows of {file}, which cannot be read: {troubles[0]}")
+            log(f"left out {len(troubles)} of {counted(count, 'row')} of {file}, which cannot be read: {troubles[0]}")
         return rows
 
     def write_text(self, path: Path, text: str) -> None:
@@ -432,7 +433,7 @@ def _network(spec: Spec) -> str:
     words = [
         *([f"{kept:.0%} of the filters inside units"] if kept < 1 else []),
         *([f"{made.sparsity:.0%} zeros{' 2:4' * (made.pattern == '2:4')}"] if made.sparsity else []),
-        *([f"{made.clusters} weights a kernel"] if made.clusters else []),
+        *([f"{counted(made.clusters, 'weight')} a kernel"] if made.clusters else []),
         *(["8 bits"] if made.learned else []),
     ]
     return ", ".join([model_name(spec.network), *words])

@@ -18,6 +18,7 @@ from PIL import Image
 from .errors import KresnetError
 from .image import preprocess
 from .inputs import Damaged, images_of, named_files
+from .native_log import without_notes
 from .prediction_server import server_of
 from .predictions import decode_predictions, format_predictions
 from .printable import printable
@@ -30,13 +31,15 @@ LARGEST_NUMBER = 10**9
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; the exit code is 2 for usage and 1 for failure, with one sentence."""
     options = _parser().parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it is closed
+        stream.reconfigure(errors="backslashreplace")
     try:
         require_file(options.file)
         if "images" in options:  # before the file is opened, which takes longer
             options.images = named_files(options.images)
-        options.run(TFLiteModel(options.file, options.threads), options)
+        with without_notes():
+            model = TFLiteModel(options.file, options.threads)
+        options.run(model, options)
     except KresnetError as error:
         print(f"kresnet-edge: {printable(str(error))}", file=sys.stderr)
         return error.exit_code

@@ -11,6 +11,7 @@ from PIL import Image
 from .errors import DataError
 from .image import read_image
 from .image_files import image_files
+from .plurals import counted
 
 
 def named_files(names: Sequence[str]) -> list[str]:
@@ -51,7 +52,9 @@ class Damaged:
     def require_none(self) -> None:
         """Raises DataError if there were any."""
         if self._count:
-            raise DataError(f"{self._count} of {self._total} files could not be read; the others were answered")
+            raise DataError(
+                f"{self._count} of {counted(self._total, 'file')} could not be read; the others were answered"
+            )
 
 
 def images_of(files: Sequence[str], damaged: Damaged, levels: Sequence[float]) -> Iterator[tuple[str, Image.Image]]:

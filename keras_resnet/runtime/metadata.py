@@ -14,6 +14,7 @@ import numpy as np
 
 from .errors import ExportError
 from .predictions import CLASSIFY, WHOLE
+from .preprocess import HEAD, kind_of
 
 LABELS = "labels.txt"
 CARD = "kresnet.json"
@@ -79,6 +80,17 @@ def card_in(content: bytes, source: Path) -> ModelMetadata:
     except Exception as error:  # zipfile raises a dozen kinds: zlib's, NotImplementedError, struct's among them
         raise strange(source) from error
     return card_from(labels, details, source)
+
+
+def require_kind(file: Path, wanted: str) -> None:
+    """Raises ExportError for a `file` of which the first bytes tell that it is another kind than `wanted`."""
+    try:
+        with file.open("rb") as stream:
+            kind = kind_of(stream.read(HEAD))
+    except OSError as error:
+        raise ExportError(f"cannot read {file}: {error.strerror}") from error
+    if kind:
+        raise ExportError(f"{file} is not {wanted}: it is {kind}")
 
 
 def strange(source: Path) -> ExportError:

@@ -16,6 +16,7 @@ from PIL import Image
 from .errors import DataError, ExportError
 from .http_server import Handler, WebServer
 from .image import read_image
+from .plurals import counted, verb
 
 Predict = Callable[[Image.Image], list[dict[str, Any]]]
 LARGEST_REQUEST = 64 * 2**20
@@ -134,7 +135,10 @@ class PredictionHandler(Handler):
         finally:
             self.stop_clock()
         if len(body) < length:
-            raise RequestError(HTTPStatus.REQUEST_TIMEOUT, f"{length} bytes were announced and did not come in time")
+            raise RequestError(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"{counted(length, 'byte')} {verb(length, 'was', 'were')} announced and did not come in time",
+            )
         return body
 
     def _predictions(self, body: bytes) -> list[dict[str, Any]]:

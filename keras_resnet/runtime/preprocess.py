@@ -13,7 +13,7 @@ from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 # The largest image that is decoded, in millions of pixels: from there on Pillow itself warns of an attack. Decoded a
 # pixel takes 4 bytes, and up to 12 meanwhile.
@@ -34,6 +34,19 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# How files begin that are taken for others → what they are.
+BEGINNINGS = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89HDF": "an HDF5 file",
+    b"%PDF": "a PDF document",
+    b"\x93NUMPY": "a NumPy array",
+}
+# Bytes that tell what a file is, and characters of a text that are shown.
+HEAD, SHOWN = 512, 40
 # Formats that Pillow gives to other programs.
 PROGRAMS = ("EPS", "WMF")
 
@@ -117,6 +130,22 @@ def size_of(source: bytes | str | Path) -> tuple[int, int]:
         return image.size
 
 
+def kind_of(head: bytes) -> str:
+    """What a file is that begins with the HEAD bytes `head`, in words that follow "it is "; "" if nobody can tell."""
+    if not head:
+        return "empty"
+    if kind := next((kind for start, kind in BEGINNINGS.items() if head.startswith(start)), ""):
+        return kind
+    if not any(head):
+        return "nothing but zeros"
+    # A character may be cut off at the end.
+    text = head.decode("utf-8", "ignore").strip()
+    if len(text.encode()) < len(head.strip()) - 3 or not all(each.isprintable() or each.isspace() for each in text):
+        return ""
+    first = text.split("\n")[0].strip()
+    return f"text, which begins with {first[:SHOWN]!r}"
+
+
 def resize_and_crop(image: Image.Image, resize: int) -> np.ndarray:
     """The image's shorter side resized to `resize`, its centre cut out: (resize, resize, 3) uint8."""
     return np.asarray(ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC))
@@ -163,9 +192,21 @@ def _opened(source: bytes | str | Path, limit: float) -> Iterator[Image.Image]:
     if limit > MAX_MEGAPIXELS:  # Pillow has a limit of its own, for all of the process
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(limit * 1e6))
     with _FILTERS, _file(source) as file:
-        image = Image.open(file)
+        image = _begun(file)
         _require_decodable(image, limit)
         yield image
+
+
+def _begun(file: BinaryIO) -> Image.Image:
+    """The image, its header read. Raises ImageError for what is none, saying what it is."""
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError as error:
+        file.seek(0)
+        kind = kind_of(file.read(HEAD))
+        if kind.endswith(" image"):
+            raise ImageError(f"it begins as {kind}, but is damaged") from error
+        raise ImageError(f"not an image: it is {kind}" if kind else "not an image") from error
 
 
 @contextmanager
@@ -177,6 +218,8 @@ def _told() -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise ImageError("no such file") from error
+    except IsADirectoryError as error:
+        raise ImageError("it is a folder") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _too_large("it has", max_megapixels()) from error
     except MemoryError as error:

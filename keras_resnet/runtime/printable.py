@@ -13,7 +13,8 @@ _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\
 def printable(text: str) -> str:
     """Return `text` with what a terminal would obey, not show, written as Python escapes.
 
-    "\\x1b[31mred" becomes "\\\\x1b[31mred"; a line break becomes "\\\\n". Letters of all scripts and emoji stay.
+    "\\x1b[31mred" becomes "\\\\x1b[31mred"; a line break becomes "\\\\n"; half a letter "\\\\ud83d". Letters of all
+    scripts and emoji stay.
     """
     return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .errors import ExportError
 from .metadata import ModelMetadata
+from .plurals import counted
 from .postprocess import DYNAMIC_COEFFICIENTS, SHARED
 from .predictions import WHOLE, Outputs
 
@@ -35,7 +36,8 @@ def require_outputs(card: ModelMetadata, outputs: Outputs, source: Path) -> None
     ):
         told = ", ".join(f"{name} {_words(shape)}" for name, shape in shapes.items())
         raise ExportError(
-            f"{source} is damaged: its outputs are {told}; the task {card.task} with {len(card.classes)} labels has"
+            f"{source} is damaged: its outputs are {told}; the task {card.task} with"
+            f" {counted(len(card.classes), 'label')} has"
             " others"
         )
 

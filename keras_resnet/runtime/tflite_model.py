@@ -10,7 +10,7 @@ import numpy as np
 
 from .c_array import C_SOURCE, bytes_of
 from .errors import ExportError
-from .metadata import ModelMetadata, card_in, strange
+from .metadata import ModelMetadata, card_in, require_kind, strange
 from .predictions import Outputs, single
 from .signature import require_input
 from .trial import require_opens
@@ -108,8 +108,13 @@ class TFLiteModel:
 
 
 def require_file(file: Path) -> None:
-    """Raises ExportError unless there is such a file, a regular one that is no larger than it can be."""
+    """Raises ExportError unless there is such a file, a regular one, no larger than it can be, and not plainly
+    of another kind."""
     if not file.is_file():
+        if file.is_dir():
+            raise ExportError(f"{file} is a folder, not a TFLite model")
         raise ExportError(f"{file} is not a regular file" if file.exists() else f"there is no file {file}")
     if file.stat().st_size > LARGEST:
         raise ExportError(f"{file} is larger than any TFLite file: {file.stat().st_size} bytes of at most {LARGEST}")
+    if file.suffix != C_SOURCE:
+        require_kind(file, "a TFLite model")

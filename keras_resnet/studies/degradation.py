@@ -18,7 +18,6 @@ from keras_resnet.progress import Log
 from keras_resnet.studies import figures, gradients
 from keras_resnet.studies.plan import Trial, run_trial, spec_for, with_sizes, write_rows
 
-NETS = ("plain20", "plain56", "resnet20", "resnet56")
 # Points of training error below which two networks are not told apart.
 MARGIN = 1.0
 

@@ -23,6 +23,7 @@ from keras_resnet.models.names import parse_model_name
 from keras_resnet.pretrained.load import fetch
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.studies import figures
 from keras_resnet.studies.plan import run_trial, spec_for, write_rows
 from keras_resnet.tasks import get_task
@@ -119,6 +120,6 @@ def _words(level: float, curves: dict[str, np.ndarray], difference: float, names
     words = [f"{deep} built from {shallow} gave the same outputs before training, to {difference:.1e} of the largest."]
     for label, curve in curves.items():
         worst = float(curve.max() - level)
-        behind = f"at worst {worst:.2f} points behind" if worst > 0 else "never behind"
+        behind = f"at worst {counted(worst, 'point', '.2f')} behind" if worst > 0 else "never behind"
         words.append(f"{label}: {curve[-1]:.2f}% training error at the end, {behind} {shallow}'s {level:.2f}%.")
     return words

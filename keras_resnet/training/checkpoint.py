@@ -22,6 +22,7 @@ from keras_resnet.run import files
 
 KEEP = 3
 NAME = re.compile(r"step-(\d+)\.json")
+OTHER = "it holds the variables of another network or optimizer"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Checkpoints:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        troubles = []
+        troubles: dict[str, list[str]] = {}
         for document in reversed(manifests(self._folder)):
             try:
                 saved = files.parsed(files.Saved, files.read_bytes(document))
@@ -73,10 +74,21 @@ class Checkpoints:
                 self._assign(load(data))
                 return progress
             except (OSError, ValueError, SafetensorError) as error:
-                troubles.append(f"{document.stem}: {reason(error)}")
+                troubles.setdefault(reason(error), []).append(document.stem)
         if troubles:
-            raise RunError(f"the checkpoints in {self._folder} are unreadable: {'; '.join(troubles)}")
+            raise RunError(self._refused(troubles))
         return Progress()
+
+    def _refused(self, troubles: dict[str, list[str]]) -> str:
+        """Why no checkpoint can be taken, each of the `troubles` (reason → which have it) once."""
+        if set(troubles) == {OTHER}:
+            return (
+                f"the checkpoints in {self._folder} do not fit the network and the optimizer that"
+                f" {self._folder.parent / 'spec.json'} describes; if that was changed by hand, write back what it said,"
+                " or train again as it says now"
+            )
+        words = "; ".join(f"{why} ({', '.join(names)})" for why, names in troubles.items())
+        return f"the checkpoints in {self._folder} are unreadable: {words}"
 
     def sweep(self) -> None:
         """Remove what a killed process left half-written."""
@@ -98,7 +110,7 @@ class Checkpoints:
         found = [arrays[name] for name in sorted(arrays)]
         ours = [(tuple(variable.shape), _dtype(variable)) for variable in self._variables]
         if [(array.shape, array.dtype.name) for array in found] != ours:
-            raise ValueError("it holds the variables of another network or optimizer")
+            raise ValueError(OTHER)
         for variable, array in zip(self._variables, found, strict=True):
             variable.assign(array)
 

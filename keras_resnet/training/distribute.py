@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from keras_resnet.data.read_errors import taken
 from keras_resnet.errors import DataError, TrainingError, UsageError
 from keras_resnet.progress import waiting
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.training import gpus
 
 # More tasks than a node without GPUs will have.
 MOST_TASKS = 1024
@@ -76,19 +78,20 @@ def translate_worker_errors() -> Iterator[None]:
     DataError where an image that could be read before the training no longer can."""
     import tensorflow as tf
 
-    errors = tf.errors
+    losses = (
+        *(tf.errors.UnavailableError, tf.errors.AbortedError),
+        *(tf.errors.CancelledError, tf.errors.DeadlineExceededError),
+    )
+    taken()  # what an earlier training met and never came to
     try:
         yield
-    except (errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError) as error:
-        lost = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error))
-        if not lost:
-            raise
-        raise TrainingError(f"{' '.join(lost[-1])} has died or does not answer") from error
-    except errors.OpError as error:
-        damaged = re.search(r"DataError: ([^\n]+)", str(error))
-        if not damaged:
-            raise
-        raise DataError(f"{damaged[1]}; it could be read when the training began") from error
+    except tf.errors.OpError as error:
+        lost = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error)) if isinstance(error, losses) else []
+        if lost:
+            raise TrainingError(f"{' '.join(lost[-1])} has died or does not answer") from error
+        if damaged := taken():
+            raise DataError(f"{damaged}; it could be read when the training began") from damaged
+        raise
 
 
 def start(asked: str) -> Devices:
@@ -155,7 +158,7 @@ def _gpus(numbers: list[int], asked: str) -> Devices:
 
     physical = tf.config.list_physical_devices("GPU")
     if not numbers or max(numbers) >= len(physical):
-        raise UsageError(f"--devices {asked}: this machine has {len(physical)} GPUs that TensorFlow can use")
+        raise UsageError(f"--devices {asked}: this machine has {counted(len(physical), 'GPU')} that TensorFlow can use")
     tf.config.set_visible_devices([physical[number] for number in numbers], "GPU")
     return _over([device.name for device in tf.config.list_logical_devices("GPU")], f"as asked: {asked}")
 
@@ -196,8 +199,11 @@ def _workers() -> Devices | None:
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except Exception as error:
-        raise TrainingError(f"the {len(processes)} workers cannot connect: {' '.join(str(error).split())}") from error
-    why = f"{len(processes)} workers, {strategy.num_replicas_in_sync} devices in all (of {told})"
+        raise TrainingError(
+            f"{counted(len(processes), 'worker')} cannot connect: {' '.join(str(error).split())}"
+        ) from error
+    replicas = counted(strategy.num_replicas_in_sync, "device")
+    why = f"{counted(len(processes), 'worker')}, {replicas} in all (of {told})"
     return Devices(strategy, why, processes.index(mine), len(processes))
 
 
@@ -206,7 +212,7 @@ def _slurm() -> Any:
     import tensorflow as tf
 
     slurm = tf.distribute.cluster_resolver.SlurmClusterResolver
-    if shutil.which("nvidia-smi"):
+    if gpus.of_machine():
         return slurm()
     return slurm(gpus_per_node=MOST_TASKS, gpus_per_task=1, auto_set_gpu=False)
 

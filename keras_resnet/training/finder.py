@@ -19,6 +19,7 @@ from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import KresnetError, TrainingError
+from keras_resnet.native_logs import hushed
 from keras_resnet.progress import Log, counting, waiting
 from keras_resnet.tasks import get_task
 from keras_resnet.training.initialize import initialize, require_parts
@@ -118,12 +119,13 @@ def best_of(found: list[Pace]) -> Pace:
 
 def _time(spec_json: str) -> Pace | str:
     """In a process of its own: the pace of a batch size, or why there is none."""
+    with hushed():
+        return _timed(Spec.from_json(spec_json))
+
+
+def _timed(spec: Spec) -> Pace | str:
     import tensorflow as tf
 
-    from keras_resnet.native_logs import redirect_native_stderr
-
-    redirect_native_stderr()
-    spec = Spec.from_json(spec_json)
     try:
         spec, data, job = _prepared(spec, lambda message: None)
         run, seconds = _step(job), []

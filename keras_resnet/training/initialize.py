@@ -20,6 +20,7 @@ from keras_resnet.pretrained.load import assign_weights, fetch
 from keras_resnet.pretrained.readers import read
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.tasks import parts_of
 
 # How a network starts and trains, which weights do not decide.
@@ -59,10 +60,15 @@ def config_from_weights(spec: Spec, asked: set[str], home: Path, log: Log) -> Sp
     spec = replace(spec, network=_agreed(spec.network, network, asked, origin))
     log(f"network: {model_name(network)}, and its normalization (of the weights {origin})")
     sizes = replace(spec.data, normalization=normalization)
-    if image_size and "data.image_size" not in asked:
+    if image_size and sizes.image_size is None:  # neither asked for nor a recipe's
         sizes = replace(sizes, image_size=image_size, resize=resize)
-        log(f"image size: {image_size} pixels (of the weights; --image-size changes it)")
     return replace(spec, data=sizes)
+
+
+def origin_in_words(origin: str, home: Path) -> str:
+    """Return what `--from` names, for people: "run NAME", or "the weights FILE"."""
+    run = _run_called(origin, home)
+    return f"run {run.name}" if run else f"the weights {origin}"
 
 
 def _with_heads(spec: Spec, theirs: Spec, asked: set[str], log: Log) -> Spec:
@@ -74,7 +80,7 @@ def _with_heads(spec: Spec, theirs: Spec, asked: set[str], log: Log) -> Spec:
         keys = [key for key in keys if key != "masks"]
     head = replace(spec.head, **{key: getattr(theirs.head, key) for key in keys})
     if head != spec.head:
-        log(f"heads: {head.convs} convolutions a tower, masks by {head.masks} (of the weights)")
+        log(f"heads: {counted(head.convs, 'convolution')} a tower, masks by {head.masks} (of the weights)")
     return replace(spec, head=head)
 
 
@@ -103,7 +109,10 @@ def initialize(model: Any, spec: Spec, log: Log) -> None:
         log(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
     if spec.start.deepen:
         added = deepen(model, fetch(spec.start.deepen))
-        log(f"weights: of {spec.start.deepen}, and {added} units that start as identities")
+        log(
+            f"weights: of {spec.start.deepen}, and {counted(added, 'unit')} more, which"
+            f" {verb(added, 'starts', 'start')} as the identity"
+        )
     for line in _learning(spec):
         log(line)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +18,9 @@ from typing import Any
 
 from keras_resnet.errors import TrainingError, UsageError
 from keras_resnet.run import Run
-from keras_resnet.training import heartbeat, network_isolation
-from keras_resnet.training.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
+from keras_resnet.training import gpus, heartbeat, network_isolation
 
 COMMAND = [sys.executable, "-m", "keras_resnet"]
 POLL = 0.2
@@ -87,7 +87,7 @@ def _attempts(
             if attempt < watch.restarts:
                 arguments = resuming(arguments, run) if run else arguments
                 log(f"launch: starting again ({attempt + 1} of {watch.restarts}), {f'from {run}' if run else 'anew'}")
-    raise TrainingError(f"the workers failed {watch.restarts + 1} times, the last time because {words}")
+    raise TrainingError(f"the workers failed {counted(watch.restarts + 1, 'time')}, the last time because {words}")
 
 
 def _network(wanted: bool | None, arguments: list[str], log: Callable[[str], None]) -> network_isolation.Network | None:
@@ -140,7 +140,7 @@ class _Group:
         for rank in range(workers):
             environment = {
                 **os.environ,
-                **_share_of_gpus(rank, workers),
+                **gpus.share(rank, workers),
                 "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}),
                 heartbeat.VARIABLE: str(self._beats[rank]),
                 LAUNCHER: str(self._told),
@@ -232,17 +232,3 @@ def _free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
-
-
-def _share_of_gpus(rank: int, workers: int) -> dict[str, str]:
-    """The GPUs of this machine dealt out to its workers, each for one of them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        gpus = [each for each in visible.split(",") if each]
-    elif shutil.which("nvidia-smi"):
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, encoding="utf-8", check=False)
-        gpus = [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
-    else:
-        return {}
-    each = len(gpus) // workers
-    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[rank * each : (rank + 1) * each])} if each else {}

@@ -19,10 +19,10 @@ from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
 from keras_resnet.progress import counting
 from keras_resnet.run import Run
+from keras_resnet.signals import leave_terminal, stopping_signals
 from keras_resnet.training.checkpoint import Checkpoints, Progress
 from keras_resnet.training.heartbeat import beat
 from keras_resnet.training.logger import Logger, Throughput
-from keras_resnet.training.signals import leave_terminal, stopping_signals
 from keras_resnet.training.train_step import TrainState, training_step, validation_step
 
 # Steps whose results are not waited for: an accelerator is given its next step before it has finished this one.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -16,6 +15,7 @@ import sys
 from pathlib import Path
 
 from keras_resnet.pretrained.hub import is_named
+from keras_resnet.training import gpus
 
 # From <linux/sched.h>, <linux/sockios.h> and <linux/if.h>.
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
@@ -31,7 +31,7 @@ def obstacle(arguments: list[str]) -> str | None:
     for each in arguments:
         if each.startswith(NEEDING) or is_named(each.removeprefix("--from=")):
             return f"{each} needs the network"
-    return "GPUs of several workers look for a network device" if shutil.which("nvidia-smi") else None
+    return "GPUs of several workers look for a network device" if gpus.visible() else None
 
 
 class Network:

@@ -28,8 +28,8 @@ def choose_precision(build: Callable[[str], Any], image_size: int, batch_size: i
     speedup = seconds["float32"] / seconds["mixed_bfloat16"]
     chosen = "mixed_bfloat16" if speedup >= WORTHWHILE_SPEEDUP else "float32"
     return chosen, (
-        f"mixed_bfloat16 ran at {speedup:.2f}× the speed of float32 in a trial on this CPU,"
-        f" and is taken from {WORTHWHILE_SPEEDUP}×"
+        f"in a trial on this CPU mixed_bfloat16 ran at {speedup:.2f} times the speed of float32;"
+        f" it is chosen where it reaches {WORTHWHILE_SPEEDUP} times"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from keras_resnet.config.chosen import who
 from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
@@ -13,6 +14,7 @@ from keras_resnet.data.mirroring import measure
 from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, waiting
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.precision import choose_precision
 
@@ -48,14 +50,14 @@ def _tell_dark(data: DatasetSplits, log: Log) -> None:
     most = max(int((split.pixels[row] if split.pixels is not None else split.pixels_at(row)).max()) for row in rows)
     if most <= DARK:
         log(
-            f"warning: the brightest of {len(rows)} training images is {most} of 255:"
+            f"warning: the brightest of {counted(len(rows), 'training image')} is {most} of 255:"
             " were they scaled, or have their files more bits than they use?"
         )
 
 
 def _resolve_mirroring(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
-    """Whether training images are mirrored: as asked, as is known of the data, or else as the first worker measures."""
-    flip, why = spec.augment.flip, "as asked"
+    """Whether training images are mirrored: as chosen, as known of the data, or else as the first worker measures."""
+    flip, why = spec.augment.flip, who("augment.flip")
     if flip is None and data.flips is not None:
         flip = data.flips
         known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
@@ -78,7 +80,7 @@ def _words(augment: AugmentSpec) -> str:
     parts += [augment.policy] if augment.policy != "none" else []
     drawn = ("mixup", "cutmix", "mosaic", "copy_paste", "erasing", "colour")
     parts += [f"{name.replace('_', '-')} {value:g}" for name in drawn if (value := getattr(augment, name))]
-    parts += [f"each image {augment.repeats} times"] if augment.repeats > 1 else []
+    parts += [f"each image {counted(augment.repeats, 'time')}"] if augment.repeats > 1 else []
     parts += [f"at {', '.join(map(str, augment.sizes))} pixels"] if augment.sizes else []
     return ", ".join(parts)
 
@@ -89,10 +91,10 @@ def _resolve_batch(spec: Spec, samples: int, here: Devices, log: Log) -> Spec:
         parts = here.replicas * spec.training.accumulate
         wanted = min(32 if samples < SMALL_SET else 128, samples)
         size = max(parts, wanted // parts * parts)
-        why = f"{samples} training images; 32 below {SMALL_SET}, else 128"
+        why = f"{counted(samples, 'training image')}; 32 below {SMALL_SET}, else 128"
         log(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
     elif here.replicas > 1:
-        log(f"batch size: {size} (as asked, over all {here.replicas} devices)")
+        log(f"batch size: {size} ({who('training.batch_size')}, over all {counted(here.replicas, 'device')})")
     if here.replicas > 1 and spec.optimizer.reference_batch is None:
         log(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
     here.require_divisible(size, spec.training.accumulate)
@@ -107,7 +109,10 @@ def _resolve_rate(spec: Spec, log: Log) -> Spec:
         return spec
     assert optimizer.reference_batch is not None
     rate = optimizer.learning_rate * batch / optimizer.reference_batch
-    log(f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {optimizer.reference_batch} images, in proportion)")
+    log(
+        f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {counted(optimizer.reference_batch, 'image')},"
+        f" in proportion)"
+    )
     return replace(spec, optimizer=replace(optimizer, learning_rate=rate, reference_batch=batch))
 
 
@@ -117,22 +122,23 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
     assert training.batch_size is not None
     per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     if training.steps is not None:
+        steps = counted(training.steps, "step")
         training = replace(training, epochs=-(-training.steps // per_epoch))
-        log(f"epochs: {training.epochs} ({training.steps} steps of {per_epoch} an epoch)")
+        log(f"epochs: {training.epochs} ({steps}, {per_epoch} an epoch)")
     if optimizer.warmup_epochs is None:
         warmup = min(1.0, WARMUP_SHARE * training.epochs)
-        log(f"warm-up: {warmup:g} epochs (1, or a fifth of a shorter training)")
+        log(f"warm-up: {counted(warmup, 'epoch', 'g')} (1, or a fifth of a shorter training)")
         optimizer = replace(optimizer, warmup_epochs=warmup)
     if training.checkpoint_every is None:
         every = min(per_epoch, CHECKPOINT_STEPS)
         training = replace(training, checkpoint_every=every)
         if every < per_epoch:
-            log(f"checkpoints: every {every} steps, and after each epoch (which has {per_epoch})")
+            log(f"checkpoints: every {counted(every, 'step')}, and after each epoch (which has {per_epoch})")
     return replace(spec, training=training, optimizer=optimizer)
 
 
 def _resolve_precision(spec: Spec, here: Devices, log: Log) -> Spec:
-    chosen, why = spec.training.precision, "as asked"
+    chosen, why = spec.training.precision, who("training.precision")
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
     if spec.compress.by_tfmot:

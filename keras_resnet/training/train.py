@@ -28,6 +28,7 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import changes, fingerprints
 from keras_resnet.run.folders import require_free
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import get_task
 from keras_resnet.training import distribute
 from keras_resnet.training.checkpoint import Checkpoints, manifests
@@ -178,7 +179,7 @@ def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for what, needed in (
         (f"a network of {cost.trainable:.3g} parameters", weights),
-        (f"a batch of {batch} images of {size} pixels", images),
+        (f"a batch of {counted(batch, 'image')} of {size} pixels", images),
     ):
         if needed > there:
             raise UsageError(
@@ -281,8 +282,8 @@ def _teacher(spec: Spec, data: DatasetSplits, bricks: Layers) -> Any:
     if run.classes() != data.classes or theirs.data.image_size != spec.data.image_size:
         raise UsageError(
             f"--teacher {run.name} must have the labels and the image size of the data"
-            f" ({len(data.classes)} labels, {data.image_size} pixels)."
-            f" Received: {len(run.classes())} labels, {theirs.data.image_size} pixels"
+            f" ({counted(len(data.classes), 'label')}, {data.image_size} pixels)."
+            f" Received: {counted(len(run.classes()), 'label')}, {theirs.data.image_size} pixels"
         )
     teacher = build_model(theirs, data.classes, bricks, uses_progressive_resizing(spec))
     teacher.set_weights(load_model(run).get_weights())
@@ -334,7 +335,8 @@ def _fit(
         rows = [row for row in run.log(log) if row["step"] <= progress.step - bool(progress.sums)]
         journal = Logger(run, spec, length.epochs, rows, log)
     log(
-        f"run: {run.folder} ({job.model.count_params():,} parameters, {split.count} training images, from step"
+        f"run: {run.folder} ({job.model.count_params():,} parameters, {counted(split.count, 'training image')},"
+        f" from step"
         f" {progress.step + 1} of {length.last_step})"
     )
     loop = Loop(job, stream, data.splits["validation"], length, Files(run, checkpoints, best, journal, is_there))
@@ -412,10 +414,10 @@ def _finish(spec: Spec, run: Run, data: DatasetSplits, model: Any, log: Log) -> 
             **kept.as_dict(),
         },
     )
-    found = findings_of(model, get_task(spec, data.classes), score, data)
+    found = findings_of(run, model, get_task(spec, data.classes), score, data)
     run.write_json(run.findings_file, found)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.drop_checkpoints()
-    log(f"{score.metric} {score.value:.2%} on {score.samples} validation images; model: {run.model_file}")
+    log(f"{score.metric} {score.value:.2%} on {counted(score.samples, 'validation image')}; model: {run.model_file}")
     for words in standings_in_words(found["baselines"]):
         log(words)

@@ -118,7 +118,7 @@ def test_a_category_that_only_groups_others_is_no_class(tmp_path):
     tools.roboflow_coco(tmp_path)
     told = []
     assert opened(tmp_path, told.append).classes == ("cat", "dog")
-    assert "left out 1 categories that have no objects and only group others (first: animals)" in told
+    assert "left out 1 category that has no objects and only groups others (first: animals)" in told
 
 
 def test_a_category_that_groups_others_and_has_objects_is_a_class(tmp_path):
@@ -134,8 +134,8 @@ def test_points_and_what_has_no_category_are_counted(tmp_path):
     tools.via_coco(tmp_path)
     told = []
     opened(tmp_path, told.append)
-    assert any(line.startswith('left out 1 annotations without a box (first: {"id": 901, ') for line in told)
-    assert any(line.startswith("left out 1 annotations of categories that are not listed") for line in told)
+    assert any(line.startswith('left out 1 annotation without a box (first: {"id": 901, ') for line in told)
+    assert any(line.startswith("left out 1 annotation of categories that are not listed") for line in told)
 
 
 def test_images_of_cvat_without_a_subset(tmp_path):
@@ -206,7 +206,7 @@ def test_images_that_nothing_lists_are_counted(tmp_path):
     tools.picture(tmp_path / "train" / "forgotten.png")
     told = []
     opened(tmp_path, told.append)
-    assert f"left out 1 image files that are in no split (first: {tmp_path / 'train' / 'forgotten.png'})" in told
+    assert f"left out 1 image file that is in no split (first: {tmp_path / 'train' / 'forgotten.png'})" in told
 
 
 def test_one_file_for_training_and_validation_is_refused(tmp_path):

@@ -11,6 +11,7 @@ from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.load import open_data
 from keras_resnet.data.sources import coco, coco_masks, detection_folder
 from keras_resnet.errors import DataError
+from keras_resnet.runtime.plurals import worded
 
 HUGE = 10**400
 
@@ -36,7 +37,7 @@ def opened(root, annotations="objects", **fields):
 
 
 def counted(told, words):
-    return [line for line in told if line.startswith(f"left out 1 {words}")]
+    return [line for line in told if line.startswith(f"left out {worded(1, words)}")]
 
 
 def objects_in(data):
@@ -106,7 +107,8 @@ def test_iscrowd_as_tools_write_it(tmp_path, value, crowd):
     assert objects_in(data) == 10
     assert sum(int(part.objects.crowd.sum()) for part in data.splits.values()) == crowd
     assert (
-        any("of 8 objects are marked as crowds" in line or "of 2 objects are marked" in line for line in told) == crowd
+        any("1 of 8 objects is marked as a crowd" in line or "1 of 2 objects is marked as a" in line for line in told)
+        == crowd
     )
 
 
@@ -294,7 +296,7 @@ def test_rotated_boxes_are_told(tmp_path):
 
     written(tmp_path, change)
     data, told = opened(tmp_path)
-    assert any(line.startswith(f'1 {coco.ROTATED} (first: {{"id": 1, ') for line in told)
+    assert any(line.startswith(f'{worded(1, coco.ROTATED)} (first: {{"id": 1, ') for line in told)
     assert objects_in(data) == 10
 
 
@@ -349,7 +351,7 @@ def test_an_image_under_two_ids_is_one(tmp_path):
     written(tmp_path, change)
     data, told = opened(tmp_path)
     assert sum(part.count for part in data.splits.values()) == 5 and objects_in(data) == 10
-    assert any(line.startswith("1 images that are listed under a second id, taken as one") for line in told)
+    assert any(line.startswith("1 image that is listed under a second id, taken as one") for line in told)
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["in memory", "from disk"])

@@ -14,6 +14,7 @@ from keras_resnet.data.sources import shapes
 from keras_resnet.data.sources.coco import NO_AREA, NOT_FOUR, REPEATED
 from keras_resnet.data.sources.coco_masks import NONE, UNREADABLE
 from keras_resnet.errors import DataError
+from keras_resnet.runtime.plurals import worded
 
 
 def counted(told, words):
@@ -92,7 +93,7 @@ def test_masks_that_are_none_are_counted(tmp_path, segmentation):
     tiny_coco(tmp_path, "val")
     told = []
     data = open_data(DataSpec(str(tmp_path), image_size=64, annotations="masks"), told.append)
-    assert counted(told, f"left out 1 {NONE if segmentation == [[]] else UNREADABLE}")
+    assert counted(told, f"left out {worded(1, NONE if segmentation == [[]] else UNREADABLE)}")
     train = data.splits["train"].objects
     assert (train.labels >= 0).sum() == 3
     assert [len(np.unique(train.ids(row, 64))) for row in range(2)] == [2, 2]  # the ground, and what is in front
@@ -106,7 +107,7 @@ def test_boxes_that_are_none_are_counted(tmp_path, box):
     tiny_coco(tmp_path, "val", changed={"bbox": [-8, 8, 32, 32], "area": float("nan")})
     told = []
     data = open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append)
-    assert counted(told, f"left out 1 {NO_AREA if np.isfinite(box).all() else NOT_FOUR}")
+    assert counted(told, f"left out {worded(1, NO_AREA if np.isfinite(box).all() else NOT_FOUR)}")
     assert (data.splits["train"].objects.labels >= 0).sum() == 3
     held_out = data.splits["validation"].objects
     assert np.isfinite(held_out.areas).all() and (held_out.labels >= 0).sum() == 4
@@ -121,7 +122,7 @@ def test_what_is_called_the_same_is_one_class(tmp_path):
     assert data.classes == ("dog", "two words", "horse")
     # The dog of id 9 is that of id 3 once more.
     assert sorted(data.splits["train"].objects.labels[0].tolist()) == [0, 1]
-    assert counted(told, f"left out 2 {REPEATED}")
+    assert counted(told, f"left out {worded(2, REPEATED)}")
     assert sorted(data.splits["validation"].objects.labels[0].tolist()) == [0, 1, 2]
     assert "train: no object of 1 of the 3 classes: horse" in told
 
@@ -133,7 +134,7 @@ def test_images_of_one_id(tmp_path):
     file.write_text(json.dumps(document | {"images": [*document["images"], document["images"][0]]}))
     told = []
     assert open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append).splits
-    assert counted(told, "left out 1 images that are listed twice")
+    assert counted(told, "left out 1 image that is listed twice")
     document["images"][1]["id"] = 1
     file.write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"its id is that of 'train 1\.png' too"):

@@ -17,6 +17,7 @@ from keras_resnet.data.load import open_data
 from keras_resnet.data.sources.folder_layout import split_of
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import find_images, image_files
+from keras_resnet.runtime.plurals import counted
 
 
 def fill(folder, per_class, *classes):
@@ -40,7 +41,7 @@ def left_out(said):
     (line,) = [line for line in said if line.startswith("left out ")]
     words = line.partition(": ")[2].partition(";")[0]
     found = {kind: int(number) for kind, number in (each[:-1].rsplit(" (", 1) for each in words.split(", "))}
-    assert line.startswith(f"left out {sum(found.values())} files: ")
+    assert line.startswith(f"left out {counted(sum(found.values()), 'file')}: ")
     return found
 
 
@@ -114,7 +115,7 @@ def test_unlabelled_test_images(tmp_path, inside):
 def test_validation_images_need_labels(tmp_path):
     fill(tmp_path / "train", 5, "cat", "dog")
     image(tmp_path / "val" / "0.png")
-    with pytest.raises(DataError, match="val holds 1 images and no class folders"):
+    with pytest.raises(DataError, match="val holds 1 image and no class folders"):
         opened(tmp_path)
 
 
@@ -173,7 +174,7 @@ def test_images_in_two_classes_or_splits_by_links_are_told(tmp_path):
     (root / "val" / "cat" / "x.png").symlink_to(root / "train" / "cat" / "000.png")
     (root / "val" / "dog" / "y.png").symlink_to(root / "train" / "cat" / "001.png")
     _, said = opened(root)
-    assert "1 images are in two classes, by links" in said
+    assert "1 image is in two classes, by links" in said
     assert "2 images are in two splits, by links: accuracy on them says nothing about new images" in said
 
 

@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 from samples import paint, silent
 from sklearn.datasets import load_digits
 
-from keras_resnet.cli.options import spec_of
+from keras_resnet.cli.options import choices_of, spec_of
+from keras_resnet.config.chosen import chosen
 from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data import mirroring
 from keras_resnet.data.dataset import Split
@@ -148,16 +149,19 @@ def test_an_option_overrules_what_is_known(tmp_path, tfds_home, kresnet, unmeasu
     options = ("--data-dir", tfds_home, "--runs", tmp_path, "--name", "run", "--stop-after", 1)
     code, _, told = kresnet("train", "--depth", 8, "--precision", "float32", "--flip", *options)
     assert code == 0 and Run(tmp_path / "run").spec().augment.flip is True
-    assert "mirroring: on (as asked)" in told and "augmentation: random crops, flips" in told
+    assert "mirroring: on (asked by --flip)" in told and "augmentation: random crops, flips" in told
 
 
 @pytest.mark.parametrize("flip", [True, False])
 def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
     data = open_data(DataSpec(str(paint(tmp_path / "d", 10))), silent)
     told = []
-    asked = spec_of({"flip": flip}, tmp_path, silent)
-    spec = resolving._resolve_mirroring(asked, data, Devices(strategy=None, why=""), told.append)
-    assert spec.augment.flip is flip and told == [f"mirroring: {'on' if flip else 'off'} (as asked)"]
+    asked = {"flip": flip}
+    with chosen(choices_of(asked, tmp_path)):
+        spec = spec_of(asked, tmp_path, silent)
+        spec = resolving._resolve_mirroring(spec, data, Devices(strategy=None, why=""), told.append)
+    words = "mirroring: on (asked by --flip)" if flip else "mirroring: off (asked by --no-flip)"
+    assert spec.augment.flip is flip and told == [words]
 
 
 def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from keras_resnet.data.load import open_data
 from keras_resnet.data.sources import detection_folder, voc
 from keras_resnet.data.sources.voc_layouts import UNLISTED
 from keras_resnet.errors import DataError
+from keras_resnet.runtime.plurals import worded
 
 
 def opened(root, **fields):
@@ -76,7 +77,7 @@ def test_filename_chooses_among_images_of_one_name(flat, from_disk):
     tools.picture(flat / "train 0.png")
     data, told = opened(flat)
     assert "train 0.jpg" in all_images_of(data)
-    assert any("left out 1 image files that are in no split" in line for line in told)
+    assert any("left out 1 image file that is in no split" in line for line in told)
     rewritten(flat, lambda text: text.replace("<filename>train 0.jpg<", "<filename>gone.jpg<"))
     with pytest.raises(
         DataError, match=r"train 0\.xml may be of each of train 0\.jpg, train 0\.png; its <filename> says"
@@ -130,7 +131,7 @@ def test_lists_say_which_images_are_for_what(tmp_path, from_disk, named, train, 
         assert found["train"] == train and found["validation"] == validation
     assert found.get("test") == test
     rest = 6 - len(train | (validation or set()) | (test or set()))
-    assert any(line.startswith(f"left out {rest} {UNLISTED}") for line in told) == bool(rest)
+    assert any(line.startswith(f"left out {worded(rest, UNLISTED)}") for line in told) == bool(rest)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +139,8 @@ def test_lists_say_which_images_are_for_what(tmp_path, from_disk, named, train, 
     [
         ({"test": (0, 1)}, "names no training images: ImageSets/Main has lists of test only"),
         ({"one": (0, 1), "two": (2,)}, r"holds one\.txt, two\.txt, but none of train\.txt, trainval\.txt"),
-        ({"train": (0, 1, 2), "val": (2, 3)}, r"1 of 2 validation images are among those of training, .*train 2\.jpg"),
-        ({"train": (0, 1, 2), "test": (2, 3)}, r"1 of 2 test images are among those of training, .*train 2\.jpg"),
+        ({"train": (0, 1, 2), "val": (2, 3)}, r"1 of 2 validation images is among those of training, .*train 2\.jpg"),
+        ({"train": (0, 1, 2), "test": (2, 3)}, r"1 of 2 test images is among those of training, .*train 2\.jpg"),
         ({"train": (0, 1), "Train": (2, 3)}, "are both for train: keep one of them"),
         ({"train": (0, 1, 99)}, r"1 of 3 images cannot be read .*cannot read the annotation .*train 99\.xml"),
     ],
@@ -207,7 +208,7 @@ def edges(*values):
 def test_an_object_that_is_none_is_counted(flat, written, words):
     rewritten(flat, lambda text: text.replace("</annotation>", written))
     data, told = opened(flat)
-    assert any(line.startswith(f"left out 1 {words} (first: train 0.") for line in told), told
+    assert any(line.startswith(f"left out {worded(1, words)} (first: train 0.") for line in told), told
     assert objects_in(data) == 10 and data.classes == ("cat", "dog")
 
 
@@ -245,7 +246,9 @@ def test_a_second_box_is_an_object_too(flat):
     box = object_of()[len("<object><name>cat</name>") : -len("</object></annotation>")]
     rewritten(flat, lambda text: text.replace("</annotation>", object_of(box=box + box.replace("20", "30"))))
     data, told = opened(flat)
-    assert objects_in(data) == 12 and any(line.startswith(f"1 {voc.SECOND} (first: train 0.xml") for line in told)
+    assert objects_in(data) == 12 and any(
+        line.startswith(f"{worded(1, voc.SECOND)} (first: train 0.xml") for line in told
+    )
 
 
 def test_boxes_of_parts_are_no_objects(flat):
@@ -260,7 +263,7 @@ def test_pixels_count_from_zero_where_a_box_begins_there(flat):
     box = edges(0, 0, 8, 8)
     rewritten(flat, lambda text: text.replace("</annotation>", object_of(box=box)), "train 1.xml")
     data, told = opened(flat)
-    assert any(line.startswith(f"1 {voc.FROM_ZERO}") for line in told)
+    assert any(line.startswith(f"{worded(1, voc.FROM_ZERO)}") for line in told)
     moved = data.splits["train"].objects.boxes[:, :2]
     assert np.isclose(np.sort((moved * 64).ravel())[-2:], np.sort((plain * 64).ravel())[-2:]).all()
     assert not np.isclose(moved[0, 0, 0], plain[0, 0, 0])

@@ -17,11 +17,26 @@ HOLE = "…"
 
 
 def template(node):
-    """A string as written, each computed part of it a HOLE; None for what is no string."""
+    """A string as written, each computed part of it a HOLE, but for nouns and verbs beside counts: they stand as of
+    several. None for what is no string."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
         return "".join(template(part) or HOLE for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return of_several(node.value)
+    return None
+
+
+def of_several(node):
+    """What a call of `plurals.counted` or `plurals.verb` gives of several; None for what is none."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return None
+    given = {keyword.arg: template(keyword.value) for keyword in node.keywords}
+    if node.func.id == "counted":
+        return f"{HOLE} {given.get('plural') or template(node.args[1]) + 's'}"
+    if node.func.id == "verb":
+        return template(node.args[2]) if len(node.args) > 2 else "are"
     return None
 
 
@@ -78,6 +93,14 @@ def test_the_exit_codes_are_those_of_the_errors():
         ("cannot read image …: no such file", 'f"cannot read image {name}: no such file"', True),
         ("cannot read image …: no such file", 'f"cannot read image {name}: not an image"', False),
         ("lost more than … points", 'f"lost more" f" than {drop} points"', True),
+        ("left out … files: …", """f"left out {counted(total, 'file')}: {kinds}\"""", True),
+        ("left out … files: …", """f"left out {counted(total, 'image')}: {kinds}\"""", False),
+        (
+            "… of … classes are left",
+            """f"{count} of {counted(3, 'class', plural='classes')} {verb(count)} left\"""",
+            True,
+        ),
+        ("… images show no object", """f"{counted(count, 'image')} {verb(count, 'shows', 'show')} no object\"""", True),
         ("lost more than … points", 'f"points lost: more than {drop}"', False),
     ],
 )

@@ -121,7 +121,9 @@ def test_the_card_is_in_every_file(exported):
         path = run.exports / name
         told = inspect_file(path)
         assert told["labels"] == list(run.classes()) and told["run"] == run.name
-        assert (told["resize"], told["image_size"]) == (8, 8) and told["normalization"]["where"] == "in the graph"
+        assert (told["resize"], told["image_size"]) == (8, 8) and told["normalization"][
+            "applied"
+        ] == "by the model itself, to raw pixels"
     assert inspect_file(run.exports / "int8.tflite")["calibration_sha256"] == verdicts["int8.tflite"].calibration_sha256
     calibration = json.loads((run.exports / "calibration.json").read_text())
     assert calibration["sha256"] == verdicts["int8.tflite"].calibration_sha256 and calibration["images"] == 202

@@ -41,6 +41,8 @@ from keras_resnet.tasks.instance_segmentation import Segmentation
 from keras_resnet.tasks.localization import Localization
 
 ONE = 0.01
+# The words for what would settle 60 images on which file and model never differ.
+PROOF = "add about 134 validation images of the same kind (194 in all) to prove it"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,10 +108,10 @@ def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on
     assert verdict.images_to_settle == 194 and verdict.drop_interval[1] == pytest.approx(1.96 / 62, rel=1e-4)
     interval, words = "+0.00 [-3.16, +3.16]", "PASSED, not proven"
     card = (run.exports / "model_card.md").read_text()
-    assert interval in card and words in card and "about 194 would settle it" in card
+    assert interval in card and words in card and PROOF in card
     page = page_of(run)
     assert interval in page and f'class="open">{words}' in page and 'class="good"' not in page
-    assert "about 194 would settle it" in page
+    assert PROOF in page
     best = recommended(described(run))
     assert "too few validation images to prove" in best["why"]
     code, out, _ = kresnet("compare", run.name, "--runs", home)
@@ -124,11 +126,11 @@ def test_verify_passes_it_and_with_proof_required_fails(unproven, kresnet, on_te
     run, _ = unproven
     arguments = ("verify", run.exports / "float32.tflite", "--samples", "60", "--runs", run.folder.parent)
     code, text = on_terminal(*arguments)
-    assert code == 0 and "[-3.16, +3.16]" in text and "about 194 would settle it" in text.replace("\r\n", "")
+    assert code == 0 and "[-3.16, +3.16]" in text and "".join(PROOF.split()) in "".join(text.split())
     assert "drop of" in text and "\x1b[32mPASSED" not in text and "\x1b[33mPASSED" in text
     code, out, err = kresnet(*arguments, "--require-proof", "--json")
     (row,) = json.loads(out)
-    assert code == 1 and "is not proven to be within 1 points (--require-proof)" in err[-1]
+    assert code == 1 and "is not proven to be within 1 point (--require-proof)" in err[-1]
     assert row["verdict"] == "FAILED" and row["require_proof"] and row["images_to_settle"] == 194
     code, out, _ = kresnet("verify", run.exports / "float32.tflite", "--require-proof", "--runs", run.folder.parent)
     assert code == 0 and "PASSED\n" in out and "PASSED, not proven" not in out
@@ -138,8 +140,8 @@ def test_export_with_proof_required_keeps_an_unproven_file_apart(unproven, kresn
     run = Run(shutil.copytree(unproven[0].folder, tmp_path / "strict"))
     arguments = ("--tflite", "--quantize", "float32", "--samples", "60", "--require-proof", "--runs", tmp_path)
     code, out, err = kresnet("export", "strict", *arguments)
-    assert code == 1 and "FAILED, not proven" in out and "[-3.16, +3.16]" in out
-    assert err[-1].endswith("not proven to be within 1 points: rejected/float32.tflite (kept apart by --require-proof)")
+    assert code == 1 and "FAILED for lack of proof" in out and "[-3.16, +3.16]" in out
+    assert err[-1].endswith("not proven to be within 1 point: rejected/float32.tflite (kept apart by --require-proof)")
     assert (run.rejected / "float32.tflite").is_file() and not (run.exports / "float32.tflite").exists()
     assert run.summary()["exports"] == []
 
@@ -410,6 +412,34 @@ def test_what_can_be_written_is_and_data_are_judged_as_they_are(kresnet, tmp_pat
     assert code == 0 and any(changed in line for line in err) and run.findings()["data"] == before
 
 
+def test_findings_are_made_again_whatever_became_of_them_and_of_the_data(kresnet, tmp_path):
+    """Lost, cut off, or of something else, and the data changed: they are made of the data as they are now, and say
+    what these were when the run was trained. So does the page."""
+    few = {name: COLOURS[name] for name in ("blue", "red")}
+    paint(tmp_path / "few" / "train", 8, classes=few)
+    paint(tmp_path / "few" / "val", 12, classes=few)
+    home = ("--runs", tmp_path / "runs")
+    options = ("--depth", "8", "--epochs", "1", "--precision", "float32", "--data", tmp_path / "few", "--name", "few")
+    assert kresnet("train", *options, *home)[0] == 0
+    run = Run(tmp_path / "runs" / "few")
+    before, whole = run.findings()["data"], run.findings_file.read_bytes()
+    assert (before["train"]["images"], before["validation"]["images"]) == (16, 24)
+    for number in range(3):
+        shutil.copy(tmp_path / "few/val/red/000.png", tmp_path / f"few/val/red/more{number}.png")
+    changed = "the data changed since few was trained (validation has 27 images, had 24 (red 15, had 12))"
+    for damaged in (None, whole[: len(whole) // 2], b'{"data": 3}'):
+        run.findings_file.unlink()
+        if damaged is not None:
+            run.findings_file.write_bytes(damaged)
+        code, out, err = kresnet("report", "few", *home)
+        assert (code, out) == (1, "") and "kresnet report few --again" in err[-1]
+        code, _, err = kresnet("report", "few", "--again", *home)
+        assert code == 0 and any(changed in line for line in err), err
+        found = run.findings()
+        assert found["data"] == before and sum(map(sum, found["confusion"])) == 27
+    assert before["train"]["sha256"][:16] in run.report_file.read_text()
+
+
 def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresnet, monkeypatch, tmp_path):
     """Without waiting for the converter: only that what is made is judged and placed."""
     run = copied(trained, tmp_path / "run")
@@ -449,7 +479,7 @@ def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkey
 def test_every_outcome_has_its_colour():
     from keras_resnet.cli.tables import _style_of
 
-    cells = ("PASSED", "PASSED, not proven", "PASSED, at chance", "FAILED", "FAILED, not proven", "int8.tflite")
+    cells = ("PASSED", "PASSED, not proven", "PASSED, at chance", "FAILED", "FAILED for lack of proof", "int8.tflite")
     assert [_style_of(cell) for cell in cells] == ["green", "yellow", "yellow", "red", "red", ""]
 
 

@@ -23,7 +23,7 @@ def test_unknown_depth_suggests(depth, near):
 def test_stem_follows_the_image_size():
     assert build.choose_stem(NetworkSpec(50), 32)[0] == "cifar"
     assert build.choose_stem(NetworkSpec(50), 224)[0] == "imagenet"
-    assert build.choose_stem(NetworkSpec(50, stem="imagenet"), 32) == ("imagenet", "as asked")
+    assert build.choose_stem(NetworkSpec(50, stem="imagenet"), 32) == ("imagenet", "set in the spec")
 
 
 @pytest.mark.parametrize(("strides", "conv"), [("3x3", "conv2"), ("1x1", "conv1")])

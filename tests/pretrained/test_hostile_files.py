@@ -270,7 +270,11 @@ def torch_streams(folder):
         save_stream(folder / "s-stride.pth", OrderedDict(w=tensor(Storage(0, ones), (big,), (0,)))): "repeats values",
     }
     raw = {"s-memo": b"\x80\x02}r\xff\xff\xff\x3f.", "s-text": b"I'm not a pickle", "s-nothing": b""}
-    words = {"s-memo": "claims memory that it has no use for"}
+    words = {
+        "s-memo": "claims memory that it has no use for",
+        "s-text": "not a .pth file: it is text, which begins with",
+        "s-nothing": "not a .pth file: it is empty",
+    }
     for name, content in raw.items():
         (folder / f"{name}.pth").write_bytes(content)
         files[folder / f"{name}.pth"] = words.get(name, "not a .pth file, or damaged")

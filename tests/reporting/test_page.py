@@ -1,6 +1,7 @@
 """Reports: one page that needs nothing else and says what was measured; runs side by side."""
 
 import base64
+import hashlib
 import html.parser
 import io
 import json
@@ -9,14 +10,22 @@ import shlex
 import numpy as np
 import pytest
 from PIL import Image
+from samples import silent
 
+import keras_resnet
 from keras_resnet.cli.options import setting
 from keras_resnet.config.recipes.detection import default_config
+from keras_resnet.data.dataset import TRAINING
+from keras_resnet.data.load import open_data
 from keras_resnet.evaluation.analysis import parts_of
+from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.metrics.classification import calibration, counted
+from keras_resnet.models.flops import cost_of
+from keras_resnet.models.names import parse_model_name
 from keras_resnet.reporting.page import command_of
 from keras_resnet.reporting.recommend import recommended
 from keras_resnet.run import Run
+from keras_resnet.run.data_fingerprint import digest_of
 
 
 class Page(html.parser.HTMLParser):
@@ -73,9 +82,6 @@ def test_the_command_trains_the_same(trained):
 
 def test_parts_add_up(trained):
     """As the catalog counts them, without building anything."""
-    from keras_resnet.evaluation.evaluate import load_model
-    from keras_resnet.models.flops import cost_of
-
     spec, model = trained.spec(), load_model(trained)
     size = spec.data.image_size
     cost = cost_of(spec.network, classes=10, input_shape=(size, size, 3))
@@ -83,6 +89,39 @@ def test_parts_add_up(trained):
     assert [part["part"] for part in parts] == ["stem", "stage1", "stage2", "stage3", "heads"]
     assert sum(part["multiply_adds"] for part in parts) == cost.multiply_adds
     assert sum(part["parameters"] for part in parts) == cost.trainable + cost.statistics == model.count_params()
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("vgg11_bn", [*(f"block{number}" for number in range(1, 6)), "fc1", "fc2", "heads"]),
+        ("resnet20v2", ["stem", "stage1", "stage2", "stage3", "final", "heads"]),
+        ("plain20", ["stem", "stage1", "stage2", "stage3", "heads"]),
+        ("resnext50_32x4d", ["stem", "stage1", "stage2", "stage3", "stage4", "heads"]),
+    ],
+)
+def test_parts_are_those_that_the_network_declares(name, parts):
+    """And nothing is in none of them. The catalog counts independently."""
+    model = keras_resnet.network(name, classes=3, input_shape=(32, 32, 3))
+    cost = cost_of(parse_model_name(name), classes=3, input_shape=(32, 32, 3))
+    found = parts_of(model)
+    assert [part["part"] for part in found] == parts
+    assert sum(part["multiply_adds"] for part in found) == cost.multiply_adds
+    assert sum(part["parameters"] for part in found) == model.count_params()
+
+
+def test_findings_say_what_the_data_were(trained):
+    """Made of the fingerprints that spec.json keeps, against the data themselves."""
+    data = open_data(trained.spec().data, silent, TRAINING)
+    for name, told in trained.findings()["data"].items():
+        split = data.splits[name]
+        hashes = "".join(hashlib.sha256(each.tobytes()).hexdigest() for each in (split.labels, split.pixels))
+        assert told == {
+            "images": split.count,
+            "of": "annotations and pixels",
+            "sha256": hashlib.sha256(hashes.encode()).hexdigest(),
+        }
+        assert told == digest_of(trained.document()["data"][name])
 
 
 def test_what_is_counted():
@@ -122,6 +161,16 @@ def test_a_report_of_objects(segmented, kresnet):
     page = Page(segmented.report_file.read_text())
     found = segmented.findings()
     assert page.fetched == [] and len(page.pictures) == 12 and set(found["curves"]) <= set(segmented.classes())
+    assert [part["part"] for part in found["parts"]] == [
+        "stem",
+        "stage1",
+        "stage2",
+        "stage3",
+        "stage4",
+        "neck",
+        "heads",
+    ]
+    assert sum(part["parameters"] for part in found["parts"]) == load_model(segmented).count_params()
     assert all(len(curve) == 101 and min(curve) >= 0 and max(curve) <= 1 for curve in found["curves"].values())
     metric = np.mean([row["AP"] for row in found["by_class"]])
     assert metric == pytest.approx(segmented.metrics()["value"], abs=1e-6)

@@ -1,6 +1,7 @@
 """The runtime for devices: its wheel alone, without TensorFlow, click or rich."""
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -15,9 +16,10 @@ from samples import filmed, silent
 
 from keras_resnet.export.pipeline import export
 from keras_resnet.export.request import ExportRequest
-from keras_resnet.export.tflite_options import build_tflite_options
+from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options
 from keras_resnet.runtime import cli
 from keras_resnet.runtime.image import preprocess, read_image
+from keras_resnet.runtime.native_log import without_notes
 from keras_resnet.runtime.predictions import top_k
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -142,3 +144,40 @@ def test_in_an_environment_of_its_own(wheel, file, images, tmp_path):
     command = [str(tmp_path / "device" / "bin" / "kresnet-edge"), "predict", str(file), str(images), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == alone(wheel, "predict", file, images, "--json").stdout
+
+
+def said_on_standard_error(file, *arguments):
+    command = [sys.executable, "-m", "keras_resnet.runtime.cli", "predict", str(file), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+def test_it_says_nothing_that_nobody_needs(file, images):
+    assert said_on_standard_error(file, images / "0.png") == (0, "")
+    code, told = said_on_standard_error(file, images / "0.png", images / "notes.txt")
+    assert code == 1 and "INFO" not in told
+    assert all(line.startswith("kresnet-edge: ") for line in told.splitlines()) and told
+
+
+def test_nor_where_images_come_in_batches_of_any_size(trained, images):
+    wanted = ExportRequest(tflite=tuple(TFLiteRequest(batch=None).build(("float32",))), samples=20)
+    verdicts = export(trained, wanted, silent)
+    assert said_on_standard_error(trained.exports / verdicts[0].file, images / "sub", "--batch", 2) == (0, "")
+
+
+def test_warnings_and_errors_of_native_libraries_stay(capfd):
+    with without_notes():
+        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nWARNING: odd\nI0000 00:00:17 note\n")
+        os.write(2, b"ERROR: worse\nE0000 00:00:17 worst")
+        print("from Python", file=sys.stderr)
+    assert capfd.readouterr().err == "WARNING: odd\nERROR: worse\nE0000 00:00:17 worstfrom Python\n"
+    with pytest.raises(ValueError, match="inside"), without_notes():
+        os.write(2, b"INFO: note\nERROR: before it failed\n")
+        raise ValueError("inside")
+    assert capfd.readouterr().err == "ERROR: before it failed\n"
+
+
+def test_a_closed_standard_error_harms_nothing(file, images):
+    command = f"{sys.executable} -m keras_resnet.runtime.cli predict {file} '{images / '0.png'}' 2>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0 and "0.png: " in done.stdout

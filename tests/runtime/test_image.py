@@ -153,7 +153,7 @@ def test_what_is_no_image_is_named(tmp_path, data):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(DataError, match=r": Is a directory$"):
+    with pytest.raises(DataError, match=r": it is a folder$"):
         read_image(tmp_path)
     with pytest.raises(DataError, match="no such file"):
         read_image("nowhere.png")

@@ -130,7 +130,7 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
         (lambda c: with_texts(c, "a\n", "[" * 10**6), "holds no labels"),
         (lambda c: with_texts(c, texts_of(c)[0], json.dumps(texts_of(c)[1]), zipfile.ZIP_LZMA), "holds no labels"),
         (lambda c: rescaled(c, float("nan")), "cannot be run|is damaged|not finite"),
-        (lambda c: b"", "holds no labels"),
+        (lambda c: b"", "is not a TFLite model: it is empty"),
     ],
 )
 def test_a_file_is_compared_with_its_card(kresnet, content, image, tmp_path, capsys, make, words):
@@ -320,7 +320,7 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
         (["evaluate", "pipe.c"], 1, "pipe.c is not a regular file"),
         (["verify", saved, "--run", "nothing", *home], 1, "no run called 'nothing'"),
         (["verify", "pipe.onnx"], 1, "pipe.onnx is not a regular file"),
-        (["verify", "empty"], 1, "empty holds no labels and image sizes"),
+        (["verify", "empty"], 1, "empty is an empty folder, not an exported model"),
         (["inspect", "pipe.tflite"], 1, "pipe.tflite is not a regular file"),
         (["inspect", "missing"], 1, "there is no file missing"),
         (["demo", run.folder, "--save", "empty"], 2, "--save must name a folder that is not there yet"),

@@ -182,7 +182,7 @@ def test_deepening_a_run(trained, runs, tmp_path):
     assert spec.network == replace(trained.spec().network, depth=14)
     said = []
     run = train(spec, tmp_path, "deep", log=said.append)
-    assert any("3 units that start as identities" in line for line in said)
+    assert any("3 units more, which start as the identity" in line for line in said)
     assert run.metrics()["value"] >= trained.metrics()["value"] - 0.01
     for given, words in (({}, "needs --depth"), ({"depth": 14, "net": "resnet14"}, "takes no --recipe, --net")):
         with pytest.raises(UsageError, match=words):
@@ -210,7 +210,7 @@ def test_a_training_counted_in_steps_ends_at_its_step(quick_spec, tmp_path):
     said = []
     run = train(spec, tmp_path, "steps", log=said.append)
     assert run.spec().training.epochs == 3 and len(run.log()) == 3
-    assert any("epochs: 3 (100 steps of 44 an epoch)" in line for line in said)
+    assert any("epochs: 3 (100 steps, 44 an epoch)" in line for line in said)
     np.testing.assert_allclose(run.log()[-1]["learning_rate"], 0, atol=1e-8)
     tried = train(spec.override("training.stop_after", 10), tmp_path, "tried", log=silent)
     assert len(tried.log()) == 1 and tried.log()[0]["learning_rate"] > 0.01

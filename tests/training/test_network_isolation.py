@@ -9,8 +9,8 @@ import textwrap
 import pytest
 
 from keras_resnet.errors import TrainingError, UsageError
+from keras_resnet.training import gpus, network_isolation
 from keras_resnet.training import launch as launching
-from keras_resnet.training import network_isolation
 from keras_resnet.training.launch import Watch, launch
 
 # Listens as TensorFlow does, on all addresses, and connects to the others as TF_CONFIG says.
@@ -103,6 +103,41 @@ def test_what_needs_the_network_keeps_it(arguments):
     assert "needs the network" in network_isolation.obstacle(arguments)
     with pytest.raises(UsageError, match="--isolate: the workers cannot have a network of their own"):
         launch(2, arguments, Watch(), lambda message: None, isolated=True)
+
+
+LISTED = "".join(f"GPU {number}: NVIDIA A100 (UUID: GPU-{number})\n" for number in range(4))
+
+
+@pytest.mark.parametrize(
+    ("told", "listed", "there"),
+    [
+        (None, None, []),
+        (None, "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n", []),
+        (None, LISTED, ["0", "1", "2", "3"]),
+        ("", LISTED, []),
+        ("-1", LISTED, []),
+        ("2, 0", LISTED, ["2", "0"]),
+        ("3,1,-1,0", LISTED, ["3", "1"]),
+        ("GPU-a,GPU-b", None, ["GPU-a", "GPU-b"]),
+    ],
+)
+def test_gpus_are_dealt_out_and_look_for_a_network_device(monkeypatch, tmp_path, told, listed, there):
+    """As the driver or the environment names them, each to one worker; where none may be used, nothing is in the way of
+    a network of the workers' own."""
+    if listed is not None:
+        driver = tmp_path / "nvidia-smi"
+        driver.write_text(f'#!/bin/sh\ntest "$1" = -L && echo "{listed.strip()}"\n')
+        driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if told is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", told)
+    assert gpus.visible() == there
+    shares = [gpus.share(rank, 2) for rank in range(2)]
+    half = len(there) // 2
+    parts = (there[:half], there[half : 2 * half])
+    assert shares == [{"CUDA_VISIBLE_DEVICES": ",".join(part)} if half else {} for part in parts]
+    assert (network_isolation.obstacle([]) is None) == (not there)
 
 
 @pytest.mark.parametrize("isolated", [None, True])

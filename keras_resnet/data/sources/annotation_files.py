@@ -19,6 +19,7 @@ from keras_resnet.data.annotations import ImageAnnotation
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import is_junk
+from keras_resnet.runtime.plurals import worded
 
 FLAGS = {"0": False, "false": False, "no": False, "": False, "1": True, "true": True, "yes": True}
 # How far, in pixels, a box may reach beyond its image by rounding.
@@ -51,12 +52,12 @@ class Tally:
         for before, counter in (("left out ", self.left_out), ("", self.noted)):
             for what, count in sorted(counter.items()):
                 first = self.first[what]
-                log(f"{before}{count} {what}{f' (first: {first})' if first else ''}")
+                log(f"{before}{worded(count, what)}{f' (first: {first})' if first else ''}")
 
     @property
     def summary(self) -> str:
         """What was left out, in one line."""
-        return ", ".join(f"{count} {what}" for what, count in self.left_out.most_common())
+        return ", ".join(worded(count, what) for what, count in self.left_out.most_common())
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,6 @@ def flag(value: Any) -> bool | None:
 def one_line(value: Any) -> str:
     """A name without line breaks and without spaces around it."""
     return " ".join(str(value).split())
-
-
-def written_out(text: str) -> str:
-    """`text` with what is no letter of any script, such as half of one, as an escape."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def visible(folder: Path, pattern: str) -> Iterator[Path]:

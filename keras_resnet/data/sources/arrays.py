@@ -9,6 +9,7 @@ import numpy as np
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import DatasetSplits, Split, require_all_classes
 from keras_resnet.errors import DataError
+from keras_resnet.runtime.plurals import counted
 
 Labelled = tuple[np.ndarray, np.ndarray]
 
@@ -52,6 +53,7 @@ def _require_known(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
     for split in splits.values():
         if split.count and not 0 <= split.labels.min() <= split.labels.max() < len(classes):
             raise DataError(
-                f"{split.name} labels are numbers of the {len(classes)} classes, 0 to {len(classes) - 1}."
+                f"{split.name} labels are numbers of the {counted(len(classes), 'class', plural='classes')}, 0 to"
+                f" {len(classes) - 1}."
                 f" Received: {split.labels.min()} to {split.labels.max()}"
             )

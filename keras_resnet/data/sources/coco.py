@@ -15,25 +15,27 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
+from keras_resnet.data.class_names import is_utf8
 from keras_resnet.data.sources import coco_masks
-from keras_resnet.data.sources.annotation_files import Read, Tally, beyond, finite, flag, one_line, written_out
+from keras_resnet.data.sources.annotation_files import Read, Tally, beyond, finite, flag, one_line
 from keras_resnet.data.sources.coco_layouts import Source, by_split, placed, sources
 from keras_resnet.errors import DataError
 from keras_resnet.progress import waiting
+from keras_resnet.runtime.printable import printable
 
 Id = int | float | str
 # Letters of an entry that a message quotes.
 SHOWN_OF_ENTRY = 100
 
-NO_IMAGE = "annotations of images that are not listed"
-NO_CATEGORY = "annotations of categories that are not listed"
-NO_BOX = "annotations without a box"
-NOT_FOUR = "annotations whose bbox is not four finite numbers: left, top, width, height"
-NO_AREA = "boxes without an area"
-NO_FLAG = "annotations whose iscrowd is neither 0 nor 1"
-REPEATED = "annotations that repeat another one of their image exactly"
-ROTATED = "boxes that are rotated (attributes.rotation): their bbox is taken as it is, upright"
-BEYOND = "boxes that reach beyond their image, cut at its edge"
+NO_IMAGE = "{annotation|annotations} of images that are not listed"
+NO_CATEGORY = "{annotation|annotations} of categories that are not listed"
+NO_BOX = "{annotation|annotations} without a box"
+NOT_FOUR = "{annotation|annotations} whose bbox is not four finite numbers: left, top, width, height"
+NO_AREA = "{box|boxes} without an area"
+NO_FLAG = "{annotation|annotations} whose iscrowd is neither 0 nor 1"
+REPEATED = "{annotation|annotations} that {repeats|repeat} another one of {its|their} image exactly"
+ROTATED = "{box|boxes} that {is|are} rotated (attributes.rotation): {its|their} bbox is taken as it is, upright"
+BEYOND = "{box|boxes} that {reaches|reach} beyond {its|their} image, cut at its edge"
 # What is quoted of an annotation besides its ids.
 QUOTED = {
     NO_IMAGE: "image_id",
@@ -78,7 +80,7 @@ def read_coco(root: Path, masks: bool) -> Read:
     for split, source in files.items():
         numbers = {known: classes.index(name) for known, name in ids[split].items() if name in classes}
         if split == "test" and not documents[split]["annotations"]:
-            tally.leave_out("files of annotations that list none", source.file.name)
+            tally.leave_out("{file|files} of annotations that {lists|list} none", source.file.name)
         else:
             reader = _Reader(root, source, numbers, masks, tally)
             listings[split] = reader.listed(documents[split], bad[split], named)
@@ -116,7 +118,7 @@ def _document(file: Path) -> dict[str, Any]:
 
 def quoted(entry: Any) -> str:
     """The beginning of an entry, in one line."""
-    return written_out(textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …"))
+    return printable(textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …"))
 
 
 def _wrong(file: Path, kind: str, entry: Any, why: str) -> DataError:
@@ -136,7 +138,7 @@ def _id_of(file: Path, kind: str, entry: Any, key: str) -> Id:
     if not isinstance(entry[key], (str, int, float)) or not one_line(entry[key]):
         empty = entry[key] is None or isinstance(entry[key], str)
         raise _wrong(file, kind, entry, f"its {key} is {'empty' if empty else quoted(entry[key])}; it is text")
-    if (name := one_line(entry[key])) != written_out(name):
+    if not is_utf8(str(entry[key])):
         raise _wrong(file, kind, entry, f"its {key} holds half a letter; it is text")
     return known
 
@@ -170,7 +172,9 @@ def _classes(
                 groups.add(above)
     for name in sorted(groups & set(places) - used):
         del places[name]
-        tally.leave_out("categories that have no objects and only group others", name)
+        tally.leave_out(
+            "{category that has no objects and only groups|categories that have no objects and only group} others", name
+        )
     if not places:
         raise DataError(f"{files['train'].file} names no categories")
     return tuple(sorted(places, key=lambda name: (places[name], name)))
@@ -236,7 +240,7 @@ class _Reader:
                 if images[known]["file_name"] != name:
                     why = f"its id is that of {images[known]['file_name']!r} too"
                     raise _wrong(self.source.file, "image", each, why)
-                self.tally.leave_out("images that are listed twice", name)
+                self.tally.leave_out("{image that is|images that are} listed twice", name)
             images[known] = {**each, "file_name": name}
         first: dict[str, Id] = {}
         twins: dict[Id, Id] = {}
@@ -244,7 +248,7 @@ class _Reader:
             name = images[known]["file_name"]
             if (twin := first.setdefault(name, known)) != known:
                 twins[known] = twin
-                self.tally.note("images that are listed under a second id, taken as one", name)
+                self.tally.note("{image that is|images that are} listed under a second id, taken as one", name)
         return {known: images[known] for known in first.values()}, twins
 
     def _objects(

@@ -65,7 +65,9 @@ def by_split(root: Path, tally: Tally) -> dict[str, Source]:
     chosen: dict[str, Source] = {}
     for split, source in found:
         if split is None:
-            tally.leave_out("files of annotations, whose names say neither train, val nor test", source.file.name)
+            tally.leave_out(
+                "{file|files} of annotations, whose {name says|names say} neither train, val nor test", source.file.name
+            )
         elif split in chosen:
             raise DataError(f"{chosen[split].file} and {source.file} are both for {split}: keep one of them")
         else:
@@ -144,5 +146,8 @@ def placed(names: Sequence[str], source: Source, root: Path, tally: Tally) -> li
         if found[row] is None and (file := found_by_end(name, source.folders, root)) not in taken:
             taken.add(file)
             found[row] = file
-            tally.note("images found without the folders that their names begin with", f"{name} in {source.file.name}")
+            tally.note(
+                "{image|images} found without the folders that {its name begins|their names begin} with",
+                f"{name} in {source.file.name}",
+            )
     return found

@@ -14,10 +14,15 @@ SHORTEST = 6
 # The library walks along a polygon's edges pixel by pixel, also outside the image: so many image sides away at most.
 FARTHEST = 10
 
-NONE = "annotations without a mask"
-UNREADABLE = "annotations whose mask is empty or cannot be read"
-PYTHON_BYTES = "annotations whose mask's counts are Python's b'…' in words: write counts.decode() into the file"
-NO_POLYGON = "parts of masks that are no polygons: 3 or more corners of 2 finite numbers each"
+NONE = "{annotation|annotations} without a mask"
+UNREADABLE = "{annotation|annotations} whose mask is empty or cannot be read"
+PYTHON_BYTES = (
+    "{annotation|annotations} whose mask's counts are Python's b'…' in words: write counts.decode() into the file"
+)
+NO_POLYGON = (
+    "{part of a mask that is no polygon|parts of masks that are no polygons}: 3 or more corners of 2 finite numbers"
+    " each"
+)
 
 
 def counts_of(segmentation: Any, size: tuple[int, int]) -> tuple[bytes, str, int]:

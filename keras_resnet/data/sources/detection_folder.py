@@ -35,6 +35,7 @@ from keras_resnet.errors import DataError
 from keras_resnet.progress import Log, counting
 from keras_resnet.runtime.image import letterbox, read_image
 from keras_resnet.runtime.image_files import image_files
+from keras_resnet.runtime.plurals import counted, verb
 
 # EXIF's orientations in which width and height change places.
 SIDEWAYS = (5, 6, 7, 8)
@@ -62,7 +63,10 @@ def open_annotated(spec: DataSpec, log: Log, only: Collection[str] | None = None
     total = _count(listings) + _count(found.bad)
     keep = fits_memory(total, resize)
     kept = "" if keep else "; too many to keep in memory"
-    log(f"reading {total} images with objects of {len(classes)} classes from {root}{kept}")
+    log(
+        f"reading {counted(total, 'image')} with objects of {counted(len(classes), 'class', plural='classes')}"
+        f" from {root}{kept}"
+    )
     _require_apart(listings)
     _tell_unlisted(found.named, log)
     if "validation" not in listings:
@@ -120,8 +124,8 @@ def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
         shared = sorted(each.file for each in listed if each.file in train)
         if name != "train" and shared:
             raise DataError(
-                f"{len(shared)} of {len(listed)} {name} images are among those of training, {shared[0]} first: a"
-                " network would be judged by what it learned; list each image once"
+                f"{len(shared)} of {counted(len(listed), f'{name} image')} {verb(len(shared))} among those of training,"
+                f" {shared[0]} first: a network would be judged by what it learned; list each image once"
             )
 
 
@@ -130,7 +134,10 @@ def _tell_unlisted(named: set[Path], log: Log) -> None:
     folders = {file.parent for file in named}
     beside = {file for folder in folders for file in image_files(folder)[0] if file.parent in folders}
     if unlisted := sorted(beside - named):
-        log(f"left out {len(unlisted)} image files that are in no split (first: {unlisted[0]})")
+        log(
+            f"left out {counted(len(unlisted), 'image file')} that {verb(len(unlisted))} in no split (first:"
+            f" {unlisted[0]})"
+        )
 
 
 def _with_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log) -> list[ImageAnnotation]:
@@ -139,7 +146,10 @@ def _with_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log
     total = sum(len(each.annotation.crowd) for each in listed)
     if not count:
         return listed
-    marked = f"{name}: {count} of {total} objects are marked as crowds (COCO's iscrowd, Pascal VOC's difficult)"
+    marked = (
+        f"{name}: {count} of {counted(total, 'object')} {verb(count, 'is marked as a crowd', 'are marked as crowds')}"
+        " (COCO's iscrowd, Pascal VOC's difficult)"
+    )
     if crowds == "learn":
         log(f"{marked}, and learned as all others: data.crowds=learn")
         plain = [replace(each.annotation, crowd=np.zeros_like(each.annotation.crowd)) for each in listed]
@@ -157,14 +167,15 @@ def _tell_unseen(name: str, objects: GroundTruth, classes: Sequence[str], log: L
     if len(unseen):
         names = ", ".join(classes[label] for label in unseen[:NAMED_IN_ERROR])
         more = ", …" if len(unseen) > NAMED_IN_ERROR else ""
-        log(f"{name}: no object of {len(unseen)} of the {len(classes)} classes: {names}{more}")
+        known = counted(len(classes), "class", plural="classes")
+        log(f"{name}: no object of {len(unseen)} of the {known}: {names}{more}")
 
 
 def _held_out(listed: Sequence[ImageAnnotation], fraction: float, found: Read) -> dict[str, list[ImageAnnotation]]:
     if len(listed) < 2:
         first = next(iter(found.bad.get("train", ())), "")
         why = f": {first}" if first else ""
-        raise DataError(f"there are {len(listed)} images; splitting needs 2 or more{why}")
+        raise DataError(f"there {verb(len(listed))} {counted(len(listed), 'image')}; splitting needs 2 or more{why}")
     order = np.random.default_rng(SPLIT_SEED).permutation(len(listed))
     wanted = min(max(1, round(fraction * len(listed))), len(listed) - 1)
     parts = {"validation": np.sort(order[:wanted]), "train": np.sort(order[wanted:])}
@@ -217,22 +228,26 @@ class _Reading:
         listed = _with_crowds(name, listed, self.spec.crowds, self.say)
         good, kept = self._read(name, listed, bad)
         shows = [each.annotation.shows for each in good]
-        if requires_object(name, self.spec.annotations) and not all(shows):
-            self.say(f"{name}: left out {shows.count(False)} of {len(listed)} images, which show no object")
+        if requires_object(name, self.spec.annotations) and (blank := shows.count(False)):
+            self.say(
+                f"{name}: left out {blank} of {counted(len(listed), 'image')}, which"
+                f" {verb(blank, 'shows', 'show')} no object"
+            )
             good, kept = list(compress(good, shows)), list(compress(kept, shows))
         if not good:
             left_out = self.found.tally.summary
             reasons = "; ".join([*bad[:1], *([f"left out were {left_out}"] if left_out else [])])
             raise DataError(
-                f"none of the {len(listed) or len(bad)} {name} images can be read and shows an object"
+                f"none of the {counted(len(listed) or len(bad), f'{name} image')} can be read and shows an object"
                 f"{reasons and ': '}{reasons}"
             )
         objects = pad_annotations([each.annotation for each in good], self.spec.annotations == "masks")
         require_shown(objects.labels, objects.crowd, f"{name} images")
         _tell_unseen(name, objects, self.found.classes, self.say)
         pixels = np.stack(kept) if self.keep else None
-        images = None if self.keep else Files(tuple(str(each.file) for each in good), self.levels)
-        return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects)
+        files = tuple(str(each.file) for each in good)
+        images = None if self.keep else Files(files, self.levels)
+        return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects, files)
 
     def _read(
         self, name: str, listed: list[ImageAnnotation], bad: list[str]

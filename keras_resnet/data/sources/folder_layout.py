@@ -12,6 +12,7 @@ from pathlib import Path
 from keras_resnet.data.class_names import label_of, require_labels
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import Found, find_images, in_kinds, readable_name, remedies
+from keras_resnet.runtime.plurals import counted, verb
 
 SPLITS = {
     "train": ("train", "training", "trn", "trainval"),
@@ -89,7 +90,7 @@ def layout_of(root: Path, log: Callable[[str], None]) -> Layout:
     for folder in folders:
         left_out += folder.found.left_out
     if "train" in splits:
-        layout = _of_splits(root, splits, log)
+        layout = _of_splits(splits, log)
         used = {folder.path for folder in splits.values()}
         for folder in folders:
             if folder.path not in used and folder.found.files:
@@ -99,7 +100,7 @@ def layout_of(root: Path, log: Callable[[str], None]) -> Layout:
     beside = [*top.files, *(file for split in splits.values() if split.nested for file in split.loose)]
     left_out["images beside the class folders"] += len(beside)
     if total := left_out.total():
-        log(f"left out {total} files: {in_kinds(left_out)}{remedies(left_out)}")
+        log(f"left out {counted(total, 'file')}: {in_kinds(left_out)}{remedies(left_out)}")
     _tell_alike(layout.classes, log)
     _tell_linked(layout, folders, log)
     return layout
@@ -148,7 +149,7 @@ def _one_each(named: dict[_Folder, str], log: Callable[[str], None]) -> dict[str
     return ordered
 
 
-def _of_splits(root: Path, splits: dict[str, _Folder], log: Callable[[str], None]) -> Layout:
+def _of_splits(splits: dict[str, _Folder], log: Callable[[str], None]) -> Layout:
     """The layout of folders of splits with class folders in them; test images may be without."""
     train = splits["train"]
     classes = _checked(train.path, train.classes)
@@ -157,7 +158,9 @@ def _of_splits(root: Path, splits: dict[str, _Folder], log: Callable[[str], None
         if split == "test" and _is_unlabelled(folder, classes):
             count = len(folder.found.files)
             unlabelled[split] = f"{folder.path} has no class folders"
-            log(f"test: {count} images without labels, since {unlabelled[split]}; kresnet predict names them")
+            log(
+                f"test: {counted(count, 'image')} without labels, since {unlabelled[split]}; kresnet predict names them"
+            )
         elif not folder.nested:
             raise DataError(_no_folders(folder.path, folder.found))
         else:
@@ -242,7 +245,8 @@ def _without_classes(folder: Path, found: Found) -> str:
     tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if found.left_out[kind]]
     beside = f"; labels in a {tables[0]} file are not read" if tables else ""
     return (
-        f"{folder} holds {len(found.files)} images and no class folders: what an image shows is the name of the folder"
+        f"{folder} holds {counted(len(found.files), 'image')} and no class folders: what an image shows is the"
+        f" name of the folder"
         f" that it lies in{beside}; sort the images into a folder per class"
     )
 
@@ -276,6 +280,9 @@ def _tell_linked(layout: Layout, folders: Sequence[_Folder], log: Callable[[str]
             labels += before[1] != label
             splits += before[0] != split
     if labels:
-        log(f"{labels} images are in two classes, by links")
+        log(f"{counted(labels, 'image')} {verb(labels)} in two classes, by links")
     if splits:
-        log(f"{splits} images are in two splits, by links: accuracy on them says nothing about new images")
+        log(
+            f"{counted(splits, 'image')} {verb(splits)} in two splits, by links: accuracy on them says nothing"
+            f" about new images"
+        )

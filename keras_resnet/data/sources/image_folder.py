@@ -31,6 +31,7 @@ from keras_resnet.errors import DataError
 from keras_resnet.progress import Log, counting
 from keras_resnet.runtime.image import read_image, resize_and_crop, size_of
 from keras_resnet.runtime.image_files import path_of, pointed_to, readable_name
+from keras_resnet.runtime.plurals import counted
 
 PROBED = 200
 
@@ -79,9 +80,10 @@ class _Reader:
         """Tell that so many images are read now, and return whether their pixels are kept."""
         keep = fits_memory(count, self.resize)
         classes, total = len(self.layout.classes), self.layout.total
-        some = f"{count}" if count == total else f"{count} of {total}"
+        images = counted(total, "image")
+        some = images if count == total else f"{count} of {images}"
         kept = "" if keep else "; too many to keep in memory"
-        self.say(f"reading {some} images of {classes} classes from {self.known.root}{kept}")
+        self.say(f"reading {some} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
         return keep
 
     def judge(self, log: Log) -> None:
@@ -100,12 +102,11 @@ class _Reader:
         """Return those of `listing` that can be read: their pixels, or only the names of their files."""
         good, pixels = self.readable(name, listing.files, keep)
         labels = np.asarray(listing.labels, np.int64)[good]
+        files = tuple(str(listing.files[row]) for row in good)
         if keep:
-            side = self.resize
-            return Split(name, labels, pixels=np.reshape(pixels, (-1, side, side, 3)).astype(np.uint8, copy=False))
-        return Split(
-            name, labels, images=Files(tuple(str(listing.files[row]) for row in good), self.levels), resize=self.resize
-        )
+            kept = np.reshape(pixels, (-1, self.resize, self.resize, 3)).astype(np.uint8, copy=False)
+            return Split(name, labels, pixels=kept, files=files)
+        return Split(name, labels, images=Files(files, self.levels), resize=self.resize, files=files)
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""

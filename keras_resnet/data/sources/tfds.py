@@ -32,6 +32,7 @@ from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log, counting, waiting
 from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
 from keras_resnet.runtime.image_files import path_of
+from keras_resnet.runtime.plurals import counted, verb
 
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
@@ -208,7 +209,9 @@ def _parts(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
     else:
         count = int(builder.info.splits["train"].num_examples)
         if count < 2:
-            raise DataError(f"data set {builder.name!r} has {count} training images; splitting needs 2 or more")
+            raise DataError(
+                f"data set {builder.name!r} has {counted(count, 'training image')}; splitting needs 2 or more"
+            )
         last = min(max(1, round(count * val_fraction)), count - 1)
         first = count - last
         parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
@@ -234,7 +237,10 @@ def _read(
     count = len(records)
     keep = fits_memory(count, resize)
     if not keep:
-        log(f"{name}: {count} images do not fit in memory and are read from disk")
+        log(
+            f"{name}: {counted(count, 'image')}"
+            f" {verb(count, 'does not fit in memory and is', 'do not fit in memory and are')} read from disk"
+        )
     examples = _Examples(records, fields, levels)
 
     def decode(row: int) -> tuple[Any, np.ndarray | None, str]:
@@ -267,9 +273,12 @@ def _read(
                 truths.append(truth)
                 kept.append(pixels)
     if unlabelled:
-        log(f"{name}: left out {unlabelled} of {count} images, which have no label (a number that is no class, as -1)")
+        log(
+            f"{name}: left out {unlabelled} of {counted(count, 'image')}, which {verb(unlabelled, 'has', 'have')}"
+            f" no label (a number that is no class, as -1)"
+        )
     if empty:
-        log(f"{name}: left out {empty} of {count} images, which show no object")
+        log(f"{name}: left out {empty} of {counted(count, 'image')}, which {verb(empty, 'shows', 'show')} no object")
     objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
     numbers = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
     if keep:

@@ -20,15 +20,15 @@ from keras_resnet.data.sources.voc_layouts import Pair, has_xml, pairs
 from keras_resnet.errors import DataError
 from keras_resnet.progress import counting
 
-NO_NAME = "objects without a name"
-NO_BOX = "objects without a box (bndbox)"
-TURNED = "objects whose box is rotated (robndbox)"
-NOT_FOUR = "boxes whose xmin, ymin, xmax, ymax are not four finite numbers"
-NO_AREA = "boxes without an area"
-NO_FLAG = "objects whose difficult is neither 0 nor 1"
-SECOND = "second boxes of an object, each taken as an object of the same name"
-BEYOND = "boxes that reach beyond their image, cut at its edge"
-FROM_ZERO = "boxes begin at pixel 0, so pixels are counted from 0, not from 1 as Pascal VOC does"
+NO_NAME = "{object|objects} without a name"
+NO_BOX = "{object|objects} without a box (bndbox)"
+TURNED = "{object|objects} whose box is rotated (robndbox)"
+NOT_FOUR = "{box|boxes} whose xmin, ymin, xmax, ymax are not four finite numbers"
+NO_AREA = "{box|boxes} without an area"
+NO_FLAG = "{object|objects} whose difficult is neither 0 nor 1"
+SECOND = "second {box|boxes} of an object, each taken as an object of the same name"
+BEYOND = "{box|boxes} that {reaches|reach} beyond {its|their} image, cut at its edge"
+FROM_ZERO = "{box begins|boxes begin} at pixel 0, so pixels are counted from 0, not from 1 as Pascal VOC does"
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 

@@ -43,7 +43,7 @@ LISTS = {
 }
 XML = "*.[xX][mM][lL]"
 IMAGES = ("JPEGImages", "images", "data", "imgs")
-UNLISTED = "annotations that no list in ImageSets/Main names"
+UNLISTED = "{annotation|annotations} that no list in ImageSets/Main names"
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _by_folder(root: Path, tally: Tally) -> dict[str, list[Pair]]:
     for file in sorted(visible(root, XML)):
         split = splits.get(file.relative_to(root).parts[0]) if splits else "train"
         if split is None:
-            tally.leave_out("annotations outside of the folders train, valid and test", file.name)
+            tally.leave_out("{annotation|annotations} outside of the folders train, valid and test", file.name)
         else:
             near = [file.parent, *called(file.parent, *IMAGES)]
             near += called(file.parent.parent, *IMAGES) if file.parent != root else []

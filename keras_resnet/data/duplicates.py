@@ -1,0 +1,102 @@
+"""Images that lie in two splits by their content: a network is judged by them as if it had never seen them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Hashable, Sequence
+
+from keras_resnet.data.dataset import DatasetSplits, Split
+from keras_resnet.progress import Log
+from keras_resnet.runtime.plurals import counted, verb
+
+# Bytes at the end of a file, where images of one size differ most likely: the head is often the camera's.
+TAIL = 4096
+Key = Callable[[int], Hashable]
+
+
+def tell_copies(data: DatasetSplits, log: Log) -> None:
+    """Warn by `log` of images outside the training split that training images show too, one sentence for each split.
+
+    Links are not counted: who lists a folder tells of them.
+    """
+    train = data.splits.get("train")
+    for name, split in data.splits.items():
+        if train is None or name == "train" or not (found := copies(train, split)):
+            continue
+        first, second = found[0]
+        example = f"{_named(split, second)} is {_named(train, first)}"
+        log(
+            f"warning: {len(found)} of {counted(split.count, f'{name} image')}"
+            f" {verb(len(found), 'is a copy', 'are copies')} of training images ({example}):"
+            f" {name} results will look better than they are, for the network was trained on these very images;"
+            " keep each image once"
+        )
+
+
+def copies(first: Split, second: Split) -> list[tuple[int, int]]:
+    """Return, for each image of `second` that `first` holds too, (a row of `first`, its row).
+
+    Pixels in memory are compared as they are there; of others their files, so that nothing is decoded again.
+    """
+    ours, theirs = _keys(first), _keys(second)
+    # Each key is asked of those rows alone whose keys before it are in both.
+    left: dict[int, tuple[Hashable, ...]] = dict.fromkeys(range(first.count), ())
+    right: dict[int, tuple[Hashable, ...]] = dict.fromkeys(range(second.count), ())
+    for our_key, their_key in zip(ours, theirs, strict=False):
+        left = {row: (*known, our_key(row)) for row, known in left.items()}
+        right = {row: (*known, their_key(row)) for row, known in right.items()}
+        shared = set(left.values()) & set(right.values())
+        left = {row: known for row, known in left.items() if known in shared}
+        right = {row: known for row, known in right.items() if known in shared}
+    if not ours or not theirs:
+        return []
+    rows = {known: row for row, known in reversed(left.items())}
+    found = [(rows[known], row) for row, known in right.items()]
+    return [(one, other) for one, other in found if not _is_linked(first, one, second, other)]
+
+
+def _keys(split: Split) -> Sequence[Key]:
+    """What equal images have in common, the cheapest first; nothing where that cannot be known cheaply."""
+    if (pixels := split.pixels) is not None:
+        return (
+            lambda row: pixels[row, pixels.shape[1] // 2].tobytes(),
+            lambda row: hashlib.sha256(pixels[row].tobytes()).digest(),
+        )
+    if files := split.files:
+        return (
+            lambda row: _of_file(files[row], os.path.getsize),
+            lambda row: _of_file(files[row], _tail),
+            lambda row: _of_file(files[row], _digest),
+        )
+    return ()
+
+
+def _of_file(file: str, key: Callable[[str], Hashable]) -> Hashable:
+    """A `key` of a file; of one that cannot be read any more, one that no other has."""
+    try:
+        return key(file)
+    except OSError:
+        return object()
+
+
+def _tail(file: str) -> bytes:
+    with open(file, "rb") as stream:
+        stream.seek(-min(TAIL, os.path.getsize(file)), os.SEEK_END)
+        return stream.read()
+
+
+def _digest(file: str) -> bytes:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _is_linked(first: Split, one: int, second: Split, other: int) -> bool:
+    """Whether two images are one file."""
+    if not first.files or not second.files:
+        return False
+    return os.path.realpath(first.files[one]) == os.path.realpath(second.files[other])
+
+
+def _named(split: Split, row: int) -> str:
+    return split.files[row] if split.files else f"{split.name} image {row + 1}"

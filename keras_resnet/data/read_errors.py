@@ -1,0 +1,35 @@
+"""Images read by Python within a tf.data pipeline. TensorFlow hands on no more of an exception there than its text, so
+the exception itself is kept for whoever runs the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from keras_resnet.errors import DataError
+
+_met: list[DataError] = []
+
+
+def reading(read: Callable[..., Any], arguments: list[Any], dtype: Any) -> Any:
+    """The tensor of `dtype` that `read` makes of the values of `arguments`, tensors, whenever a pipeline asks for it.
+    A DataError that it raises fails the pipeline, and is there for `taken`."""
+    import tensorflow as tf
+
+    @wraps(read)
+    def keeping(*values: Any) -> Any:
+        try:
+            return read(*values)
+        except DataError as error:
+            _met.append(error)
+            raise
+
+    return tf.numpy_function(keeping, arguments, dtype, stateful=False)
+
+
+def taken() -> DataError | None:
+    """The first DataError that a pipeline of this process met since this was last asked; None if it met none."""
+    met = _met[0] if _met else None
+    _met.clear()
+    return met
