@@ -48,7 +48,7 @@ def export_tflite(
     model: functional, from pixels (B, H, H, 3) in 0–255 to logits (B, classes), in any precision; or one that
     `keras_resnet.quantize` made and that was trained on, which has its own ranges: one that has seen no images is
     refused. data: of `export.in_memory`, or any other; its training images calibrate, its validation images verify.
-    max_drop: the budget, a share: 0.01 is one point. io: "uint8", "int8" or "float", see `tflite_options.Scheme`.
+    max_drop: the budget, a fraction: 0.01 is one point. io: "uint8", "int8" or "float", see `tflite_options.Scheme`.
     require_proof: whether the whole 95% interval of the drop has to be within the budget, not its estimate alone.
 
     A file within the budget stands at `file`. One that failed stands beside it, as NAME.rejected.tflite, and nothing
@@ -112,7 +112,7 @@ def _build_options(file: Path, max_drop: float, io: str, is_qat: bool) -> TFLite
     if file.suffix != get_format("tflite").suffix:
         raise UsageError(f"file must end in .tflite. Received: {file}")
     if not 0 <= max_drop <= 1:
-        raise UsageError(f"max_drop must be a share from 0 to 1, 0.01 for one point. Received: {max_drop}")
+        raise UsageError(f"max_drop must be a fraction from 0 to 1, 0.01 for one point. Received: {max_drop}")
     one_of("io", io, scheme.io_types)
     return TFLiteOptions(scheme, io)
 

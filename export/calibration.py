@@ -38,7 +38,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Convergence:
-    """How much wider all images made the range of a layer's outputs than the first half had, as a share of it:
+    """How much wider all images made the range of a layer's outputs than the first half had, as a fraction of it:
     the median and the largest over all layers, and whose that is."""
 
     median: float

@@ -85,7 +85,7 @@ class SensitivityAnalysis:
 
 @dataclass(frozen=True)
 class Agreement:
-    """The share of predictions that two outputs for the same images have in common."""
+    """The fraction of predictions that two outputs for the same images have in common."""
 
     task: Any
     truth: GroundTruth

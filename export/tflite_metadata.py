@@ -30,12 +30,12 @@ TASK_DESCRIPTIONS = {
     SEGMENT: "Detection of objects and their masks",
 }
 OUTPUT_DESCRIPTIONS = {
-    "logits": "one for each label; the largest is the answer",
+    "logits": "one for each label; the largest is the prediction",
     "scores": "of each location of the pyramid a logit for each label, or the probability of each object",
     "distances": "of each location to the left, top, right and bottom edges of its object, in widths of its cell",
     "coefficients": "of each location, what makes its object's mask of the prototypes",
     "prototypes": "what masks are made of",
-    "boxes": "top, left, bottom, right of each object in shares of the square",
+    "boxes": "top, left, bottom, right of each object in fractions of the square",
     "classes": "the number of each object's label",
     "count": "how many objects there are",
     "masks": "a logit for each cell of the square, by object",

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from keras_resnet.evaluation.baselines import Standing
 from keras_resnet.export.benchmark import Cost
-from keras_resnet.export.formats import recognize_format
+from keras_resnet.export.formats import get_format, recognize_format
 from keras_resnet.metrics import outcome
 from keras_resnet.runtime.plurals import counted
 
 
 @dataclass(frozen=True)
 class Budget:
-    """max_drop: what a file may lose, as a share (0.01 is one point). require_proof: whether a file fails whose drop is
-    not proven to be within that."""
+    """max_drop: what a file may lose, as a fraction (0.01 is one point). require_proof: whether a file fails whose drop
+    is not proven to be within that."""
 
     max_drop: float = 0.01
     require_proof: bool = False
@@ -23,7 +23,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class MetricDrop:
-    """The drop of one metric and its 95% interval, as shares."""
+    """The drop of one metric and its 95% interval, as fractions."""
 
     drop: float
     interval: tuple[float, float]
@@ -37,8 +37,8 @@ class Verdict:
     bytes: on the device; gzip_bytes: as a download.
     value: the metric, 0–1, of so many samples; model_value: the float model's, of the same. details: other numbers
     beside it. drop: the float model's value of `drop_metric` minus the file's, with its 95% interval; that metric is
-    the one that decides, and drops has each by name. agreement: share of images (or of objects) on which both predict
-    the same; own_agreement: the same with the run's own model, where that is a compressed one.
+    the one that decides, and drops has each by name. agreement: fraction of images (or of objects) on which both
+    predict the same; own_agreement: the same with the run's own model, where that is a compressed one.
     worst_class, worst_class_drop: the label whose accuracy fell most, and by how much.
     largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
     cost: time and memory. machine: where the file was run. baselines: how the float model stands to what needs no
@@ -118,5 +118,4 @@ class Verdict:
 
 def is_tflite_file(name: str) -> bool:
     """Return whether `name` is that of a .tflite file."""
-    found = recognize_format(Path(name))
-    return found is not None and found.name == "tflite"
+    return recognize_format(Path(name)) is get_format("tflite")

@@ -29,7 +29,7 @@ from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.tasks import get_task
 
-# A drop and its 95% interval, as shares.
+# A drop and its 95% interval, as fractions.
 Drop = tuple[float, tuple[float, float]]
 # Different images that are timed.
 TIMING_IMAGES = 20
@@ -112,7 +112,7 @@ class Comparison:
         return outcome.decided(self.drops, self.budget.max_drop, self.budget.require_proof)
 
     def agreement(self, evaluation: Evaluation) -> float:
-        """Return the share of predictions that are the same in the file's and in another `evaluation`."""
+        """Return the fraction of predictions that are the same in the file's and in another `evaluation`."""
         return float(self.reference.task.agreement(self.after.answers, evaluation.answers))
 
     def worst_class(self) -> tuple[str, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class AcceleratorReport:
-    """accepted: share of operators that the accelerator takes, 0–1. refused: the others, with the reason.
+    """accepted: fraction of operators that the accelerator takes, 0–1. refused: the others, with the reason.
     estimates: of the compiler, with units in their names; compiled: its file."""
 
     target: str

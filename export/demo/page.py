@@ -57,18 +57,18 @@ def litert_js_home() -> Path:
 
 
 def require_litert_js() -> Path:
-    """Return the folder of LiteRT.js' packages. Raises ExportError if it is not there in the version that is wanted."""
+    """Return the folder of LiteRT.js' packages. Raises ExportError if it is not there in that version."""
     home = litert_js_home()
     folder = home / "node_modules" / "@litertjs"
     try:
-        found = json.loads((folder / "core" / "package.json").read_text(encoding="utf-8"))["version"]
+        installed = json.loads((folder / "core" / "package.json").read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError):
-        found = "none"
-    if found != LITERT_JS_VERSION:
+        installed = "none"
+    if installed != LITERT_JS_VERSION:
         packages = " ".join(f"@litertjs/{package}@{LITERT_JS_VERSION}" for package in PACKAGES)
         raise ExportError(
-            f"the demo needs LiteRT.js {LITERT_JS_VERSION} in {home}, found: {found}; install it with scripts/web, or"
-            f" with: npm install --prefix {home} {packages}"
+            f"the demo needs LiteRT.js {LITERT_JS_VERSION} in {home}, found: {installed}; install it with scripts/web,"
+            f" or with: npm install --prefix {home} {packages}"
         )
     return folder
 

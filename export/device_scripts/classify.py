@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from preprocess import decode, placed
+from preprocess import decode, preprocess
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
@@ -32,7 +32,7 @@ def preprocess_file(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[
     except ValueError as error:
         print(f"cannot read image {path}: {error}", file=sys.stderr)
         return None
-    return placed(image, card["task"], card["resize"], card["image_size"]), image.size
+    return preprocess(image, card["task"], card["resize"], card["image_size"]), image.size
 
 
 def run_model(interpreter: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:

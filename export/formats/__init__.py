@@ -32,8 +32,8 @@ FORMATS = {
 def get_format(name: str) -> Format:
     """Return the format called `name`, a key of FORMATS."""
     entry = FORMATS[name]
-    found: Format = getattr(import_module(f"{__name__}.{entry.module}"), entry.class_name)()
-    return found
+    made: Format = getattr(import_module(f"{__name__}.{entry.module}"), entry.class_name)()
+    return made
 
 
 def recognize_format(path: Path) -> Format | None:

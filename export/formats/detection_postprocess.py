@@ -1,7 +1,7 @@
 """Detection postprocessing inside a TFLite file: decoding and NMS in float32, put behind a detector's raw outputs.
 
 The outputs are those of TFLite's own detection operator, which MediaPipe and Android samples read: "boxes" (1, n, 4),
-top, left, bottom, right in shares of the square; "classes" (1, n); "scores" (1, n), probabilities; "count" (1,); all
+top, left, bottom, right in fractions of the square; "classes" (1, n); "scores" (1, n), probabilities; "count" (1,); all
 float32, the most confident object first, zeros after the last. With masks also "masks" (1, n, h, w), their logits.
 """
 
@@ -57,7 +57,7 @@ def _convert_postprocess(shapes: dict[str, tuple[int, ...]], metadata: ModelMeta
 class Candidates:
     """Objects before zeros are filled in, n of them, of which the first `count` () are there.
 
-    boxes: (n, 4) xyxy in shares of the square. labels, locations: (n,) int32. scores: (n,) probabilities.
+    boxes: (n, 4) xyxy in fractions of the square. labels, locations: (n,) int32. scores: (n,) probabilities.
     """
 
     boxes: tf.Tensor
@@ -80,16 +80,16 @@ class DetectionDecoder:
         import tensorflow as tf
 
         scores, distances = outputs["scores"][0], outputs["distances"][0]
-        found = self._top_classes(scores, distances) if self.is_localizer else self._detections(scores, distances)
-        is_there = tf.cast(tf.range(found.labels.shape[0]) < found.count, tf.float32)
+        candidates = self._top_classes(scores, distances) if self.is_localizer else self._detections(scores, distances)
+        is_there = tf.cast(tf.range(candidates.labels.shape[0]) < candidates.count, tf.float32)
         decoded = {
-            "boxes": (tf.gather(found.boxes, [1, 0, 3, 2], axis=1) * is_there[:, None])[None],
-            "classes": (tf.cast(found.labels, tf.float32) * is_there)[None],
-            "scores": (found.scores * is_there)[None],
-            "count": tf.reshape(tf.cast(found.count, tf.float32), [1]),
+            "boxes": (tf.gather(candidates.boxes, [1, 0, 3, 2], axis=1) * is_there[:, None])[None],
+            "classes": (tf.cast(candidates.labels, tf.float32) * is_there)[None],
+            "scores": (candidates.scores * is_there)[None],
+            "count": tf.reshape(tf.cast(candidates.count, tf.float32), [1]),
         }
         if "prototypes" in outputs:
-            decoded["masks"] = self._mask_logits(outputs, found.locations)
+            decoded["masks"] = self._mask_logits(outputs, candidates.locations)
         return decoded
 
     def _top_classes(self, scores: tf.Tensor, distances: tf.Tensor) -> Candidates:
@@ -127,8 +127,8 @@ class DetectionDecoder:
         return Candidates(boxes, labels, tf.gather(probabilities, kept), tf.gather(locations, kept), count)
 
     def _decode_boxes(self, distances: tf.Tensor, locations: tf.Tensor) -> tf.Tensor:
-        """Return boxes (n, 4), xyxy in shares of the square and clipped to it, of distances (N, 4) at `locations`; as
-        `postprocess.ltrb_to_xyxy`."""
+        """Return boxes (n, 4), xyxy in fractions of the square and clipped to it, of distances (N, 4) at `locations`;
+        as `postprocess.ltrb_to_xyxy`."""
         import tensorflow as tf
 
         centers, widths = anchor_points(self.cells)

@@ -91,7 +91,7 @@ def test_a_model_that_was_trained_with_8_bits_needs_no_calibration(trained, data
     ("changes", "words"),
     [
         ({"file": "digits.bin"}, r"file must end in \.tflite\. Received: digits\.bin"),
-        ({"max_drop": 1.5}, r"max_drop must be a share from 0 to 1, 0\.01 for one point\. Received: 1\.5"),
+        ({"max_drop": 1.5}, r"max_drop must be a fraction from 0 to 1, 0\.01 for one point\. Received: 1\.5"),
         ({"io": "int4"}, "io must be one of uint8, int8, float. Received: 'int4'"),
         ({"input_shape": (16, 16, 3)}, r"from \(None, 8, 8, 3\), the images, .* Received: from \(None, 16, 16, 3\)"),
         ({"classes": 9}, r"to \(None, 10\), a logit for each class. Received: .* to \(None, 9\)"),

@@ -250,7 +250,7 @@ def test_prediction_needs_no_tensorflow(exported, tmp_path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "x.png")
     arguments = ["predict", str(run.exports / "int8.tflite"), str(tmp_path / "x.png"), "--json"]
     code = (
-        "import sys\nfrom keras_resnet import commands\n"
+        "import sys\nfrom keras_resnet.cli import main as commands\n"
         f"code = commands._main({arguments!r})\n"
         "assert code == 0 and not {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)"
     )

@@ -16,7 +16,7 @@ export function topK(logits, labels, top) {
   return order.slice(0, top).map((c) => ({ label: labels[c], probability: exponents[c] / sum }));
 }
 
-/** Returns centers (x, y) and widths of all locations, in shares of the square. */
+/** Returns centers (x, y) and widths of all locations, in fractions of the square. */
 function anchorPoints(cells) {
   const points = [];
   for (const side of cells) {
@@ -140,13 +140,13 @@ function pasteMask(logits, box, width, height) {
 /** Returns the objects of a file with NMS inside. */
 function readDetections({ boxes, classes, scores, count }, threshold, limit) {
   const total = Math.round(count.data[0]);
-  const found = [];
-  for (let i = 0; i < total && found.length < limit; i++) {
+  const detections = [];
+  for (let i = 0; i < total && detections.length < limit; i++) {
     if (scores.data[i] < threshold) continue;
     const [top, left, bottom, right] = boxes.data.subarray(4 * i, 4 * i + 4);
-    found.push({ box: [left, top, right, bottom], score: scores.data[i], label: classes.data[i], location: i });
+    detections.push({ box: [left, top, right, bottom], score: scores.data[i], label: classes.data[i], location: i });
   }
-  return found;
+  return detections;
 }
 
 function readMaskLogits({ masks }, { location }) {
