@@ -40,14 +40,14 @@ def main() -> None:
     home = runs_home(options.runs)
     first = Run.find(home, options.run)
     for suffix, parent, how in WAYS:
-        if not Run(home / f"{first.name}{suffix}").finished:
+        if not Run(home / f"{first.name}{suffix}").is_finished:
             _kresnet(home, "compress", f"{first.name}{parent}", *how, "--name", f"{first.name}{suffix}")
     rows = [_row(home, Run(home / f"{first.name}{suffix}"), options.max_drop) for suffix in ("", *(w[0] for w in WAYS))]
     print("\n".join(f"| {' | '.join(row)} |" for row in (HEAD, ("---",) * len(HEAD), *rows)))
 
 
 def _row(home: Path, run: Run, max_drop: str) -> tuple[str, ...]:
-    scheme = "qat" if run.spec().compress.learned else "int8"
+    scheme = "qat" if run.spec().compress.is_qat else "int8"
     if not _verdict(run, scheme):
         _kresnet(home, "export", run.name, "--tflite", "--quantize", scheme, "--max-drop", max_drop)
     verdict, metrics = _verdict(run, scheme), run.metrics()
@@ -62,7 +62,7 @@ def _row(home: Path, run: Run, max_drop: str) -> tuple[str, ...]:
         f"{verdict['gzip_bytes'] / 1e6:.2f}",
         f"{verdict['cost']['latencies'][-1]['p50']:.2f}",
         f"{verdict['agreement']:.2%}",
-        f"{max(row['images_per_second'] for row in run.log()):.0f}",
+        f"{max(row['images_per_second'] for row in run.read_log()):.0f}",
     )
 
 

@@ -32,7 +32,8 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     import keras
 
     from keras_resnet import resnet
-    from keras_resnet.config.spec import ANNOTATIONS, DataSpec, NetworkSpec, Spec
+    from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec
+    from keras_resnet.config.task_rules import TASK_RULES
     from keras_resnet.export.formats.tflite import write_tflite
     from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
     from keras_resnet.models.layers import Layers
@@ -43,10 +44,10 @@ def write_files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
         body = resnet(depth, input_shape=(side, side, 3), classes=CLASSES, zero_gamma=False)
         models: dict[str, tuple[Any, tuple[int, ...]]] = {"classify": (body, ())}
         for kind in ("detect", "segment"):
-            data = DataSpec("shapes", image_size=side, annotations=ANNOTATIONS[kind])
+            data = DataSpec("shapes", image_size=side, annotations=TASK_RULES[kind].annotations)
             spec = Spec(task=kind, network=NetworkSpec(depth, zero_gamma=False), data=data)
             task = get_task(spec, tuple(map(str, range(CLASSES))))
-            models[kind] = task.build(Layers(keras), spec), task.cells
+            models[kind] = task.build_model(Layers(keras), spec), task.cells
         for kind, (model, cells) in models.items():
             for scheme in ("float32",) if kind == "classify" else ("float32", "int8"):
                 file = folder / f"{kind}{depth}-{scheme}.tflite"
@@ -70,16 +71,16 @@ def _time(file: str, threads: int, cells: list[int], side: int) -> dict[str, flo
     found = {"ms": _median(network)}
     if cells:
         outputs, labels = _made_up(cells, side if "segment" in file else 0), [str(each) for each in range(CLASSES)]
-        from keras_resnet.runtime.postprocess import objects_of
+        from keras_resnet.runtime.postprocess import describe_objects
 
-        assert len(objects_of(outputs, labels, cells, (side, side))) >= OBJECTS
-        found["after"] = _median(lambda: objects_of(outputs, labels, cells, (side, side)))
+        assert len(describe_objects(outputs, labels, cells, (side, side))) >= OBJECTS
+        found["after"] = _median(lambda: describe_objects(outputs, labels, cells, (side, side)))
     return found
 
 
 def _made_up(cells: list[int], masks_of: int) -> dict[str, np.ndarray]:
     """Outputs of which CANDIDATES locations are sure, of OBJECTS objects, with masks for a square of so many pixels."""
-    from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, SHARED, anchor_points
+    from keras_resnet.runtime.postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES, anchor_points
 
     rng = np.random.default_rng(2)
     middles, widths = anchor_points(cells)
@@ -93,8 +94,8 @@ def _made_up(cells: list[int], masks_of: int) -> dict[str, np.ndarray]:
     distances = np.concatenate([middles - boxes[owner, :2], boxes[owner, 2:] - middles], axis=1) / widths
     outputs = {"scores": scores, "distances": distances.astype(np.float32)}
     if masks_of:
-        outputs["coefficients"] = rng.normal(size=(len(middles), DYNAMIC_COEFFICIENTS)).astype(np.float32)
-        outputs["prototypes"] = rng.normal(size=(masks_of // 4, masks_of // 4, SHARED)).astype(np.float32)
+        outputs["coefficients"] = rng.normal(size=(len(middles), CONDINST_COEFFICIENTS)).astype(np.float32)
+        outputs["prototypes"] = rng.normal(size=(masks_of // 4, masks_of // 4, CONDINST_PROTOTYPES)).astype(np.float32)
     return outputs
 
 

@@ -68,7 +68,7 @@ def main() -> None:
     home: Path = options.runs / options.data
     common = job(options.data, home)
     teacher = Run(home / "teacher")
-    if not teacher.finished:
+    if not teacher.is_finished:
         train(replace(common, network=NetworkSpec(50)), home, "teacher", console.log)
     taught = DistillSpec(teacher=str(teacher.folder.resolve()), weight=0.9)
     found: dict[str, list[float]] = {"alone": [], "taught": []}
@@ -78,7 +78,7 @@ def main() -> None:
         for kind, spec in (("alone", alone), ("taught", replace(alone, distill=taught))):
             name = f"{kind}-{options.pupil_epochs}-{seed}"
             run = Run(home / name)
-            run = run if run.finished else train(spec, home, name, console.log)
+            run = run if run.is_finished else train(spec, home, name, console.log)
             found[kind].append(100 * run.metrics()["value"])
     rows = [
         [kind, f"{np.mean(values):.2f}% ± {np.std(values, ddof=1):.2f}", ", ".join(f"{v:.2f}" for v in values)]

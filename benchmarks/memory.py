@@ -31,7 +31,7 @@ def main() -> None:
     spec = Spec(
         network=NetworkSpec(20),
         data=DataSpec(image_size=16),
-        augment=AugmentSpec(crop="resized", smallest=0.5, policy="randaugment", mixup=0.2, cutmix=1.0),
+        augment=AugmentSpec(crop="resized", min_crop_area=0.5, auto_augment="randaugment", mixup=0.2, cutmix=1.0),
         training=TrainingSpec(epochs=options.epochs, batch_size=64, precision="float32", ema=0.99),
     )
     with tempfile.TemporaryDirectory() as home:

@@ -57,10 +57,10 @@ def model(network: str, batch: int, rate: float, bandwidth: float, latency: floa
     """A ring sums S bytes over n devices by sending 2 (n - 1) / n × S from each (Patarasuk & Yuan 2009), in 2 (n - 1)
     messages; none of it hidden behind the computation, the efficiency is t / (t + that)."""
     from keras_resnet.cli import console
-    from keras_resnet.models.flops import cost_of
+    from keras_resnet.models.flops import count_cost
     from keras_resnet.models.names import parse_model_name
 
-    size = 4 * cost_of(parse_model_name(network), classes=1000, input_shape=(224, 224, 3)).trainable
+    size = 4 * count_cost(parse_model_name(network), classes=1000, input_shape=(224, 224, 3)).trainable
     compute = batch / rate
     rows = []
     for count in (8, 64, 512):

@@ -38,8 +38,7 @@ def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int
     from keras_resnet.data.dataset import DatasetSplits, Split
     from keras_resnet.models.names import parse_model_name
     from keras_resnet.training import distribute
-    from keras_resnet.training.train import build
-    from keras_resnet.training.train_step import training_step
+    from keras_resnet.training.build_trainer import build_trainer
 
     classes = tuple(str(number) for number in range(1000 if network == "resnet50" else 10))
     spec = Spec(
@@ -50,7 +49,7 @@ def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int
     )
     labels = Split("train", np.zeros(1000 * batch, np.int64))
     data = DatasetSplits("random", classes, {"train": labels}, False, size, size)
-    step = training_step(build(spec, data, distribute.start("cpu:1")))
+    step = build_trainer(spec, data, distribute.setup("cpu:1")).make_train_function()
     images, numbers = _random(size, batch, len(classes))
     batches = tf.data.Dataset.from_tensors((images, np.eye(len(classes), dtype="float32")[numbers])).repeat()
 
@@ -78,7 +77,7 @@ def stock_steps(policy: str, network: str, size: int, batch: int) -> Callable[[i
         model = keras.applications.ResNet50(weights=None, classifier_activation=None, input_shape=shape)
     else:
         bricks = Layers(keras, policy)
-        model = catalog.build(
+        model = catalog.build_classifier(
             bricks, parse_model_name(network), classes=classes, input_shape=shape, normalization=Normalization()
         )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -227,12 +226,12 @@ def interleave(cases: list[str], options: argparse.Namespace) -> dict[str, float
 def report(seconds: dict[str, float], options: argparse.Namespace) -> None:
     """A table: images per second, ratio to stock Keras in float32, share of the matrix product's speed."""
     from keras_resnet.cli import console
-    from keras_resnet.models.flops import cost_of
+    from keras_resnet.models.flops import count_cost
     from keras_resnet.models.names import parse_model_name
 
     limits = matmul_limits()
     size = options.image_size
-    cost = cost_of(parse_model_name(options.network), classes=1000, input_shape=(size, size, 3))
+    cost = count_cost(parse_model_name(options.network), classes=1000, input_shape=(size, size, 3))
     base = seconds["stock Keras, float32"]
     rows = []
     for case, took in seconds.items():

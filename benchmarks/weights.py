@@ -68,12 +68,12 @@ def compare(folder: Path) -> tuple[str, float]:
     import numpy as np
 
     import keras_resnet
-    from keras_resnet.pretrained.load import assign_weights, fetch
+    from keras_resnet.pretrained.load import assign_weights, fetch_weights
 
     (state,) = folder.glob("state.*")
-    weights = fetch(str(state))
+    weights = fetch_weights(str(state))
     assert weights.network is not None
-    model = keras_resnet.network(weights.network, normalization=weights.normalization)
+    model = keras_resnet.create_model(weights.network, normalization=weights.normalization)
     placed = assign_weights(model, weights, state.name)
     assert not placed.new and not placed.unused, str(placed)
     answer = np.load(folder / "answer.npz")

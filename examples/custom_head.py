@@ -2,9 +2,9 @@
 
     python examples/custom_head.py
 
-`keras_resnet.pyramid` gives the outputs of the four stages, c2 … c5, each half as fine as the one before. They are
-joined from the coarsest down, which knows what it sees, to the finest, which knows where (Lin et al. 2017), and end in
-a logit for each cell of 4×4 pixels. Trained by `fit` on generated pictures; draws some with their maps as heat.png.
+`keras_resnet.create_backbone` gives the outputs of the four stages, c2 … c5, each half as fine as the one before. They
+are joined from the coarsest down, which knows what it sees, to the finest, which knows where (Lin et al. 2017), and end
+in a logit for each cell of 4×4 pixels. Trained by `fit` on generated pictures; draws some with their maps as heat.png.
 It took 41 s of CPU time on two cores of an AMD EPYC.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from keras_resnet import NetworkSpec, pyramid
+from keras_resnet import NetworkSpec, create_backbone
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--epochs", type=int, default=8)
@@ -38,7 +38,7 @@ def pictures(count, chance):
 
 keras.utils.set_random_seed(0)
 # ResNet-18 with a quarter of its filters, and the stem that divides by four, which small images would not get.
-body = pyramid(NetworkSpec(18, width=0.25, stem="imagenet"), input_shape=(SIDE, SIDE, 3))
+body = create_backbone(NetworkSpec(18, width=0.25, stem="imagenet"), input_shape=(SIDE, SIDE, 3))
 x = None
 for stage in ("c5", "c4", "c3", "c2"):
     lateral = keras.layers.Conv2D(32, 1, name=f"lateral_{stage}")(body.output[stage])

@@ -1,7 +1,7 @@
 """Weights from elsewhere, other classes: a new classifier first, then the whole network at a lower rate.
 
     python examples/fine_tune.py                          # offline: weights of the digits 0–4, which it trains
-    python examples/fine_tune.py --weights torchvision:resnet18 --net resnet18 --size 64
+    python examples/fine_tune.py --weights torchvision:resnet18 --model resnet18 --size 64
     python examples/fine_tune.py --weights saved_models/resnet20-digits/model.keras
 
 `--weights` is a file (.keras, .h5, .pth, .safetensors) or a source to download from (torchvision:…, timm:…, keras:…).
@@ -14,12 +14,12 @@ import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
-from keras_resnet import Normalization, load_weights, network
-from keras_resnet.pretrained.load import fetch
+from keras_resnet import Normalization, create_model, load_weights
+from keras_resnet.pretrained.load import fetch_weights
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--weights")
-parser.add_argument("--net", default="resnet20")
+parser.add_argument("--model", default="resnet20")
 parser.add_argument("--size", type=int, default=8, help="pixels a side, a multiple of 8")
 parser.add_argument("--epochs", type=int, default=6, help="of each of the trainings")
 options = parser.parse_args()
@@ -46,14 +46,14 @@ def fit(model, rate, data):
 keras.utils.set_random_seed(0)
 shape = (options.size, options.size, 3)
 if options.weights is None:
-    first = network(options.net, classes=5, input_shape=shape)
+    first = create_model(options.model, classes=5, input_shape=shape)
     print(f"digits 0–4: {fit(first, 0.05, digits(0, 4)):.2%}")
     first.save("digits-0-4.keras")
 
 weights = options.weights or "digits-0-4.keras"
 # Pixels are normalized as the weights are used to. A file of ours does not say how; its network does it the usual way.
-normalization = fetch(weights).normalization or Normalization()
-whole = network(options.net, classes=5, input_shape=shape, normalization=normalization)
+normalization = fetch_weights(weights).normalization or Normalization()
+whole = create_model(options.model, classes=5, input_shape=shape, normalization=normalization)
 print(f"{weights}: {load_weights(whole, weights)}")
 
 # Everything but its classifier, and one of our own on top: still one flat model.

@@ -14,7 +14,7 @@ import keras
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from keras_resnet import choose_precision, network
+from keras_resnet import choose_precision, create_model
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("folder", nargs="?", type=Path)
@@ -49,7 +49,7 @@ classes = train.class_names
 
 def build(name, policy):
     """The network takes pixels as they come, 0–255: they are normalized inside."""
-    return network(name, classes=len(classes), input_shape=(options.size, options.size, 3), dtype=policy)
+    return create_model(name, classes=len(classes), input_shape=(options.size, options.size, 3), dtype=policy)
 
 
 # The CIFAR networks are made for small images. The precision is tried with the smallest network of the kind.

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.compression.quantization.freeze import require_seen
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
+from keras_resnet.compression.quantization.freeze import require_trained_ranges
 from keras_resnet.compression.quantization.graph_reader import NO_SOFTMAX, require_logits
-from keras_resnet.compression.quantization.layers import FakeQuantizer
-from keras_resnet.config.fields import one_of
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.errors import ExportError, UsageError, require_one_of
 from keras_resnet.export.calibration import Calibration, build_calibration
 from keras_resnet.export.conversion_errors import explain_conversion_error
 from keras_resnet.export.convert import convert
@@ -28,7 +27,7 @@ from keras_resnet.export.verify import Reference
 from keras_resnet.models.layers import deep_graphs
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.temporary_files import remove_leftovers
 from keras_resnet.tasks.classification import Classification
 
 if TYPE_CHECKING:
@@ -62,9 +61,9 @@ def export_tflite(
     _require_model(model, data)
     require_logits(model)
     if is_qat:
-        require_seen(model)
+        require_trained_ranges(model)
     require_writable(file.parent)
-    sweep(file.parent, file.name)
+    remove_leftovers(file.parent, file.name)
     float32_model = _to_float32(model)
     reference = Reference.from_model(Classification(data.classes), data, float32_model)
     _require_logits(reference.evaluation.outputs)
@@ -113,7 +112,7 @@ def _build_options(file: Path, max_drop: float, io: str, is_qat: bool) -> TFLite
         raise UsageError(f"file must end in .tflite. Received: {file}")
     if not 0 <= max_drop <= 1:
         raise UsageError(f"max_drop must be a fraction from 0 to 1, 0.01 for one point. Received: {max_drop}")
-    one_of("io", io, scheme.io_types)
+    require_one_of("io", io, scheme.io_types)
     return TFLiteOptions(scheme, io)
 
 

@@ -14,15 +14,15 @@ import numpy as np
 from keras_resnet.export import device_scripts
 from keras_resnet.export.formats.saved_model import name_outputs
 from keras_resnet.export.load import load_file
-from keras_resnet.export.tflite_metadata import TASK_DESCRIPTIONS
 from keras_resnet.export.verdict import is_tflite_file
 from keras_resnet.export.verify import Reference
-from keras_resnet.metrics.outcome import WITHIN, interval_in_words, shared_remarks_on
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_shared_remarks
 from keras_resnet.models.names import model_name
-from keras_resnet.reporting.recommend import described
+from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, preprocess
-from keras_resnet.runtime.predictions import WHOLE
+from keras_resnet.tasks import TASKS, Task
 
 SCRIPTS = Path(device_scripts.__file__)
 # What predicts without kresnet, with the decoder of images; of detectors also what decodes their outputs.
@@ -35,13 +35,13 @@ NAMED_LABELS = 20
 
 def write_artifacts(run: Run, reference: Reference) -> None:
     """Bring labels.txt, model_card.md, golden.npz and the scripts of the run's exports up to its verdicts."""
-    rows = [row for row in described(run) if row["verdict"] in WITHIN]
+    rows = [row for row in describe_verdicts(run) if row["verdict"] in ACCEPTED]
     accepted = [row for row in rows if (run.exports / row["file"]).exists()]
     run.write_text(run.exports / "labels.txt", run.labels_file.read_text(encoding="utf-8"))
     run.write_text(run.exports / "model_card.md", ModelCard(run, accepted).render())
     golden: dict[str, Any] = _golden_outputs(run, reference, [row["file"] for row in accepted])
     run.write_with(run.exports / "golden.npz", lambda path: np.savez(path, allow_pickle=False, **golden))
-    for script in DETECTOR_SCRIPTS if run.spec().task in WHOLE else CLASSIFIER_SCRIPTS:
+    for script in DETECTOR_SCRIPTS if TASKS[run.spec().task].finds_objects() else CLASSIFIER_SCRIPTS:
         run.write_with(run.exports / script.name, partial(shutil.copyfile, script))
 
 
@@ -59,19 +59,20 @@ def _golden_outputs(run: Run, reference: Reference, files: list[str]) -> dict[st
 class ModelCard:
     """model_card.md of a run. rows: verdicts on the files within their budget, as `described` has them."""
 
-    def __init__(self, run: Run, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, run: Run, rows: list[DescribedVerdict]) -> None:
         self.run = run
         self.rows = rows
         self.document = run.document()
         self.spec = run.spec()
+        self.task: type[Task] = TASKS[self.spec.task]
 
     def render(self) -> str:
         """Return the text, in Markdown."""
-        run, spec, document = self.run, self.spec, self.document
+        run, spec, document, task = self.run, self.spec, self.document, self.task
         compressed = f"\nCompressed from: {spec.compress.parent}\n" if spec.compress.parent else ""
         made_with = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
         return (
-            f"# {run.name}\n\n{TASK_DESCRIPTIONS[spec.task]} by {model_name(spec.network)}, trained by kresnet on"
+            f"# {run.name}\n\n{task.summary} by {model_name(spec.network)}, trained by kresnet on"
             f" {spec.data.source}.\n{compressed}\nLabels: {self._labels()}\n\n{self._inputs_and_outputs()}\n"
             f"{self._table()}\n{self._remarks()}"
             f"Measured on {self.rows[-1]['machine'] if self.rows else 'no machine: no file is within its budget'}.\n\n"
@@ -87,14 +88,16 @@ class ModelCard:
         return ", ".join(classes[:NAMED_LABELS]) + more
 
     def _inputs_and_outputs(self) -> str:
-        data, is_letterboxed = self.spec.data, self.spec.task in WHOLE
+        data = self.spec.data
         geometry = (
             f"the whole image at the top left of a square, its longer side {data.image_size}"
-            if is_letterboxed
+            if self.task.preprocessing == "letterbox"
             else f"cropped from the center of an image whose shorter side is {data.resize}"
         )
         outputs = (
-            "as the metadata of a .tflite file and its script say" if is_letterboxed else "one logit for each label"
+            "as the metadata of a .tflite file and its script say"
+            if self.task.finds_objects()
+            else "one logit for each label"
         )
         return (
             f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {geometry}; normalization is in the"
@@ -102,7 +105,7 @@ class ModelCard:
         )
 
     def _table(self) -> str:
-        metric = self.rows[0]["metric"] if self.rows else "metric"
+        metric = metric_label(self.rows[0]["metric"]) if self.rows else "metric"
         lines = [
             f"| file | size | {metric} | the Keras model | drop [95%], points | of | agreement | worst class, points |"
             " validation images | verdict |",
@@ -112,16 +115,16 @@ class ModelCard:
         return "\n".join(lines) + "\n"
 
     def _remarks(self) -> str:
-        remarks = dict.fromkeys(words for row in self.rows for words in (*row["remarks"], *shared_remarks_on(row)))
+        remarks = dict.fromkeys(words for row in self.rows for words in (*row["remarks"], *list_shared_remarks(row)))
         return "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
 
 
-def _table_row(row: dict[str, Any]) -> str:
+def _table_row(row: DescribedVerdict) -> str:
     # Not known of a file of an earlier version.
     model_value = f"{row['model_value']:.2%}" if "model_value" in row else "–"
     return (
         f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {model_value} |"
-        f" {100 * row['drop']:+.2f} {interval_in_words(row['drop_interval'])} | {row['drop_metric']} |"
+        f" {100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} | {metric_label(row['drop_metric'])} |"
         f" {row['agreement']:.2%} | {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} |"
-        f" {row['words']} |"
+        f" {row['outcome']} |"
     )

@@ -13,8 +13,8 @@ import numpy as np
 
 from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.progress import track
-from keras_resnet.runtime import trial
-from keras_resnet.runtime.child_process import TOLD, child, how_it_ended
+from keras_resnet.runtime import sandbox
+from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 
 WARMUP_RUNS, MIN_RUNS, MAX_RUNS, MAX_SECONDS = 3, 10, 200, 2.0
 
@@ -71,11 +71,13 @@ def _measure_in_child(file: Path, images: np.ndarray, threads: int) -> Measureme
     with tempfile.TemporaryDirectory() as scratch:
         sample = Path(scratch, "images.npy")
         np.save(sample, images)
-        done = subprocess.run(child(__name__, str(file), str(sample), str(threads)), capture_output=True, check=False)
+        done = subprocess.run(
+            child_command(__name__, str(file), str(sample), str(threads)), capture_output=True, check=False
+        )
     printed = done.stdout.decode(errors="replace").splitlines()
     if done.returncode:
         raised = done.stderr.decode(errors="replace").splitlines()[-1:] if done.returncode == 1 else []
-        why = [*(printed if done.returncode == TOLD else raised), how_it_ended(done.returncode)][-2:][0]
+        why = [*(printed if done.returncode == EXPECTED_ERROR_CODE else raised), describe_exit(done.returncode)][-2:][0]
         raise ExportError(f"{file.name} could not be timed: {why}")
     return Measurement.from_json(printed[-1])
 
@@ -114,10 +116,10 @@ def read_memory_mib(field: str) -> float:
 def main(arguments: list[str]) -> int:
     """Measure, in the child process, the file that `arguments` name, which was tried before; returns the exit code."""
     file, sample, threads = arguments
-    trial.trust()
+    sandbox.skip_checks()
     try:
         print(_measure_here(Path(file), np.load(sample), int(threads)).to_json())
     except KresnetError as error:
         print(error)
-        return TOLD
+        return EXPECTED_ERROR_CODE
     return 0

@@ -14,8 +14,7 @@ from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import DataError
 from keras_resnet.progress import track
 from keras_resnet.runtime.image import preprocess, read_image
-from keras_resnet.runtime.image_files import image_files, in_kinds
-from keras_resnet.runtime.predictions import CLASSIFY, DETECT
+from keras_resnet.runtime.image_files import format_kinds, list_images
 
 if TYPE_CHECKING:
     import keras
@@ -71,12 +70,13 @@ def _sample_training_images(data: DatasetSplits, count: int) -> tuple[np.ndarray
 
 def _read_folder(data: DatasetSplits, folder: str) -> tuple[np.ndarray, str]:
     require_calibration_folder(folder)
-    files, left_out = image_files(Path(folder))
-    task = DETECT if data.splits["train"].objects else CLASSIFY
+    files, left_out = list_images(Path(folder))
+    method = "letterbox" if data.splits["train"].objects else "center_crop"
     with track(files, "reading calibration images", "images") as counted:
-        pixels = [preprocess(read_image(file, data.levels), task, data.resize, data.image_size) for file in counted]
+        read = (read_image(file, data.levels) for file in counted)
+        pixels = [preprocess(image, method, data.resize, data.image_size) for image in read]
     sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
-    return sample, f"images of {folder}{f', left out: {in_kinds(left_out)}' if left_out else ''}"
+    return sample, f"images of {folder}{f', left out: {format_kinds(left_out)}' if left_out else ''}"
 
 
 def require_calibration_folder(folder: str) -> None:

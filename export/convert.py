@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError, KresnetError
-from keras_resnet.evaluation.evaluate import read_model
+from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format
 from keras_resnet.export.tflite_options import TFLiteOptions
 from keras_resnet.progress import waiting
-from keras_resnet.runtime.child_process import TOLD, child, how_it_ended
+from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 from keras_resnet.runtime.metadata import ModelMetadata
 
 JOB, IMAGES = "job.json", "images.npy"
@@ -37,13 +37,15 @@ def convert(model_file: Path, file_format: Format, conversion: Conversion, targe
     name = conversion.options.name if conversion.options else file_format.name
     with tempfile.TemporaryDirectory() as scratch:
         _write_job(file_format, conversion, Path(scratch))
-        command = child(__name__, str(model_file), scratch, str(target))
+        command = child_command(__name__, str(model_file), scratch, str(target))
         with log.open("wb") as output, waiting(f"converting to {name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if ended.returncode == TOLD:
+    if ended.returncode == EXPECTED_ERROR_CODE:
         raise ExportError(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1])
     if ended.returncode or not target.exists():
-        raise ExportError(f"the conversion to {name} failed ({how_it_ended(ended.returncode)}); its output is in {log}")
+        raise ExportError(
+            f"the conversion to {name} failed ({describe_exit(ended.returncode)}); its output is in {log}"
+        )
 
 
 def _write_job(file_format: Format, conversion: Conversion, folder: Path) -> None:
@@ -73,8 +75,8 @@ def main(arguments: list[str]) -> int:
     model_file, scratch, target = arguments
     try:
         file_format, conversion = _read_job(Path(scratch))
-        file_format.write(read_model(Path(model_file)), conversion, Path(target))
+        file_format.write(load_keras_file(Path(model_file)), conversion, Path(target))
     except KresnetError as error:
         print(error)
-        return TOLD
+        return EXPECTED_ERROR_CODE
     return 0

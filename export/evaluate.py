@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.config.fields import one_of
-from keras_resnet.data.load import open_data
-from keras_resnet.errors import RunError, UsageError
-from keras_resnet.evaluation.evaluate import batches_of, evaluate, keras_predictor, load_model
+from keras_resnet.data.load import load_dataset
+from keras_resnet.errors import RunError, UsageError, require_one_of
+from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.export.load import file_size, is_exported_file, load_file, require_file
@@ -37,13 +36,13 @@ class RunLookup:
         """Load the file; where its run can be told without that, that has to be there first. Raises RunError or
         ExportError."""
         require_file(file)
-        if run := Run.find(self.home, self.name) if self.name else Run.around(file):
+        if run := Run.find(self.home, self.name) if self.name else Run.containing(file):
             run.require_finished()
         return load_file(file)
 
     def find(self, file: Path, model: LoadedModel) -> Run:
         """Return the run of the loaded file. Raises RunError if it has other labels, UsageError if there is none."""
-        run = None if self.name else Run.around(file)
+        run = None if self.name else Run.containing(file)
         name = self.name or model.card.provenance.get("run")
         if run is None and name is None:
             raise UsageError(
@@ -60,13 +59,13 @@ def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log) -> dic
 
     Raises RunError if the labels differ and UsageError if the data has no such split.
     """
-    one_of("--split", split, SPLITS)
+    require_one_of("--split", split, SPLITS)
     model = lookup.load(Path(target)) if is_exported_file(target) else None
     run = lookup.find(Path(target), model) if model else Run.find(lookup.home, target)
     run.require_finished()
-    data = open_data(run.spec().data, log, (split,))
+    data = load_dataset(run.spec().data, log, (split,))
     predict = model or keras_predictor(load_model(run))
-    result = evaluate(predict, batches_of(data, split), get_task(run.spec(), data.classes))
+    result = evaluate(predict, evaluation_batches(data, split), get_task(run.spec(), data.classes))
     return {
         "model": target,
         "run": run.name,

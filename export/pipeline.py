@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from keras_resnet.compression.plan import origin_of
+from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
-from keras_resnet.evaluation.evaluate import Evaluation, load_model
+from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import write_artifacts
 from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
 from keras_resnet.export.convert import convert
@@ -22,13 +22,14 @@ from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference, verify
+from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.run.run import versions
+from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.runtime.temporary_files import sweep
-from keras_resnet.tasks import output_metadata
+from keras_resnet.runtime.temporary_files import remove_leftovers
+from keras_resnet.tasks import get_task
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class ExportContext:
         """Open the data, calibrate, and evaluate the Keras model."""
         require_writable(run.exports)
         run.verdicts()  # which those of the new files are put beside
-        sweep(run.exports)
+        remove_leftovers(run.exports)
         data = load_run_data(run, log)
         calibration = _calibrate(run, data, request, log)
-        reference, origin = Reference.from_run(run, data, request.samples), origin_of(run)
+        reference, origin = Reference.from_run(run, data, request.samples), find_uncompressed_run(run)
         compressed = f"; compressed, of {run.name}: {reference.own_evaluation.value:.2%}" if origin != run else ""
         log(
             f"the Keras model of {origin.name}: {reference.evaluation.value:.2%} of"
@@ -120,7 +121,7 @@ def export_files(run: Run, request: ExportRequest, log: Log) -> ExportResult:
 def load_run_data(run: Run, log: Log) -> DatasetSplits:
     """Return the data that `run` was trained on, as they are now: `Reference.from_run` tells what changed. Raises
     RunError if its labels have."""
-    data = open_data(run.spec().data, log, TRAINING)
+    data = load_dataset(run.spec().data, log, TRAINING)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
     return data
@@ -227,8 +228,8 @@ class RunWriter:
             },
             **build_provenance(self.file, data, context.reference.evaluation, calibration),
         }
-        outputs = output_metadata(spec, data.classes)
-        return ModelMetadata(data.classes, data.resize, data.image_size, provenance, *outputs, data.levels)
+        outputs = get_task(spec, data.classes).output_metadata()
+        return ModelMetadata(data.classes, data.resize, data.image_size, provenance, **outputs, levels=data.levels)
 
 
 def build_provenance(
@@ -238,8 +239,8 @@ def build_provenance(
     return {
         **file.format.provenance(file.options),
         "data": data.name,
-        "versions": versions(),
-        "keras_model": evaluation.judgement.values,
+        "versions": package_versions(),
+        "keras_model": evaluation.metrics.values,
         "validation_images": evaluation.samples,
         "calibration_sha256": calibration.sha256 if calibration else None,
     }

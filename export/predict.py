@@ -18,11 +18,11 @@ from keras_resnet.export.load import is_exported_file, load_file
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import preprocess, read_image
-from keras_resnet.runtime.inputs import Damaged, named_files
+from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.predictions import LOCALIZE, Outputs, decode_predictions
-from keras_resnet.runtime.video import Frame, frames_of, is_video, recording, require_opencv
-from keras_resnet.runtime.visualize import drawn
+from keras_resnet.runtime.predictions import Outputs, decode_predictions
+from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
+from keras_resnet.runtime.visualize import draw_predictions
 
 # What drawn videos are written as.
 VIDEO_SUFFIX = ".mp4"
@@ -39,12 +39,12 @@ class Predictor:
         """Return [{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find
         one."""
         card = self.card
-        outputs = self.predict(preprocess(image, card.task, card.resize, card.image_size)[None])
+        outputs = self.predict(preprocess(image, card.preprocessing, card.resize, card.image_size)[None])
         return decode_predictions(card, outputs, top, [image.size])[0]
 
     def draw(self, image: Image.Image, predictions: list[dict[str, Any]]) -> Image.Image:
         """Return a copy of the image with what was found drawn in; of a localizer's guesses the first."""
-        return drawn(image, predictions[:1] if self.card.task == LOCALIZE else predictions)
+        return draw_predictions(image, predictions[:1] if self.card.postprocessor.one_object else predictions)
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ def resolve_inputs(names: Sequence[str], save: Path | None = None) -> list[Input
     """
     videos = [name for name in names if is_video(name)]
     if videos:
-        require_opencv()
+        import_opencv()
     is_one_file = len(names) == 1 and not Path(names[0]).is_dir()
     for name in names if is_one_file else videos:
         _copy_path(name, save, is_one_file)
-    files = [file for name in names for file in ([name] if "://" in name and is_video(name) else named_files([name]))]
+    files = [file for name in names for file in ([name] if "://" in name and is_video(name) else expand_paths([name]))]
     inputs = [Input(file, _copy_path(file, save, is_one_file)) for file in files]
     counts = Counter(each.save for each in inputs)
     if taken := [path for path, count in counts.items() if path and count > 1]:
@@ -97,7 +97,7 @@ def predict_files(
 
     A file that is damaged is logged and left out. Raises DataError for it in the end.
     """
-    damaged = Damaged(len(inputs), log)
+    damaged = UnreadableFiles(len(inputs), log)
     for each in inputs:
         try:
             if is_video(each.name):
@@ -120,9 +120,9 @@ def _predict_image_file(predictor: Predictor, source: Input, options: PredictOpt
 def predict_video(
     predictor: Predictor, source: str, options: PredictOptions, save: Path | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the same for each frame of a video or camera (see `video.frames_of`); drawn into a video at `save`, which
-    is there when all of them are."""
-    frames = islice(frames_of(source, options.every), options.frames)
+    """Yield the same for each frame of a video or camera (see `video.read_frames`); drawn into a video at `save`,
+    which is there when all of them are."""
+    frames = islice(read_frames(source, options.every), options.frames)
     if save is None:
         for frame in frames:
             yield _frame_document(source, frame, predictor.predict_image(frame.image, options.top))
@@ -131,7 +131,7 @@ def predict_video(
     first = next(frames)
     with (
         writing(save) as temporary,
-        recording(temporary, first.rate / options.every, first.image.size) as append,
+        open_video_writer(temporary, first.rate / options.every, first.image.size) as append,
     ):
         for frame in chain([first], frames):
             predictions = predictor.predict_image(frame.image, options.top)
@@ -178,12 +178,12 @@ def _load_from_file(path: Path) -> Predictor:
 
 def _load_from_run(run: Run) -> Predictor:
     from keras_resnet.evaluation.evaluate import keras_predictor, load_model
-    from keras_resnet.tasks import output_metadata
+    from keras_resnet.tasks import get_task
 
     run.require_finished()
     spec, classes = run.spec(), run.classes()
     data = spec.data
     assert data.resize is not None and data.image_size is not None
-    outputs = output_metadata(spec, classes)
-    card = ModelMetadata(classes, data.resize, data.image_size, {}, *outputs, data.levels)
+    outputs = get_task(spec, classes).output_metadata()
+    card = ModelMetadata(classes, data.resize, data.image_size, {}, **outputs, levels=data.levels)
     return Predictor(keras_predictor(load_model(run)), card)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from keras_resnet.compression.plan import QAT, adopt_parent
+from keras_resnet.compression.plan import QAT, spec_for_compression
 from keras_resnet.compression.quantization.equalize import equalize
 from keras_resnet.errors import KresnetError, UsageError
-from keras_resnet.evaluation.evaluate import load_model, read_model
+from keras_resnet.evaluation.evaluate import load_keras_file, load_model
 from keras_resnet.export.calibration import build_calibration
 from keras_resnet.export.flatbuffer import find_layer_outputs
 from keras_resnet.export.formats import get_format
@@ -166,7 +166,7 @@ class RemedySearch:
         rejected = context.run.rejected / get_format("tflite").file_name(self.options)
         if not self.can_have_floats or not rejected.is_file():
             return []
-        model = read_model(context.model_file)
+        model = load_keras_file(context.model_file)
         analysis = SensitivityAnalysis(context.run, context.data, context.require_calibration(), context.log)
         sensitivities = analysis.measure(model, DIAGNOSIS_IMAGES)
         layers = [each.layer for each in sensitivities if each.low is not None]
@@ -177,7 +177,7 @@ class RemedySearch:
     def _train_quantized(self) -> Verdict:
         run, options, log = self.context.run, self.options, self.context.log
         home = run.folder.resolve().parent
-        trained = train(adopt_parent(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
+        trained = train(spec_for_compression(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
         qat = tuple(TFLiteRequest(options.io, options.batch, is_qat=True).build(("qat",)))
         (verdict,) = export(trained, replace(self.request, tflite=qat, formats=(), calibration_folder=None), log)
         return replace(verdict, file=str(trained.exports / verdict.file))

@@ -95,4 +95,4 @@ class ExportResult:
 
 def is_qat(run: Run) -> bool:
     """Return whether `run` was trained with 8 bits."""
-    return run.spec().compress.learned
+    return run.spec().compress.is_qat

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, Simulation
+from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, QuantizationSimulator
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import balanced_rows, evaluation
 from keras_resnet.errors import UsageError
@@ -21,8 +21,8 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs
-from keras_resnet.runtime.temporary_files import sweep
-from keras_resnet.tasks import get_task
+from keras_resnet.runtime.temporary_files import remove_leftovers
+from keras_resnet.tasks import Task, get_task
 
 if TYPE_CHECKING:
     import keras
@@ -42,7 +42,7 @@ def diagnose(run: Run, samples: int, log: Log) -> list[LayerSensitivity]:
     """
     if is_qat(run):
         raise UsageError(f"run {run.name} was trained with 8 bits; diagnose the run that it was compressed from")
-    sweep(run.exports)
+    remove_leftovers(run.exports)
     data = load_run_data(run, log)
     return SensitivityAnalysis(run, data, build_calibration(data), log).measure(load_model(run), samples)
 
@@ -60,13 +60,13 @@ class SensitivityAnalysis:
         """Measure and keep every layer of `model`, see `diagnose`."""
         images, truth = self._sample(samples)
         agreement = Agreement(get_task(self.run.spec(), self.data.classes), truth)
-        simulation = Simulation(model, self.calibration.images, agreement)
-        layers, shown = counted(len(simulation.parts), "layer"), counted(len(images), "validation image")
+        simulation = QuantizationSimulator(model, self.calibration.images, agreement)
+        layers, shown = counted(len(simulation.operations), "layer"), counted(len(images), "validation image")
         self.log(f"rounding each of {layers} alone, on {shown}")
-        sensitivities = simulation.damages(images)
+        sensitivities = simulation.measure_layers(images)
         document = {
             "images": len(images),
-            "agreement_of_all": simulation.together(images),
+            "agreement_of_all": simulation.agreement_without(images),
             "layers": [asdict(each) for each in sensitivities],
         }
         self.run.write_json(self.run.diagnosis_file, document)
@@ -87,13 +87,13 @@ class SensitivityAnalysis:
 class Agreement:
     """The fraction of predictions that two outputs for the same images have in common."""
 
-    task: Any
+    task: Task
     truth: GroundTruth
 
     def __call__(self, ours: Outputs, theirs: Outputs) -> float:
         """Compare float32 outputs (N, …), or dicts of them."""
         task = self.task
-        return float(task.agreement(task.read(ours, self.truth), task.read(theirs, self.truth)))
+        return float(task.agreement(task.postprocess(ours, self.truth), task.postprocess(theirs, self.truth)))
 
 
 def plot_sensitivities(sensitivities: list[LayerSensitivity], path: Path) -> None:

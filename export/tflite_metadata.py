@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from keras_resnet.export.flatbuffer import pack_model, unpack_model
-from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata
-from keras_resnet.runtime.predictions import CLASSIFY, DETECT, LOCALIZE, SEGMENT
+from keras_resnet.runtime.metadata import LABELS_FILE, METADATA_FILE, ModelMetadata
+from keras_resnet.tasks import TASKS
 
 if TYPE_CHECKING:
     from ai_edge_litert import schema_py_generated as schema
@@ -23,12 +23,6 @@ T = TypeVar("T")
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 OLDEST_PARSER = "1.0.0"
-TASK_DESCRIPTIONS = {
-    CLASSIFY: "Image classification",
-    LOCALIZE: "Localization of an image's main object",
-    DETECT: "Detection of objects",
-    SEGMENT: "Detection of objects and their masks",
-}
 OUTPUT_DESCRIPTIONS = {
     "logits": "one for each label; the largest is the prediction",
     "scores": "of each location of the pyramid a logit for each label, or the probability of each object",
@@ -75,7 +69,7 @@ def _archive(card: ModelMetadata) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         # A fixed time: the same model gives the same bytes.
-        for name, text in ((LABELS, card.labels()), (CARD, json.dumps(card.details(), indent=2))):
+        for name, text in ((LABELS_FILE, card.labels()), (METADATA_FILE, json.dumps(card.details(), indent=2))):
             archive.writestr(zipfile.ZipInfo(name), text)
     return buffer.getvalue()
 
@@ -112,10 +106,10 @@ class MetadataBuilder:
         card, text = self.card, self.builder.CreateString
         inputs, outputs = [self._input()], [self._output(name) for name in self.outputs]
         graph = self._table(10, {0: text("resnet"), 2: self._offsets(inputs), 3: self._offsets(outputs)})
-        origin = self._table(5, {0: text(CARD), 1: text("where this file comes from")})
+        origin = self._table(5, {0: text(METADATA_FILE), 1: text("where this file comes from")})
         model = {
             0: text(str(card.provenance.get("run", card.provenance.get("model", "")))),
-            1: text(f"{TASK_DESCRIPTIONS[card.task]} by a residual network, exported by kresnet"),
+            1: text(f"{TASKS[card.task].summary} by a residual network, exported by kresnet"),
             2: text(str(card.provenance.get("versions", {}).get("kresnet", ""))),
             3: self._offsets([graph]),
             6: self._offsets([origin]),
@@ -147,7 +141,7 @@ class MetadataBuilder:
         fields = {0: text(shown), 1: text(OUTPUT_DESCRIPTIONS[name])}
         if name == ("classes" if ends_in_objects else "scores") or name == "logits":
             kind, words = (VALUE_LABELS, "number") if ends_in_objects else (AXIS_LABELS, "place in the last axis")
-            labels = self._table(5, {0: text(LABELS), 1: text(f"a label a line, by its {words}"), 2: kind})
+            labels = self._table(5, {0: text(LABELS_FILE), 1: text(f"a label a line, by its {words}"), 2: kind})
             fields[6] = self._offsets([labels])
         if ends_in_objects and name == "boxes":
             edges = self._vector(LEFT_TOP_RIGHT_BOTTOM, self.builder.PrependUint32)

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 
-from keras_resnet.config.fields import one_of
-from keras_resnet.errors import UsageError
-from keras_resnet.runtime.predictions import CLASSIFY
+from keras_resnet.errors import UsageError, require_one_of
+from keras_resnet.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -193,13 +192,13 @@ class TFLiteRequest:
 
     def _build_one(self, name: str, *, skips_impossible: bool) -> TFLiteOptions | None:
         scheme_name, fixed_io = SCHEME_ALIASES.get(name, (name, None))
-        one_of("--quantize", name, (*SCHEMES, *SCHEME_ALIASES, ALL))
+        require_one_of("--quantize", name, (*SCHEMES, *SCHEME_ALIASES, ALL))
         scheme = SCHEMES[scheme_name]
         self._require_possible(name, scheme)
         io = fixed_io or self.io or scheme.io_types[0]
         if skips_impossible and (io not in scheme.io_types or (self.keep_float and not scheme.is_int8_ptq)):
             return None
-        one_of(f"--io of {name}", io, scheme.io_types)
+        require_one_of(f"--io of {name}", io, scheme.io_types)
         if self.keep_float and not scheme.is_int8_ptq:
             raise UsageError(f"--keep-float is for int8 files. Received: --quantize {name}")
         if self.keep_float and io == "int8":
@@ -219,7 +218,7 @@ def with_engine(files: Sequence[TFLiteOptions], name: str) -> list[TFLiteOptions
 
     Raises UsageError where it cannot make one of them, or there is none for it to make.
     """
-    one_of("--engine", name, tuple(ENGINES))
+    require_one_of("--engine", name, tuple(ENGINES))
     engine = ENGINES[name]
     if engine == TENSORFLOW:
         return list(files)
@@ -239,7 +238,7 @@ def with_nms_variants(files: Sequence[TFLiteOptions], task: str) -> list[TFLiteO
 
     Raises UsageError for a `task` that finds none, and for files of several images.
     """
-    if task == CLASSIFY:
+    if not TASKS[task].finds_objects():
         raise UsageError("--with-nms is for runs that localize, detect or segment. Received: one that classifies")
     if bad := [options for options in files if options.batch != 1]:
         raise UsageError(f"--with-nms makes files of one image. Received: {bad[0].name}")

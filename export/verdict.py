@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from keras_resnet.evaluation.baselines import Standing
+from keras_resnet.evaluation.baselines import BaselineComparison
 from keras_resnet.export.benchmark import Cost
 from keras_resnet.export.formats import get_format, recognize_format
 from keras_resnet.metrics import outcome
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.runtime.plurals import counted
 
 
@@ -72,7 +73,7 @@ class Verdict:
     dtypes: dict[str, int] | None
     cost: Cost
     machine: str
-    baselines: tuple[Standing, ...]
+    baselines: tuple[BaselineComparison, ...]
     data_changed: str
     max_drop: float
     require_proof: bool
@@ -88,21 +89,21 @@ class Verdict:
         """In a line, drops in points; and a line for whatever has to be known beside it."""
         row = self.as_dict()
         summary = (
-            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {self.metric} {self.value:.2%} of"
-            f" {counted(self.samples, 'image')}, drop {outcome.drop_in_words(row)} of at most {100 * self.max_drop:g},"
+            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
+            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(row)} of at most {100 * self.max_drop:g},"
             f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
-        return "\n".join([summary, *outcome.remarks_on(row), *outcome.shared_remarks_on(row)])
+        return "\n".join([summary, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
 
     @property
     def words(self) -> str:
         """The outcome for people: "PASSED", "PASSED, not proven", …"""
-        return outcome.words_of(self.as_dict())
+        return outcome.describe_outcome(self.as_dict())
 
     @property
     def is_within(self) -> bool:
         """Whether the file is taken to be within its budget, proven or not."""
-        return self.verdict in outcome.WITHIN
+        return self.verdict in outcome.ACCEPTED
 
     @property
     def all_integer(self) -> bool:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.plan import origin_of
+from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import ExportError
-from keras_resnet.evaluation.analysis import changes_since
-from keras_resnet.evaluation.baselines import Standing, standings_of
-from keras_resnet.evaluation.evaluate import Evaluation, batches_of, evaluate, keras_predictor, load_model
+from keras_resnet.evaluation.analysis import describe_data_changes
+from keras_resnet.evaluation.baselines import BaselineComparison, compare_with_baselines
+from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
 from keras_resnet.export.benchmark import Cost
 from keras_resnet.export.devices.base import Device
 from keras_resnet.export.devices.local_cpu import LocalCPU
@@ -24,10 +24,11 @@ from keras_resnet.export.formats import find_format
 from keras_resnet.export.load import file_size, gzip_size
 from keras_resnet.export.verdict import Budget, MetricDrop, Verdict
 from keras_resnet.metrics import confidence_interval, outcome
+from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.predictions import Outputs
-from keras_resnet.tasks import get_task
+from keras_resnet.tasks import Task, get_task
 
 # A drop and its 95% interval, as fractions.
 Drop = tuple[float, tuple[float, float]]
@@ -45,37 +46,37 @@ class Reference:
     baselines: how `evaluation` stands to what needs no network. data_changed: see `Verdict`.
     """
 
-    task: Any
+    task: Task
     batches: Callable[[], Iterable[tuple[Any, Any]]]
     timing_images: np.ndarray
     evaluation: Evaluation
     own_evaluation: Evaluation
-    baselines: tuple[Standing, ...]
+    baselines: tuple[BaselineComparison, ...]
     data_changed: str = ""
 
     @classmethod
     def from_run(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
         """Evaluate a run's models on all validation images, or on `samples` of them, drawn by a fixed seed."""
-        changed = changes_since(run, data)
+        changed = describe_data_changes(run, data)
         validation = data.splits["validation"]
         if samples is not None and samples < validation.count:
             rows = np.sort(np.random.default_rng(SEED).permutation(validation.count)[:samples])
             data = replace(data, splits={**data.splits, "validation": validation.some(rows)})
-        task, origin = get_task(run.spec(), data.classes), origin_of(run)
+        task, origin = get_task(run.spec(), data.classes), find_uncompressed_run(run)
         model = load_model(run)
         if origin == run:
             return replace(cls.from_model(task, data, model), data_changed=changed)
-        own = evaluate(keras_predictor(model), batches_of(data), task)
+        own = evaluate(keras_predictor(model), evaluation_batches(data), task)
         reference = cls.from_model(task, data, load_model(origin))
         return replace(reference, own_evaluation=own, data_changed=changed)
 
     @classmethod
-    def from_model(cls, task: Any, data: DatasetSplits, model: Any) -> Reference:
+    def from_model(cls, task: Task, data: DatasetSplits, model: Any) -> Reference:
         """Evaluate a Keras `model` on all validation images."""
-        batches = partial(batches_of, data)
+        batches = partial(evaluation_batches, data)
         evaluation = evaluate(keras_predictor(model), batches(), task)
         timing_images = np.asarray(next(iter(batches()))[0])[:TIMING_IMAGES]
-        baselines = standings_of(task, data, evaluation)
+        baselines = compare_with_baselines(task, data, evaluation)
         return cls(task, batches, timing_images, evaluation, evaluation, baselines)
 
 
@@ -95,30 +96,33 @@ class Comparison:
     @cached_property
     def drops(self) -> dict[str, Drop]:
         """What each metric lost, with its 95% interval."""
-        file_values = self.after.judgement.values
+        file_values = self.after.metrics.values
         return {
-            metric: (value - file_values[metric], self.reference.task.drop_interval(metric, self.before, self.after))
-            for metric, value in self.before.judgement.values.items()
+            metric: (
+                value - file_values[metric],
+                self.reference.task.drop_confidence_interval(metric, self.before, self.after),
+            )
+            for metric, value in self.before.metrics.values.items()
         }
 
     @property
     def deciding_metric(self) -> str:
         """The metric whose drop decides."""
-        return outcome.deciding(self.drops, self.budget.max_drop)
+        return outcome.choose_deciding_metric(self.drops, self.budget.max_drop)
 
     @property
     def verdict(self) -> str:
         """The outcome."""
-        return outcome.decided(self.drops, self.budget.max_drop, self.budget.require_proof)
+        return outcome.decide_outcome(self.drops, self.budget.max_drop, self.budget.require_proof)
 
     def agreement(self, evaluation: Evaluation) -> float:
         """Return the fraction of predictions that are the same in the file's and in another `evaluation`."""
-        return float(self.reference.task.agreement(self.after.answers, evaluation.answers))
+        return float(self.reference.task.agreement(self.after.predictions, evaluation.predictions))
 
     def worst_class(self) -> tuple[str, float]:
         """Return the label whose accuracy fell most, and its drop."""
-        file_values = self.after.judgement.by_class
-        drop, label = max((value - file_values[name], name) for name, value in self.before.judgement.by_class.items())
+        file_values = self.after.metrics.by_class
+        drop, label = max((value - file_values[name], name) for name, value in self.before.metrics.by_class.items())
         return label, drop
 
     def output_differences(self) -> tuple[float, float] | tuple[None, None]:
@@ -135,11 +139,11 @@ class Comparison:
         max_drop = self.budget.max_drop
         if self.verdict == outcome.PASSED:
             return None
-        before, after = self.before.judgement.correct, self.after.judgement.correct
+        before, after = self.before.metrics.correct, self.after.metrics.correct
         if before is not None and after is not None:
-            return confidence_interval.enough_for_shares(before, after, max_drop)
+            return confidence_interval.samples_to_prove_proportion(before, after, max_drop)
         needed = [
-            confidence_interval.enough_for_scores(drop, high, self.before.samples, max_drop)
+            confidence_interval.samples_to_prove_score(drop, high, self.before.samples, max_drop)
             for drop, (_, high) in self.drops.values()
         ]
         known = [each for each in needed if each is not None]
@@ -192,7 +196,7 @@ class MeasuredFile:
             metric=after.metric,
             value=after.value,
             model_value=reference.evaluation.value,
-            details={**after.judgement.values, **after.judgement.details},
+            details={**after.metrics.values, **after.metrics.details},
             samples=after.samples,
             drop_metric=metric,
             drop=drop,

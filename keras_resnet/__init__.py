@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from keras_resnet.models.zoo import ResNet110 as ResNet110
     from keras_resnet.models.zoo import ResNet152 as ResNet152
     from keras_resnet.models.zoo import ResNet200 as ResNet200
-    from keras_resnet.models.zoo import network as network
-    from keras_resnet.models.zoo import pyramid as pyramid
+    from keras_resnet.models.zoo import create_backbone as create_backbone
+    from keras_resnet.models.zoo import create_model as create_model
     from keras_resnet.models.zoo import resnet as resnet
     from keras_resnet.pretrained.load import load_weights as load_weights
     from keras_resnet.run import Run as Run
@@ -46,7 +46,7 @@ __version__ = "0.1.0"
 
 _DEPTHS = (8, 10, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152, 200)
 _ZOO = (
-    *("network", "pyramid", "resnet"),
+    *("create_backbone", "create_model", "resnet"),
     *(f"ResNet{depth}" for depth in _DEPTHS),
     *(f"Plain{depth}" for depth in (18, 20, 34, 56)),
     *(f"VGG{depth}" for depth in (11, 13, 16, 19)),

@@ -4,6 +4,7 @@
 
     KresnetError            exit code 1: the work could not be done
     ├── UsageError          exit code 2: the request itself is wrong
+    │   └── SettingError          a value of the spec that is not allowed, or an unknown key
     ├── DataError           images or data sets that cannot be used
     ├── WeightsError        weights that cannot be fetched, read or placed
     ├── RunError            a run folder that is missing, unfinished or unreadable
@@ -18,7 +19,7 @@ The command line prints the message of each as one sentence, without a traceback
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from keras_resnet.runtime.errors import DataError, ExportError, KresnetError, UsageError
 
@@ -27,13 +28,20 @@ __all__ = [
     "ExportError",
     "KresnetError",
     "RunError",
+    "SettingError",
     "TrainingError",
     "TrainingInterrupted",
     "TrainingStopped",
     "UsageError",
     "WeightsError",
     "did_you_mean",
+    "one_of_sentence",
+    "require_one_of",
 ]
+
+
+class SettingError(UsageError):
+    """A value of the spec that is not allowed, or an unknown key; its sentence names the dotted key."""
 
 
 class WeightsError(KresnetError):
@@ -65,3 +73,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     words = list(known)
     near = difflib.get_close_matches(word, words, n=1) or [each for each in words if word and each.startswith(word)]
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def one_of_sentence(name: str, received: object, allowed: Sequence[str]) -> str:
+    """Return what to say where `received` is none of the `allowed` words, with the nearest."""
+    near = did_you_mean(str(received), allowed)
+    return f"{name} must be one of {', '.join(allowed)}. Received: {received!r}{near and '.'}{near}"
+
+
+def require_one_of(name: str, received: str, allowed: Sequence[str]) -> None:
+    """Raise UsageError, naming the nearest, unless `received` is one of `allowed`."""
+    if received not in allowed:
+        raise UsageError(one_of_sentence(name, received, allowed))

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import length_hint
 from typing import TypeVar
 
-from keras_resnet.runtime.printable import printable
+from keras_resnet.runtime.printable import make_printable
 
 T = TypeVar("T")
 # Takes one line of text for people, as `log` does.
@@ -22,7 +22,7 @@ Show = Callable[[int | None, str, str], AbstractContextManager[Advance]]
 def log(message: str) -> None:
     """One line to standard error. Nobody has to be there to read it: a training outlives its terminal."""
     with suppress(BrokenPipeError):
-        print(printable(message), file=sys.stderr, flush=True)
+        print(make_printable(message), file=sys.stderr, flush=True)
 
 
 @contextmanager

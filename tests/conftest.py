@@ -67,7 +67,9 @@ def segmented(tmp_path_factory):
     from keras_resnet.training.train import train
 
     home = tmp_path_factory.mktemp("segment")
-    spec = finding(augment=AugmentSpec(scales=(0.8, 1.25), colour=0.2)).override("data.data_dir", str(home / "tfds"))
+    spec = finding(augment=AugmentSpec(scales=(0.8, 1.25), color_jitter=0.2)).override(
+        "data.data_dir", str(home / "tfds")
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "TRAIN", 200)
         patch.setattr(shapes, "VALIDATION", 40)
@@ -96,10 +98,10 @@ def exported(trained):
 @pytest.fixture(scope="session")
 def pixels(exported):
     """Thirty of its validation images, uint8."""
-    from keras_resnet.data.load import open_data
+    from keras_resnet.data.load import load_dataset
 
     run, _ = exported
-    return open_data(run.spec().data, silent).splits["validation"].pixels[:30]
+    return load_dataset(run.spec().data, silent).splits["validation"].pixels[:30]
 
 
 @pytest.fixture

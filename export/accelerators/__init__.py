@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from keras_resnet.config.fields import one_of
-from keras_resnet.errors import ExportError
+from keras_resnet.errors import ExportError, require_one_of
 from keras_resnet.export.accelerators.base import AcceleratorReport
 from keras_resnet.export.accelerators.edge_tpu import EdgeTPU
 from keras_resnet.export.accelerators.ethos_u import CONFIGURATIONS, EthosU
@@ -23,7 +22,7 @@ ACCELERATORS = {
 
 def require_accelerator(name: str) -> None:
     """Raise UsageError for an accelerator that is not known, or whose compiler is not installed."""
-    one_of("--target", name, tuple(ACCELERATORS))
+    require_one_of("--target", name, tuple(ACCELERATORS))
     ACCELERATORS[name].require_installed()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.accelerators.base import Accelerator, AcceleratorReport
 from keras_resnet.progress import waiting
-from keras_resnet.runtime.child_process import child, how_it_ended
+from keras_resnet.runtime.child_process import child_command, describe_exit
 from keras_resnet.runtime.plurals import counted, verb
 
 CONFIGURATIONS = tuple(
@@ -35,14 +35,16 @@ class EthosU(Accelerator):
         """Compile `file` to `folder`. Raises ExportError if vela fails, naming its log."""
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / f"{file.stem}-{self.name}.log"
-        command = child("ethosu.vela.vela", str(file), "--accelerator-config", self.name, "--output-dir", str(folder))
+        command = child_command(
+            "ethosu.vela.vela", str(file), "--accelerator-config", self.name, "--output-dir", str(folder)
+        )
         with log.open("wb") as output, waiting(f"compiling {file.name} for {self.name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
         printed = log.read_text(encoding="utf-8", errors="replace")
         accepted = re.search(r"NPU operators = \d+ \(([\d.]+)%\)", printed)
         compiled = folder / f"{file.stem}_vela.tflite"
         if ended.returncode or accepted is None or not compiled.is_file():
-            raise ExportError(f"vela failed on {file.name} ({how_it_ended(ended.returncode)}); its output is in {log}")
+            raise ExportError(f"vela failed on {file.name} ({describe_exit(ended.returncode)}); its output is in {log}")
         left = re.search(r"CPU operators = (\d+)", printed)
         on_cpu = int(left[1]) if left else 0
         refused = (f"{counted(on_cpu, 'operator')} {verb(on_cpu)} left to the CPU",) if on_cpu else ()

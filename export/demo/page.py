@@ -17,14 +17,15 @@ from keras_resnet import reporting
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.demo.server import Site
 from keras_resnet.export.verdict import is_tflite_file
-from keras_resnet.metrics.outcome import drop_in_words
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import format_drop
 from keras_resnet.progress import Log
-from keras_resnet.reporting.page import TASKS, metric_in_words
-from keras_resnet.reporting.recommend import described, recommended
+from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, predictions
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
+from keras_resnet.tasks import TASKS
 
 # The npm packages that are served, and their version; scripts/web installs them.
 LITERT_JS_VERSION = "2.5.3"
@@ -37,16 +38,16 @@ SEED = 0
 PILLOW_13 = int(PIL.__version__.partition(".")[0]) >= 13
 # The constants of predictions.py and postprocess.py, for postprocess.js.
 CONSTANTS = {
-    "top_k": predictions.NAMED,
-    "display_threshold": postprocess.SHOWN,
-    "max_guesses": postprocess.GUESSES,
-    "max_detections": postprocess.MOST,
-    "max_candidates": postprocess.CANDIDATES,
+    "top_k": predictions.DEFAULT_TOP,
+    "display_threshold": postprocess.DISPLAY_THRESHOLD,
+    "max_guesses": postprocess.MAX_GUESSES,
+    "max_detections": postprocess.MAX_DETECTIONS,
+    "max_candidates": postprocess.MAX_CANDIDATES,
     "nms_iou": postprocess.NMS_IOU,
-    "background": postprocess.GROUND,
-    "mask_margin": postprocess.AROUND,
-    "coordinate_scale": postprocess.REACH,
-    "dynamic_layers": postprocess.DYNAMIC,
+    "background": postprocess.BACKGROUND_LOGIT,
+    "mask_margin": postprocess.MASK_MARGIN,
+    "coordinate_scale": postprocess.COORDINATE_SCALE,
+    "dynamic_layers": postprocess.CONDINST_LAYERS,
 }
 
 
@@ -85,7 +86,7 @@ def build_site(run: Run, log: Log) -> Site:
     Raises RunError if it has no file that a browser can run, ExportError without LiteRT.js.
     """
     litert = require_litert_js()
-    page = DemoPage(run, {row["file"]: row for row in described(run)})
+    page = DemoPage(run, {row["file"]: row for row in describe_verdicts(run)})
     if not page.models:
         raise RunError(
             f"run {run.name} has no exported .tflite file that a browser can run; make some with:"
@@ -111,11 +112,11 @@ class Sample:
 
 def load_samples(run: Run, log: Log) -> list[Sample]:
     """Return validation images, drawn by a fixed seed; none where the data is gone."""
-    from keras_resnet.data.load import open_data
+    from keras_resnet.data.load import load_dataset
 
     classes = run.classes()
     try:
-        split = open_data(run.spec().data, log, ("validation",)).splits["validation"]
+        split = load_dataset(run.spec().data, log, ("validation",)).splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
         labels = ["" if split.objects else classes[split.labels[row]] for row in rows]
         return [Sample(label, _encode_png(split.image(int(row)))) for label, row in zip(labels, rows, strict=True)]
@@ -139,7 +140,7 @@ class DemoPage:
     at a time, as floats or uint8; in the order of their verdicts.
     """
 
-    def __init__(self, run: Run, verdicts: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, run: Run, verdicts: dict[str, DescribedVerdict]) -> None:
         self.run = run
         self.verdicts = verdicts
         names = [name for name in verdicts if is_tflite_file(name) and (run.exports / name).is_file()]
@@ -149,13 +150,14 @@ class DemoPage:
     def describe(self, labels: list[str]) -> dict[str, Any]:
         """Return run.json. labels: of the samples."""
         run, spec = self.run, self.run.spec()
-        best = recommended(list(self.verdicts.values()))
+        best = recommend_file(list(self.verdicts.values()))
+        task = TASKS[spec.task]
         classes = counted(len(run.classes()), "class", plural="classes")
         preferred = ["float32.tflite", *([best["file"]] if best else []), "int8.tflite", *self.models]
         return {
             "name": run.name,
-            "about": f"{TASKS[spec.task]} · {run.what} · {spec.data.source}, {classes}",
-            "task": spec.task,
+            "about": f"{task.title} · {run.network_summary} · {spec.data.source}, {classes}",
+            "postprocessing": task.postprocessing,
             "levels": spec.data.levels,
             "litert": LITERT_JS_VERSION,
             "constants": CONSTANTS,
@@ -165,18 +167,19 @@ class DemoPage:
         }
 
 
-def describe_file(file: str, model: TFLiteModel, verdict: dict[str, Any]) -> dict[str, Any]:
+def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> dict[str, Any]:
     """Return one file's metadata, and its verdict in words."""
     card = model.card
     outputs = {name: dict(zip(("scale", "zero_point"), q, strict=True)) for name, q in model.quantization.items()}
-    metric = metric_in_words(verdict["metric"])
+    metric = metric_label(verdict["metric"])
     return {
         "file": file,
         "url": f"files/{file}",
         "facts": f"{verdict['megabytes']:.2f} MB · {metric} {verdict['value']:.2%} · drop, points:"
-        f" {drop_in_words(verdict)} · {verdict['words']}",
+        f" {format_drop(verdict)} · {verdict['outcome']}",
         "card": {
-            "task": card.task,
+            "preprocessing": card.preprocessing,
+            "postprocessing": card.postprocessing,
             "resize": card.resize,
             "image_size": card.image_size,
             "cells": card.cells,

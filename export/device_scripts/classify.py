@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from preprocess import decode, preprocess
+from preprocess import decode_image, preprocess
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
@@ -28,11 +28,11 @@ def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
 def preprocess_file(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]] | None:
     """Preprocess an image file: (size, size, 3) uint8, and the image's size; None, with a message, if it is none."""
     try:
-        image = decode(path, card.get("levels", ()))
+        image = decode_image(path, card.get("levels", ()))
     except ValueError as error:
         print(f"cannot read image {path}: {error}", file=sys.stderr)
         return None
-    return preprocess(image, card["task"], card["resize"], card["image_size"]), image.size
+    return preprocess(image, card["preprocessing"], card["resize"], card["image_size"]), image.size
 
 
 def run_model(interpreter: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 from classify import load, preprocess_file, print_line, run_model
-from postprocess import objects_of
+from postprocess import describe_objects
 
 
 def detect_objects(
     outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any], size: tuple[int, int]
 ) -> Any:
-    """Return objects as `postprocess.objects_of` has them."""
-    return objects_of(outputs, labels, card["cells"], size, main=card["task"] == "localize")
+    """Return objects as `postprocess.describe_objects` has them."""
+    return describe_objects(outputs, labels, card["cells"], size, main=card["postprocessing"] == "main_object")
 
 
 def predict_labels(outputs: dict[str, np.ndarray], labels: list[str], card: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from keras_resnet.export.benchmark import Cost, measure_cost
 from keras_resnet.export.devices.base import Device
 from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.export.load import load_file
-from keras_resnet.training.environment import machine
+from keras_resnet.training.environment import describe_machine
 
 
 class LocalCPU(Device):
@@ -21,7 +21,7 @@ class LocalCPU(Device):
 
     def describe(self) -> str:
         """Return the machine's name, cores and system."""
-        return machine()
+        return describe_machine()
 
     def load(self, file: Path) -> LoadedModel:
         """Return `file`, loaded with all threads."""

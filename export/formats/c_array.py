@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
-from keras_resnet.runtime.c_array import C_SOURCE, NAME, bytes_of, write_c_array
+from keras_resnet.runtime.c_array import ARRAY_NAME, C_SUFFIX, read_c_array, write_c_array
 
 if TYPE_CHECKING:
     import keras
@@ -43,20 +43,20 @@ class CArray(Format):
 
     def recognizes(self, path: Path) -> bool:
         """Return whether `path` is C source or a folder with ours."""
-        return path.suffix == C_SOURCE or self.main_file(path) != path
+        return path.suffix == C_SUFFIX or self.main_file(path) != path
 
     def main_file(self, path: Path) -> Path:
         """Return the source in the folder `path`; `path` itself where there is none."""
-        source = path / f"{NAME}{C_SOURCE}"
+        source = path / f"{ARRAY_NAME}{C_SUFFIX}"
         return source if source.is_file() else path
 
     def size(self, path: Path) -> int:
         """Return the bytes of the array."""
-        return len(bytes_of(self.main_file(path)))
+        return len(read_c_array(self.main_file(path)))
 
     def payload(self, path: Path) -> Iterator[bytes]:
         """Yield the bytes of the array."""
-        yield bytes_of(self.main_file(path))
+        yield read_c_array(self.main_file(path))
 
     def read_contents(self, model: LoadedModel) -> Contents | None:
         """Return the operators and tensor types of the file in the array."""

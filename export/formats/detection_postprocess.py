@@ -16,8 +16,14 @@ import numpy as np
 from keras_resnet.errors import ExportError
 from keras_resnet.export.flatbuffer import pack_model, unpack_model
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.postprocess import CANDIDATES, GUESSES, LEAST, MOST, NMS_IOU, anchor_points
-from keras_resnet.runtime.predictions import LOCALIZE
+from keras_resnet.runtime.postprocess import (
+    MAX_CANDIDATES,
+    MAX_DETECTIONS,
+    MAX_GUESSES,
+    NMS_IOU,
+    SCORE_THRESHOLD,
+    anchor_points,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -42,7 +48,7 @@ def _convert_postprocess(shapes: dict[str, tuple[int, ...]], metadata: ModelMeta
     """Return a TFLite file from raw outputs of `shapes` to objects."""
     import tensorflow as tf
 
-    decoder = DetectionDecoder(metadata.cells, is_localizer=metadata.task == LOCALIZE)
+    decoder = DetectionDecoder(metadata.cells, is_localizer=metadata.postprocessor.one_object)
     module = tf.Module()
     module.decode = tf.function(lambda **outputs: decoder.decode(outputs))
     signature = {name: tf.TensorSpec(shape, tf.float32, name=name) for name, shape in shapes.items()}
@@ -97,7 +103,7 @@ class DetectionDecoder:
         import tensorflow as tf
 
         best = tf.reduce_max(scores, axis=0)
-        logits, labels = tf.math.top_k(best, min(GUESSES, best.shape[0]))
+        logits, labels = tf.math.top_k(best, min(MAX_GUESSES, best.shape[0]))
         locations = tf.gather(tf.argmax(scores, axis=0, output_type=tf.int32), labels)
         probabilities, count = tf.sigmoid(logits), tf.constant(labels.shape[0])
         return Candidates(self._decode_boxes(distances, locations), labels, probabilities, locations, count)
@@ -108,18 +114,18 @@ class DetectionDecoder:
 
         classes = scores.shape[1]
         flat = tf.reshape(scores, [-1])
-        logits, positions = tf.math.top_k(flat, min(CANDIDATES, flat.shape[0]))
+        logits, positions = tf.math.top_k(flat, min(MAX_CANDIDATES, flat.shape[0]))
         locations, labels, probabilities = positions // classes, positions % classes, tf.sigmoid(logits)
         boxes = self._decode_boxes(distances, locations)
         # Boxes of different classes are moved apart, so that they never overlap.
         apart = boxes + 2 * tf.cast(labels, tf.float32)[:, None]
-        limit = min(MOST, apart.shape[0])
+        limit = min(MAX_DETECTIONS, apart.shape[0])
         kept, count = tf.raw_ops.NonMaxSuppressionV4(
             boxes=apart,
             scores=probabilities,
             max_output_size=limit,
             iou_threshold=NMS_IOU,
-            score_threshold=LEAST,
+            score_threshold=SCORE_THRESHOLD,
             pad_to_max_output_size=True,
         )
         kept = tf.ensure_shape(kept, [limit])

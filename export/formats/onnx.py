@@ -13,10 +13,17 @@ from keras_resnet.errors import ExportError
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
 from keras_resnet.export.formats.saved_model import name_outputs
-from keras_resnet.runtime.metadata import CARD, LABELS, ModelMetadata, card_from, require_kind, strange
-from keras_resnet.runtime.predictions import Outputs, single
+from keras_resnet.runtime.metadata import (
+    LABELS_FILE,
+    METADATA_FILE,
+    ModelMetadata,
+    foreign_file_error,
+    parse_metadata,
+    require_kind,
+)
+from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
+from keras_resnet.runtime.sandbox import require_opens
 from keras_resnet.runtime.signature import require_input
-from keras_resnet.runtime.trial import require_opens
 
 if TYPE_CHECKING:
     import keras
@@ -57,7 +64,9 @@ def write_onnx(model: keras.Model, metadata: ModelMetadata, target: Path) -> Non
     model.export(str(target), format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
     shapes = {name: tuple(each.shape) for name, each in name_outputs(model.output).items()}
     written = _rename_outputs(onnx.load(str(target)), shapes)
-    onnx.helper.set_model_props(written, {LABELS: metadata.labels(), CARD: json.dumps(metadata.details())})
+    onnx.helper.set_model_props(
+        written, {LABELS_FILE: metadata.labels(), METADATA_FILE: json.dumps(metadata.details())}
+    )
     onnx.checker.check_model(written)
     onnx.save(written, str(target))
 
@@ -98,12 +107,12 @@ class OnnxModel:
         except Exception as error:  # onnxruntime's own, a class for each of its codes
             raise ExportError(f"{file} is not a readable ONNX model: {' '.join(str(error).split())[:200]}") from error
         texts = self._session.get_modelmeta().custom_metadata_map
-        if LABELS not in texts or CARD not in texts:
-            raise strange(file)
-        self.card = card_from(texts[LABELS], texts[CARD], file)
+        if LABELS_FILE not in texts or METADATA_FILE not in texts:
+            raise foreign_file_error(file)
+        self.card = parse_metadata(texts[LABELS_FILE], texts[METADATA_FILE], file)
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
-            raise strange(file)
+            raise foreign_file_error(file)
         self._input = inputs[0].name
         require_input(self.card, inputs[0].shape, file)
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -111,4 +120,4 @@ class OnnxModel:
     def __call__(self, images: np.ndarray) -> Outputs:
         """Return the float32 logits (N, classes) of uint8 images (N, H, W, 3), or several outputs by name."""
         outputs = self._session.run(None, {self._input: images.astype(np.float32)})
-        return single(dict(zip(self._outputs, map(np.asarray, outputs), strict=True)))
+        return unwrap_single_output(dict(zip(self._outputs, map(np.asarray, outputs), strict=True)))

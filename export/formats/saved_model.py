@@ -11,10 +11,18 @@ import numpy as np
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
-from keras_resnet.runtime.metadata import CARD, EXTRA, LABELS, LARGEST_TEXT, ModelMetadata, card_from, strange
-from keras_resnet.runtime.predictions import WHOLE, Outputs, single
+from keras_resnet.runtime.metadata import (
+    EXTRA_ASSETS,
+    LABELS_FILE,
+    MAX_TEXT_BYTES,
+    METADATA_FILE,
+    ModelMetadata,
+    foreign_file_error,
+    parse_metadata,
+)
+from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
+from keras_resnet.runtime.sandbox import start_check
 from keras_resnet.runtime.signature import require_input
-from keras_resnet.runtime.trial import begin
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +63,7 @@ class SavedModel(Format):
 
 
 def name_outputs(outputs: T | dict[str, T]) -> dict[str, T]:
-    """Return a model's outputs by name; a single one is the logits."""
+    """Return a model's outputs by name; a unwrap_single_output one is the logits."""
     return outputs if isinstance(outputs, dict) else {"logits": outputs}
 
 
@@ -102,10 +110,10 @@ class ServingModel:
         archive.add_endpoint(DEFAULT_SIGNATURE, self._infer, [pixels])
         archive.add_endpoint(BYTES_SIGNATURE, self._infer_bytes, [tf.TensorSpec((None,), tf.string, name="images")])
         archive.write_out(str(folder), verbose=False)
-        extra = folder / EXTRA
+        extra = folder / EXTRA_ASSETS
         extra.mkdir()
-        (extra / LABELS).write_text(self.metadata.labels(), encoding="utf-8")
-        (extra / CARD).write_text(json.dumps(self.metadata.details(), indent=2), encoding="utf-8")
+        (extra / LABELS_FILE).write_text(self.metadata.labels(), encoding="utf-8")
+        (extra / METADATA_FILE).write_text(json.dumps(self.metadata.details(), indent=2), encoding="utf-8")
 
     def _infer(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return name_outputs(self.model(pixels, training=False))
@@ -125,7 +133,7 @@ class ServingModel:
 
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
         sides = tf.cast(tf.shape(image)[:2], tf.float32)
-        is_letterboxed = self.metadata.task in WHOLE
+        is_letterboxed = self.metadata.preprocessing == "letterbox"
         scale = self.width / tf.reduce_max(sides) if is_letterboxed else self.metadata.resize / tf.reduce_min(sides)
         image = tf.image.resize(image, tf.cast(tf.round(sides * scale), tf.int32), "bicubic", antialias=True)
         if is_letterboxed:
@@ -139,8 +147,8 @@ class LoadedSavedModel:
     """A loaded folder, run by TensorFlow through its serving signature; opened in another process first."""
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
-        self.card = card_from(_read_text(folder, LABELS), _read_text(folder, CARD), folder)
-        wait = begin(folder, LoadedSavedModel)
+        self.card = parse_metadata(_read_text(folder, LABELS_FILE), _read_text(folder, METADATA_FILE), folder)
+        wait = start_check(folder, LoadedSavedModel)
         import tensorflow as tf
 
         wait()
@@ -162,15 +170,15 @@ class LoadedSavedModel:
         import tensorflow as tf
 
         outputs = self._model.signatures[DEFAULT_SIGNATURE](pixels=tf.constant(images, tf.float32))
-        return single({name: np.asarray(value) for name, value in outputs.items()})
+        return unwrap_single_output({name: np.asarray(value) for name, value in outputs.items()})
 
 
 def _read_text(folder: Path, name: str) -> str:
     """Return the text that a SavedModel has of itself. Raises ExportError where there is none, or too much."""
-    file = folder / EXTRA / name
+    file = folder / EXTRA_ASSETS / name
     try:
-        if not file.is_file() or file.stat().st_size > LARGEST_TEXT:
-            raise strange(folder)
+        if not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES:
+            raise foreign_file_error(folder)
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise strange(folder) from error
+        raise foreign_file_error(folder) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 from keras_resnet.cli.tables import table
 from keras_resnet.progress import Advance, log
-from keras_resnet.runtime.printable import printable
+from keras_resnet.runtime.printable import make_printable
 
 __all__ = ["bar", "close_output", "emit", "emit_json", "emit_json_line", "log", "prepare_output", "table"]
 
@@ -39,7 +39,7 @@ def close_output() -> None:
 
 def emit(line: str) -> None:
     """One line to standard output."""
-    print(printable(line), flush=True)
+    print(make_printable(line), flush=True)
 
 
 def emit_json(document: Any) -> None:
@@ -68,9 +68,9 @@ def bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
                 _display = None
     else:
         shown = _display
-        task = shown.add_task(printable(words), total=total, unit=unit)
+        task = shown.add_task(make_printable(words), total=total, unit=unit)
         try:
-            yield lambda steps, words: shown.update(task, advance=steps, description=printable(words))
+            yield lambda steps, words: shown.update(task, advance=steps, description=make_printable(words))
         finally:
             shown.remove_task(task)
 

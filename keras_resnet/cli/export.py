@@ -13,7 +13,8 @@ from keras_resnet.cli import console
 from keras_resnet.cli.options import examples, json_option, run_names, runs_option
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export.formats import FORMATS
-from keras_resnet.metrics.outcome import interval_in_words, lacks_proof, remarks_on, shared_remarks_on
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.plurals import counted
@@ -30,7 +31,7 @@ SHOWN = ("box mAP", "AP50", "mask AP50")
 
 
 def format_options(command: Command) -> Command:
-    """An option for each format of the registry."""
+    """Add an option for each format of the registry."""
     for name, entry in reversed(FORMATS.items()):
         command = click.option(f"--{name}", is_flag=True, help=entry.help)(command)
     return command
@@ -109,7 +110,8 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
         *names, last = (f"--{name}" for name in FORMATS)
         raise UsageError(f"say what to export: {', '.join(names)} or {last}")
     found = Run.find(runs_home(runs), run)
-    request = TFLiteRequest(options["io"], batch, tuple(options["keep_float"]), is_qat=found.spec().compress.learned)
+    is_qat = found.spec().compress.is_qat
+    request = TFLiteRequest(options["io"], batch, tuple(options["keep_float"]), is_qat)
     tflite = request.build(options["quantize"]) if options["tflite"] else []
     tflite = with_engine(tflite, options["engine"])
     if options["with_nms"]:
@@ -160,8 +162,8 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
 def _not_within(verdicts: list[Verdict], max_drop: float) -> list[str]:
     """What to say of files that failed."""
     failed = [verdict for verdict in verdicts if not verdict.is_within]
-    lost = ", ".join(verdict.file for verdict in failed if not lacks_proof(verdict.as_dict()))
-    open_ = ", ".join(verdict.file for verdict in failed if lacks_proof(verdict.as_dict()))
+    lost = ", ".join(verdict.file for verdict in failed if not is_unproven(verdict.as_dict()))
+    open_ = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
     return [
         *(
             [f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept apart, not the run's export)"]
@@ -211,22 +213,24 @@ def _tell_steps(steps: list[RemedyResult]) -> None:
         [step.remedy, f"{v.value:.2%}", drop, interval, v.words, f"{v.agreement:.2%}", f"{v.bytes / 1e6:.2f} MB"]
         for step, v, (drop, interval) in zip(steps, verdicts, _drops(verdicts), strict=True)
     ]
-    columns = ["remedy", verdicts[0].metric, _drop_column(verdicts), "95%", "verdict", "agreement", "size"]
-    prose, spare = ["remedy", _drop_column(verdicts), "verdict"], ["agreement", "size"]
-    console.table("what each remedy bought", columns, rows, prose=prose, spare=spare)
+    metric, drop = metric_label(verdicts[0].metric), _drop_column(verdicts)
+    columns = ["remedy", metric, drop, "95%", "verdict", "agreement", "size"]
+    prose, spare = ["remedy", drop, "verdict"], ["agreement", "size"]
+    console.table("effect of each remedy", columns, rows, prose=prose, spare=spare)
 
 
 def _drop_column(verdicts: list[Verdict]) -> str:
     """What the drops are of, where that is the same for all."""
     of = {verdict.drop_metric for verdict in verdicts}
-    return f"drop of {of.pop()}" if len(of) == 1 else "drop"
+    return f"drop of {metric_label(of.pop())}" if len(of) == 1 else "drop"
 
 
 def _drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     """(drop, interval) of each file in points, the drop with its metric where that is not the same for all."""
     named = _drop_column(verdicts) == "drop"
     return [
-        (f"{100 * v.drop:+.2f}" + f" of {v.drop_metric}" * named, interval_in_words(v.drop_interval)) for v in verdicts
+        (f"{100 * v.drop:+.2f}" + f" of {metric_label(v.drop_metric)}" * named, format_interval(v.drop_interval))
+        for v in verdicts
     ]
 
 
@@ -259,7 +263,7 @@ def verify(
     verdict = verify_file(file, budget, lookup, console.log, samples)
     _tell(str(file), [verdict], as_json)
     if not verdict.is_within:
-        unproven = lacks_proof(verdict.as_dict())
+        unproven = is_unproven(verdict.as_dict())
         words = "is not proven to be within" if unproven else "lost more than"
         raise KresnetError(f"{file} {words} {counted(max_drop, 'point', 'g')}" + " (--require-proof)" * unproven)
 
@@ -330,7 +334,8 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         console.emit_json([verdict.as_dict() for verdict in verdicts])
         return
     first, drop = verdicts[0], _drop_column(verdicts)
-    columns = ["file", "size", "gzip", first.metric, drop, "95%", "agreement", "worst class", "latency", "memory"]
+    metric = metric_label(first.metric)
+    columns = ["file", "size", "gzip", metric, drop, "95%", "agreement", "worst class", "latency", "memory"]
     rows = [
         [
             *(v.file, f"{v.bytes / 1e6:.2f} MB", f"{v.gzip_bytes / 1e6:.2f} MB", f"{v.value:.2%}", *of),
@@ -343,13 +348,15 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
     spare = ["size", "latency", "agreement", "memory", "worst class", "gzip"]
     console.table(title, [*columns, "verdict"], rows, prose=[drop, "verdict"], spare=spare)
-    console.emit(f"the Keras model on the same images: {first.metric} {first.model_value:.2%}")
+    console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
     for v in verdicts:
-        if others := ", ".join(f"{name} {value:.2%}" for name, value in v.details.items() if name in SHOWN):
+        if others := ", ".join(
+            f"{metric_label(name)} {value:.2%}" for name, value in v.details.items() if name in SHOWN
+        ):
             console.emit(f"{v.file}: {others}")
-    for remark in dict.fromkeys(chain.from_iterable(remarks_on(v.as_dict()) for v in verdicts)):
+    for remark in dict.fromkeys(chain.from_iterable(list_remarks(v.as_dict()) for v in verdicts)):
         console.emit(remark)
-    for remark in shared_remarks_on(first.as_dict()):
+    for remark in list_shared_remarks(first.as_dict()):
         console.emit(remark)
     threads = first.cost.latencies[-1].threads
     console.emit(

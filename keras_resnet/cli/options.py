@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import click
 
 from keras_resnet.config.chosen import Choices
-from keras_resnet.config.recipes import RECIPES, default_config, recipe
+from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.policies import POLICIES
+from keras_resnet.config.recipes import RECIPES, recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError, did_you_mean
-from keras_resnet.models.names import TOLD, parse_model_name
+from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.plurals import counted
 
@@ -68,11 +70,16 @@ OPTIONS = (
     Option("--squeeze-excitation", "network.squeeze_excitation", FLAG, "Reweight channels in each unit."),
     Option("--drop-path", "network.drop_path", float, "Stochastic depth: chance for the last unit [default: 0]."),
     Option("--no-zero-gamma", "network.zero_gamma", FLAG, "Do not start residual units as identities.", False),
-    Option("--from", "start.weights", str, "Start from a file, a run, keras:…, torchvision:… or timm:… weights."),
+    Option("--weights", "start.weights", str, "Start from a file, a run, keras:…, torchvision:… or timm:… weights."),
     Option("--deepen", "start.deepen", str, "Start from the units of this run; --depth says how deep."),
     Option("--freeze", "start.freeze", str, "Parts that stay as they are: stem,stage1,… or body."),
-    Option("--body-rate", "start.body_rate", float, "Factor of the rate for all but neck and heads [default: 1]."),
-    Option("--freeze-norms", "start.freeze_norms", FLAG, "Batch norms keep statistics, scales and offsets."),
+    Option(
+        "--backbone-lr-scale",
+        "start.backbone_lr_scale",
+        float,
+        "Factor of the rate for all but neck and heads [default: 1].",
+    ),
+    Option("--freeze-bn", "start.freeze_bn", FLAG, "Batch norms keep statistics, scales and offsets."),
     Option("--head-convs", "head.convs", int, "Convolutions of each tower of a detector [default: 2]."),
     Option("--masks", "head.masks", str, "condinst or yolact: how a segmenter makes masks [default: condinst]."),
     Option("--data", "data.source", str, "digits, shapes, a TFDS data set, or a folder [default: by task]."),
@@ -80,29 +87,36 @@ OPTIONS = (
     Option("--download", "data.download", FLAG, "Download a TFDS data set that is not there yet."),
     Option("--image-size", "data.image_size", int, "Side of the square images in pixels [default: by the data]."),
     Option("--val-fraction", "data.val_fraction", float, "Share held out without a validation split [default: 0.2]."),
-    Option("--max-bad", "data.max_bad", float, "Share of unreadable images allowed [default: 0.01]."),
+    Option("--max-unreadable", "data.max_unreadable", float, "Share of unreadable images allowed [default: 0.01]."),
     Option("--crop", "augment.crop", str, "How training images are cut: pad or resized [default: pad]."),
     Option("--flip", "augment.flip", SWITCH, "Mirror training images, or not [default: by the data]."),
-    Option("--augment", "augment.policy", str, "none, randaugment or trivialaugment [default: none]."),
+    Option("--auto-augment", "augment.auto_augment", str, f"{', '.join(['none', *POLICIES])} [default: none]."),
     Option("--mixup", "augment.mixup", float, "Alpha of MixUp [default: 0, off]."),
     Option("--cutmix", "augment.cutmix", float, "Alpha of CutMix [default: 0, off]."),
     Option("--scales", "augment.scales", str, "How much smaller and larger objects may look: 0.5,2 [default: none]."),
-    Option("--colour", "augment.colour", float, "Share by which colours of images with objects change."),
+    Option("--color-jitter", "augment.color_jitter", float, "Share by which colours of images with objects change."),
     Option("--mosaic", "augment.mosaic", float, "Chance that an image with objects is four of them [default: 0]."),
     Option("--copy-paste", "augment.copy_paste", float, "Chance that another image's objects are put into it."),
-    Option("--erasing", "augment.erasing", float, "Chance of erasing a part of an image [default: 0]."),
-    Option("--train-sizes", "augment.sizes", str, "Sides of training images, in equal shares of the epochs: 128,160."),
+    Option("--random-erase", "augment.random_erase", float, "Chance of erasing a part of an image [default: 0]."),
+    Option(
+        "--train-sizes", "augment.train_sizes", str, "Sides of training images, in equal shares of the epochs: 128,160."
+    ),
     Option("--teacher", "distill.teacher", str, "A finished run to learn from (distillation)."),
     Option("--epochs", "training.epochs", int, "Passes over the training images [default: 15]."),
     Option("--steps", "training.steps", int, "Length in steps; decides the epochs."),
     Option("--stop-after", "training.stop_after", int, "End after so many steps, to try a long training."),
     Option("--batch-size", "training.batch_size", int, "Images per step, over all devices [default: by the data]."),
-    Option("--accumulate", "training.accumulate", int, "Parts of a batch computed one after another [default: 1]."),
+    Option(
+        "--accumulate-steps",
+        "training.accumulate_steps",
+        int,
+        "Parts of a batch computed one after another [default: 1].",
+    ),
     Option("--optimizer", "optimizer.name", str, "sgd, adamw, lamb or muon [default: sgd]."),
     Option("--learning-rate", "optimizer.learning_rate", float, "Peak learning rate [default: 0.05]."),
     Option("--weight-decay", "optimizer.weight_decay", float, "Decay of kernels [default: 0.0005]."),
     Option("--reference-batch", "optimizer.reference_batch", int, "Scale the rate by the batch size over this one."),
-    Option("--clip-norm", "optimizer.clip_norm", float, "Largest norm of the whole gradient."),
+    Option("--clip-grad-norm", "optimizer.clip_grad_norm", float, "Largest norm of the whole gradient."),
     Option("--loss", "training.loss", str, "cross_entropy or bce [default: cross_entropy]."),
     Option("--ema", "training.ema", float, "Decay of the weights' moving average, which is then kept."),
     Option("--patience", "training.patience", int, "End after so many epochs without a better validation loss."),
@@ -117,8 +131,6 @@ OPTIONS = (
     Option("--seed", "training.seed", int, "Seed of weights, order and augmentation [default: 0]."),
 )
 _KEYS = {option.flag.removeprefix("--").replace("-", "_"): option for option in OPTIONS}
-# `from` is a Python keyword.
-_KEYS["start_from"] = _KEYS.pop("from")
 
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,23 +141,22 @@ def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     quick = "The recipe's quick form: a minute or two on the bundled digits."
     command = click.option("--quick", is_flag=True, default=None, help=quick)(command)
     command = click.option("--recipe", help=f"A published way to train: {', '.join(RECIPES)}.")(command)
-    return click.option("--net", help="A network by name: resnet50, plain34, vgg19, … (see kresnet models).")(command)
+    return click.option("--model", help="A network by name: resnet50, plain34, vgg19, … (see kresnet models).")(command)
 
 
 def _added(command: Callable[..., Any], option: Option) -> Callable[..., Any]:
-    names = (option.flag, "start_from") if option.flag == "--from" else (option.flag,)
     if option.kind is FLAG:
-        return click.option(*names, is_flag=True, default=None, help=option.help)(command)
+        return click.option(option.flag, is_flag=True, default=None, help=option.help)(command)
     if option.kind is SWITCH:
         both = f"{option.flag}/--no-{option.flag.removeprefix('--')}"
         return click.option(both, is_flag=True, default=None, help=option.help)(command)
-    return click.option(*names, type=option.kind, help=option.help)(command)
+    return click.option(option.flag, type=option.kind, help=option.help)(command)
 
 
 # What may differ in a training that goes on from another run's weights.
 _COMPRESSION = (
-    *("epochs", "steps", "stop_after", "batch_size", "accumulate", "optimizer", "learning_rate", "weight_decay"),
-    *("clip_norm", "ema", "patience", "freeze_norms", "teacher", "precision", "devices", "deterministic"),
+    *("epochs", "steps", "stop_after", "batch_size", "accumulate_steps", "optimizer", "learning_rate", "weight_decay"),
+    *("clip_grad_norm", "ema", "patience", "freeze_bn", "teacher", "precision", "devices", "deterministic"),
     *("checkpoint_every", "histograms", "profile", "track", "seed"),
 )
 
@@ -180,7 +191,7 @@ def spec_of(options: dict[str, Any], home: Path, log: Callable[[str], None]) -> 
     spec = _base(options, chosen, home, log)
     for key, value in chosen.items():
         spec = spec.override(key, value)
-    asked = set(chosen) | ({f"network.{field}" for field in TOLD} if "net" in options else set())
+    asked = set(chosen) | ({f"network.{field}" for field in NAMED_SETTINGS} if "model" in options else set())
     if spec.start.weights:
         from keras_resnet.training.initialize import config_from_weights
 
@@ -194,9 +205,9 @@ def choices_of(options: dict[str, Any], home: Path) -> Choices:
     if "net" in options:
         by["network"] = f"of --net {options['net']}"
     if origin := options.get("start_from"):
-        from keras_resnet.training.initialize import origin_in_words
+        from keras_resnet.training.initialize import describe_origin
 
-        words = origin_in_words(origin, home)
+        words = describe_origin(origin, home)
         by["network"] = f"of {words}"
         if "recipe" not in options:  # whose image size stays
             by["data.image_size"] = f"that of {words}; --image-size changes it"
@@ -242,28 +253,32 @@ def _with_teacher(spec: Spec, home: Path) -> Spec:
 def _base(options: dict[str, Any], chosen: dict[str, Any], home: Path, log: Callable[[str], None]) -> Spec:
     """What the other options change: a recipe, a shallower run's spec, or the default, and the named network."""
     if run := chosen.pop("start.deepen", None):
-        if "recipe" in options or "net" in options or "start.weights" in chosen:
-            raise UsageError("--deepen takes network and training from its run; it takes no --recipe, --net, --from")
+        if "recipe" in options or "model" in options or "start.weights" in chosen:
+            raise UsageError(
+                "--deepen takes network and training from its run; it takes no --recipe, --model, --weights"
+            )
         if "network.depth" not in chosen:
             raise UsageError("--deepen needs --depth: how deep the new network is")
-        from keras_resnet.training.initialize import adopt_shallow
+        from keras_resnet.training.initialize import config_from_shallow_run
 
-        return adopt_shallow(home, run, log)
+        return config_from_shallow_run(home, run, log)
     if "quick" in options and "recipe" not in options:
         raise UsageError("--quick is a form of a recipe: it needs --recipe")
     spec = _begun(options, chosen.pop("task", None), log)
-    if "net" not in options:
+    if "model" not in options:
         return spec
     if "network.depth" in chosen or "network.family" in chosen:
-        raise UsageError("--net names the whole network; it takes no --depth")
-    return replace(spec, network=merged(parse_model_name(options["net"]), spec.network))
+        raise UsageError("--model names the whole network; it takes no --depth")
+    return replace(spec, network=merged(parse_model_name(options["model"]), spec.network))
 
 
 def _begun(options: dict[str, Any], task: str | None, log: Callable[[str], None]) -> Spec:
     """The recipe's spec, or what is usual for the task."""
     if "recipe" not in options:
-        spec = default_config(task or "classify")
-        if spec.task != "classify":
+        from keras_resnet.tasks import default_config  # imports NumPy, which --help does without
+
+        spec = default_config(task or Spec().task)
+        if spec != Spec():
             log(
                 f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
                 f" {counted(spec.training.epochs, 'epoch')} in"
@@ -278,7 +293,9 @@ def _begun(options: dict[str, Any], task: str | None, log: Callable[[str], None]
 
 def merged(network: NetworkSpec, recipes: NetworkSpec) -> NetworkSpec:
     """`network` with the recipe's way to start it, where its family has it."""
-    return replace(network, zero_gamma=recipes.zero_gamma) if network.family == "resnet" else network
+    if "zero_gamma" not in FAMILIES[network.family].settings:
+        return network
+    return replace(network, zero_gamma=recipes.zero_gamma)
 
 
 def _value(option: Option, value: Any) -> Any:
@@ -291,7 +308,7 @@ def _value(option: Option, value: Any) -> Any:
             return tuple(float(part) for part in value.split(","))
         except ValueError:
             raise UsageError(f"{option.flag} must be two numbers with a comma between. Received: {value!r}") from None
-    if option.key == "augment.sizes":
+    if option.key == "augment.train_sizes":
         parts = [part.strip() for part in value.split(",")]
         if not all(part.isdigit() for part in parts):
             raise UsageError(f"{option.flag} must be whole numbers with commas between. Received: {value!r}")

@@ -25,9 +25,9 @@ def report(run: str | None, again: bool, runs: str | None) -> None:
     from keras_resnet.reporting.page import write_report
 
     if again:
-        from keras_resnet.evaluation.analysis import find_again
+        from keras_resnet.evaluation.analysis import refresh_analysis
 
-        find_again(found, console.log)
+        refresh_analysis(found, console.log)
     write_report(found)
     console.emit(str(found.report_file))
 
@@ -39,15 +39,15 @@ def report(run: str | None, again: bool, runs: str | None) -> None:
 @json_option
 def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json: bool) -> None:
     """Put runs side by side: what they are, how good, what their files cost."""
-    from keras_resnet.reporting.compare import page_of, rows_of
+    from keras_resnet.reporting.compare import comparison_rows, render_comparison
 
     found = [Run.find(runs_home(runs), name) for name in names]
-    rows = rows_of(found)
+    rows = comparison_rows(found)
     if save:
         from keras_resnet.atomic_write import writing
 
         with writing(save) as temporary:
-            temporary.write_text(page_of(found, rows), encoding="utf-8")
+            temporary.write_text(render_comparison(found, rows), encoding="utf-8")
         console.log(f"page: {save}")
     if as_json:
         console.emit_json(rows)

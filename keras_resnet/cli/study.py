@@ -43,17 +43,17 @@ def _study_options(command: Any) -> Any:
 
 
 @study.command(epilog=examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10"))
-@click.option("--nets", default="plain20,plain56,resnet20,resnet56", show_default=True, help="Networks by name.")
+@click.option("--models", default="plain20,plain56,resnet20,resnet56", show_default=True, help="Networks by name.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each network.")
 @_study_options
-def degradation(nets: str, seeds: int, as_json: bool, **options: Any) -> None:
+def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     """Does a deeper network train worse, with shortcuts and without?
 
     Figure 6 of He et al. 2015, with gradients and a verdict in words.
     """
     from keras_resnet.studies.degradation import degradation as run_study
 
-    chosen = tuple(net.strip() for net in nets.split(","))
+    chosen = tuple(name.strip() for name in models.split(","))
     base, folder = _study(options, "degradation")
     summary = run_study(base, chosen, seeds, folder, console.log)
     if as_json:

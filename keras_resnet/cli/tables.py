@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from keras_resnet.metrics.outcome import FAILED, PASSED
-from keras_resnet.runtime.printable import printable
+from keras_resnet.runtime.printable import make_printable
 
 # Between two columns of plain text.
 GAP = "  "
@@ -31,7 +31,7 @@ def table(
     from rich.console import Console
 
     console = Console(highlight=False)
-    title, names, cells = printable(title), list(columns), [[printable(cell) for cell in row] for row in rows]
+    title, names, cells = make_printable(title), list(columns), [[make_printable(cell) for cell in row] for row in rows]
     if not console.is_terminal:
         _print_plain(console, title, names, cells)
         return

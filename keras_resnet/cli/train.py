@@ -24,6 +24,7 @@ from keras_resnet.cli.options import (
 from keras_resnet.config.chosen import Choices, chosen
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import UsageError
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
@@ -31,7 +32,7 @@ from keras_resnet.run.folders import free_name, require_free
 from keras_resnet.signals import end_with_launcher
 
 if TYPE_CHECKING:
-    from keras_resnet.compression.plan import Step
+    from keras_resnet.compression.plan import CompressionStep
 
 
 @click.command(
@@ -75,16 +76,13 @@ def train(
     choices = choices_of(wanted, home) if spec else Choices(f"as run {resume} was started")
     click.get_current_context().with_resource(chosen(choices))
     if spec and (find_lr or find_batch_size):
-        (_find_rate if find_lr else _find_batch_size)(spec, home, as_json)
+        (_find_learning_rate if find_lr else _find_batch_size)(spec, home, as_json)
         return
     from keras_resnet.training.train import resume as continue_run
     from keras_resnet.training.train import train as start_run
 
     if spec is None:
-        from keras_resnet.training.compress import method_of
-
-        interrupted = Run.find(home, resume)
-        run = continue_run(interrupted, console.log, method_of(interrupted.spec()), data_changed)
+        run = continue_run(Run.find(home, resume), console.log, data_changed)
     else:
         run = start_run(spec, home, name, console.log)
     publish_report(run)
@@ -93,7 +91,7 @@ def train(
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
     else:
         row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
-        console.table("", ["run", metrics["metric"], "folder"], [row])
+        console.table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
 
 
 @click.command(
@@ -131,9 +129,9 @@ def compress(
 
     Several ways are taken one after another, each a run: filters, zeros, shared weights, 8 bits.
     """
-    from keras_resnet.compression.plan import steps_of
+    from keras_resnet.compression.plan import plan_compression
 
-    steps = steps_of(shrink, prune, pattern, cluster, qat)
+    steps = plan_compression(shrink, prune, pattern, cluster, qat)
     home = runs_home(runs)
     require_free(home, name)
     parents = [Run.find(home, run)]
@@ -147,30 +145,35 @@ def compress(
     if as_json:
         console.emit_json({**result, "before": before["value"], "runs": [each.name for each in parents[1:]]})
     else:
-        rows = [[each.name, f"{each.metrics()['value']:.2%}", each.what, str(each.folder)] for each in parents]
+        rows = [
+            [each.name, f"{each.metrics()['value']:.2%}", each.network_summary, str(each.folder)] for each in parents
+        ]
         console.table(
-            "", ["run", after["metric"], "what it is", "folder"], rows, prose=["what it is"], spare=["folder"]
+            "",
+            ["run", metric_label(after["metric"]), "what it is", "folder"],
+            rows,
+            prose=["what it is"],
+            spare=["folder"],
         )
 
 
-def _compressed(parent: Run, step: Step, wanted: dict[str, Any], home: Path, name: str | None) -> Run:
+def _compressed(parent: Run, step: CompressionStep, wanted: dict[str, Any], home: Path, name: str | None) -> Run:
     """The new run that `step` makes of `parent`."""
-    from keras_resnet.compression.plan import adopt_parent
+    from keras_resnet.compression.plan import spec_for_compression
 
-    spec = overridden(adopt_parent(parent, step, set(wanted), console.log), wanted, home)
-    from keras_resnet.training.compress import method_of
+    spec = overridden(spec_for_compression(parent, step, set(wanted), console.log), wanted, home)
     from keras_resnet.training.train import train as start_run
 
-    name = name or free_name(home, f"{parent.name}-{step.name}")
+    name = name or free_name(home, f"{parent.name}-{step.suffix}")
     with chosen(Choices(f"of run {parent.name}", asked(wanted))):
-        return publish_report(start_run(spec, home, name, console.log, method_of(spec)))
+        return publish_report(start_run(spec, home, name, console.log))
 
 
-def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
-    from keras_resnet.training.finder import find_rate
+def _find_learning_rate(spec: Spec, home: Path, as_json: bool) -> None:
+    from keras_resnet.training.finder import find_learning_rate
 
     figure = home / f"learning-rate-{model_name(spec.network)}.png"
-    found = find_rate(spec, figure, console.log)
+    found = find_learning_rate(spec, figure, console.log)
     if as_json:
         rows = [{"rate": float(r), "loss": float(loss)} for r, loss in zip(found.rates, found.losses, strict=True)]
         console.emit_json({"suggested": found.suggested, "figure": str(figure), "rates": rows})
@@ -179,12 +182,12 @@ def _find_rate(spec: Spec, home: Path, as_json: bool) -> None:
 
 
 def _find_batch_size(spec: Spec, home: Path, as_json: bool) -> None:
-    from keras_resnet.training.finder import best_of, find_batch_size, rows_of
+    from keras_resnet.training.finder import choose_batch_size, find_batch_size, to_json_rows
 
     found = find_batch_size(spec, console.log)
-    best = best_of(found)
+    best = choose_batch_size(found)
     if as_json:
-        console.emit_json({"suggested": best.batch_size, "tried": rows_of(found)})
+        console.emit_json({"suggested": best.batch_size, "tried": to_json_rows(found)})
     else:
         console.emit(f"--batch-size {best.batch_size} (the smallest within 5% of the fastest)")
 
@@ -219,10 +222,10 @@ def launch(
         raise UsageError(
             f"launch starts kresnet train: … -- train [options]. Received: {' '.join(command) or 'nothing'}"
         )
-    from keras_resnet.training.launch import Watch
+    from keras_resnet.training.launch import RestartPolicy
     from keras_resnet.training.launch import launch as launch_workers
 
-    watch = Watch(start_timeout, stall_timeout, max_restarts)
-    code = launch_workers(workers, list(command), watch, console.log, isolate)
+    policy = RestartPolicy(start_timeout, stall_timeout, max_restarts)
+    code = launch_workers(workers, list(command), policy, console.log, isolate)
     if code:
         raise SystemExit(code)

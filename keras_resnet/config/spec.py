@@ -1,4 +1,4 @@
-"""What to build, on what data, how to train: frozen, and saved with every run.
+"""What to build, on what data, how to train: the spec of a run, frozen, and saved with it.
 
 Values left at None or "auto" are decided when a run starts (see `resolve.resolve`), printed with
 their reason and written back, so that a saved spec of a run is always complete.
@@ -6,23 +6,21 @@ their reason and written back, so that a saved spec of a run is always complete.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any, Self
 
-from keras_resnet.config.fields import from_dict, one_of, override, require
-from keras_resnet.config.training import (
-    AugmentSpec,
-    CompressSpec,
-    DistillSpec,
-    LogSpec,
-    OptimizerSpec,
-    StartSpec,
-    TrainingSpec,
-)
-from keras_resnet.errors import UsageError
+from pydantic import Field, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+
+from keras_resnet.config.data import AugmentSpec, DataSpec
+from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.network import HeadSpec, NetworkSpec, Normalization
+from keras_resnet.config.section import STRICT, Section, not_allowed, override, parse_section
+from keras_resnet.config.settings import COMMON, OneOf, Option, setting
+from keras_resnet.config.task_rules import TASK_RULES
+from keras_resnet.config.training import CompressSpec, DistillSpec, LogSpec, OptimizerSpec, StartSpec, TrainingSpec
 
 __all__ = [
     "AugmentSpec",
@@ -37,251 +35,133 @@ __all__ = [
     "Spec",
     "StartSpec",
     "TrainingSpec",
+    "spec_schema",
 ]
 
-# Layers, convolutions of a tower, and pixels of a side: more are a slip of the finger, or damage.
-DEEPEST, MOST_CONVS, LARGEST = 2000, 64, 16384
-# Fields of a NetworkSpec that may differ from their default, by family.
-# What images have to be annotated with for a task.
-ANNOTATIONS = {"classify": "labels", "localize": "object", "detect": "objects", "segment": "masks"}
-TAKES = {
-    "resnet": (
-        *("preactivation", "block", "strides", "stem", "shortcut", "resnet_d", "cardinality", "base_width"),
-        *("widen", "width", "kept", "squeeze_excitation", "drop_path", "zero_gamma"),
-    ),
-    "plain": ("block", "strides", "stem", "cardinality", "base_width", "widen", "width", "kept", "squeeze_excitation"),
-    "vgg": ("width", "batch_norm"),
+# Augmentations that only images with objects take, and with their default those that only classified ones take.
+_FOR_OBJECTS = ("scales", "color_jitter", "mosaic", "copy_paste")
+_FOR_CLASSIFICATION = {
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "random_erase": 0.0,
+    "auto_augment": "none",
+    "train_sizes": (),
 }
 
 
-@dataclass(frozen=True)
-class Normalization:
-    """`(pixel - mean) / std` per RGB channel, for pixels in 0–255. Part of every model."""
+@dataclass(frozen=True, config=STRICT)
+class Spec(Section):
+    """All settings of a run. `Spec()` is the default: a ResNet-50 on the bundled digits."""
 
-    mean: tuple[float, ...] = (127.5, 127.5, 127.5)
-    std: tuple[float, ...] = (127.5, 127.5, 127.5)
+    task: Annotated[str, OneOf(tuple(TASK_RULES))] = setting(
+        "classify",
+        "Task: classify, localize (the main object), detect or segment.",
+        Option("--task", COMMON),
+    )
+    network: NetworkSpec = Field(default_factory=NetworkSpec)
+    head: HeadSpec = Field(default_factory=HeadSpec)
+    data: DataSpec = Field(default_factory=DataSpec)
+    augment: AugmentSpec = Field(default_factory=AugmentSpec)
+    start: StartSpec = Field(default_factory=StartSpec)
+    distill: DistillSpec = Field(default_factory=DistillSpec)
+    compress: CompressSpec = Field(default_factory=CompressSpec)
+    optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
+    training: TrainingSpec = Field(default_factory=TrainingSpec)
+    log: LogSpec = Field(default_factory=LogSpec)
 
-    def __post_init__(self) -> None:
-        require(len(self.mean) == 3, "normalization.mean", self.mean, "three numbers, for red, green and blue")
-        require(len(self.std) == 3, "normalization.std", self.std, "three numbers, for red, green and blue")
-        require(all(s > 0 for s in self.std), "normalization.std", self.std, "numbers above 0")
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """Which network. `networks.names` turns names such as "resnext50_32x4d" into one.
-
-    depth: layers with weights, as the papers count them; which exist depends on the family.
-    family: "resnet", "plain" (the same without shortcuts; He et al. 2015) or "vgg" (Simonyan & Zisserman 2015).
-    preactivation: norm and ReLU before each convolution (He et al. 2016, "v2").
-    block: "basic" or "bottleneck" in a CIFAR network; "auto" is bottleneck with preactivation, else basic.
-    strides: "3x3" strides in the 3×3 convolution of a bottleneck (torchvision, Keras V1.5),
-        "1x1" in its first 1×1 convolution (He et al. 2015, keras.applications).
-    stem: "imagenet" (7×7 stride 2 and max pooling), "deep" (three 3×3 instead of the 7×7; He et al. 2019),
-        "cifar" (3×3 stride 1) or "auto" (by image size).
-    shortcut: where the shape changes, He et al.'s "A" (zero padding) or "B" (projection); "C" projects
-        everywhere; "D" pools by the mean before it projects (He et al. 2019). "auto" is A for the CIFAR
-        networks and B for the others, as in the paper.
-    resnet_d: "auto" means the deep stem and shortcut D.
-    cardinality, base_width: groups of a bottleneck's 3×3 convolution, and filters of each group per 64 of
-        the stage (ResNeXt, Xie et al. 2017).
-    widen: factor of a bottleneck's 3×3 convolution, or of all stages of a CIFAR network (Zagoruyko & Komodakis 2016).
-    width: factor of all filters, rounded to multiples of 8.
-    kept: share of the filters inside units, all convolutions but the last, rounded to multiples of 8: what structured
-        pruning leaves (Li et al. 2017).
-    squeeze_excitation: channels reweighted before the sum (Hu et al. 2018).
-    drop_path: chance of leaving out the last unit in a training step, linear from 0 (Huang et al. 2016).
-    zero_gamma: residual units start as identities (Goyal et al. 2017, section 5.1).
-    batch_norm: for "vgg" only.
-    """
-
-    depth: int = 50
-    family: str = "resnet"
-    preactivation: bool = False
-    block: str = "auto"
-    strides: str = "3x3"
-    stem: str = "auto"
-    shortcut: str = "auto"
-    resnet_d: bool = False
-    cardinality: int = 1
-    base_width: int = 64
-    widen: float = 1.0
-    width: float = 1.0
-    kept: float = 1.0
-    squeeze_excitation: bool = False
-    drop_path: float = 0.0
-    zero_gamma: bool = True
-    batch_norm: bool = True
-
-    def __post_init__(self) -> None:
-        one_of("network.family", self.family, tuple(TAKES))
-        require(self.depth <= DEEPEST, "network.depth", self.depth, f"at most {DEEPEST}")
-        one_of("network.block", self.block, ("auto", "basic", "bottleneck"))
-        one_of("network.strides", self.strides, ("3x3", "1x1"))
-        one_of("network.stem", self.stem, ("auto", "imagenet", "deep", "cifar"))
-        one_of("network.shortcut", self.shortcut, ("auto", "A", "B", "C", "D"))
-        require(self.cardinality >= 1, "network.cardinality", self.cardinality, "1 or more")
-        require(self.base_width >= 1, "network.base_width", self.base_width, "1 or more")
-        require(self.widen > 0, "network.widen", self.widen, "above 0")
-        require(self.width > 0, "network.width", self.width, "above 0")
-        require(0 < self.kept <= 1, "network.kept", self.kept, "above 0 and at most 1")
-        whole = self.kept == 1 or self.cardinality == 1
-        require(whole, "network.kept", self.kept, "1 where convolutions have groups, which lose no single filters")
-        require(0 <= self.drop_path < 1, "network.drop_path", self.drop_path, "0 or more and below 1")
-        taken = TAKES[self.family]
-        for each in fields(self):
-            if each.name not in (*taken, "depth", "family") and getattr(self, each.name) != each.default:
-                raise UsageError(
-                    f"network.{each.name} has no meaning for a {self.family} network."
-                    f" Received: {getattr(self, each.name)}. It takes: {', '.join(taken)}"
-                )
-
-
-@dataclass(frozen=True)
-class HeadSpec:
-    """What detection and segmentation put on a network's feature pyramid.
-
-    convs: convolutions of the towers above each level. masks: "condinst" makes each object's mask by a small network of
-    its own (Tian et al. 2020), "yolact" by a weighted sum of prototypes (Bolya et al. 2019).
-    """
-
-    convs: int = 2
-    masks: str = "condinst"
-
-    def __post_init__(self) -> None:
-        require(1 <= self.convs <= MOST_CONVS, "head.convs", self.convs, f"1 to {MOST_CONVS}")
-        one_of("head.masks", self.masks, ("condinst", "yolact"))
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """Which images, and how they become arrays of (image_size, image_size, 3) pixels in 0–255.
-
-    An image's shorter side is resized to `resize`, then `image_size` is cut from the centre
-    (evaluation) or at random (training); None lets the source choose both.
-
-    source: "digits", "shapes", a TFDS data set, or a folder. data_dir: where TFDS data sets are prepared; None leaves
-    that to TFDS. download: whether one that is not there may be fetched.
-    val_fraction: share of the training images to validate with, where there is no split for that. max_bad: share of
-    images that may be unreadable.
-    crowds: what becomes of objects that COCO's files mark by iscrowd and Pascal VOC's by difficult: "ignore" neither
-    learns nor misses them, "learn" takes them as any other object.
-    levels: the values that are black and white in images of more than 8 bits; () lets those of a folder decide.
-    annotations: "labels"; or "object", the largest one's box and class, "objects", those of all, or "masks", and which
-    pixels are theirs: the whole image is then brought to a square, its longer side resized and the rest filled.
-    """
-
-    source: str = "digits"
-    data_dir: str | None = None
-    download: bool = False
-    image_size: int | None = None
-    resize: int | None = None
-    val_fraction: float = 0.2
-    max_bad: float = 0.01
-    levels: tuple[float, ...] = ()
-    annotations: str = "labels"
-    crowds: str = "ignore"
-    normalization: Normalization = field(default_factory=Normalization)
-
-    def __post_init__(self) -> None:
-        size = self.image_size
-        require(size is None or 8 <= size <= LARGEST, "data.image_size", size, f"8 to {LARGEST} pixels")
-        require(self.resize is None or self.resize <= LARGEST, "data.resize", self.resize, f"at most {LARGEST}")
-        require(
-            self.resize is None or self.image_size is None or self.resize >= self.image_size,
-            "data.resize",
-            self.resize,
-            "at least image_size",
-        )
-        one_of("data.annotations", self.annotations, tuple(ANNOTATIONS.values()))
-        one_of("data.crowds", self.crowds, ("ignore", "learn"))
-        require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "between 0 and 1, both excluded")
-        ordered = not self.levels or (len(self.levels) == 2 and -math.inf < self.levels[0] < self.levels[1] < math.inf)
-        require(ordered, "data.levels", self.levels, "two numbers, that of black and the larger one of white")
-        require(0 <= self.max_bad <= 1, "data.max_bad", self.max_bad, "between 0 and 1")
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A whole job. `Spec()` is the default one: a ResNet-50 on the bundled digits."""
-
-    task: str = "classify"
-    network: NetworkSpec = field(default_factory=NetworkSpec)
-    head: HeadSpec = field(default_factory=HeadSpec)
-    data: DataSpec = field(default_factory=DataSpec)
-    augment: AugmentSpec = field(default_factory=AugmentSpec)
-    start: StartSpec = field(default_factory=StartSpec)
-    distill: DistillSpec = field(default_factory=DistillSpec)
-    compress: CompressSpec = field(default_factory=CompressSpec)
-    optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
-    training: TrainingSpec = field(default_factory=TrainingSpec)
-    log: LogSpec = field(default_factory=LogSpec)
-
-    def __post_init__(self) -> None:
-        one_of("task", self.task, tuple(ANNOTATIONS))
-        needed = ANNOTATIONS[self.task]
-        require(self.data.annotations == needed, "data.annotations", self.data.annotations, f"{needed} for {self.task}")
-        if needed != "labels":
-            self._require_for_objects()
+    @model_validator(mode="after")
+    def _require_what_goes_together(self) -> Self:
+        needed = TASK_RULES[self.task].annotations
+        if self.data.annotations != needed:
+            raise not_allowed("data.annotations", self.data.annotations, f"{needed} for {self.task}")
+        if not TASK_RULES[self.task].has_boxes:
+            self._require_for_classification()
         else:
-            require(self.head == HeadSpec(), "head", self.head, f"left alone for {self.task}")
-            for name in ("scales", "colour", "mosaic", "copy_paste"):
-                value = getattr(self.augment, name)
-                require(not value, f"augment.{name}", value, f"left alone for {self.task}")
-        warmup, epochs = self.optimizer.warmup_epochs, self.training.epochs
-        fits = warmup is None or self.training.steps is not None or warmup < epochs
-        require(fits, "optimizer.warmup_epochs", warmup, f"below training.epochs ({epochs})")
-        resizable = not self.augment.sizes or self.network.family != "vgg"
-        require(
-            resizable, "augment.sizes", self.augment.sizes, "left out for a VGG network, whose images have one size"
-        )
+            self._require_for_objects()
+        self._require_fitting_lengths()
         self._require_for_tfmot()
-        size = self.data.image_size
-        smaller = size is None or all(each <= size for each in self.augment.sizes)
-        require(smaller, "augment.sizes", self.augment.sizes, f"at most data.image_size ({size})")
+        return self
+
+    def _require_for_classification(self) -> None:
+        """Raise SettingError for what only detectors take."""
+        if self.head != HeadSpec():
+            raise not_allowed("head", self.head, f"left alone for {self.task}")
+        for name in _FOR_OBJECTS:
+            if value := getattr(self.augment, name):
+                raise not_allowed(f"augment.{name}", value, f"left alone for {self.task}")
 
     def _require_for_objects(self) -> None:
-        """What a training on boxes cannot have yet, or at all."""
-        for name, off in (("mixup", 0.0), ("cutmix", 0.0), ("erasing", 0.0), ("policy", "none"), ("sizes", ())):
-            value = getattr(self.augment, name)
-            require(value == off, f"augment.{name}", value, f"left out for {self.task}")
-        mosaic, pasted = self.augment.mosaic, self.augment.copy_paste
-        require(not mosaic or self.task != "localize", "augment.mosaic", mosaic, "left out for localize")
-        require(not pasted or self.task == "segment", "augment.copy_paste", pasted, f"left out for {self.task}")
-        require(self.augment.crop == "pad", "augment.crop", self.augment.crop, f"pad for {self.task}")
-        require(self.distill.teacher is None, "distill.teacher", self.distill.teacher, f"left out for {self.task}")
-        require(self.network.family != "vgg", "network.family", "vgg", f"resnet or plain for {self.task}")
+        """Raise SettingError for what a training on boxes cannot have yet, or at all."""
+        augment, rules = self.augment, TASK_RULES[self.task]
+        for name, off in _FOR_CLASSIFICATION.items():
+            if (value := getattr(augment, name)) != off:
+                raise not_allowed(f"augment.{name}", value, f"left out for {self.task}")
+        if augment.mosaic and not rules.mosaic:
+            raise not_allowed("augment.mosaic", augment.mosaic, f"left out for {self.task}")
+        if augment.copy_paste and not rules.copy_paste:
+            raise not_allowed("augment.copy_paste", augment.copy_paste, f"left out for {self.task}")
+        if augment.crop != "pad":
+            raise not_allowed("augment.crop", augment.crop, f"pad for {self.task}")
+        if self.distill.teacher is not None:
+            raise not_allowed("distill.teacher", self.distill.teacher, f"left out for {self.task}")
+        possible = [name for name, family in FAMILIES.items() if family.has_pyramid]
+        if self.network.family not in possible:
+            raise not_allowed("network.family", self.network.family, f"{' or '.join(possible)} for {self.task}")
+
+    def _require_fitting_lengths(self) -> None:
+        """Raise SettingError for a warm-up longer than the training, and for training images of other sizes."""
+        warmup, training = self.optimizer.warmup_epochs, self.training
+        if warmup is not None and training.steps is None and warmup >= training.epochs:
+            raise not_allowed("optimizer.warmup_epochs", warmup, f"below training.epochs ({training.epochs})")
+        sizes, image_size = self.augment.train_sizes, self.data.image_size
+        if sizes and FAMILIES[self.network.family].has_fixed_size:
+            raise not_allowed("augment.train_sizes", sizes, "left out for a VGG network, whose images have one size")
+        if image_size is not None and any(size > image_size for size in sizes):
+            raise not_allowed("augment.train_sizes", sizes, f"at most data.image_size ({image_size})")
 
     def _require_for_tfmot(self) -> None:
-        """What a training by tensorflow-model-optimization cannot have."""
-        training, zeros = self.training, self.compress.sparsity > 0
-        muon = self.optimizer.name == "muon" and (zeros or self.compress.by_tfmot)
-        require(not muon, "optimizer.name", "muon", "sgd, adamw or lamb here: muon moves the zeros of a pruned network")
-        if self.compress.by_tfmot:
-            what = "for pruning, clustering and tfmot's 8 bits"
-            plain = training.precision in ("auto", "float32")
-            require(plain, "training.precision", training.precision, f"float32 {what}")
-            require(training.ema is None, "training.ema", training.ema, f"left out {what}")
-            require(training.patience is None, "training.patience", training.patience, f"left out {what}")
+        """Raise SettingError for what a training by tensorflow-model-optimization cannot have."""
+        training, compress = self.training, self.compress
+        if self.optimizer.name == "muon" and (compress.sparsity > 0 or compress.uses_tfmot):
+            raise not_allowed(
+                "optimizer.name", "muon", "sgd, adamw or lamb here: muon moves the zeros of a pruned network"
+            )
+        if not compress.uses_tfmot:
+            return
+        reason = "for pruning, clustering and tfmot's 8 bits"
+        if training.precision not in ("auto", "float32"):
+            raise not_allowed("training.precision", training.precision, f"float32 {reason}")
+        if training.ema is not None:
+            raise not_allowed("training.ema", training.ema, f"left out {reason}")
+        if training.patience is not None:
+            raise not_allowed("training.patience", training.patience, f"left out {reason}")
 
-    def override(self, key: str, value: Any) -> Spec:
-        """A copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.
+    def override(self, key: str, value: object) -> Spec:
+        """Return a copy in which one dotted `key`, such as "optimizer.learning_rate", has another value.
 
-        Raises UsageError for an unknown key (naming the nearest) or a value not allowed.
+        Raises SettingError for an unknown key (naming the nearest) or a value that is not allowed.
         """
-        changed: Spec = override(self, key.split("."), value, key)
-        return changed
+        return override(self, {key: value})
+
+    def override_all(self, changes: Mapping[str, object]) -> Spec:
+        """Return a copy with other values at all the dotted keys of `changes`, checked together."""
+        return override(self, changes)
 
     def to_json(self) -> str:
-        """The spec as an indented JSON object."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
+        """Return the spec as an indented JSON object."""
+        return json.dumps(asdict(self), indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Spec:
-        """The spec written by `to_json`; raises UsageError for unknown keys or bad values."""
+        """Return the spec written by `to_json`. Raises SettingError for unknown keys and values not allowed."""
         return cls.from_dict(json.loads(text))
 
     @classmethod
-    def from_dict(cls, raw: Any) -> Spec:
-        """The same from a JSON object that is read already."""
-        return from_dict(cls, raw, "")
+    def from_dict(cls, raw: object) -> Spec:
+        """Return the spec of a JSON object that is read already. Raises SettingError as `from_json` does."""
+        return parse_section(cls, raw)
+
+
+def spec_schema() -> dict[str, Any]:
+    """Return the JSON schema of a spec, with the option of each setting that has one."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(Spec).json_schema()}

@@ -1,272 +1,252 @@
-"""How to train: augmentation, where weights start, teachers, optimizers, lengths. Part of every `Spec`."""
+"""The settings of a training: initial weights, teacher, compression, optimizer, length, precision and logs."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated, ClassVar, Literal, Self
 
-from keras_resnet.config.fields import one_of, require
+from pydantic import AfterValidator, model_validator
+from pydantic.dataclasses import dataclass
 
-PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-OPTIMIZERS = ("sgd", "adamw", "lamb", "muon")
+from keras_resnet.config.section import STRICT, Section, not_allowed
+from keras_resnet.config.settings import COMMON, DEVICES, LOGGING, OPTIMIZER, TRAINING, OneOf, Option, setting
 
-
-@dataclass(frozen=True)
-class AugmentSpec:
-    """How training images differ from one epoch to the next.
-
-    crop: "pad" cuts at random from the image, with a margin of zeros where there is no room (He et al. 2015,
-        section 4.2); "resized" cuts `smallest` to all of its area at 3:4 to 4:3 (Szegedy et al. 2015, section 6).
-    flip: mirrored half of the time; None lets the data decide: what is known of them, else what a quick classifier
-        makes of mirrored ones (see `data.mirroring`).
-    policy: "randaugment" applies `operations` of 14 at `magnitude` ± `deviation` of 10 (Cubuk et al. 2020);
-        "trivialaugment" one at a random magnitude (Müller & Hutter 2021).
-    mixup, cutmix: the alpha of Zhang et al. 2018 and Yun et al. 2019; 0 is off, with both one is drawn for each batch.
-    erasing: chance that a rectangle of an image is filled with noise (Zhong et al. 2020).
-    repeats: how often an epoch shows each image that it shows, augmented anew (Hoffer et al. 2020).
-    sizes: sides of the training images in equal shares of the epochs (Tan & Le 2021, section 4.2); none means
-        data.image_size all along.
-    scales: how many times larger and smaller objects may look, where the task is to find them: (0.5, 2.0) is from half
-        to twice their size (scale jitter; Ghiasi et al. 2021). colour: brightness, contrast and saturation change by up
-        to this share there.
-    mosaic: chance that a training image is four of them at half their size (Bochkovskiy et al. 2020, section 3.3).
-    copy_paste: chance that objects of another image are put into it, by their masks (Ghiasi et al. 2021).
-    """
-
-    crop: str = "pad"
-    smallest: float = 0.08
-    flip: bool | None = None
-    policy: str = "none"
-    operations: int = 2
-    magnitude: float = 9.0
-    deviation: float = 0.5
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    erasing: float = 0.0
-    repeats: int = 1
-    sizes: tuple[int, ...] = ()
-    scales: tuple[float, ...] = ()
-    colour: float = 0.0
-    mosaic: float = 0.0
-    copy_paste: float = 0.0
-
-    def __post_init__(self) -> None:
-        one_of("augment.crop", self.crop, ("pad", "resized"))
-        require(0 < self.smallest <= 1, "augment.smallest", self.smallest, "above 0 and at most 1")
-        one_of("augment.policy", self.policy, ("none", "randaugment", "trivialaugment"))
-        require(self.operations >= 1, "augment.operations", self.operations, "1 or more")
-        require(0 <= self.magnitude <= 10, "augment.magnitude", self.magnitude, "0 to 10")
-        require(self.deviation >= 0, "augment.deviation", self.deviation, "0 or more")
-        require(self.mixup >= 0, "augment.mixup", self.mixup, "0 or more")
-        require(self.cutmix >= 0, "augment.cutmix", self.cutmix, "0 or more")
-        require(0 <= self.erasing <= 1, "augment.erasing", self.erasing, "0 to 1")
-        require(self.repeats >= 1, "augment.repeats", self.repeats, "1 or more")
-        require(all(size >= 8 for size in self.sizes), "augment.sizes", self.sizes, "8 or more pixels each")
-        ordered = not self.scales or (len(self.scales) == 2 and 0 < self.scales[0] <= self.scales[1])
-        require(ordered, "augment.scales", self.scales, "two numbers above 0, the smaller first")
-        require(0 <= self.colour < 1, "augment.colour", self.colour, "0 or more and below 1")
-        require(0 <= self.mosaic <= 1, "augment.mosaic", self.mosaic, "0 to 1")
-        require(0 <= self.copy_paste <= 1, "augment.copy_paste", self.copy_paste, "0 to 1")
+# Seeds are 32-bit integers.
+MAX_SEED = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class StartSpec:
-    """Where the first weights come from, and which of them may change.
+def _require_rising_shares(values: tuple[float, ...]) -> tuple[float, ...]:
+    if not values or any(a >= b for a, b in pairwise((0, *values, 1))):
+        raise ValueError
+    return values
 
-    weights: a file or a named source (see `weights.load`). deepen: a model whose network becomes the first
-        units of a deeper one, the others starting as identities. narrow: a model of which the units keep the
-        filters that weigh most (see `shrink.narrow`).
-    freeze: parts that stay as they are ("stem", "stage1", …, "neck"; "body" is all that comes before neck and heads).
-    body_rate: factor of the learning rate for the body.
-    freeze_norms: batch norms keep their statistics, scales and offsets.
-    """
 
-    weights: str | None = None
-    deepen: str | None = None
-    narrow: str | None = None
-    freeze: tuple[str, ...] = ()
-    body_rate: float = 1.0
-    freeze_norms: bool = False
+def _require_clusters(count: int) -> int:
+    if count == 1 or count < 0:
+        raise ValueError
+    return count
 
-    def __post_init__(self) -> None:
-        require(0 < self.body_rate < math.inf, "start.body_rate", self.body_rate, "a number above 0")
+
+@dataclass(frozen=True, config=STRICT)
+class StartSpec(Section):
+    """Where the first weights come from, and which of them may change."""
+
+    PATH: ClassVar[str] = "start"
+
+    weights: str | None = setting(
+        None, "Initial weights: a file, a run, keras:…, torchvision:… or timm:….", Option("--weights", COMMON)
+    )
+    deepen: str | None = setting(
+        None,
+        "Start from the residual units of this run, others as identities; --depth says how deep.",
+        Option("--deepen", TRAINING),
+    )
+    narrow: str | None = setting(
+        None, "Start from the filters of this run that weigh most; set by kresnet compress --shrink."
+    )
+    freeze: tuple[str, ...] = setting(
+        (), "Parts of the network to freeze: stem,stage1,… or backbone.", Option("--freeze", TRAINING)
+    )
+    backbone_lr_scale: float = setting(
+        1.0, "Factor of the learning rate for the backbone.", Option("--backbone-lr-scale", OPTIMIZER), gt=0
+    )
+    freeze_bn: bool = setting(
+        False, "Freeze batch norms: statistics, scales and offsets.", Option("--freeze-bn", TRAINING)
+    )
+
+    @model_validator(mode="after")
+    def _require_one_origin(self) -> Self:
         given = [name for name in ("weights", "deepen", "narrow") if getattr(self, name)]
-        require(len(given) < 2, f"start.{given[-1] if given else 'weights'}", given, "the only one of its kind")
+        if len(given) > 1:
+            raise not_allowed(f"start.{given[-1]}", given, "the only one of its kind")
+        return self
 
 
-@dataclass(frozen=True)
-class DistillSpec:
+@dataclass(frozen=True, config=STRICT)
+class DistillSpec(Section):
     """A finished run as teacher (Hinton et al. 2015).
 
-    The loss is (1 - weight) of the ordinary one and `weight` of the cross entropy with the teacher's answers, both
+    The loss is (1 - weight) of the ordinary one and `weight` of the cross entropy with the teacher's predictions, both
     softened by `temperature`, times its square.
     """
 
-    teacher: str | None = None
-    weight: float = 0.5
-    temperature: float = 4.0
+    PATH: ClassVar[str] = "distill"
 
-    def __post_init__(self) -> None:
-        require(0 <= self.weight <= 1, "distill.weight", self.weight, "0 to 1")
-        require(self.temperature > 0, "distill.temperature", self.temperature, "above 0")
+    teacher: str | None = setting(
+        None, "A finished run to distill from (Hinton et al. 2015).", Option("--teacher", TRAINING)
+    )
+    weight: float = setting(0.5, "Weight of the teacher in the loss.", ge=0, le=1)
+    temperature: float = setting(4.0, "Temperature of distillation.", gt=0)
 
 
-@dataclass(frozen=True)
-class CompressSpec:
-    """How a network is made smaller or faster while it trains.
+@dataclass(frozen=True, config=STRICT)
+class CompressSpec(Section):
+    """How a network is made smaller or faster while it trains; set by `kresnet compress`.
 
-    parent: the folder of the run that it was made from. qat: "native" trains it as its 8-bit file will compute (see
-    `quantization.rewrite.quantize`), "tfmot" lets tensorflow-model-optimization do so, "none" does not.
-    sparsity: share of every kernel's weights, but for the first convolution's, that are zero. pattern: "2:4" has its
-    zeros as two in each four neighbouring inputs, "any" anywhere. clusters: how many different weights a kernel has,
-    but for the first; 0 for any number. A training prunes unless weights are clustered, and clusters unless it is
-    with 8 bits; what its parent was made before is kept.
+    A training prunes unless weights are clustered, and clusters unless it is quantization-aware; what its parent was
+    made before is kept.
     """
 
-    parent: str | None = None
-    qat: str = "none"
-    sparsity: float = 0.0
-    pattern: str = "any"
-    clusters: int = 0
+    PATH: ClassVar[str] = "compress"
 
-    def __post_init__(self) -> None:
-        one_of("compress.qat", self.qat, ("none", "native", "tfmot"))
-        require(0 <= self.sparsity < 1, "compress.sparsity", self.sparsity, "0 or more and below 1")
-        one_of("compress.pattern", self.pattern, ("any", "2:4"))
-        half = self.pattern == "any" or self.sparsity == 0.5
-        require(half, "compress.sparsity", self.sparsity, "0.5 with the pattern 2:4, which is half zeros")
-        require(self.clusters == 0 or self.clusters >= 2, "compress.clusters", self.clusters, "2 or more")
-        native = self.qat == "native" and self.clusters
-        require(not native, "compress.qat", self.qat, "tfmot for clustered weights, which native training moves apart")
+    parent: str | None = setting(None, "Folder of the run that it was made from.")
+    qat: Annotated[str, OneOf(("none", "native", "tfmot"))] = setting(
+        "none", "Quantization-aware training: none, native, or tfmot (tensorflow-model-optimization)."
+    )
+    sparsity: float = setting(0.0, "Share of every kernel's weights, but the first, that are zero.", ge=0, lt=1)
+    pattern: Annotated[str, OneOf(("any", "2:4"))] = setting(
+        "any", "Where zeros are: any, or 2:4, two in each four inputs."
+    )
+    clusters: Annotated[int, AfterValidator(_require_clusters)] = setting(
+        0, "Number of different weights of a kernel, but the first; 0 is any number.", allowed="2 or more"
+    )
+
+    @model_validator(mode="after")
+    def _require_what_goes_together(self) -> Self:
+        if self.pattern == "2:4" and self.sparsity != 0.5:
+            raise not_allowed("compress.sparsity", self.sparsity, "0.5 with the pattern 2:4, which is half zeros")
+        if self.qat == "native" and self.clusters:
+            raise not_allowed(
+                "compress.qat", self.qat, "tfmot for clustered weights, which native training moves apart"
+            )
+        return self
 
     @property
-    def learned(self) -> bool:
-        """Whether the network trains with 8 bits, and learns the ranges of its file."""
+    def is_qat(self) -> bool:
+        """Whether the training is quantization-aware, and learns the ranges of the 8-bit file."""
         return self.qat != "none"
 
     @property
-    def does(self) -> str:
+    def method(self) -> str:
         """What the training itself does: "quantize", "cluster", "prune" or "nothing"."""
-        if self.learned:
+        if self.is_qat:
             return "quantize"
         return "cluster" if self.clusters else "prune" if self.sparsity else "nothing"
 
     @property
-    def by_tfmot(self) -> bool:
-        """Whether tensorflow-model-optimization trains it, on the tf_keras twin."""
-        return self.qat == "tfmot" or self.does in ("cluster", "prune")
+    def uses_tfmot(self) -> bool:
+        """Whether tensorflow-model-optimization trains it, on the tf_keras copy of the model."""
+        return self.qat == "tfmot" or self.method in ("cluster", "prune")
 
 
-@dataclass(frozen=True)
-class OptimizerSpec:
-    """Keras' own optimizers behind a linear warm-up; decay acts on kernels only.
+@dataclass(frozen=True, config=STRICT)
+class OptimizerSpec(Section):
+    """Keras' own optimizers behind a linear warm-up; weight decay acts on kernels only."""
 
-    name: "sgd" with momentum; "adamw" (Loshchilov & Hutter 2019); "lamb" (You et al. 2020); "muon" (Jordan et al.
-        2024) for the kernels of convolutions, AdamW at a tenth of the rate for the rest.
-    schedule: "cosine" falls to `final_rate` of the peak (Loshchilov & Hutter 2017); "polynomial" falls there by the
-        power `power`; "step" divides the rate by 10 at each of `drops`, shares of the training (He et al. 2015,
-        section 4.2).
-    decay: "decoupled" `weight_decay` is scaled by the learning rate, as Keras defines it; "l2" is added to
-        the gradient, before the momentum, as in He et al. 2015.
-    reference_batch: the batch size that `learning_rate` was chosen for; another one scales it in proportion
-        (Goyal et al. 2017, section 2.1). None scales nothing.
-    clip_norm: the largest norm of the whole gradient, over all devices.
-    """
+    PATH: ClassVar[str] = "optimizer"
 
-    name: str = "sgd"
-    learning_rate: float = 0.05
-    momentum: float = 0.9
-    nesterov: bool = True
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-6
-    schedule: str = "cosine"
-    drops: tuple[float, ...] = (0.5, 0.75)
-    power: float = 1.0
-    final_rate: float = 0.0
-    weight_decay: float = 5e-4
-    decay: str = "decoupled"
-    warmup_epochs: float | None = None
-    reference_batch: int | None = None
-    clip_norm: float | None = None
-    label_smoothing: float = 0.1
-
-    def __post_init__(self) -> None:
-        one_of("optimizer.name", self.name, OPTIMIZERS)
-        require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "a number above 0")
-        for name in ("momentum", "beta_1", "beta_2", "label_smoothing"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"optimizer.{name}", value, "0 or more and below 1")
-        require(self.epsilon > 0, "optimizer.epsilon", self.epsilon, "a number above 0")
-        one_of("optimizer.schedule", self.schedule, ("cosine", "polynomial", "step"))
-        rising = all(a < b for a, b in pairwise((0, *self.drops, 1)))
-        require(rising and len(self.drops) > 0, "optimizer.drops", self.drops, "rising shares between 0 and 1")
-        require(self.power > 0, "optimizer.power", self.power, "a number above 0")
-        require(0 <= self.final_rate <= 1, "optimizer.final_rate", self.final_rate, "0 to 1")
-        require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
-        one_of("optimizer.decay", self.decay, ("decoupled", "l2"))
-        for name in ("warmup_epochs", "reference_batch", "clip_norm"):
-            value = getattr(self, name)
-            least = 0 if name == "warmup_epochs" else 1e-12
-            require(
-                value is None or value >= least, f"optimizer.{name}", value, "0 or more" if not least else "above 0"
-            )
+    name: Literal["sgd", "adamw", "lamb", "muon"] = setting(
+        "sgd",
+        "Optimizer: sgd (with momentum), adamw (Loshchilov & Hutter 2019), lamb (You et al. 2020) or muon (Jordan et"
+        " al. 2024; AdamW at a tenth of the rate for all but kernels of convolutions).",
+        Option("--optimizer", OPTIMIZER),
+    )
+    learning_rate: float = setting(0.05, "Peak learning rate.", Option("--learning-rate", COMMON), gt=0)
+    momentum: float = setting(0.9, "Momentum of sgd.", ge=0, lt=1)
+    nesterov: bool = setting(True, "Use Nesterov momentum in sgd.")
+    beta_1: float = setting(0.9, "Decay of the first moment of adamw and lamb.", ge=0, lt=1)
+    beta_2: float = setting(0.999, "Decay of the second moment of adamw and lamb.", ge=0, lt=1)
+    epsilon: float = setting(1e-6, "Epsilon of adamw and lamb.", gt=0)
+    schedule: Literal["cosine", "polynomial", "step"] = setting(
+        "cosine",
+        "Learning-rate schedule: cosine (Loshchilov & Hutter 2017), polynomial, or step (a tenth at each milestone).",
+    )
+    milestones: Annotated[tuple[float, ...], AfterValidator(_require_rising_shares)] = setting(
+        (0.5, 0.75),
+        "Where a step schedule divides the rate by 10, as shares of the training (He et al. 2015, section 4.2).",
+        allowed="rising shares between 0 and 1",
+    )
+    power: float = setting(1.0, "Power of a polynomial schedule.", gt=0)
+    final_lr_ratio: float = setting(
+        0.0, "Last learning rate of a cosine or polynomial schedule, as a share of the peak.", ge=0, le=1
+    )
+    weight_decay: float = setting(5e-4, "Weight decay of kernels.", Option("--weight-decay", OPTIMIZER), ge=0)
+    weight_decay_mode: Literal["decoupled", "l2"] = setting(
+        "decoupled",
+        "Weight decay: decoupled (scaled by the learning rate, as in Keras) or l2 (in the gradient, before the"
+        " momentum; He et al. 2015).",
+    )
+    warmup_epochs: float | None = setting(None, "Epochs of linear warm-up; null lets the data decide.", ge=0)
+    reference_batch: int | None = setting(
+        None,
+        "Batch size that the learning rate is for; others scale it in proportion (Goyal et al. 2017, section 2.1).",
+        Option("--reference-batch", OPTIMIZER),
+        gt=0,
+    )
+    clip_grad_norm: float | None = setting(
+        None, "Largest norm of the whole gradient, over all devices.", Option("--clip-grad-norm", OPTIMIZER), gt=0
+    )
+    label_smoothing: float = setting(
+        0.1, "Label smoothing: share spread over all classes.", Option("--label-smoothing", TRAINING), ge=0, lt=1
+    )
 
 
-@dataclass(frozen=True)
-class LogSpec:
-    """What is recorded besides log.jsonl, the curves and TensorBoard's scalars, graph and sample images.
+@dataclass(frozen=True, config=STRICT)
+class TrainingSpec(Section):
+    """How long, in what batches, on which devices and in which precision."""
 
-    histograms: of all weights, after each epoch. profile: of steps 10 to 20, for TensorBoard.
-    track: "mlflow", "wandb", where they are installed.
-    """
+    PATH: ClassVar[str] = "training"
 
-    histograms: bool = False
-    profile: bool = False
-    track: tuple[str, ...] = ()
+    epochs: int = setting(15, "Passes over the training images.", Option("--epochs", COMMON), ge=1)
+    steps: int | None = setting(None, "Length in steps; decides the epochs.", Option("--steps", TRAINING), ge=1)
+    stop_after: int | None = setting(
+        None, "End after so many steps of a longer plan, to try it out.", Option("--stop-after", TRAINING), ge=1
+    )
+    batch_size: int | None = setting(
+        None, "Images per step, over all devices.", Option("--batch-size", COMMON, "by the data"), ge=1
+    )
+    loss: Literal["cross_entropy", "bce"] = setting(
+        "cross_entropy",
+        "Loss of a classifier: cross_entropy, or bce, binary for each class (Wightman et al. 2021, section 2).",
+        Option("--loss", TRAINING),
+    )
+    accumulate_steps: int = setting(
+        1,
+        "Gradient accumulation: parts of a batch that are computed one after another.",
+        Option("--accumulate-steps", TRAINING),
+        ge=1,
+    )
+    ema: float | None = setting(
+        None,
+        "Decay of an exponential moving average of the weights, which is validated and kept.",
+        Option("--ema", TRAINING),
+        ge=0,
+        lt=1,
+    )
+    patience: int | None = setting(
+        None,
+        "Early stopping: epochs without a better validation loss; keeps the best weights.",
+        Option("--patience", TRAINING),
+        ge=1,
+    )
+    checkpoint_every: int | None = setting(
+        None,
+        "Steps between checkpoints, besides those after each epoch.",
+        Option("--checkpoint-every", TRAINING, "by the data"),
+        ge=1,
+    )
+    precision: Annotated[str, OneOf(("auto", "float32", "mixed_bfloat16", "mixed_float16"))] = setting(
+        "auto",
+        "Keras dtype policy: auto (by the hardware), float32, mixed_bfloat16 or mixed_float16.",
+        Option("--precision", DEVICES),
+    )
+    devices: str = setting("auto", "Devices: auto, N, cpu:N, gpu:0,1 or tpu.", Option("--devices", DEVICES))
+    deterministic: bool = setting(
+        False, "Give the same bits each time on the same devices; slower.", Option("--deterministic", DEVICES)
+    )
+    seed: int = setting(0, "Seed of weights, order and augmentation.", Option("--seed", TRAINING), ge=0, le=MAX_SEED)
 
-    def __post_init__(self) -> None:
-        for each in self.track:
-            one_of("log.track", each, ("mlflow", "wandb"))
 
+@dataclass(frozen=True, config=STRICT)
+class LogSpec(Section):
+    """What is recorded besides log.jsonl, the curves and TensorBoard's scalars, graph and sample images."""
 
-@dataclass(frozen=True)
-class TrainingSpec:
-    """How long, in what portions, where and in which precision. `batch_size` is global, over all devices.
+    PATH: ClassVar[str] = "log"
 
-    steps: length in steps, which decides the epochs. stop_after: end after that many steps of a training
-        that was planned for more, to try it out.
-    loss: "cross_entropy", or "bce", one yes or no for each class (Wightman et al. 2021, section 2).
-    accumulate: parts of a batch that are computed one after another, to need less memory.
-    ema: the decay of the moving average of all weights, which is what is validated and kept; None for none.
-    patience: epochs without a better validation loss after which training ends, with the best weights.
-    checkpoint_every: steps between two checkpoints besides those at the ends of epochs; None chooses.
-    precision: "float32", "mixed_bfloat16", "mixed_float16", or "auto", by the hardware.
-    devices: "auto", a number, "cpu:N", "gpu:0,1" or "tpu".
-    deterministic: the same bits each time on the same devices, at some cost in speed. seed: of weights, order and
-        augmentation.
-    """
-
-    epochs: int = 15
-    steps: int | None = None
-    stop_after: int | None = None
-    batch_size: int | None = None
-    loss: str = "cross_entropy"
-    accumulate: int = 1
-    ema: float | None = None
-    patience: int | None = None
-    checkpoint_every: int | None = None
-    precision: str = "auto"
-    devices: str = "auto"
-    deterministic: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "stop_after", "batch_size", "accumulate", "patience", "checkpoint_every"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"training.{name}", value, "1 or more")
-        one_of("training.loss", self.loss, ("cross_entropy", "bce"))
-        require(self.ema is None or 0 <= self.ema < 1, "training.ema", self.ema, "0 or more and below 1")
-        one_of("training.precision", self.precision, PRECISIONS)
-        require(0 <= self.seed < 2**31, "training.seed", self.seed, "0 to 2147483647")
+    histograms: bool = setting(
+        False, "Record histograms of all weights for TensorBoard, after each epoch.", Option("--histograms", LOGGING)
+    )
+    profile: bool = setting(False, "Record a profile of steps 10 to 20 for TensorBoard.", Option("--profile", LOGGING))
+    track: tuple[Literal["mlflow", "wandb"], ...] = setting(
+        (), "Also log to mlflow, wandb or both (mlflow,wandb), where they are installed.", Option("--track", LOGGING)
+    )

@@ -12,7 +12,7 @@ from faster_coco_eval import mask as rle
 from PIL import Image
 
 from keras_resnet.errors import DataError
-from keras_resnet.metrics.iou import area
+from keras_resnet.metrics.iou import box_area
 from keras_resnet.runtime.plurals import counted
 
 EMPTY = -1
@@ -43,9 +43,9 @@ class Annotation:
         """With boxes cut at the image's edges; those left without an area are left out."""
         width, height = size
         cut = np.asarray(boxes, float).reshape(-1, 4).clip(0, (width, height, width, height)).astype(np.float32)
-        real = area(cut) > 0
+        real = box_area(cut) > 0
         crowds = np.zeros(len(cut), bool) if crowd is None else np.asarray(crowd, bool)
-        sizes = area(cut) if areas is None else np.asarray(areas, np.float32)
+        sizes = box_area(cut) if areas is None else np.asarray(areas, np.float32)
         kept = tuple(mask for mask, stays in zip(masks, real, strict=True) if stays) if len(masks) else ()
         return cls(size, cut[real], np.asarray(labels, np.int64).reshape(-1)[real], crowds[real], sizes[real], kept)
 

@@ -12,10 +12,9 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.config.chosen import who
-from keras_resnet.config.fields import one_of
 from keras_resnet.data.annotations import GroundTruth
 from keras_resnet.data.read_errors import reading
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError, UsageError, require_one_of
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import letterbox, resize_and_crop
 from keras_resnet.runtime.plurals import counted
@@ -191,18 +190,19 @@ def fits_memory(images: int, resize: int) -> bool:
     return images * resize * resize * 3 <= MEMORY_SHARE * free
 
 
-def check_unreadable(bad: Sequence[object], total: int, max_bad: float, log: Log) -> None:
-    """Name the images that cannot be read to `log`; DataError if they are more than `max_bad` of `total`."""
-    if len(bad) > max_bad * total:
+def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, log: Log) -> None:
+    """Name the images that cannot be read to `log`; DataError if they are more than `max_unreadable` of `total`."""
+    if len(bad) > max_unreadable * total:
         first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
         raise DataError(
             f"{len(bad)} of {counted(total, 'image')} cannot be read ({len(bad) / total:.1%}),"
-            f" more than --max-bad {max_bad:g} allows: {first}"
+            f" more than --max-unreadable {max_unreadable:g} allows: {first}"
         )
     for error in bad:
         log(f"skipped: {error}")
     if bad:
-        log(f"skipped {len(bad)} of {counted(total, 'image')} that cannot be read (--max-bad allows {max_bad:.1%})")
+        share = f"--max-unreadable allows {max_unreadable:.1%}"
+        log(f"skipped {len(bad)} of {counted(total, 'image')} that cannot be read ({share})")
 
 
 def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:
@@ -211,7 +211,7 @@ def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled:
     for name in asked or ():
         if name in unlabelled:
             raise DataError(f"the {name} images have no labels to compare answers with: {unlabelled[name]}")
-        one_of("--split", name, tuple(there))
+        require_one_of("--split", name, tuple(there))
 
 
 def tell_held_out(held_out: int, total: int, fraction: float, how: str, log: Log, each: str = "each class") -> None:

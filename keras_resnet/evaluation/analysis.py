@@ -1,58 +1,69 @@
-"""What a finished network gets right and wrong, counted for people: part of every run, and what its report shows."""
+"""Analyze a finished model for people: numbers by class, the confusion matrix, samples, what its data were."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from keras_resnet.data.dataset import TRAINING, Split
-from keras_resnet.data.load import DatasetSplits, open_data
-from keras_resnet.evaluation.baselines import standings_of
-from keras_resnet.evaluation.evaluate import Evaluation, load_model, validate
+from keras_resnet.data.load import DatasetSplits, load_dataset
+from keras_resnet.evaluation.baselines import compare_with_baselines
+from keras_resnet.evaluation.evaluate import load_model, validate
+from keras_resnet.metrics.result import Evaluation
 from keras_resnet.models import parts
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import SPLITS, changes, digest_of, fingerprints
-from keras_resnet.runtime.visualize import drawn
-from keras_resnet.tasks import get_task
+from keras_resnet.run.data_fingerprint import SPLITS, describe_changes, digest_fingerprint, fingerprint_splits
+from keras_resnet.runtime.visualize import draw_predictions
+from keras_resnet.tasks import Task, get_task
 
-# Pictures that are shown, and their longest side in pixels.
-SHOWN, SIDE = 12, 240
+if TYPE_CHECKING:
+    import keras
+
+# Images that a report shows, and their longest side in pixels.
+MAX_SAMPLES, SAMPLE_SIDE = 12, 240
 
 
-def findings_of(run: Run, model: Any, task: Any, evaluation: Evaluation, data: DatasetSplits) -> dict[str, Any]:
-    """A JSON object: what the "data" were when `run` was trained, "parts" of the network, how it stands to "baselines",
-    what the task counts of its answers on the validation images, and "pictures" of some of those."""
+def analyze_model(
+    run: Run, model: keras.Model, task: Task, evaluation: Evaluation, data: DatasetSplits
+) -> dict[str, Any]:
+    """Return analysis.json: what the "data" were when `run` was trained, the "parts" of the network, how it compares
+    with "baselines", what the task analyzes of its predictions on the validation images, and some of these as
+    "samples"."""
     split = data.splits["validation"]
-    told = run.document().get("data", {})  # a run of an earlier version does not tell
-    trained_on = told if told.keys() >= set(SPLITS) else fingerprints(data)
-    found: dict[str, Any] = {"data": {name: digest_of(trained_on[name]) for name in SPLITS}}
-    found |= {"parts": parts_of(model), **task.findings(evaluation)}
-    found["baselines"] = [each.as_dict() for each in standings_of(task, data, evaluation)]
-    found["pictures"] = []
-    for row, shown, words in task.pictures(evaluation, SHOWN):
-        found["pictures"].append({"words": words, "png": _encoded(drawn(_image(split, row), shown, SIDE))})
-    return found
+    recorded = run.document().get("data", {})  # a run of an earlier version does not tell
+    trained_on = recorded if recorded.keys() >= set(SPLITS) else fingerprint_splits(data)
+    samples = [
+        {"caption": caption, "png": _encode_png(draw_predictions(_original_image(split, row), objects, SAMPLE_SIDE))}
+        for row, objects, caption in task.sample_predictions(evaluation, MAX_SAMPLES)
+    ]
+    return {
+        "data": {name: digest_fingerprint(trained_on[name]) for name in SPLITS},
+        "parts": count_parts(model),
+        **task.analyze(evaluation),
+        "baselines": [each.as_dict() for each in compare_with_baselines(task, data, evaluation)],
+        "samples": samples,
+    }
 
 
-def find_again(run: Run, log: Callable[[str], None]) -> None:
-    """Evaluate the model of a finished run on its data as they are now, and keep what is found; where they have changed
-    since it was trained, that is told."""
+def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:
+    """Evaluate the model of a finished run on its data as they are now and write its analysis; log whether these have
+    changed since it was trained."""
     spec = run.spec()
-    data, model = open_data(spec.data, log, TRAINING), load_model(run)
-    score = validate(model, data, spec)
-    found = findings_of(run, model, get_task(spec, data.classes), score, data)
-    if changed := changes_since(run, data):
+    data, model = load_dataset(spec.data, log, TRAINING), load_model(run)
+    task = get_task(spec, data.classes)
+    analysis = analyze_model(run, model, task, validate(model, data, task), data)
+    if changed := describe_data_changes(run, data):
         log(changed)
-    run.write_json(run.findings_file, found)
+    run.write_json(run.analysis_file, analysis)
 
 
-def _image(split: Split, row: int) -> Image.Image:
-    """As it was before it was brought to the network's size; what is kept in memory is enlarged again."""
+def _original_image(split: Split, row: int) -> Image.Image:
+    """Return an image as it was before it was brought to the network's size; pixels in memory are enlarged again."""
     image = split.image(row)
     if split.pixels is None or split.objects is None:
         return image
@@ -60,38 +71,41 @@ def _image(split: Split, row: int) -> Image.Image:
     return image.resize((max(width, height),) * 2, Image.Resampling.BICUBIC).crop((0, 0, width, height))
 
 
-def changes_since(run: Run, data: DatasetSplits) -> str:
-    """How `data`, as they are now, differ from those that `run` was trained on, in a sentence; "" where they do not, or
-    where the run does not tell."""
-    if not (what := changes(run.document().get("data", {}), fingerprints(data))):
+def describe_data_changes(run: Run, data: DatasetSplits) -> str:
+    """Say in a sentence how `data`, as they are now, differ from those that `run` was trained on; "" where they do not,
+    or where the run does not tell."""
+    if not (what := describe_changes(run.document().get("data", {}), fingerprint_splits(data))):
         return ""
-    drawn = "; where they are held out of the training images, some may have been trained on" * ("train" in what)
+    held_out = "; where they are held out of the training images, some may have been trained on" * ("train" in what)
     return (
-        f"the data changed since {run.name} was trained ({what}): model and files are judged by the validation images"
-        f" that are there now{drawn}"
+        f"the data changed since {run.name} was trained ({what}): model and files are evaluated on the validation"
+        f" images that are there now{held_out}"
     )
 
 
-def parts_of(model: Any) -> list[dict[str, Any]]:
-    """[{"part", "layers", "parameters", "multiply_adds"}, …]: each part of the body (see `networks.parts`), the neck,
-    and the heads together. Layers are those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count
-    them (table 1)."""
+def count_parts(model: keras.Model) -> list[dict[str, Any]]:
+    """Count [{"part", "layers", "parameters", "multiply_adds"}, …] of each part of the backbone (see `models.parts`),
+    the neck, and the heads together.
+
+    Layers are those with a kernel; multiply-adds theirs, for one image, as He et al. 2015 count them (table 1).
+    """
     rows: dict[str, dict[str, Any]] = {}
-    declared = parts.by_part(layer.name for layer in model.layers)
+    declared = parts.group_by_part(layer.name for layer in model.layers)
     for part in sorted(declared, key=lambda part: parts.GROUPS.index(part.group)):
-        name = part.name if part.group == parts.BODY else part.group
+        name = part.name if part.group == parts.BACKBONE else part.group
         row = rows.setdefault(name, {"part": name, "layers": 0, "parameters": 0, "multiply_adds": 0})
         for layer in map(model.get_layer, declared[part]):
             row["parameters"] += layer.count_params()
             kernel = getattr(layer, "kernel", None)
             if kernel is not None:
                 row["layers"] += 1
-                places = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
-                row["multiply_adds"] += int(np.prod(kernel.shape)) * places
+                positions = int(np.prod(layer.output.shape[1:-1])) if len(kernel.shape) == 4 else 1
+                row["multiply_adds"] += int(np.prod(kernel.shape)) * positions
     return list(rows.values())
 
 
-def _encoded(image: Image.Image) -> str:
+def _encode_png(image: Image.Image) -> str:
+    """Encode an image as base64 of a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()

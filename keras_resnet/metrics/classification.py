@@ -1,4 +1,4 @@
-"""What people ask of answers beyond the metric: what is taken for what, and whether it is as sure as it says."""
+"""Analyze classifications beyond accuracy: numbers by class, confusion matrix, calibration."""
 
 from __future__ import annotations
 
@@ -7,54 +7,78 @@ from typing import Any
 
 import numpy as np
 
-# Of more classes than this the pairs that are confused most are told instead of a matrix.
-MATRIX, PAIRS = 40, 20
-BINS = 10
+# Of more classes than this the most confused pairs are listed instead of a matrix.
+MAX_MATRIX_CLASSES, MAX_PAIRS = 40, 20
+CALIBRATION_BINS = 10
 
 
-def counted(shares: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Probabilities (N, classes) and labels (N,) → {"by_class", "confusion" or "confused", "calibration"}."""
+def softmax(logits: Sequence[np.ndarray]) -> np.ndarray:
+    """Turn N logits (classes,) into probabilities (N, classes), float64."""
+    stacked = np.stack(logits).astype(np.float64)
+    exponents = np.exp(stacked - stacked.max(axis=1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+
+
+def analyze_classification(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Return {"by_class", "confusion" or "confused", "calibration"} of probabilities (N, classes) and labels (N,)."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    answered, numbers = shares.argmax(axis=1), np.arange(len(classes))
+    predicted, numbers = probabilities.argmax(axis=1), np.arange(len(classes))
     precision, recall, f1, images = precision_recall_fscore_support(
-        labels, answered, labels=numbers, zero_division=np.nan
+        labels, predicted, labels=numbers, zero_division=np.nan
     )
     rows = zip(classes, images, recall, precision, f1, strict=True)
-    found: dict[str, Any] = {
+    analysis: dict[str, Any] = {
         "by_class": [
-            {"label": name, "images": int(n), "recall": _known(r), "precision": _known(p), "f1": _known(f)}
+            {
+                "label": name,
+                "images": int(n),
+                "recall": _nan_to_none(r),
+                "precision": _nan_to_none(p),
+                "f1": _nan_to_none(f),
+            }
             for name, n, r, p, f in rows
             if n
         ],
-        "calibration": calibration(shares.max(axis=1), answered == labels),
+        "calibration": compute_calibration(probabilities.max(axis=1), predicted == labels),
     }
-    matrix = confusion_matrix(labels, answered, labels=numbers)
-    if len(classes) <= MATRIX:
-        return found | {"confusion": matrix.tolist()}
+    matrix = confusion_matrix(labels, predicted, labels=numbers)
+    if len(classes) <= MAX_MATRIX_CLASSES:
+        return analysis | {"confusion": matrix.tolist()}
+    return analysis | {"confused": _most_confused(matrix, classes)}
+
+
+def _most_confused(matrix: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the pairs of classes with the most mistakes in a confusion matrix, the most frequent first."""
     wrong = matrix * (1 - np.eye(len(classes), dtype=int))
-    first = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
-    pairs = [divmod(int(place), len(classes)) for place in first]
-    return found | {
-        "confused": [
-            {"label": classes[a], "answer": classes[b], "images": int(wrong[a, b])} for a, b in pairs if wrong[a, b]
-        ]
-    }
-
-
-def calibration(sure: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Whether answers that are 80% sure are right in 80% of the cases. sure: (N,), 0–1; right: bool (N,) → {"error":
-    the expected calibration error (Guo et al. 2017, section 2), "bins": [{"sure", "right", "images"}, …]}.
-    """
-    place = np.minimum((sure * BINS).astype(int), BINS - 1)
-    bins = [
-        {"sure": float(sure[mine].mean()), "right": float(right[mine].mean()), "images": int(mine.sum())}
-        for mine in (place == number for number in range(BINS))
-        if mine.any()
+    first = np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]
+    pairs = [divmod(int(cell), len(classes)) for cell in first]
+    return [
+        {"label": classes[label], "prediction": classes[predicted], "images": int(wrong[label, predicted])}
+        for label, predicted in pairs
+        if wrong[label, predicted]
     ]
-    error = sum(each["images"] * abs(each["sure"] - each["right"]) for each in bins) / len(sure)
+
+
+def compute_calibration(confidence: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
+    """Compare confidence (N,), 0–1, with accuracy: correct bool (N,).
+
+    Returns {"error": the expected calibration error (Guo et al. 2017, section 2), "bins": [{"confidence", "accuracy",
+    "images"}, …]}: of predictions with a confidence near 80%, 80% are correct if calibration is perfect.
+    """
+    bin_numbers = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = [
+        {
+            "confidence": float(confidence[rows].mean()),
+            "accuracy": float(correct[rows].mean()),
+            "images": int(rows.sum()),
+        }
+        for rows in (bin_numbers == number for number in range(CALIBRATION_BINS))
+        if rows.any()
+    ]
+    error = sum(each["images"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / len(confidence)
     return {"error": float(error), "bins": bins}
 
 
-def _known(value: float) -> float | None:
+def _nan_to_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

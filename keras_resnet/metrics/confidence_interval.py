@@ -1,5 +1,4 @@
-"""How far a measured drop may be off, for the images it was measured on are a sample: 95% intervals, and how many
-images would make one narrow enough."""
+"""Compute 95% confidence intervals of a measured drop, and how many images would make one narrow enough."""
 
 from __future__ import annotations
 
@@ -14,22 +13,24 @@ Z_95 = 1.959963985
 # Efron & Tibshirani 1993 ("An Introduction to the Bootstrap"), section 6.4: 200 resamples suffice for a standard error.
 RESAMPLES = 200
 SEED = 0
-# More images than this settle nothing that anybody would wait for.
-MOST = 100_000_000
+# Nobody would wait for more images than this.
+MAX_SAMPLES = 100_000_000
 
 
 def paired_proportion_ci(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """That of the drop in the share of right answers, for two bool (N,) on the same samples.
+    """Compute the 95% interval of the drop in accuracy, for correct predictions bool (N,) of two models on the same
+    samples.
 
     Agresti & Min 2005 ("Simple improved confidence intervals for comparing matched proportions"):
     a Wald interval with half a sample added to each cell. Unlike a bootstrap it does not shrink to
     nothing when both models err on the same images.
     """
-    return _of_counts(float(np.sum(before & ~after)), float(np.sum(~before & after)), len(before))
+    return _interval_of_counts(float(np.sum(before & ~after)), float(np.sum(~before & after)), len(before))
 
 
-def _of_counts(lost: float, won: float, count: float) -> tuple[float, float]:
-    """`paired_proportion_ci`, for so many samples that only the one or only the other model got right, of `count`."""
+def _interval_of_counts(lost: float, won: float, count: float) -> tuple[float, float]:
+    """Compute `paired_proportion_ci` from how many of `count` samples only the one or only the other model predicts
+    correctly."""
     lost, won, n = lost + 0.5, won + 0.5, count + 2
     difference = (lost - won) / n
     margin = Z_95 * math.sqrt((lost + won) - (lost - won) ** 2 / n) / n
@@ -39,13 +40,13 @@ def _of_counts(lost: float, won: float, count: float) -> tuple[float, float]:
 def bootstrap_ci(
     before: Callable[[np.ndarray], float], after: Callable[[np.ndarray], float], count: int
 ) -> tuple[float, float]:
-    """That of the drop in a score which is no mean over `count` samples, such as mAP. `before` and `after` score the
-    samples of the rows (count,) that they are given, in which some come several times.
+    """Compute the 95% interval of the drop in a score that is no mean over `count` samples, such as mAP. `before` and
+    `after` score the samples of the rows (count,) that they are given, in which some come several times.
 
-    The drop, give or take Z_95 times its standard error by a paired bootstrap: both models are scored on the same
+    It is the drop, give or take Z_95 times its standard error by a paired bootstrap: both models are scored on the same
     resamples (Efron & Tibshirani 1993, chapter 6). Those in which there is nothing to score, NaN, are left out. To its
-    square is added what Agresti & Min's half samples come to, so that two models that answer these samples alike are
-    not taken to answer all alike.
+    square is added what Agresti & Min's half samples come to, so that two models that predict these samples alike are
+    not taken to predict all alike.
     """
     rng, rows = np.random.default_rng(SEED), np.arange(count)
     with track([rng.integers(count, size=count) for _ in range(RESAMPLES)], "resampling", "resamples") as resamples:
@@ -56,29 +57,29 @@ def bootstrap_ci(
     return max(-1.0, drop - margin), min(1.0, drop + margin)
 
 
-def enough_for_shares(before: np.ndarray, after: np.ndarray, budget: float) -> int | None:
-    """How many samples would bring the upper end of `paired_proportion_ci` down to `budget`, if predictions differ on
-    them as often as on these; None where no number would."""
+def samples_to_prove_proportion(before: np.ndarray, after: np.ndarray, budget: float) -> int | None:
+    """Return how many samples would bring the upper end of `paired_proportion_ci` down to `budget`, if predictions
+    differ on them as often as on these; None where no number would."""
     count = len(before)
     lost, won = float(np.mean(before & ~after)), float(np.mean(~before & after))
-    return _least(lambda n: _of_counts(lost * n, won * n, n)[1] <= budget, count)
+    return _smallest_count(lambda n: _interval_of_counts(lost * n, won * n, n)[1] <= budget, count)
 
 
-def enough_for_scores(drop: float, high: float, count: int, budget: float) -> int | None:
-    """The same for `bootstrap_ci`, which gave a `drop` and the upper end `high` for `count` samples: the bootstrap's
-    variance falls as their number grows."""
+def samples_to_prove_score(drop: float, high: float, count: int, budget: float) -> int | None:
+    """Return the same for `bootstrap_ci`, which gave a `drop` and the upper end `high` for `count` samples: the
+    bootstrap's variance falls as their number grows."""
     variance = max(0.0, ((high - drop) / Z_95) ** 2 - 1 / (count + 2) ** 2) * count
-    return _least(lambda n: drop + Z_95 * math.sqrt(variance / n + 1 / (n + 2) ** 2) <= budget, count)
+    return _smallest_count(lambda n: drop + Z_95 * math.sqrt(variance / n + 1 / (n + 2) ** 2) <= budget, count)
 
 
-def _least(enough: Callable[[int], bool], least: int) -> int | None:
-    """The smallest number from `least` on that is `enough`; None above MOST."""
+def _smallest_count(is_enough: Callable[[int], bool], least: int) -> int | None:
+    """Return the smallest number from `least` on that `is_enough`; None above MAX_SAMPLES."""
     many = max(1, least)
-    while not enough(many):
+    while not is_enough(many):
         least, many = many, 2 * many
-        if many > MOST:
+        if many > MAX_SAMPLES:
             return None
     while least < many:
         middle = (least + many) // 2
-        least, many = (least, middle) if enough(middle) else (middle + 1, many)
+        least, many = (least, middle) if is_enough(middle) else (middle + 1, many)
     return many

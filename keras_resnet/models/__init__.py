@@ -1,1 +1,1 @@
-"""The networks, written once against `Bricks`."""
+"""The networks, written once against `Layers`."""

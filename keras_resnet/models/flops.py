@@ -1,19 +1,19 @@
-"""What a network costs, counted from its definition without building it, and without TensorFlow.
-
-`Layers` takes any Keras; the one here computes shapes and adds up parameters and multiply-adds.
-"""
+"""Count a network's parameters and multiply-adds from its definition, without building it and without TensorFlow."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_resnet.config.spec import NetworkSpec, Normalization
-from keras_resnet.models import build
-from keras_resnet.models.layers import Layers
+from keras_resnet.models.build import build_classifier
+from keras_resnet.models.layers import KerasNamespace, Layers, Tensor
+
+if TYPE_CHECKING:
+    from keras import Model
 
 # Of each channel of an int8 file: an int32 bias, a float32 scale and an int64 zero point.
 INT8_CHANNEL_BYTES = 4 + 4 + 8
@@ -39,111 +39,122 @@ class Cost:
         """Of the weights in a fully quantized file with batch norms folded: all but the graph itself."""
         return self.kernel_values + INT8_CHANNEL_BYTES * self.channels
 
+    def add_kernel(self, values: int, channels: int, *, bias: bool, positions: int) -> None:
+        """Count a layer with a kernel of `values`, applied at so many `positions` of one image."""
+        self.trainable += values + (channels if bias else 0)
+        self.kernel_values += values
+        self.channels += channels
+        self.multiply_adds += values * positions
+
+
+def count_cost(network: NetworkSpec, *, classes: int, input_shape: tuple[int, int, int]) -> Cost:
+    """Return the cost of the classifier that `build_classifier` would build. Raises UsageError as it does."""
+    layers = CountingLayers()
+    build_classifier(layers, network, classes=classes, input_shape=input_shape, normalization=Normalization())
+    return layers.cost
+
 
 @dataclass(frozen=True)
-class _Shape:
+class Shape:
     """A tensor of which only the shape is known, batch first."""
 
-    shape: tuple[Any, ...]
+    shape: tuple[int, ...]
 
 
-def cost_of(network: NetworkSpec, *, classes: int, input_shape: tuple[int, int, int]) -> Cost:
-    """The cost of the classifier that `catalog.build` would build. Raises UsageError as it does."""
-    cost = Cost()
-    build.build(
-        Layers(_counting(cost)), network, classes=classes, input_shape=input_shape, normalization=Normalization()
+@dataclass(frozen=True)
+class CountingLayers(Layers):
+    """Layers that compute shapes and add up what they cost."""
+
+    keras: KerasNamespace = field(
+        default_factory=lambda: SimpleNamespace(Input=None, Model=None, layers=None, initializers=None)
     )
-    return cost
+    cost: Cost = field(default_factory=Cost)
 
+    def input(self, height: int | None, width: int | None, channels: int = 3) -> Tensor:
+        """Return one image."""
+        assert height is not None and width is not None, "the cost depends on the image size"
+        return Shape((1, height, width, channels))
 
-def _counting(cost: Cost) -> Any:
-    layers = SimpleNamespace(
-        Rescaling=_same,
-        ReLU=_same,
-        Dropout=_same,
-        Activation=_same,
-        Add=_first,
-        Multiply=_first,
-        Flatten=lambda **_: lambda x: _Shape((x.shape[0], math.prod(x.shape[1:]))),
-        ZeroPadding2D=_padded,
-        MaxPooling2D=lambda size, stride, **_: lambda x: _pooled(x, lambda side: (side - size) // stride + 1),
-        AveragePooling2D=lambda size, stride, **_: lambda x: _pooled(x, lambda side: -(-side // stride)),
-        GlobalAveragePooling2D=_averaged,
-        BatchNormalization=lambda **_: _normalizing(cost),
-        Conv2D=lambda *args, **options: _convolving(cost, *args, **options),
-        Dense=lambda units, **_: _dense(cost, units),
-    )
-    anything = SimpleNamespace(VarianceScaling=_same, HeNormal=_same)
-    return SimpleNamespace(
-        Input=lambda shape, **_: _Shape((None, *shape)),
-        Model=lambda inputs, outputs, **_: outputs,
-        layers=layers,
-        initializers=anything,
-    )
-
-
-def _same(*_: Any, **__: Any) -> Callable[[Any], Any]:
-    return lambda x: x
-
-
-def _first(**_: Any) -> Callable[[Any], Any]:
-    return lambda xs: xs[0]
-
-
-def _padded(padding: Any, *, data_format: str = "channels_last", **_: Any) -> Callable[[_Shape], _Shape]:
-    (top, bottom), (left, right) = ((padding,) * 2,) * 2 if isinstance(padding, int) else padding
-
-    def pad(x: _Shape) -> _Shape:
-        batch, *rest = x.shape
-        first = 1 if data_format == "channels_first" else 0
-        rest[first] += top + bottom
-        rest[first + 1] += left + right
-        return _Shape((batch, *rest))
-
-    return pad
-
-
-def _pooled(x: Any, halve: Callable[[int], int]) -> _Shape:
-    batch, height, width, channels = x.shape
-    return _Shape((batch, halve(height), halve(width), channels))
-
-
-def _averaged(*, keepdims: bool, **_: Any) -> Callable[[Any], _Shape]:
-    return lambda x: _Shape((x.shape[0], 1, 1, x.shape[3]) if keepdims else (x.shape[0], x.shape[3]))
-
-
-def _normalizing(cost: Cost) -> Callable[[Any], Any]:
-    def normalize(x: Any) -> Any:
-        cost.trainable += 2 * x.shape[-1]
-        cost.statistics += 2 * x.shape[-1]
+    def normalize(self, x: Tensor, normalization: Normalization, *, name: str) -> Tensor:
+        """Count nothing."""
         return x
 
-    return normalize
-
-
-def _convolving(
-    cost: Cost, filters: int, kernel: int, *, strides: int, padding: str, groups: int, use_bias: bool, **_: Any
-) -> Callable[[Any], _Shape]:
-    def convolve(x: Any) -> _Shape:
-        lost = kernel - 1 if padding == "valid" else 0
-        y = _pooled(x, lambda side: -(-(side - lost) // strides))
+    def conv(
+        self, x: Tensor, filters: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = False, name: str
+    ) -> Tensor:
+        """Count a convolution."""
+        y = _divide(x, stride, filters)
         values = kernel * kernel * x.shape[-1] // groups * filters
-        _add(cost, values, filters, use_bias, times=math.prod(y.shape[1:3]))
-        return _Shape((*y.shape[:3], filters))
+        self.cost.add_kernel(values, filters, bias=bias, positions=math.prod(y.shape[1:3]))
+        return y
 
-    return convolve
+    def norm(self, x: Tensor, *, zero_init: bool = False, name: str) -> Tensor:
+        """Count scales and offsets, and the moving statistics."""
+        self.cost.trainable += 2 * x.shape[-1]
+        self.cost.statistics += 2 * x.shape[-1]
+        return x
+
+    def relu(self, x: Tensor, *, name: str) -> Tensor:
+        """Count nothing."""
+        return x
+
+    def pad_channels(self, x: Tensor, channels: int, *, name: str) -> Tensor:
+        """Return x with more channels."""
+        return _divide(x, 1, channels)
+
+    def max_pool(self, x: Tensor, size: int, *, stride: int, name: str) -> Tensor:
+        """Return x with fewer pixels: an odd size is padded, an even one leaves out what does not fill a window."""
+        batch, height, width, channels = x.shape
+        return _divide(x, stride, channels) if size % 2 else Shape((batch, height // stride, width // stride, channels))
+
+    def halve(self, x: Tensor, *, name: str) -> Tensor:
+        """Return x with half the height and width."""
+        return _divide(x, 2, x.shape[-1])
+
+    def mean_pool(self, x: Tensor, *, keepdims: bool = False, name: str) -> Tensor:
+        """Return one pixel, or none."""
+        batch, _, _, channels = x.shape
+        return Shape((batch, 1, 1, channels) if keepdims else (batch, channels))
+
+    def sigmoid(self, x: Tensor, *, name: str) -> Tensor:
+        """Count nothing."""
+        return x
+
+    def add(self, x: Tensor, y: Tensor, *, name: str) -> Tensor:
+        """Count nothing."""
+        return x
+
+    def multiply(self, x: Tensor, y: Tensor, *, name: str) -> Tensor:
+        """Count nothing."""
+        return x
+
+    def drop_path(self, x: Tensor, rate: float, *, name: str) -> Tensor:
+        """Count nothing."""
+        return x
+
+    def dropout(self, x: Tensor, rate: float, *, name: str) -> Tensor:
+        """Count nothing."""
+        return x
+
+    def flatten(self, x: Tensor, *, name: str) -> Tensor:
+        """Return all values in a row."""
+        return Shape((x.shape[0], math.prod(x.shape[1:])))
+
+    def hidden(self, x: Tensor, units: int, *, name: str) -> Tensor:
+        """Count a fully connected layer."""
+        self.cost.add_kernel(x.shape[-1] * units, units, bias=True, positions=1)
+        return Shape((x.shape[0], units))
+
+    def dense(self, x: Tensor, units: int, *, name: str) -> Tensor:
+        """Count the last fully connected layer."""
+        return self.hidden(x, units, name=name)
+
+    def model(self, inputs: Tensor, outputs: Tensor | Mapping[str, Tensor], *, name: str) -> Model:
+        """Return the outputs: there is no model."""
+        return outputs
 
 
-def _dense(cost: Cost, units: int) -> Callable[[Any], _Shape]:
-    def connect(x: Any) -> _Shape:
-        _add(cost, x.shape[-1] * units, units, True, times=1)
-        return _Shape((x.shape[0], units))
-
-    return connect
-
-
-def _add(cost: Cost, values: int, channels: int, bias: bool, times: int) -> None:
-    cost.trainable += values + (channels if bias else 0)
-    cost.kernel_values += values
-    cost.channels += channels
-    cost.multiply_adds += values * times
+def _divide(x: Tensor, stride: int, channels: int) -> Shape:
+    """Return the shape after a symmetrically padded window of that stride."""
+    batch, height, width, _ = x.shape
+    return Shape((batch, -(-height // stride), -(-width // stride), channels))

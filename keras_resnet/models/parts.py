@@ -1,7 +1,7 @@
-"""What networks are made of: body, neck and heads, and which layer belongs to what.
+"""What networks are made of: backbone, neck and heads, and which layer belongs to what.
 
-Whoever loads, freezes or slows parts of a network asks here. The files that build layers declare them: a network is
-made of the parts that its layers' names tell, also after it was saved, copied or quantized.
+Whoever loads, freezes or slows parts of a network asks here. The files that build layers declare their names: so the
+parts of a network are known also after it was saved, copied or quantized.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from keras_resnet.config.spec import NetworkSpec
-from keras_resnet.models import build, fpn, resnet, vgg
+from keras_resnet.models import build, fpn
+from keras_resnet.models.backbone import get_families
 
-# Groups of parts: what comes from images, what the tasks on a pyramid put on it, what answers.
-BODY, NECK, HEADS = GROUPS = ("body", "neck", "heads")
+# Groups of parts: what turns images into features, what tasks on a pyramid put on those, what predicts.
+BACKBONE, NECK, HEADS = GROUPS = ("backbone", "neck", "heads")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a network. name: as `--freeze` takes it. group: BODY, NECK or HEADS. words: as a report says it."""
+    """One part of a network. name: as `--freeze` takes it. group: BACKBONE, NECK or HEADS. title: for messages."""
 
     name: str
     group: str
-    words: str
+    title: str
 
 
-_BODY = re.compile(rf"{resnet.PARTS}|{vgg.PARTS}")
+_BACKBONE = re.compile("|".join(family.layer_pattern for family in dict.fromkeys(get_families())))
 _OTHERS = (
     (Part("logits", HEADS, "the classifier"), re.compile(build.CLASSIFIER)),
     (Part("neck", NECK, "the neck"), re.compile(fpn.NECK)),
@@ -35,20 +35,20 @@ _OTHERS = (
 _OUTPUTS = re.compile(rf"logits|{fpn.OUTPUTS}")
 
 
-def part_of(layer: str) -> Part | None:
-    """The part to which the layer of that name belongs; None for layers between parts and for those of others.
+def get_part(layer: str) -> Part | None:
+    """Return the part that the layer of that name belongs to: of "stage3_unit2_conv1" the part "stage3".
 
-    "stage3_unit2_conv1" is of the part "stage3".
+    None for layers between parts and for those of others.
     """
-    if match := _BODY.fullmatch(layer):
+    if match := _BACKBONE.fullmatch(layer):
         name = next(filter(None, match.groups()))
-        return Part(name, BODY, name)
+        return Part(name, BACKBONE, name)
     return next((part for part, pattern in _OTHERS if pattern.fullmatch(layer)), None)
 
 
-def group_of(layer: str) -> str | None:
-    """The group of the layer's part, None for a layer without one."""
-    part = part_of(layer)
+def get_group(layer: str) -> str | None:
+    """Return the group of the layer's part, None for a layer without one."""
+    part = get_part(layer)
     return part.group if part else None
 
 
@@ -57,35 +57,24 @@ def is_output(layer: str) -> bool:
     return _OUTPUTS.fullmatch(layer) is not None
 
 
-def links_of(layers: Iterable[str]) -> set[str]:
-    """Of the names of layers those by which a neck takes up the stages of a body."""
-    return {layer for layer in layers if re.fullmatch(fpn.LINKS, layer)}
+def find_lateral_layers(layers: Iterable[str]) -> set[str]:
+    """Return, of the names of layers, those by which a neck takes up the features of a backbone."""
+    return {layer for layer in layers if re.fullmatch(fpn.LATERAL, layer)}
 
 
-def by_part(layers: Iterable[str]) -> dict[Part, list[str]]:
-    """The names of layers by the part that they belong to, in the order given."""
-    found: dict[Part, list[str]] = {}
+def group_by_part(layers: Iterable[str]) -> dict[Part, list[str]]:
+    """Return the names of layers by the part that they belong to, in the order given."""
+    groups: dict[Part, list[str]] = {}
     for layer in layers:
-        if part := part_of(layer):
-            found.setdefault(part, []).append(layer)
-    return found
+        if part := get_part(layer):
+            groups.setdefault(part, []).append(layer)
+    return groups
 
 
-def body_of(network: NetworkSpec) -> tuple[str, ...]:
-    """The names of the parts of a network's body, from the image on."""
-    if network.family == "vgg":
-        return (*(f"block{number}" for number in range(1, 1 + len(vgg.FILTERS))), "fc1", "fc2")
-    variant = build.variant_of(network, build.SMALLEST_IMAGE)
-    stages = (f"stage{stage}" for stage in range(1, 1 + len(variant.units)))
-    return ("stem", *stages, *(["final"] if variant.preactivation else []))
-
-
-def named_parts(name: str, parts: Iterable[str]) -> set[str]:
-    """Those of `parts` (see `tasks.parts_of`) that `name` means: itself, or all of a group."""
-    every = tuple(parts)
-    groups = {part: _group_named(part) for part in every}
-    return {part for part in every if name in (part, groups[part])}
+def select_parts(name: str, parts: Iterable[str]) -> set[str]:
+    """Return those of `parts` (see `tasks.parts_of`) that `name` means: itself, or all of a group."""
+    return {part for part in parts if name in (part, _group_named(part))}
 
 
 def _group_named(part: str) -> str:
-    return next((other.group for other, _ in _OTHERS if other.name == part), BODY)
+    return next((other.group for other, _ in _OTHERS if other.name == part), BACKBONE)

@@ -1,4 +1,4 @@
-"""Published accuracies of the networks in the catalog, each with its source."""
+"""Published accuracies of named networks, each with its source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """top1: % of right answers. data: on which set. source: who measured it, and how."""
+    """An accuracy. top1: top-1 accuracy in %. data: of which data set. source: who measured it, and how."""
 
     top1: float
     data: str

@@ -1,174 +1,219 @@
-"""Residual networks of He et al. 2015 and 2016, their plain twins, and what others made of them.
-
-A `ResNetConfig` says everything that distinguishes two networks; `features` builds any of them.
-"""
+"""Residual networks: He et al. 2015 and 2016, wide, ResNeXt, squeeze-and-excitation and ResNet-D."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import re
+from dataclasses import replace
+from typing import ClassVar
 
-from keras_resnet.models.layers import Layers
+from keras_resnet.config.chosen import who
+from keras_resnet.config.spec import NetworkSpec
+from keras_resnet.errors import UsageError
+from keras_resnet.models.backbone import Backbone, Features, unknown_depth
+from keras_resnet.models.layers import Layers, Tensor, scale_filters
+from keras_resnet.models.residual_units import ResidualBuilder, ResNetConfig
 
-# Hu et al. 2018, section 6.
-SQUEEZE = 16
-# The names of layers, by the part of the network they make (see `parts`).
-PARTS = r"(stem|stage\d+|final)_\w+"
+# He et al. 2015, table 1; 200 from He et al. 2016, appendix; 10 is 18 with one unit a stage.
+IMAGENET_UNITS: dict[int, tuple[int, ...]] = {
+    10: (1, 1, 1, 1),
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+}
+FIRST_BOTTLENECK_DEPTH = 50
+# Below this many pixels the ImageNet stem, which divides by four, leaves too little to look at.
+IMAGENET_STEM_MIN_SIZE = 64
+_NAME_PATTERNS = (
+    r"(?P<se>se)?resnet(?P<depth>\d+)(?P<v2>v2)?(?P<d>d)?",
+    r"(?P<se>se)?resnext(?P<depth>\d+)_(?P<groups>\d+)x(?P<base>\d+)d",
+    r"wide_resnet(?P<depth>\d+)_(?P<factor>\d+)",
+    r"(?P<wrn>wrn)(?P<depth>\d+)_(?P<factor>\d+)",
+)
 
 
-@dataclass(frozen=True)
-class ResNetConfig:
-    """One architecture. `NetworkSpec` explains what its fields share with it.
+class ResNet(Backbone):
+    """A residual network.
 
-    units: residual units per stage. stem_width: filters of the stem. width: filters of the first stage,
-    doubled at each further one. bottleneck: 1×1, 3×3, 1×1 convolutions with four times the filters in the
-    last (He et al. 2015, section 4.1), `inner` times the filters (per group) in the first two. kept: share of the
-    filters of all convolutions of a unit but the last.
-    stem: "imagenet", "deep" or "cifar". shortcut: "A", "B", "C", "D", or "none" in a plain network.
+    Depths 10, 18, 34, 50, 101, 152 and 200 are the ImageNet networks. Any 6n+2 from 8 is a CIFAR network of
+    He et al. 2015, section 4.2; with bottlenecks any 9n+2 (He et al. 2016); widened ones are counted as
+    6n+4 by their authors, who include projections.
     """
 
-    units: tuple[int, ...]
-    stem_width: int
-    width: int
-    bottleneck: bool
-    stem: str
-    shortcut: str
-    strides: str = "3x3"
-    preactivation: bool = False
-    groups: int = 1
-    inner: float = 1.0
-    kept: float = 1.0
-    squeeze: bool = False
-    drop_path: float = 0.0
-    zero_gamma: bool = True
+    title: ClassVar[str] = "residual networks"
+    imagenet_variants: ClassVar[tuple[str, ...]] = (
+        *("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
+        *("resnet18v2", "resnet34v2", "resnet50v2", "resnet101v2", "resnet152v2", "resnet200v2"),
+        *("resnet50d", "resnet101d", "resnet152d", "seresnet50", "seresnet101", "seresnet152"),
+        *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
+    )
+    cifar_variants: ClassVar[tuple[str, ...]] = (
+        *("resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"),
+        *("resnet20v2", "resnet56v2", "resnet110v2", "resnet164v2", "resnet1001v2"),
+        *("wrn16_4", "wrn40_4", "wrn28_10"),
+    )
+    named_settings: ClassVar[tuple[str, ...]] = (
+        *("preactivation", "resnet_d", "cardinality", "base_width", "widen", "squeeze_excitation"),
+    )
+    # Five halvings: fewer pixels than this leave a stage of the ImageNet networks empty.
+    min_size: ClassVar[int] = 8
+    layer_pattern: ClassVar[str] = r"(stem|stage\d+|final)_\w+"
+    has_shortcuts: ClassVar[bool] = True
+    # How an error calls what it refuses.
+    depth_kind: ClassVar[str] = "a ResNet depth"
 
+    def __init__(self, network: NetworkSpec, image_size: int) -> None:
+        self.network, self.image_size = network, image_size
+        self.config = self._configure()
+        if self.config.groups > 1 or network.base_width != 64:
+            self._require_bottlenecks("network.cardinality and base_width need bottleneck blocks")
+        if network.strides == "1x1":
+            self._require_bottlenecks("network.strides 1x1 needs bottleneck blocks")
+        if network.resnet_d and network.shortcut != "auto":
+            raise UsageError(
+                f"network.resnet_d decides the shortcut. Received also: network.shortcut {network.shortcut}"
+            )
 
-@dataclass(frozen=True)
-class _Unit:
-    """One residual unit. drop: chance of leaving it out. activated: its input went through norm and ReLU."""
-
-    name: str
-    filters: int
-    stride: int
-    drop: float
-    activated: bool
-
-
-def features(bricks: Layers, variant: ResNetConfig, x: Any) -> dict[str, Any]:
-    """The output of each stage by its standard name, c2 for the first stage: {"c2": (B, H, W, C), …}.
-
-    In a pre-activation network they are the sums, and the last one is normalized and rectified.
-    """
-    x = _stem(bricks, variant, x)
-    stages: dict[str, Any] = {}
-    build = _preactivation_unit if variant.preactivation else _unit
-    for stage in range(len(variant.units)):
-        for unit in _units(variant, stage):
-            x = build(bricks, variant, x, unit)
-        stages[f"c{stage + 2}"] = x
-    if variant.preactivation:
-        stages[f"c{len(stages) + 1}"] = bricks.relu(bricks.norm(x, name="final_norm"), name="final_relu")
-    return stages
-
-
-def _units(variant: ResNetConfig, stage: int) -> list[_Unit]:
-    before, total = sum(variant.units[:stage]), sum(variant.units)
-    return [
-        _Unit(
-            name=f"stage{stage + 1}_unit{index + 1}",
-            filters=variant.width * 2**stage,
-            stride=2 if stage > 0 and index == 0 else 1,
-            # Huang et al. 2016, equation 4.
-            drop=variant.drop_path * (before + index + 1) / total,
-            activated=before + index == 0 and variant.stem != "cifar",
+    @classmethod
+    def parse_name(cls, name: str) -> NetworkSpec | None:
+        """Return the network called "resnet50", "resnet50v2", "seresnext50_32x4d", "wide_resnet50_2", "wrn16_4", …"""
+        match = next(filter(None, (re.fullmatch(pattern, name) for pattern in _NAME_PATTERNS)), None)
+        if match is None:
+            return None
+        groups = match.groupdict()
+        return NetworkSpec(
+            int(match["depth"]),
+            preactivation=bool(groups.get("v2") or groups.get("wrn")),
+            resnet_d=bool(groups.get("d")),
+            squeeze_excitation=bool(groups.get("se")),
+            cardinality=int(groups.get("groups") or 1),
+            base_width=int(groups.get("base") or 64),
+            widen=float(groups.get("factor") or 1),
         )
-        for index in range(variant.units[stage])
-    ]
+
+    @classmethod
+    def format_name(cls, network: NetworkSpec) -> str:
+        """Return the name as torchvision and timm write it; "wrn16_4" as its authors do."""
+        depth, se = network.depth, "se" if network.squeeze_excitation else ""
+        if network.cardinality > 1:
+            return f"{se}resnext{depth}_{network.cardinality}x{network.base_width}d"
+        if network.widen != 1:
+            prefix = f"wrn{depth}" if network.preactivation else f"wide_resnet{depth}"
+            return f"{prefix}_{network.widen:g}"
+        return f"{se}resnet{depth}" + ("v2" if network.preactivation else "") + ("d" if network.resnet_d else "")
+
+    @classmethod
+    def resolve(cls, network: NetworkSpec, image_size: int) -> tuple[NetworkSpec, str | None]:
+        """Return `network` with the stem for images of `image_size` pixels, and which that is and why."""
+        stem, reason = choose_stem(network, image_size)
+        return replace(network, stem=stem), f"stem: {stem} ({reason})"
+
+    @classmethod
+    def choose_shortcut(cls, network: NetworkSpec) -> str:
+        """Return "A", "B", "C" or "D" (see `NetworkSpec`)."""
+        if network.resnet_d:
+            return "D"
+        if network.shortcut != "auto":
+            return network.shortcut
+        # He et al. 2016 project in pre-activation networks, Zagoruyko & Komodakis in widened ones.
+        is_projected = network.depth in IMAGENET_UNITS or network.preactivation or network.widen != 1
+        return "B" if is_projected else "A"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The stem, the stages, and the last norm of a pre-activation network."""
+        stages = (f"stage{number}" for number in range(1, 1 + len(self.config.units)))
+        return ("stem", *stages, *(["final"] if self.config.preactivation else []))
+
+    def feature_sizes(self) -> tuple[int, ...]:
+        """Return the pixels a side of c2 … c5 (c4 in a CIFAR network)."""
+        side = self.image_size if self.config.stem == "cifar" else halve(halve(self.image_size))
+        sides = [side]
+        for _ in self.config.units[1:]:
+            sides.append(halve(sides[-1]))
+        return tuple(sides)
+
+    def features(self, layers: Layers, x: Tensor) -> Features:
+        """Build the stem and the stages; c2 … c5 have strides 4 … 32, in a CIFAR network c2 … c4 strides 1, 2 and 4.
+
+        In a pre-activation network they are the sums, and the last one is normalized and rectified.
+        """
+        builder = ResidualBuilder(layers, self.config)
+        x = builder.stem(x)
+        features: Features = {}
+        for stage in range(len(self.config.units)):
+            x = features[f"c{stage + 2}"] = builder.stage(x, stage)
+        if self.config.preactivation:
+            features[f"c{len(features) + 1}"] = builder.final(x)
+        return features
+
+    def shallowest(self) -> ResNet:
+        """Return the network with one unit a stage."""
+        backbone = type(self)(self.network, self.image_size)
+        backbone.config = replace(self.config, units=(1,) * len(self.config.units))
+        return backbone
+
+    def _configure(self) -> ResNetConfig:
+        network = self.network
+        if network.depth in IMAGENET_UNITS:
+            if network.block != "auto":
+                raise UsageError(f"network.block can be chosen for CIFAR networks only. Received: {network.block}")
+            units, base = IMAGENET_UNITS[network.depth], 64
+            bottleneck = network.depth >= FIRST_BOTTLENECK_DEPTH
+        else:
+            bottleneck = network.block == "bottleneck" or (network.block == "auto" and _counts_bottlenecks(network))
+            units, base = (self._cifar_units(bottleneck),) * 3, 16
+        width = scale_filters(base, network.width)
+        return ResNetConfig(
+            units=units,
+            stem_width=width,
+            width=width if bottleneck else scale_filters(width, network.widen),
+            bottleneck=bottleneck,
+            stem=choose_stem(network, self.image_size)[0],
+            shortcut=self.choose_shortcut(network),
+            strides=network.strides,
+            preactivation=network.preactivation,
+            groups=network.cardinality,
+            inner=network.base_width / 64 * (network.widen if bottleneck else 1),
+            kept=network.keep_ratio,
+            squeeze_excitation=network.squeeze_excitation,
+            drop_path=network.drop_path,
+            zero_gamma=network.zero_gamma,
+        )
+
+    def _cifar_units(self, bottleneck: bool) -> int:
+        """Return the units a stage. Raises UsageError for a depth that is not one of the kind."""
+        network = self.network
+        a, b = (9, 2) if bottleneck else (6, 2 if network.widen == 1 else 4)
+        units, rest = divmod(network.depth - b, a)
+        if units < 1 or rest:
+            nearest = max(a + b, a * round((network.depth - b) / a) + b)
+            raise unknown_depth(network.depth, [*IMAGENET_UNITS, nearest], self.depth_kind, f"{a}n+{b}")
+        return units
+
+    def _require_bottlenecks(self, rule: str) -> None:
+        if not self.config.bottleneck:
+            raise UsageError(f"{rule}. Received: {self.network.depth}")
 
 
-def _stem(b: Layers, variant: ResNetConfig, x: Any) -> Any:
-    width = variant.stem_width
-    if variant.stem == "cifar":
-        x = b.conv(x, width, 3, name="stem_conv")
-        # A pre-activation unit begins with the norm.
-        return x if variant.preactivation else b.relu(b.norm(x, name="stem_norm"), name="stem_relu")
-    if variant.stem == "deep":
-        for number, (filters, stride) in enumerate(((width // 2, 2), (width // 2, 1)), 1):
-            x = b.conv(x, filters, 3, stride=stride, name=f"stem_conv{number}")
-            x = b.relu(b.norm(x, name=f"stem_norm{number}"), name=f"stem_relu{number}")
-        x = b.conv(x, width, 3, name="stem_conv")
-    else:
-        x = b.conv(x, width, 7, stride=2, name="stem_conv")
-    x = b.relu(b.norm(x, name="stem_norm"), name="stem_relu")
-    return b.max_pool(x, 3, stride=2, name="stem_pool")
+def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:
+    """Return the stem for images of `image_size` pixels, and the reason for it."""
+    if network.stem != "auto":
+        return network.stem, who("network.stem")
+    if network.depth not in IMAGENET_UNITS:
+        return "cifar", "the CIFAR networks have no other"
+    if image_size < IMAGENET_STEM_MIN_SIZE:
+        return "cifar", f"images of {image_size} pixels are smaller than {IMAGENET_STEM_MIN_SIZE}"
+    stem = "deep" if network.resnet_d else "imagenet"
+    return stem, f"images of {image_size} pixels are {IMAGENET_STEM_MIN_SIZE} or larger"
 
 
-def _unit(b: Layers, variant: ResNetConfig, x: Any, unit: _Unit) -> Any:
-    """y = relu(F(x) + shortcut(x)), equation 2 of He et al. 2015; without the sum in a plain network."""
-    convs = _convolutions(variant, unit)
-    zero_gamma = variant.zero_gamma and variant.shortcut != "none"
-    y = x
-    for number, (filters, kernel, stride, groups) in enumerate(convs, 1):
-        last = number == len(convs)
-        y = b.conv(y, filters, kernel, stride=stride, groups=groups, name=f"{unit.name}_conv{number}")
-        y = b.norm(y, zero_init=zero_gamma and last, name=f"{unit.name}_norm{number}")
-        y = y if last else b.relu(y, name=f"{unit.name}_relu{number}")
-    y = _finish_residual(b, variant, y, unit)
-    if variant.shortcut != "none":
-        y = b.add(y, _shortcut(b, variant, x, x, int(y.shape[-1]), unit), name=f"{unit.name}_add")
-    return b.relu(y, name=f"{unit.name}_out")
+def halve(side: int) -> int:
+    """Return the pixels a side after a convolution of stride 2, padded symmetrically."""
+    return -(-side // 2)
 
 
-def _preactivation_unit(b: Layers, variant: ResNetConfig, x: Any, unit: _Unit) -> Any:
-    """y = F(relu(norm(x))) + shortcut, He et al. 2016, figure 1b. A projection sees the activated input."""
-    y = activated = x if unit.activated else b.relu(b.norm(x, name=f"{unit.name}_norm1"), name=f"{unit.name}_relu1")
-    for number, (filters, kernel, stride, groups) in enumerate(_convolutions(variant, unit), 1):
-        if number > 1:
-            y = b.relu(b.norm(y, name=f"{unit.name}_norm{number}"), name=f"{unit.name}_relu{number}")
-        y = b.conv(y, filters, kernel, stride=stride, groups=groups, name=f"{unit.name}_conv{number}")
-    y = _finish_residual(b, variant, y, unit)
-    return b.add(y, _shortcut(b, variant, x, activated, int(y.shape[-1]), unit), name=f"{unit.name}_add")
-
-
-def _convolutions(variant: ResNetConfig, unit: _Unit) -> list[tuple[int, int, int, int]]:
-    """(filters, kernel, stride, groups) of each convolution of a unit."""
-    if not variant.bottleneck:
-        return [(_kept(unit.filters, variant), 3, unit.stride, 1), (unit.filters, 3, 1, 1)]
-    first, second = (unit.stride, 1) if variant.strides == "1x1" else (1, unit.stride)
-    inner = _kept(int(unit.filters * variant.inner) * variant.groups, variant)
-    return [(inner, 1, first, 1), (inner, 3, second, variant.groups), (4 * unit.filters, 1, 1, 1)]
-
-
-def _kept(filters: int, variant: ResNetConfig) -> int:
-    return filters if variant.kept == 1 else max(8, round(filters * variant.kept / 8) * 8)
-
-
-def _finish_residual(b: Layers, variant: ResNetConfig, y: Any, unit: _Unit) -> Any:
-    if variant.squeeze:
-        y = _squeeze_excitation(b, y, unit.name)
-    return b.drop_path(y, unit.drop, name=f"{unit.name}_drop") if unit.drop else y
-
-
-def _squeeze_excitation(b: Layers, x: Any, name: str) -> Any:
-    """Each channel times a weight in 0–1 that the channels' means decide (Hu et al. 2018, section 3)."""
-    channels = int(x.shape[-1])
-    s = b.mean_pool(x, keep=True, name=f"{name}_squeeze")
-    s = b.conv(s, max(1, channels // SQUEEZE), 1, bias=True, name=f"{name}_se1")
-    s = b.conv(b.relu(s, name=f"{name}_se_relu"), channels, 1, bias=True, name=f"{name}_se2")
-    return b.multiply(x, b.sigmoid(s, name=f"{name}_se_sigmoid"), name=f"{name}_scale")
-
-
-def _shortcut(b: Layers, variant: ResNetConfig, x: Any, activated: Any, channels: int, unit: _Unit) -> Any:
-    """x itself where it has the shape of the sum (unless option C), else x brought to that shape."""
-    name, stride = unit.name, unit.stride
-    if int(x.shape[-1]) == channels and stride == 1 and variant.shortcut != "C":
-        return x
-    if variant.shortcut == "A":
-        if stride > 1:
-            activated = b.max_pool(activated, 1, stride=stride, name=f"{name}_subsample")
-        widen = int(x.shape[-1]) < channels
-        return b.pad_channels(activated, channels, name=f"{name}_widen") if widen else activated
-    if variant.shortcut == "D" and stride > 1:
-        activated, stride = b.halve(activated, name=f"{name}_mean"), 1
-    y = b.conv(activated, channels, 1, stride=stride, name=f"{name}_proj")
-    return y if variant.preactivation else b.norm(y, name=f"{name}_proj_norm")
+def _counts_bottlenecks(network: NetworkSpec) -> bool:
+    return network.preactivation and network.widen == 1

@@ -1,30 +1,44 @@
-"""The catalog as a table."""
+"""The table of all networks: parameters, multiply-adds, bytes and published accuracies."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from keras_resnet.errors import UsageError
-from keras_resnet.models.flops import cost_of
+from keras_resnet.models.flops import count_cost
 from keras_resnet.models.names import CIFAR, IMAGENET, parse_model_name
 from keras_resnet.models.published import PUBLISHED
 from keras_resnet.runtime.plurals import counted
 
 
-def rows_of(
+class ModelSummary(TypedDict):
+    """One network. parameters: those that training changes. multiply_adds: of one image. int8_bytes: of the quantized
+    weights. top1: published, in %, on `data`, by `source`; None where we know of none."""
+
+    network: str
+    image_size: int
+    classes: int
+    parameters: int
+    statistics: int
+    multiply_adds: int
+    int8_bytes: int
+    top1: float | None
+    data: str | None
+    source: str | None
+
+
+def summarize_models(
     depth: int | None = None, classes: int | None = None, image_size: int | None = None
-) -> list[dict[str, Any]]:
-    """A row for each network of the catalog, or of one `depth`, counted as the papers do: for ImageNet (224 pixels,
+) -> list[ModelSummary]:
+    """Return a row for each network with a name, or of one `depth`, counted as the papers do: for ImageNet (224 pixels,
     1,000 classes) or CIFAR-10 (32 pixels, 10 classes), unless `classes` or `image_size` (pixels) say otherwise.
 
-    parameters: those that training changes. multiply_adds: of one image. int8_bytes: of the quantized weights.
-    top1: published, in %, on `data`, by `source`; None where we know of none. Raises UsageError for a depth
-    that no listed network has.
+    Raises UsageError for a depth that no listed network has.
     """
     listed = [(name, 1000, 224) for name in IMAGENET] + [(name, 10, 32) for name in CIFAR]
     rows = [
-        _row(name, classes or usual_classes, image_size or usual_size)
-        for name, usual_classes, usual_size in listed
+        _summarize(name, classes or default_classes, image_size or default_size)
+        for name, default_classes, default_size in listed
         if depth is None or parse_model_name(name).depth == depth
     ]
     if not rows:
@@ -35,8 +49,8 @@ def rows_of(
     return rows
 
 
-def _row(name: str, classes: int, image_size: int) -> dict[str, Any]:
-    cost = cost_of(parse_model_name(name), classes=classes, input_shape=(image_size, image_size, 3))
+def _summarize(name: str, classes: int, image_size: int) -> ModelSummary:
+    cost = count_cost(parse_model_name(name), classes=classes, input_shape=(image_size, image_size, 3))
     published = PUBLISHED.get(name)
     return {
         "network": name,

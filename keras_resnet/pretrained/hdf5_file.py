@@ -19,78 +19,80 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import WeightsError
-from keras_resnet.pretrained.bounds import Allowance
+from keras_resnet.pretrained.memory_budget import MemoryBudget
 
 # A model in a model in a model …: deeper than anybody nests them, and far from what a stack takes.
-DEEPEST = 32
+MAX_DEPTH = 32
 # Keras names what it keeps; a longer name is none of its.
-LONGEST_NAME = 1000
+MAX_NAME_LENGTH = 1000
 # The order in which Keras 3 keeps a layer's arrays, by their names in the older layouts.
-ORDER = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "low", "high")
+WEIGHT_ORDER = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "low", "high")
 # How the child says that it refuses, in a sentence; how long it may take in seconds, and memory beside the arrays.
-TOLD, LONGEST, BESIDE = 3, 600, 128 * 2**20
+REFUSED_EXIT_CODE, TIMEOUT_SECONDS, EXTRA_MEMORY_BYTES = 3, 600, 128 * 2**20
 
 
-def read_hdf5(path: Path, allowance: Allowance) -> dict[str, list[np.ndarray]]:
+def read_hdf5(path: Path, budget: MemoryBudget) -> dict[str, list[np.ndarray]]:
     """The arrays of each layer by its name, from an .h5 or a .keras file, of models inside of models too.
 
     Nothing is taken from outside of the file. Raises WeightsError for links, for values kept in other files, for arrays
-    that claim more than `allowance`, before anything is read, and for what cannot be read without harm.
+    that claim more than `budget`, before anything is read, and for what cannot be read without harm.
     """
-    command = [sys.executable, "-m", __name__, str(path), "" if allowance.needed is None else str(allowance.needed)]
+    command = [sys.executable, "-m", __name__, str(path), "" if budget.model_size is None else str(budget.model_size)]
     try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=LONGEST, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, check=False, timeout=TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired as error:
-        raise WeightsError(f"it is not read within {LONGEST} seconds") from error
-    if done.returncode == TOLD:
+        raise WeightsError(f"it is not read within {TIMEOUT_SECONDS} seconds") from error
+    if done.returncode == REFUSED_EXIT_CODE:
         raise WeightsError(done.stdout.decode(errors="replace").strip())
     if done.returncode:
         raise ValueError(f"a process that reads it ends with {done.returncode}")
-    return _read(path, allowance)
+    return _read(path, budget)
 
 
-def _try(path: Path, needed: int | None) -> None:
-    """In the child: read everything once, with no more memory than that may take (see `Allowance.of`)."""
+def _read_in_child(path: Path, needed: int | None) -> None:
+    """In the child: read everything once, with no more memory than that may take (see `MemoryBudget.for_file`)."""
     import h5py  # first, since it takes memory of its own
 
-    allowance = Allowance.of(path, needed)
+    budget = MemoryBudget.for_file(path, needed)
     with suppress(ImportError, OSError, ValueError):  # where there are no such limits
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         here = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_DATA, (here + allowance.most + BESIDE, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_DATA, (here + budget.total + EXTRA_MEMORY_BYTES, resource.RLIM_INFINITY))
     assert h5py
-    _read(path, allowance)
+    _read(path, budget)
 
 
-def _read(path: Path, allowance: Allowance) -> dict[str, list[np.ndarray]]:
+def _read(path: Path, budget: MemoryBudget) -> dict[str, list[np.ndarray]]:
     if path.suffix != ".keras":
-        return _arrays(path, allowance)
+        return _read_arrays(path, budget)
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo("model.weights.h5")
-        allowance.require_entry(entry)
+        budget.require_entry(entry)
         with archive.open(entry) as file:
-            return _arrays(file, allowance)
+            return _read_arrays(file, budget)
 
 
-def _arrays(source: Any, allowance: Allowance) -> dict[str, list[np.ndarray]]:
+def _read_arrays(source: Any, budget: MemoryBudget) -> dict[str, list[np.ndarray]]:
     import h5py
 
     with h5py.File(source, "r") as file:
         # Names are listed, not looked up, which would follow a link.
-        root = _whole_model(file) if "model_weights" in list(file) else file
-        found = list(_datasets(root, allowance))
-        grouped = _of_keras3(root, found) if "layers" in list(root) else _of_keras2(found)
+        root = _find_model_weights(file) if "model_weights" in list(file) else file
+        found = list(_walk_datasets(root, budget))
+        grouped = _group_keras3(root, found) if "layers" in list(root) else _group_keras2(found)
         return {name: [np.asarray(each) for each in arrays] for name, arrays in grouped.items() if arrays}
 
 
-def _whole_model(file: Any) -> Any:
-    _require_here(file, "model_weights", ("model_weights",))
+def _find_model_weights(file: Any) -> Any:
+    _require_hard_link(file, "model_weights", ("model_weights",))
     return file["model_weights"]
 
 
-def _datasets(root: Any, allowance: Allowance) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _walk_datasets(root: Any, budget: MemoryBudget) -> Iterator[tuple[tuple[str, ...], Any]]:
     """(path below `root`, data set) of all of them, each accounted for; not those of the optimizer."""
     import h5py
 
@@ -100,22 +102,22 @@ def _datasets(root: Any, allowance: Allowance) -> Iterator[tuple[tuple[str, ...]
         path, group = waiting.pop()
         for name in group:
             place = (*path, name)
-            _require_here(group, name, place)
+            _require_hard_link(group, name, place)
             if place == ("optimizer",):
                 continue
             each = group[name]
             if isinstance(each, h5py.Dataset):
-                _require_plain(each, place)
-                allowance.take(_claimed(each), f"array {'/'.join(place)}")
+                _require_own_numbers(each, place)
+                budget.take(_count_bytes(each), f"array {'/'.join(place)}")
                 yield place, each
             elif isinstance(each, h5py.Group):
                 _require(_address(each) not in seen, place, "stands in it twice")
-                _require(len(place) < DEEPEST, place, "lies too deep")
+                _require(len(place) < MAX_DEPTH, place, "lies too deep")
                 seen.add(_address(each))
                 waiting.append((place, each))
 
 
-def _require_here(group: Any, name: str, place: tuple[str, ...]) -> None:
+def _require_hard_link(group: Any, name: str, place: tuple[str, ...]) -> None:
     """Raises WeightsError for a link to another file, or to another place by its name."""
     import h5py
 
@@ -129,7 +131,7 @@ def _address(each: Any) -> int:
     return int(h5py.h5o.get_info(each.id).addr)
 
 
-def _require_plain(dataset: Any, place: tuple[str, ...]) -> None:
+def _require_own_numbers(dataset: Any, place: tuple[str, ...]) -> None:
     """Raises WeightsError unless the values are numbers, and all of them are in this file."""
     _require(not dataset.external, place, "keeps its values in another file")
     _require(not dataset.is_virtual, place, "takes its values from other data sets")
@@ -140,13 +142,13 @@ def _require_plain(dataset: Any, place: tuple[str, ...]) -> None:
     _require(stored >= size or (packed and (stored > 0 or size == 0)), place, "claims values that are not there")
 
 
-def _claimed(dataset: Any) -> int:
+def _count_bytes(dataset: Any) -> int:
     """Bytes that reading takes: those of the values, and of a whole chunk where they come in such."""
     size = math.prod(dataset.shape or (0,))
     return int(max(size, math.prod(dataset.chunks or (0,))) * dataset.dtype.itemsize)
 
 
-def _of_keras3(root: Any, found: list[tuple[tuple[str, ...], Any]]) -> dict[str, list[Any]]:
+def _group_keras3(root: Any, found: list[tuple[tuple[str, ...], Any]]) -> dict[str, list[Any]]:
     """layers/X/vars/0, or layers/X/layers/Y/vars/0 of a model in the model; "vars" tells the layer's name."""
     numbered: dict[str, dict[int, Any]] = {}
     for place, dataset in found:
@@ -154,21 +156,21 @@ def _of_keras3(root: Any, found: list[tuple[tuple[str, ...], Any]]) -> dict[str,
         if kind != "vars" or above[::2] != ["layers"] * (len(above) // 2) or len(above) % 2 or not above:
             continue  # what belongs to a layer inside of a layer, or to none
         parts = root["/".join((*above, kind))]
-        name = _name(parts)
+        name = _read_layer_name(parts)
         arrays = numbered.setdefault(name, {})
         _require(int(number) not in arrays, place, f"is of a second layer called {name}")
         arrays[int(number)] = dataset
     return {name: [arrays[index] for index in sorted(arrays)] for name, arrays in numbered.items()}
 
 
-def _name(parts: Any) -> str:
+def _read_layer_name(parts: Any) -> str:
     name = parts.attrs.get("name", "")
-    if not isinstance(name, str) or len(name) > LONGEST_NAME:
+    if not isinstance(name, str) or len(name) > MAX_NAME_LENGTH:
         raise WeightsError("a layer's name is none")
     return name.rpartition("/")[2]
 
 
-def _of_keras2(found: list[tuple[tuple[str, ...], Any]]) -> dict[str, list[Any]]:
+def _group_keras2(found: list[tuple[tuple[str, ...], Any]]) -> dict[str, list[Any]]:
     """X/X/kernel:0, or X/kernel:0, or INNER/X/kernel:0 of a model in the model: the last group is the layer."""
     named: dict[str, dict[str, Any]] = {}
     homes: dict[str, tuple[str, ...]] = {}
@@ -178,11 +180,11 @@ def _of_keras2(found: list[tuple[tuple[str, ...], Any]]) -> dict[str, list[Any]]
             name = above[-1]
             _require(homes.setdefault(name, tuple(above)) == tuple(above), place, f"is of a second layer called {name}")
             named.setdefault(name, {})[last.partition(":")[0]] = dataset
-    return {name: [arrays[key] for key in sorted(arrays, key=_rank)] for name, arrays in named.items()}
+    return {name: [arrays[key] for key in sorted(arrays, key=_weight_rank)] for name, arrays in named.items()}
 
 
-def _rank(name: str) -> tuple[int, str]:
-    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+def _weight_rank(name: str) -> tuple[int, str]:
+    return (WEIGHT_ORDER.index(name) if name in WEIGHT_ORDER else len(WEIGHT_ORDER), name)
 
 
 def _require(holds: bool, place: tuple[str, ...], words: str) -> None:
@@ -192,7 +194,7 @@ def _require(holds: bool, place: tuple[str, ...], words: str) -> None:
 
 if __name__ == "__main__":
     try:
-        _try(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2] else None)
+        _read_in_child(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2] else None)
     except WeightsError as refusal:
         print(refusal)
-        sys.exit(TOLD)
+        sys.exit(REFUSED_EXIT_CODE)

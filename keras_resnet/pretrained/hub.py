@@ -21,10 +21,10 @@ from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.connectivity import reachable
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import parse_model_name
-from keras_resnet.pretrained.key_mapping import Weights, translate
-from keras_resnet.pretrained.readers import read
+from keras_resnet.pretrained.key_mapping import Weights, map_keys
+from keras_resnet.pretrained.readers import read_weights
 
-KERAS = {
+KERAS_APPLICATIONS = {
     "resnet50": ("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels.h5"),
     "resnet101": ("ResNet101", "resnet101_weights_tf_dim_ordering_tf_kernels.h5"),
     "resnet152": ("ResNet152", "resnet152_weights_tf_dim_ordering_tf_kernels.h5"),
@@ -35,7 +35,7 @@ KERAS_HOST = "https://storage.googleapis.com"
 TORCH_HOST = "https://download.pytorch.org"
 TIMM_HOST = "https://huggingface.co"
 # torchvision 0.29: the first eight digits of each file's SHA-256, for IMAGENET1K_V1 and, where there is one, V2.
-TORCHVISION = {
+TORCHVISION_HASHES = {
     "resnet18": ("f37072fd",),
     "resnet34": ("b627a593",),
     "resnet50": ("0676ba61", "11ad3fa6"),
@@ -59,66 +59,66 @@ TORCHVISION = {
 TORCHVISION_RESIZE = (256, 232)
 
 
-def is_named(origin: str) -> bool:
+def is_hub_name(origin: str) -> bool:
     """Whether `origin` names a source rather than a file."""
     return origin.partition(":")[0] in _FETCHERS and not Path(origin).exists()
 
 
-def exact(origin: str) -> str:
+def resolve_recipe(origin: str) -> str:
     """`origin` with the recipe that is meant where none is named: torchvision's newest."""
     source, _, name = origin.partition(":")
     if source != "torchvision" or "." in name:
         return origin
-    _require_known("torchvision", name, TORCHVISION)
-    return f"{origin}.v{len(TORCHVISION[name])}"
+    _require_known("torchvision", name, TORCHVISION_HASHES)
+    return f"{origin}.v{len(TORCHVISION_HASHES[name])}"
 
 
-def fetch(origin: str) -> Weights:
+def fetch_from_hub(origin: str) -> Weights:
     """The weights called `origin`, downloaded unless they are there.
 
     Raises UsageError for a name the source does not have, WeightsError if it cannot be reached.
     """
-    source, _, name = exact(origin).partition(":")
+    source, _, name = resolve_recipe(origin).partition(":")
     return _FETCHERS[source](name)
 
 
-def _keras(name: str) -> Weights:
-    _require_known("keras", name, KERAS)
+def _fetch_keras(name: str) -> Weights:
+    _require_known("keras", name, KERAS_APPLICATIONS)
     import keras
 
-    maker, file = KERAS[name]
-    _require_online(f"keras:{name}", KERAS_HOST, _kept() / file)
+    maker, file = KERAS_APPLICATIONS[name]
+    _require_online(f"keras:{name}", KERAS_HOST, _cache_folder() / file)
     try:
-        with _progress_aside():
+        with _progress_to_stderr():
             model = getattr(keras.applications, maker)(weights="imagenet")  # downloads, and checks the hash
     except Exception as error:
         raise WeightsError(f"cannot fetch keras:{name}: {error}") from error
-    return translate({layer.name: layer.get_weights() for layer in model.layers if layer.weights})
+    return map_keys({layer.name: layer.get_weights() for layer in model.layers if layer.weights})
 
 
-def _torchvision(name: str) -> Weights:
+def _fetch_torchvision(name: str) -> Weights:
     name, _, recipe = name.partition(".")
-    _require_known("torchvision", name, TORCHVISION)
-    hashes = TORCHVISION[name]
+    _require_known("torchvision", name, TORCHVISION_HASHES)
+    hashes = TORCHVISION_HASHES[name]
     recipes = [f"v{number + 1}" for number in range(len(hashes))]
     _require_known(f"torchvision:{name}", recipe, recipes)
     version = recipes.index(recipe)
     file = f"{name}-{hashes[version]}.pth"
-    weights = translate(read(_torch_file(file, hashes[version])))
+    weights = map_keys(read_weights(_download_torch_file(file, hashes[version])))
     newer = version == 1 or name == "resnext101_64x4d"
     return replace(weights, resize=TORCHVISION_RESIZE[newer])
 
 
-def _torch_file(file: str, digest: str) -> Path:
+def _download_torch_file(file: str, digest: str) -> Path:
     """A file of download.pytorch.org, whose name holds the beginning of its SHA-256."""
     import keras
 
-    target = _kept() / file
+    target = _cache_folder() / file
     if not target.is_file():
         _require_online(file, TORCH_HOST, target)
         target.parent.mkdir(parents=True, exist_ok=True)  # or Keras would take another folder
         try:
-            with _progress_aside():
+            with _progress_to_stderr():
                 keras.utils.get_file(
                     file, f"{TORCH_HOST}/models/{file}", cache_dir=target.parent.parent, cache_subdir="models"
                 )
@@ -131,12 +131,12 @@ def _torch_file(file: str, digest: str) -> Path:
     return target
 
 
-def _timm(name: str) -> Weights:
+def _fetch_timm(name: str) -> Weights:
     """A model of the timm organisation on the Hugging Face hub, with the preprocessing its config.json states."""
     network = parse_model_name(name.partition(".")[0])
-    config = json.loads(_hub_file(name, "config.json").read_text(encoding="utf-8"))
-    weights = translate(read(_hub_file(name, "model.safetensors")))
-    _require_same(name, network, weights.network)
+    config = json.loads(_download_hub_file(name, "config.json").read_text(encoding="utf-8"))
+    weights = map_keys(read_weights(_download_hub_file(name, "model.safetensors")))
+    _require_same_network(name, network, weights.network)
     told = config.get("pretrained_cfg", config)
     size = int(told["input_size"][-1])
     mean, std = (tuple(255 * value for value in told[key]) for key in ("mean", "std"))
@@ -146,19 +146,19 @@ def _timm(name: str) -> Weights:
 
 
 @contextmanager
-def _progress_aside() -> Iterator[None]:
+def _progress_to_stderr() -> Iterator[None]:
     """Keras shows a download, with the time left, on standard output, which is for results: shown beside it instead,
     or in a pipe not at all. The Hugging Face hub does so itself."""
     with redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
         yield
 
 
-def _kept() -> Path:
+def _cache_folder() -> Path:
     """Where Keras keeps downloaded weights."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
-def _hub_file(name: str, file: str) -> Path:
+def _download_hub_file(name: str, file: str) -> Path:
     import huggingface_hub as hub
 
     repository = f"timm/{name}"
@@ -188,7 +188,7 @@ def _require_online(what: str, host: str, cached: Path | None) -> None:
         raise WeightsError(f"cannot download {what}: {host} cannot be reached; is this machine online?")
 
 
-def _require_same(name: str, asked: NetworkSpec, found: NetworkSpec | None) -> None:
+def _require_same_network(name: str, asked: NetworkSpec, found: NetworkSpec | None) -> None:
     if found is None or (found.depth, found.family) != (asked.depth, asked.family):
         raise WeightsError(f"timm:{name} does not hold the network its name says")
 
@@ -201,4 +201,8 @@ def _sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-_FETCHERS: dict[str, Callable[[str], Weights]] = {"keras": _keras, "torchvision": _torchvision, "timm": _timm}
+_FETCHERS: dict[str, Callable[[str], Weights]] = {
+    "keras": _fetch_keras,
+    "torchvision": _fetch_torchvision,
+    "timm": _fetch_timm,
+}

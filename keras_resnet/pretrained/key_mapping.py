@@ -1,6 +1,6 @@
 """From the names of keras.applications, torchvision and timm to ours.
 
-`translate` tells the naming by its keys, infers the network and gives each of our layers its arrays,
+`map_keys` tells the naming by its keys, infers the network and gives each of our layers its arrays,
 in the order in which Keras keeps them: kernel, bias; gamma, beta, moving mean, moving variance.
 """
 
@@ -16,26 +16,26 @@ import numpy as np
 
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.errors import WeightsError
-from keras_resnet.models import build, vgg
+from keras_resnet.models import resnet, vgg
 from keras_resnet.models.layers import NORM_EPSILON
 from keras_resnet.runtime.plurals import counted
 
 # Krizhevsky's means of ImageNet in RGB, as the Caffe models that keras.applications follows subtract them.
-CAFFE = Normalization((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
+CAFFE_NORMALIZATION = Normalization((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
 # torchvision's and timm's means and deviations of ImageNet, for pixels in 0–255.
-IMAGENET = Normalization((0.485 * 255, 0.456 * 255, 0.406 * 255), (0.229 * 255, 0.224 * 255, 0.225 * 255))
+IMAGENET_NORMALIZATION = Normalization((0.485 * 255, 0.456 * 255, 0.406 * 255), (0.229 * 255, 0.224 * 255, 0.225 * 255))
 # keras.applications' batch norms add this to the variance.
 KERAS_EPSILON = 1.001e-5
 KERAS_DEPTHS = {6: 50, 23: 101, 36: 152}
 
 # By which a naming is known: names that every network of it has, near its beginning.
-FIRST_NAMES = (
+FIRST_KEYS = (
     *("layer1.0.conv1.weight", "features.0.weight"),
     *("conv2_block1_1_conv", "conv2_block1_preact_bn", "block1_conv1", "stage1_unit1_conv1"),
 )
 
-Values = dict[str, Any]
-Layers = dict[str, list[np.ndarray]]
+StateDict = dict[str, Any]
+LayerArrays = dict[str, list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Weights:
     """Weights in our names. network: what they are of (None if the names do not tell); unused: names in the
     file that have no place in it; image_size, resize: pixels, as they were trained."""
 
-    layers: Layers
+    layers: LayerArrays
     network: NetworkSpec | None
     normalization: Normalization | None = None
     image_size: int | None = None
@@ -51,22 +51,22 @@ class Weights:
     unused: tuple[str, ...] = field(default=())
 
 
-def translate(values: Values) -> Weights:
+def map_keys(values: StateDict) -> Weights:
     """Weights as their file names them, in our names. `values` maps tensor names to arrays (PyTorch's way)
     or layer names to lists of arrays (Keras' way), which may all stand behind one prefix, such as "module.backbone.".
     Raises WeightsError for a naming that is not known, and for a network of which a part is missing."""
-    values, others = _without_prefix(values)
-    weights = _translated(values)
+    values, others = _strip_prefix(values)
+    weights = _map_by_naming(values)
     return replace(weights, unused=(*weights.unused, *others))
 
 
-def _without_prefix(values: Values) -> tuple[Values, list[str]]:
+def _strip_prefix(values: StateDict) -> tuple[StateDict, list[str]]:
     """(the values of the network, by names without what stands before all of them; the names of the others).
 
     DataParallel, torch.compile, Lightning and other wrappers put "module.", "_orig_mod.", "model.", "backbone." or
     "encoder." before names, one after another. Raises WeightsError if several networks are there.
     """
-    found = {key.removesuffix(mark) for key in values for mark in FIRST_NAMES if key.endswith(mark)}
+    found = {key.removesuffix(mark) for key in values for mark in FIRST_KEYS if key.endswith(mark)}
     prefixes = sorted(prefix for prefix in found if prefix.endswith((".", "/")))
     if "" in found or not prefixes:
         return values, []
@@ -76,46 +76,46 @@ def _without_prefix(values: Values) -> tuple[Values, list[str]]:
     return inside, sorted({key.rpartition(".")[0] or key for key in values if not key.startswith(prefixes[0])})
 
 
-def _translated(values: Values) -> Weights:
+def _map_by_naming(values: StateDict) -> Weights:
     if any(key.startswith(("features.", "pre_logits.")) for key in values):
-        return _torch_vgg(values)
+        return _map_torch_vgg(values)
     if "layer1.0.conv1.weight" in values:
-        return _torch_resnet(values)
+        return _map_torch_resnet(values)
     if "conv2_block1_preact_bn" in values:
         raise WeightsError("the v2 networks of keras.applications stride elsewhere than He et al. 2016; none is here")
     if "conv2_block1_1_conv" in values:
-        return _keras_resnet(values)
+        return _map_keras_resnet(values)
     if "block1_conv1" in values and "logits" not in values and "block1_norm1" not in values:
-        return _keras_vgg(values)
+        return _map_keras_vgg(values)
     if {"logits", "stage1_unit1_conv1", "block1_conv1"} & set(values):
         return Weights(dict(values), None)
     shown = ", ".join(list(values)[:3])
     raise WeightsError(f"the names are not those of keras.applications, torchvision, timm or kresnet: {shown}, …")
 
 
-def _keras_resnet(values: Values) -> Weights:
+def _map_keras_resnet(values: StateDict) -> Weights:
     """keras.applications.resnet. Its convolutions have a bias, which moves into the mean of the norm that follows."""
     blocks = max(int(match[1]) for name in values if (match := re.match(r"conv4_block(\d+)_", name)))
     if blocks not in KERAS_DEPTHS:
         raise WeightsError(f"keras.applications has no ResNet with {blocks} blocks in its third stage")
     if "conv5_block1_1_conv" not in values:
         raise WeightsError("it is not whole: the layers of conv5 are missing")
-    layers: Layers = {}
+    layers: LayerArrays = {}
     for name, arrays in values.items():
-        if (ours := _keras_resnet_name(name)) and name.endswith("_conv"):
+        if (ours := _keras_resnet_layer(name)) and name.endswith("_conv"):
             layers[ours] = [arrays[0]]
             gamma, beta, mean, variance = values[name.removesuffix("_conv") + "_bn"]
             bias = arrays[1] if len(arrays) > 1 else 0.0
-            norm = "stem_norm" if ours == "stem_conv" else _norm_of(ours)
+            norm = "stem_norm" if ours == "stem_conv" else _norm_after(ours)
             layers[norm] = [gamma, beta, mean - bias, variance + (KERAS_EPSILON - NORM_EPSILON)]
     layers["stem_conv"] = [layers["stem_conv"][0][:, :, ::-1]]  # trained on BGR
     layers |= {"logits": values["predictions"]} if "predictions" in values else {}
-    known = {name for name in values if _keras_resnet_name(name)} | {"predictions"}
+    known = {name for name in values if _keras_resnet_layer(name)} | {"predictions"}
     network = NetworkSpec(KERAS_DEPTHS[blocks], strides="1x1", stem="imagenet")
-    return Weights(layers, network, CAFFE, 224, 256, tuple(sorted(set(values) - known)))
+    return Weights(layers, network, CAFFE_NORMALIZATION, 224, 256, tuple(sorted(set(values) - known)))
 
 
-def _keras_resnet_name(name: str) -> str | None:
+def _keras_resnet_layer(name: str) -> str | None:
     if name in ("conv1_conv", "conv1_bn"):
         return "stem_conv"
     if match := re.fullmatch(r"conv(\d)_block(\d+)_(\d)_(conv|bn)", name):
@@ -125,28 +125,28 @@ def _keras_resnet_name(name: str) -> str | None:
     return None
 
 
-def _norm_of(conv: str) -> str:
+def _norm_after(conv: str) -> str:
     """The batch norm after one of our convolutions."""
     return f"{conv}_norm" if conv.endswith("proj") else conv.replace("_conv", "_norm")
 
 
-def _keras_vgg(values: Values) -> Weights:
+def _map_keras_vgg(values: StateDict) -> Weights:
     names = {"predictions": "logits"}
     layers = {names.get(name, name): arrays for name, arrays in values.items()}
     first, *rest = layers["block1_conv1"]
     layers["block1_conv1"] = [first[:, :, ::-1], *rest]
     depth = sum(bool(re.match(r"block\d_conv", name)) for name in values) + 3
-    return Weights(layers, NetworkSpec(depth, "vgg", batch_norm=False), CAFFE, 224, 256)
+    return Weights(layers, NetworkSpec(depth, "vgg", batch_norm=False), CAFFE_NORMALIZATION, 224, 256)
 
 
-def _torch_resnet(values: Values) -> Weights:
-    groups = _modules(values)
-    layers = {ours: _arrays(groups[name]) for name in groups if (ours := _torch_resnet_name(name, groups))}
-    unused = sorted(name for name in groups if not _torch_resnet_name(name, groups))
-    return Weights(layers, _torch_network(groups), IMAGENET, 224, 256, tuple(unused))
+def _map_torch_resnet(values: StateDict) -> Weights:
+    groups = _group_by_module(values)
+    layers = {ours: _to_keras_arrays(groups[name]) for name in groups if (ours := _torch_resnet_layer(name, groups))}
+    unused = sorted(name for name in groups if not _torch_resnet_layer(name, groups))
+    return Weights(layers, _infer_torch_network(groups), IMAGENET_NORMALIZATION, 224, 256, tuple(unused))
 
 
-def _torch_resnet_name(name: str, groups: dict[str, Values]) -> str | None:
+def _torch_resnet_layer(name: str, groups: dict[str, StateDict]) -> str | None:
     deep = "conv1.0" in groups
     stems = {"conv1": "stem_conv", "bn1": "stem_norm", "fc": "logits", "linear": "logits"}
     if deep:
@@ -167,13 +167,13 @@ def _torch_resnet_name(name: str, groups: dict[str, Values]) -> str | None:
     return f"{unit}_{parts[match[3]]}" if match[3] in parts else None
 
 
-def _torch_network(groups: dict[str, Values]) -> NetworkSpec:
+def _infer_torch_network(groups: dict[str, StateDict]) -> NetworkSpec:
     """The network a torchvision or timm state is of, from which modules it has and their shapes."""
-    units = _units_of(groups)
+    units = _count_units(groups)
     bottleneck = "layer1.0.conv3" in groups
-    spec = _depth_of(units, bottleneck)
-    imagenet = spec.depth in build.IMAGENET_UNITS
-    _require_end(groups, len(units), bottleneck)
+    spec = _find_network(units, bottleneck)
+    imagenet = spec.depth in resnet.IMAGENET_UNITS
+    _require_all_stages(groups, len(units), bottleneck)
     spec = replace(spec, width=groups["bn1"]["weight"].shape[0] / (64 if imagenet else 16))
     if not imagenet and any(".downsample." in name for name in groups):
         spec = replace(spec, shortcut="B")  # instead of He et al.'s, which has no weights
@@ -191,7 +191,7 @@ def _torch_network(groups: dict[str, Values]) -> NetworkSpec:
     return replace(spec, stem="cifar" if groups["conv1"]["weight"].shape[2] == 3 else "imagenet")
 
 
-def _units_of(groups: dict[str, Values]) -> tuple[int, ...]:
+def _count_units(groups: dict[str, StateDict]) -> tuple[int, ...]:
     """Units of each stage. Raises WeightsError where one is missing between others."""
     there: dict[int, set[int]] = {}
     for name in groups:
@@ -206,7 +206,7 @@ def _units_of(groups: dict[str, Values]) -> tuple[int, ...]:
     return tuple(len(there[stage]) for stage in sorted(there))
 
 
-def _require_end(groups: dict[str, Values], stages: int, bottleneck: bool) -> None:
+def _require_all_stages(groups: dict[str, StateDict], stages: int, bottleneck: bool) -> None:
     """Raises WeightsError for the beginning of a network of more stages, which would pass for one of its own."""
     end = f"layer{stages}.0.conv{3 if bottleneck else 2}"
     classifier = next((groups[name]["weight"] for name in ("fc", "linear") if name in groups), None)
@@ -223,9 +223,9 @@ def _require_end(groups: dict[str, Values], stages: int, bottleneck: bool) -> No
         raise WeightsError("it is not whole: it begins as an ImageNet network does, and layer4 is missing")
 
 
-def _depth_of(units: tuple[int, ...], bottleneck: bool) -> NetworkSpec:
-    for depth, known in build.IMAGENET_UNITS.items():
-        if known == units and bottleneck == (depth >= build.FIRST_BOTTLENECK):
+def _find_network(units: tuple[int, ...], bottleneck: bool) -> NetworkSpec:
+    for depth, known in resnet.IMAGENET_UNITS.items():
+        if known == units and bottleneck == (depth >= resnet.FIRST_BOTTLENECK_DEPTH):
             return NetworkSpec(depth)
     if len(units) == 3 and len(set(units)) == 1 and not bottleneck:
         return NetworkSpec(6 * units[0] + 2)
@@ -233,9 +233,9 @@ def _depth_of(units: tuple[int, ...], bottleneck: bool) -> NetworkSpec:
     raise WeightsError(f"a network of {'-'.join(map(str, units))} {kind} is not in the catalog")
 
 
-def _torch_vgg(values: Values) -> Weights:
+def _map_torch_vgg(values: StateDict) -> Weights:
     """torchvision's VGG (features.N, classifier.N) and timm's (features.N, pre_logits, head)."""
-    groups = _modules(values)
+    groups = _group_by_module(values)
     features = sorted((name for name in groups if name.startswith("features.")), key=lambda n: int(n.split(".")[1]))
     convs = [name for name in features if groups[name]["weight"].ndim == 4]
     depth = len(convs) + 3
@@ -246,15 +246,15 @@ def _torch_vgg(values: Values) -> Weights:
         for block, count in enumerate(vgg.BLOCKS[depth], 1)
         for number in range(1, count + 1)
     )
-    layers: Layers = {}
+    layers: LayerArrays = {}
     for name in features:
         if name in convs:
             latest = next(names)
-            layers[latest] = _arrays(groups[name])
+            layers[latest] = _to_keras_arrays(groups[name])
         else:
-            layers[latest.replace("_conv", "_norm")] = _arrays(groups[name])
+            layers[latest.replace("_conv", "_norm")] = _to_keras_arrays(groups[name])
     batch_norm = len(features) > len(convs)
-    if [int(name.split(".")[1]) for name in features] != _vgg_numbers(depth, batch_norm):
+    if [int(name.split(".")[1]) for name in features] != _vgg_module_numbers(depth, batch_norm):
         raise WeightsError(f"it is not whole: its layers are not numbered as those of VGG{depth}")
     used = set(features)
     for options, ours in (
@@ -263,13 +263,13 @@ def _torch_vgg(values: Values) -> Weights:
         (("classifier.6", "head.fc"), "logits"),
     ):
         for name in set(options) & set(groups):
-            layers[ours] = _dense(groups[name])
+            layers[ours] = _vgg_dense_arrays(groups[name])
             used.add(name)
     network = NetworkSpec(depth, "vgg", batch_norm=batch_norm)
-    return Weights(layers, network, IMAGENET, 224, 256, tuple(sorted(set(groups) - used)))
+    return Weights(layers, network, IMAGENET_NORMALIZATION, 224, 256, tuple(sorted(set(groups) - used)))
 
 
-def _vgg_numbers(depth: int, batch_norm: bool) -> list[int]:
+def _vgg_module_numbers(depth: int, batch_norm: bool) -> list[int]:
     """The places of what has weights among convolutions, norms, ReLUs and poolings."""
     numbers, place = [], 0
     for count in vgg.BLOCKS[depth]:
@@ -280,7 +280,7 @@ def _vgg_numbers(depth: int, batch_norm: bool) -> list[int]:
     return numbers
 
 
-def _dense(module: Values) -> list[np.ndarray]:
+def _vgg_dense_arrays(module: StateDict) -> list[np.ndarray]:
     """A VGG classifier's layer; PyTorch flattens (C, 7, 7) where Keras flattens (7, 7, C)."""
     weight = module["weight"]
     if weight.ndim == 2 and weight.shape[1] == 512 * 7 * 7:
@@ -290,9 +290,9 @@ def _dense(module: Values) -> list[np.ndarray]:
     return [weight.T, module["bias"]]
 
 
-def _modules(values: Values) -> dict[str, Values]:
+def _group_by_module(values: StateDict) -> dict[str, StateDict]:
     """ "layer1.0.bn1.weight" → {"layer1.0.bn1": {"weight": …}}, without the counters of batches."""
-    groups: dict[str, Values] = defaultdict(dict)
+    groups: dict[str, StateDict] = defaultdict(dict)
     for key, value in values.items():
         module, _, part = key.rpartition(".")
         if part != "num_batches_tracked":
@@ -300,7 +300,7 @@ def _modules(values: Values) -> dict[str, Values]:
     return dict(groups)
 
 
-def _arrays(module: Values) -> list[np.ndarray]:
+def _to_keras_arrays(module: StateDict) -> list[np.ndarray]:
     """One PyTorch module's tensors as Keras keeps them: kernels (H, W, in, out)."""
     if "running_mean" in module:
         return [module[part] for part in ("weight", "bias", "running_mean", "running_var")]

@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.errors import WeightsError
-from keras_resnet.pretrained.bounds import Allowance
 from keras_resnet.pretrained.hdf5_file import read_hdf5
-from keras_resnet.pretrained.torch_file import read_state
+from keras_resnet.pretrained.memory_budget import MemoryBudget
+from keras_resnet.pretrained.torch_file import read_state_dict
 from keras_resnet.runtime.preprocess import HEAD, kind_of
 
 # What files of these kinds are that others know too.
 BEGINNINGS = {".keras": "a ZIP archive", ".pth": "a ZIP archive", ".pt": "a ZIP archive", ".h5": "an HDF5 file"}
 
 
-def read(path: Path, needed: int | None = None) -> dict[str, Any]:
+def read_weights(path: Path, needed: int | None = None) -> dict[str, Any]:
     """The arrays of `path`: by layer name, in lists, from Keras' formats; by tensor name from the others.
 
     Nothing in the file is run, nothing outside of it is read, and no more memory is taken than weights of its size
     may, or of `needed` bytes where that is known. Raises WeightsError if it is missing, damaged, of an unknown kind, or
     asks for any of that.
     """
-    readers: dict[str, Callable[[Path, Allowance], dict[str, Any]]] = {
+    readers: dict[str, Callable[[Path, MemoryBudget], dict[str, Any]]] = {
         ".keras": read_hdf5,
         ".h5": read_hdf5,
-        ".pth": read_state,
-        ".pt": read_state,
+        ".pth": read_state_dict,
+        ".pt": read_state_dict,
         ".safetensors": _read_safetensors,
     }
     if path.is_dir():
@@ -37,21 +37,21 @@ def read(path: Path, needed: int | None = None) -> dict[str, Any]:
     if path.suffix not in readers:
         raise WeightsError(f"weights must be one of {', '.join(readers)}. Received: {path}")
     try:
-        found = readers[path.suffix](path, Allowance.of(path, needed))
+        found = readers[path.suffix](path, MemoryBudget.for_file(path, needed))
     except WeightsError as error:
         raise WeightsError(f"cannot read weights {path}: {error}") from error
     except OSError as error:
         if error.strerror:
             raise WeightsError(f"cannot read weights {path}: {error.strerror}") from error
-        raise WeightsError(_damaged(path)) from error  # HDF5 has no other for what is no file of its kind
+        raise WeightsError(_damage_message(path)) from error  # HDF5 has no other for what is no file of its kind
     except Exception as error:  # what is damaged raises nearly anything
-        raise WeightsError(_damaged(path)) from error
+        raise WeightsError(_damage_message(path)) from error
     if not found:
         raise WeightsError(f"cannot read weights {path}: it holds none")
     return found
 
 
-def _damaged(path: Path) -> str:
+def _damage_message(path: Path) -> str:
     """What to say of a file that is not as it should be, by how it begins."""
     with path.open("rb") as file:
         kind = kind_of(file.read(HEAD))
@@ -60,9 +60,9 @@ def _damaged(path: Path) -> str:
     return f"cannot read weights {path}: not a {path.suffix} file, or damaged"
 
 
-def _read_safetensors(path: Path, allowance: Allowance) -> dict[str, Any]:
+def _read_safetensors(path: Path, budget: MemoryBudget) -> dict[str, Any]:
     from safetensors.numpy import load_file
 
     # The library holds what the header claims against the file's size before it reads anything.
-    allowance.take(allowance.size, "the file")
+    budget.take(budget.file_size, "the file")
     return dict(load_file(path))

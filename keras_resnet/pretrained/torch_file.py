@@ -23,16 +23,16 @@ from typing import IO, Any
 import numpy as np
 
 from keras_resnet.errors import WeightsError
-from keras_resnet.pretrained.bounds import Allowance, readable
+from keras_resnet.pretrained.memory_budget import MemoryBudget, format_bytes
 
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C
 # Under these keys training scripts keep the state among other things, and some under several.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "net")
 # Names and shapes of a thousand layers take a megabyte, those in an optimizer as much again.
-LONGEST_PICKLE = 4 * 2**20
+MAX_PICKLE_BYTES = 4 * 2**20
 # What a pickle of tensors has no use for, and what would take memory by a number alone.
 UNUSED_OPCODES = frozenset(("EMPTY_SET", "FROZENSET", "ADDITEMS", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEWOBJ_EX"))
-_KINDS = {
+_STORAGE_DTYPES = {
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
     "HalfStorage": "float16",
@@ -46,40 +46,40 @@ _KINDS = {
 }
 
 
-def read_state(path: Path, allowance: Allowance) -> dict[str, np.ndarray]:
+def read_state_dict(path: Path, budget: MemoryBudget) -> dict[str, np.ndarray]:
     """The tensors of a .pth or .pt file by name. Raises WeightsError if it holds anything else, or claims more than
-    `allowance`."""
+    `budget`."""
     with path.open("rb") as file:
-        return _from_zip(file, allowance) if zipfile.is_zipfile(file) else _from_stream(file, allowance)
+        return _read_zip(file, budget) if zipfile.is_zipfile(file) else _read_stream(file, budget)
 
 
-def _from_zip(file: IO[bytes], allowance: Allowance) -> dict[str, np.ndarray]:
+def _read_zip(file: IO[bytes], budget: MemoryBudget) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         if "data.pkl" not in entries:
             raise WeightsError("not a PyTorch state file")
-        if "byteorder" in entries and _entry(archive, entries["byteorder"], allowance) != b"little":
+        if "byteorder" in entries and _read_entry(archive, entries["byteorder"], budget) != b"little":
             raise WeightsError("it was written by a big-endian machine")
         storages: dict[str, _Storage] = {}
 
         def storage(kind: str, key: str, count: int) -> _Storage:
             entry = entries[f"data/{key}"]
             _require_size(entry.file_size, count, kind)
-            made = _Storage(kind, count, lambda: _entry(archive, entry, allowance))
+            made = _Storage(kind, count, lambda: _read_entry(archive, entry, budget))
             return storages.setdefault(key, made)
 
-        if entries["data.pkl"].file_size > LONGEST_PICKLE:
-            raise WeightsError(_too_long())
-        return _tensors(_loaded(io.BytesIO(_entry(archive, entries["data.pkl"], allowance)), storage), allowance)
+        if entries["data.pkl"].file_size > MAX_PICKLE_BYTES:
+            raise WeightsError(_too_long_message())
+        return _read_tensors(_unpickle(io.BytesIO(_read_entry(archive, entries["data.pkl"], budget)), storage), budget)
 
 
-def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allowance: Allowance) -> bytes:
-    allowance.require_entry(entry)
-    allowance.take(entry.file_size, entry.filename)
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: MemoryBudget) -> bytes:
+    budget.require_entry(entry)
+    budget.take(entry.file_size, entry.filename)
     return archive.read(entry)
 
 
-def _from_stream(file: IO[bytes], allowance: Allowance) -> dict[str, np.ndarray]:
+def _read_stream(file: IO[bytes], budget: MemoryBudget) -> dict[str, np.ndarray]:
     """magic, protocol, system, state, keys of the storages, then each storage as a count and its values."""
     storages: dict[str, _Storage] = {}
     places: dict[str, int] = {}
@@ -88,54 +88,56 @@ def _from_stream(file: IO[bytes], allowance: Allowance) -> dict[str, np.ndarray]
 
         def storage(kind: str, key: str, count: int) -> _Storage:
             def values() -> bytes:
-                size = count * _dtype(kind).itemsize
-                allowance.take(size, f"storage {key}")
+                size = count * _storage_dtype(kind).itemsize
+                budget.take(size, f"storage {key}")
                 return bytes(stream[places[key] : places[key] + size])
 
             return storages.setdefault(key, _Storage(kind, count, values))
 
-        if _loaded(stream, storage) != STREAM_MAGIC:
+        if _unpickle(stream, storage) != STREAM_MAGIC:
             raise WeightsError("not a PyTorch state file")
-        _loaded(stream, storage), _loaded(stream, storage)
-        state, keys = _loaded(stream, storage), _loaded(stream, storage)
+        _unpickle(stream, storage), _unpickle(stream, storage)
+        state, keys = _unpickle(stream, storage), _unpickle(stream, storage)
         for key in keys:
             count = int.from_bytes(stream.read(8), "little")
             places[key] = stream.tell()
             _require_size(count * storages[key].dtype.itemsize, storages[key].count, storages[key].kind)
             if (end := places[key] + count * storages[key].dtype.itemsize) > len(stream):
-                raise WeightsError(f"a storage claims {readable(end - places[key])}, more than the file holds")
+                raise WeightsError(f"a storage claims {format_bytes(end - places[key])}, more than the file holds")
             stream.seek(end)
-        return _tensors(state, allowance)
+        return _read_tensors(state, budget)
 
 
 def _require_size(size: int, count: int, kind: str) -> None:
-    if size != count * _dtype(kind).itemsize:
+    if size != count * _storage_dtype(kind).itemsize:
         raise WeightsError("its storages have other sizes than its tensors say")
 
 
-def _tensors(state: Any, allowance: Allowance) -> dict[str, np.ndarray]:
+def _read_tensors(state: Any, budget: MemoryBudget) -> dict[str, np.ndarray]:
     """The arrays of the state that is inside of `state`, by name. Raises WeightsError if there are none."""
-    for _ in WRAPPERS:
-        inside = [state[key] for key in WRAPPERS if isinstance(state, dict) and isinstance(state.get(key), dict)]
+    for _ in STATE_DICT_KEYS:
+        inside = [state[key] for key in STATE_DICT_KEYS if isinstance(state, dict) and isinstance(state.get(key), dict)]
         state = inside[0] if inside else state
-    views = {key: each for key, each in state.items() if isinstance(each, _View)} if isinstance(state, dict) else {}
+    views = (
+        {key: each for key, each in state.items() if isinstance(each, _TensorView)} if isinstance(state, dict) else {}
+    )
     if not views or not all(isinstance(key, str) for key in views):
         raise WeightsError("it holds no tensors by name")
-    return {key: view.array(allowance) for key, view in views.items()}
+    return {key: view.array(budget) for key, view in views.items()}
 
 
-class _Made:
+class _Immutable:
     """What a pickle has made here; it may not change it afterwards, past the checks."""
 
     def __setstate__(self, state: Any) -> None:
         raise WeightsError("it changes what it has made, which tensors have no need of")
 
 
-class _Storage(_Made):
+class _Storage(_Immutable):
     """`count` values of a kind, read when they are wanted."""
 
     def __init__(self, kind: str, count: int, read: Callable[[], bytes]) -> None:
-        self.kind, self.count, self.dtype, self._read = kind, count, _dtype(kind), read
+        self.kind, self.count, self.dtype, self._read = kind, count, _storage_dtype(kind), read
 
     @cached_property
     def values(self) -> np.ndarray:
@@ -143,7 +145,7 @@ class _Storage(_Made):
         return np.frombuffer(self._read(), self.dtype, self.count)
 
 
-class _View(_Made):
+class _TensorView(_Immutable):
     """A tensor, whose storage has not been read yet."""
 
     def __init__(self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> None:
@@ -155,9 +157,9 @@ class _View(_Made):
             raise WeightsError(f"a tensor of {size} repeats values of its storage, by strides of {stride}")
         self._storage, self._offset, self._size, self._stride = storage, offset, size, stride
 
-    def array(self, allowance: Allowance) -> np.ndarray:
+    def array(self, budget: MemoryBudget) -> np.ndarray:
         """The values, accounted for; they may not be written to."""
-        allowance.take(math.prod(self._size) * self._storage.dtype.itemsize, f"a tensor of {self._size}")
+        budget.take(math.prod(self._size) * self._storage.dtype.itemsize, f"a tensor of {self._size}")
         steps = tuple(step * self._storage.dtype.itemsize for step in self._stride)
         values = self._storage.values[self._offset :]
         return np.lib.stride_tricks.as_strided(values, self._size, steps, writeable=False)
@@ -183,29 +185,29 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
-        if module == "torch" and name in _KINDS:
+        if module == "torch" and name in _STORAGE_DTYPES:
             return name
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, size, stride, *_: _View(storage, offset, size, stride)
+            return lambda storage, offset, size, stride, *_: _TensorView(storage, offset, size, stride)
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *_: tensor
         raise WeightsError(f"it asks for {module[:100]}.{name[:100]}, which is not loaded: it may run code")
 
     def persistent_load(self, pid: Any) -> _Storage:
         what, kind, key, _, count, *_ = pid
-        if what != "storage" or kind not in _KINDS:
+        if what != "storage" or kind not in _STORAGE_DTYPES:
             raise WeightsError(f"it holds a {str(what)[:50]!r} of kind {str(kind)[:50]!r}")
         return self._storage(kind, str(key), int(count))
 
 
-def _loaded(file: Any, storage: Callable[[str, str, int], _Storage]) -> Any:
+def _unpickle(file: Any, storage: Callable[[str, str, int], _Storage]) -> Any:
     """What one pickle of `file` holds. Raises WeightsError, before anything is made, for one that would take memory by
     a number alone: it is walked through first, which makes nothing."""
     start = file.tell()
     for opcode, argument, position in pickletools.genops(file):
         walked = (position or start) - start
-        if walked > LONGEST_PICKLE:
-            raise WeightsError(_too_long())
+        if walked > MAX_PICKLE_BYTES:
+            raise WeightsError(_too_long_message())
         # A place in a pickle's memory, which grows to the largest that is named.
         if "PUT" in opcode.name and isinstance(argument, int) and argument > walked:
             raise WeightsError("it claims memory that it has no use for")
@@ -215,14 +217,14 @@ def _loaded(file: Any, storage: Callable[[str, str, int], _Storage]) -> Any:
     return _Unpickler(file, storage).load()
 
 
-def _too_long() -> str:
-    return f"its list of tensors is longer than {readable(LONGEST_PICKLE)}"
+def _too_long_message() -> str:
+    return f"its list of tensors is longer than {format_bytes(MAX_PICKLE_BYTES)}"
 
 
-def _dtype(kind: str) -> np.dtype[Any]:
+def _storage_dtype(kind: str) -> np.dtype[Any]:
     if kind == "BFloat16Storage":
         import ml_dtypes  # its import teaches NumPy the name "bfloat16"
 
         assert ml_dtypes
-    dtype: np.dtype[Any] = np.dtype(_KINDS[kind])
+    dtype: np.dtype[Any] = np.dtype(_STORAGE_DTYPES[kind])
     return dtype

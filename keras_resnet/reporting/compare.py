@@ -1,52 +1,59 @@
-"""Runs side by side."""
+"""Compare runs side by side, as rows and as a page."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from keras_resnet.metrics.outcome import drop_in_words, standings_in_words
-from keras_resnet.reporting.page import metric_in_words, rendered, style
-from keras_resnet.reporting.recommend import described, recommended
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import describe_baselines, format_drop
+from keras_resnet.reporting.page import read_style, render_template
+from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
 
 
-def rows_of(runs: list[Run]) -> list[dict[str, Any]]:
-    """Of each run, in words: {"run", "network", "data", …, "file to take", …}; None for what is not known of it."""
-    return [_row(run) for run in runs]
+def comparison_rows(runs: list[Run]) -> list[dict[str, str | None]]:
+    """Return a row for each run, in words: {"run", "network", "data", …, "recommended file", …}; None for what is not
+    known of it."""
+    return [_run_row(run) for run in runs]
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _run_row(run: Run) -> dict[str, str | None]:
     spec = run.spec()
     run.require_finished()
-    metrics, log = run.metrics(), run.log()
-    found = run.findings() if run.findings_file.is_file() else None
-    file = recommended(described(run))
-    optimizer = spec.optimizer
+    metrics, log, optimizer = run.metrics(), run.read_log(), spec.optimizer
+    analysis = run.analysis() if run.analysis_file.is_file() else None
     return {
         "run": run.name,
-        "network": run.what,
+        "network": run.network_summary,
         "data": f"{spec.data.source}, {spec.data.image_size} px",
-        "metric": metric_in_words(metrics["metric"]),
+        "metric": metric_label(metrics["metric"]),
         "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
-        "beside baselines": "; ".join(standings_in_words(found.get("baselines", []))) or None if found else None,
+        "compared with baselines": (analysis and "; ".join(describe_baselines(analysis.get("baselines", [])))) or None,
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
         "training": f"{counted(len(log), 'epoch')} of {optimizer.name} at {optimizer.learning_rate:g}",
-        "parameters": f"{sum(part['parameters'] for part in found['parts']):,}" if found else None,
-        "multiply-adds": f"{sum(part['multiply_adds'] for part in found['parts']):,}" if found else None,
-        "file to take": file and file["file"],
+        "parameters": analysis and f"{sum(part['parameters'] for part in analysis['parts']):,}",
+        "multiply-adds": analysis and f"{sum(part['multiply_adds'] for part in analysis['parts']):,}",
+        **_file_cells(recommend_file(describe_verdicts(run))),
+    }
+
+
+def _file_cells(file: Recommendation | None) -> dict[str, str | None]:
+    """Return what is known of the recommended file; None where there is none."""
+    return {
+        "recommended file": file and file["file"],
         "its value": file and f"{file['value']:.2%} of {file['samples']:,}",
-        "its drop [95%]": file and drop_in_words(file),
-        "its verdict": file and file["words"],
+        "its drop [95%]": file and format_drop(file),
+        "its verdict": file and file["outcome"],
         "its size": file and f"{file['megabytes']:.2f} MB",
         "its latency": file and f"{file['latency_ms']:.2f} ms",
     }
 
 
-def page_of(runs: list[Run], rows: list[dict[str, Any]]) -> str:
-    """The same as a page, with the runs' curves above each other."""
+def render_comparison(runs: list[Run], rows: list[dict[str, str | None]]) -> str:
+    """Return the rows as a page, with the runs' curves above each other."""
     from keras_resnet.reporting import figures
 
-    logs = {run.name: log for run in runs if (log := run.log(lambda message: None))}
-    drawn = figures.together(logs) if logs else ""
-    return rendered("compare.html", rows=rows, figure=drawn, style=style())
+    logs = {run.name: log for run in runs if (log := run.read_log(lambda message: None))}
+    values: dict[str, Any] = {"rows": rows, "style": read_style(), "figure": figures.draw_losses(logs) if logs else ""}
+    return render_template("compare.html", values)

@@ -1,58 +1,63 @@
-"""report.html: all that is known of a run on one page, which needs nothing else."""
+"""Write report.html: all that is known of a run on one page, which needs nothing else."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import shlex
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.config.fields import flat
-from keras_resnet.config.recipes.detection import default_config
+from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
-from keras_resnet.metrics.outcome import interval_in_words, shared_remarks_on, standings_in_words
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import describe_baselines, format_interval, list_shared_remarks
 from keras_resnet.progress import log, waiting
-from keras_resnet.reporting.recommend import described, recommended
+from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
-from keras_resnet.run.files import Diagnosis, Findings
+from keras_resnet.run.documents import Analysis, Diagnosis
 from keras_resnet.runtime.plurals import counted
 
-# What a metric is called where its name is none for people, and what a task is.
-METRICS = {"top1": "right answers"}
-TASKS = {
-    "classify": "image classification",
-    "localize": "localization",
-    "detect": "object detection",
-    "segment": "instance segmentation",
-}
-WORST_LAYERS = 20
-# Of log.jsonl, what is drawn apart or not at all.
-APART = ("epoch", "step", "loss", "learning_rate", "images_per_second")
+MAX_LAYERS = 20
+# Columns of log.jsonl that are drawn in figures of their own or not at all.
+OTHER_COLUMNS = ("epoch", "step", "loss", "learning_rate", "images_per_second")
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What the files of a finished run hold."""
+
+    labels: tuple[str, ...]
+    log: list[dict[str, float]]
+    analysis: Analysis
+    verdicts: list[DescribedVerdict]
+    recommended: Recommendation | None
+    diagnosis: Diagnosis | None
 
 
 def write_report(run: Run) -> None:
-    """Write the report of a finished `run` from what stands in its folder."""
+    """Write the report of a finished `run` from what its folder holds."""
     with waiting(f"writing {run.report_file.name}"):
-        run.write_text(run.report_file, page_of(run))
+        run.write_text(run.report_file, render_report(run))
 
 
 def publish_report(run: Run) -> Run:
-    """`run`, whose report is written and where it stands told; one of an earlier version has none."""
-    if run.findings_file.is_file():
+    """Write the report of `run` and log where it is; a run without an analysis has none."""
+    if run.analysis_file.is_file():
         write_report(run)
         log(f"report: {run.report_file}")
     return run
 
 
-def page_of(run: Run) -> str:
-    """The report as HTML."""
-    return rendered("report.html", **context_of(run))
+def render_report(run: Run) -> str:
+    """Return the report as HTML."""
+    return render_template("report.html", report_context(run))
 
 
-def rendered(template: str, **values: Any) -> str:
-    """One of the templates beside this file."""
+def render_template(template: str, values: dict[str, Any]) -> str:
+    """Render one of the templates beside this file."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -66,84 +71,86 @@ def rendered(template: str, **values: Any) -> str:
     environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
     environment.filters["count"] = lambda number: f"{number:,}"
     environment.filters["counted"] = lambda number, noun, plural="", form=",": counted(number, noun, form, plural)
-    environment.filters["interval"] = interval_in_words
+    environment.filters["interval"] = format_interval
+    environment.filters["metric"] = metric_label
     return environment.get_template(template).render(**values)
 
 
-def context_of(run: Run) -> dict[str, Any]:
-    """What the template is given."""
+def report_context(run: Run) -> dict[str, Any]:
+    """Return what the template is given."""
+    from keras_resnet.tasks import TASKS  # imports NumPy, which --help does without
+
     run.require_finished()
-    document, spec, metrics, found = run.document(), run.spec(), run.metrics(), run.findings()
-    verdicts, log, diagnosis = described(run), run.log(), run.diagnosis()
-    best = recommended(verdicts)
+    document, spec, metrics, analysis = run.document(), run.spec(), run.metrics(), run.analysis()
+    verdicts = describe_verdicts(run)
+    contents = _Contents(run.classes(), run.read_log(), analysis, verdicts, recommend_file(verdicts), run.diagnosis())
     return {
         "run": run,
         "spec": spec,
-        "classes": run.classes(),
         "task": TASKS[spec.task],
         "metrics": metrics,
-        "metric": metric_in_words(metrics["metric"]),
-        "found": found,
-        "log": log,
+        "metric": metric_label(metrics["metric"]),
+        "contents": contents,
+        "analysis": analysis,
         "verdicts": verdicts,
-        "best": best,
-        "remarks": list(dict.fromkeys(chain.from_iterable(map(shared_remarks_on, verdicts)))),
-        "standings": standings_in_words(found.get("baselines", [])),
-        "diagnosis": diagnosis,
-        "figures": _figures(run, log, found, verdicts, best, diagnosis),
+        "recommended": contents.recommended,
+        "verdict_metric": metric_label(verdicts[0]["metric"]) if verdicts else "",
+        "remarks": list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
+        "baselines": describe_baselines(analysis.get("baselines", [])),
+        "diagnosis": contents.diagnosis,
+        "figures": _draw_figures(contents),
         "created": document["created"][:16].replace("T", " "),
         "versions": document["versions"],
-        "command": command_of(spec),
+        "command": training_command(spec),
         "settings": json.dumps(document["spec"], indent=2),
-        "style": style(),
+        "style": read_style(),
     }
 
 
-def _figures(
-    run: Run,
-    log: list[dict[str, Any]],
-    found: Findings,
-    verdicts: list[dict[str, Any]],
-    best: dict[str, Any] | None,
-    diagnosis: Diagnosis | None,
-) -> dict[str, str]:
-    """The SVGs for which there is something to draw, by name."""
+def _draw_figures(contents: _Contents) -> dict[str, str]:
+    """Return the SVGs for which there is something to draw, by name."""
     from keras_resnet.reporting import figures
 
+    analysis, recommended = contents.analysis, contents.recommended
     drawn: dict[str, str] = {}
-    if log:
-        followed = [key for key in log[0] if not key.startswith("val_") and key not in APART]
-        validated = [key.removeprefix("val_") for key in log[0] if key.startswith("val_")]
-        judged = [key for key in validated if key not in (*followed, *APART)]
-        drawn["curves"] = figures.curves(log, [*judged, *followed])
-    if "confusion" in found:
-        drawn["confusion"] = figures.confusion(found["confusion"], run.classes())
-    if "calibration" in found:
-        drawn["calibration"] = figures.calibration(found["calibration"]["bins"])
-    if found.get("curves"):
-        drawn["precision"] = figures.precision_recall(found["curves"])
-    if verdicts:
-        drawn["tradeoffs"] = figures.tradeoffs(verdicts, best["file"] if best else None)
-    if diagnosis:
-        drawn["layers"] = figures.layers(diagnosis["layers"][:WORST_LAYERS])
+    if contents.log:
+        drawn["curves"] = figures.draw_learning_curves(contents.log, _metric_columns(contents.log[0]))
+    if "confusion" in analysis:
+        drawn["confusion"] = figures.draw_confusion_matrix(analysis["confusion"], contents.labels)
+    if "calibration" in analysis:
+        drawn["calibration"] = figures.draw_calibration(analysis["calibration"]["bins"])
+    if curves := analysis.get("curves"):
+        drawn["precision"] = figures.draw_precision_recall(curves)
+    if contents.verdicts:
+        drawn["tradeoffs"] = figures.draw_tradeoffs(contents.verdicts, recommended and recommended["file"])
+    if contents.diagnosis:
+        drawn["layers"] = figures.draw_layer_sensitivity(contents.diagnosis["layers"][:MAX_LAYERS])
     return drawn
 
 
-def command_of(spec: Spec) -> str | None:
-    """What trains this again; None for a compressed network, which begins with another run."""
+def _metric_columns(row: dict[str, float]) -> list[str]:
+    """Return the names of metrics in a row of log.jsonl: those of validation alone first."""
+    trained = [key for key in row if not key.startswith("val_") and key not in OTHER_COLUMNS]
+    validated = [key.removeprefix("val_") for key in row if key.startswith("val_")]
+    return [*(key for key in validated if key not in (*trained, *OTHER_COLUMNS)), *trained]
+
+
+def training_command(spec: Spec) -> str | None:
+    """Return the command that trains this again; None for a compressed network, which starts from another run."""
+    from keras_resnet.tasks import default_config
+
     if spec.compress.parent:
         return None
-    ours, plain = (flat(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
-    changes = [f"{key}={json.dumps(value)}" for key, value in ours.items() if key != "task" and value != plain[key]]
-    task = [] if spec.task == "classify" else ["--task", spec.task]
-    return shlex.join(["kresnet", "train", *task, *(part for each in changes for part in ("--set", each))])
+    settings, defaults = (flatten(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
+    words = ["kresnet", "train"]
+    if spec.task != Spec().task:
+        words += ["--task", spec.task]
+    for key, value in settings.items():
+        if key != "task" and value != defaults[key]:
+            words += ["--set", f"{key}={json.dumps(value)}"]
+    return shlex.join(words)
 
 
-def metric_in_words(name: str) -> str:
-    """A metric as people read it."""
-    return METRICS.get(name, name)
-
-
-def style() -> str:
-    """The style sheet that stands in every page."""
+def read_style() -> str:
+    """Read the style sheet that is part of every page."""
     return Path(__file__).with_name("style.css").read_text(encoding="utf-8")

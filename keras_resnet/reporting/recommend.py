@@ -1,43 +1,67 @@
-"""Which of a run's files to take to a device."""
+"""Recommend one of a run's exported files for a device."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from keras_resnet.metrics.outcome import NOT_PROVEN, PASSED, WITHIN, decided, lacks_proof, remarks_on, words_of
+from keras_resnet.metrics.outcome import (
+    ACCEPTED,
+    NOT_PROVEN,
+    PASSED,
+    decide_outcome,
+    describe_outcome,
+    is_unproven,
+    list_remarks,
+)
 from keras_resnet.run import Run
+from keras_resnet.run.documents import VerdictRow
 
-# Latencies that differ less than this are taken for the same.
+# Latencies that differ by less than this factor are taken for the same.
 AS_FAST = 1.25
 
 
-def described(run: Run) -> list[dict[str, Any]]:
-    """The verdicts on a run's files, each with its size in megabytes, the threads that its latency was measured with,
-    its outcome in "words" and "remarks" on it. Without those of an earlier version, which measured less; where one
-    decided by the estimate alone, the outcome is decided again."""
-    return [_described(row) for row in run.verdicts() if "scheme" in row]
+class DescribedVerdict(VerdictRow):
+    """A verdict with the file's size in megabytes, the threads its latency was measured with, its outcome in words and
+    remarks on it."""
+
+    megabytes: float
+    threads: int
+    outcome: str
+    remarks: list[str]
 
 
-def _described(row: dict[str, Any]) -> dict[str, Any]:
+class Recommendation(DescribedVerdict):
+    """The verdict on the recommended file, and why it is that."""
+
+    why: str
+
+
+def describe_verdicts(run: Run) -> list[DescribedVerdict]:
+    """Return the verdicts on a run's files, described. Without those of an earlier version, which measured less; where
+    one decided by the estimate alone, the outcome is decided again."""
+    return [_describe(row) for row in run.verdicts() if "scheme" in row]
+
+
+def _describe(row: dict[str, Any]) -> DescribedVerdict:
     if "drop_metric" not in row:
-        row = {**row, "drop_metric": row["metric"], "verdict": _decided_again(row), "baselines": [], "data_changed": ""}
+        row = {**row, "drop_metric": row["metric"], "verdict": _decide_again(row), "baselines": [], "data_changed": ""}
     cost = {"megabytes": row["bytes"] / 1e6, "threads": row["cost"]["latencies"][-1]["threads"]}
-    return {**row, **cost, "words": words_of(row), "remarks": remarks_on(row)}
+    return cast(DescribedVerdict, {**row, **cost, "outcome": describe_outcome(row), "remarks": list_remarks(row)})
 
 
-def _decided_again(row: dict[str, Any]) -> str:
-    """PASSED by the estimate may be not proven; what failed stays where it was put."""
+def _decide_again(row: dict[str, Any]) -> str:
+    """Decide a verdict by its interval: PASSED by the estimate may be not proven; what failed stays where it is."""
     if row["verdict"] != PASSED:
         return str(row["verdict"])
     if row["drop_interval"] is None:
         return NOT_PROVEN
-    return decided({row["metric"]: (row["drop"], row["drop_interval"])}, row["max_drop"], require_proof=False)
+    return decide_outcome({row["metric"]: (row["drop"], row["drop_interval"])}, row["max_drop"], require_proof=False)
 
 
-def recommended(verdicts: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """A verdict and "why": of the files within their budget that are about as fast as the fastest the smallest; None
+def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
+    """Choose the smallest of the files within their budget that are about as fast as the fastest, and say "why"; None
     where there is none."""
-    passed = [row for row in verdicts if row["verdict"] in WITHIN]
+    passed = [row for row in verdicts if row["verdict"] in ACCEPTED]
     if not passed:
         return None
     fastest = min(row["latency_ms"] for row in passed)
@@ -51,6 +75,6 @@ def recommended(verdicts: list[dict[str, Any]]) -> dict[str, Any] | None:
     if floats and floats is not best:
         faster, smaller = floats["latency_ms"] / best["latency_ms"], floats["bytes"] / best["bytes"]
         why += f"; beside the float32 file {faster:.1f}× the speed on this machine, and {smaller:.1f}× smaller"
-    if lacks_proof(best):
+    if is_unproven(best):
         why += "; too few validation images to prove that it is within"
-    return {**best, "why": why}
+    return cast(Recommendation, {**best, "why": why})

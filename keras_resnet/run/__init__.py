@@ -1,5 +1,6 @@
 """Runs: folders that training fills and every later stage reads."""
 
-from keras_resnet.run.run import Run, runs_home
+from keras_resnet.run.folders import runs_home
+from keras_resnet.run.run import Run
 
 __all__ = ["Run", "runs_home"]

@@ -1,4 +1,4 @@
-"""What a training's data are, in a few numbers: whether they have changed since can be asked."""
+"""Fingerprint the data of a training, to say later whether and how they have changed."""
 
 from __future__ import annotations
 
@@ -9,61 +9,66 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.run.files import Digest, Fingerprint
+from keras_resnet.run.documents import Fingerprint, SplitDigest
 from keras_resnet.runtime.plurals import counted
 
 # Classes that are named where the numbers of images changed.
-NAMED = 3
+MAX_NAMED_CLASSES = 3
 # A run's model has seen these.
 SPLITS = ("train", "validation")
 
 
-def fingerprints(data: DatasetSplits) -> dict[str, Fingerprint]:
-    """Of each split that a training uses, see `fingerprint_of`."""
-    return {name: fingerprint_of(data.splits[name], data.classes) for name in SPLITS}
+def fingerprint_splits(data: DatasetSplits) -> dict[str, Fingerprint]:
+    """Return the fingerprint of each split that a training uses."""
+    return {name: fingerprint_split(data.splits[name], data.classes) for name in SPLITS}
 
 
-def fingerprint_of(split: Split, classes: tuple[str, ...]) -> Fingerprint:
-    """{"images": how many, "labels": how many of each class, "truth": the SHA-256 of labels, boxes and masks}, with
-    that of the "pixels" which are in memory, or of the names and sizes of the "files" that are read in training."""
-    found = Fingerprint(images=split.count, truth=_sha256(_truth_bytes(split)))
+def fingerprint_split(split: Split, classes: tuple[str, ...]) -> Fingerprint:
+    """Return {"images": how many, "labels": how many of each class, "truth": the SHA-256 of labels, boxes and masks},
+    with that of the "pixels" which are in memory, or of the names and sizes of the "files" that are read in
+    training."""
+    fingerprint = Fingerprint(images=split.count, truth=_sha256(_ground_truth_bytes(split)))
     if not split.objects:
         counts = np.bincount(split.labels[split.labels >= 0], minlength=len(classes))
-        found["labels"] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
+        fingerprint["labels"] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
     if split.pixels is not None:
-        found["pixels"] = _sha256([np.ascontiguousarray(split.pixels).data])
+        fingerprint["pixels"] = _sha256([np.ascontiguousarray(split.pixels).data])
     elif files := getattr(split.images, "files", None):
-        found["files"] = _sha256(f"{os.path.basename(file)} {os.path.getsize(file)}\n".encode() for file in files)
-    return found
+        fingerprint["files"] = _sha256(f"{os.path.basename(file)} {os.path.getsize(file)}\n".encode() for file in files)
+    return fingerprint
 
 
-def digest_of(found: Fingerprint) -> Digest:
-    """What a fingerprint says in one number for people, the "sha256", and "of" what that is."""
-    if "pixels" not in found:
-        return Digest(images=found["images"], of="annotations", sha256=found["truth"])
-    both = _sha256([found["truth"].encode(), found["pixels"].encode()])
-    return Digest(images=found["images"], of="annotations and pixels", sha256=both)
+def digest_fingerprint(fingerprint: Fingerprint) -> SplitDigest:
+    """Return what a fingerprint says in one number for people, the "sha256", and "of" what that is."""
+    if "pixels" not in fingerprint:
+        return SplitDigest(images=fingerprint["images"], of="annotations", sha256=fingerprint["truth"])
+    both = _sha256([fingerprint["truth"].encode(), fingerprint["pixels"].encode()])
+    return SplitDigest(images=fingerprint["images"], of="annotations and pixels", sha256=both)
 
 
-def _truth_bytes(split: Split) -> Iterator[bytes]:
-    """Labels, boxes and masks."""
+def _ground_truth_bytes(split: Split) -> Iterator[bytes]:
+    """Yield labels, boxes and masks as bytes."""
     truth = split.truth if isinstance(split.truth, dict) else {"labels": split.truth}
     for name in sorted(truth):
         yield b"".join(truth[name].ravel()) if truth[name].dtype == object else truth[name].tobytes()
 
 
-def changes(before: Mapping[str, Fingerprint], now: Mapping[str, Fingerprint]) -> str:
-    """What differs, in words; '' where nothing does. Pixels and files are compared where both are known."""
-    return "; ".join(words for name in SPLITS if name in before for words in _changed(name, before[name], now[name]))
+def describe_changes(before: Mapping[str, Fingerprint], now: Mapping[str, Fingerprint]) -> str:
+    """Say what differs; '' where nothing does. Pixels and files are compared where both are known."""
+    return "; ".join(
+        words for name in SPLITS if name in before for words in _describe_split_changes(name, before[name], now[name])
+    )
 
 
-def _changed(name: str, before: Fingerprint, now: Fingerprint) -> Iterator[str]:
+def _describe_split_changes(name: str, before: Fingerprint, now: Fingerprint) -> Iterator[str]:
     if before["images"] != now["images"]:
-        theirs, ours = before.get("labels", {}), now.get("labels", {})
-        moved = [each for each in ours if theirs and theirs.get(each, 0) != ours[each]]
-        counts = [f"{each} {ours[each]:,}, had {theirs.get(each, 0):,}" for each in moved[:NAMED]]
-        more = [f"{counted(len(moved) - NAMED, 'more class', plural='more classes')}"] * (len(moved) > NAMED)
-        of = f" ({'; '.join(counts + more)})" if counts else ""
+        old, new = before.get("labels", {}), now.get("labels", {})
+        moved = [each for each in new if old and old.get(each, 0) != new[each]]
+        counts = [f"{each} {new[each]:,}, had {old.get(each, 0):,}" for each in moved[:MAX_NAMED_CLASSES]]
+        more = len(moved) - MAX_NAMED_CLASSES
+        if more > 0:
+            counts.append(counted(more, "more class", plural="more classes"))
+        of = f" ({'; '.join(counts)})" if counts else ""
         yield f"{name} has {counted(now['images'], 'image', ',')}, had {before['images']:,}{of}"
     elif before["truth"] != now["truth"]:
         yield f"{name} has other labels or annotations, or another order"

@@ -7,41 +7,41 @@ from pathlib import Path
 
 from .errors import ExportError
 
-C_SOURCE = ".c"
-NAME = "kresnet_model"
-PER_LINE = 16
+C_SUFFIX = ".c"
+ARRAY_NAME = "kresnet_model"
+BYTES_PER_LINE = 16
 
 
 def write_c_array(content: bytes, folder: Path) -> Path:
     """Write `content` as kresnet_model.c and .h in `folder`; returns the former."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = (content[start : start + PER_LINE] for start in range(0, len(content), PER_LINE))
+    lines = (content[start : start + BYTES_PER_LINE] for start in range(0, len(content), BYTES_PER_LINE))
     body = "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in line) for line in lines)
-    source = folder / f"{NAME}{C_SOURCE}"
+    source = folder / f"{ARRAY_NAME}{C_SUFFIX}"
     # TFLite Micro reads tensors in place and wants them aligned.
     source.write_text(
-        f'#include "{NAME}.h"\n\nconst _Alignas(16) unsigned char {NAME}[] = {{\n{body}\n}};\n'
-        f"const unsigned int {NAME}_len = {len(content)};\n",
+        f'#include "{ARRAY_NAME}.h"\n\nconst _Alignas(16) unsigned char {ARRAY_NAME}[] = {{\n{body}\n}};\n'
+        f"const unsigned int {ARRAY_NAME}_len = {len(content)};\n",
         encoding="utf-8",
     )
-    (folder / f"{NAME}.h").write_text(
+    (folder / f"{ARRAY_NAME}.h").write_text(
         f'#ifndef KRESNET_MODEL_H_\n#define KRESNET_MODEL_H_\n#ifdef __cplusplus\nextern "C" {{\n#endif\n'
-        f"extern const unsigned char {NAME}[];\nextern const unsigned int {NAME}_len;\n"
+        f"extern const unsigned char {ARRAY_NAME}[];\nextern const unsigned int {ARRAY_NAME}_len;\n"
         "#ifdef __cplusplus\n}\n#endif\n#endif\n",
         encoding="utf-8",
     )
     return source
 
 
-def bytes_of(source: Path) -> bytes:
+def read_c_array(source: Path) -> bytes:
     """The bytes that the array in `source` holds. Raises ExportError if there are not as many as it says."""
     text = source.read_text(encoding="ascii", errors="replace")
-    length = re.search(rf"{NAME}_len = ([0-9]{{1,10}});", text)
+    length = re.search(rf"{ARRAY_NAME}_len = ([0-9]{{1,10}});", text)
     try:
         # Numbers one by one would take a hundred times the memory.
         content = bytes.fromhex(text.partition("= {")[2].partition("}")[0].replace("0x", "").replace(",", ""))
     except ValueError:
         content = b""
     if not length or not content or int(length[1]) != len(content):
-        raise ExportError(f"{source} does not hold a whole file as an array {NAME}")
+        raise ExportError(f"{source} does not hold a whole file as an array {ARRAY_NAME}")
     return content

@@ -13,10 +13,10 @@ import threading
 import time
 
 # How a child says that it failed on purpose; the sentence is the last line of what it printed.
-TOLD = 3
+EXPECTED_ERROR_CODE = 3
 # Linux: the signal that a process is sent when its parent ends.
 PR_SET_PDEATHSIG = 1
-POLL = 0.5
+POLL_SECONDS = 0.5
 # Isolated, or a module of the current folder, which may be anybody's, could stand for one of Python's own.
 _START = (
     "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -25,13 +25,13 @@ _START = (
 )
 
 
-def child(module: str, *arguments: str) -> list[str]:
+def child_command(module: str, *arguments: str) -> list[str]:
     """The command of a process that calls `main` of `module` with a list of `arguments`, ends with the exit code that
     is returned, and is killed when this process ends."""
     return [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(os.getpid()), module, *arguments]
 
 
-def end_with(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """Let this process be killed as soon as `parent`, which started it, is no more: nothing is written afterwards."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
@@ -42,7 +42,7 @@ def end_with(parent: int) -> None:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
-def how_it_ended(code: int) -> str:
+def describe_exit(code: int) -> str:
     """The exit code of a process in words: "exit code 1", "SIGSEGV"."""
     if code >= 0:
         return f"exit code {code}"
@@ -54,5 +54,5 @@ def how_it_ended(code: int) -> str:
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -17,15 +17,15 @@ from PIL import Image
 
 from .errors import KresnetError
 from .image import preprocess
-from .inputs import Damaged, images_of, named_files
+from .inputs import UnreadableFiles, expand_paths, read_images
 from .native_log import without_notes
-from .prediction_server import server_of
+from .prediction_server import create_server
 from .predictions import decode_predictions, format_predictions
-from .printable import printable
+from .printable import make_printable
 from .tflite_model import TFLiteModel, require_file
-from .video import frames_of
+from .video import read_frames
 
-LARGEST_NUMBER = 10**9
+MAX_NUMBER = 10**9
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,12 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         require_file(options.file)
         if "images" in options:  # before the file is opened, which takes longer
-            options.images = named_files(options.images)
+            options.images = expand_paths(options.images)
         with without_notes():
             model = TFLiteModel(options.file, options.threads)
         options.run(model, options)
     except KresnetError as error:
-        print(f"kresnet-edge: {printable(str(error))}", file=sys.stderr)
+        print(f"kresnet-edge: {make_printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -51,50 +51,50 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def answers(model: TFLiteModel, images: list[Image.Image], top: int | None) -> list[list[dict[str, Any]]]:
+def predict(model: TFLiteModel, images: list[Image.Image], top: int | None) -> list[list[dict[str, Any]]]:
     """What the file says of each of `images`: the likeliest labels, with a box where it finds one."""
     card = model.card
-    pixels = np.stack([preprocess(image, card.task, card.resize, card.image_size) for image in images])
+    pixels = np.stack([preprocess(image, card.preprocessing, card.resize, card.image_size) for image in images])
     return decode_predictions(card, model(pixels), top, [image.size for image in images])
 
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
-    damaged = Damaged(len(options.images), _say)
-    images = images_of(options.images, damaged, model.card.levels)
+    damaged = UnreadableFiles(len(options.images), _log)
+    images = read_images(options.images, damaged, model.card.levels)
     while part := list(islice(images, options.batch)):
-        for (name, _), found in zip(part, answers(model, [image for _, image in part], options.top), strict=True):
-            _tell(name, found, options.json)
+        for (name, _), found in zip(part, predict(model, [image for _, image in part], options.top), strict=True):
+            _print_predictions(name, found, options.json)
     damaged.require_none()
 
 
-def _say(words: str) -> None:
-    print(printable(f"kresnet-edge: {words}"), file=sys.stderr, flush=True)
+def _log(words: str) -> None:
+    print(make_printable(f"kresnet-edge: {words}"), file=sys.stderr, flush=True)
 
 
 def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
     """The frames of a camera, until there are no more."""
-    for frame in islice(frames_of(options.device), options.frames):
-        _tell(f"frame {frame.number}", answers(model, [frame.image], options.top)[0], options.json)
+    for frame in islice(read_frames(options.device), options.frames):
+        _print_predictions(f"frame {frame.number}", predict(model, [frame.image], options.top)[0], options.json)
 
 
 def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
     """POST an image file, get JSON."""
     about = {"file": options.file.name, "task": model.card.task, "labels": list(model.card.classes)}
-    answer = partial(_first_answer, model, options.top)
-    with server_of(answer, about, options.host, options.port, model.card.levels) as server:
+    answer = partial(_predict_one, model, options.top)
+    with create_server(answer, about, options.host, options.port, model.card.levels) as server:
         print(f"kresnet-edge: POST an image to {server.address}", file=sys.stderr, flush=True)
         server.serve_forever()
 
 
-def _first_answer(model: TFLiteModel, top: int | None, image: Image.Image) -> list[dict[str, Any]]:
-    return answers(model, [image], top)[0]
+def _predict_one(model: TFLiteModel, top: int | None, image: Image.Image) -> list[dict[str, Any]]:
+    return predict(model, [image], top)[0]
 
 
-def _tell(name: str, found: list[dict[str, Any]], as_json: bool) -> None:
+def _print_predictions(name: str, found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"image": name, "predictions": found}), flush=True)
     else:
-        print(printable(f"{name}: {format_predictions(found)}"), flush=True)
+        print(make_printable(f"{name}: {format_predictions(found)}"), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    return _number(text, range(1, LARGEST_NUMBER), "1 or more")
+    return _number(text, range(1, MAX_NUMBER), "1 or more")
 
 
 def _port(text: str) -> int:

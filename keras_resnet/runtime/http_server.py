@@ -12,10 +12,10 @@ from typing import Any
 # Connections that the system keeps waiting until they are accepted; socketserver has 5.
 BACKLOG = 128
 # Connections that are served at a time, a thread each.
-CONNECTIONS = 64
+MAX_CONNECTIONS = 64
 # Seconds that a client may be silent, and that it may take to send a request.
-SILENCE, SENDING = 10.0, 60.0
-CHUNK = 2**16
+IDLE_TIMEOUT, SEND_TIMEOUT = 10.0, 60.0
+CHUNK_BYTES = 2**16
 
 
 class WebServer(ThreadingHTTPServer):
@@ -25,7 +25,7 @@ class WebServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: type[Handler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._places = threading.BoundedSemaphore(CONNECTIONS)
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Of a request that does not say: answers before HTTP/1.0 had no status.
     default_request_version = "HTTP/1.0"
-    timeout = SILENCE
+    timeout = IDLE_TIMEOUT
 
     def handle_one_request(self) -> None:
         """Answer one request."""
@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def start_clock(self) -> None:
         """Give the client SENDING seconds for what it is to send."""
-        self._clock = threading.Timer(SENDING, self._end_input)
+        self._clock = threading.Timer(SEND_TIMEOUT, self._end_input)
         self._clock.daemon = True
         self._clock.start()
 
@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
-            while self.rfile.read1(CHUNK):
+            while self.rfile.read1(CHUNK_BYTES):
                 pass
 
     def log_message(self, format: str, *values: Any) -> None:

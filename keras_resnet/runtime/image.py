@@ -1,4 +1,4 @@
-"""One decoder for every image: training, evaluation and devices see the same pixels. Imports no TensorFlow."""
+"""Read images by one decoder, so that training, evaluation and devices see the same pixels. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,31 +13,42 @@ from . import preprocess as pixels
 from .errors import DataError, UsageError
 from .preprocess import center_crop, letterbox, preprocess, resize_and_crop
 
-__all__ = ["center_crop", "letterbox", "preprocess", "read_image", "resize_and_crop", "size_of", "values_of"]
+__all__ = [
+    "center_crop",
+    "letterbox",
+    "preprocess",
+    "read_deep_values",
+    "read_image",
+    "read_image_size",
+    "resize_and_crop",
+]
 
 
 def read_image(source: bytes | str | Path, levels: Sequence[float] = ()) -> Image.Image:
-    """The image as `pixels.decode` gives it. Raises DataError if it cannot be read or has more pixels than are decoded,
-    UsageError if KRESNET_MAX_MEGAPIXELS is no number."""
-    with _as_ours(source):
-        return pixels.decode(source, levels)
+    """Return the image as `preprocess.decode_image` decodes it.
+
+    Raises DataError if it cannot be read or has more pixels than are decoded, UsageError if KRESNET_MAX_MEGAPIXELS is
+    no number.
+    """
+    with _translate_errors(source):
+        return pixels.decode_image(source, levels)
 
 
-def size_of(source: bytes | str | Path) -> tuple[int, int]:
-    """See `pixels.size_of`. Raises as `read_image`."""
-    with _as_ours(source):
-        return pixels.size_of(source)
+def read_image_size(source: bytes | str | Path) -> tuple[int, int]:
+    """Return the (width, height) in an image's header; raises as `read_image`."""
+    with _translate_errors(source):
+        return pixels.read_image_size(source)
 
 
-def values_of(source: bytes | str | Path) -> Iterator[np.ndarray]:
-    """See `pixels.values_of`. Raises as `read_image`."""
-    with _as_ours(source):
-        yield from pixels.values_of(source)
+def read_deep_values(source: bytes | str | Path) -> Iterator[np.ndarray]:
+    """Yield the values of an image of more than 8 bits, some rows (H, W) at a time; raises as `read_image`."""
+    with _translate_errors(source):
+        yield from pixels.read_deep_values(source)
 
 
 @contextmanager
-def _as_ours(source: bytes | str | Path) -> Iterator[None]:
-    """What `pixels` raises as errors of this package."""
+def _translate_errors(source: bytes | str | Path) -> Iterator[None]:
+    """Translate the errors of `preprocess` to those of this package."""
     try:
         yield
     except pixels.ImageError as error:

@@ -15,7 +15,7 @@ from .errors import DataError
 
 # Pillow knows more suffixes: of what it only writes (PDF), leaves to other programs (EPS, WMF), or merely recognizes
 # (MPEG, HDF5, GRIB, BUFR).
-FORMATS = {
+IMAGE_FORMATS = {
     *("AVIF", "BLP", "BMP", "CUR", "DCX", "DDS", "DIB", "FITS", "FLI", "FTEX", "GBR", "GIF", "ICNS", "ICO", "IM"),
     *("JPEG", "JPEG2000", "MPO", "MSP", "PCD", "PCX", "PIXAR", "PNG", "PPM", "PSD", "QOI", "SGI", "SUN", "TGA"),
     *("TIFF", "WEBP", "XBM", "XPM"),
@@ -26,12 +26,12 @@ JUNK_FOLDERS = {
     "system volume information",
 }
 JUNK_FILES = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"}
-LINKED_TWICE = "links to what is counted already"
-LEADS_BACK = "links back to where they stand"
-DANGLING = "dangling links"
+DUPLICATE_LINK = "links to what is counted already"
+CYCLIC_LINK = "links back to where they stand"
+DANGLING_LINK = "dangling links"
 # Suffixes of pictures that Pillow does not read, and other kinds → what they are.
-UNREAD = {
-    DANGLING: "links",
+UNREADABLE_KINDS = {
+    DANGLING_LINK: "links",
     **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
     ".jxl": "JPEG XL",
     **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef"), "camera raw"),
@@ -55,7 +55,7 @@ POINTERS = {b"version https://git-lfs": "Git LFS: git lfs pull", b"/annex/object
 
 
 @dataclass
-class Found:
+class ImageListing:
     """What lies below a folder. files: images, sorted. left_out: how many others, by kind in words. folders: those that
     may hold images, the folder itself not among them. links: of the files, those that are links → where they lead."""
 
@@ -64,31 +64,31 @@ class Found:
     folders: list[Path] = field(default_factory=list)
     links: dict[Path, str] = field(default_factory=dict)
 
-    def places(self, files: Iterable[Path]) -> list[str]:
+    def real_paths(self, files: Iterable[Path]) -> list[str]:
         """Return where each of these `files` really is."""
         real = cache(os.path.realpath)
         return [self.links.get(file) or f"{real(file.parent)}{os.sep}{file.name}" for file in files]
 
 
 @cache
-def suffixes() -> frozenset[str]:
+def image_suffixes() -> frozenset[str]:
     """Return the suffixes of images that can be read, in small letters."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in IMAGE_FORMATS)
 
 
-def image_files(folder: Path) -> tuple[list[Path], Counter[str]]:
+def list_images(folder: Path) -> tuple[list[Path], Counter[str]]:
     """Return the images below `folder`, sorted, and how many other files there are by kind (see `find_images`)."""
     found = find_images(folder)
     return found.files, found.left_out
 
 
-def find_images(folder: Path, deep: bool = True) -> Found:
+def find_images(folder: Path, deep: bool = True) -> ImageListing:
     """Return what lies in `folder` and, if `deep`, below it.
 
     Links are followed, but none that leads back, and no file is taken twice. What is hidden, or left behind by a system
     or a program, holds copies and is left out. Raises DataError for a folder that cannot be read.
     """
-    found, entered, links = Found(), set[str](), list[Path]()
+    found, entered, links = ImageListing(), set[str](), list[Path]()
     pending, linked = [folder], list[Path]()
     while pending or linked:
         # Folders first, and links to them last: what is in both keeps its own place.
@@ -99,18 +99,18 @@ def find_images(folder: Path, deep: bool = True) -> Found:
                 continue
         real = os.path.realpath(here)
         if real in entered:
-            found.left_out[LINKED_TWICE] += 1
+            found.left_out[DUPLICATE_LINK] += 1
             continue
         entered.add(real)
         for entry in _entries(here):
             path = Path(entry.path)
             if _is_folder(entry):
                 if is_junk(entry.name):
-                    found.left_out[f"in {entry.name}"] += _count(path)
+                    found.left_out[f"in {entry.name}"] += _count_files(path)
                 elif not entry.is_symlink():
                     pending.append(path)
                 elif Path(real).is_relative_to(os.path.realpath(path)):
-                    found.left_out[LEADS_BACK] += 1
+                    found.left_out[CYCLIC_LINK] += 1
                 else:
                     linked.append(path)
             elif kind := _kind(entry):
@@ -123,37 +123,39 @@ def find_images(folder: Path, deep: bool = True) -> Found:
     return found
 
 
-def _add_links(found: Found, links: list[Path]) -> None:
+def _add_links(found: ImageListing, links: list[Path]) -> None:
     """Add the files that `links` lead to, but for those that are there already."""
-    there = set(found.places(found.files)) if links else set()
+    there = set(found.real_paths(found.files)) if links else set()
     for link in sorted(links):
         real = os.path.realpath(link)
         if real in there:
-            found.left_out[LINKED_TWICE] += 1
+            found.left_out[DUPLICATE_LINK] += 1
         else:
             there.add(real)
             found.files.append(link)
             found.links[link] = real
 
 
-def in_kinds(left_out: Mapping[str, int]) -> str:
+def format_kinds(left_out: Mapping[str, int]) -> str:
     """Return what was left out as words, the most first: ".heic (12), in .ipynb_checkpoints (3)"."""
     ordered = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{readable_name(kind)} ({count})" for kind, count in ordered if count)
 
 
-def remedies(left_out: Mapping[str, int]) -> str:
+def suggest_remedies(left_out: Mapping[str, int]) -> str:
     """Return what to do about pictures among what was left out: "; …", or "" where there are none."""
-    kinds = dict.fromkeys(UNREAD[kind] for kind, count in left_out.items() if count and kind in UNREAD)
+    kinds = dict.fromkeys(
+        UNREADABLE_KINDS[kind] for kind, count in left_out.items() if count and kind in UNREADABLE_KINDS
+    )
     return "".join(f"; {REMEDIES[kind]}" for kind in kinds)
 
 
-def path_of(source: str) -> Path:
+def to_path(source: str) -> Path:
     """Return the path that a user, or a run that was made under another locale, calls `source`."""
     return Path(os.fsdecode(source.encode("utf-8", "surrogateescape"))).expanduser()
 
 
-def pointed_to(file: Path) -> str:
+def describe_pointer(file: Path) -> str:
     """Return who fetches the image that a `file` only stands for, in words; "" for other files."""
     try:
         with file.open("rb") as stream:
@@ -193,7 +195,7 @@ def is_junk(folder: str) -> bool:
     return folder.startswith(".") or folder.casefold() in JUNK_FOLDERS
 
 
-def _count(folder: Path) -> int:
+def _count_files(folder: Path) -> int:
     """Files below a folder that is left out; links are not followed."""
     return sum(len(files) for _, _, files in os.walk(folder))
 
@@ -207,6 +209,6 @@ def _kind(entry: os.DirEntry[str]) -> str:
     if entry.name.startswith("."):
         return "hidden"
     if not os.path.isfile(entry.path):
-        return DANGLING if not os.path.exists(entry.path) else "pipes and devices"
+        return DANGLING_LINK if not os.path.exists(entry.path) else "pipes and devices"
     suffix = Path(entry.name).suffix.lower()
-    return "" if suffix in suffixes() else suffix or "without a suffix"
+    return "" if suffix in image_suffixes() else suffix or "without a suffix"

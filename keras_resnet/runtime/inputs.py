@@ -10,11 +10,11 @@ from PIL import Image
 
 from .errors import DataError
 from .image import read_image
-from .image_files import image_files
+from .image_files import list_images
 from .plurals import counted
 
 
-def named_files(names: Sequence[str]) -> list[str]:
+def expand_paths(names: Sequence[str]) -> list[str]:
     """`names`, with all images in each folder instead of it.
 
     Raises DataError for what is not there, for what is no regular file (a pipe may never end), and where no image is.
@@ -25,7 +25,7 @@ def named_files(names: Sequence[str]) -> list[str]:
 def _files(name: str) -> list[str]:
     path = Path(name)
     if path.is_dir():
-        if found := image_files(path)[0]:
+        if found := list_images(path)[0]:
             return [str(file) for file in found]
         raise DataError(f"there are no images in {name}")
     if not path.exists():
@@ -35,7 +35,7 @@ def _files(name: str) -> list[str]:
     return [name]
 
 
-class Damaged:
+class UnreadableFiles:
     """Counts files that cannot be read, of `total`; each is told of by `log`."""
 
     def __init__(self, total: int, log: Callable[[str], None]) -> None:
@@ -57,7 +57,9 @@ class Damaged:
             )
 
 
-def images_of(files: Sequence[str], damaged: Damaged, levels: Sequence[float]) -> Iterator[tuple[str, Image.Image]]:
+def read_images(
+    files: Sequence[str], damaged: UnreadableFiles, levels: Sequence[float]
+) -> Iterator[tuple[str, Image.Image]]:
     """Each file with its image (levels: see `pixels.decode`), without those that are `damaged`."""
     for file in files:
         try:

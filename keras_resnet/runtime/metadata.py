@@ -13,32 +13,35 @@ from typing import Any
 import numpy as np
 
 from .errors import ExportError
-from .predictions import CLASSIFY, WHOLE
-from .preprocess import HEAD, kind_of
+from .predictions import POSTPROCESSORS, Postprocessor
+from .preprocess import HEAD, PREPROCESSORS, kind_of
 
-LABELS = "labels.txt"
-CARD = "kresnet.json"
+LABELS_FILE = "labels.txt"
+METADATA_FILE = "kresnet.json"
 # Where SavedModels keep what TensorFlow does not read.
-EXTRA = "assets.extra"
+EXTRA_ASSETS = "assets.extra"
 # Bytes of a text in a file's archive, unpacked: labels of the largest data sets take one.
-LARGEST_TEXT = 8 * 2**20
+MAX_TEXT_BYTES = 8 * 2**20
 # How much larger than its input an image may become before it is cut.
-LARGEST_RESIZE = 16
+MAX_RESIZE_RATIO = 16
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: which
-    decides how an image is placed and what the outputs are (see `answers`). cells: of the levels of a detector's
-    pyramid (see `detections`). levels: the values that are black and white in images of more than 8 bits (see
-    `pixels.decode`).
-    provenance: where the file comes from (run, scheme, versions, normalization in the graph, hashes)."""
+    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: what
+    the network was trained for. preprocessing, postprocessing: how an image is brought to the network and what is made
+    of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name it. cells: of the levels of a
+    detector's pyramid (see `postprocess`). levels: the values that are black and white in images of more than 8 bits
+    (see `pixels.decode`). provenance: where the file comes from (run, scheme, versions, normalization in the graph,
+    hashes)."""
 
     classes: tuple[str, ...]
     resize: int
     image_size: int
     provenance: dict[str, Any]
-    task: str = CLASSIFY
+    task: str = "classify"
+    preprocessing: str = "center_crop"
+    postprocessing: str = "top_k"
     cells: tuple[int, ...] = ()
     levels: tuple[float, ...] = ()
 
@@ -46,40 +49,47 @@ class ModelMetadata:
         """One label a line."""
         return "".join(f"{label}\n" for label in self.classes)
 
+    @property
+    def postprocessor(self) -> Postprocessor:
+        """What is made of the outputs."""
+        return POSTPROCESSORS[self.postprocessing]
+
     def details(self) -> dict[str, Any]:
         """All but the labels, as a JSON object."""
         sizes = {"resize": self.resize, "image_size": self.image_size}
         cells = {"cells": self.cells} if self.cells else {}
         levels = {"levels": self.levels} if self.levels else {}
-        return {"task": self.task, **sizes, **cells, **levels, "provenance": self.provenance}
+        methods = {"preprocessing": self.preprocessing, "postprocessing": self.postprocessing}
+        return {"task": self.task, **methods, **sizes, **cells, **levels, "provenance": self.provenance}
 
 
-def card_from(labels: str, details: str, source: Path) -> ModelMetadata:
+def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
     """The card of `source` from its two texts. Raises ExportError if they are not ours."""
     try:
         found = json.loads(details)
         sizes = found["resize"], found["image_size"]
-        task, cells = found.get("task", CLASSIFY), tuple(found.get("cells", ()))
+        task, methods = found["task"], (found["preprocessing"], found["postprocessing"])
+        cells = tuple(found.get("cells", ()))
         levels = tuple(map(float, found.get("levels", ())))
         # Not by splitlines, which also takes characters that a label may hold for ends of lines.
         card = ModelMetadata(
-            tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, cells, levels
+            tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, *methods, cells, levels
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise strange(source) from error
-    if not _is_card(card):
-        raise strange(source)
+        raise foreign_file_error(source) from error
+    if not _is_valid(card):
+        raise foreign_file_error(source)
     return card
 
 
-def card_in(content: bytes, source: Path) -> ModelMetadata:
+def read_metadata(content: bytes, source: Path) -> ModelMetadata:
     """The card appended to a .tflite file's bytes. Raises ExportError if there is none, or one that is not ours."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            labels, details = (_text(archive, name) for name in (LABELS, CARD))
+            labels, details = (_text(archive, name) for name in (LABELS_FILE, METADATA_FILE))
     except Exception as error:  # zipfile raises a dozen kinds: zlib's, NotImplementedError, struct's among them
-        raise strange(source) from error
-    return card_from(labels, details, source)
+        raise foreign_file_error(source) from error
+    return parse_metadata(labels, details, source)
 
 
 def require_kind(file: Path, wanted: str) -> None:
@@ -93,7 +103,7 @@ def require_kind(file: Path, wanted: str) -> None:
         raise ExportError(f"{file} is not {wanted}: it is {kind}")
 
 
-def strange(source: Path) -> ExportError:
+def foreign_file_error(source: Path) -> ExportError:
     """What to raise for a file without a card."""
     return ExportError(f"{source} holds no labels and image sizes, so it was not exported by kresnet or is damaged")
 
@@ -104,20 +114,24 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
     if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(name)
     with archive.open(name) as file:
-        content = file.read(LARGEST_TEXT + 1)
-    if len(content) > LARGEST_TEXT:
+        content = file.read(MAX_TEXT_BYTES + 1)
+    if len(content) > MAX_TEXT_BYTES:
         raise ValueError(name)
     return content.decode()
 
 
-def _is_card(card: ModelMetadata) -> bool:
+def _is_valid(card: ModelMetadata) -> bool:
     """Whether all of it is of its type, and could be."""
     numbers = (card.resize, card.image_size, *card.cells)
     return (
         all(type(each) is int and each > 0 for each in numbers)
-        and card.image_size <= card.resize <= LARGEST_RESIZE * card.image_size
-        and card.task in (CLASSIFY, *WHOLE)
-        and (card.task in WHOLE) == bool(card.cells)
+        and card.image_size <= card.resize <= MAX_RESIZE_RATIO * card.image_size
+        and isinstance(card.task, str)
+        and isinstance(card.preprocessing, str)
+        and isinstance(card.postprocessing, str)
+        and card.preprocessing in PREPROCESSORS
+        and card.postprocessing in POSTPROCESSORS
+        and card.postprocessor.has_boxes == bool(card.cells)
         and isinstance(card.provenance, dict)
         and isinstance(card.provenance.get("scheme"), str)
         and isinstance(card.provenance.get("run", ""), str)

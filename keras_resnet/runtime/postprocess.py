@@ -5,7 +5,7 @@ A detector's pyramid has square levels, of `cells` to a side. Its N locations ar
 level first, row by row. Of each location it says `scores` (logits, one for each class) and `distances`: how far the
 object's left, top, right and bottom edges are from the middle of the cell, outwards, in widths of the cell.
 
-With masks it also says `coefficients` of each location and, for the whole image, `prototypes` (see `masks_of`).
+With masks it also says `coefficients` of each location and, for the whole image, `prototypes` (see `decode_masks`).
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import numpy as np
 from PIL import Image
 
 # Of a class' probability: what is less sure is no candidate, or is not shown.
-LEAST, SHOWN = 0.05, 0.3
+SCORE_THRESHOLD, DISPLAY_THRESHOLD = 0.05, 0.3
 # What the main object of an image may be, if it is not said how many classes to name.
-GUESSES = 5
+MAX_GUESSES = 5
 # Objects of one image at most, as COCO counts them; and candidates before overlapping ones are removed.
-MOST, CANDIDATES = 100, 1000
+MAX_DETECTIONS, MAX_CANDIDATES = 100, 1000
 # Two boxes of one class that overlap more than this are one object.
 NMS_IOU = 0.7
 # Prototypes that CondInst's dynamic head sees, and its layers: (inputs, outputs), the first with two coordinates more.
-SHARED = 8
-DYNAMIC = ((SHARED + 2, 8), (8, 8), (8, 1))
-DYNAMIC_COEFFICIENTS = sum(inputs * outputs + outputs for inputs, outputs in DYNAMIC)
+CONDINST_PROTOTYPES = 8
+CONDINST_LAYERS = ((CONDINST_PROTOTYPES + 2, 8), (8, 8), (8, 1))
+CONDINST_COEFFICIENTS = sum(inputs * outputs + outputs for inputs, outputs in CONDINST_LAYERS)
 # A mask's logits where no object is, and how many cells around a box they are computed: as far as is looked when a mask
 # is brought to a quarter of its resolution.
-GROUND, AROUND = -16.0, 4
+BACKGROUND_LOGIT, MASK_MARGIN = -16.0, 4
 # What relative coordinates are divided by, in shares of the image: as CondInst's size of interest, they come near 1.
-REACH = 0.25
+COORDINATE_SCALE = 0.25
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,17 @@ def ltrb_to_xyxy(distances: np.ndarray, cells: Sequence[int]) -> np.ndarray:
 
 
 def decode_detections(
-    scores: np.ndarray, distances: np.ndarray, cells: Sequence[int], least: float = LEAST, most: int = MOST
+    scores: np.ndarray,
+    distances: np.ndarray,
+    cells: Sequence[int],
+    least: float = SCORE_THRESHOLD,
+    most: int = MAX_DETECTIONS,
 ) -> Detections:
     """The objects of one image: scores (N, classes), distances (N, 4) → up to `most` of them."""
     probabilities = 1 / (1 + np.exp(-scores.astype(np.float32)))
     locations, labels = np.nonzero(probabilities >= least)
     sure = probabilities[locations, labels]
-    order = np.argsort(-sure, kind="stable")[:CANDIDATES]
+    order = np.argsort(-sure, kind="stable")[:MAX_CANDIDATES]
     locations, labels, sure = locations[order], labels[order], sure[order]
     boxes = np.clip(ltrb_to_xyxy(distances, cells)[locations], 0, 1)
     kept = non_max_suppression(boxes, labels, most)
@@ -92,7 +96,7 @@ def decode_top_object(scores: np.ndarray, distances: np.ndarray, cells: Sequence
 
 
 def non_max_suppression(
-    boxes: np.ndarray, labels: np.ndarray, most: int = MOST, overlap: float = NMS_IOU
+    boxes: np.ndarray, labels: np.ndarray, most: int = MAX_DETECTIONS, overlap: float = NMS_IOU
 ) -> np.ndarray:
     """Non-maximum suppression within each class: boxes (n, 4), the surest first, labels (n,) → rows that stay."""
     # Boxes of different classes are moved apart, so that they never overlap.
@@ -109,7 +113,9 @@ def non_max_suppression(
     return np.array(kept, np.int64)
 
 
-def masks_of(found: Detections, coefficients: np.ndarray, prototypes: np.ndarray, cells: Sequence[int]) -> np.ndarray:
+def decode_masks(
+    found: Detections, coefficients: np.ndarray, prototypes: np.ndarray, cells: Sequence[int]
+) -> np.ndarray:
     """Logits of the objects' masks, float32 (n, h, w): coefficients (N, C), prototypes (h, w, P). They are computed in
     and around the objects' boxes only, and are GROUND elsewhere.
 
@@ -121,23 +127,23 @@ def masks_of(found: Detections, coefficients: np.ndarray, prototypes: np.ndarray
     own = coefficients[found.locations].astype(np.float32)
     middles = anchor_points(cells)[0][found.locations]
     places = np.stack(np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height), axis=-1)
-    masks = np.full((len(own), height, width), GROUND, np.float32)
-    starts = np.maximum(np.floor(found.boxes[:, :2] * (width, height)).astype(int) - AROUND, 0)
-    ends = np.ceil(found.boxes[:, 2:] * (width, height)).astype(int) + AROUND
+    masks = np.full((len(own), height, width), BACKGROUND_LOGIT, np.float32)
+    starts = np.maximum(np.floor(found.boxes[:, :2] * (width, height)).astype(int) - MASK_MARGIN, 0)
+    ends = np.ceil(found.boxes[:, 2:] * (width, height)).astype(int) + MASK_MARGIN
     for mask, weights, middle, (left, top), (right, bottom) in zip(masks, own, middles, starts, ends, strict=True):
         part = prototypes[top:bottom, left:right]
         if len(weights) == kinds:
             mask[top:bottom, left:right] = part @ weights
         else:
-            seen_from = ((places[top:bottom, left:right] - middle) / REACH).astype(np.float32)
-            mask[top:bottom, left:right] = _dynamic(part, seen_from, weights)
+            seen_from = ((places[top:bottom, left:right] - middle) / COORDINATE_SCALE).astype(np.float32)
+            mask[top:bottom, left:right] = _run_condinst_head(part, seen_from, weights)
     return masks
 
 
-def _dynamic(prototypes: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _run_condinst_head(prototypes: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(h, w, P), (h, w, 2) as x and y, (DYNAMIC_COEFFICIENTS,) → (h, w): CondInst's convolutions of one object."""
     x, start = np.concatenate([places, prototypes], axis=-1), 0
-    for inputs, outputs in DYNAMIC:
+    for inputs, outputs in CONDINST_LAYERS:
         kernel = weights[start : start + inputs * outputs].reshape(inputs, outputs)
         start += inputs * outputs
         x = x @ kernel + weights[start : start + outputs]
@@ -180,10 +186,10 @@ def paste_masks_in_image(logits: np.ndarray, boxes: np.ndarray, size: tuple[int,
     return masks
 
 
-def answer_of(
+def decode_outputs(
     outputs: dict[str, np.ndarray],
     cells: Sequence[int],
-    least: float = LEAST,
+    least: float = SCORE_THRESHOLD,
     guesses: int = 0,
     top: int | None = None,
 ) -> tuple[Detections, np.ndarray | None]:
@@ -205,10 +211,10 @@ def answer_of(
     found = found.first(top)
     if "prototypes" not in outputs:
         return found, None
-    return found, masks_of(found, outputs["coefficients"], outputs["prototypes"], cells)
+    return found, decode_masks(found, outputs["coefficients"], outputs["prototypes"], cells)
 
 
-def objects_of(
+def describe_objects(
     outputs: dict[str, np.ndarray],
     labels: Sequence[str],
     cells: Sequence[int],
@@ -223,7 +229,7 @@ def objects_of(
     They are the objects of which the network is SHOWN or more sure, the `top` surest of them; or, where only the `main`
     one is looked for, what that may be, the `top` likeliest.
     """
-    found, logits = answer_of(outputs, cells, SHOWN, (top or GUESSES) if main else 0, top)
+    found, logits = decode_outputs(outputs, cells, DISPLAY_THRESHOLD, (top or MAX_GUESSES) if main else 0, top)
     boxes = scale_boxes(found.boxes, size)
     objects: list[dict[str, Any]] = [
         {"label": labels[label], "probability": float(score), "box": [round(float(edge), 1) for edge in box]}

@@ -19,11 +19,11 @@ from .image import read_image
 from .plurals import counted, verb
 
 Predict = Callable[[Image.Image], list[dict[str, Any]]]
-LARGEST_REQUEST = 64 * 2**20
+MAX_REQUEST_BYTES = 64 * 2**20
 # Requests whose bodies are in memory at a time, and the seconds that others wait for that.
-UPLOADS, WAITING = 8, 30.0
+MAX_UPLOADS, UPLOAD_TIMEOUT = 8, 30.0
 # Parts of a form that are looked at.
-PARTS = 100
+MAX_FORM_PARTS = 100
 
 
 class RequestError(Exception):
@@ -42,7 +42,7 @@ class PredictionServer(WebServer):
         self, predict: Predict, about: dict[str, Any], address: tuple[str, int], levels: Sequence[float]
     ) -> None:
         self._predict, self._about, self._levels = predict, about, levels
-        self.uploads = threading.BoundedSemaphore(UPLOADS)
+        self.uploads = threading.BoundedSemaphore(MAX_UPLOADS)
         self._working = threading.Lock()
         super().__init__(address, PredictionHandler)
 
@@ -82,7 +82,7 @@ class PredictionHandler(Handler):
         try:
             length = self._length()
             self.stop_clock()
-            if not self.server.uploads.acquire(timeout=WAITING):
+            if not self.server.uploads.acquire(timeout=UPLOAD_TIMEOUT):
                 raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at a time; try again later")
             try:
                 found = self._predictions(self._body(length))
@@ -120,8 +120,8 @@ class PredictionHandler(Handler):
             words = f"Content-Length must be a number of bytes. Received: {lengths[0][:40]!r}"
             raise RequestError(HTTPStatus.BAD_REQUEST, words)
         digits = lengths[0].lstrip("0") or "0"
-        if len(digits) > len(str(LARGEST_REQUEST)) or int(digits) > LARGEST_REQUEST:
-            words = f"an image must have at most {LARGEST_REQUEST} bytes. Received: {digits[:40]}"
+        if len(digits) > len(str(MAX_REQUEST_BYTES)) or int(digits) > MAX_REQUEST_BYTES:
+            words = f"an image must have at most {MAX_REQUEST_BYTES} bytes. Received: {digits[:40]}"
             raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, words)
         return int(digits)
 
@@ -144,7 +144,7 @@ class PredictionHandler(Handler):
     def _predictions(self, body: bytes) -> list[dict[str, Any]]:
         kind = self.headers.get("Content-Type", "")
         try:
-            return self.server.predictions(image_of(body, kind))
+            return self.server.predictions(extract_image(body, kind))
         except DataError as error:
             hint = (
                 "; with curl, use -F or --data-binary" if "urlencoded" in kind and "not an image" in str(error) else ""
@@ -169,7 +169,7 @@ class PredictionHandler(Handler):
             self.wfile.write(body)
 
 
-def image_of(body: bytes, content_type: str) -> bytes:
+def extract_image(body: bytes, content_type: str) -> bytes:
     """The file in `body`, which is that file, or a form (RFC 7578) that holds it. Raises RequestError for a form
     without one, or with several."""
     form = email.message_from_string(f"Content-Type: {content_type}\n\n")
@@ -178,7 +178,7 @@ def image_of(body: bytes, content_type: str) -> bytes:
     boundary = form.get_boundary()
     if not boundary:
         raise RequestError(HTTPStatus.BAD_REQUEST, "the form must name its boundary")
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"), PARTS)[1:]
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"), MAX_FORM_PARTS)[1:]
     heads = [piece.partition(b"\r\n\r\n") for piece in pieces if not piece.startswith(b"--")]
     parts = [(email.message_from_bytes(head.lstrip()), content) for head, _, content in heads]
     files = [content for head, content in parts if head.get_filename() is not None] or [each for _, each in parts]
@@ -187,7 +187,7 @@ def image_of(body: bytes, content_type: str) -> bytes:
     return files[0]
 
 
-def server_of(
+def create_server(
     predict: Predict, about: dict[str, Any], host: str, port: int, levels: Sequence[float] = ()
 ) -> PredictionServer:
     """A server of what `predict` says, which is described by `about`; `port` 0 takes a free one; levels: see

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import ExportError
-from .postprocess import objects_of
+from .postprocess import describe_objects
 
-CLASSIFY, LOCALIZE, DETECT, SEGMENT = "classify", "localize", "detect", "segment"
-# Tasks that look at the whole of an image, brought to a square, and not at its centre.
-WHOLE = (LOCALIZE, DETECT, SEGMENT)
+if TYPE_CHECKING:
+    from .metadata import ModelMetadata
+
 # Labels that are named of an image, if it is not said how many.
-NAMED = 5
+DEFAULT_TOP = 5
+
+
+@dataclass(frozen=True)
+class Postprocessor:
+    """What is made of a network's outputs. has_boxes: objects, of the cells of a feature pyramid, instead of labels of
+    the whole image. one_object: guesses of the main object instead of all objects."""
+
+    has_boxes: bool = False
+    one_object: bool = False
+
+
+# By the name in a file's metadata.
+POSTPROCESSORS = {
+    "top_k": Postprocessor(),
+    "objects": Postprocessor(has_boxes=True),
+    "main_object": Postprocessor(has_boxes=True, one_object=True),
+}
 # Logits (N, classes), or the outputs of a network that has several, by name.
 Outputs = Any
 
 
-def single(outputs: dict[str, np.ndarray]) -> Outputs:
+def unwrap_single_output(outputs: dict[str, np.ndarray]) -> Outputs:
     """The logits alone where there is nothing else."""
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
@@ -37,20 +55,23 @@ def top_k(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict
 
 
 def decode_predictions(
-    card: Any, outputs: Any, top: int | None, sizes: Sequence[tuple[int, int]]
+    card: ModelMetadata, outputs: Outputs, top: int | None, sizes: Sequence[tuple[int, int]]
 ) -> list[list[dict[str, Any]]]:
-    """What a network says of images of (width, height) `sizes`: see `top_k`, `detections.objects_of`.
-    card: its task, its classes, and the cells of its pyramid, if it has one. Raises ExportError for outputs that mean
-    nothing: numbers that are not finite, or of labels that are not there."""
-    _require_meaning(outputs, len(card.classes))
-    if card.task not in WHOLE:
-        return top_k(outputs, card.classes, top or NAMED)
+    """Decode the outputs for images of (width, height) `sizes` as the file's metadata say: see `top_k`,
+    `postprocess.objects_of`. Raises ExportError for outputs that mean nothing: numbers that are not finite, or of
+    labels that are not there."""
+    _require_valid_outputs(outputs, len(card.classes))
+    postprocessor = POSTPROCESSORS[card.postprocessing]
+    if not postprocessor.has_boxes:
+        return top_k(outputs, card.classes, top or DEFAULT_TOP)
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
-    main = card.task == LOCALIZE
-    return [objects_of(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)]
+    main = postprocessor.one_object
+    return [
+        describe_objects(row, card.classes, card.cells, size, top, main) for row, size in zip(rows, sizes, strict=True)
+    ]
 
 
-def _require_meaning(outputs: Outputs, classes: int) -> None:
+def _require_valid_outputs(outputs: Outputs, classes: int) -> None:
     named = outputs if isinstance(outputs, dict) else {"logits": outputs}
     for name, values in named.items():
         if not np.isfinite(values).all():

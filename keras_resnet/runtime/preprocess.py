@@ -21,7 +21,7 @@ MAX_MEGAPIXELS = 89.5
 # Pillow's resize keeps 32 bytes for each pixel of a side.
 MAX_SIDE = 1_000_000
 # Pixels that are converted at a time, so that copies in other modes stay small.
-STRIP = 2**20
+PIXELS_PER_STRIP = 2**20
 
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112
@@ -48,7 +48,7 @@ BEGINNINGS = {
 # Bytes that tell what a file is, and characters of a text that are shown.
 HEAD, SHOWN = 512, 40
 # Formats that Pillow gives to other programs.
-PROGRAMS = ("EPS", "WMF")
+PROGRAM_FORMATS = ("EPS", "WMF")
 
 
 class _Filters:
@@ -83,7 +83,7 @@ class ImageError(ValueError):
     """An image that cannot be read, in words that follow "cannot read image …: "."""
 
 
-def max_megapixels() -> float:
+def get_max_megapixels() -> float:
     """What the environment's KRESNET_MAX_MEGAPIXELS says, else MAX_MEGAPIXELS. Raises ValueError if that is no number
     above 0."""
     text = os.environ.get("KRESNET_MAX_MEGAPIXELS", "")
@@ -96,37 +96,37 @@ def max_megapixels() -> float:
     return value
 
 
-def decode(source: bytes | str | Path, levels: Sequence[float] = ()) -> Image.Image:
+def decode_image(source: bytes | str | Path, levels: Sequence[float] = ()) -> Image.Image:
     """The first frame of an image, upright (EXIF), as RGB; transparent ones are laid over white.
 
     levels: the values that are black and white in images of more than 8 bits. Without them those are 0 and 65535 in
     integers, or 255 where 32-bit ones fit below; in floating-point images 0 and 1, or 255 where they do not fit below.
 
-    Raises ImageError if it cannot be read or is larger than `max_megapixels`, ValueError for a setting of that which is
+    Raises ImageError if it cannot be read or is larger than `get_max_megapixels` allows, ValueError if that setting is
     no number.
     """
-    limit = max_megapixels()
-    with _told():
-        loaded, turn = _loaded(source, limit)
+    limit = get_max_megapixels()
+    with _translate_errors():
+        loaded, turn = _load_image(source, limit)
         if turn is not None:
             loaded = loaded.transpose(turn)
         return _to_rgb(loaded, levels)
 
 
-def values_of(source: bytes | str | Path) -> Iterator[np.ndarray]:
+def read_deep_values(source: bytes | str | Path) -> Iterator[np.ndarray]:
     """The values of an image of more than 8 bits, some rows (H, W) at a time; nothing for any other. Raises as
-    `decode`."""
-    limit = max_megapixels()
-    with _told():
-        loaded, _ = _loaded(source, limit, only_deep=True)
+    `decode_image`."""
+    limit = get_max_megapixels()
+    with _translate_errors():
+        loaded, _ = _load_image(source, limit, only_deep=True)
         if _is_deep(loaded):
             yield from map(np.asarray, _strips(loaded))
 
 
-def size_of(source: bytes | str | Path) -> tuple[int, int]:
-    """The (width, height) that an image's header says, as it lies. Nothing is decoded; raises as `decode`."""
-    limit = max_megapixels()
-    with _told(), _opened(source, limit) as image:
+def read_image_size(source: bytes | str | Path) -> tuple[int, int]:
+    """The (width, height) that an image's header says, as it lies. Nothing is decoded; raises as `decode_image`."""
+    limit = get_max_megapixels()
+    with _translate_errors(), _open_image(source, limit) as image:
         return image.size
 
 
@@ -166,19 +166,24 @@ def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
     return pixels[..., top : top + size, left : left + size, :]
 
 
-def preprocess(image: Image.Image, task: str, resize: int, image_size: int) -> np.ndarray:
-    """The evaluation transform of one image for `task`: its centre, or all of it where objects are to be found:
-    (image_size, image_size, 3) uint8."""
-    if task != "classify":
-        return letterbox(image, image_size)
-    return center_crop(resize_and_crop(image, resize), image_size)
+def preprocess(image: Image.Image, method: str, resize: int, image_size: int) -> np.ndarray:
+    """Bring one image to what the network sees, by the `method` that its file names: (image_size, image_size, 3)
+    uint8."""
+    return PREPROCESSORS[method](image, resize, image_size)
 
 
-def _loaded(
+# By the name in a file's metadata: (image, resize, image_size) → (image_size, image_size, 3) uint8.
+PREPROCESSORS: dict[str, Callable[[Image.Image, int, int], np.ndarray]] = {
+    "center_crop": lambda image, resize, image_size: center_crop(resize_and_crop(image, resize), image_size),
+    "letterbox": lambda image, resize, image_size: letterbox(image, image_size),
+}
+
+
+def _load_image(
     source: bytes | str | Path, limit: float, only_deep: bool = False
 ) -> tuple[Image.Image, Image.Transpose | None]:
     """The decoded first frame, and what brings it upright; not decoded if it is not deep and `only_deep` is wanted."""
-    with _opened(source, limit) as image:
+    with _open_image(source, limit) as image:
         if only_deep and not _is_deep(image):
             return image, None
         image.load()
@@ -187,7 +192,7 @@ def _loaded(
 
 
 @contextmanager
-def _opened(source: bytes | str | Path, limit: float) -> Iterator[Image.Image]:
+def _open_image(source: bytes | str | Path, limit: float) -> Iterator[Image.Image]:
     """An image that may be decoded, its header read."""
     if limit > MAX_MEGAPIXELS:  # Pillow has a limit of its own, for all of the process
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(limit * 1e6))
@@ -210,7 +215,7 @@ def _begun(file: BinaryIO) -> Image.Image:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Whatever decoding raises as an ImageError."""
     try:
         yield
@@ -221,7 +226,7 @@ def _told() -> Iterator[None]:
     except IsADirectoryError as error:
         raise ImageError("it is a folder") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_large("it has", max_megapixels()) from error
+        raise _too_large("it has", get_max_megapixels()) from error
     except MemoryError as error:
         raise ImageError("there is too little memory to decode it") from error
     except Exception as error:  # Pillow's decoders raise a dozen kinds, struct.error and SyntaxError among them
@@ -235,7 +240,7 @@ def _file(source: bytes | str | Path) -> BinaryIO:
 
 def _require_decodable(image: Image.Image, limit: float) -> None:
     """Raises ImageError for what would take too much memory, or another program, to decode."""
-    if image.format in PROGRAMS:
+    if image.format in PROGRAM_FORMATS:
         raise ImageError(f"{image.format} files are programs that draw, not pixels; save it as PNG")
     size = f"{image.width} × {image.height} pixels"
     if image.width * image.height > limit * 1e6:
@@ -278,7 +283,7 @@ def _to_rgb(image: Image.Image, levels: Sequence[float]) -> Image.Image:
 
 def _strips(image: Image.Image) -> Iterator[Image.Image]:
     """The image's rows, some at a time."""
-    rows = max(1, STRIP // image.width)
+    rows = max(1, PIXELS_PER_STRIP // image.width)
     for top in range(0, image.height, rows):
         yield image.crop((0, top, image.width, min(top + rows, image.height)))
 
@@ -286,7 +291,7 @@ def _strips(image: Image.Image) -> Iterator[Image.Image]:
 def _conversion(image: Image.Image, levels: Sequence[float]) -> Callable[[Image.Image], Image.Image]:
     """What makes a part of `image` RGB."""
     if _is_deep(image):
-        black, white = levels or (0.0, _usual_white(image))
+        black, white = levels or (0.0, _guess_white(image))
         clear = image.info.get("transparency")
         return lambda part: _grey(np.asarray(part), black, white, clear).convert("RGB")
     if image.mode in ALPHA_MODES or "transparency" in image.info:
@@ -316,7 +321,7 @@ def _grey(values: np.ndarray, black: float, white: float, clear: int | None) -> 
     return Image.fromarray(grey)
 
 
-def _usual_white(image: Image.Image) -> float:
+def _guess_white(image: Image.Image) -> float:
     if image.mode.startswith("I;16"):
         return 65535.0
     most = max(float(np.nan_to_num(np.asarray(part)).max()) for part in _strips(image))

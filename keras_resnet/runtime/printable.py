@@ -10,16 +10,16 @@ _UNSAFE = frozenset(("Cc", "Cs", "Zl", "Zp"))
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Return `text` with what a terminal would obey, not show, written as Python escapes.
 
     "\\x1b[31mred" becomes "\\\\x1b[31mred"; a line break becomes "\\\\n"; half a letter "\\\\ud83d". Letters of all
     scripts and emoji stay.
     """
-    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
+    return text if text.isascii() and text.isprintable() else "".join(map(_escape, text))
 
 
-def _shown(character: str) -> str:
+def _escape(character: str) -> str:
     if unicodedata.category(character) in _UNSAFE or character in _REORDERING:
         return character.encode("unicode_escape").decode("ascii")
     return character

@@ -11,8 +11,8 @@ import numpy as np
 from .errors import ExportError
 from .metadata import ModelMetadata
 from .plurals import counted
-from .postprocess import DYNAMIC_COEFFICIENTS, SHARED
-from .predictions import WHOLE, Outputs
+from .postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES
+from .predictions import Outputs
 
 Shape = tuple[int, ...]
 
@@ -27,10 +27,11 @@ def require_input(card: ModelMetadata, shape: Sequence[Any], source: Path) -> No
 
 
 def require_outputs(card: ModelMetadata, outputs: Outputs, source: Path) -> None:
-    """Raises ExportError unless what was made of one image has the shapes that the card's task and labels ask for."""
+    """Raises ExportError unless what was made of one image has the shapes that the metadata's task and labels ask
+    for."""
     named = outputs if isinstance(outputs, dict) else {"logits": outputs}
     shapes = {name: np.shape(each) for name, each in named.items()}
-    fits = _fits_objects if card.task in WHOLE else _fits_classes
+    fits = _fits_objects if card.postprocessor.has_boxes else _fits_classes
     if any(shape[:1] != (1,) for shape in shapes.values()) or not fits(
         card, {name: shape[1:] for name, shape in shapes.items()}
     ):
@@ -66,7 +67,7 @@ def _mask_parts(n: int, shapes: dict[str, Shape]) -> dict[str, Shape]:
     weights, seen = shapes.get("coefficients", ()), shapes.get("prototypes", ())
     if len(weights) != 2 or len(seen) != 3 or weights[0] != n:
         return {}
-    if weights[1] != seen[2] and (weights[1], seen[2]) != (DYNAMIC_COEFFICIENTS, SHARED):
+    if weights[1] != seen[2] and (weights[1], seen[2]) != (CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES):
         return {}
     return {"coefficients": weights, "prototypes": seen}
 

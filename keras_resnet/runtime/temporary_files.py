@@ -10,7 +10,7 @@ from pathlib import Path
 _HIDDEN = re.compile(r"\.([0-9]{1,10})-(.+)", re.DOTALL)
 
 
-def sweep(folder: Path, name: str | None = None) -> None:
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
     """Remove such of `folder` whose process is gone: all, or those that were to become `name`."""
     for left in folder.iterdir() if folder.is_dir() else ():
         found = _HIDDEN.fullmatch(left.name)
@@ -21,7 +21,7 @@ def sweep(folder: Path, name: str | None = None) -> None:
                 left.unlink(missing_ok=True)
 
 
-def shown(file: Path) -> Path:
+def final_name(file: Path) -> Path:
     """The name that a file will have, of one that is still hidden."""
     found = _HIDDEN.fullmatch(file.name)
     return file.with_name(found[2]) if found else file
@@ -36,10 +36,10 @@ def _is_written_by(process: int, file: Path) -> bool:
         return False
     except (OSError, OverflowError):  # somebody else's
         pass
-    return file.lstat().st_mtime >= _began(process)
+    return file.lstat().st_mtime >= _start_time(process)
 
 
-def _began(process: int) -> float:
+def _start_time(process: int) -> float:
     """When `process` began, in seconds since 1970, a second early; 0 where the system does not say."""
     try:
         # The name, in parentheses, may hold anything; of what stands behind it this is number 20.

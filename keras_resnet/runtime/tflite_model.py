@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from .c_array import C_SOURCE, bytes_of
+from .c_array import C_SUFFIX, read_c_array
 from .errors import ExportError
-from .metadata import ModelMetadata, card_in, require_kind, strange
-from .predictions import Outputs, single
+from .metadata import ModelMetadata, foreign_file_error, read_metadata, require_kind
+from .predictions import Outputs, unwrap_single_output
+from .sandbox import require_opens
 from .signature import require_input
-from .trial import require_opens
 
 # Of a FlatBuffer's offsets: no file is larger.
-LARGEST = 2**31
+MAX_FILE_BYTES = 2**31
 # What pixels may be in a file's input.
-PIXELS = (np.uint8, np.int8, np.float32)
+INPUT_DTYPES = (np.uint8, np.int8, np.float32)
 
 
 class TFLiteModel:
@@ -34,8 +34,8 @@ class TFLiteModel:
 
         require_file(file)
         require_opens(file, TFLiteModel)
-        self.content = bytes_of(file) if file.suffix == C_SOURCE else file.read_bytes()
-        self.card: ModelMetadata = card_in(self.content, file)
+        self.content = read_c_array(file) if file.suffix == C_SUFFIX else file.read_bytes()
+        self.card: ModelMetadata = read_metadata(self.content, file)
         self.threads = threads or os.cpu_count() or 1
         try:
             self._interpreter: Any = Interpreter(model_content=self.content, num_threads=self.threads)
@@ -50,14 +50,14 @@ class TFLiteModel:
         if self._batch is None:
             self._interpreter.resize_tensor_input(self._input["index"], images.shape)
             self._interpreter.allocate_tensors()
-            return single(self._invoke(images))
+            return unwrap_single_output(self._invoke(images))
         parts = []
         for start in range(0, len(images), self._batch):
             part = images[start : start + self._batch]
             filled = np.concatenate([part, np.repeat(part[-1:], self._batch - len(part), axis=0)])
             parts.append(self._invoke(filled))
         whole = {name: np.concatenate([each[name] for each in parts])[: len(images)] for name in self._outputs}
-        return single(whole)
+        return unwrap_single_output(whole)
 
     @property
     def pixels_from(self) -> float:
@@ -78,8 +78,8 @@ class TFLiteModel:
     def _take_in(self, file: Path) -> None:
         """Read the signature of `file`. Raises ExportError if it is not the card's."""
         inputs, signatures = self._interpreter.get_input_details(), self._interpreter.get_signature_list()
-        if len(inputs) != 1 or len(signatures) != 1 or inputs[0]["dtype"] not in PIXELS:
-            raise strange(file)
+        if len(inputs) != 1 or len(signatures) != 1 or inputs[0]["dtype"] not in INPUT_DTYPES:
+            raise foreign_file_error(file)
         self._input = inputs[0]
         require_input(self.card, [int(side) for side in self._input["shape"]], file)
         self._outputs = self._interpreter.get_signature_runner(next(iter(signatures))).get_output_details()
@@ -114,7 +114,9 @@ def require_file(file: Path) -> None:
         if file.is_dir():
             raise ExportError(f"{file} is a folder, not a TFLite model")
         raise ExportError(f"{file} is not a regular file" if file.exists() else f"there is no file {file}")
-    if file.stat().st_size > LARGEST:
-        raise ExportError(f"{file} is larger than any TFLite file: {file.stat().st_size} bytes of at most {LARGEST}")
-    if file.suffix != C_SOURCE:
+    if file.stat().st_size > MAX_FILE_BYTES:
+        raise ExportError(
+            f"{file} is larger than any TFLite file: {file.stat().st_size} bytes of at most {MAX_FILE_BYTES}"
+        )
+    if file.suffix != C_SUFFIX:
         require_kind(file, "a TFLite model")

@@ -13,9 +13,9 @@ from PIL import Image
 
 from .errors import DataError, UsageError
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
 # Frames a second of a source that does not tell.
-RATE = 30.0
+DEFAULT_FPS = 30.0
 CODEC = "mp4v"
 
 
@@ -35,22 +35,22 @@ class Frame:
 
 def is_video(name: str | Path) -> bool:
     """Whether a file of this name is a video."""
-    return Path(name).suffix.lower() in SUFFIXES
+    return Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 
-def frames_of(source: str, every: int = 1) -> Iterator[Frame]:
+def read_frames(source: str, every: int = 1) -> Iterator[Frame]:
     """The frames of a camera, by its number, or of a video, by its file or address: RGB, each `every`-th one.
 
     Raises UsageError without OpenCV, DataError where nothing can be read.
     """
-    cv2 = require_opencv()
+    cv2 = import_opencv()
     is_camera = source.isdigit()
     if not is_camera and "://" not in source and not source.startswith("/dev/") and not Path(source).is_file():
         raise DataError(f"cannot read {source}: no such file")
     capture = cv2.VideoCapture(int(source) if is_camera else source)
     number = 0
     try:
-        rate = capture.get(cv2.CAP_PROP_FPS) or RATE
+        rate = capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
         while capture.isOpened() and capture.grab():
             if number % every == 0:
                 _, pixels = capture.retrieve()
@@ -64,10 +64,10 @@ def frames_of(source: str, every: int = 1) -> Iterator[Frame]:
 
 
 @contextmanager
-def recording(path: Path, rate: float, size: tuple[int, int]) -> Iterator[Any]:
+def open_video_writer(path: Path, rate: float, size: tuple[int, int]) -> Iterator[Any]:
     """Yields a function that appends a PIL image to a video at `path`, of `rate` frames a second and (width, height)
     `size`. Raises DataError if it cannot be written."""
-    cv2 = require_opencv()
+    cv2 = import_opencv()
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*CODEC), rate, size)
     if not writer.isOpened():
         raise DataError(f"OpenCV cannot write a video to {path}")
@@ -77,7 +77,7 @@ def recording(path: Path, rate: float, size: tuple[int, int]) -> Iterator[Any]:
         writer.release()
 
 
-def require_opencv() -> Any:
+def import_opencv() -> Any:
     """OpenCV. Raises UsageError where it is not installed."""
     try:
         import cv2

@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 # Line and letters, as shares of the image's longer side, and their fewest pixels.
-LINE, LETTERS = (0.006, 2), (0.03, 11)
-VEIL = 0.45
+LINE_WIDTH, FONT_SIZE = (0.006, 2), (0.03, 11)
+MASK_OPACITY = 0.45
 # An image that is enlarged this much shows its pixels.
-TINY = 4
-INK = (255, 255, 255)
+NEAREST_FROM_SCALE = 4
+TEXT_COLOR = (255, 255, 255)
 
 
-def drawn(image: Image.Image, found: Sequence[dict[str, Any]], side: int | None = None) -> Image.Image:
+def draw_predictions(image: Image.Image, found: Sequence[dict[str, Any]], side: int | None = None) -> Image.Image:
     """A copy of `image` with what was `found` (see `answers.decoded`): objects with their masks, boxes and labels, the
     surest in front; or the likeliest label of the image. side: what its longer side becomes, so that the letters fit
     that; None for what it is."""
@@ -25,39 +25,41 @@ def drawn(image: Image.Image, found: Sequence[dict[str, Any]], side: int | None 
     canvas = image.convert("RGB")
     for each in reversed(shown):
         if "mask" in each:
-            canvas = _veiled(canvas, filled(each["mask"]), colour_of(each["label"]))
+            canvas = _blend_mask(canvas, rle_decode(each["mask"]), label_color(each["label"]))
     factor = side / max(image.size) if side else 1.0
     if side:
         size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-        canvas = canvas.resize(size, Image.Resampling.NEAREST if factor >= TINY else Image.Resampling.LANCZOS)
+        canvas = canvas.resize(
+            size, Image.Resampling.NEAREST if factor >= NEAREST_FROM_SCALE else Image.Resampling.LANCZOS
+        )
     for each in reversed(shown):
-        _label(canvas, each, factor)
+        _draw_label(canvas, each, factor)
     return canvas
 
 
-def colour_of(label: str) -> tuple[int, int, int]:
+def label_color(label: str) -> tuple[int, int, int]:
     """The same for a label each time, dark enough for white letters."""
     hue = sum(ord(letter) * 7**place for place, letter in enumerate(label)) % 97 / 97
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.8)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def filled(mask: dict[str, Any]) -> np.ndarray:
+def rle_decode(mask: dict[str, Any]) -> np.ndarray:
     """COCO's uncompressed run-length code, {"size": [height, width], "counts": [int, …]} → bool (height, width)."""
     values = np.arange(len(mask["counts"])) % 2 == 1
     return np.repeat(values, mask["counts"]).reshape(mask["size"], order="F")
 
 
-def _veiled(image: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
+def _blend_mask(image: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
     pixels = np.asarray(image, np.float32)
-    seen = np.where(mask[..., None], (1 - VEIL) * pixels + VEIL * np.array(colour, np.float32), pixels)
+    seen = np.where(mask[..., None], (1 - MASK_OPACITY) * pixels + MASK_OPACITY * np.array(colour, np.float32), pixels)
     return Image.fromarray(seen.round().astype(np.uint8))
 
 
-def _label(canvas: Image.Image, each: dict[str, Any], factor: float) -> None:
+def _draw_label(canvas: Image.Image, each: dict[str, Any], factor: float) -> None:
     """factor: pixels of the canvas for one of the image."""
-    brush, colour = ImageDraw.Draw(canvas), colour_of(each["label"])
-    line, letters = (max(least, round(share * max(canvas.size))) for share, least in (LINE, LETTERS))
+    brush, colour = ImageDraw.Draw(canvas), label_color(each["label"])
+    line, letters = (max(least, round(share * max(canvas.size))) for share, least in (LINE_WIDTH, FONT_SIZE))
     left, top = 0.0, 0.0
     if "box" in each:
         left, top, right, bottom = (factor * edge for edge in each["box"])
@@ -68,4 +70,4 @@ def _label(canvas: Image.Image, each: dict[str, Any], factor: float) -> None:
     x, y = min(left, max(0.0, canvas.width - width - line)), top - height - line
     y = y if y >= 0 else top
     brush.rectangle((x, y, x + width + line, y + height + line), fill=colour)
-    brush.text((x + line / 2, y + line / 2), words, fill=INK, font=font)
+    brush.text((x + line / 2, y + line / 2), words, fill=TEXT_COLOR, font=font)

@@ -12,7 +12,8 @@ import numpy as np
 
 from keras_resnet.atomic_write import writing
 from keras_resnet.config.spec import Spec
-from keras_resnet.models.flops import cost_of
+from keras_resnet.models.backbone import has_shortcuts, is_plain_twin
+from keras_resnet.models.flops import count_cost
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.progress import Log
 from keras_resnet.studies import figures, gradients
@@ -58,7 +59,7 @@ def _row(net: str, trials: Sequence[Trial]) -> dict[str, Any]:
         assert done[0].run is not None
         spec = done[0].run.spec()
         shape = (spec.data.image_size or 0, spec.data.image_size or 0, 3)
-        cost = cost_of(spec.network, classes=len(done[0].run.classes()), input_shape=shape)
+        cost = count_cost(spec.network, classes=len(done[0].run.classes()), input_shape=shape)
         row["parameters"] = cost.trainable
     for prefix, key in (("", "training_error"), ("val_", "validation_error")):
         last = [float(trial.errors(prefix)[-1]) for trial in done]
@@ -73,14 +74,14 @@ def _compare(first: dict[str, Any], second: dict[str, Any]) -> str | None:
     shallow, deep = sorted((first, second), key=lambda row: specs[row["network"]].depth)
     a, b = specs[shallow["network"]], specs[deep["network"]]
     same_kind = (a.family, a.preactivation) == (b.family, b.preactivation) and a.depth != b.depth
-    rivals = a.depth == b.depth and {a.family, b.family} == {"plain", "resnet"}
+    rivals = a.depth == b.depth and (is_plain_twin(a, b) or is_plain_twin(b, a))
     if not (same_kind or rivals):
         return None
     if shallow["training_error"] is None or deep["training_error"] is None:
         broken = shallow if shallow["training_error"] is None else deep
         return f"{broken['network']} broke down in training: nothing can be said of it."
     if rivals:
-        shallow, deep = sorted((first, second), key=lambda row: specs[row["network"]].family == "plain")
+        shallow, deep = sorted((first, second), key=lambda row: not has_shortcuts(specs[row["network"]]))
     return _verdict(shallow, deep)
 
 

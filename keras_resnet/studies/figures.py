@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.atomic_write import writing
+from keras_resnet.models.backbone import get_family
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.studies.plan import Trial
 
 if TYPE_CHECKING:
     from keras_resnet.studies.gradients import Profile
 
-TITLES = {"plain": "plain networks", "resnet": "residual networks", "vgg": "VGG networks"}
 DPI = 150
 
 
@@ -33,7 +33,7 @@ def errors(trials: Sequence[Trial], nets: Sequence[str]) -> Any:
             done = [trial for trial in trials if trial.net == net and trial.run]
             for prefix, style in (("", {"ls": "--", "lw": 1.2}), ("val_", {"ls": "-", "lw": 2.4})):
                 _band(axes, [trial.errors(prefix) for trial in done], f"C{index}", style)
-        axes.set(title=TITLES[family], xlabel="epoch", ylim=(0, 100))
+        axes.set(title=get_family(family).title, xlabel="epoch", ylim=(0, 100))
         axes.grid(alpha=0.3)
         colours = [Line2D([], [], color=f"C{index}", lw=2.4, label=net) for index, net in enumerate(members)]
         styles = [Line2D([], [], color="0.3", ls="--", lw=1.2, label="training")]
@@ -56,7 +56,7 @@ def gradients(profiles: Sequence[Profile]) -> Any:
     for axes, state, title in zip(panels, ("initial", "trained"), ("at initialization", "after training"), strict=True):
         for index, profile in enumerate(profiles):
             values = getattr(profile, state)
-            style = "--" if parse_model_name(profile.net).family == "plain" else "-"
+            style = "--" if get_family(parse_model_name(profile.net).family).residual_family else "-"
             axes.semilogy(np.arange(1, len(values) + 1), values, style, color=f"C{index}", label=profile.net, lw=1.4)
         axes.set(title=title, xlabel="convolution, counted from the image")
         axes.grid(alpha=0.3)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.models.layers import Layers
 from keras_resnet.studies.plan import Trial
@@ -53,16 +53,16 @@ def profile(trial: Trial) -> Profile:
     run = trial.run
     assert run is not None
     spec = run.spec()
-    data = open_data(spec.data, lambda message: None, ("train",))
+    data = load_dataset(spec.data, lambda message: None, ("train",))
     task = get_task(spec, data.classes)
     images, targets = _sample(data)
     keras.utils.set_random_seed(spec.training.seed)
-    model = task.build(Layers(keras), spec)
+    model = task.build_model(Layers(keras), spec)
     loss = task.loss(spec)
     layers = tuple(layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-    initial = _norms(model, loss, images, task.encode(targets))
+    initial = _norms(model, loss, images, task.encode_targets(targets))
     model.set_weights(load_model(run).get_weights())
-    return Profile(trial.net, layers, initial, _norms(model, loss, images, task.encode(targets)))
+    return Profile(trial.net, layers, initial, _norms(model, loss, images, task.encode_targets(targets)))
 
 
 def _sample(data: DatasetSplits) -> tuple[np.ndarray, np.ndarray]:

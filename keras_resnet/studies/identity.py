@@ -15,12 +15,13 @@ from keras_resnet.atomic_write import writing
 from keras_resnet.config.recipes import lasting
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.models.backbone import has_shortcuts
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import parse_model_name
-from keras_resnet.pretrained.load import fetch
+from keras_resnet.pretrained.load import fetch_weights
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
@@ -47,7 +48,8 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     of which the first is not the beginning of the second, and as `train` does.
     """
     first, second = parse_model_name(shallow), parse_model_name(deep)
-    if replace(first, depth=second.depth) != second or first.depth >= second.depth or first.family != "resnet":
+    is_deeper = replace(first, depth=second.depth) == second and first.depth < second.depth
+    if not (is_deeper and has_shortcuts(first)):
         raise UsageError(f"--deep must be a deeper network of the kind of --shallow. Received: {deep}, {shallow}")
     start = run_trial(shallow, base.training.seed, spec_for(shallow, base.training.seed, base, log), folder, log)
     if start.run is None:
@@ -55,7 +57,7 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     further = _further(start.run, spec_for(deep, base.training.seed, base, log))
     random = replace(further, start=StartSpec())
     continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file.resolve())))
-    data = open_data(start.run.spec().data, lambda message: None, ("validation",))
+    data = load_dataset(start.run.spec().data, lambda message: None, ("validation",))
     difference = _difference(start.run, further, data)
     log(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
     seed = base.training.seed
@@ -76,8 +78,8 @@ def _further(shallow: Run, deep: Spec) -> Spec:
 def _difference(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
     """The largest difference of logits on the validation images, relative to the largest logit."""
     network: NetworkSpec = replace(shallow.spec().network, depth=spec.network.depth)
-    deep = get_task(spec, data.classes).build(Layers(keras), replace(shallow.spec(), network=network))
-    deepen(deep, fetch(str(shallow.model_file)))
+    deep = get_task(spec, data.classes).build_model(Layers(keras), replace(shallow.spec(), network=network))
+    deepen(deep, fetch_weights(str(shallow.model_file)))
     before = load_model(shallow)
     images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)
     ours, theirs = (
@@ -88,13 +90,13 @@ def _difference(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
 
 
 def _errors_by_epoch(run: Run) -> np.ndarray:
-    return np.array([100 * (1 - row["accuracy"]) for row in run.log()])
+    return np.array([100 * (1 - row["accuracy"]) for row in run.read_log()])
 
 
 def _report(
     shallow: Run, curves: dict[str, np.ndarray], difference: float, folder: Path, names: tuple[str, str]
 ) -> dict[str, Any]:
-    level = 100 * (1 - shallow.log()[-1]["accuracy"])
+    level = 100 * (1 - shallow.read_log()[-1]["accuracy"])
     figures.save(figures.identity(curves, level), folder / "figure")
     rows = [
         {"network": label, "epoch": epoch, "training_error": float(error)}

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.atomic_write import writing
+from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
-from keras_resnet.models import build, vgg
+from keras_resnet.models.backbone import get_backbone, get_family
 from keras_resnet.models.names import parse_model_name
+from keras_resnet.models.resnet import IMAGENET_UNITS
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.training.train import resume, train
 
-# Simonyan & Zisserman 2015, section 3.1: without batch norm, ten times less than He et al.
-VGG_RATE = 0.01
 # Pixels of the bundled digits, which are known before they are read.
 DIGITS_SIZE = 8
 
@@ -37,22 +37,22 @@ class Trial:
 
     def errors(self, prefix: str = "") -> np.ndarray:
         """Error in % by epoch: of training images, or with prefix "val_" of validation images."""
-        return np.array([100 * (1 - row[f"{prefix}accuracy"]) for row in self.run.log()] if self.run else [])
+        return np.array([100 * (1 - row[f"{prefix}accuracy"]) for row in self.run.read_log()] if self.run else [])
 
 
 def spec_for(net: str, seed: int, base: Spec, log: Log, beside: Sequence[str] = ()) -> Spec:
     """`base` for the network called `net`, to be compared with those `beside` it: with its plain twin among them it
     has shortcuts without parameters (He et al. 2015, section 4.1). Raises UsageError for an unknown name."""
     network = parse_model_name(net)
-    if network.family == "resnet":
+    if "zero_gamma" in FAMILIES[network.family].settings:
         network = replace(network, zero_gamma=base.network.zero_gamma)
-        if f"plain{network.depth}" in beside and network.depth in build.IMAGENET_UNITS:
+        if f"plain{network.depth}" in beside and network.depth in IMAGENET_UNITS:
             log(f"{net}: shortcut A (without parameters, so that it differs from plain{network.depth} in nothing else)")
             network = replace(network, shortcut="A")
-    build.require_known(network)
+    backbone = get_backbone(network)
     spec = replace(base, network=network, training=replace(base.training, seed=seed))
-    if network.family == "vgg" and not network.batch_norm:
-        rate = min(VGG_RATE, spec.optimizer.learning_rate)
+    if highest := backbone.max_learning_rate:
+        rate = min(highest, spec.optimizer.learning_rate)
         log(f"{net}: learning rate {rate:g} (without batch norm it diverges at more; Simonyan & Zisserman 2015)")
         spec = replace(spec, optimizer=replace(spec.optimizer, learning_rate=rate))
     return spec
@@ -60,10 +60,12 @@ def spec_for(net: str, seed: int, base: Spec, log: Log, beside: Sequence[str] = 
 
 def with_sizes(base: Spec, nets: Sequence[str], log: Log) -> Spec:
     """`base` with images large enough for all of `nets`, so that all see the same."""
-    size = base.data.image_size or (DIGITS_SIZE if base.data.source == "digits" else vgg.SMALLEST_IMAGE)
-    if size < vgg.SMALLEST_IMAGE and any(parse_model_name(net).family == "vgg" for net in nets):
-        log(f"image size: {vgg.SMALLEST_IMAGE} pixels (a VGG network halves them five times)")
-        return replace(base, data=replace(base.data, image_size=vgg.SMALLEST_IMAGE))
+    smallest = {net: get_family(parse_model_name(net).family).min_size for net in nets}
+    net = max(nets, key=lambda each: smallest[each])
+    size = base.data.image_size or (DIGITS_SIZE if base.data.source == "digits" else smallest[net])
+    if size < smallest[net]:
+        log(f"image size: {smallest[net]} pixels ({net} takes no smaller ones)")
+        return replace(base, data=replace(base.data, image_size=smallest[net]))
     return base
 
 
@@ -77,7 +79,7 @@ def run_trial(net: str, seed: int, spec: Spec, folder: Path, log: Log, name: str
             return Trial(net, seed, train(spec, folder, run.name, log))
         if not _made_as(spec, run.spec()):
             raise RunError(f"{run.folder} was trained with other settings; remove it, or choose another --runs")
-        if not run.finished:
+        if not run.is_finished:
             return Trial(net, seed, resume(run, log))
         log(f"{run.name} is there already")
         return Trial(net, seed, run)

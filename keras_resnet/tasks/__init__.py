@@ -1,36 +1,35 @@
-"""Tasks: what a network is asked to do."""
+"""Tasks: what a network is asked to do. `TASKS` registers them."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras_resnet.config.spec import Spec
-from keras_resnet.models.fpn import cells_of
-from keras_resnet.models.parts import body_of
+from keras_resnet.errors import require_one_of
+from keras_resnet.models.backbone import get_backbone
+from keras_resnet.tasks.base import Task
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.detection import Detection
-from keras_resnet.tasks.instance_segmentation import Segmentation
+from keras_resnet.tasks.instance_segmentation import InstanceSegmentation
 from keras_resnet.tasks.localization import Localization
 
-# Those that look at a network's feature pyramid, and from which of its levels on.
-ON_PYRAMID = {"localize": (Localization, 1), "detect": (Detection, 0), "segment": (Segmentation, 0)}
+__all__ = ["TASKS", "Task", "default_config", "get_task", "parts_of"]
+
+# By the name that `--task` takes. A new task is one line here, and one in config.task_rules.
+TASKS: dict[str, type[Task]] = {
+    each.name: each for each in (Classification, Localization, Detection, InstanceSegmentation)
+}
 
 
-def get_task(spec: Spec, classes: tuple[str, ...]) -> Any:
-    """The task `spec` names, over the labels `classes`. All have the members of `Classification`."""
-    if spec.task == "classify":
-        return Classification(classes)
-    assert spec.data.image_size is not None, "resolve the spec first"
-    kind, first = ON_PYRAMID[spec.task]
-    return kind(classes, cells_of(spec.network, spec.data.image_size)[first:])
+def get_task(spec: Spec, classes: tuple[str, ...]) -> Task:
+    """Create the task of a resolved `spec` over the labels `classes`."""
+    return TASKS[spec.task].from_spec(spec, classes)
+
+
+def default_config(task: str) -> Spec:
+    """Return how `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
+    require_one_of("task", task, tuple(TASKS))
+    return TASKS[task].default_config()
 
 
 def parts_of(spec: Spec) -> tuple[str, ...]:
-    """The names of all parts of the network of `spec`, from the image to the answers (see `networks.parts`)."""
-    kind = Classification if spec.task == "classify" else ON_PYRAMID[spec.task][0]
-    return (*body_of(spec.network), *kind.parts)
-
-
-def output_metadata(spec: Spec, classes: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
-    """What a file has to say of its outputs: the task, and the cells of its pyramid, if it has one."""
-    return spec.task, getattr(get_task(spec, classes), "cells", ())
+    """Return the names of all parts of the network of `spec`, from the image to the outputs (see `models.parts`)."""
+    return (*get_backbone(spec.network).parts, *TASKS[spec.task].head_parts)

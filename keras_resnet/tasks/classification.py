@@ -1,45 +1,61 @@
-"""Image classification as a task: build, encode, loss, what is followed, what is right.
+"""Classify images: logits over the labels, cross entropy, top-1 accuracy.
 
-train, evaluate, verify and report use these members and know no task by name.
+The reference for a task: `tasks.base.Task` says what each member is for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.metrics import confidence_interval
-from keras_resnet.metrics.classification import counted
-from keras_resnet.metrics.result import Metrics, right_by_class
-from keras_resnet.models import build as catalog
+from keras_resnet.metrics.classification import analyze_classification, softmax
+from keras_resnet.metrics.confidence_interval import paired_proportion_ci
+from keras_resnet.metrics.result import Evaluation, Metrics, accuracy_by_class
+from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
+from keras_resnet.tasks.base import Loss, SamplePrediction, Task
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 TOP = 5
+ClassificationEvaluation = Evaluation[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Classification:
-    """Which of `classes` an image shows."""
+class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
+    """Which of `classes` an image shows. Outputs are logits (B, classes), the ground truth labels (B,), a prediction
+    the logits (classes,) of one image."""
 
-    classes: tuple[str, ...]
+    name: ClassVar[str] = "classify"
+    title: ClassVar[str] = "image classification"
+    summary: ClassVar[str] = "Image classification"
+    train_metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
+    head_parts: ClassVar[tuple[str, ...]] = ("logits",)
+    preprocessing: ClassVar[str] = "center_crop"
+    postprocessing: ClassVar[str] = "top_k"
+    samples_are_mistakes: ClassVar[bool] = True
 
-    followed = ("accuracy",)
-    # What is judged after each epoch, because nothing that is followed is that.
-    judged: ClassVar[tuple[str, ...]] = ()
-    # Of the network, behind its body (see `networks.parts`).
-    parts: ClassVar[tuple[str, ...]] = ("logits",)
+    @classmethod
+    def from_spec(cls, spec: Spec, classes: tuple[str, ...]) -> Classification:
+        """Create the task of `spec`."""
+        return cls(classes)
 
-    def build(self, bricks: Layers, spec: Spec, any_size: bool = False) -> Any:
-        """The network of `spec`, as a model from pixels (B, H, W, 3) to logits (B, classes); with `any_size` for
-        images of other sizes too."""
+    @classmethod
+    def default_config(cls) -> Spec:
+        """Return the spec that is trained where no recipe is named."""
+        return Spec()
+
+    def build_model(self, layers: Layers, spec: Spec, any_size: bool = False) -> keras.Model:
+        """Build the network of `spec`, from pixels (B, H, W, 3) to logits (B, classes)."""
         size = spec.data.image_size
         assert size is not None, "resolve the spec before building"
-        return catalog.build(
-            bricks,
+        return build.build_classifier(
+            layers,
             spec.network,
             classes=len(self.classes),
             input_shape=(size, size, 3),
@@ -47,87 +63,82 @@ class Classification:
             any_size=any_size,
         )
 
-    def encode(self, labels: Any) -> Any:
-        """Labels (B,) int64 → one-hot targets (B, classes) float32, which can be smoothed and mixed."""
+    def encode_targets(self, ground_truth: tf.Tensor) -> tf.Tensor:
+        """Encode labels (B,) int64 as one-hot targets (B, classes) float32, which can be smoothed and mixed."""
         import tensorflow as tf
 
-        return tf.one_hot(labels, len(self.classes), dtype=tf.float32)
+        return tf.one_hot(ground_truth, len(self.classes), dtype=tf.float32)
 
-    def loss(self, spec: Spec) -> Callable[[Any, Any], Any]:
-        """(targets, logits) → (B,) float32: cross entropy, or a yes or no for each class (Wightman et al. 2021,
-        section 2), with targets smoothed (Szegedy et al. 2016, section 7)."""
+    def loss(self, spec: Spec) -> Loss:
+        """Return cross entropy, categorical or binary for each class (Wightman et al. 2021, section 2), with label
+        smoothing (Szegedy et al. 2016, section 7)."""
         import keras
 
-        smoothing, binary = spec.optimizer.label_smoothing, spec.training.loss == "bce"
+        smoothing = spec.optimizer.label_smoothing
+        binary = spec.training.loss == "bce"
+        cross_entropy = keras.losses.binary_crossentropy if binary else keras.losses.categorical_crossentropy
 
-        def losses(targets: Any, logits: Any) -> Any:
+        def losses(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
             targets = (1 - smoothing) * targets + smoothing / len(self.classes)
-            kind = keras.losses.binary_crossentropy if binary else keras.losses.categorical_crossentropy
-            return kind(targets, logits, from_logits=True)
+            return cross_entropy(targets, logits, from_logits=True)
 
         return losses
 
-    def soften(self, temperature: float) -> Callable[[Any, Any], Any]:
-        """(a teacher's logits, logits) → (B,) float32: their cross entropy, both divided by `temperature`, times its
-        square (Hinton et al. 2015, section 2)."""
+    def distillation_loss(self, temperature: float) -> Loss:
+        """Return the cross entropy with a teacher's logits, both divided by `temperature`, times its square (Hinton et
+        al. 2015, section 2)."""
         import keras
 
-        def losses(answers: Any, logits: Any) -> Any:
-            targets = keras.ops.softmax(answers / temperature)
+        def losses(teacher_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+            targets = keras.ops.softmax(teacher_logits / temperature)
             soft = keras.losses.categorical_crossentropy(targets, logits / temperature, from_logits=True)
             return temperature**2 * soft
 
         return losses
 
-    def follow(self, targets: Any, logits: Any) -> dict[str, Any]:
-        """What is followed during training, per sample: {name: (B,) float32}, in the order of `followed`."""
+    def train_metrics(self, targets: tf.Tensor, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Compute the accuracy of each sample, 0 or 1."""
         import keras
 
-        return {"accuracy": keras.metrics.categorical_accuracy(targets, logits)}
+        return {"accuracy": keras.metrics.categorical_accuracy(targets, outputs)}
 
-    def read(self, outputs: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
-        """Outputs of a batch, and what is true of it, as answers: logits (B, classes) → B of (classes,)."""
+    def postprocess(self, outputs: np.ndarray, ground_truth: np.ndarray) -> list[np.ndarray]:
+        """Split logits (B, classes) into B of (classes,)."""
         return list(outputs)
 
-    def judge(self, answers: list[np.ndarray], labels: np.ndarray) -> Metrics:
-        """How good N answers are, labels being (N,): the share of those whose largest logit is right, beside it the
-        share of those that have the right one among their five largest."""
-        logits = np.stack(answers)
-        correct = np.argmax(logits, axis=-1) == labels
+    def compute_metrics(self, predictions: list[np.ndarray], ground_truth: np.ndarray) -> Metrics:
+        """Compute the top-1 accuracy on labels (N,); beside it, of more than five classes, the top-5 accuracy."""
+        logits = np.stack(predictions)
+        correct = np.argmax(logits, axis=-1) == ground_truth
         details = {}
         if len(self.classes) > TOP:
             best = np.argpartition(-logits, TOP, axis=-1)[:, :TOP]
-            details["top5"] = float((best == labels[:, None]).any(axis=-1).mean())
-        by_class = right_by_class(correct, labels, self.classes)
+            details["top5"] = float((best == ground_truth[:, None]).any(axis=-1).mean())
+        by_class = accuracy_by_class(correct, ground_truth, self.classes)
         return Metrics({"top1": float(correct.mean())}, by_class, details, correct)
 
-    def findings(self, evaluation: Any) -> dict[str, Any]:
-        """What a report tells of an `evaluate.Evaluation`: see `counted.counted`."""
-        return counted(shares_of(evaluation.answers), evaluation.truth, self.classes)
+    def analyze(self, evaluation: ClassificationEvaluation) -> dict[str, Any]:
+        """Return numbers by class, the confusion matrix and the calibration (see
+        `classification.analyze_classification`)."""
+        return analyze_classification(softmax(evaluation.predictions), evaluation.ground_truth, self.classes)
 
-    def pictures(self, evaluation: Any, count: int) -> list[tuple[int, list[Any], str]]:
-        """(sample, nothing to draw, words) of the `count` surest mistakes."""
-        shares, labels = shares_of(evaluation.answers), evaluation.truth
-        answered, sure = shares.argmax(axis=1), shares.max(axis=1)
-        wrong = np.flatnonzero(~evaluation.judgement.correct)
-        first = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
+    def sample_predictions(self, evaluation: ClassificationEvaluation, count: int) -> list[SamplePrediction]:
+        """Choose the `count` most confident mistakes."""
+        probabilities, labels = softmax(evaluation.predictions), evaluation.ground_truth
+        predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        wrong = np.flatnonzero(~evaluation.metrics.is_correct)
+        first = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
         return [
-            (int(row), [], f"{self.classes[answered[row]]} {sure[row]:.0%}, is {self.classes[labels[row]]}")
+            (int(row), [], f"{self.classes[predicted[row]]} {confidence[row]:.0%}, is {self.classes[labels[row]]}")
             for row in first
         ]
 
-    def drop_interval(self, name: str, before: Any, after: Any) -> tuple[float, float]:
-        """The 95% interval of the drop in the value `name` from one `evaluate.Evaluation` to another of the same
-        samples."""
-        return confidence_interval.paired_proportion_ci(before.judgement.correct, after.judgement.correct)
+    def drop_confidence_interval(
+        self, metric: str, before: ClassificationEvaluation, after: ClassificationEvaluation
+    ) -> tuple[float, float]:
+        """Return the 95% interval of the drop in accuracy between two evaluations of the same samples."""
+        return paired_proportion_ci(before.metrics.is_correct, after.metrics.is_correct)
 
     def agreement(self, ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
-        """The share of samples to which two models give the same answer."""
+        """Return the share of images of which two models predict the same class."""
         return float((np.argmax(ours, axis=-1) == np.argmax(theirs, axis=-1)).mean())
-
-
-def shares_of(answers: list[np.ndarray]) -> np.ndarray:
-    """Logits, N of (classes,) → probabilities (N, classes)."""
-    logits = np.stack(answers).astype(np.float64)
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))

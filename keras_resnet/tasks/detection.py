@@ -1,174 +1,228 @@
-"""Detection as a task: which objects an image shows, and where (COCO's first task)."""
+"""Detect objects: their classes and boxes (COCO's first task)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from keras_resnet.config.recipes.detection import detection_defaults
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.annotations import decoded_mask, encoded_mask, require_shown, unpad_annotations
-from keras_resnet.metrics import confidence_interval
-from keras_resnet.metrics.coco import Prediction, bootstrap_ap, coco_metrics, curves
+from keras_resnet.metrics.coco import Prediction, bootstrap_ap, coco_metrics, precision_recall_curves
+from keras_resnet.metrics.confidence_interval import bootstrap_ci
 from keras_resnet.metrics.iou import iou
-from keras_resnet.metrics.result import Metrics
-from keras_resnet.metrics.voc import voc_numbers
-from keras_resnet.models import build as catalog
-from keras_resnet.models import fpn
+from keras_resnet.metrics.result import Evaluation, Metrics
+from keras_resnet.metrics.voc import voc_metrics
+from keras_resnet.models import build, fpn
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import model_name
-from keras_resnet.runtime.postprocess import SHOWN, Detections, answer_of, paste_masks_in_image, rle_encode, scale_boxes
+from keras_resnet.runtime.postprocess import (
+    DISPLAY_THRESHOLD,
+    Detections,
+    decode_outputs,
+    paste_masks_in_image,
+    rle_encode,
+    scale_boxes,
+)
+from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task
 
-# Two models are compared by the objects that they are sure of; these agree from this overlap on.
-SURE, RIGHT = 0.5, 0.5
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from keras_resnet.tasks.assigner import Assignment
+
+# Two models are compared by the objects of which they are this confident; boxes match from this IoU on.
+AGREEMENT_CONFIDENCE, MATCH_IOU = 0.5, 0.5
+Arrays = dict[str, np.ndarray]
+DetectionEvaluation = Evaluation[Arrays, Arrays, Prediction]
 
 
 @dataclass(frozen=True)
-class Detection:
-    """The objects of `classes` that an image shows, with their boxes; `cells` of each level of the pyramid."""
+class Detection(Task[Arrays, Arrays, Prediction]):
+    """The objects of `classes` that an image shows, with their boxes. Outputs are those of a feature pyramid with
+    `cells` to a side of each level (see `runtime.postprocess`), the ground truth is `GroundTruth.tree`."""
 
-    classes: tuple[str, ...]
     cells: tuple[int, ...]
 
-    followed: ClassVar[tuple[str, ...]] = ("iou", "quality")
-    judged: ClassVar[tuple[str, ...]] = ("box mAP",)
-    kind: ClassVar[str] = "bbox"
-    parts: ClassVar[tuple[str, ...]] = ("neck", "class_head", "box_head")
+    name: ClassVar[str] = "detect"
+    title: ClassVar[str] = "object detection"
+    summary: ClassVar[str] = "Detection of objects"
+    train_metric_names: ClassVar[tuple[str, ...]] = ("iou", "quality")
+    eval_metric_names: ClassVar[tuple[str, ...]] = ("box mAP",)
+    head_parts: ClassVar[tuple[str, ...]] = ("neck", "class_head", "box_head")
+    head_settings: ClassVar[tuple[str, ...]] = ("convs",)
+    preprocessing: ClassVar[str] = "letterbox"
+    postprocessing: ClassVar[str] = "objects"
+    # What COCO's evaluation compares: "bbox" or "segm".
+    iou_type: ClassVar[str] = "bbox"
+    # The finest level of the pyramid that is looked at.
+    first_level: ClassVar[int] = 0
 
-    def build(self, bricks: Layers, spec: Spec, any_size: bool = False) -> Any:
-        """The network of `spec`, as a model from pixels (B, H, W, 3) to its `outputs`."""
+    @classmethod
+    def from_spec(cls, spec: Spec, classes: tuple[str, ...]) -> Detection:
+        """Create the task of a resolved `spec`."""
+        assert spec.data.image_size is not None, "resolve the spec first"
+        return cls(classes, fpn.pyramid_sides(spec.network, spec.data.image_size)[cls.first_level :])
+
+    @classmethod
+    def default_config(cls) -> Spec:
+        """Return the spec that is trained where no recipe is named."""
+        return detection_defaults(cls.name)
+
+    def build_model(self, layers: Layers, spec: Spec, any_size: bool = False) -> keras.Model:
+        """Build the network of `spec`, from pixels (B, H, W, 3) to `build_heads`."""
         size = spec.data.image_size
         assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
-        pixels, stages = catalog.body(bricks, spec.network, (size, size, 3), spec.data.normalization)
-        return bricks.model(pixels, self.outputs(bricks, stages, spec), name=model_name(spec.network))
+        _, pixels, stages = build.build_features(layers, spec.network, (size, size, 3), spec.data.normalization)
+        return layers.model(pixels, self.build_heads(layers, stages, spec), name=model_name(spec.network))
 
-    def outputs(self, bricks: Layers, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
-        """The "scores" and "distances" (see `detections`) of the stages c2 … c5."""
-        levels = fpn.levels_of(bricks, stages, self.cells)
-        return fpn.heads_of(bricks, levels, len(self.classes), spec.head.convs)
+    def build_heads(
+        self, layers: Layers, stages: dict[str, keras.KerasTensor], spec: Spec
+    ) -> dict[str, keras.KerasTensor]:
+        """Build neck and heads on the stages c2 … c5: {"scores": (B, N, classes), "distances": (B, N, 4)}."""
+        levels = fpn.build_pyramid(layers, stages, self.cells)
+        return fpn.build_heads(layers, levels, len(self.classes), spec.head.convs)
 
-    def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
-        """What the losses want of the truth: {"labels": (B, M), "boxes": (B, M, 4), "crowd": (B, M)}."""
-        return {name: truth[name] for name in ("labels", "boxes", "crowd")}
+    def encode_targets(self, ground_truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Choose what the losses want: {"labels": (B, M), "boxes": (B, M, 4), "crowd": (B, M)}."""
+        return {name: ground_truth[name] for name in ("labels", "boxes", "crowd")}
 
-    def assigned(self, targets: Any, outputs: Any) -> tuple[Any, Any]:
-        """(boxes (B, N, 4), what their locations answer for, as `assign.Assigned`)."""
-        from keras_resnet.tasks.assigner import assign, boxes_at
+    def assign_targets(
+        self, targets: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, Assignment]:
+        """Return the boxes (B, N, 4) of all locations, and the objects that these answer for."""
+        from keras_resnet.tasks.assigner import assign, decode_boxes
 
-        boxes = boxes_at(outputs["distances"], self.cells)
+        boxes = decode_boxes(outputs["distances"], self.cells)
         return boxes, assign(outputs["scores"], boxes, targets, self.cells)
 
-    def loss(self, spec: Spec) -> Callable[[Any, Any], Any]:
-        """(targets, outputs) → (B,) float32 (see `assign.detection_losses`)."""
+    def loss(self, spec: Spec) -> Loss:
+        """Return quality focal loss of the scores and GIoU loss of the boxes (see `assigner.detection_losses`)."""
         from keras_resnet.tasks.assigner import detection_losses
 
-        def losses(targets: Any, outputs: Any) -> Any:
-            boxes, found = self.assigned(targets, outputs)
-            return detection_losses(outputs["scores"], boxes, targets, found)
+        def losses(targets: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> tf.Tensor:
+            boxes, assignment = self.assign_targets(targets, outputs)
+            return detection_losses(outputs["scores"], boxes, targets, assignment)
 
         return losses
 
-    def follow(self, targets: Any, outputs: Any) -> dict[str, Any]:
-        """What is followed during training, per sample: the mean IoU of the boxes that answer for an object, and the
-        mean probability that they give its class."""
-        return self.followed_of(outputs, self.assigned(targets, outputs)[1])
+    def train_metrics(self, targets: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Compute the mean IoU of the boxes that answer for an object, and the mean confidence in its class."""
+        return self.assignment_metrics(outputs, self.assign_targets(targets, outputs)[1])
 
-    def followed_of(self, outputs: Any, found: Any) -> dict[str, Any]:
-        """The same, of what is assigned."""
+    def assignment_metrics(self, outputs: dict[str, tf.Tensor], assignment: Assignment) -> dict[str, tf.Tensor]:
+        """Compute `train_metrics` of targets that are assigned already."""
         import tensorflow as tf
 
-        answers = tf.cast(found.objects >= 0, tf.float32)
-        count = tf.maximum(tf.reduce_sum(answers, axis=1), 1.0)
-        sure = tf.reduce_max(tf.sigmoid(tf.cast(outputs["scores"], tf.float32)), axis=2)
+        positive = tf.cast(assignment.objects >= 0, tf.float32)
+        count = tf.maximum(tf.reduce_sum(positive, axis=1), 1.0)
+        confidence = tf.reduce_max(tf.sigmoid(tf.cast(outputs["scores"], tf.float32)), axis=2)
         return {
-            "iou": tf.reduce_sum(found.overlap, axis=1) / count,
-            "quality": tf.reduce_sum(sure * answers, axis=1) / count,
+            "iou": tf.reduce_sum(assignment.iou, axis=1) / count,
+            "quality": tf.reduce_sum(confidence * positive, axis=1) / count,
         }
 
-    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Prediction]:
-        """Outputs of a batch as answers: the objects found in each image, with their masks if there are any."""
-        rows = zip(rows_of(outputs), truth["sizes"].tolist(), strict=True)
-        return [in_pixels(*answer_of(row, self.cells), (width, height)) for row, (width, height) in rows]
+    def postprocess(self, outputs: Arrays, ground_truth: Arrays) -> list[Prediction]:
+        """Decode the objects of each image of a batch, with their masks if there are any."""
+        rows = zip(split_batch(outputs), ground_truth["sizes"].tolist(), strict=True)
+        return [to_image_pixels(*decode_outputs(row, self.cells), (width, height)) for row, (width, height) in rows]
 
-    def judge(self, answers: list[Prediction], truth: dict[str, np.ndarray]) -> Metrics:
-        """COCO's AP of the boxes, with its other numbers and VOC's beside it. Raises DataError if nothing is there."""
-        require_shown(truth["labels"], truth["crowd"], "images")
-        truths = unpad_annotations(truth)
-        named, by_class = coco_metrics(truths, answers, self.classes)
-        return Metrics({"box mAP": named["AP"]}, by_class, named | voc_numbers(truths, answers, self.classes))
+    def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
+        """Compute COCO's AP of the boxes; beside it COCO's other numbers and VOC's. Raises DataError if no image shows
+        an object."""
+        require_shown(ground_truth["labels"], ground_truth["crowd"], "images")
+        annotations = unpad_annotations(ground_truth)
+        numbers, by_class = coco_metrics(annotations, predictions, self.classes)
+        details = numbers | voc_metrics(annotations, predictions, self.classes)
+        return Metrics({"box mAP": numbers["AP"]}, by_class, details)
 
-    def findings(self, evaluation: Any) -> dict[str, Any]:
-        """What a report tells of an `evaluate.Evaluation`: "by_class" and, by class, the "curves" of precision at an
-        overlap of one half (see `coco.curves`)."""
-        truths, by_class = unpad_annotations(evaluation.truth), evaluation.judgement.by_class
-        labels = np.concatenate([each.labels[~each.crowd] for each in truths])
+    def analyze(self, evaluation: DetectionEvaluation) -> dict[str, Any]:
+        """Return AP "by_class" and the precision-recall "curves" of each class at an IoU of 0.5."""
+        annotations, by_class = unpad_annotations(evaluation.ground_truth), evaluation.metrics.by_class
+        labels = np.concatenate([each.labels[~each.crowd] for each in annotations])
         objects = np.bincount(labels, minlength=len(self.classes))
         rows = [
             {"label": name, "objects": int(objects[self.classes.index(name)]), "AP": value}
             for name, value in by_class.items()
         ]
-        return {"by_class": rows, "curves": curves(truths, evaluation.answers, self.classes, self.kind)}
+        curves = precision_recall_curves(annotations, evaluation.predictions, self.classes, self.iou_type)
+        return {"by_class": rows, "curves": curves}
 
-    def pictures(self, evaluation: Any, count: int) -> list[tuple[int, list[dict[str, Any]], str]]:
-        """(image, what is found in it, words) of `count` images, evenly spread over all."""
-        answers = evaluation.answers
-        rows = np.unique(np.linspace(0, len(answers) - 1, count).round().astype(int))
-        truths, found = unpad_annotations({name: value[rows] for name, value in evaluation.truth.items()}), []
-        for row, truth in zip(rows, truths, strict=True):
-            shown = described(answers[row], self.classes, truth.size)
-            found.append((int(row), shown, f"{len(shown)} found, {int((~truth.crowd).sum())} there"))
-        return found
+    def sample_predictions(self, evaluation: DetectionEvaluation, count: int) -> list[SamplePrediction]:
+        """Choose `count` images, evenly spread over all."""
+        predictions = evaluation.predictions
+        rows = np.unique(np.linspace(0, len(predictions) - 1, count).round().astype(int))
+        annotations = unpad_annotations({name: value[rows] for name, value in evaluation.ground_truth.items()})
+        samples: list[SamplePrediction] = []
+        for row, annotation in zip(rows, annotations, strict=True):
+            objects = visible_objects(predictions[row], self.classes, annotation.size)
+            caption = f"{len(objects)} detected, {int((~annotation.crowd).sum())} annotated"
+            samples.append((int(row), objects, caption))
+        return samples
 
-    def drop_interval(self, name: str, before: Any, after: Any) -> tuple[float, float]:
-        """The 95% interval of the drop in the value `name` from one `evaluate.Evaluation` to another of the same
-        images."""
-        truths, kind = unpad_annotations(before.truth), "segm" if name == "mask mAP" else "bbox"
-        was, found = (bootstrap_ap(truths, each.answers, self.classes, kind) for each in (before, after))
-        return confidence_interval.bootstrap_ci(was, found, len(truths))
+    def drop_confidence_interval(
+        self, metric: str, before: DetectionEvaluation, after: DetectionEvaluation
+    ) -> tuple[float, float]:
+        """Return the 95% interval of the drop in `metric`, a mAP, between two evaluations of the same images."""
+        annotations = unpad_annotations(before.ground_truth)
+        iou_type = "segm" if metric == "mask mAP" else "bbox"
+        score_before, score_after = (
+            bootstrap_ap(annotations, each.predictions, self.classes, iou_type) for each in (before, after)
+        )
+        return bootstrap_ci(score_before, score_after, len(annotations))
 
     def agreement(self, ours: list[Prediction], theirs: list[Prediction]) -> float:
-        """The share of objects that two models find both, of one class and with boxes that overlap enough."""
-        return agreement(ours, theirs)
+        """Return the share of objects that two models detect both (see `detection_agreement`)."""
+        return detection_agreement(ours, theirs)
+
+    def output_metadata(self) -> OutputMetadata:
+        """Return what an exported file says of its input and outputs."""
+        return {**super().output_metadata(), "cells": self.cells}
 
 
-def rows_of(outputs: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-    """The outputs of each image of a batch."""
+def split_batch(outputs: Arrays) -> Iterator[Arrays]:
+    """Yield the outputs of each image of a batch."""
     return ({name: value[row] for name, value in outputs.items()} for row in range(len(outputs["scores"])))
 
 
-def in_pixels(found: Detections, logits: np.ndarray | None, size: tuple[int, int]) -> Prediction:
-    """What was found, in pixels of the image of (width, height) `size`."""
-    boxes = scale_boxes(found.boxes, size)
-    masks = () if logits is None else tuple(map(encoded_mask, paste_masks_in_image(logits, boxes, size)))
-    return Prediction(boxes, found.scores, found.labels, masks)
+def to_image_pixels(detections: Detections, mask_logits: np.ndarray | None, size: tuple[int, int]) -> Prediction:
+    """Scale boxes and masks to the pixels of an image of (width, height) `size`."""
+    boxes = scale_boxes(detections.boxes, size)
+    masks = () if mask_logits is None else tuple(map(encoded_mask, paste_masks_in_image(mask_logits, boxes, size)))
+    return Prediction(boxes, detections.scores, detections.labels, masks)
 
 
-def described(answer: Prediction, classes: Sequence[str], size: tuple[int, int]) -> list[dict[str, Any]]:
-    """The objects of which the network is SHOWN or more sure, as `detections.objects_of` has them."""
+def visible_objects(prediction: Prediction, classes: Sequence[str], size: tuple[int, int]) -> list[dict[str, Any]]:
+    """List the objects that are confident enough to be drawn, as `postprocess.objects_of` does."""
     objects: list[dict[str, Any]] = []
-    for row in np.flatnonzero(answer.scores >= SHOWN):
-        name, share = classes[answer.labels[row]], float(answer.scores[row])
-        objects.append({"label": name, "probability": share, "box": answer.boxes[row].tolist()})
-        if answer.masks:
-            mask = decoded_mask(answer.masks[row], size)
+    for row in np.flatnonzero(prediction.scores >= DISPLAY_THRESHOLD):
+        label, probability = classes[prediction.labels[row]], float(prediction.scores[row])
+        objects.append({"label": label, "probability": probability, "box": prediction.boxes[row].tolist()})
+        if prediction.masks:
+            mask = decoded_mask(prediction.masks[row], size)
             objects[-1]["mask"] = {"size": list(mask.shape), "counts": rle_encode(mask > 0)}
     return objects
 
 
-def agreement(ours: list[Prediction], theirs: list[Prediction]) -> float:
-    """2 × objects found by both models / all that they find (an F1 score): those of which a model is SURE, matched one
-    to one in the order of `ours`, of one class and with an IoU of RIGHT or more. 1 where neither finds any."""
+def detection_agreement(ours: list[Prediction], theirs: list[Prediction]) -> float:
+    """Compute 2 × objects that both models detect / all that they detect (an F1 score), 1 where neither detects any.
+
+    Objects count from a confidence of AGREEMENT_CONFIDENCE on; they are matched one to one in the order of `ours`, of
+    one class and with an IoU of MATCH_IOU or more.
+    """
     shared = total = 0
     for one, other in zip(ours, theirs, strict=True):
-        first, second = one.scores >= SURE, other.scores >= SURE
+        first, second = one.scores >= AGREEMENT_CONFIDENCE, other.scores >= AGREEMENT_CONFIDENCE
         total += int(first.sum() + second.sum())
         overlap = iou(one.boxes[first][:, None], other.boxes[second][None])
         overlap = np.where(one.labels[first][:, None] == other.labels[second][None], overlap, 0)
         free = np.ones(overlap.shape[1], bool)
         for row in overlap:
-            if (row * free).max(initial=0) >= RIGHT:
+            if (row * free).max(initial=0) >= MATCH_IOU:
                 free[int((row * free).argmax())] = False
                 shared += 1
     return 2 * shared / total if total else 1.0

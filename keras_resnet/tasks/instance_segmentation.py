@@ -1,74 +1,85 @@
-"""Instance segmentation as a task: which objects an image shows, where, and which pixels are theirs."""
+"""Segment instances: the objects of an image, their boxes and masks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.annotations import require_shown, unpad_annotations
 from keras_resnet.metrics.coco import Prediction, coco_metrics
 from keras_resnet.metrics.result import Metrics
-from keras_resnet.metrics.voc import voc_numbers
+from keras_resnet.metrics.voc import voc_metrics
 from keras_resnet.models import fpn
 from keras_resnet.models.layers import Layers
-from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, SHARED
-from keras_resnet.tasks.detection import Detection
+from keras_resnet.runtime.postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES
+from keras_resnet.tasks.base import Loss
+from keras_resnet.tasks.detection import Arrays, Detection
 
-# Prototypes and coefficients of each way to make masks.
-KINDS = {"condinst": (SHARED, DYNAMIC_COEFFICIENTS), "yolact": (32, 32)}
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+# (prototypes, coefficients) of each kind of mask head, by the name in HeadSpec.masks.
+MASK_HEADS = {"condinst": (CONDINST_PROTOTYPES, CONDINST_COEFFICIENTS), "yolact": (32, 32)}
 
 
 @dataclass(frozen=True)
-class Segmentation(Detection):
+class InstanceSegmentation(Detection):
     """Detection, and the mask of each object."""
 
-    followed: ClassVar[tuple[str, ...]] = ("iou", "quality", "mask")
-    kind: ClassVar[str] = "segm"
-    parts: ClassVar[tuple[str, ...]] = (*Detection.parts, "mask_head")
-    judged: ClassVar[tuple[str, ...]] = ("mask mAP", "box mAP")
+    name: ClassVar[str] = "segment"
+    title: ClassVar[str] = "instance segmentation"
+    summary: ClassVar[str] = "Detection of objects and their masks"
+    train_metric_names: ClassVar[tuple[str, ...]] = ("iou", "quality", "mask")
+    eval_metric_names: ClassVar[tuple[str, ...]] = ("mask mAP", "box mAP")
+    head_parts: ClassVar[tuple[str, ...]] = (*Detection.head_parts, "mask_head")
+    head_settings: ClassVar[tuple[str, ...]] = ("convs", "masks")
+    iou_type: ClassVar[str] = "segm"
+    has_masks: ClassVar[bool] = True
 
-    def outputs(self, bricks: Layers, stages: dict[str, Any], spec: Spec) -> dict[str, Any]:
-        """As detection, with "coefficients" and "prototypes"."""
-        prototypes, coefficients = KINDS[spec.head.masks]
-        levels = fpn.levels_of(bricks, stages, self.cells)
-        found = fpn.heads_of(bricks, levels, len(self.classes), spec.head.convs, coefficients)
-        return found | {"prototypes": fpn.prototypes_of(bricks, levels, stages, spec.head.convs, prototypes)}
+    def build_heads(
+        self, layers: Layers, stages: dict[str, keras.KerasTensor], spec: Spec
+    ) -> dict[str, keras.KerasTensor]:
+        """Build the heads of detection, with "coefficients" (B, N, C) and "prototypes" (B, h, w, P)."""
+        prototypes, coefficients = MASK_HEADS[spec.head.masks]
+        levels = fpn.build_pyramid(layers, stages, self.cells)
+        outputs = fpn.build_heads(layers, levels, len(self.classes), spec.head.convs, coefficients)
+        return outputs | {"prototypes": fpn.build_prototypes(layers, levels, stages, spec.head.convs, prototypes)}
 
-    def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
-        """As detection, with "ids" (B, S, S), n + 1 where the n-th object is."""
-        return {**super().encode(truth), "ids": truth["ids"]}
+    def encode_targets(self, ground_truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Choose what the losses want: as detection, with "ids" (B, S, S), n + 1 where the n-th object is."""
+        return {**super().encode_targets(ground_truth), "ids": ground_truth["ids"]}
 
-    def loss(self, spec: Spec) -> Callable[[Any, Any], Any]:
-        """(targets, outputs) → (B,) float32: detection's, and what masks lack of their objects'."""
+    def loss(self, spec: Spec) -> Loss:
+        """Return the loss of detection plus Dice loss of the masks (see `mask_loss.mask_losses`)."""
         from keras_resnet.tasks.assigner import detection_losses
         from keras_resnet.tasks.mask_loss import mask_losses
 
-        def losses(targets: Any, outputs: Any) -> Any:
-            boxes, found = self.assigned(targets, outputs)
-            of_masks, _ = mask_losses(outputs, targets["ids"], found, self.cells)
-            return detection_losses(outputs["scores"], boxes, targets, found) + of_masks
+        def losses(targets: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> tf.Tensor:
+            boxes, assignment = self.assign_targets(targets, outputs)
+            dice, _ = mask_losses(outputs, targets["ids"], assignment, self.cells)
+            return detection_losses(outputs["scores"], boxes, targets, assignment) + dice
 
         return losses
 
-    def follow(self, targets: Any, outputs: Any) -> dict[str, Any]:
-        """As detection, and the mean IoU of masks with their objects'."""
+    def train_metrics(self, targets: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Compute the metrics of detection, and the mean IoU of masks with those of their objects."""
         from keras_resnet.tasks.mask_loss import mask_losses
 
-        _, found = self.assigned(targets, outputs)
-        _, overlap = mask_losses(outputs, targets["ids"], found, self.cells)
-        return {**self.followed_of(outputs, found), "mask": overlap}
+        _, assignment = self.assign_targets(targets, outputs)
+        _, mask_iou = mask_losses(outputs, targets["ids"], assignment, self.cells)
+        return {**self.assignment_metrics(outputs, assignment), "mask": mask_iou}
 
-    def judge(self, answers: list[Prediction], truth: dict[str, np.ndarray]) -> Metrics:
-        """COCO's AP of the masks, and that of the boxes, with their other numbers and VOC's beside them. Raises
-        DataError if nothing is there."""
-        require_shown(truth["labels"], truth["crowd"], "images")
-        truths = unpad_annotations(truth)
-        masks, by_class = coco_metrics(truths, answers, self.classes, "segm")
-        boxes, _ = coco_metrics(truths, answers, self.classes)
-        boxes |= voc_numbers(truths, answers, self.classes)
-        details = {f"{kind} {name}": v for kind, each in (("mask", masks), ("box", boxes)) for name, v in each.items()}
-        return Metrics({"mask mAP": masks["AP"], "box mAP": boxes["AP"]}, by_class, details)
+    def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
+        """Compute COCO's AP of the masks and of the boxes; beside them COCO's other numbers and VOC's. Raises DataError
+        if no image shows an object."""
+        require_shown(ground_truth["labels"], ground_truth["crowd"], "images")
+        annotations = unpad_annotations(ground_truth)
+        masks, by_class = coco_metrics(annotations, predictions, self.classes, "segm")
+        boxes, _ = coco_metrics(annotations, predictions, self.classes)
+        values = {"mask mAP": masks["AP"], "box mAP": boxes["AP"]}
+        boxes |= voc_metrics(annotations, predictions, self.classes)
+        details = {f"mask {name}": value for name, value in masks.items()}
+        details |= {f"box {name}": value for name, value in boxes.items()}
+        return Metrics(values, by_class, details)

@@ -1,85 +1,108 @@
-"""Localization as a task: which class the image's main object is of, and where it is (ILSVRC's second task)."""
+"""Localize an image's main object: its class and its box (ILSVRC's second task)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_resnet.metrics import confidence_interval
-from keras_resnet.metrics.classification import calibration
+from keras_resnet.metrics.classification import compute_calibration
 from keras_resnet.metrics.coco import Prediction
+from keras_resnet.metrics.confidence_interval import paired_proportion_ci
 from keras_resnet.metrics.iou import iou
-from keras_resnet.metrics.result import Metrics, right_by_class
-from keras_resnet.runtime.postprocess import GUESSES, answer_of
-from keras_resnet.tasks.detection import RIGHT, Detection, in_pixels, rows_of
+from keras_resnet.metrics.result import Metrics, accuracy_by_class
+from keras_resnet.runtime.postprocess import MAX_GUESSES, decode_outputs
+from keras_resnet.tasks.base import SamplePrediction
+from keras_resnet.tasks.detection import (
+    MATCH_IOU,
+    Arrays,
+    Detection,
+    DetectionEvaluation,
+    split_batch,
+    to_image_pixels,
+)
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclass(frozen=True)
 class Localization(Detection):
-    """Detection of the largest object alone, so without the finest level of the pyramid."""
+    """Detection of the largest object alone, so without the finest level of the pyramid. A prediction has the GUESSES
+    most probable classes, each with its best box."""
 
-    judged: ClassVar[tuple[str, ...]] = ("localized",)
+    name: ClassVar[str] = "localize"
+    title: ClassVar[str] = "localization"
+    summary: ClassVar[str] = "Localization of an image's main object"
+    eval_metric_names: ClassVar[tuple[str, ...]] = ("localized",)
+    postprocessing: ClassVar[str] = "main_object"
+    samples_are_mistakes: ClassVar[bool] = True
+    first_level: ClassVar[int] = 1
 
-    def encode(self, truth: dict[str, Any]) -> dict[str, Any]:
-        """As detection, of the first object."""
-        return {name: value[:, :1] for name, value in super().encode(truth).items()}
+    def encode_targets(self, ground_truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Choose what the losses want: as detection, of the first object."""
+        return {name: value[:, :1] for name, value in super().encode_targets(ground_truth).items()}
 
-    def read(self, outputs: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> list[Prediction]:
-        """Outputs of a batch as answers: the GUESSES surest classes of each image, each with its surest box."""
-        rows = zip(rows_of(outputs), truth["sizes"].tolist(), strict=True)
+    def postprocess(self, outputs: Arrays, ground_truth: Arrays) -> list[Prediction]:
+        """Decode the GUESSES most probable classes of each image, each with its best box."""
+        rows = zip(split_batch(outputs), ground_truth["sizes"].tolist(), strict=True)
         return [
-            in_pixels(*answer_of(row, self.cells, guesses=GUESSES), (width, height)) for row, (width, height) in rows
+            to_image_pixels(*decode_outputs(row, self.cells, guesses=MAX_GUESSES), (width, height))
+            for row, (width, height) in rows
         ]
 
-    def judge(self, answers: list[Prediction], truth: dict[str, np.ndarray]) -> Metrics:
-        """The share of images whose first guess has the right class and a box that overlaps enough; beside it the share
-        in which one of five has (Russakovsky et al. 2015, section 4.2), that of right classes alone, and the mean IoU
-        of the first boxes."""
-        labels, sides = truth["labels"][:, 0], truth["sizes"].max(axis=1)
-        boxes = truth["boxes"][:, 0] * sides[:, None]
-        overlap = [iou(answer.boxes, box[None]) for answer, box in zip(answers, boxes, strict=True)]
-        guessed = [answer.labels == label for answer, label in zip(answers, labels, strict=True)]
-        right = [same & (shared >= RIGHT) for same, shared in zip(guessed, overlap, strict=True)]
-        correct = np.array([each[0] for each in right])
+    def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
+        """Compute the share of images whose first guess has the right class and a box that overlaps enough; beside it
+        the share in which one of five has (Russakovsky et al. 2015, section 4.2), that of right classes alone, and the
+        mean IoU of the first boxes."""
+        labels, sides = ground_truth["labels"][:, 0], ground_truth["sizes"].max(axis=1)
+        boxes = ground_truth["boxes"][:, 0] * sides[:, None]
+        overlaps = [iou(each.boxes, box[None]) for each, box in zip(predictions, boxes, strict=True)]
+        same_class = [each.labels == label for each, label in zip(predictions, labels, strict=True)]
+        hits = [same & (overlap >= MATCH_IOU) for same, overlap in zip(same_class, overlaps, strict=True)]
+        correct = np.array([each[0] for each in hits])
         details = {
-            "top5": float(np.mean([each.any() for each in right])),
-            "class": float(np.mean([each[0] for each in guessed])),
-            "IoU": float(np.mean([each[0] for each in overlap])),
+            "top5": float(np.mean([each.any() for each in hits])),
+            "class": float(np.mean([each[0] for each in same_class])),
+            "IoU": float(np.mean([each[0] for each in overlaps])),
         }
-        return Metrics(
-            {"localized": float(correct.mean())}, right_by_class(correct, labels, self.classes), details, correct
-        )
+        by_class = accuracy_by_class(correct, labels, self.classes)
+        return Metrics({"localized": float(correct.mean())}, by_class, details, correct)
 
-    def findings(self, evaluation: Any) -> dict[str, Any]:
-        """What a report tells of an `evaluate.Evaluation`: the share localized "by_class", and the "calibration" of the
-        first guesses (see `counted.calibration`)."""
-        judged = evaluation.judgement
-        images = np.bincount(evaluation.truth["labels"][:, 0], minlength=len(self.classes))
+    def analyze(self, evaluation: DetectionEvaluation) -> dict[str, Any]:
+        """Return the share localized "by_class", and the "calibration" of the first guesses."""
+        metrics = evaluation.metrics
+        images = np.bincount(evaluation.ground_truth["labels"][:, 0], minlength=len(self.classes))
         rows = [
             {"label": name, "images": int(images[self.classes.index(name)]), "localized": share}
-            for name, share in judged.by_class.items()
+            for name, share in metrics.by_class.items()
         ]
-        sure = np.array([answer.scores[0] for answer in evaluation.answers])
-        return {"by_class": rows, "calibration": calibration(sure, judged.correct)}
+        confidence = np.array([each.scores[0] for each in evaluation.predictions])
+        return {"by_class": rows, "calibration": compute_calibration(confidence, metrics.is_correct)}
 
-    def pictures(self, evaluation: Any, count: int) -> list[tuple[int, list[dict[str, Any]], str]]:
-        """(image, the first guess, words) of the `count` surest mistakes."""
-        answers, labels = evaluation.answers, evaluation.truth["labels"][:, 0]
-        wrong = np.flatnonzero(~evaluation.judgement.correct)
-        found = []
-        for row in sorted(wrong, key=lambda row: -answers[row].scores[0])[:count]:
-            answer, name = answers[row], self.classes[labels[row]]
-            guess = {"label": self.classes[answer.labels[0]], "probability": float(answer.scores[0])}
-            found.append((int(row), [{**guess, "box": answer.boxes[0].tolist()}], f"{guess['label']}, is {name}"))
-        return found
+    def sample_predictions(self, evaluation: DetectionEvaluation, count: int) -> list[SamplePrediction]:
+        """Choose the `count` most confident mistakes."""
+        predictions, labels = evaluation.predictions, evaluation.ground_truth["labels"][:, 0]
+        wrong = np.flatnonzero(~evaluation.metrics.is_correct)
+        samples: list[SamplePrediction] = []
+        for row in sorted(wrong, key=lambda row: -predictions[row].scores[0])[:count]:
+            prediction, label = predictions[row], self.classes[labels[row]]
+            guess = {"label": self.classes[prediction.labels[0]], "probability": float(prediction.scores[0])}
+            guess["box"] = prediction.boxes[0].tolist()
+            samples.append((int(row), [guess], f"{guess['label']}, is {label}"))
+        return samples
 
-    def drop_interval(self, name: str, before: Any, after: Any) -> tuple[float, float]:
-        """The 95% interval of the drop in the share localized from one `evaluate.Evaluation` to another."""
-        return confidence_interval.paired_proportion_ci(before.judgement.correct, after.judgement.correct)
+    def drop_confidence_interval(
+        self, metric: str, before: DetectionEvaluation, after: DetectionEvaluation
+    ) -> tuple[float, float]:
+        """Return the 95% interval of the drop in the share localized between two evaluations of the same images."""
+        return paired_proportion_ci(before.metrics.is_correct, after.metrics.is_correct)
 
     def agreement(self, ours: list[Prediction], theirs: list[Prediction]) -> float:
-        """The share of images of which two models say the same class first, in boxes that overlap enough."""
-        pairs = zip(ours, theirs, strict=True)
-        return float(np.mean([a.labels[0] == b.labels[0] and iou(a.boxes[0], b.boxes[0]) >= RIGHT for a, b in pairs]))
+        """Return the share of images of which two models name the same class first, in boxes that overlap enough."""
+        same = [
+            one.labels[0] == other.labels[0] and iou(one.boxes[0], other.boxes[0]) >= MATCH_IOU
+            for one, other in zip(ours, theirs, strict=True)
+        ]
+        return float(np.mean(same))

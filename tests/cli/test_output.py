@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keras_resnet.cli import console
-from keras_resnet.runtime.printable import printable
+from keras_resnet.runtime.printable import make_printable
 
 KRESNET = [sys.executable, "-m", "keras_resnet"]
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
@@ -33,7 +33,7 @@ def run(*arguments, **options):
     ],
 )
 def test_what_a_terminal_would_obey_is_shown_instead(text, shown):
-    assert printable(text) == shown
+    assert make_printable(text) == shown
 
 
 def test_every_way_to_the_terminal_shows_it(capsys, monkeypatch):

@@ -9,11 +9,16 @@ import pytest
 from samples import finding
 
 from keras_resnet.cli import main
-from keras_resnet.compression.quantization.layers import FakeQuantizer
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.compression.quantization.quantize import build_model, quantize
-from keras_resnet.compression.quantization.sensitivity import Simulation
+from keras_resnet.compression.quantization.sensitivity import QuantizationSimulator
 from keras_resnet.compression.tfmot import qat
-from keras_resnet.compression.tfmot.tf_keras_model import TfKerasModel, build_twin, copy_home, copy_weights
+from keras_resnet.compression.tfmot.tf_keras_model import (
+    TfKerasModel,
+    build_tf_keras_network,
+    copy_to_keras,
+    copy_to_tf_keras,
+)
 from keras_resnet.config.spec import CompressSpec
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.flatbuffer import read_contents
@@ -29,7 +34,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype("float
 
 def network():
     """A small segmenter at its start, but for its batch norms, some of which begin with nothing."""
-    model, chance = get_task(finding(), CLASSES).build(Layers(keras), finding()), np.random.default_rng(0)
+    model, chance = get_task(finding(), CLASSES).build_model(Layers(keras), finding()), np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([chance.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
@@ -69,8 +74,8 @@ def test_the_file_computes_what_the_network_does(tmp_path):
 
 def test_tfmot_trains_the_same_network():
     model, spec = network(), finding()
-    twin, names = build_twin(spec, CLASSES)
-    copy_weights(model, twin)
+    twin, names = build_tf_keras_network(spec, CLASSES)
+    copy_to_tf_keras(model, twin)
     ours, theirs = model(PIXELS), TfKerasModel(twin, spec.data.normalization, 0, names)(PIXELS)
     for name, values in ours.items():
         np.testing.assert_allclose(theirs[name], values, atol=1e-5)
@@ -80,7 +85,7 @@ def test_tfmot_trains_the_same_network():
     for _ in range(8):
         trained(PIXELS, training=True)
     served = build_model(replace(spec, compress=compress), CLASSES, Layers(keras))
-    copy_home(quantized, qat.kernels_of(quantized), served)
+    copy_to_keras(quantized, qat.clustered_kernels(quantized), served)
     qat.copy_ranges(quantized, served)
     ours, theirs = served(PIXELS), trained(PIXELS)
     for name, values in ours.items():
@@ -96,7 +101,7 @@ def test_compress_and_export(segmented, capsys):
     code = main._main(["compress", "found", *options, *runs])
     assert code == 0, capsys.readouterr()
     run = Run.find(segmented.folder.parent, "eight")
-    last = run.log()[-1]
+    last = run.read_log()[-1]
     assert last["val_mask mAP"] == pytest.approx(run.metrics()["value"], abs=1e-3)
     capsys.readouterr()
     code = main._main(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
@@ -114,10 +119,10 @@ def test_every_layer_is_a_part_of_the_simulation():
         return 0.25
 
     model = network()
-    simulation = Simulation(model, PIXELS, agreement)
-    names = {part.layer for part in simulation.parts}
-    assert {"stem_conv", "lateral1_conv", "sum1", "scores1", "scores", "prototypes"} <= names
-    assert simulation.together(PIXELS) == 0.25
+    simulation = QuantizationSimulator(model, PIXELS, agreement)
+    names = {part.layer for part in simulation.operations}
+    assert {"stem_conv", "lateral2_conv", "sum2", "scores2", "scores", "prototypes"} <= names
+    assert simulation.agreement_without(PIXELS) == 0.25
     (ours, theirs), expected = seen[0], model(PIXELS, training=False)
     for name, values in expected.items():
         deviation = np.std(values)
@@ -132,7 +137,7 @@ def test_the_diagnosis_knows_every_layer(segmented, capsys):
     assert main._main(["diagnose", "found", "--samples", "12", "--json", *runs]) == 0
     found = json.loads(capsys.readouterr().out)
     names = {each["layer"] for each in found}
-    assert {"stem_conv", "lateral1_conv", "sum1", "scores1", "scores", "prototypes"} <= names
+    assert {"stem_conv", "lateral2_conv", "sum2", "scores2", "scores", "prototypes"} <= names
     assert all(0 <= each["agreement"] <= 1 and each["error"] >= 0 for each in found)
     assert max(each["error"] for each in found) > 1e-3
 

@@ -13,9 +13,10 @@ from trainings import finished, same_log, same_weights, start, step_of, wait_for
 
 import keras_resnet
 from keras_resnet.cli import main
-from keras_resnet.compression.plan import QAT, adopt_parent
+from keras_resnet.compression.plan import QAT, spec_for_compression
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.compression.quantization.freeze import prepare_for_conversion
-from keras_resnet.compression.quantization.layers import FakeQuantizer, QuantizedNorm, kernel_ranges, rounded_kernel
+from keras_resnet.compression.quantization.layers import QuantizedNorm, kernel_ranges, round_kernel
 from keras_resnet.compression.quantization.quantize import copy_weights, quantize
 from keras_resnet.config.spec import Normalization
 from keras_resnet.errors import UsageError
@@ -35,7 +36,7 @@ CHANCE = np.random.default_rng(0)
 def network(name, size=SIZE, bricks=None):
     """One of the catalog as after a training: no batch norm is at its start, no unit an identity."""
     bricks, chance = bricks or Layers(keras), np.random.default_rng(0)
-    model = build.build(
+    model = build.build_classifier(
         bricks, parse_model_name(name), classes=10, input_shape=(size, size, 3), normalization=Normalization()
     )
     for layer in model.layers:
@@ -82,7 +83,7 @@ def answers_of(file, images):
 
 def test_a_kernel_has_255_values_for_each_output():
     kernel = CHANCE.normal(size=(3, 3, 4, 5)).astype("float32") * [1, 2, 3, 1e-7, 0]
-    rounded = np.asarray(rounded_kernel(keras.ops.convert_to_tensor(kernel.astype("float32"))))
+    rounded = np.asarray(round_kernel(keras.ops.convert_to_tensor(kernel.astype("float32"))))
     largest = np.asarray(kernel_ranges(keras.ops.convert_to_tensor(kernel.astype("float32"))))
     steps = rounded / (largest / 127)
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)
@@ -94,7 +95,7 @@ def test_scaling_channels_and_rounding_commute():
     """Why batch norm needs no folding in training."""
     kernel = CHANCE.normal(size=(3, 3, 4, 5)).astype("float32")
     scale = CHANCE.uniform(0.5, 2, 5).astype("float32")
-    one, other = (np.asarray(rounded_kernel(keras.ops.convert_to_tensor(k))) for k in (kernel * scale, kernel))
+    one, other = (np.asarray(round_kernel(keras.ops.convert_to_tensor(k))) for k in (kernel * scale, kernel))
     np.testing.assert_allclose(one, other * scale, atol=1e-6)
 
 
@@ -226,7 +227,7 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
     run = Run(runs / "eight-bits")
     assert run.summary()["network"] == "resnet8, 8 bits"
     with pytest.raises(UsageError, match="already"):
-        adopt_parent(run, QAT, set(), silent)
+        spec_for_compression(run, QAT, set(), silent)
     assert run.spec().compress.parent == str(trained.folder.resolve())
     from keras_resnet.export.pipeline import export
     from keras_resnet.export.request import ExportRequest
@@ -243,7 +244,7 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
 
 def test_bad_compress_requests(trained, runs, capsys):
     for options, code, words in (
-        ([trained.name], 2, "say how to compress"),
+        ([trained.name], 2, "choose how to compress"),
         (["absent", "--qat"], 1, "no run called 'absent'"),
         ([trained.name, "--qat", "--set", "compress.qat=int4"], 2, "compress.qat must be one of none, native, tfmot"),
         ([trained.name, "--qat", "--name", trained.name], 2, "--name must be a plain name that is not taken"),

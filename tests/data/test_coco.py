@@ -8,7 +8,7 @@ import pytest
 from samples import silent
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import coco, coco_masks, detection_folder
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.plurals import worded
@@ -32,7 +32,7 @@ def written(root, change=None, count=5, mark=lambda box: {"segmentation": [tools
 
 def opened(root, annotations="objects", **fields):
     told = []
-    data = open_data(DataSpec(str(root), image_size=64, annotations=annotations, **fields), told.append)
+    data = load_dataset(DataSpec(str(root), image_size=64, annotations=annotations, **fields), told.append)
     return data, told
 
 
@@ -176,7 +176,7 @@ def test_a_width_that_is_none_makes_a_bad_image(tmp_path, side):
         DataError, match=r"1 of 5 images cannot be read .*train 0\.jpg: instances_train\.json says .* × 48"
     ):
         opened(tmp_path)
-    _, told = opened(tmp_path, max_bad=0.2)
+    _, told = opened(tmp_path, max_unreadable=0.2)
     assert any("skipped 1 of 5 images" in line for line in told) and file.is_file()
 
 
@@ -373,12 +373,12 @@ def test_images_are_checked_wherever_they_are_kept(tmp_path, monkeypatch, kept, 
     written(tmp_path)
     damage(tmp_path / "train" / "train 0.jpg")
     with pytest.raises(
-        DataError, match=rf"1 of 5 images cannot be read \(20\.0%\), more than --max-bad 0\.01 .*{words}"
+        DataError, match=rf"1 of 5 images cannot be read \(20\.0%\), more than --max-unreadable 0\.01 .*{words}"
     ):
         opened(tmp_path)
-    data, told = opened(tmp_path, max_bad=0.2)
+    data, told = opened(tmp_path, max_unreadable=0.2)
     assert sum(part.count for part in data.splits.values()) == 4
-    assert "skipped 1 of 5 images that cannot be read (--max-bad allows 20.0%)" in told
+    assert "skipped 1 of 5 images that cannot be read (--max-unreadable allows 20.0%)" in told
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["in memory", "from disk"])

@@ -13,10 +13,10 @@ from samples import paint
 from sources import opened
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources.folder_layout import split_of
 from keras_resnet.errors import DataError
-from keras_resnet.runtime.image_files import find_images, image_files
+from keras_resnet.runtime.image_files import find_images, list_images
 from keras_resnet.runtime.plurals import counted
 
 
@@ -215,7 +215,7 @@ def test_files_that_are_no_images_are_counted_by_suffix(tmp_path):
     fill(tmp_path, 4, "cat", "dog")
     for name in ("a.pdf", "a.mpg", "a.h5", "a.eps", "A.PDF", "a.txt", "a", "a.jpg~"):
         (tmp_path / "cat" / name).write_bytes(b"x")
-    data, said = opened(tmp_path, max_bad=0.0)
+    data, said = opened(tmp_path, max_unreadable=0.0)
     assert sum(counts(data).values()) == 8
     once = (".mpg", ".h5", ".eps", ".txt", ".jpg~", "without a suffix")
     assert left_out(said) == {".pdf": 2, **dict.fromkeys(once, 1)}
@@ -240,12 +240,24 @@ def test_pictures_that_pillow_does_not_read_say_what_to_do(tmp_path, suffix, wor
 
 
 def test_every_suffix_that_counts_is_of_a_format_that_pillow_opens(tmp_path):
-    from keras_resnet.runtime.image_files import suffixes
+    from keras_resnet.runtime.image_files import image_suffixes
 
     opens = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN or kind == "MPO"}
-    assert suffixes() <= opens
-    assert {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".jp2", ".avif"} <= suffixes()
-    assert not {".pdf", ".mpg", ".mpeg", ".h5", ".hdf", ".eps", ".ps", ".wmf", ".grib", ".bufr"} & suffixes()
+    assert image_suffixes() <= opens
+    assert {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".bmp",
+        ".gif",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".jp2",
+        ".avif",
+    } <= image_suffixes()
+    assert not {".pdf", ".mpg", ".mpeg", ".h5", ".hdf", ".eps", ".ps", ".wmf", ".grib", ".bufr"} & image_suffixes()
 
 
 def test_pointers_of_git_lfs_say_how_to_fetch_them(tmp_path):
@@ -328,7 +340,7 @@ def test_a_folder_that_cannot_be_read(tmp_path):
             if user == 0:
                 os.seteuid(65534)
             with pytest.raises(DataError, match=r"cannot read folder .*dog: Permission denied"):
-                image_files(Path(scratch))
+                list_images(Path(scratch))
         finally:
             os.seteuid(user)
             os.chmod(Path(scratch, "dog"), 0o755)
@@ -373,7 +385,7 @@ def test_a_folder_called_like_a_bundled_set_does_not_take_its_place(tmp_path, mo
     if inside == "images":
         paint(tmp_path / "digits", 4)
     said = []
-    data = open_data(DataSpec(data_dir=tfds_home), said.append)
+    data = load_dataset(DataSpec(data_dir=tfds_home), said.append)
     assert data.classes == tuple("0123456789") and said[0].endswith("the folder of that name here is ./digits")
     if inside == "images":
-        assert open_data(DataSpec("./digits"), said.append).classes == ("blue", "green", "red")
+        assert load_dataset(DataSpec("./digits"), said.append).classes == ("blue", "green", "red")

@@ -15,7 +15,7 @@ from sources import opened, spoil, whole
 from keras_resnet import connectivity
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.data.sources import shapes
 from keras_resnet.data.sources import tfds as tfds_source
@@ -69,7 +69,7 @@ def test_too_many_broken_files(tmp_path):
     spoil(tmp_path / "d", "red", 2)
     with pytest.raises(DataError, match=r"2 of 62 images cannot be read.*0\.01.*broken0\.png"):
         opened(tmp_path / "d")
-    assert opened(tmp_path / "d", max_bad=0.05)[0].splits["train"].count
+    assert opened(tmp_path / "d", max_unreadable=0.05)[0].splits["train"].count
 
 
 def test_folders_that_are_no_data_set(tmp_path):
@@ -243,7 +243,7 @@ def test_a_broken_image_of_a_tfds_set(tmp_path, monkeypatch, fits):
     options = {"data_dir": str(tmp_path), "image_size": 16}
     with pytest.raises(DataError, match=r"1 of 50 images cannot be read \(2\.0%\).*spoilt-train"):
         opened("spoilt", **options)
-    data, said = opened("spoilt", max_bad=0.02, val_fraction=0.004, **options)
+    data, said = opened("spoilt", max_unreadable=0.02, val_fraction=0.004, **options)
     assert sum(split.count for split in data.splits.values()) == 49 and data.splits["validation"].count == 1
     assert len([line for line in said if line.startswith("skipped: ")]) == 1
     labels = np.concatenate([labels for _, labels in pipeline.evaluation(data.splits["train"], 16, 7)])
@@ -269,7 +269,7 @@ def test_shapes_are_what_their_numbers_say():
 def test_shapes_as_a_data_set(tmp_path, monkeypatch):
     for name, count in (("TRAIN", 60), ("VALIDATION", 20)):
         monkeypatch.setattr(shapes, name, count)
-    data = open_data(DataSpec("shapes", data_dir=str(tmp_path), image_size=32), silent)
+    data = load_dataset(DataSpec("shapes", data_dir=str(tmp_path), image_size=32), silent)
     assert data.classes == ("circle", "cross", "crescent", "square", "star", "triangle") and data.flips
     assert [data.splits[name].count for name in ("train", "validation")] == [60, 20]
     assert np.bincount(data.splits["train"].labels).min() > 3

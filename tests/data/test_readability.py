@@ -12,7 +12,7 @@ from sources import opened, spoil
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data import readability
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import DataError, UsageError
 
@@ -34,7 +34,7 @@ def decoded(monkeypatch):
 def split_of(root, name, **options):
     """One split of `root`, and what was said."""
     said = []
-    data = open_data(DataSpec(str(root), **options), said.append, (name,))
+    data = load_dataset(DataSpec(str(root), **options), said.append, (name,))
     assert set(data.splits) == {name}
     return data.splits[name], said
 
@@ -55,9 +55,9 @@ def test_only_the_split_that_is_needed_is_decoded(tmp_path, decoded, asked):
 def test_what_is_held_out_is_the_same_when_it_is_read_alone(tmp_path, decoded, asked):
     paint(tmp_path, 20)
     spoil(tmp_path, "red", 2)
-    whole, _ = opened(tmp_path, max_bad=0.1)
+    whole, _ = opened(tmp_path, max_unreadable=0.1)
     decoded.clear()
-    split, _ = split_of(tmp_path, asked, max_bad=0.1)
+    split, _ = split_of(tmp_path, asked, max_unreadable=0.1)
     assert len(decoded) == split.count
     np.testing.assert_array_equal(split.pixels, whole.splits[asked].pixels)
     np.testing.assert_array_equal(split.labels, whole.splits[asked].labels)
@@ -77,10 +77,10 @@ def test_images_read_from_disk_are_looked_at_once(tmp_path, decoded, monkeypatch
     monkeypatch.setattr(folders, "fits_memory", lambda images, resize: False)
     paint(tmp_path, 20)
     spoil(tmp_path, "red", 1)
-    first, said = opened(tmp_path, max_bad=0.1, image_size=16)
+    first, said = opened(tmp_path, max_unreadable=0.1, image_size=16)
     assert len(decoded) == 61
     decoded.clear()
-    again, said_again = opened(tmp_path, max_bad=0.1, image_size=16)
+    again, said_again = opened(tmp_path, max_unreadable=0.1, image_size=16)
     assert decoded == [] and said_again == said
     for name in ("train", "validation"):
         np.testing.assert_array_equal(again.splits[name].labels, first.splits[name].labels)
@@ -92,7 +92,7 @@ def test_a_file_that_changed_is_looked_at_again(tmp_path, decoded, monkeypatch):
     monkeypatch.setattr(folders, "fits_memory", lambda images, resize: False)
     paint(tmp_path, 20)
     spoil(tmp_path, "red", 1)
-    opened(tmp_path, max_bad=0.1)
+    opened(tmp_path, max_unreadable=0.1)
     mended, ruined, touched = (tmp_path / "red" / name for name in ("broken0.png", "000.png", "001.png"))
     Image.new("RGB", (16, 16)).save(mended)
     size, stamp = ruined.stat().st_size, ruined.stat().st_mtime_ns
@@ -100,7 +100,7 @@ def test_a_file_that_changed_is_looked_at_again(tmp_path, decoded, monkeypatch):
     os.utime(ruined, ns=(stamp, stamp + 1))
     os.utime(touched, ns=(0, 0))
     decoded.clear()
-    data, said = opened(tmp_path, max_bad=0.1)
+    data, said = opened(tmp_path, max_unreadable=0.1)
     assert sorted(decoded) == ["red/000.png", "red/001.png", "red/broken0.png"]
     assert sum(split.count for split in data.splits.values()) == 60
     assert len([line for line in said if line.startswith("skipped: ") and "red/000.png" in line]) == 1

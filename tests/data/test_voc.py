@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import detection_folder, voc
 from keras_resnet.data.sources.voc_layouts import UNLISTED
 from keras_resnet.errors import DataError
@@ -15,7 +15,7 @@ from keras_resnet.runtime.plurals import worded
 
 def opened(root, **fields):
     told = []
-    data = open_data(DataSpec(str(root), image_size=64, **{"annotations": "objects", **fields}), told.append)
+    data = load_dataset(DataSpec(str(root), image_size=64, **{"annotations": "objects", **fields}), told.append)
     return data, told
 
 
@@ -297,7 +297,7 @@ def test_an_annotation_that_cannot_be_used_makes_a_bad_image(flat, change, words
     rewritten(flat, change)
     with pytest.raises(DataError, match=rf"1 of 5 images cannot be read .*{words}"):
         opened(flat)
-    data, told = opened(flat, max_bad=0.2)
+    data, told = opened(flat, max_unreadable=0.2)
     assert sum(part.count for part in data.splits.values()) == 4
     assert any("skipped 1 of 5 images" in line for line in told)
 
@@ -363,4 +363,4 @@ def test_two_annotations_of_one_image(tmp_path):
         DataError, match=r"1 of 4 images cannot be read .*b/1\.xml is of .*1\.jpg, which .*a/1\.xml is of too"
     ):
         opened(tmp_path)
-    assert sum(part.count for part in opened(tmp_path, max_bad=0.3)[0].splits.values()) == 3
+    assert sum(part.count for part in opened(tmp_path, max_unreadable=0.3)[0].splits.values()) == 3

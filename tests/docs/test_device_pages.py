@@ -18,7 +18,7 @@ from keras_resnet.export.predict import load_predictor
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.runtime.image import read_image
-from keras_resnet.runtime.postprocess import objects_of
+from keras_resnet.runtime.postprocess import describe_objects
 from keras_resnet.runtime.predictions import format_predictions, top_k
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -181,7 +181,7 @@ def test_the_functions_for_a_browser_equal_ours(exports, full, tmp_path):
     (expected,) = top_k(logits[None], model.card.classes, 3)
     assert [each["label"] for each in found["likeliest"]] == [each["label"] for each in expected]
     assert found["likeliest"][0]["probability"] == pytest.approx(expected[0]["probability"])
-    objects = objects_of(outputs, detector.card.classes, detector.card.cells, (64, 48))
+    objects = describe_objects(outputs, detector.card.classes, detector.card.cells, (64, 48))
     assert [each["label"] for each in found["objects"]] == [each["label"] for each in objects]
     for ours, theirs in zip(objects, found["objects"], strict=True):
         assert theirs["box"] == pytest.approx(ours["box"], abs=0.06)

@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 import keras_resnet
-from keras_resnet.models.summary import rows_of
+from keras_resnet.models.summary import summarize_models
 
 ROOT = Path(__file__).parents[2]
 BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "saved_models/README.md")
@@ -168,7 +168,7 @@ def test_the_check_sees_dead_links(link):
 def test_counts_are_those_of_the_catalog():
     page = (ROOT / "docs" / "choose.md").read_text()
     sizes = [96, 160, 224, 320]
-    counted = {size: {row["network"]: row for row in rows_of(classes=10, image_size=size)} for size in sizes}
+    counted = {size: {row["network"]: row for row in summarize_models(classes=10, image_size=size)} for size in sizes}
     lines = re.findall(r"^\| (resnet\d+) \| ([\d,]+) \| (\S+) MB \| (.+) \|$", page, re.MULTILINE)
     assert len(lines) == 7
     for name, parameters, megabytes, work in lines:

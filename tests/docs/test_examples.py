@@ -14,7 +14,7 @@ EXAMPLES = ROOT / "examples"
 # With enough epochs for an answer that means something.
 SCRIPTS = {
     "own_dataset.py": ("--size", "8", "--epochs", "6"),
-    "fine_tune.py": ("--net", "resnet8", "--epochs", "4"),
+    "fine_tune.py": ("--model", "resnet8", "--epochs", "4"),
     "custom_head.py": ("--epochs", "4", "--pictures", "800"),
     "export_in_five_lines.py": ("--epochs", "8", "--io", "int8"),
     "callback.py": ("--epochs", "4", "--every", "4"),
@@ -112,7 +112,7 @@ def test_custom_head(ran):
 
 def test_export_in_five_lines(ran):
     folder, output = ran("export_in_five_lines.py")
-    assert re.search(r"PASSED(, not proven)?: digits\.tflite, ", output) and share(output, "top1 ") > 0.85
+    assert re.search(r"PASSED(, not proven)?: digits\.tflite, ", output) and share(output, "top-1 accuracy ") > 0.85
     from keras_resnet.runtime.tflite_model import TFLiteModel
 
     model = TFLiteModel(folder / "digits.tflite")

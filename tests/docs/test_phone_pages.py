@@ -32,12 +32,12 @@ def test_the_kotlin_compiles_and_equals_ours(exported, model, tmp_path):
         (tmp_path / f"page{number}.kt").write_text(block)
     logits = model(np.load(exports / "golden.npz")["images"][:1])[0]
     sizes = f"listOf({', '.join(f'{width} to {height}' for width, height in SIZES)})"
-    asked = [f'Card(listOf(), "{card["task"]}", {card["resize"]}, {card["image_size"]})' for card in CARDS]
+    asked = [f'Card(listOf(), "{card["preprocessing"]}", {card["resize"]}, {card["image_size"]})' for card in CARDS]
     places = "\n".join(f"    for ((w, h) in {sizes}) println(placed({card}, w, h))" for card in asked)
     (tmp_path / "main.kt").write_text(
         "import java.io.File\n\nfun main() {\n"
         f'    val card = cardOf(File("{exports}/int8.tflite"))\n'
-        '    println("${card.labels} ${card.task} ${card.resize} ${card.side}")\n'
+        '    println("${card.labels} ${card.preprocessing} ${card.resize} ${card.side}")\n'
         f"    println(likeliest(listOf({', '.join(f'{float(logit)!r}f' for logit in logits)}), 3))\n{places}\n"
         f'    println(agreement(File("{exports}/golden.npz"), "int8.tflite") {{ pixels ->\n'
         "        List(10) { (pixels[it].toInt() and 0xFF).toFloat() }\n    })\n}\n"
@@ -46,7 +46,7 @@ def test_the_kotlin_compiles_and_equals_ours(exported, model, tmp_path):
     ran(compiler, *sources, "-include-runtime", "-d", "page.jar", cwd=tmp_path)
     card, best, *rest = ran("java", "-cp", "page.jar", "MainKt", cwd=tmp_path).splitlines()
     ours = model.card
-    assert card == f"[{', '.join(ours.classes)}] {ours.task} {ours.resize} {ours.image_size}"
+    assert card == f"[{', '.join(ours.classes)}] {ours.preprocessing} {ours.resize} {ours.image_size}"
     (expected,) = top_k(logits[None], ours.classes, 3)
     found = re.findall(r"\((\d+), ([\d.E-]+)\)", best)
     assert [ours.classes[int(number)] for number, _ in found] == [each["label"] for each in expected]

@@ -7,8 +7,8 @@ from hurt_networks import hurt
 from samples import silent
 
 import keras_resnet.export
-from keras_resnet import network, quantize
-from keras_resnet.compression.quantization.layers import FakeQuantizer
+from keras_resnet import create_model, quantize
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.errors import DataError, ExportError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import export_tflite, in_memory
@@ -43,7 +43,7 @@ def test_public_names():
 
 
 def test_a_model_in_mixed_precision_becomes_an_integer_file(trained, data, tmp_path, runs):
-    model = network("resnet8", classes=10, input_shape=(8, 8, 3), dtype="mixed_bfloat16")
+    model = create_model("resnet8", classes=10, input_shape=(8, 8, 3), dtype="mixed_bfloat16")
     model.set_weights(load_model(trained).get_weights())
     file = tmp_path / "new" / "digits.tflite"
     verdict = export_tflite(model, data, file, io="int8", max_drop=0.02)
@@ -104,7 +104,7 @@ def test_bad_requests(data, tmp_path, monkeypatch, changes, words):
     options = {"file": "digits.tflite"} | {key: value for key, value in changes.items() if key not in of_model}
     of_model |= {key: value for key, value in changes.items() if key in of_model}
     softmax = of_model.pop("softmax")
-    model = network("resnet8", **of_model)
+    model = create_model("resnet8", **of_model)
     if softmax:
         model = keras.Model(model.input, keras.layers.Softmax()(model.output))
     with pytest.raises(UsageError, match=words):
@@ -113,7 +113,7 @@ def test_bad_requests(data, tmp_path, monkeypatch, changes, words):
 
 
 def test_a_quantized_model_that_has_seen_no_images(data, tmp_path):
-    model = quantize(network("resnet8", classes=10, input_shape=(8, 8, 3)))
+    model = quantize(create_model("resnet8", classes=10, input_shape=(8, 8, 3)))
     with pytest.raises(UsageError, match="resnet8 has seen no images: train or calibrate it first"):
         export_tflite(model, data, tmp_path / "digits.tflite")
     assert list(tmp_path.iterdir()) == []
@@ -121,7 +121,7 @@ def test_a_quantized_model_that_has_seen_no_images(data, tmp_path):
 
 def test_a_softmax_behind_a_quantized_model_is_refused_as_any(data, tmp_path):
     """Rounded to 256 steps the shares no longer sum to 1; it is seen in the graph."""
-    plain = network("resnet8", classes=10, input_shape=(8, 8, 3))
+    plain = create_model("resnet8", classes=10, input_shape=(8, 8, 3))
     ended = keras.Model(plain.input, keras.layers.Softmax(name="shares")(plain.output))
     with pytest.raises(UsageError, match=r"must end in logits, without a softmax, .* which ends in shares"):
         quantize(ended)
@@ -136,7 +136,7 @@ def test_a_softmax_behind_a_quantized_model_is_refused_as_any(data, tmp_path):
 def test_a_folder_that_cannot_be_written_to(data, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match=f"cannot write to {tmp_path}/file"):
-        export_tflite(network("resnet8", classes=10, input_shape=(8, 8, 3)), data, tmp_path / "file" / "x.tflite")
+        export_tflite(create_model("resnet8", classes=10, input_shape=(8, 8, 3)), data, tmp_path / "file" / "x.tflite")
 
 
 def changed(which, change):

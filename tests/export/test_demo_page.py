@@ -11,7 +11,7 @@ from browsing import DROP, asked, chromium, opened, served
 from PIL import Image
 from samples import silent
 
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.demo.page import build_site
@@ -41,13 +41,13 @@ def samples_of(run):
 
 def images_of(run):
     """The same images, from the data itself."""
-    split = open_data(run.spec().data, silent).splits["validation"]
+    split = load_dataset(run.spec().data, silent).splits["validation"]
     return [split.image(int(row)) for row in np.random.default_rng(demo.SEED).permutation(split.count)[: demo.SAMPLES]]
 
 
 def recommending(monkeypatch, file):
     """Which file is recommended hangs on measured latencies, which differ from one time to the next."""
-    monkeypatch.setattr(demo, "recommended", lambda verdicts: file and {"file": file})
+    monkeypatch.setattr(demo, "recommend_file", lambda verdicts: file and {"file": file})
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
     assert len(answers) == 20 and tally.startswith("float32.tflite and int8.tflite agree on ")
     spec = run.spec()
     for place, (image, of_both) in enumerate(zip(images_of(run), answers, strict=True)):
-        pixels = preprocess(image, spec.task, spec.data.resize, spec.data.image_size)[None]
+        pixels = preprocess(image, "center_crop", spec.data.resize, spec.data.image_size)[None]
         for answer in of_both:
             logits = TFLiteModel(run.exports / answer["file"])(pixels)[0]
             assert answer["predictions"][0]["label"] == run.classes()[logits.argmax()], (place, answer["file"])
@@ -82,8 +82,8 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
 def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
     """Boxes and masks of a network's raw outputs, and of a file that makes objects itself; also of which it is not
     sure, as after this short training it hardly is."""
-    monkeypatch.setattr(postprocess, "SHOWN", postprocess.LEAST)
-    monkeypatch.setitem(demo.CONSTANTS, "display_threshold", postprocess.LEAST)
+    monkeypatch.setattr(postprocess, "DISPLAY_THRESHOLD", postprocess.SCORE_THRESHOLD)
+    monkeypatch.setitem(demo.CONSTANTS, "display_threshold", postprocess.SCORE_THRESHOLD)
     forms = build_tflite_options(("float32",))
     export(
         segmented, ExportRequest(tflite=(*forms, *with_nms_variants(forms, "segment")), max_drop=1.0, samples=8), silent
@@ -115,21 +115,21 @@ def test_the_browser_sees_the_pixels_that_python_sees(litert, browser, exported)
       return Array.from(preprocess({ data: Uint8Array.from(data), width, height, channels: 3 }, card).data);
     }"""
     with opened(browser, site) as page:
-        for (width, height), task in [
-            *(((200, 120), task) for task in ("classify", "detect")),
-            *(((31, 77), task) for task in ("classify", "segment")),
-            *(((60, 400), task) for task in ("classify", "detect")),
-            *(((8, 8), task) for task in ("classify", "localize")),
-            ((101, 100), "classify"),
+        for (width, height), method in [
+            *(((200, 120), method) for method in ("center_crop", "letterbox")),
+            *(((31, 77), method) for method in ("center_crop", "letterbox")),
+            *(((60, 400), method) for method in ("center_crop", "letterbox")),
+            *(((8, 8), method) for method in ("center_crop", "letterbox")),
+            ((101, 100), "center_crop"),
         ]:
             coarse = Image.fromarray(rng.integers(40, 216, (6, 6, 3), dtype=np.uint8))
             image = coarse.resize((width, height), Image.Resampling.BICUBIC)
             for resize, side in ((36, 32), (64, 56), (250, 224)):
-                card = {"task": task, "resize": resize, "image_size": side, "pillow_13": demo.PILLOW_13}
+                card = {"preprocessing": method, "resize": resize, "image_size": side, "pillow_13": demo.PILLOW_13}
                 given = {"data": np.asarray(image).ravel().tolist(), "width": width, "height": height, "card": card}
                 ours = np.array(page.evaluate(place, given), int)
                 np.testing.assert_array_equal(
-                    ours, preprocess(image, task, resize, side).ravel(), str((width, height, card))
+                    ours, preprocess(image, method, resize, side).ravel(), str((width, height, card))
                 )
 
 

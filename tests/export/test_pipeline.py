@@ -29,7 +29,7 @@ from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tfl
 from keras_resnet.export.verdict import Budget
 from keras_resnet.metrics.result import Metrics
 from keras_resnet.run import Run
-from keras_resnet.runtime.c_array import bytes_of, write_c_array
+from keras_resnet.runtime.c_array import read_c_array, write_c_array
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 
@@ -167,7 +167,7 @@ def test_a_saved_model_serves_encoded_images(exported, pixels):
 def test_c_source_compiles_to_the_same_bytes(exported, tmp_path):
     run, _ = exported
     source = run.exports / "c_array" / "kresnet_model.c"
-    assert bytes_of(source)[4:8] == b"TFL3"
+    assert read_c_array(source)[4:8] == b"TFL3"
     if compiler := shutil.which("cc"):
         main = '#include <stdio.h>\n#include "kresnet_model.h"\n'
         main += "int main(void) { fwrite(kresnet_model, 1, kresnet_model_len, stdout); return 0; }\n"
@@ -182,16 +182,16 @@ def test_c_source_compiles_to_the_same_bytes(exported, tmp_path):
             str(tmp_path / "main"),
         ]
         subprocess.run(built, check=True)
-        assert subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout == bytes_of(source)
+        assert subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout == read_c_array(source)
     torn = tmp_path / "kresnet_model.c"
     torn.write_text(source.read_text()[:-40])
     with pytest.raises(ExportError, match="does not hold a whole file"):
-        bytes_of(torn)
+        read_c_array(torn)
 
 
 def test_c_array_round_trip(tmp_path):
     content = bytes(range(256)) * 3 + b"\x00"
-    assert bytes_of(write_c_array(content, tmp_path)) == content
+    assert read_c_array(write_c_array(content, tmp_path)) == content
 
 
 def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch):
@@ -200,9 +200,9 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
     genuine = pipeline.verify
 
     def against_a_better_model(file, reference, *budget, **options):
-        correct = np.ones_like(reference.evaluation.judgement.correct)
-        by_class = dict.fromkeys(reference.evaluation.judgement.by_class, 1.0)
-        perfect = replace(reference.evaluation, judgement=Metrics({"top1": 1.0}, by_class, correct=correct))
+        correct = np.ones_like(reference.evaluation.metrics.correct)
+        by_class = dict.fromkeys(reference.evaluation.metrics.by_class, 1.0)
+        perfect = replace(reference.evaluation, metrics=Metrics({"top1": 1.0}, by_class, correct=correct))
         return genuine(file, replace(reference, evaluation=perfect), *budget, **options)
 
     monkeypatch.setattr(pipeline, "verify", against_a_better_model)
@@ -272,7 +272,9 @@ def test_accelerators(exported, kresnet, tmp_path, runs):
     from keras_resnet.models.layers import Layers
 
     network = NetworkSpec(8, shortcut="B", zero_gamma=False)
-    model = build.build(Layers(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization())
+    model = build.build_classifier(
+        Layers(keras), network, classes=3, input_shape=(8, 8, 3), normalization=Normalization()
+    )
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     write_tflite(model, TFLiteOptions(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
     assert edge_tpu.check(tmp_path / "b.tflite", tmp_path).refused == ()

@@ -79,7 +79,7 @@ def test_a_file_is_judged_by_the_run_that_it_stands_in(kresnet, exported, tmp_pa
     moved.rejected.mkdir()
     shutil.copy(moved.exports / "int8.tflite", moved.rejected)
     for file in (moved.exports / "float32.tflite", moved.rejected / "int8.tflite"):
-        assert Run.around(file) == moved
+        assert Run.containing(file) == moved
         code, out, _ = kresnet("evaluate", file, "--runs", tmp_path / "none", "--json")
         assert code == 0 and json.loads(out)["run"] == "renamed"
     shutil.copy(moved.exports / "int8.tflite", tmp_path)
@@ -101,9 +101,9 @@ def test_calibration_takes_pixels_only():
 
 
 def test_ranges_converge(trained):
-    from keras_resnet.data.load import open_data
+    from keras_resnet.data.load import load_dataset
 
-    data, model = open_data(trained.spec().data, silent), load_model(trained)
+    data, model = load_dataset(trained.spec().data, silent), load_model(trained)
     few, many = (measure_convergence(model, build_calibration(data, count=count)) for count in (20, 1000))
     assert 0 <= many.median <= few.median and many.largest < 0.5
 

@@ -14,12 +14,12 @@ from samples import COLOURS, paint, silent
 from keras_resnet.cli import export
 from keras_resnet.data.annotations import Annotation, pad_annotations
 from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.evaluation import baselines
-from keras_resnet.evaluation.analysis import changes_since
-from keras_resnet.evaluation.baselines import standings_of
-from keras_resnet.evaluation.evaluate import Evaluation, load_model
+from keras_resnet.evaluation.analysis import describe_data_changes
+from keras_resnet.evaluation.baselines import compare_with_baselines
+from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import accelerators, pipeline
 from keras_resnet.export.accelerators.ethos_u import EthosU
 from keras_resnet.export.benchmark import Cost, Latency
@@ -31,13 +31,14 @@ from keras_resnet.export.verdict import Verdict
 from keras_resnet.export.verify import SEED
 from keras_resnet.metrics import outcome as outcomes
 from keras_resnet.metrics.coco import Prediction
-from keras_resnet.reporting.page import page_of
-from keras_resnet.reporting.recommend import described, recommended
+from keras_resnet.metrics.result import Evaluation
+from keras_resnet.reporting.page import render_report
+from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import fingerprints
+from keras_resnet.run.data_fingerprint import fingerprint_splits
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.detection import Detection
-from keras_resnet.tasks.instance_segmentation import Segmentation
+from keras_resnet.tasks.instance_segmentation import InstanceSegmentation
 from keras_resnet.tasks.localization import Localization
 
 ONE = 0.01
@@ -48,6 +49,7 @@ PROOF = "add about 134 validation images of the same kind (194 in all) to prove 
 @pytest.fixture(scope="module", autouse=True)
 def untimed():
     """How fast a file is, is told elsewhere; measuring takes seconds."""
+
     from keras_resnet.export.devices import local_cpu
 
     cost = Cost((Latency(1, 0.1, 0.1, 0.1, 10),), 1.0, 2.0)
@@ -73,15 +75,18 @@ def copied(run, folder):
     ],
 )
 def test_three_outcomes(drops, outcome, with_proof):
-    assert outcomes.decided(drops, ONE, require_proof=False) == outcome
-    assert outcomes.decided(drops, ONE, require_proof=True) == with_proof
+    assert outcomes.decide_outcome(drops, ONE, require_proof=False) == outcome
+    assert outcomes.decide_outcome(drops, ONE, require_proof=True) == with_proof
 
 
 def test_the_metric_that_decides_is_the_one_that_is_shown():
     """A file whose masks became better may fail for its boxes, or leave their drop open."""
     masks, boxes = (-0.03, (-0.04, -0.02)), (0.02, (0.01, 0.03))
-    assert outcomes.deciding({"mask mAP": masks, "box mAP": boxes}, ONE) == "box mAP"
-    assert outcomes.deciding({"mask mAP": (0.004, (0.003, 0.005)), "box mAP": (0.0, (-0.02, 0.02))}, ONE) == "box mAP"
+    assert outcomes.choose_deciding_metric({"mask mAP": masks, "box mAP": boxes}, ONE) == "box mAP"
+    assert (
+        outcomes.choose_deciding_metric({"mask mAP": (0.004, (0.003, 0.005)), "box mAP": (0.0, (-0.02, 0.02))}, ONE)
+        == "box mAP"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +114,14 @@ def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on
     interval, words = "+0.00 [-3.16, +3.16]", "PASSED, not proven"
     card = (run.exports / "model_card.md").read_text()
     assert interval in card and words in card and PROOF in card
-    page = page_of(run)
+    page = render_report(run)
     assert interval in page and f'class="open">{words}' in page and 'class="good"' not in page
     assert PROOF in page
-    best = recommended(described(run))
+    best = recommend_file(describe_verdicts(run))
     assert "too few validation images to prove" in best["why"]
     code, out, _ = kresnet("compare", run.name, "--runs", home)
     assert code == 0 and interval in out and words in out
-    told = demo.describe_file("float32.tflite", load_file(run.exports / "float32.tflite"), described(run)[0])
+    told = demo.describe_file("float32.tflite", load_file(run.exports / "float32.tflite"), describe_verdicts(run)[0])
     assert interval in told["facts"] and told["facts"].endswith(words)
     assert str(verdict).startswith(f"{words}: float32.tflite, ") and interval in str(verdict)
 
@@ -149,18 +154,18 @@ def test_export_with_proof_required_keeps_an_unproven_file_apart(unproven, kresn
 def test_model_and_file_are_told_of_the_same_images(unproven, capsys):
     """Counted here by hand: the model on those 60 images, and its other value on all."""
     run, verdict = unproven
-    split = open_data(run.spec().data, silent).splits["validation"]
+    split = load_dataset(run.spec().data, silent).splits["validation"]
     rows = np.sort(np.random.default_rng(SEED).permutation(split.count)[:60])
     answers = load_model(run).predict(split.pixels[rows].astype("float32"), verbose=0).argmax(1)
     value = float((answers == split.labels[rows]).mean())
     assert verdict.model_value == value and verdict.samples == 60
-    told = f"top1 {value:.2%} on the 60 images of float32.tflite"
-    assert told in " ".join(page_of(run).replace(f"{100 * value:.2f}%", f"{value:.2%}").split())
+    told = f"top-1 accuracy of {value:.2%} on the 60 images of float32.tflite"
+    assert told in " ".join(render_report(run).replace(f"{100 * value:.2f}%", f"{value:.2%}").split())
     assert f"| {value:.2%} | +0.00" in (run.exports / "model_card.md").read_text()
     provenance = load_file(run.exports / "float32.tflite").card.provenance
     assert provenance["keras_model"] == {"top1": value} and provenance["validation_images"] == 60
     export._tell("", [verdict], as_json=False)
-    assert f"the Keras model on the same images: top1 {value:.2%}" in capsys.readouterr().out
+    assert f"the Keras model on the same images: top-1 accuracy {value:.2%}" in capsys.readouterr().out
 
 
 def test_the_table_names_the_metric_of_each_drop(exported, capsys):
@@ -185,11 +190,11 @@ def test_rows_of_an_earlier_version_are_decided_again(unproven, tmp_path):
     (row,) = run.verdicts()
     older = {key: value for key, value in row.items() if key not in new} | {"verdict": "PASSED"}
     run.write_json(run.verdicts_file, [older, {**older, "file": "x.tflite", "drop_interval": None}])
-    findings = run.findings()
+    findings = run.analysis()
     del findings["baselines"]
-    run.write_json(run.findings_file, findings)
-    assert [each["words"] for each in described(run)] == ["PASSED, not proven"] * 2
-    page = page_of(run)
+    run.write_json(run.analysis_file, findings)
+    assert [each["outcome"] for each in describe_verdicts(run)] == ["PASSED, not proven"] * 2
+    page = render_report(run)
     assert page.count("PASSED, not proven") == 2 and 'class="good"' not in page
 
 
@@ -209,7 +214,7 @@ def at_chance(run, folder):
 def test_a_model_at_chance_does_not_pass_in_silence(trained, kresnet, tmp_path):
     run = at_chance(trained, tmp_path / "blind")
     code, out, err = kresnet("export", "blind", "--tflite", "--quantize", "float32", "--runs", tmp_path)
-    split = open_data(run.spec().data, silent).splits
+    split = load_dataset(run.spec().data, silent).splits
     usual = Counter(split["train"].labels.tolist()).most_common(1)[0][0]
     share, zeros = (float((split["validation"].labels == label).mean()) for label in (usual, 0))
     assert code == 0 and "PASSED, " in out and "at chance" in out, err
@@ -218,7 +223,7 @@ def test_a_model_at_chance_does_not_pass_in_silence(trained, kresnet, tmp_path):
     (row,) = run.verdicts()
     assert [each["trivial"] for each in row["baselines"]] == [True, False]
     assert row["baselines"][0]["standing"] != "above" and row["baselines"][1]["value"] > 0.9
-    page = page_of(run)
+    page = render_report(run)
     assert "at chance" in page and "without a network does better" in page and 'class="good"' not in page
     assert "without a network does better" in (run.exports / "model_card.md").read_text()
 
@@ -230,7 +235,7 @@ def test_training_ends_with_what_the_model_is_worth(tmp_path, kresnet, tfds_home
     after = err[err.index(end[0]) + 1 :]
     assert code == 0 and any("answering '" in line for line in after)
     assert any("without a network does better" in line for line in after)
-    standings = Run(tmp_path / "one").findings()["baselines"]
+    standings = Run(tmp_path / "one").analysis()["baselines"]
     assert [each["baseline"].split()[0] for each in standings] == ["answering", "a"]
     assert standings[1]["value"] > 0.9 and standings[1]["standing"] == "not above"
 
@@ -239,7 +244,7 @@ def classified(right, labels, classes=2):
     """Answers to `labels` of which the first `right` are so."""
     answered = np.where(np.arange(len(labels)) < right, labels, (labels + 1) % classes)
     task, answers = Classification(tuple("ab"[:classes])), list(np.eye(classes, dtype=np.float32)[answered])
-    return task, Evaluation(task.judge(answers, labels), answers, None, labels)
+    return task, Evaluation(task.compute_metrics(answers, labels), answers, None, labels)
 
 
 @pytest.mark.parametrize(
@@ -252,10 +257,10 @@ def test_a_model_is_above_only_where_the_interval_is(images, right, standing):
     pixels = np.random.default_rng(0).integers(0, 256, (images, 8, 8, 3), dtype=np.uint8)
     data = in_memory((pixels, labels), (pixels, labels), ("a", "b"))
     task, evaluation = classified(right, labels)
-    usual = standings_of(task, data, evaluation)[0]
+    usual = compare_with_baselines(task, data, evaluation)[0]
     assert (usual.value, usual.standing, usual.images) == (0.5, standing, images)
     assert usual.lead == pytest.approx(right / images - 0.5) and usual.lead_interval[0] <= usual.lead
-    words = outcomes.words_of({"verdict": "PASSED", "drop": 0, "max_drop": ONE, "baselines": [usual.as_dict()]})
+    words = outcomes.describe_outcome({"verdict": "PASSED", "drop": 0, "max_drop": ONE, "baselines": [usual.as_dict()]})
     assert words == {"above": "PASSED", "unclear": "PASSED, perhaps at chance"}.get(standing, "PASSED, at chance")
 
 
@@ -273,12 +278,19 @@ def test_many_classes_and_many_images_stay_cheap(monkeypatch):
     splits = {name: Split(name, labels, images=Drawn(), resize=32) for name in ("train", "validation")}
     data, task = DatasetSplits("many", classes, splits, False, 32, 32), Classification(classes)
     answers = list(np.eye(150, dtype=np.float32)[labels])
-    _, similar = standings_of(task, data, Evaluation(task.judge(answers, labels), answers, None, labels))
+    _, similar = compare_with_baselines(
+        task, data, Evaluation(task.compute_metrics(answers, labels), answers, None, labels)
+    )
     assert similar.baseline == "the most similar of 2,000 training images on 16 × 16 pixels" and similar.value > 0.95
     assert similar.images == 1000 and len(read) == 3000
     read.clear()
     monkeypatch.setattr(baselines, "SECONDS", -1.0)
-    assert len(standings_of(task, data, Evaluation(task.judge(answers, labels), answers, None, labels))) == 1
+    assert (
+        len(
+            compare_with_baselines(task, data, Evaluation(task.compute_metrics(answers, labels), answers, None, labels))
+        )
+        == 1
+    )
     assert read == []
 
 
@@ -293,7 +305,9 @@ def objects_everywhere(count):
     return Split("train", objects.labels[:, 0], np.zeros((count, 64, 64, 3), np.uint8), objects=objects)
 
 
-@pytest.mark.parametrize(("kind", "found"), [(Detection, 0), (Localization, 0), (Segmentation, 0), (Segmentation, 1)])
+@pytest.mark.parametrize(
+    ("kind", "found"), [(Detection, 0), (Localization, 0), (InstanceSegmentation, 0), (InstanceSegmentation, 1)]
+)
 def test_a_detector_is_measured_by_the_usual_box(kind, found):
     """Where every image shows the same, one box for all gets all of it: finding nothing is below that, finding all is
     no better."""
@@ -301,12 +315,14 @@ def test_a_detector_is_measured_by_the_usual_box(kind, found):
     data = DatasetSplits("same", ("x", "y"), {"train": split, "validation": split}, False, 64, 64)
     truth = split.truth
     box = np.array([[8, 10, 40, 30]], np.float32) if found else np.array([[50, 40, 60, 47]], np.float32)
-    masks = (truth["masks"][0, 0],) if kind is Segmentation else ()
+    masks = (truth["masks"][0, 0],) if kind is InstanceSegmentation else ()
     answers = [Prediction(box, np.array([0.9], np.float32), np.array([1 if found else 0]), masks)] * 30
-    (usual,) = standings_of(task, data, Evaluation(task.judge(answers, truth), answers, None, truth))
+    (usual,) = compare_with_baselines(
+        task, data, Evaluation(task.compute_metrics(answers, truth), answers, None, truth)
+    )
     assert usual.value == pytest.approx(1) and usual.model_value == pytest.approx(found)
-    assert usual.standing == "not above" and usual.metric == task.judged[0]
-    assert "the usual box of each class gets 100.00%" in outcomes.standing_in_words(usual.as_dict())
+    assert usual.standing == "not above" and usual.metric == task.eval_metric_names[0]
+    assert "the usual box of each class gets 100.00%" in outcomes.describe_baseline(usual.as_dict())
 
 
 def test_a_detector_that_finds_nothing_is_told(segmented, kresnet, tmp_path):
@@ -318,7 +334,7 @@ def test_a_detector_that_finds_nothing_is_told(segmented, kresnet, tmp_path):
     arguments = ("--tflite", "--quantize", "float32", "--samples", "16", "--runs", tmp_path)
     code, out, err = kresnet("export", "blind", *arguments)
     assert code == 0, err
-    assert "the file answers like the model, and the model is at chance: mask mAP 0.00% of 16 validation" in out
+    assert "the file predicts like the model, and the model is at chance: mask mAP 0.00% of 16 validation" in out
     assert "PASSED, not proven, at chance" in out and "drop of " in out
     (row,) = run.verdicts()
     assert set(row["drops"]) == {"mask mAP", "box mAP"} and row["value"] == row["model_value"] == 0
@@ -352,8 +368,8 @@ SPLIT = "{0} has other labels or annotations, or another order"
 )
 def test_what_changed_in_the_data(trained, tmp_path, change, words):
     before = data_of(np.arange(40) % 2)
-    run = Run.create(tmp_path, trained.spec(), before.classes, "of", fingerprints(before))
-    told = changes_since(run, change())
+    run = Run.create(tmp_path, trained.spec(), before.classes, "of", fingerprint_splits(before))
+    told = describe_data_changes(run, change())
     assert (words in told) if words else told == ""
     assert not told or "that are there now" in told
 
@@ -375,13 +391,13 @@ def test_data_that_no_longer_fit_memory_have_not_changed(trained, tmp_path):
         return DatasetSplits("x", tuple(names), {"train": split, "validation": split.some(rows)}, False, 16, 16)
 
     kept, read = (
-        Run.create(tmp_path, trained.spec(), tuple(names), name, fingerprints(data(name == "kept")))
+        Run.create(tmp_path, trained.spec(), tuple(names), name, fingerprint_splits(data(name == "kept")))
         for name in ("kept", "read")
     )
-    assert changes_since(kept, data(kept=False)) == changes_since(kept, data(kept=True)) == ""
-    assert changes_since(read, data(kept=False)) == ""
+    assert describe_data_changes(kept, data(kept=False)) == describe_data_changes(kept, data(kept=True)) == ""
+    assert describe_data_changes(read, data(kept=False)) == ""
     Image.new("RGB", (32, 32)).save(files[0])
-    assert "files of validation have other names or sizes" in changes_since(read, data(kept=False))
+    assert "files of validation have other names or sizes" in describe_data_changes(read, data(kept=False))
 
 
 # One file that cannot be made, and data that changed since
@@ -407,12 +423,12 @@ def test_what_can_be_written_is_and_data_are_judged_as_they_are(kresnet, tmp_pat
     code, out, _ = kresnet("verify", run.exports / "float32.tflite", *home)
     changed = "the data changed since few was trained (validation has 27 images, had 24 (red 15, had 12))"
     assert code == 0 and changed in out and "27 validation images" in out
-    before = run.findings()["data"]
+    before = run.analysis()["data"]
     code, _, err = kresnet("report", "few", "--again", *home)
-    assert code == 0 and any(changed in line for line in err) and run.findings()["data"] == before
+    assert code == 0 and any(changed in line for line in err) and run.analysis()["data"] == before
 
 
-def test_findings_are_made_again_whatever_became_of_them_and_of_the_data(kresnet, tmp_path):
+def test_an_analysis_is_made_again_whatever_became_of_them_and_of_the_data(kresnet, tmp_path):
     """Lost, cut off, or of something else, and the data changed: they are made of the data as they are now, and say
     what these were when the run was trained. So does the page."""
     few = {name: COLOURS[name] for name in ("blue", "red")}
@@ -422,20 +438,20 @@ def test_findings_are_made_again_whatever_became_of_them_and_of_the_data(kresnet
     options = ("--depth", "8", "--epochs", "1", "--precision", "float32", "--data", tmp_path / "few", "--name", "few")
     assert kresnet("train", *options, *home)[0] == 0
     run = Run(tmp_path / "runs" / "few")
-    before, whole = run.findings()["data"], run.findings_file.read_bytes()
+    before, whole = run.analysis()["data"], run.analysis_file.read_bytes()
     assert (before["train"]["images"], before["validation"]["images"]) == (16, 24)
     for number in range(3):
         shutil.copy(tmp_path / "few/val/red/000.png", tmp_path / f"few/val/red/more{number}.png")
     changed = "the data changed since few was trained (validation has 27 images, had 24 (red 15, had 12))"
     for damaged in (None, whole[: len(whole) // 2], b'{"data": 3}'):
-        run.findings_file.unlink()
+        run.analysis_file.unlink()
         if damaged is not None:
-            run.findings_file.write_bytes(damaged)
+            run.analysis_file.write_bytes(damaged)
         code, out, err = kresnet("report", "few", *home)
         assert (code, out) == (1, "") and "kresnet report few --again" in err[-1]
         code, _, err = kresnet("report", "few", "--again", *home)
         assert code == 0 and any(changed in line for line in err), err
-        found = run.findings()
+        found = run.analysis()
         assert found["data"] == before and sum(map(sum, found["confusion"])) == 27
     assert before["train"]["sha256"][:16] in run.report_file.read_text()
 
@@ -488,4 +504,4 @@ def test_verdicts_are_json(unproven):
     run, verdict = unproven
     (row,) = run.verdicts()
     assert set(row) == {*Verdict.__dataclass_fields__, "latency_ms"}
-    assert outcomes.words_of(row) == verdict.words and row == json.loads(json.dumps(verdict.as_dict()))
+    assert outcomes.describe_outcome(row) == verdict.words and row == json.loads(json.dumps(verdict.as_dict()))

@@ -39,7 +39,7 @@ def covered(n, lost, won):
         b = np.arange(min(most[1], n - a) + 1)
         log = gammaln(n + 1) - gammaln(a + 1) - gammaln(b + 1) - gammaln(n - a - b + 1)
         share = np.exp(log + xlogy(a, lost) + xlogy(b, won) + xlogy(n - a - b, rest))
-        ends = [confidence_interval._of_counts(float(a), float(each), n) for each in b]
+        ends = [confidence_interval._interval_of_counts(float(a), float(each), n) for each in b]
         total += float(share[[low <= drop <= high for low, high in ends]].sum())
     return total
 
@@ -71,20 +71,22 @@ def test_so_many_images_would_settle_it(lost, won, n):
     """With that many, differing as often, the interval's upper end is within the budget; with 5% fewer it is not."""
     before, after = np.ones(n, bool), np.ones(n, bool)
     after[:lost] = before[lost : lost + won] = False
-    wanted = confidence_interval.enough_for_shares(before, after, 0.01)
+    wanted = confidence_interval.samples_to_prove_proportion(before, after, 0.01)
     for factor, settled in ((1.0, True), (0.95, False)):
         many = round(wanted * factor)
         if many > n:
-            assert (confidence_interval._of_counts(lost * many / n, won * many / n, many)[1] <= 0.01) == settled
+            assert (
+                confidence_interval._interval_of_counts(lost * many / n, won * many / n, many)[1] <= 0.01
+            ) == settled
     assert wanted >= n
 
 
 def test_images_that_settle_a_score():
     """Four times as many halve the bootstrap's margin; a drop that equals the budget is never settled."""
-    assert confidence_interval.enough_for_scores(0.0, 0.02, 10_000, 0.01) == pytest.approx(40_000, rel=0.01)
-    assert confidence_interval.enough_for_scores(0.01, 0.02, 100, 0.01) is None
+    assert confidence_interval.samples_to_prove_score(0.0, 0.02, 10_000, 0.01) == pytest.approx(40_000, rel=0.01)
+    assert confidence_interval.samples_to_prove_score(0.01, 0.02, 100, 0.01) is None
     same = np.ones(100, bool)
-    assert confidence_interval.enough_for_shares(same, np.arange(100) > 0, 0.01) is None
+    assert confidence_interval.samples_to_prove_proportion(same, np.arange(100) > 0, 0.01) is None
 
 
 def test_a_bootstrap_is_as_wide_as_theory_says():

@@ -6,7 +6,7 @@ import pytest
 from keras_resnet.data.annotations import Annotation
 from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.iou import iou
-from keras_resnet.metrics.voc import average_precisions, voc_numbers
+from keras_resnet.metrics.voc import average_precisions, voc_metrics
 
 CLASSES = ("a", "b", "never")
 SIZE = (64, 64)
@@ -73,7 +73,7 @@ def test_the_numbers_are_those_of_the_rules():
                 assert found[name] == pytest.approx(one_by_one(truths, answers, label), abs=1e-9)
                 compared += 1
         values = list(found.values())
-        assert voc_numbers(truths, answers, CLASSES) == ({"VOC AP50": pytest.approx(np.mean(values))} if values else {})
+        assert voc_metrics(truths, answers, CLASSES) == ({"VOC AP50": pytest.approx(np.mean(values))} if values else {})
     assert compared > 200
 
 

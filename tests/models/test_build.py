@@ -9,19 +9,19 @@ import pytest
 import tf_keras
 
 import keras_resnet
-from keras_resnet.compression.tfmot.tf_keras_model import copy_weights
+from keras_resnet.compression.tfmot.tf_keras_model import copy_to_tf_keras
 from keras_resnet.config.spec import NetworkSpec, Normalization, Spec
 from keras_resnet.errors import UsageError
 from keras_resnet.export.flatbuffer import check_contents, read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.models import build as catalog
-from keras_resnet.models.flops import cost_of
+from keras_resnet.models.flops import count_cost
 from keras_resnet.models.layers import Layers, deep_graphs
 from keras_resnet.models.names import CIFAR, IMAGENET, model_name, parse_model_name
-from keras_resnet.models.parts import by_part
+from keras_resnet.models.parts import group_by_part
 from keras_resnet.models.published import PUBLISHED
-from keras_resnet.models.summary import rows_of
+from keras_resnet.models.summary import summarize_models
 from keras_resnet.tasks import parts_of
 
 NAMES = IMAGENET + CIFAR
@@ -81,7 +81,7 @@ MULTIPLY_ADDS = {18: 1.8, 34: 3.6, 50: 3.8, 101: 7.6, 152: 11.3}
 
 
 def cost(network, classes=1000, size=224):
-    return cost_of(
+    return count_cost(
         parse_model_name(network) if isinstance(network, str) else network, classes=classes, input_shape=(size, size, 3)
     )
 
@@ -122,7 +122,7 @@ def test_multiply_adds_of_vgg19_equal_the_paper():
 
 @pytest.mark.parametrize("name", sorted(FAST))
 def test_what_is_counted_is_what_is_built(name):
-    model = keras_resnet.network(name, classes=7, input_shape=(SIZE, SIZE, 3))
+    model = keras_resnet.create_model(name, classes=7, input_shape=(SIZE, SIZE, 3))
     counted = cost(name, 7, SIZE)
     assert model.count_params() == counted.trainable + counted.statistics
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == counted.trainable
@@ -148,7 +148,7 @@ def test_names_are_read_and_written(name):
 )
 def test_unknown_networks_suggest(name, words):
     with pytest.raises(UsageError, match=words):
-        keras_resnet.network(name)
+        keras_resnet.create_model(name)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_vgg_needs_32_pixels():
 
 @pytest.mark.parametrize("name", sorted(FAST))
 def test_parts_are_those_of_the_layers(name):
-    model = keras_resnet.network(name, classes=3, input_shape=(SIZE, SIZE, 3))
-    found = by_part(layer.name for layer in model.layers if layer.weights)
+    model = keras_resnet.create_model(name, classes=3, input_shape=(SIZE, SIZE, 3))
+    found = group_by_part(layer.name for layer in model.layers if layer.weights)
     assert tuple(part.name for part in found) == parts_of(Spec(network=parse_model_name(name)))
     assert sum(map(len, found.values())) == sum(bool(layer.weights) for layer in model.layers)
 
@@ -184,8 +184,10 @@ def test_parts_are_those_of_the_layers(name):
 @pytest.mark.parametrize("depth", [20, 34])
 def test_a_plain_net_is_the_residual_one_without_shortcuts(depth):
     shape = (SIZE, SIZE, 3)
-    plain = keras_resnet.network(f"plain{depth}", classes=3, input_shape=shape)
-    residual = keras_resnet.network(NetworkSpec(depth, shortcut="A", zero_gamma=False), classes=3, input_shape=shape)
+    plain = keras_resnet.create_model(f"plain{depth}", classes=3, input_shape=shape)
+    residual = keras_resnet.create_model(
+        NetworkSpec(depth, shortcut="A", zero_gamma=False), classes=3, input_shape=shape
+    )
     ours, theirs = ({layer.name: layer for layer in model.layers} for model in (plain, residual))
     assert {name.rpartition("_")[2] for name in set(theirs) - set(ours)} == {"add", "subsample", "widen"}
     assert not set(ours) - set(theirs)
@@ -205,7 +207,7 @@ def test_a_plain_net_is_the_residual_one_without_shortcuts(depth):
     ],
 )
 def test_pyramid(name, size, strides):
-    outputs = keras_resnet.pyramid(name, input_shape=(size, size, 3)).output
+    outputs = keras_resnet.create_backbone(name, input_shape=(size, size, 3)).output
     assert list(outputs) == [f"c{index + 2}" for index in range(len(strides))]
     assert [size // tensor.shape[1] for tensor in outputs.values()] == list(strides)
 
@@ -233,12 +235,12 @@ def test_squeeze_excitation_computes_what_the_paper_says():
 
 
 def test_listing():
-    rows = rows_of()
+    rows = summarize_models()
     assert [row["network"] for row in rows] == list(NAMES) and set(PUBLISHED) <= set(NAMES)
-    assert {row["network"] for row in rows_of(depth=56)} == {"resnet56", "resnet56v2", "plain56"}
-    assert rows_of(depth=8, classes=3)[0]["parameters"] < rows_of(depth=8)[0]["parameters"]
+    assert {row["network"] for row in summarize_models(depth=56)} == {"resnet56", "resnet56v2", "plain56"}
+    assert summarize_models(depth=8, classes=3)[0]["parameters"] < summarize_models(depth=8)[0]["parameters"]
     with pytest.raises(UsageError, match="no network is listed with 51 layers"):
-        rows_of(depth=51)
+        summarize_models(depth=51)
 
 
 def chosen(names):
@@ -251,7 +253,9 @@ def every():
 
 
 def built(bricks, network):
-    return catalog.build(bricks, network, classes=3, input_shape=(SIZE, SIZE, 3), normalization=Normalization())
+    return catalog.build_classifier(
+        bricks, network, classes=3, input_shape=(SIZE, SIZE, 3), normalization=Normalization()
+    )
 
 
 @pytest.mark.parametrize("network", every())
@@ -259,7 +263,7 @@ def test_one_network_under_both_kerases_becomes_one_int8_file(network, tmp_path)
     model, twin = built(Layers(keras), network), built(Layers(tf_keras), network)
     rng = np.random.default_rng(1)
     model.set_weights([rng.uniform(0.3, 0.7, w.shape) if w.ndim == 1 else w for w in model.get_weights()])
-    copy_weights(model, twin)
+    copy_to_tf_keras(model, twin)
     assert [layer.name for layer in model.layers] == [layer.name for layer in twin.layers]
     images = rng.integers(0, 256, (4, SIZE, SIZE, 3)).astype("uint8")
     ours, theirs = (np.asarray(build(images.astype("float32"), training=False)) for build in (model, twin))
@@ -267,7 +271,7 @@ def test_one_network_under_both_kerases_becomes_one_int8_file(network, tmp_path)
     file = tmp_path / "int8.tflite"
     write_tflite(model, TFLiteOptions(SCHEMES["int8"], "uint8"), images, file)
     check_contents(read_contents(file.read_bytes()), file.name, integer=True)
-    counted = cost_of(network, classes=3, input_shape=(SIZE, SIZE, 3)).int8_bytes
+    counted = count_cost(network, classes=3, input_shape=(SIZE, SIZE, 3)).int8_bytes
     # What is not counted is the graph: about a kilobyte an operator.
     assert 0 <= file.stat().st_size - counted <= 0.05 * counted + 1300 * len(model.layers)
 
@@ -275,7 +279,7 @@ def test_one_network_under_both_kerases_becomes_one_int8_file(network, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DEEPEST))
 def test_the_deepest_take_a_training_step(name):
-    model = keras_resnet.network(name, classes=10, input_shape=(SIZE, SIZE, 3))
+    model = keras_resnet.create_model(name, classes=10, input_shape=(SIZE, SIZE, 3))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     pixels = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype("float32")
     with deep_graphs():

@@ -19,17 +19,18 @@ from keras_resnet.data.sources import shapes
 from keras_resnet.errors import TrainingInterrupted, UsageError, WeightsError
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import parse_model_name
-from keras_resnet.models.parts import by_part, part_of
-from keras_resnet.pretrained.load import assign_weights, fetch, load_weights
+from keras_resnet.models.parts import get_part, group_by_part
+from keras_resnet.pretrained.load import assign_weights, fetch_weights, load_weights
 from keras_resnet.run import Run
 from keras_resnet.tasks import get_task, parts_of
 from keras_resnet.training import train
 from keras_resnet.training.initialize import freeze, initialize, require_parts
-from keras_resnet.training.optimizers import optimizer_of
+from keras_resnet.training.optimizers import create_optimizer
 
 TASKS = ("classify", "localize", "detect", "segment")
 ORIGINS = ("run", "keras", "h5", "torchvision", "timm")
 SIX, TWO = tuple("abcdef"), ("round", "square")
+FOUND_ON_THE_PYRAMID = ("cls_tower", "box_tower", "scores", "distances", "lateral", "p3", "p4", "p5")
 NET = NetworkSpec(10, width=0.25, stem="imagenet")
 DEEP = replace(NET, resnet_d=True, stem="deep", squeeze_excitation=True)
 
@@ -53,7 +54,7 @@ def decided(spec):
 
 @functools.cache
 def _built(task, classes, network):
-    return get_task(job(task, network), classes).build(Layers(keras), job(task, network))
+    return get_task(job(task, network), classes).build_model(Layers(keras), job(task, network))
 
 
 @functools.cache
@@ -89,7 +90,7 @@ def home(tmp_path_factory):
 
 
 def written(home, origin, task="classify", classes=SIX):
-    """(what is typed after --from, the weights by layer of a finished model of `task`)."""
+    """(what is typed after --weights, the weights by layer of a finished model of `task`)."""
     network = DEEP if origin == "timm" else NET
     model = model_of(task, classes, network)
     if origin == "run":
@@ -107,7 +108,7 @@ def written(home, origin, task="classify", classes=SIX):
 
 def started(home, task, origin, classes=SIX, network=NET, **given):
     """(the network of the request, its weights before, what was told) after it was started."""
-    asked = {"task": task, "start_from": origin, "image_size": 64, "settings": (f"network.width={network.width}",)}
+    asked = {"task": task, "weights": origin, "image_size": 64, "settings": (f"network.width={network.width}",)}
     spec = options.spec_of(asked | given, home, silent)
     spec = replace(spec, network=replace(spec.network, stem=network.stem))
     assert spec.network == network
@@ -151,7 +152,7 @@ def test_other_classes_get_new_scores_on_what_was_learned(task, origin, home):
     assert len(new) == (2 if task == "localize" else 3)
     assert_changed(model, before, theirs, set(weights_of(model)) - new)
     assert (
-        f"of the class head {'scores1 and scores2' if task == 'localize' else 'scores1, scores2 and scores3'} are new"
+        f"of the class head {'scores4 and scores5' if task == 'localize' else 'scores3, scores4 and scores5'} are new"
         in said
     )
     model, before, said = started(home, task, where, SIX, **given)
@@ -170,11 +171,11 @@ def test_a_classifier_starts_from_what_finds(task, home):
 @pytest.mark.parametrize(
     ("theirs", "ours", "kept", "words"),
     [
-        ("detect", "segment", ("what", "where", "scores", "distances", "lateral", "level"), "the mask head is new"),
+        ("detect", "segment", FOUND_ON_THE_PYRAMID, "the mask head is new"),
         (
             "segment",
             "detect",
-            ("what", "where", "scores", "distances", "lateral", "level"),
+            FOUND_ON_THE_PYRAMID,
             "not placed: the mask head",
         ),
         ("localize", "detect", (), "the neck and the heads are new"),  # its pyramid begins a level higher
@@ -193,36 +194,38 @@ def test_heads_are_made_as_those_of_the_run(home):
     """What the weights were trained with, unless another was asked for: then those heads are new."""
     spec = replace(job("segment"), head=HeadSpec(convs=3, masks="yolact"))
     run = Run.create(home, decided(spec), SIX, "three")
-    get_task(spec, SIX).build(Layers(keras), spec).save(run.model_file)
+    get_task(spec, SIX).build_model(Layers(keras), spec).save(run.model_file)
     said = []
-    found = options.spec_of({"task": "segment", "start_from": "three"}, home, said.append)
+    found = options.spec_of({"task": "segment", "weights": "three"}, home, said.append)
     assert found.head == spec.head and "heads: 3 convolutions a tower, masks by yolact (of the weights)" in said
-    assert options.spec_of({"task": "detect", "start_from": "three"}, home, silent).head == HeadSpec(convs=3)
-    asked = options.spec_of({"task": "segment", "start_from": "three", "masks": "condinst"}, home, silent)
+    assert options.spec_of({"task": "detect", "weights": "three"}, home, silent).head == HeadSpec(convs=3)
+    asked = options.spec_of({"task": "segment", "weights": "three", "masks": "condinst"}, home, silent)
     assert asked.head == HeadSpec(convs=3)
-    placed = assign_weights(get_task(asked, SIX).build(Layers(keras), asked), fetch(str(run.model_file)), "three")
-    assert {part_of(name).name for name in placed.new} == {"mask_head"}
-    assert options.spec_of({"start_from": "three"}, home, silent).head == HeadSpec()
+    placed = assign_weights(
+        get_task(asked, SIX).build_model(Layers(keras), asked), fetch_weights(str(run.model_file)), "three"
+    )
+    assert {get_part(name).name for name in placed.new} == {"mask_head"}
+    assert options.spec_of({"weights": "three"}, home, silent).head == HeadSpec()
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_body_is_frozen_and_slowed_alone(task):
     model = model_of(task)
     others = {name for name in weights_of(model) if not is_body(name)}
-    freeze(model, StartSpec(freeze=("body",)))
+    freeze(model, StartSpec(freeze=("backbone",)))
     assert {variable.path.split("/")[0] for variable in model.trainable_variables} == others
     model = model_of(task)
     freeze(model, StartSpec(freeze=("stem", "stage1")))
     left = {variable.path.split("/")[0] for variable in model.trainable_variables}
     assert left == {name for name in weights_of(model) if not name.startswith(("stem", "stage1"))}
     model = model_of(task)
-    spec = replace(job(task), start=StartSpec(body_rate=0.1))
+    spec = replace(job(task), start=StartSpec(backbone_lr_scale=0.1))
     for key, value in {"name": "sgd", "warmup_epochs": 0.0, "learning_rate": 0.1, "momentum": 0.0}.items():
         spec = spec.override(f"optimizer.{key}", value)
     spec = spec.override("optimizer.weight_decay", 0.0)
     before = [variable.numpy() for variable in model.trainable_variables]
     gradients = [np.ones(variable.shape, "float32") for variable in model.trainable_variables]
-    optimizer_of(spec, 10).apply(gradients, model.trainable_variables)
+    create_optimizer(spec, 10).apply(gradients, model.trainable_variables)
     for variable, old in zip(model.trainable_variables, before, strict=True):
         step = 0.01 if is_body(variable.path) else 0.1
         np.testing.assert_allclose(old - variable.numpy(), step, rtol=1e-3, err_msg=variable.path)
@@ -231,10 +234,10 @@ def test_the_body_is_frozen_and_slowed_alone(task):
 def test_outputs_are_not_muons():
     """Keras asks for the names of output layers; a detector has more than one."""
     spec = job("segment").override("optimizer.name", "muon").override("optimizer.warmup_epochs", 0.0)
-    model, optimizer = model_of("segment"), optimizer_of(spec, 10)
+    model, optimizer = model_of("segment"), create_optimizer(spec, 10)
     kernels = [variable for variable in model.trainable_variables if variable.path.endswith("kernel")]
     spared = {each.path.split("/")[0] for each in kernels if optimizer._should_use_adamw(each)}
-    assert spared == {f"{kind}{level}" for kind in ("scores", "distances", "coefficients") for level in (1, 2, 3)} | {
+    assert spared == {f"{kind}{level}" for kind in ("scores", "distances", "coefficients") for level in (3, 4, 5)} | {
         "prototypes"
     }
 
@@ -242,19 +245,19 @@ def test_outputs_are_not_muons():
 @pytest.mark.parametrize("task", TASKS)
 def test_the_declared_parts_are_those_of_the_network(task):
     model = model_of(task)
-    found = by_part(weights_of(model))
+    found = group_by_part(weights_of(model))
     assert {part.name for part in found} == set(parts_of(job(task)))
     assert sum(map(len, found.values())) == len(weights_of(model)), "a layer belongs to no part, or to two"
     copy = quantize(model)
-    assert {part.name for part in by_part(layer.name for layer in copy.layers if layer.weights)} == {
+    assert {part.name for part in group_by_part(layer.name for layer in copy.layers if layer.weights)} == {
         part.name for part in found
     }
 
 
 @pytest.mark.parametrize("name", ["vgg11_bn", "plain20", "resnet20v2", "wrn16_4"])
 def test_other_families_are_frozen_by_their_parts(name):
-    model = keras_resnet.network(name, classes=3, input_shape=(32, 32, 3))
-    spec = Spec(network=parse_model_name(name), start=StartSpec(freeze=("body",)))
+    model = keras_resnet.create_model(name, classes=3, input_shape=(32, 32, 3))
+    spec = Spec(network=parse_model_name(name), start=StartSpec(freeze=("backbone",)))
     require_parts(spec)
     freeze(model, spec.start)
     assert {variable.path.split("/")[0] for variable in model.trainable_variables} == {"logits"}
@@ -275,14 +278,26 @@ def test_other_families_are_frozen_by_their_parts(name):
         ("localize", {"freeze": "mask_head"}, "has no part 'mask_head'"),
         ("detect", {"freeze": "haeds"}, "Did you mean 'heads'?"),
         ("classify", {"freeze": "neck"}, "has no part 'neck'"),
-        ("detect", {"freeze": "body,neck,heads"}, "leaves nothing to train"),
-        ("detect", {"freeze": "body", "body_rate": 0.1}, "--body-rate has no meaning where the body is frozen"),
-        ("classify", {"freeze": "stem,stage1,stage2,stage3,stage4", "body_rate": 0.5}, "has no meaning where the body"),
-        ("classify", {"body_rate": float("inf")}, "start.body_rate must be a finite number. Received: inf"),
+        ("detect", {"freeze": "backbone,neck,heads"}, "leaves nothing to train"),
+        (
+            "detect",
+            {"freeze": "backbone", "backbone_lr_scale": 0.1},
+            "--backbone-lr-scale has no meaning where the backbone is frozen",
+        ),
+        (
+            "classify",
+            {"freeze": "stem,stage1,stage2,stage3,stage4", "backbone_lr_scale": 0.5},
+            "has no meaning where the backbone",
+        ),
+        (
+            "classify",
+            {"backbone_lr_scale": float("inf")},
+            "start.backbone_lr_scale must be a finite number. Received: inf",
+        ),
     ],
 )
 def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeypatch, kresnet):
-    monkeypatch.setattr(train, "shared_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr(train, "load_shared_data", lambda *_: pytest.fail("the data were read"))
     given = [item for key, value in start.items() for item in (f"--{key.replace('_', '-')}", value)]
     code, out, err = kresnet("train", "--task", task, "--depth", 10, "--runs", tmp_path, *given)
     assert code == 2 and out == "" and words in err[-1], err
@@ -292,7 +307,7 @@ def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeyp
 def test_a_rate_is_not_looked_for_without_the_part(tmp_path, monkeypatch, kresnet):
     from keras_resnet.training import finder
 
-    monkeypatch.setattr(finder, "shared_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr(finder, "load_shared_data", lambda *_: pytest.fail("the data were read"))
     code, _, err = kresnet("train", "--task", "detect", "--freeze", "logits", "--find-lr", "--runs", tmp_path)
     assert code == 2 and "has no part 'logits'" in err[-1]
 
@@ -315,7 +330,7 @@ def test_a_body_with_more_or_fewer_layers_is_refused(home):
 def test_a_model_of_ones_own_on_our_body(home):
     """Its head is left as it is; a model that has nothing of ours is refused."""
     where, theirs = written(home, "keras")
-    body = keras_resnet.pyramid(NET, input_shape=(64, 64, 3))
+    body = keras_resnet.create_backbone(NET, input_shape=(64, 64, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(body.output["c5"])
     mine = keras.Model(body.input, keras.layers.Dense(2, name="mine")(pooled))
     before = weights_of(mine)
@@ -351,14 +366,14 @@ def test_a_detector_trains_on_a_frozen_body(task, home, tmp_path, monkeypatch, k
     _, theirs = written(home, "run")
     run = ["--runs", home, "--data-dir", tmp_path, "--name", f"frozen-{task}", "--precision", "float32"]
     steps = ["--steps", 2, "--batch-size", 4]
-    code, _, err = kresnet("train", "--task", task, "--from", "classify6", "--freeze", "body", *steps, *run)
+    code, _, err = kresnet("train", "--task", task, "--weights", "classify6", "--freeze", "backbone", *steps, *run)
     assert code == 0, "\n".join(err[-9:])
     assert any("the neck and the heads are new" in line for line in err)
     assert any(
         "frozen: stem, stage1, stage2, stage3, stage4; in training: neck, class_head, box_head" in e for e in err
     )
     trained = keras.saving.load_model(Run.find(home, f"frozen-{task}").model_file, compile=False)
-    fresh = weights_of(get_task(Run.find(home, f"frozen-{task}").spec(), SIX).build(Layers(keras), job(task)))
+    fresh = weights_of(get_task(Run.find(home, f"frozen-{task}").spec(), SIX).build_model(Layers(keras), job(task)))
     for name, values in weights_of(trained).items():
         if is_body(name):
             for ours, other in zip(values, theirs[name], strict=True):
@@ -372,7 +387,7 @@ def test_frozen_parts_resume_to_the_same_bits(task, quick_spec, tmp_path, monkey
     few_shapes(monkeypatch)
     base = quick_spec if task == "classify" else finding(task).override("data.data_dir", str(tmp_path / "tfds"))
     training = replace(base.training, epochs=2, deterministic=True)
-    spec = replace(base, start=StartSpec(freeze=("stem", "stage1"), body_rate=0.3), training=training)
+    spec = replace(base, start=StartSpec(freeze=("stem", "stage1"), backbone_lr_scale=0.3), training=training)
     whole = train.train(spec, tmp_path, "whole", log=silent)
     interrupt_after(1, monkeypatch)
     with pytest.raises(TrainingInterrupted):
@@ -387,4 +402,4 @@ def test_frozen_parts_resume_to_the_same_bits(task, quick_spec, tmp_path, monkey
 
 def test_vgg_is_no_body_of_a_detector(tmp_path):
     with pytest.raises(UsageError, match=r"network\.family must be resnet or plain for detect"):
-        options.spec_of({"task": "detect", "net": "vgg11"}, tmp_path, silent)
+        options.spec_of({"task": "detect", "model": "vgg11"}, tmp_path, silent)

@@ -9,7 +9,7 @@ import pytest
 import keras_resnet
 from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.errors import UsageError
-from keras_resnet.models import build
+from keras_resnet.models.resnet import choose_stem
 
 CLASSES = ("a", "b", "c")
 
@@ -21,9 +21,9 @@ def test_unknown_depth_suggests(depth, near):
 
 
 def test_stem_follows_the_image_size():
-    assert build.choose_stem(NetworkSpec(50), 32)[0] == "cifar"
-    assert build.choose_stem(NetworkSpec(50), 224)[0] == "imagenet"
-    assert build.choose_stem(NetworkSpec(50, stem="imagenet"), 32) == ("imagenet", "set in the spec")
+    assert choose_stem(NetworkSpec(50), 32)[0] == "cifar"
+    assert choose_stem(NetworkSpec(50), 224)[0] == "imagenet"
+    assert choose_stem(NetworkSpec(50, stem="imagenet"), 32) == ("imagenet", "set in the spec")
 
 
 @pytest.mark.parametrize(("strides", "conv"), [("3x3", "conv2"), ("1x1", "conv1")])

@@ -1,6 +1,6 @@
 """Files of weights from elsewhere: they read nothing but themselves, run nothing, and take no more than they hold.
 
-Each is read in a child process, by what `--from` and `load_weights` read with, which needs no TensorFlow: the child
+Each is read in a child process, by what `--weights` and `load_weights` read with, which needs no TensorFlow: the child
 tells what was said of each file, and the most memory that it took.
 """
 
@@ -23,7 +23,7 @@ from torch_files import Called, Name, Storage, pickled, save_stream, save_zip, t
 import keras_resnet
 from keras_resnet.errors import WeightsError
 from keras_resnet.pretrained.load import load_weights
-from keras_resnet.pretrained.readers import read
+from keras_resnet.pretrained.readers import read_weights
 
 MEGABYTES = 2**20
 # More than the reader and its libraries take, and far less than any of these files asks for.
@@ -316,7 +316,7 @@ def test_headers_of_safetensors_are_held_against_the_file(tmp_path):
 def good(tmp_path_factory):
     """A small network's file of each kind."""
     folder = tmp_path_factory.mktemp("good")
-    model = keras_resnet.network(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
+    model = keras_resnet.create_model(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
     model.save(folder / "a.keras")
     model.save(folder / "a.h5")
     model.save_weights(folder / "a.weights.h5")
@@ -364,12 +364,12 @@ def test_changed_bytes_end_in_weights_or_a_sentence(count, good, tmp_path):
 
 def test_a_file_far_larger_than_the_network_is_refused(tmp_path):
     """Though it holds what it claims: it is held against what the network needs."""
-    model = keras_resnet.network(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
+    model = keras_resnet.create_model(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
     save_file({"layer1.0.conv1.weight": np.zeros((5000, 5000), "float32")}, tmp_path / "large.safetensors")
     keras3(tmp_path / "large.h5", lambda group: group.create_dataset("0", data=np.zeros((5000, 5000), "float32")))
     save_zip(tmp_path / "large.pth", tensors({"w": np.zeros((5000, 5000), "float32")}))
     for name in ("large.safetensors", "large.h5", "large.pth"):
-        assert read(tmp_path / name)
+        assert read_weights(tmp_path / name)
         with pytest.raises(WeightsError, match=r"claims 100 MB.*, and weights for a network of 76\.9 kB may take"):
             load_weights(model, tmp_path / name)
 
@@ -380,17 +380,17 @@ def test_a_cut_model_ends_in_a_sentence(tenths, good, tmp_path, kresnet):
     content = (good / "a.keras").read_bytes()
     cut = tmp_path / "cut.keras"
     cut.write_bytes(content[: len(content) * tenths // 10])
-    code, out, err = kresnet("train", "--from", cut, "--runs", tmp_path / "runs")
+    code, out, err = kresnet("train", "--weights", cut, "--runs", tmp_path / "runs")
     assert code == 1 and out == "" and err[-1].endswith("not a .keras file, or damaged"), err
     assert not (tmp_path / "runs").exists()
-    model = keras_resnet.network(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
+    model = keras_resnet.create_model(keras_resnet.NetworkSpec(8, width=0.5), classes=3, input_shape=(16, 16, 3))
     with pytest.raises(WeightsError, match=r"not a \.keras file, or damaged"):
         load_weights(model, cut)
 
 
 def test_a_hostile_model_leaves_the_users_files_alone(tmp_path, kresnet):
     for name, (file, words) in enumerate(list(hdf5_files(tmp_path).items())[:4]):
-        code, _, err = kresnet("train", "--from", file, "--runs", tmp_path / f"runs{name}")
+        code, _, err = kresnet("train", "--weights", file, "--runs", tmp_path / f"runs{name}")
         assert code == 1 and words in err[-1] and not (tmp_path / f"runs{name}").exists(), err
 
 

@@ -20,9 +20,9 @@ from torch_reference import Reference
 import keras_resnet
 from keras_resnet.errors import UsageError, WeightsError
 from keras_resnet.pretrained import hub
-from keras_resnet.pretrained.key_mapping import translate
-from keras_resnet.pretrained.load import assign_weights, fetch, load_weights
-from keras_resnet.pretrained.readers import read
+from keras_resnet.pretrained.key_mapping import map_keys
+from keras_resnet.pretrained.load import assign_weights, fetch_weights, load_weights
+from keras_resnet.pretrained.readers import read_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -38,7 +38,7 @@ def assert_close(ours, theirs):
 
 
 def ours_from(weights, size, classes):
-    model = keras_resnet.network(
+    model = keras_resnet.create_model(
         weights.network, classes=classes, input_shape=(size, size, 3), normalization=weights.normalization
     )
     placed = assign_weights(model, weights, "reference")
@@ -59,7 +59,7 @@ def ours_from(weights, size, classes):
 def test_torchvision_and_timm_residual_networks(name, options):
     reference, images = Reference(), pixels(2, 64)
     theirs = reference.resnet(images, **options)
-    weights = translate(reference.state)
+    weights = map_keys(reference.state)
     model = ours_from(weights, 64, 10)
     assert model.name == name
     assert_close(model.predict(images, verbose=0), theirs)
@@ -69,7 +69,7 @@ def test_torchvision_and_timm_residual_networks(name, options):
 def test_torchvision_vgg(depth, batch_norm):
     reference, images = Reference(), pixels(1, 224)
     theirs = reference.vgg(images, depth, batch_norm=batch_norm)
-    model = ours_from(translate(reference.state), 224, 10)
+    model = ours_from(map_keys(reference.state), 224, 10)
     assert_close(model.predict(images, verbose=0), theirs)
 
 
@@ -94,7 +94,7 @@ def test_timm_vgg(tmp_path):
     save_file(
         {k: np.ascontiguousarray(v) for k, v in timm_names(reference.state).items()}, tmp_path / "vgg.safetensors"
     )
-    model = ours_from(fetch(str(tmp_path / "vgg.safetensors")), 224, 10)
+    model = ours_from(fetch_weights(str(tmp_path / "vgg.safetensors")), 224, 10)
     assert_close(model.predict(images, verbose=0), theirs)
 
 
@@ -131,22 +131,22 @@ def test_keras_applications(name, suffix, tmp_path):
     module = keras.applications.resnet if name.startswith("ResNet") else keras.applications.vgg19
     images = pixels(8, 224)
     expected = theirs.predict(module.preprocess_input(images.astype("float32")), verbose=0)
-    model = ours_from(fetch(str(file)), 224, 1000)
+    model = ours_from(fetch_weights(str(file)), 224, 1000)
     assert_close(model.predict(images, verbose=0), expected)
 
 
 def test_the_second_networks_of_keras_are_refused(tmp_path):
     keras.applications.ResNet50V2(weights=None).save_weights(tmp_path / "m.weights.h5")
     with pytest.raises(WeightsError, match="stride elsewhere"):
-        fetch(str(tmp_path / "m.weights.h5"))
+        fetch_weights(str(tmp_path / "m.weights.h5"))
 
 
 @pytest.mark.parametrize("file", ["resnet8.pth", "resnet8-stream.pth"])
 def test_files_that_pytorch_wrote(file):
     golden = np.load(GOLDEN / "resnet8.npz")
-    weights = fetch(str(GOLDEN / file))
+    weights = fetch_weights(str(GOLDEN / file))
     assert (weights.network.depth, weights.network.width, weights.network.stem) == (8, 0.5, "cifar")
-    model = keras_resnet.network(
+    model = keras_resnet.create_model(
         keras_resnet.NetworkSpec(8, width=0.5, shortcut="B"),
         classes=5,
         input_shape=(16, 16, 3),
@@ -173,7 +173,7 @@ def test_nothing_in_a_file_is_run(tmp_path, monkeypatch):
     (tmp_path / "stream.pth").write_bytes(pickle.dumps(Attack()))
     for name in ("zip.pth", "stream.pth"):
         with pytest.raises(WeightsError, match="which is not loaded: it may run code"):
-            read(tmp_path / name)
+            read_weights(tmp_path / name)
     assert not Path("attacked").exists()
 
 
@@ -184,22 +184,22 @@ def test_a_storage_is_as_large_as_its_tensors_say(tmp_path):
             data = archive.read(name)
             copy.writestr(name, data[:8] if name.endswith("/data/0") else data)
     with pytest.raises(WeightsError, match="its storages have other sizes than its tensors say"):
-        read(tmp_path / "x.pth")
+        read_weights(tmp_path / "x.pth")
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".h5", ".keras", ".safetensors", ".onnx"])
 def test_damaged_and_unknown_files(tmp_path, suffix):
     file = tmp_path / f"x{suffix}"
     with pytest.raises(WeightsError, match="there is no file"):
-        read(file)
+        read_weights(file)
     file.write_bytes(b"this is not a file of weights")
     with pytest.raises(WeightsError, match=r"cannot read weights|must be one of"):
-        read(file)
+        read_weights(file)
     for good in ("resnet8.pth", "resnet8-stream.pth"):
         cut = tmp_path / good
         cut.write_bytes((GOLDEN / good).read_bytes()[:20_000])
         with pytest.raises(WeightsError, match="cannot read weights"):
-            read(cut)
+            read_weights(cut)
 
 
 WRAPPED = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "module._orig_mod.", "model.backbone.encoder.")
@@ -208,7 +208,7 @@ WRAPPED = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "module._
 def small_state():
     """(a network of ours with random weights, the same under torchvision's names)."""
     network = keras_resnet.NetworkSpec(10, width=0.25, stem="imagenet")
-    model = shaken(keras_resnet.network(network, classes=3, input_shape=(32, 32, 3)))
+    model = shaken(keras_resnet.create_model(network, classes=3, input_shape=(32, 32, 3)))
     return model, torch_state(model)
 
 
@@ -227,7 +227,7 @@ def test_prefixes_are_taken_off_in_every_format(suffix, tmp_path):
         else:
             loaded = tensors(prefixed)
             save_zip(file, {"net": {"state_dict": loaded}, "acc": 93.1} if suffix == "wrapped.pth" else loaded)
-        weights = fetch(str(file))
+        weights = fetch_weights(str(file))
         assert weights.network == keras_resnet.NetworkSpec(10, width=0.25, stem="imagenet")
         assert weights.unused == ("projector.0",)
         assert set(weights.layers) == {layer.name for layer in model.layers if layer.weights}
@@ -239,7 +239,7 @@ def test_prefixes_are_taken_off_in_every_format(suffix, tmp_path):
 @pytest.mark.parametrize("suffix", [".keras", ".h5", ".weights.h5"])
 def test_a_model_in_a_model_is_read(suffix, tmp_path):
     """As people fine-tune: the network is one layer of theirs, whose name stands before the layers'."""
-    inner = shaken(keras_resnet.pyramid("resnet8", input_shape=(16, 16, 3)))
+    inner = shaken(keras_resnet.create_backbone("resnet8", input_shape=(16, 16, 3)))
     last = keras.layers.GlobalAveragePooling2D()(inner(pixels := keras.Input((16, 16, 3)))["c4"])
     outer = keras.Model(pixels, keras.layers.Dense(2, name="mine")(last))
     file = tmp_path / f"outer{suffix}"
@@ -259,7 +259,7 @@ def test_a_file_of_so_many_names_that_keras_splits_them(tmp_path):
     model.save(tmp_path / "many.h5")
     with h5py.File(tmp_path / "many.h5") as file:
         assert "layer_names" not in file["model_weights"].attrs
-    found = read(tmp_path / "many.h5")
+    found = read_weights(tmp_path / "many.h5")
     assert set(found) == set(names)
     np.testing.assert_array_equal(found[names[7]][0], model.get_layer(names[7]).get_weights()[0])
 
@@ -292,13 +292,13 @@ def test_units_between_others_are_missed():
     reference = Reference()
     reference.resnet(pixels(1, 32), UNITS[34], bottleneck=False)
     with pytest.raises(WeightsError, match=r"it is not whole: layer3\.2 is missing"):
-        translate(without(reference.state, "layer3.2"))
+        map_keys(without(reference.state, "layer3.2"))
     with pytest.raises(WeightsError, match="a network of 3-4-5-3 basic blocks is not in the catalog"):
-        translate(without(reference.state, "layer3.5"))
+        map_keys(without(reference.state, "layer3.5"))
     even = without(reference.state, "layer4", "fc", "layer2.3", *(f"layer3.{unit}" for unit in (3, 4, 5)))
     even["conv1.weight"] = even["conv1.weight"][:, :, 2:5, 2:5]
     with pytest.raises(WeightsError, match="layer4 is missing"):  # as others have widened those for small images
-        translate(even)
+        map_keys(even)
 
 
 def test_a_vgg_that_lost_convolutions_is_no_smaller_one():
@@ -308,9 +308,9 @@ def test_a_vgg_that_lost_convolutions_is_no_smaller_one():
     state = {}
     for number, shape in shapes.items():
         state |= {f"features.{number}.weight": np.zeros((*shape, 3, 3)), f"features.{number}.bias": np.zeros(shape[0])}
-    assert translate(state).network.depth == 13
+    assert map_keys(state).network.depth == 13
     with pytest.raises(WeightsError, match="not numbered as those of VGG11"):
-        translate(without(state, "features.2.", "features.7."))
+        map_keys(without(state, "features.2.", "features.7."))
 
 
 @pytest.mark.parametrize(
@@ -334,37 +334,37 @@ def test_two_networks_in_a_state_are_told_apart():
     _, state = small_state()
     both = {f"encoder_{half}.{name}": value for half in "qk" for name, value in state.items()}
     with pytest.raises(WeightsError, match=r"several networks are in it, .* encoder_k\. and encoder_q\.: keep one"):
-        translate(both)
+        map_keys(both)
     teacher = state | {f"teacher.{name}": value for name, value in state.items()}
-    assert len(translate(teacher).unused) == len({name.rpartition(".")[0] for name in state})
+    assert len(map_keys(teacher).unused) == len({name.rpartition(".")[0] for name in state})
 
 
 def test_shortcuts_with_weights_are_kept():
     """A network for small images has them where it was not built as He et al. did."""
-    weights = fetch(str(GOLDEN / "resnet8.pth"))
-    model = keras_resnet.network(
+    weights = fetch_weights(str(GOLDEN / "resnet8.pth"))
+    model = keras_resnet.create_model(
         weights.network, classes=5, input_shape=(16, 16, 3), normalization=weights.normalization
     )
     assert load_weights(model, GOLDEN / "resnet8.pth").new == ()
     golden = np.load(GOLDEN / "resnet8.npz")
     assert_close(model.predict(golden["pixels"], verbose=0), golden["logits"])
-    other = keras_resnet.network(keras_resnet.NetworkSpec(8, width=0.5), classes=5, input_shape=(16, 16, 3))
+    other = keras_resnet.create_model(keras_resnet.NetworkSpec(8, width=0.5), classes=5, input_shape=(16, 16, 3))
     with pytest.raises(WeightsError, match="they have 4 layers more, stage2_unit1_proj first"):
         load_weights(other, GOLDEN / "resnet8.pth")
 
 
 def test_a_vgg_of_ours_without_a_classifier_is_not_taken_for_keras(tmp_path):
     """Whose channels are turned around."""
-    body = keras_resnet.pyramid("vgg11_bn", input_shape=(32, 32, 3))
+    body = keras_resnet.create_backbone("vgg11_bn", input_shape=(32, 32, 3))
     body.save(tmp_path / "body.keras")
-    weights = fetch(str(tmp_path / "body.keras"))
+    weights = fetch_weights(str(tmp_path / "body.keras"))
     np.testing.assert_array_equal(weights.layers["block1_conv1"][0], body.get_layer("block1_conv1").get_weights()[0])
 
 
 def test_what_does_not_fit_is_named():
     reference = Reference()
     reference.resnet(pixels(1, 32), UNITS[18], bottleneck=False)
-    weights = translate(reference.state | {"extra.weight": np.zeros((3, 3), "float32")})
+    weights = map_keys(reference.state | {"extra.weight": np.zeros((3, 3), "float32")})
     model = keras_resnet.ResNet18(classes=3, input_shape=(32, 32, 3), stem="imagenet")
     before = model.get_layer("logits").get_weights()
     placed = assign_weights(model, weights, "x")
@@ -383,9 +383,9 @@ def test_what_does_not_fit_is_named():
         assign_weights(keras_resnet.ResNet18(classes=3, input_shape=(32, 32, 3), stem="cifar"), weights, "x")
     del reference.state["bn1.running_var"]
     with pytest.raises(KeyError):
-        translate(reference.state)
+        map_keys(reference.state)
     with pytest.raises(WeightsError, match="the names are not those of"):
-        translate({"a.weight": np.zeros(3)})
+        map_keys({"a.weight": np.zeros(3)})
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_what_does_not_fit_is_named():
 )
 def test_unknown_names(origin, words):
     with pytest.raises(UsageError, match=words):
-        fetch(origin)
+        fetch_weights(origin)
 
 
 @pytest.mark.parametrize("origin", ["keras:resnet50", "torchvision:resnet18", "timm:resnet50.a1_in1k"])
@@ -410,14 +410,14 @@ def test_without_a_network_named_sources_fail_at_once(origin, tmp_path, monkeypa
     with pytest.raises(
         WeightsError, match=r"cannot download .*: https://.* cannot be reached; is this machine online\?"
     ):
-        fetch(origin)
+        fetch_weights(origin)
 
 
 def test_the_newest_recipe_of_torchvision_is_meant():
-    assert hub.exact("torchvision:resnet50") == "torchvision:resnet50.v2"
-    assert hub.exact("torchvision:resnet18") == "torchvision:resnet18.v1"
-    assert hub.exact("torchvision:resnet50.v1") == "torchvision:resnet50.v1"
-    assert hub.exact("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"
+    assert hub.resolve_recipe("torchvision:resnet50") == "torchvision:resnet50.v2"
+    assert hub.resolve_recipe("torchvision:resnet18") == "torchvision:resnet18.v1"
+    assert hub.resolve_recipe("torchvision:resnet50.v1") == "torchvision:resnet50.v1"
+    assert hub.resolve_recipe("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"
 
 
 def test_a_kept_download_is_checked_and_used(tmp_path, monkeypatch):
@@ -426,13 +426,13 @@ def test_a_kept_download_is_checked_and_used(tmp_path, monkeypatch):
     kept.mkdir()
     content = (GOLDEN / "resnet8.pth").read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:8]
-    monkeypatch.setitem(hub.TORCHVISION, "resnet18", (digest,))
+    monkeypatch.setitem(hub.TORCHVISION_HASHES, "resnet18", (digest,))
     (kept / f"resnet18-{digest}.pth").write_bytes(content)
-    weights = fetch("torchvision:resnet18")
+    weights = fetch_weights("torchvision:resnet18")
     assert (weights.network.depth, weights.resize) == (8, 256)
     (kept / f"resnet18-{digest}.pth").write_bytes(content[:-1])
     with pytest.raises(WeightsError, match="damaged on the way"):
-        fetch("torchvision:resnet18")
+        fetch_weights("torchvision:resnet18")
     assert list(kept.iterdir()) == []
 
 
@@ -445,10 +445,10 @@ def test_a_download_leaves_standard_output_to_results(tmp_path, monkeypatch, cap
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=served.parent))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("KERAS_HOME", str(kept))
-    monkeypatch.setitem(hub.TORCHVISION, "resnet18", (digest,))
+    monkeypatch.setitem(hub.TORCHVISION_HASHES, "resnet18", (digest,))
     monkeypatch.setattr(hub, "TORCH_HOST", f"http://127.0.0.1:{server.server_port}")
     try:
-        assert fetch("torchvision:resnet18").network.depth == 8
+        assert fetch_weights("torchvision:resnet18").network.depth == 8
     finally:
         server.shutdown()
         server.server_close()

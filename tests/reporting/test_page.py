@@ -14,18 +14,18 @@ from samples import silent
 
 import keras_resnet
 from keras_resnet.cli.options import setting
-from keras_resnet.config.recipes.detection import default_config
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import open_data
-from keras_resnet.evaluation.analysis import parts_of
+from keras_resnet.data.load import load_dataset
+from keras_resnet.evaluation.analysis import count_parts
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.metrics.classification import calibration, counted
-from keras_resnet.models.flops import cost_of
+from keras_resnet.metrics.classification import analyze_classification, compute_calibration
+from keras_resnet.models.flops import count_cost
 from keras_resnet.models.names import parse_model_name
-from keras_resnet.reporting.page import command_of
-from keras_resnet.reporting.recommend import recommended
+from keras_resnet.reporting.page import training_command
+from keras_resnet.reporting.recommend import recommend_file
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import digest_of
+from keras_resnet.run.data_fingerprint import digest_fingerprint
+from keras_resnet.tasks import default_config
 
 
 class Page(html.parser.HTMLParser):
@@ -58,20 +58,20 @@ def test_a_report_tells_what_was_measured(exported, kresnet, runs):
     words = " ".join(page.words)
     for verdict in verdicts.values():
         assert verdict.file in words and f"{100 * verdict.value:.2f}%" in words
-    assert f"{100 * run.metrics()['value']:.2f}%" in words and "expected calibration error" in words
-    found = run.findings()
+    assert f"{100 * run.metrics()['value']:.2f}%" in words and "Expected calibration error" in words
+    found = run.analysis()
     matrix = np.array(found["confusion"])
     assert matrix.sum() == run.metrics()["samples"]
     assert np.trace(matrix) / matrix.sum() == pytest.approx(run.metrics()["value"])
     assert sum(each["images"] for each in found["by_class"]) == run.metrics()["samples"]
     wrong = int(matrix.sum() - np.trace(matrix))
-    assert len(page.pictures) == len(found["pictures"]) == min(12, wrong)
+    assert len(page.pictures) == len(found["samples"]) == min(12, wrong)
     assert "prefers-color-scheme: dark" in text and text.count("<svg") >= 4
 
 
 def test_the_command_trains_the_same(trained):
     """What it sets makes the run's very spec."""
-    command = shlex.split(command_of(trained.spec()))
+    command = shlex.split(training_command(trained.spec()))
     assert command[:2] == ["kresnet", "train"]
     spec = default_config("classify")
     for flag, value in zip(command[2::2], command[3::2], strict=True):
@@ -84,8 +84,8 @@ def test_parts_add_up(trained):
     """As the catalog counts them, without building anything."""
     spec, model = trained.spec(), load_model(trained)
     size = spec.data.image_size
-    cost = cost_of(spec.network, classes=10, input_shape=(size, size, 3))
-    parts = parts_of(model)
+    cost = count_cost(spec.network, classes=10, input_shape=(size, size, 3))
+    parts = count_parts(model)
     assert [part["part"] for part in parts] == ["stem", "stage1", "stage2", "stage3", "heads"]
     assert sum(part["multiply_adds"] for part in parts) == cost.multiply_adds
     assert sum(part["parameters"] for part in parts) == cost.trainable + cost.statistics == model.count_params()
@@ -102,18 +102,18 @@ def test_parts_add_up(trained):
 )
 def test_parts_are_those_that_the_network_declares(name, parts):
     """And nothing is in none of them. The catalog counts independently."""
-    model = keras_resnet.network(name, classes=3, input_shape=(32, 32, 3))
-    cost = cost_of(parse_model_name(name), classes=3, input_shape=(32, 32, 3))
-    found = parts_of(model)
+    model = keras_resnet.create_model(name, classes=3, input_shape=(32, 32, 3))
+    cost = count_cost(parse_model_name(name), classes=3, input_shape=(32, 32, 3))
+    found = count_parts(model)
     assert [part["part"] for part in found] == parts
     assert sum(part["multiply_adds"] for part in found) == cost.multiply_adds
     assert sum(part["parameters"] for part in found) == model.count_params()
 
 
-def test_findings_say_what_the_data_were(trained):
+def test_an_analysis_says_what_the_data_were(trained):
     """Made of the fingerprints that spec.json keeps, against the data themselves."""
-    data = open_data(trained.spec().data, silent, TRAINING)
-    for name, told in trained.findings()["data"].items():
+    data = load_dataset(trained.spec().data, silent, TRAINING)
+    for name, told in trained.analysis()["data"].items():
         split = data.splits[name]
         hashes = "".join(hashlib.sha256(each.tobytes()).hexdigest() for each in (split.labels, split.pixels))
         assert told == {
@@ -121,36 +121,36 @@ def test_findings_say_what_the_data_were(trained):
             "of": "annotations and pixels",
             "sha256": hashlib.sha256(hashes.encode()).hexdigest(),
         }
-        assert told == digest_of(trained.document()["data"][name])
+        assert told == digest_fingerprint(trained.document()["data"][name])
 
 
-def test_what_is_counted():
+def test_a_classification_is_analyzed():
     shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.35, 0.65], [0.25, 0.75]])
-    found = counted(shares, np.array([0, 1, 1, 1]), ("cat", "dog"))
+    found = analyze_classification(shares, np.array([0, 1, 1, 1]), ("cat", "dog"))
     assert found["confusion"] == [[1, 0], [1, 2]]
     assert [row["recall"] for row in found["by_class"]] == [1.0, pytest.approx(2 / 3)]
     assert found["by_class"][0]["precision"] == 0.5
-    many = counted(np.eye(50)[[3, 3, 4]] * 0.9, np.array([3, 4, 4]), tuple(map(str, range(50))))
-    assert "confusion" not in many and many["confused"] == [{"label": "4", "answer": "3", "images": 1}]
+    many = analyze_classification(np.eye(50)[[3, 3, 4]] * 0.9, np.array([3, 4, 4]), tuple(map(str, range(50))))
+    assert "confusion" not in many and many["confused"] == [{"label": "4", "prediction": "3", "images": 1}]
 
 
 def test_the_calibration_error_is_that_of_guo():
     """Always 80% sure and right in 60%: off by 20 points; of two bins by their shares."""
-    assert calibration(np.full(10, 0.8), np.arange(10) < 6)["error"] == pytest.approx(0.2)
+    assert compute_calibration(np.full(10, 0.8), np.arange(10) < 6)["error"] == pytest.approx(0.2)
     sure, right = np.array([0.95, 0.95, 0.55, 0.55]), np.array([True, True, True, False])
-    found = calibration(sure, right)
+    found = compute_calibration(sure, right)
     assert found["error"] == pytest.approx((2 * 0.05 + 2 * 0.05) / 4)
     assert [each["images"] for each in found["bins"]] == [2, 2]
 
 
-def test_the_file_to_take():
+def test_the_recommended_file():
     def row(file, milliseconds, size, verdict="PASSED"):
         return {"file": file, "scheme": file, "latency_ms": milliseconds, "bytes": size, "verdict": verdict}
 
     floats = row("float32", 10.0, 400)
-    assert recommended([row("float32", 1, 1, "FAILED")]) is None
-    assert recommended([floats])["why"] == "the only one within the budget"
-    best = recommended([floats, row("int8", 2.0, 100), row("dynamic", 2.2, 90), row("tiny", 5.0, 10)])
+    assert recommend_file([row("float32", 1, 1, "FAILED")]) is None
+    assert recommend_file([floats])["why"] == "the only one within the budget"
+    best = recommend_file([floats, row("int8", 2.0, 100), row("dynamic", 2.2, 90), row("tiny", 5.0, 10)])
     assert best["file"] == "dynamic" and "4.5× the speed" in best["why"] and "4.4× smaller" in best["why"]
 
 
@@ -159,7 +159,7 @@ def test_a_report_of_objects(segmented, kresnet):
     code, _, err = kresnet("report", segmented.name, "--runs", home)
     assert code == 0, err
     page = Page(segmented.report_file.read_text())
-    found = segmented.findings()
+    found = segmented.analysis()
     assert page.fetched == [] and len(page.pictures) == 12 and set(found["curves"]) <= set(segmented.classes())
     assert [part["part"] for part in found["parts"]] == [
         "stem",
@@ -199,6 +199,6 @@ def test_bad_requests(trained, tmp_path, kresnet):
     code, out, err = kresnet("report", "older", "--runs", tmp_path)
     assert code == 1 and out == "" and "make it with: kresnet report older --again" in err[-1]
     assert kresnet("report", "older", "--again", "--runs", tmp_path)[0] == 0
-    theirs, ours = older.findings(), trained.findings()
+    theirs, ours = older.analysis(), trained.analysis()
     assert theirs["confusion"] == ours["confusion"] and theirs["data"] == ours["data"]
     assert kresnet("compare", "--runs", tmp_path)[0] == 2

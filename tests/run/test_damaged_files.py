@@ -66,13 +66,13 @@ def begun(quick_spec, tmp_path_factory):
             raise TrainingInterrupted("here")
 
     with pytest.MonkeyPatch.context() as patch:
-        from keras_resnet.training.loop import Loop
+        from keras_resnet.training.loop import TrainingLoop
 
-        patch.setattr(Loop, "_alive", stop)
+        patch.setattr(TrainingLoop, "_check_alive", stop)
         with pytest.raises(TrainingInterrupted):
             train(spec, home, "run", silent)
     run = Run(home / "run")
-    assert len(manifests(run.checkpoints)) == 3 and len(run.log()) == 1
+    assert len(manifests(run.checkpoints)) == 3 and len(run.read_log()) == 1
     return run
 
 
@@ -106,7 +106,7 @@ def damages_of(run, files):
 
 
 def of_finished(run):
-    files = [run.spec_file, run.labels_file, run.log_file, run.metrics_file, run.findings_file, run.model_file]
+    files = [run.spec_file, run.labels_file, run.log_file, run.metrics_file, run.analysis_file, run.model_file]
     return [*damages_of(run, [*files, run.verdicts_file, run.diagnosis_file])]
 
 
@@ -177,11 +177,11 @@ def test_labels_are_neither_formulas_nor_html(place, finished, kresnet):
     labels = ["$a_$", "<script>alert(1)</script>", "a & b", "\\\\frac{", "$$", "_hidden", *"6789"]
     run = Run(shutil.copytree(finished.folder, place / "runs" / "$run_$"))
     run.write_text(run.labels_file, "".join(f"{label}\n" for label in labels))
-    found = run.findings()
+    found = run.analysis()
     found["curves"] = {label: [0.5] * 101 for label in labels}
     for row, label in zip(found["by_class"], labels, strict=False):
         row["label"] = label
-    run.write_json(run.findings_file, found)
+    run.write_json(run.analysis_file, found)
     for arguments, page in (
         (["report", "$run_$"], run.report_file),
         (["compare", "$run_$", "$run_$", "--save", "compared.html"], place / "compared.html"),

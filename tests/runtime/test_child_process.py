@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from samples import paint
 
-from keras_resnet.runtime.temporary_files import sweep
+from keras_resnet.runtime.temporary_files import remove_leftovers
 
 ENDINGS = {
     signal.SIGTERM: 143,
@@ -181,7 +181,7 @@ def test_a_command_ends_with_its_children(exported, tmp_path, arguments, module,
     assert (number == signal.SIGKILL or not hidden) and (folder / "exports" / "verdicts.json").read_text() == verdicts
     changed = {path.name for path in set(after) - hidden if path.is_file() and before.get(path) != after[path]}
     assert changed <= {"calibration.json"}
-    sweep(folder / "exports")
+    remove_leftovers(folder / "exports")
     assert not list((folder / "exports").glob(".*"))
 
 
@@ -234,18 +234,18 @@ def test_a_script_sweeps_beside_its_file_alone(tmp_path):
     mine, other = tmp_path / f".{gone.pid}-model.tflite", tmp_path / f".{gone.pid}-thesis.doc"
     for file in (mine, other):
         file.write_bytes(b"half")
-    sweep(tmp_path, "model.tflite")
+    remove_leftovers(tmp_path, "model.tflite")
     assert list(tmp_path.iterdir()) == [other]
-    sweep(tmp_path / "absent")
+    remove_leftovers(tmp_path / "absent")
 
 
 def test_modules_of_the_current_folder_are_not_imported(exported, tmp_path):
     """Files from elsewhere come in folders, and in such a folder commands are typed."""
     for name in ("numpy", "json", "zipfile", "random", "keras_resnet"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'taken')!r}, 'w')\nraise SystemExit(9)\n")
-    from keras_resnet.runtime.child_process import child
+    from keras_resnet.runtime.child_process import child_command
 
-    command = child("keras_resnet.runtime.trial", "keras_resnet.runtime.tflite_model", "TFLiteModel")
+    command = child_command("keras_resnet.runtime.sandbox", "keras_resnet.runtime.tflite_model", "TFLiteModel")
     done = subprocess.run(
         [*command, str(exported[0].exports / "int8.tflite")], cwd=tmp_path, capture_output=True, check=False
     )
@@ -263,11 +263,11 @@ def test_a_child_whose_parent_is_gone_ends_at_once(tmp_path):
 
 def test_files_are_tried_once(exported, tmp_path, monkeypatch):
     """Moved they are the same; changed they are not."""
-    from keras_resnet.runtime import trial
+    from keras_resnet.runtime import sandbox
     from keras_resnet.runtime.tflite_model import TFLiteModel
 
     started, genuine = [], subprocess.Popen
-    monkeypatch.setattr(trial.subprocess, "Popen", lambda *a, **k: started.append(a) or genuine(*a, **k))
+    monkeypatch.setattr(sandbox.subprocess, "Popen", lambda *a, **k: started.append(a) or genuine(*a, **k))
     file = tmp_path / "a.tflite"
     file.write_bytes((exported[0].exports / "int8.tflite").read_bytes())
     TFLiteModel(file)

@@ -120,7 +120,7 @@ def test_it_serves(wheel, file, images):
         finally:
             process.terminate()
     model = TFLiteModel(file)
-    pixels = preprocess(read_image(content), "classify", model.card.resize, model.card.image_size)
+    pixels = preprocess(read_image(content), "center_crop", model.card.resize, model.card.image_size)
     assert answered == {"predictions": top_k(model(pixels[None]), model.card.classes, 3)[0]}
     assert (about["file"], about["labels"]) == (file.name, list(model.card.classes))
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_resnet.errors import DataError, ExportError, RunError, WeightsError
 from keras_resnet.export.load import load_file
-from keras_resnet.pretrained.readers import read
+from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.run import Run
 from keras_resnet.runtime import cli
 from keras_resnet.runtime.image import read_image
@@ -77,7 +77,7 @@ def test_no_weights(tmp_path, suffix, content, words):
     file = tmp_path / f"x{suffix}"
     file.write_bytes(content)
     with pytest.raises(WeightsError) as raised:
-        read(file)
+        read_weights(file)
     assert str(raised.value).startswith(f"cannot read weights {file}: not a {suffix} file: {words}")
 
 
@@ -85,7 +85,7 @@ def test_what_begins_as_it_should_is_damaged(tmp_path):
     file = tmp_path / "x.keras"
     file.write_bytes(b"PK\x03\x04" + bytes(range(99)))
     with pytest.raises(WeightsError, match=r"not a .keras file, or damaged$"):
-        read(file)
+        read_weights(file)
 
 
 def test_folders(tmp_path):
@@ -95,7 +95,7 @@ def test_folders(tmp_path):
     with pytest.raises(DataError, match=r"a.png: it is a folder$"):
         read_image(tmp_path / "a.png")
     with pytest.raises(WeightsError, match=r"a.keras: it is a folder, not a file$"):
-        read(tmp_path / "a.keras")
+        read_weights(tmp_path / "a.keras")
     with pytest.raises(ExportError, match=r"a.tflite is an empty folder, not an exported model$"):
         load_file(tmp_path / "a.tflite")
     with pytest.raises(ExportError, match=r"some is a folder without a SavedModel or C source: name a file in it$"):

@@ -16,7 +16,7 @@ from PIL import Image
 from samples import paint
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.runtime import preprocess as pixels_module
 from keras_resnet.runtime.image import center_crop, preprocess, read_image, resize_and_crop
@@ -165,7 +165,7 @@ def test_resize_and_crop_keep_the_centre():
     assert (resize_and_crop(image, 10) == (255, 0, 0)).all()
     pixels = np.arange(2 * 6 * 6 * 3).reshape(2, 6, 6, 3)
     np.testing.assert_array_equal(center_crop(pixels, 4), pixels[:, 1:5, 1:5])
-    assert preprocess(read_image(encoded(image, "PNG")), "classify", 20, 16).shape == (16, 16, 3)
+    assert preprocess(read_image(encoded(image, "PNG")), "center_crop", 20, 16).shape == (16, 16, 3)
 
 
 # The scripts for devices
@@ -202,7 +202,7 @@ def samples():
 
 
 def test_the_script_for_devices_sees_the_same_pixels(device):
-    cards = [{"task": task, "resize": 18, "image_size": 14} for task in ("classify", "detect")]
+    cards = [{"preprocessing": each, "resize": 18, "image_size": 14} for each in ("center_crop", "letterbox")]
     files = dict(samples())
     assert len(files) > 60
     for number, data in enumerate(files.values()):
@@ -218,14 +218,14 @@ def test_the_script_for_devices_sees_the_same_pixels(device):
     seen = np.load(device / "seen.npz")
     for number, (name, data) in enumerate(files.items()):
         for which, card in enumerate(cards):
-            expected = preprocess(read_image(data), card["task"], card["resize"], card["image_size"])
+            expected = preprocess(read_image(data), card["preprocessing"], card["resize"], card["image_size"])
             np.testing.assert_array_equal(seen[f"{number}-{which}"], expected, name)
 
 
 @pytest.mark.parametrize("strip", [1, 100])
 def test_large_images_are_converted_part_by_part_to_the_same_pixels(strip, monkeypatch):
     whole = {name: np.asarray(read_image(data)) for name, data in samples()}
-    monkeypatch.setattr(pixels_module, "STRIP", strip)
+    monkeypatch.setattr(pixels_module, "PIXELS_PER_STRIP", strip)
     for name, data in samples():
         np.testing.assert_array_equal(np.asarray(read_image(data)), whole[name], name)
 
@@ -323,7 +323,7 @@ def test_a_scan_names_a_bomb_and_goes_on(tmp_path, capfd):
     folder = paint(tmp_path / "d", 40)
     (folder / "red" / "bomb.png").write_bytes(png(13_000, 13_000, 1, 3))
     told = []
-    data = open_data(DataSpec(str(folder)), told.append)
+    data = load_dataset(DataSpec(str(folder)), told.append)
     assert sum(split.count for split in data.splits.values()) == 120
     (line,) = [line for line in told if line.startswith("skipped: ")]
     assert "bomb.png: it has more than 89.5 megapixels" in line and capfd.readouterr().err == ""
@@ -354,7 +354,7 @@ def test_long_and_thin_images_are_placed():
     for size in ((1, 50_000), (50_000, 1)):
         image = read_image(encoded(Image.new("L", size, 77), "PNG"))
         assert (resize_and_crop(image, 16) == 77).all()
-        assert preprocess(image, "detect", 16, 16).shape == (16, 16, 3)
+        assert preprocess(image, "letterbox", 16, 16).shape == (16, 16, 3)
 
 
 def test_of_many_pages_and_frames_the_first_is_decoded():

@@ -12,19 +12,19 @@ from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.data.annotations import decoded_mask, encoded_mask, pad_annotations, unpad_annotations
 from keras_resnet.errors import DataError
 from keras_resnet.metrics import coco
-from keras_resnet.models.fpn import cells_of
+from keras_resnet.models.fpn import pyramid_sides
 from keras_resnet.runtime import postprocess
 from keras_resnet.runtime.postprocess import (
-    DYNAMIC_COEFFICIENTS,
+    CONDINST_COEFFICIENTS,
     Detections,
     decode_detections,
-    masks_of,
+    decode_masks,
     paste_masks_in_image,
     rle_encode,
 )
-from keras_resnet.tasks.assigner import assign, boxes_at, detection_losses
-from keras_resnet.tasks.detection import Detection, agreement
-from keras_resnet.tasks.instance_segmentation import Segmentation
+from keras_resnet.tasks.assigner import assign, decode_boxes, detection_losses
+from keras_resnet.tasks.detection import Detection, detection_agreement
+from keras_resnet.tasks.instance_segmentation import InstanceSegmentation
 from keras_resnet.tasks.mask_loss import mask_logits, mask_losses
 
 CELLS = (8, 4)
@@ -34,9 +34,9 @@ N = 80
 def by_the_oracle(truths, answers, kind):
     """The same by pycocotools."""
     truth = COCO()
-    truth.dataset = coco._truth(truths, "abc")
+    truth.dataset = coco._annotation_document(truths, "abc")
     truth.createIndex()
-    judge = COCOeval(truth, truth.loadRes(coco._found(truths, answers)), kind)
+    judge = COCOeval(truth, truth.loadRes(coco._result_rows(truths, answers)), kind)
     judge.evaluate()
     judge.accumulate()
     judge.summarize()
@@ -109,28 +109,28 @@ def test_an_object_is_found_where_its_location_says():
     np.testing.assert_allclose(card_size, [[45, 5, 80, 40]])
 
 
-@pytest.mark.parametrize("coefficients", [4, DYNAMIC_COEFFICIENTS])
+@pytest.mark.parametrize("coefficients", [4, CONDINST_COEFFICIENTS])
 def test_masks_are_the_same_while_trained_and_on_devices(coefficients):
     rng = generator()
-    kinds = 4 if coefficients == 4 else postprocess.SHARED
+    kinds = 4 if coefficients == 4 else postprocess.CONDINST_PROTOTYPES
     prototypes = rng.normal(size=(16, 16, kinds)).astype(np.float32)
     every = rng.normal(size=(N, coefficients)).astype(np.float32)
     places = np.array([3, 70, 41])
     boxes = np.array([[0, 0, 1, 1], [0.5, 0.25, 0.75, 0.5], [0, 0.9, 0.1, 1]], np.float32)
     found = Detections(boxes, np.zeros(3), np.zeros(3, int), places)
-    ours = masks_of(found, every, prototypes, CELLS)
+    ours = decode_masks(found, every, prototypes, CELLS)
     theirs = mask_logits(every[places][None], prototypes[None], postprocess.anchor_points(CELLS)[0][places][None])
     around = np.zeros((3, 16, 16), bool)  # and 4 cells on each side
     around[0], around[1, :12, 4:16], around[2, 10:, :6] = True, True, True
     np.testing.assert_allclose(ours[around], np.asarray(theirs[0])[around], rtol=1e-4, atol=1e-4)
-    assert (ours[~around] == postprocess.GROUND).all()
+    assert (ours[~around] == postprocess.BACKGROUND_LOGIT).all()
     sizes = ((16, 16), (50, 40), (5, 5))
     for size in sizes:
         inside = postprocess.scale_boxes(boxes, size)
         np.testing.assert_array_equal(
             paste_masks_in_image(ours, inside, size), paste_masks_in_image(np.asarray(theirs[0]), inside, size)
         )
-    assert masks_of(found.first(0), every, prototypes, CELLS).shape == (0, 16, 16)
+    assert decode_masks(found.first(0), every, prototypes, CELLS).shape == (0, 16, 16)
 
 
 def test_a_mask_stays_in_its_box():
@@ -152,9 +152,9 @@ def test_cells_are_those_of_the_network():
     known = ((18, 128, (16, 8, 4)), (18, 90, (12, 6)), (20, 32, (32, 16, 8, 4)), (10, 48, (24, 12, 6)))
     for depth, size, expected in known:
         network = NetworkSpec(depth, width=0.25)
-        assert cells_of(network, size)[: len(expected)] == expected
-        _, stages = build.body(Layers(keras), network, (size, size, 3), None)
-        levels = fpn.levels_of(Layers(keras), stages, cells_of(network, size))
+        assert pyramid_sides(network, size)[: len(expected)] == expected
+        _, _, stages = build.build_features(Layers(keras), network, (size, size, 3), None)
+        levels = fpn.build_pyramid(Layers(keras), stages, pyramid_sides(network, size))
         assert len({level.shape[-1] for level in levels}) == 1
 
 
@@ -175,12 +175,12 @@ def test_each_image_is_judged_alone():
     truth, (scores, distances) = random_truth(rng, 4, 5), random_outputs(rng, 4)
     ids = rng.integers(0, 6, (4, 32, 32)).astype(np.uint8)
     outputs = {
-        "coefficients": rng.normal(size=(4, N, DYNAMIC_COEFFICIENTS)).astype(np.float32),
+        "coefficients": rng.normal(size=(4, N, CONDINST_COEFFICIENTS)).astype(np.float32),
         "prototypes": rng.normal(size=(4, 16, 16, 8)).astype(np.float32),
     }
 
     def losses(rows):
-        boxes, own = boxes_at(distances[rows], CELLS), {name: value[rows] for name, value in truth.items()}
+        boxes, own = decode_boxes(distances[rows], CELLS), {name: value[rows] for name, value in truth.items()}
         found = assign(scores[rows], boxes, own, CELLS)
         of_masks, _ = mask_losses({name: value[rows] for name, value in outputs.items()}, ids[rows], found, CELLS)
         return np.asarray(detection_losses(scores[rows], boxes, own, found) + of_masks)
@@ -192,7 +192,7 @@ def test_each_image_is_judged_alone():
 def test_locations_answer_for_what_they_are_in():
     rng = generator(1)
     truth, (scores, distances) = random_truth(rng, 8, 5), random_outputs(rng, 8)
-    boxes = boxes_at(distances, CELLS)
+    boxes = decode_boxes(distances, CELLS)
     np.testing.assert_allclose(boxes, postprocess.ltrb_to_xyxy(distances, CELLS), atol=1e-6)
     found = assign(scores, boxes, truth, CELLS)
     middles = postprocess.anchor_points(CELLS)[0]
@@ -206,7 +206,9 @@ def test_locations_answer_for_what_they_are_in():
         x, y = middles[place]
         assert min(left, (left + right) / 2 - reach) <= x <= max(right, (left + right) / 2 + reach)
         assert min(top, (top + bottom) / 2 - reach) <= y <= max(bottom, (top + bottom) / 2 + reach)
-    assert (quality[objects < 0] == 0).all() and quality.max() <= 1 and found.rank.numpy().max() == pytest.approx(1)
+    assert (
+        (quality[objects < 0] == 0).all() and quality.max() <= 1 and found.alignment.numpy().max() == pytest.approx(1)
+    )
     for image in range(8):
         for row in set(objects[image][objects[image] >= 0]):
             assert (objects[image] == row).sum() <= 13
@@ -223,7 +225,7 @@ def test_right_answers_cost_least():
     middles, widths = postprocess.anchor_points(CELLS)
     box = truth["boxes"][0, 0]
     exact = np.concatenate([middles - box[:2], box[2:] - middles], axis=1)[None] / widths
-    boxes = boxes_at(exact.astype(np.float32), CELLS)
+    boxes = decode_boxes(exact.astype(np.float32), CELLS)
     scores = np.full((1, N, 3), -12.0, np.float32)
     found = assign(scores, boxes, truth, CELLS)
     sure = scores.copy()
@@ -245,12 +247,14 @@ def test_right_answers_cost_least():
 def test_agreement_counts_objects():
     boxes = np.array([[0, 0, 10, 10], [20, 20, 40, 40], [0, 0, 10, 10]], float)
     ours = [coco.Prediction(boxes, np.array([0.9, 0.8, 0.1]), np.array([0, 1, 0]))]
-    assert agreement(ours, ours) == 1
+    assert detection_agreement(ours, ours) == 1
     other = [coco.Prediction(boxes + 1, np.array([0.9, 0.8, 0.1]), np.array([0, 2, 0]))]
-    assert agreement(ours, other) == pytest.approx(0.5)
-    assert agreement(ours, [coco.Prediction(boxes[:1], np.array([0.9]), np.array([0]))]) == pytest.approx(2 / 3)
+    assert detection_agreement(ours, other) == pytest.approx(0.5)
+    assert detection_agreement(ours, [coco.Prediction(boxes[:1], np.array([0.9]), np.array([0]))]) == pytest.approx(
+        2 / 3
+    )
     none = [coco.Prediction(boxes[:0], np.zeros(0), np.zeros(0, int))]
-    assert agreement(none, none) == 1 and agreement(ours, none) == 0
+    assert detection_agreement(none, none) == 1 and detection_agreement(ours, none) == 0
 
 
 def test_annotations_survive_packing():
@@ -263,10 +267,10 @@ def test_annotations_survive_packing():
         assert after.masks == tuple(before.masks[row] for row in order)
 
 
-@pytest.mark.parametrize("kind", [Detection, Segmentation])
+@pytest.mark.parametrize("kind", [Detection, InstanceSegmentation])
 def test_images_without_objects_are_nothing_to_judge_by(kind):
     nothing = np.zeros((2, 1, 4), np.float32), np.full((2, 1), -1), np.zeros((2, 1), bool), np.zeros((2, 1))
     truth = dict(zip(("boxes", "labels", "crowd", "areas"), nothing, strict=True)) | {"sizes": np.full((2, 2), 8)}
     none = [coco.Prediction(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))] * 2
     with pytest.raises(DataError, match="none of the 2 images shows an object"):
-        kind(("a",), (1,)).judge(none, truth)
+        kind(("a",), (1,)).compute_metrics(none, truth)

@@ -35,7 +35,7 @@ def sized(image):
 @pytest.fixture
 def server():
     about = {"file": "int8.tflite", "task": "classify", "labels": LABELS}
-    with prediction_server.server_of(sized, about, "127.0.0.1", 0) as made:
+    with prediction_server.create_server(sized, about, "127.0.0.1", 0) as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield made
         made.shutdown()
@@ -120,7 +120,7 @@ def test_forms_that_are_none(server, kind):
 
 @pytest.mark.parametrize("boundary", ["-", "x" * 5000, "\r", "--"])
 def test_odd_boundaries_are_answered(server, boundary):
-    assert prediction_server.image_of(b"x", "image/png") == b"x"
+    assert prediction_server.extract_image(b"x", "image/png") == b"x"
     status, _ = raw(
         server,
         b"POST / HTTP/1.1\r\nContent-Length: 9\r\n",
@@ -192,7 +192,7 @@ def test_a_body_that_is_too_large_is_refused_in_words(server, headers):
 
 
 def test_slow_clients_end_and_hinder_nobody(server, monkeypatch):
-    monkeypatch.setattr(http_server, "SENDING", 1.5)
+    monkeypatch.setattr(http_server, "SEND_TIMEOUT", 1.5)
     monkeypatch.setattr(http_server.Handler, "timeout", 1.0)
     head = b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n"
     with ThreadPoolExecutor(40) as pool:
@@ -209,7 +209,7 @@ def test_slow_clients_end_and_hinder_nobody(server, monkeypatch):
 
 
 def test_headers_that_drip_end_the_connection(server, monkeypatch):
-    monkeypatch.setattr(http_server, "SENDING", 0.5)
+    monkeypatch.setattr(http_server, "SEND_TIMEOUT", 0.5)
     with socket.create_connection(server.server_address[:2], timeout=20) as client:
         for _ in range(10):
             try:
@@ -222,12 +222,12 @@ def test_headers_that_drip_end_the_connection(server, monkeypatch):
 
 
 def test_more_bodies_than_fit_wait_or_are_told_to(server, monkeypatch):
-    monkeypatch.setattr(prediction_server, "WAITING", 0.2)
-    for _ in range(prediction_server.UPLOADS):
+    monkeypatch.setattr(prediction_server, "UPLOAD_TIMEOUT", 0.2)
+    for _ in range(prediction_server.MAX_UPLOADS):
         server.uploads.acquire()
     status, document = post(server, png())
     assert status == 503 and "try again" in document["error"]
-    for _ in range(prediction_server.UPLOADS):
+    for _ in range(prediction_server.MAX_UPLOADS):
         server.uploads.release()
     assert post(server, png())[0] == 200
 
@@ -258,7 +258,7 @@ def test_urlencoded_images_get_a_hint(server):
 
 
 def test_it_listens_where_it_is_told():
-    with prediction_server.server_of(sized, {}, "::1", 0) as made:
+    with prediction_server.create_server(sized, {}, "::1", 0) as made:
         assert made.address == f"http://[::1]:{made.server_port}/"
         threading.Thread(target=made.serve_forever, daemon=True).start()
         assert post(made, png())[0] == 200
@@ -275,4 +275,4 @@ def test_ports_that_are_none_are_refused(port, capsys):
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "8.8.8.8"])
 def test_hosts_that_are_not_ours_are_a_sentence(host):
     with pytest.raises(prediction_server.ExportError, match=f"cannot listen on {host}"):
-        prediction_server.server_of(sized, {}, host, 0)
+        prediction_server.create_server(sized, {}, host, 0)

@@ -38,8 +38,8 @@ def test_degradation(base, tmp_path):
     ]
     assert len(rows) == 8
     run = Run(tmp_path / "resnet8-seed1")
-    assert run.finished and run.spec().network.zero_gamma is False and run.spec().training.seed == 1
-    assert abs(float(rows[-1]["training_error"]) - 100 * (1 - run.log()[-1]["accuracy"])) < 1e-6
+    assert run.is_finished and run.spec().network.zero_gamma is False and run.spec().training.seed == 1
+    assert abs(float(rows[-1]["training_error"]) - 100 * (1 - run.read_log()[-1]["accuracy"])) < 1e-6
     layers = [row["layer"] for row in csv.DictReader((tmp_path / "gradients.csv").open()) if row["network"] == "plain8"]
     assert layers == ["stem_conv"] + [f"stage{s}_unit1_conv{c}" for s in (1, 2, 3) for c in (1, 2)]
     (tmp_path / "summary.json").unlink()
@@ -125,7 +125,11 @@ def test_a_shorter_recipe_warms_up_in_proportion():
 def test_recipe_of_the_paper():
     spec = RECIPES["he2015-cifar"].spec
     assert (spec.training.steps, spec.training.batch_size, spec.data.val_fraction) == (64_000, 128, 0.1)
-    assert (spec.optimizer.decay, spec.optimizer.weight_decay, spec.optimizer.nesterov) == ("l2", 1e-4, False)
+    assert (spec.optimizer.weight_decay_mode, spec.optimizer.weight_decay, spec.optimizer.nesterov) == (
+        "l2",
+        1e-4,
+        False,
+    )
 
 
 def test_a_broken_training_is_told_not_hidden(base, tmp_path):

@@ -43,7 +43,7 @@ kresnet compare RUN RUN*
 kresnet diagnose RUN
 kresnet demo RUN --save page
 kresnet export RUN --tflite
-kresnet train --from my-run --data photos/
+kresnet train --weights my-run --data photos/
 kresnet-edge predict *
 """
 
@@ -62,17 +62,17 @@ kresnet train --depth 50 --name teacher
 kresnet train --depth 8 --teacher teacher
 kresnet train --depth 50 --find-*
 kresnet train --find-lr
-kresnet train --net plain34
+kresnet train --model plain34
 kresnet train --teacher RUN
 kresnet train --devices 4
 kresnet train --recipe timm-a2 --quick
 kresnet train --task detect
 kresnet train --task localize --depth 18
 kresnet train --task segment --depth 18
-kresnet train --net resnet8 --data photos/*
+kresnet train --model resnet8 --data photos/*
 kresnet train --depth 18 --data photos/*
 kresnet train --data photos/ --depth 18*
-kresnet train --data photos/ --from head *
+kresnet train --data photos/ --weights head *
 kresnet train --data signs/*
 kresnet launch --workers 2 -- train --depth 50
 kresnet compress RUN *
@@ -89,7 +89,7 @@ kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
 kresnet study degradation --quick
 kresnet study degradation --quick --seeds 3
-kresnet study degradation --nets vgg19,plain34,resnet34 --quick
+kresnet study degradation --models vgg19,plain34,resnet34 --quick
 kresnet study identity --quick
 """
 
@@ -98,21 +98,21 @@ FAILING = {
     "kresnet train --recipe timm-a2": Fails(1, "'imagenet2012' is not prepared"),
     "kresnet train --recipe timm-a2 --data-dir /data/tfds": Fails(1, "'imagenet2012' is not prepared"),
     "kresnet train --recipe timm-a2 --set *": Fails(1, "'imagenet2012' is not prepared"),
-    "kresnet train --recipe he2015-cifar --net resnet20 --stop-after 20": Fails(1, "'cifar10' is not prepared"),
-    "kresnet train --recipe he2015-cifar --net resnet20 --download": Fails(1, "cannot be reached"),
+    "kresnet train --recipe he2015-cifar --model resnet20 --stop-after 20": Fails(1, "'cifar10' is not prepared"),
+    "kresnet train --recipe he2015-cifar --model resnet20 --download": Fails(1, "cannot be reached"),
     "kresnet train --data cifar10 --data-dir /data/tfds": Fails(1, "'cifar10' is not prepared"),
     "kresnet train --data cifar10 --download": Fails(1, "cannot be reached"),
     "kresnet study degradation --quick --data cifar10": Fails(1, "'cifar10' is not prepared"),
     "kresnet study degradation --download --seeds 5": Fails(1, "cannot be reached"),
     "kresnet evaluate resnet20-cifar10 --split test": Fails(1, "no run called 'resnet20-cifar10'"),
-    "kresnet train --from torchvision:*": Fails(1, "cannot be reached"),
-    "kresnet train --from timm:*": Fails(1, "cannot be reached"),
-    "kresnet train --from keras:*": Fails(1, "cannot be reached"),
-    "kresnet train --data photos/ --from torchvision:*": Fails(1, "cannot be reached"),
-    "kresnet train --task detect --from torchvision:*": Fails(1, "cannot be reached"),
-    "kresnet train --task segment --from cls18 *": Fails(1, "no run called 'cls18'"),
-    "kresnet train --from weights.pth --data photos/": Fails(1, "weights.pth"),
-    "kresnet train --net resnet8 --from digits.keras *": Fails(1, "digits.keras"),
+    "kresnet train --weights torchvision:*": Fails(1, "cannot be reached"),
+    "kresnet train --weights timm:*": Fails(1, "cannot be reached"),
+    "kresnet train --weights keras:*": Fails(1, "cannot be reached"),
+    "kresnet train --data photos/ --weights torchvision:*": Fails(1, "cannot be reached"),
+    "kresnet train --task detect --weights torchvision:*": Fails(1, "cannot be reached"),
+    "kresnet train --task segment --weights cls18 *": Fails(1, "no run called 'cls18'"),
+    "kresnet train --weights weights.pth --data photos/": Fails(1, "weights.pth"),
+    "kresnet train --model resnet8 --weights digits.keras *": Fails(1, "digits.keras"),
     "kresnet train --task detect --depth 50 --data ~/coco --image-size 512": Fails(1, "there is no such folder"),
     "kresnet train --recipe edge --data photos/ --teacher RUN *": Fails(2, "--teacher RUN must have the labels"),
     "kresnet train --devices gpu:0,2": Fails(2, "gpu:0,2"),
@@ -135,8 +135,8 @@ class Documented:
 
     @property
     def runnable(self) -> list[str]:
-        """The same with what stands on the desk: only a run that finds objects takes --with-nms, and the newest run,
-        which an earlier command made, may have learned its 8 bits and take no --quantize."""
+        """The same with what stands on the desk: only a run that finds objects takes --with-nms, and the newest
+        run, which an earlier command made, may have learned its 8 bits and take no --quantize."""
         here = {"FILE": "int8.tflite"} | ({"RUN": "finder"} if "--with-nms" in self.words else {})
         words = [here.get(word, word) for word in self.words]
         newest = words[1] == "export" and words[2].startswith("--") and "--quantize" in words

@@ -309,10 +309,10 @@ def main():
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     from keras_resnet.export import evaluate
     from keras_resnet.export.devices import local_cpu
-    from keras_resnet.runtime import trial
+    from keras_resnet.runtime import sandbox
 
     # What is not under test is done once: the model's own answers, and how long a file takes.
-    trial.SECONDS = 60.0
+    sandbox.TIMEOUT_SECONDS = 60.0
     evaluate.load_run_data, local_cpu.measure_cost = _once(evaluate.load_run_data), _once(local_cpu.measure_cost)
     evaluate.Reference.from_run = _once(evaluate.Reference.from_run)
     for arguments in json.loads(sys.stdin.read()):

@@ -14,8 +14,8 @@ from keras_resnet.runtime.image import preprocess
 
 ROOT = Path(__file__).parents[2]
 STUBS = Path(__file__).parents[1] / "stubs"
-# As a file says of itself, for a task that sees the centre and one that sees all.
-CARDS = [{"task": task, "resize": 256, "image_size": 224} for task in ("classify", "detect")]
+# As a file says of itself, for a task that sees the center and one that sees all.
+CARDS = [{"preprocessing": each, "resize": 256, "image_size": 224} for each in ("center_crop", "letterbox")]
 # Images that are wide, square and high.
 SIZES = ((640, 427), (300, 300), (330, 501))
 
@@ -47,7 +47,7 @@ def assert_placed(card, size, taken, given):
     width, height) in pixels, as our own transform has it: seen by an image whose colours say where they come from."""
     x, y = np.meshgrid(*(np.linspace(0, 255, edge) for edge in size))
     image = Image.fromarray(np.stack([x, y, np.full_like(x, 255)], axis=-1).round().astype(np.uint8))
-    pixels = preprocess(image, card["task"], card["resize"], card["image_size"]).astype(int)
+    pixels = preprocess(image, card["preprocessing"], card["resize"], card["image_size"]).astype(int)
     ys, xs = np.nonzero(pixels[..., 2] > 127)
     assert [*given] == [xs[0], ys[0], xs[-1] - xs[0] + 1, ys[-1] - ys[0] + 1]
     for axis in (0, 1):

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from keras_resnet.config.spec import ANNOTATIONS, DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
+from keras_resnet.config.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
+from keras_resnet.config.task_rules import TASK_RULES
 
 COLOURS = {"blue": (30, 30, 220), "green": (30, 200, 30), "red": (220, 30, 30)}
 
@@ -25,8 +26,8 @@ def paint(folder, per_class, size=16, classes=COLOURS):
 
 def finding(task="segment", source="shapes", epochs=5, **changes):
     """A small network that finds objects, for seconds of training."""
-    data = DataSpec(source, image_size=64, annotations=ANNOTATIONS[task])
-    optimizer = OptimizerSpec("adamw", learning_rate=3e-3, weight_decay=0.01, clip_norm=10.0, label_smoothing=0.0)
+    data = DataSpec(source, image_size=64, annotations=TASK_RULES[task].annotations)
+    optimizer = OptimizerSpec("adamw", learning_rate=3e-3, weight_decay=0.01, clip_grad_norm=10.0, label_smoothing=0.0)
     training = TrainingSpec(epochs=epochs, batch_size=8, precision="float32")
     network = NetworkSpec(10, width=0.25)
     return Spec(task=task, network=network, data=data, optimizer=optimizer, training=training, **changes)

@@ -12,10 +12,11 @@ from samples import finding, silent
 
 from keras_resnet.cli import main
 from keras_resnet.config.spec import AugmentSpec, DataSpec, HeadSpec, Spec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.run import Run
-from keras_resnet.runtime.visualize import filled
+from keras_resnet.runtime.visualize import rle_decode
+from keras_resnet.tasks import TASKS
 
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
@@ -23,7 +24,7 @@ def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 
-    first, last = segmented.log()[0], segmented.log()[-1]
+    first, last = segmented.read_log()[0], segmented.read_log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
     assert last["loss"] < 0.85 * first["loss"] and segmented.metrics()["metric"] == "mask mAP"
     assert last["val_mask mAP"] == pytest.approx(segmented.metrics()["value"], abs=1e-6) and last["val_box mAP"] > 0
@@ -47,7 +48,7 @@ def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     assert code == 0 and all(each["probability"] >= 0.3 for each in found)
     for each in found:
         left, top, right, bottom = each["box"]
-        ys, xs = np.nonzero(filled(each["mask"]))
+        ys, xs = np.nonzero(rle_decode(each["mask"]))
         assert each["mask"]["size"] == [96, 128] and 0 <= left <= right <= 128 and 0 <= top <= bottom <= 96
         assert not len(xs) or (
             xs.min() >= left - 1 and xs.max() <= right and ys.min() >= top - 1 and ys.max() <= bottom
@@ -74,11 +75,11 @@ def test_what_detection_does_not_take(segmented, capsys):
     ):
         with pytest.raises(UsageError, match=words):
             finding().override(key, value)
-    for changes in ({"head": HeadSpec(convs=3)}, {"augment": AugmentSpec(colour=0.1)}):
+    for changes in ({"head": HeadSpec(convs=3)}, {"augment": AugmentSpec(color_jitter=0.1)}):
         with pytest.raises(UsageError, match="left alone for classify"):
             Spec(**changes)
     with pytest.raises(DataError, match="has no images with boxes of objects"):
-        open_data(DataSpec("digits", annotations="masks"), silent)
+        load_dataset(DataSpec("digits", annotations="masks"), silent)
     assert main._main(["train", "--task", "segmant"]) == 2
     assert "task must be one of" in capsys.readouterr().err.splitlines()[-1]
     assert main._main(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2
@@ -89,7 +90,7 @@ def test_a_folder_as_coco_has_it_trains_evaluates_exports(tmp_path, capsys):
     root = coco_folder(tmp_path / "coco")
     runs = ["--runs", str(tmp_path / "runs")]
     options = ["--depth", "10", "--width", "0.25", "--image-size", "64", "--epochs", "1", "--precision", "float32"]
-    options += ["--max-bad", "0.1", "--name", "ours", "--masks", "yolact", *runs]
+    options += ["--max-unreadable", "0.1", "--name", "ours", "--masks", "yolact", *runs]
     assert main._main(["train", "--task", "segment", "--data", str(root), *options]) == 0
     capsys.readouterr()
     assert main._main(["evaluate", "ours", "--json", *runs]) == 0
@@ -108,30 +109,36 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
 
     from keras_resnet.export.formats.detection_postprocess import _convert_postprocess
     from keras_resnet.runtime.metadata import ModelMetadata
-    from keras_resnet.runtime.postprocess import DYNAMIC_COEFFICIENTS, GROUND, SHARED, answer_of
+    from keras_resnet.runtime.postprocess import (
+        BACKGROUND_LOGIT,
+        CONDINST_COEFFICIENTS,
+        CONDINST_PROTOTYPES,
+        decode_outputs,
+    )
 
     rng, cells = np.random.default_rng(0), (8, 4)
     outputs = {
         "scores": rng.normal(-3, 2, (1, 80, 3)).astype(np.float32),
         "distances": rng.uniform(0.3, 2, (1, 80, 4)).astype(np.float32),
-        "coefficients": rng.normal(size=(1, 80, DYNAMIC_COEFFICIENTS)).astype(np.float32),
-        "prototypes": rng.normal(size=(1, 16, 16, SHARED)).astype(np.float32),
+        "coefficients": rng.normal(size=(1, 80, CONDINST_COEFFICIENTS)).astype(np.float32),
+        "prototypes": rng.normal(size=(1, 16, 16, CONDINST_PROTOTYPES)).astype(np.float32),
     }
     for task, guesses in (("segment", 0), ("localize", 3)):
         given = outputs if task == "segment" else {name: outputs[name] for name in ("scores", "distances")}
-        card = ModelMetadata(("a", "b", "c"), 64, 64, {}, task, cells)
+        methods = TASKS[task].preprocessing, TASKS[task].postprocessing
+        card = ModelMetadata(("a", "b", "c"), 64, 64, {}, task, *methods, cells)
         interpreter = Interpreter(
             model_content=_convert_postprocess({name: each.shape for name, each in given.items()}, card)
         )
         found = interpreter.get_signature_runner("objects")(**given)
-        ours, masks = answer_of({name: each[0] for name, each in given.items()}, cells, guesses=guesses)
-        theirs, their_masks = answer_of({name: each[0] for name, each in found.items()}, cells, guesses=guesses)
+        ours, masks = decode_outputs({name: each[0] for name, each in given.items()}, cells, guesses=guesses)
+        theirs, their_masks = decode_outputs({name: each[0] for name, each in found.items()}, cells, guesses=guesses)
         assert len(ours.labels) > 20 or guesses
         assert theirs.labels.tolist() == ours.labels.tolist()
         np.testing.assert_allclose(theirs.scores, ours.scores, rtol=1e-5)
         np.testing.assert_allclose(theirs.boxes, ours.boxes, atol=1e-6)
         if masks is not None:
-            around = masks != GROUND  # elsewhere only the file computes them
+            around = masks != BACKGROUND_LOGIT  # elsewhere only the file computes them
             assert around.mean() > 0.3
             np.testing.assert_allclose(their_masks[around], masks[around], rtol=1e-3, atol=1e-3)
 

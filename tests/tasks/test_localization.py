@@ -13,7 +13,7 @@ from samples import silent
 from keras_resnet.cli import main
 from keras_resnet.config.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
 from keras_resnet.data.annotations import Annotation, pad_annotations
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.metrics import iou as geometry
@@ -68,13 +68,13 @@ def test_answers_are_in_pixels_of_the_image():
     """An image of 200 × 100 stands at the top of its square."""
     scores, distances = np.full((1, 4, 2), -5.0), np.zeros((1, 4, 4))
     scores[0, 1, 1], distances[0, 1] = 4.0, (0.5, 0.3, 0.3, 0.4)  # the upper right of four cells
-    card = ModelMetadata(("cat", "dog"), 64, 64, {}, "localize", (2,))
+    card = ModelMetadata(("cat", "dog"), 64, 64, {}, "localize", "letterbox", "main_object", (2,))
     (found,) = decode_predictions(card, {"scores": scores, "distances": distances}, 1, [(200, 100)])
     assert found == [{"label": "dog", "probability": pytest.approx(0.982, abs=1e-3), "box": [100, 20, 180, 90]}]
     assert format_predictions(found) == "dog 98.2% at 100, 20, 180, 90"
     (both,) = decode_predictions(card, {"scores": scores, "distances": distances}, None, [(200, 100)])
     assert [each["label"] for each in both] == ["dog", "cat"]
-    pixels = preprocess(Image.new("RGB", (200, 100), "white"), "localize", 64, 64)
+    pixels = preprocess(Image.new("RGB", (200, 100), "white"), "letterbox", 64, 64)
     assert pixels.shape == (64, 64, 3) and pixels[:32].min() == 255 and pixels[32:].max() == 0
 
 
@@ -97,11 +97,11 @@ def test_the_right_class_in_the_right_place_is_right():
     wanted = boxes.copy()
     wanted[1] = boxes[0]
     distances = np.concatenate([middles - wanted[:, None, :2], wanted[:, None, 2:] - middles], axis=2) / widths
-    judged = task.judge(task.read({"scores": scores, "distances": distances}, truth), truth)
+    judged = task.compute_metrics(task.postprocess({"scores": scores, "distances": distances}, truth), truth)
     np.testing.assert_array_equal(judged.correct, [True, False, False])
     assert judged.values == {"localized": 1 / 3} and judged.by_class == {"a": 0, "b": 0.5}
     assert judged.details["class"] == 2 / 3 and judged.details["top5"] == 2 / 3
-    targets = task.encode({name: truth[name] for name in ("labels", "boxes", "crowd")})
+    targets = task.encode_targets({name: truth[name] for name in ("labels", "boxes", "crowd")})
     assert targets["labels"].tolist() == [[1], [1], [0]]
 
 
@@ -117,7 +117,7 @@ def test_what_localization_does_not_take():
     with pytest.raises(UsageError, match=r"network\.family must be resnet"):
         Spec(task="localize", network=NetworkSpec(11, "vgg"), data=DataSpec("shapes", annotations="object"))
     with pytest.raises(DataError, match="no images with boxes of objects"):
-        open_data(DataSpec("digits", annotations="object"), silent)
+        load_dataset(DataSpec("digits", annotations="object"), silent)
 
 
 class Odd(tfds.core.GeneratorBasedBuilder):
@@ -148,7 +148,7 @@ class Odd(tfds.core.GeneratorBasedBuilder):
 def test_boxes_of_images_that_are_not_square(tmp_path):
     Odd(data_dir=tmp_path).download_and_prepare()
     told = []
-    data = open_data(DataSpec("odd_boxes", data_dir=str(tmp_path), image_size=32, annotations="object"), told.append)
+    data = load_dataset(DataSpec("odd_boxes", data_dir=str(tmp_path), image_size=32, annotations="object"), told.append)
     split = data.splits["train"]
     wide, tall = (
         split.objects.boxes[list(split.pixels[:, 31, 0, 0] > 0).index(is_tall), 0] for is_tall in (False, True)
@@ -181,7 +181,7 @@ def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
     from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import build_tflite_options
 
-    first, last = localized.log()[0], localized.log()[-1]
+    first, last = localized.read_log()[0], localized.read_log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.05 and last["val_quality"] > first["val_quality"]
     assert localized.metrics()["metric"] == "localized"
     forms = tuple(build_tflite_options(("float32", "int8")))
@@ -210,10 +210,10 @@ def test_a_body_from_a_classification_run(localized):
     import keras
 
     from keras_resnet.models import build
-    from keras_resnet.pretrained.load import assign_weights, fetch
+    from keras_resnet.pretrained.load import assign_weights, fetch_weights
 
-    plain = build.build(Layers(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
-    assert assign_weights(plain, fetch(str(localized.model_file)), "the run").layers > 20
+    plain = build.build_classifier(Layers(keras), localized.spec().network, classes=6, input_shape=(64, 64, 3))
+    assert assign_weights(plain, fetch_weights(str(localized.model_file)), "the run").layers > 20
     spec = localized.spec()
-    again = get_task(spec, Run(localized.folder).classes()).build(Layers(keras), spec)
-    assert assign_weights(again, fetch(str(localized.model_file)), "the run").unused == ()
+    again = get_task(spec, Run(localized.folder).classes()).build_model(Layers(keras), spec)
+    assert assign_weights(again, fetch_weights(str(localized.model_file)), "the run").unused == ()

@@ -13,10 +13,10 @@ from keras_resnet.config.spec import AugmentSpec, DataSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.annotations import MOST_OBJECTS, Annotation, encoded_mask, id_type, pad_annotations
 from keras_resnet.data.dataset import Split
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import detection_folder
 from keras_resnet.errors import DataError
-from keras_resnet.metrics.iou import generalized_iou, iou, overlaps
+from keras_resnet.metrics.iou import generalized_iou, iou, tensor_iou
 
 ACROSS, CELL = 18, 4
 SIDE = ACROSS * CELL
@@ -54,7 +54,7 @@ def test_every_object_has_an_id_of_its_own(tmp_path, monkeypatch, kept):
     """As pycocotools draws them: the n-th object's pixels are n + 1, through the pipeline of training too."""
     monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: kept)
     root = cells(tmp_path)
-    train = open_data(DataSpec(str(root), image_size=SIDE, annotations="masks"), [].append).splits["train"]
+    train = load_dataset(DataSpec(str(root), image_size=SIDE, annotations="masks"), [].append).splits["train"]
     reference = COCO(str(root / "annotations" / "instances_train.json"))
     wanted = np.zeros((SIDE, SIDE), int)
     for number, each in enumerate(reference.loadAnns(reference.getAnnIds([0]))):
@@ -90,12 +90,12 @@ def test_masks_are_learned_of_the_object_that_they_are_of(count, kind):
     """The share of each cell that an object covers, for the first, the 255th, the 256th and the last one."""
     import tensorflow as tf
 
-    from keras_resnet.tasks.mask_loss import _covered
+    from keras_resnet.tasks.mask_loss import _object_coverage
 
     ids = split_of(count).objects.ids(0, SIDE)
     assert ids.dtype == kind
     asked = [0, 254, min(255, count - 1), count - 1]
-    covered = _covered(tf.constant(ids[None]), tf.constant([asked]), SIDE).numpy()[0]
+    covered = _object_coverage(tf.constant(ids[None]), tf.constant([asked]), SIDE).numpy()[0]
     for share, number in zip(covered, asked, strict=True):
         wanted = np.zeros((SIDE, SIDE))
         top, left = CELL * (number // ACROSS), CELL * (number % ACROSS)
@@ -141,7 +141,7 @@ def test_overlaps_edge_by_edge_are_those_of_whole_boxes():
     for boxes in (ours, theirs):
         boxes[:15, 2:] += boxes[:15, :2]  # the others are inside out
     ours[0] = theirs[0]
-    found = overlaps(ours[:, None], theirs[None]).numpy()
+    found = tensor_iou(ours[:, None], theirs[None]).numpy()
     np.testing.assert_array_equal(found, generalized_iou(ours[:, None], theirs[None])[0].numpy())
     np.testing.assert_allclose(found[:15, :15], iou(ours[:15, None], theirs[None, :15]), atol=1e-6)
 
@@ -152,4 +152,4 @@ def test_a_segmenter_learns_images_of_many_objects(tmp_path):
 
     spec = finding(source=str(cells(tmp_path / "cells", 8)), epochs=1).override("augment.mosaic", 0.5)
     run = train(spec.override("data.image_size", 64), tmp_path, "many", [].append)
-    assert 0 < run.log()[-1]["mask"] <= 1
+    assert 0 < run.read_log()[-1]["mask"] <= 1

@@ -15,10 +15,10 @@ from keras_resnet.config.recipes import recipe
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import RunError, TrainingInterrupted, UsageError, WeightsError
 from keras_resnet.models.names import parse_model_name
-from keras_resnet.pretrained.load import fetch
+from keras_resnet.pretrained.load import fetch_weights
 from keras_resnet.run import Run
 from keras_resnet.training.initialize import deepen, freeze
-from keras_resnet.training.optimizers import optimizer_of, schedule_of
+from keras_resnet.training.optimizers import create_learning_rate_schedule, create_optimizer
 from keras_resnet.training.train import resume, train
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -39,24 +39,24 @@ def test_weights_bring_network_and_preprocessing(tmp_path):
     reference.resnet(np.zeros((1, 32, 32, 3)), (1, 1, 1, 1), bottleneck=False)
     file = tmp_path / "r10.safetensors"
     save_file({key: np.ascontiguousarray(value) for key, value in reference.state.items()}, file)
-    spec = spec_of(tmp_path, start_from=str(file), data="digits")
+    spec = spec_of(tmp_path, weights=str(file), data="digits")
     assert (spec.network.depth, spec.network.stem, spec.data.image_size, spec.data.resize) == (10, "imagenet", 224, 256)
     np.testing.assert_allclose(spec.data.normalization.mean, (123.675, 116.28, 103.53))
-    assert spec_of(tmp_path, start_from=str(file), image_size=64).data.image_size == 64
-    assert spec_of(tmp_path, start_from=str(file), depth=10, drop_path=0.1).network.drop_path == 0.1
+    assert spec_of(tmp_path, weights=str(file), image_size=64).data.image_size == 64
+    assert spec_of(tmp_path, weights=str(file), depth=10, drop_path=0.1).network.drop_path == 0.1
     with pytest.raises(UsageError, match=r"are of resnet10: network.depth is 10\. Received: 34"):
-        spec_of(tmp_path, start_from=str(file), depth=34)
-    assert spec_of(tmp_path, start_from=str(file), net="resnet10").network == spec.network
+        spec_of(tmp_path, weights=str(file), depth=34)
+    assert spec_of(tmp_path, weights=str(file), model="resnet10").network == spec.network
     with pytest.raises(UsageError, match=r"are of resnet10: network.squeeze_excitation is False\. Received: True"):
-        spec_of(tmp_path, start_from=str(file), net="seresnet10")
+        spec_of(tmp_path, weights=str(file), model="seresnet10")
 
 
 def test_fine_tuning_a_run_on_other_classes(trained, runs, tmp_path):
     from samples import paint
 
     paint(tmp_path / "colours", 30, size=8)
-    given = {"start_from": trained.name, "data": str(tmp_path / "colours"), "epochs": 12, "precision": "float32"}
-    spec = options.spec_of(given | {"freeze": "stem,stage1", "body_rate": 0.1}, runs, silent)
+    given = {"weights": trained.name, "data": str(tmp_path / "colours"), "epochs": 12, "precision": "float32"}
+    spec = options.spec_of(given | {"freeze": "stem,stage1", "backbone_lr_scale": 0.1}, runs, silent)
     assert spec.network == trained.spec().network and spec.start.freeze == ("stem", "stage1")
     said = []
     run = train(spec, tmp_path, "tuned", log=said.append)
@@ -87,8 +87,8 @@ def test_a_resumed_run_needs_its_first_weights_no_more(quick_spec, trained, tmp_
 
 def test_a_start_that_cannot_be_leaves_no_run_behind(quick_spec, tmp_path):
     for start, words in (
-        (StartSpec(freeze=("stage9",)), r"no part 'stage9'.* Did you mean 'stage\d'.*logits, body"),
-        (StartSpec(freeze=("body", "logits")), "leaves nothing to train"),
+        (StartSpec(freeze=("stage9",)), r"no part 'stage9'.* Did you mean 'stage\d'.*logits, backbone"),
+        (StartSpec(freeze=("backbone", "logits")), "leaves nothing to train"),
         (StartSpec(weights=str(GOLDEN / "resnet8.pth")), "not of resnet8"),
     ):
         with pytest.raises((UsageError, WeightsError), match=words):
@@ -98,7 +98,7 @@ def test_a_start_that_cannot_be_leaves_no_run_behind(quick_spec, tmp_path):
 
 def test_frozen_norms_keep_their_statistics():
     model = keras_resnet.ResNet8(classes=3, input_shape=(16, 16, 3))
-    freeze(model, StartSpec(freeze_norms=True))
+    freeze(model, StartSpec(freeze_bn=True))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     norms = [layer for layer in model.layers if "norm" in layer.name and layer.weights]
     before = [layer.get_weights() for layer in norms]
@@ -109,9 +109,9 @@ def test_frozen_norms_keep_their_statistics():
     assert model.get_layer("stage1_unit1_conv1").trainable
 
 
-def stepped(body_rate=1.0, **changes):
+def stepped(backbone_lr_scale=1.0, **changes):
     """How far one step against gradients of 1 moves the body's kernel and gamma and the classifier's kernel, all 1."""
-    spec = Spec(start=StartSpec(body_rate=body_rate))
+    spec = Spec(start=StartSpec(backbone_lr_scale=backbone_lr_scale))
     for key, value in ({"warmup_epochs": 0.0, "learning_rate": 0.1, "momentum": 0.0} | changes).items():
         spec = spec.override(f"optimizer.{key}", value)
     pixels = keras.Input((2,))
@@ -119,7 +119,7 @@ def stepped(body_rate=1.0, **changes):
     model = keras.Model(pixels, keras.layers.Dense(2, name="logits")(x))
     for weight in model.trainable_weights:
         weight.assign(np.ones(weight.shape))
-    optimizer = optimizer_of(spec, 10)
+    optimizer = create_optimizer(spec, 10)
     gradients = [np.ones(w.shape, "float32") for w in model.trainable_weights]
     optimizer.apply(gradients, model.trainable_weights)
     moved = {w.path: float(1 - w.numpy().ravel()[0]) for w in model.trainable_weights}
@@ -132,16 +132,18 @@ def test_the_body_learns_at_its_own_rate():
 
 
 def test_l2_is_added_to_the_gradient_of_kernels():
-    np.testing.assert_allclose(stepped(weight_decay=0.5, decay="l2"), [0.15, 0.1, 0.15], rtol=1e-5)
-    with_momentum = stepped(weight_decay=0.5, decay="l2", momentum=0.9, nesterov=False)
+    np.testing.assert_allclose(stepped(weight_decay=0.5, weight_decay_mode="l2"), [0.15, 0.1, 0.15], rtol=1e-5)
+    with_momentum = stepped(weight_decay=0.5, weight_decay_mode="l2", momentum=0.9, nesterov=False)
     np.testing.assert_allclose(with_momentum, [0.15, 0.1, 0.15], rtol=1e-5)
 
 
-def test_step_schedule_of_the_paper():
+def test_step_create_learning_rate_schedule_the_paper():
     spec = recipe("he2015-cifar")
-    rates = [float(schedule_of(spec, 351)(step)) for step in (0, 31_999, 32_001, 47_999, 48_001, 63_999)]
+    rates = [
+        float(create_learning_rate_schedule(spec, 351)(step)) for step in (0, 31_999, 32_001, 47_999, 48_001, 63_999)
+    ]
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-5)
-    warm = schedule_of(spec.override("optimizer.warmup_epochs", 1.0), 100)
+    warm = create_learning_rate_schedule(spec.override("optimizer.warmup_epochs", 1.0), 100)
     np.testing.assert_allclose([float(warm(step)) for step in (0, 49, 100)], [0, 0.049, 0.1], rtol=1e-5)
 
 
@@ -151,12 +153,12 @@ def test_step_schedule_of_the_paper():
 )
 def test_a_deepened_network_computes_the_same(shallow, deep, tmp_path):
     shape = (16, 16, 3)
-    first = keras_resnet.network(shallow, classes=4, input_shape=shape)
+    first = keras_resnet.create_model(shallow, classes=4, input_shape=shape)
     rng = np.random.default_rng(0)
     first.set_weights([rng.uniform(0.3, 0.7, w.shape) if w.ndim == 1 else w for w in first.get_weights()])
     first.save(tmp_path / "m.keras")
-    second = keras_resnet.network(deep, classes=4, input_shape=shape)
-    assert deepen(second, fetch(str(tmp_path / "m.keras"))) == 6
+    second = keras_resnet.create_model(deep, classes=4, input_shape=shape)
+    assert deepen(second, fetch_weights(str(tmp_path / "m.keras"))) == 6
     pixels = rng.uniform(0, 255, (4, *shape)).astype("float32")
     np.testing.assert_allclose(second(pixels), first(pixels), rtol=1e-5, atol=1e-5)
 
@@ -172,9 +174,9 @@ def test_a_deepened_network_computes_the_same(shallow, deep, tmp_path):
 )
 def test_what_cannot_be_deepened(shallow, deep, words, tmp_path):
     shape = (16, 16, 3)
-    keras_resnet.network(shallow, classes=4, input_shape=shape).save(tmp_path / "m.keras")
+    keras_resnet.create_model(shallow, classes=4, input_shape=shape).save(tmp_path / "m.keras")
     with pytest.raises(WeightsError, match=words):
-        deepen(keras_resnet.network(deep, classes=4, input_shape=shape), fetch(str(tmp_path / "m.keras")))
+        deepen(keras_resnet.create_model(deep, classes=4, input_shape=shape), fetch_weights(str(tmp_path / "m.keras")))
 
 
 def test_deepening_a_run(trained, runs, tmp_path):
@@ -184,7 +186,7 @@ def test_deepening_a_run(trained, runs, tmp_path):
     run = train(spec, tmp_path, "deep", log=said.append)
     assert any("3 units more, which start as the identity" in line for line in said)
     assert run.metrics()["value"] >= trained.metrics()["value"] - 0.01
-    for given, words in (({}, "needs --depth"), ({"depth": 14, "net": "resnet14"}, "takes no --recipe, --net")):
+    for given, words in (({}, "needs --depth"), ({"depth": 14, "model": "resnet14"}, "takes no --recipe, --model")):
         with pytest.raises(UsageError, match=words):
             spec_of(runs, deepen=trained.name, **given)
     with pytest.raises(RunError, match="no run called"):
@@ -192,11 +194,13 @@ def test_deepening_a_run(trained, runs, tmp_path):
 
 
 def test_settings_recipes_and_names(tmp_path):
-    spec = spec_of(tmp_path, recipe="he2015-cifar", net="plain56", settings=("optimizer.momentum=0.8", "data.source=x"))
+    spec = spec_of(
+        tmp_path, recipe="he2015-cifar", model="plain56", settings=("optimizer.momentum=0.8", "data.source=x")
+    )
     assert (spec.network, spec.optimizer.momentum, spec.data.source) == (parse_model_name("plain56"), 0.8, "x")
-    assert spec_of(tmp_path, recipe="he2015-cifar", net="resnet56").network.zero_gamma is False
+    assert spec_of(tmp_path, recipe="he2015-cifar", model="resnet56").network.zero_gamma is False
     for given, words in (
-        ({"net": "resnet50", "depth": 18}, "takes no --depth"),
+        ({"model": "resnet50", "depth": 18}, "takes no --depth"),
         ({"recipe": "he2015"}, "Did you mean 'he2015-cifar'"),
         ({"settings": ("optimizer.momentun=0.8",)}, "Did you mean 'momentum'"),
         ({"settings": ("momentum",)}, "KEY=VALUE"),
@@ -209,9 +213,9 @@ def test_a_training_counted_in_steps_ends_at_its_step(quick_spec, tmp_path):
     spec = replace(quick_spec, training=replace(quick_spec.training, steps=100, batch_size=32))
     said = []
     run = train(spec, tmp_path, "steps", log=said.append)
-    assert run.spec().training.epochs == 3 and len(run.log()) == 3
+    assert run.spec().training.epochs == 3 and len(run.read_log()) == 3
     assert any("epochs: 3 (100 steps, 44 an epoch)" in line for line in said)
-    np.testing.assert_allclose(run.log()[-1]["learning_rate"], 0, atol=1e-8)
+    np.testing.assert_allclose(run.read_log()[-1]["learning_rate"], 0, atol=1e-8)
     tried = train(spec.override("training.stop_after", 10), tmp_path, "tried", log=silent)
-    assert len(tried.log()) == 1 and tried.log()[0]["learning_rate"] > 0.01
-    assert Run.find(tmp_path, "tried").finished
+    assert len(tried.read_log()) == 1 and tried.read_log()[0]["learning_rate"] > 0.01
+    assert Run.find(tmp_path, "tried").is_finished

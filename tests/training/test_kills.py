@@ -72,7 +72,9 @@ def same(ours, theirs):
     weights = [load_model(run).get_weights() for run in (ours, theirs)]
     for first, second in zip(*weights, strict=True):
         np.testing.assert_array_equal(first, second)
-    rows = [[{k: v for k, v in row.items() if k != "images_per_second"} for row in run.log()] for run in (ours, theirs)]
+    rows = [
+        [{k: v for k, v in row.items() if k != "images_per_second"} for row in run.read_log()] for run in (ours, theirs)
+    ]
     assert rows[0] == rows[1] and len(rows[0]) == 2
     assert ours.metrics() == theirs.metrics()
 
@@ -96,7 +98,7 @@ def trial(command, home, arguments, place, number):
     words = command.said.read_text()
     assert "Traceback" not in words, words
     if number != signal.SIGKILL and place == FINISHES:
-        assert status == 0 and run.finished, (status, words)
+        assert status == 0 and run.is_finished, (status, words)
         how = "finished"
     elif number != signal.SIGKILL and place in LISTENS:
         assert status == 0 and f"Go on with: kresnet train --resume {name}" in words, (status, words)
@@ -104,7 +106,7 @@ def trial(command, home, arguments, place, number):
     else:
         assert status == -number, (status, words)
         how = "died"
-    if run.finished and not run.cut_off:
+    if run.is_finished and not run.has_leftover_state:
         assert command("report", name, "--runs", home) == 0, command.said.read_text()
         how = "finished"
     else:

@@ -22,7 +22,7 @@ from keras_resnet.errors import DataError, RunError, TrainingError, TrainingInte
 from keras_resnet.run import Run
 from keras_resnet.training import precision
 from keras_resnet.training.logger import Logger
-from keras_resnet.training.optimizers import optimizer_of
+from keras_resnet.training.optimizers import create_optimizer
 from keras_resnet.training.train import resume, train
 
 
@@ -31,9 +31,9 @@ def silent(message):
 
 
 def test_a_finished_run_is_complete(trained):
-    assert trained.finished and not trained.checkpoints.exists()
+    assert trained.is_finished and not trained.checkpoints.exists()
     assert trained.metrics()["value"] >= 0.95 and trained.metrics()["samples"] == 360
-    log = trained.log()
+    log = trained.read_log()
     assert [row["epoch"] for row in log] == list(range(1, 9))
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second"} <= set(log[0])
     assert trained.classes() == tuple("0123456789")
@@ -64,7 +64,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(quick_spec, tmp_path, mo
     weights = [keras.saving.load_model(run.model_file, compile=False).get_weights() for run in (whole, cut)]
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-    assert [row["step"] for row in cut.log()] == [44, 88, 132]
+    assert [row["step"] for row in cut.read_log()] == [44, 88, 132]
     with pytest.raises(RunError, match="has finished"):
         resume(cut)
 
@@ -82,7 +82,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_weights(quick_sp
     with pytest.raises(TrainingError, match=r"(the loss became (nan|inf) at step \d+|weights became NaN)"):
         train(spec, tmp_path, "bad", log=silent)
     run = Run.find(tmp_path, "bad")
-    assert not run.finished and run.has_checkpoint
+    assert not run.is_finished and run.has_checkpoint
 
 
 def test_a_taken_name_is_refused(quick_spec, trained, runs):
@@ -92,7 +92,7 @@ def test_a_taken_name_is_refused(quick_spec, trained, runs):
 
 def test_learning_rate_warms_up_and_falls_to_zero(quick_spec):
     spec = quick_spec.override("optimizer.warmup_epochs", 2.0)
-    schedule = optimizer_of(spec, 10)._learning_rate
+    schedule = create_optimizer(spec, 10)._learning_rate
     rates = [float(schedule(step)) for step in (0, 10, 20, 50, 80)]
     np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.05, 0], atol=1e-7)
 
@@ -102,7 +102,7 @@ def test_weight_decay_spares_norms_and_biases(quick_spec):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.BatchNormalization()])
     for weight in model.trainable_weights:
         weight.assign(np.ones(weight.shape))
-    optimizer = optimizer_of(spec, 10)
+    optimizer = create_optimizer(spec, 10)
     optimizer.apply([np.zeros(w.shape, "float32") for w in model.trainable_weights], model.trainable_weights)
     changed = {w.name for w in model.trainable_weights if not np.allclose(w.numpy(), 1)}
     assert changed == {"kernel"}
@@ -112,7 +112,7 @@ def test_weight_decay_spares_norms_and_biases(quick_spec):
     ("capability", "policy"), [((9, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16"), ((6, 1), "float32")]
 )
 def test_precision_of_gpus(capability, policy):
-    chosen, why = precision.precision_of_gpus([{"compute_capability": (9, 9)}, {"compute_capability": capability}])
+    chosen, why = precision.choose_gpu_precision([{"compute_capability": (9, 9)}, {"compute_capability": capability}])
     assert chosen == policy and f"{capability[0]}.{capability[1]}" in why
 
 
@@ -148,12 +148,16 @@ def test_two_devices_are_mirrored(tfds_home, tmp_path):
         ),
         (("--devices", "gpu:0,1"), 2, "--devices gpu:0,1: this machine has 0 GPUs that TensorFlow can use"),
         (("--devices", "cpu:3", "--batch-size", "32"), 2, "multiple of the 3 devices. Received: 32"),
-        (("--devices", "cpu:2", "--accumulate", "3", "--batch-size", "32"), 2, "devices times --accumulate 3"),
+        (
+            ("--devices", "cpu:2", "--accumulate-steps", "3", "--batch-size", "32"),
+            2,
+            "devices times --accumulate-steps 3",
+        ),
         (("--devices", "tpu"), 1, "no TPU here can be used"),
         (("--track", "nothing"), 2, "log.track must be one of mlflow, wandb. Received: 'nothing'"),
         (("--track", "wandb"), 2, "--track wandb: it is not installed; install it with: pip install wandb"),
         (("--data-dir", "gs://nobody", "--data", "cifar10"), 1, "storage.googleapis.com cannot be reached"),
-        (("--train-sizes", "8,16"), 2, "augment.sizes must be at most data.image_size (8). Received: (8, 16)"),
+        (("--train-sizes", "8,16"), 2, "augment.train_sizes must be at most data.image_size (8). Received: (8, 16)"),
         (("--train-sizes", "large"), 2, "--train-sizes must be whole numbers with commas between"),
         (("--set", "optimizer.learning_rat=1"), 2, "Did you mean 'learning_rate'"),
     ],
@@ -168,16 +172,16 @@ def test_patience_ends_and_keeps_the_best(quick_spec, tmp_path):
     spec = quick_spec.override("training.patience", 2).override("training.epochs", 30)
     said = []
     run = train(spec.override("optimizer.learning_rate", 0.4), tmp_path, log=said.append)
-    losses = [row["val_loss"] for row in run.log()]
+    losses = [row["val_loss"] for row in run.read_log()]
     best = int(np.argmin(losses))
     assert len(losses) == best + 3 < 30
     assert f"weights: of epoch {best + 1}, the best" in said and not run.best.exists()
-    assert run.metrics()["value"] == pytest.approx(run.log()[best]["val_accuracy"])
+    assert run.metrics()["value"] == pytest.approx(run.read_log()[best]["val_accuracy"])
 
 
 def test_the_average_is_validated_and_kept(quick_spec, tmp_path):
     run = train(quick_spec.override("training.ema", 0.9), tmp_path, log=silent)
-    assert run.metrics()["value"] == pytest.approx(run.log()[-1]["val_accuracy"]) and run.metrics()["value"] > 0.9
+    assert run.metrics()["value"] == pytest.approx(run.read_log()[-1]["val_accuracy"]) and run.metrics()["value"] > 0.9
 
 
 def test_the_rate_follows_the_batch_where_asked(quick_spec, tmp_path):
@@ -189,9 +193,9 @@ def test_the_rate_follows_the_batch_where_asked(quick_spec, tmp_path):
 
 
 def test_training_images_may_grow(quick_spec, tmp_path):
-    spec = quick_spec.override("data.image_size", 16).override("augment.sizes", (8, 16))
+    spec = quick_spec.override("data.image_size", 16).override("augment.train_sizes", (8, 16))
     run = train(spec.override("training.epochs", 4).override("training.batch_size", 256), tmp_path, log=silent)
-    assert len(run.log()) == 4
+    assert len(run.read_log()) == 4
     assert keras.saving.load_model(run.model_file, compile=False).input_shape == (None, 16, 16, 3)
 
 
@@ -217,7 +221,7 @@ def test_logs(quick_spec, tmp_path, monkeypatch):
     spec = quick_spec.override("log.track", ("mlflow",)).override("log.histograms", True).override("training.epochs", 2)
     run = train(spec.override("log.profile", True), tmp_path, "seen", log=silent)
     assert runs[:2] == ["kresnet", "seen"] and runs[2]["optimizer.learning_rate"] == 0.1
-    assert rows == [(row["epoch"], row["val_loss"]) for row in run.log()]
+    assert rows == [(row["epoch"], row["val_loss"]) for row in run.read_log()]
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run.tensorboard), {"tensors": 0}).Reload()
@@ -243,7 +247,7 @@ def test_each_recipe_converges_in_its_quick_form(name, tfds_home, tmp_path):
 @pytest.mark.parametrize("name", CLASSIFYING)
 def test_each_recipe_trains_a_step(name, tfds_home, tmp_path):
     spec = recipe(name, quick=True).override("data.data_dir", tfds_home).override("training.stop_after", 1)
-    assert train(spec.override("network.depth", 8), tmp_path, log=silent).finished
+    assert train(spec.override("network.depth", 8), tmp_path, log=silent).is_finished
 
 
 @pytest.mark.slow
@@ -253,19 +257,19 @@ def test_each_recipe_with_objects_trains_a_step(name, tmp_path, monkeypatch):
     monkeypatch.setattr(shapes, "VALIDATION", 16)
     spec = recipe(name, quick=True).override("data.data_dir", str(tmp_path)).override("training.stop_after", 1)
     run = train(spec.override("network.depth", 8), tmp_path, log=silent)
-    assert run.finished and run.metrics()["samples"] == 16
+    assert run.is_finished and run.metrics()["samples"] == 16
 
 
 def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
     """Resident memory after each of 12 epochs: the last within 5% of the third, when all is traced and warm."""
     sizes = []
-    genuine = Logger.epoch
+    genuine = Logger.on_epoch_end
 
     def record(self, row, weights):
         genuine(self, row, weights)
         sizes.append(psutil.Process().memory_info().rss)
 
-    monkeypatch.setattr(Logger, "epoch", record)
+    monkeypatch.setattr(Logger, "on_epoch_end", record)
     train(quick_spec.override("training.epochs", 12), tmp_path, log=silent)
     assert sizes[-1] < 1.05 * sizes[2]
 

@@ -67,10 +67,10 @@ class Panel {
     this.root.querySelector('.latency b').textContent = `${milliseconds.toFixed(1)} ms`;
     this.root.querySelector('.latency span').textContent =
       `this inference · median ${ordered[ordered.length >> 1].toFixed(1)} ms of ${ordered.length}`;
-    if (run.task !== 'classify') {
+    if (run.postprocessing !== 'top_k') {
       this.canvas.hidden = false;
       const factor = drawImage(this.canvas, image, Math.round(this.canvas.clientWidth * devicePixelRatio));
-      drawPredictions(this.canvas, run.task === 'localize' ? predictions.slice(0, 1) : predictions, factor, LETTERS * devicePixelRatio);
+      drawPredictions(this.canvas, run.postprocessing === 'main_object' ? predictions.slice(0, 1) : predictions, factor, LETTERS * devicePixelRatio);
     }
     this.root.querySelector('.predictions').replaceChildren(...(predictions.length ? predictions.map(createRow) : [createEmptyRow()]));
   }
@@ -109,7 +109,7 @@ async function predictImage(shown) {
   const results = [];
   for (const panel of panels) results.push(await panel.predict(shown.pixels));
   panels.forEach((panel, i) => panel.show(shown.pixels, results[i]));
-  if (run.task === 'classify' && !filming) {
+  if (run.postprocessing === 'top_k' && !filming) {
     $('preview').hidden = false;
     $('preview').classList.toggle('tiny', shown.pixels.width < TINY);
     drawImage($('preview'), shown.pixels);
@@ -120,9 +120,9 @@ async function predictImage(shown) {
 }
 
 function countAgreement([ours, theirs]) {
-  const [same, of] = countAgreements(ours.predictions, theirs.predictions, run.task);
+  const [same, of] = countAgreements(ours.predictions, theirs.predictions, run.postprocessing);
   tally = { same: tally.same + same, of: tally.of + of, images: tally.images + 1 };
-  const unit = ['classify', 'localize'].includes(run.task) ? 'images' : 'objects';
+  const unit = ['top_k', 'main_object'].includes(run.postprocessing) ? 'images' : 'objects';
   const over = unit === 'images' ? '' : ` in ${tally.images} ${tally.images === 1 ? 'image' : 'images'}`;
   $('tally').hidden = false;
   $('tally').textContent = ours.file === theirs.file
@@ -195,7 +195,7 @@ async function startFilming() {
   await video.play();
   filming = true;
   tally = { same: 0, of: 0, images: 0 };
-  video.hidden = run.task !== 'classify';
+  video.hidden = run.postprocessing !== 'top_k';
   $('preview').hidden = true;
   $('camera').setAttribute('aria-pressed', 'true');
   $('camera').textContent = 'Stop the camera';

@@ -32,7 +32,7 @@ export class Network {
   async predict(image) {
     const { card } = this.about;
     const { outputs, milliseconds } = await this.run(preprocess(image, card).data);
-    const predictions = card.task === 'classify'
+    const predictions = card.postprocessing === 'top_k'
       ? topK(outputs.logits.data, card.labels, this.constants.top_k)
       : decodeObjects(outputs, card, image.width, image.height, this.constants);
     return { outputs, predictions, milliseconds };

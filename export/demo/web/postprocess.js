@@ -157,7 +157,7 @@ function readMaskLogits({ masks }, { location }) {
 
 /** Returns the objects in an image of width × height: [{label, probability, box, mask}, …], boxes in its pixels. */
 export function decodeObjects(outputs, card, width, height, constants) {
-  const isLocalizer = card.task === 'localize';
+  const isLocalizer = card.postprocessing === 'main_object';
   let detections;
   const threshold = isLocalizer ? 0 : constants.display_threshold;
   if (outputs.count) detections = readDetections(outputs, threshold, isLocalizer ? constants.max_guesses : Infinity);
@@ -176,10 +176,10 @@ export function decodeObjects(outputs, card, width, height, constants) {
 }
 
 /** Returns [how many predictions agree, of how many]: the top label, or objects that both have. */
-export function countAgreements(ours, theirs, task) {
-  if (task === 'classify') return [Number(ours[0].label === theirs[0].label), 1];
+export function countAgreements(ours, theirs, postprocessing) {
+  if (postprocessing === 'top_k') return [Number(ours[0].label === theirs[0].label), 1];
   const same = (a, b) => a.label === b.label && iou(a.box, b.box) >= 0.5;
-  if (task === 'localize') return [Number(same(ours[0], theirs[0])), 1];
+  if (postprocessing === 'main_object') return [Number(same(ours[0], theirs[0])), 1];
   const unmatched = [...theirs];
   let agreed = 0;
   for (const each of ours) {

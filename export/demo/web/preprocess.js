@@ -122,12 +122,12 @@ function blackSquare(side) {
   return { data: new Uint8Array(side * side * 3), width: side, height: side, channels: 3 };
 }
 
-/** The evaluation transform: an RGB image → a square one. card: {task, resize, image_size} of the file, and whether it
+/** The evaluation transform: an RGB image → a square one. card: {preprocessing, resize, image_size} of the file, and whether it
  * is to be as `pillow_13` makes it. */
 export function preprocess(image, card) {
   const { width, height } = image;
   const side = card.image_size;
-  if (card.task !== 'classify') {
+  if (card.preprocessing === 'letterbox') {
     const scale = side / Math.max(width, height);
     const [w, h] = [width, height].map((length) => Math.max(1, roundHalfEven(length * scale)));
     return paste(blackSquare(side), resize(image, w, h, BICUBIC, fullBox(image), card.pillow_13), 0, 0);

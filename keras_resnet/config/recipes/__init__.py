@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keras_resnet.config.recipes.classification import CLASSIFYING
-from keras_resnet.config.recipes.detection import FINDING, default_config
+from keras_resnet.config.recipes.detection import FINDING
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import UsageError, did_you_mean
 
-__all__ = ["RECIPES", "default_config", "lasting", "recipe"]
+__all__ = ["RECIPES", "lasting", "recipe"]
 
 RECIPES = CLASSIFYING | FINDING
 

@@ -44,7 +44,7 @@ def _quick(epochs: int, rate: float | None = None) -> Callable[[Spec], Spec]:
             spec,
             network=NetworkSpec(20, drop_path=spec.network.drop_path, width=spec.network.width),
             data=DataSpec(image_size=16),
-            augment=replace(spec.augment, smallest=max(0.5, spec.augment.smallest), sizes=()),
+            augment=replace(spec.augment, min_crop_area=max(0.5, spec.augment.min_crop_area), train_sizes=()),
             optimizer=optimizer,
             training=replace(training, ema=None if training.ema is None else 0.99),
         )
@@ -60,7 +60,7 @@ def _imagenet(resize: int = 256, network: NetworkSpec | None = None, **parts: ob
 
 # Wightman et al. 2021, table 2: what A1, A2 and A3 have in common.
 _TIMM_AUGMENT = AugmentSpec(
-    crop="resized", policy="randaugment", operations=2, magnitude=7, deviation=0.5, mixup=0.1, cutmix=1.0
+    crop="resized", auto_augment="randaugment", operations=2, magnitude=7, magnitude_std=0.5, mixup=0.1, cutmix=1.0
 )
 _TIMM_OPTIMIZER = OptimizerSpec(
     name="lamb",
@@ -92,9 +92,9 @@ CLASSIFYING = {
                 momentum=0.9,
                 nesterov=False,
                 schedule="step",
-                drops=(0.5, 0.75),
+                milestones=(0.5, 0.75),
                 weight_decay=1e-4,
-                decay="l2",
+                weight_decay_mode="l2",
                 warmup_epochs=0.0,
                 label_smoothing=0.0,
             ),
@@ -112,9 +112,9 @@ CLASSIFYING = {
                 learning_rate=0.1,
                 nesterov=False,
                 schedule="step",
-                drops=(0.25, 0.5, 0.75),
+                milestones=(0.25, 0.5, 0.75),
                 weight_decay=1e-4,
-                decay="l2",
+                weight_decay_mode="l2",
                 warmup_epochs=0.0,
                 label_smoothing=0.0,
                 reference_batch=256,
@@ -134,9 +134,9 @@ CLASSIFYING = {
                 learning_rate=0.1,
                 nesterov=False,
                 schedule="step",
-                drops=(1 / 3, 2 / 3),
+                milestones=(1 / 3, 2 / 3),
                 weight_decay=1e-4,
-                decay="l2",
+                weight_decay_mode="l2",
                 warmup_epochs=0.0,
                 label_smoothing=0.0,
                 reference_batch=256,
@@ -154,18 +154,18 @@ CLASSIFYING = {
             network=NetworkSpec(50, zero_gamma=False),
             augment=AugmentSpec(
                 crop="resized",
-                policy="trivialaugment",
+                auto_augment="trivialaugment",
                 mixup=0.2,
                 cutmix=1.0,
-                erasing=0.1,
+                random_erase=0.1,
                 repeats=4,
-                sizes=(176,),
+                train_sizes=(176,),
             ),
             optimizer=OptimizerSpec(
                 learning_rate=0.5,
                 nesterov=False,
                 weight_decay=2e-5,
-                decay="l2",
+                weight_decay_mode="l2",
                 warmup_epochs=5.0,
                 label_smoothing=0.1,
                 reference_batch=1024,
@@ -206,7 +206,7 @@ CLASSIFYING = {
         published="ResNet-50 78.052",
         spec=_imagenet(
             resize=236,
-            augment=replace(_TIMM_AUGMENT, magnitude=6, sizes=(160,)),
+            augment=replace(_TIMM_AUGMENT, magnitude=6, train_sizes=(160,)),
             optimizer=replace(_TIMM_OPTIMIZER, learning_rate=8e-3),
             training=replace(_TIMM_TRAINING, epochs=100),
         ),
@@ -218,7 +218,7 @@ CLASSIFYING = {
         published="",
         spec=_imagenet(
             network=NetworkSpec(18, width=0.5),
-            augment=AugmentSpec(crop="resized", smallest=0.25, mixup=0.1, sizes=(128, 160, 192, 224)),
+            augment=AugmentSpec(crop="resized", min_crop_area=0.25, mixup=0.1, train_sizes=(128, 160, 192, 224)),
             distill=DistillSpec(weight=0.9, temperature=2.0),
             optimizer=OptimizerSpec(
                 learning_rate=0.5, weight_decay=5e-5, warmup_epochs=5.0, label_smoothing=0.0, reference_batch=1024

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keras_resnet.config.fields import one_of
 from keras_resnet.config.recipes.recipe import IMAGENET, Recipe
 from keras_resnet.config.spec import (
-    ANNOTATIONS,
     AugmentSpec,
     DataSpec,
     HeadSpec,
@@ -16,20 +14,18 @@ from keras_resnet.config.spec import (
     Spec,
     TrainingSpec,
 )
+from keras_resnet.config.task_rules import TASK_RULES
 
 
-def default_config(task: str) -> Spec:
-    """How `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
-    one_of("task", task, tuple(ANNOTATIONS))
-    if task == "classify":
-        return Spec()
-    single = task == "localize"
+def detection_defaults(task: str) -> Spec:
+    """Return how a `task` that learns from boxes is trained where no recipe is named."""
+    rules = TASK_RULES[task]
     return Spec(
         task=task,
-        data=DataSpec(source="shapes/single" if single else "shapes", annotations=ANNOTATIONS[task]),
+        data=DataSpec(source=rules.default_data, annotations=rules.annotations),
         augment=AugmentSpec(scales=(0.9, 1.1)),
         optimizer=OptimizerSpec(
-            name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_norm=10.0, label_smoothing=0.0
+            name="adamw", learning_rate=1e-3, weight_decay=0.05, clip_grad_norm=10.0, label_smoothing=0.0
         ),
         training=TrainingSpec(epochs=24, batch_size=16),
     )
@@ -38,9 +34,9 @@ def default_config(task: str) -> Spec:
 def _quick(spec: Spec) -> Spec:
     """Three epochs of drawn shapes at 64 pixels, in a network of a quarter of ResNet-18's width."""
     return replace(
-        default_config(spec.task),
+        detection_defaults(spec.task),
         network=NetworkSpec(18, width=0.25),
-        data=replace(default_config(spec.task).data, image_size=64),
+        data=replace(detection_defaults(spec.task).data, image_size=64),
         training=TrainingSpec(epochs=3, batch_size=16, precision="float32"),
     )
 
@@ -52,18 +48,18 @@ def _coco(task: str, epochs: int, augment: AugmentSpec) -> Spec:
         task=task,
         network=NetworkSpec(50),
         head=HeadSpec(convs=4),
-        data=DataSpec("coco", image_size=640, annotations=ANNOTATIONS[task], normalization=IMAGENET),
+        data=DataSpec("coco", image_size=640, annotations=TASK_RULES[task].annotations, normalization=IMAGENET),
         augment=augment,
         optimizer=OptimizerSpec(
             learning_rate=0.01,
             nesterov=False,
             schedule="step",
-            drops=(2 / 3, 11 / 12),
+            milestones=(2 / 3, 11 / 12),
             weight_decay=1e-4,
-            decay="l2",
+            weight_decay_mode="l2",
             warmup_epochs=0.1,
             reference_batch=16,
-            clip_norm=35.0,
+            clip_grad_norm=35.0,
             label_smoothing=0.0,
         ),
         training=TrainingSpec(epochs=epochs, batch_size=16),
@@ -72,7 +68,7 @@ def _coco(task: str, epochs: int, augment: AugmentSpec) -> Spec:
 
 _ONCE, _THRICE = AugmentSpec(), AugmentSpec(scales=(0.8, 1.0))
 _MORE = "--copy-paste 0.5 and --mosaic 0.5 can be added (Ghiasi et al. 2021, Bochkovskiy et al. 2020)"
-_START = "begin with --from keras:resnet50 and --data FOLDER of COCO 2017"
+_START = "begin with --weights keras:resnet50 and --data FOLDER of COCO 2017"
 
 FINDING = {
     "coco-detect-1x": Recipe(
@@ -105,21 +101,23 @@ FINDING = {
     ),
     "imagenet-localize": Recipe(
         about="a network that classifies ImageNet, trained on with its boxes for 20 epochs of 256 at 224 pixels;"
-        " begin with --from keras:resnet50 and --data FOLDER of ImageNet's localization data",
+        " begin with --weights keras:resnet50 and --data FOLDER of ImageNet's localization data",
         source="He et al. 2015, appendix C, in one network instead of proposals",
         published="localization error, top 5: ResNet-101 10.6 (one model), 9.0 (ensemble)",
         spec=Spec(
             task="localize",
             network=NetworkSpec(50),
-            data=DataSpec("imagenet", image_size=224, annotations=ANNOTATIONS["localize"], normalization=IMAGENET),
+            data=DataSpec(
+                "imagenet", image_size=224, annotations=TASK_RULES["localize"].annotations, normalization=IMAGENET
+            ),
             augment=AugmentSpec(scales=(0.5, 1.5)),
             optimizer=OptimizerSpec(
                 learning_rate=0.02,
                 weight_decay=1e-4,
-                decay="l2",
+                weight_decay_mode="l2",
                 reference_batch=256,
                 label_smoothing=0.0,
-                clip_norm=35.0,
+                clip_grad_norm=35.0,
             ),
             training=TrainingSpec(epochs=20, batch_size=256),
         ),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keras_resnet.data.class_names import label_of, require_labels
 from keras_resnet.errors import DataError
-from keras_resnet.runtime.image_files import Found, find_images, in_kinds, readable_name, remedies
+from keras_resnet.runtime.image_files import ImageListing, find_images, format_kinds, readable_name, suggest_remedies
 from keras_resnet.runtime.plurals import counted, verb
 
 SPLITS = {
@@ -52,7 +52,7 @@ class _Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: Found = find_images(path)
+        self.found: ImageListing = find_images(path)
 
     @cached_property
     def classes(self) -> dict[str, tuple[Path, list[Path]]]:
@@ -100,7 +100,7 @@ def layout_of(root: Path, log: Callable[[str], None]) -> Layout:
     beside = [*top.files, *(file for split in splits.values() if split.nested for file in split.loose)]
     left_out["images beside the class folders"] += len(beside)
     if total := left_out.total():
-        log(f"left out {counted(total, 'file')}: {in_kinds(left_out)}{remedies(left_out)}")
+        log(f"left out {counted(total, 'file')}: {format_kinds(left_out)}{suggest_remedies(left_out)}")
     _tell_alike(layout.classes, log)
     _tell_linked(layout, folders, log)
     return layout
@@ -216,7 +216,7 @@ def _listing(first: Path, folder: Path, found: dict[str, tuple[Path, list[Path]]
         place, images = found[label]
         if not images:
             inner = find_images(place)
-            words = f", only {in_kinds(inner.left_out)}{remedies(inner.left_out)}" if inner.left_out else ""
+            words = f", only {format_kinds(inner.left_out)}{suggest_remedies(inner.left_out)}" if inner.left_out else ""
             words = " of its own: it is linked to what is counted already" if inner.files else words
             raise DataError(f"class folder {place} holds no images{words}")
         files += images
@@ -231,17 +231,17 @@ def _is_unlabelled(test: _Folder, classes: tuple[str, ...]) -> bool:
     return len(test.classes) == 1 and not set(test.classes) & set(classes)
 
 
-def _no_folders(root: Path, found: Found) -> str:
+def _no_folders(root: Path, found: ImageListing) -> str:
     if found.files:
         return _without_classes(root, found)
-    words = f" (only {in_kinds(found.left_out)})" if found.left_out else ""
+    words = f" (only {format_kinds(found.left_out)})" if found.left_out else ""
     return (
         f"{root} holds no images{words}: it needs a folder per class, or train/ and val/ of such folders"
-        f"{remedies(found.left_out)}"
+        f"{suggest_remedies(found.left_out)}"
     )
 
 
-def _without_classes(folder: Path, found: Found) -> str:
+def _without_classes(folder: Path, found: ImageListing) -> str:
     tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if found.left_out[kind]]
     beside = f"; labels in a {tables[0]} file are not read" if tables else ""
     return (
@@ -271,11 +271,11 @@ def _tell_linked(layout: Layout, folders: Sequence[_Folder], log: Callable[[str]
     links = {file: place for folder in folders for file, place in folder.found.links.items()}
     if not links and not any(each.is_symlink() for folder in folders for each in (folder.path, *folder.found.folders)):
         return
-    everything = Found(links=links)
+    everything = ImageListing(links=links)
     seen: dict[str, tuple[str, int]] = {}
     labels, splits = 0, 0
     for split, listing in layout.listings.items():
-        for place, label in zip(everything.places(listing.files), listing.labels, strict=True):
+        for place, label in zip(everything.real_paths(listing.files), listing.labels, strict=True):
             before = seen.setdefault(place, (split, label))
             labels += before[1] != label
             splits += before[0] != split

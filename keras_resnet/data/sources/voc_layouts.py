@@ -26,7 +26,7 @@ from keras_resnet.data.sources.annotation_files import (
 )
 from keras_resnet.data.sources.folder_layout import split_of
 from keras_resnet.errors import DataError
-from keras_resnet.runtime.image_files import suffixes
+from keras_resnet.runtime.image_files import image_suffixes
 
 # Lists of names in ImageSets/Main, in small letters → what they are of; CVAT calls what has no subset "default". Others
 # are of single classes.
@@ -83,7 +83,7 @@ class Pair:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in suffixes()
+    return file.suffix.lower() in image_suffixes()
 
 
 @lru_cache(maxsize=4096)

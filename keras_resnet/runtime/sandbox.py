@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from .child_process import TOLD, child, how_it_ended
+from .child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 from .errors import ExportError, KresnetError
 from .signature import require_outputs
-from .temporary_files import shown
+from .temporary_files import final_name
 
 # Until a file has answered one image: far more than the slowest network takes on the slowest device.
-SECONDS = 180.0
+TIMEOUT_SECONDS = 180.0
 # Bytes that it may take meanwhile, where the machine has more than that.
-MEMORY = 8 * 2**30
-SHARE = 0.8
+MAX_MEMORY_BYTES = 8 * 2**30
+MAX_MEMORY_SHARE = 0.8
 # What is known of a file by its device, number, size and time of change: why it cannot be opened, or None.
-_known: dict[tuple[int, ...], str | None] = {}
+_refusals: dict[tuple[int, ...], str | None] = {}
 # In the process that tries files, and in those that follow one.
-_here = False
+_checks_are_skipped = False
 
 
 def require_opens(file: Path, kind: type) -> None:
@@ -34,17 +34,17 @@ def require_opens(file: Path, kind: type) -> None:
 
     kind: a class of a file's Model, importable by its name.
     """
-    begin(file, kind)()
+    start_check(file, kind)()
 
 
-def begin(file: Path, kind: type) -> Callable[[], None]:
+def start_check(file: Path, kind: type) -> Callable[[], None]:
     """The same in two halves: what is returned waits for the end of what has begun."""
-    key = _key(file)
-    if key in _known:
-        return lambda: _require(_known[key])
-    if _here or not sys.executable or getattr(sys, "frozen", False):  # there is no Python to be started
+    key = _file_key(file)
+    if key in _refusals:
+        return lambda: _require(_refusals[key])
+    if _checks_are_skipped or not sys.executable or getattr(sys, "frozen", False):  # there is no Python to be started
         return lambda: None
-    command = child(__name__, kind.__module__, kind.__qualname__, str(file))
+    command = child_command(__name__, kind.__module__, kind.__qualname__, str(file))
     # No GPU: the memory of one belongs to this process.
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     try:
@@ -55,19 +55,19 @@ def begin(file: Path, kind: type) -> Callable[[], None]:
         raise ExportError(f"cannot start a process to open {file} in: {error.strerror}") from error
 
     def wait() -> None:
-        _known[key] = _told(trying, file)
-        _require(_known[key])
+        _refusals[key] = _wait_for_refusal(trying, file)
+        _require(_refusals[key])
 
     return wait
 
 
-def trust() -> None:
+def skip_checks() -> None:
     """Open files in this process from now on: they were tried by the one that started it."""
-    global _here
-    _here = True
+    global _checks_are_skipped
+    _checks_are_skipped = True
 
 
-def _key(file: Path) -> tuple[int, ...]:
+def _file_key(file: Path) -> tuple[int, ...]:
     """What changes when a file or a folder's content does."""
     stats = [each.stat() for each in ([file, *sorted(file.rglob("*"))] if file.is_dir() else [file])]
     return tuple(n for s in stats for n in (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns))
@@ -78,22 +78,22 @@ def _require(refused: str | None) -> None:
         raise ExportError(refused)
 
 
-def _told(trying: subprocess.Popen[bytes], file: Path) -> str | None:
+def _wait_for_refusal(trying: subprocess.Popen[bytes], file: Path) -> str | None:
     """Why `file` cannot be opened, when the process that tries it has ended; or None."""
     try:
-        printed, _ = trying.communicate(timeout=SECONDS)
+        printed, _ = trying.communicate(timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        return f"{shown(file)} cannot be run: it does not answer one image within {SECONDS:g} s"
+        return f"{final_name(file)} cannot be run: it does not answer one image within {TIMEOUT_SECONDS:g} s"
     finally:
         trying.kill()
         trying.wait()
-    if trying.returncode == TOLD:
+    if trying.returncode == EXPECTED_ERROR_CODE:
         return printed.decode(errors="replace").strip().splitlines()[-1]
     if trying.returncode:
-        how = how_it_ended(trying.returncode)
+        how = describe_exit(trying.returncode)
         return (
-            f"{shown(file)} cannot be run: the process that tried it ended by {how}, so it is damaged, or more than"
-            " this machine can do"
+            f"{final_name(file)} cannot be run: the process that tried it ended by {how}, so it is damaged, or more"
+            " than this machine can do"
         )
     return None
 
@@ -101,8 +101,8 @@ def _told(trying: subprocess.Popen[bytes], file: Path) -> str | None:
 def main(arguments: list[str]) -> int:
     """In the other process: let the class `arguments` name open the file they name and answer a black image."""
     module, name, path = arguments
-    trust()
-    _limit()
+    skip_checks()
+    _limit_memory()
     file = Path(path)
     try:
         model: Any = getattr(import_module(module), name)(file)
@@ -111,22 +111,25 @@ def main(arguments: list[str]) -> int:
     except KresnetError as error:
         sentence = str(error)
     except MemoryError:
-        sentence = f"{shown(file)} cannot be run: it takes more memory than this machine has to spare"
+        sentence = f"{final_name(file)} cannot be run: it takes more memory than this machine has to spare"
     except Exception as error:  # whatever a runtime raises of a file that is not as it should be
-        sentence = f"{shown(file)} cannot be run: {' '.join(str(error).split())[:200] or type(error).__name__}"
+        sentence = f"{final_name(file)} cannot be run: {' '.join(str(error).split())[:200] or type(error).__name__}"
     else:
         return 0
     sys.stdout.buffer.write(sentence.encode(errors="replace"))
-    return TOLD
+    return EXPECTED_ERROR_CODE
 
 
-def _limit() -> None:
+def _limit_memory() -> None:
     """At most a share of this machine's memory, and no core dumps; where the system knows such limits."""
     try:
         import resource
     except ImportError:
         return
     own = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for kind, most in ((resource.RLIMIT_DATA, min(MEMORY, int(SHARE * own))), (resource.RLIMIT_CORE, 0)):
+    for kind, most in (
+        (resource.RLIMIT_DATA, min(MAX_MEMORY_BYTES, int(MAX_MEMORY_SHARE * own))),
+        (resource.RLIMIT_CORE, 0),
+    ):
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

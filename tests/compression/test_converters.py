@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.compression.quantization.freeze import prepare_for_conversion, quantizers_of
+from keras_resnet.compression.quantization.converters import LAYERS
+from keras_resnet.compression.quantization.freeze import get_quantizers, prepare_for_conversion
 from keras_resnet.compression.quantization.layers import QuantizedRescaling
-from keras_resnet.compression.quantization.lowering import LAYERS
 from keras_resnet.compression.quantization.quantize import quantize
 from keras_resnet.errors import UsageError
 from keras_resnet.export.flatbuffer import read_contents
@@ -195,7 +195,7 @@ def require_same(make, exact=1e-4, rounded=0.05):
 def calibrated(copy, values):
     """The copy with the ranges of inference on `values`; batch norms give others in training. Each image is seen often:
     augmentation is at work, and the ranges have to hold what it leaves alone."""
-    for layer in quantizers_of(copy):
+    for layer in get_quantizers(copy):
         layer.set_weights([weight * 0 for weight in layer.get_weights()])
     copy.trainable = False
     copy(np.repeat(values, 32, axis=0), training=True)

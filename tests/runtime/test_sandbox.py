@@ -19,7 +19,7 @@ from keras_resnet.export.flatbuffer import pack_model
 from keras_resnet.export.load import load_file
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.runtime import cli as edge
-from keras_resnet.runtime import trial
+from keras_resnet.runtime import sandbox
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -116,9 +116,11 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
         (lambda c: retold(c, labels="a\nb\nc\n"), "its outputs are logits 1 × 10; the task classify with 3 labels"),
         (lambda c: retold(c, labels="\n".join("abcdefghijk") + "\n"), "with 11 labels has others"),
         (lambda c: retold(c, labels="\n" * 10), "holds no labels"),
-        (lambda c: retold(c, task="detect"), "holds no labels"),
-        (lambda c: retold(c, task="detect", cells=[4, 2]), "its outputs are logits 1 × 10; the task detect"),
+        (lambda c: retold(c, postprocessing="objects"), "holds no labels"),
+        (lambda c: retold(c, postprocessing="objects", cells=[4, 2]), "its outputs are logits 1 × 10; the task"),
         (lambda c: retold(c, task=["classify"]), "holds no labels"),
+        (lambda c: retold(c, preprocessing=["letterbox"]), "holds no labels"),
+        (lambda c: retold(c, postprocessing="poses"), "holds no labels"),
         (lambda c: retold(c, cells=[8]), "holds no labels"),
         (lambda c: retold(c, levels=[1.0]), "holds no labels"),
         (lambda c: retold(c, levels=[9.0, 9.0]), "holds no labels"),
@@ -162,7 +164,7 @@ def test_too_slow_and_too_large_files_are_refused(content, tmp_path, monkeypatch
     slow = tmp_path / "slow.tflite"
     slow.write_bytes(content)
     with monkeypatch.context() as patch:
-        patch.setattr(trial, "SECONDS", 0.0)
+        patch.setattr(sandbox, "TIMEOUT_SECONDS", 0.0)
         with pytest.raises(ExportError, match=r"slow.tflite cannot be run: it does not answer one image within 0 s"):
             TFLiteModel(slow)
     large = tmp_path / "large.tflite"

@@ -1,0 +1,260 @@
+"""Declare the JSON documents of a run folder. They are checked where they are read: files may be damaged, or edited by
+hand.
+
+Documents stay the dictionaries that they are in JSON, with types; what a file holds beyond them is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import AfterValidator, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+# "1" is no number, and 1 is no text.
+_kept = with_config(ConfigDict(extra="allow", strict=True))
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+# No control characters: all of it is printed.
+Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+# The name of a file among the exports, not a path out of them.
+FileName = Annotated[str, Field(pattern=r"^(rejected/)?[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$")]
+# What a row of log.jsonl has whatever the task; beside it the metrics of the task.
+LOG_COLUMNS = ("epoch", "step", "loss", "val_loss", "learning_rate", "images_per_second")
+
+
+@_kept
+class Fingerprint(TypedDict):
+    """What identifies the data of one split: see `data_fingerprint.fingerprint_split`."""
+
+    images: Count
+    truth: Line
+    labels: NotRequired[dict[str, Count]]
+    pixels: NotRequired[Line]
+    files: NotRequired[Line]
+
+
+@_kept
+class DataChange(TypedDict):
+    """One resumption, after so many steps, with data that had changed: in which way."""
+
+    when: Line
+    step: Count
+    what: Line
+
+
+@_kept
+class RunDocument(TypedDict):
+    """spec.json. data: of each split; changes: those in spite of which `--data-changed` went on."""
+
+    format: int
+    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.+]*$")]
+    versions: dict[Line, Line]
+    spec: dict[str, Any]
+    data: NotRequired[dict[Line, Fingerprint]]
+    changes: NotRequired[list[DataChange]]
+
+
+@_kept
+class MetricsDocument(TypedDict):
+    """metrics.json. value: 0–1."""
+
+    split: Line
+    metric: Line
+    value: Number
+    samples: Count
+
+
+@_kept
+class SplitDigest(TypedDict):
+    """The number of images of one split, and the SHA-256 "of" what."""
+
+    images: Count
+    of: Line
+    sha256: Line
+
+
+@_kept
+class SplitDigests(TypedDict):
+    """The digests by split."""
+
+    train: SplitDigest
+    validation: SplitDigest
+
+
+@_kept
+class PartCounts(TypedDict):
+    """The size of one part of the network."""
+
+    part: Line
+    layers: Count
+    parameters: Count
+    multiply_adds: Count
+
+
+@_kept
+class CalibrationBin(TypedDict):
+    """Predictions of about the same confidence: their mean, and their accuracy."""
+
+    confidence: Number
+    accuracy: Number
+    images: Count
+
+
+@_kept
+class Calibration(TypedDict):
+    """The expected calibration error, and what it is computed from."""
+
+    error: Number
+    bins: Annotated[list[CalibrationBin], Field(min_length=1)]
+
+
+@_kept
+class ConfusedPair(TypedDict):
+    """How often one label is predicted for another."""
+
+    label: str
+    prediction: str
+    images: Count
+
+
+@_kept
+class Sample(TypedDict):
+    """An image of the report with its predictions drawn, as base64."""
+
+    caption: str
+    png: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]*$")]
+
+
+def _require_numbers_beside_label(row: dict[str, Any]) -> dict[str, Any]:
+    for key, value in row.items():
+        if isinstance(value, str) != (key == "label") or (value is None and key in ("images", "objects")):
+            raise ValueError(f"{key!r} must be {'text' if key == 'label' else 'a number'}")
+    return row
+
+
+# The metrics of one class: its "label", and numbers, some of which may not be known.
+ClassRow = Annotated[dict[str, str | int | Number | None], AfterValidator(_require_numbers_beside_label)]
+
+
+@_kept
+class BaselineRow(TypedDict):
+    """How a model compares with a baseline: see `baselines.BaselineComparison`."""
+
+    baseline: Line
+    trivial: bool
+    metric: Line
+    value: Number
+    model_value: Number
+    lead: Number
+    lead_interval: Annotated[list[Number], Field(min_length=2, max_length=2)]
+    images: Count
+    standing: Line
+
+
+@_kept
+class Analysis(TypedDict):
+    """analysis.json."""
+
+    data: SplitDigests
+    baselines: NotRequired[list[BaselineRow]]
+    parts: list[PartCounts]
+    by_class: Annotated[list[ClassRow], Field(min_length=1)]
+    calibration: NotRequired[Calibration]
+    confusion: NotRequired[list[list[Count]]]
+    confused: NotRequired[list[ConfusedPair]]
+    curves: NotRequired[dict[str, Annotated[list[Number], Field(min_length=101, max_length=101)]]]
+    samples: list[Sample]
+
+
+@_kept
+class Latency(TypedDict):
+    """The median time for one image, in milliseconds."""
+
+    threads: Count
+    p50: Annotated[Number, Field(gt=0)]
+
+
+@_kept
+class Cost(TypedDict):
+    """The time and memory that a file takes."""
+
+    latencies: Annotated[list[Latency], Field(min_length=1)]
+    peak_mib: Number
+
+
+@_kept
+class OldVerdictRow(TypedDict):
+    """A row of verdicts.json by an earlier version, which measured less."""
+
+    file: FileName
+    verdict: Line
+
+
+@_kept
+class VerdictRow(TypedDict):
+    """A row of verdicts.json: see `export.verify.Verdict`."""
+
+    file: FileName
+    scheme: Line
+    bytes: Annotated[Count, Field(gt=0)]
+    gzip_bytes: Count
+    metric: Line
+    value: Number
+    model_value: NotRequired[Number]
+    samples: Count
+    drop: Number
+    drop_metric: NotRequired[Line]
+    drop_interval: Annotated[list[Number], Field(min_length=2, max_length=2)] | None
+    images_to_settle: NotRequired[Count | None]
+    baselines: NotRequired[list[BaselineRow]]
+    data_changed: NotRequired[Line]
+    agreement: Number
+    worst_class: str
+    worst_class_drop: Number
+    latency_ms: Annotated[Number, Field(gt=0)]
+    cost: Cost
+    machine: Line
+    max_drop: Number
+    verdict: Line
+
+
+@_kept
+class LayerSensitivity(TypedDict):
+    """What rounding one layer to 8 bits changes."""
+
+    layer: str
+    agreement: Number
+    error: Number
+
+
+@_kept
+class Diagnosis(TypedDict):
+    """diagnosis.json."""
+
+    images: Count
+    agreement_of_all: Number
+    layers: Annotated[list[LayerSensitivity], Field(min_length=1)]
+
+
+@_kept
+class BestEpoch(TypedDict):
+    """The epoch with the lowest validation loss."""
+
+    epoch: Count
+    loss: Number
+
+
+@with_config(ConfigDict(extra="forbid"))
+class NoEpoch(TypedDict):
+    """No epoch yet."""
+
+
+@_kept
+class CheckpointDocument(TypedDict):
+    """The JSON of a checkpoint: see `training.checkpoint`."""
+
+    step: Count
+    sums: list[Number]
+    best: Annotated[BestEpoch | NoEpoch, Field(union_mode="left_to_right")]
+    sha256: Line

@@ -1,0 +1,107 @@
+"""Name the files of a run folder: the only place that knows their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where the files of the run in `folder` are, or will be."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def spec_file(self) -> Path:
+        """The resolved spec, when it was created and with which versions."""
+        return self.folder / "spec.json"
+
+    @property
+    def labels_file(self) -> Path:
+        """One label a line, in the order of the logits."""
+        return self.folder / "labels.txt"
+
+    @property
+    def model_file(self) -> Path:
+        """The trained Keras model; written last, so its presence means finished."""
+        return self.folder / "model.keras"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Training state to resume from; removed when training has finished."""
+        return self.folder / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The best weights so far of a training with patience; removed when it has finished."""
+        return self.folder / "best"
+
+    @property
+    def log_file(self) -> Path:
+        """One JSON object an epoch."""
+        return self.folder / "log.jsonl"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The finished model's metrics on the validation data."""
+        return self.folder / "metrics.json"
+
+    @property
+    def analysis_file(self) -> Path:
+        """What the finished model gets right and wrong on the validation data, for its report."""
+        return self.folder / "analysis.json"
+
+    @property
+    def report_file(self) -> Path:
+        """All of this on one page."""
+        return self.folder / "report.html"
+
+    @property
+    def curves_file(self) -> Path:
+        """Loss and error over epochs, drawn."""
+        return self.folder / "curves.png"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard event files."""
+        return self.folder / "tensorboard"
+
+    @property
+    def exports(self) -> Path:
+        """Exported files that met their budget, and verdicts.json."""
+        return self.folder / "exports"
+
+    @property
+    def rejected(self) -> Path:
+        """Exported files that did not meet their budget: never the run's exports."""
+        return self.exports / "rejected"
+
+    @property
+    def verdicts_file(self) -> Path:
+        """One object for each exported file."""
+        return self.exports / "verdicts.json"
+
+    @property
+    def diagnosis_file(self) -> Path:
+        """What each layer loses in 8 bits; after kresnet diagnose."""
+        return self.exports / "diagnosis.json"
+
+    @property
+    def written_whole(self) -> tuple[Path, ...]:
+        """Files that are written under a hidden name first (see `atomic_write.writing`)."""
+        return (
+            self.spec_file,
+            self.labels_file,
+            self.log_file,
+            self.metrics_file,
+            self.analysis_file,
+            self.model_file,
+            self.report_file,
+            self.curves_file,
+        )

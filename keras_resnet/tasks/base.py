@@ -1,0 +1,149 @@
+"""Define what a task is: all that training, evaluation, export and reports ask of one, and nothing else.
+
+A task is made once from a run's spec and labels (see `tasks.get_task`) and passed on. To add one, write a class below
+`Task`, register it in `tasks.TASKS`, and declare its settings in `config.task_rules`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.config.spec import Spec
+from keras_resnet.metrics.result import Evaluation, GroundTruthT, Metrics, OutputsT, PredictionT
+from keras_resnet.models.layers import Layers
+from keras_resnet.runtime.predictions import POSTPROCESSORS
+from keras_resnet.runtime.preprocess import preprocess
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+# Maps (targets or a teacher's outputs, outputs), tensors or dictionaries of them, to a loss for each sample, (B,).
+Loss = Callable[["tf.Tensor | dict[str, tf.Tensor]", "tf.Tensor | dict[str, tf.Tensor]"], "tf.Tensor"]
+# Row of the image in its split, objects to draw into it, caption.
+SamplePrediction = tuple[int, list[dict[str, Any]], str]
+
+
+class OutputMetadata(TypedDict):
+    """What an exported file says of its input and outputs (see `runtime.metadata.ModelMetadata`)."""
+
+    task: str
+    preprocessing: str
+    postprocessing: str
+    cells: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
+    """A task over `classes`, the labels in the order of the network's outputs."""
+
+    classes: tuple[str, ...]
+
+    # As in `--task` and in the spec; and as people read it, alone and in a sentence about a model.
+    name: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    # What `train_metrics` gives, the first one drawn; what `compute_metrics` gives that is computed after each epoch
+    # too, where nothing that is followed in training comes near it.
+    train_metric_names: ClassVar[tuple[str, ...]]
+    eval_metric_names: ClassVar[tuple[str, ...]] = ()
+    # Parts of the network behind its backbone (see `models.parts`), and the fields of HeadSpec that shape them.
+    head_parts: ClassVar[tuple[str, ...]]
+    head_settings: ClassVar[tuple[str, ...]] = ()
+    # Names in runtime.preprocess.PREPROCESSORS and runtime.predictions.POSTPROCESSORS.
+    preprocessing: ClassVar[str]
+    postprocessing: ClassVar[str]
+    # Whether predictions have masks; whether `sample_predictions` shows mistakes only.
+    has_masks: ClassVar[bool] = False
+    samples_are_mistakes: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def from_spec(cls, spec: Spec, classes: tuple[str, ...]) -> Task:
+        """Create the task of a resolved `spec`."""
+
+    @classmethod
+    @abstractmethod
+    def default_config(cls) -> Spec:
+        """Return the spec that is trained where no recipe is named."""
+
+    @classmethod
+    def finds_objects(cls) -> bool:
+        """Return whether predictions have boxes."""
+        return POSTPROCESSORS[cls.postprocessing].has_boxes
+
+    @abstractmethod
+    def build_model(self, layers: Layers, spec: Spec, any_size: bool = False) -> keras.Model:
+        """Build the network of `spec`, from pixels (B, H, W, 3) to outputs; with `any_size` for images of other sizes
+        too."""
+
+    @abstractmethod
+    def encode_targets(self, ground_truth: tf.Tensor | dict[str, tf.Tensor]) -> tf.Tensor | dict[str, tf.Tensor]:
+        """Return what the loss wants of a batch's ground truth."""
+
+    @abstractmethod
+    def loss(self, spec: Spec) -> Loss:
+        """Return a function (targets, outputs) → (B,) float32."""
+
+    def distillation_loss(self, temperature: float) -> Loss:
+        """Return a function (a teacher's outputs, outputs) → (B,) float32. Raises NotImplementedError where the task
+        has none: its settings refuse a teacher."""
+        raise NotImplementedError(f"no distillation for {self.name}")
+
+    @abstractmethod
+    def train_metrics(
+        self, targets: tf.Tensor | dict[str, tf.Tensor], outputs: tf.Tensor | dict[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Compute what is logged in training, per sample: {name: (B,) float32}, in the order of
+        `train_metric_names`."""
+
+    def preprocess(self, image: Image.Image, resize: int, image_size: int) -> np.ndarray:
+        """Bring an image to what the network sees: (image_size, image_size, 3) uint8."""
+        return preprocess(image, self.preprocessing, resize, image_size)
+
+    @abstractmethod
+    def postprocess(self, outputs: OutputsT, ground_truth: GroundTruthT) -> list[PredictionT]:
+        """Make a batch's outputs predictions, one for each image. Of `ground_truth` the sizes of the images are used
+        alone."""
+
+    @abstractmethod
+    def compute_metrics(self, predictions: list[PredictionT], ground_truth: GroundTruthT) -> Metrics:
+        """Score the predictions of N images. Raises DataError where there is nothing to score by."""
+
+    @abstractmethod
+    def analyze(self, evaluation: Evaluation[OutputsT, GroundTruthT, PredictionT]) -> dict[str, Any]:
+        """Return what a report shows beyond the metrics, as JSON: "by_class", and what else the task has."""
+
+    @abstractmethod
+    def sample_predictions(
+        self, evaluation: Evaluation[OutputsT, GroundTruthT, PredictionT], count: int
+    ) -> list[SamplePrediction]:
+        """Choose up to `count` images worth showing: (row, objects to draw, caption)."""
+
+    @abstractmethod
+    def drop_confidence_interval(
+        self,
+        metric: str,
+        before: Evaluation[OutputsT, GroundTruthT, PredictionT],
+        after: Evaluation[OutputsT, GroundTruthT, PredictionT],
+    ) -> tuple[float, float]:
+        """Return the 95% interval of the drop in `metric` between two evaluations of the same samples."""
+
+    @abstractmethod
+    def agreement(self, ours: list[PredictionT], theirs: list[PredictionT]) -> float:
+        """Return the share, 0–1, of predictions that two models have in common."""
+
+    def output_metadata(self) -> OutputMetadata:
+        """Return what an exported file says of its input and outputs."""
+        return {
+            "task": self.name,
+            "preprocessing": self.preprocessing,
+            "postprocessing": self.postprocessing,
+            "cells": (),
+        }
