@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from keras_resnet.export.remedies import RemedyResult
     from keras_resnet.export.verdict import Verdict
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 # Of a verdict's details, what is told beside its metric.
 SHOWN = ("box mAP", "AP50", "mask AP50")
 
 
-def format_options(command: Command) -> Command:
+def format_options(command: Decorated) -> Decorated:
     """Add an option for each format of the registry."""
     for name, entry in reversed(FORMATS.items()):
         command = click.option(f"--{name}", is_flag=True, help=entry.help)(command)
