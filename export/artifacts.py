@@ -15,6 +15,7 @@ from keras_resnet.export import device_scripts
 from keras_resnet.export.formats.saved_model import named
 from keras_resnet.export.load import open_file
 from keras_resnet.export.verify import Reference
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_shared_remarks
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
@@ -58,13 +59,13 @@ def _model_card(run: Run, passed: list[DescribedVerdict]) -> str:
     rows = [
         f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} |"
         f" {_model_value(row)} | {100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} |"
-        f" {row['drop_metric']} | {row['agreement']:.2%} |"
+        f" {metric_label(row['drop_metric'])} | {row['agreement']:.2%} |"
         f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} | {row['outcome']} |"
         for row in passed
     ]
     remarks = dict.fromkeys(words for row in passed for words in (*row["remarks"], *list_shared_remarks(row)))
     known = "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
-    task = TASKS[spec.task]
+    task, metric = TASKS[spec.task], metric_label(passed[0]["metric"]) if passed else "metric"
     placed = (
         f"the whole image at the top left of a square, its longer side {data.image_size}"
         if task.preprocessing == "letterbox"
@@ -81,7 +82,7 @@ def _model_card(run: Run, passed: list[DescribedVerdict]) -> str:
         f"{compressed}\nLabels: {shown}\n\n"
         f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {placed}; normalization is in the graph.\n"
         f"Outputs: {outputs}.\n\n"
-        f"| file | size | {passed[0]['metric'] if passed else 'metric'} | the Keras model | drop [95%], points | of |"
+        f"| file | size | {metric} | the Keras model | drop [95%], points | of |"
         " agreement | worst class, points | validation images | verdict |\n"
         f"|---|---|---|---|---|---|---|---|---|---|\n{chr(10).join(rows)}\n\n{known}"
         f"Measured on {passed[-1]['machine'] if passed else 'no machine: no file is within its budget'}.\n\n"

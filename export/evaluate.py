@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError, require_one_of
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
 from keras_resnet.export.flatbuffer import contents_of
@@ -32,7 +32,7 @@ def score(target: str, of_run: str | None, split: str, home: Path, log: Log) -> 
     model = _open(Path(target), of_run, home) if is_file(target) else None
     run = _run_of(target, model, of_run, home) if model else Run.find(home, target)
     run.require_finished()
-    data = open_data(run.spec().data, log, (split,))
+    data = load_dataset(run.spec().data, log, (split,))
     predict = model or keras_predictor(load_model(run))
     result = evaluate(predict, evaluation_batches(data, split), get_task(run.spec(), data.classes))
     return {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keras_resnet.compression.plan import origin_of
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import convert
@@ -158,7 +158,7 @@ def is_learned(run: Run) -> bool:
 def data_of(run: Run, log: Log) -> DatasetSplits:
     """The data that `run` was trained on, as they are now: `Reference.of` tells what changed. Raises RunError if its
     labels have."""
-    data = open_data(run.spec().data, log, TRAINING)
+    data = load_dataset(run.spec().data, log, TRAINING)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
     return data

@@ -20,7 +20,8 @@ from keras_resnet.export.benchmark import Cost, measure
 from keras_resnet.export.flatbuffer import Contents, assert_contents, contents_of
 from keras_resnet.export.load import Model, gzip_size_of, open_file, size_of
 from keras_resnet.metrics import confidence_interval, outcome
-from keras_resnet.metrics.result import Evaluation, metric_label
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.tflite_model import TFLiteModel

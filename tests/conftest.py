@@ -97,10 +97,10 @@ def exported(trained):
 @pytest.fixture(scope="session")
 def pixels(exported):
     """Thirty of its validation images, uint8."""
-    from keras_resnet.data.load import open_data
+    from keras_resnet.data.load import load_dataset
 
     run, _ = exported
-    return open_data(run.spec().data, silent).splits["validation"].pixels[:30]
+    return load_dataset(run.spec().data, silent).splits["validation"].pixels[:30]
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from PIL import Image
 from keras_resnet import reporting
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.demo.server import Site
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import format_drop
-from keras_resnet.metrics.result import metric_label
 from keras_resnet.progress import Log
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run
@@ -111,11 +111,11 @@ def _files(run: Run, verdicts: dict[str, Any]) -> dict[str, TFLiteModel]:
 def _samples(run: Run, log: Log) -> list[tuple[str, bytes]]:
     """Validation images, drawn by a fixed seed, as PNG files with their labels, where each has one; none where the data
     is gone."""
-    from keras_resnet.data.load import open_data
+    from keras_resnet.data.load import load_dataset
 
     classes = run.classes()
     try:
-        split = open_data(run.spec().data, log, ("validation",)).splits["validation"]
+        split = load_dataset(run.spec().data, log, ("validation",)).splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
         return [("" if split.objects else classes[split.labels[row]], _png(split.image(int(row)))) for row in rows]
     except KresnetError as error:

@@ -11,6 +11,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.options import examples, json_option, run_names, runs_option
 from keras_resnet.errors import KresnetError, UsageError
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
@@ -202,22 +203,24 @@ def _tell_steps(steps: list[Step]) -> None:
         [step.remedy, f"{v.value:.2%}", drop, interval, v.words, f"{v.agreement:.2%}", f"{v.bytes / 1e6:.2f} MB"]
         for step, v, (drop, interval) in zip(steps, verdicts, _drops(verdicts), strict=True)
     ]
-    columns = ["remedy", verdicts[0].metric, _drop_column(verdicts), "95%", "verdict", "agreement", "size"]
-    prose, spare = ["remedy", _drop_column(verdicts), "verdict"], ["agreement", "size"]
-    console.table("what each remedy bought", columns, rows, prose=prose, spare=spare)
+    metric, drop = metric_label(verdicts[0].metric), _drop_column(verdicts)
+    columns = ["remedy", metric, drop, "95%", "verdict", "agreement", "size"]
+    prose, spare = ["remedy", drop, "verdict"], ["agreement", "size"]
+    console.table("effect of each remedy", columns, rows, prose=prose, spare=spare)
 
 
 def _drop_column(verdicts: list[Verdict]) -> str:
     """What the drops are of, where that is the same for all."""
     of = {verdict.drop_metric for verdict in verdicts}
-    return f"drop of {of.pop()}" if len(of) == 1 else "drop"
+    return f"drop of {metric_label(of.pop())}" if len(of) == 1 else "drop"
 
 
 def _drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     """(drop, interval) of each file in points, the drop with its metric where that is not the same for all."""
     named = _drop_column(verdicts) == "drop"
     return [
-        (f"{100 * v.drop:+.2f}" + f" of {v.drop_metric}" * named, format_interval(v.drop_interval)) for v in verdicts
+        (f"{100 * v.drop:+.2f}" + f" of {metric_label(v.drop_metric)}" * named, format_interval(v.drop_interval))
+        for v in verdicts
     ]
 
 
@@ -320,7 +323,8 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
         console.emit_json([verdict.as_dict() for verdict in verdicts])
         return
     first, drop = verdicts[0], _drop_column(verdicts)
-    columns = ["file", "size", "gzip", first.metric, drop, "95%", "agreement", "worst class", "latency", "memory"]
+    metric = metric_label(first.metric)
+    columns = ["file", "size", "gzip", metric, drop, "95%", "agreement", "worst class", "latency", "memory"]
     rows = [
         [
             *(v.file, f"{v.bytes / 1e6:.2f} MB", f"{v.gzip_bytes / 1e6:.2f} MB", f"{v.value:.2%}", *of),
@@ -333,9 +337,11 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
     spare = ["size", "latency", "agreement", "memory", "worst class", "gzip"]
     console.table(title, [*columns, "verdict"], rows, prose=[drop, "verdict"], spare=spare)
-    console.emit(f"the Keras model on the same images: {first.metric} {first.model_value:.2%}")
+    console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
     for v in verdicts:
-        if others := ", ".join(f"{name} {value:.2%}" for name, value in v.details.items() if name in SHOWN):
+        if others := ", ".join(
+            f"{metric_label(name)} {value:.2%}" for name, value in v.details.items() if name in SHOWN
+        ):
             console.emit(f"{v.file}: {others}")
     for remark in dict.fromkeys(chain.from_iterable(list_remarks(v.as_dict()) for v in verdicts)):
         console.emit(remark)

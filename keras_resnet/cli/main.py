@@ -21,6 +21,7 @@ from keras_resnet.cli.study import study
 from keras_resnet.cli.train import compress, launch, train
 from keras_resnet.config.chosen import Choices, chosen
 from keras_resnet.errors import KresnetError, UsageError
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.native_logs import hushed
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.plurals import counted
@@ -64,7 +65,7 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
         console.emit_json(result)
     else:
         row = [str(result["model"]), split, str(result["samples"]), f"{result['value']:.2%}"]
-        console.table("", ["model", "split", "images", str(result["metric"])], [row])
+        console.table("", ["model", "split", "images", metric_label(str(result["metric"]))], [row])
 
 
 @cli.command(
@@ -220,6 +221,7 @@ def list_runs(runs: str | None, as_json: bool) -> None:
         console.log(f"there are no runs in {home}; make one with: kresnet train")
     else:
         columns = ["run", "created", "network", "data", "epochs", "state", "metric", "value", "exports"]
+        rows = [{**row, "metric": metric_label(row["metric"] or "")} for row in rows]
         cells = [[_cell(row[column]) for column in columns] for row in rows]
         console.table(str(home), columns, cells, prose=["network", "exports"], spare=["metric", "exports", "created"])
 

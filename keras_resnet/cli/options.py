@@ -12,6 +12,7 @@ import click
 
 from keras_resnet.config.chosen import Choices
 from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.policies import POLICIES
 from keras_resnet.config.recipes import RECIPES, recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError, did_you_mean
@@ -89,7 +90,7 @@ OPTIONS = (
     Option("--max-unreadable", "data.max_unreadable", float, "Share of unreadable images allowed [default: 0.01]."),
     Option("--crop", "augment.crop", str, "How training images are cut: pad or resized [default: pad]."),
     Option("--flip", "augment.flip", SWITCH, "Mirror training images, or not [default: by the data]."),
-    Option("--auto-augment", "augment.auto_augment", str, "none, randaugment or trivialaugment [default: none]."),
+    Option("--auto-augment", "augment.auto_augment", str, f"{', '.join(['none', *POLICIES])} [default: none]."),
     Option("--mixup", "augment.mixup", float, "Alpha of MixUp [default: 0, off]."),
     Option("--cutmix", "augment.cutmix", float, "Alpha of CutMix [default: 0, off]."),
     Option("--scales", "augment.scales", str, "How much smaller and larger objects may look: 0.5,2 [default: none]."),

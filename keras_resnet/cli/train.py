@@ -24,6 +24,7 @@ from keras_resnet.cli.options import (
 from keras_resnet.config.chosen import Choices, chosen
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import UsageError
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run, runs_home
@@ -93,7 +94,7 @@ def train(
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
     else:
         row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
-        console.table("", ["run", metrics["metric"], "folder"], [row])
+        console.table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
 
 
 @click.command(
@@ -151,7 +152,11 @@ def compress(
             [each.name, f"{each.metrics()['value']:.2%}", each.network_summary, str(each.folder)] for each in parents
         ]
         console.table(
-            "", ["run", after["metric"], "what it is", "folder"], rows, prose=["what it is"], spare=["folder"]
+            "",
+            ["run", metric_label(after["metric"]), "what it is", "folder"],
+            rows,
+            prose=["what it is"],
+            spare=["folder"],
         )
 
 

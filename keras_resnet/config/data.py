@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.network import Normalization
+from keras_resnet.config.policies import POLICIES, describe_policies
 from keras_resnet.config.section import STRICT, Section, not_allowed
 from keras_resnet.config.settings import AUGMENTATION, COMMON, DATA, OneOf, Option, setting
 from keras_resnet.config.task_rules import TASK_RULES
@@ -98,9 +99,9 @@ class AugmentSpec(Section):
     flip: bool | None = setting(
         None, "Mirror half of the training images, or none.", Option("--flip", AUGMENTATION, "by the data")
     )
-    auto_augment: Literal["none", "randaugment", "trivialaugment"] = setting(
+    auto_augment: Annotated[str, OneOf(("none", *POLICIES))] = setting(
         "none",
-        "Policy: none, randaugment (Cubuk et al. 2020) or trivialaugment (Müller & Hutter 2021).",
+        f"Policy: {describe_policies()}.",
         Option("--auto-augment", AUGMENTATION),
     )
     operations: int = setting(2, "Operations of RandAugment, out of 14.", ge=1)

@@ -3,16 +3,14 @@ which would make a dark one as bright as the others."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.errors import DataError
-from keras_resnet.progress import Log, counting
+from keras_resnet.data.sources.parallel_decode import decode_in_parallel
+from keras_resnet.progress import Log
 from keras_resnet.runtime.image import read_deep_values
 from keras_resnet.runtime.plurals import counted, verb
 
@@ -62,26 +60,18 @@ def _white(high: float, whole: bool) -> float:
 
 
 def _ranges(files: Sequence[Path], doing: str) -> list[Range]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(files), "images", doing) as advance:
-        found = []
-        for each in pool.map(_range, files):
-            advance(1, doing)
-            if each:
-                found.append(each)
-    return found
+    """Of those that can be read and have more than 8 bits."""
+    return [each for each in decode_in_parallel(files, _range, doing).values if each]
 
 
 def _range(file: Path) -> Range | None:
-    """None of an image of 8 bits, and of one that cannot be read."""
+    """None of an image of 8 bits. Raises DataError for one that cannot be read."""
     lows: list[float] = []
     highs: list[float] = []
     whole = True
-    try:
-        for values in read_deep_values(file):
-            whole = values.dtype.kind != "f"
-            known = values if whole else values[np.isfinite(values)]
-            lows += [float(known.min())] if known.size else []
-            highs += [float(known.max())] if known.size else []
-    except DataError:
-        return None
+    for values in read_deep_values(file):
+        whole = values.dtype.kind != "f"
+        known = values if whole else values[np.isfinite(values)]
+        lows += [float(known.min())] if known.size else []
+        highs += [float(known.max())] if known.size else []
     return Range(min(lows), max(highs), whole) if lows else None

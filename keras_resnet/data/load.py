@@ -1,66 +1,77 @@
-"""From a DataSpec to images: the bundled digits, a TFDS data set or a folder."""
+"""From a DataSpec to images: finds the source that recognizes what `--data` names, and opens it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from pathlib import Path
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.data.duplicates import tell_copies
+from keras_resnet.data.sources.annotation_files import subfolders
+from keras_resnet.data.sources.registry import SOURCES
+from keras_resnet.data.sources.source import Source
+from keras_resnet.data.sources.tfds import BUNDLED, is_known
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import to_path
 
-__all__ = ["DatasetSplits", "Split", "open_data"]
+__all__ = ["DatasetSplits", "Split", "load_dataset"]
 
 
-def open_data(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
-    """Open what `spec.source` names; choices and skipped files are told to `log`.
+def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
+    """Open what `spec.source` names; choices and skipped files go to `log`.
 
-    only: the names of the splits to read, of "train", "validation" and "test"; None reads all. It does not change which
-    images belong to a split.
-
-    What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
-    separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name.
-    Images that the training split holds too are warned of. Raises UsageError or DataError.
+    only: the names of the splits to read, of "train", "validation" and "test"; None reads all. Which images belong to a
+    split does not depend on it. Images that the training split holds too are warned of. Raises UsageError or DataError.
     """
-    data = _opened(spec, log, only)
+    folder = _find_folder(spec.source, log)
+    source = _find_source(folder, spec)
+    try:
+        data = source.open(spec, log, only)
+    except DataError as error:
+        others = (each for each in SOURCES if each is not source)
+        if spec.annotations == "labels" and any(each.recognizes(folder, "objects") for each in others):
+            raise DataError(f"{error}; its boxes of objects are for --task localize, detect or segment") from error
+        raise
     tell_copies(data, log)
     return data
 
 
-def _opened(spec: DataSpec, log: Log, only: Collection[str] | None) -> DatasetSplits:
-    from keras_resnet.data.sources.tfds import BUNDLED
+def _find_folder(source: str, log: Log) -> Path | None:
+    """Return the folder that `source` means, or None where it is the name of a TFDS data set.
 
-    path = to_path(spec.source)
-    bundled = spec.source.partition("/")[0] in BUNDLED
+    What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
+    separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name.
+    Raises DataError for a path where nothing lies.
+    """
+    path = to_path(source)
+    bundled = source.partition("/")[0] in BUNDLED
     if bundled and path.exists():
-        log(f"data: the bundled {spec.source}; the folder of that name here is ./{spec.source}")
-    looks_like_path = spec.source.startswith((".", "~", os.sep))
-    if not looks_like_path and os.sep in spec.source and not path.exists():
-        from keras_resnet.data.sources.tfds import is_known
-
-        looks_like_path = not is_known(spec.source.partition(os.sep)[0])
+        log(f"data: the bundled {source}; the folder of that name here is ./{source}")
+    looks_like_path = source.startswith((".", "~", os.sep))
+    if not looks_like_path and os.sep in source and not path.exists():
+        looks_like_path = not is_known(source.partition(os.sep)[0])
     if looks_like_path and not path.exists():
-        raise DataError(f"--data {spec.source}: there is no such folder")
-    if (looks_like_path or (spec.source and not bundled and path.is_dir())) and not (
-        path / "dataset_info.json"
-    ).is_file():
-        if spec.annotations != "labels":
-            from keras_resnet.data.sources.detection_folder import open_annotated
+        raise DataError(f"--data {source}: there is no such folder")
+    return path if looks_like_path or (source and not bundled and path.is_dir()) else None
 
-            return open_annotated(spec, log, only)
-        from keras_resnet.data.sources.image_folder import open_folder
 
-        try:
-            return open_folder(spec, log, only)
-        except DataError as error:
-            from keras_resnet.data.sources.detection_folder import is_annotated
+def _find_source(folder: Path | None, spec: DataSpec) -> Source:
+    """Return the first source that recognizes the data set. Raises DataError where none does."""
+    for source in SOURCES:
+        if source.recognizes(folder, spec.annotations):
+            return source
+    layouts = " nor ".join(source.layout for source in SOURCES if source.layout)
+    raise DataError(
+        f"--data {spec.source} holds neither {layouts}, nor what Roboflow, CVAT, Label Studio, FiftyOne or labelImg"
+        f" export as one of them, and images by class have no boxes of objects{_suggest_subfolder(folder, spec)}"
+    )
 
-            if not is_annotated(path):
-                raise
-            raise DataError(f"{error}; its boxes of objects are for --task localize, detect or segment") from error
-    from keras_resnet.data.sources.tfds import open_tfds
 
-    return open_tfds(spec, log, only)
+def _suggest_subfolder(folder: Path | None, spec: DataSpec) -> str:
+    """Return a hint at annotations one folder deeper, as in an archive that was unpacked."""
+    deeper = subfolders(folder) if folder else []
+    fitting = [each for each in deeper if any(source.recognizes(each, spec.annotations) for source in SOURCES)]
+    return f"; did you mean --data {fitting[0]}?" if fitting else ""

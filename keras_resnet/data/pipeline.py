@@ -4,10 +4,10 @@ only its own part of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -15,13 +15,17 @@ from PIL import Image
 from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.dataset import Split, gathered
 from keras_resnet.data.read_errors import reading
-from keras_resnet.data.transforms.auto_augment import augmented, needs_pillow
+from keras_resnet.data.transforms.crop import crop_and_flip_batch
+from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, augment_image, needs_pillow
+from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.image import center_crop, resize_and_crop
 from keras_resnet.runtime.plurals import counted
 
-# Seeds of what is drawn for a whole batch, kept apart from those of its images.
-MIXING = 0x6D6978
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_resnet.data.transforms.mosaic import Mixer
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class TrainPipeline:
     image_size: int
     batch_size: int
     seed: int
-    encode: Callable[[Any], Any]
+    encode: Callable[[Truth], tf.Tensor]
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     rank: int = 0
     ranks: int = 1
@@ -51,7 +55,7 @@ class TrainPipeline:
         """Images of a batch that this rank makes."""
         return self.batch_size // self.ranks
 
-    def batches(self, first_step: int, last_step: int, size: int | None = None) -> Any:
+    def batches(self, first_step: int, last_step: int, size: int | None = None) -> tf.data.Dataset:
         """Steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, size, size, 3),
         encode(labels)). Each epoch has an order of its own; what does not fill a batch is left out."""
         import tensorflow as tf
@@ -61,10 +65,10 @@ class TrainPipeline:
         batches = shown or self._whole(first_step, last_step)
         numbered = tf.data.Dataset.zip((tf.data.Dataset.range(first_step, last_step), batches))
         if not shown:
-            numbered = numbered.map(self._cut, tf.data.AUTOTUNE)
+            numbered = numbered.map(self._crop, tf.data.AUTOTUNE)
         return numbered.map(partial(self._finish, size=size), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
-    def _rows(self, step: Any) -> Any:
+    def _rows(self, step: tf.Tensor) -> tf.data.Dataset:
         """Which images the batch of `step` shows in this rank's part: int64 (part,)."""
         import tensorflow as tf
 
@@ -74,7 +78,7 @@ class TrainPipeline:
         key = self._key(step // self.steps)
         return tf.random.experimental.index_shuffle(numbers, key, self.split.count - 1)
 
-    def _whole(self, first_step: int, last_step: int) -> Any:
+    def _whole(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """Batches as they are kept: (uint8 (part, resize, resize, 3), truth (part, …))."""
         import tensorflow as tf
 
@@ -85,37 +89,23 @@ class TrainPipeline:
             return self.split.rows(rows, ids=True).batch(part, drop_remainder=True)
         pixels, truth = self.split.constants(ids=True)
 
-        def gather(step: Any) -> tuple[Any, Any]:
+        def gather(step: tf.Tensor) -> tuple[tf.Tensor, Truth]:
             rows = self._shown(step)
             return tf.gather(pixels, rows), gathered(truth, rows)
 
         return steps.map(gather, tf.data.AUTOTUNE)
 
-    def _cut(self, step: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
-        """Cut and mirrored, all at once, as draws for the whole batch say of this rank's part."""
-        import tensorflow as tf
-
+    def _crop(self, step: tf.Tensor, batch: tuple[tf.Tensor, Truth]) -> tuple[tf.Tensor, tuple[tf.Tensor, Truth]]:
+        """Cut and mirror all images of this rank's part at once; those with objects mixed."""
         images, truth = batch
-        key = self._key(step)
         if self.split.objects:
-            return step, self._seen(key, images, truth)
-        draw = partial(tf.random.stateless_uniform, dtype=tf.int32)
-        mine = self._mine
-        room = images.shape[1] + 2 * _margin(images.shape[1], self.image_size) - self.image_size
-        offsets = draw((2, self.batch_size), key, maxval=room + 1)[:, mine]
-        mirrored = draw((self.batch_size, 1), key + 1, maxval=2)[mine] == 1 if self._mirrors else None
-        return step, (_cut(images, self.image_size, offsets, mirrored), truth)
+            return step, self._mixer.mixed(self._key(step), images, truth)
+        return step, (crop_and_flip_batch(images, self._draw(step), self.image_size, self._mirrors), truth)
 
-    def _seen(self, key: Any, images: Any, truth: dict[str, Any]) -> tuple[Any, Any]:
-        """Images and what stands in them, through windows drawn for the whole batch, mixed, and in other colours."""
-        from keras_resnet.data.transforms import geometric
+    def _draw(self, step: tf.Tensor) -> BatchDraw:
+        return BatchDraw(self.seed, step, self.batch_size, self._mine)
 
-        images, truth = self._mixer.mixed(key, images, truth)
-        if self.augment.color_jitter:
-            images = geometric.color_jitter(images, key, self.batch_size, self._mine, self.augment.color_jitter)
-        return images, truth
-
-    def _key(self, number: Any) -> Any:
+    def _key(self, number: tf.Tensor) -> tf.Tensor:
         """What is drawn for an epoch or a step is drawn by this."""
         import tensorflow as tf
 
@@ -127,12 +117,12 @@ class TrainPipeline:
         return slice(self.rank * self.part, (self.rank + 1) * self.part)
 
     @property
-    def _mixer(self) -> Any:
+    def _mixer(self) -> Mixer:
         from keras_resnet.data.transforms.mosaic import Mixer
 
         return Mixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
 
-    def _shown(self, step: Any) -> Any:
+    def _shown(self, step: tf.Tensor) -> tf.data.Dataset:
         """Which images are read for the batch of `step`, also those that are only mixed into others."""
         return self._mixer.rows(self._key(step), self._rows(step), self.split.count)
 
@@ -141,44 +131,51 @@ class TrainPipeline:
         """Not where nobody has decided it."""
         return self.augment.flip is True
 
-    def _by_image(self, first_step: int, last_step: int, size: int) -> Any:
+    def _by_image(self, first_step: int, last_step: int, size: int) -> tf.data.Dataset:
         """One by one, by Pillow: from memory, or read when they are needed."""
         import tensorflow as tf
 
         split = self.split
-        vary = partial(augmented, flips=self._mirrors, seed=self.seed, augment=self.augment)
+        augment = partial(augment_image, seed=self.seed, settings=self.augment)
         side = size if self.augment.crop == "resized" else self.image_size
         labels = split.constant_truth()
 
-        def show(row: Any, position: Any) -> Any:
+        def show(row: tf.Tensor, position: tf.Tensor) -> tf.data.Dataset:
             image = split.image(int(row))
             if self.augment.crop == "pad" and split.pixels is None:
                 image = Image.fromarray(resize_and_crop(image, split.resize))
-            return vary(image, int(position), size=side)
+            return augment(image, int(position), size=side)
 
-        def read(row: Any, position: Any) -> tuple[Any, Any]:
+        def read(row: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, Truth]:
             pixels = reading(show, [row, position], tf.uint8)
             return tf.ensure_shape(pixels, (side, side, 3)), tf.gather(labels, row)
 
-        def places(step: Any) -> Any:
+        def places(step: tf.Tensor) -> tf.data.Dataset:
             first = step * self.batch_size + self.rank * self.part
             return tf.data.Dataset.from_tensor_slices((self._rows(step), first + tf.range(self.part, dtype=tf.int64)))
 
         images = tf.data.Dataset.range(first_step, last_step).flat_map(places).map(read, tf.data.AUTOTUNE)
         return images.batch(self.part, drop_remainder=True)
 
-    def _finish(self, step: Any, batch: tuple[Any, Any], size: int) -> tuple[Any, Any]:
-        """Resized where the training wants smaller images, encoded, mixed."""
+    def _finish(self, step: tf.Tensor, batch: tuple[tf.Tensor, Truth], size: int) -> tuple[tf.Tensor, Truth]:
+        """Changed as a batch, resized where the training wants smaller images, encoded, mixed."""
         import tensorflow as tf
 
-        images, truth = batch
+        draw = self._draw(step)
+        images, truth = _apply(ON_BATCHES, *batch, draw, self.augment)
         if images.shape[1] != size:
             smaller = tf.image.resize(images, (size, size), antialias=True)
             images = tf.cast(tf.round(tf.clip_by_value(smaller, 0, 255)), tf.uint8)
-        targets = self.encode(truth)
-        if self.augment.mixup or self.augment.cutmix:
-            images, targets = mixed(images, targets, self.augment, self.seed, step)
-        return images, targets
+        return _apply(ON_TARGETS, images, self.encode(truth), draw, self.augment)
+
+
+def _apply(
+    transforms: Sequence[BatchTransform], images: tf.Tensor, truth: Truth, draw: BatchDraw, settings: AugmentSpec
+) -> tuple[tf.Tensor, Truth]:
+    for transform in transforms:
+        if transform.is_enabled(settings):
+            images, truth = transform(images, truth, draw, settings)
+    return images, truth
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -190,40 +187,7 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return split.count // batch_size
 
 
-def mixed(images: Any, targets: Any, augment: AugmentSpec, seed: int, step: Any) -> tuple[Any, Any]:
-    """Each two neighbours of a batch mixed with each other: summed (MixUp) or one pasted into the other (CutMix), by a
-    share drawn for the whole batch. uint8 (B, H, W, 3), float32 (B, …) → the same. The last of an odd B stays."""
-    import tensorflow as tf
-
-    count, height, width = images.shape[0], images.shape[1], images.shape[2]
-    partner = tf.constant([i ^ 1 if i ^ 1 < count else i for i in range(count)])
-    key = tf.stack([tf.constant(seed ^ MIXING, tf.int64), step])
-    choice, top, left = tf.unstack(tf.random.stateless_uniform((3,), key))
-    pastes = augment.cutmix > 0 and (augment.mixup == 0 or choice < 0.5)
-    share = tf.where(pastes, _beta(augment.cutmix, key + 1), _beta(augment.mixup, key + 2))
-    # A box of 1 - share of the area, around any point, cut off at the edges (Yun et al. 2019, section 3.1).
-    half = tf.sqrt(1 - share) / 2
-    rows, columns = tf.range(height, dtype=tf.float32) / height, tf.range(width, dtype=tf.float32) / width
-    inside = (tf.abs(rows - top) < half)[:, None] & (tf.abs(columns - left) < half)[None]
-    pasted = pastes & inside[None, :, :, None]
-    share = tf.where(pastes, 1 - tf.reduce_mean(tf.cast(inside, tf.float32)), share)
-    ours, theirs = tf.cast(images, tf.float32), tf.cast(tf.gather(images, partner), tf.float32)
-    blended = tf.where(pasted, theirs, tf.where(pastes, ours, share * ours + (1 - share) * theirs))
-    soft = share * targets + (1 - share) * tf.gather(targets, partner)
-    return tf.cast(tf.round(blended), tf.uint8), soft
-
-
-def _beta(alpha: float, key: Any) -> Any:
-    """A draw from Beta(alpha, alpha), from two of the gamma distribution; 1 for alpha 0."""
-    import tensorflow as tf
-
-    if not alpha:
-        return tf.constant(1.0)
-    draws = tf.random.stateless_gamma((2,), key, alpha)
-    return draws[0] / (draws[0] + draws[1])
-
-
-def evaluation(split: Split, image_size: int, batch_size: int) -> Any:
+def evaluation(split: Split, image_size: int, batch_size: int) -> tf.data.Dataset:
     """All images in order, their centres: (uint8 (B, image_size, image_size, 3), truth (B, …))."""
     import tensorflow as tf
 
@@ -231,7 +195,9 @@ def evaluation(split: Split, image_size: int, batch_size: int) -> Any:
     return batches.map(lambda images, truth: (center_crop(images, image_size), truth)).prefetch(tf.data.AUTOTUNE)
 
 
-def validation(split: Split, image_size: int, batch_size: int, encode: Any, rank: int = 0, ranks: int = 1) -> Any:
+def validation(
+    split: Split, image_size: int, batch_size: int, encode: Callable[[Truth], tf.Tensor], rank: int = 0, ranks: int = 1
+) -> tf.data.Dataset:
     """This rank's part of batches of `batch_size`, the last one filled up: (images, encode(labels), counted), where
     counted is float32 (B,), 0 for what only fills."""
     import tensorflow as tf
@@ -239,7 +205,7 @@ def validation(split: Split, image_size: int, batch_size: int, encode: Any, rank
     part = batch_size // ranks
     steps = -(-split.count // batch_size)
 
-    def places(step: Any) -> Any:
+    def places(step: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(step * batch_size + rank * part + tf.range(part, dtype=tf.int64))
 
     numbers = tf.data.Dataset.range(steps).flat_map(places)
@@ -247,7 +213,7 @@ def validation(split: Split, image_size: int, batch_size: int, encode: Any, rank
     counted = numbers.map(lambda number: tf.cast(number < split.count, tf.float32))
     batches = tf.data.Dataset.zip((rows, counted)).batch(part, drop_remainder=True)
 
-    def prepare(image: tuple[Any, Any], counts: Any) -> tuple[Any, Any, Any]:
+    def prepare(image: tuple[tf.Tensor, Truth], counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return center_crop(image[0], image_size), encode(image[1]), counts
 
     return batches.map(prepare, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -265,22 +231,3 @@ def balanced_rows(split: Split, *, per_class: int, classes: int, seed: int) -> n
     """Where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order."""
     order = np.random.default_rng(seed).permutation(split.count)
     return np.sort(np.concatenate([order[split.labels[order] == label][:per_class] for label in range(classes)]))
-
-
-def _margin(side: int, size: int) -> int:
-    return max(1, size // 8) if side == size else 0
-
-
-def _cut(images: Any, size: int, offsets: Any, mirrored: Any) -> Any:
-    """A `size` × `size` cut of each image (B, H, W, 3), after a margin of zeros where H is `size` (He et al. 2015,
-    section 4.2: 4 pixels around 32), at `offsets` (2, B) of rows and columns, mirrored where (B, 1) says so."""
-    import tensorflow as tf
-
-    if margin := _margin(images.shape[1], size):
-        images = tf.pad(images, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
-    span = tf.range(size)
-    images = tf.gather(images, offsets[0][:, None] + span, axis=1, batch_dims=1)
-    columns = offsets[1][:, None] + span
-    if mirrored is not None:
-        columns = tf.where(mirrored, columns[:, ::-1], columns)
-    return tf.gather(images, columns, axis=2, batch_dims=1)

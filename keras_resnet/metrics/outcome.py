@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_resnet.metrics.result import metric_label
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.runtime.plurals import counted
 
 PASSED, NOT_PROVEN, FAILED = "PASSED", "NOT PROVEN", "FAILED"

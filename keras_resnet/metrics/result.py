@@ -11,8 +11,6 @@ from typing_extensions import TypeVar
 OutputsT = TypeVar("OutputsT", default=Any)
 GroundTruthT = TypeVar("GroundTruthT", default=Any)
 PredictionT = TypeVar("PredictionT", default=Any)
-# What people read instead of a metric's name in JSON.
-LABELS = {"top1": "top-1 accuracy"}
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,3 @@ class Evaluation(Generic[OutputsT, GroundTruthT, PredictionT]):
 def accuracy_by_class(correct: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
     """Compute the accuracy on the samples of each class: correct bool (N,), labels int (N,)."""
     return {classes[label]: float(correct[labels == label].mean()) for label in np.unique(labels)}
-
-
-def metric_label(name: str) -> str:
-    """Return a metric's name as people read it."""
-    return LABELS.get(name, name)

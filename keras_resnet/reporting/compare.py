@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import describe_baselines, format_drop
-from keras_resnet.metrics.result import metric_label
 from keras_resnet.reporting.page import read_style, render_template
 from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import ACCEPTED
-from keras_resnet.metrics.result import metric_label
 from keras_resnet.reporting.recommend import DescribedVerdict
 from keras_resnet.run.documents import CalibrationBin, LayerSensitivity
 

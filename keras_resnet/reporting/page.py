@@ -12,14 +12,13 @@ from typing import Any
 
 from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import describe_baselines, format_interval, list_shared_remarks
-from keras_resnet.metrics.result import metric_label
 from keras_resnet.progress import log, waiting
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.run.documents import Analysis, Diagnosis
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.tasks import TASKS, default_config
 
 MAX_LAYERS = 20
 # Columns of log.jsonl that are drawn in figures of their own or not at all.
@@ -79,6 +78,8 @@ def render_template(template: str, values: dict[str, Any]) -> str:
 
 def report_context(run: Run) -> dict[str, Any]:
     """Return what the template is given."""
+    from keras_resnet.tasks import TASKS  # imports NumPy, which --help does without
+
     run.require_finished()
     document, spec, metrics, analysis = run.document(), run.spec(), run.metrics(), run.analysis()
     verdicts = describe_verdicts(run)
@@ -136,6 +137,8 @@ def _metric_columns(row: dict[str, float]) -> list[str]:
 
 def training_command(spec: Spec) -> str | None:
     """Return the command that trains this again; None for a compressed network, which starts from another run."""
+    from keras_resnet.tasks import default_config
+
     if spec.compress.parent:
         return None
     settings, defaults = (flatten(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.models.layers import Layers
 from keras_resnet.studies.plan import Trial
@@ -53,7 +53,7 @@ def profile(trial: Trial) -> Profile:
     run = trial.run
     assert run is not None
     spec = run.spec()
-    data = open_data(spec.data, lambda message: None, ("train",))
+    data = load_dataset(spec.data, lambda message: None, ("train",))
     task = get_task(spec, data.classes)
     images, targets = _sample(data)
     keras.utils.set_random_seed(spec.training.seed)

@@ -15,7 +15,7 @@ from keras_resnet.atomic_write import writing
 from keras_resnet.config.recipes import lasting
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.models.backbone import has_shortcuts
@@ -57,7 +57,7 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     further = _further(start.run, spec_for(deep, base.training.seed, base, log))
     random = replace(further, start=StartSpec())
     continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file.resolve())))
-    data = open_data(start.run.spec().data, lambda message: None, ("validation",))
+    data = load_dataset(start.run.spec().data, lambda message: None, ("validation",))
     difference = _difference(start.run, further, data)
     log(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
     seed = base.training.seed

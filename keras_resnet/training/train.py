@@ -15,13 +15,13 @@ from keras_resnet.compression.sparsity import require_kept
 from keras_resnet.config.spec import Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import DatasetSplits, open_data
+from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, WeightsError
 from keras_resnet.evaluation.analysis import analyze_model
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, graph_predictor, load_model, validate
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import describe_baselines
-from keras_resnet.metrics.result import metric_label
 from keras_resnet.models import build as catalog
 from keras_resnet.models.flops import count_cost
 from keras_resnet.models.layers import Layers
@@ -164,9 +164,9 @@ def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
 
 def shared_data(spec: Spec, here: Devices, log: Log) -> DatasetSplits:
     """The data; the chief opens it first, because that may prepare it for the others."""
-    data = open_data(spec.data, log, TRAINING) if here.is_chief else None
+    data = load_dataset(spec.data, log, TRAINING) if here.is_chief else None
     here.tell_all("the data is there")
-    return data or open_data(spec.data, log, TRAINING)
+    return data or load_dataset(spec.data, log, TRAINING)
 
 
 def require_memory(spec: Spec, classes: tuple[str, ...], here: Devices) -> None:

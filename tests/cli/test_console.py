@@ -9,7 +9,7 @@ from keras_resnet import progress
 from keras_resnet.cli import console, main
 from keras_resnet.cli.tables import table
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.run import Run
 
 ERASED, CURSOR_BACK = "\x1b[2K", "\x1b[?25h"
@@ -143,7 +143,7 @@ def test_what_is_listed_fits_80_columns(on_terminal, kresnet, trained, runs, arg
 
 
 def test_preparing_data_leaves_standard_output_to_results(tmp_path, capsys):
-    data = open_data(DataSpec(data_dir=str(tmp_path)), console.log)
+    data = load_dataset(DataSpec(data_dir=str(tmp_path)), console.log)
     out, err = capsys.readouterr()
     assert data.splits["train"].count > 1000 and out == "" and "preparing digits" in err
 

@@ -18,7 +18,7 @@ from keras_resnet.compression.tfmot import qat
 from keras_resnet.compression.tfmot.tf_keras_model import TfKerasModel, build_twin, copy_home, copy_weights
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import TrainingError, UsageError, WeightsError
 from keras_resnet.evaluation.evaluate import load_keras_file, load_model
 from keras_resnet.models import build
@@ -140,7 +140,7 @@ def filled_twin(trained):
     spec = Spec.from_json(trained.spec().to_json())
     network, _ = build_twin(spec, trained.classes())
     copy_weights(load_model(trained), network)
-    data = open_data(spec.data, silent)
+    data = load_dataset(spec.data, silent)
     return spec, network, pipeline_images(data)
 
 

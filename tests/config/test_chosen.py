@@ -101,9 +101,9 @@ def test_compressing_says_which_values_are_the_parents(trained, runs, kresnet):
 
 
 def test_a_script_sets_values_in_its_spec(tmp_path):
-    from keras_resnet.data.load import open_data
+    from keras_resnet.data.load import load_dataset
 
     told = []
     spec = Spec().override("data.source", str(paint(tmp_path / "d", 4))).override("data.image_size", 16)
-    open_data(spec.data, told.append)
+    load_dataset(spec.data, told.append)
     assert any("image size: 16 pixels (set in the spec)" in line for line in told)

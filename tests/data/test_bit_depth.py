@@ -11,7 +11,7 @@ from PIL import Image
 from samples import paint
 
 from keras_resnet.config.spec import DataSpec, Spec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
@@ -40,7 +40,7 @@ def write(folder, high, dtype=np.uint16, suffix="png", low=0, count=8):
 
 def opened(folder, **options):
     told = []
-    return open_data(DataSpec(str(folder), **options), told.append), told
+    return load_dataset(DataSpec(str(folder), **options), told.append), told
 
 
 def expected(values, black, white):

@@ -12,7 +12,7 @@ from samples import paint, silent
 from sources import opened
 
 from keras_resnet.config.spec import DataSpec, Spec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.errors import DataError
 from keras_resnet.run import Run
@@ -92,12 +92,12 @@ def test_labels_under_an_ascii_locale(tmp_path):
     paint(tmp_path / "données", 3, classes={"café": (9, 9, 9), "dog": (99, 9, 9)})
     code = (
         "import sys; from pathlib import Path\n"
-        "from keras_resnet.data.load import open_data\n"
+        "from keras_resnet.data.load import load_dataset\n"
         "from keras_resnet.run import Run; from keras_resnet.config.spec import DataSpec, Spec\n"
         "assert sys.getfilesystemencoding() == 'ascii'\n"
-        "data = open_data(DataSpec(sys.argv[1]), lambda message: None)\n"
+        "data = load_dataset(DataSpec(sys.argv[1]), lambda message: None)\n"
         "saved_under_utf8 = sys.argv[1].encode('ascii', 'surrogateescape').decode('utf-8')\n"
-        "assert open_data(DataSpec(saved_under_utf8), lambda message: None).name == data.name\n"
+        "assert load_dataset(DataSpec(saved_under_utf8), lambda message: None).name == data.name\n"
         "print(ascii((data.classes, Run.create(Path(sys.argv[2]), Spec(), data.classes, 'a').classes())))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "données"), str(tmp_path / "runs")]
@@ -177,7 +177,7 @@ def test_images_of_a_tfds_set_without_labels_are_left_out(tmp_path):
 def test_evaluating_on_images_without_labels_is_refused(tmp_path):
     Partly(data_dir=tmp_path).download_and_prepare()
     with pytest.raises(DataError, match="none of the test images of data set 'partly' has a label"):
-        open_data(DataSpec("partly", data_dir=str(tmp_path)), silent, ("test",))
+        load_dataset(DataSpec("partly", data_dir=str(tmp_path)), silent, ("test",))
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])

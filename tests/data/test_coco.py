@@ -8,7 +8,7 @@ import pytest
 from samples import silent
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import coco, coco_masks, detection_folder
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.plurals import worded
@@ -32,7 +32,7 @@ def written(root, change=None, count=5, mark=lambda box: {"segmentation": [tools
 
 def opened(root, annotations="objects", **fields):
     told = []
-    data = open_data(DataSpec(str(root), image_size=64, annotations=annotations, **fields), told.append)
+    data = load_dataset(DataSpec(str(root), image_size=64, annotations=annotations, **fields), told.append)
     return data, told
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from samples import silent
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import shapes
 from keras_resnet.data.sources.coco import NO_AREA, NOT_FOUR, REPEATED
 from keras_resnet.data.sources.coco_masks import NONE, UNREADABLE
@@ -25,7 +25,7 @@ def counted(told, words):
 def test_a_folder_as_coco_has_it(tmp_path):
     root, told = coco_folder(tmp_path / "coco"), []
     spec = DataSpec(str(root), image_size=64, annotations="masks", max_unreadable=0.1)
-    data = open_data(spec, told.append)
+    data = load_dataset(spec, told.append)
     assert data.classes == ("circle", "star", "cross")  # in the order of their ids
     train, held_out = data.splits["train"], data.splits["validation"]
     assert train.count == 21 and held_out.count == 24  # of validation the empty ones too
@@ -49,7 +49,7 @@ def test_a_folder_as_coco_has_it(tmp_path):
             assert len(np.unique(seen[seen > 0])) >= 1
     assert train.pixels.shape == (21, 64, 64, 3) and not train.pixels[:, 52:].any()
     with pytest.raises(DataError, match=r"2 of 50 images cannot be read"):
-        open_data(DataSpec(str(root), image_size=64, annotations="masks"), silent)
+        load_dataset(DataSpec(str(root), image_size=64, annotations="masks"), silent)
 
 
 SQUARE = [[8, 8, 40, 8, 40, 40, 8, 40]]
@@ -92,7 +92,7 @@ def test_masks_that_are_none_are_counted(tmp_path, segmentation):
     tiny_coco(tmp_path, "train", segmentation)
     tiny_coco(tmp_path, "val")
     told = []
-    data = open_data(DataSpec(str(tmp_path), image_size=64, annotations="masks"), told.append)
+    data = load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="masks"), told.append)
     assert counted(told, f"left out {worded(1, NONE if segmentation == [[]] else UNREADABLE)}")
     train = data.splits["train"].objects
     assert (train.labels >= 0).sum() == 3
@@ -106,7 +106,7 @@ def test_boxes_that_are_none_are_counted(tmp_path, box):
     tiny_coco(tmp_path, "train", changed={"bbox": box})
     tiny_coco(tmp_path, "val", changed={"bbox": [-8, 8, 32, 32], "area": float("nan")})
     told = []
-    data = open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append)
+    data = load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append)
     assert counted(told, f"left out {worded(1, NO_AREA if np.isfinite(box).all() else NOT_FOUR)}")
     assert (data.splits["train"].objects.labels >= 0).sum() == 3
     held_out = data.splits["validation"].objects
@@ -118,7 +118,7 @@ def test_what_is_called_the_same_is_one_class(tmp_path):
     tiny_coco(tmp_path, "train", categories=((3, "dog"), (4, "two\nwords"), (9, "dog")))
     tiny_coco(tmp_path, "val", categories=((3, "two words"), (5, "dog"), (4, "horse")))
     told = []
-    data = open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append)
+    data = load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append)
     assert data.classes == ("dog", "two words", "horse")
     # The dog of id 9 is that of id 3 once more.
     assert sorted(data.splits["train"].objects.labels[0].tolist()) == [0, 1]
@@ -133,12 +133,12 @@ def test_images_of_one_id(tmp_path):
     document = json.loads(file.read_text())
     file.write_text(json.dumps(document | {"images": [*document["images"], document["images"][0]]}))
     told = []
-    assert open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append).splits
+    assert load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="objects"), told.append).splits
     assert counted(told, "left out 1 image that is listed twice")
     document["images"][1]["id"] = 1
     file.write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"its id is that of 'train 1\.png' too"):
-        open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), silent)
+        load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="objects"), silent)
 
 
 def test_validation_images_have_to_show_something(tmp_path):
@@ -149,7 +149,7 @@ def test_validation_images_have_to_show_something(tmp_path):
     with pytest.raises(
         DataError, match="none of the 2 validation images shows an object: there is nothing to judge by"
     ):
-        open_data(DataSpec(str(tmp_path), image_size=64, annotations="objects"), silent)
+        load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="objects"), silent)
 
 
 def test_a_folder_with_boxes_that_is_to_be_classified_says_what_it_is_for(tmp_path):
@@ -158,7 +158,7 @@ def test_a_folder_with_boxes_that_is_to_be_classified_says_what_it_is_for(tmp_pa
         DataError,
         match=r"holds 2 images and no class folders: .*; its boxes of objects are for --task localize",
     ):
-        open_data(DataSpec(str(tmp_path)), silent)
+        load_dataset(DataSpec(str(tmp_path)), silent)
 
 
 def test_messages_name_what_is_wrong_with_the_images(tmp_path):
@@ -169,16 +169,16 @@ def test_messages_name_what_is_wrong_with_the_images(tmp_path):
     exif[0x0112] = 6  # turned by a quarter
     Image.new("RGB", (64, 48), "teal").save(tmp_path / "train" / "train 1.png", exif=exif)
     with pytest.raises(DataError, match="has 48 × 64 pixels, upright as its EXIF says, its annotation says 64 × 48"):
-        open_data(spec, silent)
+        load_dataset(spec, silent)
     (tmp_path / "train").rename(tmp_path.parent / f"{tmp_path.name} pictures")
     with pytest.raises(DataError, match=r"none of the 2 train images .*: cannot read image .*train 1\.png: no such"):
-        open_data(spec, silent)
+        load_dataset(spec, silent)
     (tmp_path / "annotations" / "instances_train.json").rename(tmp_path / "annotations" / "instances_all.json")
     with pytest.raises(
         DataError,
         match=r"none of annotations/instances_all\.json, annotations/instances_val\.json has train in its name",
     ):
-        open_data(spec, silent)
+        load_dataset(spec, silent)
 
 
 def voc_xml(size, objects):
@@ -206,17 +206,17 @@ def test_a_folder_as_pascal_voc_has_it(tmp_path):
     (root / "ImageSets" / "Main" / "train.txt").write_text("000001\na photo.rf.12\n")
     (root / "ImageSets" / "Main" / "val.txt").write_text("000003\n")
     told = []
-    data = open_data(DataSpec(str(root), image_size=50, annotations="objects"), told.append)
+    data = load_dataset(DataSpec(str(root), image_size=50, annotations="objects"), told.append)
     assert data.classes == ("cat", "dog") and data.splits["train"].count == 2
     found = data.splits["validation"].objects
     np.testing.assert_allclose(found.boxes[0, 0], [0.1, 0.05, 0.6, 0.5])
     assert found.labels[0].tolist() == [1, 0] and found.crowd[0].tolist() == [False, True]
     assert counted(told, "left out 3 boxes without an area")
     with pytest.raises(DataError, match="whose boxes come without masks"):
-        open_data(DataSpec(str(root), annotations="masks"), silent)
+        load_dataset(DataSpec(str(root), annotations="masks"), silent)
     (root / "Annotations" / "000003.xml").write_text("<annotation>")
     with pytest.raises(DataError, match=r"cannot read the annotation .*000003\.xml"):
-        open_data(DataSpec(str(root), annotations="objects"), silent)
+        load_dataset(DataSpec(str(root), annotations="objects"), silent)
 
 
 def test_a_folder_as_imagenet_has_it(tmp_path):
@@ -226,7 +226,7 @@ def test_a_folder_as_imagenet_has_it(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         kind = "n02" if "n02" in name else "n01"
         file.write_text(voc_xml((64, 64), [(kind, 0, (1, 1, 32, 64)), (kind, 0, (1, 1, 8, 8))]))
-    data = open_data(DataSpec(str(tmp_path), image_size=32, annotations="object"), silent)
+    data = load_dataset(DataSpec(str(tmp_path), image_size=32, annotations="object"), silent)
     assert data.classes == ("n01", "n02") and [split.count for split in data.splits.values()] == [2, 1]
     np.testing.assert_allclose(data.splits["validation"].objects.boxes[0, 0], [0, 0, 0.5, 1])
 
@@ -254,10 +254,10 @@ def test_a_damaged_file_of_annotations(tmp_path, document, words):
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "instances_train2017.json").write_text(document)
     with pytest.raises(DataError, match=words):
-        open_data(DataSpec(str(tmp_path), annotations="objects"), silent)
+        load_dataset(DataSpec(str(tmp_path), annotations="objects"), silent)
 
 
 def test_a_folder_without_boxes_says_what_it_lacks(tmp_path):
     (tmp_path / "cats").mkdir()
     with pytest.raises(DataError, match="holds neither annotations/instances_"):
-        open_data(DataSpec(str(tmp_path), annotations="objects"), silent)
+        load_dataset(DataSpec(str(tmp_path), annotations="objects"), silent)

@@ -12,7 +12,7 @@ from test_annotated import tiny_coco
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.duplicates import TAIL, copies, tell_copies
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import arrays, detection_folder, image_folder
 
 
@@ -42,7 +42,7 @@ def splits(tmp_path):
 
 def warnings_of(source, only=None, **fields):
     told = []
-    open_data(DataSpec(str(source), **fields), told.append, only)
+    load_dataset(DataSpec(str(source), **fields), told.append, only)
     return [line for line in told if "of training images (" in line]
 
 
@@ -96,7 +96,7 @@ def test_copies_among_test_images_are_told_too(splits):
 def test_links_are_told_by_the_layout_alone(splits, kept):
     (splits / "val/red/link.png").symlink_to(splits / "train/red/001.png")
     told = []
-    open_data(DataSpec(str(splits)), told.append)
+    load_dataset(DataSpec(str(splits)), told.append)
     assert [line for line in told if "two splits, by links" in line] and not warnings_of(splits)
     os.link(splits / "train/red/002.png", splits / "val/red/hard.png")  # which nothing tells from a copy
     assert len(warnings_of(splits)) == 1
@@ -151,7 +151,7 @@ def test_the_bundled_digits_have_none(tfds_home):
 def test_a_file_that_is_gone_meanwhile_is_no_copy(splits, monkeypatch):
     monkeypatch.setattr(image_folder, "fits_memory", lambda count, resize: False)
     shutil.copy(splits / "train/red/002.png", splits / "val/red/copy.png")
-    data = open_data(DataSpec(str(splits)), silent)
+    data = load_dataset(DataSpec(str(splits)), silent)
     (splits / "train/red/002.png").unlink()
     assert copies(data.splits["train"], data.splits["validation"]) == []
 

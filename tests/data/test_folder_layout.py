@@ -13,7 +13,7 @@ from samples import paint
 from sources import opened
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources.folder_layout import split_of
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import find_images, list_images
@@ -385,7 +385,7 @@ def test_a_folder_called_like_a_bundled_set_does_not_take_its_place(tmp_path, mo
     if inside == "images":
         paint(tmp_path / "digits", 4)
     said = []
-    data = open_data(DataSpec(data_dir=tfds_home), said.append)
+    data = load_dataset(DataSpec(data_dir=tfds_home), said.append)
     assert data.classes == tuple("0123456789") and said[0].endswith("the folder of that name here is ./digits")
     if inside == "images":
-        assert open_data(DataSpec("./digits"), said.append).classes == ("blue", "green", "red")
+        assert load_dataset(DataSpec("./digits"), said.append).classes == ("blue", "green", "red")

@@ -9,6 +9,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.annotations import Annotation, encoded_mask, pad_annotations
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.transforms import geometric
+from keras_resnet.data.transforms.color_jitter import color_jitter
 
 SIDE = 48
 
@@ -89,12 +90,12 @@ def test_objects_that_are_cut_away_are_none():
 def test_colours_change_by_their_share():
     images = np.full((64, 8, 8, 3), (100, 120, 140), np.uint8)
     key = tf.constant([0, 1], tf.int64)
-    same = geometric.color_jitter(images, key, 64, slice(0, 64), 1e-6)
+    same = color_jitter(images, key, 64, slice(0, 64), 1e-6)
     np.testing.assert_array_equal(same, images)
-    found = geometric.color_jitter(images, key, 64, slice(0, 64), 0.4).numpy().astype(float)
+    found = color_jitter(images, key, 64, slice(0, 64), 0.4).numpy().astype(float)
     means = found.mean(axis=(1, 2, 3))
     assert 0.6 * 120 - 3 <= means.min() < 0.8 * 120 and 1.2 * 120 < means.max() <= 1.4 * 120 + 3
-    part = geometric.color_jitter(images[16:32], key, 64, slice(16, 32), 0.4)
+    part = color_jitter(images[16:32], key, 64, slice(16, 32), 0.4)
     np.testing.assert_array_equal(part, found[16:32])
 
 

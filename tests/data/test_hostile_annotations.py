@@ -11,7 +11,7 @@ import pytest
 from samples import silent
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import DataError
 
 VALUES = (
@@ -26,7 +26,7 @@ def outcome(root, annotations):
     """What becomes of a folder: all that may be raised is a sentence."""
     spec = DataSpec(str(root), image_size=8, annotations=annotations, max_unreadable=0.9)
     try:
-        data = open_data(spec, silent)
+        data = load_dataset(spec, silent)
     except DataError as error:
         assert "\n" not in str(error) and len(str(error)) < 5000
         return "refused"

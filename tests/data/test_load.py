@@ -15,7 +15,7 @@ from sources import opened, spoil, whole
 from keras_resnet import connectivity
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.data.sources import shapes
 from keras_resnet.data.sources import tfds as tfds_source
@@ -269,7 +269,7 @@ def test_shapes_are_what_their_numbers_say():
 def test_shapes_as_a_data_set(tmp_path, monkeypatch):
     for name, count in (("TRAIN", 60), ("VALIDATION", 20)):
         monkeypatch.setattr(shapes, name, count)
-    data = open_data(DataSpec("shapes", data_dir=str(tmp_path), image_size=32), silent)
+    data = load_dataset(DataSpec("shapes", data_dir=str(tmp_path), image_size=32), silent)
     assert data.classes == ("circle", "cross", "crescent", "square", "star", "triangle") and data.flips
     assert [data.splits[name].count for name in ("train", "validation")] == [60, 20]
     assert np.bincount(data.splits["train"].labels).min() > 3

@@ -13,7 +13,7 @@ from keras_resnet.config.chosen import chosen
 from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data import mirroring
 from keras_resnet.data.dataset import Split
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.run import Run
 from keras_resnet.training import resolve as resolving
@@ -70,7 +70,7 @@ FIGURES = {
 
 
 def decided(folder, **options):
-    data = open_data(DataSpec(str(folder), **options), silent)
+    data = load_dataset(DataSpec(str(folder), **options), silent)
     return mirroring.measure(data.splits["train"], data.image_size, data.classes)
 
 
@@ -154,7 +154,7 @@ def test_an_option_overrules_what_is_known(tmp_path, tfds_home, kresnet, unmeasu
 
 @pytest.mark.parametrize("flip", [True, False])
 def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
-    data = open_data(DataSpec(str(paint(tmp_path / "d", 10))), silent)
+    data = load_dataset(DataSpec(str(paint(tmp_path / "d", 10))), silent)
     told = []
     asked = {"flip": flip}
     with chosen(choices_of(asked, tmp_path)):
@@ -188,7 +188,7 @@ def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch
 
 
 def test_all_workers_do_what_the_first_one_found(tmp_path, unmeasured):
-    data = open_data(DataSpec(str(paint(tmp_path / "d", 10))), silent)
+    data = load_dataset(DataSpec(str(paint(tmp_path / "d", 10))), silent)
 
     class Other(Devices):
         def tell_all(self, text):
@@ -199,7 +199,7 @@ def test_all_workers_do_what_the_first_one_found(tmp_path, unmeasured):
 
 
 def test_what_is_known_is_not_measured(tmp_path, unmeasured):
-    data = open_data(DataSpec(str(paint(tmp_path / "d", 10))), silent)
+    data = load_dataset(DataSpec(str(paint(tmp_path / "d", 10))), silent)
     told = []
     for name, flip in (("cifar10", True), ("mnist", False)):
         known = replace(data, name=name, flips=flip)

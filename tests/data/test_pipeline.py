@@ -11,7 +11,8 @@ from sources import whole
 from keras_resnet.config.spec import AugmentSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import Split
-from keras_resnet.data.transforms import auto_augment as augmenting
+from keras_resnet.data.transforms import auto_augment, mixup
+from keras_resnet.data.transforms.registry import augment_image
 from keras_resnet.errors import UsageError
 
 
@@ -133,7 +134,7 @@ def test_mixing_keeps_pixels_and_shares_together():
     for augment, kinds in ((AugmentSpec(mixup=1.0), 1), (AugmentSpec(cutmix=1.0), 2)):
         for step in range(20):
             key = tf.constant(step, tf.int64)
-            pixels, targets = pipeline.mixed(images, tf.one_hot(values // 200, 2), augment, 0, key)
+            pixels, targets = mixup.mix_pairs(images, tf.one_hot(values // 200, 2), augment, 0, key)
             np.testing.assert_allclose(np.asarray(targets).sum(axis=1), 1, atol=1e-6)
             np.testing.assert_allclose(np.mean(pixels, axis=(1, 2, 3)) / 200, np.asarray(targets)[:, 1], atol=0.01)
             assert max(len(np.unique(image)) for image in np.asarray(pixels)) <= kinds
@@ -144,25 +145,25 @@ def test_training_images_can_be_smaller():
         assert whole(numbered(16, 12), size=10, epochs=1, augment=augment)[0][0].shape == (8, 10, 10, 3)
 
 
-@pytest.mark.parametrize("number", range(len(augmenting.OPERATIONS)))
-@pytest.mark.parametrize("reach", [augmenting.RANDAUGMENT, augmenting.TRIVIALAUGMENT])
+@pytest.mark.parametrize("number", range(len(auto_augment.OPERATIONS)))
+@pytest.mark.parametrize("reach", [auto_augment.RANDAUGMENT, auto_augment.TRIVIALAUGMENT])
 def test_operations(number, reach):
     pixels = np.random.default_rng(0).integers(0, 256, (24, 20, 3)).astype(np.uint8)
     image = Image.fromarray(pixels)
     for level in (-1.0, -0.3, 0.0, 0.3, 1.0):
-        changed = augmenting.OPERATIONS[number](image, level, reach)
+        changed = auto_augment.OPERATIONS[number](image, level, reach)
         assert changed.size == image.size and changed.mode == "RGB"
     unchanging = number not in (1, 2)  # autocontrast and equalize know no magnitude
-    assert (np.asarray(augmenting.OPERATIONS[number](image, 0.0, reach)) == pixels).all() == unchanging
+    assert (np.asarray(auto_augment.OPERATIONS[number](image, 0.0, reach)) == pixels).all() == unchanging
 
 
 def test_erasing_and_resized_crops():
     image = Image.fromarray(np.full((40, 30, 3), 77, np.uint8))
-    options = {"size": 16, "flips": True, "seed": 1}
-    erasing = AugmentSpec(crop="resized", random_erase=1.0)
+    options = {"size": 16, "seed": 1}
+    erasing = AugmentSpec(flip=True, crop="resized", random_erase=1.0)
     shares = []
     for position in range(30):
-        plain = augmenting.augmented(image, position, augment=AugmentSpec(crop="resized"), **options)
+        plain = augment_image(image, position, settings=AugmentSpec(flip=True, crop="resized"), **options)
         assert plain.shape == (16, 16, 3) and (plain == 77).all()
-        shares.append((augmenting.augmented(image, position, augment=erasing, **options) != 77).any(axis=2).mean())
+        shares.append((augment_image(image, position, settings=erasing, **options) != 77).any(axis=2).mean())
     assert min(shares) > 0.01 and max(shares) < 0.4 and len(set(shares)) > 5

@@ -12,7 +12,7 @@ from samples import paint, silent
 
 from keras_resnet.config.spec import AugmentSpec, DataSpec
 from keras_resnet.data import pipeline, read_errors
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import detection_folder, image_folder
 from keras_resnet.data.sources import tfds as tfds_source
 from keras_resnet.errors import DataError, TrainingError
@@ -59,7 +59,7 @@ def from_disk(monkeypatch):
 
 
 def opened(source, **fields):
-    return open_data(DataSpec(str(source), image_size=16, **fields), silent, ("train", "validation"))
+    return load_dataset(DataSpec(str(source), image_size=16, **fields), silent, ("train", "validation"))
 
 
 def trained_on(split, augment=PLAIN):

@@ -12,7 +12,7 @@ from sources import opened, spoil
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data import readability
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import DataError, UsageError
 
@@ -34,7 +34,7 @@ def decoded(monkeypatch):
 def split_of(root, name, **options):
     """One split of `root`, and what was said."""
     said = []
-    data = open_data(DataSpec(str(root), **options), said.append, (name,))
+    data = load_dataset(DataSpec(str(root), **options), said.append, (name,))
     assert set(data.splits) == {name}
     return data.splits[name], said
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import detection_folder, voc
 from keras_resnet.data.sources.voc_layouts import UNLISTED
 from keras_resnet.errors import DataError
@@ -15,7 +15,7 @@ from keras_resnet.runtime.plurals import worded
 
 def opened(root, **fields):
     told = []
-    data = open_data(DataSpec(str(root), image_size=64, **{"annotations": "objects", **fields}), told.append)
+    data = load_dataset(DataSpec(str(root), image_size=64, **{"annotations": "objects", **fields}), told.append)
     return data, told
 
 

@@ -112,7 +112,7 @@ def test_custom_head(ran):
 
 def test_export_in_five_lines(ran):
     folder, output = ran("export_in_five_lines.py")
-    assert re.search(r"PASSED(, not proven)?: digits\.tflite, ", output) and share(output, "top1 ") > 0.85
+    assert re.search(r"PASSED(, not proven)?: digits\.tflite, ", output) and share(output, "top-1 accuracy ") > 0.85
     from keras_resnet.runtime.tflite_model import TFLiteModel
 
     model = TFLiteModel(folder / "digits.tflite")

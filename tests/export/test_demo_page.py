@@ -11,7 +11,7 @@ from browsing import DROP, asked, chromium, opened, served
 from PIL import Image
 from samples import silent
 
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.demo.page import site_of
@@ -40,7 +40,7 @@ def samples_of(run):
 
 def images_of(run):
     """The same images, from the data itself."""
-    split = open_data(run.spec().data, silent).splits["validation"]
+    split = load_dataset(run.spec().data, silent).splits["validation"]
     return [split.image(int(row)) for row in np.random.default_rng(demo.SEED).permutation(split.count)[: demo.SAMPLES]]
 
 

@@ -100,9 +100,9 @@ def test_calibration_takes_pixels_only():
 
 
 def test_ranges_converge(trained):
-    from keras_resnet.data.load import open_data
+    from keras_resnet.data.load import load_dataset
 
-    data, model = open_data(trained.spec().data, silent), load_model(trained)
+    data, model = load_dataset(trained.spec().data, silent), load_model(trained)
     few, many = (convergence(model, calibration_of(data, count=count)) for count in (20, 1000))
     assert 0 <= many.median <= few.median and many.largest < 0.5
 

@@ -11,7 +11,7 @@ from samples import silent
 from keras_resnet.cli import main
 from keras_resnet.compression.quantization.equalize import equalize
 from keras_resnet.compression.quantization.sensitivity import Simulation
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import auto
 from keras_resnet.export.calibration import calibration_of
@@ -27,7 +27,7 @@ HURT = "stage2_unit1_conv1"
 
 @pytest.fixture(scope="module")
 def data(trained):
-    return open_data(trained.spec().data, silent)
+    return load_dataset(trained.spec().data, silent)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_auto_mends_it(hurt_run, runs, capsys):
     assert [step["verdict"] for step in steps] == ["FAILED", "FAILED", "FAILED", "PASSED"]
     assert steps[2]["remedy"] == "rounded by litert-quantizer" and steps[2]["form"] == "int8-litert"
     assert steps[-1]["remedy"] == "channels equalized" and steps[0]["drop"] > 0.02
-    assert "what each remedy bought" in out and "channels equalized" in out
+    assert "effect of each remedy" in out and "channels equalized" in out
     assert (hurt_run.exports / "int8.tflite").is_file() and not (hurt_run.rejected / "int8.tflite").exists()
 
 

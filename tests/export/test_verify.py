@@ -14,7 +14,7 @@ from samples import COLOURS, paint, silent
 from keras_resnet.cli import export
 from keras_resnet.data.annotations import Annotation, pad_annotations
 from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.evaluation import baselines
 from keras_resnet.evaluation.analysis import describe_data_changes
@@ -149,18 +149,18 @@ def test_export_with_proof_required_keeps_an_unproven_file_apart(unproven, kresn
 def test_model_and_file_are_told_of_the_same_images(unproven, capsys):
     """Counted here by hand: the model on those 60 images, and its other value on all."""
     run, verdict = unproven
-    split = open_data(run.spec().data, silent).splits["validation"]
+    split = load_dataset(run.spec().data, silent).splits["validation"]
     rows = np.sort(np.random.default_rng(SEED).permutation(split.count)[:60])
     answers = load_model(run).predict(split.pixels[rows].astype("float32"), verbose=0).argmax(1)
     value = float((answers == split.labels[rows]).mean())
     assert verdict.model_value == value and verdict.samples == 60
-    told = f"top1 {value:.2%} on the 60 images of float32.tflite"
+    told = f"top-1 accuracy of {value:.2%} on the 60 images of float32.tflite"
     assert told in " ".join(render_report(run).replace(f"{100 * value:.2f}%", f"{value:.2%}").split())
     assert f"| {value:.2%} | +0.00" in (run.exports / "model_card.md").read_text()
     provenance = open_file(run.exports / "float32.tflite").card.provenance
     assert provenance["keras_model"] == {"top1": value} and provenance["validation_images"] == 60
     export._tell("", [verdict], as_json=False)
-    assert f"the Keras model on the same images: top1 {value:.2%}" in capsys.readouterr().out
+    assert f"the Keras model on the same images: top-1 accuracy {value:.2%}" in capsys.readouterr().out
 
 
 def test_the_table_names_the_metric_of_each_drop(exported, capsys):
@@ -209,7 +209,7 @@ def at_chance(run, folder):
 def test_a_model_at_chance_does_not_pass_in_silence(trained, kresnet, tmp_path):
     run = at_chance(trained, tmp_path / "blind")
     code, out, err = kresnet("export", "blind", "--tflite", "--quantize", "float32", "--runs", tmp_path)
-    split = open_data(run.spec().data, silent).splits
+    split = load_dataset(run.spec().data, silent).splits
     usual = Counter(split["train"].labels.tolist()).most_common(1)[0][0]
     share, zeros = (float((split["validation"].labels == label).mean()) for label in (usual, 0))
     assert code == 0 and "PASSED, " in out and "at chance" in out, err

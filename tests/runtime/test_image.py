@@ -16,7 +16,7 @@ from PIL import Image
 from samples import paint
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.runtime import preprocess as pixels_module
 from keras_resnet.runtime.image import center_crop, preprocess, read_image, resize_and_crop
@@ -323,7 +323,7 @@ def test_a_scan_names_a_bomb_and_goes_on(tmp_path, capfd):
     folder = paint(tmp_path / "d", 40)
     (folder / "red" / "bomb.png").write_bytes(png(13_000, 13_000, 1, 3))
     told = []
-    data = open_data(DataSpec(str(folder)), told.append)
+    data = load_dataset(DataSpec(str(folder)), told.append)
     assert sum(split.count for split in data.splits.values()) == 120
     (line,) = [line for line in told if line.startswith("skipped: ")]
     assert "bomb.png: it has more than 89.5 megapixels" in line and capfd.readouterr().err == ""

@@ -4,13 +4,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.config.spec import AugmentSpec, DataSpec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.pipeline import TrainPipeline
 
 
 def opened(path, **options):
     said = []
-    return open_data(DataSpec(source=str(path), **options), said.append), said
+    return load_dataset(DataSpec(source=str(path), **options), said.append), said
 
 
 def spoil(folder, name, count):

@@ -12,7 +12,7 @@ from samples import finding, silent
 
 from keras_resnet.cli import main
 from keras_resnet.config.spec import AugmentSpec, DataSpec, HeadSpec, Spec
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.run import Run
 from keras_resnet.runtime.visualize import rle_decode
@@ -78,7 +78,7 @@ def test_what_detection_does_not_take(segmented, capsys):
         with pytest.raises(UsageError, match="left alone for classify"):
             Spec(**changes)
     with pytest.raises(DataError, match="has no images with boxes of objects"):
-        open_data(DataSpec("digits", annotations="masks"), silent)
+        load_dataset(DataSpec("digits", annotations="masks"), silent)
     assert main._main(["train", "--task", "segmant"]) == 2
     assert "task must be one of" in capsys.readouterr().err.splitlines()[-1]
     assert main._main(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2

@@ -13,7 +13,7 @@ from samples import silent
 from keras_resnet.cli import main
 from keras_resnet.config.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec, TrainingSpec
 from keras_resnet.data.annotations import Annotation, pad_annotations
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.metrics import iou as geometry
@@ -117,7 +117,7 @@ def test_what_localization_does_not_take():
     with pytest.raises(UsageError, match=r"network\.family must be resnet"):
         Spec(task="localize", network=NetworkSpec(11, "vgg"), data=DataSpec("shapes", annotations="object"))
     with pytest.raises(DataError, match="no images with boxes of objects"):
-        open_data(DataSpec("digits", annotations="object"), silent)
+        load_dataset(DataSpec("digits", annotations="object"), silent)
 
 
 class Odd(tfds.core.GeneratorBasedBuilder):
@@ -148,7 +148,7 @@ class Odd(tfds.core.GeneratorBasedBuilder):
 def test_boxes_of_images_that_are_not_square(tmp_path):
     Odd(data_dir=tmp_path).download_and_prepare()
     told = []
-    data = open_data(DataSpec("odd_boxes", data_dir=str(tmp_path), image_size=32, annotations="object"), told.append)
+    data = load_dataset(DataSpec("odd_boxes", data_dir=str(tmp_path), image_size=32, annotations="object"), told.append)
     split = data.splits["train"]
     wide, tall = (
         split.objects.boxes[list(split.pixels[:, 31, 0, 0] > 0).index(is_tall), 0] for is_tall in (False, True)

@@ -13,7 +13,7 @@ from keras_resnet.config.spec import AugmentSpec, DataSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.annotations import MOST_OBJECTS, Annotation, encoded_mask, id_type, pad_annotations
 from keras_resnet.data.dataset import Split
-from keras_resnet.data.load import open_data
+from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import detection_folder
 from keras_resnet.errors import DataError
 from keras_resnet.metrics.iou import generalized_iou, iou, tensor_iou
@@ -54,7 +54,7 @@ def test_every_object_has_an_id_of_its_own(tmp_path, monkeypatch, kept):
     """As pycocotools draws them: the n-th object's pixels are n + 1, through the pipeline of training too."""
     monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: kept)
     root = cells(tmp_path)
-    train = open_data(DataSpec(str(root), image_size=SIDE, annotations="masks"), [].append).splits["train"]
+    train = load_dataset(DataSpec(str(root), image_size=SIDE, annotations="masks"), [].append).splits["train"]
     reference = COCO(str(root / "annotations" / "instances_train.json"))
     wanted = np.zeros((SIDE, SIDE), int)
     for number, each in enumerate(reference.loadAnns(reference.getAnnIds([0]))):

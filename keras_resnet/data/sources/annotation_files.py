@@ -47,6 +47,12 @@ class Tally:
             counter[what] += count
             self.first.setdefault(what, where)
 
+    def add(self, other: Tally) -> None:
+        """Count what `other` counts too."""
+        for counter, others in ((self.left_out, other.left_out), (self.noted, other.noted)):
+            for what, count in others.items():
+                self._add(counter, what, other.first[what], count)
+
     def tell(self, log: Log) -> None:
         """Log all of it, a line for each."""
         for before, counter in (("left out ", self.left_out), ("", self.noted)):
@@ -61,7 +67,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Read:
+class FolderAnnotations:
     """The annotations of a folder: classes, images by split, what was left out. bad: of each image of a split that is
     not there, or whose annotation cannot be used, why. named: image files that have an annotation, usable or not."""
 

@@ -17,8 +17,16 @@ from PIL import Image
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
 from keras_resnet.data.class_names import is_utf8
 from keras_resnet.data.sources import coco_masks
-from keras_resnet.data.sources.annotation_files import Read, Tally, beyond, finite, flag, one_line
+from keras_resnet.data.sources.annotation_files import (
+    FolderAnnotations,
+    Tally,
+    beyond,
+    finite,
+    flag,
+    one_line,
+)
 from keras_resnet.data.sources.coco_layouts import Source, by_split, placed, sources
+from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.errors import DataError
 from keras_resnet.progress import waiting
 from keras_resnet.runtime.printable import make_printable
@@ -60,12 +68,21 @@ class _Object:
     crowd: bool
 
 
-def is_coco(root: Path) -> bool:
-    """Whether `root` is in one of these layouts."""
-    return root.is_dir() and bool(sources(root))
+class COCO(DetectionFolder):
+    """Folders with annotations in COCO's format."""
+
+    layout = "annotations/instances_*.json (COCO)"
+
+    def is_layout(self, root: Path) -> bool:
+        """Return whether `root` is in one of the layouts of `coco_layouts`."""
+        return root.is_dir() and bool(sources(root))
+
+    def read_annotations(self, root: Path, masks: bool) -> FolderAnnotations:
+        """Read all splits of `root`. Raises DataError for files that are not as the format has them."""
+        return read_coco(root, masks)
 
 
-def read_coco(root: Path, masks: bool) -> Read:
+def read_coco(root: Path, masks: bool) -> FolderAnnotations:
     """Category ids may have gaps: labels count them in order. They may differ between files: what is called the same is
     one class. Raises DataError for files that are not as the format has them."""
     tally = Tally()
@@ -84,7 +101,7 @@ def read_coco(root: Path, masks: bool) -> Read:
         else:
             reader = _Reader(root, source, numbers, masks, tally)
             listings[split] = reader.listed(documents[split], bad[split], named)
-    return Read(classes, listings, tally, bad, named)
+    return FolderAnnotations(classes, listings, tally, bad, named)
 
 
 def _require_different(files: dict[str, Source]) -> None:

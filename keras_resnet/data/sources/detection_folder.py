@@ -1,14 +1,14 @@
-"""Folders of images with annotations of their objects, in COCO's format or Pascal VOC's, as label tools write them."""
+"""What all layouts of image files with files of annotations share: the images are read here, the annotations by each
+layout."""
 
 from __future__ import annotations
 
-import os
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -28,11 +28,11 @@ from keras_resnet.data.dataset import (
     require_split,
     tell_held_out,
 )
-from keras_resnet.data.sources import coco, voc
-from keras_resnet.data.sources.annotation_files import Read, subfolders, visible
+from keras_resnet.data.sources.annotation_files import FolderAnnotations
 from keras_resnet.data.sources.image_folder import Files
+from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
-from keras_resnet.progress import Log, counting
+from keras_resnet.progress import Log
 from keras_resnet.runtime.image import letterbox, read_image
 from keras_resnet.runtime.image_files import list_images
 from keras_resnet.runtime.plurals import counted, verb
@@ -41,80 +41,62 @@ from keras_resnet.runtime.plurals import counted, verb
 SIDEWAYS = (5, 6, 7, 8)
 
 
-def is_annotated(root: Path) -> bool:
-    """Whether `root` has annotations of objects."""
-    return coco.is_coco(root) or voc.is_voc(root)
+class DetectionFolder(ABC):
+    """A layout of image files with files of annotations: a subclass finds and reads the annotations, and this class
+    the images."""
 
+    layout: ClassVar[str]
 
-def open_annotated(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
-    """Read the folder `spec.source`, of its splits those in `only` (None: all); what is left out is counted and told to
-    `log`.
+    @abstractmethod
+    def is_layout(self, root: Path) -> bool:
+        """Return whether the folder `root` has annotations in this layout."""
 
-    Every image is decoded once here, also if it is not to be kept: one that is damaged, or of another size than its
-    annotation says, is met before training. Raises DataError for a folder of no known layout, for one without the
-    annotations that are asked for, and where images of training are among those to validate with.
-    """
-    root = Path(spec.source).expanduser()
-    found = _read(root, spec)
-    found.tally.tell(log)
-    listings, classes = dict(found.listings), found.classes
-    require_labels(classes, f"--data {spec.source}")
-    size, resize = choose_canvas(spec.image_size, None, log)
-    total = _count(listings) + _count(found.bad)
-    keep = fits_memory(total, resize)
-    kept = "" if keep else "; too many to keep in memory"
-    log(
-        f"reading {counted(total, 'image')} with objects of {counted(len(classes), 'class', plural='classes')}"
-        f" from {root}{kept}"
-    )
-    _require_apart(listings)
-    _tell_unlisted(found.named, log)
-    if "validation" not in listings:
-        count = len(listings["train"])
-        listings |= _held_out(listings["train"], spec.val_fraction, found)
-        tell_held_out(len(listings["validation"]), count, spec.val_fraction, "drawn by a fixed seed", log, "an image")
-    require_split(only, listings, {})
-    levels = spec.levels or find_levels([each.file for each in listings["train"]], log)
-    listings = {name: listed for name, listed in listings.items() if only is None or name in only}
-    reading = _Reading(spec, resize, keep, found, levels, log)
-    tested = {"test": listings.pop("test")} if "test" in listings else {}
-    splits = reading.splits(listings)
-    try:
-        splits |= reading.splits(tested)
-    except DataError as error:
-        if only is not None:
-            raise
-        # Nothing is trained on it.
-        log(f"test: left out, because {error}")
-    return DatasetSplits(root.name, classes, splits, flips=True, image_size=size, resize=resize, levels=levels)
+    @abstractmethod
+    def read_annotations(self, root: Path, masks: bool) -> FolderAnnotations:
+        """Read the annotations in `root`, with masks if wanted. Raises DataError for a folder that cannot be trained
+        on."""
 
+    def recognizes(self, folder: Path | None, annotations: str) -> bool:
+        """Return whether `folder` is in this layout, if boxes or masks are wanted."""
+        return folder is not None and annotations != "labels" and self.is_layout(folder)
 
-def _read(root: Path, spec: DataSpec) -> Read:
-    """Raises DataError for a folder in none of the layouts."""
-    if coco.is_coco(root):
-        return coco.read_coco(root, spec.annotations == "masks")
-    if not voc.is_voc(root):
-        raise DataError(
-            f"--data {spec.source} holds neither annotations/instances_*.json (COCO) nor Annotations/*.xml (Pascal VOC,"
-            " ImageNet), nor what Roboflow, CVAT, Label Studio, FiftyOne or labelImg export as one of the two, and"
-            f" images by class have no boxes of objects{_hint(root)}"
+    def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
+        """Read the folder `spec.source`, of its splits those in `only` (None: all); log what is left out, counted.
+
+        Every image is decoded once here, also if it is not to be kept: one that is damaged, or of another size than its
+        annotation says, is met before training. Raises DataError for a folder without the annotations that are asked
+        for, and where images of training are among those to validate with.
+        """
+        root = Path(spec.source).expanduser()
+        found = self.read_annotations(root, spec.annotations == "masks")
+        found.tally.tell(log)
+        listings, classes = dict(found.listings), found.classes
+        require_labels(classes, f"--data {spec.source}")
+        size, resize = choose_canvas(spec.image_size, None, log)
+        total = _count(listings) + _count(found.bad)
+        keep = fits_memory(total, resize)
+        kept = "" if keep else "; too many to keep in memory"
+        log(
+            f"reading {counted(total, 'image')} with objects of {counted(len(classes), 'class', plural='classes')}"
+            f" from {root}{kept}"
         )
-    if spec.annotations == "masks":
-        raise DataError(f"--data {spec.source} is in Pascal VOC's layout, whose boxes come without masks")
-    return voc.read_voc(root)
+        _require_apart(listings)
+        _tell_unlisted(found.named, log)
+        if "validation" not in listings:
+            count = len(listings["train"])
+            listings |= _held_out(listings["train"], spec.val_fraction, found)
+            tell_held_out(
+                len(listings["validation"]), count, spec.val_fraction, "drawn by a fixed seed", log, "an image"
+            )
+        require_split(only, listings, {})
+        levels = spec.levels or find_levels([each.file for each in listings["train"]], log)
+        listings = {name: listed for name, listed in listings.items() if only is None or name in only}
+        splits = _Reading(spec, resize, keep, found, levels, log).all_splits(listings, test_needed=only is not None)
+        return DatasetSplits(root.name, classes, splits, flips=True, image_size=size, resize=resize, levels=levels)
 
 
 def _count(by_split: Mapping[str, Sequence[object]]) -> int:
     return sum(len(each) for each in by_split.values())
-
-
-def _hint(root: Path) -> str:
-    """Of annotations one folder deeper, as in an archive that was unpacked, and of those in YOLO's format."""
-    found = [folder for folder in subfolders(root) if coco.is_coco(folder)]
-    if found:
-        return f"; did you mean --data {found[0]}?"
-    of_yolo = (root / "data.yaml").is_file() or any(visible(root, "labels/*.txt"))
-    return "; labels/*.txt and data.yaml are YOLO's: export them as COCO or Pascal VOC" if of_yolo else ""
 
 
 def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
@@ -171,7 +153,9 @@ def _tell_unseen(name: str, objects: GroundTruth, classes: Sequence[str], log: L
         log(f"{name}: no object of {len(unseen)} of the {known}: {names}{more}")
 
 
-def _held_out(listed: Sequence[ImageAnnotation], fraction: float, found: Read) -> dict[str, list[ImageAnnotation]]:
+def _held_out(
+    listed: Sequence[ImageAnnotation], fraction: float, found: FolderAnnotations
+) -> dict[str, list[ImageAnnotation]]:
     if len(listed) < 2:
         first = next(iter(found.bad.get("train", ())), "")
         why = f": {first}" if first else ""
@@ -207,9 +191,23 @@ class _Reading:
     spec: DataSpec
     resize: int
     keep: bool
-    found: Read
+    found: FolderAnnotations
     levels: tuple[float, ...]
     say: Log
+
+    def all_splits(self, listings: dict[str, list[ImageAnnotation]], test_needed: bool) -> dict[str, Split]:
+        """Read all `listings`. Raises DataError if too many images cannot be read, or a split shows nothing; for test
+        images only if they are needed."""
+        tested = {"test": listings["test"]} if "test" in listings else {}
+        splits = self.splits({name: listed for name, listed in listings.items() if name != "test"})
+        try:
+            return splits | self.splits(tested)
+        except DataError as error:
+            if test_needed:
+                raise
+            # Nothing is trained on it.
+            self.say(f"test: left out, because {error}")
+            return splits
 
     def splits(self, listings: dict[str, list[ImageAnnotation]]) -> dict[str, Split]:
         """Raises DataError if too many images cannot be read, or a split shows nothing."""
@@ -244,31 +242,19 @@ class _Reading:
         objects = pad_annotations([each.annotation for each in good], self.spec.annotations == "masks")
         require_shown(objects.labels, objects.crowd, f"{name} images")
         _tell_unseen(name, objects, self.found.classes, self.say)
-        pixels = np.stack(kept) if self.keep else None
+        pixels = np.stack([each for each in kept if each is not None]) if self.keep else None
         files = tuple(str(each.file) for each in good)
         images = None if self.keep else Files(files, self.levels)
         return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects, files)
 
     def _read(
         self, name: str, listed: list[ImageAnnotation], bad: list[str]
-    ) -> tuple[list[ImageAnnotation], list[Any]]:
+    ) -> tuple[list[ImageAnnotation], list[np.ndarray | None]]:
         """Those that can be read, with their pixels if they are to be kept."""
+        decoded = decode_in_parallel(listed, self._decode, f"reading {name}")
+        bad += map(str, decoded.errors)
+        return [listed[row] for row in decoded.rows], decoded.values
 
-        def read(each: ImageAnnotation) -> tuple[np.ndarray | None, str]:
-            try:
-                image = _sized(each, self.levels)
-                return letterbox(image, self.resize) if self.keep else None, ""
-            except DataError as error:
-                return None, str(error)
-
-        good: list[ImageAnnotation] = []
-        kept: list[Any] = []
-        with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(listed), "images", f"reading {name}") as advance:
-            for each, (pixels, trouble) in zip(listed, pool.map(read, listed), strict=True):
-                advance(1, f"reading {name}")
-                if trouble:
-                    bad.append(trouble)
-                else:
-                    good.append(each)
-                    kept.append(pixels)
-        return good, kept
+    def _decode(self, each: ImageAnnotation) -> np.ndarray | None:
+        image = _sized(each, self.levels)
+        return letterbox(image, self.resize) if self.keep else None

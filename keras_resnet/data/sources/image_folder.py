@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,13 +25,28 @@ from keras_resnet.data.dataset import (
 )
 from keras_resnet.data.readability import Readable, stamp_of
 from keras_resnet.data.sources.folder_layout import Layout, Listing, layout_of
+from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
-from keras_resnet.progress import Log, counting
+from keras_resnet.progress import Log
 from keras_resnet.runtime.image import read_image, read_image_size, resize_and_crop
 from keras_resnet.runtime.image_files import describe_pointer, readable_name, to_path
 from keras_resnet.runtime.plurals import counted
 
 PROBED = 200
+
+
+class ImageFolder:
+    """A folder per class."""
+
+    layout = ""
+
+    def recognizes(self, folder: Path | None, annotations: str) -> bool:
+        """Return whether `folder` is one at all, if class labels are wanted: what does not fit is an error."""
+        return folder is not None and annotations == "labels"
+
+    def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
+        """See `open_folder`."""
+        return open_folder(spec, log, only)
 
 
 def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
@@ -110,27 +123,19 @@ class _Reader:
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
-        good, pixels = [], []
-        with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(files), "images", f"reading {name}") as advance:
-            for row, found in enumerate(pool.map(self._pixels if keep else self._look, files)):
-                advance(1, f"reading {name}")
-                if isinstance(found, DataError):
-                    self.bad.append(found)
-                    continue
-                good.append(row)
-                if found is not None:
-                    pixels.append(found)
-        return np.asarray(good, np.int64), pixels
+        decoded = decode_in_parallel(files, self._pixels if keep else self._look, f"reading {name}")
+        self.bad += decoded.errors
+        return np.asarray(decoded.rows, np.int64), [each for each in decoded.values if each is not None]
 
-    def _look(self, path: Path) -> DataError | None:
-        """Decode a file of which it is not known whether that can be done."""
+    def _look(self, path: Path) -> None:
+        """Decode a file of which it is not known whether that can be done. Raises DataError if it cannot."""
         why = self.known.why_not(path, stamp_of(path))
         if why is None:
-            found = self._pixels(path)
-            return found if isinstance(found, DataError) else None
-        return DataError(why) if why else None
+            self._pixels(path)
+        elif why:
+            raise DataError(why)
 
-    def _pixels(self, path: Path) -> np.ndarray | DataError:
+    def _pixels(self, path: Path) -> np.ndarray:
         stamp = stamp_of(path)
         try:
             pixels = resize_and_crop(read_image(path, self.levels), self.resize)
@@ -139,7 +144,7 @@ class _Reader:
             told = f"{error}{describe_pointer(path)}"
             if not _is_systems(error):
                 self.known.note(path, stamp, told)
-            return DataError(told)
+            raise DataError(told) from error
         self.known.note(path, stamp, "")
         return pixels
 

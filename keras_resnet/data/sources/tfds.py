@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.connectivity import host_of, reachable
-from keras_resnet.data.annotations import Annotation, encoded_mask, pad_annotations, requires_object
+from keras_resnet.data.annotations import pad_annotations, requires_object
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
     DatasetSplits,
@@ -27,9 +26,11 @@ from keras_resnet.data.dataset import (
     require_split,
     tell_held_out,
 )
+from keras_resnet.data.sources.parallel_decode import decode_in_parallel
+from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
 from keras_resnet.data.sources.tfrecord import Records, find_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
-from keras_resnet.progress import Log, counting, waiting
+from keras_resnet.progress import Log, waiting
 from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
 from keras_resnet.runtime.image_files import to_path
 from keras_resnet.runtime.plurals import counted, verb
@@ -40,6 +41,20 @@ BUNDLED = ("digits", "shapes")
 # Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
 FLIPS = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
 NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
+
+
+class TFDS:
+    """Data sets of tensorflow-datasets, by name or in the folder that one was prepared in."""
+
+    layout = ""
+
+    def recognizes(self, folder: Path | None, annotations: str) -> bool:
+        """Return whether the data set is named, or TFDS prepared it in `folder`."""
+        return folder is None or (folder / "dataset_info.json").is_file()
+
+    def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
+        """See `open_tfds`."""
+        return open_tfds(spec, log, only)
 
 
 def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
@@ -64,7 +79,9 @@ def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> 
         size, resize = choose_sizes(spec.image_size, spec.resize, native, log)
     bad: list[str] = []
     splits = {
-        name: _read(builder, name, part, fields, requires_object(name, spec.annotations), resize, spec.levels, bad, log)
+        name: _SplitReader(name, Examples(_records(builder, part), fields, spec.levels), resize, bad, log).read(
+            requires_object(name, spec.annotations)
+        )
         for name, part in parts.items()
         if only is None or name in only
     }
@@ -86,7 +103,7 @@ def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, so
         log("test: no image has a label, so nothing can be evaluated on them")
 
 
-def _keep_meaning(name: str, fields: _Fields) -> bool | None:
+def _keep_meaning(name: str, fields: RecordFields) -> bool | None:
     """Whether the images of a set keep their labels in a mirror; None where that is not known."""
     if name in NO_FLIPS:
         return False
@@ -158,19 +175,7 @@ def _require_network(builder: Any) -> None:
         raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
 
 
-@dataclass(frozen=True)
-class _Fields:
-    """Where a record has what: the keys of the image, of its label, of the map of its objects' masks. objects: what is
-    known of them, of "bbox", "label", "is_crowd" and "area"."""
-
-    classes: tuple[str, ...]
-    image: str
-    label: str = ""
-    objects: tuple[str, ...] = ()
-    ids: str = ""
-
-
-def _fields(builder: Any, annotations: str) -> _Fields:
+def _fields(builder: Any, annotations: str) -> RecordFields:
     """Raises DataError for a data set without them."""
     import tensorflow_datasets as tfds
 
@@ -187,15 +192,15 @@ def _fields(builder: Any, annotations: str) -> _Fields:
             raise DataError(f"data set {builder.name!r} has no masks of its objects; it has: {', '.join(features)}")
         known = tuple(key for key in ("bbox", "label", "is_crowd", "area") if key in objects)
         ids = "ids" if annotations == "masks" else ""
-        return _Fields(tuple(objects["label"].names), "image", objects=known, ids=ids)
+        return RecordFields(tuple(objects["label"].names), "image", objects=known, ids=ids)
     supervised = builder.info.supervised_keys
     if supervised and supervised[0] in image and supervised[1] in label:
-        return _Fields(tuple(features[supervised[1]].names), *supervised)
+        return RecordFields(tuple(features[supervised[1]].names), *supervised)
     if len(image) != 1 or len(label) != 1:
         raise DataError(
             f"data set {builder.name!r} has no images with one class label each; it has: {', '.join(features)}"
         )
-    return _Fields(tuple(features[label[0]].names), image[0], label[0])
+    return RecordFields(tuple(features[label[0]].names), image[0], label[0])
 
 
 def _parts(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
@@ -220,84 +225,69 @@ def _parts(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
     return parts | ({"test": "test"} if "test" in present else {})
 
 
-def _read(
-    builder: Any,
-    name: str,
-    part: str,
-    fields: _Fields,
-    shown: bool,
-    resize: int,
-    levels: tuple[float, ...],
-    bad: list[str],
-    log: Log,
-) -> Split:
-    """Decode one split; keep the pixels if they fit in memory. What cannot be read is added to `bad`; images without
-    a label, and without an object where they have to have one `shown`, are left out and counted."""
-    records = _records(builder, part)
-    count = len(records)
-    keep = fits_memory(count, resize)
-    if not keep:
-        log(
-            f"{name}: {counted(count, 'image')}"
-            f" {verb(count, 'does not fit in memory and is', 'do not fit in memory and are')} read from disk"
-        )
-    examples = _Examples(records, fields, levels)
+@dataclass(frozen=True)
+class _SplitReader:
+    """Decodes one split; its pixels are kept if they fit in memory. What cannot be read is added to `bad`."""
 
-    def decode(row: int) -> tuple[Any, np.ndarray | None, str]:
+    name: str
+    examples: Examples
+    resize: int
+    bad: list[str]
+    log: Log
+
+    @cached_property
+    def keep(self) -> bool:
+        """Whether the pixels are kept in memory."""
+        return fits_memory(len(self.examples), self.resize)
+
+    def read(self, shown: bool) -> Split:
+        """Return the images of the split; those without a label, and those without an object where they have to have
+        one `shown`, are left out and counted."""
+        count, fields = len(self.examples), self.examples.fields
+        if not self.keep:
+            self.log(
+                f"{self.name}: {counted(count, 'image')}"
+                f" {verb(count, 'does not fit in memory and is', 'do not fit in memory and are')} read from disk"
+            )
+        decoded = decode_in_parallel(range(count), self._decode, f"reading {self.name}")
+        self.bad.extend(map(str, decoded.errors))
+        labelled = [(row, *value) for row, value in zip(decoded.rows, decoded.values, strict=True) if value]
+        kept = [each for each in labelled if not shown or each[1].shows]
+        self._log_left_out(count, len(decoded.rows) - len(labelled), len(labelled) - len(kept))
+        truths = [truth for _, truth, _ in kept]
+        objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
+        labels = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
+        if self.keep:
+            stacked = np.reshape([pixels for *_, pixels in kept], (-1, self.resize, self.resize, 3))
+            return Split(self.name, labels, stacked.astype(np.uint8, copy=False), objects=objects)
+        images = self.examples.subset([row for row, *_ in kept])
+        return Split(self.name, labels, images=images, resize=self.resize, objects=objects)
+
+    def _log_left_out(self, count: int, unlabelled: int, empty: int) -> None:
+        if unlabelled:
+            self.log(
+                f"{self.name}: left out {unlabelled} of {counted(count, 'image')}, which"
+                f" {verb(unlabelled, 'has', 'have')} no label (a number that is no class, as -1)"
+            )
+        if empty:
+            self.log(
+                f"{self.name}: left out {empty} of {counted(count, 'image')}, which {verb(empty, 'shows', 'show')} no"
+                " object"
+            )
+
+    def _decode(self, row: int) -> tuple[Any, np.ndarray | None] | None:
+        """The label or annotation of one image, and its pixels if they are kept; None if it has no label."""
+        examples, fields = self.examples, self.examples.fields
         truth, encoded = examples.parse(row)
         if not fields.objects and not 0 <= truth < len(fields.classes):
-            return None, None, ""
+            return None
         try:
-            image = read_image(encoded, levels)
-            truth = _annotation(truth, image.size) if fields.objects else truth
+            image = read_image(encoded, examples.levels)
+            truth = to_annotation(truth, image.size) if fields.objects else truth
         except DataError as error:
-            return truth, None, str(error).replace("the image", examples.name(row), 1)
-        pixels = (letterbox if fields.objects else resize_and_crop)(image, resize) if keep else None
-        return truth, pixels, ""
-
-    good: list[int] = []
-    truths: list[Any] = []
-    kept: list[Any] = []
-    empty = unlabelled = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(count, "images", f"reading {name}") as advance:
-        for row, (truth, pixels, trouble) in enumerate(pool.map(decode, range(count))):
-            advance(1, f"reading {name}")
-            if trouble:
-                bad.append(trouble)
-            elif truth is None:
-                unlabelled += 1
-            elif shown and not truth.shows:
-                empty += 1
-            else:
-                good.append(row)
-                truths.append(truth)
-                kept.append(pixels)
-    if unlabelled:
-        log(
-            f"{name}: left out {unlabelled} of {counted(count, 'image')}, which {verb(unlabelled, 'has', 'have')}"
-            f" no label (a number that is no class, as -1)"
-        )
-    if empty:
-        log(f"{name}: left out {empty} of {counted(count, 'image')}, which {verb(empty, 'shows', 'show')} no object")
-    objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
-    numbers = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
-    if keep:
-        pixels = np.reshape(kept, (-1, resize, resize, 3)).astype(np.uint8, copy=False)
-        return Split(name, numbers, pixels, objects=objects)
-    readable = Records(records.files, records.places[good])
-    return Split(name, numbers, images=_Examples(readable, fields, levels), resize=resize, objects=objects)
-
-
-def _annotation(known: dict[str, Any], size: tuple[int, int]) -> Annotation:
-    """TFDS' features of the objects of an image of (width, height) `size`: boxes are top, left, bottom, right in shares
-    of it, and the n-th object's pixels are n + 1 in the map "ids"."""
-    width, height = size
-    boxes = known["bbox"].reshape(-1, 4)[:, [1, 0, 3, 2]] * (width, height, width, height)
-    masks: list[bytes] = []
-    if "ids" in known:
-        ids = np.asarray(Image.open(io.BytesIO(known["ids"])))
-        masks = [encoded_mask(ids == number + 1) for number in range(len(boxes))]
-    return Annotation.of(size, boxes, known["label"], known.get("is_crowd"), known.get("area"), masks)
+            raise DataError(str(error).replace("the image", examples.name(row), 1)) from error
+        prepare = letterbox if fields.objects else resize_and_crop
+        return truth, prepare(image, self.resize) if self.keep else None
 
 
 def _records(builder: Any, part: str) -> Records:
@@ -305,38 +295,3 @@ def _records(builder: Any, part: str) -> Records:
     if kind is not None and kind.value != "tfrecord":
         raise DataError(f"data set {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, TFDS' default")
     return find_records(builder.info.splits[part].file_instructions)
-
-
-@dataclass(frozen=True)
-class _Examples:
-    """The images of records that hold a tf.train.Example each."""
-
-    records: Records
-    fields: _Fields
-    levels: tuple[float, ...]
-
-    def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self.parse(row)[1], self.levels)
-
-    def parse(self, row: int) -> tuple[Any, bytes]:
-        """The label, or what is known of the objects by name; and the encoded image. Raises DataError for a record
-        without them."""
-        import tensorflow as tf
-
-        try:
-            features = tf.train.Example.FromString(self.records[row]).features.feature
-            encoded = features[self.fields.image].bytes_list.value[0]
-            if not self.fields.objects:
-                return features[self.fields.label].int64_list.value[0], encoded
-            known = {key: features[f"objects/{key}"] for key in self.fields.objects}
-            found = {key: np.array(each.float_list.value or each.int64_list.value) for key, each in known.items()}
-            if self.fields.ids:
-                found["ids"] = features[self.fields.ids].bytes_list.value[0]
-            return found, encoded
-        except Exception as error:  # protobuf's DecodeError is of no public type
-            raise DataError(f"{self.name(row)} is damaged: {' '.join(str(error).split())}") from error
-
-    def name(self, row: int) -> str:
-        """The record in words."""
-        file = int(self.records.places[row][0])
-        return f"record {row} ({self.records.files[file].rpartition('/')[2]})"

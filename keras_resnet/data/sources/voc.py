@@ -15,7 +15,8 @@ from xml.parsers import expat
 import numpy as np
 
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
-from keras_resnet.data.sources.annotation_files import Read, Tally, beyond, finite, flag, one_line
+from keras_resnet.data.sources.annotation_files import FolderAnnotations, Tally, beyond, finite, flag, one_line
+from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.data.sources.voc_layouts import Pair, has_xml, pairs
 from keras_resnet.errors import DataError
 from keras_resnet.progress import counting
@@ -43,12 +44,24 @@ class _Image:
     difficult: list[bool]
 
 
-def is_voc(root: Path) -> bool:
-    """Whether `root` is in one of these layouts."""
-    return root.is_dir() and has_xml(root)
+class PascalVOC(DetectionFolder):
+    """Folders with annotations in Pascal VOC's format, or of ImageNet's localization data."""
+
+    layout = "Annotations/*.xml (Pascal VOC, ImageNet)"
+
+    def is_layout(self, root: Path) -> bool:
+        """Return whether `root` is in one of the layouts of `voc_layouts`."""
+        return root.is_dir() and has_xml(root)
+
+    def read_annotations(self, root: Path, masks: bool) -> FolderAnnotations:
+        """Read all splits of `root`. Raises DataError for a folder that names no images to train on or no objects, and
+        where masks are wanted."""
+        if masks:
+            raise DataError(f"--data {root} is in Pascal VOC's layout, whose boxes come without masks")
+        return read_voc(root)
 
 
-def read_voc(root: Path) -> Read:
+def read_voc(root: Path) -> FolderAnnotations:
     """Objects called difficult are crowds: neither to be learned nor to be found. Raises DataError for a folder that
     names no images to train on or no objects."""
     tally = Tally()
@@ -78,7 +91,7 @@ def read_voc(root: Path) -> Read:
     numbers = {name: number for number, name in enumerate(names)}
     listings = {split: [_listed(image, numbers, first, tally) for image in rows] for split, rows in read.items()}
     named |= {image.file for image in images}
-    return Read(tuple(names), listings, tally, bad, named)
+    return FolderAnnotations(tuple(names), listings, tally, bad, named)
 
 
 def parse(file: Path) -> ET.Element:

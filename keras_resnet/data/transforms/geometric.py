@@ -5,8 +5,6 @@ its left is to the right of its right. One window for each image of a batch."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 # An object of which less than this is left in the window is none.
@@ -17,11 +15,11 @@ MARGIN = 0.125
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
-def draw_windows(key: Any, batch: int, side: int, scales: tuple[float, ...], mirrors: bool) -> Any:
+def draw_windows(key: tf.Tensor, batch: int, side: int, scales: tuple[float, ...], mirrors: bool) -> tf.Tensor:
     """float32 (batch, 4), windows drawn by the (2,) `key` on images of `side` pixels. Objects look up to
     scales[0] … scales[1] times as large, evenly by logarithm (Ghiasi et al. 2021 call it scale jitter)."""
 
-    def draws(number: int, low: Any, high: Any) -> Any:
+    def draws(number: int, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
         return low + (high - low) * tf.random.stateless_uniform((batch,), key + number)
 
     low, high = scales or (1.0, 1.0)
@@ -37,17 +35,19 @@ def draw_windows(key: Any, batch: int, side: int, scales: tuple[float, ...], mir
     return tf.stack([top, left, top + span, right], axis=1)
 
 
-def see_images(images: Any, windows: Any, size: int) -> Any:
+def see_images(images: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
     """uint8 (B, H, W, 3) → uint8 (B, size, size, 3), interpolated between four pixels; black past the edges."""
     return tf.cast(tf.round(_sampled(images, windows, size, "bilinear")), tf.uint8)
 
 
-def see_ids(ids: Any, windows: Any, size: int) -> Any:
+def see_ids(ids: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
     """Integers (B, H, W) → (B, size, size) of the same type, each the nearest pixel's; 0 past the edges."""
     return tf.cast(_sampled(ids[..., None], windows, size, "nearest")[..., 0], ids.dtype)
 
 
-def see_objects(truth: dict[str, Any], windows: Any, parts: Any = WHOLE) -> dict[str, Any]:
+def see_objects(
+    truth: dict[str, tf.Tensor], windows: tf.Tensor, parts: tf.Tensor | tuple[float, ...] = WHOLE
+) -> dict[str, tf.Tensor]:
     """`truth` with "boxes" (B, M, 4) as they stand in the window, cut at its edges or those of `parts` of it, float32
     (B, 4) as left, top, right, bottom, and with "labels" -1 for objects of which too little is left."""
     start = tf.gather(windows, [1, 0, 1, 0], axis=1)[:, None]
@@ -62,11 +62,11 @@ def see_objects(truth: dict[str, Any], windows: Any, parts: Any = WHOLE) -> dict
     return {**truth, "boxes": cut, "labels": tf.where(stays, truth["labels"], -1)}
 
 
-def _area(boxes: Any) -> Any:
+def _area(boxes: tf.Tensor) -> tf.Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def _sampled(images: Any, windows: Any, size: int, method: str) -> Any:
+def _sampled(images: tf.Tensor, windows: tf.Tensor, size: int, method: str) -> tf.Tensor:
     """float32 (B, size, size, C). crop_and_resize counts from the middle of the first pixel to that of the last;
     windows from edge to edge."""
     height, width = images.shape[1], images.shape[2]
@@ -76,15 +76,3 @@ def _sampled(images: Any, windows: Any, size: int, method: str) -> Any:
     middles = (start + first * (end - start)) * sides - 0.5
     rows = tf.range(tf.shape(images)[0])
     return tf.image.crop_and_resize(tf.cast(images, tf.float32), middles / (sides - 1), rows, (size, size), method)
-
-
-def color_jitter(images: Any, key: Any, batch: int, mine: slice, most: float) -> Any:
-    """uint8 (B, H, W, 3), with brightness, contrast and saturation changed by a factor of 1 ± `most` each, drawn for
-    all `batch` images of which these are `mine`."""
-    factors = 1 + most * (2 * tf.random.stateless_uniform((3, batch, 1, 1, 1), key + 4) - 1)
-    bright, contrast, saturation = tf.unstack(factors[:, mine])
-    x = tf.cast(images, tf.float32) * bright
-    mean = tf.reduce_mean(x, axis=(1, 2, 3), keepdims=True)
-    x = mean + contrast * (x - mean)
-    grey = tf.image.rgb_to_grayscale(x)
-    return tf.cast(tf.round(tf.clip_by_value(grey + saturation * (x - grey), 0, 255)), tf.uint8)

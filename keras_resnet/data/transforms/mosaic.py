@@ -9,7 +9,7 @@ batch, of which a worker makes `mine`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -17,6 +17,9 @@ from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.annotations import id_type
 from keras_resnet.data.transforms import geometric
 
+Objects: TypeAlias = dict[str, tf.Tensor]
+# Images, and what stands in them.
+Shown: TypeAlias = tuple[tf.Tensor, Objects]
 # Images that a mosaic shows, and the seeds of what is drawn here beside those of a window (0 to 3) and of colours (4).
 TILES = 4
 ROWS, CHOSEN, SCALE, MIDDLE, TURNED, PASTED, PIECES, WINDOW = range(10, 18)
@@ -41,14 +44,14 @@ class Mixer:
         """Further images that each one needs."""
         return (TILES - 1) * (self.augment.mosaic > 0) + (self.augment.copy_paste > 0)
 
-    def rows(self, key: Any, rows: Any, count: int) -> Any:
+    def rows(self, key: tf.Tensor, rows: tf.Tensor, count: int) -> tf.Tensor:
         """int64 (B,) → (B × (1 + partners),): each image's own row and those of others, of `count`."""
         if not self.partners:
             return rows
         others = tf.random.stateless_uniform((self.batch, self.partners), key + ROWS, maxval=count, dtype=tf.int64)
         return tf.reshape(tf.concat([rows[:, None], others[self.mine]], axis=1), (-1,))
 
-    def mixed(self, key: Any, images: Any, truth: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def mixed(self, key: tf.Tensor, images: tf.Tensor, truth: Objects) -> Shown:
         """Images of `rows`, uint8 (B × (1 + partners), H, W, 3), and what stands in them → uint8 (B, size, size, 3) and
         what stands in those."""
         grouped = tf.nest.map_structure(
@@ -66,13 +69,13 @@ class Mixer:
         halves = self._uniform(key + PIECES, max(DRAWN, truth["labels"].shape[1])) < 0.5
         return pasted(shown, see(_slots(grouped, -1), theirs, self.size), chosen[:, None] & halves)
 
-    def _uniform(self, key: Any, *shape: int, low: float = 0.0, high: float = 1.0) -> Any:
+    def _uniform(self, key: tf.Tensor, *shape: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
         return tf.random.stateless_uniform((self.batch, *shape), key, low, high)[self.mine]
 
-    def _windows(self, key: Any, side: int) -> Any:
+    def _windows(self, key: tf.Tensor, side: int) -> tf.Tensor:
         return geometric.draw_windows(key, self.batch, side, self.augment.scales, self.mirrors)[self.mine]
 
-    def _mosaic(self, key: Any, plain: Any, tiles: Any) -> tuple[Any, dict[str, Any]]:
+    def _mosaic(self, key: tf.Tensor, plain: tf.Tensor, tiles: tf.Tensor) -> Shown:
         """(B, TILES, …) → (B, …): by chance all of an image's tiles, or the first one alone as `plain` has it."""
         chosen = (self._uniform(key + CHOSEN) < self.augment.mosaic)[:, None, None]
         low, high = self.augment.scales or (1.0, 1.0)
@@ -87,7 +90,7 @@ class Mixer:
         return _joined(see(flat[0], flat[1], self.size, flat[2]), parts)
 
 
-def see(shown: tuple[Any, Any], through: Any, size: int, parts: Any = geometric.WHOLE) -> tuple[Any, Any]:
+def see(shown: Shown, through: tf.Tensor, size: int, parts: tf.Tensor = geometric.WHOLE) -> Shown:
     """Images and what stands in them, seen `through` windows (B, 4), in `parts` of those; see `windows`."""
     images, truth = shown
     truth = geometric.see_objects(truth, through, parts)
@@ -96,7 +99,7 @@ def see(shown: tuple[Any, Any], through: Any, size: int, parts: Any = geometric.
     return geometric.see_images(images, through, size), truth
 
 
-def pasted(onto: tuple[Any, Any], others: tuple[Any, Any], pieces: Any) -> tuple[Any, dict[str, Any]]:
+def pasted(onto: Shown, others: Shown, pieces: tf.Tensor) -> Shown:
     """Images with objects of `others` put in front, of which `pieces`, bool (B, as many or more), says which. Objects
     whose mask changes have the box of what is left of it, and are none where that is less than windows.LEFT of it."""
     (images, truth), (more, theirs) = onto, others
@@ -115,7 +118,7 @@ def pasted(onto: tuple[Any, Any], others: tuple[Any, Any], pieces: Any) -> tuple
     return tf.where(front[..., None], more, images), compacted(both | {"ids": ids})
 
 
-def compacted(truth: dict[str, Any]) -> dict[str, Any]:
+def compacted(truth: Objects) -> Objects:
     """Objects moved to the first rows; ids, of any integer type, follow and are uint8, or uint16 where a byte cannot
     tell so many objects apart."""
     labels = truth["labels"]
@@ -129,15 +132,15 @@ def compacted(truth: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _of_interest(truth: dict[str, Any]) -> dict[str, Any]:
+def _of_interest(truth: Objects) -> Objects:
     return {name: truth[name] for name in ("boxes", "labels", "crowd", "ids") if name in truth}
 
 
-def _slots(grouped: tuple[Any, Any], which: Any) -> Any:
+def _slots(grouped: Shown, which: tf.Tensor) -> tf.Tensor:
     return tf.nest.map_structure(lambda x: x[:, which], grouped)
 
 
-def _quarters(middle: Any) -> Any:
+def _quarters(middle: tf.Tensor) -> tf.Tensor:
     """(B, 2) as x and y → (B, TILES, 4): left, top, right, bottom of what is around it, row by row."""
     x, y = middle[:, 0], middle[:, 1]
     none, all_ = tf.zeros_like(x), tf.ones_like(x)
@@ -145,7 +148,7 @@ def _quarters(middle: Any) -> Any:
     return tf.stack([tf.stack(corner, axis=1) for corner in corners], axis=1)
 
 
-def _tile_windows(middle: Any, side: Any, turned: Any) -> Any:
+def _tile_windows(middle: tf.Tensor, side: tf.Tensor, turned: tf.Tensor) -> tf.Tensor:
     """Windows (B, TILES, 4) through which images are squares of `side` (B, TILES) that meet in the `middle` (B, 2)."""
     corner = tf.stack([tf.constant([-1.0, 0, -1, 0]), tf.constant([-1.0, -1, 0, 0])], axis=1)
     start = -(middle[:, None] + corner * side[..., None]) / side[..., None]
@@ -155,7 +158,7 @@ def _tile_windows(middle: Any, side: Any, turned: Any) -> Any:
     return tf.stack([start[..., 1], left, end[..., 1], right], axis=-1)
 
 
-def _joined(shown: tuple[Any, Any], parts: Any) -> tuple[Any, dict[str, Any]]:
+def _joined(shown: Shown, parts: tf.Tensor) -> Shown:
     """Tiles (B × TILES, …), each in its part (B, TILES, 4) of the image, as images (B, …)."""
     images, truth = shown
     size = images.shape[1]
@@ -176,7 +179,7 @@ def _joined(shown: tuple[Any, Any], parts: Any) -> tuple[Any, dict[str, Any]]:
     return shown, compacted(found)
 
 
-def _extents(ids: Any, count: int) -> tuple[Any, Any]:
+def _extents(ids: tf.Tensor, count: int) -> Shown:
     """Of `count` objects, how many pixels of int32 (B, S, S) are theirs, float32 (B, count), and the box of those, in
     shares of the image (B, count, 4)."""
     batch, size = ids.shape[0], ids.shape[1]
@@ -184,7 +187,7 @@ def _extents(ids: Any, count: int) -> tuple[Any, Any]:
     at = tf.range(size)
     xs, ys = (tf.reshape(tf.broadcast_to(each, ids.shape), (-1,)) for each in (at[None], at[:, None]))
 
-    def reduced(reduce: Any, values: Any) -> Any:
+    def reduced(reduce: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
         found = tf.reshape(reduce(values, segments, batch * (count + 1)), (batch, count + 1))[:, 1:]
         return tf.cast(found, tf.float32)
 

@@ -1,0 +1,31 @@
+"""What a source of images is: a data layout that recognizes what `--data` names, and opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Protocol
+
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.dataset import DatasetSplits
+from keras_resnet.progress import Log
+
+
+class Source(Protocol):
+    """A data layout. `registry.SOURCES` lists all of them; the first one that recognizes a data set opens it."""
+
+    @property
+    def layout(self) -> str:
+        """The files that mark this layout, as an error lists them; "" for a layout that errors need not list."""
+
+    def recognizes(self, folder: Path | None, annotations: str) -> bool:
+        """Return whether a data set is in this layout and can hold `annotations` (see `DataSpec`).
+
+        folder: where the data set lies; None where `DataSpec.source` is the name of a TFDS data set.
+        """
+
+    def open(self, spec: DataSpec, log: Log, only: Collection[str] | None) -> DatasetSplits:
+        """Open the data set, of its splits those in `only` (None: all); choices and skipped files go to `log`.
+
+        Which images belong to a split does not depend on `only`. Raises UsageError or DataError.
+        """

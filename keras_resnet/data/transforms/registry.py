@@ -1,0 +1,57 @@
+"""All transforms of training images, in the order in which they are applied: a new one is a file in this folder and a
+line here, or in `config/policies.py` if it is one of the policies that `augment.auto_augment` chooses from."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.config.data import AugmentSpec
+from keras_resnet.config.policies import POLICIES
+from keras_resnet.data.transforms.color_jitter import ColorJitter
+from keras_resnet.data.transforms.crop import HorizontalFlip, PaddedCrop, RandomResizedCrop
+from keras_resnet.data.transforms.mixup import MixUpCutMix
+from keras_resnet.data.transforms.random_erase import RandomErase
+from keras_resnet.data.transforms.transform import BatchTransform, ImageTransform
+
+# On single images, before and after the policy.
+BEFORE_POLICY: tuple[ImageTransform, ...] = (
+    PaddedCrop(),
+    RandomResizedCrop(),
+    HorizontalFlip(),
+)
+AFTER_POLICY: tuple[ImageTransform, ...] = (RandomErase(),)
+# On batches of images and their labels or objects.
+ON_BATCHES: tuple[BatchTransform, ...] = (ColorJitter(),)
+# On batches of images and their targets.
+ON_TARGETS: tuple[BatchTransform, ...] = (MixUpCutMix(),)
+
+
+@lru_cache(maxsize=64)
+def load_policy(name: str) -> ImageTransform:
+    """Return the transform that `augment.auto_augment` calls so."""
+    module, _, cls = POLICIES[name].transform.partition(":")
+    policy: ImageTransform = getattr(import_module(module), cls)()
+    return policy
+
+
+def enabled_image_transforms(settings: AugmentSpec) -> list[ImageTransform]:
+    """Return the transforms of single images that `settings` ask for, in order."""
+    policy = () if settings.auto_augment == "none" else (load_policy(settings.auto_augment),)
+    return [each for each in (*BEFORE_POLICY, *policy, *AFTER_POLICY) if each.is_enabled(settings)]
+
+
+def needs_pillow(settings: AugmentSpec) -> bool:
+    """Return whether images are changed one by one, rather than a batch at a time in TensorFlow."""
+    return not all(each.is_batched for each in enabled_image_transforms(settings))
+
+
+def augment_image(image: Image.Image, position: int, *, settings: AugmentSpec, size: int, seed: int) -> np.ndarray:
+    """Return `image` as it is shown at `position` of the training: uint8 (size, size, 3)."""
+    rng = np.random.Generator(np.random.Philox(key=[seed, position]))
+    for transform in enabled_image_transforms(settings):
+        image = transform(image, rng, settings, size)
+    return np.array(image)
