@@ -198,7 +198,7 @@ class TrainingLoop:
         self.save_checkpoint()
         self.outputs.checkpoints.wait()
         message = (
-            f"at step {self.progress.step}, which is saved. Go on with: kresnet train --resume {self.outputs.run.name}"
+            f"at step {self.progress.step}, which is saved. Resume it with: kresnet train --resume {self.outputs.run.name}"
         )
         if signal.SIGINT in self._signals:
             raise TrainingInterrupted(f"interrupted {message}")
