@@ -30,15 +30,17 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
     with pytest.raises(UsageError, match="already"):
         spec_for_compression(run, QAT, set(), silent)
     assert run.spec().compress.parent == str(trained.folder.resolve())
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import TFLiteRequest
 
-    (verdict,) = export(run, ExportRequest(forms=tuple(forms_of((), learned=True)), max_drop=0.03), silent)
+    files = tuple(TFLiteRequest(is_qat=True).build())
+    (verdict,) = export(run, ExportRequest(tflite=files, max_drop=0.03), silent)
     assert verdict.verdict == "PASSED" and verdict.own_agreement >= 0.98 and verdict.calibration_sha256 is None
     assert verdict.drop == pytest.approx(trained.metrics()["value"] - verdict.value)
     for schemes, learned in ((("int8",), True), (("qat",), False)):
         with pytest.raises(UsageError, match="trained with 8 bits"):
-            forms_of(schemes, learned=learned)
+            TFLiteRequest(is_qat=learned).build(schemes)
 
 
 def test_bad_compress_requests(trained, runs, capsys):

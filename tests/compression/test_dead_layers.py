@@ -11,7 +11,7 @@ from trained_networks import answers_of, digits, network
 from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 from keras_resnet.compression.quantization.quantize import quantize
 from keras_resnet.errors import UsageError
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 
@@ -84,7 +84,7 @@ def test_what_is_dead_has_a_usable_scale(name, tmp_path):
     child = subprocess.run([sys.executable, "-c", READ, str(file)], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr
     assert float(child.stdout) > 1e-7
-    assert not contents_of(file.read_bytes()).floats
+    assert not read_contents(file.read_bytes()).float_dtypes
     got, step = answers_of(file, images)
     np.testing.assert_allclose(got, expected, atol=2.01 * step)
 

@@ -7,7 +7,7 @@ from written_models import MODELS
 
 from keras_resnet.compression.quantization.converters import LAYERS
 from keras_resnet.compression.quantization.quantize import quantize
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 
@@ -31,7 +31,7 @@ def test_what_is_accepted_becomes_an_integer_file_that_computes_it(name, tmp_pat
     expected = outputs_of(calibrated(copy, values), values, training=False)
     write_tflite(copy, TFLiteOptions(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
     content = (tmp_path / "x.tflite").read_bytes()
-    assert not contents_of(content).floats
+    assert not read_contents(content).float_dtypes
     for (got, step), wanted in zip(answers_of(content, values.astype("uint8")), expected, strict=True):
         steps = np.abs(got - wanted) / step
         assert steps.max() < 4.1 and (steps < 1.1).mean() > 0.99, f"{steps.max():.1f}, {(steps < 1.1).mean():.1%} near"

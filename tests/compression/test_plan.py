@@ -198,12 +198,12 @@ def test_pruned_clustered_and_quantized(trained, runs):
         kernels[name] = [np.asarray(layer.kernel) for layer in layers]
         assert len(layers) == 7 and all((kernel == 0).mean() >= 0.499 for kernel in kernels[name])
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels[names[1]])
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import TFLiteRequest
 
-    (verdict,) = export(
-        Run(runs / "pcqat"), ExportRequest(forms=tuple(forms_of((), learned=True)), max_drop=0.2), silent
-    )
+    files = tuple(TFLiteRequest(is_qat=True).build())
+    (verdict,) = export(Run(runs / "pcqat"), ExportRequest(tflite=files, max_drop=0.2), silent)
     assert verdict.all_integer and verdict.own_agreement >= 0.98 and verdict.gzip_bytes < 0.7 * verdict.bytes
 
 

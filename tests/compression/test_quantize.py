@@ -11,7 +11,7 @@ from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 from keras_resnet.compression.quantization.layers import QuantizedNorm, kernel_ranges, round_kernel
 from keras_resnet.compression.quantization.quantize import copy_weights, quantize
 from keras_resnet.errors import UsageError
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.models.layers import Layers
@@ -121,8 +121,8 @@ def test_the_file_computes_what_the_network_does(name, size, operators, tmp_path
     np.testing.assert_array_equal(loaded.predict(images, verbose=0), expected)
     file = tmp_path / "qat.tflite"
     write_tflite(loaded, TFLiteOptions(SCHEMES["qat"], "uint8"), None, file)
-    contents = contents_of(file.read_bytes())
-    assert not contents.floats and not contents.custom
+    contents = read_contents(file.read_bytes())
+    assert not contents.float_dtypes and not contents.custom
     assert {kind: contents.operators[kind] for kind in operators} == operators
     got, step = answers_of(file, images)
     agreement = (got.argmax(1) == expected.argmax(1)).mean()
@@ -142,7 +142,7 @@ def test_a_dead_channel_leaves_no_float(tmp_path):
     # A constant range may round what lies between two steps the other way.
     np.testing.assert_allclose(prepare_for_conversion(copy)(digits()[0][:50]), expected, atol=1.01 * step)
     write_tflite(copy, TFLiteOptions(SCHEMES["qat"], "int8"), None, tmp_path / "x.tflite")
-    assert not contents_of((tmp_path / "x.tflite").read_bytes()).floats
+    assert not read_contents((tmp_path / "x.tflite").read_bytes()).float_dtypes
 
 
 def test_what_cannot_be_quantized():
