@@ -50,7 +50,7 @@ def calibration_of(data: DatasetSplits, folder: str | None = None, count: int = 
     """
     if folder is None:
         per_class = max(1, round(count / len(data.classes)))
-        sample = pipeline.balanced_sample(
+        sample = pipeline.sample_balanced_images(
             data.splits["train"], image_size=data.image_size, per_class=per_class, classes=len(data.classes), seed=SEED
         )
         source = f"training images of {data.name}, {per_class} of each class"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keras_resnet.compression.plan import find_uncompressed_run
-from keras_resnet.data.dataset import TRAINING
+from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
@@ -158,7 +158,7 @@ def is_learned(run: Run) -> bool:
 def data_of(run: Run, log: Log) -> DatasetSplits:
     """The data that `run` was trained on, as they are now: `Reference.of` tells what changed. Raises RunError if its
     labels have."""
-    data = load_dataset(run.spec().data, log, TRAINING)
+    data = load_dataset(run.spec().data, log, TRAINING_SPLITS)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
     return data

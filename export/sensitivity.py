@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, QuantizationSimulator
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.data.pipeline import balanced_rows, evaluation
+from keras_resnet.data.pipeline import evaluation_batches, sample_balanced_rows
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.calibration import Calibration, calibration_of
@@ -44,8 +44,8 @@ def diagnose_model(
 ) -> list[LayerSensitivity]:
     """The same for a `model` that computes what that of `run` does."""
     split, classes, task = data.splits["validation"], len(data.classes), get_task(run.spec(), data.classes)
-    rows = balanced_rows(split, per_class=max(1, round(samples / classes)), classes=classes, seed=SEED)
-    images, truth = next(iter(evaluation(split.some(rows), data.image_size, len(rows)).as_numpy_iterator()))
+    rows = sample_balanced_rows(split, per_class=max(1, round(samples / classes)), classes=classes, seed=SEED)
+    images, truth = next(iter(evaluation_batches(split.subset(rows), data.image_size, len(rows)).as_numpy_iterator()))
 
     def agreement(ours: Any, theirs: Any) -> float:
         return float(task.agreement(task.postprocess(ours, truth), task.postprocess(theirs, truth)))

@@ -145,7 +145,7 @@ class Reference:
         changed = describe_data_changes(run, data)
         judged = data.splits["validation"]
         if samples is not None and samples < judged.count:
-            judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
+            judged = judged.subset(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
             data = replace(data, splits={**data.splits, "validation": judged})
         task, origin = get_task(run.spec(), data.classes), find_uncompressed_run(run)
         model = load_model(run)

@@ -291,11 +291,11 @@ def test_many_classes_and_many_images_stay_cheap(monkeypatch):
 
 def objects_everywhere(count):
     """A split whose images, 64 × 48, all show one object of the second class at the same place."""
-    from keras_resnet.data.annotations import encoded_mask
+    from keras_resnet.data.annotations import encode_rle
 
     mask = np.zeros((48, 64), bool)
     mask[10:30, 8:40] = True
-    each = Annotation.of((64, 48), [[8, 10, 40, 30]], [1], masks=(encoded_mask(mask),))
+    each = Annotation.from_boxes((64, 48), [[8, 10, 40, 30]], [1], masks=(encode_rle(mask),))
     objects = pad_annotations([each] * count, masks=True)
     return Split("train", objects.labels[:, 0], np.zeros((count, 64, 64, 3), np.uint8), objects=objects)
 
@@ -308,7 +308,7 @@ def test_a_detector_is_measured_by_the_usual_box(kind, found):
     no better."""
     split, task = objects_everywhere(30), kind(("x", "y"), (8, 4))
     data = DatasetSplits("same", ("x", "y"), {"train": split, "validation": split}, False, 64, 64)
-    truth = split.truth
+    truth = split.ground_truth
     box = np.array([[8, 10, 40, 30]], np.float32) if found else np.array([[50, 40, 60, 47]], np.float32)
     masks = (truth["masks"][0, 0],) if kind is InstanceSegmentation else ()
     answers = [Prediction(box, np.array([0.9], np.float32), np.array([1 if found else 0]), masks)] * 30
@@ -377,13 +377,13 @@ def test_data_that_no_longer_fit_memory_have_not_changed(trained, tmp_path):
     labels = np.repeat(np.arange(3), 12)
 
     def data(kept):
-        from keras_resnet.data.sources.image_folder import Files
+        from keras_resnet.data.sources.image_folder import ImageFiles
 
         pixels = np.stack([np.asarray(Image.open(file)) for file in files]) if kept else None
-        images = None if kept else Files(tuple(files))
+        images = None if kept else ImageFiles(tuple(files))
         split = Split("train", labels, pixels, images, resize=16)
         rows = np.arange(0, 36, 3)
-        return DatasetSplits("x", tuple(names), {"train": split, "validation": split.some(rows)}, False, 16, 16)
+        return DatasetSplits("x", tuple(names), {"train": split, "validation": split.subset(rows)}, False, 16, 16)
 
     kept, read = (
         Run.create(tmp_path, trained.spec(), tuple(names), name, fingerprint_splits(data(name == "kept")))
