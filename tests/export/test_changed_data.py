@@ -61,7 +61,7 @@ def test_data_that_no_longer_fit_memory_have_not_changed(trained, tmp_path):
         images = None if kept else Files(tuple(files))
         split = Split("train", labels, pixels, images, resize=16)
         rows = np.arange(0, 36, 3)
-        return DatasetSplits("x", tuple(names), {"train": split, "validation": split.some(rows)}, False, 16, 16)
+        return DatasetSplits("x", tuple(names), {"train": split, "validation": split.subset(rows)}, False, 16, 16)
 
     kept, read = (
         Run.create(tmp_path, trained.spec(), tuple(names), name, fingerprint_splits(data(name == "kept")))
