@@ -14,7 +14,7 @@ LINES, EDGE = 3, 1
 Rows = list[list[str]]
 
 
-def table(
+def print_table(
     title: str,
     columns: Iterable[str],
     rows: Iterable[Iterable[str]],

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import PIL
 
 from keras_resnet import __version__
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import KresnetError
 
 FORMAT = 1
@@ -81,7 +81,7 @@ class ReadabilityCache:
         if len(text) > MAX_CACHE_BYTES:
             return
         with suppress(OSError, KresnetError):
-            with writing(self.document) as temporary:
+            with write_atomically(self.document) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             _prune(self.document.parent)
         self.is_changed = False

@@ -20,7 +20,7 @@ from keras_resnet.errors import DataError
 from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR
 from keras_resnet.metrics.result import Evaluation
-from keras_resnet.progress import waiting
+from keras_resnet.progress import show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import Task
 
@@ -75,7 +75,7 @@ def compare_with_baselines(task: Task, data: DatasetSplits, evaluation: Evaluati
     train, validation = data.splits["train"], data.splits["validation"]
     most = MAX_IMAGES if validation.objects is None else MAX_DETECTION_IMAGES
     rows = np.random.default_rng(SEED).permutation(validation.count)[:most]
-    with waiting("comparing with baselines"):
+    with show_activity("comparing with baselines"):
         if validation.objects is not None:
             baselines = [_median_boxes(task, train, evaluation.ground_truth, np.sort(rows))]
         else:

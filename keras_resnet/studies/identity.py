@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.atomic_write import writing
-from keras_resnet.config.recipes import lasting
+from keras_resnet.atomic_write import write_atomically
+from keras_resnet.config.recipes import with_epochs
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits, load_dataset
@@ -39,7 +39,7 @@ BATCH_SIZE = 256
 
 def shorten(base: Spec) -> Spec:
     """Return `base` for 5 epochs: on the digits a longer training leaves the shallow network nothing to improve."""
-    return lasting(base, 5)
+    return with_epochs(base, 5)
 
 
 def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _report(
         "training_error": {key: curve.tolist() for key, curve in curves.items()},
         "words": _words(level, curves, difference, names),
     }
-    with writing(folder / "summary.json") as temporary:
+    with write_atomically(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 

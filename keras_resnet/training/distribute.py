@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from keras_resnet.data.read_errors import take_read_error
 from keras_resnet.errors import DataError, TrainingError, UsageError
-from keras_resnet.progress import waiting
+from keras_resnet.progress import show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import gpus
 
@@ -116,7 +116,7 @@ def setup(requested: str) -> Devices:
     To be called before TensorFlow computes anything, because devices and workers are fixed then. Raises UsageError
     for what is not understood or does not exist, TrainingError for workers or a TPU that cannot be reached.
     """
-    with waiting("starting TensorFlow"):
+    with show_activity("starting TensorFlow"):
         return _setup(requested)
 
 

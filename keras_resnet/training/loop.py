@@ -17,7 +17,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
-from keras_resnet.progress import counting
+from keras_resnet.progress import show_progress
 from keras_resnet.run import Run
 from keras_resnet.signals import collect_stop_signals
 from keras_resnet.training.checkpoint import Checkpoints, Progress
@@ -101,7 +101,7 @@ class TrainingLoop:
     def _fit(self) -> None:
         step = self.progress.step
         with (
-            counting(self.schedule.last_step - step, "steps", "first step") as self._show_progress,
+            show_progress(self.schedule.last_step - step, "steps", "first step") as self._show_progress,
             collect_stop_signals() as self._signals,
         ):
             if self.progress.sums and step % self.schedule.steps_per_epoch == 0:

@@ -14,7 +14,7 @@ from keras_resnet.data.mirroring import decide_flip
 from keras_resnet.models import build
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
-from keras_resnet.progress import Log, waiting
+from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import get_method_class
@@ -68,7 +68,7 @@ def _resolve_mirroring(spec: Spec, data: DatasetSplits, devices: Devices, log: L
         reason = f"{known}; {'--no-flip' if flip else '--flip'} decides otherwise"
     elif flip is None:
         if devices.is_chief:
-            with waiting("trying mirrored images"):
+            with show_activity("trying mirrored images"):
                 mirroring = decide_flip(data.splits["train"], data.image_size, data.classes)
             flip = mirroring.flip
             reason = f"{mirroring.why}; {'--no-flip' if flip else '--flip'} decides otherwise"
@@ -148,7 +148,7 @@ def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
     if required := get_method_class(spec).precision:
         precision, reason = required
     elif precision == "auto" and devices.is_chief:
-        with waiting("trying precisions"):
+        with show_activity("trying precisions"):
             precision, reason = choose_precision(
                 lambda policy: build.build_shallowest(training_layers(policy, 1), spec.network, size),
                 size,

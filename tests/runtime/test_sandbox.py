@@ -330,9 +330,9 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
         (["export", run.folder, "--tflite", "--target", "ethos"], 2, "--target must be one of"),
     ]
     code = (
-        "import json, sys\nfrom keras_resnet import commands\n"
+        "import json, sys\nfrom keras_resnet.cli import main\n"
         "for arguments in json.loads(sys.argv[1]):\n"
-        "    print(commands._main(arguments), 'tensorflow' in sys.modules or 'keras' in sys.modules, flush=True)\n"
+        "    print(main.run_command(arguments), 'tensorflow' in sys.modules or 'keras' in sys.modules, flush=True)\n"
         "    print('next', file=sys.stderr, flush=True)"
     )
     jobs = json.dumps([list(map(str, arguments)) for arguments, _, _ in asked])

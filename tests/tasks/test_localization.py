@@ -193,14 +193,14 @@ def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
     assert np.abs(golden["int8.tflite:scores"] - golden["float32.tflite:scores"]).mean() < 0.3
     Image.fromarray(golden["images"][0]).resize((128, 64)).save(tmp_path / "wide.png")
     save = ["--save", str(tmp_path / "found.png")]
-    code = main._main(
+    code = main.run_command(
         ["predict", str(localized.exports / "float32.tflite"), str(tmp_path / "wide.png"), "--json", *save]
     )
     found = json.loads(capsys.readouterr().out)["predictions"]
     assert code == 0 and len(found) == 5 and 0 <= found[0]["box"][2] <= 128 and 0 <= found[0]["box"][3] <= 64
     before, after = (np.asarray(Image.open(tmp_path / name)) for name in ("wide.png", "found.png"))
     assert before.shape == after.shape and (before != after).any()
-    assert main._main(["predict", str(localized.folder), str(tmp_path / "wide.png"), "--save", "found.txt"]) == 2
+    assert main.run_command(["predict", str(localized.folder), str(tmp_path / "wide.png"), "--save", "found.txt"]) == 2
     assert "--save must name an image file" in capsys.readouterr().err
 
 

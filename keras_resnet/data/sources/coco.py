@@ -33,7 +33,7 @@ from keras_resnet.data.sources.coco_layouts import (
 )
 from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.errors import DataError
-from keras_resnet.progress import waiting
+from keras_resnet.progress import show_activity
 from keras_resnet.runtime.printable import make_printable
 
 Id = int | float | str
@@ -122,7 +122,7 @@ def _require_different(files: dict[str, AnnotationFile]) -> None:
 
 def _read_document(file: Path) -> dict[str, Any]:
     try:
-        with waiting(f"reading {file.name}"):
+        with show_activity(f"reading {file.name}"):
             document = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}") from error

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.connectivity import host_of, reachable
+from keras_resnet.connectivity import get_host, is_reachable
 from keras_resnet.data.annotations import pad_annotations, requires_object
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
@@ -30,7 +30,7 @@ from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
 from keras_resnet.data.sources.tfrecord import Records, find_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
-from keras_resnet.progress import Log, waiting
+from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
 from keras_resnet.runtime.image_files import to_path
 from keras_resnet.runtime.plurals import counted, verb
@@ -127,9 +127,9 @@ def _tfds() -> Any:
 def _builder(spec: DataSpec) -> Any:
     tfds = _tfds()
     tfds.disable_progress_bar()
-    if (spec.data_dir or "").startswith("gs://") and not reachable(host_of(DEFAULT_HOST)):
+    if (spec.data_dir or "").startswith("gs://") and not is_reachable(get_host(DEFAULT_HOST)):
         raise DataError(
-            f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?"
+            f"--data-dir {spec.data_dir}: {get_host(DEFAULT_HOST)} cannot be reached; is this machine online?"
         )
     folder = to_path(spec.source)
     if (folder / "dataset_info.json").is_file():
@@ -159,7 +159,7 @@ def _prepare(builder: Any, spec: DataSpec, log: Log) -> None:
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
         # Where TFDS tells of it, which is for results.
-        with waiting(f"preparing {builder.name}"), redirect_stdout(io.StringIO()):
+        with show_activity(f"preparing {builder.name}"), redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=config)
     except OSError as error:
         raise DataError(f"cannot prepare {builder.name} in {builder.data_path}: {error.strerror or error}") from error
@@ -170,8 +170,8 @@ def _prepare(builder: Any, spec: DataSpec, log: Log) -> None:
 def _require_network(builder: Any) -> None:
     """Raises DataError within seconds when offline; TFDS itself would retry for minutes."""
     urls = list(builder.url_infos or {}) or [DEFAULT_HOST]
-    host = host_of(urls[0])
-    if not reachable(host):
+    host = get_host(urls[0])
+    if not is_reachable(host):
         raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
 
 

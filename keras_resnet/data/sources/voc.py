@@ -26,7 +26,7 @@ from keras_resnet.data.sources.annotation_files import (
 from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.data.sources.voc_layouts import AnnotationSource, find_annotations, has_xml
 from keras_resnet.errors import DataError
-from keras_resnet.progress import counting
+from keras_resnet.progress import show_progress
 
 NO_NAME = "{object|objects} without a name"
 NO_BOX = "{object|objects} without a box (bndbox)"
@@ -75,7 +75,7 @@ def read_voc(root: Path) -> FolderAnnotations:
     found = find_annotations(root, tally)
     bad: dict[str, list[str]] = {split: [] for split in found}
     named: set[Path] = set()
-    with counting(sum(map(len, found.values())), "annotations", "reading annotations") as advance:
+    with show_progress(sum(map(len, found.values())), "annotations", "reading annotations") as advance:
         read: dict[str, list[_Image]] = {split: [] for split in found}
         for split, files in found.items():
             annotated: dict[Path, Path] = {}
