@@ -69,8 +69,8 @@ def test_public_names():
         "Spec",
         "choose_precision",
         "load_weights",
-        "network",
-        "pyramid",
+        "create_model",
+        "create_backbone",
         "quantize",
         "resnet",
     }

@@ -28,20 +28,20 @@ def demo(run: str | None, port: int, opens: bool, save: Path | None, runs: str |
     The page, of the newest run by default, is for this machine alone and needs no network. The files themselves run
     there, by LiteRT.js, which scripts/web installs.
     """
-    from keras_resnet.export.demo.page import site_of
-    from keras_resnet.export.demo.server import require_new, server_of
+    from keras_resnet.export.demo.page import build_site
+    from keras_resnet.export.demo.server import create_server, require_new_folder
     from keras_resnet.run import Run, runs_home
 
     found = Run.find(runs_home(runs), run)
     found.require_finished()
     if save:
-        require_new(save)
-    site = site_of(found, console.log)
+        require_new_folder(save)
+    site = build_site(found, console.log)
     if save:
         site.write(save)
         console.emit(str(save / "index.html"))
         return
-    with server_of(site, port) as server:
+    with create_server(site, port) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
         console.log(f"demo of {found.name}: {address} (Ctrl-C ends it)")
         if opens:

@@ -19,11 +19,11 @@ from keras_resnet.cli.options import complete_run_names, json_option, runs_optio
 @json_option
 def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
     """Score a run's model, or a file, on the run's data."""
-    from keras_resnet.export.evaluate import score
+    from keras_resnet.export.evaluate import RunLookup, evaluate_target
     from keras_resnet.metrics.labels import metric_label
     from keras_resnet.run import runs_home
 
-    result = score(target, of_run, split, runs_home(runs), console.log)
+    result = evaluate_target(target, split, RunLookup(runs_home(runs), of_run), console.log)
     if as_json:
         console.emit_json(result)
     else:

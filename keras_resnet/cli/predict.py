@@ -40,7 +40,7 @@ def predict(
     By a run's Keras model, or by a .tflite file, which needs no TensorFlow. Of a folder all images in it. One that is
     damaged is named and left out; the exit code is then 1. Videos and cameras need OpenCV (extra: video).
     """
-    from keras_resnet.export.predict import PredictOptions, predict_files, predict_video, predictor_of, sources_of
+    from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
     from keras_resnet.run import runs_home
     from keras_resnet.runtime.predictions import format_predictions
 
@@ -48,8 +48,8 @@ def predict(
         raise UsageError("say what to look at: images or videos, or --camera NUMBER")
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
-    sources = sources_of(images, save) if images else []
-    predictor = predictor_of(target, runs_home(runs))
+    sources = resolve_inputs(images, save) if images else []
+    predictor = load_predictor(target, runs_home(runs))
     how = PredictOptions(options["top"], options["every"], options["frames"])
     if camera:
         rows = predict_video(predictor, camera, how, save)

@@ -47,9 +47,9 @@ def trace_spec(options: Options, home: Path) -> Provenance:
     if "model" in options:
         by_key["network"] = f"of --model {options['model']}"
     if origin := options.get("weights"):
-        from keras_resnet.training.initialize import describe_origin
+        from keras_resnet.training.initialize import describe_weights_source
 
-        words = describe_origin(origin, home)
+        words = describe_weights_source(origin, home)
         by_key["network"] = f"of {words}"
         if "recipe" not in options:  # whose image size stays
             by_key["data.image_size"] = f"that of {words}; --image-size changes it"

@@ -78,9 +78,9 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
     The argument of section 1 of He et al. 2015.
     """
     from keras_resnet.studies.identity import identity as run_study
-    from keras_resnet.studies.identity import quick
+    from keras_resnet.studies.identity import shorten
 
-    base, folder = _study(options, "identity", quick)
+    base, folder = _study(options, "identity", shorten)
     summary = run_study(base, shallow, deep, folder, console.log)
     if as_json:
         console.emit_json({"folder": str(folder), **summary})

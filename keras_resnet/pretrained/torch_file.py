@@ -102,7 +102,7 @@ def _read_stream(file: IO[bytes], budget: MemoryBudget) -> dict[str, np.ndarray]
         _, _, _, state, keys = pickles
         for key in keys:
             count = int.from_bytes(stream.read(8), "little")
-            places[key] = stream.log_all()
+            places[key] = stream.tell()
             _require_size(count * storages[key].dtype.itemsize, storages[key].count, storages[key].kind)
             if (end := places[key] + count * storages[key].dtype.itemsize) > len(stream):
                 raise WeightsError(f"a storage claims {format_bytes(end - places[key])}, more than the file holds")
@@ -204,7 +204,7 @@ class _Unpickler(pickle.Unpickler):
 def _unpickle(file: IO[bytes], storage: Callable[[str, str, int], _Storage]) -> Any:
     """Return what one pickle of `file` holds. Raises WeightsError, before anything is created, for one that would take
     memory by a number alone: its opcodes are read first, which creates nothing."""
-    start = file.log_all()
+    start = file.tell()
     for opcode, argument, position in pickletools.genops(file):
         walked = (position or start) - start
         if walked > MAX_PICKLE_BYTES:

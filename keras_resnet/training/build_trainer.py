@@ -26,7 +26,8 @@ def build_trainer(
     training = spec.training
     assert training.batch_size is not None, "resolve the spec first"
     devices.require_divisible(training.batch_size, training.accumulate_steps)
-    method = create_training_method(spec, data.classes)
+    task = get_task(spec, data.classes)
+    method = create_training_method(spec, task)
     method.require_processes(devices.world_size)
     steps = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     layers = training_layers(training.precision, devices.replicas)
@@ -37,4 +38,4 @@ def build_trainer(
         optimizer.build(model.trainable_variables)
         ema = None if training.ema is None else ExponentialMovingAverage(model, training.ema)
         state = TrainState(model, optimizer, ema)
-        return Trainer(spec, get_task(spec, data.classes), state, devices, method)
+        return Trainer(spec, task, state, devices, method)

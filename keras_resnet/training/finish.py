@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keras_resnet.compression.sparsity import check_sparsity
-from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.evaluation.analysis import analyze_model
 from keras_resnet.evaluation.evaluate import validate
@@ -14,19 +13,18 @@ from keras_resnet.metrics.outcome import describe_baselines
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.tasks import get_task
 
 if TYPE_CHECKING:
-    import keras
+    from keras_resnet.training.trainer import Trainer
 
 
-def write_finished_model(run: Run, spec: Spec, data: DatasetSplits, model: keras.Model, log: Log) -> None:
-    """Evaluate `model` on the validation images and write it, its metrics and its analysis into `run`; the
-    checkpoints are removed. Raises TrainingError if it has not the sparsity or the clusters that `spec` asks for."""
-    sparsity = check_sparsity(model, spec.compress)
+def write_finished_model(run: Run, trainer: Trainer, data: DatasetSplits, log: Log) -> None:
+    """Evaluate the finished model on the validation images and write it, its metrics and its analysis into `run`; the
+    checkpoints are removed. Raises TrainingError if it has not the sparsity or the clusters that were asked for."""
+    task, model = trainer.task, trainer.method.to_inference_model(trainer.model)
+    sparsity = check_sparsity(model, trainer.method.spec.compress)
     if summary := sparsity.summary:
         log(f"compressed: {summary}")
-    task = get_task(spec, data.classes)
     score = validate(model, data, task)
     metrics = {"split": "validation", "metric": score.metric, "value": score.value, "samples": score.samples}
     run.write_json(run.metrics_file, metrics | sparsity.as_dict())

@@ -160,8 +160,7 @@ class _Training:
             loop.fit(progress)
             self._load_final_weights(loop, log)
             if self.devices.is_chief:
-                model = self.trainer.method.to_inference_model(self.trainer.model)
-                write_finished_model(self.run, self.spec, self.data, model, log)
+                write_finished_model(self.run, self.trainer, self.data, log)
         self.devices.broadcast("finished")
         return self.run
 

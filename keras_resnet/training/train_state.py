@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from keras_resnet.training.distribute import Devices
     from keras_resnet.training.methods.base import TrainableModel
+
+
+# Targets or outputs of a batch.
+Tensors: TypeAlias = "tf.Tensor | dict[str, tf.Tensor]"
 
 
 class Variable(Protocol):
@@ -29,7 +33,7 @@ class Variable(Protocol):
     @property
     def value(self) -> Any: ...
     def numpy(self) -> np.ndarray: ...
-    def assign(self, value: Any) -> Any: ...
+    def assign(self, value: np.ndarray | tf.Tensor) -> Any: ...
 
 
 class ExponentialMovingAverage:

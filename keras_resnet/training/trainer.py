@@ -7,25 +7,30 @@ before it sums, counts accumulated batches as steps, and cannot fit over several
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.training.train_state import TrainState
+from keras_resnet.training.train_state import Tensors, TrainState
 
 if TYPE_CHECKING:
+    from keras_resnet.tasks import Task
     from keras_resnet.training.distribute import Devices
     from keras_resnet.training.methods.base import TrainingMethod
 
+# A value for each replica, or structures of them.
+PerReplica: TypeAlias = "tf.distribute.DistributedValues | dict[str, tf.distribute.DistributedValues]"
 SUM = tf.distribute.ReduceOp.SUM
 
 
 class Trainer:
     """Runs the steps of one training: `task` gives loss and metrics, `method` what it adds to them."""
 
-    def __init__(self, spec: Spec, task: Any, state: TrainState, devices: Devices, method: TrainingMethod[Any]) -> None:
+    def __init__(
+        self, spec: Spec, task: Task, state: TrainState, devices: Devices, method: TrainingMethod[Any]
+    ) -> None:
         self.task, self.state, self.devices, self.method = task, state, devices, method
         self.model, self.optimizer = state.model, state.optimizer
         self.accumulate_steps, self.clip_norm = spec.training.accumulate_steps, spec.optimizer.clip_grad_norm
@@ -45,7 +50,7 @@ class Trainer:
         """Return `test_step` as a tf.function over all replicas; its results are summed over them."""
         return tf.function(self._distributed_test_step)
 
-    def train_step(self, images: tf.Tensor, targets: Any, stop: tf.Tensor) -> tf.Tensor:
+    def train_step(self, images: tf.Tensor, targets: Tensors, stop: tf.Tensor) -> tf.Tensor:
         """Train on one replica's part of a batch: sum its gradients over replicas, clip them and apply them.
 
         Returns float32 (2 + metrics,), which summed over replicas are the mean loss, whether any process wants to
@@ -64,7 +69,7 @@ class Trainer:
         self.optimizer.apply(gradients, variables)
         return tf.concat([results[:1], [stop], results[1:]], axis=0)
 
-    def test_step(self, images: tf.Tensor, targets: Any, mask: tf.Tensor) -> tf.Tensor:
+    def test_step(self, images: tf.Tensor, targets: Tensors, mask: tf.Tensor) -> tf.Tensor:
         """Return float32 (2 + metrics,): sums over a replica's images of the losses, of `mask` (B,), which is 0 for
         images that only fill a batch, and of the metrics."""
         outputs = self.model(images, training=False)
@@ -72,12 +77,12 @@ class Trainer:
         columns = [self._loss(targets, outputs), tf.ones_like(mask), *metrics]
         return tf.stack([tf.reduce_sum(tf.cast(column, tf.float32) * mask) for column in columns])
 
-    def compute_metrics(self, targets: Any, outputs: Any) -> list[tf.Tensor]:
+    def compute_metrics(self, targets: Tensors, outputs: Tensors) -> list[tf.Tensor]:
         """Return the task's metrics of each image, (B,), in the order of `metric_names`."""
         metrics = self.task.train_metrics(targets, outputs)
         return [metrics[name] for name in self.metric_names]
 
-    def compute_gradients(self, images: tf.Tensor, targets: Any, share: float) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def compute_gradients(self, images: tf.Tensor, targets: Tensors, share: float) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Return the gradients of `share` of the mean loss, and of the mean metrics: (1 + metrics,)."""
         with tf.GradientTape() as tape:
             outputs = self.model(images, training=True)
@@ -93,7 +98,9 @@ class Trainer:
         means = [share * tf.reduce_mean(tf.cast(metric, tf.float32)) for metric in metrics]
         return gradients, tf.stack([loss, *means])
 
-    def accumulate_gradients(self, images: tf.Tensor, targets: Any, share: float) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def accumulate_gradients(
+        self, images: tf.Tensor, targets: Tensors, share: float
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Return the same over `accumulate_steps` parts of the batch, one after another: exactly those of the big
         batch, but for batch norm, whose statistics are of each part."""
         parts = tf.nest.map_structure(
@@ -117,21 +124,26 @@ class Trainer:
         return gradients, results
 
     def _add_part(
-        self, parts: Any, share: float, part: tf.Tensor, gradients: list[tf.Tensor], results: tf.Tensor
+        self,
+        parts: tuple[tf.Tensor, Tensors],
+        share: float,
+        part: tf.Tensor,
+        gradients: list[tf.Tensor],
+        results: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
         """Add what the batch's part of that number gives to `gradients` and `results`."""
         images, targets = tf.nest.map_structure(lambda x: x[part], parts)
         more_gradients, more_results = self.compute_gradients(images, targets, share)
         return part + 1, [a + b for a, b in zip(gradients, more_gradients, strict=True)], results + more_results
 
-    def _distributed_train_step(self, images: Any, targets: Any, stop: tf.Tensor) -> tf.Tensor:
+    def _distributed_train_step(self, images: PerReplica, targets: PerReplica, stop: tf.Tensor) -> tf.Tensor:
         self.method.on_train_step_begin(self.model, self.optimizer.iterations.value)
         results = self.devices.strategy.run(self.train_step, (images, targets, stop))
         if self.state.ema:
             self.state.ema.update(self.devices, self.optimizer.iterations.value)
         return self.devices.strategy.reduce(SUM, results, axis=None)
 
-    def _distributed_test_step(self, images: Any, targets: Any, mask: Any) -> tf.Tensor:
+    def _distributed_test_step(self, images: PerReplica, targets: PerReplica, mask: PerReplica) -> tf.Tensor:
         results = self.devices.strategy.run(self.test_step, (images, targets, mask))
         return self.devices.strategy.reduce(SUM, results, axis=None)
 

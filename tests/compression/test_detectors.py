@@ -10,7 +10,7 @@ from samples import finding
 
 from keras_resnet.cli import main
 from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
-from keras_resnet.compression.quantization.quantize import build_model, quantize
+from keras_resnet.compression.quantization.quantize import build_compressed_model, quantize
 from keras_resnet.compression.quantization.sensitivity import QuantizationSimulator
 from keras_resnet.compression.tfmot import qat
 from keras_resnet.compression.tfmot.tf_keras_model import (
@@ -21,7 +21,7 @@ from keras_resnet.compression.tfmot.tf_keras_model import (
 )
 from keras_resnet.config.spec import CompressSpec
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.models.layers import Layers
@@ -65,7 +65,7 @@ def test_the_file_computes_what_the_network_does(tmp_path):
     expected = quantized(PIXELS, training=False)
     write_tflite(quantized, TFLiteOptions(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
     content = (tmp_path / "x.tflite").read_bytes()
-    assert not contents_of(content).floats and not contents_of(content).custom
+    assert not read_contents(content).float_dtypes and not read_contents(content).custom
     got, steps = answers_of(content, PIXELS)
     for name, values in got.items():
         difference = np.abs(values - np.asarray(expected[name])) / steps[name]
@@ -74,7 +74,7 @@ def test_the_file_computes_what_the_network_does(tmp_path):
 
 def test_tfmot_trains_the_same_network():
     model, spec = network(), finding()
-    twin, names = build_tf_keras_network(spec, CLASSES)
+    twin, names = build_tf_keras_network(spec, get_task(spec, CLASSES))
     copy_to_tf_keras(model, twin)
     ours, theirs = model(PIXELS), TfKerasModel(twin, spec.data.normalization, 0, names)(PIXELS)
     for name, values in ours.items():
@@ -84,7 +84,7 @@ def test_tfmot_trains_the_same_network():
     trained = TfKerasModel(quantized, spec.data.normalization, 0, names)
     for _ in range(8):
         trained(PIXELS, training=True)
-    served = build_model(replace(spec, compress=compress), CLASSES, Layers(keras))
+    served = build_compressed_model(replace(spec, compress=compress), get_task(spec, CLASSES), Layers(keras))
     copy_to_keras(quantized, qat.clustered_kernels(quantized), served)
     qat.copy_ranges(quantized, served)
     ours, theirs = served(PIXELS), trained(PIXELS)
@@ -106,7 +106,7 @@ def test_compress_and_export(segmented, capsys):
     capsys.readouterr()
     code = main._main(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
     (verdict,) = json.loads(capsys.readouterr().out)
-    assert code == 0 and verdict["form"] == "qat" and not [kind for kind in verdict["dtypes"] if "FLOAT" in kind]
+    assert code == 0 and verdict["scheme"] == "qat" and not [kind for kind in verdict["dtypes"] if "FLOAT" in kind]
     assert verdict["own_agreement"] > 0.95 and verdict["value"] == pytest.approx(run.metrics()["value"], abs=0.02)
 
 

@@ -12,7 +12,7 @@ from samples import silent
 
 from keras_resnet.compression.filter_pruning import prune_filters
 from keras_resnet.compression.plan import plan_compression, spec_for_compression
-from keras_resnet.compression.quantization.quantize import build_model
+from keras_resnet.compression.quantization.quantize import build_compressed_model
 from keras_resnet.compression.sparsity import check_sparsity, get_compressed_layers
 from keras_resnet.compression.tfmot import qat
 from keras_resnet.compression.tfmot.tf_keras_model import (
@@ -30,6 +30,7 @@ from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
 from keras_resnet.pretrained.weights import Weights
 from keras_resnet.run import Run
+from keras_resnet.tasks import get_task
 
 SHAPE = (16, 16, 3)
 
@@ -143,7 +144,7 @@ def pipeline_images(data):
 def filled_twin(trained):
     """The spec of a run; its twin with its weights; 64 real images, uint8."""
     spec = Spec.from_json(trained.spec().to_json())
-    network, _ = build_tf_keras_network(spec, trained.classes())
+    network, _ = build_tf_keras_network(spec, get_task(spec, trained.classes()))
     copy_to_tf_keras(load_model(trained), network)
     data = load_dataset(spec.data, silent)
     return spec, network, pipeline_images(data)
@@ -164,7 +165,7 @@ def test_what_tfmot_trained_with_8_bits_comes_home(trained):
     twin = TfKerasModel(quantized, spec.data.normalization, 0)
     for _ in range(30):  # ranges are moving averages
         twin(images, training=True)
-    served = build_model(replace(spec, compress=compress), trained.classes(), Layers(keras))
+    served = build_compressed_model(replace(spec, compress=compress), get_task(spec, trained.classes()), Layers(keras))
     copy_to_keras(quantized, qat.clustered_kernels(quantized), served)
     qat.copy_ranges(quantized, served)
     theirs, ours = np.asarray(twin(images)), np.asarray(served(images.astype("float32")))
@@ -176,7 +177,7 @@ def test_what_tfmot_trained_with_8_bits_comes_home(trained):
 def test_tfmot_says_what_it_cannot_quantize():
     spec = Spec(network=NetworkSpec(depth=11, preactivation=True)).override("data.image_size", 16)
     with pytest.raises(UsageError, match=r"cannot quantize resnet11v2: .* --qat native can"):
-        qat.quantize(build_tf_keras_network(spec, ("a", "b"))[0], CompressSpec(qat="tfmot"))
+        qat.quantize(build_tf_keras_network(spec, get_task(spec, ("a", "b")))[0], CompressSpec(qat="tfmot"))
 
 
 @pytest.mark.slow
@@ -197,12 +198,12 @@ def test_pruned_clustered_and_quantized(trained, runs):
         kernels[name] = [np.asarray(layer.kernel) for layer in layers]
         assert len(layers) == 7 and all((kernel == 0).mean() >= 0.499 for kernel in kernels[name])
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels[names[1]])
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import TFLiteRequest
 
-    (verdict,) = export(
-        Run(runs / "pcqat"), ExportRequest(forms=tuple(forms_of((), learned=True)), max_drop=0.2), silent
-    )
+    files = tuple(TFLiteRequest(is_qat=True).build())
+    (verdict,) = export(Run(runs / "pcqat"), ExportRequest(tflite=files, max_drop=0.2), silent)
     assert verdict.all_integer and verdict.own_agreement >= 0.98 and verdict.gzip_bytes < 0.7 * verdict.bytes
 
 

@@ -163,7 +163,7 @@ def test_colours_of_twelve_bits_are_told_of(tmp_path):
 
 
 def test_a_file_says_so_and_the_script_for_devices_listens(device, tmp_path):
-    card = ModelMetadata(("a", "b"), SIZE, SIZE, {"form": "int8"}, levels=(0.0, 4095.0))
+    card = ModelMetadata(("a", "b"), SIZE, SIZE, {"scheme": "int8"}, levels=(0.0, 4095.0))
     again = parse_metadata(card.labels(), json.dumps(card.details()), tmp_path)
     assert again == card and "levels" not in ModelMetadata(("a", "b"), SIZE, SIZE, {}).details()
     (file, values), *_ = list(write(tmp_path / "d", 4000).items())[1:]

@@ -72,7 +72,7 @@ def test_the_command_trains_the_same(trained):
 
 def test_the_recommended_file():
     def row(file, milliseconds, size, verdict="PASSED"):
-        return {"file": file, "form": file, "milliseconds": milliseconds, "bytes": size, "verdict": verdict}
+        return {"file": file, "scheme": file, "latency_ms": milliseconds, "bytes": size, "verdict": verdict}
 
     floats = row("float32", 10.0, 400)
     assert recommend_file([row("float32", 1, 1, "FAILED")]) is None

@@ -13,7 +13,7 @@ from keras_resnet.compression.quantization.requantization import is_folded, is_n
 from keras_resnet.config.spec import Spec
 from keras_resnet.models.layers import Layers, deep_graphs
 from keras_resnet.progress import waiting
-from keras_resnet.tasks import get_task
+from keras_resnet.tasks import Task
 
 RANGE_SUFFIX = "range"
 
@@ -41,10 +41,10 @@ def quantize(model: keras.Model, keep_zeros: bool = False) -> keras.Model:
     return quantized
 
 
-def build_model(spec: Spec, classes: tuple[str, ...], bricks: Layers, any_size: bool = False) -> keras.Model:
-    """The network of `spec` (see `Classification.build`), quantized where `spec.compress` says so."""
+def build_compressed_model(spec: Spec, task: Task, layers: Layers, any_size: bool = False) -> keras.Model:
+    """Return the task's network for `spec` (see `Task.build_model`), quantized if `spec.compress` says so."""
     with waiting("building the network"):
-        model = get_task(spec, classes).build_model(bricks, spec, any_size=any_size)
+        model = task.build_model(layers, spec, any_size=any_size)
         return quantize(model, spec.compress.sparsity > 0) if spec.compress.is_qat else model
 
 

@@ -12,7 +12,7 @@ from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.config.spec import Normalization, Spec
 from keras_resnet.errors import ExportError
 from keras_resnet.models.layers import Layers, deep_graphs
-from keras_resnet.tasks import get_task
+from keras_resnet.tasks import Task
 
 if TYPE_CHECKING:
     import keras
@@ -92,14 +92,14 @@ def import_tfmot() -> Any:
     return tensorflow_model_optimization
 
 
-def build_tf_keras_network(
-    spec: Spec, classes: tuple[str, ...], any_size: bool = False
-) -> tuple[Network, tuple[str, ...]]:
-    """Return the network of `spec`, freshly initialized, as a float32 tf_keras model of normalized images, and the
-    names of its outputs where it has several: tfmot knows lists of them only."""
+def build_tf_keras_network(spec: Spec, task: Task, any_size: bool = False) -> tuple[Network, tuple[str, ...]]:
+    """Return the task's network for `spec` and, if it has several outputs, their names: tfmot knows lists of them only.
+
+    It is a float32 tf_keras model of normalized images, freshly initialized.
+    """
     import tf_keras
 
-    network = get_task(spec, classes).build_model(TfKerasLayers(tf_keras), spec, any_size=any_size)
+    network = task.build_model(TfKerasLayers(tf_keras), spec, any_size=any_size)
     if not isinstance(network.output, dict):
         return network, ()
     names = tuple(network.output)

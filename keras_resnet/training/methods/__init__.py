@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_resnet.config.spec import Spec
+from keras_resnet.tasks import Task
 from keras_resnet.training.methods.base import TrainingMethod
 from keras_resnet.training.methods.distillation import Distillation
 from keras_resnet.training.methods.native_qat import NativeQat
@@ -22,9 +23,9 @@ def get_method_class(spec: Spec) -> type[TrainingMethod[Any]]:
     return next(method for method in TRAINING_METHODS if method.applies_to(spec))
 
 
-def create_training_method(spec: Spec, classes: tuple[str, ...]) -> TrainingMethod[Any]:
-    """Return the method by which `spec`, which must be resolved, trains a network for the labels `classes`."""
-    method: TrainingMethod[Any] = get_method_class(spec)(spec, classes)
+def create_training_method(spec: Spec, task: Task) -> TrainingMethod[Any]:
+    """Return the method by which `spec`, which must be resolved, trains a network for `task`."""
+    method: TrainingMethod[Any] = get_method_class(spec)(spec, task)
     for wrapper in WRAPPERS:
         if wrapper.applies_to(spec):
             method = wrapper(method)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from keras_resnet.config.spec import Spec
     from keras_resnet.models.layers import Layers
     from keras_resnet.progress import Log
-    from keras_resnet.training.train_state import Variable
+    from keras_resnet.tasks import Task
+    from keras_resnet.training.train_state import Tensors, Variable
 
 
 class TrainableModel(Protocol):
@@ -34,15 +35,15 @@ Model = TypeVar("Model", bound=TrainableModel)
 
 
 class TrainingMethod(ABC, Generic[Model]):
-    """One way to train a network. An object serves one training, of the resolved `spec`, for the labels `classes`.
+    """One way to train a network. An object serves one training, of the resolved `spec`, for `task`.
 
     precision: the only Keras dtype policy it can train in, with the reason; None for any.
     """
 
     precision: ClassVar[tuple[str, str] | None] = None
 
-    def __init__(self, spec: Spec, classes: tuple[str, ...]) -> None:
-        self.spec, self.classes = spec, classes
+    def __init__(self, spec: Spec, task: Task) -> None:
+        self.spec, self.task = spec, task
 
     @classmethod
     @abstractmethod
@@ -63,7 +64,7 @@ class TrainingMethod(ABC, Generic[Model]):
     def on_train_step_begin(self, model: Model, step: tf.Variable) -> None:
         """Run as a part of each step's graph, before it; `step` counts from 0. Does nothing by default."""
 
-    def training_loss(self, losses: tf.Tensor, images: tf.Tensor, outputs: Any) -> tf.Tensor:
+    def training_loss(self, losses: tf.Tensor, images: tf.Tensor, outputs: Tensors) -> tf.Tensor:
         """Return the losses (B,) to train by, made of the task's `losses` (B,) for the same images: them by default."""
         return losses
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_resnet.compression.quantization.quantize import build_model
+from keras_resnet.compression.quantization.quantize import build_compressed_model
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.models.layers import Layers
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from keras_resnet.config.spec import Spec
+    from keras_resnet.training.train_state import Tensors
 
 
 class Distillation(TrainingMethod[TrainableModel]):
     """Any other method, `student`, with a teacher's outputs as a part of its loss."""
 
     def __init__(self, student: TrainingMethod[Any]) -> None:
-        super().__init__(student.spec, student.classes)
+        super().__init__(student.spec, student.task)
         self._student = student
-        self._soft_loss = get_task(self.spec, self.classes).distillation_loss(self.spec.distill.temperature)
+        self._soft_loss = student.task.distillation_loss(self.spec.distill.temperature)
         self._weight = self.spec.distill.weight
         self._teacher: keras.Model | None = None
 
@@ -56,7 +57,7 @@ class Distillation(TrainingMethod[TrainableModel]):
         """Run the student's."""
         self._student.on_train_step_begin(model, step)
 
-    def training_loss(self, losses: tf.Tensor, images: tf.Tensor, outputs: Any) -> tf.Tensor:
+    def training_loss(self, losses: tf.Tensor, images: tf.Tensor, outputs: Tensors) -> tf.Tensor:
         """Return the weighted sum of the losses and of those against the teacher's outputs."""
         import tensorflow as tf
 
@@ -77,13 +78,14 @@ class Distillation(TrainingMethod[TrainableModel]):
         assert self.spec.distill.teacher is not None
         run, size = Run(Path(self.spec.distill.teacher)), self.spec.data.image_size
         teacher_spec = run.spec()
-        if run.classes() != self.classes or teacher_spec.data.image_size != size:
+        if run.classes() != self.task.classes or teacher_spec.data.image_size != size:
             raise UsageError(
                 f"--teacher {run.name} must have the labels and the image size of the data"
-                f" ({counted(len(self.classes), 'label')}, {size} pixels)."
+                f" ({counted(len(self.task.classes), 'label')}, {size} pixels)."
                 f" Received: {counted(len(run.classes()), 'label')}, {teacher_spec.data.image_size} pixels"
             )
-        teacher = build_model(teacher_spec, self.classes, layers, uses_progressive_resizing(self.spec))
+        task = get_task(teacher_spec, self.task.classes)
+        teacher = build_compressed_model(teacher_spec, task, layers, uses_progressive_resizing(self.spec))
         teacher.set_weights(load_model(run).get_weights())
         teacher.trainable = False
         return teacher

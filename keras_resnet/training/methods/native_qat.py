@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from keras_resnet.compression.quantization.quantize import copy_weights
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log
-from keras_resnet.tasks import get_task
 from keras_resnet.training.initialize import initialize
 from keras_resnet.training.methods.plain import PlainTraining
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NativeQat(PlainTraining):
-    """Train a model that `compression.quantization.quantize` made: `build_model` calls it where the spec says so."""
+    """Train a model that `compression.quantization.quantize` made: `build_compressed_model` calls it."""
 
     @classmethod
     def applies_to(cls, spec: Spec) -> bool:
@@ -32,6 +31,6 @@ class NativeQat(PlainTraining):
             return
         import keras
 
-        plain = get_task(self.spec, self.classes).build_model(Layers(keras), self.spec)
+        plain = self.task.build_model(Layers(keras), self.spec)
         initialize(plain, self.spec, log)
         copy_weights(plain, model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_resnet.compression.quantization.quantize import build_model
+from keras_resnet.compression.quantization.quantize import build_compressed_model
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log
 from keras_resnet.training.initialize import freeze, initialize
@@ -26,7 +26,7 @@ class PlainTraining(TrainingMethod["keras.Model"]):
 
     def build_model(self, layers: Layers, total_steps: int) -> keras.Model:
         """Return the network of the spec, with the parts frozen that it names."""
-        model = build_model(self.spec, self.classes, layers, uses_progressive_resizing(self.spec))
+        model = build_compressed_model(self.spec, self.task, layers, uses_progressive_resizing(self.spec))
         freeze(model, self.spec.start)
         return model
 
@@ -38,7 +38,7 @@ class PlainTraining(TrainingMethod["keras.Model"]):
         """Return the same network and weights in float32, made of Keras' own layers."""
         import keras
 
-        served = build_model(self.spec, self.classes, Layers(keras))
+        served = build_compressed_model(self.spec, self.task, Layers(keras))
         served.set_weights(model.get_weights())
         return served
 

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from keras_resnet.compression.quantization.quantize import build_model
+from keras_resnet.compression.quantization.quantize import build_compressed_model
 from keras_resnet.compression.tfmot import cluster, prune, qat
 from keras_resnet.compression.tfmot.tf_keras_model import (
     TfKerasModel,
@@ -55,7 +55,7 @@ class TfmotTraining(TrainingMethod[TfKerasModel]):
 
     def build_model(self, layers: Layers, total_steps: int) -> TfKerasModel:
         """Return the wrapped network, filled with the parent's weights: they decide what tfmot clusters and masks."""
-        network, output_names = build_tf_keras_network(self.spec, self.classes, uses_progressive_resizing(self.spec))
+        network, output_names = build_tf_keras_network(self.spec, self.task, uses_progressive_resizing(self.spec))
         copy_to_tf_keras(load_model(self._parent()), network)
         freeze(network, self.spec.start)
         parameters = network.count_params()
@@ -69,7 +69,7 @@ class TfmotTraining(TrainingMethod[TfKerasModel]):
         """Return the Keras model with the weights that tfmot trained."""
         import keras
 
-        served = build_model(self.spec, self.classes, Layers(keras))
+        served = build_compressed_model(self.spec, self.task, Layers(keras))
         copy_to_keras(model.network, self.kernels(model.network), served)
         return served
 
