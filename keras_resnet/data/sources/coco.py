@@ -83,11 +83,11 @@ def _read_document(file: Path) -> dict[str, Any]:
     except MemoryError as error:
         size = f"{file.stat().st_size / 1e9:.1f} GB"
         raise DataError(f"cannot read {file}: {size} of JSON do not fit in memory; split it") from error
-    found = document if isinstance(document, dict) else {}
-    missing = [key for key in ("images", "annotations", "categories") if not isinstance(found.get(key), list)]
+    entries = document if isinstance(document, dict) else {}
+    missing = [key for key in ("images", "annotations", "categories") if not isinstance(entries.get(key), list)]
     if missing:
         raise DataError(f"{file} is not in COCO's format: it has no list of {', '.join(missing)}")
-    return found
+    return entries
 
 
 def _categories(file: Path, document: dict[str, Any]) -> dict[Id, str]:
@@ -107,11 +107,11 @@ def _classes(
     tally: Tally,
 ) -> tuple[str, ...]:
     """All categories in the order of their ids, but for those that only group others, as Roboflow's first one does."""
-    places: dict[str, tuple[bool, Any]] = {}
+    sort_keys: dict[str, tuple[bool, Any]] = {}
     used, groups = set(), set()
     for split, document in documents.items():
         for known, name in named[split].items():
-            places[name] = min(places.get(name, sort_key(known)), sort_key(known))
+            sort_keys[name] = min(sort_keys.get(name, sort_key(known)), sort_key(known))
         ids = (each.get("category_id") for each in document["annotations"] if isinstance(each, dict))
         used |= {
             named[split].get(known) for known in (match_id(each, named[split]) for each in ids) if known is not None
@@ -119,11 +119,11 @@ def _classes(
         for each in document["categories"]:
             if (above := one_line(each.get("supercategory", ""))) != one_line(each["name"]):
                 groups.add(above)
-    for name in sorted(groups & set(places) - used):
-        del places[name]
+    for name in sorted(groups & set(sort_keys) - used):
+        del sort_keys[name]
         tally.leave_out(
             "{category that has no objects and only groups|categories that have no objects and only group} others", name
         )
-    if not places:
+    if not sort_keys:
         raise DataError(f"{files['train'].file} names no categories")
-    return tuple(sorted(places, key=lambda name: (places[name], name)))
+    return tuple(sorted(sort_keys, key=lambda name: (sort_keys[name], name)))

@@ -85,8 +85,8 @@ class ImageReader:
                     f"cannot read image {self.source.folders[0] / image['file_name']}: no such file in {self.root}"
                 )
             elif size is None:
-                told = " × ".join(quote_entry(image.get(side)) for side in ("width", "height"))
-                bad.append(f"image {file}: {self.source.file.name} says {told}; width and height are whole pixels")
+                sides = " × ".join(quote_entry(image.get(side)) for side in ("width", "height"))
+                bad.append(f"image {file}: {self.source.file.name} says {sides}; width and height are whole pixels")
             else:
                 annotation, outside = self._annotation(size, objects[known])
                 listed.append(ImageAnnotation(file, annotation))
@@ -119,7 +119,7 @@ class ImageReader:
         self, entries: Iterable[Any], images: dict[Id, dict[str, Any]], twins: dict[Id, Id]
     ) -> dict[Id, list[_Object]]:
         """Those of each image, in the order of the file."""
-        found: dict[Id, list[_Object]] = defaultdict(list)
+        usable: dict[Id, list[_Object]] = defaultdict(list)
         alike: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         listed: dict[Id, Any] = {**images, **twins}
         for each in entries:
@@ -134,10 +134,10 @@ class ImageReader:
                 self.tally.leave_out(REPEATED, self._quoted(each, REPEATED))
                 continue
             others.append(each)
-            found[known].append(made)
+            usable[known].append(made)
             if _is_rotated(each):
                 self.tally.note(ROTATED, self._quoted(each, ROTATED))
-        return found
+        return usable
 
     def _object(self, each: dict[str, Any]) -> _Object | str:
         """What an annotation says, or for what it is left out before one looks at its mask."""
@@ -164,9 +164,11 @@ class ImageReader:
         boxes = np.array([each.box for each in objects]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         labels, crowd = [each.label for each in objects], [each.crowd for each in objects]
-        found = Annotation.from_boxes(size, boxes, labels, crowd, [_choose_area(each, size) for each in objects], masks)
-        self.tally.leave_out(NO_AREA, self.source.file.name, len(objects) - len(found.labels))
-        return found, count_outside(boxes, size)
+        usable = Annotation.from_boxes(
+            size, boxes, labels, crowd, [_choose_area(each, size) for each in objects], masks
+        )
+        self.tally.leave_out(NO_AREA, self.source.file.name, len(objects) - len(usable.labels))
+        return usable, count_outside(boxes, size)
 
     def _with_masks(self, size: tuple[int, int], objects: list[_Object]) -> tuple[list[_Object], list[bytes]]:
         """Those that have a mask, and the masks."""
