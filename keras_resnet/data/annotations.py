@@ -127,20 +127,20 @@ def mask_id_dtype(objects: int) -> type[np.unsignedinteger[Any]]:
     return np.uint8 if objects <= MAX_IDS_UINT8 else np.uint16
 
 
-def pad_annotations(found: Sequence[Annotation], masks: bool = False) -> GroundTruth:
+def pad_annotations(per_image: Sequence[Annotation], masks: bool = False) -> GroundTruth:
     """The annotations of one image after another, brought to one shape and order."""
-    most = max([1, *(len(each.labels) for each in found)])
+    most = max([1, *(len(each.labels) for each in per_image)])
     mask_id_dtype(most)  # raises for too many
-    count = len(found)
+    count = len(per_image)
     objects = GroundTruth(
         boxes=np.zeros((count, most, 4), np.float32),
         labels=np.full((count, most), NO_LABEL, np.int64),
         crowd=np.zeros((count, most), bool),
         areas=np.zeros((count, most), np.float32),
-        sizes=np.array([each.size for each in found], np.int64).reshape(-1, 2),
+        sizes=np.array([each.size for each in per_image], np.int64).reshape(-1, 2),
         masks=np.full((count, most), b"", object) if masks else None,
     )
-    for row, each in enumerate(found):
+    for row, each in enumerate(per_image):
         order = np.lexsort((-each.areas, each.crowd))
         n = len(order)
         objects.boxes[row, :n] = each.boxes[order] / max(each.size)
@@ -164,13 +164,13 @@ def decode_rle(counts: bytes, size: tuple[int, int]) -> np.ndarray:
 
 def unpad_annotations(truth: dict[str, np.ndarray]) -> list[Annotation]:
     """What `Objects.as_dict` has of some images, as annotations again."""
-    found = []
+    per_image = []
     for row, labels in enumerate(truth["labels"]):
         there = labels >= 0
         size = (int(truth["sizes"][row, 0]), int(truth["sizes"][row, 1]))
         masks = tuple(truth["masks"][row][there].tolist()) if "masks" in truth else ()
         boxes = truth["boxes"][row][there] * max(size)
-        found.append(
+        per_image.append(
             Annotation(size, boxes, labels[there], truth["crowd"][row][there], truth["areas"][row][there], masks)
         )
-    return found
+    return per_image

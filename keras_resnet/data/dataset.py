@@ -121,11 +121,11 @@ class Split:
 
         def read(row: Any) -> tuple[Any, Any]:
             pixels = numpy_function(self.read_pixels, [row], tf.uint8)
-            found = gather_rows(truth, row)
+            row_values = gather_rows(truth, row)
             if ids and self.objects is not None and self.objects.masks is not None:
                 seen = numpy_function(self._ids_at, [row], self.objects.id_dtype)
-                found = {**found, "ids": tf.ensure_shape(seen, side)}
-            return tf.ensure_shape(pixels, (*side, 3)), found
+                row_values = {**row_values, "ids": tf.ensure_shape(seen, side)}
+            return tf.ensure_shape(pixels, (*side, 3)), row_values
 
         return numbers.map(read, tf.data.AUTOTUNE)
 

@@ -22,13 +22,13 @@ def log_copies(data: DatasetSplits, log: Log) -> None:
     """
     train = data.splits.get("train")
     for name, split in data.splits.items():
-        if train is None or name == "train" or not (found := find_copies(train, split)):
+        if train is None or name == "train" or not (pairs := find_copies(train, split)):
             continue
-        first, second = found[0]
+        first, second = pairs[0]
         example = f"{_describe_image(split, second)} is {_describe_image(train, first)}"
         log(
-            f"warning: {len(found)} of {counted(split.count, f'{name} image')}"
-            f" {verb(len(found), 'is a copy', 'are copies')} of training images ({example}):"
+            f"warning: {len(pairs)} of {counted(split.count, f'{name} image')}"
+            f" {verb(len(pairs), 'is a copy', 'are copies')} of training images ({example}):"
             f" {name} results will look better than they are, for the network was trained on these very images;"
             " keep each image once"
         )
@@ -52,8 +52,8 @@ def find_copies(first: Split, second: Split) -> list[tuple[int, int]]:
     if not ours or not theirs:
         return []
     rows = {known: row for row, known in reversed(left.items())}
-    found = [(rows[known], row) for row, known in right.items()]
-    return [(one, other) for one, other in found if not _is_linked(first, one, second, other)]
+    pairs = [(rows[known], row) for row, known in right.items()]
+    return [(one, other) for one, other in pairs if not _is_linked(first, one, second, other)]
 
 
 def _keys(split: Split) -> Sequence[Key]:

@@ -69,20 +69,20 @@ def decide_from_trial(answers: FlipTrial, labels: np.ndarray, classes: Sequence[
     plain, mirrored = float(answers.plain.mean()), float(answers.mirrored.mean())
     lead = plain - answers.chance
     unseen = counted(len(labels), "unseen image")
-    told = f"a quick classifier of {SIDE} × {SIDE} pixels is right on {plain:.1%} of {unseen}"
+    trial = f"a quick classifier of {SIDE} × {SIDE} pixels is right on {plain:.1%} of {unseen}"
     if lead <= 0 or lead <= Z_95 * math.sqrt(plain * (1 - plain) / len(labels)):
-        return FlipDecision(True, f"as usual: {told}, by chance on {answers.chance:.1%}, so it cannot tell")
+        return FlipDecision(True, f"as usual: {trial}, by chance on {answers.chance:.1%}, so it cannot tell")
     if (label := _find_harmed_class(answers, labels)) is not None:
         before, after = (float(each[labels == label].mean()) for each in (answers.plain, answers.both))
         why = (
             f"of class {classes[label]!r} on {before:.1%}, but only on {after:.1%} if it trains on mirrored copies too"
         )
-        return FlipDecision(False, f"{told}; {why}")
+        return FlipDecision(False, f"{trial}; {why}")
     lost = (
         paired_proportion_ci(answers.plain, answers.mirrored)[0] > 0
         and mirrored - answers.chance < MIN_KEPT_FRACTION * lead
     )
-    return FlipDecision(not lost, f"{told}, and on {mirrored:.1%} of the same mirrored")
+    return FlipDecision(not lost, f"{trial}, and on {mirrored:.1%} of the same mirrored")
 
 
 def _find_harmed_class(answers: FlipTrial, labels: np.ndarray) -> int | None:
@@ -90,13 +90,13 @@ def _find_harmed_class(answers: FlipTrial, labels: np.ndarray) -> int | None:
     from scipy.stats import binomtest
 
     lost, won = answers.plain & ~answers.both, answers.both & ~answers.plain
-    found = {}
+    p_values = {}
     for label in np.unique(labels):
         losses, gains = int(lost[labels == label].sum()), int(won[labels == label].sum())
         if losses:
-            found[int(label)] = float(binomtest(gains, losses + gains, alternative="less").pvalue)
-    worst = min(found, key=lambda label: found[label], default=None)
-    return worst if worst is not None and found[worst] * len(np.unique(labels)) < SIGNIFICANCE else None
+            p_values[int(label)] = float(binomtest(gains, losses + gains, alternative="less").pvalue)
+    worst = min(p_values, key=lambda label: p_values[label], default=None)
+    return worst if worst is not None and p_values[worst] * len(np.unique(labels)) < SIGNIFICANCE else None
 
 
 def _sample_rows(split: Split) -> np.ndarray:

@@ -6,9 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
+from layouts import tiny_coco
 from PIL import Image
 from samples import paint, silent
-from test_annotated import tiny_coco
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.duplicates import TAIL_BYTES, find_copies, log_copies
@@ -21,7 +21,7 @@ def kept(request, monkeypatch):
     """Where images are, once they have been read."""
     if request.param == "on disk":
         for module in (image_folder, detection_folder):
-            monkeypatch.setattr(module, "fits_memory", lambda count, resize: False)
+            monkeypatch.setattr(module, "fits_in_memory", lambda count, resize: False)
     return request.param
 
 

@@ -55,7 +55,7 @@ class Painted(tfds.core.GeneratorBasedBuilder):
 def from_disk(monkeypatch):
     """Nothing fits in memory."""
     for module in (detection_folder, image_folder, tfds_source):
-        monkeypatch.setattr(module, "fits_memory", lambda images, resize: False)
+        monkeypatch.setattr(module, "fits_in_memory", lambda images, resize: False)
 
 
 def opened(source, **fields):

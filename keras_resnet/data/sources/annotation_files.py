@@ -163,8 +163,8 @@ def find_file_by_suffix(name: str, folders: Sequence[Path], root: Path) -> Path 
     """As `find_file`, of a path that was written elsewhere: without its first folder, then without its second, …"""
     parts = PurePosixPath(unquote(name.replace("\\", "/"))).parts
     for start in range(1, len(parts)):
-        if (found := find_file("/".join(parts[start:]), folders, root)) is not None:
-            return found
+        if (match := find_file("/".join(parts[start:]), folders, root)) is not None:
+            return match
     return None
 
 

@@ -56,14 +56,14 @@ def find_annotation_files(root: Path) -> list[tuple[str | None, AnnotationFile]]
         if files := _annotation_files(folder) or _all_annotation_files(folder):
             return [(_split_of(file.stem), AnnotationFile(file, _image_folders(root, file))) for file in files]
     by_folder = [(split_of(each.name), each) for each in subfolders(root)]
-    found: list[tuple[str | None, AnnotationFile]] = [
+    matches: list[tuple[str | None, AnnotationFile]] = [
         (split, AnnotationFile(file, _image_folders_beside(folder)))
         for split, folder in by_folder
         if split
         for file in _annotation_files(folder)
     ]
-    if found:
-        return found
+    if matches:
+        return matches
     return [
         (_split_of(file.stem), AnnotationFile(file, (*_image_folders_beside(root), *_image_folders(root, file))))
         for file in _annotation_files(root)
@@ -72,11 +72,11 @@ def find_annotation_files(root: Path) -> list[tuple[str | None, AnnotationFile]]
 
 def annotation_files_by_split(root: Path, tally: Tally) -> dict[str, AnnotationFile]:
     """The files of annotations of each split. Raises DataError where two are for one, or none is for training."""
-    found = find_annotation_files(root)
-    if len(found) == 1 and found[0][0] is None:
-        return {"train": found[0][1]}
+    matches = find_annotation_files(root)
+    if len(matches) == 1 and matches[0][0] is None:
+        return {"train": matches[0][1]}
     chosen: dict[str, AnnotationFile] = {}
-    for split, source in found:
+    for split, source in matches:
         if split is None:
             tally.leave_out(
                 "{file|files} of annotations, whose {name says|names say} neither train, val nor test", source.file.name
@@ -86,7 +86,7 @@ def annotation_files_by_split(root: Path, tally: Tally) -> dict[str, AnnotationF
         else:
             chosen[split] = source
     if "train" not in chosen:
-        there = ", ".join(str(source.file.relative_to(root)) for _, source in found)
+        there = ", ".join(str(source.file.relative_to(root)) for _, source in matches)
         raise DataError(f"{root} holds no annotations to train on: none of {there} has train in its name or folder")
     return chosen
 
@@ -99,15 +99,15 @@ def _annotation_files(folder: Path) -> list[Path]:
     """The files of annotations in `folder`, all of the likeliest kind."""
     there = _json_files(folder)
     for is_kind in FILE_KINDS:
-        if found := [file for file in there if is_kind(file.name.lower()) and _looks_like_coco(file)]:
-            return found
+        if matches := [file for file in there if is_kind(file.name.lower()) and _looks_like_coco(file)]:
+            return matches
     return []
 
 
 def _all_annotation_files(folder: Path) -> list[Path]:
     """Of a folder that is called annotations: all but what is known to be something else."""
-    found = [file for file in _json_files(folder) if _looks_like_coco(file)]
-    return [file for file in found if not file.name.lower().startswith(OTHER_PREFIXES)] or found
+    matches = [file for file in _json_files(folder) if _looks_like_coco(file)]
+    return [file for file in matches if not file.name.lower().startswith(OTHER_PREFIXES)] or matches
 
 
 def _json_files(folder: Path) -> list[Path]:
@@ -153,14 +153,14 @@ def _without_prefix(stem: str) -> str:
 def locate_images(names: Sequence[str], source: AnnotationFile, root: Path, tally: Tally) -> list[Path | None]:
     """Where the images called `names` are, None for those that are not there. A name that was written elsewhere, with
     folders that are not here, is found by its end, if that is no other entry's file."""
-    found = [find_file(name, source.folders, root) for name in names]
-    taken = set(found)
+    matches = [find_file(name, source.folders, root) for name in names]
+    taken = set(matches)
     for row, name in enumerate(names):
-        if found[row] is None and (file := find_file_by_suffix(name, source.folders, root)) not in taken:
+        if matches[row] is None and (file := find_file_by_suffix(name, source.folders, root)) not in taken:
             taken.add(file)
-            found[row] = file
+            matches[row] = file
             tally.note(
                 "{image|images} found without the folders that {its name begins|their names begin} with",
                 f"{name} in {source.file.name}",
             )
-    return found
+    return matches

@@ -64,10 +64,10 @@ def _encode_run_lengths(counts: Any, shape: Any, size: tuple[int, int]) -> bytes
         return b""
     try:
         if isinstance(counts, list):
-            whole = all(type(each) is int and each >= 0 for each in counts) and sum(counts) == width * height
+            is_complete = all(type(each) is int and each >= 0 for each in counts) and sum(counts) == width * height
             return (
                 _counts_unless_empty(rle.frPyObjects({"size": shape, "counts": counts}, height, width))
-                if whole
+                if is_complete
                 else b""
             )
         if isinstance(counts, str):

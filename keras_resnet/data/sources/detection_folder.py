@@ -74,12 +74,12 @@ class DetectionFolder(ABC):
         for, and where images of training are among those to validate with.
         """
         root = Path(spec.source).expanduser()
-        found = self.read_annotations(root, spec.annotations == "masks")
-        found.tally.log_all(log)
-        listings, classes = dict(found.listings), found.classes
+        annotated = self.read_annotations(root, spec.annotations == "masks")
+        annotated.tally.log_all(log)
+        listings, classes = dict(annotated.listings), annotated.classes
         require_labels(classes, f"--data {spec.source}")
         size, resize = choose_square_size(spec.image_size, None, log)
-        total = _count(listings) + _count(found.bad)
+        total = _count(listings) + _count(annotated.bad)
         keep = fits_in_memory(total, resize)
         kept = "" if keep else "; too many to keep in memory"
         log(
@@ -87,17 +87,19 @@ class DetectionFolder(ABC):
             f" from {root}{kept}"
         )
         _require_apart(listings)
-        _log_unlisted(found.named, log)
+        _log_unlisted(annotated.named, log)
         if "validation" not in listings:
             count = len(listings["train"])
-            listings |= _hold_out(listings["train"], spec.val_fraction, found)
+            listings |= _hold_out(listings["train"], spec.val_fraction, annotated)
             log_held_out(
                 len(listings["validation"]), count, spec.val_fraction, "drawn by a fixed seed", log, "an image"
             )
         require_split(only, listings, {})
         levels = spec.levels or find_levels([each.file for each in listings["train"]], log)
         listings = {name: listed for name, listed in listings.items() if only is None or name in only}
-        splits = _SplitReader(spec, resize, keep, found, levels, log).all_splits(listings, test_needed=only is not None)
+        splits = _SplitReader(spec, resize, keep, annotated, levels, log).all_splits(
+            listings, test_needed=only is not None
+        )
         return DatasetSplits(root.name, classes, splits, flip_safe=True, image_size=size, resize=resize, levels=levels)
 
 
@@ -160,10 +162,10 @@ def _log_missing_classes(name: str, objects: GroundTruth, classes: Sequence[str]
 
 
 def _hold_out(
-    listed: Sequence[ImageAnnotation], fraction: float, found: FolderAnnotations
+    listed: Sequence[ImageAnnotation], fraction: float, annotated: FolderAnnotations
 ) -> dict[str, list[ImageAnnotation]]:
     if len(listed) < 2:
-        first = next(iter(found.bad.get("train", ())), "")
+        first = next(iter(annotated.bad.get("train", ())), "")
         why = f": {first}" if first else ""
         raise DataError(f"there {verb(len(listed))} {counted(len(listed), 'image')}; splitting needs 2 or more{why}")
     order = np.random.default_rng(SPLIT_SEED).permutation(len(listed))
@@ -176,10 +178,10 @@ def _read_checked(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Ima
     """Raises DataError for an image that cannot be read, or is of another size than its annotation says."""
     image = read_image(each.file, levels)
     if image.size != each.annotation.size:
-        told = " × ".join(map(str, each.annotation.size))
+        stated = " × ".join(map(str, each.annotation.size))
         turned = ", upright as its EXIF says" if _is_sideways(each.file) else ""
         raise DataError(
-            f"image {each.file} has {image.width} × {image.height} pixels{turned}, its annotation says {told}"
+            f"image {each.file} has {image.width} × {image.height} pixels{turned}, its annotation says {stated}"
         )
     return image
 
@@ -197,9 +199,9 @@ class _SplitReader:
     spec: DataSpec
     resize: int
     keep: bool
-    found: FolderAnnotations
+    annotated: FolderAnnotations
     levels: tuple[float, ...]
-    say: Log
+    log: Log
 
     def all_splits(self, listings: dict[str, list[ImageAnnotation]], test_needed: bool) -> dict[str, Split]:
         """Read all `listings`. Raises DataError if too many images cannot be read, or a split shows nothing; for test
@@ -212,34 +214,34 @@ class _SplitReader:
             if test_needed:
                 raise
             # Nothing is trained on it.
-            self.say(f"test: left out, because {error}")
+            self.log(f"test: left out, because {error}")
             return splits
 
     def splits(self, listings: dict[str, list[ImageAnnotation]]) -> dict[str, Split]:
         """Raises DataError if too many images cannot be read, or a split shows nothing."""
-        bad = {name: list(self.found.bad.get(name, ())) for name in listings}
+        bad = {name: list(self.annotated.bad.get(name, ())) for name in listings}
         total = _count(listings) + _count(bad)
         splits = {name: self._split(name, listed, bad[name]) for name, listed in listings.items()}
         if total:
             check_unreadable(
-                [each for of_split in bad.values() for each in of_split], total, self.spec.max_unreadable, self.say
+                [each for of_split in bad.values() for each in of_split], total, self.spec.max_unreadable, self.log
             )
         return splits
 
     def _split(self, name: str, listed: list[ImageAnnotation], bad: list[str]) -> Split:
         """What cannot be read is added to `bad`; images without an object are left out and counted where they have to
         have one."""
-        listed = _apply_crowds(name, listed, self.spec.crowds, self.say)
+        listed = _apply_crowds(name, listed, self.spec.crowds, self.log)
         good, kept = self._read(name, listed, bad)
         shows = [each.annotation.has_objects for each in good]
         if requires_object(name, self.spec.annotations) and (blank := shows.count(False)):
-            self.say(
+            self.log(
                 f"{name}: left out {blank} of {counted(len(listed), 'image')}, which"
                 f" {verb(blank, 'shows', 'show')} no object"
             )
             good, kept = list(compress(good, shows)), list(compress(kept, shows))
         if not good:
-            left_out = self.found.tally.summary
+            left_out = self.annotated.tally.summary
             reasons = "; ".join([*bad[:1], *([f"left out were {left_out}"] if left_out else [])])
             raise DataError(
                 f"none of the {counted(len(listed) or len(bad), f'{name} image')} can be read and shows an object"
@@ -247,7 +249,7 @@ class _SplitReader:
             )
         objects = pad_annotations([each.annotation for each in good], self.spec.annotations == "masks")
         require_objects(objects.labels, objects.crowd, f"{name} images")
-        _log_missing_classes(name, objects, self.found.classes, self.say)
+        _log_missing_classes(name, objects, self.annotated.classes, self.log)
         pixels = np.stack([each for each in kept if each is not None]) if self.keep else None
         files = tuple(str(each.file) for each in good)
         images = None if self.keep else ImageFiles(files, self.levels)

@@ -52,23 +52,23 @@ class _Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: ImageListing = find_images(path)
+        self.contents: ImageListing = find_images(path)
 
     @cached_property
     def classes(self) -> dict[str, tuple[Path, list[Path]]]:
         """Of the folders in this one, label → (the folder, the images below it). Raises DataError for odd names."""
-        folders = [each for each in self.found.folders if each.parent == self.path]
-        return _by_label(self.path, folders, self.found.files)
+        folders = [each for each in self.contents.folders if each.parent == self.path]
+        return _by_label(self.path, folders, self.contents.files)
 
     @property
     def loose(self) -> list[Path]:
         """Images that lie in the folder itself."""
-        return [file for file in self.found.files if file.parent == self.path]
+        return [file for file in self.contents.files if file.parent == self.path]
 
     @property
     def nested(self) -> bool:
         """Whether images lie in folders in this one."""
-        return len(self.loose) < len(self.found.files)
+        return len(self.loose) < len(self.contents.files)
 
 
 def split_of(folder: str) -> str | None:
@@ -88,13 +88,15 @@ def find_layout(root: Path, log: Callable[[str], None]) -> FolderLayout:
     splits = _split_folders(root, folders, log)
     left_out = Counter(top.left_out)
     for folder in folders:
-        left_out += folder.found.left_out
+        left_out += folder.contents.left_out
     if "train" in splits:
         layout = _layout_of_splits(splits, log)
         used = {folder.path for folder in splits.values()}
         for folder in folders:
-            if folder.path not in used and folder.found.files:
-                left_out[f"images in {readable_name(folder.path.name)}/ beside the splits"] += len(folder.found.files)
+            if folder.path not in used and folder.contents.files:
+                left_out[f"images in {readable_name(folder.path.name)}/ beside the splits"] += len(
+                    folder.contents.files
+                )
     else:
         layout = _layout_of_classes(root, [folder for folder in folders if folder not in splits.values()], splits)
     beside = [*top.files, *(file for split in splits.values() if split.nested for file in split.loose)]
@@ -109,7 +111,7 @@ def find_layout(root: Path, log: Callable[[str], None]) -> FolderLayout:
 def _split_folders(root: Path, folders: Sequence[_Folder], log: Callable[[str], None]) -> dict[str, _Folder]:
     """Which of the `folders` in `root` are splits, by the split's name; none where all are classes."""
     named = {folder: split for folder in folders if (split := split_of(folder.path.name))}
-    others = [folder for folder in folders if folder not in named and folder.found.files]
+    others = [folder for folder in folders if folder not in named and folder.contents.files]
     nested = [folder for folder in named if folder.nested]
     train = [folder for folder, split in named.items() if split == "train"]
     if not named:
@@ -156,13 +158,13 @@ def _layout_of_splits(splits: dict[str, _Folder], log: Callable[[str], None]) ->
     listings, unlabelled = {}, {}
     for split, folder in splits.items():
         if split == "test" and _is_unlabelled(folder, classes):
-            count = len(folder.found.files)
+            count = len(folder.contents.files)
             unlabelled[split] = f"{folder.path} has no class folders"
             log(
                 f"test: {counted(count, 'image')} without labels, since {unlabelled[split]}; kresnet predict names them"
             )
         elif not folder.nested:
-            raise DataError(_no_folders(folder.path, folder.found))
+            raise DataError(_no_folders(folder.path, folder.contents))
         else:
             listings[split] = _listing(train.path, folder.path, folder.classes, classes)
     return FolderLayout(classes, listings, unlabelled)
@@ -170,10 +172,10 @@ def _layout_of_splits(splits: dict[str, _Folder], log: Callable[[str], None]) ->
 
 def _layout_of_classes(root: Path, folders: Sequence[_Folder], splits: dict[str, _Folder]) -> FolderLayout:
     """The layout of class folders, perhaps with other splits of the same classes beside them."""
-    files = [file for folder in folders for file in folder.found.files]
-    found = _by_label(root, [folder.path for folder in folders], files)
-    classes = _require_classes(root, found)
-    listings = {"train": _listing(root, root, found, classes)}
+    files = [file for folder in folders for file in folder.contents.files]
+    contents = _by_label(root, [folder.path for folder in folders], files)
+    classes = _require_classes(root, contents)
+    listings = {"train": _listing(root, root, contents, classes)}
     listings |= {name: _listing(root, each.path, each.classes, classes) for name, each in splits.items()}
     return FolderLayout(classes, listings, {})
 
@@ -187,25 +189,27 @@ def _by_label(parent: Path, folders: Sequence[Path], files: Sequence[Path]) -> d
             within[file.parts[depth]].append(file)
     labels = [label_from_folder(folder) for folder in folders]
     require_labels(labels, f"class folders in {parent}")
-    found = {label: (folder, within[folder.name]) for label, folder in zip(labels, folders, strict=True)}
-    return dict(sorted(found.items()))
+    contents = {label: (folder, within[folder.name]) for label, folder in zip(labels, folders, strict=True)}
+    return dict(sorted(contents.items()))
 
 
-def _require_classes(parent: Path, found: dict[str, tuple[Path, list[Path]]]) -> tuple[str, ...]:
+def _require_classes(parent: Path, contents: dict[str, tuple[Path, list[Path]]]) -> tuple[str, ...]:
     """The labels, 2 or more."""
-    if len(found) == 1:
-        ((label, (folder, _)),) = found.items()
+    if len(contents) == 1:
+        ((label, (folder, _)),) = contents.items()
         inner = [each for each in find_images(folder, deep=False).folders if any(find_images(each).files)]
         hint = f"; or is the data set itself {folder}?" if len(inner) > 1 else ""
         raise DataError(f"{parent} holds one class only ({label}); a classifier needs 2 or more class folders{hint}")
-    if not found:
+    if not contents:
         raise DataError(_no_folders(parent, find_images(parent, deep=False)))
-    return tuple(found)
+    return tuple(contents)
 
 
-def _listing(first: Path, folder: Path, found: dict[str, tuple[Path, list[Path]]], classes: tuple[str, ...]) -> Listing:
+def _listing(
+    first: Path, folder: Path, contents: dict[str, tuple[Path, list[Path]]], classes: tuple[str, ...]
+) -> Listing:
     """The images of a split. Raises DataError unless it holds some of each of the `classes` of the `first` split."""
-    if odd := sorted(set(found) ^ set(classes)):
+    if odd := sorted(set(contents) ^ set(classes)):
         more = ", …" if len(odd) > MAX_NAMES else ""
         raise DataError(
             f"{folder} and {first} do not hold the same classes; they differ in: {', '.join(odd[:MAX_NAMES])}{more}"
@@ -213,12 +217,12 @@ def _listing(first: Path, folder: Path, found: dict[str, tuple[Path, list[Path]]
     files: list[Path] = []
     labels: list[int] = []
     for number, label in enumerate(classes):
-        place, images = found[label]
+        class_folder, images = contents[label]
         if not images:
-            inner = find_images(place)
+            inner = find_images(class_folder)
             words = f", only {format_kinds(inner.left_out)}{suggest_remedies(inner.left_out)}" if inner.left_out else ""
             words = " of its own: it is linked to what is counted already" if inner.files else words
-            raise DataError(f"class folder {place} holds no images{words}")
+            raise DataError(f"class folder {class_folder} holds no images{words}")
         files += images
         labels += [number] * len(images)
     return Listing(files, labels)
@@ -231,21 +235,21 @@ def _is_unlabelled(test: _Folder, classes: tuple[str, ...]) -> bool:
     return len(test.classes) == 1 and not set(test.classes) & set(classes)
 
 
-def _no_folders(root: Path, found: ImageListing) -> str:
-    if found.files:
-        return _without_classes(root, found)
-    words = f" (only {format_kinds(found.left_out)})" if found.left_out else ""
+def _no_folders(root: Path, contents: ImageListing) -> str:
+    if contents.files:
+        return _without_classes(root, contents)
+    words = f" (only {format_kinds(contents.left_out)})" if contents.left_out else ""
     return (
         f"{root} holds no images{words}: it needs a folder per class, or train/ and val/ of such folders"
-        f"{suggest_remedies(found.left_out)}"
+        f"{suggest_remedies(contents.left_out)}"
     )
 
 
-def _without_classes(folder: Path, found: ImageListing) -> str:
-    tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if found.left_out[kind]]
+def _without_classes(folder: Path, contents: ImageListing) -> str:
+    tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if contents.left_out[kind]]
     beside = f"; labels in a {tables[0]} file are not read" if tables else ""
     return (
-        f"{folder} holds {counted(len(found.files), 'image')} and no class folders: what an image shows is the"
+        f"{folder} holds {counted(len(contents.files), 'image')} and no class folders: what an image shows is the"
         f" name of the folder"
         f" that it lies in{beside}; sort the images into a folder per class"
     )
@@ -268,15 +272,17 @@ def _log_similar_names(classes: tuple[str, ...], log: Callable[[str], None]) -> 
 
 def _log_links(layout: FolderLayout, folders: Sequence[_Folder], log: Callable[[str], None]) -> None:
     """Images that stand in two places by links are told: with two labels, or in two splits."""
-    links = {file: place for folder in folders for file, place in folder.found.links.items()}
-    if not links and not any(each.is_symlink() for folder in folders for each in (folder.path, *folder.found.folders)):
+    links = {file: class_folder for folder in folders for file, class_folder in folder.contents.links.items()}
+    if not links and not any(
+        each.is_symlink() for folder in folders for each in (folder.path, *folder.contents.folders)
+    ):
         return
     everything = ImageListing(links=links)
     seen: dict[str, tuple[str, int]] = {}
     labels, splits = 0, 0
     for split, listing in layout.listings.items():
-        for place, label in zip(everything.real_paths(listing.files), listing.labels, strict=True):
-            before = seen.setdefault(place, (split, label))
+        for class_folder, label in zip(everything.real_paths(listing.files), listing.labels, strict=True):
+            before = seen.setdefault(class_folder, (split, label))
             labels += before[1] != label
             splits += before[0] != split
     if labels:

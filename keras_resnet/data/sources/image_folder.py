@@ -71,7 +71,7 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
         splits = _read_splits(reader, wanted, spec.val_fraction)
     finally:
         reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
-    reader.judge(log)
+    reader.require_readable(log)
     require_all_classes(splits, layout.classes)
     name = readable_name(root.name)
     return DatasetSplits(name, layout.classes, splits, flip_safe=None, image_size=size, resize=resize, levels=levels)
@@ -86,7 +86,7 @@ class _Reader:
     known: ReadabilityCache
     layout: FolderLayout
     max_unreadable: float
-    say: Log
+    log: Log
     bad: list[DataError] = field(default_factory=list)
 
     def announce(self, count: int) -> bool:
@@ -94,21 +94,21 @@ class _Reader:
         keep = fits_in_memory(count, self.resize)
         classes, total = len(self.layout.classes), self.layout.total
         images = counted(total, "image")
-        some = images if count == total else f"{count} of {images}"
+        amount = images if count == total else f"{count} of {images}"
         kept = "" if keep else "; too many to keep in memory"
-        self.say(f"reading {some} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
+        self.log(f"reading {amount} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
         return keep
 
-    def judge(self, log: Log) -> None:
+    def require_readable(self, log: Log) -> None:
         """Name to `log` what could not be read. Raises DataError where that is too much of all that is listed."""
         check_unreadable(self.bad, self.layout.total, self.max_unreadable, log)
 
     def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of (count,) `labels` of readable images to train on and to validate with."""
-        self.judge(lambda message: None)
+        self.require_readable(lambda message: None)
         rows = split_stratified(labels, fraction, self.layout.classes)
         how = "stratified (there is no val folder)"
-        log_held_out(len(rows[1]), len(labels), fraction, how, self.say)
+        log_held_out(len(rows[1]), len(labels), fraction, how, self.log)
         return rows
 
     def split(self, name: str, listing: Listing, keep: bool) -> Split:
@@ -141,10 +141,10 @@ class _Reader:
             pixels = resize_and_crop(read_image(path, self.levels), self.resize)
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
-            told = f"{error}{describe_pointer(path)}"
+            reason = f"{error}{describe_pointer(path)}"
             if not _is_os_error(error):
-                self.known.note(path, stamp, told)
-            raise DataError(told) from error
+                self.known.note(path, stamp, reason)
+            raise DataError(reason) from error
         self.known.note(path, stamp, "")
         return pixels
 
@@ -167,10 +167,10 @@ def _read_splits(reader: _Reader, wanted: Sequence[str], fraction: float) -> dic
     others = sum(len(each.files) for each in rest.values())
     if {"train", "validation"} <= set(wanted):
         keep = reader.announce(len(train.files) + others)
-        whole = reader.split("train", train, keep)
-        rows = reader.held_out(whole.labels, fraction)
+        all_readable = reader.split("train", train, keep)
+        rows = reader.held_out(all_readable.labels, fraction)
         parts = dict(zip(("train", "validation"), rows, strict=True))
-        splits = {name: replace(whole.subset(part), name=name) for name, part in parts.items()}
+        splits = {name: replace(all_readable.subset(part), name=name) for name, part in parts.items()}
     else:
         # Which ones are held out depends on which can be read, not on their pixels.
         good, _ = reader.readable("train", train.files, keep=False)

@@ -65,18 +65,18 @@ class Examples:
             if not self.fields.objects:
                 return features[self.fields.label].int64_list.value[0], encoded
             known = {key: features[f"objects/{key}"] for key in self.fields.objects}
-            found = {key: np.array(each.float_list.value or each.int64_list.value) for key, each in known.items()}
+            values = {key: np.array(each.float_list.value or each.int64_list.value) for key, each in known.items()}
             if self.fields.ids:
-                found["ids"] = features[self.fields.ids].bytes_list.value[0]
-            return found, encoded
+                values["ids"] = features[self.fields.ids].bytes_list.value[0]
+            return values, encoded
         except Exception as error:  # protobuf's DecodeError is of no public type
             raise DataError(f"{self.name(row)} is damaged: {' '.join(str(error).split())}") from error
 
     def subset(self, rows: Sequence[int]) -> Examples:
         """Return those at `rows`, in that order."""
-        return replace(self, records=Records(self.records.files, self.records.places[list(rows)]))
+        return replace(self, records=Records(self.records.files, self.records.spans[list(rows)]))
 
     def name(self, row: int) -> str:
         """The record in words."""
-        file = int(self.records.places[row][0])
+        file = int(self.records.spans[row][0])
         return f"record {row} ({self.records.files[file].rpartition('/')[2]})"

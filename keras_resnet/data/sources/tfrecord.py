@@ -25,13 +25,13 @@ class Records:
     """files: paths, local or gs://. places: int64 (records, 3): file, first byte, bytes."""
 
     files: tuple[str, ...]
-    places: np.ndarray
+    spans: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.spans)
 
     def __getitem__(self, row: int) -> bytes:
-        file, first, length = (int(number) for number in self.places[row])
+        file, first, length = (int(number) for number in self.spans[row])
         return _read(self.files[file], first, length)
 
 
@@ -40,14 +40,14 @@ def find_records(instructions: list[Any]) -> Records:
     parallel. Raises DataError for a file that ends within a record."""
     files = tuple(str(each.filename) for each in instructions)
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(_read_lengths, files))
-    places = []
-    for number, (each, lengths) in enumerate(zip(instructions, found, strict=True)):
+        lengths_by_file = list(pool.map(_read_lengths, files))
+    spans = []
+    for number, (each, lengths) in enumerate(zip(instructions, lengths_by_file, strict=True)):
         firsts = np.cumsum(lengths + HEADER_BYTES + FOOTER_BYTES) - (lengths + FOOTER_BYTES)
         wanted = slice(each.skip, None if each.take < 0 else each.skip + each.take)
         rows = [np.full(len(lengths), number), firsts, lengths]
-        places.append(np.stack(rows, axis=1)[wanted])
-    return Records(files, np.concatenate(places).astype(np.int64))
+        spans.append(np.stack(rows, axis=1)[wanted])
+    return Records(files, np.concatenate(spans).astype(np.int64))
 
 
 def _read_lengths(path: str) -> np.ndarray:

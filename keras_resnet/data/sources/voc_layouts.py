@@ -58,8 +58,8 @@ class AnnotationSource:
         """The image that is called as the annotation is, else as `name` says, which tools write into it. Raises
         DataError if there is none, or several of which `name` says nothing."""
         name = name.strip()
-        if found := self.likeliest():
-            return self._one_of(found, name)
+        if matches := self.likeliest():
+            return self._one_of(matches, name)
         file = (
             find_file(name, self.folders, self.root) or find_file_by_suffix(name, self.folders, self.root)
             if name
@@ -78,12 +78,12 @@ class AnnotationSource:
         there = (_images_in(folder).get(self.annotation.stem, ()) for folder in self.folders)
         return next(filter(None, there), ())
 
-    def _one_of(self, found: tuple[Path, ...], name: str) -> Path:
-        named = [file for file in found if file.name == Path(name.replace("\\", "/")).name]
-        if len(found) > 1 and not named:
-            names = ", ".join(file.name for file in found)
+    def _one_of(self, matches: tuple[Path, ...], name: str) -> Path:
+        named = [file for file in matches if file.name == Path(name.replace("\\", "/")).name]
+        if len(matches) > 1 and not named:
+            names = ", ".join(file.name for file in matches)
             raise DataError(f"{self.annotation} may be of each of {names}; its <filename> says {name!r}")
-        return (named or found)[0]
+        return (named or matches)[0]
 
 
 def _is_image(file: Path) -> bool:
@@ -92,11 +92,11 @@ def _is_image(file: Path) -> bool:
 
 @lru_cache(maxsize=4096)
 def _index(folder: Path, changed: int) -> dict[str, tuple[Path, ...]]:
-    found: dict[str, tuple[Path, ...]] = {}
+    matches: dict[str, tuple[Path, ...]] = {}
     for file in list_entries(folder):
         if _is_image(file):
-            found[file.stem] = (*found.get(file.stem, ()), file)
-    return found
+            matches[file.stem] = (*matches.get(file.stem, ()), file)
+    return matches
 
 
 def _images_in(folder: Path) -> dict[str, tuple[Path, ...]]:
@@ -120,15 +120,15 @@ def find_annotations(root: Path, tally: Tally) -> dict[str, list[AnnotationSourc
 
 
 def _imagenet(root: Path, annotations: Path) -> dict[str, list[AnnotationSource]]:
-    found: dict[str, list[AnnotationSource]] = {}
+    matches: dict[str, list[AnnotationSource]] = {}
     for folder in subfolders(annotations):
         data = root / "Data" / "CLS-LOC" / folder.name
         files = sorted(find_files(folder, XML_PATTERN))
         if (split := split_of(folder.name)) and files:
-            found[split] = [AnnotationSource(file, (data / file.parent.relative_to(folder),), root) for file in files]
-    if "train" not in found:
+            matches[split] = [AnnotationSource(file, (data / file.parent.relative_to(folder),), root) for file in files]
+    if "train" not in matches:
         raise DataError(f"{root} names no training images: no XML file is in {annotations / 'train'}")
-    return found
+    return matches
 
 
 def _by_folder(root: Path, tally: Tally) -> dict[str, list[AnnotationSource]]:
@@ -137,7 +137,7 @@ def _by_folder(root: Path, tally: Tally) -> dict[str, list[AnnotationSource]]:
     for folder in subfolders(root):
         if folder.name not in splits and find_subfolders(folder, "Annotations"):
             raise DataError(f"{root} holds {folder.name}, which has annotations of its own: give --data {folder}")
-    found: dict[str, list[AnnotationSource]] = {}
+    matches: dict[str, list[AnnotationSource]] = {}
     for file in sorted(find_files(root, XML_PATTERN)):
         split = splits.get(file.relative_to(root).parts[0]) if splits else "train"
         if split is None:
@@ -145,10 +145,10 @@ def _by_folder(root: Path, tally: Tally) -> dict[str, list[AnnotationSource]]:
         else:
             near = [file.parent, *find_subfolders(file.parent, *IMAGE_FOLDERS)]
             near += find_subfolders(file.parent.parent, *IMAGE_FOLDERS) if file.parent != root else []
-            found.setdefault(split, []).append(AnnotationSource(file, (*near, root), root))
-    if "train" not in found:
+            matches.setdefault(split, []).append(AnnotationSource(file, (*near, root), root))
+    if "train" not in matches:
         raise DataError(f"{root} names no training images: no XML file is in a folder train")
-    return found
+    return matches
 
 
 def _by_lists(root: Path, folder: Path, files: list[Path], tally: Tally) -> dict[str, list[AnnotationSource]]:
@@ -198,8 +198,8 @@ def _lists(root: Path, known: dict[str, Path]) -> dict[str, list[str]]:
             raise DataError(
                 f"{home} holds {there}, but none of train.txt, trainval.txt, val.txt, test.txt, default.txt"
             )
-        if found := {kind: names for kind, file in chosen.items() if (names := _names(file, known))}:
-            return found
+        if matches := {kind: names for kind, file in chosen.items() if (names := _names(file, known))}:
+            return matches
     return {}
 
 

@@ -259,23 +259,23 @@ class _LabelReader:
             for fields, number in reversed(numbered.items())
         ]
 
-    def _parse_line(self, place: str, fields: Sequence[str], size: tuple[int, int]) -> tuple[int, list[float]]:
+    def _parse_line(self, entry: str, fields: Sequence[str], size: tuple[int, int]) -> tuple[int, list[float]]:
         """Return the class and the other values of a line. Raises DataError for one that is not in the format."""
         if len(fields) != BOX_FIELDS and (len(fields) < MIN_POLYGON_FIELDS or len(fields) % 2 == 0):
             raise DataError(
-                f"{place} has {len(fields)} fields; an object is class x_center y_center width height, or class and the"
+                f"{entry} has {len(fields)} fields; an object is class x_center y_center width height, or class and the"
                 " x and y of 3 or more corners"
             )
         label, *values = map(parse_finite, fields)
         if label is None or label % 1 or not 0 <= label < self.classes:
             raise DataError(
-                f"{place}: the class must be a number from 0 to {self.classes - 1}, of the names in {self.config.name}."
+                f"{entry}: the class must be a number from 0 to {self.classes - 1}, of the names in {self.config.name}."
                 f" Received: {quote(fields[0])}"
             )
         shares = [share for axis, share in enumerate(values) if _is_share(share, size[axis % 2])]
         if len(shares) < len(values):
             raise DataError(
-                f"{place}: coordinates must be shares of the image's width and height, 0 to 1. Received:"
+                f"{entry}: coordinates must be shares of the image's width and height, 0 to 1. Received:"
                 f" {quote(' '.join(fields[1:]))}"
             )
         return int(label), shares

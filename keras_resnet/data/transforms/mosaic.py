@@ -83,8 +83,8 @@ class ObjectMixer:
         middle = self._uniform(key + MIDDLE, 2, low=BORDER, high=1 - BORDER)
         middle = tf.round(middle * self.size) / self.size
         turned = (self._uniform(key + TURNED, TILES) < 0.5) & self.mirrors
-        whole = tf.constant([[0.0, 0, 1, 1]] + 3 * [[0.0, 0, 0, 0]])
-        parts = tf.where(chosen, _quarter_boxes(middle), whole)
+        first_tile_only = tf.constant([[0.0, 0, 1, 1]] + 3 * [[0.0, 0, 0, 0]])
+        parts = tf.where(chosen, _quarter_boxes(middle), first_tile_only)
         seen_through = tf.where(chosen, _tile_windows(middle, side, turned), plain[:, None])
         flat = tf.nest.map_structure(lambda x: tf.reshape(x, (-1, *x.shape[2:])), (tiles, seen_through, parts))
         return _join_tiles(crop_all(flat[0], flat[1], self.size, flat[2]), parts)
@@ -123,13 +123,13 @@ def compact_objects(truth: Objects) -> Objects:
     tell so many objects apart."""
     labels = truth["labels"]
     order = tf.argsort(tf.cast(labels < 0, tf.int32), axis=1, stable=True)
-    found = {name: tf.gather(truth[name], order, batch_dims=1) for name in ("boxes", "labels", "crowd")}
+    merged = {name: tf.gather(truth[name], order, batch_dims=1) for name in ("boxes", "labels", "crowd")}
     if "ids" in truth:
-        place = tf.argsort(order, axis=1) + 1
-        place = tf.where(labels >= 0, place, 0)
-        ids = tf.gather(tf.pad(place, [[0, 0], [1, 0]]), tf.cast(truth["ids"], tf.int32), batch_dims=1)
-        found["ids"] = tf.cast(ids, mask_id_dtype(labels.shape[1]))
-    return found
+        new_ids = tf.argsort(order, axis=1) + 1
+        new_ids = tf.where(labels >= 0, new_ids, 0)
+        ids = tf.gather(tf.pad(new_ids, [[0, 0], [1, 0]]), tf.cast(truth["ids"], tf.int32), batch_dims=1)
+        merged["ids"] = tf.cast(ids, mask_id_dtype(labels.shape[1]))
+    return merged
 
 
 def _select_fields(truth: Objects) -> Objects:
@@ -167,7 +167,7 @@ def _join_tiles(shown: Shown, parts: tf.Tensor) -> Shown:
     inside = ((at > top) & (at < bottom))[..., :, None] & ((at > left) & (at < right))[..., None, :]
     tiles = tf.reshape(images, (-1, TILES, *images.shape[1:]))
     shown = tf.reduce_max(tf.where(inside[..., None], tiles, tf.zeros_like(tiles)), axis=1)
-    found = {
+    merged = {
         name: tf.reshape(truth[name], (-1, TILES * truth[name].shape[1], *truth[name].shape[2:]))
         for name in ("boxes", "labels", "crowd")
     }
@@ -175,8 +175,8 @@ def _join_tiles(shown: Shown, parts: tf.Tensor) -> Shown:
         most = truth["labels"].shape[1]
         ids = tf.reshape(tf.cast(truth["ids"], tf.int32), (-1, TILES, size, size))
         ids = tf.where(ids > 0, ids + most * tf.range(TILES)[:, None, None], 0)
-        found["ids"] = tf.reduce_max(tf.where(inside, ids, 0), axis=1)
-    return shown, compact_objects(found)
+        merged["ids"] = tf.reduce_max(tf.where(inside, ids, 0), axis=1)
+    return shown, compact_objects(merged)
 
 
 def _measure_objects(ids: tf.Tensor, count: int) -> Shown:
@@ -188,8 +188,8 @@ def _measure_objects(ids: tf.Tensor, count: int) -> Shown:
     xs, ys = (tf.reshape(tf.broadcast_to(each, ids.shape), (-1,)) for each in (at[None], at[:, None]))
 
     def reduced(reduce: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-        found = tf.reshape(reduce(values, segments, batch * (count + 1)), (batch, count + 1))[:, 1:]
-        return tf.cast(found, tf.float32)
+        merged = tf.reshape(reduce(values, segments, batch * (count + 1)), (batch, count + 1))[:, 1:]
+        return tf.cast(merged, tf.float32)
 
     least, most = tf.math.unsorted_segment_min, tf.math.unsorted_segment_max
     edges = [reduced(least, xs), reduced(least, ys), reduced(most, xs) + 1, reduced(most, ys) + 1]
