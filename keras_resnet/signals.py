@@ -1,5 +1,7 @@
-"""Signals that end a command or a training in good order, nothing half-written left behind; and a process that ends
-with the one that started it. Imports no TensorFlow."""
+"""Signals that end a command or a training in good order, and workers that end with their launcher.
+
+Nothing half-written is left behind. Imports no TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasatt
 # The descriptor of a pipe that the launcher holds open as long as it lives.
 LAUNCHER = "KRESNET_LAUNCHER"
 # Seconds from SIGTERM to SIGKILL: a checkpoint has to be written meanwhile.
-GRACE = 60.0
+GRACE_PERIOD = 60.0
 
 
 class Ended(SystemExit):
@@ -52,32 +54,57 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def stopping_signals() -> tuple[signal.Signals, ...]:
-    """SIGTERM, Ctrl-C, and SIGHUP unless it is ignored, as nohup has it."""
+    """Return SIGTERM, Ctrl-C, and SIGHUP unless it is ignored, as nohup has it."""
     hang_up = (signal.SIGHUP,) if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else ()
     return (signal.SIGTERM, signal.SIGINT, *hang_up)
 
 
 def leave_terminal() -> None:
-    """After a SIGHUP: what is still said to a terminal, which is gone, is said to nobody, and no error."""
-    with open(os.devnull, "wb") as nowhere:
+    """Discard, after a SIGHUP, what is written to the terminal that is gone, instead of failing."""
+    with open(os.devnull, "wb") as null:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # what is no file of the system's needs nothing
+            with suppress(OSError, ValueError):  # a stream without a file of the system needs nothing
                 if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
-                    os.dup2(nowhere.fileno(), stream.fileno())
+                    os.dup2(null.fileno(), stream.fileno())
 
 
 def end_with_launcher() -> None:
-    """In a worker: stop, as after SIGTERM, when the launcher has died, however it died; nothing elsewhere."""
-    told = os.environ.pop(LAUNCHER, "")
-    if not told.isdigit():
+    """Stop a worker, as after SIGTERM, when its launcher has died, however it died; do nothing elsewhere."""
+    descriptor = os.environ.pop(LAUNCHER, "")
+    if not descriptor.isdigit():
         return
-    pipe = int(told)
+    pipe = int(descriptor)
     os.set_inheritable(pipe, False)
-    threading.Thread(target=_stop_at_end_of, args=(pipe,), daemon=True).start()
+    threading.Thread(target=_stop_when_closed, args=(pipe,), daemon=True).start()
 
 
-def _stop_at_end_of(pipe: int) -> None:
+def _stop_when_closed(pipe: int) -> None:
     os.read(pipe, 1)  # nothing is written: it returns when no one holds the other end
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
+    time.sleep(GRACE_PERIOD)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def collect_stop_signals() -> Iterator[list[int]]:
+    """Collect SIGTERM, SIGHUP and the first Ctrl-C while the block runs, instead of ending by them; a second Ctrl-C is
+    immediate. A SIGHUP that is ignored, as nohup has it, stays ignored."""
+    received: list[int] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and number in received:
+            raise KeyboardInterrupt
+        if number == signal.SIGHUP:
+            leave_terminal()
+        received.append(number)
+
+    try:
+        before = {number: signal.signal(number, receive) for number in stopping_signals()}
+    except ValueError:  # not the main thread, which alone receives signals
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from keras_resnet.metrics.outcome import FAILED, PASSED
 from keras_resnet.runtime.printable import make_printable
 
 # Between two columns of plain text.
@@ -82,6 +81,8 @@ def _print_grid(console: Any, title: str, names: list[str], rows: Rows, widths: 
 
 def _style_of(cell: str) -> str:
     """Verdicts are coloured: green alone is a file of which all is proven (see `outcomes.words_of`)."""
+    from keras_resnet.metrics.outcome import FAILED, PASSED  # imports NumPy, which plain help does without
+
     outcome, _, reserve = cell.partition(", ")
     return {PASSED: "yellow" if reserve else "green", FAILED: "red"}.get(outcome, "")
 

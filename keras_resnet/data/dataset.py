@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from keras_resnet.config.chosen import who
+from keras_resnet.config.provenance import describe_origin
 from keras_resnet.data.annotations import GroundTruth
 from keras_resnet.data.read_errors import reading
 from keras_resnet.errors import DataError, UsageError, require_one_of
@@ -273,7 +273,7 @@ def choose_canvas(asked: int | None, native: int | None, log: Log) -> tuple[int,
     """The side in pixels of the squares that whole images are brought to, twice, with the reason said: what was asked,
     else the images' own, else USUAL_CANVAS. Of a small one it is said how to ask for another."""
     if asked:
-        size, why = asked, who("data.image_size")
+        size, why = asked, describe_origin("data.image_size")
     else:
         size, why = (native, "the images' own size") if native else (USUAL_CANVAS, "usual for objects")
     small = (
@@ -295,7 +295,7 @@ def choose_sizes(
     Larger images are resized to 8/7 of the size that is cut from them: 256 for 224 (Krizhevsky et al. 2012).
     """
     if asked is not None:
-        size, why = asked, who("data.image_size")
+        size, why = asked, describe_origin("data.image_size")
     elif native is not None and native <= 64:
         size, why = native, native_why
     else:

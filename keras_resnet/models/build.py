@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 # The name of a classifier's last layer, and of those that quantization puts beside it.
 CLASSIFIER = r"logits(?:_\w+)?"
+# Logits alone, or several outputs by name.
+Outputs = Tensor | dict[str, Tensor]
 
 
-class Head(Protocol):
-    """What stands on a backbone: each task is one."""
+class Heads(Protocol):
+    """What stands on a backbone: each task says what that is for it."""
 
-    def build_head(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> Tensor | Features:
-        """Build the layers that follow `features` and return the network's outputs, float32."""
+    def build_heads(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> Outputs:
+        """Build the layers on `features`, those of `backbone`, and return the network's outputs, float32."""
 
 
-def build_model(spec: Spec, head: Head, layers: Layers, any_size: bool = False) -> keras.Model:
-    """Return the network of `spec` with `head`: pixels (B, H, W, 3) in 0–255 → the head's outputs.
+def build_model(spec: Spec, heads: Heads, layers: Layers, any_size: bool = False) -> keras.Model:
+    """Return the network of `spec` with `heads`: pixels (B, H, W, 3) in 0–255 → the heads' outputs.
 
     With `any_size` it takes images of other sizes than `spec.data.image_size` too.
     """
@@ -35,7 +37,7 @@ def build_model(spec: Spec, head: Head, layers: Layers, any_size: bool = False) 
     backbone, pixels, features = build_features(
         layers, spec.network, (size, size, 3), spec.data.normalization, any_size
     )
-    return layers.model(pixels, head.build_head(layers, backbone, features, spec), name=model_name(spec.network))
+    return layers.model(pixels, heads.build_heads(layers, backbone, features, spec), name=model_name(spec.network))
 
 
 def build_classifier(

@@ -1,4 +1,4 @@
-"""Named sources of pretrained weights: keras.applications, torchvision and timm.
+"""Download pretrained weights by name: of keras.applications, torchvision and timm.
 
 What was downloaded is kept where each library keeps it, checked against the published hash, and used
 again without a network.
@@ -11,18 +11,18 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.connectivity import reachable
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import parse_model_name
-from keras_resnet.pretrained.key_mapping import Weights, map_keys
+from keras_resnet.pretrained.key_mapping import map_keys
 from keras_resnet.pretrained.readers import read_weights
+from keras_resnet.pretrained.weights import Weights
 
 KERAS_APPLICATIONS = {
     "resnet50": ("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels.h5"),
@@ -60,12 +60,12 @@ TORCHVISION_RESIZE = (256, 232)
 
 
 def is_hub_name(origin: str) -> bool:
-    """Whether `origin` names a source rather than a file."""
+    """Return whether `origin` names weights of a hub rather than a file."""
     return origin.partition(":")[0] in _FETCHERS and not Path(origin).exists()
 
 
 def resolve_recipe(origin: str) -> str:
-    """`origin` with the recipe that is meant where none is named: torchvision's newest."""
+    """Return `origin` with a recipe: where none is named, torchvision's newest."""
     source, _, name = origin.partition(":")
     if source != "torchvision" or "." in name:
         return origin
@@ -74,7 +74,7 @@ def resolve_recipe(origin: str) -> str:
 
 
 def fetch_from_hub(origin: str) -> Weights:
-    """The weights called `origin`, downloaded unless they are there.
+    """Return the weights called `origin`, downloaded unless they are there.
 
     Raises UsageError for a name the source does not have, WeightsError if it cannot be reached.
     """
@@ -86,11 +86,11 @@ def _fetch_keras(name: str) -> Weights:
     _require_known("keras", name, KERAS_APPLICATIONS)
     import keras
 
-    maker, file = KERAS_APPLICATIONS[name]
+    function, file = KERAS_APPLICATIONS[name]
     _require_online(f"keras:{name}", KERAS_HOST, _cache_folder() / file)
     try:
         with _progress_to_stderr():
-            model = getattr(keras.applications, maker)(weights="imagenet")  # downloads, and checks the hash
+            model = getattr(keras.applications, function)(weights="imagenet")  # downloads, and checks the hash
     except Exception as error:
         raise WeightsError(f"cannot fetch keras:{name}: {error}") from error
     return map_keys({layer.name: layer.get_weights() for layer in model.layers if layer.weights})
@@ -110,7 +110,7 @@ def _fetch_torchvision(name: str) -> Weights:
 
 
 def _download_torch_file(file: str, digest: str) -> Path:
-    """A file of download.pytorch.org, whose name holds the beginning of its SHA-256."""
+    """Download a file of download.pytorch.org, whose name holds the beginning of its SHA-256."""
     import keras
 
     target = _cache_folder() / file
@@ -132,29 +132,31 @@ def _download_torch_file(file: str, digest: str) -> Path:
 
 
 def _fetch_timm(name: str) -> Weights:
-    """A model of the timm organisation on the Hugging Face hub, with the preprocessing its config.json states."""
+    """Return a model of the timm organization on the Hugging Face hub, with the preprocessing in its config.json."""
     network = parse_model_name(name.partition(".")[0])
     config = json.loads(_download_hub_file(name, "config.json").read_text(encoding="utf-8"))
     weights = map_keys(read_weights(_download_hub_file(name, "model.safetensors")))
     _require_same_network(name, network, weights.network)
-    told = config.get("pretrained_cfg", config)
-    size = int(told["input_size"][-1])
-    mean, std = (tuple(255 * value for value in told[key]) for key in ("mean", "std"))
+    preprocessing = config.get("pretrained_cfg", config)
+    size = int(preprocessing["input_size"][-1])
+    mean, std = (tuple(255 * value for value in preprocessing[key]) for key in ("mean", "std"))
     # timm cuts `crop_pct` of the resized shorter side.
-    resize = int(size / float(told.get("crop_pct", 0.875)))
+    resize = int(size / float(preprocessing.get("crop_pct", 0.875)))
     return replace(weights, normalization=Normalization(mean, std), image_size=size, resize=resize)
 
 
 @contextmanager
 def _progress_to_stderr() -> Iterator[None]:
-    """Keras shows a download, with the time left, on standard output, which is for results: shown beside it instead,
-    or in a pipe not at all. The Hugging Face hub does so itself."""
+    """Show Keras' progress of a download on standard error, or in a pipe not at all: standard output is for results.
+
+    The Hugging Face hub does so itself.
+    """
     with redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
         yield
 
 
 def _cache_folder() -> Path:
-    """Where Keras keeps downloaded weights."""
+    """Return the folder where Keras keeps downloaded weights."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
@@ -178,14 +180,14 @@ def _download_hub_file(name: str, file: str) -> Path:
     return target
 
 
-def _require_known(source: str, name: str, known: Any) -> None:
+def _require_known(source: str, name: str, known: Collection[str]) -> None:
     if name not in known:
         raise UsageError(f"{source} has no weights {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}")
 
 
-def _require_online(what: str, host: str, cached: Path | None) -> None:
+def _require_online(name: str, host: str, cached: Path | None) -> None:
     if not (cached and cached.is_file()) and not reachable(host):
-        raise WeightsError(f"cannot download {what}: {host} cannot be reached; is this machine online?")
+        raise WeightsError(f"cannot download {name}: {host} cannot be reached; is this machine online?")
 
 
 def _require_same_network(name: str, asked: NetworkSpec, found: NetworkSpec | None) -> None:

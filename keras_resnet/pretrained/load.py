@@ -1,33 +1,36 @@
-"""Bring weights from a file or a named source into a network."""
+"""Load pretrained weights, from a file or a hub, into a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_resnet.errors import WeightsError
 from keras_resnet.models.parts import BACKBONE, HEADS, NECK, find_lateral_layers, get_group, get_part, group_by_part
 from keras_resnet.pretrained import hub
-from keras_resnet.pretrained.key_mapping import Weights, map_keys
+from keras_resnet.pretrained.key_mapping import map_keys
 from keras_resnet.pretrained.readers import read_weights
+from keras_resnet.pretrained.weights import Weights
 from keras_resnet.runtime.plurals import counted, verb
 
 if TYPE_CHECKING:
     import keras
 
-# So many names of what has no place are told; of others how many there are.
+# Names of unused layers in a message; of more only how many there are.
 MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of weights: the names of the layers that were `filled`; `new`: those left as initialised, which a
-    network of another task, of other classes or on another pyramid does not have; `unused`: names that have no place
-    in the network."""
+    """What became of weights.
+
+    filled: the layers that got theirs. new: those left as initialized, since weights of another task, of other classes
+    or of another pyramid have none for them. unused: names that have no place in the model.
+    """
 
     filled: tuple[str, ...]
     new: tuple[str, ...]
@@ -40,20 +43,20 @@ class LoadReport:
 
     def __str__(self) -> str:
         filled = [part.title for part in group_by_part(self.filled)]
-        told = [f"{counted(self.layers, 'layer')} of {join_words(filled)}", *self._told_new()]
-        return "; ".join([*told, f"not placed: {', '.join(_list_unused(self.unused))}"] if self.unused else told)
+        words = [f"{counted(self.layers, 'layer')} of {join_words(filled)}", *self._describe_new()]
+        return "; ".join([*words, f"not placed: {', '.join(_list_unused(self.unused))}"] if self.unused else words)
 
-    def _told_new(self) -> list[str]:
-        """What is new, in words: whole parts, then layers of others, then what is not ours."""
+    def _describe_new(self) -> list[str]:
+        """Describe what is new: whole parts, then single layers of others, then what is not ours."""
         filled, new = group_by_part(self.filled), group_by_part(self.new)
         whole = [part for part in new if part not in filled]
         heads = [part.title for part in whole if part.group == HEADS]
         if len(heads) > 1 and not any(part.group == HEADS for part in filled):
             heads = ["the heads"]
-        told = [_format_new([part.title for part in whole if part.group != HEADS] + heads)]
-        told += [f"of {part.title} {_format_new(layers)}" for part, layers in new.items() if part not in whole]
-        told += [_format_new([layer for layer in self.new if get_part(layer) is None])]
-        return list(filter(None, told))
+        words = [_format_new([part.title for part in whole if part.group != HEADS] + heads)]
+        words += [f"of {part.title} {_format_new(layers)}" for part, layers in new.items() if part not in whole]
+        words += [_format_new([layer for layer in self.new if get_part(layer) is None])]
+        return list(filter(None, words))
 
 
 def load_weights(model: keras.Model, origin: str | Path) -> LoadReport:
@@ -66,18 +69,20 @@ def load_weights(model: keras.Model, origin: str | Path) -> LoadReport:
     `fetch_weights(origin).normalization`. Raises UsageError for an unknown source, WeightsError for weights that cannot
     be had, are of another network, or claim far more memory than `model` takes.
     """
-    needed = sum(int(np.prod(weight.shape)) * np.dtype("float32").itemsize for weight in model.weights)
-    return assign_weights(model, fetch_weights(str(origin), needed), str(origin))
+    model_size = sum(int(np.prod(weight.shape)) * np.dtype("float32").itemsize for weight in model.weights)
+    return assign_weights(model, fetch_weights(str(origin), model_size), str(origin))
 
 
-def fetch_weights(origin: str, needed: int | None = None) -> Weights:
-    """The weights of `origin` (see `load_weights`) in our names, with their network and preprocessing. `needed`: bytes
-    of the network that they are for, if it is known."""
+def fetch_weights(origin: str, model_size: int | None = None) -> Weights:
+    """Return the weights of `origin` (see `load_weights`) by our names, with their network and preprocessing.
+
+    model_size: bytes of the weights of the model that they are for, if it is known.
+    """
     if hub.is_hub_name(origin):
         return hub.fetch_from_hub(origin)
-    values = read_weights(Path(origin).expanduser(), needed)
+    state = read_weights(Path(origin).expanduser(), model_size)
     try:
-        return map_keys(values)
+        return map_keys(state)
     except KeyError as error:
         raise WeightsError(f"weights {origin} are incomplete: {error.args[0]} is missing") from error
     except WeightsError as error:
@@ -87,61 +92,63 @@ def fetch_weights(origin: str, needed: int | None = None) -> Weights:
 
 
 def assign_weights(model: keras.Model, weights: Weights, origin: str) -> LoadReport:
-    """Fill `model` with `weights`. Raises WeightsError, before anything is changed, unless the body is theirs, layer
-    for layer.
+    """Fill `model` with `weights`. Raises WeightsError, before anything is changed, unless the backbone is
+    theirs, layer for layer.
 
-    The neck is filled if it takes up the same stages, heads if they stand on such a neck or on the body; of them what
-    depends on the classes, or is made otherwise, stays as initialised, and so does what is no part of ours.
+    The neck is filled if it takes up the same stages, heads if they stand on such a neck or on the backbone; of
+    them what depends on the classes, or is built otherwise, stays as initialized, and so does what is no part of ours.
     """
-    wanted = {layer.name: layer for layer in model.layers if layer.weights}
-    fitting = {name for name in wanted if _has_shapes_of(wanted[name], weights.layers.get(name))}
-    _require_backbone(model, wanted, weights, fitting, origin)
-    links = find_lateral_layers(wanted)
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    fitting = {name for name in layers if _has_shapes_of(layers[name], weights.layers.get(name))}
+    _require_backbone(model, layers, weights, fitting, origin)
+    links = find_lateral_layers(layers)
     on_same = links <= fitting and links == find_lateral_layers(weights.layers)
     groups = (BACKBONE, NECK, HEADS) if on_same else (BACKBONE,)
-    filled = tuple(name for name in wanted if name in fitting and get_group(name) in groups)
+    filled = tuple(name for name in layers if name in fitting and get_group(name) in groups)
     for name in filled:
-        wanted[name].set_weights(weights.layers[name])
-    surplus = sorted(name for name in set(weights.layers) - set(filled) if name not in wanted)
-    new = tuple(name for name in wanted if name not in filled)
+        layers[name].set_weights(weights.layers[name])
+    surplus = sorted(name for name in set(weights.layers) - set(filled) if name not in layers)
+    new = tuple(name for name in layers if name not in filled)
     return LoadReport(filled, new, (*surplus, *weights.unused))
 
 
-def _require_backbone(model: Any, wanted: dict[str, Any], weights: Weights, fitting: set[str], origin: str) -> None:
-    """Raises WeightsError unless the layers of the body, of the parts that `model` has, are the same."""
-    body = [name for name in wanted if get_group(name) == BACKBONE]
-    if not body:
+def _require_backbone(
+    model: keras.Model, layers: dict[str, keras.Layer], weights: Weights, fitting: set[str], origin: str
+) -> None:
+    """Raise WeightsError unless the layers of the backbone, of the parts that `model` has, are the same."""
+    backbone = [name for name in layers if get_group(name) == BACKBONE]
+    if not backbone:
         raise WeightsError(f"{model.name} takes no weights: it has no stem, stages or blocks of a network of kresnet")
     refused = f"the weights {origin} are not of {model.name}"
-    if bad := [name for name in body if name not in fitting]:
-        raise WeightsError(f"{refused}: {_describe_mismatch(wanted, weights, bad)}")
-    parts = {get_part(name) for name in body}
-    more = sorted(name for name in weights.layers if get_part(name) in parts and name not in wanted)
+    if bad := [name for name in backbone if name not in fitting]:
+        raise WeightsError(f"{refused}: {_describe_mismatch(layers, weights, bad)}")
+    parts = {get_part(name) for name in backbone}
+    more = sorted(name for name in weights.layers if get_part(name) in parts and name not in layers)
     if more := [name for name in more if not _is_range(weights.layers[name])]:
         raise WeightsError(f"{refused}: they have {counted(len(more), 'layer')} more, {more[0]} first")
 
 
-def _has_shapes_of(layer: Any, arrays: list[np.ndarray] | None) -> bool:
+def _has_shapes_of(layer: keras.Layer, arrays: list[np.ndarray] | None) -> bool:
     return arrays is not None and [a.shape for a in arrays] == [tuple(w.shape) for w in layer.weights]
 
 
 def _is_range(arrays: list[np.ndarray]) -> bool:
-    """Whether these are the ends of a range that a training with 8 bits has learned."""
+    """Return whether these are the ends of a range that quantization-aware training has learned."""
     return all(each.ndim == 0 for each in arrays)
 
 
-def _describe_mismatch(wanted: dict[str, Any], weights: Weights, bad: list[str]) -> str:
+def _describe_mismatch(layers: dict[str, keras.Layer], weights: Weights, bad: list[str]) -> str:
     name = bad[0]
     if name not in weights.layers:
         return f"they hold nothing for {len(bad)} of its layers, {name} first"
     shapes = [tuple(a.shape) for a in weights.layers[name]]
-    expected = [tuple(w.shape) for w in wanted[name].weights]
+    expected = [tuple(w.shape) for w in layers[name].weights]
     differ = verb(len(bad), "has another shape", "have other shapes")
     return f"{counted(len(bad), 'layer')} {differ}, {name} first: {shapes}, not {expected}"
 
 
 def _list_unused(names: Iterable[str]) -> list[str]:
-    """The names of what has no place, ours by their parts and of others the first."""
+    """Return the names of what has no place, ours by their parts and of others the first."""
     ours = [part.title for part in group_by_part(names)]
     others = [name for name in names if get_part(name) is None]
     more = [f"{len(others) - MAX_LISTED} more"] if len(others) > MAX_LISTED else []
@@ -149,11 +156,11 @@ def _list_unused(names: Iterable[str]) -> list[str]:
 
 
 def _format_new(words: list[str]) -> str:
-    """ "a and b are new"; nothing of nothing."""
+    """Return "a and b are new", or "" of nothing."""
     single = len(words) == 1 and words != ["the heads"]
     return f"{join_words(words)} {'is' if single else 'are'} new" if words else ""
 
 
 def join_words(words: list[str]) -> str:
-    """ "a, b and c"."""
+    """Return "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

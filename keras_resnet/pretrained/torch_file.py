@@ -1,4 +1,4 @@
-"""PyTorch's state files without PyTorch and without running what a pickle asks for.
+"""Read PyTorch's state files without PyTorch and without running what a pickle asks for.
 
 Both formats are read: the zip archive of PyTorch 1.6 and later, and the stream of pickles before it.
 Only the handful of names that tensors need can be loaded; any other is refused, as by PyTorch's own
@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -47,8 +47,8 @@ _STORAGE_DTYPES = {
 
 
 def read_state_dict(path: Path, budget: MemoryBudget) -> dict[str, np.ndarray]:
-    """The tensors of a .pth or .pt file by name. Raises WeightsError if it holds anything else, or claims more than
-    `budget`."""
+    """Return the tensors of a .pth or .pt file by name. Raises WeightsError if it holds anything else, or claims more
+    than `budget`."""
     with path.open("rb") as file:
         return _read_zip(file, budget) if zipfile.is_zipfile(file) else _read_stream(file, budget)
 
@@ -80,7 +80,7 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: Memory
 
 
 def _read_stream(file: IO[bytes], budget: MemoryBudget) -> dict[str, np.ndarray]:
-    """magic, protocol, system, state, keys of the storages, then each storage as a count and its values."""
+    """Read magic number, protocol, system, state, keys of the storages, then each storage: a count and its values."""
     storages: dict[str, _Storage] = {}
     places: dict[str, int] = {}
     # Of a mapped file no more can be read than there is, whatever is asked for.
@@ -94,10 +94,12 @@ def _read_stream(file: IO[bytes], budget: MemoryBudget) -> dict[str, np.ndarray]
 
             return storages.setdefault(key, _Storage(kind, count, values))
 
-        if _unpickle(stream, storage) != STREAM_MAGIC:
+        # A mapped file reads as an open one does.
+        pickles = [_unpickle(cast("IO[bytes]", stream), storage)]
+        if pickles[0] != STREAM_MAGIC:
             raise WeightsError("not a PyTorch state file")
-        _unpickle(stream, storage), _unpickle(stream, storage)
-        state, keys = _unpickle(stream, storage), _unpickle(stream, storage)
+        pickles += [_unpickle(cast("IO[bytes]", stream), storage) for _ in range(4)]
+        _, _, _, state, keys = pickles
         for key in keys:
             count = int.from_bytes(stream.read(8), "little")
             places[key] = stream.tell()
@@ -113,28 +115,27 @@ def _require_size(size: int, count: int, kind: str) -> None:
         raise WeightsError("its storages have other sizes than its tensors say")
 
 
-def _read_tensors(state: Any, budget: MemoryBudget) -> dict[str, np.ndarray]:
-    """The arrays of the state that is inside of `state`, by name. Raises WeightsError if there are none."""
+def _read_tensors(state: object, budget: MemoryBudget) -> dict[str, np.ndarray]:
+    """Return the arrays, by name, of the state inside `state`. Raises WeightsError if there are none."""
     for _ in STATE_DICT_KEYS:
         inside = [state[key] for key in STATE_DICT_KEYS if isinstance(state, dict) and isinstance(state.get(key), dict)]
         state = inside[0] if inside else state
-    views = (
-        {key: each for key, each in state.items() if isinstance(each, _TensorView)} if isinstance(state, dict) else {}
-    )
+    tensors = state.items() if isinstance(state, dict) else ()
+    views = {key: each for key, each in tensors if isinstance(each, _TensorView)}
     if not views or not all(isinstance(key, str) for key in views):
         raise WeightsError("it holds no tensors by name")
     return {key: view.array(budget) for key, view in views.items()}
 
 
 class _Immutable:
-    """What a pickle has made here; it may not change it afterwards, past the checks."""
+    """An object that a pickle has created and may not change afterwards, past the checks."""
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         raise WeightsError("it changes what it has made, which tensors have no need of")
 
 
 class _Storage(_Immutable):
-    """`count` values of a kind, read when they are wanted."""
+    """`count` values of a kind, read when they are needed."""
 
     def __init__(self, kind: str, count: int, read: Callable[[], bytes]) -> None:
         self.kind, self.count, self.dtype, self._read = kind, count, _storage_dtype(kind), read
@@ -158,7 +159,7 @@ class _TensorView(_Immutable):
         self._storage, self._offset, self._size, self._stride = storage, offset, size, stride
 
     def array(self, budget: MemoryBudget) -> np.ndarray:
-        """The values, accounted for; they may not be written to."""
+        """Return the values, accounted for; they may not be written to."""
         budget.take(math.prod(self._size) * self._storage.dtype.itemsize, f"a tensor of {self._size}")
         steps = tuple(step * self._storage.dtype.itemsize for step in self._stride)
         values = self._storage.values[self._offset :]
@@ -166,7 +167,7 @@ class _TensorView(_Immutable):
 
 
 def _overlaps(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
-    """Whether two places of a tensor may show one value: its steps are not nested, each beyond all smaller ones."""
+    """Return whether two elements may be one value: the strides are not nested, each beyond all smaller ones."""
     reach = 0
     for step, count in sorted((step, count) for step, count in zip(stride, size, strict=True) if count > 1):
         if step <= reach:
@@ -178,7 +179,7 @@ def _overlaps(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
 class _Unpickler(pickle.Unpickler):
     """Knows how to make tensors and ordered dicts, and nothing else."""
 
-    def __init__(self, file: Any, storage: Callable[[str, str, int], _Storage]) -> None:
+    def __init__(self, file: IO[bytes], storage: Callable[[str, str, int], _Storage]) -> None:
         super().__init__(file, encoding="utf-8")
         self._storage = storage
 
@@ -193,16 +194,16 @@ class _Unpickler(pickle.Unpickler):
             return lambda tensor, *_: tensor
         raise WeightsError(f"it asks for {module[:100]}.{name[:100]}, which is not loaded: it may run code")
 
-    def persistent_load(self, pid: Any) -> _Storage:
+    def persistent_load(self, pid: tuple[str, str, str, str, int]) -> _Storage:
         what, kind, key, _, count, *_ = pid
         if what != "storage" or kind not in _STORAGE_DTYPES:
             raise WeightsError(f"it holds a {str(what)[:50]!r} of kind {str(kind)[:50]!r}")
         return self._storage(kind, str(key), int(count))
 
 
-def _unpickle(file: Any, storage: Callable[[str, str, int], _Storage]) -> Any:
-    """What one pickle of `file` holds. Raises WeightsError, before anything is made, for one that would take memory by
-    a number alone: it is walked through first, which makes nothing."""
+def _unpickle(file: IO[bytes], storage: Callable[[str, str, int], _Storage]) -> Any:
+    """Return what one pickle of `file` holds. Raises WeightsError, before anything is created, for one that would take
+    memory by a number alone: its opcodes are read first, which creates nothing."""
     start = file.tell()
     for opcode, argument, position in pickletools.genops(file):
         walked = (position or start) - start

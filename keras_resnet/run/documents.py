@@ -196,7 +196,7 @@ class VerdictRow(TypedDict):
     """A row of verdicts.json: see `export.verify.Verdict`."""
 
     file: FileName
-    form: Line
+    scheme: Line
     bytes: Annotated[Count, Field(gt=0)]
     gzip_bytes: Count
     metric: Line
@@ -212,6 +212,7 @@ class VerdictRow(TypedDict):
     agreement: Number
     worst_class: str
     worst_class_drop: Number
+    latency_ms: Annotated[Number, Field(gt=0)]
     cost: Cost
     machine: Line
     max_drop: Number

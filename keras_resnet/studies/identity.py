@@ -1,5 +1,7 @@
-"""The constructed argument of He et al. 2015, section 1: a deeper net whose added units are identities does as well
-as the shallower one. Built, measured, and trained on."""
+"""The identity study: a deeper network whose added units are identities does as well as the shallower one.
+
+The constructed argument of He et al. 2015, section 1: built, measured, and trained on.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,12 @@ from keras_resnet.tasks import get_task
 from keras_resnet.training.initialize import deepen
 
 # The training goes on at a tenth of the rate that the shallow network began with.
-FURTHER_RATE = 0.1
-BATCH = 256
+CONTINUED_RATE = 0.1
+BATCH_SIZE = 256
 
 
-def quick(base: Spec) -> Spec:
-    """`base` for 5 epochs: on the digits a longer training leaves the shallow network nothing to improve."""
+def shorten(base: Spec) -> Spec:
+    """Return `base` for 5 epochs: on the digits a longer training leaves the shallow network nothing to improve."""
     return lasting(base, 5)
 
 
@@ -54,7 +56,7 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     start = run_trial(shallow, base.training.seed, spec_for(shallow, base.training.seed, base, log), folder, log)
     if start.run is None:
         raise UsageError(f"{shallow} broke down in training, so nothing can be built on it: {start.failure}")
-    further = _further(start.run, spec_for(deep, base.training.seed, base, log))
+    further = _continue_spec(start.run, spec_for(deep, base.training.seed, base, log))
     random = replace(further, start=StartSpec())
     continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file.resolve())))
     data = load_dataset(start.run.spec().data, lambda message: None, ("validation",))
@@ -70,8 +72,8 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     return _report(start.run, curves, difference, folder, (shallow, deep))
 
 
-def _further(shallow: Run, deep: Spec) -> Spec:
-    optimizer = replace(deep.optimizer, learning_rate=FURTHER_RATE * deep.optimizer.learning_rate)
+def _continue_spec(shallow: Run, deep: Spec) -> Spec:
+    optimizer = replace(deep.optimizer, learning_rate=CONTINUED_RATE * deep.optimizer.learning_rate)
     return replace(deep, start=StartSpec(deepen=str(shallow.model_file.resolve())), optimizer=optimizer)
 
 
@@ -81,7 +83,7 @@ def _difference(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
     deep = get_task(spec, data.classes).build_model(Layers(keras), replace(shallow.spec(), network=network))
     deepen(deep, fetch_weights(str(shallow.model_file)))
     before = load_model(shallow)
-    images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)
+    images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH_SIZE)
     ours, theirs = (
         np.concatenate([model.predict_on_batch(batch) for batch, _ in images.as_numpy_iterator()])
         for model in (deep, before)
@@ -97,7 +99,7 @@ def _report(
     shallow: Run, curves: dict[str, np.ndarray], difference: float, folder: Path, names: tuple[str, str]
 ) -> dict[str, Any]:
     level = 100 * (1 - shallow.read_log()[-1]["accuracy"])
-    figures.save(figures.identity(curves, level), folder / "figure")
+    figures.save(figures.plot_identity(curves, level), folder / "figure")
     rows = [
         {"network": label, "epoch": epoch, "training_error": float(error)}
         for label, curve in curves.items()

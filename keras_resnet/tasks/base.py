@@ -16,6 +16,8 @@ from PIL import Image
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.result import Evaluation, GroundTruthT, Metrics, OutputsT, PredictionT
+from keras_resnet.models.backbone import Backbone, Features
+from keras_resnet.models.build import Outputs, build_model
 from keras_resnet.models.layers import Layers
 from keras_resnet.runtime.predictions import POSTPROCESSORS
 from keras_resnet.runtime.preprocess import preprocess
@@ -79,9 +81,13 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
         return POSTPROCESSORS[cls.postprocessing].has_boxes
 
     @abstractmethod
+    def build_heads(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> Outputs:
+        """Build what stands on the features c2 … c5 of `backbone`, and return the network's outputs."""
+
     def build_model(self, layers: Layers, spec: Spec, any_size: bool = False) -> keras.Model:
         """Build the network of `spec`, from pixels (B, H, W, 3) to outputs; with `any_size` for images of other sizes
         too."""
+        return build_model(spec, self, layers, any_size)
 
     @abstractmethod
     def encode_targets(self, ground_truth: tf.Tensor | dict[str, tf.Tensor]) -> tf.Tensor | dict[str, tf.Tensor]:

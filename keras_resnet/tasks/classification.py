@@ -14,12 +14,12 @@ from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.classification import analyze_classification, softmax
 from keras_resnet.metrics.confidence_interval import paired_proportion_ci
 from keras_resnet.metrics.result import Evaluation, Metrics, accuracy_by_class
-from keras_resnet.models import build
-from keras_resnet.models.layers import Layers
+from keras_resnet.models.backbone import Backbone, Features
+from keras_resnet.models.build import build_logits
+from keras_resnet.models.layers import Layers, Tensor
 from keras_resnet.tasks.base import Loss, SamplePrediction, Task
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
 
 TOP = 5
@@ -50,18 +50,9 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
         """Return the spec that is trained where no recipe is named."""
         return Spec()
 
-    def build_model(self, layers: Layers, spec: Spec, any_size: bool = False) -> keras.Model:
-        """Build the network of `spec`, from pixels (B, H, W, 3) to logits (B, classes)."""
-        size = spec.data.image_size
-        assert size is not None, "resolve the spec before building"
-        return build.build_classifier(
-            layers,
-            spec.network,
-            classes=len(self.classes),
-            input_shape=(size, size, 3),
-            normalization=spec.data.normalization,
-            any_size=any_size,
-        )
+    def build_heads(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> Tensor:
+        """Build a classifier on the last of the features: logits (B, classes)."""
+        return build_logits(layers, backbone, features, len(self.classes))
 
     def encode_targets(self, ground_truth: tf.Tensor) -> tf.Tensor:
         """Encode labels (B,) int64 as one-hot targets (B, classes) float32, which can be smoothed and mixed."""

@@ -16,9 +16,9 @@ from keras_resnet.metrics.confidence_interval import bootstrap_ci
 from keras_resnet.metrics.iou import iou
 from keras_resnet.metrics.result import Evaluation, Metrics
 from keras_resnet.metrics.voc import voc_metrics
-from keras_resnet.models import build, fpn
-from keras_resnet.models.layers import Layers
-from keras_resnet.models.names import model_name
+from keras_resnet.models import fpn
+from keras_resnet.models.backbone import Backbone, Features
+from keras_resnet.models.layers import Layers, Tensor
 from keras_resnet.runtime.postprocess import (
     DISPLAY_THRESHOLD,
     Detections,
@@ -30,7 +30,6 @@ from keras_resnet.runtime.postprocess import (
 from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
 
     from keras_resnet.tasks.assigner import Assignment
@@ -73,19 +72,10 @@ class Detection(Task[Arrays, Arrays, Prediction]):
         """Return the spec that is trained where no recipe is named."""
         return detection_defaults(cls.name)
 
-    def build_model(self, layers: Layers, spec: Spec, any_size: bool = False) -> keras.Model:
-        """Build the network of `spec`, from pixels (B, H, W, 3) to `build_heads`."""
-        size = spec.data.image_size
-        assert size is not None and not any_size, "resolve the spec before building; sizes are fixed"
-        _, pixels, stages = build.build_features(layers, spec.network, (size, size, 3), spec.data.normalization)
-        return layers.model(pixels, self.build_heads(layers, stages, spec), name=model_name(spec.network))
-
-    def build_heads(
-        self, layers: Layers, stages: dict[str, keras.KerasTensor], spec: Spec
-    ) -> dict[str, keras.KerasTensor]:
-        """Build neck and heads on the stages c2 … c5: {"scores": (B, N, classes), "distances": (B, N, 4)}."""
-        levels = fpn.build_pyramid(layers, stages, self.cells)
-        return fpn.build_heads(layers, levels, len(self.classes), spec.head.convs)
+    def build_heads(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> dict[str, Tensor]:
+        """Build neck and heads on the features: {"scores": (B, N, classes), "distances": (B, N, 4)}."""
+        pyramid = fpn.build_pyramid(layers, features, self.cells)
+        return fpn.build_heads(layers, pyramid, len(self.classes), spec.head.convs)
 
     def encode_targets(self, ground_truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Choose what the losses want: {"labels": (B, M), "boxes": (B, M, 4), "crowd": (B, M)}."""

@@ -11,13 +11,13 @@ from keras_resnet.metrics.coco import Prediction, coco_metrics
 from keras_resnet.metrics.result import Metrics
 from keras_resnet.metrics.voc import voc_metrics
 from keras_resnet.models import fpn
-from keras_resnet.models.layers import Layers
+from keras_resnet.models.backbone import Backbone, Features
+from keras_resnet.models.layers import Layers, Tensor
 from keras_resnet.runtime.postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES
 from keras_resnet.tasks.base import Loss
 from keras_resnet.tasks.detection import Arrays, Detection
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
 
 # (prototypes, coefficients) of each kind of mask head, by the name in HeadSpec.masks.
@@ -38,14 +38,12 @@ class InstanceSegmentation(Detection):
     iou_type: ClassVar[str] = "segm"
     has_masks: ClassVar[bool] = True
 
-    def build_heads(
-        self, layers: Layers, stages: dict[str, keras.KerasTensor], spec: Spec
-    ) -> dict[str, keras.KerasTensor]:
+    def build_heads(self, layers: Layers, backbone: Backbone, features: Features, spec: Spec) -> dict[str, Tensor]:
         """Build the heads of detection, with "coefficients" (B, N, C) and "prototypes" (B, h, w, P)."""
         prototypes, coefficients = MASK_HEADS[spec.head.masks]
-        levels = fpn.build_pyramid(layers, stages, self.cells)
-        outputs = fpn.build_heads(layers, levels, len(self.classes), spec.head.convs, coefficients)
-        return outputs | {"prototypes": fpn.build_prototypes(layers, levels, stages, spec.head.convs, prototypes)}
+        pyramid = fpn.build_pyramid(layers, features, self.cells)
+        outputs = fpn.build_heads(layers, pyramid, len(self.classes), spec.head.convs, coefficients)
+        return outputs | {"prototypes": fpn.build_prototypes(layers, pyramid, features, spec.head.convs, prototypes)}
 
     def encode_targets(self, ground_truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Choose what the losses want: as detection, with "ids" (B, S, S), n + 1 where the n-th object is."""

@@ -66,7 +66,7 @@ def _object_coverage(ids: tf.Tensor, objects: tf.Tensor, size: int) -> tf.Tensor
 
 
 def mask_logits(coefficients: tf.Tensor, prototypes: tf.Tensor, centers: tf.Tensor) -> tf.Tensor:
-    """Compute masks as `postprocess.masks_of` does: coefficients (B, T, C), prototypes (B, h, w, P), centers (B, T, 2)
+    """Compute masks as `postprocess.decode_masks`: coefficients (B, T, C), prototypes (B, h, w, P), centers (B, T, 2)
     → (B, T, h, w)."""
     height, width, channels = prototypes.shape[1:]
     if coefficients.shape[-1] == channels:

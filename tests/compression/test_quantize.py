@@ -13,13 +13,14 @@ from trainings import finished, same_log, same_weights, start, step_of, wait_for
 
 import keras_resnet
 from keras_resnet.cli import main
-from keras_resnet.compression.plan import QAT, adopt_parent
+from keras_resnet.compression.plan import QAT, spec_for_compression
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.compression.quantization.freeze import prepare_for_conversion
-from keras_resnet.compression.quantization.layers import FakeQuantizer, QuantizedNorm, kernel_ranges, rounded_kernel
+from keras_resnet.compression.quantization.layers import QuantizedNorm, kernel_ranges, round_kernel
 from keras_resnet.compression.quantization.quantize import copy_weights, quantize
 from keras_resnet.config.spec import Normalization
 from keras_resnet.errors import UsageError
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.models import build
@@ -82,7 +83,7 @@ def answers_of(file, images):
 
 def test_a_kernel_has_255_values_for_each_output():
     kernel = CHANCE.normal(size=(3, 3, 4, 5)).astype("float32") * [1, 2, 3, 1e-7, 0]
-    rounded = np.asarray(rounded_kernel(keras.ops.convert_to_tensor(kernel.astype("float32"))))
+    rounded = np.asarray(round_kernel(keras.ops.convert_to_tensor(kernel.astype("float32"))))
     largest = np.asarray(kernel_ranges(keras.ops.convert_to_tensor(kernel.astype("float32"))))
     steps = rounded / (largest / 127)
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)
@@ -94,7 +95,7 @@ def test_scaling_channels_and_rounding_commute():
     """Why batch norm needs no folding in training."""
     kernel = CHANCE.normal(size=(3, 3, 4, 5)).astype("float32")
     scale = CHANCE.uniform(0.5, 2, 5).astype("float32")
-    one, other = (np.asarray(rounded_kernel(keras.ops.convert_to_tensor(k))) for k in (kernel * scale, kernel))
+    one, other = (np.asarray(round_kernel(keras.ops.convert_to_tensor(k))) for k in (kernel * scale, kernel))
     np.testing.assert_allclose(one, other * scale, atol=1e-6)
 
 
@@ -181,8 +182,8 @@ def test_the_file_computes_what_the_network_does(name, size, operators, tmp_path
     np.testing.assert_array_equal(loaded.predict(images, verbose=0), expected)
     file = tmp_path / "qat.tflite"
     write_tflite(loaded, TFLiteOptions(SCHEMES["qat"], "uint8"), None, file)
-    contents = contents_of(file.read_bytes())
-    assert not contents.floats and not contents.custom
+    contents = read_contents(file.read_bytes())
+    assert not contents.float_dtypes and not contents.custom
     assert {kind: contents.operators[kind] for kind in operators} == operators
     got, step = answers_of(file, images)
     agreement = (got.argmax(1) == expected.argmax(1)).mean()
@@ -202,7 +203,7 @@ def test_a_dead_channel_leaves_no_float(tmp_path):
     # A constant range may round what lies between two steps the other way.
     np.testing.assert_allclose(prepare_for_conversion(copy)(digits()[0][:50]), expected, atol=1.01 * step)
     write_tflite(copy, TFLiteOptions(SCHEMES["qat"], "int8"), None, tmp_path / "x.tflite")
-    assert not contents_of((tmp_path / "x.tflite").read_bytes()).floats
+    assert not read_contents((tmp_path / "x.tflite").read_bytes()).float_dtypes
 
 
 def test_what_cannot_be_quantized():
@@ -226,22 +227,24 @@ def test_compress_on_two_replicas_in_bfloat16(trained, runs):
     run = Run(runs / "eight-bits")
     assert run.summary()["network"] == "resnet8, 8 bits"
     with pytest.raises(UsageError, match="already"):
-        adopt_parent(run, QAT, set(), silent)
+        spec_for_compression(run, QAT, set(), silent)
     assert run.spec().compress.parent == str(trained.folder.resolve())
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import TFLiteRequest
 
-    (verdict,) = export(run, ExportRequest(forms=tuple(forms_of((), learned=True)), max_drop=0.03), silent)
+    files = tuple(TFLiteRequest(is_qat=True).build())
+    (verdict,) = export(run, ExportRequest(tflite=files, max_drop=0.03), silent)
     assert verdict.verdict == "PASSED" and verdict.own_agreement >= 0.98 and verdict.calibration_sha256 is None
     assert verdict.drop == pytest.approx(trained.metrics()["value"] - verdict.value)
     for schemes, learned in ((("int8",), True), (("qat",), False)):
         with pytest.raises(UsageError, match="trained with 8 bits"):
-            forms_of(schemes, learned=learned)
+            TFLiteRequest(is_qat=learned).build(schemes)
 
 
 def test_bad_compress_requests(trained, runs, capsys):
     for options, code, words in (
-        ([trained.name], 2, "say how to compress"),
+        ([trained.name], 2, "choose how to compress"),
         (["absent", "--qat"], 1, "no run called 'absent'"),
         ([trained.name, "--qat", "--set", "compress.qat=int4"], 2, "compress.qat must be one of none, native, tfmot"),
         ([trained.name, "--qat", "--name", trained.name], 2, "--name must be a plain name that is not taken"),
@@ -353,7 +356,7 @@ def test_what_is_dead_has_a_usable_scale(name, tmp_path):
     child = subprocess.run([sys.executable, "-c", READ, str(file)], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr
     assert float(child.stdout) > 1e-7
-    assert not contents_of(file.read_bytes()).floats
+    assert not read_contents(file.read_bytes()).float_dtypes
     got, step = answers_of(file, images)
     np.testing.assert_allclose(got, expected, atol=2.01 * step)
 

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 from samples import paint, silent
 from sklearn.datasets import load_digits
 
-from keras_resnet.cli.options import choices_of, spec_of
-from keras_resnet.config.chosen import chosen
+from keras_resnet.cli.spec_request import build_spec, trace_spec
+from keras_resnet.config.provenance import use_provenance
 from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data import mirroring
 from keras_resnet.data.dataset import Split
@@ -157,15 +157,15 @@ def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
     data = load_dataset(DataSpec(str(paint(tmp_path / "d", 10))), silent)
     told = []
     asked = {"flip": flip}
-    with chosen(choices_of(asked, tmp_path)):
-        spec = spec_of(asked, tmp_path, silent)
-        spec = resolving._resolve_mirroring(spec, data, Devices(strategy=None, why=""), told.append)
+    with use_provenance(trace_spec(asked, tmp_path)):
+        spec = build_spec(asked, tmp_path, silent)
+        spec = resolving._resolve_mirroring(spec, data, Devices(strategy=None, reason=""), told.append)
     words = "mirroring: on (asked by --flip)" if flip else "mirroring: off (asked by --no-flip)"
     assert spec.augment.flip is flip and told == [words]
 
 
 def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch):
-    from keras_resnet.compression.plan import QAT, adopt_parent
+    from keras_resnet.compression.plan import QAT, spec_for_compression
     from keras_resnet.errors import TrainingInterrupted
     from keras_resnet.training.train import resume
 
@@ -184,17 +184,17 @@ def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch
     assert run.spec().augment.flip is False
     monkeypatch.setattr(resolving, "measure", lambda *data: pytest.fail("measured"))
     resume(run, silent)
-    assert adopt_parent(run, QAT, set(), silent).augment.flip is False
+    assert spec_for_compression(run, QAT, set(), silent).augment.flip is False
 
 
 def test_all_workers_do_what_the_first_one_found(tmp_path, unmeasured):
     data = load_dataset(DataSpec(str(paint(tmp_path / "d", 10))), silent)
 
     class Other(Devices):
-        def tell_all(self, text):
+        def broadcast(self, text):
             return "do not mirror"
 
-    here = Other(strategy=None, why="", rank=1, ranks=2)
+    here = Other(strategy=None, reason="", rank=1, world_size=2)
     assert resolving._resolve_mirroring(Spec(), data, here, silent).augment.flip is False
 
 
@@ -203,7 +203,7 @@ def test_what_is_known_is_not_measured(tmp_path, unmeasured):
     told = []
     for name, flip in (("cifar10", True), ("mnist", False)):
         known = replace(data, name=name, flips=flip)
-        spec = resolving._resolve_mirroring(Spec(), known, Devices(strategy=None, why=""), told.append)
+        spec = resolving._resolve_mirroring(Spec(), known, Devices(strategy=None, reason=""), told.append)
         assert spec.augment.flip is flip
     assert told == [
         "mirroring: on (as is known of cifar10; --no-flip decides otherwise)",

@@ -21,7 +21,7 @@ from keras_resnet.training.distribute import translate_worker_errors
 
 ROOT = Path(__file__).parents[2]
 PLAIN = AugmentSpec(flip=False)
-BY_PILLOW = AugmentSpec(flip=False, policy="randaugment")
+BY_PILLOW = AugmentSpec(flip=False, auto_augment="randaugment")
 MIXED = AugmentSpec(flip=False, mosaic=1.0, copy_paste=1.0)
 DAMAGES = {
     "cut off": lambda file: file.write_bytes(file.read_bytes()[:60]),
@@ -96,14 +96,14 @@ def test_of_a_folder(tmp_path, damage, augment):
     assert told_of(lambda: trained_on(split, augment)) == sentence(str(file))
 
 
-@pytest.mark.parametrize("max_bad", [0.1, 1.0])
-def test_what_max_bad_allows_is_left_out_before_and_not_meanwhile(tmp_path, max_bad):
+@pytest.mark.parametrize("max_unreadable", [0.1, 1.0])
+def test_what_max_bad_allows_is_left_out_before_and_not_meanwhile(tmp_path, max_unreadable):
     root = paint(tmp_path / "images", 6)
     bad = root / "red" / "003.png"
     DAMAGES["no image"](bad)
-    with pytest.raises(DataError, match=r"1 of 18 images cannot be read .*--max-bad 0 allows"):
-        opened(root, max_bad=0)
-    split = opened(root, max_bad=max_bad, val_fraction=0.2).splits["train"]
+    with pytest.raises(DataError, match=r"1 of 18 images cannot be read .*--max-unreadable 0 allows"):
+        opened(root, max_unreadable=0)
+    split = opened(root, max_unreadable=max_unreadable, val_fraction=0.2).splits["train"]
     assert str(bad) not in split.images.files
     trained_on(split)
     file = Path(split.images.files[4])

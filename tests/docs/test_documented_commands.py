@@ -136,7 +136,7 @@ def nothing_else(desk, monkeypatch):
     import tensorflow_datasets as tfds
 
     from keras_resnet.data.sources import tfds as tfds_source
-    from keras_resnet.export import accelerators
+    from keras_resnet.export.accelerators import ethos_u
     from keras_resnet.pretrained import hub
 
     for module in (tfds_source, hub):
@@ -146,7 +146,7 @@ def nothing_else(desk, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(desk / "keras"))
     monkeypatch.setenv("HOME", str(desk))
     monkeypatch.setattr(cv2, "VideoCapture", lambda source, real=cv2.VideoCapture: real())
-    monkeypatch.setattr(accelerators.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(ethos_u.importlib.util, "find_spec", lambda name: None)
 
 
 @pytest.mark.parametrize("each", of_kind(Fails))

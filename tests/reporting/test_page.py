@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.cli.options import setting
+from keras_resnet.cli.setting_options import parse_assignment
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.reporting.page import training_command
 from keras_resnet.reporting.recommend import recommend_file
@@ -66,13 +66,13 @@ def test_the_command_trains_the_same(trained):
     spec = default_config("classify")
     for flag, value in zip(command[2::2], command[3::2], strict=True):
         assert flag == "--set"
-        spec = spec.override(*setting(value))
+        spec = spec.override(*parse_assignment(value))
     assert spec == trained.spec()
 
 
 def test_the_recommended_file():
     def row(file, milliseconds, size, verdict="PASSED"):
-        return {"file": file, "form": file, "milliseconds": milliseconds, "bytes": size, "verdict": verdict}
+        return {"file": file, "scheme": file, "latency_ms": milliseconds, "bytes": size, "verdict": verdict}
 
     floats = row("float32", 10.0, 400)
     assert recommend_file([row("float32", 1, 1, "FAILED")]) is None

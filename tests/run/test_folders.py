@@ -30,7 +30,7 @@ from keras_resnet.run import Run
 from keras_resnet.training import launch as launching
 from keras_resnet.training.checkpoint import Checkpoints, Progress, manifests
 from keras_resnet.training.logger import Logger
-from keras_resnet.training.loop import Loop
+from keras_resnet.training.loop import TrainingLoop
 from keras_resnet.training.train import resume, train
 
 CREATING = """
@@ -114,7 +114,7 @@ def test_a_training_that_cannot_begin_leaves_nothing(quick_spec, tmp_path, monke
         assert (tmp_path / "refused" / "spec.json").is_file()
         raise error
 
-    monkeypatch.setattr(Loop, "run", refuse)
+    monkeypatch.setattr(TrainingLoop, "fit", refuse)
     with pytest.raises(type(error)):
         train(quick_spec, tmp_path, "refused", silent)
     assert list(tmp_path.iterdir()) == []
@@ -123,7 +123,7 @@ def test_a_training_that_cannot_begin_leaves_nothing(quick_spec, tmp_path, monke
 def interrupted(spec, home, name="cut", steps=0):
     """A training of which Ctrl-C came before the first step after `steps`."""
     with pytest.MonkeyPatch.context() as patch:
-        genuine, asked = Loop._alive, []
+        genuine, asked = TrainingLoop._check_alive, []
 
         def alive(self):
             genuine(self)
@@ -131,7 +131,7 @@ def interrupted(spec, home, name="cut", steps=0):
                 asked.append(True)
                 signal.raise_signal(signal.SIGINT)
 
-        patch.setattr(Loop, "_alive", alive)
+        patch.setattr(TrainingLoop, "_check_alive", alive)
         with pytest.raises(TrainingInterrupted):
             train(spec, home, name, silent)
     return Run(home / name)
@@ -203,7 +203,7 @@ def test_what_a_kill_after_the_model_leaves_goes_with_the_next_command(trained, 
 
 @pytest.mark.parametrize("what", ["deleted", "moved", "replaced"])
 def test_a_run_folder_that_is_gone_is_noticed_at_once(short, tmp_path, monkeypatch, what):
-    genuine, steps = Loop._alive, []
+    genuine, steps = TrainingLoop._check_alive, []
 
     def alive(self):
         steps.append(self.progress.step)
@@ -214,10 +214,10 @@ def test_a_run_folder_that_is_gone_is_noticed_at_once(short, tmp_path, monkeypat
                 (tmp_path / "gone").rename(tmp_path / "moved")
             if what == "replaced":
                 shutil.copytree(tmp_path / "moved", tmp_path / "gone")
-        self._looked = 0.0
+        self._folder_checked = 0.0
         genuine(self)
 
-    monkeypatch.setattr(Loop, "_alive", alive)
+    monkeypatch.setattr(TrainingLoop, "_check_alive", alive)
     with pytest.raises(RunError, match=r"the folder of run gone is gone: .*gone was deleted or moved; training ended"):
         train(short, tmp_path, "gone", silent)
     assert len(steps) == 5
@@ -227,13 +227,13 @@ def test_a_run_folder_that_is_gone_is_noticed_at_once(short, tmp_path, monkeypat
 
 def test_nothing_makes_a_deleted_folder_again(short, tmp_path, monkeypatch):
     """Between two looks."""
-    genuine = Logger.epoch
+    genuine = Logger.on_epoch_end
 
     def record(self, row, weights):
         shutil.rmtree(self._run.folder)
         genuine(self, row, weights)
 
-    monkeypatch.setattr(Logger, "epoch", record)
+    monkeypatch.setattr(Logger, "on_epoch_end", record)
     with pytest.raises(RunError, match=r"cannot write .*log\.jsonl: No such file or directory"):
         train(short, tmp_path, "gone", silent)
     assert list(tmp_path.iterdir()) == []
@@ -245,9 +245,9 @@ def test_nothing_makes_a_deleted_folder_again(short, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("place", "file"),
     [
-        ("_summarize", "tensorboard"),
-        pytest.param("first_batch", "step-000000010.safetensors", marks=pytest.mark.slow),
-        pytest.param("epoch", "log.jsonl", marks=pytest.mark.slow),
+        ("_write_summaries", "tensorboard"),
+        pytest.param("on_first_batch", "step-000000010.safetensors", marks=pytest.mark.slow),
+        pytest.param("on_epoch_end", "log.jsonl", marks=pytest.mark.slow),
         pytest.param("close", "metrics.json", marks=pytest.mark.slow),
     ],
 )
@@ -450,7 +450,7 @@ LAUNCHING = """
 import sys
 from keras_resnet.training import launch
 launch.COMMAND = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
-sys.exit(launch.launch(2, ["train"], launch.Watch(restarts=0), print))
+sys.exit(launch.launch(2, ["train"], launch.RestartPolicy(max_restarts=0), print))
 """
 
 
@@ -486,7 +486,7 @@ def test_workers_of_a_run_that_was_deleted_are_not_started_again(tmp_path, monke
     work = "import os, pathlib; pathlib.Path(os.environ['KRESNET_HEARTBEAT']).write_text('/nowhere/run'); exit(1)"
     monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", work])
     with pytest.raises(TrainingError, match="the folder of the run is gone: /nowhere/run was deleted or moved"):
-        launching.launch(2, ["train"], launching.Watch(restarts=3), silent)
+        launching.launch(2, ["train"], launching.RestartPolicy(max_restarts=3), silent)
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,10 @@ AROUND = (
     "    sys.exit(130)\n"
 )
 CONVERTING = (
-    "from keras_resnet.export.convert import convert; from keras_resnet.export.load import open_file;"
-    " convert(Path(sys.argv[1]), 'savedmodel', open_file(Path(sys.argv[2])).card, None, Path(sys.argv[3]),"
-    " Path(sys.argv[3] + '.log'))"
+    "from keras_resnet.export.convert import convert; from keras_resnet.export.load import load_file;"
+    " from keras_resnet.export.formats import get_format; from keras_resnet.export.formats.base import Conversion;"
+    " convert(Path(sys.argv[1]), get_format('savedmodel'), Conversion(load_file(Path(sys.argv[2])).card),"
+    " Path(sys.argv[3]), Path(sys.argv[3] + '.log'))"
 )
 MEASURING = (
     "import numpy as np; from keras_resnet.export.benchmark import measure;"

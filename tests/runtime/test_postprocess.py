@@ -143,7 +143,7 @@ def test_a_mask_stays_in_its_box():
 
 
 def test_cells_are_those_of_the_network():
-    """Whatever the stem and the size; the assertion in `levels_of` says so for each."""
+    """Whatever the stem and the size; the assertion in `build_pyramid` says so for each."""
     import keras
 
     from keras_resnet.models import build, fpn

@@ -20,15 +20,16 @@ from keras_resnet.tasks import TASKS
 
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of, full_forms
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 
     first, last = segmented.read_log()[0], segmented.read_log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
     assert last["loss"] < 0.85 * first["loss"] and segmented.metrics()["metric"] == "mask mAP"
     assert last["val_mask mAP"] == pytest.approx(segmented.metrics()["value"], abs=1e-6) and last["val_box mAP"] > 0
-    forms = forms_of(("float32", "int8"))
-    wanted = ExportRequest(forms=(*forms, *full_forms(forms[1:], "segment")), max_drop=0.05)
+    forms = build_tflite_options(("float32", "int8"))
+    wanted = ExportRequest(tflite=(*forms, *with_nms_variants(forms[1:], "segment")), max_drop=0.05)
     floats, integers, full = export(segmented, wanted, silent)
     assert full.value == pytest.approx(integers.value, abs=0.01) and full.agreement > 0.95
     assert full.largest_difference is None and full.operators["NON_MAX_SUPPRESSION_V4"] == 1
@@ -59,7 +60,7 @@ def test_the_script_beside_the_files_finds_the_same(segmented):
     """It needs no kresnet: it runs in the exports' folder, in a process of its own."""
     command = [sys.executable, "detect.py", "float32.tflite", "--golden", "golden.npz"]
     done = subprocess.run(command, cwd=segmented.exports, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "16 of 16 images show what is expected" in done.stdout, done.stderr[-2000:]
+    assert done.returncode == 0 and "16 of 16 predictions as expected" in done.stdout, done.stderr[-2000:]
     card = (segmented.exports / "model_card.md").read_text()
     assert "Detection of objects and their masks" in card and "mask mAP" in card
 
@@ -106,7 +107,7 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
     """Of outputs in which much is found, which a network after five epochs does not: in order, sides and classes."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from keras_resnet.export.formats.detection_postprocess import _behind
+    from keras_resnet.export.formats.detection_postprocess import _convert_postprocess
     from keras_resnet.runtime.metadata import ModelMetadata
     from keras_resnet.runtime.postprocess import (
         BACKGROUND_LOGIT,
@@ -126,7 +127,9 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
         given = outputs if task == "segment" else {name: outputs[name] for name in ("scores", "distances")}
         methods = TASKS[task].preprocessing, TASKS[task].postprocessing
         card = ModelMetadata(("a", "b", "c"), 64, 64, {}, task, *methods, cells)
-        interpreter = Interpreter(model_content=_behind({name: each.shape for name, each in given.items()}, card))
+        interpreter = Interpreter(
+            model_content=_convert_postprocess({name: each.shape for name, each in given.items()}, card)
+        )
         found = interpreter.get_signature_runner("objects")(**given)
         ours, masks = decode_outputs({name: each[0] for name, each in given.items()}, cells, guesses=guesses)
         theirs, their_masks = decode_outputs({name: each[0] for name, each in found.items()}, cells, guesses=guesses)

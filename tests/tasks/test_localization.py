@@ -177,14 +177,15 @@ def localized(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import build_tflite_options
 
     first, last = localized.read_log()[0], localized.read_log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.05 and last["val_quality"] > first["val_quality"]
     assert localized.metrics()["metric"] == "localized"
-    forms = tuple(forms_of(("float32", "int8")))
-    floats, integers = export(localized, ExportRequest(forms=forms, max_drop=0.2), silent)
+    forms = tuple(build_tflite_options(("float32", "int8")))
+    floats, integers = export(localized, ExportRequest(tflite=forms, max_drop=0.2), silent)
     assert floats.agreement == 1 and floats.largest_difference < 1e-3 and floats.drop_interval is not None
     assert {"top5", "class", "IoU"} <= set(floats.details) and integers.all_integer
     golden = np.load(localized.exports / "golden.npz")

@@ -22,7 +22,7 @@ from keras_resnet.errors import DataError, RunError, TrainingError, TrainingInte
 from keras_resnet.run import Run
 from keras_resnet.training import precision
 from keras_resnet.training.logger import Logger
-from keras_resnet.training.optimizers import optimizer_of
+from keras_resnet.training.optimizers import create_optimizer
 from keras_resnet.training.train import resume, train
 
 
@@ -92,7 +92,7 @@ def test_a_taken_name_is_refused(quick_spec, trained, runs):
 
 def test_learning_rate_warms_up_and_falls_to_zero(quick_spec):
     spec = quick_spec.override("optimizer.warmup_epochs", 2.0)
-    schedule = optimizer_of(spec, 10)._learning_rate
+    schedule = create_optimizer(spec, 10)._learning_rate
     rates = [float(schedule(step)) for step in (0, 10, 20, 50, 80)]
     np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.05, 0], atol=1e-7)
 
@@ -102,7 +102,7 @@ def test_weight_decay_spares_norms_and_biases(quick_spec):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.BatchNormalization()])
     for weight in model.trainable_weights:
         weight.assign(np.ones(weight.shape))
-    optimizer = optimizer_of(spec, 10)
+    optimizer = create_optimizer(spec, 10)
     optimizer.apply([np.zeros(w.shape, "float32") for w in model.trainable_weights], model.trainable_weights)
     changed = {w.name for w in model.trainable_weights if not np.allclose(w.numpy(), 1)}
     assert changed == {"kernel"}
@@ -112,7 +112,7 @@ def test_weight_decay_spares_norms_and_biases(quick_spec):
     ("capability", "policy"), [((9, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16"), ((6, 1), "float32")]
 )
 def test_precision_of_gpus(capability, policy):
-    chosen, why = precision.precision_of_gpus([{"compute_capability": (9, 9)}, {"compute_capability": capability}])
+    chosen, why = precision.choose_gpu_precision([{"compute_capability": (9, 9)}, {"compute_capability": capability}])
     assert chosen == policy and f"{capability[0]}.{capability[1]}" in why
 
 
@@ -263,13 +263,13 @@ def test_each_recipe_with_objects_trains_a_step(name, tmp_path, monkeypatch):
 def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
     """Resident memory after each of 12 epochs: the last within 5% of the third, when all is traced and warm."""
     sizes = []
-    genuine = Logger.epoch
+    genuine = Logger.on_epoch_end
 
     def record(self, row, weights):
         genuine(self, row, weights)
         sizes.append(psutil.Process().memory_info().rss)
 
-    monkeypatch.setattr(Logger, "epoch", record)
+    monkeypatch.setattr(Logger, "on_epoch_end", record)
     train(quick_spec.override("training.epochs", 12), tmp_path, log=silent)
     assert sizes[-1] < 1.05 * sizes[2]
 

@@ -3,19 +3,19 @@
 import pytest
 from samples import paint, silent
 
-from keras_resnet.cli.options import choices_of, spec_of
-from keras_resnet.config.chosen import Choices, chosen, who
+from keras_resnet.cli.spec_request import build_spec, trace_spec
+from keras_resnet.config.provenance import Provenance, describe_origin, use_provenance
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.dataset import choose_canvas, choose_sizes
 
 
 def test_keys_before_sections_before_the_rest():
-    assert who("data.image_size") == "set in the spec"
-    with chosen(Choices("of recipe X", {"network": "of run a", "network.stem": "asked by --stem"})):
-        assert who("network.stem") == "asked by --stem"
-        assert who("network.depth") == "of run a"
-        assert who("training.precision") == "of recipe X"
-    assert who("network.stem") == "set in the spec"
+    assert describe_origin("data.image_size") == "set in the spec"
+    with use_provenance(Provenance("of recipe X", {"network": "of run a", "network.stem": "asked by --stem"})):
+        assert describe_origin("network.stem") == "asked by --stem"
+        assert describe_origin("network.depth") == "of run a"
+        assert describe_origin("training.precision") == "of recipe X"
+    assert describe_origin("network.stem") == "set in the spec"
 
 
 @pytest.mark.parametrize(
@@ -30,20 +30,20 @@ def test_keys_before_sections_before_the_rest():
         ({"recipe": "coco-detect-1x", "image_size": 64}, "data.image_size", "asked by --image-size"),
         ({"task": "detect"}, "training.batch_size", "the default to detect"),
         ({}, "training.batch_size", "the default to classify"),
-        ({"net": "resnet50d"}, "network.stem", "of --net resnet50d"),
-        ({"start_from": "keras:resnet50"}, "network.stem", "of the weights keras:resnet50"),
+        ({"model": "resnet50d"}, "network.stem", "of --model resnet50d"),
+        ({"weights": "keras:resnet50"}, "network.stem", "of the weights keras:resnet50"),
         (
-            {"start_from": "keras:resnet50"},
+            {"weights": "keras:resnet50"},
             "data.image_size",
             "that of the weights keras:resnet50; --image-size changes it",
         ),
-        ({"start_from": "keras:resnet50", "recipe": "coco-detect-1x"}, "data.image_size", "of recipe coco-detect-1x"),
+        ({"weights": "keras:resnet50", "recipe": "coco-detect-1x"}, "data.image_size", "of recipe coco-detect-1x"),
         ({"deepen": "shallow"}, "training.precision", "of run shallow"),
     ],
 )
 def test_who_chose_by_what_was_asked(tmp_path, options, key, words):
-    with chosen(choices_of(options, tmp_path)):
-        assert who(key) == words
+    with use_provenance(trace_spec(options, tmp_path)):
+        assert describe_origin(key) == words
 
 
 def said(choose, *arguments):
@@ -62,18 +62,18 @@ def test_a_size_of_the_data_is_told_as_theirs():
 
 @pytest.mark.parametrize(("size", "small"), [(16, True), (63, True), (64, False), (320, False)])
 def test_a_size_too_small_for_objects_says_how_to_ask_for_another(size, small):
-    with chosen(Choices(by={"data.image_size": "that of run tiny"})):
+    with use_provenance(Provenance(by={"data.image_size": "that of run tiny"})):
         found, words = said(choose_canvas, size, None)
     assert found == (size, size) and f"image size: {size} pixels (that of run tiny)" in words
     assert ("--image-size 320 asks for the usual size" in words) == small
 
 
 def test_a_detector_of_a_small_classifier_says_where_its_size_is_from(trained, runs, kresnet, tmp_path):
-    options = ("--runs", runs, "--from", trained.name, "--data", "nowhere/at/all")
+    options = ("--runs", runs, "--weights", trained.name, "--data", "nowhere/at/all")
     code, _, told = kresnet("train", "--task", "detect", *options)
     assert code == 1 and "image size" not in "\n".join(told)  # nothing is told of data that are not there
-    with chosen(choices_of({"task": "detect", "start_from": trained.name}, runs)):
-        spec = spec_of({"task": "detect", "start_from": trained.name}, runs, silent)
+    with use_provenance(trace_spec({"task": "detect", "weights": trained.name}, runs)):
+        spec = build_spec({"task": "detect", "weights": trained.name}, runs, silent)
         _, words = said(choose_canvas, spec.data.image_size, None)
     size = trained.spec().data.image_size
     assert words.startswith(f"image size: {size} pixels (that of run {trained.name}; --image-size changes it)")
@@ -81,9 +81,9 @@ def test_a_detector_of_a_small_classifier_says_where_its_size_is_from(trained, r
 
 
 def test_the_size_of_a_recipe_stays_beside_weights(trained, runs):
-    spec = spec_of({"recipe": "coco-detect-1x", "start_from": trained.name}, runs, silent)
+    spec = build_spec({"recipe": "coco-detect-1x", "weights": trained.name}, runs, silent)
     assert spec.data.image_size == 640
-    assert spec_of({"task": "detect", "start_from": trained.name}, runs, silent).data.image_size == 8
+    assert build_spec({"task": "detect", "weights": trained.name}, runs, silent).data.image_size == 8
 
 
 def test_commands_on_a_run_say_that_its_size_is_the_runs(trained, runs, kresnet):

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.compression.quantization.freeze import prepare_for_conversion, quantizers_of
+from keras_resnet.compression.quantization.converters import LAYERS
+from keras_resnet.compression.quantization.freeze import get_quantizers, prepare_for_conversion
 from keras_resnet.compression.quantization.layers import QuantizedRescaling
-from keras_resnet.compression.quantization.lowering import LAYERS
 from keras_resnet.compression.quantization.quantize import quantize
 from keras_resnet.errors import UsageError
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 
@@ -195,7 +195,7 @@ def require_same(make, exact=1e-4, rounded=0.05):
 def calibrated(copy, values):
     """The copy with the ranges of inference on `values`; batch norms give others in training. Each image is seen often:
     augmentation is at work, and the ranges have to hold what it leaves alone."""
-    for layer in quantizers_of(copy):
+    for layer in get_quantizers(copy):
         layer.set_weights([weight * 0 for weight in layer.get_weights()])
     copy.trainable = False
     copy(np.repeat(values, 32, axis=0), training=True)
@@ -496,7 +496,7 @@ def test_what_is_accepted_becomes_an_integer_file_that_computes_it(name, tmp_pat
     expected = outputs_of(calibrated(copy, values), values, training=False)
     write_tflite(copy, TFLiteOptions(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
     content = (tmp_path / "x.tflite").read_bytes()
-    assert not contents_of(content).floats
+    assert not read_contents(content).float_dtypes
     for (got, step), wanted in zip(answers_of(content, values.astype("uint8")), expected, strict=True):
         steps = np.abs(got - wanted) / step
         assert steps.max() < 4.1 and (steps < 1.1).mean() > 0.99, f"{steps.max():.1f}, {(steps < 1.1).mean():.1%} near"
