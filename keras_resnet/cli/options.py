@@ -6,42 +6,6 @@ from functools import partial
 
 import click
 
-<<<<<<< HEAD
-||||||| merged common ancestors
-from keras_resnet.config.chosen import Choices
-from keras_resnet.config.families import FAMILIES
-<<<<<<<<< Temporary merge branch 1
-from keras_resnet.config.policies import POLICIES
-||||||||| merged common ancestors
-from keras_resnet.config.recipes import RECIPES, default_config, recipe
-||||||||||| 1b051f7
-from keras_resnet.config.recipes import RECIPES, default_config, recipe
-===========
-=========
->>>>>>>>> Temporary merge branch 2
-from keras_resnet.config.recipes import RECIPES, recipe
-from keras_resnet.config.spec import NetworkSpec, Spec
-from keras_resnet.errors import UsageError, did_you_mean
-from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
-from keras_resnet.run import Run, runs_home
-from keras_resnet.runtime.plurals import counted
-
-FLAG, SWITCH = "flag", "switch"
-
-=======
-from keras_resnet.config.chosen import Choices
-from keras_resnet.config.families import FAMILIES
-from keras_resnet.config.policies import POLICIES
-from keras_resnet.config.recipes import RECIPES, recipe
-from keras_resnet.config.spec import NetworkSpec, Spec
-from keras_resnet.errors import UsageError, did_you_mean
-from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
-from keras_resnet.run import Run, runs_home
-from keras_resnet.runtime.plurals import counted
-
-FLAG, SWITCH = "flag", "switch"
-
->>>>>>> hA
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
 runs_option = click.option(
     "--runs", "runs", metavar="DIR", help="Where runs live [default: KRESNET_RUNS, else saved_models/]."

@@ -60,7 +60,7 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     random = replace(further, start=StartSpec())
     continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file.resolve())))
     data = load_dataset(start.run.spec().data, lambda message: None, ("validation",))
-    difference = _difference(start.run, further, data)
+    difference = _compare_outputs(start.run, further, data)
     log(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
     seed = base.training.seed
     runs = {
@@ -77,18 +77,18 @@ def _continue_spec(shallow: Run, deep: Spec) -> Spec:
     return replace(deep, start=StartSpec(deepen=str(shallow.model_file.resolve())), optimizer=optimizer)
 
 
-def _difference(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
-    """The largest difference of logits on the validation images, relative to the largest logit."""
+def _compare_outputs(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
+    """Return the largest difference of logits on the validation images, relative to the largest logit."""
     network: NetworkSpec = replace(shallow.spec().network, depth=spec.network.depth)
     deep = get_task(spec, data.classes).build_model(Layers(keras), replace(shallow.spec(), network=network))
     deepen(deep, fetch_weights(str(shallow.model_file)))
-    before = load_model(shallow)
+    shallow_model = load_model(shallow)
     images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH_SIZE)
-    ours, theirs = (
+    deep_logits, shallow_logits = (
         np.concatenate([model.predict_on_batch(batch) for batch, _ in images.as_numpy_iterator()])
-        for model in (deep, before)
+        for model in (deep, shallow_model)
     )
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    return float(np.abs(deep_logits - shallow_logits).max() / np.abs(shallow_logits).max())
 
 
 def _errors_by_epoch(run: Run) -> np.ndarray:

@@ -76,7 +76,7 @@ def run_trial(net: str, seed: int, spec: Spec, folder: Path, log: Log, name: str
     try:
         if not run.spec_file.is_file():
             return Trial(net, seed, train(spec, folder, run.name, log))
-        if not _made_as(spec, run.spec()):
+        if not _matches_request(spec, run.spec()):
             raise RunError(f"{run.folder} was trained with other settings; remove it, or choose another --runs")
         if not run.is_finished:
             return Trial(net, seed, resume(run, log))
@@ -99,12 +99,12 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _made_as(asked: Spec, made: Spec) -> bool:
-    """Return whether `made`, a resolved spec, is `asked` with its open choices filled in."""
-    wanted, resolved = asdict(asked), asdict(made)
-    if asked.training.steps is not None:
+def _matches_request(requested: Spec, resolved: Spec) -> bool:
+    """Return whether `resolved` is the spec `requested` with its open choices filled in."""
+    wanted = asdict(requested)
+    if requested.training.steps is not None:
         del wanted["training"]["epochs"]
-    return _agrees(wanted, resolved)
+    return _agrees(wanted, asdict(resolved))
 
 
 def _agrees(wanted: object, resolved: object) -> bool:

@@ -111,10 +111,10 @@ def _create_network(requested: bool | None, arguments: list[str], log: Log) -> n
 
 def resume_arguments(arguments: list[str], run: Path) -> list[str]:
     """Return the arguments that continue `run` in place of `arguments`."""
-    verbose, kept = (
+    verbose, flags = (
         [each for each in arguments if each in known] for known in (("-v", "--verbose"), ("--json", "--data-changed"))
     )
-    return [*verbose, "train", "--resume", str(run), *kept]
+    return [*verbose, "train", "--resume", str(run), *flags]
 
 
 class _WorkerGroup:

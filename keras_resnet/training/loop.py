@@ -197,9 +197,8 @@ class TrainingLoop:
             self._add_results(step, results)
         self.save_checkpoint()
         self.outputs.checkpoints.wait()
-        message = (
-            f"at step {self.progress.step}, which is saved. Go on with: kresnet train --resume {self.outputs.run.name}"
-        )
+        command = f"kresnet train --resume {self.outputs.run.name}"
+        message = f"at step {self.progress.step}, which is saved. Resume it with: {command}"
         if signal.SIGINT in self._signals:
             raise TrainingInterrupted(f"interrupted {message}")
         raise TrainingStopped(f"stopped {message}")

@@ -29,8 +29,8 @@ def choose_precision(build: Callable[[str], keras.Model], image_size: int, batch
         return choose_gpu_precision([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
     seconds = {p: _time_step(build(p), image_size, batch_size) for p in ("float32", "mixed_bfloat16")}
     speedup = seconds["float32"] / seconds["mixed_bfloat16"]
-    chosen = "mixed_bfloat16" if speedup >= WORTHWHILE_SPEEDUP else "float32"
-    return chosen, (
+    policy = "mixed_bfloat16" if speedup >= WORTHWHILE_SPEEDUP else "float32"
+    return policy, (
         f"in a trial on this CPU mixed_bfloat16 ran at {speedup:.2f} times the speed of float32;"
         f" it is chosen where it reaches {WORTHWHILE_SPEEDUP} times"
     )

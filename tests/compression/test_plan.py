@@ -200,11 +200,10 @@ def test_pruned_clustered_and_quantized(trained, runs):
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels[names[1]])
     from keras_resnet.export.pipeline import export
     from keras_resnet.export.request import ExportRequest
-    from keras_resnet.export.tflite_options import build_tflite_options
+    from keras_resnet.export.tflite_options import TFLiteRequest
 
-    (verdict,) = export(
-        Run(runs / "pcqat"), ExportRequest(tflite=tuple(build_tflite_options((), learned=True)), max_drop=0.2), silent
-    )
+    files = tuple(TFLiteRequest(is_qat=True).build())
+    (verdict,) = export(Run(runs / "pcqat"), ExportRequest(tflite=files, max_drop=0.2), silent)
     assert verdict.all_integer and verdict.own_agreement >= 0.98 and verdict.gzip_bytes < 0.7 * verdict.bytes
 
 

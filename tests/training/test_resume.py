@@ -103,7 +103,7 @@ def test_sigterm_saves_and_says_how_to_go_on(tmp_path, tfds_home, whole):
     _, told = process.communicate()
     assert process.returncode == 0
     stopped = int(
-        re.search(r"stopped at step (\d+), which is saved\. Go on with: kresnet train --resume killed", told)[1]
+        re.search(r"stopped at step (\d+), which is saved\. Resume it with: kresnet train --resume killed", told)[1]
     )
     assert step_of(run) == stopped >= 14
     finished(["train", "--resume", "killed", "--runs", str(tmp_path)])

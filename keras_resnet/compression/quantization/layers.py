@@ -101,7 +101,7 @@ class QuantizedDepthwiseConv2D(RoundedKernel, keras.layers.DepthwiseConv2D):
     """Keras' depthwise convolution with a kernel of 8 bits for each output channel."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """(B, H, W, C) → (B, h, w, C × multiplier)."""
+        """Convolve (B, H, W, C) to (B, h, w, C × multiplier) with the rounded kernel."""
         import tensorflow as tf
 
         kernel = tf.convert_to_tensor(self.kernel)
@@ -126,7 +126,7 @@ class QuantizedDense(RoundedKernel, keras.layers.Dense):
     """Keras' fully connected layer with a kernel of 8 bits."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """(B, …, inputs) → (B, …, units)."""
+        """Map (B, …, inputs) to (B, …, units) with the rounded kernel."""
         import tensorflow as tf
 
         kernel = tf.cast(self.quantize_kernel(self.kernel), inputs.dtype)
@@ -171,7 +171,7 @@ class ConstantProduct(_ConstantOperation):
     """`inputs * constant`."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """(B, …) → the same, in the layer's compute dtype."""
+        """Return the product, of the shape of `inputs` (B, …), in the layer's compute dtype."""
         import tensorflow as tf
 
         return tf.cast(inputs, self.compute_dtype) * self.quantize_constant(self.compute_dtype)
@@ -182,7 +182,7 @@ class ConstantSum(_ConstantOperation):
     """`inputs + constant`."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """(B, …) → the same, in the layer's compute dtype."""
+        """Return the sum, of the shape of `inputs` (B, …), in the layer's compute dtype."""
         import tensorflow as tf
 
         return tf.cast(inputs, self.compute_dtype) + self.quantize_constant(self.compute_dtype)
@@ -193,7 +193,7 @@ class HardSwish(keras.layers.Layer):
     """`x * relu6(x + 3) / 6`, written as TensorFlow's converter knows it: one operator of the file."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """(B, …) → the same."""
+        """Return the activation, of the shape of `inputs` (B, …)."""
         import tensorflow as tf
 
         return inputs * (tf.nn.relu6(inputs + tf.constant(3.0, inputs.dtype)) * tf.constant(1 / 6, inputs.dtype))
@@ -212,7 +212,7 @@ class QuantizedRescaling(keras.layers.Rescaling):
     """Keras' `inputs * scale + offset` of pixels 0–255, rounded before, between and after as a file does it."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """float32 (B, H, W, C) → the same."""
+        """Rescale pixels, float32 (B, H, W, C)."""
         import tensorflow as tf
 
         scale, offset = np.asarray(self.scale, np.float32), np.asarray(self.offset, np.float32)
@@ -245,7 +245,7 @@ class QuantizedNorm(keras.layers.BatchNormalization):
         self.product.build(shape)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """(B, H, W, C) → the same. Training, which uses batch statistics, only updates the product's range."""
+        """Normalize (B, H, W, C). Training, which uses batch statistics, only updates the product's range."""
         import tensorflow as tf
 
         factor, offset = self._factor_and_offset(len(inputs.shape))
