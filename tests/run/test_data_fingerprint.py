@@ -66,7 +66,7 @@ def test_changed_data_are_told_and_refused(short, pictures, tmp_path, kresnet, m
     code, _, err = kresnet("train", "--resume", "cut", "--data-changed", "--runs", tmp_path / "runs")
     assert code == 0 and run.is_finished
     (told,) = run.document()["changes"]
-    assert words in told["what"] and told["step"] == step >= 1
+    assert words in told["description"] and told["step"] == step >= 1
     assert run.document()["data"]["validation"]["images"] == 12 - (what == "deleted")
 
 
