@@ -48,7 +48,7 @@ def digest_fingerprint(fingerprint: Fingerprint) -> SplitDigest:
 
 def _ground_truth_bytes(split: Split) -> Iterator[bytes]:
     """Yield labels, boxes and masks as bytes."""
-    truth = split.truth if isinstance(split.truth, dict) else {"labels": split.truth}
+    truth = split.ground_truth if isinstance(split.ground_truth, dict) else {"labels": split.ground_truth}
     for name in sorted(truth):
         yield b"".join(truth[name].ravel()) if truth[name].dtype == object else truth[name].tobytes()
 

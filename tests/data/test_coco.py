@@ -217,10 +217,10 @@ def test_encodings_of_windows(tmp_path, encoding, layout):
 @pytest.mark.parametrize(
     ("segmentation", "words"),
     [
-        (None, coco_masks.NONE),
-        ([], coco_masks.NONE),
-        ([[]], coco_masks.NONE),
-        ({}, coco_masks.NONE),
+        (None, coco_masks.NO_MASK),
+        ([], coco_masks.NO_MASK),
+        ([[]], coco_masks.NO_MASK),
+        ({}, coco_masks.NO_MASK),
         ([[1, 2, 3, 4, 5]], coco_masks.UNREADABLE),
         ([[1, 2, 3, 4, 5, 6, 7]], coco_masks.UNREADABLE),
         ([[1, 1, 9, 9, 18, 18]], coco_masks.UNREADABLE),  # on one line
@@ -369,7 +369,7 @@ def test_an_image_under_two_ids_is_one(tmp_path):
     ids=["turned", "wider", "cut off", "empty", "html", "gone", "a folder"],
 )
 def test_images_are_checked_wherever_they_are_kept(tmp_path, monkeypatch, kept, damage, words):
-    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: kept)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: kept)
     written(tmp_path)
     damage(tmp_path / "train" / "train 0.jpg")
     with pytest.raises(
@@ -385,7 +385,7 @@ def test_images_are_checked_wherever_they_are_kept(tmp_path, monkeypatch, kept, 
 def test_only_what_exif_turns_is_said_to_be_turned(tmp_path, monkeypatch, kept):
     from PIL import Image
 
-    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: kept)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: kept)
     written(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -12,7 +12,7 @@ from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import shapes
 from keras_resnet.data.sources.coco import NO_AREA, NOT_FOUR, REPEATED
-from keras_resnet.data.sources.coco_masks import NONE, UNREADABLE
+from keras_resnet.data.sources.coco_masks import NO_MASK, UNREADABLE
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.plurals import worded
 
@@ -93,7 +93,7 @@ def test_masks_that_are_none_are_counted(tmp_path, segmentation):
     tiny_coco(tmp_path, "val")
     told = []
     data = load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="masks"), told.append)
-    assert counted(told, f"left out {worded(1, NONE if segmentation == [[]] else UNREADABLE)}")
+    assert counted(told, f"left out {worded(1, NO_MASK if segmentation == [[]] else UNREADABLE)}")
     train = data.splits["train"].objects
     assert (train.labels >= 0).sum() == 3
     assert [len(np.unique(train.ids(row, 64))) for row in range(2)] == [2, 2]  # the ground, and what is in front

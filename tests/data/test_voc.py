@@ -34,7 +34,7 @@ def objects_in(data):
 
 @pytest.fixture
 def from_disk(monkeypatch):
-    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: False)
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def edges(*values):
         (object_of().replace("<name>cat</name>", ""), voc.NO_NAME),
         (object_of(box=""), voc.NO_BOX),
         (object_of(box="<polygon><x1>1</x1></polygon>"), voc.NO_BOX),
-        (object_of(box="<robndbox><cx>9</cx></robndbox>"), voc.TURNED),
+        (object_of(box="<robndbox><cx>9</cx></robndbox>"), voc.ROTATED),
         (object_of(box=edges("a", 1, 2, 3)), voc.NOT_FOUR),
         (object_of(box=edges(1, 2, 3)), voc.NOT_FOUR),
         (object_of(box=edges(1, 2, 3, "")), voc.NOT_FOUR),

@@ -20,12 +20,17 @@ from keras_resnet.data.sources import coco_masks
 from keras_resnet.data.sources.annotation_files import (
     FolderAnnotations,
     Tally,
-    beyond,
-    finite,
-    flag,
+    count_outside,
     one_line,
+    parse_finite,
+    parse_flag,
 )
-from keras_resnet.data.sources.coco_layouts import Source, by_split, placed, sources
+from keras_resnet.data.sources.coco_layouts import (
+    AnnotationFile,
+    annotation_files_by_split,
+    find_annotation_files,
+    locate_images,
+)
 from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.errors import DataError
 from keras_resnet.progress import waiting
@@ -33,7 +38,7 @@ from keras_resnet.runtime.printable import make_printable
 
 Id = int | float | str
 # Letters of an entry that a message quotes.
-SHOWN_OF_ENTRY = 100
+QUOTED_LETTERS = 100
 
 NO_IMAGE = "{annotation|annotations} of images that are not listed"
 NO_CATEGORY = "{annotation|annotations} of categories that are not listed"
@@ -75,7 +80,7 @@ class COCO(DetectionFolder):
 
     def is_layout(self, root: Path) -> bool:
         """Return whether `root` is in one of the layouts of `coco_layouts`."""
-        return root.is_dir() and bool(sources(root))
+        return root.is_dir() and bool(find_annotation_files(root))
 
     def read_annotations(self, root: Path, masks: bool) -> FolderAnnotations:
         """Read all splits of `root`. Raises DataError for files that are not as the format has them."""
@@ -86,8 +91,8 @@ def read_coco(root: Path, masks: bool) -> FolderAnnotations:
     """Category ids may have gaps: labels count them in order. They may differ between files: what is called the same is
     one class. Raises DataError for files that are not as the format has them."""
     tally = Tally()
-    files = by_split(root, tally)
-    documents = {split: _document(source.file) for split, source in files.items()}
+    files = annotation_files_by_split(root, tally)
+    documents = {split: _read_document(source.file) for split, source in files.items()}
     _require_different(files)
     ids = {split: _categories(files[split].file, document) for split, document in documents.items()}
     classes = _classes(files, documents, ids, tally)
@@ -104,7 +109,7 @@ def read_coco(root: Path, masks: bool) -> FolderAnnotations:
     return FolderAnnotations(classes, listings, tally, bad, named)
 
 
-def _require_different(files: dict[str, Source]) -> None:
+def _require_different(files: dict[str, AnnotationFile]) -> None:
     """A file and its copy would judge a network by what it learned."""
     train = files["train"].file
     for split, source in files.items():
@@ -115,7 +120,7 @@ def _require_different(files: dict[str, Source]) -> None:
             )
 
 
-def _document(file: Path) -> dict[str, Any]:
+def _read_document(file: Path) -> dict[str, Any]:
     try:
         with waiting(f"reading {file.name}"):
             document = json.loads(file.read_bytes())
@@ -133,30 +138,32 @@ def _document(file: Path) -> dict[str, Any]:
     return found
 
 
-def quoted(entry: Any) -> str:
+def quote_entry(entry: Any) -> str:
     """The beginning of an entry, in one line."""
-    return make_printable(textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …"))
+    return make_printable(textwrap.shorten(json.dumps(entry, ensure_ascii=False), QUOTED_LETTERS, placeholder=" …"))
 
 
-def _wrong(file: Path, kind: str, entry: Any, why: str) -> DataError:
-    return DataError(f"{file} is not in COCO's format in the {kind} {quoted(entry)}: {why}")
+def _format_error(file: Path, kind: str, entry: Any, why: str) -> DataError:
+    return DataError(f"{file} is not in COCO's format in the {kind} {quote_entry(entry)}: {why}")
 
 
-def _id_of(file: Path, kind: str, entry: Any, key: str) -> Id:
+def _parse_id(file: Path, kind: str, entry: Any, key: str) -> Id:
     """The id of an entry that has to have `key` too. Raises DataError if one is missing or is none."""
     if not isinstance(entry, dict):
-        raise _wrong(file, kind, entry, "it is no JSON object with an id")
+        raise _format_error(file, kind, entry, "it is no JSON object with an id")
     for each in ("id", key):
         if each not in entry:
-            raise _wrong(file, kind, entry, f"it has no {each!r}")
+            raise _format_error(file, kind, entry, f"it has no {each!r}")
     known = entry["id"]
-    if not isinstance(known, str) and (isinstance(known, bool) or finite(known) is None):
-        raise _wrong(file, kind, entry, f"its id is {quoted(known)}; an id is a number or a word")
+    if not isinstance(known, str) and (isinstance(known, bool) or parse_finite(known) is None):
+        raise _format_error(file, kind, entry, f"its id is {quote_entry(known)}; an id is a number or a word")
     if not isinstance(entry[key], (str, int, float)) or not one_line(entry[key]):
         empty = entry[key] is None or isinstance(entry[key], str)
-        raise _wrong(file, kind, entry, f"its {key} is {'empty' if empty else quoted(entry[key])}; it is text")
+        raise _format_error(
+            file, kind, entry, f"its {key} is {'empty' if empty else quote_entry(entry[key])}; it is text"
+        )
     if not is_utf8(str(entry[key])):
-        raise _wrong(file, kind, entry, f"its {key} holds half a letter; it is text")
+        raise _format_error(file, kind, entry, f"its {key} holds half a letter; it is text")
     return known
 
 
@@ -164,14 +171,14 @@ def _categories(file: Path, document: dict[str, Any]) -> dict[Id, str]:
     """The names by id, in one line each."""
     names: dict[Id, str] = {}
     for each in document["categories"]:
-        known, name = _id_of(file, "category", each, "name"), one_line(each["name"])
+        known, name = _parse_id(file, "category", each, "name"), one_line(each["name"])
         if names.setdefault(known, name) != name:
-            raise _wrong(file, "category", each, f"its id is that of {names[known]!r} too")
+            raise _format_error(file, "category", each, f"its id is that of {names[known]!r} too")
     return names
 
 
 def _classes(
-    files: dict[str, Source],
+    files: dict[str, AnnotationFile],
     documents: dict[str, dict[str, Any]],
     named: dict[str, dict[Id, str]],
     tally: Tally,
@@ -181,9 +188,11 @@ def _classes(
     used, groups = set(), set()
     for split, document in documents.items():
         for known, name in named[split].items():
-            places[name] = min(places.get(name, _place(known)), _place(known))
+            places[name] = min(places.get(name, _sort_key(known)), _sort_key(known))
         ids = (each.get("category_id") for each in document["annotations"] if isinstance(each, dict))
-        used |= {named[split].get(known) for known in (_key(each, named[split]) for each in ids) if known is not None}
+        used |= {
+            named[split].get(known) for known in (_match_id(each, named[split]) for each in ids) if known is not None
+        }
         for each in document["categories"]:
             if (above := one_line(each.get("supercategory", ""))) != one_line(each["name"]):
                 groups.add(above)
@@ -197,18 +206,18 @@ def _classes(
     return tuple(sorted(places, key=lambda name: (places[name], name)))
 
 
-def _place(known: Id) -> tuple[bool, Any]:
+def _sort_key(known: Id) -> tuple[bool, Any]:
     """By which ids are sorted: numbers, then words."""
     return isinstance(known, str), known
 
 
-def _key(value: Any, known: dict[Id, Any]) -> Id | None:
+def _match_id(value: Any, known: dict[Id, Any]) -> Id | None:
     """The id in `known` that an annotation names by `value`: some tools write 1 here and "1" there."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     if value in known:
         return value
-    other = finite(value) if isinstance(value, str) else str(value)
+    other = parse_finite(value) if isinstance(value, str) else str(value)
     return other if other in known else None
 
 
@@ -217,7 +226,7 @@ class _Reader:
     """Reads the file of one split. numbers: the label of each category's id."""
 
     root: Path
-    source: Source
+    source: AnnotationFile
     numbers: dict[Id, int]
     masks: bool
     tally: Tally
@@ -228,17 +237,17 @@ class _Reader:
         images, twins = self._images(document["images"])
         objects = self._objects(document["annotations"], images, twins)
         self._require_pixels([each for of_image in objects.values() for each in of_image])
-        files = placed([image["file_name"] for image in images.values()], self.source, self.root, self.tally)
+        files = locate_images([image["file_name"] for image in images.values()], self.source, self.root, self.tally)
         named |= {file for file in files if file is not None}
         listed, reaching = [], 0
         for (known, image), file in zip(images.items(), files, strict=True):
-            size = _size(image)
+            size = _parse_size(image)
             if file is None:
                 bad.append(
                     f"cannot read image {self.source.folders[0] / image['file_name']}: no such file in {self.root}"
                 )
             elif size is None:
-                told = " × ".join(quoted(image.get(side)) for side in ("width", "height"))
+                told = " × ".join(quote_entry(image.get(side)) for side in ("width", "height"))
                 bad.append(f"image {file}: {self.source.file.name} says {told}; width and height are whole pixels")
             else:
                 annotation, outside = self._annotation(size, objects[known])
@@ -252,16 +261,16 @@ class _Reader:
         """The images by id, in order; and the ids of images whose file is listed under another id, with that one."""
         images: dict[Id, dict[str, Any]] = {}
         for each in entries:
-            known, name = _id_of(self.source.file, "image", each, "file_name"), str(each["file_name"])
+            known, name = _parse_id(self.source.file, "image", each, "file_name"), str(each["file_name"])
             if known in images:
                 if images[known]["file_name"] != name:
                     why = f"its id is that of {images[known]['file_name']!r} too"
-                    raise _wrong(self.source.file, "image", each, why)
+                    raise _format_error(self.source.file, "image", each, why)
                 self.tally.leave_out("{image that is|images that are} listed twice", name)
             images[known] = {**each, "file_name": name}
         first: dict[str, Id] = {}
         twins: dict[Id, Id] = {}
-        for known in sorted(images, key=_place):
+        for known in sorted(images, key=_sort_key):
             name = images[known]["file_name"]
             if (twin := first.setdefault(name, known)) != known:
                 twins[known] = twin
@@ -276,33 +285,33 @@ class _Reader:
         alike: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         listed: dict[Id, Any] = {**images, **twins}
         for each in entries:
-            known = _key(each.get("image_id"), listed) if isinstance(each, dict) else None
+            known = _match_id(each.get("image_id"), listed) if isinstance(each, dict) else None
             made = NO_IMAGE if known is None else self._object(each)
             if isinstance(made, str) or known is None:
                 self.tally.leave_out(str(made), self._quoted(each, str(made)))
                 continue
             known = twins.get(known, known)
             others = alike[known, made.label, made.box]
-            if any(_says_the_same(each, other) for other in others):
+            if any(_is_repeated(each, other) for other in others):
                 self.tally.leave_out(REPEATED, self._quoted(each, REPEATED))
                 continue
             others.append(each)
             found[known].append(made)
-            if _is_turned(each):
+            if _is_rotated(each):
                 self.tally.note(ROTATED, self._quoted(each, ROTATED))
         return found
 
     def _object(self, each: dict[str, Any]) -> _Object | str:
         """What an annotation says, or for what it is left out before one looks at its mask."""
-        category = _key(each.get("category_id"), self.numbers)
+        category = _match_id(each.get("category_id"), self.numbers)
         if category is None:
             return NO_CATEGORY
         if each.get("bbox") in (None, []):
             return NO_BOX
-        box = _box(each["bbox"])
+        box = _parse_box(each["bbox"])
         if box is None:
             return NOT_FOUR
-        crowd = flag(each.get("iscrowd"))
+        crowd = parse_flag(each.get("iscrowd"))
         if crowd is None:
             return NO_FLAG
         if not min(box[2:]) > 0:
@@ -317,15 +326,15 @@ class _Reader:
         boxes = np.array([each.box for each in objects]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         labels, crowd = [each.label for each in objects], [each.crowd for each in objects]
-        found = Annotation.of(size, boxes, labels, crowd, [_area(each, size) for each in objects], masks)
+        found = Annotation.from_boxes(size, boxes, labels, crowd, [_choose_area(each, size) for each in objects], masks)
         self.tally.leave_out(NO_AREA, self.source.file.name, len(objects) - len(found.labels))
-        return found, beyond(boxes, size)
+        return found, count_outside(boxes, size)
 
     def _with_masks(self, size: tuple[int, int], objects: list[_Object]) -> tuple[list[_Object], list[bytes]]:
         """Those that have a mask, and the masks."""
         kept, masks = [], []
         for each in objects:
-            counts, wrong, parts = coco_masks.counts_of(each.entry.get("segmentation"), size)
+            counts, wrong, parts = coco_masks.encode_segmentation(each.entry.get("segmentation"), size)
             if wrong or parts:
                 what, count = (wrong, 1) if wrong else (coco_masks.NO_POLYGON, parts)
                 self.tally.leave_out(what, self._quoted(each.entry, what), count)
@@ -347,39 +356,39 @@ class _Reader:
         if isinstance(entry, dict):
             keys = ("id", "image_id", QUOTED.get(wrong, "segmentation"))
             entry = {key: entry[key] for key in keys if key in entry}
-        return f"{quoted(entry)} in {self.source.file.name}"
+        return f"{quote_entry(entry)} in {self.source.file.name}"
 
 
-def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+def _parse_size(image: dict[str, Any]) -> tuple[int, int] | None:
     """(width, height), if they are whole numbers and no more than an image can have."""
-    width, height = finite(image.get("width")), finite(image.get("height"))
+    width, height = parse_finite(image.get("width")), parse_finite(image.get("height"))
     if width is None or height is None or min(width, height) < 1 or width % 1 or height % 1:
         return None
     most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
     return (int(width), int(height)) if width * height <= most else None
 
 
-def _box(box: Any) -> tuple[float, float, float, float] | None:
+def _parse_box(box: Any) -> tuple[float, float, float, float] | None:
     if not isinstance(box, list) or len(box) != 4:
         return None
-    left, top, width, height = map(finite, box)
+    left, top, width, height = map(parse_finite, box)
     if left is None or top is None or width is None or height is None:
         return None
     return left, top, width, height
 
 
-def _says_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _is_repeated(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Of two annotations of one category in one box."""
     return all(one.get(key) == other.get(key) for key in ("segmentation", "iscrowd"))
 
 
-def _is_turned(each: dict[str, Any]) -> bool:
+def _is_rotated(each: dict[str, Any]) -> bool:
     """Whether CVAT says so of a box."""
     attributes = each.get("attributes")
-    return isinstance(attributes, dict) and bool((finite(attributes.get("rotation")) or 0) % 360)
+    return isinstance(attributes, dict) and bool((parse_finite(attributes.get("rotation")) or 0) % 360)
 
 
-def _area(each: _Object, size: tuple[int, int]) -> float:
+def _choose_area(each: _Object, size: tuple[int, int]) -> float:
     """As it is given, if that is no more than the image's of (width, height) `size`; else that of the box."""
-    known, most = finite(each.entry.get("area")), size[0] * size[1]
+    known, most = parse_finite(each.entry.get("area")), size[0] * size[1]
     return known if known is not None and 0 < known <= most else min(each.box[2] * each.box[3], most)

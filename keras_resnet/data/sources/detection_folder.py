@@ -14,22 +14,28 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.annotations import GroundTruth, ImageAnnotation, pad_annotations, require_shown, requires_object
+from keras_resnet.data.annotations import (
+    GroundTruth,
+    ImageAnnotation,
+    pad_annotations,
+    require_objects,
+    requires_object,
+)
 from keras_resnet.data.bit_depth import find_levels
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
-    NAMED_IN_ERROR,
+    MAX_NAMES_IN_ERROR,
     SPLIT_SEED,
     DatasetSplits,
     Split,
     check_unreadable,
-    choose_canvas,
-    fits_memory,
+    choose_square_size,
+    fits_in_memory,
+    log_held_out,
     require_split,
-    tell_held_out,
 )
 from keras_resnet.data.sources.annotation_files import FolderAnnotations
-from keras_resnet.data.sources.image_folder import Files
+from keras_resnet.data.sources.image_folder import ImageFiles
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
@@ -38,7 +44,7 @@ from keras_resnet.runtime.image_files import list_images
 from keras_resnet.runtime.plurals import counted, verb
 
 # EXIF's orientations in which width and height change places.
-SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)
 
 
 class DetectionFolder(ABC):
@@ -69,30 +75,30 @@ class DetectionFolder(ABC):
         """
         root = Path(spec.source).expanduser()
         found = self.read_annotations(root, spec.annotations == "masks")
-        found.tally.tell(log)
+        found.tally.log_all(log)
         listings, classes = dict(found.listings), found.classes
         require_labels(classes, f"--data {spec.source}")
-        size, resize = choose_canvas(spec.image_size, None, log)
+        size, resize = choose_square_size(spec.image_size, None, log)
         total = _count(listings) + _count(found.bad)
-        keep = fits_memory(total, resize)
+        keep = fits_in_memory(total, resize)
         kept = "" if keep else "; too many to keep in memory"
         log(
             f"reading {counted(total, 'image')} with objects of {counted(len(classes), 'class', plural='classes')}"
             f" from {root}{kept}"
         )
         _require_apart(listings)
-        _tell_unlisted(found.named, log)
+        _log_unlisted(found.named, log)
         if "validation" not in listings:
             count = len(listings["train"])
-            listings |= _held_out(listings["train"], spec.val_fraction, found)
-            tell_held_out(
+            listings |= _hold_out(listings["train"], spec.val_fraction, found)
+            log_held_out(
                 len(listings["validation"]), count, spec.val_fraction, "drawn by a fixed seed", log, "an image"
             )
         require_split(only, listings, {})
         levels = spec.levels or find_levels([each.file for each in listings["train"]], log)
         listings = {name: listed for name, listed in listings.items() if only is None or name in only}
-        splits = _Reading(spec, resize, keep, found, levels, log).all_splits(listings, test_needed=only is not None)
-        return DatasetSplits(root.name, classes, splits, flips=True, image_size=size, resize=resize, levels=levels)
+        splits = _SplitReader(spec, resize, keep, found, levels, log).all_splits(listings, test_needed=only is not None)
+        return DatasetSplits(root.name, classes, splits, flip_safe=True, image_size=size, resize=resize, levels=levels)
 
 
 def _count(by_split: Mapping[str, Sequence[object]]) -> int:
@@ -111,7 +117,7 @@ def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
             )
 
 
-def _tell_unlisted(named: set[Path], log: Log) -> None:
+def _log_unlisted(named: set[Path], log: Log) -> None:
     """Count image files that lie among those that annotations name, and are not `named`."""
     folders = {file.parent for file in named}
     beside = {file for folder in folders for file in list_images(folder)[0] if file.parent in folders}
@@ -122,7 +128,7 @@ def _tell_unlisted(named: set[Path], log: Log) -> None:
         )
 
 
-def _with_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log) -> list[ImageAnnotation]:
+def _apply_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log) -> list[ImageAnnotation]:
     """The images with their crowds as `crowds` wants them; how many there are is told."""
     count = sum(int(each.annotation.crowd.sum()) for each in listed)
     total = sum(len(each.annotation.crowd) for each in listed)
@@ -143,17 +149,17 @@ def _with_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log
     return listed
 
 
-def _tell_unseen(name: str, objects: GroundTruth, classes: Sequence[str], log: Log) -> None:
+def _log_missing_classes(name: str, objects: GroundTruth, classes: Sequence[str], log: Log) -> None:
     """Of what a split shows nothing: in training it is not learned, in validation nothing is known of it."""
     unseen = np.setdiff1d(np.arange(len(classes)), objects.labels[(objects.labels >= 0) & ~objects.crowd])
     if len(unseen):
-        names = ", ".join(classes[label] for label in unseen[:NAMED_IN_ERROR])
-        more = ", …" if len(unseen) > NAMED_IN_ERROR else ""
+        names = ", ".join(classes[label] for label in unseen[:MAX_NAMES_IN_ERROR])
+        more = ", …" if len(unseen) > MAX_NAMES_IN_ERROR else ""
         known = counted(len(classes), "class", plural="classes")
         log(f"{name}: no object of {len(unseen)} of the {known}: {names}{more}")
 
 
-def _held_out(
+def _hold_out(
     listed: Sequence[ImageAnnotation], fraction: float, found: FolderAnnotations
 ) -> dict[str, list[ImageAnnotation]]:
     if len(listed) < 2:
@@ -166,26 +172,26 @@ def _held_out(
     return {name: [listed[row] for row in rows] for name, rows in parts.items()}
 
 
-def _sized(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Image:
+def _read_checked(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Image:
     """Raises DataError for an image that cannot be read, or is of another size than its annotation says."""
     image = read_image(each.file, levels)
     if image.size != each.annotation.size:
         told = " × ".join(map(str, each.annotation.size))
-        turned = ", upright as its EXIF says" if _is_turned(each.file) else ""
+        turned = ", upright as its EXIF says" if _is_sideways(each.file) else ""
         raise DataError(
             f"image {each.file} has {image.width} × {image.height} pixels{turned}, its annotation says {told}"
         )
     return image
 
 
-def _is_turned(file: Path) -> bool:
+def _is_sideways(file: Path) -> bool:
     """Whether EXIF lays the image on its side."""
     with Image.open(file) as image:
-        return image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+        return image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS_ORIENTATIONS
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _SplitReader:
     """How images are read: brought to squares of `resize` pixels, and kept in memory or not."""
 
     spec: DataSpec
@@ -223,9 +229,9 @@ class _Reading:
     def _split(self, name: str, listed: list[ImageAnnotation], bad: list[str]) -> Split:
         """What cannot be read is added to `bad`; images without an object are left out and counted where they have to
         have one."""
-        listed = _with_crowds(name, listed, self.spec.crowds, self.say)
+        listed = _apply_crowds(name, listed, self.spec.crowds, self.say)
         good, kept = self._read(name, listed, bad)
-        shows = [each.annotation.shows for each in good]
+        shows = [each.annotation.has_objects for each in good]
         if requires_object(name, self.spec.annotations) and (blank := shows.count(False)):
             self.say(
                 f"{name}: left out {blank} of {counted(len(listed), 'image')}, which"
@@ -240,11 +246,11 @@ class _Reading:
                 f"{reasons and ': '}{reasons}"
             )
         objects = pad_annotations([each.annotation for each in good], self.spec.annotations == "masks")
-        require_shown(objects.labels, objects.crowd, f"{name} images")
-        _tell_unseen(name, objects, self.found.classes, self.say)
+        require_objects(objects.labels, objects.crowd, f"{name} images")
+        _log_missing_classes(name, objects, self.found.classes, self.say)
         pixels = np.stack([each for each in kept if each is not None]) if self.keep else None
         files = tuple(str(each.file) for each in good)
-        images = None if self.keep else Files(files, self.levels)
+        images = None if self.keep else ImageFiles(files, self.levels)
         return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects, files)
 
     def _read(
@@ -256,5 +262,5 @@ class _Reading:
         return [listed[row] for row in decoded.rows], decoded.values
 
     def _decode(self, each: ImageAnnotation) -> np.ndarray | None:
-        image = _sized(each, self.levels)
+        image = _read_checked(each, self.levels)
         return letterbox(image, self.resize) if self.keep else None

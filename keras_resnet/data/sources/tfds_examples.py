@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.annotations import Annotation, encoded_mask
+from keras_resnet.data.annotations import Annotation, encode_rle
 from keras_resnet.data.sources.tfrecord import Records
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image import read_image
@@ -36,8 +36,8 @@ def to_annotation(known: dict[str, Any], size: tuple[int, int]) -> Annotation:
     masks: list[bytes] = []
     if "ids" in known:
         ids = np.asarray(Image.open(io.BytesIO(known["ids"])))
-        masks = [encoded_mask(ids == number + 1) for number in range(len(boxes))]
-    return Annotation.of(size, boxes, known["label"], known.get("is_crowd"), known.get("area"), masks)
+        masks = [encode_rle(ids == number + 1) for number in range(len(boxes))]
+    return Annotation.from_boxes(size, boxes, known["label"], known.get("is_crowd"), known.get("area"), masks)
 
 
 @dataclass(frozen=True)
