@@ -165,9 +165,9 @@ class Detection(Task[Arrays, Arrays, Prediction]):
         )
         return bootstrap_ci(score_before, score_after, len(annotations))
 
-    def agreement(self, ours: list[Prediction], theirs: list[Prediction]) -> float:
+    def agreement(self, predictions: list[Prediction], others: list[Prediction]) -> float:
         """Return the share of objects that two models detect both (see `detection_agreement`)."""
-        return detection_agreement(ours, theirs)
+        return detection_agreement(predictions, others)
 
     def output_metadata(self) -> OutputMetadata:
         """Return what an exported file says of its input and outputs."""
@@ -198,14 +198,13 @@ def visible_objects(prediction: Prediction, classes: Sequence[str], size: tuple[
     return objects
 
 
-def detection_agreement(ours: list[Prediction], theirs: list[Prediction]) -> float:
+def detection_agreement(predictions: list[Prediction], others: list[Prediction]) -> float:
     """Compute 2 × objects that both models detect / all that they detect (an F1 score), 1 where neither detects any.
 
-    Objects count from a confidence of AGREEMENT_CONFIDENCE on; they are matched one to one in the order of `ours`, of
-    one class and with an IoU of MATCH_IOU or more.
-    """
+    Objects count from a confidence of AGREEMENT_CONFIDENCE on; they are matched one to one in the order of
+    `predictions`, of one class and with an IoU of MATCH_IOU or more."""
     shared = total = 0
-    for one, other in zip(ours, theirs, strict=True):
+    for one, other in zip(predictions, others, strict=True):
         first, second = one.scores >= AGREEMENT_CONFIDENCE, other.scores >= AGREEMENT_CONFIDENCE
         total += int(first.sum() + second.sum())
         overlap = iou(one.boxes[first][:, None], other.boxes[second][None])
