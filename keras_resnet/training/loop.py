@@ -197,8 +197,8 @@ class TrainingLoop:
             self._add_results(step, results)
         self.save_checkpoint()
         self.outputs.checkpoints.wait()
-        command = f"kresnet train --resume {self.outputs.run.name}"
-        message = f"at step {self.progress.step}, which is saved. Resume it with: {command}"
+        run = self.outputs.run
+        message = f"at step {self.progress.step}, which is saved. Resume it with: kresnet train --resume {run.name}"
         if signal.SIGINT in self._signals:
             raise TrainingInterrupted(f"interrupted {message}")
         raise TrainingStopped(f"stopped {message}")
