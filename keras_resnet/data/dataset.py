@@ -201,8 +201,8 @@ def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, l
     for error in bad:
         log(f"skipped: {error}")
     if bad:
-        share = f"--max-unreadable allows {max_unreadable:.1%}"
-        log(f"skipped {len(bad)} of {counted(total, 'image')} that cannot be read ({share})")
+        images = counted(total, "image")
+        log(f"skipped {len(bad)} of {images} that cannot be read (--max-unreadable allows {max_unreadable:.1%})")
 
 
 def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:

@@ -55,10 +55,13 @@ class Tally:
 
     def log_all(self, log: Log) -> None:
         """Log all of it, a line for each."""
-        for before, counter in (("left out ", self.left_out), ("", self.noted)):
-            for what, count in sorted(counter.items()):
-                first = self.first[what]
-                log(f"{before}{worded(count, what)}{f' (first: {first})' if first else ''}")
+        for what, count in sorted(self.left_out.items()):
+            log(f"left out {worded(count, what)}{self._describe_first(what)}")
+        for what, count in sorted(self.noted.items()):
+            log(f"{worded(count, what)}{self._describe_first(what)}")
+
+    def _describe_first(self, what: str) -> str:
+        return f" (first: {self.first[what]})" if self.first[what] else ""
 
     @property
     def summary(self) -> str:
