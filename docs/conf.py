@@ -41,7 +41,12 @@ toc_object_entries_show_parents = "hide"
 nitpicky = True
 # Other projects' names: there is no network to look them up in.
 # Type variables, and protocols of one method.
-_UNDOCUMENTED = ("data.dataset.Images", "models.layers.Tensor", "export.flatbuffer.Contents")
+_UNDOCUMENTED = (
+    "data.dataset.Images",
+    "models.layers.Tensor",
+    "models.layers.KerasNamespace",
+    "export.flatbuffer.Contents",
+)
 _VARIABLES = ("OutputsT", "GroundTruthT", "PredictionT")
 nitpick_ignore = [
     *(("py:class", f"keras_resnet.{name}") for name in _UNDOCUMENTED),
