@@ -45,6 +45,7 @@ setup(
         "safetensors>=0.4.3",
         "pydantic>=2.7",
         "huggingface_hub>=0.30",
+        "PyYAML>=6",
     ],
     extras_require={
         "docs": DOCS,

@@ -67,10 +67,10 @@ SCRIPTS = {".tflite": LITERT, ".onnx": ORT}
 
 def site_of(cases: list[tuple[str, Path, float]], ort: Path | None) -> Any:
     """The files and both runtimes, as a site."""
-    from keras_resnet.export.demo.page import litert_pages, require_litert
+    from keras_resnet.export.demo.page import litert_js_files, require_litert_js
     from keras_resnet.export.demo.server import Site
 
-    pages: dict[str, bytes | Path] = {"index.html": INDEX, **litert_pages(require_litert())}
+    pages: dict[str, bytes | Path] = {"index.html": INDEX, **litert_js_files(require_litert_js())}
     if ort:
         dist = ort / "node_modules" / "onnxruntime-web" / "dist"
         pages["ort/ort.js"] = dist / "ort.wasm.min.mjs"
@@ -91,7 +91,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     from keras_resnet.cli import console
-    from keras_resnet.export.demo.server import server_of
+    from keras_resnet.export.demo.server import create_server
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         kinds = (".tflite", ".onnx") if options.ort else (".tflite",)
@@ -99,7 +99,7 @@ def main() -> None:
         cases = [case for case in made if case[1].suffix in kinds]
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         found: dict[tuple[str, bool], tuple[float, int]] = {}
-        with server_of(site_of(cases, options.ort), 0) as server:
+        with create_server(site_of(cases, options.ort), 0) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             address = f"http://127.0.0.1:{server.server_port}/"
             for _ in range(options.rounds):
@@ -121,7 +121,7 @@ def main() -> None:
         rows.append([case, *(f"{found[case, every][0]:.1f} ms" for every in (False, True)), f"{ratio:.2f}"])
     threads = found["kresnet int8", True][1]
     columns = ["case", "1 thread", f"{threads} threads", "int8 ÷ this"]
-    console.table(f"ResNet-50, {SIDE} pixels, one image, Chromium {version}", columns, rows)
+    console.print_table(f"ResNet-50, {SIDE} pixels, one image, Chromium {version}", columns, rows)
 
 
 if __name__ == "__main__":

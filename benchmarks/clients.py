@@ -30,29 +30,29 @@ def main() -> None:
     import numpy as np
 
     from keras_resnet.cli import console
-    from keras_resnet.export.load import open_file
-    from keras_resnet.export.pipeline import data_of
+    from keras_resnet.export.load import load_file
+    from keras_resnet.export.pipeline import load_run_data
     from keras_resnet.export.verify import Reference
     from keras_resnet.run import Run, runs_home
 
     run = Run.find(runs_home(options.runs), options.run)
-    reference = Reference.of(run, data_of(run, console.log), options.images)
+    reference = Reference.from_run(run, load_run_data(run, console.log), options.images)
     images = np.concatenate([np.asarray(batch) for batch, _ in reference.batches()])
     uint8, source = run.exports / "int8.tflite", run.exports / "c_array" / "kresnet_model.c"
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "images.npy"), images)
-        Path(folder, "int8.tflite").write_bytes(open_file(source).content)  # type: ignore[attr-defined]
+        Path(folder, "int8.tflite").write_bytes(load_file(source).content)  # type: ignore[attr-defined]
         command = [options.clients_python, __file__, "--child", str(uint8.resolve()), folder]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         told = json.loads(done.stdout.splitlines()[-1])
     rows, equal = [], True
     for client, file in (("MediaPipe", uint8), ("TFLite Micro", source)):
-        expected = open_file(file)(images).argmax(1)
+        expected = load_file(file)(images).argmax(1)
         same = int((np.array(told[client]) == expected).sum())
         equal = equal and same == len(images)
         rows.append([client, file.name, f"{same} of {len(images)} as LiteRT"])
     rows.append(["vela, ethos-u55-128", source.name, ", ".join(told["vela"])])
-    console.table(f"{run.name}, {len(images)} validation images", ["client", "file", "answers"], rows)
+    console.print_table(f"{run.name}, {len(images)} validation images", ["client", "file", "answers"], rows)
     if not equal or not any("NPU operators" in line and "100.0%" in line for line in told["vela"]):
         sys.exit(1)
 

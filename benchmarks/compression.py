@@ -67,7 +67,7 @@ def _row(home: Path, run: Run, max_drop: str) -> tuple[str, ...]:
 
 
 def _verdict(run: Run, scheme: str) -> dict[str, Any]:
-    found = [row for row in run.verdicts() if row["form"] == scheme]
+    found = [row for row in run.verdicts() if row["scheme"] == scheme]
     return found[0] if found else {}
 
 

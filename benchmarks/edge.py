@@ -89,9 +89,9 @@ def _static(source: Path, images: np.ndarray, file: Path) -> None:
 
 def _time(file: str, threads: int) -> dict[str, float]:
     """In a process of its own: median milliseconds of an image, MiB at the highest."""
-    from keras_resnet.export.benchmark import memory
+    from keras_resnet.export.benchmark import read_memory_mib
 
-    before = memory("VmRSS")
+    before = read_memory_mib("VmRSS")
     run = _RUNNERS[Path(file).suffix](file, threads)
     image = np.random.default_rng(1).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
     times = []
@@ -99,7 +99,7 @@ def _time(file: str, threads: int) -> dict[str, float]:
         start = time.perf_counter()
         run(image)
         times.append(time.perf_counter() - start if number >= WARMUP else np.inf)
-    return {"ms": 1e3 * float(np.median(sorted(times)[:RUNS])), "mib": memory("VmHWM") - before}
+    return {"ms": 1e3 * float(np.median(sorted(times)[:RUNS])), "mib": read_memory_mib("VmHWM") - before}
 
 
 def _litert(file: str, threads: int) -> Callable[[np.ndarray], None]:
@@ -180,7 +180,7 @@ def main() -> None:
         "memory",
         "conversion",
     ]
-    console.table(f"ResNet-50, {SIDE} pixels, one image", columns, rows)
+    console.print_table(f"ResNet-50, {SIDE} pixels, one image", columns, rows)
 
 
 if __name__ == "__main__":

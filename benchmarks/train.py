@@ -38,8 +38,7 @@ def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int
     from keras_resnet.data.dataset import DatasetSplits, Split
     from keras_resnet.models.names import parse_model_name
     from keras_resnet.training import distribute
-    from keras_resnet.training.train import build
-    from keras_resnet.training.train_step import training_step
+    from keras_resnet.training.build_trainer import build_trainer
 
     classes = tuple(str(number) for number in range(1000 if network == "resnet50" else 10))
     spec = Spec(
@@ -50,7 +49,7 @@ def our_steps(policy: str, network: str, size: int, batch: int) -> Callable[[int
     )
     labels = Split("train", np.zeros(1000 * batch, np.int64))
     data = DatasetSplits("random", classes, {"train": labels}, False, size, size)
-    step = training_step(build(spec, data, distribute.start("cpu:1")))
+    step = build_trainer(spec, data, distribute.setup("cpu:1")).make_train_function()
     images, numbers = _random(size, batch, len(classes))
     batches = tf.data.Dataset.from_tensors((images, np.eye(len(classes), dtype="float32")[numbers])).repeat()
 
@@ -243,7 +242,7 @@ def report(seconds: dict[str, float], options: argparse.Namespace) -> None:
     title = (
         f"{options.network}, {size} pixels, batch {options.batch_size}; matrix product in GFLOP/s: {json.dumps(limits)}"
     )
-    console.table(title, ["case", "images/s", "× stock float32", "share of matmul"], rows)
+    console.print_table(title, ["case", "images/s", "× stock float32", "share of matmul"], rows)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_resnet.data.sources.arrays import in_memory as in_memory
     from keras_resnet.export.api import export_tflite as export_tflite
-    from keras_resnet.export.verify import Verdict as Verdict
+    from keras_resnet.export.verdict import Verdict as Verdict
 
 _HOME = {
-    "Verdict": "keras_resnet.export.verify",
+    "Verdict": "keras_resnet.export.verdict",
     "export_tflite": "keras_resnet.export.api",
     "in_memory": "keras_resnet.data.sources.arrays",
 }

@@ -1,5 +1,5 @@
-"""What stands beside exported files, for whoever takes the folder to a device: labels, a model card, golden answers and
-a script that needs nothing but LiteRT, NumPy and Pillow."""
+"""Artifacts beside exported files, for whoever takes the folder to a device: labels, a model card, golden outputs and a
+script that needs nothing but LiteRT, NumPy and Pillow."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.export import device_scripts
-from keras_resnet.export.formats.saved_model import named
-from keras_resnet.export.load import open_file
+from keras_resnet.export.formats.saved_model import name_outputs
+from keras_resnet.export.load import load_file
+from keras_resnet.export.verdict import is_tflite_file
 from keras_resnet.export.verify import Reference
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_shared_remarks
@@ -21,77 +22,109 @@ from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, preprocess
-from keras_resnet.tasks import TASKS
+from keras_resnet.tasks import TASKS, Task
 
-# What predicts without kresnet, with the decoder of images; of detectors also what makes objects of their outputs.
-SCRIPTS = (Path(device_scripts.__file__).with_name("classify.py"), Path(preprocess.__file__))
-DETECTING = (*SCRIPTS, Path(device_scripts.__file__).with_name("detect.py"), Path(postprocess.__file__))
-GOLDEN = 16
+SCRIPTS = Path(device_scripts.__file__)
+# What predicts without kresnet, with the decoder of images; of detectors also what decodes their outputs.
+CLASSIFIER_SCRIPTS = (SCRIPTS.with_name("classify.py"), Path(preprocess.__file__))
+DETECTOR_SCRIPTS = (*CLASSIFIER_SCRIPTS, SCRIPTS.with_name("detect.py"), Path(postprocess.__file__))
+GOLDEN_IMAGES = 16
+# Labels that a model card names.
+NAMED_LABELS = 20
 
 
-def write_folder(run: Run, reference: Reference) -> None:
-    """Bring labels.txt, model_card.md, golden.npz and the script of the run's exports up to its verdicts."""
+def write_artifacts(run: Run, reference: Reference) -> None:
+    """Bring labels.txt, model_card.md, golden.npz and the scripts of the run's exports up to its verdicts."""
     rows = [row for row in describe_verdicts(run) if row["verdict"] in ACCEPTED]
-    passed = [row for row in rows if (run.exports / row["file"]).exists()]
+    accepted = [row for row in rows if (run.exports / row["file"]).exists()]
     run.write_text(run.exports / "labels.txt", run.labels_file.read_text(encoding="utf-8"))
-    run.write_text(run.exports / "model_card.md", _model_card(run, passed))
-    golden: dict[str, Any] = _golden(run, reference, passed)
+    run.write_text(run.exports / "model_card.md", ModelCard(run, accepted).render())
+    golden: dict[str, Any] = _golden_outputs(run, reference, [row["file"] for row in accepted])
     run.write_with(run.exports / "golden.npz", lambda path: np.savez(path, allow_pickle=False, **golden))
-    for script in DETECTING if TASKS[run.spec().task].finds_objects() else SCRIPTS:
+    for script in DETECTOR_SCRIPTS if TASKS[run.spec().task].finds_objects() else CLASSIFIER_SCRIPTS:
         run.write_with(run.exports / script.name, partial(shutil.copyfile, script))
 
 
-def _golden(run: Run, reference: Reference, passed: list[DescribedVerdict]) -> dict[str, np.ndarray]:
-    """Some validation images, and what each .tflite file answers here: {"images": uint8, "int8.tflite": float32, …},
-    of files with several outputs "int8.tflite:box", …"""
-    images = reference.timed[:GOLDEN]
+def _golden_outputs(run: Run, reference: Reference, files: list[str]) -> dict[str, np.ndarray]:
+    """Return some validation images, and the outputs of each .tflite file here: {"images": uint8, "int8.tflite":
+    float32, …}, of files with several outputs "int8.tflite:box", …"""
+    images = reference.timing_images[:GOLDEN_IMAGES]
     golden = {"images": images}
-    for file in (row["file"] for row in passed if row["file"].endswith(".tflite")):
-        outputs = named(open_file(run.exports / file)(images))
+    for file in filter(is_tflite_file, files):
+        outputs = name_outputs(load_file(run.exports / file)(images))
         golden |= {file if name == "logits" else f"{file}:{name}": value for name, value in outputs.items()}
     return golden
 
 
-def _model_card(run: Run, passed: list[DescribedVerdict]) -> str:
-    document, spec, classes = run.document(), run.spec(), run.classes()
-    data = spec.data
-    shown = ", ".join(classes[:20]) + (f", … ({len(classes)} in all)" if len(classes) > 20 else "")
-    rows = [
-        f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} |"
-        f" {_model_value(row)} | {100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} |"
-        f" {metric_label(row['drop_metric'])} | {row['agreement']:.2%} |"
-        f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} | {row['outcome']} |"
-        for row in passed
-    ]
-    remarks = dict.fromkeys(words for row in passed for words in (*row["remarks"], *list_shared_remarks(row)))
-    known = "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
-    task, metric = TASKS[spec.task], metric_label(passed[0]["metric"]) if passed else "metric"
-    placed = (
-        f"the whole image at the top left of a square, its longer side {data.image_size}"
-        if task.preprocessing == "letterbox"
-        else f"cut from the centre of an image whose shorter side is {data.resize}"
-    )
-    outputs = (
-        "one logit for each label"
-        if not task.finds_objects()
-        else "as the metadata of a .tflite file and its script say"
-    )
-    compressed = f"\nCompressed from: {spec.compress.parent}\n" if spec.compress.parent else ""
+class ModelCard:
+    """model_card.md of a run. rows: verdicts on the files within their budget, as `described` has them."""
+
+    def __init__(self, run: Run, rows: list[DescribedVerdict]) -> None:
+        self.run = run
+        self.rows = rows
+        self.document = run.document()
+        self.spec = run.spec()
+        self.task: type[Task] = TASKS[self.spec.task]
+
+    def render(self) -> str:
+        """Return the text, in Markdown."""
+        run, spec, document, task = self.run, self.spec, self.document, self.task
+        compressed = f"\nCompressed from: {spec.compress.parent}\n" if spec.compress.parent else ""
+        made_with = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+        return (
+            f"# {run.name}\n\n{task.summary} by {model_name(spec.network)}, trained by kresnet on"
+            f" {spec.data.source}.\n{compressed}\nLabels: {self._labels()}\n\n{self._inputs_and_outputs()}\n"
+            f"{self._table()}\n{self._remarks()}"
+            f"Measured on {self.rows[-1]['machine'] if self.rows else 'no machine: no file is within its budget'}.\n\n"
+            "Not known: how it does on images unlike those of its data, and on people or things that those do not"
+            " show.\n\n"
+            f"Made {document['created'][:10]} with {made_with}.\n\n"
+            f"## Training\n\n```json\n{json.dumps(document['spec'], indent=1)}\n```\n"
+        )
+
+    def _labels(self) -> str:
+        classes = self.run.classes()
+        more = f", … ({len(classes)} in all)" if len(classes) > NAMED_LABELS else ""
+        return ", ".join(classes[:NAMED_LABELS]) + more
+
+    def _inputs_and_outputs(self) -> str:
+        data = self.spec.data
+        geometry = (
+            f"the whole image at the top left of a square, its longer side {data.image_size}"
+            if self.task.preprocessing == "letterbox"
+            else f"cropped from the center of an image whose shorter side is {data.resize}"
+        )
+        outputs = (
+            "as the metadata of a .tflite file and its script say"
+            if self.task.finds_objects()
+            else "one logit for each label"
+        )
+        return (
+            f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {geometry}; normalization is in the"
+            f" graph.\nOutputs: {outputs}.\n"
+        )
+
+    def _table(self) -> str:
+        metric = metric_label(self.rows[0]["metric"]) if self.rows else "metric"
+        lines = [
+            f"| file | size | {metric} | the Keras model | drop [95%], points | of | agreement | worst class, points |"
+            " validation images | verdict |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+            *map(_table_row, self.rows),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _remarks(self) -> str:
+        remarks = dict.fromkeys(words for row in self.rows for words in (*row["remarks"], *list_shared_remarks(row)))
+        return "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
+
+
+def _table_row(row: DescribedVerdict) -> str:
+    # Not known of a file of an earlier version.
+    model_value = f"{row['model_value']:.2%}" if "model_value" in row else "–"
     return (
-        f"# {run.name}\n\n{task.summary} by {model_name(spec.network)}, trained by kresnet on {data.source}.\n"
-        f"{compressed}\nLabels: {shown}\n\n"
-        f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {placed}; normalization is in the graph.\n"
-        f"Outputs: {outputs}.\n\n"
-        f"| file | size | {metric} | the Keras model | drop [95%], points | of |"
-        " agreement | worst class, points | validation images | verdict |\n"
-        f"|---|---|---|---|---|---|---|---|---|---|\n{chr(10).join(rows)}\n\n{known}"
-        f"Measured on {passed[-1]['machine'] if passed else 'no machine: no file is within its budget'}.\n\n"
-        "Not known: how it does on images unlike those of its data, and on people or things that those do not show.\n\n"
-        f"Made {document['created'][:10]} with {', '.join(f'{k} {v}' for k, v in document['versions'].items())}.\n\n"
-        f"## Training\n\n```json\n{json.dumps(document['spec'], indent=1)}\n```\n"
+        f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {model_value} |"
+        f" {100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} | {metric_label(row['drop_metric'])} |"
+        f" {row['agreement']:.2%} | {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} |"
+        f" {row['outcome']} |"
     )
-
-
-def _model_value(row: DescribedVerdict) -> str:
-    """On the same images; not known of a file of an earlier version."""
-    return f"{row['model_value']:.2%}" if "model_value" in row else "–"

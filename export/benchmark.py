@@ -1,4 +1,4 @@
-"""How fast a file is and how much memory it takes, in a process of its own that does nothing else."""
+"""Benchmarks of exported files: latency and memory, in a process of its own that does nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from keras_resnet.progress import track
 from keras_resnet.runtime import sandbox
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 
-WARMUP, SECONDS, FEWEST, MOST = 3, 2.0, 10, 200
+WARMUP_RUNS, MIN_RUNS, MAX_RUNS, MAX_SECONDS = 3, 10, 200, 2.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Cost:
-    """latencies: for 1 … all threads. first_ms: from a process that has images to its first answer: the runtime's
+    """latencies: for 1 … all threads. first_ms: from a process that has images to its first outputs: the runtime's
     import, loading, one inference. peak_mib: resident memory at its highest, beyond that of such a process."""
 
     latencies: tuple[Latency, ...]
@@ -40,15 +40,34 @@ class Cost:
     peak_mib: float
 
 
-def measure(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
-    """Time `file` on some uint8 `images` (N, H, W, 3) with each number of `threads`. Raises ExportError if it fails."""
+@dataclass(frozen=True)
+class Measurement:
+    """What one process measured, see `Cost`."""
+
+    latency: Latency
+    first_ms: float
+    peak_mib: float
+
+    def to_json(self) -> str:
+        """Return the measurement as one line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Measurement:
+        """Return the measurement that `to_json` wrote."""
+        document = json.loads(text)
+        return cls(Latency(**document["latency"]), document["first_ms"], document["peak_mib"])
+
+
+def measure_cost(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
+    """Time `file` on uint8 `images` (N, H, W, 3), one at a time, with each number of `threads`. Raises ExportError if
+    it fails."""
     with track(threads, "timing one image", "numbers of threads") as counts:
-        found = [_in_child(file, images, count) for count in counts]
-    last = found[-1]
-    return Cost(tuple(Latency(**each["latency"]) for each in found), last["first_ms"], last["peak_mib"])
+        measured = [_measure_in_child(file, images, count) for count in counts]
+    return Cost(tuple(each.latency for each in measured), measured[-1].first_ms, measured[-1].peak_mib)
 
 
-def _in_child(file: Path, images: np.ndarray, threads: int) -> dict:  # type: ignore[type-arg]
+def _measure_in_child(file: Path, images: np.ndarray, threads: int) -> Measurement:
     with tempfile.TemporaryDirectory() as scratch:
         sample = Path(scratch, "images.npy")
         np.save(sample, images)
@@ -60,32 +79,32 @@ def _in_child(file: Path, images: np.ndarray, threads: int) -> dict:  # type: ig
         raised = done.stderr.decode(errors="replace").splitlines()[-1:] if done.returncode == 1 else []
         why = [*(printed if done.returncode == EXPECTED_ERROR_CODE else raised), describe_exit(done.returncode)][-2:][0]
         raise ExportError(f"{file.name} could not be timed: {why}")
-    return dict(json.loads(printed[-1]))
+    return Measurement.from_json(printed[-1])
 
 
-def _measure_here(file: Path, images: np.ndarray, threads: int) -> dict[str, object]:
-    from keras_resnet.export.load import open_file
+def _measure_here(file: Path, images: np.ndarray, threads: int) -> Measurement:
+    from keras_resnet.export.load import load_file
 
-    before = memory("VmRSS")
+    before = read_memory_mib("VmRSS")
     start = time.perf_counter()
-    model = open_file(file, threads)
+    model = load_file(file, threads)
     model(images[:1])
-    first = time.perf_counter() - start
-    for _ in range(WARMUP):
+    first_ms = (time.perf_counter() - start) * 1e3
+    for _ in range(WARMUP_RUNS):
         model(images[:1])
-    times: list[float] = []
-    while len(times) < FEWEST or (sum(times) < SECONDS and len(times) < MOST):
-        image = images[len(times) % len(images)][None]
+    seconds: list[float] = []
+    while len(seconds) < MIN_RUNS or (sum(seconds) < MAX_SECONDS and len(seconds) < MAX_RUNS):
+        image = images[len(seconds) % len(images)][None]
         start = time.perf_counter()
         model(image)
-        times.append(time.perf_counter() - start)
-    p50, p90, p99 = (float(value) for value in np.percentile(np.array(times) * 1e3, (50, 90, 99)))
-    latency = Latency(model.threads, p50, p90, p99, len(times))
-    return {"latency": latency.__dict__, "first_ms": first * 1e3, "peak_mib": memory("VmHWM") - before}
+        seconds.append(time.perf_counter() - start)
+    p50, p90, p99 = (float(value) for value in np.percentile(np.array(seconds) * 1e3, (50, 90, 99)))
+    latency = Latency(model.threads, p50, p90, p99, len(seconds))
+    return Measurement(latency, first_ms, read_memory_mib("VmHWM") - before)
 
 
-def memory(field: str) -> float:
-    """MiB of this process: VmRSS now, VmHWM at its highest; 0 where the system does not tell.
+def read_memory_mib(field: str) -> float:
+    """Return the MiB of this process: VmRSS now, VmHWM at its highest; 0 where the system does not tell.
 
     Not getrusage's maximum, which a child inherits from a larger parent.
     """
@@ -95,11 +114,11 @@ def memory(field: str) -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """In the child: measure the file that `arguments` name, which was tried before, on the images that they name."""
+    """Measure, in the child process, the file that `arguments` name, which was tried before; returns the exit code."""
     file, sample, threads = arguments
     sandbox.skip_checks()
     try:
-        print(json.dumps(_measure_here(Path(file), np.load(sample), int(threads))))
+        print(_measure_here(Path(file), np.load(sample), int(threads)).to_json())
     except KresnetError as error:
         print(error)
         return EXPECTED_ERROR_CODE

@@ -1,8 +1,8 @@
-"""Conversions, each in a child process.
+"""Conversion of a Keras model to a file of any format, in a child process.
 
-TensorFlow's converter writes to file descriptor 2 from C++ and can take the process down with it,
-so `convert` runs this module as a child, keeps its output in a log and turns a crash into a sentence. The child ends
-when its parent does, however that ends.
+TensorFlow's converter writes to file descriptor 2 from C++ and can take the process down with it, so `convert` runs
+this module as a child, keeps its output in a log and turns a crash into a sentence. The child ends when its parent
+does, however that ends.
 """
 
 from __future__ import annotations
@@ -18,30 +18,27 @@ import numpy as np
 
 from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_keras_file
-from keras_resnet.export.tflite_options import TFLiteOptions, as_dict, form_from
-from keras_resnet.progress import waiting
+from keras_resnet.export.formats import get_format
+from keras_resnet.export.formats.base import Conversion, Format
+from keras_resnet.export.tflite_options import TFLiteOptions
+from keras_resnet.progress import show_activity
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 from keras_resnet.runtime.metadata import ModelMetadata
 
-SAVED_MODEL, ONNX = "savedmodel", "onnx"
+JOB, IMAGES = "job.json", "images.npy"
 
 
-def convert(
-    model_file: Path, form: TFLiteOptions | str, card: ModelMetadata, images: np.ndarray | None, target: Path, log: Path
-) -> None:
-    """Write `target` from the Keras model in `model_file`: a TFLite file of a form, or SAVED_MODEL or ONNX.
+def convert(model_file: Path, file_format: Format, conversion: Conversion, target: Path, log: Path) -> None:
+    """Write `target`, of `file_format`, from the Keras model in `model_file`.
 
-    Raises ExportError, naming the log, if the child fails.
+    Raises ExportError, naming the `log`, if the child fails.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    name = form if isinstance(form, str) else form.name
+    name = conversion.options.name if conversion.options else file_format.name
     with tempfile.TemporaryDirectory() as scratch:
-        job = {"form": form if isinstance(form, str) else as_dict(form), "card": asdict(card)}
-        Path(scratch, "job.json").write_text(json.dumps(job), encoding="utf-8")
-        if images is not None:
-            np.save(Path(scratch, "images.npy"), images)
+        _write_job(file_format, conversion, Path(scratch))
         command = child_command(__name__, str(model_file), scratch, str(target))
-        with log.open("wb") as output, waiting(f"converting to {name}"):
+        with log.open("wb") as output, show_activity(f"converting to {name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
     if ended.returncode == EXPECTED_ERROR_CODE:
         raise ExportError(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1])
@@ -51,32 +48,34 @@ def convert(
         )
 
 
-def _convert_here(model_file: str, scratch: str, target: Path) -> None:
-    job: dict[str, Any] = json.loads(Path(scratch, "job.json").read_text(encoding="utf-8"))
-    card = ModelMetadata(
-        **{**job["card"], **{name: tuple(job["card"][name]) for name in ("classes", "cells", "levels")}}
-    )
-    model = load_keras_file(Path(model_file))
-    if job["form"] == SAVED_MODEL:
-        from keras_resnet.export.formats.saved_model import write_serving
+def _write_job(file_format: Format, conversion: Conversion, folder: Path) -> None:
+    options = conversion.options
+    job = {
+        "format": file_format.name,
+        "options": options.to_dict() if options else None,
+        "metadata": asdict(conversion.metadata),
+    }
+    (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
+    if conversion.calibration_images is not None:
+        np.save(folder / IMAGES, conversion.calibration_images)
 
-        write_serving(model, card, target)
-    elif job["form"] == ONNX:
-        from keras_resnet.export.formats.onnx import write_onnx
 
-        write_onnx(model, card, target)
-    else:
-        from keras_resnet.export.formats.tflite import write_tflite
-
-        images = Path(scratch, "images.npy")
-        write_tflite(model, form_from(job["form"]), np.load(images) if images.is_file() else None, target, card)
+def _read_job(folder: Path) -> tuple[Format, Conversion]:
+    job: dict[str, Any] = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    # JSON has lists for tuples.
+    tuples = {name: tuple(job["metadata"][name]) for name in ("classes", "cells", "levels")}
+    metadata = ModelMetadata(**{**job["metadata"], **tuples})
+    options = TFLiteOptions.from_dict(job["options"]) if job["options"] else None
+    images = np.load(folder / IMAGES) if (folder / IMAGES).is_file() else None
+    return get_format(job["format"]), Conversion(metadata, options, images)
 
 
 def main(arguments: list[str]) -> int:
-    """In the child: convert what `arguments` name."""
+    """Convert what `arguments` name, in the child process; returns the exit code."""
     model_file, scratch, target = arguments
     try:
-        _convert_here(model_file, scratch, Path(target))
+        file_format, conversion = _read_job(Path(scratch))
+        file_format.write(load_keras_file(Path(model_file)), conversion, Path(target))
     except KresnetError as error:
         print(error)
         return EXPECTED_ERROR_CODE

@@ -1,146 +1,40 @@
-"""Any exported file as a callable on images, by what it is."""
+"""Loading of any exported file as a callable on images, by its format."""
 
 from __future__ import annotations
 
 import gzip
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.formats.saved_model import DEFAULT
-from keras_resnet.runtime.c_array import ARRAY_NAME, C_SUFFIX, read_c_array
-from keras_resnet.runtime.metadata import (
-    EXTRA_ASSETS,
-    LABELS_FILE,
-    MAX_TEXT_BYTES,
-    METADATA_FILE,
-    ModelMetadata,
-    foreign_file_error,
-    parse_metadata,
-)
-from keras_resnet.runtime.predictions import unwrap_single_output
-from keras_resnet.runtime.sandbox import start_check
-from keras_resnet.runtime.signature import require_input
-
-SUFFIXES = (".tflite", ".onnx", C_SUFFIX)
+from keras_resnet.export.formats import find_format, recognize_format
+from keras_resnet.export.formats.base import LoadedModel
 
 
-class Model(Protocol):
-    """What every exported file becomes: uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by
-    name."""
-
-    card: ModelMetadata
-    threads: int
-
-    def __call__(self, images: np.ndarray) -> Any: ...
+def is_exported_file(target: str) -> bool:
+    """Return whether `target` names an exported file rather than a run."""
+    path = Path(target)
+    return path.is_file() or recognize_format(path) is not None
 
 
-def is_file(target: str) -> bool:
-    """Whether `target` names an exported file rather than a run."""
-    path = _inside(Path(target))
-    return target.endswith(SUFFIXES) or path.is_file() or (path / "saved_model.pb").is_file()
+def load_file(path: Path, threads: int | None = None) -> LoadedModel:
+    """Load the exported file or folder `path`. Raises ExportError if it is missing, damaged or foreign."""
+    require_file(path)
+    return find_format(path).load(path, threads)
 
 
-def _inside(path: Path) -> Path:
-    """The source in a folder of C files; anything else itself."""
-    source = path / f"{ARRAY_NAME}{C_SUFFIX}"
-    return source if source.is_file() else path
-
-
-def open_file(path: Path, threads: int | None = None) -> Model:
-    """Load the exported file, SavedModel folder or folder of C source `path`. Raises ExportError if it is missing,
-    damaged or foreign."""
-    path = require_file(path)
-    if path.is_dir():
-        _require_saved_model(path)
-        return SavedModel(path, threads)
-    if path.suffix == ".onnx":
-        from keras_resnet.export.formats.onnx import OnnxModel
-
-        return OnnxModel(path, threads)
-    from keras_resnet.runtime.tflite_model import TFLiteModel
-
-    return TFLiteModel(path, threads)
-
-
-def require_file(path: Path) -> Path:
-    """What is read for an exported file: the source in a folder of C files, anything else itself. Raises ExportError if
-    it is not there, or neither a folder nor a regular file: a pipe may never end."""
+def require_file(path: Path) -> None:
+    """Raise ExportError unless there is a folder or a regular file at `path`: a pipe may never end."""
     if not path.exists():
         raise ExportError(f"there is no file {path}")
-    path = _inside(path)
     if not path.is_dir() and not path.is_file():
         raise ExportError(f"{path} is not a regular file")
-    return path
 
 
-def _require_saved_model(folder: Path) -> None:
-    """Raises ExportError for a folder that holds something else."""
-    if not any(folder.iterdir()):
-        raise ExportError(f"{folder} is an empty folder, not an exported model")
-    if not (folder / "saved_model.pb").is_file():
-        raise ExportError(f"{folder} is a folder without a SavedModel or C source: name a file in it")
+def file_size(path: Path) -> int:
+    """Return the bytes on a device: of a file, of all files of a folder, of the array that C source holds."""
+    return find_format(path).size(path)
 
 
-def size_of(path: Path) -> int:
-    """Bytes on the device: of a file, of all files of a folder, of the array that C source holds."""
-    path = _inside(path)
-    if path.suffix == C_SUFFIX:
-        return len(read_c_array(path))
-    return sum(file.stat().st_size for file in _files(path))
-
-
-def gzip_size_of(path: Path) -> int:
-    """Bytes that a download of the same takes, by gzip's usual level 6."""
-    path = _inside(path)
-    contents = [read_c_array(path)] if path.suffix == C_SUFFIX else (file.read_bytes() for file in _files(path))
-    return sum(len(gzip.compress(content, 6)) for content in contents)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
-
-
-class SavedModel:
-    """A folder, run by TensorFlow through its serving signature; opened in another process first."""
-
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
-        self.card = parse_metadata(_text(folder, LABELS_FILE), _text(folder, METADATA_FILE), folder)
-        tried = start_check(folder, SavedModel)
-        import tensorflow as tf
-
-        tried()
-        self.threads = threads or os.cpu_count() or 1
-        if threads:
-            try:
-                tf.config.threading.set_intra_op_parallelism_threads(threads)
-            except RuntimeError:  # already running, and with all of them
-                self.threads = os.cpu_count() or 1
-        try:
-            self._model: Any = tf.saved_model.load(str(folder))
-            (pixels,) = self._model.signatures[DEFAULT].structured_input_signature[1].values()
-        except Exception as error:  # of many kinds, for a truncated file and a missing variable alike
-            raise ExportError(f"{folder} is not a readable SavedModel: {' '.join(str(error).split())[:200]}") from error
-        require_input(self.card, pixels.shape, folder)
-
-    def __call__(self, images: np.ndarray) -> Any:
-        """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name."""
-        import tensorflow as tf
-
-        answered = self._model.signatures[DEFAULT](pixels=tf.constant(images, tf.float32))
-        return unwrap_single_output({name: np.asarray(value) for name, value in answered.items()})
-
-
-def _text(folder: Path, name: str) -> str:
-    """What a SavedModel says of itself. Raises ExportError where it says nothing, or more than it may."""
-    file = folder / EXTRA_ASSETS / name
-    try:
-        if not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES:
-            raise foreign_file_error(folder)
-        return file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise foreign_file_error(folder) from error
+def gzip_size(path: Path) -> int:
+    """Return the bytes that a download of the same takes, by gzip's usual level 6."""
+    return sum(len(gzip.compress(content, 6)) for content in find_format(path).payload(path))

@@ -1,4 +1,4 @@
-"""Predictions for images and videos, by a run or by an exported file; a .tflite file needs no TensorFlow."""
+"""Predictions for images and videos by a run or an exported file; a .tflite file needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,141 +12,153 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.export.load import is_file, open_file
+from keras_resnet.export.load import is_exported_file, load_file
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import preprocess, read_image
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths
 from keras_resnet.runtime.metadata import ModelMetadata
-from keras_resnet.runtime.predictions import decode_predictions
+from keras_resnet.runtime.predictions import Outputs, decode_predictions
 from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
 from keras_resnet.runtime.visualize import draw_predictions
 
 # What drawn videos are written as.
-RECORDED = ".mp4"
+VIDEO_SUFFIX = ".mp4"
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """predict: uint8 images (N, H, W, 3) → outputs. card: how images are placed and what outputs mean."""
+    """predict: uint8 images (N, H, W, 3) → outputs. card: how images are preprocessed and what outputs mean."""
 
-    predict: Callable[[np.ndarray], Any]
+    predict: Callable[[np.ndarray], Outputs]
     card: ModelMetadata
 
-    def answer(self, image: Image.Image, top: int | None) -> list[dict[str, Any]]:
-        """[{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find one."""
+    def predict_image(self, image: Image.Image, top: int | None) -> list[dict[str, Any]]:
+        """Return [{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find
+        one."""
         card = self.card
         outputs = self.predict(preprocess(image, card.preprocessing, card.resize, card.image_size)[None])
         return decode_predictions(card, outputs, top, [image.size])[0]
 
-    def drawn(self, image: Image.Image, found: list[dict[str, Any]]) -> Image.Image:
-        """A copy of the image with what was found."""
-        return draw_predictions(image, found[:1] if self.card.postprocessor.one_object else found)
+    def draw(self, image: Image.Image, predictions: list[dict[str, Any]]) -> Image.Image:
+        """Return a copy of the image with what was found drawn in; of a localizer's guesses the first."""
+        return draw_predictions(image, predictions[:1] if self.card.postprocessor.one_object else predictions)
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What is asked of images. top: labels, or objects. every, frames: of a video each so-many-th frame, and at most
-    how many."""
+    """top: how many labels, or objects. every, frames: of a video each so-many-th frame, and at most how many."""
 
     top: int | None = None
     every: int = 1
     frames: int | None = None
 
 
-def predictor_of(target: str, home: Path) -> Predictor:
-    """That of a run, or of an exported file."""
-    return _file(Path(target)) if is_file(target) else _run(Run.find(home, target))
+@dataclass(frozen=True)
+class Input:
+    """One image or video, by its path or address. save: where its drawn copy goes, if anywhere."""
+
+    name: str
+    save: Path | None = None
 
 
-def sources_of(names: Sequence[str], save: Path | None = None) -> list[tuple[str, Path | None]]:
-    """What `names` name: images, all images of folders, and videos, each with where its drawn copy goes, if anywhere.
-    Checked without a network, so that nobody waits for one in vain.
+def load_predictor(target: str, home: Path) -> Predictor:
+    """Load a run, by its name in `home`, or an exported file."""
+    return _load_from_file(Path(target)) if is_exported_file(target) else _load_from_run(Run.find(home, target))
+
+
+def resolve_inputs(names: Sequence[str], save: Path | None = None) -> list[Input]:
+    """Return what `names` name: images, all images of folders, and videos. Needs no network, so that nobody waits for
+    one in vain.
 
     Raises UsageError for a `save` that is none of its kind, DataError for what cannot be read.
     """
     videos = [name for name in names if is_video(name)]
     if videos:
         import_opencv()
-    alone = len(names) == 1 and not Path(names[0]).is_dir()
-    for name in names if alone else videos:
-        _place(name, save, alone)
+    is_one_file = len(names) == 1 and not Path(names[0]).is_dir()
+    for name in names if is_one_file else videos:
+        _copy_path(name, save, is_one_file)
     files = [file for name in names for file in ([name] if "://" in name and is_video(name) else expand_paths([name]))]
-    places = [_place(file, save, alone) for file in files]
-    if taken := [place for place, count in Counter(places).items() if place and count > 1]:
+    inputs = [Input(file, _copy_path(file, save, is_one_file)) for file in files]
+    counts = Counter(each.save for each in inputs)
+    if taken := [path for path, count in counts.items() if path and count > 1]:
         raise UsageError(f"--save: more than one file would be drawn to {taken[0]}; their names have to differ")
-    return list(zip(files, places, strict=True))
+    return inputs
 
 
 def predict_files(
-    one: Predictor, sources: Sequence[tuple[str, Path | None]], taken: PredictOptions, log: Log
+    predictor: Predictor, inputs: Sequence[Input], options: PredictOptions, log: Log
 ) -> Iterator[dict[str, Any]]:
-    """For each image, {"image": path, "predictions": see `Predictor.answer`}; the same, with "frame" and "seconds", for
-    each frame of a video. Each is drawn into a copy where `sources` names a place for it (see `sources_of`).
+    """Yield for each image {"image": path, "predictions": see `Predictor.predict_image`}; the same, with "frame" and
+    "seconds", for each frame of a video. Each is drawn into a copy where its input names one.
 
-    A file that is damaged is told of and left out. Raises DataError for it in the end.
+    A file that is damaged is logged and left out. Raises DataError for it in the end.
     """
-    damaged = UnreadableFiles(len(sources), log)
-    for name, place in sources:
+    damaged = UnreadableFiles(len(inputs), log)
+    for each in inputs:
         try:
-            yield from (
-                predict_video(one, name, taken, place) if is_video(name) else _predict_image(one, name, taken, place)
-            )
+            if is_video(each.name):
+                yield from predict_video(predictor, each.name, options, each.save)
+            else:
+                yield _predict_image_file(predictor, each, options)
         except DataError as error:
             damaged.add(error)
     damaged.require_none()
 
 
-def _predict_image(one: Predictor, name: str, taken: PredictOptions, place: Path | None) -> Iterator[dict[str, Any]]:
-    image = read_image(name, one.card.levels)
-    found = one.answer(image, taken.top)
-    if place:
-        _save(one.drawn(image, found), place)
-    yield {"image": name, "predictions": found}
+def _predict_image_file(predictor: Predictor, source: Input, options: PredictOptions) -> dict[str, Any]:
+    image = read_image(source.name, predictor.card.levels)
+    predictions = predictor.predict_image(image, options.top)
+    if source.save:
+        _save_image(predictor.draw(image, predictions), source.save)
+    return {"image": source.name, "predictions": predictions}
 
 
 def predict_video(
-    one: Predictor, source: str, taken: PredictOptions, save: Path | None = None
+    predictor: Predictor, source: str, options: PredictOptions, save: Path | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The same for each frame of a video or camera (see `video.frames_of`); drawn into a video at `save`, which is
-    there when all of them are."""
-    frames = islice(read_frames(source, taken.every), taken.frames)
+    """Yield the same for each frame of a video or camera (see `video.read_frames`); drawn into a video at `save`,
+    which is there when all of them are."""
+    frames = islice(read_frames(source, options.every), options.frames)
     if save is None:
-        yield from (_told(source, frame, one.answer(frame.image, taken.top)) for frame in frames)
+        for frame in frames:
+            yield _frame_document(source, frame, predictor.predict_image(frame.image, options.top))
         return
-    _require_video(save)
+    _require_video_suffix(save)
     first = next(frames)
     with (
-        writing(save) as temporary,
-        open_video_writer(temporary, first.rate / taken.every, first.image.size) as append,
+        write_atomically(save) as temporary,
+        open_video_writer(temporary, first.rate / options.every, first.image.size) as append,
     ):
         for frame in chain([first], frames):
-            found = one.answer(frame.image, taken.top)
-            append(one.drawn(frame.image, found))
-            yield _told(source, frame, found)
+            predictions = predictor.predict_image(frame.image, options.top)
+            append(predictor.draw(frame.image, predictions))
+            yield _frame_document(source, frame, predictions)
 
 
-def _told(source: str, frame: Frame, found: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"image": source, "frame": frame.number, "seconds": round(frame.seconds, 3), "predictions": found}
+def _frame_document(source: str, frame: Frame, predictions: list[dict[str, Any]]) -> dict[str, Any]:
+    seconds = round(frame.seconds, 3)
+    return {"image": source, "frame": frame.number, "seconds": seconds, "predictions": predictions}
 
 
-def _place(name: str, save: Path | None, alone: bool) -> Path | None:
-    """Where the drawn copy of a file goes. Raises UsageError for a name that is none of its kind."""
+def _copy_path(name: str, save: Path | None, is_one_file: bool) -> Path | None:
+    """Return where the drawn copy of a file goes. Raises UsageError for a name that is none of its kind."""
     if save is None:
         return None
-    place = save if alone else save / f"{Path(name).stem}{RECORDED if is_video(name) else '.png'}"
+    path = save if is_one_file else save / f"{Path(name).stem}{VIDEO_SUFFIX if is_video(name) else '.png'}"
     if is_video(name):
-        _require_video(place)
+        _require_video_suffix(path)
     else:
         known = tuple(Image.registered_extensions())
-        _require_suffix(place, known, "an image file, such as found.png, or for several images a folder")
-    return place
+        _require_suffix(path, known, "an image file, such as found.png, or for several images a folder")
+    return path
 
 
-def _require_video(path: Path) -> None:
-    _require_suffix(path, (RECORDED,), "a video file, such as found.mp4, for a video")
+def _require_video_suffix(path: Path) -> None:
+    _require_suffix(path, (VIDEO_SUFFIX,), "a video file, such as found.mp4, for a video")
 
 
 def _require_suffix(path: Path, known: tuple[str, ...], words: str) -> None:
@@ -154,30 +166,24 @@ def _require_suffix(path: Path, known: tuple[str, ...], words: str) -> None:
         raise UsageError(f"--save must name {words}. Received: {path}")
 
 
-def _save(image: Image.Image, path: Path) -> None:
-    with writing(path) as temporary:
+def _save_image(image: Image.Image, path: Path) -> None:
+    with write_atomically(path) as temporary:
         image.save(temporary, format=Image.registered_extensions()[path.suffix.lower()])
 
 
-def _file(path: Path) -> Predictor:
-    model = open_file(path)
+def _load_from_file(path: Path) -> Predictor:
+    model = load_file(path)
     return Predictor(model, model.card)
 
 
-def _run(run: Run) -> Predictor:
+def _load_from_run(run: Run) -> Predictor:
     from keras_resnet.evaluation.evaluate import keras_predictor, load_model
     from keras_resnet.tasks import get_task
 
     run.require_finished()
-    spec = run.spec()
-    assert spec.data.resize is not None and spec.data.image_size is not None
-    classes = run.classes()
-    card = ModelMetadata(
-        classes,
-        spec.data.resize,
-        spec.data.image_size,
-        {},
-        **get_task(spec, classes).output_metadata(),
-        levels=spec.data.levels,
-    )
+    spec, classes = run.spec(), run.classes()
+    data = spec.data
+    assert data.resize is not None and data.image_size is not None
+    outputs = get_task(spec, classes).output_metadata()
+    card = ModelMetadata(classes, data.resize, data.image_size, {}, **outputs, levels=data.levels)
     return Predictor(keras_predictor(load_model(run)), card)

@@ -1,4 +1,4 @@
-"""TFLite metadata, as MediaPipe Tasks and Android Studio read it: written into the FlatBuffer, files in a zip after it.
+"""TFLite metadata, as MediaPipe Tasks and Android Studio read it: in the FlatBuffer, with files in a zip after it.
 
 The schema is tensorflow/tflite-support's metadata_schema.fbs 1.5; the numbers below are its fields' places.
 """
@@ -10,22 +10,26 @@ import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
-from keras_resnet.export.flatbuffer import packed
+from keras_resnet.export.flatbuffer import pack_model, unpack_model
 from keras_resnet.runtime.metadata import LABELS_FILE, METADATA_FILE, ModelMetadata
 from keras_resnet.tasks import TASKS
 
+if TYPE_CHECKING:
+    from ai_edge_litert import schema_py_generated as schema
+
+T = TypeVar("T")
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 OLDEST_PARSER = "1.0.0"
-OUTPUTS = {
-    "logits": "one for each label; the largest is the answer",
+OUTPUT_DESCRIPTIONS = {
+    "logits": "one for each label; the largest is the prediction",
     "scores": "of each location of the pyramid a logit for each label, or the probability of each object",
     "distances": "of each location to the left, top, right and bottom edges of its object, in widths of its cell",
     "coefficients": "of each location, what makes its object's mask of the prototypes",
     "prototypes": "what masks are made of",
-    "boxes": "top, left, bottom, right of each object in shares of the square",
+    "boxes": "top, left, bottom, right of each object in fractions of the square",
     "classes": "the number of each object's label",
     "count": "how many objects there are",
     "masks": "a logit for each cell of the square, by object",
@@ -39,24 +43,24 @@ class _Member(int):
 IMAGE_PROPERTIES, BOX_PROPERTIES, NORMALIZATION, RGB, AXIS_LABELS, VALUE_LABELS = map(_Member, (2, 3, 1, 1, 2, 3))
 BOUNDARIES = _Member(1)
 # As MediaPipe's object detector calls the outputs of TFLite's detection operator.
-DETECTIONS = {"boxes": "location", "classes": "category", "scores": "score", "count": "number of detections"}
+MEDIAPIPE_OUTPUTS = {"boxes": "location", "classes": "category", "scores": "score", "count": "number of detections"}
 # Where left, top, right and bottom stand among the four numbers of a box.
 LEFT_TOP_RIGHT_BOTTOM = (1, 0, 3, 2)
 
 
-def write_card(file: Path, card: ModelMetadata, pixels_from: float) -> None:
+def write_metadata(file: Path, card: ModelMetadata, pixel_offset: float) -> None:
     """Put `card` into a .tflite file that has none.
 
-    pixels_from: what a pixel of 0 is in the file's input, 0 or -128, so that a reader knows how to fill it.
+    pixel_offset: the value in the file's input that stands for a pixel of 0, 0 or -128, so that a reader knows how to
+    fill it.
     """
-    from ai_edge_litert import schema_py_generated as schema
+    model = unpack_model(file.read_bytes())
+    metadata = MetadataBuilder(card, pixel_offset, _output_names(model)).build()
+    file.write_bytes(_embed_metadata(model, metadata) + _archive(card))
 
-    model = schema.ModelT.InitFromPackedBuf(file.read_bytes(), 0)
-    file.write_bytes(_with_metadata(model, _metadata(card, pixels_from, _outputs(model))) + _archive(card))
 
-
-def _outputs(model: Any) -> list[str]:
-    """The names that the signature gives the outputs, in their order."""
+def _output_names(model: schema.ModelT) -> list[str]:
+    """Return the names that the signature gives the outputs, in their order."""
     names = {each.tensorIndex: each.name.decode() for each in model.signatureDefs[0].outputs}
     return [names[index] for index in model.subgraphs[0].outputs]
 
@@ -70,85 +74,98 @@ def _archive(card: ModelMetadata) -> bytes:
     return buffer.getvalue()
 
 
-def _with_metadata(model: Any, metadata: bytes) -> bytes:
+def _embed_metadata(model: schema.ModelT, metadata: bytes) -> bytes:
+    """Return the bytes of `model` with `metadata` in a buffer of its own."""
     from ai_edge_litert import schema_py_generated as schema
 
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data, entry.name, entry.buffer = list(metadata), ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or ()), entry]
-    return packed(model)
+    return pack_model(model)
 
 
-def _metadata(card: ModelMetadata, pixels_from: float, outputs: list[str]) -> bytes:
-    import flatbuffers
+class MetadataBuilder:
+    """Builds the FlatBuffer of the metadata. outputs: names in the order of the file's outputs."""
 
-    builder = flatbuffers.Builder(1024)
-    text = builder.CreateString
-    low, high = pixels_from, pixels_from + 255
-    options = _table(builder, 2, {0: _floats(builder, [-pixels_from]), 1: _floats(builder, [1.0])})
-    process = _table(builder, 2, {0: NORMALIZATION, 1: options})
-    properties = _table(builder, 2, {0: RGB})
-    content = _table(builder, 3, {0: IMAGE_PROPERTIES, 1: properties})
-    stats = _table(builder, 2, {0: _floats(builder, [high]), 1: _floats(builder, [low])})
-    taken = {
-        0: text("pixels"),
-        1: text(f"RGB pixels, {card.image_size} × {card.image_size}, {low:g} to {high:g}"),
-        3: content,
-        4: _vector(builder, [process]),
-        5: stats,
-    }
-    pixels = _table(builder, 7, taken)
-    given = [_given(builder, name, "count" in outputs) for name in outputs]
-    graph = _table(builder, 10, {0: text("resnet"), 2: _vector(builder, [pixels]), 3: _vector(builder, given)})
-    origin = _table(builder, 5, {0: text(METADATA_FILE), 1: text("where this file comes from")})
-    model = {
-        0: text(str(card.provenance.get("run", card.provenance.get("model", "")))),
-        1: text(f"{TASKS[card.task].summary} by a residual network, exported by kresnet"),
-        2: text(str(card.provenance.get("versions", {}).get("kresnet", ""))),
-        3: _vector(builder, [graph]),
-        6: _vector(builder, [origin]),
-        7: text(OLDEST_PARSER),
-    }
-    builder.Finish(_table(builder, 8, model), IDENTIFIER)
-    return bytes(builder.Output())
+    def __init__(self, card: ModelMetadata, pixel_offset: float, outputs: list[str]) -> None:
+        import flatbuffers
 
+        self.card = card
+        self.pixel_offset = pixel_offset
+        self.outputs = outputs
+        self.builder = flatbuffers.Builder(1024)
 
-def _given(builder: Any, name: str, objects: bool) -> int:
-    """The output `name`, of a file that ends in `objects` or in what they are made of."""
-    text = builder.CreateString
-    fields = {0: text(DETECTIONS.get(name, name) if objects else name), 1: text(OUTPUTS[name])}
-    if name == ("classes" if objects else "scores") or name == "logits":
-        kind, words = (VALUE_LABELS, "number") if objects else (AXIS_LABELS, "place in the last axis")
-        labels = _table(builder, 5, {0: text(LABELS_FILE), 1: text(f"a label a line, by its {words}"), 2: kind})
-        fields[6] = _vector(builder, [labels])
-    if objects and name == "boxes":
-        places = _filled(builder, LEFT_TOP_RIGHT_BOTTOM, builder.PrependUint32)
-        fields[3] = _table(builder, 3, {0: BOX_PROPERTIES, 1: _table(builder, 3, {0: places, 1: BOUNDARIES})})
-    return _table(builder, 7, fields)
+    @property
+    def ends_in_objects(self) -> bool:
+        """Whether the file ends in objects rather than in raw outputs or logits."""
+        return "count" in self.outputs
 
+    def build(self) -> bytes:
+        """Return the bytes."""
+        card, text = self.card, self.builder.CreateString
+        inputs, outputs = [self._input()], [self._output(name) for name in self.outputs]
+        graph = self._table(10, {0: text("resnet"), 2: self._offsets(inputs), 3: self._offsets(outputs)})
+        origin = self._table(5, {0: text(METADATA_FILE), 1: text("where this file comes from")})
+        model = {
+            0: text(str(card.provenance.get("run", card.provenance.get("model", "")))),
+            1: text(f"{TASKS[card.task].summary} by a residual network, exported by kresnet"),
+            2: text(str(card.provenance.get("versions", {}).get("kresnet", ""))),
+            3: self._offsets([graph]),
+            6: self._offsets([origin]),
+            7: text(OLDEST_PARSER),
+        }
+        self.builder.Finish(self._table(8, model), IDENTIFIER)
+        return bytes(self.builder.Output())
 
-def _table(builder: Any, fields: int, values: dict[int, int]) -> int:
-    """A table of `fields` with some of them set."""
-    builder.StartObject(fields)
-    for place, value in values.items():
-        if isinstance(value, _Member):
-            builder.PrependUint8Slot(place, int(value), 0)
-        else:
-            builder.PrependUOffsetTRelativeSlot(place, value, 0)
-    return int(builder.EndObject())
+    def _input(self) -> int:
+        text, side = self.builder.CreateString, self.card.image_size
+        low, high = self.pixel_offset, self.pixel_offset + 255
+        options = self._table(2, {0: self._floats([-self.pixel_offset]), 1: self._floats([1.0])})
+        process = self._table(2, {0: NORMALIZATION, 1: options})
+        properties = self._table(2, {0: RGB})
+        content = self._table(3, {0: IMAGE_PROPERTIES, 1: properties})
+        stats = self._table(2, {0: self._floats([high]), 1: self._floats([low])})
+        fields = {
+            0: text("pixels"),
+            1: text(f"RGB pixels, {side} × {side}, {low:g} to {high:g}"),
+            3: content,
+            4: self._offsets([process]),
+            5: stats,
+        }
+        return self._table(7, fields)
 
+    def _output(self, name: str) -> int:
+        text, ends_in_objects = self.builder.CreateString, self.ends_in_objects
+        shown = MEDIAPIPE_OUTPUTS.get(name, name) if ends_in_objects else name
+        fields = {0: text(shown), 1: text(OUTPUT_DESCRIPTIONS[name])}
+        if name == ("classes" if ends_in_objects else "scores") or name == "logits":
+            kind, words = (VALUE_LABELS, "number") if ends_in_objects else (AXIS_LABELS, "place in the last axis")
+            labels = self._table(5, {0: text(LABELS_FILE), 1: text(f"a label a line, by its {words}"), 2: kind})
+            fields[6] = self._offsets([labels])
+        if ends_in_objects and name == "boxes":
+            edges = self._vector(LEFT_TOP_RIGHT_BOTTOM, self.builder.PrependUint32)
+            fields[3] = self._table(3, {0: BOX_PROPERTIES, 1: self._table(3, {0: edges, 1: BOUNDARIES})})
+        return self._table(7, fields)
 
-def _vector(builder: Any, offsets: Sequence[int]) -> int:
-    return _filled(builder, offsets, builder.PrependUOffsetTRelative)
+    def _table(self, size: int, fields: dict[int, int]) -> int:
+        """Add a table of `size` fields with some of them set, by their place in the schema; return its offset."""
+        self.builder.StartObject(size)
+        for place, value in fields.items():
+            if isinstance(value, _Member):
+                self.builder.PrependUint8Slot(place, int(value), 0)
+            else:
+                self.builder.PrependUOffsetTRelativeSlot(place, value, 0)
+        return int(self.builder.EndObject())
 
+    def _offsets(self, offsets: Sequence[int]) -> int:
+        return self._vector(offsets, self.builder.PrependUOffsetTRelative)
 
-def _floats(builder: Any, values: Sequence[float]) -> int:
-    return _filled(builder, values, builder.PrependFloat32)
+    def _floats(self, values: Sequence[float]) -> int:
+        return self._vector(values, self.builder.PrependFloat32)
 
-
-def _filled(builder: Any, values: Sequence[Any], prepend: Callable[[Any], Any]) -> int:
-    builder.StartVector(4, len(values), 4)
-    for value in reversed(values):
-        prepend(value)
-    return int(builder.EndVector())
+    def _vector(self, values: Sequence[T], prepend: Callable[[T], None]) -> int:
+        self.builder.StartVector(4, len(values), 4)
+        for value in reversed(values):
+            prepend(value)
+        return int(self.builder.EndVector())

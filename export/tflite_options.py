@@ -1,9 +1,10 @@
-"""What the numbers in a TFLite file are, and what goes in and comes out. Imports no TensorFlow."""
+"""Options of a TFLite file: which types its numbers have, and what its inputs and outputs are. Needs no TensorFlow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 
 from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.tasks import TASKS
@@ -11,8 +12,10 @@ from keras_resnet.tasks import TASKS
 
 @dataclass(frozen=True)
 class Scheme:
-    """weights, activations: their types. learned: the ranges of activations were trained, so the network has to be a
-    quantized one. profiles: which inputs and outputs it can have, the default one first:
+    """A quantization scheme.
+
+    weights, activations: their types. is_qat: ranges of activations were learned in training, so the network has to be
+    a quantized one. io_types: the inputs and outputs it can have, the default one first:
 
     - "uint8": raw pixels in (browsers, MediaPipe); integer logits out of an int8 file, float ones out of the others.
     - "int8": pixels - 128 in and int8 logits out (microcontrollers, Ethos-U).
@@ -22,13 +25,28 @@ class Scheme:
     name: str
     weights: str
     activations: str
-    profiles: tuple[str, ...] = ("uint8", "float")
-    learned: bool = False
+    io_types: tuple[str, ...] = ("uint8", "float")
+    is_qat: bool = False
 
     @property
-    def calibrated(self) -> bool:
+    def needs_calibration(self) -> bool:
         """Whether the ranges of activations have to be measured."""
-        return self.activations != "float32" and not self.learned
+        return self.has_integer_activations and not self.is_qat
+
+    @property
+    def has_integer_activations(self) -> bool:
+        """Whether activations are integers."""
+        return self.activations != "float32"
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether any numbers are not float32."""
+        return self.weights != "float32"
+
+    @property
+    def is_int8_ptq(self) -> bool:
+        """Whether it is 8 bits for both after training, which engines, remedies and float layers are for."""
+        return self.activations == "int8" and not self.is_qat
 
 
 SCHEMES = {
@@ -39,132 +57,194 @@ SCHEMES = {
         Scheme("dynamic", "int8", "float32"),
         Scheme("int8", "int8", "int8", ("uint8", "int8", "float")),
         Scheme("int16x8", "int8", "int16"),
-        Scheme("qat", "int8", "int8", ("uint8", "int8", "float"), learned=True),
+        Scheme("qat", "int8", "int8", ("uint8", "int8", "float"), is_qat=True),
     )
 }
-# Another name for a scheme with a profile.
-ALIASES = {"int8-float-io": ("int8", "float")}
-DEFAULT = ("float32", "int8")
-LEARNED = ("qat",)
-# What makes 8 bits: TensorFlow's converter, or of its float file litert-quantizer.
-CONVERTER, LITERT = "tensorflow", "litert-quantizer"
-ENGINES = (CONVERTER, LITERT)
+# Another name for a scheme with a type of inputs and outputs.
+SCHEME_ALIASES = {"int8-float-io": ("int8", "float")}
+DEFAULT_SCHEMES = ("float32", "int8")
+QAT_SCHEMES = ("qat",)
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What makes 8-bit files.
+
+    suffix: of their names. has_float_ends: inputs and outputs stay as the float file has them. package: beside
+    TensorFlow, and the extra of kresnet that brings it.
+    """
+
+    name: str
+    suffix: str = ""
+    has_float_ends: bool = False
+    package: str = ""
+    extra: str = ""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its package is there."""
+        return not self.package or find_spec(self.package) is not None
+
+    def require_installed(self) -> None:
+        """Raise UsageError unless its package is there."""
+        if not self.is_installed:
+            raise UsageError(f"--engine {self.name} needs that package: pip install 'kresnet[{self.extra}]'")
+
+
+TENSORFLOW = Engine("tensorflow")
+# Rounds TensorFlow's float file.
+LITERT_QUANTIZER = Engine("litert-quantizer", "-litert", True, "litert_quantizer", "litert")
+ENGINES = {engine.name: engine for engine in (TENSORFLOW, LITERT_QUANTIZER)}
 
 
 @dataclass(frozen=True)
 class TFLiteOptions:
-    """One TFLite file to be.
+    """Options of one TFLite file.
 
-    batch: images of one inference; None for any number. keep_float: layers that are not quantized. engine: of ENGINES;
-    litert-quantizer leaves pixels and logits as the float file has them. full: whether a detector's file makes objects
-    of its outputs itself.
+    io: of its scheme's io_types. batch: images of one inference, None for any number. keep_float: layers that are not
+    quantized. with_nms: whether a detector's file ends in objects rather than in raw outputs.
     """
 
     scheme: Scheme
     io: str
     batch: int | None = 1
     keep_float: tuple[str, ...] = ()
-    engine: str = CONVERTER
-    full: bool = False
+    engine: Engine = TENSORFLOW
+    with_nms: bool = False
 
     @property
     def name(self) -> str:
         """The scheme, and what departs from its default."""
-        io = f"-{self.io}-io" if self.io != self.scheme.profiles[0] else ""
+        io = f"-{self.io}-io" if self.io != self.scheme.io_types[0] else ""
         batch = {1: "", None: "-batches"}.get(self.batch, f"-batch{self.batch}")
-        engine, full = "-litert" if self.engine == LITERT else "", "-full" if self.full else ""
-        return f"{self.scheme.name}{io}{batch}{'-mixed' if self.keep_float else ''}{engine}{full}"
+        mixed, nms = "-mixed" if self.keep_float else "", "-nms" if self.with_nms else ""
+        return f"{self.scheme.name}{io}{batch}{mixed}{self.engine.suffix}{nms}"
 
     @property
-    def file_name(self) -> str:
-        """The name of the exported file."""
-        return f"{self.name}.tflite"
-
-    @property
-    def pixels_from(self) -> float:
-        """What stands in the file's input for a pixel of 0."""
+    def pixel_offset(self) -> float:
+        """The value in the file's input that stands for a pixel of 0."""
         return -128.0 if self.io == "int8" else 0.0
 
     @property
-    def integer(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether no tensor of the file may be of a floating-point type."""
-        floats = self.io == "float" or self.keep_float or self.engine == LITERT or self.full
-        return self.scheme.activations == "int8" and not floats
+        has_floats = self.io == "float" or self.keep_float or self.engine.has_float_ends or self.with_nms
+        return self.scheme.activations == "int8" and not has_floats
+
+    @property
+    def casts_pixels(self) -> bool:
+        """Whether uint8 pixels are cast in the graph; an integer file takes them as they are, by its input's scale."""
+        return self.io == "uint8" and not self.is_integer
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the options as a JSON object."""
+        return {**asdict(self), "scheme": self.scheme.name, "engine": self.engine.name}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, object]) -> TFLiteOptions:
+        """Return the options that `to_dict` described."""
+        batch, layers = document["batch"], document["keep_float"]
+        assert (batch is None or isinstance(batch, int)) and isinstance(layers, Sequence)
+        return cls(
+            SCHEMES[str(document["scheme"])],
+            str(document["io"]),
+            batch,
+            tuple(map(str, layers)),
+            ENGINES[str(document["engine"])],
+            bool(document["with_nms"]),
+        )
 
 
-def forms_of(
-    names: Sequence[str],
-    io: str | None = None,
-    batch: int | None = 1,
-    keep_float: Sequence[str] = (),
-    learned: bool = False,
-) -> list[TFLiteOptions]:
-    """The files that `names` (of schemes, or "all"; none means the default ones) ask for, each once, of an ordinary
-    network or one that was trained quantized (`learned`).
+@dataclass(frozen=True)
+class TFLiteRequest:
+    """What is asked of all TFLite files of a run.
 
-    Raises UsageError for an unknown scheme, one of the other kind of network, a profile it cannot have, and floats
-    kept where all are floats.
+    io: of `Scheme.io_types`, None for each scheme's default. is_qat: the run was trained with 8 bits.
     """
-    found: dict[str, TFLiteOptions] = {}
-    every = LEARNED if learned else (*(name for name in SCHEMES if name not in LEARNED), *ALIASES)
-    for name in every if "all" in names else names or (LEARNED if learned else DEFAULT):
-        scheme_name, fixed = ALIASES.get(name, (name, None))
-        require_one_of("--quantize", name, (*SCHEMES, *ALIASES, "all"))
+
+    io: str | None = None
+    batch: int | None = 1
+    keep_float: tuple[str, ...] = ()
+    is_qat: bool = False
+
+    @property
+    def possible_schemes(self) -> tuple[str, ...]:
+        """Names of the schemes that the run's network can have."""
+        if self.is_qat:
+            return QAT_SCHEMES
+        return (*(name for name in SCHEMES if name not in QAT_SCHEMES), *SCHEME_ALIASES)
+
+    def build(self, names: Sequence[str] = ()) -> list[TFLiteOptions]:
+        """Return the options of the files that `names` (of schemes, or "all"; none means the default ones) ask for,
+        each once.
+
+        Raises UsageError for an unknown scheme, one that the network cannot have, inputs and outputs that a scheme
+        cannot have, and floats kept where all are floats.
+        """
+        asks_all = ALL in names
+        usual = QAT_SCHEMES if self.is_qat else DEFAULT_SCHEMES
+        built = {}
+        for name in self.possible_schemes if asks_all else names or usual:
+            if options := self._build_one(name, skips_impossible=asks_all):
+                built[options.name] = options
+        return list(built.values())
+
+    def _build_one(self, name: str, *, skips_impossible: bool) -> TFLiteOptions | None:
+        scheme_name, fixed_io = SCHEME_ALIASES.get(name, (name, None))
+        require_one_of("--quantize", name, (*SCHEMES, *SCHEME_ALIASES, ALL))
         scheme = SCHEMES[scheme_name]
-        if scheme.learned != learned:
-            what = "was trained with 8 bits" if learned else "was not trained with 8 bits (kresnet compress --qat)"
-            raise UsageError(f"the run {what}: --quantize must be one of {', '.join(every)}. Received: {name!r}")
-        profile = fixed or io or scheme.profiles[0]
-        if profile not in scheme.profiles and "all" in names:
-            continue
-        require_one_of(f"--io of {name}", profile, scheme.profiles)
-        if keep_float and (scheme.activations != "int8" or learned):
-            if "all" in names:
-                continue
+        self._require_possible(name, scheme)
+        io = fixed_io or self.io or scheme.io_types[0]
+        if skips_impossible and (io not in scheme.io_types or (self.keep_float and not scheme.is_int8_ptq)):
+            return None
+        require_one_of(f"--io of {name}", io, scheme.io_types)
+        if self.keep_float and not scheme.is_int8_ptq:
             raise UsageError(f"--keep-float is for int8 files. Received: --quantize {name}")
-        if keep_float and profile == "int8":
-            raise UsageError(f"--keep-float leaves no integers at the end of a file. Received: --io {profile}")
-        form = TFLiteOptions(scheme, profile, batch, tuple(keep_float))
-        found[form.name] = form
-    return list(found.values())
+        if self.keep_float and io == "int8":
+            raise UsageError(f"--keep-float leaves no integers at the end of a file. Received: --io {io}")
+        return TFLiteOptions(scheme, io, self.batch, self.keep_float)
+
+    def _require_possible(self, name: str, scheme: Scheme) -> None:
+        if scheme.is_qat == self.is_qat:
+            return
+        words = "was trained with 8 bits" if self.is_qat else "was not trained with 8 bits (kresnet compress --qat)"
+        allowed = ", ".join(self.possible_schemes)
+        raise UsageError(f"the run {words}: --quantize must be one of {allowed}. Received: {name!r}")
 
 
-def by_engine(forms: Sequence[TFLiteOptions], engine: str) -> list[TFLiteOptions]:
-    """`forms`, the int8 ones made by `engine`. Raises UsageError where that cannot make one of them, or there is none
-    for it to make."""
-    require_one_of("--engine", engine, ENGINES)
-    mine = [form for form in forms if form.scheme.name == "int8"]
-    if engine == CONVERTER:
-        return list(forms)
-    if not mine:
-        raise UsageError(f"--engine {engine} is for int8 files: --tflite --quantize int8. None is asked for")
-    if bad := [form for form in mine if form.io == "int8" or form.keep_float or form.batch != 1]:
+def with_engine(files: Sequence[TFLiteOptions], name: str) -> list[TFLiteOptions]:
+    """Return `files`, the int8 ones made by the engine called `name`.
+
+    Raises UsageError where it cannot make one of them, or there is none for it to make.
+    """
+    require_one_of("--engine", name, tuple(ENGINES))
+    engine = ENGINES[name]
+    if engine == TENSORFLOW:
+        return list(files)
+    int8 = [options for options in files if options.scheme.is_int8_ptq]
+    if not int8:
+        raise UsageError(f"--engine {name} is for int8 files: --tflite --quantize int8. None is asked for")
+    if bad := [each for each in int8 if each.io == "int8" or each.keep_float or each.batch != 1]:
         raise UsageError(
-            f"--engine {engine} makes files of one image with uint8 or float pixels and float logits."
+            f"--engine {name} makes files of one image with uint8 or float pixels and float logits."
             f" Received: {bad[0].name}"
         )
-    return [replace(form, engine=engine) if form in mine else form for form in forms]
+    return [replace(options, engine=engine) if options in int8 else options for options in files]
 
 
-def full_forms(forms: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]:
-    """`forms` once more, which make objects of a detector's outputs themselves. Raises UsageError for a `task` without
-    such, and for what cannot end in floats."""
+def with_nms_variants(files: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]:
+    """Return `files` once more, ending in objects.
+
+    Raises UsageError for a `task` that finds none, and for files of several images.
+    """
     if not TASKS[task].finds_objects():
         raise UsageError("--with-nms is for runs that localize, detect or segment. Received: one that classifies")
-    if bad := [form for form in forms if form.batch != 1]:
+    if bad := [options for options in files if options.batch != 1]:
         raise UsageError(f"--with-nms makes files of one image. Received: {bad[0].name}")
-    return [replace(form, full=True) for form in forms]
+    return [replace(options, with_nms=True) for options in files]
 
 
-def form_from(document: dict[str, object]) -> TFLiteOptions:
-    """The form that `as_dict` described."""
-    values = {each.name: document[each.name] for each in fields(TFLiteOptions)}
-    values["scheme"] = SCHEMES[str(values["scheme"])]
-    values["keep_float"] = tuple(values["keep_float"])  # type: ignore[arg-type]
-    return TFLiteOptions(**values)  # type: ignore[arg-type]
-
-
-def as_dict(form: TFLiteOptions) -> dict[str, object]:
-    """A form as a JSON object."""
-    values = {each.name: getattr(form, each.name) for each in fields(TFLiteOptions)}
-    return {**values, "scheme": form.scheme.name, "keep_float": list(form.keep_float)}
+def build_tflite_options(names: Sequence[str] = (), request: TFLiteRequest | None = None) -> list[TFLiteOptions]:
+    """Return `TFLiteRequest.build(names)` of a `request`, by default for the usual inputs and one image at a time."""
+    return (request or TFLiteRequest()).build(names)

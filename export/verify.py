@@ -1,267 +1,228 @@
-"""The verdict: the written file itself is run on the validation data and judged against the Keras model."""
+"""Verification: a written file is run on the validation images and gets a verdict beside the Keras model."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.compression.plan import origin_of
+from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.baselines import BaselineComparison, compare_with_baselines
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
-from keras_resnet.export.benchmark import Cost, measure
-from keras_resnet.export.flatbuffer import Contents, assert_contents, contents_of
-from keras_resnet.export.load import Model, gzip_size_of, open_file, size_of
+from keras_resnet.export.benchmark import Cost
+from keras_resnet.export.devices.base import Device
+from keras_resnet.export.devices.local_cpu import LocalCPU
+from keras_resnet.export.flatbuffer import Contents
+from keras_resnet.export.formats import find_format
+from keras_resnet.export.load import file_size, gzip_size
+from keras_resnet.export.verdict import Budget, MetricDrop, Verdict
 from keras_resnet.metrics import confidence_interval, outcome
-from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
-from keras_resnet.runtime.tflite_model import TFLiteModel
+from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.tasks import Task, get_task
-from keras_resnet.training.environment import machine
 
-# A drop and its 95% interval, as shares.
+# A drop and its 95% interval, as fractions.
 Drop = tuple[float, tuple[float, float]]
 # Different images that are timed.
-TIMED = 20
+TIMING_IMAGES = 20
 SEED = 0
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What is known of one written file.
-
-    bytes: on the device; gzip_bytes: as a download.
-    value: the metric, 0–1, of so many samples; model_value: the float model's, of the same. details: other numbers
-    beside it. drop: the float model's value of `drop_metric` minus the file's, with its 95% interval; that metric is
-    the one that decides, and drops has each: {"drop", "interval"} by name. agreement: share of images (or of objects)
-    on which both give the same answer; own_agreement: the same with the run's own model, where that is a compressed
-    one.
-    worst_class, worst_class_drop: the label whose share of right answers fell most, and by how much.
-    largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
-    cost: time and memory. baselines: how the float model stands to what needs no network. data_changed: what is other
-    than when the model was trained, "" for nothing.
-    max_drop: the budget, as a share (0.01 is one point). verdict: "PASSED" if the upper ends of the intervals are
-    within it; "NOT PROVEN" if only the drops themselves are, or "FAILED" under require_proof; "FAILED" if one is not.
-    images_to_settle: of a file that is not proven, how many validation images would do, if answers differ as often on
-    them; None if none would.
-    """
-
-    file: str
-    form: str
-    bytes: int
-    gzip_bytes: int
-    metric: str
-    value: float
-    model_value: float
-    details: dict[str, float]
-    samples: int
-    drop_metric: str
-    drop: float
-    drop_interval: tuple[float, float]
-    drops: dict[str, dict[str, Any]]
-    agreement: float
-    own_agreement: float
-    worst_class: str
-    worst_class_drop: float
-    largest_difference: float | None
-    mean_difference: float | None
-    operators: dict[str, int] | None
-    dtypes: dict[str, int] | None
-    cost: Cost
-    machine: str
-    baselines: tuple[BaselineComparison, ...]
-    data_changed: str
-    max_drop: float
-    require_proof: bool
-    images_to_settle: int | None
-    calibration_sha256: str | None
-    verdict: str
-
-    def as_dict(self) -> dict[str, object]:
-        """As a JSON object."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        """In a line, drops in points; and a line for whatever has to be known beside it."""
-        row = self.as_dict()
-        told = (
-            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
-            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(row)} of at most {100 * self.max_drop:g},"
-            f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
-        )
-        return "\n".join([told, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
-
-    @property
-    def words(self) -> str:
-        """The outcome for people: "PASSED", "PASSED, not proven", …"""
-        return outcome.describe_outcome(self.as_dict())
-
-    @property
-    def is_within(self) -> bool:
-        """Whether the file is taken to be within its budget, proven or not."""
-        return self.verdict in outcome.ACCEPTED
-
-    @property
-    def all_integer(self) -> bool:
-        """Whether it is a TFLite file within its budget that holds no floating-point tensor."""
-        floats = [name for name in self.dtypes or {"FLOAT": 1} if "FLOAT" in name]
-        return self.file.endswith(".tflite") and self.is_within and not floats
-
-    @property
-    def latency_ms(self) -> float:
-        """The median with all threads."""
-        return self.cost.latencies[-1].p50
-
-
-@dataclass(frozen=True)
 class Reference:
-    """What every file of a model is judged by.
+    """What every file of a model is compared with.
 
-    batches: makes pairs of uint8 images (B, H, W, 3) and what is true of them, the same each time it is called.
-    answered: what the model answered, or the one that it was compressed from. own: what the model itself answered.
-    baselines: how `answered` stands to what needs no network. data_changed: see `Verdict`.
+    batches: makes pairs of uint8 images (B, H, W, 3) and their ground truth, the same each time it is called.
+    evaluation: of the model, or of the one that it was compressed from. own_evaluation: of the model itself.
+    baselines: how `evaluation` stands to what needs no network. data_changed: see `Verdict`.
     """
 
     task: Task
     batches: Callable[[], Iterable[tuple[Any, Any]]]
-    timed: np.ndarray
-    answered: Evaluation
-    own: Evaluation
+    timing_images: np.ndarray
+    evaluation: Evaluation
+    own_evaluation: Evaluation
     baselines: tuple[BaselineComparison, ...]
     data_changed: str = ""
 
     @classmethod
-    def of(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
-        """Evaluate the models on all validation images, or on `samples` of them, drawn by a fixed seed."""
+    def from_run(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
+        """Evaluate a run's models on all validation images, or on `samples` of them, drawn by a fixed seed."""
         changed = describe_data_changes(run, data)
-        judged = data.splits["validation"]
-        if samples is not None and samples < judged.count:
-            judged = judged.some(np.sort(np.random.default_rng(SEED).permutation(judged.count)[:samples]))
-            data = replace(data, splits={**data.splits, "validation": judged})
-        task, origin = get_task(run.spec(), data.classes), origin_of(run)
+        validation = data.splits["validation"]
+        if samples is not None and samples < validation.count:
+            rows = np.sort(np.random.default_rng(SEED).permutation(validation.count)[:samples])
+            data = replace(data, splits={**data.splits, "validation": validation.subset(rows)})
+        task, origin = get_task(run.spec(), data.classes), find_uncompressed_run(run)
         model = load_model(run)
         if origin == run:
-            return replace(cls.by(task, data, model), data_changed=changed)
+            return replace(cls.from_model(task, data, model), data_changed=changed)
         own = evaluate(keras_predictor(model), evaluation_batches(data), task)
-        return replace(cls.by(task, data, load_model(origin)), own=own, data_changed=changed)
+        reference = cls.from_model(task, data, load_model(origin))
+        return replace(reference, own_evaluation=own, data_changed=changed)
 
     @classmethod
-    def by(cls, task: Task, data: DatasetSplits, model: Any) -> Reference:
+    def from_model(cls, task: Task, data: DatasetSplits, model: Any) -> Reference:
         """Evaluate a Keras `model` on all validation images."""
+        batches = partial(evaluation_batches, data)
+        evaluation = evaluate(keras_predictor(model), batches(), task)
+        timing_images = np.asarray(next(iter(batches()))[0])[:TIMING_IMAGES]
+        baselines = compare_with_baselines(task, data, evaluation)
+        return cls(task, batches, timing_images, evaluation, evaluation, baselines)
 
-        def batches() -> Iterable[tuple[Any, Any]]:
-            return evaluation_batches(data)  # type: ignore[no-any-return]
 
-        answered = evaluate(keras_predictor(model), batches(), task)
-        timed = np.asarray(next(iter(batches()))[0])[:TIMED]
-        return cls(task, batches, timed, answered, answered, compare_with_baselines(task, data, answered))
+@dataclass(frozen=True)
+class Comparison:
+    """A file's evaluation beside that of its model. reference: the model's. after: the file's."""
+
+    reference: Reference
+    after: Evaluation
+    budget: Budget
+
+    @property
+    def before(self) -> Evaluation:
+        """The model's evaluation."""
+        return self.reference.evaluation
+
+    @cached_property
+    def drops(self) -> dict[str, Drop]:
+        """What each metric lost, with its 95% interval."""
+        file_values = self.after.metrics.values
+        return {
+            metric: (
+                value - file_values[metric],
+                self.reference.task.drop_confidence_interval(metric, self.before, self.after),
+            )
+            for metric, value in self.before.metrics.values.items()
+        }
+
+    @property
+    def deciding_metric(self) -> str:
+        """The metric whose drop decides."""
+        return outcome.choose_deciding_metric(self.drops, self.budget.max_drop)
+
+    @property
+    def verdict(self) -> str:
+        """The outcome."""
+        return outcome.decide_outcome(self.drops, self.budget.max_drop, self.budget.require_proof)
+
+    def agreement(self, evaluation: Evaluation) -> float:
+        """Return the fraction of predictions that are the same in the file's and in another `evaluation`."""
+        return float(self.reference.task.agreement(self.after.predictions, evaluation.predictions))
+
+    def worst_class(self) -> tuple[str, float]:
+        """Return the label whose accuracy fell most, and its drop."""
+        file_values = self.after.metrics.by_class
+        drop, label = max((value - file_values[name], name) for name, value in self.before.metrics.by_class.items())
+        return label, drop
+
+    def output_differences(self) -> tuple[float, float] | tuple[None, None]:
+        """Return the largest and the mean absolute difference of outputs; None where the file has others."""
+        before, after = self.before.outputs, self.after.outputs
+        if isinstance(before, dict) and set(before) != set(after):
+            return None, None
+        differences = np.abs(_flatten(after) - _flatten(before))
+        return float(differences.max()), float(differences.mean())
+
+    def images_to_settle(self) -> int | None:
+        """Return how many images would bring the upper ends of all intervals within the budget; None where none would,
+        or where they are."""
+        max_drop = self.budget.max_drop
+        if self.verdict == outcome.PASSED:
+            return None
+        before, after = self.before.metrics.correct, self.after.metrics.correct
+        if before is not None and after is not None:
+            return confidence_interval.samples_to_prove_proportion(before, after, max_drop)
+        needed = [
+            confidence_interval.samples_to_prove_score(drop, high, self.before.samples, max_drop)
+            for drop, (_, high) in self.drops.values()
+        ]
+        known = [each for each in needed if each is not None]
+        return max(known) if len(known) == len(needed) else None
 
 
 def verify(
-    file: Path, reference: Reference, *, max_drop: float, integer: bool = False, require_proof: bool = False
+    file: Path, reference: Reference, budget: Budget, *, is_integer: bool = False, device: Device | None = None
 ) -> Verdict:
-    """Run `file` and judge it against `reference`, within the budget `max_drop`; with `require_proof` it fails where
-    its drop is not proven to be within that.
+    """Run `file` on `device`, by default this CPU, and compare it with `reference`.
 
     Raises ExportError if it cannot be run, has other labels, holds operators that are no builtins, or floats though it
-    should be `integer`.
+    `is_integer`.
     """
-    model, task, before = open_file(file), reference.task, reference.answered
-    if model.card.classes != task.classes:
-        raise ExportError(
-            f"{file.name} has {counted(len(model.card.classes), 'label')} that {verb(len(model.card.classes))} not"
-            f" those of the run"
+    device = device or LocalCPU()
+    model = device.load(file)
+    if model.card.classes != reference.task.classes:
+        count = len(model.card.classes)
+        raise ExportError(f"{file.name} has {counted(count, 'label')} that {verb(count)} not those of the run")
+    scheme = str(model.card.provenance["scheme"])
+    contents = find_format(file).check(model, scheme, is_integer=is_integer)
+    after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
+    cost = device.measure(file, reference.timing_images)
+    measured = MeasuredFile(file, model.card.provenance, contents, cost, device.describe())
+    return measured.decide(Comparison(reference, after, budget))
+
+
+@dataclass(frozen=True)
+class MeasuredFile:
+    """A file with all that is known of it besides what it predicts."""
+
+    file: Path
+    provenance: dict[str, Any]
+    contents: Contents | None
+    cost: Cost
+    machine: str
+
+    def decide(self, comparison: Comparison) -> Verdict:
+        """Return the verdict."""
+        reference, after, contents = comparison.reference, comparison.after, self.contents
+        metric = comparison.deciding_metric
+        drop, drop_interval = comparison.drops[metric]
+        worst_class, worst_class_drop = comparison.worst_class()
+        largest_difference, mean_difference = comparison.output_differences()
+        return Verdict(
+            file=self.file.name,
+            scheme=str(self.provenance["scheme"]),
+            bytes=file_size(self.file),
+            gzip_bytes=gzip_size(self.file),
+            metric=after.metric,
+            value=after.value,
+            model_value=reference.evaluation.value,
+            details={**after.metrics.values, **after.metrics.details},
+            samples=after.samples,
+            drop_metric=metric,
+            drop=drop,
+            drop_interval=drop_interval,
+            drops={name: MetricDrop(*each) for name, each in comparison.drops.items()},
+            agreement=comparison.agreement(reference.evaluation),
+            own_agreement=comparison.agreement(reference.own_evaluation),
+            worst_class=worst_class,
+            worst_class_drop=worst_class_drop,
+            largest_difference=largest_difference,
+            mean_difference=mean_difference,
+            operators=contents.operators if contents else None,
+            dtypes=contents.dtypes if contents else None,
+            cost=self.cost,
+            machine=self.machine,
+            baselines=reference.baselines,
+            data_changed=reference.data_changed,
+            max_drop=comparison.budget.max_drop,
+            require_proof=comparison.budget.require_proof,
+            images_to_settle=comparison.images_to_settle(),
+            calibration_sha256=self.provenance.get("calibration_sha256"),
+            verdict=comparison.verdict,
         )
-    contents = _contents(model)
-    if contents:
-        assert_contents(contents, str(model.card.provenance["form"]), integer=integer)
-    after = evaluate(model, reference.batches(), task, f"verifying {model.card.provenance['form']}")
-    was, found = before.metrics, after.metrics
-    drops = {
-        metric: (value - found.values[metric], task.drop_confidence_interval(metric, before, after))
-        for metric, value in was.values.items()
-    }
-    name, decided = (
-        outcome.choose_deciding_metric(drops, max_drop),
-        outcome.decide_outcome(drops, max_drop, require_proof),
-    )
-    difference = _difference(before.outputs, after.outputs)
-    worst_drop, worst = max((value - found.by_class[name], name) for name, value in was.by_class.items())
-    provenance = model.card.provenance
-    return Verdict(
-        file=file.name,
-        form=str(provenance["form"]),
-        bytes=size_of(file),
-        gzip_bytes=gzip_size_of(file),
-        metric=after.metric,
-        value=after.value,
-        model_value=before.value,
-        details={**found.values, **found.details},
-        samples=after.samples,
-        drop_metric=name,
-        drop=drops[name][0],
-        drop_interval=drops[name][1],
-        drops={each: {"drop": drop, "interval": interval} for each, (drop, interval) in drops.items()},
-        agreement=task.agreement(after.predictions, before.predictions),
-        own_agreement=task.agreement(after.predictions, reference.own.predictions),
-        worst_class=worst,
-        worst_class_drop=worst_drop,
-        largest_difference=None if difference is None else float(difference.max()),
-        mean_difference=None if difference is None else float(difference.mean()),
-        operators=contents.operators if contents else None,
-        dtypes=contents.dtypes if contents else None,
-        cost=measure(file, reference.timed, _threads()),
-        machine=machine(),
-        baselines=reference.baselines,
-        data_changed=reference.data_changed,
-        max_drop=max_drop,
-        require_proof=require_proof,
-        images_to_settle=None if decided == outcome.PASSED else _enough(before, after, drops, max_drop),
-        calibration_sha256=provenance.get("calibration_sha256"),
-        verdict=decided,
-    )
 
 
-def _enough(before: Evaluation, after: Evaluation, drops: dict[str, Drop], max_drop: float) -> int | None:
-    """How many images would bring the upper ends of all intervals within `max_drop`; None where none would."""
-    was, found = before.metrics.correct, after.metrics.correct
-    if was is not None and found is not None:
-        return confidence_interval.samples_to_prove_proportion(was, found, max_drop)
-    wanted = [
-        confidence_interval.samples_to_prove_score(drop, high, before.samples, max_drop)
-        for drop, (_, high) in drops.values()
-    ]
-    known = [each for each in wanted if each is not None]
-    return max(known) if len(known) == len(wanted) else None
-
-
-def _difference(before: Any, after: Any) -> np.ndarray | None:
-    """Absolute differences of all numbers; None where a file makes something else of them."""
-    if isinstance(before, dict) and set(before) != set(after):
-        return None
-    return np.asarray(np.abs(_flat(after) - _flat(before)))
-
-
-def _flat(outputs: Any) -> np.ndarray:
-    """All numbers of one or several outputs, in the order of their names."""
+def _flatten(outputs: Outputs) -> np.ndarray:
+    """Return all numbers of one or several outputs, in the order of their names."""
     parts = [outputs[name] for name in sorted(outputs)] if isinstance(outputs, dict) else [outputs]
     return np.concatenate([np.ravel(part) for part in parts])
-
-
-def _contents(model: Model) -> Contents | None:
-    return contents_of(model.content) if isinstance(model, TFLiteModel) else None
-
-
-def _threads() -> list[int]:
-    """1, 2, 4 … and all of this machine."""
-    most = os.cpu_count() or 1
-    return [*(2**power for power in range(most.bit_length()) if 2**power < most), most]

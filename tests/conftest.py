@@ -79,17 +79,18 @@ def segmented(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(trained):
     """The run with files of every kind, and their verdicts by file name."""
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import LITERT, SCHEMES, TFLiteOptions, forms_of
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions, build_tflite_options
 
     forms = (
-        *forms_of(("float32", "int8")),
+        *build_tflite_options(("float32", "int8")),
         TFLiteOptions(SCHEMES["int8"], "uint8", keep_float=("logits", "stage1_unit1_conv1")),
-        TFLiteOptions(SCHEMES["int8"], "uint8", engine=LITERT),
+        TFLiteOptions(SCHEMES["int8"], "uint8", engine=LITERT_QUANTIZER),
         TFLiteOptions(SCHEMES["dynamic"], "float", batch=None),
     )
     verdicts = export(
-        trained, ExportRequest(forms=forms, others=("savedmodel", "onnx", "c-array"), samples=200), silent
+        trained, ExportRequest(tflite=forms, formats=("savedmodel", "onnx", "c-array"), samples=200), silent
     )
     return trained, {verdict.file: verdict for verdict in verdicts}
 
@@ -109,7 +110,7 @@ def kresnet(capsys):
     from keras_resnet.cli import main
 
     def call(*arguments):
-        code = main._main([str(a) for a in arguments])
+        code = main.run_command([str(a) for a in arguments])
         out, err = capsys.readouterr()
         return code, out, err.strip().splitlines()
 
@@ -141,7 +142,7 @@ def on_terminal(monkeypatch):
         with os.fdopen(theirs, "w") as screen, monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", screen)
             patch.setattr(sys, "stderr", screen)
-            code = main._main([str(each) for each in arguments])
+            code = main.run_command([str(each) for each in arguments])
         reader.join()
         os.close(own)
         return code, b"".join(written).decode()
@@ -156,7 +157,7 @@ def litert():
     from keras_resnet.export.demo import page
 
     try:
-        page.require_litert()
+        page.require_litert_js()
     except ExportError as error:
         if os.environ.get("CI"):
             raise  # which has to have it

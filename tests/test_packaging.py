@@ -53,7 +53,7 @@ def test_help_does_not_import_tensorflow():
     code = (
         "import sys; from click.testing import CliRunner; from keras_resnet.cli.main import cli\n"
         "assert CliRunner().invoke(cli, ['--help']).exit_code == 0\n"
-        "print([m for m in ('tensorflow', 'keras', 'numpy', 'rich') if m in sys.modules])"
+        "print([m for m in ('tensorflow', 'keras', 'numpy', 'rich', 'pydantic') if m in sys.modules])"
     )
     assert python(code).strip() == "[]"
 
@@ -69,8 +69,8 @@ def test_public_names():
         "Spec",
         "choose_precision",
         "load_weights",
-        "network",
-        "pyramid",
+        "create_model",
+        "create_backbone",
         "quantize",
         "resnet",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from PIL import Image
 from keras_resnet import reporting
 from keras_resnet.errors import ExportError, KresnetError, RunError
 from keras_resnet.export.demo.server import Site
+from keras_resnet.export.verdict import is_tflite_file
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import format_drop
 from keras_resnet.progress import Log
-from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
+from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, predictions
 from keras_resnet.runtime.plurals import counted
@@ -26,132 +28,147 @@ from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import TASKS
 
 # The npm packages that are served, and their version; scripts/web installs them.
-LITERT = "2.5.3"
+LITERT_JS_VERSION = "2.5.3"
 PACKAGES = ("core", "wasm-utils")
 WEB = Path(__file__).with_name("web")
 # Validation images on the page, and their largest sides in pixels: photographs would take hundreds of megabytes.
-SAMPLES, LONGEST = 20, 1024
+SAMPLES, MAX_SIDE = 20, 1024
 SEED = 0
 # It brings tall images to their height first, see preprocess.js.
 PILLOW_13 = int(PIL.__version__.partition(".")[0]) >= 13
-# What postprocess.py does, for postprocess.js.
-RULES = {
-    "named": predictions.DEFAULT_TOP,
-    "shown": postprocess.DISPLAY_THRESHOLD,
-    "guesses": postprocess.MAX_GUESSES,
-    "most": postprocess.MAX_DETECTIONS,
-    "candidates": postprocess.MAX_CANDIDATES,
-    "overlap": postprocess.NMS_IOU,
-    "ground": postprocess.BACKGROUND_LOGIT,
-    "around": postprocess.MASK_MARGIN,
-    "reach": postprocess.COORDINATE_SCALE,
-    "layers": postprocess.CONDINST_LAYERS,
+# The constants of predictions.py and postprocess.py, for postprocess.js.
+CONSTANTS = {
+    "top_k": predictions.DEFAULT_TOP,
+    "display_threshold": postprocess.DISPLAY_THRESHOLD,
+    "max_guesses": postprocess.MAX_GUESSES,
+    "max_detections": postprocess.MAX_DETECTIONS,
+    "max_candidates": postprocess.MAX_CANDIDATES,
+    "nms_iou": postprocess.NMS_IOU,
+    "background": postprocess.BACKGROUND_LOGIT,
+    "mask_margin": postprocess.MASK_MARGIN,
+    "coordinate_scale": postprocess.COORDINATE_SCALE,
+    "dynamic_layers": postprocess.CONDINST_LAYERS,
 }
 
 
-def litert_home() -> Path:
-    """Where LiteRT.js is installed: the environment's KRESNET_WEB, else kresnet/web in the user's cache."""
+def litert_js_home() -> Path:
+    """Return the folder for LiteRT.js: the environment's KRESNET_WEB, else kresnet/web in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("KRESNET_WEB") or f"{cache}/kresnet/web").expanduser()
 
 
-def require_litert() -> Path:
-    """The folder of LiteRT.js' packages. Raises ExportError if it is not there in the version that is wanted."""
-    home = litert_home()
+def require_litert_js() -> Path:
+    """Return the folder of LiteRT.js' packages. Raises ExportError if it is not there in that version."""
+    home = litert_js_home()
     folder = home / "node_modules" / "@litertjs"
     try:
-        found = json.loads((folder / "core" / "package.json").read_text(encoding="utf-8"))["version"]
+        installed = json.loads((folder / "core" / "package.json").read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError):
-        found = "none"
-    if found != LITERT:
+        installed = "none"
+    if installed != LITERT_JS_VERSION:
+        packages = " ".join(f"@litertjs/{package}@{LITERT_JS_VERSION}" for package in PACKAGES)
         raise ExportError(
-            f"the demo needs LiteRT.js {LITERT} in {home}, found: {found}; install it with scripts/web, or with:"
-            f" npm install --prefix {home} @litertjs/core@{LITERT} @litertjs/wasm-utils@{LITERT}"
+            f"the demo needs LiteRT.js {LITERT_JS_VERSION} in {home}, found: {installed}; install it with scripts/web,"
+            f" or with: npm install --prefix {home} {packages}"
         )
     return folder
 
 
-def site_of(run: Run, log: Log) -> Site:
-    """The page of a finished run with its files and some of its validation images.
+def litert_js_files(folder: Path) -> dict[str, bytes | Path]:
+    """Return what a browser needs of the LiteRT.js in `folder`, by its path in a site: no source maps, no types."""
+    files = [file for package in PACKAGES for file in (folder / package).rglob("*") if file.suffix in (".js", ".wasm")]
+    return {f"litert/{file.relative_to(folder).as_posix()}": file for file in files}
+
+
+def build_site(run: Run, log: Log) -> Site:
+    """Return the page of a finished run with its files and some of its validation images.
 
     Raises RunError if it has no file that a browser can run, ExportError without LiteRT.js.
     """
-    litert = require_litert()
-    verdicts = {row["file"]: row for row in describe_verdicts(run)}
-    files = _files(run, verdicts)
-    if not files:
+    litert = require_litert_js()
+    page = DemoPage(run, {row["file"]: row for row in describe_verdicts(run)})
+    if not page.models:
         raise RunError(
             f"run {run.name} has no exported .tflite file that a browser can run; make some with:"
             f" kresnet export {run.name} --tflite"
         )
-    samples = _samples(run, log)
+    samples = load_samples(run, log)
     pages: dict[str, bytes | Path] = {file.name: file for file in WEB.iterdir()}
     pages["style.css"] = Path(reporting.__file__).with_name("style.css")
-    pages |= {f"files/{file}": run.exports / file for file in files}
-    pages |= {f"samples/{number}.png": png for number, (_, png) in enumerate(samples)}
-    pages |= litert_pages(litert)
-    labels = [label for label, _ in samples]
-    pages["run.json"] = json.dumps(_told(run, verdicts, files, labels)).encode()
+    pages |= {f"files/{file}": run.exports / file for file in page.models}
+    pages |= {f"samples/{number}.png": sample.png for number, sample in enumerate(samples)}
+    pages |= litert_js_files(litert)
+    pages["run.json"] = json.dumps(page.describe([sample.label for sample in samples])).encode()
     return Site(pages)
 
 
-def litert_pages(folder: Path) -> dict[str, bytes | Path]:
-    """What a browser needs of the LiteRT.js in `folder`, by its path in a site: no source maps, no types."""
-    found = [file for package in PACKAGES for file in (folder / package).rglob("*") if file.suffix in (".js", ".wasm")]
-    return {f"litert/{file.relative_to(folder).as_posix()}": file for file in found}
+@dataclass(frozen=True)
+class Sample:
+    """A validation image as a PNG file. label: "" where it has several, or none."""
+
+    label: str
+    png: bytes
 
 
-def _files(run: Run, verdicts: dict[str, Any]) -> dict[str, TFLiteModel]:
-    """The files that LiteRT.js takes: one image at a time, as floats or uint8. In the order of their verdicts."""
-    names = [name for name in verdicts if name.endswith(".tflite") and (run.exports / name).is_file()]
-    models = {name: TFLiteModel(run.exports / name) for name in names}
-    return {name: model for name, model in models.items() if model.batch == 1 and model.pixels_from == 0}
-
-
-def _samples(run: Run, log: Log) -> list[tuple[str, bytes]]:
-    """Validation images, drawn by a fixed seed, as PNG files with their labels, where each has one; none where the data
-    is gone."""
+def load_samples(run: Run, log: Log) -> list[Sample]:
+    """Return validation images, drawn by a fixed seed; none where the data is gone."""
     from keras_resnet.data.load import load_dataset
 
     classes = run.classes()
     try:
         split = load_dataset(run.spec().data, log, ("validation",)).splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
-        return [("" if split.objects else classes[split.labels[row]], _png(split.image(int(row)))) for row in rows]
+        labels = ["" if split.objects else classes[split.labels[row]] for row in rows]
+        return [Sample(label, _encode_png(split.image(int(row)))) for label, row in zip(labels, rows, strict=True)]
     except KresnetError as error:
         log(f"no validation images on the page: {error}")
         return []
 
 
-def _png(image: Image.Image) -> bytes:
-    """A copy of at most LONGEST pixels a side."""
+def _encode_png(image: Image.Image) -> bytes:
+    """Return a copy of at most MAX_SIDE pixels a side."""
     small, buffer = image.copy(), io.BytesIO()
-    small.thumbnail((LONGEST, LONGEST))
+    small.thumbnail((MAX_SIDE, MAX_SIDE))
     small.save(buffer, format="PNG")
     return buffer.getvalue()
 
 
-def _told(run: Run, verdicts: dict[str, Any], files: dict[str, TFLiteModel], labels: list[str]) -> dict[str, Any]:
-    """run.json: all that the page has to know."""
-    spec, best = run.spec(), recommend_file(list(verdicts.values()))
-    task = TASKS[spec.task]
-    preferred = ["float32.tflite", *([best["file"]] if best else []), "int8.tflite", *files]
-    return {
-        "name": run.name,
-        "about": f"{task.title} · {run.network_summary} · {spec.data.source},"
-        f" {counted(len(run.classes()), 'class', plural='classes')}",
-        "postprocessing": task.postprocessing,
-        "levels": spec.data.levels,
-        "litert": LITERT,
-        "rules": RULES,
-        "files": [_described(file, model, verdicts[file]) for file, model in files.items()],
-        "shown": list(dict.fromkeys(file for file in preferred if file in files))[:2],
-        "samples": [{"url": f"samples/{number}.png", "label": label} for number, label in enumerate(labels)],
-    }
+class DemoPage:
+    """What the page knows of a run.
+
+    verdicts: rows of verdicts.json, as `described` has them, by file. models: the files that LiteRT.js takes, one image
+    at a time, as floats or uint8; in the order of their verdicts.
+    """
+
+    def __init__(self, run: Run, verdicts: dict[str, DescribedVerdict]) -> None:
+        self.run = run
+        self.verdicts = verdicts
+        names = [name for name in verdicts if is_tflite_file(name) and (run.exports / name).is_file()]
+        models = {name: TFLiteModel(run.exports / name) for name in names}
+        self.models = {name: each for name, each in models.items() if each.batch == 1 and each.pixels_from == 0}
+
+    def describe(self, labels: list[str]) -> dict[str, Any]:
+        """Return run.json. labels: of the samples."""
+        run, spec = self.run, self.run.spec()
+        best = recommend_file(list(self.verdicts.values()))
+        task = TASKS[spec.task]
+        classes = counted(len(run.classes()), "class", plural="classes")
+        preferred = ["float32.tflite", *([best["file"]] if best else []), "int8.tflite", *self.models]
+        return {
+            "name": run.name,
+            "about": f"{task.title} · {run.network_summary} · {spec.data.source}, {classes}",
+            "postprocessing": task.postprocessing,
+            "levels": spec.data.levels,
+            "litert": LITERT_JS_VERSION,
+            "constants": CONSTANTS,
+            "files": [describe_file(file, model, self.verdicts[file]) for file, model in self.models.items()],
+            "initial_files": list(dict.fromkeys(file for file in preferred if file in self.models))[:2],
+            "samples": [{"url": f"samples/{number}.png", "label": label} for number, label in enumerate(labels)],
+        }
 
 
-def _described(file: str, model: TFLiteModel, verdict: dict[str, Any]) -> dict[str, Any]:
-    """One file by what it says of itself, and its verdict in words."""
+def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> dict[str, Any]:
+    """Return one file's metadata, and its verdict in words."""
     card = model.card
     outputs = {name: dict(zip(("scale", "zero_point"), q, strict=True)) for name, q in model.quantization.items()}
     metric = metric_label(verdict["metric"])
@@ -161,9 +178,13 @@ def _described(file: str, model: TFLiteModel, verdict: dict[str, Any]) -> dict[s
         "facts": f"{verdict['megabytes']:.2f} MB · {metric} {verdict['value']:.2%} · drop, points:"
         f" {format_drop(verdict)} · {verdict['outcome']}",
         "card": {
-            **{"preprocessing": card.preprocessing, "postprocessing": card.postprocessing},
-            **{"resize": card.resize, "image_size": card.image_size},
-            **{"cells": card.cells, "labels": card.classes, "pillow_13": PILLOW_13},
+            "preprocessing": card.preprocessing,
+            "postprocessing": card.postprocessing,
+            "resize": card.resize,
+            "image_size": card.image_size,
+            "cells": card.cells,
+            "labels": card.classes,
+            "pillow_13": PILLOW_13,
         },
         "outputs": outputs,
     }

@@ -1,4 +1,4 @@
-"""A folder of pages that is kept in memory: served to this machine alone, or written to disk."""
+"""A website that is kept in memory: served to this machine alone, or written to disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from keras_resnet.atomic_write import reason
+from keras_resnet.atomic_write import describe_error
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.runtime.http_server import Handler, WebServer
 
@@ -32,17 +32,17 @@ _INLINE = re.compile(rb"<script[^>]*type=\"importmap\"[^>]*>(.*?)</script>", re.
 
 @dataclass(frozen=True)
 class Site:
-    """pages: by path, without a slash in front, what stands there: bytes, or the file that holds them."""
+    """pages: content by path, without a slash in front: bytes, or the file that holds them."""
 
     pages: dict[str, bytes | Path]
 
     def content(self, path: str) -> bytes:
-        """What stands at `path`. Raises KeyError where nothing does."""
-        found = self.pages[path]
-        return found if isinstance(found, bytes) else found.read_bytes()
+        """Return the page at `path`. Raises KeyError where there is none."""
+        page = self.pages[path]
+        return page if isinstance(page, bytes) else page.read_bytes()
 
     def headers(self) -> dict[str, str]:
-        """What a browser is told with each page: nothing may be fetched from elsewhere, and WebAssembly may have
+        """Return the headers of each page: nothing may be fetched from elsewhere, and WebAssembly may have
         threads (the last two, which make it cross-origin isolated)."""
         inline = _INLINE.findall(self.content(INDEX))
         hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'" for text in inline]
@@ -61,9 +61,11 @@ class Site:
         }
 
     def write(self, folder: Path) -> None:
-        """All of it into a new folder, whole or not at all. Raises UsageError if there is something, ExportError for a
-        page whose path leads out of the folder."""
-        require_new(folder)
+        """Write the site into a new folder, whole or not at all.
+
+        Raises UsageError if there is something, ExportError for a page whose path leads out of the folder.
+        """
+        require_new_folder(folder)
         for path in self.pages:
             if not (folder / path).resolve().is_relative_to(folder.resolve()):
                 raise ExportError(f"a page must stand inside the folder. Received: {path!r}")
@@ -78,48 +80,65 @@ class Site:
             shutil.rmtree(staged, ignore_errors=True)
 
 
-def require_new(folder: Path) -> None:
-    """Raises UsageError if there is something at `folder`."""
+def require_new_folder(folder: Path) -> None:
+    """Raise UsageError if there is something at `folder`."""
     if folder.exists():
         raise UsageError(f"--save must name a folder that is not there yet. Received: {folder}")
 
 
-def server_of(site: Site, port: int) -> WebServer:
-    """A server of `site` for browsers on this machine; `port` 0 takes a free one. Raises UsageError if it is taken."""
-    headers = site.headers()
+class PageHandler(Handler):
+    """Answers one request for a page of a SiteServer."""
 
-    class Pages(Handler):
-        def do_GET(self) -> None:
-            self._answer(with_body=True)
+    def do_GET(self) -> None:
+        """Send the page."""
+        self._respond(with_body=True)
 
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
+    def do_HEAD(self) -> None:
+        """Send what precedes the page."""
+        self._respond(with_body=False)
 
-        def _answer(self, with_body: bool) -> None:
-            path = self.path.partition("?")[0].lstrip("/") or INDEX
-            # A page elsewhere could name this server by a host of its own and read validation images.
-            if _host_of(self.headers.get("Host", "")) not in (HOST, "localhost"):
-                code, kind, body = 403, ".html", b"This page is for browsers on this machine."
-            elif path in site.pages:
-                code, kind, body = 200, Path(path).suffix, site.content(path)
-            else:
-                code, kind, body = 404, ".html", b"There is no such page."
-            self.send_response(code)
-            for name, value in {**headers, "Content-Type": TYPES[kind], "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if with_body:
-                self.wfile.write(body)
+    def _respond(self, with_body: bool) -> None:
+        assert isinstance(self.server, SiteServer)
+        code, suffix, body = self._find(self.server.site)
+        self.send_response(code)
+        headers = {**self.server.headers, "Content-Type": TYPES[suffix], "Content-Length": str(len(body))}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
 
+    def _find(self, site: Site) -> tuple[int, str, bytes]:
+        """Return the status, the suffix of the page and its content."""
+        path = self.path.partition("?")[0].lstrip("/") or INDEX
+        # A page elsewhere could name this server by a host of its own and read validation images.
+        if _host_name(self.headers.get("Host", "")) not in (HOST, "localhost"):
+            return 403, ".html", b"This page is for browsers on this machine."
+        if path not in site.pages:
+            return 404, ".html", b"There is no such page."
+        return 200, Path(path).suffix, site.content(path)
+
+
+class SiteServer(WebServer):
+    """Serves a site to browsers on this machine."""
+
+    def __init__(self, site: Site, port: int) -> None:
+        self.site = site
+        self.headers = site.headers()
+        super().__init__((HOST, port), PageHandler)
+
+
+def create_server(site: Site, port: int) -> SiteServer:
+    """Return a server of `site`; `port` 0 takes a free one. Raises UsageError if it is taken."""
     try:
-        return WebServer((HOST, port), Pages)
+        return SiteServer(site, port)
     except (OSError, OverflowError) as error:
-        told = reason(error) if isinstance(error, OSError) else str(error)
-        raise UsageError(f"--port {port} of {HOST} cannot be had: {told}; --port 0 takes a free one") from error
+        words = describe_error(error) if isinstance(error, OSError) else str(error)
+        raise UsageError(f"--port {port} of {HOST} cannot be had: {words}; --port 0 takes a free one") from error
 
 
-def _host_of(header: str) -> str | None:
-    """The name in a Host header, in small letters: browsers leave the port out where it is 80."""
+def _host_name(header: str) -> str | None:
+    """Return the name in a Host header, in lower case: browsers leave the port out where it is 80."""
     try:
         return urlsplit(f"//{header}").hostname
     except ValueError:  # of what looks like IPv6 and is none

@@ -1,8 +1,8 @@
-"""Say what images show, with a .tflite file that kresnet exported and preprocess.py beside this.
+"""Classify images with a .tflite file that kresnet exported and preprocess.py beside this.
 
 pip install ai-edge-litert numpy pillow
 python classify.py int8.tflite photo.jpg …
-python classify.py int8.tflite --golden golden.npz     # does this device answer as the one that exported it?
+python classify.py int8.tflite --golden golden.npz     # does this device compute what the exporting one did?
 """
 
 import json
@@ -16,7 +16,7 @@ from preprocess import decode_image, preprocess
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
-    """The interpreter, the labels, and what else the file says of itself."""
+    """Load a file: the interpreter, the labels, and its other metadata."""
     with zipfile.ZipFile(path) as archive:
         labels = archive.read("labels.txt").decode().removesuffix("\n").split("\n")
         card = json.loads(archive.read("kresnet.json"))
@@ -25,8 +25,8 @@ def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
     return interpreter, labels, card
 
 
-def pixels_of(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]] | None:
-    """What the network sees of an image, (size, size, 3) uint8, and the image's size; None, and why, if it is none."""
+def preprocess_file(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]] | None:
+    """Preprocess an image file: (size, size, 3) uint8, and the image's size; None, with a message, if it is none."""
     try:
         image = decode_image(path, card.get("levels", ()))
     except ValueError as error:
@@ -35,24 +35,24 @@ def pixels_of(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, i
     return preprocess(image, card["preprocessing"], card["resize"], card["image_size"]), image.size
 
 
-def outputs_of(interpreter: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """(size, size, 3) uint8 → {"logits": (classes,) float32, …}."""
-    taken = interpreter.get_input_details()[0]
+def run_model(interpreter: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Run the network: (size, size, 3) uint8 → {"logits": (classes,) float32, …}."""
+    details = interpreter.get_input_details()[0]
     (signature,) = interpreter.get_signature_list()
-    if taken["dtype"] == np.int8:
+    if details["dtype"] == np.int8:
         pixels = (pixels.astype(np.int16) - 128).astype(np.int8)
-    interpreter.set_tensor(taken["index"], pixels.astype(taken["dtype"])[None])
+    interpreter.set_tensor(details["index"], pixels.astype(details["dtype"])[None])
     interpreter.invoke()
     outputs = {}
-    for name, given in interpreter.get_signature_runner(signature).get_output_details().items():
-        raw = interpreter.get_tensor(given["index"])[0].astype(np.float32)
-        scale, zero_point = given["quantization"]
+    for name, output in interpreter.get_signature_runner(signature).get_output_details().items():
+        raw = interpreter.get_tensor(output["index"])[0].astype(np.float32)
+        scale, zero_point = output["quantization"]
         outputs[name] = (raw - zero_point) * scale if scale else raw
     return outputs
 
 
-def show(text: str) -> None:
-    """Print a line; what a terminal would obey, in the name of a file or of a label, as an escape."""
+def print_line(text: str) -> None:
+    """Print a line; control characters, in the name of a file or of a label, as escapes."""
     print("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
 
 
@@ -60,22 +60,23 @@ def main(file: str, *images: str) -> None:
     interpreter, labels, card = load(file)
     if images[:1] == ("--golden",):
         golden = np.load(images[1])
-        answers = np.stack([outputs_of(interpreter, pixels)["logits"] for pixels in golden["images"]])
+        logits = np.stack([run_model(interpreter, pixels)["logits"] for pixels in golden["images"]])
         expected = golden[file.replace("\\", "/").split("/")[-1]]
-        same = int((answers.argmax(1) == expected.argmax(1)).sum())
-        apart = np.abs(answers - expected).max()
-        print(f"{same} of {len(answers)} answers as expected; logits differ by {apart:.4g} at most")
-        sys.exit(same != len(answers))
-    answered = 0
+        same = int((logits.argmax(1) == expected.argmax(1)).sum())
+        difference = np.abs(logits - expected).max()
+        print(f"{same} of {len(logits)} predictions as expected; logits differ by {difference:.4g} at most")
+        sys.exit(same != len(logits))
+    predicted = 0
     for image in images:
-        if (found := pixels_of(image, card)) is None:
+        if (preprocessed := preprocess_file(image, card)) is None:
             continue
-        answered += 1
-        logits = outputs_of(interpreter, found[0])["logits"]
-        shares = np.exp(logits - logits.max())
-        best = np.argsort(-shares)[:5]
-        show(f"{image}: {', '.join(f'{labels[i]} {shares[i] / shares.sum():.1%}' for i in best)}")
-    sys.exit(answered < len(images))
+        predicted += 1
+        logits = run_model(interpreter, preprocessed[0])["logits"]
+        exponents = np.exp(logits - logits.max())
+        probabilities = exponents / exponents.sum()
+        best = np.argsort(-probabilities)[:5]
+        print_line(f"{image}: {', '.join(f'{labels[i]} {probabilities[i]:.1%}' for i in best)}")
+    sys.exit(predicted < len(images))
 
 
 if __name__ == "__main__":

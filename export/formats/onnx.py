@@ -1,17 +1,18 @@
-"""A Keras model as ONNX, and an ONNX file as a callable on images."""
+"""ONNX files: a Keras model written as one, and one loaded as a callable on images."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.errors import ExportError, UsageError
-from keras_resnet.export.formats.saved_model import named
+from keras_resnet.errors import ExportError
+from keras_resnet.export.formats import get_format
+from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
+from keras_resnet.export.formats.saved_model import name_outputs
 from keras_resnet.runtime.metadata import (
     LABELS_FILE,
     METADATA_FILE,
@@ -20,60 +21,82 @@ from keras_resnet.runtime.metadata import (
     parse_metadata,
     require_kind,
 )
-from keras_resnet.runtime.predictions import unwrap_single_output
+from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
 from keras_resnet.runtime.sandbox import require_opens
 from keras_resnet.runtime.signature import require_input
+
+if TYPE_CHECKING:
+    import keras
+    import onnx
 
 OPSET = 18
 # What stands for the number of images.
 BATCH = "batch"
 
 
-def require_onnx() -> None:
-    """Raises UsageError unless what ONNX needs is installed."""
-    for name in ("tf2onnx", "onnx", "onnxruntime"):
-        _installed(name)
+class ONNX(Format):
+    """An .onnx file with its metadata among the model's properties."""
+
+    name = "onnx"
+    title = "ONNX"
+    suffix = ".onnx"
+    stem = "model"
+    extra = "onnx"
+    packages = ("tf2onnx", "onnx", "onnxruntime")
+
+    def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
+        """Write the file `target`."""
+        self.require_installed()
+        write_onnx(model, conversion.metadata, target)
+
+    def load(self, path: Path, threads: int | None = None) -> LoadedModel:
+        """Load the file `path` into onnxruntime."""
+        return OnnxModel(path, threads)
 
 
-def write_onnx(model: Any, card: ModelMetadata, target: Path) -> None:
-    """Write `model`, {"pixels": float32 (batch, H, W, 3), 0–255} → {"logits": (batch, classes), …}, with `card` among
-    its properties."""
+def write_onnx(model: keras.Model, metadata: ModelMetadata, target: Path) -> None:
+    """Write `model`, {"pixels": float32 (batch, H, W, 3), 0–255} → {"logits": (batch, classes), …}, with `metadata`
+    among its properties."""
     import keras
+    import onnx
 
-    onnx = _installed("onnx")
     pixels = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="pixels")
     model.export(str(target), format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
-    written = _named(onnx.load(str(target)), {name: each.shape for name, each in named(model.output).items()})
-    onnx.helper.set_model_props(written, {LABELS_FILE: card.labels(), METADATA_FILE: json.dumps(card.details())})
+    shapes = {name: tuple(each.shape) for name, each in name_outputs(model.output).items()}
+    written = _rename_outputs(onnx.load(str(target)), shapes)
+    onnx.helper.set_model_props(
+        written, {LABELS_FILE: metadata.labels(), METADATA_FILE: json.dumps(metadata.details())}
+    )
     onnx.checker.check_model(written)
     onnx.save(written, str(target))
 
 
-def _named(written: Any, outputs: dict[str, tuple[int | None, ...]]) -> Any:
-    """`written` with outputs by their names and shapes in the Keras model, and the number of images called BATCH:
-    tf2onnx calls them Identity:0 and unk__92."""
+def _rename_outputs(written: onnx.ModelProto, outputs: dict[str, tuple[int | None, ...]]) -> onnx.ModelProto:
+    """Give `written` the names and shapes that the outputs have in the Keras model, and call the number of images
+    BATCH: tf2onnx calls them Identity:0 and unk__92."""
     from onnx.tools.update_model_dims import update_inputs_outputs_dims
 
     graph = written.graph
     # TensorFlow flattens a dict in the order of its keys.
     names = dict(zip((output.name for output in graph.output), sorted(outputs), strict=True))
     for node in graph.node:
-        for places in (node.input, node.output):
-            places[:] = [names.get(name, name) for name in places]
+        for tensors in (node.input, node.output):
+            tensors[:] = [names.get(name, name) for name in tensors]
     for output in graph.output:
         output.name = names[output.name]
     (pixels,) = graph.input
     sides = [side.dim_value for side in pixels.type.tensor_type.shape.dim]
     shapes = {name: [BATCH, *shape[1:]] for name, shape in outputs.items()}
-    return update_inputs_outputs_dims(written, {pixels.name: [BATCH, *sides[1:]]}, shapes)
+    renamed: onnx.ModelProto = update_inputs_outputs_dims(written, {pixels.name: [BATCH, *sides[1:]]}, shapes)
+    return renamed
 
 
 class OnnxModel:
-    """One file, run by onnxruntime on the CPU; opened in another process first. Raises ExportError if it is damaged or
-    not one of ours."""
+    """A loaded file, run by onnxruntime on the CPU; opened in another process first. Raises ExportError if it is
+    damaged or was not exported by kresnet."""
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
-        runtime = _installed("onnxruntime")
+        runtime: Any = get_format("onnx").import_package("onnxruntime")
         require_kind(file, "an ONNX model")
         require_opens(file, OnnxModel)
         self.threads = threads or os.cpu_count() or 1
@@ -94,14 +117,7 @@ class OnnxModel:
         require_input(self.card, inputs[0].shape, file)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def __call__(self, images: np.ndarray) -> Any:
-        """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name."""
-        found = self._session.run(None, {self._input: images.astype(np.float32)})
-        return unwrap_single_output(dict(zip(self._outputs, map(np.asarray, found), strict=True)))
-
-
-def _installed(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UsageError(f"ONNX needs {name}, which is not installed: pip install 'kresnet[onnx]'") from error
+    def __call__(self, images: np.ndarray) -> Outputs:
+        """Return the float32 logits (N, classes) of uint8 images (N, H, W, 3), or several outputs by name."""
+        outputs = self._session.run(None, {self._input: images.astype(np.float32)})
+        return unwrap_single_output(dict(zip(self._outputs, map(np.asarray, outputs), strict=True)))

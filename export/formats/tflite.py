@@ -1,120 +1,182 @@
-"""A Keras model as a TFLite file of one form: nothing but builtin operators."""
+"""TFLite files of any quantization scheme, made of nothing but builtin operators."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
-from keras_resnet.export.flatbuffer import output_names
-from keras_resnet.export.formats.detection_postprocess import with_objects
-from keras_resnet.export.formats.litert_quantizer import quantized
-from keras_resnet.export.formats.saved_model import SIGNATURE, write_signature
-from keras_resnet.export.tflite_options import LITERT, SCHEMES, TFLiteOptions
+from keras_resnet.export.flatbuffer import Contents, find_layer_outputs, read_contents
+from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
+from keras_resnet.export.formats.detection_postprocess import append_postprocess
+from keras_resnet.export.formats.litert_quantizer import quantize_tflite
+from keras_resnet.export.formats.saved_model import INFERENCE_SIGNATURE, write_inference_signature
+from keras_resnet.export.tflite_metadata import write_metadata
+from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TENSORFLOW, TFLiteOptions
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.tflite_model import TFLiteModel
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+# Calibration images as the inputs of one inference, by name.
+Sample = dict[str, np.ndarray]
+
+
+class TFLite(Format):
+    """A .tflite file with its metadata inside."""
+
+    name = "tflite"
+    title = "TFLite"
+    suffix = ".tflite"
+
+    def file_name(self, options: TFLiteOptions | None) -> str:
+        """Return the name of a file with `options`."""
+        assert options is not None
+        return f"{options.name}{self.suffix}"
+
+    def provenance(self, options: TFLiteOptions | None) -> dict[str, str | None]:
+        """Return the scheme and the engine."""
+        assert options is not None
+        return {"scheme": options.name, "engine": options.engine.name}
+
+    def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
+        """Write the file `target`."""
+        options, metadata = conversion.options, conversion.metadata
+        assert options is not None
+        write_tflite(model, options, conversion.calibration_images, target, metadata)
+        write_metadata(target, metadata, options.pixel_offset)
+
+    def load(self, path: Path, threads: int | None = None) -> LoadedModel:
+        """Load the file `path`; needs no TensorFlow."""
+        return TFLiteModel(path, threads)
+
+    def read_contents(self, model: LoadedModel) -> Contents | None:
+        """Return the file's operators and tensor types."""
+        return read_contents(model.content) if isinstance(model, TFLiteModel) else None
 
 
 def write_tflite(
-    model: Any, form: TFLiteOptions, images: np.ndarray | None, target: Path, card: ModelMetadata | None = None
+    model: keras.Model,
+    options: TFLiteOptions,
+    images: np.ndarray | None,
+    target: Path,
+    metadata: ModelMetadata | None = None,
 ) -> None:
-    """Convert `model` to `target`, with calibration `images` uint8 (N, H, W, 3) where the form needs them, and the
-    `card` of a detector that is to make objects itself.
+    """Convert `model` to `target`, a file without metadata.
 
-    Raises UsageError for a layer to keep in float that the model does not have.
+    images: for calibration, uint8 (N, H, W, 3), where the scheme needs them. metadata: of a detector whose file is to
+    end in objects. Raises UsageError for a layer to keep in float that the model does not have.
     """
-    raw = replace(form, full=False)
-    if form.engine == LITERT:
-        assert images is not None
-        floats = replace(raw, scheme=SCHEMES["float32"])
-        content = quantized(_content(model, floats, None), _samples(images, floats))
-    else:
-        content = _content(model, raw, images)
-    if form.full:
-        assert card is not None
-        content = with_objects(content, card)
+    content = _ENGINES[options.engine.name](model, replace(options, with_nms=False), images)
+    if options.with_nms:
+        assert metadata is not None
+        content = append_postprocess(content, metadata)
     target.write_bytes(content)
 
 
-def _content(model: Any, form: TFLiteOptions, images: np.ndarray | None) -> bytes:
-    """The file's bytes, by TensorFlow's converter."""
-    _require_layers(model, form.keep_float)
-    if form.scheme.learned:
-        prepare_for_conversion(model)
-    if form.scheme.calibrated and images is not None and form.batch and form.batch > len(images):
-        raise UsageError(
-            f"--batch must be at most the {counted(len(images), 'calibration image')}. Received: {form.batch}"
-        )
-    with tempfile.TemporaryDirectory() as scratch:
-        write_signature(model, Path(scratch), uint8_input=_casts(form), batch=form.batch)
-        converter = _converter(Path(scratch), form, images)
-        content: bytes = converter.convert()
-        return _with_floats(converter, content, form.keep_float) if form.keep_float else content
+def _convert_by_tensorflow(model: keras.Model, options: TFLiteOptions, images: np.ndarray | None) -> bytes:
+    return TensorFlowConversion(model, options, images).run()
 
 
-def _casts(form: TFLiteOptions) -> bool:
-    """Whether pixels are cast in the graph; an integer file takes them as they are, by the scale of its input."""
-    return form.io == "uint8" and not form.integer
+def _convert_by_litert_quantizer(model: keras.Model, options: TFLiteOptions, images: np.ndarray | None) -> bytes:
+    assert images is not None
+    float32 = replace(options, scheme=SCHEMES["float32"])
+    return quantize_tflite(_convert_by_tensorflow(model, float32, None), _samples(images, float32))
 
 
-def _converter(folder: Path, form: TFLiteOptions, images: np.ndarray | None) -> Any:
-    import tensorflow as tf
-
-    lite, scheme = tf.lite, form.scheme
-    converter = lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[SIGNATURE])
-    converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS]
-    if scheme.name != "float32":
-        converter.optimizations = [lite.Optimize.DEFAULT]
-    if scheme.weights == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if scheme.calibrated:
-        assert images is not None
-        converter.representative_dataset = lambda: _samples(images, form)
-    if scheme.activations == "int16":
-        sixteen = lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        # Only the cast of pixels needs the second set.
-        converter.target_spec.supported_ops = [sixteen, *([lite.OpsSet.TFLITE_BUILTINS] if _casts(form) else [])]
-    if scheme.activations == "int8" and not form.keep_float:
-        if not scheme.learned:
-            converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS_INT8]
-        if form.integer:
-            converter.inference_input_type = converter.inference_output_type = getattr(tf, form.io)
-    return converter
+_ENGINES = {TENSORFLOW.name: _convert_by_tensorflow, LITERT_QUANTIZER.name: _convert_by_litert_quantizer}
 
 
-def _samples(images: np.ndarray, form: TFLiteOptions) -> Iterator[dict[str, np.ndarray]]:
-    """Calibration images as the signature that `form` is converted from takes them."""
-    dtype, batch = np.uint8 if _casts(form) else np.float32, form.batch or 1
+def _samples(images: np.ndarray, options: TFLiteOptions) -> Iterator[Sample]:
+    """Yield calibration images as the signature that is converted with `options` takes them."""
+    dtype, batch = np.uint8 if options.casts_pixels else np.float32, options.batch or 1
     for start in range(0, len(images) - batch + 1, batch):
         yield {"pixels": images[start : start + batch].astype(dtype)}
 
 
-def _with_floats(converter: Any, quantized: bytes, layers: tuple[str, ...]) -> bytes:
-    """Convert once more, leaving out what `layers` became in the file `quantized`."""
-    import tensorflow as tf
+@dataclass(frozen=True)
+class TensorFlowConversion:
+    """One conversion by TensorFlow's converter. images: for calibration, uint8 (N, H, W, 3)."""
 
-    names = output_names(quantized, layers)
-    if lost := [layer for layer in layers if not names[layer]]:
-        raise ExportError(f"the layers {', '.join(lost)} have no operator of their own in the file")
-    options = tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_nodes=[n for each in names.values() for n in each]
-    )
-    debugger = tf.lite.experimental.QuantizationDebugger(
-        converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
-    )
-    return bytes(debugger.get_nondebug_quantized_model())
+    model: keras.Model
+    options: TFLiteOptions
+    images: np.ndarray | None
 
+    def run(self) -> bytes:
+        """Return the bytes of the file. Raises UsageError or ExportError."""
+        options, images = self.options, self.images
+        self._require_layers()
+        if options.scheme.is_qat:
+            from keras_resnet.compression.quantization.freeze import prepare_for_conversion
 
-def _require_layers(model: Any, wanted: tuple[str, ...]) -> None:
-    known = [layer.name for layer in model.layers]
-    for name in wanted:
-        if name not in known:
-            raise UsageError(
-                f"--keep-float must name layers of the network. Received: {name!r}.{did_you_mean(name, known)}"
-            )
+            prepare_for_conversion(self.model)
+        if options.scheme.needs_calibration and images is not None and options.batch and options.batch > len(images):
+            count = counted(len(images), "calibration image")
+            raise UsageError(f"--batch must be at most the {count}. Received: {options.batch}")
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            write_inference_signature(self.model, folder, uint8_input=options.casts_pixels, batch=options.batch)
+            converter = self._build_converter(folder)
+            content: bytes = converter.convert()
+            return self._convert_with_floats(converter, content) if options.keep_float else content
+
+    def _build_converter(self, folder: Path) -> tf.lite.TFLiteConverterV2:
+        import tensorflow as tf
+
+        lite, options, scheme = tf.lite, self.options, self.options.scheme
+        converter = lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[INFERENCE_SIGNATURE])
+        converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS]
+        if scheme.is_quantized:
+            converter.optimizations = [lite.Optimize.DEFAULT]
+        if scheme.weights == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if scheme.needs_calibration:
+            assert self.images is not None
+            converter.representative_dataset = self._samples
+        if scheme.activations == "int16":
+            int16 = lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            # Only the cast of pixels needs the second set.
+            casts = [lite.OpsSet.TFLITE_BUILTINS] if options.casts_pixels else []
+            converter.target_spec.supported_ops = [int16, *casts]
+        if scheme.activations == "int8" and not options.keep_float:
+            if not scheme.is_qat:
+                converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS_INT8]
+            if options.is_integer:
+                converter.inference_input_type = converter.inference_output_type = getattr(tf, options.io)
+        return converter
+
+    def _samples(self) -> Iterator[Sample]:
+        assert self.images is not None
+        return _samples(self.images, self.options)
+
+    def _convert_with_floats(self, converter: tf.lite.TFLiteConverterV2, quantized: bytes) -> bytes:
+        """Convert once more, leaving out what the layers to keep in float became in the file `quantized`."""
+        import tensorflow as tf
+
+        layers = self.options.keep_float
+        names = find_layer_outputs(quantized, layers)
+        if lost := [layer for layer in layers if not names[layer]]:
+            raise ExportError(f"the layers {', '.join(lost)} have no operator of their own in the file")
+        options = tf.lite.experimental.QuantizationDebugOptions(
+            denylisted_nodes=[name for each in names.values() for name in each]
+        )
+        debugger: Any = tf.lite.experimental.QuantizationDebugger(
+            converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
+        )
+        return bytes(debugger.get_nondebug_quantized_model())
+
+    def _require_layers(self) -> None:
+        known = [layer.name for layer in self.model.layers]
+        for name in self.options.keep_float:
+            if name not in known:
+                raise UsageError(
+                    f"--keep-float must name layers of the network. Received: {name!r}.{did_you_mean(name, known)}"
+                )

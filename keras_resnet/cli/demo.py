@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.options import examples, run_names, runs_option
-from keras_resnet.run import Run, runs_home
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import complete_run_names, runs_option
 
 
-@click.command(epilog=examples("kresnet demo RUN --open", "kresnet demo RUN --save page"))
-@click.argument("run", required=False, shell_complete=run_names)
+@click.command(cls=Command, epilog=format_examples("kresnet demo RUN --open", "kresnet demo RUN --save page"))
+@click.argument("run", required=False, shell_complete=complete_run_names)
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option(
@@ -23,23 +23,25 @@ from keras_resnet.run import Run, runs_home
 )
 @runs_option
 def demo(run: str | None, port: int, opens: bool, save: Path | None, runs: str | None) -> None:
-    """Try RUN's exported files (the newest run's by default) in a browser: a page for this machine alone.
+    """Try RUN's exported files in a browser.
 
-    The files themselves run there, by LiteRT.js, which scripts/web installs. Needs no network.
+    The page, of the newest run by default, is for this machine alone and needs no network. The files themselves run
+    there, by LiteRT.js, which scripts/web installs.
     """
-    from keras_resnet.export.demo.page import site_of
-    from keras_resnet.export.demo.server import require_new, server_of
+    from keras_resnet.export.demo.page import build_site
+    from keras_resnet.export.demo.server import create_server, require_new_folder
+    from keras_resnet.run import Run, runs_home
 
     found = Run.find(runs_home(runs), run)
     found.require_finished()
     if save:
-        require_new(save)
-    site = site_of(found, console.log)
+        require_new_folder(save)
+    site = build_site(found, console.log)
     if save:
         site.write(save)
         console.emit(str(save / "index.html"))
         return
-    with server_of(site, port) as server:
+    with create_server(site, port) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
         console.log(f"demo of {found.name}: {address} (Ctrl-C ends it)")
         if opens:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.options import examples, json_option, run_names, runs_option
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.errors import KresnetError, UsageError
+from keras_resnet.export.formats import FORMATS
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
 from keras_resnet.reporting.page import publish_report
@@ -19,12 +22,22 @@ from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.config.spec import Spec
-    from keras_resnet.export.accelerators import AcceleratorReport
-    from keras_resnet.export.auto import Step
-    from keras_resnet.export.verify import Verdict
+    from keras_resnet.export.accelerators.base import AcceleratorReport
+    from keras_resnet.export.remedies import RemedyResult
+    from keras_resnet.export.verdict import Verdict
 
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 # Of a verdict's details, what is told beside its metric.
 SHOWN = ("box mAP", "AP50", "mask AP50")
+
+
+def format_options(command: Decorated) -> Decorated:
+    """Add an option for each format of the registry."""
+    for name, entry in reversed(FORMATS.items()):
+        command = click.option(f"--{name}", is_flag=True, help=entry.help)(command)
+    return command
+
+
 drop_option = click.option(
     "--max-drop", type=float, default=1.0, show_default=True, help="Points of accuracy a file may lose."
 )
@@ -41,17 +54,15 @@ samples_option = click.option(
 
 
 @click.command(
-    epilog=examples(
+    cls=Command,
+    epilog=format_examples(
         "kresnet export --tflite",
         "kresnet export RUN --tflite --quantize int8 --auto",
         "kresnet export RUN --savedmodel --onnx --c-array",
-    )
+    ),
 )
-@click.argument("run", required=False, shell_complete=run_names)
-@click.option("--tflite", is_flag=True, help="Write TFLite files: float32 and int8, or those of --quantize.")
-@click.option("--savedmodel", is_flag=True, help="Write a SavedModel for TensorFlow Serving.")
-@click.option("--onnx", is_flag=True, help="Write an ONNX file (extra: onnx).")
-@click.option("--c-array", is_flag=True, help="Write an int8 file as C source for microcontrollers.")
+@click.argument("run", required=False, shell_complete=complete_run_names)
+@format_options
 @click.option(
     "--quantize",
     multiple=True,
@@ -82,11 +93,12 @@ samples_option = click.option(
 @runs_option
 @json_option
 def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **options: Any) -> None:
-    """Export RUN (the newest by default) and judge every file on the validation images.
+    """Export RUN and verify every file.
 
+    Each file, of the newest run by default, is scored on the validation images beside the Keras model.
     Exit code 1 if a file lost more than --max-drop, or could not be made; the others are written nonetheless.
     """
-    from keras_resnet.export.tflite_options import by_engine, forms_of, full_forms
+    from keras_resnet.export.tflite_options import TFLiteRequest, with_engine, with_nms_variants
 
     _require_drop(max_drop)
     if not options["tflite"]:
@@ -96,41 +108,42 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     if options["batch"] and options["dynamic_batch"]:
         raise UsageError("--batch fixes what --dynamic-batch leaves open; give one of them")
     batch = None if options["dynamic_batch"] else options["batch"] or 1
-    others = [kind for kind in ("savedmodel", "onnx", "c_array") if options[kind]]
-    if not options["tflite"] and not others:
-        raise UsageError("say what to export: --tflite, --savedmodel, --onnx or --c-array")
+    formats = [name for name in FORMATS if options[name.replace("-", "_")]]
+    if not formats:
+        *names, last = (f"--{name}" for name in FORMATS)
+        raise UsageError(f"say what to export: {', '.join(names)} or {last}")
     found = Run.find(runs_home(runs), run)
-    learned = found.spec().compress.is_qat
-    forms = (
-        forms_of(options["quantize"], options["io"], batch, options["keep_float"], learned) if options["tflite"] else []
-    )
-    forms = by_engine(forms, options["engine"])
+    is_qat = found.spec().compress.is_qat
+    request = TFLiteRequest(options["io"], batch, tuple(options["keep_float"]), is_qat)
+    tflite = request.build(options["quantize"]) if options["tflite"] else []
+    tflite = with_engine(tflite, options["engine"])
     if options["with_nms"]:
-        forms += full_forms(forms, found.spec().task)
+        tflite += with_nms_variants(tflite, found.spec().task)
     found.require_finished()
     _require_possible(options["target"], options["calibration_data"])
-    from keras_resnet.export import pipeline
-    from keras_resnet.export.accelerators import fit_all
-    from keras_resnet.export.auto import export_with_remedies
+    from keras_resnet.export.accelerators import check_accelerators
+    from keras_resnet.export.pipeline import export_files
+    from keras_resnet.export.remedies import export_with_remedies
+    from keras_resnet.export.request import ExportRequest
 
-    wanted = pipeline.ExportRequest(
-        forms=tuple(forms),
-        others=tuple(kind.replace("_", "-") for kind in others),
+    wanted = ExportRequest(
+        tflite=tuple(tflite),
+        formats=tuple(name for name in formats if name != "tflite"),
         max_drop=max_drop / 100,
         calibration_folder=options["calibration_data"],
         calibration_images=options["calibration_images"],
         samples=options["samples"],
         require_proof=options["require_proof"],
     )
-    if options["target"] and not any(form.integer for form in forms):
+    if options["target"] and not any(each.is_integer for each in tflite):
         raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
-    steps: list[Step] = []
+    steps: list[RemedyResult] = []
     if options["auto"]:
         done, steps = export_with_remedies(found, wanted, console.log)
     else:
-        done = pipeline.export_each(found, wanted, console.log)
+        done = export_files(found, wanted, console.log)
     verdicts = done.verdicts or done.require_all()
-    fits = fit_all(found, verdicts, options["target"], console.log)
+    fits = check_accelerators(found, verdicts, options["target"], console.log)
     publish_report(found)
     if not as_json:
         if steps:
@@ -141,7 +154,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
             console.emit(words)
     _tell(f"{found.name}, as written to {found.exports}", verdicts, as_json)
     problems = [
-        *([done.words] if done.failures else []),
+        *([done.failure_message] if done.failures else []),
         *(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in fits if each.refused),
         *_not_within(verdicts, max_drop),
     ]
@@ -170,13 +183,13 @@ def _not_within(verdicts: list[Verdict], max_drop: float) -> list[str]:
 
 def _require_possible(targets: tuple[str, ...], calibration_folder: str | None) -> None:
     """Raises UsageError or DataError for what cannot be had, before TensorFlow is imported."""
-    from keras_resnet.export.accelerators import require_target
-    from keras_resnet.export.calibration import require_folder
+    from keras_resnet.export.accelerators import require_accelerator
+    from keras_resnet.export.calibration import require_calibration_folder
 
     for target in targets:
-        require_target(target)
+        require_accelerator(target)
     if calibration_folder:
-        require_folder(calibration_folder)
+        require_calibration_folder(calibration_folder)
 
 
 def _plain_words(spec: Spec) -> str:
@@ -194,10 +207,10 @@ def _tell_fits(fits: list[AcceleratorReport]) -> None:
         [each.target, each.file, f"{each.accepted:.1%}", ", ".join(f"{k} {v:.4g}" for k, v in each.estimates.items())]
         for each in fits
     ]
-    console.table("accelerators", ["target", "file", "operators taken", "estimates"], rows, prose=["estimates"])
+    console.print_table("accelerators", ["target", "file", "operators taken", "estimates"], rows, prose=["estimates"])
 
 
-def _tell_steps(steps: list[Step]) -> None:
+def _tell_steps(steps: list[RemedyResult]) -> None:
     verdicts = [step.verdict for step in steps]
     rows = [
         [step.remedy, f"{v.value:.2%}", drop, interval, v.words, f"{v.agreement:.2%}", f"{v.bytes / 1e6:.2f} MB"]
@@ -206,7 +219,7 @@ def _tell_steps(steps: list[Step]) -> None:
     metric, drop = metric_label(verdicts[0].metric), _drop_column(verdicts)
     columns = ["remedy", metric, drop, "95%", "verdict", "agreement", "size"]
     prose, spare = ["remedy", drop, "verdict"], ["agreement", "size"]
-    console.table("effect of each remedy", columns, rows, prose=prose, spare=spare)
+    console.print_table("effect of each remedy", columns, rows, prose=prose, spare=spare)
 
 
 def _drop_column(verdicts: list[Verdict]) -> str:
@@ -224,7 +237,7 @@ def _drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     ]
 
 
-@click.command(epilog=examples("kresnet verify exports/int8.tflite"))
+@click.command(cls=Command, epilog=format_examples("kresnet verify exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--run", "of_run", help="The run that FILE is judged against [default: its folder's, or its own].")
 @drop_option
@@ -241,15 +254,16 @@ def verify(
     runs: str | None,
     as_json: bool,
 ) -> None:
-    """Judge an exported FILE again: on this machine, with the data as they are now.
+    """Verify an exported FILE again, on this machine.
 
-    Exit code 1 if it lost more than --max-drop.
+    It is scored on the data as they are now. Exit code 1 if it lost more than --max-drop.
     """
     _require_drop(max_drop)
-    from keras_resnet.export.evaluate import verify_file
+    from keras_resnet.export.evaluate import RunLookup, verify_file
+    from keras_resnet.export.verdict import Budget
 
-    home = runs_home(runs)
-    verdict = verify_file(file, of_run, max_drop / 100, samples, home, console.log, require_proof)
+    budget, lookup = Budget(max_drop / 100, require_proof), RunLookup(runs_home(runs), of_run)
+    verdict = verify_file(file, budget, lookup, console.log, samples)
     _tell(str(file), [verdict], as_json)
     if not verdict.is_within:
         unproven = is_unproven(verdict.as_dict())
@@ -257,13 +271,13 @@ def verify(
         raise KresnetError(f"{file} {words} {counted(max_drop, 'point', 'g')}" + " (--require-proof)" * unproven)
 
 
-@click.command(epilog=examples("kresnet inspect exports/int8.tflite"))
+@click.command(cls=Command, epilog=format_examples("kresnet inspect exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def inspect(file: Path, as_json: bool) -> None:
-    """What an exported FILE says of itself: labels, pixels, origin, operators.
+    """Print what an exported FILE says of itself.
 
-    A .tflite file needs no TensorFlow for this.
+    Labels, input pixels, origin, operators. A .tflite file needs no TensorFlow for this.
     """
     from keras_resnet.export.evaluate import inspect_file
 
@@ -279,8 +293,8 @@ def inspect(file: Path, as_json: bool) -> None:
         console.emit(f"{key}: {value}")
 
 
-@click.command(epilog=examples("kresnet diagnose RUN"))
-@click.argument("run", required=False, shell_complete=run_names)
+@click.command(cls=Command, epilog=format_examples("kresnet diagnose RUN"))
+@click.argument("run", required=False, shell_complete=complete_run_names)
 @click.option(
     "--samples", type=click.IntRange(1), default=200, show_default=True, help="Validation images to judge by."
 )
@@ -288,7 +302,10 @@ def inspect(file: Path, as_json: bool) -> None:
 @runs_option
 @json_option
 def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json: bool) -> None:
-    """Which layers of RUN (the newest by default) lose most in 8 bits: each rounded alone, end to end."""
+    """Rank the layers of RUN by what 8 bits cost.
+
+    Each layer of the newest run by default is rounded alone, and the whole network scored.
+    """
     found = Run.find(runs_home(runs), run)
     found.require_finished()
     from keras_resnet.export.sensitivity import diagnose as diagnosed
@@ -309,7 +326,7 @@ def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json:
         for damage in damages[:top]
     ]
     title = f"{found.name}: each layer alone in 8 bits, the worst first"
-    console.table(title, columns, rows, spare=["range"])
+    console.print_table(title, columns, rows, spare=["range"])
     console.emit(f"all {len(damages)}: {found.exports / 'diagnosis.json'}, drawn: {found.exports / 'diagnosis.png'}")
 
 
@@ -336,7 +353,7 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     ]
     title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
     spare = ["size", "latency", "agreement", "memory", "worst class", "gzip"]
-    console.table(title, [*columns, "verdict"], rows, prose=[drop, "verdict"], spare=spare)
+    console.print_table(title, [*columns, "verdict"], rows, prose=[drop, "verdict"], spare=spare)
     console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
     for v in verdicts:
         if others := ", ".join(

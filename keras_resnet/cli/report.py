@@ -7,19 +7,21 @@ from pathlib import Path
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.options import examples, json_option, run_names, runs_option
-from keras_resnet.run import Run, runs_home
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 
 
-@click.command(epilog=examples("kresnet report", "kresnet report RUN --again"))
-@click.argument("run", required=False, shell_complete=run_names)
+@click.command(cls=Command, epilog=format_examples("kresnet report", "kresnet report RUN --again"))
+@click.argument("run", required=False, shell_complete=complete_run_names)
 @click.option("--again", is_flag=True, help="Evaluate the model anew, for a run of an earlier version.")
 @runs_option
 def report(run: str | None, again: bool, runs: str | None) -> None:
-    """Write report.html of RUN (the newest by default): one page that needs nothing else.
+    """Write report.html of RUN.
 
-    Training and export write it too.
+    One page, of the newest run by default, that needs no other file. Training and export write it too.
     """
+    from keras_resnet.run import Run, runs_home
+
     found = Run.find(runs_home(runs), run)
     found.require_finished()
     from keras_resnet.reporting.page import write_report
@@ -32,21 +34,27 @@ def report(run: str | None, again: bool, runs: str | None) -> None:
     console.emit(str(found.report_file))
 
 
-@click.command(epilog=examples("kresnet compare RUN RUN", "kresnet compare RUN RUN --save compared.html"))
-@click.argument("names", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=run_names)
+@click.command(
+    cls=Command, epilog=format_examples("kresnet compare RUN RUN", "kresnet compare RUN RUN --save compared.html")
+)
+@click.argument("names", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_run_names)
 @click.option("--save", type=click.Path(path_type=Path), help="Also write the comparison as a page.")
 @runs_option
 @json_option
 def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json: bool) -> None:
-    """Put runs side by side: what they are, how good, what their files cost."""
+    """Put runs side by side.
+
+    What they are, how good, what their files cost.
+    """
     from keras_resnet.reporting.compare import comparison_rows, render_comparison
+    from keras_resnet.run import Run, runs_home
 
     found = [Run.find(runs_home(runs), name) for name in names]
     rows = comparison_rows(found)
     if save:
-        from keras_resnet.atomic_write import writing
+        from keras_resnet.atomic_write import write_atomically
 
-        with writing(save) as temporary:
+        with write_atomically(save) as temporary:
             temporary.write_text(render_comparison(found, rows), encoding="utf-8")
         console.log(f"page: {save}")
     if as_json:
@@ -54,4 +62,4 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
         return
     columns = [run.name for run in found]
     cells = [[key, *(row[key] or "" for row in rows)] for key in rows[0] if key != "run"]
-    console.table("", ["", *columns], cells, prose=columns)
+    console.print_table("", ["", *columns], cells, prose=columns)

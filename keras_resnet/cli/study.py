@@ -4,48 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.options import Commands, examples, json_option, runs_option, set_option, setting
-from keras_resnet.config.chosen import Choices, chosen
-from keras_resnet.config.recipes import lasting, recipe
+from keras_resnet.cli.command import Group, format_examples
+from keras_resnet.cli.options import json_option, runs_option
+from keras_resnet.cli.setting_options import parse_assignment, set_option
+from keras_resnet.config.provenance import Provenance, use_provenance
+from keras_resnet.config.recipes import get_recipe, with_epochs
 from keras_resnet.config.spec import Spec
-from keras_resnet.run import runs_home
+
+F = TypeVar("F", bound=Callable[..., Any])
+STUDY_OPTIONS = (
+    click.option("--quick", is_flag=True, help="Minutes on the bundled digits, not the paper's training."),
+    click.option("--recipe", default="he2015-cifar", show_default=True, help="How each network is trained."),
+    click.option("--data", help="digits, the name of a TFDS data set, or a folder [default: the recipe's]."),
+    click.option("--data-dir", help="Where TFDS data sets are prepared."),
+    click.option("--download", is_flag=True, help="Download a TFDS data set that is not there yet."),
+    click.option("--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."),
+    set_option,
+    runs_option,
+    json_option,
+)
 
 
-@click.group(cls=Commands, epilog=examples("kresnet study degradation --quick", "kresnet study identity --quick"))
+@click.group(cls=Group, epilog=format_examples("kresnet study degradation --quick", "kresnet study identity --quick"))
 def study() -> None:
     """Run an experiment of the ResNet paper."""
 
 
-def _study_options(command: Any) -> Any:
-    """What every study takes."""
-    for option in reversed(
-        (
-            click.option("--quick", is_flag=True, help="Minutes on the bundled digits, not the paper's training."),
-            click.option("--recipe", default="he2015-cifar", show_default=True, help="How each network is trained."),
-            click.option("--data", help="digits, the name of a TFDS data set, or a folder [default: the recipe's]."),
-            click.option("--data-dir", help="Where TFDS data sets are prepared."),
-            click.option("--download", is_flag=True, help="Download a TFDS data set that is not there yet."),
-            click.option(
-                "--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."
-            ),
-            set_option,
-            runs_option,
-            json_option,
-        )
-    ):
+def _add_study_options(command: F) -> F:
+    """Add what every study takes to a click command."""
+    for option in reversed(STUDY_OPTIONS):
         command = option(command)
     return command
 
 
-@study.command(epilog=examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10"))
+@study.command(
+    epilog=format_examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10")
+)
 @click.option("--models", default="plain20,plain56,resnet20,resnet56", show_default=True, help="Networks by name.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each network.")
-@_study_options
+@_add_study_options
 def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     """Does a deeper network train worse, with shortcuts and without?
 
@@ -62,23 +64,23 @@ def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     columns = ["network", "parameters", "seeds", "training error", "validation error"]
     done = [row for row in summary["networks"] if row["seeds"]]
     cells = [[row["network"], f"{row['parameters']:,}", str(row["seeds"]), *_errors(row)] for row in done]
-    console.table("", columns, cells)
+    console.print_table("", columns, cells)
     _conclude(summary, folder)
 
 
-@study.command(epilog=examples("kresnet study identity --quick"))
+@study.command(epilog=format_examples("kresnet study identity --quick"))
 @click.option("--shallow", default="resnet20", show_default=True, help="The network to begin with.")
 @click.option("--deep", default="resnet56", show_default=True, help="The one it becomes.")
-@_study_options
+@_add_study_options
 def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
     """Make a trained network deeper by identities: the same outputs, and no worse when trained on.
 
     The argument of section 1 of He et al. 2015.
     """
     from keras_resnet.studies.identity import identity as run_study
-    from keras_resnet.studies.identity import quick
+    from keras_resnet.studies.identity import shorten
 
-    base, folder = _study(options, "identity", quick)
+    base, folder = _study(options, "identity", shorten)
     summary = run_study(base, shallow, deep, folder, console.log)
     if as_json:
         console.emit_json({"folder": str(folder), **summary})
@@ -88,19 +90,20 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
 
 def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = lambda base: base) -> tuple[Spec, Path]:
     """The spec that a study's networks share, and the folder of its runs. `quick` shortens the recipe further."""
-    base = recipe(options["recipe"], options["quick"])
+    from keras_resnet.run import runs_home
+
+    base = get_recipe(options["recipe"], options["quick"])
     base = quick(base) if options["quick"] else base
-    base = lasting(base, options["epochs"]) if options["epochs"] else base
+    base = with_epochs(base, options["epochs"]) if options["epochs"] else base
     keys = {"data": "data.source", "data_dir": "data.data_dir"}
     asked = {key: options[name] for name, key in keys.items() if options[name] is not None}
     if options["download"]:
         asked["data.download"] = True
-    asked |= dict(setting(text) for text in options["settings"])
-    for key, value in asked.items():
-        base = base.override(key, value)
+    asked |= dict(parse_assignment(text) for text in options["settings"])
+    base = base.override_all(asked)
     source = Path(base.data.source).expanduser().name
-    choices = Choices(f"of recipe {options['recipe']}", {key: f"asked by --set {key}" for key in asked})
-    click.get_current_context().with_resource(chosen(choices))
+    choices = Provenance(f"of recipe {options['recipe']}", {key: f"asked by --set {key}" for key in asked})
+    click.get_current_context().with_resource(use_provenance(choices))
     return base, runs_home(options["runs"]) / f"{kind}-{source}{'-quick' if options['quick'] else ''}"
 
 

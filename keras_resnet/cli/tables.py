@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from keras_resnet.metrics.outcome import FAILED, PASSED
 from keras_resnet.runtime.printable import make_printable
 
 # Between two columns of plain text.
@@ -15,7 +14,7 @@ LINES, EDGE = 3, 1
 Rows = list[list[str]]
 
 
-def table(
+def print_table(
     title: str,
     columns: Iterable[str],
     rows: Iterable[Iterable[str]],
@@ -81,9 +80,12 @@ def _print_grid(console: Any, title: str, names: list[str], rows: Rows, widths: 
 
 
 def _style_of(cell: str) -> str:
-    """Verdicts are coloured: green alone is a file of which all is proven (see `outcomes.words_of`)."""
-    outcome, _, reserve = cell.partition(", ")
-    return {PASSED: "yellow" if reserve else "green", FAILED: "red"}.get(outcome, "")
+    """Return the color of a verdict: green for a file with everything proven (see `outcome.describe_outcome`)."""
+    from keras_resnet.metrics.outcome import FAILED, PASSED  # imports NumPy, which plain help does without
+
+    if cell.startswith(FAILED):
+        return "red"
+    return {PASSED: "green"}.get(cell, "yellow" if cell.startswith(f"{PASSED}, ") else "")
 
 
 def _print_plain(console: Any, title: str, names: list[str], rows: Rows) -> None:

@@ -9,9 +9,10 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.network import Normalization
+from keras_resnet.config.option_groups import AUGMENTATION, COMMON, DATA
 from keras_resnet.config.policies import POLICIES, describe_policies
 from keras_resnet.config.section import STRICT, Section, not_allowed
-from keras_resnet.config.settings import AUGMENTATION, COMMON, DATA, OneOf, Option, setting
+from keras_resnet.config.settings import OneOf, Option, setting
 from keras_resnet.config.task_rules import TASK_RULES
 
 # Pixels of a side: more are a typing error, or damage.

@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.option_groups import COMMON, MODEL
 from keras_resnet.config.section import STRICT, Section, not_allowed
-from keras_resnet.config.settings import COMMON, MODEL, OneOf, Option, find_setting, setting
+from keras_resnet.config.settings import OneOf, Option, find_setting, setting
 from keras_resnet.errors import SettingError
 
 # Layers, and convolutions of a tower: more are a typing error, or damage.

@@ -17,6 +17,7 @@ class Policy:
 POLICIES: dict[str, Policy] = {
     "randaugment": Policy("keras_resnet.data.transforms.auto_augment:RandAugment", "Cubuk et al. 2020"),
     "trivialaugment": Policy("keras_resnet.data.transforms.auto_augment:TrivialAugment", "Müller & Hutter 2021"),
+    "augmix": Policy("keras_resnet.data.transforms.augmix:AugMix", "Hendrycks et al. 2020"),
 }
 
 

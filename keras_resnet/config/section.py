@@ -112,10 +112,12 @@ def _explain(section: type[Section], error: ErrorDetails, given: Mapping[str, ob
     raised = error.get("ctx", {}).get("error")
     if isinstance(raised, UsageError):
         return raised
-    name = str(error["loc"][0]) if error["loc"] else ""
-    fields_ = section.__pydantic_fields__
-    if name not in fields_:
-        return _unknown_key(section.key(name), list(fields_))
+    known = list(section.__pydantic_fields__)
+    place = error["loc"][0]
+    # An argument by position is named by its place.
+    name = known[place] if isinstance(place, int) and place < len(known) else str(place)
+    if name not in known:
+        return _unknown_key(section.key(name), known)
     received = given.get(name, error["input"])
     if error["type"] == "dataclass_exact_type":
         return not_allowed(section.key(name), received, "a group of settings, one of which --set KEY=VALUE names")

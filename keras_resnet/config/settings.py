@@ -11,11 +11,6 @@ from pydantic import Field, GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, core_schema
 
-# The sections of `kresnet train --help`, in order; options that most trainings need stand in the first.
-COMMON, DATA, MODEL, TRAINING, OPTIMIZER = "Common", "Data", "Model", "Training", "Optimizer"
-AUGMENTATION, DEVICES, LOGGING = "Augmentation", "Precision and devices", "Logging"
-GROUPS = (COMMON, DATA, MODEL, TRAINING, OPTIMIZER, AUGMENTATION, DEVICES, LOGGING)
-
 _TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _ITEM_WORDS = {int: "whole numbers", float: "numbers", str: "words"}
 

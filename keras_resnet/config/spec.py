@@ -17,8 +17,9 @@ from pydantic.dataclasses import dataclass
 from keras_resnet.config.data import AugmentSpec, DataSpec
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.network import HeadSpec, NetworkSpec, Normalization
+from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.section import STRICT, Section, not_allowed, override, parse_section
-from keras_resnet.config.settings import COMMON, OneOf, Option, setting
+from keras_resnet.config.settings import OneOf, Option, setting
 from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.config.training import CompressSpec, DistillSpec, LogSpec, OptimizerSpec, StartSpec, TrainingSpec
 

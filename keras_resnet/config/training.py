@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, model_validator
 from pydantic.dataclasses import dataclass
 
+from keras_resnet.config.option_groups import COMMON, DEVICES, LOGGING, OPTIMIZER, TRAINING
 from keras_resnet.config.section import STRICT, Section, not_allowed
-from keras_resnet.config.settings import COMMON, DEVICES, LOGGING, OPTIMIZER, TRAINING, OneOf, Option, setting
+from keras_resnet.config.settings import OneOf, Option, setting
 
 # Seeds are 32-bit integers.
 MAX_SEED = 2**31 - 1

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import ClassVar
 
-from keras_resnet.config.chosen import who
+from keras_resnet.config.provenance import describe_origin
 from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.errors import UsageError
 from keras_resnet.models.backbone import Backbone, Features, unknown_depth
@@ -201,7 +201,7 @@ class ResNet(Backbone):
 def choose_stem(network: NetworkSpec, image_size: int) -> tuple[str, str]:
     """Return the stem for images of `image_size` pixels, and the reason for it."""
     if network.stem != "auto":
-        return network.stem, who("network.stem")
+        return network.stem, describe_origin("network.stem")
     if network.depth not in IMAGENET_UNITS:
         return "cifar", "the CIFAR networks have no other"
     if image_size < IMAGENET_STEM_MIN_SIZE:

@@ -46,7 +46,7 @@ def _file_cells(file: Recommendation | None) -> dict[str, str | None]:
         "its drop [95%]": file and format_drop(file),
         "its verdict": file and file["outcome"],
         "its size": file and f"{file['megabytes']:.2f} MB",
-        "its latency": file and f"{file['milliseconds']:.2f} ms",
+        "its latency": file and f"{file['latency_ms']:.2f} ms",
     }
 
 

@@ -123,7 +123,7 @@ def draw_tradeoffs(verdicts: Sequence[DescribedVerdict], recommended: str | None
     figure, axes = _create_figure(9, 3.4, 1, 2)
     _draw_files(axes[0, 0], verdicts, [each["megabytes"] for each in verdicts], recommended)
     axes[0, 0].set_xlabel("size (MB)")
-    _draw_files(axes[0, 1], verdicts, [each["milliseconds"] for each in verdicts], recommended)
+    _draw_files(axes[0, 1], verdicts, [each["latency_ms"] for each in verdicts], recommended)
     axes[0, 1].set_xlabel("latency (ms)")
     axes[0, 1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return _to_svg(figure)

@@ -21,11 +21,10 @@ AS_FAST = 1.25
 
 
 class DescribedVerdict(VerdictRow):
-    """A verdict with the file's size in megabytes, its median latency with all threads, its outcome in words and
+    """A verdict with the file's size in megabytes, the threads its latency was measured with, its outcome in words and
     remarks on it."""
 
     megabytes: float
-    milliseconds: float
     threads: int
     outcome: str
     remarks: list[str]
@@ -40,14 +39,13 @@ class Recommendation(DescribedVerdict):
 def describe_verdicts(run: Run) -> list[DescribedVerdict]:
     """Return the verdicts on a run's files, described. Without those of an earlier version, which measured less; where
     one decided by the estimate alone, the outcome is decided again."""
-    return [_describe(row) for row in run.verdicts() if "form" in row]
+    return [_describe(row) for row in run.verdicts() if "scheme" in row]
 
 
 def _describe(row: dict[str, Any]) -> DescribedVerdict:
-    latency = row["cost"]["latencies"][-1]
     if "drop_metric" not in row:
         row = {**row, "drop_metric": row["metric"], "verdict": _decide_again(row), "baselines": [], "data_changed": ""}
-    cost = {"megabytes": row["bytes"] / 1e6, "milliseconds": latency["p50"], "threads": latency["threads"]}
+    cost = {"megabytes": row["bytes"] / 1e6, "threads": row["cost"]["latencies"][-1]["threads"]}
     return cast(DescribedVerdict, {**row, **cost, "outcome": describe_outcome(row), "remarks": list_remarks(row)})
 
 
@@ -66,16 +64,16 @@ def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
     passed = [row for row in verdicts if row["verdict"] in ACCEPTED]
     if not passed:
         return None
-    fastest = min(row["milliseconds"] for row in passed)
-    best = min((row for row in passed if row["milliseconds"] <= AS_FAST * fastest), key=lambda row: row["bytes"])
-    floats = next((row for row in passed if row["form"] == "float32"), None)
+    fastest = min(row["latency_ms"] for row in passed)
+    best = min((row for row in passed if row["latency_ms"] <= AS_FAST * fastest), key=lambda row: row["bytes"])
+    floats = next((row for row in passed if row["scheme"] == "float32"), None)
     why = (
         f"of {len(passed)} within the budget the smallest of those that are as fast as any, or nearly"
         if len(passed) > 1
         else "the only one within the budget"
     )
     if floats and floats is not best:
-        faster, smaller = floats["milliseconds"] / best["milliseconds"], floats["bytes"] / best["bytes"]
+        faster, smaller = floats["latency_ms"] / best["latency_ms"], floats["bytes"] / best["bytes"]
         why += f"; beside the float32 file {faster:.1f}× the speed on this machine, and {smaller:.1f}× smaller"
     if is_unproven(best):
         why += "; too few validation images to prove that it is within"

@@ -28,7 +28,7 @@ class Fingerprint(TypedDict):
     """What identifies the data of one split: see `data_fingerprint.fingerprint_split`."""
 
     images: Count
-    truth: Line
+    ground_truth: Line
     labels: NotRequired[dict[str, Count]]
     pixels: NotRequired[Line]
     files: NotRequired[Line]
@@ -38,9 +38,9 @@ class Fingerprint(TypedDict):
 class DataChange(TypedDict):
     """One resumption, after so many steps, with data that had changed: in which way."""
 
-    when: Line
+    time: Line
     step: Count
-    what: Line
+    description: Line
 
 
 @_kept
@@ -196,7 +196,7 @@ class VerdictRow(TypedDict):
     """A row of verdicts.json: see `export.verify.Verdict`."""
 
     file: FileName
-    form: Line
+    scheme: Line
     bytes: Annotated[Count, Field(gt=0)]
     gzip_bytes: Count
     metric: Line
@@ -212,6 +212,7 @@ class VerdictRow(TypedDict):
     agreement: Number
     worst_class: str
     worst_class_drop: Number
+    latency_ms: Annotated[Number, Field(gt=0)]
     cost: Cost
     machine: Line
     max_drop: Number

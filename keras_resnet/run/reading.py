@@ -80,7 +80,7 @@ def parse_verdicts(content: bytes) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the rows of verdicts.json, and why others cannot be read. Raises ValueError if it is no list."""
     rows, troubles = [], []
     for number, row in enumerate(parse_json(list[Any], content), 1):
-        row_type = VerdictRow if isinstance(row, dict) and "form" in row else OldVerdictRow
+        row_type = VerdictRow if isinstance(row, dict) and "scheme" in row else OldVerdictRow
         try:
             rows.append(dict(TypeAdapter[Any](row_type).validate_python(row, strict=True)))
         except ValidationError as error:

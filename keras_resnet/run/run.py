@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_resnet.atomic_write import reason, writing
+from keras_resnet.atomic_write import describe_error
 from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, UsageError, did_you_mean
@@ -146,7 +145,7 @@ class Run(RunFiles):
         try:
             labels = read_text(self.labels_file).removesuffix("\n").split("\n")
         except (OSError, ValueError) as error:
-            raise self._unreadable(self.labels_file, reason(error)) from error
+            raise self._unreadable(self.labels_file, describe_error(error)) from error
         if not all(labels) or len(set(labels)) < len(labels):
             raise self._unreadable(self.labels_file, "it has an empty line, or a label twice")
         return tuple(labels)
@@ -241,29 +240,11 @@ class Run(RunFiles):
         try:
             rows, troubles = parse(read_bytes(file))
         except (OSError, ValueError) as error:
-            raise self._unreadable(file, reason(error)) from error
+            raise self._unreadable(file, describe_error(error)) from error
         if troubles:
             count = len(troubles) + len(rows)
             log(f"left out {len(troubles)} of {counted(count, 'row')} of {file}, which cannot be read: {troubles[0]}")
         return rows
-
-    def write_text(self, path: Path, text: str) -> None:
-        """Write `text` to `path`, whole or not at all."""
-        with self.writing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-    def write_json(self, path: Path, document: Mapping[str, Any] | Sequence[Any]) -> None:
-        """Write `document` to `path`, whole or not at all."""
-        self.write_text(path, json.dumps(document, indent=2) + "\n")
-
-    def write_with(self, path: Path, save: Callable[[Path], object]) -> None:
-        """Let `save` write `path`, whole or not at all; the temporary name keeps the suffix."""
-        with self.writing(path) as temporary:
-            save(temporary)
-
-    def writing(self, path: Path) -> AbstractContextManager[Path]:
-        """See `atomic_write.writing`: where the run folder is gone it is not made again."""
-        return writing(path, within=self.folder)
 
     def record_data_change(self, change: DataChange, data: Mapping[str, Fingerprint]) -> None:
         """Write to spec.json that the run goes on with other `data`, and what changed."""
@@ -285,18 +266,18 @@ class Run(RunFiles):
         """Whether the training was killed after its model was written, before its state was removed."""
         return self.is_finished and (self.checkpoints.exists() or self.best.exists())
 
-    def remove_leftovers(self, ours: bool = False) -> None:
-        """Remove what a killed training has left, unless one is under way that is not `ours`. What cannot be removed,
-        in a folder that may only be read, stays."""
-        if not ours and find_lock_holder(self.folder) is not None:
+    def remove_leftovers(self, own: bool = False) -> None:
+        """Remove what a killed training has left, unless one is under way that is not the caller's `own`. What cannot
+        be removed, in a folder that may only be read, stays."""
+        if not own and find_lock_holder(self.folder) is not None:
             return
         names = {file.name for file in self.written_whole}
         with suppress(OSError):
             for left in self.folder.glob(".*-*"):
                 process, _, name = left.name[1:].partition("-")
-                if process.isdecimal() and name in names and (ours or not is_alive(int(process))):
+                if process.isdecimal() and name in names and (own or not is_alive(int(process))):
                     left.unlink(missing_ok=True)
-            if self.is_finished and not ours:
+            if self.is_finished and not own:
                 self.remove_training_state()
                 (self.folder / LOCK_NAME).unlink(missing_ok=True)
 
@@ -305,7 +286,7 @@ class Run(RunFiles):
         try:
             return parse_json(document_type, read_bytes(path))
         except (OSError, ValueError) as error:
-            raise self._unreadable(path, reason(error)) from error
+            raise self._unreadable(path, describe_error(error)) from error
 
     def _unreadable(self, path: Path, why: str) -> RunError:
         return RunError(f"run {self.name} is unreadable: {path}: {why}")

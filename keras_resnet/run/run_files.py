@@ -1,9 +1,14 @@
-"""Name the files of a run folder: the only place that knows their names."""
+"""Name the files of a run folder, the only place that knows their names, and write them whole."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+
+from keras_resnet.atomic_write import write_atomically
 
 
 @dataclass(frozen=True)
@@ -105,3 +110,21 @@ class RunFiles:
             self.report_file,
             self.curves_file,
         )
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Write `text` to `path`, whole or not at all."""
+        with self.writing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+    def write_json(self, path: Path, document: Mapping[str, object] | Sequence[object]) -> None:
+        """Write `document` to `path`, whole or not at all."""
+        self.write_text(path, json.dumps(document, indent=2) + "\n")
+
+    def write_with(self, path: Path, save: Callable[[Path], object]) -> None:
+        """Let `save` write `path`, whole or not at all; the temporary name keeps the suffix."""
+        with self.writing(path) as temporary:
+            save(temporary)
+
+    def writing(self, path: Path) -> AbstractContextManager[Path]:
+        """See `atomic_write.writing`: where the run folder is gone it is not made again."""
+        return write_atomically(path, within=self.folder)

@@ -32,7 +32,7 @@ class ModelMetadata:
     the network was trained for. preprocessing, postprocessing: how an image is brought to the network and what is made
     of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name it. cells: of the levels of a
     detector's pyramid (see `postprocess`). levels: the values that are black and white in images of more than 8 bits
-    (see `pixels.decode`). provenance: where the file comes from (run, form, versions, normalization in the graph,
+    (see `pixels.decode`). provenance: where the file comes from (run, scheme, versions, normalization in the graph,
     hashes)."""
 
     classes: tuple[str, ...]
@@ -133,7 +133,7 @@ def _is_valid(card: ModelMetadata) -> bool:
         and card.postprocessing in POSTPROCESSORS
         and card.postprocessor.has_boxes == bool(card.cells)
         and isinstance(card.provenance, dict)
-        and isinstance(card.provenance.get("form"), str)
+        and isinstance(card.provenance.get("scheme"), str)
         and isinstance(card.provenance.get("run", ""), str)
         and (not card.levels or (len(card.levels) == 2 and -np.inf < card.levels[0] < card.levels[1] < np.inf))
         and all(card.classes)

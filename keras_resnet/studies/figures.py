@@ -1,4 +1,4 @@
-"""The figures of the studies, in the paper's manner: training dashed, validation solid and bold."""
+"""Figures of the studies, in the paper's style: training dashed, validation solid and bold."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.studies.plan import Trial
 
 if TYPE_CHECKING:
-    from keras_resnet.studies.gradients import Profile
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from keras_resnet.studies.gradients import GradientProfile
 
 DPI = 150
 
 
-def errors(trials: Sequence[Trial], nets: Sequence[str]) -> Any:
-    """Error over epochs (He et al. 2015, figure 6), a panel for each family; bands are ± one standard deviation."""
+def plot_errors(trials: Sequence[Trial], networks: Sequence[str]) -> Figure:
+    """Plot error over epochs (He et al. 2015, figure 6), a panel for each family; bands: ± one standard deviation."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    families = list(dict.fromkeys(parse_model_name(net).family for net in nets))
+    families = list(dict.fromkeys(parse_model_name(net).family for net in networks))
     figure = Figure(figsize=(1.5 + 4 * len(families), 4.2), layout="constrained")
     panels = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
     for axes, family in zip(panels, families, strict=True):
-        members = [net for net in nets if parse_model_name(net).family == family]
+        members = [net for net in networks if parse_model_name(net).family == family]
         for index, net in enumerate(members):
-            done = [trial for trial in trials if trial.net == net and trial.run]
+            done = [trial for trial in trials if trial.network == net and trial.run]
             for prefix, style in (("", {"ls": "--", "lw": 1.2}), ("val_", {"ls": "-", "lw": 2.4})):
-                _band(axes, [trial.errors(prefix) for trial in done], f"C{index}", style)
+                _plot_band(axes, [trial.errors(prefix) for trial in done], f"C{index}", style)
         axes.set(title=get_family(family).title, xlabel="epoch", ylim=(0, 100))
         axes.grid(alpha=0.3)
-        colours = [Line2D([], [], color=f"C{index}", lw=2.4, label=net) for index, net in enumerate(members)]
+        colors = [Line2D([], [], color=f"C{index}", lw=2.4, label=net) for index, net in enumerate(members)]
         styles = [Line2D([], [], color="0.3", ls="--", lw=1.2, label="training")]
         styles += [Line2D([], [], color="0.3", ls="-", lw=2.4, label="validation")]
-        axes.legend(handles=colours + styles, fontsize=9)
+        axes.legend(handles=colors + styles, fontsize=9)
     panels[0].set_ylabel("error (%)")
     data = {trial.run.spec().data.source for trial in trials if trial.run}
     seeds = 1 + max(trial.seed for trial in trials)
-    words = "one seed" if seeds == 1 else f"mean and deviation of {seeds} seeds"
-    figure.suptitle(f"{', '.join(data)}: {words}", parse_math=False)  # "$a_$" is no formula
+    repetitions = "one seed" if seeds == 1 else f"mean and deviation of {seeds} seeds"
+    figure.suptitle(f"{', '.join(data)}: {repetitions}", parse_math=False)  # "$a_$" is no formula
     return figure
 
 
-def gradients(profiles: Sequence[Profile]) -> Any:
-    """The gradient norm of each convolution, at initialization and after training."""
+def plot_gradients(profiles: Sequence[GradientProfile]) -> Figure:
+    """Plot the gradient norm of each convolution, at initialization and after training."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.5, 4.2), layout="constrained")
@@ -56,8 +59,10 @@ def gradients(profiles: Sequence[Profile]) -> Any:
     for axes, state, title in zip(panels, ("initial", "trained"), ("at initialization", "after training"), strict=True):
         for index, profile in enumerate(profiles):
             values = getattr(profile, state)
-            style = "--" if get_family(parse_model_name(profile.net).family).residual_family else "-"
-            axes.semilogy(np.arange(1, len(values) + 1), values, style, color=f"C{index}", label=profile.net, lw=1.4)
+            style = "--" if get_family(parse_model_name(profile.network).family).residual_family else "-"
+            axes.semilogy(
+                np.arange(1, len(values) + 1), values, style, color=f"C{index}", label=profile.network, lw=1.4
+            )
         axes.set(title=title, xlabel="convolution, counted from the image")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("L2 norm of the gradient")
@@ -65,8 +70,8 @@ def gradients(profiles: Sequence[Profile]) -> Any:
     return figure
 
 
-def identity(curves: dict[str, np.ndarray], level: float) -> Any:
-    """Training error over epochs of networks by label, and the `level` (in %) that the shallow one had reached."""
+def plot_identity(curves: dict[str, np.ndarray], level: float) -> Figure:
+    """Plot training error over epochs of networks by label, and the `level` (in %) that the shallow one had reached."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4.2), layout="constrained")
@@ -80,19 +85,19 @@ def identity(curves: dict[str, np.ndarray], level: float) -> Any:
     return figure
 
 
-def save(figure: Any, stem: Path) -> None:
+def save(figure: Figure, stem: Path) -> None:
     """Write `stem`.png and `stem`.svg, each whole or not at all."""
     for kind in ("png", "svg"):
-        with writing(stem.with_suffix(f".{kind}")) as temporary:
+        with write_atomically(stem.with_suffix(f".{kind}")) as temporary:
             figure.savefig(temporary, dpi=DPI, format=kind)
 
 
-def _band(axes: Any, curves: list[np.ndarray], colour: str, style: dict[str, Any]) -> None:
+def _plot_band(axes: Axes, curves: list[np.ndarray], color: str, style: dict[str, Any]) -> None:
     if not curves:
         return
     values = np.stack(curves)
     epochs, mean = np.arange(1, values.shape[1] + 1), values.mean(axis=0)
-    axes.plot(epochs, mean, color=colour, **style)
+    axes.plot(epochs, mean, color=color, **style)
     if len(curves) > 1:
         spread = values.std(axis=0, ddof=1)
-        axes.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+        axes.fill_between(epochs, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)

@@ -1,13 +1,13 @@
-"""How large the gradient of each convolution is, at initialization and after training.
+"""The gradient norm of each convolution, at initialization and after training.
 
 The lesson's "gradients flow back better": He et al. 2015, section 4.1, hold that with batch norm they vanish in
-neither kind of network; here it can be looked at.
+neither kind of network; here it can be measured.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -19,37 +19,43 @@ from keras_resnet.models.layers import Layers
 from keras_resnet.studies.plan import Trial
 from keras_resnet.tasks import get_task
 
-IMAGES = 128
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_resnet.tasks.base import Loss
+
+SAMPLE_SIZE = 128
 
 
 @dataclass(frozen=True)
-class Profile:
-    """L2 norms of the loss's gradient with respect to each convolution of `net`, from the image to the logits."""
+class GradientProfile:
+    """L2 norms of the loss's gradient with respect to each convolution of `network`, from the image to the logits."""
 
-    net: str
+    network: str
     layers: tuple[str, ...]
     initial: np.ndarray
     trained: np.ndarray
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One row a layer."""
+    def rows(self) -> list[dict[str, str | float]]:
+        """Return one row for each layer."""
         return [
-            {"network": self.net, "layer": layer, "initial": float(initial), "trained": float(trained)}
+            {"network": self.network, "layer": layer, "initial": float(initial), "trained": float(trained)}
             for layer, initial, trained in zip(self.layers, self.initial, self.trained, strict=True)
         ]
 
-    def words(self) -> str:
-        """What the profile says of the way back from the last convolutions to the first."""
+    def describe(self) -> str:
+        """Return a sentence that compares the first convolutions with the last."""
         first, last = (float(np.median(part)) for part in np.array_split(self.initial, 4)[::3])
         then, now = (float(np.median(part)) for part in np.array_split(self.trained, 4)[::3])
         return (
-            f"{self.net}: the median gradient of the first quarter of the convolutions is {_ratio(first, last)} times"
-            f" that of the last quarter at initialization, {_ratio(then, now)} times after training."
+            f"{self.network}: the median gradient of the first quarter of the convolutions is"
+            f" {_format_ratio(first, last)} times that of the last quarter at initialization,"
+            f" {_format_ratio(then, now)} times after training."
         )
 
 
-def profile(trial: Trial) -> Profile:
-    """The gradients of `trial`'s network on a balanced sample of its training images, with batch statistics."""
+def measure_gradients(trial: Trial) -> GradientProfile:
+    """Measure the gradients of `trial`'s network on a balanced sample of its training images, with batch statistics."""
     run = trial.run
     assert run is not None
     spec = run.spec()
@@ -60,26 +66,28 @@ def profile(trial: Trial) -> Profile:
     model = task.build_model(Layers(keras), spec)
     loss = task.loss(spec)
     layers = tuple(layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-    initial = _norms(model, loss, images, task.encode_targets(targets))
+    initial = _gradient_norms(model, loss, images, task.encode_targets(targets))
     model.set_weights(load_model(run).get_weights())
-    return Profile(trial.net, layers, initial, _norms(model, loss, images, task.encode_targets(targets)))
+    return GradientProfile(
+        trial.network, layers, initial, _gradient_norms(model, loss, images, task.encode_targets(targets))
+    )
 
 
 def _sample(data: DatasetSplits) -> tuple[np.ndarray, np.ndarray]:
     split, classes = data.splits["train"], len(data.classes)
-    images = pipeline.evaluation(split, data.image_size, min(IMAGES, split.count))
+    images = pipeline.evaluation_batches(split, data.image_size, min(SAMPLE_SIZE, split.count))
     batch, labels = next(images.as_numpy_iterator())
     assert classes > 1
     return batch, labels
 
 
-def _norms(model: Any, loss: Any, images: np.ndarray, targets: Any) -> np.ndarray:
+def _gradient_norms(model: keras.Model, loss: Loss, images: np.ndarray, targets: tf.Tensor) -> np.ndarray:
     import tensorflow as tf
 
     kernels = [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     before = model.get_weights()
 
-    def measure() -> list[Any]:
+    def measure() -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             value = tf.reduce_mean(loss(targets, model(tf.cast(images, tf.float32), training=True)))
         return [tf.norm(gradient) for gradient in tape.gradient(value, [kernel.value for kernel in kernels])]
@@ -89,5 +97,5 @@ def _norms(model: Any, loss: Any, images: np.ndarray, targets: Any) -> np.ndarra
     return norms
 
 
-def _ratio(first: float, last: float) -> str:
+def _format_ratio(first: float, last: float) -> str:
     return f"{float(f'{first / last:.2g}'):g}" if last else "∞"

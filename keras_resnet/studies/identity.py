@@ -1,5 +1,7 @@
-"""The constructed argument of He et al. 2015, section 1: a deeper net whose added units are identities does as well
-as the shallower one. Built, measured, and trained on."""
+"""The identity study: a deeper network whose added units are identities does as well as the shallower one.
+
+The constructed argument of He et al. 2015, section 1: built, measured, and trained on.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.atomic_write import writing
-from keras_resnet.config.recipes import lasting
+from keras_resnet.atomic_write import write_atomically
+from keras_resnet.config.recipes import with_epochs
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits, load_dataset
@@ -31,13 +33,13 @@ from keras_resnet.tasks import get_task
 from keras_resnet.training.initialize import deepen
 
 # The training goes on at a tenth of the rate that the shallow network began with.
-FURTHER_RATE = 0.1
-BATCH = 256
+CONTINUED_RATE = 0.1
+BATCH_SIZE = 256
 
 
-def quick(base: Spec) -> Spec:
-    """`base` for 5 epochs: on the digits a longer training leaves the shallow network nothing to improve."""
-    return lasting(base, 5)
+def shorten(base: Spec) -> Spec:
+    """Return `base` for 5 epochs: on the digits a longer training leaves the shallow network nothing to improve."""
+    return with_epochs(base, 5)
 
 
 def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dict[str, Any]:
@@ -54,11 +56,11 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     start = run_trial(shallow, base.training.seed, spec_for(shallow, base.training.seed, base, log), folder, log)
     if start.run is None:
         raise UsageError(f"{shallow} broke down in training, so nothing can be built on it: {start.failure}")
-    further = _further(start.run, spec_for(deep, base.training.seed, base, log))
+    further = _continue_spec(start.run, spec_for(deep, base.training.seed, base, log))
     random = replace(further, start=StartSpec())
     continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file.resolve())))
     data = load_dataset(start.run.spec().data, lambda message: None, ("validation",))
-    difference = _difference(start.run, further, data)
+    difference = _compare_outputs(start.run, further, data)
     log(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
     seed = base.training.seed
     runs = {
@@ -70,23 +72,23 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     return _report(start.run, curves, difference, folder, (shallow, deep))
 
 
-def _further(shallow: Run, deep: Spec) -> Spec:
-    optimizer = replace(deep.optimizer, learning_rate=FURTHER_RATE * deep.optimizer.learning_rate)
+def _continue_spec(shallow: Run, deep: Spec) -> Spec:
+    optimizer = replace(deep.optimizer, learning_rate=CONTINUED_RATE * deep.optimizer.learning_rate)
     return replace(deep, start=StartSpec(deepen=str(shallow.model_file.resolve())), optimizer=optimizer)
 
 
-def _difference(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
-    """The largest difference of logits on the validation images, relative to the largest logit."""
+def _compare_outputs(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
+    """Return the largest difference of logits on the validation images, relative to the largest logit."""
     network: NetworkSpec = replace(shallow.spec().network, depth=spec.network.depth)
     deep = get_task(spec, data.classes).build_model(Layers(keras), replace(shallow.spec(), network=network))
     deepen(deep, fetch_weights(str(shallow.model_file)))
-    before = load_model(shallow)
-    images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH)
-    ours, theirs = (
+    shallow_model = load_model(shallow)
+    images = pipeline.evaluation_batches(data.splits["validation"], data.image_size, BATCH_SIZE)
+    deep_logits, shallow_logits = (
         np.concatenate([model.predict_on_batch(batch) for batch, _ in images.as_numpy_iterator()])
-        for model in (deep, before)
+        for model in (deep, shallow_model)
     )
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    return float(np.abs(deep_logits - shallow_logits).max() / np.abs(shallow_logits).max())
 
 
 def _errors_by_epoch(run: Run) -> np.ndarray:
@@ -97,7 +99,7 @@ def _report(
     shallow: Run, curves: dict[str, np.ndarray], difference: float, folder: Path, names: tuple[str, str]
 ) -> dict[str, Any]:
     level = 100 * (1 - shallow.read_log()[-1]["accuracy"])
-    figures.save(figures.identity(curves, level), folder / "figure")
+    figures.save(figures.plot_identity(curves, level), folder / "figure")
     rows = [
         {"network": label, "epoch": epoch, "training_error": float(error)}
         for label, curve in curves.items()
@@ -112,7 +114,7 @@ def _report(
         "training_error": {key: curve.tolist() for key, curve in curves.items()},
         "words": _words(level, curves, difference, names),
     }
-    with writing(folder / "summary.json") as temporary:
+    with write_atomically(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 

@@ -1,17 +1,16 @@
-"""The runs of a study: ordinary runs in the study's folder, skipped when done and continued when cut off."""
+"""Runs of a study: ordinary runs in the study's folder, skipped when done and continued when cut off."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
@@ -30,19 +29,19 @@ DIGITS_SIZE = 8
 class Trial:
     """One network under one seed. run is None where its training broke down, for the reason `failure`."""
 
-    net: str
+    network: str
     seed: int
     run: Run | None
     failure: str = ""
 
     def errors(self, prefix: str = "") -> np.ndarray:
-        """Error in % by epoch: of training images, or with prefix "val_" of validation images."""
+        """Return the error in % by epoch: of training images, or with prefix "val_" of validation images."""
         return np.array([100 * (1 - row[f"{prefix}accuracy"]) for row in self.run.read_log()] if self.run else [])
 
 
 def spec_for(net: str, seed: int, base: Spec, log: Log, beside: Sequence[str] = ()) -> Spec:
-    """`base` for the network called `net`, to be compared with those `beside` it: with its plain twin among them it
-    has shortcuts without parameters (He et al. 2015, section 4.1). Raises UsageError for an unknown name."""
+    """Return `base` for the network called `net`, to be compared with those `beside` it: with its plain twin among them
+    it has shortcuts without parameters (He et al. 2015, section 4.1). Raises UsageError for an unknown name."""
     network = parse_model_name(net)
     if "zero_gamma" in FAMILIES[network.family].settings:
         network = replace(network, zero_gamma=base.network.zero_gamma)
@@ -59,7 +58,7 @@ def spec_for(net: str, seed: int, base: Spec, log: Log, beside: Sequence[str] = 
 
 
 def with_sizes(base: Spec, nets: Sequence[str], log: Log) -> Spec:
-    """`base` with images large enough for all of `nets`, so that all see the same."""
+    """Return `base` with images large enough for all of `nets`, so that all see the same."""
     smallest = {net: get_family(parse_model_name(net).family).min_size for net in nets}
     net = max(nets, key=lambda each: smallest[each])
     size = base.data.image_size or (DIGITS_SIZE if base.data.source == "digits" else smallest[net])
@@ -77,7 +76,7 @@ def run_trial(net: str, seed: int, spec: Spec, folder: Path, log: Log, name: str
     try:
         if not run.spec_file.is_file():
             return Trial(net, seed, train(spec, folder, run.name, log))
-        if not _made_as(spec, run.spec()):
+        if not _matches_request(spec, run.spec()):
             raise RunError(f"{run.folder} was trained with other settings; remove it, or choose another --runs")
         if not run.is_finished:
             return Trial(net, seed, resume(run, log))
@@ -90,25 +89,26 @@ def run_trial(net: str, seed: int, spec: Spec, folder: Path, log: Log, name: str
         return Trial(net, seed, None, str(error))
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Write `rows` as CSV, whole or not at all."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    with writing(path) as temporary:
+    with write_atomically(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _made_as(asked: Spec, made: Spec) -> bool:
-    """Whether `made`, a resolved spec, is `asked` with its open choices filled in."""
-
-    def agrees(wanted: Any, found: Any) -> bool:
-        if isinstance(wanted, dict):
-            return all(agrees(value, found[key]) for key, value in wanted.items())
-        return wanted in (None, "auto") or wanted == found
-
-    wanted, found = asdict(asked), asdict(made)
-    if asked.training.steps is not None:
+def _matches_request(requested: Spec, resolved: Spec) -> bool:
+    """Return whether `resolved` is the spec `requested` with its open choices filled in."""
+    wanted = asdict(requested)
+    if requested.training.steps is not None:
         del wanted["training"]["epochs"]
-    return agrees(wanted, found)
+    return _agrees(wanted, asdict(resolved))
+
+
+def _agrees(wanted: object, resolved: object) -> bool:
+    """Return whether a value of a spec, or a section of it, is what was asked for, or was left open."""
+    if isinstance(wanted, dict) and isinstance(resolved, dict):
+        return all(_agrees(value, resolved[key]) for key, value in wanted.items())
+    return wanted in (None, "auto") or wanted == resolved

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from keras_resnet.data.read_errors import taken
+from keras_resnet.data.read_errors import take_read_error
 from keras_resnet.errors import DataError, TrainingError, UsageError
-from keras_resnet.progress import waiting
+from keras_resnet.progress import show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import gpus
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 # More tasks than a node without GPUs will have.
-MOST_TASKS = 1024
+MAX_TASKS_PER_NODE = 1024
 ALLOWED = "auto, a number, cpu:N, gpu:0,1, tpu or tpu:NAME"
+# Bytes of a message from the chief.
+MESSAGE_SIZE = 1024
 
 
 @dataclass(frozen=True)
 class Devices:
-    """strategy: of tf.distribute, TensorFlow's default one for a single device. why: the reason to give.
-    rank, ranks: which of how many processes this is."""
+    """strategy: of tf.distribute, TensorFlow's default one for a single device. reason: why these devices.
+    rank: which of `world_size` processes this is."""
 
-    strategy: Any
-    why: str
+    strategy: tf.distribute.Strategy
+    reason: str
     rank: int = 0
-    ranks: int = 1
+    world_size: int = 1
 
     @property
     def replicas(self) -> int:
@@ -40,164 +45,175 @@ class Devices:
         """Whether this process writes the run folder."""
         return self.rank == 0
 
-    def require_divisible(self, batch_size: int, accumulate: int = 1) -> None:
-        """Raises UsageError unless every replica gets as much of a batch, in as many parts."""
-        parts = self.replicas * accumulate
-        if batch_size % parts:
-            what = f"the {self.replicas} devices" + (
-                f" times --accumulate-steps {accumulate}" if accumulate > 1 else ""
+    def require_divisible(self, batch_size: int, accumulate_steps: int = 1) -> None:
+        """Raise UsageError unless every replica gets as much of a batch, in as many parts."""
+        if batch_size % (self.replicas * accumulate_steps):
+            parts = f" times --accumulate-steps {accumulate_steps}" if accumulate_steps > 1 else ""
+            raise UsageError(
+                f"--batch-size must be a multiple of the {self.replicas} devices{parts}. Received: {batch_size}"
             )
-            raise UsageError(f"--batch-size must be a multiple of {what}. Received: {batch_size}")
 
-    def tell_all(self, text: str) -> str:
-        """What the chief says here, to every process; all must call this."""
+    def distribute(self, make_batches: Callable[[int, int], tf.data.Dataset], batch_size: int) -> tf.data.Dataset:
+        """Return batches of `batch_size` for all replicas, of which this process makes those of its own:
+        `make_batches` maps its rank and the world size to a dataset of its part of each batch."""
+
+        def make_dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            dataset = make_batches(self.rank, self.world_size)
+            return dataset if self.replicas == self.world_size else dataset.rebatch(batch_size // self.replicas)
+
+        return self.strategy.distribute_datasets_from_function(make_dataset)
+
+    def broadcast(self, text: str) -> str:
+        """Send the chief's `text` to every process and return it; all must call this."""
+        if self.world_size == 1:
+            return text
         import tensorflow as tf
 
-        if self.ranks == 1:
-            return text
-        own = text.encode().ljust(1024) if self.is_chief else bytes(1024)
-
-        def share(codes: Any) -> Any:
-            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, codes)
-
-        # Each local replica of the chief adds its share of what it says.
+        own = text.encode().ljust(MESSAGE_SIZE) if self.is_chief else bytes(MESSAGE_SIZE)
+        # Each local replica of the chief adds its part of the message.
+        local_replicas = len(self.strategy.extended.worker_devices)
         summed = tf.function(
             lambda: self.strategy.run(
-                lambda codes: share(codes / _local_replicas(self.strategy)), (tf.constant(list(own), tf.float32),)
+                lambda codes: _sum_over_replicas(codes / local_replicas), (tf.constant(list(own), tf.float32),)
             )
         )()
         local = self.strategy.experimental_local_results(summed)[0]
         return bytes(round(float(code)) for code in local.numpy()).decode().rstrip()
 
 
-def _local_replicas(strategy: Any) -> int:
-    return len(strategy.extended.worker_devices)
+def _sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
 @contextmanager
 def translate_worker_errors() -> Iterator[None]:
-    """Raises TrainingError where TensorFlow cannot go on because another worker has died or does not answer, and
+    """Raise TrainingError where TensorFlow cannot go on because another worker has died or does not answer, and
     DataError where an image that could be read before the training no longer can."""
     import tensorflow as tf
 
-    losses = (
+    lost_worker_errors = (
         *(tf.errors.UnavailableError, tf.errors.AbortedError),
         *(tf.errors.CancelledError, tf.errors.DeadlineExceededError),
     )
-    taken()  # what an earlier training met and never came to
+    take_read_error()  # forget an error that an earlier training met and did not report
     try:
         yield
     except tf.errors.OpError as error:
-        lost = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error)) if isinstance(error, losses) else []
-        if lost:
-            raise TrainingError(f"{' '.join(lost[-1])} has died or does not answer") from error
-        if damaged := taken():
+        is_lost = isinstance(error, lost_worker_errors)
+        workers = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error)) if is_lost else []
+        if workers:
+            raise TrainingError(f"{' '.join(workers[-1])} has died or does not answer") from error
+        if damaged := take_read_error():
             raise DataError(f"{damaged}; it could be read when the training began") from damaged
         raise
 
 
-def start(asked: str) -> Devices:
-    """The devices that `asked` names (see ALLOWED).
+def setup(requested: str) -> Devices:
+    """Return the devices that `requested` names (see ALLOWED).
 
     To be called before TensorFlow computes anything, because devices and workers are fixed then. Raises UsageError
-    for what is not understood or not there, TrainingError for workers or a TPU that cannot be reached.
+    for what is not understood or does not exist, TrainingError for workers or a TPU that cannot be reached.
     """
-    with waiting("starting TensorFlow"):
-        return _started(asked)
+    with show_activity("starting TensorFlow"):
+        return _setup(requested)
 
 
-def _started(asked: str) -> Devices:
-    kind, _, which = asked.partition(":")
-    if asked.isdigit():
-        return _several(int(asked), asked)
-    if kind == "cpu" and which.isdigit():
-        return _cpus(int(which), asked)
-    if kind == "gpu" and which and all(part.isdigit() for part in which.split(",")):
-        return _gpus([int(part) for part in which.split(",")], asked)
+def _setup(requested: str) -> Devices:
+    kind, _, name = requested.partition(":")
+    if requested.isdigit():
+        return _use_number(int(requested), requested)
+    if kind == "cpu" and name.isdigit():
+        return _use_cpus(int(name), requested)
+    if kind == "gpu" and name and all(part.isdigit() for part in name.split(",")):
+        return _use_gpus([int(part) for part in name.split(",")], requested)
     if kind == "tpu":
-        return _tpu(which)
-    if asked != "auto":
-        raise UsageError(f"--devices must be {ALLOWED}. Received: {asked!r}")
-    return _workers() or _all_there_is()
+        return _use_tpu(name)
+    if requested != "auto":
+        raise UsageError(f"--devices must be {ALLOWED}. Received: {requested!r}")
+    return _use_workers() or _use_all()
 
 
-def _all_there_is() -> Devices:
+def _use_all() -> Devices:
     import tensorflow as tf
 
     names = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return _over([device.name for device in names], "all there are")
+    return _mirror([device.name for device in names], "all there are")
 
 
-def _several(count: int, asked: str) -> Devices:
+def _use_number(count: int, requested: str) -> Devices:
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
-        return _gpus(list(range(count)), asked)
-    return _cpus(count, asked)
+        return _use_gpus(list(range(count)), requested)
+    return _use_cpus(count, requested)
 
 
-def _cpus(count: int, asked: str) -> Devices:
+def _use_cpus(count: int, requested: str) -> Devices:
     import tensorflow as tf
 
     if count < 1:
-        raise UsageError(f"--devices must name 1 device or more. Received: {asked!r}")
+        raise UsageError(f"--devices must name 1 device or more. Received: {requested!r}")
     physical = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_visible_devices([], "GPU")
         tf.config.set_logical_device_configuration(physical, [tf.config.LogicalDeviceConfiguration()] * count)
     except RuntimeError as error:
-        there = tf.config.list_logical_devices("CPU")
-        if len(there) != count:
+        present = tf.config.list_logical_devices("CPU")
+        if len(present) != count:
             raise UsageError(
-                f"--devices {asked} must be asked for before TensorFlow has computed anything in this process,"
-                f" which began with {len(there)}"
+                f"--devices {requested} must be asked for before TensorFlow has computed anything in this process,"
+                f" which began with {len(present)}"
             ) from error
-    return _over([device.name for device in tf.config.list_logical_devices("CPU")], f"as asked: {asked}")
+    return _mirror([device.name for device in tf.config.list_logical_devices("CPU")], f"as asked: {requested}")
 
 
-def _gpus(numbers: list[int], asked: str) -> Devices:
+def _use_gpus(numbers: list[int], requested: str) -> Devices:
     import tensorflow as tf
 
     physical = tf.config.list_physical_devices("GPU")
     if not numbers or max(numbers) >= len(physical):
-        raise UsageError(f"--devices {asked}: this machine has {counted(len(physical), 'GPU')} that TensorFlow can use")
+        raise UsageError(
+            f"--devices {requested}: this machine has {counted(len(physical), 'GPU')} that TensorFlow can use"
+        )
     tf.config.set_visible_devices([physical[number] for number in numbers], "GPU")
-    return _over([device.name for device in tf.config.list_logical_devices("GPU")], f"as asked: {asked}")
+    return _mirror([device.name for device in tf.config.list_logical_devices("GPU")], f"as asked: {requested}")
 
 
-def _over(names: list[str], why: str) -> Devices:
+def _mirror(names: list[str], reason: str) -> Devices:
     import tensorflow as tf
 
     kind = "GPU" if "GPU" in names[0] else "CPU"
     if len(names) == 1:
-        return Devices(tf.distribute.get_strategy(), f"one {kind} ({why})")
+        return Devices(tf.distribute.get_strategy(), f"one {kind} ({reason})")
     # The default way to add up fails on logical CPUs with a second model in the process.
     ops = None if kind == "GPU" else tf.distribute.ReductionToOneDevice()
     strategy = tf.distribute.MirroredStrategy(names, cross_device_ops=ops)
-    return Devices(strategy, f"mirrored over {len(names)} {kind}s ({why})")
+    return Devices(strategy, f"mirrored over {len(names)} {kind}s ({reason})")
 
 
-def _workers() -> Devices | None:
-    """The workers of which TF_CONFIG or SLURM says that this process is one; None where neither does."""
+def _use_workers() -> Devices | None:
+    """Return the workers of which TF_CONFIG or SLURM says that this process is one; None if neither does."""
     import tensorflow as tf
 
     if os.environ.get("TF_CONFIG"):
-        told, resolve = "TF_CONFIG", tf.distribute.cluster_resolver.TFConfigClusterResolver
+        source, create_resolver = "TF_CONFIG", tf.distribute.cluster_resolver.TFConfigClusterResolver
     elif "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        told, resolve = "SLURM", _slurm
+        source, create_resolver = "SLURM", _create_slurm_resolver
     else:
         return None
     try:
-        resolver = resolve()
+        resolver = create_resolver()
         cluster = resolver.cluster_spec().as_dict()
     except (ValueError, KeyError, RuntimeError) as error:
-        raise UsageError(f"{told} does not describe workers: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{source} does not describe workers: {' '.join(str(error).split())}") from error
     processes = [(kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, ())))]
     if len(processes) < 2:
         return None
-    mine = (resolver.task_type, resolver.task_id)
-    if mine not in processes:
-        raise UsageError(f"{told} gives this process the role {mine}; training has roles chief and worker only")
+    role = (resolver.task_type, resolver.task_id)
+    if role not in processes:
+        raise UsageError(f"{source} gives this process the role {role}; training has roles chief and worker only")
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except Exception as error:
@@ -205,21 +221,21 @@ def _workers() -> Devices | None:
             f"{counted(len(processes), 'worker')} cannot connect: {' '.join(str(error).split())}"
         ) from error
     replicas = counted(strategy.num_replicas_in_sync, "device")
-    why = f"{counted(len(processes), 'worker')}, {replicas} in all (of {told})"
-    return Devices(strategy, why, processes.index(mine), len(processes))
+    reason = f"{counted(len(processes), 'worker')}, {replicas} in all (of {source})"
+    return Devices(strategy, reason, processes.index(role), len(processes))
 
 
-def _slurm() -> Any:
-    """TensorFlow's resolver, which deals out the GPUs of a node and fails where there are none to deal out."""
+def _create_slurm_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
+    """Return TensorFlow's resolver, which deals out the GPUs of a node and fails where there are none to deal out."""
     import tensorflow as tf
 
-    slurm = tf.distribute.cluster_resolver.SlurmClusterResolver
-    if gpus.of_machine():
-        return slurm()
-    return slurm(gpus_per_node=MOST_TASKS, gpus_per_task=1, auto_set_gpu=False)
+    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver
+    if gpus.list_gpus():
+        return resolver()
+    return resolver(gpus_per_node=MAX_TASKS_PER_NODE, gpus_per_task=1, auto_set_gpu=False)
 
 
-def _tpu(name: str) -> Devices:
+def _use_tpu(name: str) -> Devices:
     import tensorflow as tf
 
     try:

@@ -1,4 +1,4 @@
-"""What there is to work with: the machine, packages, devices, and what would be chosen of them."""
+"""The machine, its packages and devices, and the precision that a training would choose on it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import platform
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keras_resnet.progress import waiting
+from keras_resnet.progress import show_activity
 from keras_resnet.run import runs_home
 from keras_resnet.run.description import package_versions
+
+if TYPE_CHECKING:
+    import keras
 
 # Extras of the package, by the module that each one brings.
 EXTRAS = {
@@ -20,12 +23,12 @@ EXTRAS = {
     "ethos": "ethosu",
     "video": "cv2",
 }
-# What the precision is tried with on a CPU.
-TRIED, SIZE, BATCH = 50, 64, 16
+# The network, image size and batch size with which a CPU tries precisions.
+TRIAL_DEPTH, TRIAL_IMAGE_SIZE, TRIAL_BATCH_SIZE = 50, 64, 16
 
 
-def machine() -> str:
-    """The processor."""
+def describe_machine() -> str:
+    """Return the name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -34,45 +37,50 @@ def machine() -> str:
     return f"{model} ({platform.machine()})"
 
 
-def environment(runs: str | None = None) -> dict[str, Any]:
-    """{"machine", "cores", "memory_gib", "python", "versions", "extras", "devices", "precision", "runs"}: all in words
-    but the numbers. It starts TensorFlow, and on a CPU times a few training steps."""
+def describe_environment(runs: str | None = None) -> dict[str, Any]:
+    """Return {"machine", "cores", "memory_gib", "python", "versions", "extras", "devices", "precision", "runs"}.
+
+    Starts TensorFlow and, on a CPU, times training steps.
+    """
     from keras_resnet.training import distribute
 
-    here = distribute.start("auto")
-    chosen, why = _precision()
+    devices = distribute.setup("auto")
+    precision, reason = _choose_precision()
     return {
-        "machine": machine(),
+        "machine": describe_machine(),
         "cores": os.cpu_count(),
-        "memory_gib": _memory(),
+        "memory_gib": _main_memory(),
         "python": f"{platform.python_version()} ({sys.executable})",
         "versions": package_versions(),
         "extras": {name: find_spec(module) is not None for name, module in EXTRAS.items()},
-        "devices": here.why,
-        "precision": f"{chosen}: {why}",
+        "devices": devices.reason,
+        "precision": f"{precision}: {reason}",
         "runs": str(runs_home(runs).resolve()),
     }
 
 
-def _precision() -> tuple[str, str]:
+def _choose_precision() -> tuple[str, str]:
     import tensorflow as tf
 
     from keras_resnet.config.spec import NetworkSpec
     from keras_resnet.models import build
     from keras_resnet.training.precision import choose_precision
-    from keras_resnet.training.resolve import training_bricks
+    from keras_resnet.training.resolve import training_layers
 
-    def trial(policy: str) -> Any:
-        return build.build_shallowest(training_bricks(policy, 1), NetworkSpec(TRIED), SIZE)
+    def trial(policy: str) -> keras.Model:
+        return build.build_shallowest(training_layers(policy, 1), NetworkSpec(TRIAL_DEPTH), TRIAL_IMAGE_SIZE)
 
-    with waiting("trying precisions"):
-        chosen, why = choose_precision(trial, SIZE, BATCH)
+    with show_activity("trying precisions"):
+        precision, reason = choose_precision(trial, TRIAL_IMAGE_SIZE, TRIAL_BATCH_SIZE)
     gpus = tf.config.get_visible_devices("GPU")
-    return chosen, why if gpus else f"{why}; each training tries it with its own network, here ResNet-{TRIED}'s"
+    return (
+        precision,
+        reason if gpus else f"{reason}; each training tries it with its own network, here ResNet-{TRIAL_DEPTH}'s",
+    )
 
 
-def _memory() -> float | None:
-    """GiB of main memory; None where the system does not tell."""
+def _main_memory() -> float | None:
+    """Return GiB of main memory; None if the system does not say."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (OSError, ValueError):

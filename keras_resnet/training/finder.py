@@ -1,4 +1,4 @@
-"""Before a training: which learning rate, which batch size. Measured on the real data, in the real step."""
+"""Finders of a learning rate and a batch size, measured on the real data in real training steps."""
 
 from __future__ import annotations
 
@@ -10,138 +10,143 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import KresnetError, TrainingError
-from keras_resnet.native_logs import hushed
-from keras_resnet.progress import Log, counting, waiting
-from keras_resnet.tasks import get_task
-from keras_resnet.training.initialize import initialize, require_parts
+from keras_resnet.native_logs import silence_native_logs
+from keras_resnet.progress import Log, show_activity, show_progress
+from keras_resnet.training.initialize import require_parts
+from keras_resnet.training.prepare import load_shared_data, setup_devices
 from keras_resnet.training.resolve import resolve
-from keras_resnet.training.train import build, setup_devices, shared_data
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_resnet.training.trainer import Trainer
 
 # Smith 2017, section 3.3: a rise over many decades in one short training, until the loss leaves.
-LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 120
-SMOOTHING, LEFT = 0.9, 4.0
+MIN_RATE, MAX_RATE, STEPS = 1e-5, 10.0, 120
+SMOOTHING, DIVERGED = 0.9, 4.0
 # A tenth of the rate at which the loss is lowest: there it is about to rise.
-BELOW_LOWEST = 0.1
+SUGGESTED_FRACTION = 0.1
 # A larger batch has to be this much faster to be worth its memory.
-WORTHWHILE = 1.05
-SMALLEST_BATCH, TIMED_STEPS = 16, 5
+MIN_SPEEDUP = 1.05
+MIN_BATCH_SIZE, TIMED_STEPS = 16, 5
 
 
 @dataclass(frozen=True)
-class Rates:
-    """rates (steps,) and smoothed losses (steps,), and the rate to train with."""
+class LearningRateRange:
+    """What a learning-rate range test measured: rates (steps,) and smoothed losses (steps,)."""
 
     rates: np.ndarray
     losses: np.ndarray
 
     @property
     def suggested(self) -> float:
-        """To one significant digit."""
-        return float(f"{BELOW_LOWEST * self.rates[int(np.argmin(self.losses))]:.0e}")
+        """The rate to train with, to one significant digit."""
+        return float(f"{SUGGESTED_FRACTION * self.rates[int(np.argmin(self.losses))]:.0e}")
 
 
 @dataclass(frozen=True)
-class Pace:
-    """What a batch size gave: images per second, and the most memory in use, in bytes."""
+class BatchSizeTrial:
+    """What was measured with one batch size: images per second, and peak memory in bytes."""
 
     batch_size: int
     images_per_second: float
     memory: int
 
 
-def find_rate(spec: Spec, figure: Path, log: Log) -> Rates:
-    """Train while the rate rises and return what the loss did; drawn to `figure` (PNG). Raises as `train` does."""
-    spec, data, job = _prepared(spec, log, rate=LOWEST)
-    rates = np.geomspace(LOWEST, HIGHEST, STEPS)
+def find_learning_rate(spec: Spec, figure: Path, log: Log) -> LearningRateRange:
+    """Train while the learning rate rises, return the losses, drawn to `figure` (PNG). Raises as `train` does."""
+    spec, data, trainer = _prepare(spec, log, MIN_RATE)
+    rates = np.geomspace(MIN_RATE, MAX_RATE, STEPS)
     losses: list[float] = []
-    average, step = 0.0, _step(job)
-    with counting(STEPS, "steps", "trying rates") as advance:
-        for count, (rate, batch) in enumerate(zip(rates, _batches(spec, data, job, STEPS), strict=False), 1):
-            job.optimizer.learning_rate = rate
-            loss = step(*batch)
+    average, train_function = 0.0, trainer.make_train_function()
+    with show_progress(STEPS, "steps", "trying rates") as advance:
+        for count, (rate, batch) in enumerate(zip(rates, _make_batches(spec, data, trainer, STEPS), strict=False), 1):
+            trainer.optimizer.learning_rate = rate
+            loss = _run_step(train_function, batch)
             average = SMOOTHING * average + (1 - SMOOTHING) * loss
             smooth = average / (1 - SMOOTHING**count)
-            if not math.isfinite(loss) or (losses and smooth > LEFT * min(losses)):
+            if not math.isfinite(loss) or (losses and smooth > DIVERGED * min(losses)):
                 break
             losses.append(smooth)
             advance(1, f"rate {rate:.2g}, loss {smooth:.3f}")
     if len(losses) < 2:
-        raise TrainingError(f"the loss was not a finite number at a rate of {LOWEST:g} already")
-    found = Rates(rates[: len(losses)], np.array(losses))
-    with writing(figure) as temporary:
-        _draw(found, temporary)
-    return found
+        raise TrainingError(f"the loss was not a finite number at a rate of {MIN_RATE:g} already")
+    result = LearningRateRange(rates[: len(losses)], np.array(losses))
+    with write_atomically(figure) as temporary:
+        _draw(result, temporary)
+    return result
 
 
-def find_batch_size(spec: Spec, log: Log) -> list[Pace]:
+def find_batch_size(spec: Spec, log: Log) -> list[BatchSizeTrial]:
     """Time ever larger batches, each in a process of its own, until memory ends or they are no faster."""
-    found: list[Pace] = []
-    size = SMALLEST_BATCH
+    trials: list[BatchSizeTrial] = []
+    size = MIN_BATCH_SIZE
     while True:
         # Mirrored or not, a step takes as long: each process need not find out.
         augment = replace(spec.augment, flip=bool(spec.augment.flip))
-        tried = replace(spec, augment=augment, training=replace(spec.training, batch_size=size))
+        trial_spec = replace(spec, augment=augment, training=replace(spec.training, batch_size=size))
         try:
             with (
-                waiting(f"trying batches of {size}"),
+                show_activity(f"trying batches of {size}"),
                 ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
             ):
-                pace = pool.submit(_time, tried.to_json()).result()
+                trial = pool.submit(_time_steps, trial_spec.to_json()).result()
         except BrokenProcessPool:
             log(f"batch size {size}: the process was killed, for want of memory most likely")
-            return found
-        if isinstance(pace, str):
-            log(f"batch size {size}: {pace}")
-            if not found:
-                raise TrainingError(f"not even batches of {size} can be tried: {pace}")
-            return found
-        log(f"batch size {size}: {pace.images_per_second:.0f} images/s, {pace.memory / 2**20:.0f} MiB")
-        found.append(pace)
-        if len(found) > 2 and found[-1].images_per_second < WORTHWHILE * found[-3].images_per_second:
-            return found
+            return trials
+        if isinstance(trial, str):
+            log(f"batch size {size}: {trial}")
+            if not trials:
+                raise TrainingError(f"not even batches of {size} can be tried: {trial}")
+            return trials
+        log(f"batch size {size}: {trial.images_per_second:.0f} images/s, {trial.memory / 2**20:.0f} MiB")
+        trials.append(trial)
+        if len(trials) > 2 and trials[-1].images_per_second < MIN_SPEEDUP * trials[-3].images_per_second:
+            return trials
         size *= 2
 
 
-def best_of(found: list[Pace]) -> Pace:
-    """The smallest batch within 5% of the fastest."""
-    fastest = max(pace.images_per_second for pace in found)
-    return next(pace for pace in found if pace.images_per_second * WORTHWHILE >= fastest)
+def choose_batch_size(trials: list[BatchSizeTrial]) -> BatchSizeTrial:
+    """Return the smallest batch within 5% of the fastest."""
+    fastest = max(trial.images_per_second for trial in trials)
+    return next(trial for trial in trials if trial.images_per_second * MIN_SPEEDUP >= fastest)
 
 
-def _time(spec_json: str) -> Pace | str:
-    """In a process of its own: the pace of a batch size, or why there is none."""
-    with hushed():
-        return _timed(Spec.from_json(spec_json))
+def _time_steps(spec_json: str) -> BatchSizeTrial | str:
+    """Measure a batch size, in a process of its own. Returns a string that says why where that is impossible."""
+    with silence_native_logs():
+        return _time_spec(Spec.from_json(spec_json))
 
 
-def _timed(spec: Spec) -> Pace | str:
+def _time_spec(spec: Spec) -> BatchSizeTrial | str:
     import tensorflow as tf
 
     try:
-        spec, data, job = _prepared(spec, lambda message: None)
-        run, seconds = _step(job), []
-        for batch in _batches(spec, data, job, TIMED_STEPS + 2):
+        spec, data, trainer = _prepare(spec, lambda message: None)
+        train_function, seconds = trainer.make_train_function(), []
+        for batch in _make_batches(spec, data, trainer, TIMED_STEPS + 2):
             start = time.perf_counter()
-            run(*batch)
+            _run_step(train_function, batch)
             seconds.append(time.perf_counter() - start)
     except KresnetError as error:
         return str(error)
     except tf.errors.ResourceExhaustedError:
         return "does not fit into memory"
-    return Pace(spec.training.batch_size or 0, (spec.training.batch_size or 0) / min(seconds[2:]), _memory())
+    batch_size = spec.training.batch_size or 0
+    return BatchSizeTrial(batch_size, batch_size / min(seconds[2:]), _peak_memory())
 
 
-def _memory() -> int:
-    """The most bytes in use so far: of the first GPU, else of this process."""
+def _peak_memory() -> int:
+    """Return the most bytes in use so far: of the first GPU, else of this process."""
     import resource
 
     import tensorflow as tf
@@ -151,45 +156,52 @@ def _memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _prepared(spec: Spec, log: Log, rate: float | None = None) -> tuple[Spec, DatasetSplits, Any]:
+def _prepare(spec: Spec, log: Log, constant_learning_rate: float | None = None) -> tuple[Spec, DatasetSplits, Trainer]:
+    from keras_resnet.training.build_trainer import build_trainer
+
     require_parts(spec)
-    here, log = setup_devices(spec, log)
-    data = shared_data(spec, here, log)
-    spec = resolve(spec, data, here, log)
-    job = build(spec, data, here, rate)
-    initialize(job.model, spec, log)
-    return spec, data, job
+    devices, log = setup_devices(spec, log)
+    data = load_shared_data(spec, devices, log)
+    spec = resolve(spec, data, devices, log)
+    trainer = build_trainer(spec, data, devices, constant_learning_rate)
+    trainer.method.load_initial_weights(trainer.model, log)
+    return spec, data, trainer
 
 
-def _batches(spec: Spec, data: DatasetSplits, job: Any, count: int) -> Any:
-    size, batch = data.image_size, spec.training.batch_size or 0
-    encode = get_task(spec, data.classes).encode_targets
-    stream = TrainPipeline(data.splits["train"], size, batch, spec.training.seed, encode, augment=spec.augment)
-    share = batch // job.devices.replicas
-    dataset = stream.batches(0, count).rebatch(share)
-    return job.devices.strategy.distribute_datasets_from_function(lambda context: dataset)
+def _make_batches(spec: Spec, data: DatasetSplits, trainer: Trainer, count: int) -> tf.data.Dataset:
+    batch_size = spec.training.batch_size or 0
+    pipeline = TrainPipeline(
+        data.splits["train"],
+        data.image_size,
+        batch_size,
+        spec.training.seed,
+        trainer.task.encode_targets,
+        augment=spec.augment,
+    )
+    return trainer.devices.distribute(
+        lambda rank, ranks: replace(pipeline, rank=rank, ranks=ranks).batches(0, count), batch_size
+    )
 
 
-def _step(job: Any) -> Callable[[Any, Any], float]:
-    from keras_resnet.training.train_step import training_step
+def _run_step(train_function: Callable[..., tf.Tensor], batch: tuple[Any, Any]) -> float:
+    """Run one training step and return its loss."""
+    images, targets = batch
+    return float(train_function(images, targets, np.float32(0))[0])
 
-    step = training_step(job)
-    return lambda images, targets: float(step(images, targets, np.float32(0))[0])
 
-
-def _draw(found: Rates, path: Path) -> None:
+def _draw(result: LearningRateRange, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.semilogx(found.rates, found.losses)
-    axes.axvline(found.suggested, color="C1", linestyle="--", label=f"suggested: {found.suggested:g}")
+    axes.semilogx(result.rates, result.losses)
+    axes.axvline(result.suggested, color="C1", linestyle="--", label=f"suggested: {result.suggested:g}")
     axes.set(xlabel="learning rate", ylabel="smoothed loss")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120, format="png")
 
 
-def rows_of(found: list[Pace]) -> list[dict[str, Any]]:
-    """For JSON."""
-    return [asdict(pace) for pace in found]
+def to_json_rows(trials: list[BatchSizeTrial]) -> list[dict[str, float]]:
+    """Return one JSON object for each batch size."""
+    return [asdict(trial) for trial in trials]

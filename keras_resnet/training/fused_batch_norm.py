@@ -7,9 +7,12 @@ weights move between the two freely; no saved or exported model contains this on
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -18,8 +21,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     # What `quantize` may take it for.
     computes_as = keras.layers.BatchNormalization
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalized (B, H, W, C) in the layer's compute dtype. In training the moving statistics follow."""
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Return normalized (B, H, W, C) in the layer's compute dtype. Training updates the moving statistics."""
         import tensorflow as tf
 
         is_training = bool(training and self.trainable)
@@ -37,9 +40,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         if is_training:
             # The kernel gives the unbiased variance for the moving one (Bessel); Keras keeps the biased.
             count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
-            self._follow(self.moving_mean, mean)
-            self._follow(self.moving_variance, variance * (count - 1) / count)
+            self._update_moving(self.moving_mean, mean)
+            self._update_moving(self.moving_variance, variance * (count - 1) / count)
         return outputs
 
-    def _follow(self, moving: Any, value: Any) -> None:
+    def _update_moving(self, moving: keras.Variable, value: tf.Tensor) -> None:
         moving.assign(moving * self.momentum + value * (1 - self.momentum))

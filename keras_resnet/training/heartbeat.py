@@ -1,4 +1,4 @@
-"""How a process that trains tells the one that launched it that it is alive."""
+"""The heartbeat by which a worker tells its launcher that it is alive."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""How a training starts: from weights of elsewhere, from a shallower run, with parts frozen."""
+"""The weights that a training starts from: pretrained ones, those of another run, or a shallower one, frozen parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,66 +24,74 @@ from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.tasks import TASKS, parts_of
 
-# How a network starts and trains, which weights do not decide.
-FREE = ("drop_path", "zero_gamma")
+if TYPE_CHECKING:
+    import keras
+
+# Fields of the network that the weights do not decide.
+UNDECIDED_FIELDS = ("drop_path", "zero_gamma")
 
 
-def config_from_weights(spec: Spec, asked: set[str], home: Path, log: Log) -> Spec:
-    """`spec` with the network, normalization and image size of the weights that it starts from.
+def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -> Spec:
+    """Return `spec` with the network, normalization and image size of the weights that it starts from.
 
-    `asked` holds the dotted keys that were asked for, which must not contradict the weights; a run's name
+    `requested` holds the dotted keys that the user gave, which must not contradict the weights; a run's name
     in `start.weights` is looked up in `home`. Raises UsageError, WeightsError or RunError.
     """
     origin = spec.start.weights
     assert origin is not None
-    run = _run_called(origin, home)
+    run = _find_run(origin, home)
     if run is None and not (hub.is_hub_name(origin) or Path(origin).suffix):
-        run = Run.find(home, origin)  # which says that there is none, and names the nearest
+        run = Run.find(home, origin)  # whose error names the nearest
     if run is not None:
         run.require_finished()
-        theirs = run.spec()
-        network, data = theirs.network, theirs.data
-        normalization, image_size, resize = data.normalization, data.image_size, data.resize
+        parent = run.spec()
+        network, data = parent.network, parent.data
         spec = replace(spec, start=replace(spec.start, weights=str(run.model_file.resolve())))
-        read_weights(run.model_file)  # so that a damaged file is told before the data are read
-        spec = _with_heads(spec, theirs, asked, log)
+        read_weights(run.model_file)  # so that a damaged file is noticed before the data are read
+        spec = _with_heads(spec, parent, requested, log)
     else:
-        if hub.is_hub_name(origin):
-            if (exact := hub.resolve_recipe(origin)) != origin:
-                log(f"weights: {exact} (the newest of {origin})")
-            origin = exact
-        else:
-            origin = str(Path(origin).expanduser().resolve())
+        origin = _resolve_origin(origin, log)
         weights = fetch_weights(origin)
         spec = replace(spec, start=replace(spec.start, weights=origin))
-        network, image_size, resize = weights.network or spec.network, weights.image_size, weights.resize
+        network = weights.network or spec.network
         normalization = weights.normalization or spec.data.normalization
-    spec = replace(spec, network=_agreed(spec.network, network, asked, origin))
+        data = replace(spec.data, normalization=normalization, image_size=weights.image_size, resize=weights.resize)
+    spec = replace(spec, network=_merge_networks(spec.network, network, requested, origin))
     log(f"network: {model_name(network)}, and its normalization (of the weights {origin})")
-    sizes = replace(spec.data, normalization=normalization)
-    if image_size and sizes.image_size is None:  # neither asked for nor a recipe's
-        sizes = replace(sizes, image_size=image_size, resize=resize)
-    return replace(spec, data=sizes)
+    merged = replace(spec.data, normalization=data.normalization)
+    if data.image_size and merged.image_size is None:  # neither asked for nor a recipe's
+        merged = replace(merged, image_size=data.image_size, resize=data.resize)
+    return replace(spec, data=merged)
 
 
-def origin_in_words(origin: str, home: Path) -> str:
-    """Return what `--from` names, for people: "run NAME", or "the weights FILE"."""
-    run = _run_called(origin, home)
+def describe_weights_source(origin: str, home: Path) -> str:
+    """Return what `--weights` names, for people: "run NAME", or "the weights FILE"."""
+    run = _find_run(origin, home)
     return f"run {run.name}" if run else f"the weights {origin}"
 
 
-def _with_heads(spec: Spec, theirs: Spec, asked: set[str], log: Log) -> Spec:
-    """`spec` with the heads of the run that it starts from, where it has such: others would be new."""
-    shared = [key for key in TASKS[spec.task].head_settings if key in TASKS[theirs.task].head_settings]
-    keys = [key for key in shared if f"head.{key}" not in asked]
-    head = replace(spec.head, **{key: getattr(theirs.head, key) for key in keys})
+def _resolve_origin(origin: str, log: Log) -> str:
+    """Return the full path of a file, or the full name of weights by name."""
+    if not hub.is_hub_name(origin):
+        return str(Path(origin).expanduser().resolve())
+    exact = hub.resolve_recipe(origin)
+    if exact != origin:
+        log(f"weights: {exact} (the newest of {origin})")
+    return exact
+
+
+def _with_heads(spec: Spec, parent: Spec, requested: set[str], log: Log) -> Spec:
+    """Return `spec` with the heads of the run that it starts from, if they fit: others would be new."""
+    shared = [key for key in TASKS[spec.task].head_settings if key in TASKS[parent.task].head_settings]
+    keys = [key for key in shared if f"head.{key}" not in requested]
+    head = replace(spec.head, **{key: getattr(parent.head, key) for key in keys})
     if head != spec.head:
         log(f"heads: {counted(head.convs, 'convolution')} a tower, masks by {head.masks} (of the weights)")
     return replace(spec, head=head)
 
 
-def adopt_shallow(home: Path, name: str, log: Log) -> Spec:
-    """The spec of the run `name`, for a deeper network to start from it."""
+def config_from_shallow_run(home: Path, name: str, log: Log) -> Spec:
+    """Return the spec of the run `name`, for a deeper network to start from it."""
     run = Run.find(home, name)
     run.require_finished()
     spec = run.spec()
@@ -97,25 +105,25 @@ def adopt_shallow(home: Path, name: str, log: Log) -> Spec:
     )
 
 
-def initialize(model: Any, spec: Spec, log: Log) -> None:
+def initialize(model: keras.Model, spec: Spec, log: Log) -> None:
     """Fill `model` as `spec.start` says. Raises WeightsError if that is impossible."""
     if spec.start.weights:
         origin = spec.start.weights
         log(f"weights of {origin}: {assign_weights(model, fetch_weights(origin), origin)}")
     if spec.start.narrow:
-        kept = prune_filters(model, fetch_weights(spec.start.narrow))
-        log(f"weights: {kept} of the filters inside units of {spec.start.narrow}, those that weigh most")
+        pruned = prune_filters(model, fetch_weights(spec.start.narrow))
+        log(f"weights: {pruned} of the filters inside units of {spec.start.narrow}, the strongest")
     if spec.start.deepen:
         added = deepen(model, fetch_weights(spec.start.deepen))
         log(
             f"weights: of {spec.start.deepen}, and {counted(added, 'unit')} more, which"
             f" {verb(added, 'starts', 'start')} as the identity"
         )
-    for line in _learning(spec):
+    for line in _describe_parts(spec):
         log(line)
 
 
-def deepen(model: Any, shallow: Weights) -> int:
+def deepen(model: keras.Model, shallow: Weights) -> int:
     """Fill a deep network with the weights of a shallower one and make each further unit the identity.
 
     He et al. 2015, section 1: the deeper net then computes exactly what the shallower does. Returns how many
@@ -128,14 +136,14 @@ def deepen(model: Any, shallow: Weights) -> int:
         raise WeightsError(f"the shallower network is not a part of {model.name}: it has {', '.join(odd[:3])}, …")
     if bad := [unit for unit in sorted(added) if f"{unit}_add" not in deep or f"{unit}_proj" in deep]:
         raise WeightsError(f"{bad[0]} of {model.name} cannot be the identity: its shortcut is none or a projection")
-    silenced = {layer.name: _silent(layer) for layer in extra if layer.name in _last_layers(model, added)}
-    fresh = {layer.name: layer.get_weights() for layer in extra}
-    assign_weights(model, replace(shallow, layers=fresh | silenced | shallow.layers), "of the shallower network")
+    silenced = {layer.name: _zero_weights(layer) for layer in extra if layer.name in _last_layers(model, added)}
+    initial = {layer.name: layer.get_weights() for layer in extra}
+    assign_weights(model, replace(shallow, layers=initial | silenced | shallow.layers), "of the shallower network")
     return len(added)
 
 
-def _last_layers(model: Any, units: set[str]) -> set[str]:
-    """Of each unit, the last norm of the residual, or where nothing follows it the last convolution."""
+def _last_layers(model: keras.Model, units: set[str]) -> set[str]:
+    """Return of each unit the last norm of the residual, or where nothing follows it the last convolution."""
     last: dict[str, str] = {}
     for layer in model.layers:
         unit, _, part = layer.name.rpartition("_")
@@ -144,15 +152,15 @@ def _last_layers(model: Any, units: set[str]) -> set[str]:
     return set(last.values())
 
 
-def _silent(layer: Any) -> list[np.ndarray]:
-    """The weights of `layer` under which it gives zeros: its kernel, or scale and offset, zero."""
+def _zero_weights(layer: keras.Layer) -> list[np.ndarray]:
+    """Return weights of `layer` under which its outputs are zero: its kernel, or scale and offset, zero."""
     values = layer.get_weights()
     trained = len(layer.trainable_weights)
     return [np.zeros_like(value) if index < trained else value for index, value in enumerate(values)]
 
 
 def require_parts(spec: Spec) -> None:
-    """Raises UsageError if `spec.start.freeze` names a part that the network does not have for its task, leaves nothing
+    """Raise UsageError if `spec.start.freeze` names a part that the network does not have for its task, leaves nothing
     to train, or nothing for `start.backbone_lr_scale`."""
     parts, start = parts_of(spec), spec.start
     known = (*parts, BACKBONE, HEADS)
@@ -171,7 +179,7 @@ def require_parts(spec: Spec) -> None:
         )
 
 
-def freeze(model: Any, start: StartSpec) -> None:
+def freeze(model: keras.Model, start: StartSpec) -> None:
     """Make the parts that `start` names untrainable (see `require_parts`)."""
     for layer in model.layers:
         part = get_part(layer.name)
@@ -180,8 +188,8 @@ def freeze(model: Any, start: StartSpec) -> None:
             layer.trainable = False
 
 
-def _learning(spec: Spec) -> list[str]:
-    """What parts do in training, in lines, where they do not all do the same."""
+def _describe_parts(spec: Spec) -> list[str]:
+    """Return lines that say which parts are frozen or have another learning rate, if any."""
     parts, start = parts_of(spec), spec.start
     frozen = [part for part in parts if part in _frozen(start, parts)]
     slowed = [part for part in parts if part in select_parts(BACKBONE, parts) and part not in frozen]
@@ -194,25 +202,28 @@ def _learning(spec: Spec) -> list[str]:
 
 
 def _frozen(start: StartSpec, parts: Iterable[str]) -> set[str]:
-    """Of `parts` those that stay as they are."""
+    """Return those of `parts` that are not trained."""
     parts = tuple(parts)
     return set().union(*(select_parts(name, parts) for name in start.freeze))
 
 
-def _agreed(ours: NetworkSpec, theirs: NetworkSpec, asked: set[str], origin: str) -> NetworkSpec:
-    free = {key: getattr(ours, key) for key in FREE if key in FAMILIES[theirs.family].settings}
-    agreed = replace(theirs, **free)
-    for key in sorted(key.removeprefix("network.") for key in asked if key.startswith("network.")):
-        if getattr(ours, key) != getattr(agreed, key):
+def _merge_networks(requested: NetworkSpec, pretrained: NetworkSpec, keys: set[str], origin: str) -> NetworkSpec:
+    """Return the network of the weights. Raises UsageError if one of `keys`, which the user gave, contradicts it."""
+    undecided = {
+        key: getattr(requested, key) for key in UNDECIDED_FIELDS if key in FAMILIES[pretrained.family].settings
+    }
+    merged = replace(pretrained, **undecided)
+    for key in sorted(key.removeprefix("network.") for key in keys if key.startswith("network.")):
+        if getattr(requested, key) != getattr(merged, key):
             raise UsageError(
-                f"the weights {origin} are of {model_name(theirs)}: network.{key} is {getattr(theirs, key)!r}."
-                f" Received: {getattr(ours, key)!r}"
+                f"the weights {origin} are of {model_name(pretrained)}: network.{key} is {getattr(pretrained, key)!r}."
+                f" Received: {getattr(requested, key)!r}"
             )
-    return agreed
+    return merged
 
 
-def _run_called(origin: str, home: Path) -> Run | None:
-    """The run that `origin` names or points into, or None."""
+def _find_run(origin: str, home: Path) -> Run | None:
+    """Return the run that `origin` names or points into, or None."""
     for folder in (home / origin, Path(origin).expanduser(), Path(origin).expanduser().parent):
         if (folder / "spec.json").is_file() and (folder != Path(origin).parent or Path(origin).name == "model.keras"):
             return Run(folder)

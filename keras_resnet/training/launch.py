@@ -1,5 +1,7 @@
-"""Several workers on this machine, watched over: one that dies or stalls stops all, and all go on from the last
-checkpoint. Imports no TensorFlow."""
+"""Launches several workers on this machine: if one dies or stalls, all stop and continue from the last checkpoint.
+
+Imports no TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -11,114 +13,111 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 from keras_resnet.errors import TrainingError, UsageError
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.signals import GRACE, LAUNCHER, leave_terminal, stopping_signals
+from keras_resnet.signals import GRACE_PERIOD, LAUNCHER, detach_from_terminal, list_stop_signals
 from keras_resnet.training import gpus, heartbeat, network_isolation
 
 COMMAND = [sys.executable, "-m", "keras_resnet"]
-POLL = 0.2
-# The exit code of a request that is wrong, and will be wrong again.
-USAGE = 2
+POLL_INTERVAL = 0.2
+# The exit code of a wrong request, which would be wrong again.
+USAGE_ERROR = 2
 
 
 @dataclass(frozen=True)
-class Watch:
-    """start: seconds until the first step; stall: seconds that may pass between two; restarts: how often all are
-    started again."""
+class RestartPolicy:
+    """start_timeout: seconds until the first step. stall_timeout: seconds that may pass between two.
+    max_restarts: how often all workers are started again."""
 
-    start: float = 600.0
-    stall: float = 300.0
-    restarts: int = 3
+    start_timeout: float = 600.0
+    stall_timeout: float = 300.0
+    max_restarts: int = 3
 
 
-def launch(
-    workers: int, arguments: list[str], watch: Watch, log: Callable[[str], None], isolated: bool | None = None
-) -> int:
-    """Run `kresnet` with `arguments` (those of train) as `workers` processes; returns the exit code.
+def launch(workers: int, arguments: list[str], policy: RestartPolicy, log: Log, isolated: bool | None = None) -> int:
+    """Run `kresnet` with `arguments` (those of train) as `workers` processes. Returns the exit code.
 
-    isolated: whether they have a network of their own; None where nothing is against it.
+    isolated: whether they have a network of their own; None: if possible.
 
-    After a failure all go on with --resume, if there is a run yet, else start anew. Raises TrainingError when they
-    have failed more often than `watch` allows.
+    After a failure all continue with --resume if there is a run yet, else start again. Raises TrainingError when they
+    have failed more often than `policy` allows.
     """
-    network = _network(isolated, arguments, log)
+    network = _create_network(isolated, arguments, log)
     try:
-        return _attempts(workers, arguments, watch, log, network)
+        return _run_attempts(workers, arguments, policy, log, network)
     finally:
         if network:
             network.close()
 
 
-def _attempts(
-    workers: int,
-    arguments: list[str],
-    watch: Watch,
-    log: Callable[[str], None],
-    network: network_isolation.Network | None,
+def _run_attempts(
+    workers: int, arguments: list[str], policy: RestartPolicy, log: Log, network: network_isolation.Network | None
 ) -> int:
-    """`launch`, in a network that is there."""
-    for attempt in range(watch.restarts + 1):
+    for attempt in range(policy.max_restarts + 1):
         with tempfile.TemporaryDirectory(prefix="kresnet-") as folder:
-            group = _Group(workers, arguments, Path(folder), log, network)
-            failure = group.watch(watch)
+            group = _WorkerGroup(workers, arguments, Path(folder), network)
+            log(f"launch: {workers} workers, process {', '.join(map(str, group.process_ids))}")
+            failure = group.wait(policy)
             if failure is None:
                 return 0
-            code, words = failure
-            if code == USAGE:
+            code, reason = failure
+            if code == USAGE_ERROR:
                 return code
-            log(f"launch: {words}; all workers were stopped")
+            log(f"launch: {reason}; all workers were stopped")
             if code == 128 + signal.SIGINT:
                 return code
-            if (gone := group.gone()) is not None:
+            if (deleted := group.deleted_run_folder()) is not None:
                 raise TrainingError(
-                    f"the folder of the run is gone: {gone} was deleted or moved, so nothing starts again"
+                    f"the folder of the run is gone: {deleted} was deleted or moved, so nothing starts again"
                 )
-            run = group.run()
+            run = group.run_folder()
             if run and Run(run).is_finished:
                 log(f"launch: {run} had finished before that")
                 return 0
-            if attempt < watch.restarts:
-                arguments = resuming(arguments, run) if run else arguments
-                log(f"launch: starting again ({attempt + 1} of {watch.restarts}), {f'from {run}' if run else 'anew'}")
-    raise TrainingError(f"the workers failed {counted(watch.restarts + 1, 'time')}, the last time because {words}")
+            if attempt < policy.max_restarts:
+                arguments = resume_arguments(arguments, run) if run else arguments
+                origin = f"from {run}" if run else "anew"
+                log(f"launch: starting again ({attempt + 1} of {policy.max_restarts}), {origin}")
+    raise TrainingError(
+        f"the workers failed {counted(policy.max_restarts + 1, 'time')}, the last time because {reason}"
+    )
 
 
-def _network(wanted: bool | None, arguments: list[str], log: Callable[[str], None]) -> network_isolation.Network | None:
-    """The workers' own network; None for the machine's. Raises UsageError if one is `wanted` and cannot be."""
-    against = "--no-isolate" if wanted is False else network_isolation.obstacle(arguments)
-    if against is None:
+def _create_network(requested: bool | None, arguments: list[str], log: Log) -> network_isolation.Network | None:
+    """Return the workers' own network, or None for the machine's. Raises UsageError if `requested` and impossible."""
+    obstacle = "--no-isolate" if requested is False else network_isolation.find_obstacle(arguments)
+    if obstacle is None:
         try:
             network = network_isolation.Network()
         except OSError:
-            against = "this system does not allow another"
+            obstacle = "this system does not allow another"
         else:
             log("network: the workers' own, which nobody else reaches (--no-isolate for the machine's)")
             return network
-    if wanted:
-        raise UsageError(f"--isolate: the workers cannot have a network of their own: {against}")
+    if requested:
+        raise UsageError(f"--isolate: the workers cannot have a network of their own: {obstacle}")
     log(
-        f"network: the machine's ({against}); TensorFlow takes connections to the workers' ports on all addresses and"
-        " asks nobody who they are, so let a firewall keep them to this machine"
+        f"network: the machine's ({obstacle}); TensorFlow accepts connections to the workers' ports on all addresses"
+        " and without authentication, so block them from outside with a firewall"
     )
     return None
 
 
-def resuming(arguments: list[str], run: Path) -> list[str]:
-    """What to run instead of `arguments`, to go on with `run`."""
-    verbose, kept = (
+def resume_arguments(arguments: list[str], run: Path) -> list[str]:
+    """Return the arguments that continue `run` in place of `arguments`."""
+    verbose, flags = (
         [each for each in arguments if each in known] for known in (("-v", "--verbose"), ("--json", "--data-changed"))
     )
-    return [*verbose, "train", "--resume", str(run), *kept]
+    return [*verbose, "train", "--resume", str(run), *flags]
 
 
-class _Group:
+class _WorkerGroup:
     """The processes of one attempt."""
 
     def __init__(
@@ -126,107 +125,109 @@ class _Group:
         workers: int,
         arguments: list[str],
         folder: Path,
-        log: Callable[[str], None],
         network: network_isolation.Network | None,
     ) -> None:
-        addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
-        self._beats = [folder / f"beat-{rank}" for rank in range(workers)]
-        self._told_to_stop = False
-        self._began = time.monotonic()
+        addresses = [f"127.0.0.1:{port}" for port in find_free_ports(workers)]
+        self._heartbeats = [folder / f"beat-{rank}" for rank in range(workers)]
+        self._stop_requested = False
+        self._started = time.monotonic()
         # The system closes our end when this process ends, however it ends; then the workers end too.
-        self._told, self._alive = os.pipe()
-        command = [*COMMAND, *arguments]
+        workers_end, self._launcher_end = os.pipe()
         self._processes = []
         for rank in range(workers):
             environment = {
                 **os.environ,
-                **gpus.share(rank, workers),
+                **gpus.assign_gpus(rank, workers),
                 "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}),
-                heartbeat.VARIABLE: str(self._beats[rank]),
-                LAUNCHER: str(self._told),
+                heartbeat.VARIABLE: str(self._heartbeats[rank]),
+                LAUNCHER: str(workers_end),
             }
-            # Their words go where ours go; results are told once.
-            out = None if rank == 0 else subprocess.DEVNULL
             self._processes.append(
                 subprocess.Popen(
-                    command,
+                    [*COMMAND, *arguments],
                     env=environment,
                     start_new_session=True,
                     stderr=sys.stderr,
-                    stdout=out,
-                    pass_fds=(self._told,),
+                    stdout=None if rank == 0 else subprocess.DEVNULL,  # results are printed once
+                    pass_fds=(workers_end,),
                     preexec_fn=network.enter if network else None,
                 )
             )
-        os.close(self._told)
-        log(f"launch: {workers} workers, process {', '.join(str(process.pid) for process in self._processes)}")
+        os.close(workers_end)
 
-    def run(self) -> Path | None:
-        """The folder of the run that the workers have told of, if it is there."""
-        for beat in self._beats:
-            if beat.is_file() and (Path(beat.read_text(encoding="utf-8")) / "spec.json").is_file():
-                return Path(beat.read_text(encoding="utf-8"))
-        return None
+    @property
+    def process_ids(self) -> list[int]:
+        """Of the workers, by rank."""
+        return [process.pid for process in self._processes]
 
-    def gone(self) -> Path | None:
-        """The folder of the run that the workers have told of, if it is no longer there."""
-        told = [Path(beat.read_text(encoding="utf-8")) for beat in self._beats if beat.is_file()]
-        return next((folder for folder in told if not (folder / "spec.json").is_file()), None)
+    def run_folder(self) -> Path | None:
+        """Return the folder of the run that the workers reported, if it exists."""
+        return next((folder for folder in self._reported_folders() if (folder / "spec.json").is_file()), None)
 
-    def watch(self, watch: Watch) -> tuple[int, str] | None:
-        """Until all have ended well: None; or until one has not: its exit code and what happened."""
-        before = {number: signal.signal(number, self._pass_on) for number in stopping_signals()}
+    def deleted_run_folder(self) -> Path | None:
+        """Return the folder of the run that the workers reported, if it no longer exists."""
+        return next((folder for folder in self._reported_folders() if not (folder / "spec.json").is_file()), None)
+
+    def _reported_folders(self) -> list[Path]:
+        return [Path(file.read_text(encoding="utf-8")) for file in self._heartbeats if file.is_file()]
+
+    def wait(self, policy: RestartPolicy) -> tuple[int, str] | None:
+        """Wait until all have ended well, and return None; or until one fails, and return its exit code and why."""
+        before = {number: signal.signal(number, self._forward_signal) for number in list_stop_signals()}
         try:
             while True:
                 codes = [process.poll() for process in self._processes]
                 if all(code == 0 for code in codes):
                     return None
-                if failure := self._failure(codes, watch):
+                if failure := self._find_failure(codes, policy):
                     return failure
-                time.sleep(POLL)
+                time.sleep(POLL_INTERVAL)
         finally:
             self._stop()
-            os.close(self._alive)
+            os.close(self._launcher_end)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _failure(self, codes: list[int | None], watch: Watch) -> tuple[int, str] | None:
+    def _find_failure(self, codes: list[int | None], policy: RestartPolicy) -> tuple[int, str] | None:
         for rank, code in enumerate(codes):
             if code:
                 how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
                 return code, f"worker {rank} {how}"
         now = time.time()
-        for rank, (beat, code) in enumerate(zip(self._beats, codes, strict=True)):
+        for rank, (beat, code) in enumerate(zip(self._heartbeats, codes, strict=True)):
             if code is not None:
                 continue
             if not beat.is_file():
-                if time.monotonic() - self._began > watch.start:
-                    return 1, f"worker {rank} has not begun to train within {watch.start:g} s (--start-timeout)"
-            elif now - beat.stat().st_mtime > watch.stall:
-                return 1, f"worker {rank} has stalled for {watch.stall:g} s (--stall-timeout)"
+                if time.monotonic() - self._started > policy.start_timeout:
+                    return (
+                        1,
+                        f"worker {rank} has not begun to train within {policy.start_timeout:g} s (--start-timeout)",
+                    )
+            elif now - beat.stat().st_mtime > policy.stall_timeout:
+                return 1, f"worker {rank} has stalled for {policy.stall_timeout:g} s (--stall-timeout)"
         return None
 
-    def _pass_on(self, number: int, frame: Any) -> None:
-        self._told_to_stop = True
+    def _forward_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop_requested = True
         if number == signal.SIGHUP:
-            leave_terminal()
+            detach_from_terminal()
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(number)
 
     def _stop(self) -> None:
-        """End what still runs. A worker that waits for a dead one cannot save anything: it is killed at once."""
-        deadline = time.monotonic() + (GRACE if self._told_to_stop else 0)
+        """End the workers that still run. One that waits for a dead one cannot save anything and is killed at once."""
+        deadline = time.monotonic() + (GRACE_PERIOD if self._stop_requested else 0)
         while any(process.poll() is None for process in self._processes) and time.monotonic() < deadline:
-            time.sleep(POLL)
+            time.sleep(POLL_INTERVAL)
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
             process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, kept apart by being held open together."""
+def find_free_ports(count: int) -> list[int]:
+    """Return ports that nothing listens on, kept apart by being held open together."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

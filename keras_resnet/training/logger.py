@@ -1,195 +1,105 @@
-"""What a training leaves to look at: a row an epoch, curves, TensorBoard, trackers; and what it shows meanwhile."""
+"""The log of a training: a row an epoch in log.jsonl, curves, TensorBoard, trackers, and a line on the terminal."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.atomic_write import disk_faults_told
-from keras_resnet.config.section import flatten
+from keras_resnet.atomic_write import translate_disk_errors
 from keras_resnet.config.spec import Spec
-from keras_resnet.errors import UsageError
+from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.tasks import get_task
+from keras_resnet.training.curves import Curves
+from keras_resnet.training.trackers import Row, start_trackers
 
-PROFILED = (10, 20)
-SAMPLES = 16
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_resnet.training.train_state import Variable
+
+# The first and the last step that --profile records.
+PROFILED_STEPS = (10, 20)
+SAMPLE_IMAGES = 16
 
 
 class Logger:
-    """One JSON object an epoch to log.jsonl, the same scalars to TensorBoard and trackers, the curves redrawn.
+    """Writes one JSON object an epoch to log.jsonl, the same scalars to TensorBoard and trackers, and redraws curves.
 
     rows: those of the epochs that a resumed training has behind it; later ones are dropped.
     """
 
-    def __init__(self, run: Run, spec: Spec, epochs: int, rows: list[dict[str, Any]], log: Callable[[str], None]):
+    def __init__(self, run: Run, spec: Spec, epochs: int, rows: list[Row], log: Log) -> None:
         import tensorflow as tf
 
-        self._run, self._log, self._epochs, self._rows, self._say = run, spec.log, epochs, rows, log
-        with disk_faults_told(run.tensorboard):
+        self._run, self._options, self._epochs, self._rows, self._log = run, spec.log, epochs, rows, log
+        with translate_disk_errors(run.tensorboard):
             self._writer = tf.summary.create_file_writer(str(run.tensorboard))
             self._writer.flush()
-        self._trackers = [_TRACKERS[name](run, spec) for name in spec.log.track]
+        self._trackers = start_trackers(run, spec)
         task = get_task(spec, run.classes())
-        self._followed, self._judged = task.train_metric_names, task.eval_metric_names
-        self._curves = Curves(self._followed[0], self._judged[:1])
-        self._profiling = False
+        self._metric_names, self._eval_metric_names = task.train_metric_names, task.eval_metric_names
+        self._curves = Curves(self._metric_names[0], self._eval_metric_names[:1])
+        self._is_profiling = False
 
-    def first_batch(self, images: Any, graph: Any) -> None:
-        """Show some of the images as the network sees them, and its graph."""
+    def on_first_batch(self, images: tf.Tensor, graph: tf.Graph) -> None:
+        """Write some of the images as the network sees them, and its graph."""
         import tensorflow as tf
 
-        with disk_faults_told(self._run.tensorboard), self._writer.as_default():
-            tf.summary.image("training images", np.asarray(images)[:SAMPLES], step=0, max_outputs=SAMPLES)
+        with translate_disk_errors(self._run.tensorboard), self._writer.as_default():
+            tf.summary.image("training images", np.asarray(images)[:SAMPLE_IMAGES], step=0, max_outputs=SAMPLE_IMAGES)
             tf.summary.graph(graph)
 
-    def step(self, number: int) -> None:
-        """Called before step `number`, counted from 1 in this process."""
+    def on_step_begin(self, step: int) -> None:
+        """Start or stop profiling before `step`, counted from 1 in this process."""
         import tensorflow as tf
 
-        if self._log.profile and number == PROFILED[0]:
+        if self._options.profile and step == PROFILED_STEPS[0]:
             tf.profiler.experimental.start(str(self._run.tensorboard))
-            self._profiling = True
-        if self._profiling and number > PROFILED[1]:
+            self._is_profiling = True
+        if self._is_profiling and step > PROFILED_STEPS[1]:
             self._stop_profiling()
 
-    def epoch(self, row: dict[str, Any], weights: list[Any]) -> None:
-        """Record one epoch: {"epoch", "step", "loss", "val_loss", …}."""
+    def on_epoch_end(self, row: Row, weights: list[Variable]) -> None:
+        """Log one epoch: {"epoch", "step", "loss", "val_loss", …}."""
         self._rows.append(row)
         self._run.write_text(self._run.log_file, "".join(json.dumps(each) + "\n" for each in self._rows))
         self._run.write_with(self._run.curves_file, lambda path: self._curves.save(self._rows, path))
-        self._summarize(row, weights)
+        self._write_summaries(row, weights)
         for track in self._trackers:
             track(row)
-        names = ("loss", *self._followed)
-        seen, held_out = (
-            ", ".join(f"{name} {row[p + name]:{'.4f' if name == 'loss' else '.2%'}}" for name in names)
-            for p in ("", "val_")
-        )
-        judged = "".join(f", {name} {row[f'val_{name}']:.2%}" for name in self._judged)
-        self._say(
-            f"epoch {row['epoch']}/{self._epochs}: {seen}; validation {held_out}{judged};"
-            f" {row['images_per_second']:.0f} images/s"
+        evaluated = "".join(f", {name} {row[f'val_{name}']:.2%}" for name in self._eval_metric_names)
+        self._log(
+            f"epoch {row['epoch']}/{self._epochs}: {self._format_metrics(row, '')};"
+            f" validation {self._format_metrics(row, 'val_')}{evaluated}; {row['images_per_second']:.0f} images/s"
         )
 
     def close(self) -> None:
-        """End what is still being recorded."""
-        with disk_faults_told(self._run.tensorboard):
-            if self._profiling:
+        """Stop profiling and close the event files."""
+        with translate_disk_errors(self._run.tensorboard):
+            if self._is_profiling:
                 self._stop_profiling()
             self._writer.close()
+
+    def _format_metrics(self, row: Row, prefix: str) -> str:
+        metrics = (f"{name} {row[prefix + name]:.2%}" for name in self._metric_names)
+        return ", ".join([f"loss {row[f'{prefix}loss']:.4f}", *metrics])
 
     def _stop_profiling(self) -> None:
         import tensorflow as tf
 
-        self._profiling = False
+        self._is_profiling = False
         tf.profiler.experimental.stop()
-        self._say(f"profile: {self._run.tensorboard}")
+        self._log(f"profile: {self._run.tensorboard}")
 
-    def _summarize(self, row: dict[str, Any], weights: list[Any]) -> None:
+    def _write_summaries(self, row: Row, weights: list[Variable]) -> None:
         import tensorflow as tf
 
-        with disk_faults_told(self._run.tensorboard), self._writer.as_default():
+        with translate_disk_errors(self._run.tensorboard), self._writer.as_default():
             for key, value in row.items():
                 tf.summary.scalar(key, value, step=row["epoch"])
-            for weight in weights if self._log.histograms else ():
+            for weight in weights if self._options.histograms else ():
                 tf.summary.histogram(weight.path, weight.numpy(), step=row["epoch"])
             self._writer.flush()
-
-
-def _mlflow(run: Run, spec: Spec) -> Callable[[dict[str, Any]], None]:
-    """Rows become metrics of an MLflow run of the same name; where it goes MLFLOW_TRACKING_URI says."""
-    mlflow: Any = _installed("mlflow")
-    mlflow.set_experiment("kresnet")
-    mlflow.start_run(run_name=run.name)
-    mlflow.log_params(flatten(json.loads(spec.to_json())))
-    return lambda row: mlflow.log_metrics({key: float(value) for key, value in row.items()}, step=row["epoch"])
-
-
-def _wandb(run: Run, spec: Spec) -> Callable[[dict[str, Any]], None]:
-    """Rows become the history of a Weights & Biases run of the same name, continued when it is resumed."""
-    wandb: Any = _installed("wandb")
-    wandb.init(project="kresnet", name=run.name, id=run.name, resume="allow", config=json.loads(spec.to_json()))
-    return lambda row: wandb.log(row, step=row["epoch"])
-
-
-_TRACKERS = {"mlflow": _mlflow, "wandb": _wandb}
-
-
-def require_trackers(names: tuple[str, ...]) -> None:
-    """Raises UsageError for a tracker that is not installed."""
-    for name in names:
-        _installed(name)
-
-
-def _installed(name: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UsageError(f"--track {name}: it is not installed; install it with: pip install {name}") from error
-
-
-class Throughput:
-    """Images per second of training, without what happens between steps of two epochs."""
-
-    def __init__(self, batch: int) -> None:
-        self._batch, self._steps, self._start = batch, 0, time.perf_counter()
-
-    def begin(self) -> None:
-        """From now on."""
-        self._steps, self._start = 0, time.perf_counter()
-
-    def step(self) -> float:
-        """One more step; returns the pace so far."""
-        self._steps += 1
-        return self.rate
-
-    @property
-    def rate(self) -> float:
-        """Images per second since `begin`."""
-        return self._steps * self._batch / max(1e-9, time.perf_counter() - self._start)
-
-
-class Curves:
-    """Loss, and error or what else is followed, in % over epochs, training dashed and validation solid as in He et al.;
-    beside it what is judged, which is known of the validation images only.
-
-    One figure for all epochs: a new one each time would leave megabytes behind for Python to collect.
-    """
-
-    def __init__(self, followed: str, judged: tuple[str, ...] = ()) -> None:
-        from matplotlib.figure import Figure
-
-        second = "error (%)" if followed == "accuracy" else f"{followed} (%)"
-        self._figure = Figure(figsize=(9, 3.6), layout="constrained")
-        self._lines = {}
-        for axes, title, key, color in zip(
-            self._figure.subplots(1, 2), ("loss", second), ("loss", followed), ("C0", "C1"), strict=True
-        ):
-            for prefix, style, label in (("", "--", "training"), ("val_", "-", "validation")):
-                (self._lines[prefix + key],) = axes.plot([], [], style, color=color, label=label)
-            for name in judged if key == followed else ():
-                (self._lines[f"val_{name}"],) = axes.plot([], [], color="C2", label=f"validation {name}")
-            axes.set(xlabel="epoch", ylabel=title)
-            axes.grid(alpha=0.3)
-            axes.legend()
-
-    def save(self, rows: list[dict[str, Any]], path: Path) -> None:
-        """Draw `rows`, as of log.jsonl, to the PNG `path`."""
-        epochs = [row["epoch"] for row in rows]
-        for key, line in self._lines.items():
-            values = np.array([row[key] for row in rows])
-            if key.endswith("accuracy"):
-                values = 1 - values
-            line.set_data(epochs, values if key.endswith("loss") else 100 * values)
-        for axes in self._figure.axes:
-            axes.relim()
-            axes.autoscale_view()
-        self._figure.savefig(path, dpi=120, format="png")

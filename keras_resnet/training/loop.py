@@ -1,4 +1,4 @@
-"""From the first step to the last: steps, epochs, validation, checkpoints, and stopping in good order."""
+"""The training loop, from the first step to the last: epochs, validation, checkpoints, and stopping in good order."""
 
 from __future__ import annotations
 
@@ -9,88 +9,77 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_resnet.data import pipeline
-from keras_resnet.data.dataset import Split
+from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
-from keras_resnet.progress import counting
+from keras_resnet.progress import show_progress
 from keras_resnet.run import Run
-from keras_resnet.signals import leave_terminal, stopping_signals
+from keras_resnet.signals import collect_stop_signals
 from keras_resnet.training.checkpoint import Checkpoints, Progress
+from keras_resnet.training.evaluator import ValidationEvaluator
 from keras_resnet.training.heartbeat import beat
-from keras_resnet.training.logger import Logger, Throughput
-from keras_resnet.training.train_step import TrainState, training_step, validation_step
+from keras_resnet.training.logger import Logger
+from keras_resnet.training.schedule import TrainingSchedule
+from keras_resnet.training.throughput import Throughput
+from keras_resnet.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Steps whose results are not waited for: an accelerator is given its next step before it has finished this one.
-AHEAD = 2
+STEPS_AHEAD = 2
 EVALUATION_BATCH = 64
-# Seconds between two looks at whether the run folder is there.
-LOOK = 1.0
+# Seconds between two checks that the run folder is there.
+FOLDER_CHECK_INTERVAL = 1.0
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """steps of an epoch; last_step, counted over all epochs; sizes of images, in equal shares of the epochs; steps
-    between checkpoints; patience, in epochs."""
-
-    steps: int
-    last_step: int
-    planned_epochs: int
-    sizes: tuple[int, ...]
-    checkpoint_every: int
-    patience: int | None = None
-
-    @property
-    def epochs(self) -> int:
-        """Epochs until the last step."""
-        return -(-self.last_step // self.steps)
-
-    def segments(self, first_step: int) -> Iterator[tuple[int, int, int]]:
-        """(first step, last step, size of images) from `first_step` on, split where the size changes."""
-        while first_step < self.last_step:
-            epoch = first_step // self.steps
-            share = min(epoch, self.planned_epochs - 1) * len(self.sizes) // self.planned_epochs
-            end = -(-(share + 1) * self.planned_epochs // len(self.sizes)) * self.steps
-            last = self.last_step if share == len(self.sizes) - 1 else min(end, self.last_step)
-            yield first_step, last, self.sizes[share]
-            first_step = last
-
-
-@dataclass(frozen=True)
-class Files:
-    """Where a training keeps what it needs; journal is None in workers that do not write. is_there: whether the run
-    folder still is."""
+class RunOutputs:
+    """Where a training writes. logger: None in workers that do not write. folder_exists: whether the run's still
+    does."""
 
     run: Run
     checkpoints: Checkpoints
-    best: Checkpoints
-    journal: Logger | None
-    is_there: Callable[[], bool] = lambda: True
+    best_weights: Checkpoints
+    logger: Logger | None
+    folder_exists: Callable[[], bool] = lambda: True
 
 
-class Loop:
-    """One training under way. `run` does all of it; `progress` is how far it has come."""
+class TrainingLoop:
+    """One training under way: `fit` does all of it, and `progress` is how far it has come."""
 
-    def __init__(self, job: TrainState, stream: TrainPipeline, held_out: Split, length: Schedule, files: Files) -> None:
-        self.job, self.stream, self.length, self.files = job, stream, length, files
+    def __init__(
+        self,
+        trainer: Trainer,
+        train_data: TrainPipeline,
+        data: DatasetSplits,
+        schedule: TrainingSchedule,
+        outputs: RunOutputs,
+    ) -> None:
+        self.trainer, self.train_data, self.schedule, self.outputs = trainer, train_data, schedule, outputs
         self.progress = Progress()
-        batch = EVALUATION_BATCH * job.devices.replicas
-        part = partial(pipeline.validation, held_out, stream.image_size, batch, stream.encode)
+        batch = EVALUATION_BATCH * trainer.devices.replicas
+        make_batches = partial(
+            pipeline.validation_batches, data.splits["validation"], train_data.image_size, batch, train_data.encode
+        )
         # Made once: each making leaves some of TensorFlow's functions behind.
-        self._validation = self._distributed(part, batch)
-        self._learn, self._judge = training_step(job), validation_step(job)
-        self._pending: list[tuple[int, Any]] = []
-        self._pace = Throughput(stream.batch_size)
+        self._validation = trainer.devices.distribute(make_batches, batch)
+        self._batch_size = train_data.batch_size
+        self._train_function, self._test_function = trainer.make_train_function(), trainer.make_test_function()
+        self._evaluator = ValidationEvaluator.create(trainer, data, self._check_alive)
+        self._pending: list[tuple[int, tf.Tensor]] = []
+        self._throughput = Throughput(self._batch_size)
         self._steps_here = 0
-        self._asked: list[int] = []
-        self._looked = 0.0
-        self._advance: Callable[[int, str], None] = lambda steps, words: None
+        self._signals: list[int] = []
+        self._folder_checked = 0.0
+        self._show_progress: Callable[[int, str], None] = lambda steps, message: None
 
-    def run(self, progress: Progress) -> None:
+    def fit(self, progress: Progress) -> None:
         """Train on from `progress` to the end.
 
         Raises TrainingError when the loss is no longer finite, TrainingStopped after SIGTERM or SIGHUP and
@@ -98,199 +87,176 @@ class Loop:
         written.
         """
         self.progress = progress
-        journal = self.files.journal
+        logger = self.outputs.logger
         try:
-            self._run(progress)
+            self._fit()
         except BaseException:
-            with suppress(RunError):  # why the training ended is what is to be told
-                if journal:
-                    journal.close()
+            with suppress(RunError):  # the reason why the training ended matters more
+                if logger:
+                    logger.close()
             raise
-        if journal:
-            journal.close()
+        if logger:
+            logger.close()
 
-    def _run(self, progress: Progress) -> None:
+    def _fit(self) -> None:
+        step = self.progress.step
         with (
-            counting(self.length.last_step - progress.step, "steps", "first step") as self._advance,
-            _listening() as self._asked,
+            show_progress(self.schedule.last_step - step, "steps", "first step") as self._show_progress,
+            collect_stop_signals() as self._signals,
         ):
-            if progress.sums and progress.step % self.length.steps == 0:
+            if self.progress.sums and step % self.schedule.steps_per_epoch == 0:
                 self._end_epoch()  # stopped between its last step and its validation
-            for first, last, size in self.length.segments(progress.step):
-                if self._patience_ended() or not self._train(first, last, size):
-                    break
-        self.files.checkpoints.wait()
+            for first, last, size in self.schedule.segments(step):
+                self._run_epochs(first, last, size)
+        self.outputs.checkpoints.wait()
 
-    def _train(self, first: int, last: int, size: int) -> bool:
-        """Steps `first` … `last` - 1; False if patience ended before."""
-        batches = iter(
-            self._distributed(
-                lambda rank, ranks: replace(self.stream, rank=rank, ranks=ranks).batches(first, last, size)
-            )
-        )
-        self._pace.begin()
+    def _run_epochs(self, first: int, last: int, size: int) -> None:
+        """Run steps `first` … `last` - 1 on images of `size`, or fewer if patience ends."""
+        if self._patience_ended():
+            return
+        batches = iter(self.trainer.devices.distribute(self._make_batches(first, last, size), self._batch_size))
+        for start, end in self.schedule.split_into_epochs(first, last):
+            if self._patience_ended():
+                return
+            self.run_epoch(start, end, batches)
+
+    def run_epoch(self, first: int, last: int, batches: Iterator[tuple[Any, Any]]) -> None:
+        """Run steps `first` … `last` - 1 of an epoch, and end it after its last step."""
+        self._throughput.start()
         for step in range(first, last):
             images, targets = next(batches)
-            self._step(step, images, targets)
-            if (step + 1) % self.length.steps == 0 or step + 1 == self.length.last_step:
+            self._run_step(step, images, targets)
+            if (step + 1) % self.schedule.steps_per_epoch == 0 or step + 1 == self.schedule.last_step:
                 self._end_epoch()
-                if self._patience_ended():
-                    return False
-            elif (step + 1) % self.length.checkpoint_every == 0:
-                self._settle(0)
-                self.files.checkpoints.save(self.progress)
-        return True
+            elif (step + 1) % self.schedule.checkpoint_every == 0:
+                self._collect_results(0)
+                self.save_checkpoint()
 
-    def _step(self, step: int, images: Any, targets: Any) -> None:
+    def save_checkpoint(self) -> None:
+        """Save the present state, in the background."""
+        self.outputs.checkpoints.save(self.progress)
+
+    def _make_batches(self, first: int, last: int, size: int) -> Callable[[int, int], tf.data.Dataset]:
+        """Return what makes a process's own part of the batches of steps `first` … `last` - 1."""
+        return lambda rank, ranks: replace(self.train_data, rank=rank, ranks=ranks).batches(first, last, size)
+
+    def _run_step(self, step: int, images: Any, targets: Any) -> None:
         self._steps_here += 1
-        journal = self.files.journal
-        if journal:
-            journal.step(self._steps_here)
-        stop = np.float32(bool(self._asked))
-        self._pending.append((step + 1, self._learn(images, targets, stop)))
-        if journal and self._steps_here == 1:
-            local = self.job.devices.strategy.experimental_local_results(images)[0]
-            journal.first_batch(local, self._learn.get_concrete_function(images, targets, stop).graph)
-        self._settle(AHEAD)
-        self._alive()
+        logger = self.outputs.logger
+        if logger:
+            logger.on_step_begin(self._steps_here)
+        stop = np.float32(bool(self._signals))
+        self._pending.append((step + 1, self._train_function(images, targets, stop)))
+        if logger and self._steps_here == 1:
+            local = self.trainer.devices.strategy.experimental_local_results(images)[0]
+            logger.on_first_batch(local, self._train_function.get_concrete_function(images, targets, stop).graph)
+        self._collect_results(STEPS_AHEAD)
+        self._check_alive()
 
-    def _alive(self) -> None:
-        """Tell who launched this, and see that there still is somewhere to write to."""
-        beat(self.files.run.folder)
-        if time.monotonic() - self._looked > LOOK:
-            self._looked = time.monotonic()
-            if not self.files.is_there():
+    def _check_alive(self) -> None:
+        """Tell the launcher that this process is alive. Raises RunError if the run folder is gone."""
+        beat(self.outputs.run.folder)
+        if time.monotonic() - self._folder_checked > FOLDER_CHECK_INTERVAL:
+            self._folder_checked = time.monotonic()
+            if not self.outputs.folder_exists():
                 raise RunError(
-                    f"the folder of run {self.files.run.name} is gone: {self.files.run.folder} was deleted or moved;"
-                    f" training ended after step {self.progress.step}"
+                    f"the folder of run {self.outputs.run.name} is gone: {self.outputs.run.folder} was deleted or"
+                    f" moved; training ended after step {self.progress.step}"
                 )
 
-    def _settle(self, ahead: int) -> None:
-        """Take in the results of all steps but the newest `ahead`."""
-        while len(self._pending) > ahead:
-            step, found = self._pending.pop(0)
-            loss, stop = self._take_in(step, found)
-            epoch = (step - 1) // self.length.steps + 1
-            self._advance(1, f"epoch {epoch}/{self.length.epochs}, loss {loss:.3f}, {self._pace.step():.0f} images/s")
+    def _collect_results(self, pending: int) -> None:
+        """Wait for the results of all steps but the newest `pending`."""
+        while len(self._pending) > pending:
+            step, results = self._pending.pop(0)
+            loss, stop = self._add_results(step, results)
+            epoch = (step - 1) // self.schedule.steps_per_epoch + 1
+            images_per_second = self._throughput.step()
+            self._show_progress(
+                1, f"epoch {epoch}/{self.schedule.epochs}, loss {loss:.3f}, {images_per_second:.0f} images/s"
+            )
             if stop:
                 self._stop()
 
-    def _take_in(self, step: int, found: Any) -> tuple[float, bool]:
-        """Count one step's results in; returns its loss and whether to stop."""
-        loss, stop, *followed = (float(value) for value in np.asarray(found))
+    def _add_results(self, step: int, results: tf.Tensor) -> tuple[float, bool]:
+        """Add a step's results to the epoch's sums. Returns its loss and whether to stop."""
+        loss, stop, *metrics = (float(value) for value in np.asarray(results))
         if not math.isfinite(loss):
             raise TrainingError(
-                f"the loss became {loss} at step {step} (epoch {(step - 1) // self.length.steps + 1}); the last"
-                f" checkpoint before it is kept in run {self.files.run.name}; try a lower --learning-rate"
+                f"the loss became {loss} at step {step} (epoch {(step - 1) // self.schedule.steps_per_epoch + 1}); the"
+                f" last checkpoint before it is kept in run {self.outputs.run.name}; try a lower --learning-rate"
             )
-        sums = self.progress.sums or (0.0,) * (2 + len(followed))
-        sums = tuple(a + b for a, b in zip(sums, (1.0, loss, *followed), strict=True))
+        sums = self.progress.sums or (0.0,) * (2 + len(metrics))
+        sums = tuple(a + b for a, b in zip(sums, (1.0, loss, *metrics), strict=True))
         self.progress = Progress(step, sums, self.progress.best)
         return loss, bool(stop)
 
     def _stop(self) -> None:
-        """All processes are here after the same step: what every one of them saw was summed over them."""
-        for step, found in self._pending:
-            self._take_in(step, found)
-        self.files.checkpoints.save(self.progress)
-        self.files.checkpoints.wait()
-        words = (
-            f"at step {self.progress.step}, which is saved. Go on with: kresnet train --resume {self.files.run.name}"
-        )
-        if signal.SIGINT in self._asked:
-            raise TrainingInterrupted(f"interrupted {words}")
-        raise TrainingStopped(f"stopped {words}")
+        """End the training with its state saved. All processes are here after the same step: the wish of each to stop
+        was summed over them."""
+        for step, results in self._pending:
+            self._add_results(step, results)
+        self.save_checkpoint()
+        self.outputs.checkpoints.wait()
+        run = self.outputs.run
+        message = f"at step {self.progress.step}, which is saved. Resume it with: kresnet train --resume {run.name}"
+        if signal.SIGINT in self._signals:
+            raise TrainingInterrupted(f"interrupted {message}")
+        raise TrainingStopped(f"stopped {message}")
 
     def _end_epoch(self) -> None:
-        """Validate, record, keep. Recorded first: a resumed training drops rows that its checkpoint does not know."""
-        self._settle(0)
-        rate, step = self._pace.rate, self.progress.step
-        epoch = -(-step // self.length.steps)
-        steps, *summed = self.progress.sums
-        means = [value / steps for value in summed]
-        names = ("loss", *self.job.names)
-        row: dict[str, Any] = {"epoch": epoch, "step": step, **dict(zip(names, means, strict=True))}
-        with self._averaged():
-            row |= self._validate()
-            best = self._best(epoch, row["val_loss"])
+        """Validate, log, save. Logged first: a resumed training drops rows that its checkpoint does not know."""
+        self._collect_results(0)
+        images_per_second, step = self._throughput.rate, self.progress.step
+        epoch = -(-step // self.schedule.steps_per_epoch)
+        steps, *sums = self.progress.sums
+        names = ("loss", *self.trainer.metric_names)
+        row: dict[str, Any] = {"epoch": epoch, "step": step}
+        row |= {name: value / steps for name, value in zip(names, sums, strict=True)}
+        with self._averaged_weights():
+            row |= {f"val_{name}": value for name, value in self._validate().items()}
+            best = self._best_epoch(epoch, row["val_loss"])
             if best != self.progress.best:
-                self.files.best.save(Progress(step))
-        row["learning_rate"] = float(np.asarray(self.job.optimizer.learning_rate))
-        row["images_per_second"] = rate
-        sums = () if step % self.length.steps == 0 else self.progress.sums
-        self.progress = Progress(step, sums, best)
-        if self.files.journal:
-            self.files.journal.epoch(row, self.job.model.trainable_variables)
-        self.files.checkpoints.save(self.progress)
-        self._pace.begin()
+                self.outputs.best_weights.save(Progress(step))
+        row["learning_rate"] = float(np.asarray(self.trainer.optimizer.learning_rate))
+        row["images_per_second"] = images_per_second
+        is_whole = step % self.schedule.steps_per_epoch == 0
+        self.progress = Progress(step, () if is_whole else self.progress.sums, best)
+        if self.outputs.logger:
+            self.outputs.logger.on_epoch_end(row, self.trainer.model.trainable_variables)
+        self.save_checkpoint()
 
     def _validate(self) -> dict[str, float]:
-        """What is followed, over all processes' shares of the images; what is judged, of all images in each process: no
-        one waits for another longer than for a step."""
-        total: Any = 0.0
-        for batch in self._validation:
-            total = total + np.asarray(self._judge(*batch), np.float64)
-            self._alive()
-        loss, count, *followed = (float(value) for value in total)
-        found = {name: value / count for name, value in zip(self.job.names, followed, strict=True)}
-        found = {"loss": loss / count, **found} | (self.job.judge(self._alive) if self.job.judge else {})
-        return {f"val_{name}": value for name, value in found.items()}
+        """Return the means of loss and metrics over the validation images, of which each process takes its share, and
+        the task's evaluation metrics, for which each process takes all of them: none waits longer than for a step."""
+        totals: Any = 0.0
+        for images, targets, mask in self._validation:
+            totals = totals + np.asarray(self._test_function(images, targets, mask), np.float64)
+            self._check_alive()
+        loss, count, *metrics = (float(value) for value in totals)
+        means = {name: value / count for name, value in zip(self.trainer.metric_names, metrics, strict=True)}
+        return {"loss": loss / count, **means} | (self._evaluator.evaluate() if self._evaluator else {})
 
-    def _best(self, epoch: int, loss: float) -> dict[str, Any]:
+    def _best_epoch(self, epoch: int, loss: float) -> dict[str, float]:
+        """Return the epoch with the lowest validation loss so far, where patience asks for it."""
         best = self.progress.best
-        if self.length.patience is None or (best and loss >= best["loss"]):
+        if self.schedule.patience is None or (best and loss >= best["loss"]):
             return best
         return {"epoch": epoch, "loss": loss}
 
     def _patience_ended(self) -> bool:
-        best, patience = self.progress.best, self.length.patience
-        return (
-            patience is not None and bool(best) and self.progress.step // self.length.steps - best["epoch"] >= patience
-        )
+        best, patience = self.progress.best, self.schedule.patience
+        if patience is None or not best:
+            return False
+        return self.progress.step // self.schedule.steps_per_epoch - best["epoch"] >= patience
 
     @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The averages in place of the weights, where there are any."""
-        if self.job.average:
-            self.job.average.swap()
+    def _averaged_weights(self) -> Iterator[None]:
+        """Put the averages in place of the weights while the block runs, if there are any."""
+        ema = self.trainer.state.ema
+        if ema:
+            ema.swap()
         try:
             yield
         finally:
-            if self.job.average:
-                self.job.average.swap()
-
-    def _distributed(self, make: Callable[[int, int], Any], batch: int | None = None) -> Any:
-        """Batches for all replicas, of which this process makes those of its own."""
-        batch = batch or self.stream.batch_size
-
-        def of_worker(context: Any) -> Any:
-            dataset = make(self.job.devices.rank, self.job.devices.ranks)
-            share = batch // self.job.devices.replicas
-            return dataset if self.job.devices.replicas == self.job.devices.ranks else dataset.rebatch(share)
-
-        return self.job.devices.strategy.distribute_datasets_from_function(of_worker)
-
-
-@contextmanager
-def _listening() -> Iterator[list[int]]:
-    """Collects SIGTERM, SIGHUP and the first Ctrl-C instead of dying of them; a second Ctrl-C is immediate. A SIGHUP
-    that is ignored, as nohup has it, stays so."""
-    asked: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if number == signal.SIGINT and number in asked:
-            raise KeyboardInterrupt
-        if number == signal.SIGHUP:
-            leave_terminal()
-        asked.append(number)
-
-    try:
-        before = {number: signal.signal(number, note) for number in stopping_signals()}
-    except ValueError:  # not the main thread, which alone may listen
-        yield asked
-        return
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            if ema:
+                ema.swap()

@@ -1,94 +1,106 @@
-"""The optimizer of a training, made from its spec: schedule, decay, and rates that differ by layer."""
+"""Optimizers made from a spec: learning-rate schedule, weight decay, and learning rates that differ by layer."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_resnet.config.spec import OptimizerSpec, Spec
 from keras_resnet.models.parts import BACKBONE, get_group, is_output
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_resnet.training.train_state import Variable
+
 # The loss scale of mixed_float16 doubles after so many steps without an overflow (Micikevicius et al. 2018).
-GROWTH_STEPS = 2000
+LOSS_SCALE_GROWTH_STEPS = 2000
 
 
-def total_steps(spec: Spec, steps_per_epoch: int) -> int:
-    """How many steps the whole training was planned for."""
+def count_total_steps(spec: Spec, steps_per_epoch: int) -> int:
+    """Return how many steps the whole training is planned for."""
     return spec.training.steps or spec.training.epochs * steps_per_epoch
 
 
-def schedule_of(spec: Spec, steps_per_epoch: int) -> Any:
-    """A linear rise over the warm-up, then the fall that the spec names."""
-    chosen = spec.optimizer
-    assert chosen.warmup_epochs is not None, "resolve the spec before training"
-    warmup = int(chosen.warmup_epochs * steps_per_epoch)
-    total = total_steps(spec, steps_per_epoch)
-    falling = max(1, total - warmup)
-    if chosen.schedule == "step":
-        rates = [chosen.learning_rate * 0.1**drop for drop in range(len(chosen.milestones) + 1)]
-        boundaries = [round(share * total) - warmup for share in chosen.milestones]
+def create_learning_rate_schedule(spec: Spec, steps_per_epoch: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return a linear rise over the warm-up, then the decay that the spec names."""
+    options = spec.optimizer
+    assert options.warmup_epochs is not None, "resolve the spec before training"
+    warmup = int(options.warmup_epochs * steps_per_epoch)
+    total = count_total_steps(spec, steps_per_epoch)
+    decay_steps = max(1, total - warmup)
+    if options.schedule == "step":
+        rates = [options.learning_rate * 0.1**drop for drop in range(len(options.milestones) + 1)]
+        boundaries = [round(share * total) - warmup for share in options.milestones]
         return Warmup(keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates), warmup)
-    if chosen.schedule == "polynomial":
-        end = chosen.learning_rate * chosen.final_lr_ratio
-        fall = keras.optimizers.schedules.PolynomialDecay(chosen.learning_rate, falling, end, chosen.power)
-        return Warmup(fall, warmup)
+    if options.schedule == "polynomial":
+        end = options.learning_rate * options.final_lr_ratio
+        decay = keras.optimizers.schedules.PolynomialDecay(options.learning_rate, decay_steps, end, options.power)
+        return Warmup(decay, warmup)
     return Warmup(
-        keras.optimizers.schedules.CosineDecay(chosen.learning_rate, falling, alpha=chosen.final_lr_ratio), warmup
+        keras.optimizers.schedules.CosineDecay(options.learning_rate, decay_steps, alpha=options.final_lr_ratio), warmup
     )
 
 
 class Warmup(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise from 0 over `steps` steps to where `after` begins; Keras has one for its cosine only."""
 
-    def __init__(self, after: Any, steps: int) -> None:
+    def __init__(self, after: keras.optimizers.schedules.LearningRateSchedule, steps: int) -> None:
         super().__init__()
         self.after, self.steps = after, steps
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Return the learning rate of `step`."""
         done = keras.ops.cast(step, "float32")
         rise = keras.ops.minimum(1.0, done / max(1, self.steps)) if self.steps else 1.0
         return rise * self.after(keras.ops.maximum(done - self.steps, 0.0))
 
 
-def optimizer_of(spec: Spec, steps_per_epoch: int, rate: float | None = None) -> Any:
-    """The optimizer that `spec` describes; with `rate` instead of its schedule, one whose rate can be assigned.
+def create_optimizer(
+    spec: Spec, steps_per_epoch: int, constant_learning_rate: float | None = None
+) -> keras.optimizers.Optimizer:
+    """Return the optimizer that `spec` describes; with `constant_learning_rate` instead of its schedule, one whose rate
+    can be assigned.
 
     Decay spares norms and biases (He et al. 2019, section 3.1). It takes gradients that are already summed over
-    all replicas, so that they can be clipped and judged before they are applied.
+    all replicas, so that they can be clipped and checked before they are applied.
     """
-    chosen = spec.optimizer
-    kind: Any = _KINDS[chosen.name]
-    optimizer = kind(
-        schedule_of(spec, steps_per_epoch) if rate is None else rate,
-        weight_decay=(chosen.weight_decay or None) if chosen.weight_decay_mode == "decoupled" else None,
-        l2=chosen.weight_decay if chosen.weight_decay_mode == "l2" else 0.0,
+    options = spec.optimizer
+    optimizer = OPTIMIZERS[options.name](
+        create_learning_rate_schedule(spec, steps_per_epoch)
+        if constant_learning_rate is None
+        else constant_learning_rate,
+        weight_decay=(options.weight_decay or None) if options.weight_decay_mode == "decoupled" else None,
+        l2=options.weight_decay if options.weight_decay_mode == "l2" else 0.0,
         backbone_lr_scale=spec.start.backbone_lr_scale,
-        **_own_options(chosen),
+        **_own_options(options),
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     if spec.training.precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer, dynamic_growth_steps=GROWTH_STEPS)
+        return keras.optimizers.LossScaleOptimizer(optimizer, dynamic_growth_steps=LOSS_SCALE_GROWTH_STEPS)
     return optimizer
 
 
-def _own_options(chosen: OptimizerSpec) -> dict[str, Any]:
-    if chosen.name == "sgd":
-        return {"momentum": chosen.momentum, "nesterov": chosen.nesterov and chosen.momentum > 0}
-    if chosen.name == "muon":
+def _own_options(options: OptimizerSpec) -> dict[str, float | bool]:
+    """Return the arguments that only this optimizer takes."""
+    if options.name == "sgd":
+        return {"momentum": options.momentum, "nesterov": options.nesterov and options.momentum > 0}
+    if options.name == "muon":
         return {
-            "momentum": chosen.momentum,
-            "nesterov": chosen.nesterov,
-            "adam_beta_1": chosen.beta_1,
-            "adam_beta_2": chosen.beta_2,
-            "adam_weight_decay": chosen.weight_decay if chosen.weight_decay_mode == "decoupled" else 0.0,
-            "epsilon": chosen.epsilon,
+            "momentum": options.momentum,
+            "nesterov": options.nesterov,
+            "adam_beta_1": options.beta_1,
+            "adam_beta_2": options.beta_2,
+            "adam_weight_decay": options.weight_decay if options.weight_decay_mode == "decoupled" else 0.0,
+            "epsilon": options.epsilon,
         }
-    return {"beta_1": chosen.beta_1, "beta_2": chosen.beta_2, "epsilon": chosen.epsilon}
+    return {"beta_1": options.beta_1, "beta_2": options.beta_2, "epsilon": options.epsilon}
 
 
-class Layered:
-    """What Keras' optimizers lack: decay in the gradient, a rate of its own for the body, summed gradients.
+class LayerwiseOptimizer:
+    """What Keras' optimizers lack: decay in the gradient, a learning rate for the backbone, summed gradients.
 
     l2: this times the variable is added to the gradient of what decay does not spare (He et al. 2015).
     backbone_lr_scale: factor of the learning rate for the backbone, not for neck and heads; decoupled decay keeps the
@@ -99,19 +111,19 @@ class Layered:
         super().__init__(*args, **options)
         self.l2, self.backbone_lr_scale = l2, backbone_lr_scale
 
-    def build(self, variables: list[Any]) -> None:
-        """Make the slots, and note what concerns each variable: later only its TensorFlow half is seen."""
+    def build(self, variables: list[Variable]) -> None:
+        """Create the slots, and note what concerns each variable: later only its TensorFlow half is seen."""
         super().build(variables)  # type: ignore[misc]
         paths = [getattr(variable, "path", variable.name).split(":")[0].split("/") for variable in variables]
         self._is_kernel = [path[-1] == "kernel" for path in paths]
-        self._in_body = [any(get_group(layer) == BACKBONE for layer in path[:-1]) for path in paths]
+        self._in_backbone = [any(get_group(layer) == BACKBONE for layer in path[:-1]) for path in paths]
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's step."""
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """Update one variable."""
         index = self._get_variable_index(variable)  # type: ignore[attr-defined]
         if self.l2 and self._is_kernel[index]:
             gradient = gradient + self.l2 * variable
-        if self.backbone_lr_scale != 1 and self._in_body[index]:
+        if self.backbone_lr_scale != 1 and self._in_backbone[index]:
             learning_rate = learning_rate * self.backbone_lr_scale
         super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
 
@@ -120,38 +132,43 @@ class Layered:
         return list(grads_and_vars)
 
 
-class LayeredSGD(Layered, keras.optimizers.SGD):
+class LayerwiseSGD(LayerwiseOptimizer, keras.optimizers.SGD):
     """SGD with momentum."""
 
 
-class LayeredAdamW(Layered, keras.optimizers.AdamW):
+class LayerwiseAdamW(LayerwiseOptimizer, keras.optimizers.AdamW):
     """AdamW."""
 
 
-class LayeredLamb(Layered, keras.optimizers.Lamb):
+class LayerwiseLamb(LayerwiseOptimizer, keras.optimizers.Lamb):
     """LAMB. Keras decays apart from the trust ratio, where You et al. 2020 decay within it."""
 
 
-class LayeredMuon(Layered, keras.optimizers.Muon):
+class LayerwiseMuon(LayerwiseOptimizer, keras.optimizers.Muon):
     """Muon, which in Keras is for matrices: a convolution's kernel is taken as one, (height × width × in, out).
 
     What gives an output is AdamW's, as Jordan et al. advise.
     """
 
-    def _should_use_adamw(self, variable: Any) -> bool:
+    def _should_use_adamw(self, variable: Variable) -> bool:
         if any(is_output(layer) for layer in variable.path.split("/")):
             return True
         return len(variable.shape) != 4 and super()._should_use_adamw(variable)
 
-    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """The nearest orthogonal matrix, of a kernel too."""
+    def zeropower_via_newtonschulz5(self, x: tf.Tensor, steps: int) -> tf.Tensor:
+        """Return the nearest orthogonal matrix, of a kernel too."""
         matrix = keras.ops.reshape(x, (-1, x.shape[-1]))
         return keras.ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
 
-    def lr_adjust(self, x: Any) -> Any:
-        """The rate for the shape of the matrix."""
+    def lr_adjust(self, x: tf.Tensor) -> tf.Tensor:
+        """Return the learning rate for the shape of the matrix."""
         matrix = keras.ops.reshape(x, (-1, x.shape[-1]))
         return keras.ops.reshape(super().lr_adjust(matrix), x.shape)
 
 
-_KINDS = {"sgd": LayeredSGD, "adamw": LayeredAdamW, "lamb": LayeredLamb, "muon": LayeredMuon}
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
+    "sgd": LayerwiseSGD,
+    "adamw": LayerwiseAdamW,
+    "lamb": LayerwiseLamb,
+    "muon": LayerwiseMuon,
+}

@@ -1,10 +1,13 @@
-"""In which precision a training computes, with the reason."""
+"""The precision that a training computes in, chosen with a reason."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
 
 # bfloat16 costs digits; a gain within the noise of a short measurement is not worth them.
 WORTHWHILE_SPEEDUP = 1.15
@@ -13,8 +16,8 @@ FLOAT16_CAPABILITY = (7, 0)
 BFLOAT16_CAPABILITY = (8, 0)
 
 
-def choose_precision(build: Callable[[str], Any], image_size: int, batch_size: int) -> tuple[str, str]:
-    """A Keras policy name and the reason for it.
+def choose_precision(build: Callable[[str], keras.Model], image_size: int, batch_size: int) -> tuple[str, str]:
+    """Return a Keras dtype policy and the reason for it.
 
     On GPUs it follows from the hardware. On a CPU one training step of `build(policy)`, a small model
     of the network's kind, is timed in float32 and in mixed_bfloat16.
@@ -23,18 +26,18 @@ def choose_precision(build: Callable[[str], Any], image_size: int, batch_size: i
 
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
-        return precision_of_gpus([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
-    seconds = {p: _step_seconds(build(p), image_size, batch_size) for p in ("float32", "mixed_bfloat16")}
+        return choose_gpu_precision([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
+    seconds = {p: _time_step(build(p), image_size, batch_size) for p in ("float32", "mixed_bfloat16")}
     speedup = seconds["float32"] / seconds["mixed_bfloat16"]
-    chosen = "mixed_bfloat16" if speedup >= WORTHWHILE_SPEEDUP else "float32"
-    return chosen, (
+    policy = "mixed_bfloat16" if speedup >= WORTHWHILE_SPEEDUP else "float32"
+    return policy, (
         f"in a trial on this CPU mixed_bfloat16 ran at {speedup:.2f} times the speed of float32;"
         f" it is chosen where it reaches {WORTHWHILE_SPEEDUP} times"
     )
 
 
-def precision_of_gpus(details: list[dict[str, Any]]) -> tuple[str, str]:
-    """The policy for GPUs with these details (`tf.config.experimental.get_device_details`)."""
+def choose_gpu_precision(details: list[dict[str, Any]]) -> tuple[str, str]:
+    """Return the policy and the reason for GPUs with these details (`tf.config.experimental.get_device_details`)."""
     capability = min(tuple(d.get("compute_capability", (0, 0))) for d in details)
     version = ".".join(map(str, capability))
     if capability >= BFLOAT16_CAPABILITY:
@@ -44,8 +47,8 @@ def precision_of_gpus(details: list[dict[str, Any]]) -> tuple[str, str]:
     return "float32", f"compute capability {version} has no tensor cores"
 
 
-def _step_seconds(model: Any, image_size: int, batch_size: int) -> float:
-    """The best of five training steps, in seconds, after one to trace."""
+def _time_step(model: keras.Model, image_size: int, batch_size: int) -> float:
+    """Return the best of five training steps, in seconds, after one to trace."""
     import keras
     import numpy as np
 

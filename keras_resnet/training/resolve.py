@@ -1,4 +1,4 @@
-"""What a request leaves open, decided for the data and the devices, each choice told with its reason."""
+"""Choices that a spec leaves open, made for the data and the devices and logged with their reasons."""
 
 from __future__ import annotations
 
@@ -6,119 +6,122 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_resnet.config.chosen import who
+from keras_resnet.config.provenance import describe_origin
 from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.data.mirroring import measure
+from keras_resnet.data.mirroring import decide_flip
 from keras_resnet.models import build
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
-from keras_resnet.progress import Log, waiting
+from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.distribute import Devices
+from keras_resnet.training.methods import get_method_class
 from keras_resnet.training.precision import choose_precision
 
-# Small sets need small batches to get enough steps; from here on He et al.'s 128 (section 4.2).
-SMALL_SET = 5000
-# Fractions of training that the automatic warm-up may take.
-WARMUP_SHARE = 0.2
-# The brightest of so many images is told if it is no brighter than this.
-LOOKED_AT, DARK = 200, 63
+# Small data sets need small batches to get enough steps; from here on He et al.'s 128 (section 4.2).
+SMALL_DATASET = 5000
+# The largest part of a training that the automatic warm-up takes.
+MAX_WARMUP = 0.2
+# A warning is logged if the brightest of so many images is no brighter than this.
+BRIGHTNESS_SAMPLE, DARK = 200, 63
 # Steps between two checkpoints, where epochs are longer: minutes, not hours, are lost.
 CHECKPOINT_STEPS = 1000
 
 
-def resolve(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
-    """`spec` with every open choice made for `data`; each is told to `log` with its reason."""
-    _tell_dark(data, log)
+def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
+    """Return `spec` with every open choice made for `data`; each is logged with its reason."""
+    _warn_of_dark_images(data, log)
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
     network, decision = get_family(spec.network.family).resolve(spec.network, data.image_size)
     if decision:
         log(decision)
     spec = replace(spec, data=sizes, network=network)
-    spec = _resolve_mirroring(spec, data, here, log)
-    log(f"augmentation: {_words(spec.augment)}")
-    spec = _resolve_batch(spec, data.splits["train"].count, here, log)
-    spec = _resolve_length(_resolve_rate(spec, log), data, log)
-    return _resolve_precision(spec, here, log)
+    spec = _resolve_mirroring(spec, data, devices, log)
+    log(f"augmentation: {_describe_augmentation(spec.augment)}")
+    spec = _resolve_batch(spec, data.splits["train"].count, devices, log)
+    spec = _resolve_length(_resolve_learning_rate(spec, log), data, log)
+    return _resolve_precision(spec, devices, log)
 
 
-def _tell_dark(data: DatasetSplits, log: Log) -> None:
-    """Images of which a camera's 12 bits stand in 16 in each colour are read as black, and so are fractions of 1."""
+def _warn_of_dark_images(data: DatasetSplits, log: Log) -> None:
+    """Warn if all images are nearly black: 12 bits of a camera stored in 16, and fractions of 1, are read so."""
     split = data.splits["train"]
-    rows = np.arange(split.count)[:: max(1, split.count // LOOKED_AT)]
-    most = max(int((split.pixels[row] if split.pixels is not None else split.pixels_at(row)).max()) for row in rows)
-    if most <= DARK:
+    rows = np.arange(split.count)[:: max(1, split.count // BRIGHTNESS_SAMPLE)]
+    brightest = max(
+        int((split.pixels[row] if split.pixels is not None else split.read_pixels(row)).max()) for row in rows
+    )
+    if brightest <= DARK:
         log(
-            f"warning: the brightest of {counted(len(rows), 'training image')} is {most} of 255:"
+            f"warning: the brightest of {counted(len(rows), 'training image')} is {brightest} of 255:"
             " were they scaled, or have their files more bits than they use?"
         )
 
 
-def _resolve_mirroring(spec: Spec, data: DatasetSplits, here: Devices, log: Log) -> Spec:
-    """Whether training images are mirrored: as chosen, as known of the data, or else as the first worker measures."""
-    flip, why = spec.augment.flip, who("augment.flip")
-    if flip is None and data.flips is not None:
-        flip = data.flips
+def _resolve_mirroring(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
+    """Decide whether training images are mirrored: as chosen, as known of the data, or as the chief measures."""
+    flip, reason = spec.augment.flip, describe_origin("augment.flip")
+    if flip is None and data.flip_safe is not None:
+        flip = data.flip_safe
         known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
-        why = f"{known}; {'--no-flip' if flip else '--flip'} decides otherwise"
+        reason = f"{known}; {'--no-flip' if flip else '--flip'} decides otherwise"
     elif flip is None:
-        if here.is_chief:
-            with waiting("trying mirrored images"):
-                found = measure(data.splits["train"], data.image_size, data.classes)
-            flip, why = found.mirror, f"{found.why}; {'--no-flip' if found.mirror else '--flip'} decides otherwise"
-        flip = here.tell_all("mirror" if flip else "do not mirror") == "mirror"
-    log(f"mirroring: {'on' if flip else 'off'} ({why})")
+        if devices.is_chief:
+            with show_activity("trying mirrored images"):
+                mirroring = decide_flip(data.splits["train"], data.image_size, data.classes)
+            flip = mirroring.flip
+            reason = f"{mirroring.why}; {'--no-flip' if flip else '--flip'} decides otherwise"
+        flip = devices.broadcast("mirror" if flip else "do not mirror") == "mirror"
+    log(f"mirroring: {'on' if flip else 'off'} ({reason})")
     return replace(spec, augment=replace(spec.augment, flip=flip))
 
 
-def _words(augment: AugmentSpec) -> str:
-    """What happens to training images, in one line."""
+def _describe_augmentation(augment: AugmentSpec) -> str:
+    """Return what happens to training images, in one line."""
     parts = ["resized crops" if augment.crop == "resized" else "random crops"]
     parts += [f"objects {augment.scales[0]:g} to {augment.scales[1]:g} times as large"] if augment.scales else []
     parts += ["flips"] if augment.flip else []
     parts += [augment.auto_augment] if augment.auto_augment != "none" else []
-    drawn = ("mixup", "cutmix", "mosaic", "copy_paste", "random_erase", "color_jitter")
-    parts += [f"{name.replace('_', '-')} {value:g}" for name in drawn if (value := getattr(augment, name))]
+    strengths = ("mixup", "cutmix", "mosaic", "copy_paste", "random_erase", "color_jitter")
+    parts += [f"{name.replace('_', '-')} {value:g}" for name in strengths if (value := getattr(augment, name))]
     parts += [f"each image {counted(augment.repeats, 'time')}"] if augment.repeats > 1 else []
     parts += [f"at {', '.join(map(str, augment.train_sizes))} pixels"] if augment.train_sizes else []
     return ", ".join(parts)
 
 
-def _resolve_batch(spec: Spec, samples: int, here: Devices, log: Log) -> Spec:
+def _resolve_batch(spec: Spec, samples: int, devices: Devices, log: Log) -> Spec:
     size = spec.training.batch_size
     if size is None:
-        parts = here.replicas * spec.training.accumulate_steps
-        wanted = min(32 if samples < SMALL_SET else 128, samples)
-        size = max(parts, wanted // parts * parts)
-        why = f"{counted(samples, 'training image')}; 32 below {SMALL_SET}, else 128"
-        log(f"batch size: {size} ({why}{f', a multiple of {parts}' if parts > 1 else ''})")
-    elif here.replicas > 1:
-        log(f"batch size: {size} ({who('training.batch_size')}, over all {counted(here.replicas, 'device')})")
-    if here.replicas > 1 and spec.optimizer.reference_batch is None:
+        parts = devices.replicas * spec.training.accumulate_steps
+        preferred = min(32 if samples < SMALL_DATASET else 128, samples)
+        size = max(parts, preferred // parts * parts)
+        reason = f"{counted(samples, 'training image')}; 32 below {SMALL_DATASET}, else 128"
+        log(f"batch size: {size} ({reason}{f', a multiple of {parts}' if parts > 1 else ''})")
+    elif devices.replicas > 1:
+        origin = describe_origin("training.batch_size")
+        log(f"batch size: {size} ({origin}, over all {counted(devices.replicas, 'device')})")
+    if devices.replicas > 1 and spec.optimizer.reference_batch is None:
         log(f"learning rate: {spec.optimizer.learning_rate:g} (of the whole batch; --reference-batch scales it)")
-    here.require_divisible(size, spec.training.accumulate_steps)
+    devices.require_divisible(size, spec.training.accumulate_steps)
     return replace(spec, training=replace(spec.training, batch_size=size))
 
 
-def _resolve_rate(spec: Spec, log: Log) -> Spec:
-    """The learning rate in proportion to the batch, where that was asked for."""
+def _resolve_learning_rate(spec: Spec, log: Log) -> Spec:
+    """Scale the learning rate in proportion to the batch, where that was asked for."""
     optimizer, batch = spec.optimizer, spec.training.batch_size
     assert batch is not None
     if optimizer.reference_batch in (None, batch):
         return spec
     assert optimizer.reference_batch is not None
     rate = optimizer.learning_rate * batch / optimizer.reference_batch
-    log(
-        f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {counted(optimizer.reference_batch, 'image')},"
-        f" in proportion)"
-    )
+    images = counted(optimizer.reference_batch, "image")
+    log(f"learning rate: {rate:g} ({optimizer.learning_rate:g} for {images}, in proportion)")
     return replace(spec, optimizer=replace(optimizer, learning_rate=rate, reference_batch=batch))
 
 
 def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
-    """Epochs from steps, the warm-up, the steps between checkpoints."""
+    """Decide the epochs, where steps were given, the warm-up and the steps between checkpoints."""
     training, optimizer = spec.training, spec.optimizer
     assert training.batch_size is not None
     per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
@@ -127,7 +130,7 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
         training = replace(training, epochs=-(-training.steps // per_epoch))
         log(f"epochs: {training.epochs} ({steps}, {per_epoch} an epoch)")
     if optimizer.warmup_epochs is None:
-        warmup = min(1.0, WARMUP_SHARE * training.epochs)
+        warmup = min(1.0, MAX_WARMUP * training.epochs)
         log(f"warm-up: {counted(warmup, 'epoch', 'g')} (1, or a fifth of a shorter training)")
         optimizer = replace(optimizer, warmup_epochs=warmup)
     if training.checkpoint_every is None:
@@ -138,26 +141,26 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
     return replace(spec, training=training, optimizer=optimizer)
 
 
-def _resolve_precision(spec: Spec, here: Devices, log: Log) -> Spec:
-    chosen, why = spec.training.precision, who("training.precision")
+def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
+    precision, reason = spec.training.precision, describe_origin("training.precision")
     size, batch = spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    if spec.compress.uses_tfmot:
-        chosen, why = "float32", "tensorflow-model-optimization trains in no other"
-    elif chosen == "auto" and here.is_chief:
-        with waiting("trying precisions"):
-            chosen, why = choose_precision(
-                lambda policy: build.build_shallowest(training_bricks(policy, 1), spec.network, size),
+    if required := get_method_class(spec).precision:
+        precision, reason = required
+    elif precision == "auto" and devices.is_chief:
+        with show_activity("trying precisions"):
+            precision, reason = choose_precision(
+                lambda policy: build.build_shallowest(training_layers(policy, 1), spec.network, size),
                 size,
-                batch // here.replicas,
+                batch // devices.replicas,
             )
-    chosen = here.tell_all(chosen)
-    log(f"precision: {chosen} ({why})")
-    return replace(spec, training=replace(spec.training, precision=chosen))
+    precision = devices.broadcast(precision)
+    log(f"precision: {precision} ({reason})")
+    return replace(spec, training=replace(spec.training, precision=precision))
 
 
-def training_bricks(policy: str, replicas: int) -> Layers:
-    """Layers that train fast: batch norm by the fused kernel, which knows the images of its own replica only, or
+def training_layers(policy: str, replicas: int) -> Layers:
+    """Return layers that train fast: batch norm by the fused kernel, which knows the images of its own replica only, or
     over several replicas Keras' own, synchronized."""
     import keras
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import click
 import pytest
 
+from keras_resnet.cli.command import list_all
+from keras_resnet.cli.main import COMMANDS as TABLE
 from keras_resnet.cli.main import cli
+from keras_resnet.config.option_groups import GROUPS
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def commands_below(command, *path):
     """(words, command) of `command` and of all below it."""
     yield path, command
-    for name, child in sorted(getattr(command, "commands", {}).items()):
+    for name, child in list_all(command, click.Context(command)):
         yield from commands_below(child, *path, name)
 
 
@@ -30,6 +33,30 @@ def test_each_help_ends_with_examples(kresnet, path):
     assert code == 0 and title in ("  Example:", "  Examples:") and 1 <= len(examples) <= 3
     assert all(re.match(rf"    {' '.join(path)}\b", line) for line in examples)
     assert all(len(line) <= 80 for line in out.splitlines())
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_line_of_a_command_is_the_first_sentence_of_its_help(name):
+    words = COMMANDS["kresnet", name].help.partition("\n\n")[0]
+    assert TABLE[name].help == " ".join(words.split())
+
+
+def test_options_of_a_training_stand_in_groups(kresnet):
+    _, out, _ = kresnet("train", "--help")
+    sections = {section.partition(":\n")[0]: section for section in out.split("\n\n")}
+    assert [title for title in sections if title in GROUPS] == list(GROUPS)
+    for title, option in (
+        ("Common", "--learning-rate"),
+        ("Data", "--val-fraction"),
+        ("Model", "--shortcut"),
+        ("Training", "--patience"),
+        ("Optimizer", "--weight-decay"),
+        ("Augmentation", "--cutmix"),
+        ("Precision and devices", "--deterministic"),
+        ("Logging", "--track"),
+        ("Other", "--json"),
+    ):
+        assert f"  {option} " in sections[title]
 
 
 def test_exit_codes_stand_in_the_help(kresnet):

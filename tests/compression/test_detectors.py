@@ -9,14 +9,19 @@ import pytest
 from samples import finding
 
 from keras_resnet.cli import main
-from keras_resnet.compression.quantization.layers import FakeQuantizer
-from keras_resnet.compression.quantization.quantize import build_model, quantize
-from keras_resnet.compression.quantization.sensitivity import Simulation
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
+from keras_resnet.compression.quantization.quantize import build_compressed_model, quantize
+from keras_resnet.compression.quantization.sensitivity import QuantizationSimulator
 from keras_resnet.compression.tfmot import qat
-from keras_resnet.compression.tfmot.tf_keras_model import TfKerasModel, build_twin, copy_home, copy_weights
+from keras_resnet.compression.tfmot.tf_keras_model import (
+    TfKerasModel,
+    build_tf_keras_network,
+    copy_to_keras,
+    copy_to_tf_keras,
+)
 from keras_resnet.config.spec import CompressSpec
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.models.layers import Layers
@@ -60,7 +65,7 @@ def test_the_file_computes_what_the_network_does(tmp_path):
     expected = quantized(PIXELS, training=False)
     write_tflite(quantized, TFLiteOptions(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
     content = (tmp_path / "x.tflite").read_bytes()
-    assert not contents_of(content).floats and not contents_of(content).custom
+    assert not read_contents(content).float_dtypes and not read_contents(content).custom
     got, steps = answers_of(content, PIXELS)
     for name, values in got.items():
         difference = np.abs(values - np.asarray(expected[name])) / steps[name]
@@ -69,8 +74,8 @@ def test_the_file_computes_what_the_network_does(tmp_path):
 
 def test_tfmot_trains_the_same_network():
     model, spec = network(), finding()
-    twin, names = build_twin(spec, CLASSES)
-    copy_weights(model, twin)
+    twin, names = build_tf_keras_network(spec, get_task(spec, CLASSES))
+    copy_to_tf_keras(model, twin)
     ours, theirs = model(PIXELS), TfKerasModel(twin, spec.data.normalization, 0, names)(PIXELS)
     for name, values in ours.items():
         np.testing.assert_allclose(theirs[name], values, atol=1e-5)
@@ -79,8 +84,8 @@ def test_tfmot_trains_the_same_network():
     trained = TfKerasModel(quantized, spec.data.normalization, 0, names)
     for _ in range(8):
         trained(PIXELS, training=True)
-    served = build_model(replace(spec, compress=compress), CLASSES, Layers(keras))
-    copy_home(quantized, qat.kernels_of(quantized), served)
+    served = build_compressed_model(replace(spec, compress=compress), get_task(spec, CLASSES), Layers(keras))
+    copy_to_keras(quantized, qat.clustered_kernels(quantized), served)
     qat.copy_ranges(quantized, served)
     ours, theirs = served(PIXELS), trained(PIXELS)
     for name, values in ours.items():
@@ -93,15 +98,15 @@ def test_compress_and_export(segmented, capsys):
     """With 8 bits; the file is judged by the network that it came from."""
     runs = ["--runs", str(segmented.folder.parent)]
     options = ["--qat", "--epochs", "2", "--name", "eight"]
-    code = main._main(["compress", "found", *options, *runs])
+    code = main.run_command(["compress", "found", *options, *runs])
     assert code == 0, capsys.readouterr()
     run = Run.find(segmented.folder.parent, "eight")
     last = run.read_log()[-1]
     assert last["val_mask mAP"] == pytest.approx(run.metrics()["value"], abs=1e-3)
     capsys.readouterr()
-    code = main._main(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
+    code = main.run_command(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
     (verdict,) = json.loads(capsys.readouterr().out)
-    assert code == 0 and verdict["form"] == "qat" and not [kind for kind in verdict["dtypes"] if "FLOAT" in kind]
+    assert code == 0 and verdict["scheme"] == "qat" and not [kind for kind in verdict["dtypes"] if "FLOAT" in kind]
     assert verdict["own_agreement"] > 0.95 and verdict["value"] == pytest.approx(run.metrics()["value"], abs=0.02)
 
 
@@ -114,10 +119,10 @@ def test_every_layer_is_a_part_of_the_simulation():
         return 0.25
 
     model = network()
-    simulation = Simulation(model, PIXELS, agreement)
-    names = {part.layer for part in simulation.parts}
+    simulation = QuantizationSimulator(model, PIXELS, agreement)
+    names = {part.layer for part in simulation.operations}
     assert {"stem_conv", "lateral2_conv", "sum2", "scores2", "scores", "prototypes"} <= names
-    assert simulation.together(PIXELS) == 0.25
+    assert simulation.agreement_without(PIXELS) == 0.25
     (ours, theirs), expected = seen[0], model(PIXELS, training=False)
     for name, values in expected.items():
         deviation = np.std(values)
@@ -129,7 +134,7 @@ def test_every_layer_is_a_part_of_the_simulation():
 @pytest.mark.slow
 def test_the_diagnosis_knows_every_layer(segmented, capsys):
     runs = ["--runs", str(segmented.folder.parent)]
-    assert main._main(["diagnose", "found", "--samples", "12", "--json", *runs]) == 0
+    assert main.run_command(["diagnose", "found", "--samples", "12", "--json", *runs]) == 0
     found = json.loads(capsys.readouterr().out)
     names = {each["layer"] for each in found}
     assert {"stem_conv", "lateral2_conv", "sum2", "scores2", "scores", "prototypes"} <= names
@@ -147,14 +152,14 @@ def test_the_diagnosis_knows_every_layer(segmented, capsys):
 )
 def test_further_ways(segmented, capsys, options, names):
     runs = ["--runs", str(segmented.folder.parent)]
-    assert main._main(["compress", "found", *options, "--epochs", "1", *runs]) == 0, capsys.readouterr().err
+    assert main.run_command(["compress", "found", *options, "--epochs", "1", *runs]) == 0, capsys.readouterr().err
     made = [Run.find(segmented.folder.parent, name) for name in names]
     assert all(run.metrics()["metric"] == "mask mAP" for run in made)
     if "--prune" in options:
         assert made[-1].metrics()["sparsity"] > 0.49
     assert load_model(made[-1]).count_params() > 0
     capsys.readouterr()
-    main._main(["export", names[-1], "--tflite", "--max-drop", "100", "--json", *runs])
+    main.run_command(["export", names[-1], "--tflite", "--max-drop", "100", "--json", *runs])
     verdicts = json.loads(capsys.readouterr().out)
     assert all(each["own_agreement"] > 0.9 for each in verdicts)
 
@@ -162,7 +167,7 @@ def test_further_ways(segmented, capsys, options, names):
 @pytest.mark.slow
 def test_remedies_are_tried(segmented, capsys):
     runs = ["--runs", str(segmented.folder.parent)]
-    main._main(["export", "found", "--tflite", "--quantize", "int8", "--auto", "--max-drop", "0", *runs])
+    main.run_command(["export", "found", "--tflite", "--quantize", "int8", "--auto", "--max-drop", "0", *runs])
     steps = json.loads((segmented.exports / "auto.json").read_text())
     assert {step["metric"] for step in steps} == {"mask mAP"}
     assert steps[-1]["verdict"] == "PASSED" or steps[-1]["remedy"] == "trained on with 8 bits"

@@ -13,7 +13,7 @@ import pytest
 
 from keras_resnet import quantize
 from keras_resnet.errors import UsageError
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 
@@ -81,10 +81,10 @@ def measure(name):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "x.tflite")
         write_tflite(copy, TFLiteOptions(SCHEMES["qat"], "uint8"), None, file)
-        contents, got = contents_of(file.read_bytes()), answers_of(file, images)
+        contents, got = read_contents(file.read_bytes()), answers_of(file, images)
         megabytes = file.stat().st_size / 1e6
     return {
-        "floats": contents.floats,
+        "floats": contents.float_dtypes,
         "operators": contents.operators,
         "agreement": float((got.argmax(1) == expected.argmax(1)).mean()),
         "correlation": float(np.corrcoef((got - got.mean(0)).ravel(), (expected - expected.mean(0)).ravel())[0, 1]),

@@ -11,11 +11,16 @@ import pytest
 from samples import silent
 
 from keras_resnet.compression.filter_pruning import prune_filters
-from keras_resnet.compression.plan import adopt_parent, steps_of
-from keras_resnet.compression.quantization.quantize import build_model
-from keras_resnet.compression.sparsity import compressed_layers, require_kept
+from keras_resnet.compression.plan import plan_compression, spec_for_compression
+from keras_resnet.compression.quantization.quantize import build_compressed_model
+from keras_resnet.compression.sparsity import check_sparsity, get_compressed_layers
 from keras_resnet.compression.tfmot import qat
-from keras_resnet.compression.tfmot.tf_keras_model import TfKerasModel, build_twin, copy_home, copy_weights
+from keras_resnet.compression.tfmot.tf_keras_model import (
+    TfKerasModel,
+    build_tf_keras_network,
+    copy_to_keras,
+    copy_to_tf_keras,
+)
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import load_dataset
@@ -25,6 +30,7 @@ from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
 from keras_resnet.pretrained.weights import Weights
 from keras_resnet.run import Run
+from keras_resnet.tasks import get_task
 
 SHAPE = (16, 16, 3)
 
@@ -81,11 +87,11 @@ def model_with(kernel):
 
 def test_what_is_claimed_is_counted():
     half = model_with([[1, 0], [0, 2], [0, 0], [1, 2]])
-    kept = require_kept(half, CompressSpec(sparsity=0.5, pattern="2:4"))
-    assert kept.sparsity == kept.least_sparsity == 0.5 and kept.words == "50.0% of the weights are zero"
-    assert require_kept(half, CompressSpec(clusters=3)).clusters == 3
-    assert require_kept(half, CompressSpec(qat="tfmot", clusters=2)).clusters == 2  # of each output
-    assert require_kept(half, CompressSpec()).as_dict() == {}
+    kept = check_sparsity(half, CompressSpec(sparsity=0.5, pattern="2:4"))
+    assert kept.sparsity == kept.min_sparsity == 0.5 and kept.summary == "50.0% of the weights are zero"
+    assert check_sparsity(half, CompressSpec(clusters=3)).clusters == 3
+    assert check_sparsity(half, CompressSpec(qat="tfmot", clusters=2)).clusters == 2  # of each output
+    assert check_sparsity(half, CompressSpec()).as_dict() == {}
     for kernel, claim, words in (
         ([[1, 1], [0, 2], [0, 0], [1, 2]], CompressSpec(sparsity=0.9), "conv has 37.50% zeros, not 90%"),
         (
@@ -96,27 +102,27 @@ def test_what_is_claimed_is_counted():
         ([[1, 2], [3, 4], [5, 6], [7, 8]], CompressSpec(clusters=4), "conv has 8 different weights, not 4"),
     ):
         with pytest.raises(TrainingError, match=words):
-            require_kept(model_with(kernel), claim)
+            check_sparsity(model_with(kernel), claim)
 
 
 def test_steps_are_taken_in_the_order_that_keeps_them():
-    steps = steps_of(shrink=0.25, prune=0.8, cluster=16, qat="tfmot")
-    assert [step.name for step in steps] == ["shrunk25", "pruned80", "clustered16", "qat-tfmot"]
-    assert [step.name for step in steps_of(pattern="2:4", qat="native")] == ["2to4", "qat"]
+    steps = plan_compression(shrink=0.25, prune=0.8, cluster=16, qat="tfmot")
+    assert [step.suffix for step in steps] == ["shrunk25", "pruned80", "clustered16", "qat-tfmot"]
+    assert [step.suffix for step in plan_compression(pattern="2:4", qat="native")] == ["2to4", "qat"]
     for options, words in (
-        ({}, "say how to compress"),
-        ({"shrink": 1.0}, "--shrink must be the share of filters that goes"),
+        ({}, "choose how to compress"),
+        ({"shrink": 1.0}, "--shrink must be the share of filters to remove"),
         ({"prune": 80.0}, "--prune must be the share of weights"),
         ({"prune": 0.7, "pattern": "2:4"}, "--prune must be 0.5 with --pattern 2:4"),
         ({"cluster": 1}, "--cluster must be how many"),
     ):
         with pytest.raises(UsageError, match=words):
-            steps_of(**options)
+            plan_compression(**options)
 
 
 def test_nothing_is_undone(trained):
-    (cluster_16,) = steps_of(cluster=16)
-    shared = adopt_parent(trained, cluster_16, set(), silent)
+    (cluster_16,) = plan_compression(cluster=16)
+    shared = spec_for_compression(trained, cluster_16, set(), silent)
     assert shared.compress == CompressSpec(parent=str(trained.folder.resolve()), clusters=16)
     assert shared.start == StartSpec(weights=str(trained.model_file.resolve()))
     for options, words in (
@@ -132,14 +138,14 @@ def test_nothing_is_undone(trained):
 
 
 def pipeline_images(data):
-    return np.asarray(next(iter(pipeline.evaluation(data.splits["validation"], data.image_size, 64)))[0])
+    return np.asarray(next(iter(pipeline.evaluation_batches(data.splits["validation"], data.image_size, 64)))[0])
 
 
 def filled_twin(trained):
     """The spec of a run; its twin with its weights; 64 real images, uint8."""
     spec = Spec.from_json(trained.spec().to_json())
-    network, _ = build_twin(spec, trained.classes())
-    copy_weights(load_model(trained), network)
+    network, _ = build_tf_keras_network(spec, get_task(spec, trained.classes()))
+    copy_to_tf_keras(load_model(trained), network)
     data = load_dataset(spec.data, silent)
     return spec, network, pipeline_images(data)
 
@@ -159,8 +165,8 @@ def test_what_tfmot_trained_with_8_bits_comes_home(trained):
     twin = TfKerasModel(quantized, spec.data.normalization, 0)
     for _ in range(30):  # ranges are moving averages
         twin(images, training=True)
-    served = build_model(replace(spec, compress=compress), trained.classes(), Layers(keras))
-    copy_home(quantized, qat.kernels_of(quantized), served)
+    served = build_compressed_model(replace(spec, compress=compress), get_task(spec, trained.classes()), Layers(keras))
+    copy_to_keras(quantized, qat.clustered_kernels(quantized), served)
     qat.copy_ranges(quantized, served)
     theirs, ours = np.asarray(twin(images)), np.asarray(served(images.astype("float32")))
     step = (theirs.max() - theirs.min()) / 255
@@ -171,7 +177,7 @@ def test_what_tfmot_trained_with_8_bits_comes_home(trained):
 def test_tfmot_says_what_it_cannot_quantize():
     spec = Spec(network=NetworkSpec(depth=11, preactivation=True)).override("data.image_size", 16)
     with pytest.raises(UsageError, match=r"cannot quantize resnet11v2: .* --qat native can"):
-        qat.quantize(build_twin(spec, ("a", "b"))[0], CompressSpec(qat="tfmot"))
+        qat.quantize(build_tf_keras_network(spec, get_task(spec, ("a", "b")))[0], CompressSpec(qat="tfmot"))
 
 
 @pytest.mark.slow
@@ -188,16 +194,16 @@ def test_pruned_clustered_and_quantized(trained, runs):
     assert Run(runs / "pcqat").network_summary == "resnet8, 50% zeros, 8 weights a kernel, 8 bits"
     kernels = {}
     for name in names:
-        layers = compressed_layers(load_keras_file(runs / name / "model.keras"))
+        layers = get_compressed_layers(load_keras_file(runs / name / "model.keras"))
         kernels[name] = [np.asarray(layer.kernel) for layer in layers]
         assert len(layers) == 7 and all((kernel == 0).mean() >= 0.499 for kernel in kernels[name])
     assert all(len(np.unique(kernel)) <= 8 for kernel in kernels[names[1]])
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import TFLiteRequest
 
-    (verdict,) = export(
-        Run(runs / "pcqat"), ExportRequest(forms=tuple(forms_of((), learned=True)), max_drop=0.2), silent
-    )
+    files = tuple(TFLiteRequest(is_qat=True).build())
+    (verdict,) = export(Run(runs / "pcqat"), ExportRequest(tflite=files, max_drop=0.2), silent)
     assert verdict.all_integer and verdict.own_agreement >= 0.98 and verdict.gzip_bytes < 0.7 * verdict.bytes
 
 

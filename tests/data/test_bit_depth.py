@@ -16,7 +16,7 @@ from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
 from keras_resnet.runtime.metadata import ModelMetadata, parse_metadata
-from keras_resnet.training.resolve import _tell_dark
+from keras_resnet.training.resolve import _warn_of_dark_images
 
 SIZE = 16
 
@@ -86,11 +86,11 @@ def test_twelve_bits_keep_their_greys_and_a_dark_image_stays_dark(tmp_path):
 def test_images_that_stay_on_disk_are_read_the_same_way(tmp_path, monkeypatch):
     write(tmp_path / "d", 4000)
     kept = opened(tmp_path / "d")[0]
-    monkeypatch.setattr(folders, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
     data, _ = opened(tmp_path / "d")
     split = data.splits["validation"]
     assert data.levels == kept.levels
-    read = np.stack([split.pixels_at(row) for row in range(split.count)])
+    read = np.stack([split.read_pixels(row) for row in range(split.count)])
     np.testing.assert_array_equal(read, kept.splits["validation"].pixels)
 
 
@@ -142,9 +142,9 @@ def test_images_of_objects_too(tmp_path, monkeypatch):
     options = {"annotations": "objects", "image_size": SIZE}
     kept, told = opened(tmp_path, **options)
     assert kept.levels == (0, 4095) and any(line.startswith("levels: 0 is black and 4095 white") for line in told)
-    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: False)
     split = opened(tmp_path, **options)[0].splits["train"]
-    np.testing.assert_array_equal(split.pixels_at(0), kept.splits["train"].pixels[0])
+    np.testing.assert_array_equal(split.read_pixels(0), kept.splits["train"].pixels[0])
 
 
 def test_colours_of_twelve_bits_are_told_of(tmp_path):
@@ -156,14 +156,14 @@ def test_colours_of_twelve_bits_are_told_of(tmp_path):
             content = rng.integers(0, 4096, (SIZE, SIZE, 3)).astype(">u2").tobytes()
             (tmp_path / "d" / label / f"{number}.png").write_bytes(png(SIZE, SIZE, 16, 2, content))
     data, told = opened(tmp_path / "d")
-    _tell_dark(data, told.append)
+    _warn_of_dark_images(data, told.append)
     assert told[-1].startswith("warning: the brightest of 6 training images is 15 of 255: were they scaled, or have")
-    _tell_dark(opened(paint(tmp_path / "light", 4))[0], told.append)
+    _warn_of_dark_images(opened(paint(tmp_path / "light", 4))[0], told.append)
     assert len([line for line in told if line.startswith("warning")]) == 1
 
 
 def test_a_file_says_so_and_the_script_for_devices_listens(device, tmp_path):
-    card = ModelMetadata(("a", "b"), SIZE, SIZE, {"form": "int8"}, levels=(0.0, 4095.0))
+    card = ModelMetadata(("a", "b"), SIZE, SIZE, {"scheme": "int8"}, levels=(0.0, 4095.0))
     again = parse_metadata(card.labels(), json.dumps(card.details()), tmp_path)
     assert again == card and "levels" not in ModelMetadata(("a", "b"), SIZE, SIZE, {}).details()
     (file, values), *_ = list(write(tmp_path / "d", 4000).items())[1:]

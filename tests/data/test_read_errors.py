@@ -21,7 +21,7 @@ from keras_resnet.training.distribute import translate_worker_errors
 
 ROOT = Path(__file__).parents[2]
 PLAIN = AugmentSpec(flip=False)
-BY_PILLOW = AugmentSpec(flip=False, policy="randaugment")
+BY_PILLOW = AugmentSpec(flip=False, auto_augment="randaugment")
 MIXED = AugmentSpec(flip=False, mosaic=1.0, copy_paste=1.0)
 DAMAGES = {
     "cut off": lambda file: file.write_bytes(file.read_bytes()[:60]),
@@ -55,7 +55,7 @@ class Painted(tfds.core.GeneratorBasedBuilder):
 def from_disk(monkeypatch):
     """Nothing fits in memory."""
     for module in (detection_folder, image_folder, tfds_source):
-        monkeypatch.setattr(module, "fits_memory", lambda images, resize: False)
+        monkeypatch.setattr(module, "fits_in_memory", lambda images, resize: False)
 
 
 def opened(source, **fields):
@@ -96,14 +96,14 @@ def test_of_a_folder(tmp_path, damage, augment):
     assert told_of(lambda: trained_on(split, augment)) == sentence(str(file))
 
 
-@pytest.mark.parametrize("max_bad", [0.1, 1.0])
-def test_what_max_bad_allows_is_left_out_before_and_not_meanwhile(tmp_path, max_bad):
+@pytest.mark.parametrize("max_unreadable", [0.1, 1.0])
+def test_what_max_bad_allows_is_left_out_before_and_not_meanwhile(tmp_path, max_unreadable):
     root = paint(tmp_path / "images", 6)
     bad = root / "red" / "003.png"
     DAMAGES["no image"](bad)
-    with pytest.raises(DataError, match=r"1 of 18 images cannot be read .*--max-bad 0 allows"):
-        opened(root, max_bad=0)
-    split = opened(root, max_bad=max_bad, val_fraction=0.2).splits["train"]
+    with pytest.raises(DataError, match=r"1 of 18 images cannot be read .*--max-unreadable 0 allows"):
+        opened(root, max_unreadable=0)
+    split = opened(root, max_unreadable=max_unreadable, val_fraction=0.2).splits["train"]
     assert str(bad) not in split.images.files
     trained_on(split)
     file = Path(split.images.files[4])
@@ -152,7 +152,7 @@ def test_of_a_validation_image(tmp_path):
 
     @translate_worker_errors()
     def validate():
-        for _ in pipeline.validation(split, 16, 2, lambda truth: truth):
+        for _ in pipeline.validation_batches(split, 16, 2, lambda truth: truth):
             pass
 
     assert told_of(validate) == sentence(str(file))
@@ -166,7 +166,7 @@ def test_it_is_told_of_its_own_training_only(tmp_path):
 
     def fails_anyhow():
         with pytest.raises(tf.errors.OpError):
-            list(pipeline.evaluation(split, 16, 2))
+            list(pipeline.evaluation_batches(split, 16, 2))
 
     fails_anyhow()
     with pytest.raises(tf.errors.InternalError, match="of another kind"), translate_worker_errors():
@@ -177,7 +177,7 @@ def test_it_is_told_of_its_own_training_only(tmp_path):
     with pytest.raises(DataError, match="no such file"), translate_worker_errors():
         fails_anyhow()
         raise tf.errors.CancelledError(None, None, "cancelled")
-    assert read_errors.taken() is None
+    assert read_errors.take_read_error() is None
 
 
 def test_pipelines_read_in_one_way_only():

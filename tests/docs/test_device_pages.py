@@ -11,10 +11,11 @@ from pages import CARDS, SIZES, STUBS, assert_placed, blocks, ran, tool
 from PIL import Image
 from samples import silent
 
-from keras_resnet.export.flatbuffer import contents_of
-from keras_resnet.export.load import open_file
-from keras_resnet.export.pipeline import ExportRequest, export
-from keras_resnet.export.predict import predictor_of
+from keras_resnet.export.flatbuffer import read_contents
+from keras_resnet.export.load import load_file
+from keras_resnet.export.pipeline import export
+from keras_resnet.export.predict import load_predictor
+from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.runtime.image import read_image
 from keras_resnet.runtime.postprocess import describe_objects
@@ -28,7 +29,7 @@ MICRO = TFLiteOptions(SCHEMES["int8"], "int8")
 def exports(exported):
     """The folder of exports, with the file whose answers the C array gives."""
     run, _ = exported
-    export(run, ExportRequest(forms=(MICRO,), samples=50), silent)
+    export(run, ExportRequest(tflite=(MICRO,), samples=50), silent)
     return run.exports
 
 
@@ -37,10 +38,10 @@ def full(segmented):
     """A file that ends in objects."""
     export(
         segmented,
-        ExportRequest(forms=(TFLiteOptions(SCHEMES["float32"], "uint8", full=True),), max_drop=1, samples=10),
+        ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8", full=True),), max_drop=1, samples=10),
         silent,
     )
-    return segmented.exports / "float32-full.tflite"
+    return segmented.exports / "float32-nms.tflite"
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_the_program_for_a_raspberry_pi_predicts(request, photo, tmp_path, kind)
     (tmp_path / "look.py").write_text(look)
     file = request.getfixturevalue("exports") / "int8.tflite" if kind == "classify" else request.getfixturevalue("full")
     told = ran(sys.executable, "look.py", file, photo, cwd=tmp_path)
-    expected = format_predictions(predictor_of(str(file), tmp_path).answer(read_image(photo), None))
+    expected = format_predictions(load_predictor(str(file), tmp_path).predict_image(read_image(photo), None))
     assert told == f"{photo}: {expected}\n"
 
 
@@ -78,8 +79,8 @@ def test_the_camera_of_a_raspberry_pi_is_watched(exports, tmp_path):
     )
     code = f"import watch; watch.watch({str(exports / 'int8.tflite')!r}, 2)"
     first, second = ran(sys.executable, "-c", code, cwd=tmp_path).splitlines()
-    model = predictor_of(str(exports / "int8.tflite"), tmp_path)
-    expected = format_predictions(model.answer(Image.new("RGB", (640, 480), "grey"), 3))
+    model = load_predictor(str(exports / "int8.tflite"), tmp_path)
+    expected = format_predictions(model.predict_image(Image.new("RGB", (640, 480), "grey"), 3))
     assert all(re.fullmatch(rf"\d+ ms: {re.escape(expected)}", line) for line in (first, second))
 
 
@@ -87,7 +88,7 @@ def test_the_camera_of_a_raspberry_pi_is_watched(exports, tmp_path):
 
 
 def test_the_operators_named_for_a_microcontroller_are_those_of_a_fresh_file(exports):
-    operators = contents_of((exports / MICRO.file_name).read_bytes()).operators
+    operators = read_contents((exports / MICRO.file_name).read_bytes()).operators
     words = {name: [part.capitalize() for part in re.sub("2D", "2d", name).split("_")] for name in operators}
     needed = {f"Add{''.join(parts).replace('2d', '2D')}" for parts in words.values()}
     code = blocks("microcontroller", "cpp")[0]
@@ -128,7 +129,7 @@ def test_a_file_for_an_npu_becomes_an_array(exports, tmp_path):
     (tmp_path / "exports" / "targets").mkdir(parents=True)
     shutil.copy(exports / MICRO.file_name, tmp_path / "exports" / "targets" / "int8-int8-io-ethos-u55-128.tflite")
     ran(sys.executable, "-c", code, cwd=tmp_path)
-    assert open_file(tmp_path / "ethos").content == (exports / MICRO.file_name).read_bytes()
+    assert load_file(tmp_path / "ethos").content == (exports / MICRO.file_name).read_bytes()
 
 
 # Browsers

@@ -136,17 +136,17 @@ def nothing_else(desk, monkeypatch):
     import tensorflow_datasets as tfds
 
     from keras_resnet.data.sources import tfds as tfds_source
-    from keras_resnet.export import accelerators
+    from keras_resnet.export.accelerators import ethos_u
     from keras_resnet.pretrained import hub
 
     for module in (tfds_source, hub):
         monkeypatch.setattr(module, "reachable", lambda host: False)
-    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(desk / "tfds"))
+    monkeypatch.setattr(tfds.core.to_tensors, "DATA_DIR", str(desk / "tfds"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(desk / "hub"))
     monkeypatch.setenv("KERAS_HOME", str(desk / "keras"))
     monkeypatch.setenv("HOME", str(desk))
     monkeypatch.setattr(cv2, "VideoCapture", lambda source, real=cv2.VideoCapture: real())
-    monkeypatch.setattr(accelerators.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(ethos_u.importlib.util, "find_spec", lambda name: None)
 
 
 @pytest.mark.parametrize("each", of_kind(Fails))

@@ -10,7 +10,7 @@ import pytest
 from pages import blocks
 from PIL import Image
 
-from keras_resnet.export.predict import predictor_of
+from keras_resnet.export.predict import load_predictor
 from keras_resnet.runtime.image import read_image
 
 
@@ -70,10 +70,10 @@ def test_the_request_on_the_page_is_answered(exports, signatures):
     ((row,),) = served(signatures, request).values()
     assert set(row) == {"logits", "probabilities"} and sum(row["probabilities"]) == pytest.approx(1)
     content = base64.b64decode(request["instances"][0]["b64"])
-    one = predictor_of(str(exports / "saved_model"), exports)
+    one = load_predictor(str(exports / "saved_model"), exports)
     # Of the network's own size, so that nobody's filter counts.
     assert read_image(content).size == (8, 8) and one.card.image_size == one.card.resize == 8
-    expected = {each["label"]: each["probability"] for each in one.answer(read_image(content), 10)}
+    expected = {each["label"]: each["probability"] for each in one.predict_image(read_image(content), 10)}
     labels = (exports / "saved_model" / "assets.extra" / "labels.txt").read_text().splitlines()
     assert dict(zip(labels, row["probabilities"], strict=True)) == pytest.approx(expected, abs=1e-5)
 
@@ -88,9 +88,9 @@ def test_the_client_for_serving_predicts(exports, serving, tmp_path):
     names = [str(tmp_path / f"{number}.png") for number in range(3)]
     for name, pixels in zip(names, golden["images"], strict=False):
         Image.fromarray(pixels).save(name)
-    one = predictor_of(str(exports / "saved_model"), exports)
+    one = load_predictor(str(exports / "saved_model"), exports)
     for name, answer in zip(names, server.classify(*names, top=3), strict=True):
-        expected = one.answer(read_image(name), 3)
+        expected = one.predict_image(read_image(name), 3)
         assert [label for label, _ in answer] == [each["label"] for each in expected]
         assert [share for _, share in answer] == pytest.approx([each["probability"] for each in expected], abs=1e-4)
 

@@ -8,12 +8,13 @@ from samples import silent
 
 import keras_resnet.export
 from keras_resnet import create_model, quantize
-from keras_resnet.compression.quantization.layers import FakeQuantizer
+from keras_resnet.compression.quantization.fake_quantizers import FakeQuantizer
 from keras_resnet.errors import DataError, ExportError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import export_tflite, in_memory
-from keras_resnet.export.evaluate import inspect_file, verify_file
-from keras_resnet.export.flatbuffer import contents_of
+from keras_resnet.export.evaluate import RunLookup, inspect_file, verify_file
+from keras_resnet.export.flatbuffer import read_contents
+from keras_resnet.export.verdict import Budget
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 LABELS = tuple(f"digit {digit}" for digit in range(10))
@@ -46,7 +47,7 @@ def test_a_model_in_mixed_precision_becomes_an_integer_file(trained, data, tmp_p
     model.set_weights(load_model(trained).get_weights())
     file = tmp_path / "new" / "digits.tflite"
     verdict = export_tflite(model, data, file, io="int8", max_drop=0.02)
-    assert (verdict.verdict, verdict.file, verdict.form) == ("PASSED", str(file), "int8-int8-io")
+    assert (verdict.verdict, verdict.file, verdict.scheme) == ("PASSED", str(file), "int8-int8-io")
     assert verdict.value > 0.9 and verdict.samples == 360 and verdict.agreement > 0.95
     assert str(verdict).startswith(f"PASSED: {file}, 0.") and "of 360 images, drop" in str(verdict)
     assert sorted(each.name for each in file.parent.iterdir()) == ["digits.log", "digits.tflite"]
@@ -54,14 +55,14 @@ def test_a_model_in_mixed_precision_becomes_an_integer_file(trained, data, tmp_p
     assert loaded.card.classes == LABELS and loaded.pixels_from == -128.0
     given = loaded._interpreter.get_output_details()[0]
     assert loaded._input["dtype"] is np.int8 and given["dtype"] is np.int8
-    assert not contents_of(loaded.content).floats
+    assert not read_contents(loaded.content).float_dtypes
     images, labels = pairs()[1]
     assert (loaded(images).argmax(1) == labels).mean() == verdict.value
     told = inspect_file(file)
     assert (told["model"], told["data"]) == ("resnet8", "scans") and "run" not in told
     assert told["calibration_sha256"] == verdict.calibration_sha256
     with pytest.raises(UsageError, match=r"belongs to no run: say by --run"):
-        verify_file(file, None, 0.01, None, runs, silent)
+        verify_file(file, Budget(), RunLookup(runs), silent)
 
 
 def test_a_file_that_is_hurt_does_not_get_its_name(trained, data, tmp_path):
@@ -82,7 +83,7 @@ def test_a_model_that_was_trained_with_8_bits_needs_no_calibration(trained, data
     model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), loss)
     model.fit(*pairs()[0], batch_size=32, epochs=2, verbose=0)
     verdict = export_tflite(model, data, tmp_path / "digits.tflite")
-    assert (verdict.verdict, verdict.form, verdict.calibration_sha256) == ("PASSED", "qat", None)
+    assert (verdict.verdict, verdict.scheme, verdict.calibration_sha256) == ("PASSED", "qat", None)
     assert verdict.agreement > 0.98 and not [name for name in verdict.dtypes if "FLOAT" in name]
 
 
@@ -90,7 +91,7 @@ def test_a_model_that_was_trained_with_8_bits_needs_no_calibration(trained, data
     ("changes", "words"),
     [
         ({"file": "digits.bin"}, r"file must end in \.tflite\. Received: digits\.bin"),
-        ({"max_drop": 1.5}, r"max_drop must be a share from 0 to 1, 0\.01 for one point\. Received: 1\.5"),
+        ({"max_drop": 1.5}, r"max_drop must be a fraction from 0 to 1, 0\.01 for one point\. Received: 1\.5"),
         ({"io": "int4"}, "io must be one of uint8, int8, float. Received: 'int4'"),
         ({"input_shape": (16, 16, 3)}, r"from \(None, 8, 8, 3\), the images, .* Received: from \(None, 16, 16, 3\)"),
         ({"classes": 9}, r"to \(None, 10\), a logit for each class. Received: .* to \(None, 9\)"),

@@ -18,9 +18,9 @@ from keras_resnet.runtime.image import read_image
 
 SEE = """async (base64) => {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const { imageOf, isDeep } = await import('/preprocess.js');
-  const { data, width, height } = await imageOf(new Blob([bytes]));
-  return { data: Array.from(data), width, height, deep: await isDeep(new Blob([bytes])) };
+  const { decodeImage, has16Bits } = await import('/preprocess.js');
+  const { data, width, height } = await decodeImage(new Blob([bytes]));
+  return { data: Array.from(data), width, height, deep: await has16Bits(new Blob([bytes])) };
 }"""
 
 

@@ -104,11 +104,11 @@ def test_what_the_converter_says_is_read(tmp_path):
     inner = keras.Sequential([keras.Input((16, 16, 3)), L.Conv2D(3, 3, name="deep")], name="inner")
     model = classifier(inner, L.Conv2D(4, 3, name="outer"))
     log.write_text("error: 'tf.Conv2D' op is neither a custom op nor a flex op\nTF Select ops: Conv2D, Conv2D\n")
-    sentence = str(conversion_errors.explained(ExportError("failed (exit code 1)"), model, log))
+    sentence = str(conversion_errors.explain_conversion_error(ExportError("failed (exit code 1)"), model, log))
     assert "layer 'deep' (Conv2D), layer 'outer' (Conv2D)" in sentence and "no operator for (Conv2D)" in sentence
     log.write_text("killed\n")
     error = ExportError("the conversion to int8 failed (SIGKILL); its output is in x.log")
-    assert conversion_errors.explained(error, model, log) is error
-    assert conversion_errors.explained(error, model, tmp_path / "none.log") is error
+    assert conversion_errors.explain_conversion_error(error, model, log) is error
+    assert conversion_errors.explain_conversion_error(error, model, tmp_path / "none.log") is error
     crash = ExportError("the conversion to int8 failed (SIGSEGV); its output is in x.log")
-    assert conversion_errors.explained(crash, model, log) is crash  # there is no loop to blame
+    assert conversion_errors.explain_conversion_error(crash, model, log) is crash  # there is no loop to blame

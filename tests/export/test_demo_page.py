@@ -14,11 +14,12 @@ from samples import silent
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo import page as demo
-from keras_resnet.export.demo.page import site_of
-from keras_resnet.export.demo.server import server_of
-from keras_resnet.export.pipeline import ExportRequest, export
-from keras_resnet.export.predict import predictor_of
-from keras_resnet.export.tflite_options import forms_of, full_forms
+from keras_resnet.export.demo.page import build_site
+from keras_resnet.export.demo.server import create_server
+from keras_resnet.export.pipeline import export
+from keras_resnet.export.predict import load_predictor
+from keras_resnet.export.request import ExportRequest
+from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options, with_nms_variants
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess
 from keras_resnet.runtime.image import preprocess
@@ -33,7 +34,7 @@ def browser():
 
 def samples_of(run):
     """The page's validation images as Python has them, and as it drops them."""
-    site = site_of(run, silent)
+    site = build_site(run, silent)
     pngs = [site.pages[each["url"]] for each in json.loads(site.pages["run.json"])["samples"]]
     return site, [base64.b64encode(png).decode() for png in pngs]
 
@@ -55,8 +56,8 @@ def recommending(monkeypatch, file):
 )
 def test_the_float_file_is_shown_beside_the_recommended_one(litert, exported, monkeypatch, best, second):
     recommending(monkeypatch, best)
-    told = json.loads(site_of(exported[0], silent).pages["run.json"])
-    assert told["shown"] == ["float32.tflite", second]
+    told = json.loads(build_site(exported[0], silent).pages["run.json"])
+    assert told["initial_files"] == ["float32.tflite", second]
 
 
 def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, exported, monkeypatch):
@@ -72,7 +73,7 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
         pixels = preprocess(image, "center_crop", spec.data.resize, spec.data.image_size)[None]
         for answer in of_both:
             logits = TFLiteModel(run.exports / answer["file"])(pixels)[0]
-            assert answer["found"][0]["label"] == run.classes()[logits.argmax()], (place, answer["file"])
+            assert answer["predictions"][0]["label"] == run.classes()[logits.argmax()], (place, answer["file"])
             if answer["file"] == "float32.tflite":
                 np.testing.assert_allclose(answer["outputs"]["logits"], logits, rtol=0, atol=1e-3)
         assert [answer["file"] for answer in of_both] == ["float32.tflite", "int8.tflite"]
@@ -82,18 +83,22 @@ def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
     """Boxes and masks of a network's raw outputs, and of a file that makes objects itself; also of which it is not
     sure, as after this short training it hardly is."""
     monkeypatch.setattr(postprocess, "DISPLAY_THRESHOLD", postprocess.SCORE_THRESHOLD)
-    monkeypatch.setitem(demo.RULES, "shown", postprocess.SCORE_THRESHOLD)
-    forms = forms_of(("float32",))
-    export(segmented, ExportRequest(forms=(*forms, *full_forms(forms, "segment")), max_drop=1.0, samples=8), silent)
+    monkeypatch.setitem(demo.CONSTANTS, "display_threshold", postprocess.SCORE_THRESHOLD)
+    forms = build_tflite_options(("float32",))
+    export(
+        segmented, ExportRequest(tflite=(*forms, *with_nms_variants(forms, "segment")), max_drop=1.0, samples=8), silent
+    )
     site, pngs = samples_of(segmented)
     with opened(browser, site) as page:
         answers = page.evaluate(DROP, pngs[:6])
     compared = 0
     for image, of_both in zip(images_of(segmented), answers, strict=False):
         for answer in of_both:
-            theirs = predictor_of(str(segmented.exports / answer["file"]), segmented.folder.parent).answer(image, None)
-            assert [each["label"] for each in answer["found"]] == [each["label"] for each in theirs]
-            for our, their in zip(answer["found"], theirs, strict=True):
+            theirs = load_predictor(str(segmented.exports / answer["file"]), segmented.folder.parent).predict_image(
+                image, None
+            )
+            assert [each["label"] for each in answer["predictions"]] == [each["label"] for each in theirs]
+            for our, their in zip(answer["predictions"], theirs, strict=True):
                 np.testing.assert_allclose(our["box"], their["box"], atol=0.1)
                 assert abs(our["probability"] - their["probability"]) < 1e-3
                 assert abs(our["area"] - sum(their["mask"]["counts"][1::2])) <= 3
@@ -106,8 +111,8 @@ def test_the_browser_sees_the_pixels_that_python_sees(litert, browser, exported)
     site, _ = samples_of(exported[0])
     rng = np.random.default_rng(0)
     place = """async ({ data, width, height, card }) => {
-      const { placed } = await import('./preprocess.js');
-      return Array.from(placed({ data: Uint8Array.from(data), width, height, channels: 3 }, card).data);
+      const { preprocess } = await import('./preprocess.js');
+      return Array.from(preprocess({ data: Uint8Array.from(data), width, height, channels: 3 }, card).data);
     }"""
     with opened(browser, site) as page:
         for (width, height), method in [
@@ -158,7 +163,7 @@ def test_what_is_no_image_is_told_and_the_camera_is_answered(litert, browser, ex
 
 def test_types_headers_and_strangers(litert, exported):
     run, _ = exported
-    with served(site_of(run, silent)) as address:
+    with served(build_site(run, silent)) as address:
         status, headers, body = asked(address)
         assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8" and b"<main>" in body
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
@@ -180,7 +185,7 @@ def test_types_headers_and_strangers(litert, exported):
         assert asked(address, host="elsewhere.example:80")[0] == 403
         port = int(address.rstrip("/").rpartition(":")[2])
         with pytest.raises(UsageError, match=f"--port {port} of 127.0.0.1 cannot be had: Address already in use"):
-            server_of(site_of(run, silent), port)
+            create_server(build_site(run, silent), port)
 
 
 def test_the_page_is_written_into_a_folder(litert, exported, tmp_path, kresnet):
@@ -216,11 +221,11 @@ def test_a_run_without_files_for_browsers(litert, trained, tmp_path):
     copy = Run(tmp_path / "bare")
     shutil.copytree(trained.folder, copy.folder, ignore=shutil.ignore_patterns("exports"))
     with pytest.raises(RunError, match=r"run bare has no exported \.tflite file that a browser can run"):
-        site_of(copy, silent)
+        build_site(copy, silent)
     # An int8 input is nothing a browser can give.
-    export(copy, ExportRequest(forms=tuple(forms_of(("int8",), "int8")), samples=20), silent)
+    export(copy, ExportRequest(tflite=tuple(TFLiteRequest(io="int8").build(("int8",))), samples=20), silent)
     with pytest.raises(RunError, match="make some with: kresnet export bare --tflite"):
-        site_of(copy, silent)
+        build_site(copy, silent)
 
 
 def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
@@ -230,12 +235,12 @@ def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
     document["spec"]["data"]["source"] = str(tmp_path / "gone")
     copy.spec_file.write_text(json.dumps(document))
     told = []
-    site = site_of(copy, told.append)
+    site = build_site(copy, told.append)
     assert json.loads(site.pages["run.json"])["samples"] == []
     assert told[0].startswith("no validation images on the page: --data")
 
 
 def test_large_images_are_shown_smaller(litert, exported, monkeypatch):
-    monkeypatch.setattr(demo, "LONGEST", 5)
-    site = site_of(exported[0], silent)
+    monkeypatch.setattr(demo, "MAX_SIDE", 5)
+    site = build_site(exported[0], silent)
     assert {Image.open(io.BytesIO(site.pages[f"samples/{number}.png"])).size for number in range(20)} == {(5, 5)}

@@ -8,14 +8,14 @@ import time
 import pytest
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.demo.server import Site, server_of
+from keras_resnet.export.demo.server import Site, create_server
 
 PAGE = b"<!doctype html><title>a page</title>"
 
 
 @pytest.fixture
 def server():
-    with server_of(Site({"index.html": PAGE, "big.tflite": bytes(2**24)}), 0) as made:
+    with create_server(Site({"index.html": PAGE, "big.tflite": bytes(2**24)}), 0) as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield made
         made.shutdown()

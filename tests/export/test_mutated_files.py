@@ -67,11 +67,12 @@ def test_mutants_of_classifiers(exported, image, tmp_path, name, count):
 @pytest.mark.slow
 @pytest.mark.parametrize(("full", "count"), [(False, 54), (True, 54)])
 def test_mutants_of_detectors(segmented, image, tmp_path, full, count):
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of, full_forms
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 
-    forms = full_forms(forms_of(("int8",)), "segment") if full else forms_of(("int8",))
-    (verdict,) = export(segmented, ExportRequest(forms=tuple(forms), max_drop=1.0, samples=20), print)
+    forms = with_nms_variants(build_tflite_options(("int8",)), "segment") if full else build_tflite_options(("int8",))
+    (verdict,) = export(segmented, ExportRequest(tflite=tuple(forms), max_drop=1.0, samples=20), print)
     content = (segmented.exports / verdict.file).read_bytes()
     files = written(tmp_path, mutants_of_tflite(content, count, seed=1), ".tflite")
     require_ends([job for file in files for job in jobs_on(file, segmented, image)], count // 4)

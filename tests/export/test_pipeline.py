@@ -18,12 +18,15 @@ from samples import silent
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import pipeline
-from keras_resnet.export.accelerators import fit
+from keras_resnet.export.accelerators import ACCELERATORS
 from keras_resnet.export.convert import convert
-from keras_resnet.export.evaluate import inspect_file, score, verify_file
-from keras_resnet.export.load import open_file
-from keras_resnet.export.pipeline import ExportRequest
-from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, forms_of
+from keras_resnet.export.evaluate import RunLookup, evaluate_target, inspect_file, verify_file
+from keras_resnet.export.formats import get_format
+from keras_resnet.export.formats.base import Conversion
+from keras_resnet.export.load import load_file
+from keras_resnet.export.request import ExportRequest
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tflite_options
+from keras_resnet.export.verdict import Budget
 from keras_resnet.metrics.result import Metrics
 from keras_resnet.run import Run
 from keras_resnet.runtime.c_array import read_c_array, write_c_array
@@ -75,8 +78,8 @@ def test_files_hold_what_their_form_says(exported):
 
 @pytest.mark.slow
 def test_every_scheme(trained):
-    verdicts = pipeline.export(trained, ExportRequest(forms=tuple(forms_of(("all",)))), silent)
-    found = {verdict.form: verdict for verdict in verdicts}
+    verdicts = pipeline.export(trained, ExportRequest(tflite=tuple(build_tflite_options(("all",)))), silent)
+    found = {verdict.scheme: verdict for verdict in verdicts}
     assert {verdict.verdict for verdict in verdicts} == {"PASSED"}
     assert {name for name, verdict in found.items() if "FLOAT16" in verdict.dtypes} == {"float16"}
     assert {name for name, verdict in found.items() if "INT16" in verdict.dtypes} == {"int16x8"}
@@ -94,7 +97,7 @@ def test_raw_pixels_go_straight_in(exported, name, dtype, zero):
 
 
 def test_any_number_of_images_at_a_time(exported, pixels):
-    model = open_file(exported[0].exports / "dynamic-float-io-batches.tflite")
+    model = load_file(exported[0].exports / "dynamic-float-io-batches.tflite")
     together = model(pixels)
     one_by_one = np.concatenate([model(image[None]) for image in pixels])
     np.testing.assert_array_equal(together.argmax(1), one_by_one.argmax(1))
@@ -102,14 +105,14 @@ def test_any_number_of_images_at_a_time(exported, pixels):
 
 def test_a_fixed_batch_is_filled_up(exported, pixels, tmp_path):
     from keras_resnet.export.formats.tflite import write_tflite
-    from keras_resnet.export.tflite_metadata import write_card
+    from keras_resnet.export.tflite_metadata import write_metadata
 
     run, _ = exported
     file = tmp_path / "batch4.tflite"
     write_tflite(load_model(run), TFLiteOptions(SCHEMES["float32"], "uint8", batch=4), None, file)
-    write_card(file, open_file(run.exports / "float32.tflite").card, 0.0)
-    expected = open_file(run.exports / "float32.tflite")(pixels[:10])
-    np.testing.assert_allclose(open_file(file)(pixels[:10]), expected, atol=1e-4)
+    write_metadata(file, load_file(run.exports / "float32.tflite").card, 0.0)
+    expected = load_file(run.exports / "float32.tflite")(pixels[:10])
+    np.testing.assert_allclose(load_file(file)(pixels[:10]), expected, atol=1e-4)
 
 
 def test_the_card_is_in_every_file(exported):
@@ -128,11 +131,11 @@ def test_the_card_is_in_every_file(exported):
 
 def test_a_file_scores_what_its_verdict_says(exported, runs):
     run, verdicts = exported
-    again = verify_file(run.exports / "int8.tflite", None, 0.01, 200, runs, silent)
+    again = verify_file(run.exports / "int8.tflite", Budget(0.01), RunLookup(runs), silent, 200)
     first = verdicts["int8.tflite"]
     assert (again.value, again.drop, again.agreement) == (first.value, first.drop, first.agreement)
-    assert score(run.name, None, "validation", runs, silent)["value"] == run.metrics()["value"]
-    whole = score(str(run.exports / "int8.tflite"), None, "validation", runs, silent)
+    assert evaluate_target(run.name, "validation", RunLookup(runs), silent)["value"] == run.metrics()["value"]
+    whole = evaluate_target(str(run.exports / "int8.tflite"), "validation", RunLookup(runs), silent)
     assert whole["samples"] == 360 and whole["value"] >= 0.94
 
 
@@ -156,7 +159,7 @@ def test_a_saved_model_serves_encoded_images(exported, pixels):
     command = [sys.executable, "-c", code, str(run.exports / "saved_model")]
     done = subprocess.run(command, input=request, capture_output=True, text=True, check=True)
     answers = json.loads(done.stdout)["predictions"]
-    expected = open_file(run.exports / "float32.tflite")(pixels[:5])
+    expected = load_file(run.exports / "float32.tflite")(pixels[:5])
     np.testing.assert_allclose([each["logits"] for each in answers], expected, atol=1e-3)
     np.testing.assert_allclose([sum(each["probabilities"]) for each in answers], 1, atol=1e-5)
 
@@ -196,14 +199,14 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
     copy = copied(run, tmp_path)
     genuine = pipeline.verify
 
-    def against_a_better_model(file, reference, **options):
-        correct = np.ones_like(reference.answered.metrics.correct)
-        by_class = dict.fromkeys(reference.answered.metrics.by_class, 1.0)
-        perfect = replace(reference.answered, metrics=Metrics({"top1": 1.0}, by_class, correct=correct))
-        return genuine(file, replace(reference, answered=perfect), **options)
+    def against_a_better_model(file, reference, *budget, **options):
+        correct = np.ones_like(reference.evaluation.metrics.correct)
+        by_class = dict.fromkeys(reference.evaluation.metrics.by_class, 1.0)
+        perfect = replace(reference.evaluation, metrics=Metrics({"top1": 1.0}, by_class, correct=correct))
+        return genuine(file, replace(reference, evaluation=perfect), *budget, **options)
 
     monkeypatch.setattr(pipeline, "verify", against_a_better_model)
-    wanted = ExportRequest(forms=(TFLiteOptions(SCHEMES["float32"], "uint8"),), others=("c-array",), max_drop=0.0)
+    wanted = ExportRequest(tflite=(TFLiteOptions(SCHEMES["float32"], "uint8"),), formats=("c-array",), max_drop=0.0)
     verdicts = pipeline.export(copy, wanted, silent)
     assert {v.verdict for v in verdicts} == {"FAILED"}
     assert sorted(p.name for p in copy.rejected.iterdir()) == ["c_array", "float32.tflite"]
@@ -215,10 +218,10 @@ def test_a_file_that_lost_too_much_is_kept_apart(exported, tmp_path, monkeypatch
 
 def test_a_failed_conversion_names_its_log(exported, tmp_path):
     run, log = exported[0], tmp_path / "int8.log"
-    card = open_file(run.exports / "float32.tflite").card
+    conversion = Conversion(load_file(run.exports / "float32.tflite").card)
     (tmp_path / "model.keras").write_bytes(b"not a model")
     with pytest.raises(ExportError, match=f"failed .exit code 1.; its output is in {log}"):
-        convert(tmp_path / "model.keras", "savedmodel", card, None, tmp_path / "out", log)
+        convert(tmp_path / "model.keras", get_format("savedmodel"), conversion, tmp_path / "out", log)
     assert "Traceback" in log.read_text() and not (tmp_path / "out").exists()
 
 
@@ -238,7 +241,7 @@ def test_the_folder_is_all_a_device_needs(exported, tmp_path):
         Image.fromarray(np.zeros((9, 12), np.uint8)).save(tmp_path / "x.png")
         command = [sys.executable, "-c", code, "classify.py", str(folder / "int8.tflite"), *arguments]
         done.append(subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout)
-    assert "16 of 16 answers as expected; logits differ by 0 at most" in done[0]
+    assert "16 of 16 predictions as expected; logits differ by 0 at most" in done[0]
     assert "x.png: " in done[1] and done[1].count("%") == 5
 
 
@@ -247,8 +250,8 @@ def test_prediction_needs_no_tensorflow(exported, tmp_path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "x.png")
     arguments = ["predict", str(run.exports / "int8.tflite"), str(tmp_path / "x.png"), "--json"]
     code = (
-        "import sys\nfrom keras_resnet import commands\n"
-        f"code = commands._main({arguments!r})\n"
+        "import sys\nfrom keras_resnet.cli import main as commands\n"
+        f"code = main.run_command({arguments!r})\n"
         "assert code == 0 and not {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -258,9 +261,10 @@ def test_prediction_needs_no_tensorflow(exported, tmp_path):
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1.0001
 
 
-def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
+def test_accelerators(exported, kresnet, tmp_path, runs):
     run, _ = exported
-    found = fit("edgetpu", run.exports / "int8.tflite", tmp_path)
+    edge_tpu = ACCELERATORS["edgetpu"]
+    found = edge_tpu.check(run.exports / "int8.tflite", tmp_path)
     assert 0.8 < found.accepted < 1 and all("pads channels (shortcut A)" in why for why in found.refused)
     from keras_resnet.config.spec import NetworkSpec, Normalization
     from keras_resnet.export.formats.tflite import write_tflite
@@ -273,9 +277,9 @@ def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
     )
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     write_tflite(model, TFLiteOptions(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
-    assert fit("edgetpu", tmp_path / "b.tflite", tmp_path).refused == ()
+    assert edge_tpu.check(tmp_path / "b.tflite", tmp_path).refused == ()
     write_tflite(model, TFLiteOptions(SCHEMES["float32"], "uint8"), None, tmp_path / "float.tflite")
-    assert any("not in 8 bits" in why for why in fit("edgetpu", tmp_path / "float.tflite", tmp_path).refused)
+    assert any("not in 8 bits" in why for why in edge_tpu.check(tmp_path / "float.tflite", tmp_path).refused)
     for options, words in (
         (["--tflite", "--target", "ethos-u55-129"], "Did you mean 'ethos-u55-128'"),
         (["--tflite", "--quantize", "float32", "--target", "edgetpu"], "None is asked for"),
@@ -287,6 +291,6 @@ def test_fit_for_accelerators(exported, kresnet, tmp_path, runs):
 @pytest.mark.slow
 def test_ethos_takes_all(exported, tmp_path):
     pytest.importorskip("ethosu", reason="needs the extra ethos")
-    found = fit("ethos-u55-128", exported[0].exports / "int8.tflite", tmp_path)
+    found = ACCELERATORS["ethos-u55-128"].check(exported[0].exports / "int8.tflite", tmp_path)
     assert found.accepted == 1 and found.refused == () and found.estimates["sram_kib"] > 0
     assert (tmp_path / found.compiled).stat().st_size > 1000

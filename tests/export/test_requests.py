@@ -9,9 +9,10 @@ from samples import paint, silent
 
 from keras_resnet.errors import DataError, ExportError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.export.calibration import calibration_of, convergence, require_fit
-from keras_resnet.export.load import open_file
-from keras_resnet.export.tflite_options import forms_of
+from keras_resnet.export.calibration import build_calibration, check_calibration_images, measure_convergence
+from keras_resnet.export.formats import get_format
+from keras_resnet.export.load import load_file
+from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options
 from keras_resnet.run import Run
 
 
@@ -88,7 +89,7 @@ def test_a_file_is_judged_by_the_run_that_it_stands_in(kresnet, exported, tmp_pa
 
 def test_calibration_takes_pixels_only():
     images = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 3), dtype=np.uint8)
-    require_fit(images, "these")
+    check_calibration_images(images, "these")
     for bad, words in (
         (images / 255, "neither scaled nor augmented"),
         (images[:2], "are 2"),
@@ -96,34 +97,35 @@ def test_calibration_takes_pixels_only():
         (np.repeat(images[:1], 30, axis=0), "the same"),
     ):
         with pytest.raises(DataError, match=words):
-            require_fit(bad, "these")
+            check_calibration_images(bad, "these")
 
 
 def test_ranges_converge(trained):
     from keras_resnet.data.load import load_dataset
 
     data, model = load_dataset(trained.spec().data, silent), load_model(trained)
-    few, many = (convergence(model, calibration_of(data, count=count)) for count in (20, 1000))
+    few, many = (measure_convergence(model, build_calibration(data, count=count)) for count in (20, 1000))
     assert 0 <= many.median <= few.median and many.largest < 0.5
 
 
 def test_forms():
-    names = [form.file_name for form in forms_of(("all",))]
+    file_name = get_format("tflite").file_name
+    names = [file_name(options) for options in build_tflite_options(("all",))]
     assert names == [f"{name}.tflite" for name in ("float32", "float16", "dynamic", "int8", "int16x8", "int8-float-io")]
-    assert [form.file_name for form in forms_of(())] == ["float32.tflite", "int8.tflite"]
-    assert [form.name for form in forms_of(("all",), "int8")] == ["int8-int8-io", "int8-float-io"]
-    assert forms_of(("int8", "int8")) == forms_of(("int8",))
+    assert [file_name(options) for options in build_tflite_options()] == ["float32.tflite", "int8.tflite"]
+    assert [options.name for options in TFLiteRequest(io="int8").build(("all",))] == ["int8-int8-io", "int8-float-io"]
+    assert build_tflite_options(("int8", "int8")) == build_tflite_options(("int8",))
     with pytest.raises(UsageError, match="Did you mean 'float16'"):
-        forms_of(("float61",))
+        build_tflite_options(("float61",))
 
 
 def test_damaged_files(tmp_path):
     file = tmp_path / "x.tflite"
     with pytest.raises(ExportError, match="there is no file"):
-        open_file(file)
+        load_file(file)
     file.write_bytes(b"TFL3 but not really")
     with pytest.raises(ExportError, match="damaged"):
-        open_file(file)
+        load_file(file)
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     with pytest.raises(ExportError, match="not a readable ONNX model"):
-        open_file(tmp_path / "x.onnx")
+        load_file(tmp_path / "x.onnx")

@@ -10,14 +10,14 @@ from samples import silent
 
 from keras_resnet.cli import main
 from keras_resnet.compression.quantization.equalize import equalize
-from keras_resnet.compression.quantization.sensitivity import Simulation
+from keras_resnet.compression.quantization.sensitivity import QuantizationSimulator
 from keras_resnet.data.load import load_dataset
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.export import auto
-from keras_resnet.export.calibration import calibration_of
-from keras_resnet.export.pipeline import ExportRequest
+from keras_resnet.export import remedies
+from keras_resnet.export.calibration import build_calibration
+from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.sensitivity import diagnose
-from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, forms_of
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tflite_options
 from keras_resnet.run import Run
 from keras_resnet.tasks.classification import Classification
 
@@ -43,14 +43,14 @@ def hurt_run(trained, runs):
 
 def test_equalizing_changes_no_answer_and_undoes_the_hurt(trained, data):
     model = load_model(trained)
-    images = calibration_of(data).images
+    images = build_calibration(data).images
     before = np.asarray(model(images.astype("float32"), training=False))
     hurt(model)
-    assert Simulation(model, images, SAME).together(images) < 0.97
+    assert QuantizationSimulator(model, images, SAME).agreement_without(images) < 0.97
     assert equalize(model, images) == ["stage1_unit1_conv2", "stage2_unit1_conv2", "stage3_unit1_conv2"]
     after = np.asarray(model(images.astype("float32"), training=False))
     np.testing.assert_allclose(after, before, atol=1e-4 * np.abs(before).max())
-    assert Simulation(model, images, SAME).together(images) > 0.97
+    assert QuantizationSimulator(model, images, SAME).agreement_without(images) > 0.97
 
 
 def test_a_network_without_pairs_is_left_alone():
@@ -61,7 +61,7 @@ def test_a_network_without_pairs_is_left_alone():
 
 def test_every_layer_is_a_part_of_the_simulation(trained, data):
     model = load_model(trained)
-    parts = {part.layer for part in Simulation(model, calibration_of(data).images, SAME).parts}
+    parts = {part.layer for part in QuantizationSimulator(model, build_calibration(data).images, SAME).operations}
     assert {layer.name for layer in model.layers if "conv" in layer.name and layer.weights} <= parts
     assert {"stage1_unit1_add", "stage3_unit1_add", "pool", "logits"} <= parts
 
@@ -78,12 +78,12 @@ def test_the_diagnosis_names_the_hurt_layer_first(hurt_run):
 @pytest.mark.slow
 def test_auto_mends_it(hurt_run, runs, capsys):
     arguments = ["export", "hurt", "--tflite", "--quantize", "int8", "--auto", "--runs", str(runs), "--max-drop", "0.6"]
-    code = main._main(arguments)
+    code = main.run_command(arguments)
     out, err = capsys.readouterr()
     assert code == 0, err
     steps = json.loads((hurt_run.exports / "auto.json").read_text())
     assert [step["verdict"] for step in steps] == ["FAILED", "FAILED", "FAILED", "PASSED"]
-    assert steps[2]["remedy"] == "rounded by litert-quantizer" and steps[2]["form"] == "int8-litert"
+    assert steps[2]["remedy"] == "rounded by litert-quantizer" and steps[2]["scheme"] == "int8-litert"
     assert steps[-1]["remedy"] == "channels equalized" and steps[0]["drop"] > 0.02
     assert "effect of each remedy" in out and "channels equalized" in out
     assert (hurt_run.exports / "int8.tflite").is_file() and not (hurt_run.rejected / "int8.tflite").exists()
@@ -92,12 +92,12 @@ def test_auto_mends_it(hurt_run, runs, capsys):
 @pytest.mark.slow
 def test_further_remedies(hurt_run, monkeypatch):
     """Without equalizing, layers in float32 or training with 8 bits have to mend it."""
-    monkeypatch.setattr(auto, "equalize", lambda model, images: [])
-    wanted = ExportRequest(forms=tuple(forms_of(("int8",))), max_drop=0.006)
-    steps = auto.try_remedies(hurt_run, wanted.forms[0], wanted, silent)
-    remedies = [step.remedy for step in steps]
-    assert remedies[3].startswith(HURT) and steps[-1].verdict.verdict == "PASSED"
-    only_training = auto.try_remedies(hurt_run, TFLiteOptions(SCHEMES["int8"], "int8"), wanted, silent)
+    monkeypatch.setattr(remedies, "equalize", lambda model, images: [])
+    wanted = ExportRequest(tflite=tuple(build_tflite_options(("int8",))), max_drop=0.006)
+    steps = remedies.try_remedies(hurt_run, wanted.forms[0], wanted, silent)
+    tried = [step.remedy for step in steps]
+    assert tried[3].startswith(HURT) and steps[-1].verdict.verdict == "PASSED"
+    only_training = remedies.try_remedies(hurt_run, TFLiteOptions(SCHEMES["int8"], "int8"), wanted, silent)
     assert only_training[-1].remedy == "trained on with 8 bits"
     assert only_training[-1].verdict.value > only_training[0].verdict.value
 
@@ -107,6 +107,6 @@ def test_bad_requests(trained, runs, capsys):
         (["--tflite", "--quantize", "float32", "--auto"], "Received: 0 of them"),
         (["--savedmodel", "--auto"], "Received: 0 of them"),
     ):
-        assert main._main(["export", trained.name, "--runs", str(runs), *options]) == 2
+        assert main.run_command(["export", trained.name, "--runs", str(runs), *options]) == 2
         out, err = capsys.readouterr()
         assert out == "" and words in err.splitlines()[-1]

@@ -9,10 +9,10 @@ import pytest
 import tf_keras
 
 import keras_resnet
-from keras_resnet.compression.tfmot.tf_keras_model import copy_weights
+from keras_resnet.compression.tfmot.tf_keras_model import copy_to_tf_keras
 from keras_resnet.config.spec import NetworkSpec, Normalization, Spec
 from keras_resnet.errors import UsageError
-from keras_resnet.export.flatbuffer import assert_contents, contents_of
+from keras_resnet.export.flatbuffer import check_contents, read_contents
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.models import build as catalog
@@ -263,14 +263,14 @@ def test_one_network_under_both_kerases_becomes_one_int8_file(network, tmp_path)
     model, twin = built(Layers(keras), network), built(Layers(tf_keras), network)
     rng = np.random.default_rng(1)
     model.set_weights([rng.uniform(0.3, 0.7, w.shape) if w.ndim == 1 else w for w in model.get_weights()])
-    copy_weights(model, twin)
+    copy_to_tf_keras(model, twin)
     assert [layer.name for layer in model.layers] == [layer.name for layer in twin.layers]
     images = rng.integers(0, 256, (4, SIZE, SIZE, 3)).astype("uint8")
     ours, theirs = (np.asarray(build(images.astype("float32"), training=False)) for build in (model, twin))
     assert np.abs(ours - theirs).max() <= 1e-5 * max(1.0, np.abs(ours).max())
     file = tmp_path / "int8.tflite"
     write_tflite(model, TFLiteOptions(SCHEMES["int8"], "uint8"), images, file)
-    assert_contents(contents_of(file.read_bytes()), file.name, integer=True)
+    check_contents(read_contents(file.read_bytes()), file.name, integer=True)
     counted = count_cost(network, classes=3, input_shape=(SIZE, SIZE, 3)).int8_bytes
     # What is not counted is the graph: about a kilobyte an operator.
     assert 0 <= file.stat().st_size - counted <= 0.05 * counted + 1300 * len(model.layers)

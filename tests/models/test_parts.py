@@ -12,7 +12,7 @@ from torch_files import torch_state
 from trainings import interrupt_after
 
 import keras_resnet
-from keras_resnet.cli import options
+from keras_resnet.cli.spec_request import build_spec
 from keras_resnet.compression.quantization.quantize import quantize
 from keras_resnet.config.spec import DataSpec, HeadSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data.sources import shapes
@@ -25,7 +25,7 @@ from keras_resnet.run import Run
 from keras_resnet.tasks import get_task, parts_of
 from keras_resnet.training import train
 from keras_resnet.training.initialize import freeze, initialize, require_parts
-from keras_resnet.training.optimizers import optimizer_of
+from keras_resnet.training.optimizers import create_optimizer
 
 TASKS = ("classify", "localize", "detect", "segment")
 ORIGINS = ("run", "keras", "h5", "torchvision", "timm")
@@ -109,7 +109,7 @@ def written(home, origin, task="classify", classes=SIX):
 def started(home, task, origin, classes=SIX, network=NET, **given):
     """(the network of the request, its weights before, what was told) after it was started."""
     asked = {"task": task, "weights": origin, "image_size": 64, "settings": (f"network.width={network.width}",)}
-    spec = options.spec_of(asked | given, home, silent)
+    spec = build_spec(asked | given, home, silent)
     spec = replace(spec, network=replace(spec.network, stem=network.stem))
     assert spec.network == network
     model = model_of(task, classes, network)
@@ -196,16 +196,16 @@ def test_heads_are_made_as_those_of_the_run(home):
     run = Run.create(home, decided(spec), SIX, "three")
     get_task(spec, SIX).build_model(Layers(keras), spec).save(run.model_file)
     said = []
-    found = options.spec_of({"task": "segment", "weights": "three"}, home, said.append)
+    found = build_spec({"task": "segment", "weights": "three"}, home, said.append)
     assert found.head == spec.head and "heads: 3 convolutions a tower, masks by yolact (of the weights)" in said
-    assert options.spec_of({"task": "detect", "weights": "three"}, home, silent).head == HeadSpec(convs=3)
-    asked = options.spec_of({"task": "segment", "weights": "three", "masks": "condinst"}, home, silent)
+    assert build_spec({"task": "detect", "weights": "three"}, home, silent).head == HeadSpec(convs=3)
+    asked = build_spec({"task": "segment", "weights": "three", "masks": "condinst"}, home, silent)
     assert asked.head == HeadSpec(convs=3)
     placed = assign_weights(
         get_task(asked, SIX).build_model(Layers(keras), asked), fetch_weights(str(run.model_file)), "three"
     )
     assert {get_part(name).name for name in placed.new} == {"mask_head"}
-    assert options.spec_of({"weights": "three"}, home, silent).head == HeadSpec()
+    assert build_spec({"weights": "three"}, home, silent).head == HeadSpec()
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -225,7 +225,7 @@ def test_the_body_is_frozen_and_slowed_alone(task):
     spec = spec.override("optimizer.weight_decay", 0.0)
     before = [variable.numpy() for variable in model.trainable_variables]
     gradients = [np.ones(variable.shape, "float32") for variable in model.trainable_variables]
-    optimizer_of(spec, 10).apply(gradients, model.trainable_variables)
+    create_optimizer(spec, 10).apply(gradients, model.trainable_variables)
     for variable, old in zip(model.trainable_variables, before, strict=True):
         step = 0.01 if is_body(variable.path) else 0.1
         np.testing.assert_allclose(old - variable.numpy(), step, rtol=1e-3, err_msg=variable.path)
@@ -234,7 +234,7 @@ def test_the_body_is_frozen_and_slowed_alone(task):
 def test_outputs_are_not_muons():
     """Keras asks for the names of output layers; a detector has more than one."""
     spec = job("segment").override("optimizer.name", "muon").override("optimizer.warmup_epochs", 0.0)
-    model, optimizer = model_of("segment"), optimizer_of(spec, 10)
+    model, optimizer = model_of("segment"), create_optimizer(spec, 10)
     kernels = [variable for variable in model.trainable_variables if variable.path.endswith("kernel")]
     spared = {each.path.split("/")[0] for each in kernels if optimizer._should_use_adamw(each)}
     assert spared == {f"{kind}{level}" for kind in ("scores", "distances", "coefficients") for level in (3, 4, 5)} | {
@@ -271,22 +271,22 @@ def test_other_families_are_frozen_by_their_parts(name):
     [
         (
             "detect",
-            {"freeze": "logits"},
+            {"freeze": ("logits",)},
             "resnet10, to detect, has no part 'logits'. Known: stem, stage1, stage2, stage3,",
         ),
-        ("segment", {"freeze": "fc1"}, "has no part 'fc1'"),
-        ("localize", {"freeze": "mask_head"}, "has no part 'mask_head'"),
-        ("detect", {"freeze": "haeds"}, "Did you mean 'heads'?"),
-        ("classify", {"freeze": "neck"}, "has no part 'neck'"),
-        ("detect", {"freeze": "backbone,neck,heads"}, "leaves nothing to train"),
+        ("segment", {"freeze": ("fc1",)}, "has no part 'fc1'"),
+        ("localize", {"freeze": ("mask_head",)}, "has no part 'mask_head'"),
+        ("detect", {"freeze": ("haeds",)}, "Did you mean 'heads'?"),
+        ("classify", {"freeze": ("neck",)}, "has no part 'neck'"),
+        ("detect", {"freeze": ("backbone", "neck", "heads")}, "leaves nothing to train"),
         (
             "detect",
-            {"freeze": "backbone", "backbone_lr_scale": 0.1},
+            {"freeze": ("backbone",), "backbone_lr_scale": 0.1},
             "--backbone-lr-scale has no meaning where the backbone is frozen",
         ),
         (
             "classify",
-            {"freeze": "stem,stage1,stage2,stage3,stage4", "backbone_lr_scale": 0.5},
+            {"freeze": ("stem", "stage1", "stage2", "stage3", "stage4"), "backbone_lr_scale": 0.5},
             "has no meaning where the backbone",
         ),
         (
@@ -297,7 +297,7 @@ def test_other_families_are_frozen_by_their_parts(name):
     ],
 )
 def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeypatch, kresnet):
-    monkeypatch.setattr(train, "shared_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr(train, "load_shared_data", lambda *_: pytest.fail("the data were read"))
     given = [item for key, value in start.items() for item in (f"--{key.replace('_', '-')}", value)]
     code, out, err = kresnet("train", "--task", task, "--depth", 10, "--runs", tmp_path, *given)
     assert code == 2 and out == "" and words in err[-1], err
@@ -307,7 +307,7 @@ def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeyp
 def test_a_rate_is_not_looked_for_without_the_part(tmp_path, monkeypatch, kresnet):
     from keras_resnet.training import finder
 
-    monkeypatch.setattr(finder, "shared_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr(finder, "load_shared_data", lambda *_: pytest.fail("the data were read"))
     code, _, err = kresnet("train", "--task", "detect", "--freeze", "logits", "--find-lr", "--runs", tmp_path)
     assert code == 2 and "has no part 'logits'" in err[-1]
 
@@ -402,4 +402,4 @@ def test_frozen_parts_resume_to_the_same_bits(task, quick_spec, tmp_path, monkey
 
 def test_vgg_is_no_body_of_a_detector(tmp_path):
     with pytest.raises(UsageError, match=r"network\.family must be resnet or plain for detect"):
-        options.spec_of({"task": "detect", "model": "vgg11"}, tmp_path, silent)
+        build_spec({"task": "detect", "model": "vgg11"}, tmp_path, silent)

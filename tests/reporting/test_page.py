@@ -1,7 +1,6 @@
 """Reports: one page that needs nothing else and says what was measured; runs side by side."""
 
 import base64
-import hashlib
 import html.parser
 import io
 import json
@@ -10,21 +9,12 @@ import shlex
 import numpy as np
 import pytest
 from PIL import Image
-from samples import silent
 
-import keras_resnet
-from keras_resnet.cli.options import setting
-from keras_resnet.data.dataset import TRAINING
-from keras_resnet.data.load import load_dataset
-from keras_resnet.evaluation.analysis import count_parts
+from keras_resnet.cli.setting_options import parse_assignment
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.metrics.classification import analyze_classification, compute_calibration
-from keras_resnet.models.flops import count_cost
-from keras_resnet.models.names import parse_model_name
 from keras_resnet.reporting.page import training_command
 from keras_resnet.reporting.recommend import recommend_file
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import digest_fingerprint
 from keras_resnet.tasks import default_config
 
 
@@ -76,76 +66,13 @@ def test_the_command_trains_the_same(trained):
     spec = default_config("classify")
     for flag, value in zip(command[2::2], command[3::2], strict=True):
         assert flag == "--set"
-        spec = spec.override(*setting(value))
+        spec = spec.override(*parse_assignment(value))
     assert spec == trained.spec()
-
-
-def test_parts_add_up(trained):
-    """As the catalog counts them, without building anything."""
-    spec, model = trained.spec(), load_model(trained)
-    size = spec.data.image_size
-    cost = count_cost(spec.network, classes=10, input_shape=(size, size, 3))
-    parts = count_parts(model)
-    assert [part["part"] for part in parts] == ["stem", "stage1", "stage2", "stage3", "heads"]
-    assert sum(part["multiply_adds"] for part in parts) == cost.multiply_adds
-    assert sum(part["parameters"] for part in parts) == cost.trainable + cost.statistics == model.count_params()
-
-
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("vgg11_bn", [*(f"block{number}" for number in range(1, 6)), "fc1", "fc2", "heads"]),
-        ("resnet20v2", ["stem", "stage1", "stage2", "stage3", "final", "heads"]),
-        ("plain20", ["stem", "stage1", "stage2", "stage3", "heads"]),
-        ("resnext50_32x4d", ["stem", "stage1", "stage2", "stage3", "stage4", "heads"]),
-    ],
-)
-def test_parts_are_those_that_the_network_declares(name, parts):
-    """And nothing is in none of them. The catalog counts independently."""
-    model = keras_resnet.create_model(name, classes=3, input_shape=(32, 32, 3))
-    cost = count_cost(parse_model_name(name), classes=3, input_shape=(32, 32, 3))
-    found = count_parts(model)
-    assert [part["part"] for part in found] == parts
-    assert sum(part["multiply_adds"] for part in found) == cost.multiply_adds
-    assert sum(part["parameters"] for part in found) == model.count_params()
-
-
-def test_an_analysis_says_what_the_data_were(trained):
-    """Made of the fingerprints that spec.json keeps, against the data themselves."""
-    data = load_dataset(trained.spec().data, silent, TRAINING)
-    for name, told in trained.analysis()["data"].items():
-        split = data.splits[name]
-        hashes = "".join(hashlib.sha256(each.tobytes()).hexdigest() for each in (split.labels, split.pixels))
-        assert told == {
-            "images": split.count,
-            "of": "annotations and pixels",
-            "sha256": hashlib.sha256(hashes.encode()).hexdigest(),
-        }
-        assert told == digest_fingerprint(trained.document()["data"][name])
-
-
-def test_a_classification_is_analyzed():
-    shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.35, 0.65], [0.25, 0.75]])
-    found = analyze_classification(shares, np.array([0, 1, 1, 1]), ("cat", "dog"))
-    assert found["confusion"] == [[1, 0], [1, 2]]
-    assert [row["recall"] for row in found["by_class"]] == [1.0, pytest.approx(2 / 3)]
-    assert found["by_class"][0]["precision"] == 0.5
-    many = analyze_classification(np.eye(50)[[3, 3, 4]] * 0.9, np.array([3, 4, 4]), tuple(map(str, range(50))))
-    assert "confusion" not in many and many["confused"] == [{"label": "4", "prediction": "3", "images": 1}]
-
-
-def test_the_calibration_error_is_that_of_guo():
-    """Always 80% sure and right in 60%: off by 20 points; of two bins by their shares."""
-    assert compute_calibration(np.full(10, 0.8), np.arange(10) < 6)["error"] == pytest.approx(0.2)
-    sure, right = np.array([0.95, 0.95, 0.55, 0.55]), np.array([True, True, True, False])
-    found = compute_calibration(sure, right)
-    assert found["error"] == pytest.approx((2 * 0.05 + 2 * 0.05) / 4)
-    assert [each["images"] for each in found["bins"]] == [2, 2]
 
 
 def test_the_recommended_file():
     def row(file, milliseconds, size, verdict="PASSED"):
-        return {"file": file, "form": file, "milliseconds": milliseconds, "bytes": size, "verdict": verdict}
+        return {"file": file, "scheme": file, "latency_ms": milliseconds, "bytes": size, "verdict": verdict}
 
     floats = row("float32", 10.0, 400)
     assert recommend_file([row("float32", 1, 1, "FAILED")]) is None

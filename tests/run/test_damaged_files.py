@@ -14,7 +14,7 @@ from samples import silent
 
 from keras_resnet.cli import main
 from keras_resnet.errors import TrainingInterrupted
-from keras_resnet.export.demo.page import LITERT
+from keras_resnet.export.demo.page import LITERT_JS_VERSION
 from keras_resnet.run import Run
 from keras_resnet.training.checkpoint import manifests
 from keras_resnet.training.train import train
@@ -45,11 +45,12 @@ MOST = 2 * 2**20
 @pytest.fixture(scope="module")
 def finished(trained, tmp_path_factory):
     """A finished run with files, verdicts and a diagnosis."""
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import build_tflite_options
 
     run = Run(shutil.copytree(trained.folder, tmp_path_factory.mktemp("finished") / "run"))
-    export(run, ExportRequest(forms=tuple(forms_of(("float32",))), samples=20), silent)
+    export(run, ExportRequest(tflite=tuple(build_tflite_options(("float32",))), samples=20), silent)
     run.write_json(run.diagnosis_file, DIAGNOSIS)
     return run
 
@@ -65,9 +66,9 @@ def begun(quick_spec, tmp_path_factory):
             raise TrainingInterrupted("here")
 
     with pytest.MonkeyPatch.context() as patch:
-        from keras_resnet.training.loop import Loop
+        from keras_resnet.training.loop import TrainingLoop
 
-        patch.setattr(Loop, "_alive", stop)
+        patch.setattr(TrainingLoop, "_check_alive", stop)
         with pytest.raises(TrainingInterrupted):
             train(spec, home, "run", silent)
     run = Run(home / "run")
@@ -84,7 +85,7 @@ def place(tmp_path, monkeypatch, finished):
     Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path / "image.png")
     core = tmp_path / "web" / "node_modules" / "@litertjs" / "core"
     core.mkdir(parents=True)
-    (core / "package.json").write_text(json.dumps({"version": LITERT}))
+    (core / "package.json").write_text(json.dumps({"version": LITERT_JS_VERSION}))
     (core.parent / "wasm-utils").mkdir()
     monkeypatch.setenv("KRESNET_WEB", str(tmp_path / "web"))
     return tmp_path
@@ -134,7 +135,7 @@ class Trials:
         self.counts["tried"] += 1
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
-            code = main._main([*command, *(["--runs", str(home)])])
+            code = main.run_command([*command, *(["--runs", str(home)])])
         except BaseException:
             self.bad.append(f"{words} | {' '.join(command)}\n{traceback.format_exc()[-1500:]}")
             self.counts["tracebacks"] += 1

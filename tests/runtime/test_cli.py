@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from samples import filmed, silent
 
-from keras_resnet.export.pipeline import ExportRequest, export
-from keras_resnet.export.tflite_options import forms_of
+from keras_resnet.export.pipeline import export
+from keras_resnet.export.request import ExportRequest
+from keras_resnet.export.tflite_options import TFLiteRequest, build_tflite_options
 from keras_resnet.runtime import cli
 from keras_resnet.runtime.image import preprocess, read_image
 from keras_resnet.runtime.native_log import without_notes
@@ -36,7 +37,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def file(trained):
-    verdicts = export(trained, ExportRequest(forms=tuple(forms_of(("int8",))), samples=50), silent)
+    verdicts = export(trained, ExportRequest(tflite=tuple(build_tflite_options(("int8",))), samples=50), silent)
     return trained.exports / verdicts[0].file
 
 
@@ -77,10 +78,10 @@ def test_predictions_equal_the_full_install(wheel, file, images):
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [Path(row["image"]).name for row in rows] == [f"{number}.png" for number in range(5)]
-    from keras_resnet.export.predict import PredictOptions, predict_files, predictor_of, sources_of
+    from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, resolve_inputs
 
-    sources = sources_of([str(images)])
-    assert list(predict_files(predictor_of(str(file), Path(".")), sources, PredictOptions(top=5), silent)) == rows
+    sources = resolve_inputs([str(images)])
+    assert list(predict_files(load_predictor(str(file), Path(".")), sources, PredictOptions(top=5), silent)) == rows
 
 
 def test_words_for_people(wheel, file, images):
@@ -159,7 +160,7 @@ def test_it_says_nothing_that_nobody_needs(file, images):
 
 
 def test_nor_where_images_come_in_batches_of_any_size(trained, images):
-    wanted = ExportRequest(forms=tuple(forms_of(("float32",), batch=None)), samples=20)
+    wanted = ExportRequest(tflite=tuple(TFLiteRequest(batch=None).build(("float32",))), samples=20)
     verdicts = export(trained, wanted, silent)
     assert said_on_standard_error(trained.exports / verdicts[0].file, images / "sub", "--batch", 2) == (0, "")
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from keras_resnet.errors import DataError, ExportError, RunError, WeightsError
-from keras_resnet.export.load import open_file
+from keras_resnet.export.load import load_file
 from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.run import Run
 from keras_resnet.runtime import cli
@@ -67,7 +67,7 @@ def test_no_exported_model(tmp_path, suffix, content, words):
     file.write_bytes(content)
     kind = {".tflite": "a TFLite model", ".onnx": "an ONNX model"}[suffix]
     with pytest.raises(ExportError) as raised:
-        open_file(file)
+        load_file(file)
     assert str(raised.value).startswith(f"{file} is not {kind}: {words}")
 
 
@@ -97,9 +97,9 @@ def test_folders(tmp_path):
     with pytest.raises(WeightsError, match=r"a.keras: it is a folder, not a file$"):
         read_weights(tmp_path / "a.keras")
     with pytest.raises(ExportError, match=r"a.tflite is an empty folder, not an exported model$"):
-        open_file(tmp_path / "a.tflite")
+        load_file(tmp_path / "a.tflite")
     with pytest.raises(ExportError, match=r"some is a folder without a SavedModel or C source: name a file in it$"):
-        open_file(tmp_path / "some")
+        load_file(tmp_path / "some")
     with pytest.raises(ExportError, match=r"a.tflite is a folder, not a TFLite model$"):
         require_file(tmp_path / "a.tflite")
 

@@ -118,7 +118,7 @@ def test_odd_tags_of_tiff_files_do_no_harm(odd):
     np.testing.assert_array_equal(np.asarray(upright)[..., 0], np.rot90(grey, -1))
 
 
-def test_an_orientation_behind_the_pixels_of_a_png_file_counts():
+def test_an_orientation_behind_the_preprocess_file_a_png_file_counts():
     data, block = encoded(Image.fromarray(STORED), "PNG"), exif_block(6).removeprefix(b"Exif\0\0")
     assert read_image(data[:-12] + png_chunk((b"eXIf", block)) + data[-12:]).size == (24, 40)
 
@@ -209,9 +209,9 @@ def test_the_script_for_devices_sees_the_same_pixels(device):
         (device / f"{number}.image").write_bytes(data)
     code = (
         "import json, sys; sys.modules['keras_resnet'] = None\n"
-        "import numpy as np\nfrom classify import pixels_of\n"
+        "import numpy as np\nfrom classify import preprocess_file\n"
         f"cards = json.loads({json.dumps(json.dumps(cards))})\n"
-        f"np.savez('seen.npz', **{{f'{{n}}-{{c}}': pixels_of(f'{{n}}.image', cards[c])[0]"
+        f"np.savez('seen.npz', **{{f'{{n}}-{{c}}': preprocess_file(f'{{n}}.image', cards[c])[0]"
         f" for n in range({len(files)}) for c in (0, 1)}})"
     )
     subprocess.run([sys.executable, "-c", code], cwd=device, check=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pages import tool
 
-from keras_resnet.export.demo.server import server_of
+from keras_resnet.export.demo.server import create_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -15,30 +15,31 @@ ARGUMENTS = [
     *("--disable-component-update", "--disable-sync"),
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
 ]
-# Drops image files, base64, one after another, and returns what the page answered to each.
+# Drops image files, base64, one after another, and returns what the page predicted for each.
 DROP = """async (pngs) => {
-  const answers = [];
+  const predictions = [];
   for (const png of pngs) {
     const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
     const dropped = new DataTransfer();
     dropped.items.add(new File([bytes], 'image.png', { type: 'image/png' }));
-    const told = new Promise((resolve) => window.addEventListener('answered', resolve, { once: true }));
+    const predicted = new Promise((done) => window.addEventListener('predicted', done, { once: true }));
     document.dispatchEvent(new DragEvent('drop', { dataTransfer: dropped, bubbles: true, cancelable: true }));
-    const { answers: of } = (await told).detail;
-    answers.push(of.map(({ file, outputs, found }) => ({
+    const { results } = (await predicted).detail;
+    predictions.push(results.map(({ file, outputs, predictions: each }) => ({
       file,
-      found: found.map(({ mask, ...rest }) => ({ ...rest, area: mask && mask.inside.reduce((sum, x) => sum + x, 0) })),
+      predictions: each.map(({ mask, ...rest }) => (
+        { ...rest, area: mask && mask.inside.reduce((sum, x) => sum + x, 0) })),
       outputs: Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, Array.from(data)])),
     })));
   }
-  return answers;
+  return predictions;
 }"""
 
 
 @contextmanager
 def served(site):
     """The address of a site, while it is served."""
-    with server_of(site, 0) as server:
+    with create_server(site, 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -84,7 +84,7 @@ def edited(rng, content):
     """One to three fields of the FlatBuffer with other values; what stands behind it as it was."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from keras_resnet.export.flatbuffer import packed
+    from keras_resnet.export.flatbuffer import pack_model
 
     while True:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -92,20 +92,20 @@ def edited(rng, content):
             thing, name = rng.choice(leaves(model, rng, []))
             setattr(thing, name, forged_value(rng, getattr(thing, name)))
         with contextlib.suppress(struct.error, TypeError, AttributeError, ValueError, OverflowError, IndexError):
-            return packed(model) + archive_of(content)
+            return pack_model(model) + archive_of(content)
 
 
 def rescaled(rng, content):
     """Other scales, of all tensors or of one: what dead channels and untrained ranges leave."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from keras_resnet.export.flatbuffer import packed
+    from keras_resnet.export.flatbuffer import pack_model
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     scaled = [t for t in model.subgraphs[0].tensors if t.quantization is not None and t.quantization.scale is not None]
     for tensor in scaled if rng.random() < 0.3 else rng.sample(scaled, min(1, len(scaled))):
         tensor.quantization.scale = [rng.choice(FRACTIONS)] * len(tensor.quantization.scale)
-    return packed(model) + archive_of(content)
+    return pack_model(model) + archive_of(content)
 
 
 def archive_of(content):
@@ -307,13 +307,14 @@ def main():
     """In the other process: each job's ending as a line of JSON."""
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    from keras_resnet.export import evaluate, verify
+    from keras_resnet.export import evaluate
+    from keras_resnet.export.devices import local_cpu
     from keras_resnet.runtime import sandbox
 
     # What is not under test is done once: the model's own answers, and how long a file takes.
     sandbox.TIMEOUT_SECONDS = 60.0
-    evaluate.data_of, verify.measure = _once(evaluate.data_of), _once(verify.measure)
-    evaluate.Reference.of = _once(evaluate.Reference.of)
+    evaluate.load_run_data, local_cpu.measure_cost = _once(evaluate.load_run_data), _once(local_cpu.measure_cost)
+    evaluate.Reference.from_run = _once(evaluate.Reference.from_run)
     for arguments in json.loads(sys.stdin.read()):
         out.write(json.dumps(_ending(arguments)) + "\n")
 
@@ -333,18 +334,21 @@ def _once(function):
 
 def _ending(arguments):
     from keras_resnet.cli import main as commands
-    from keras_resnet.export.benchmark import memory
+    from keras_resnet.export.benchmark import read_memory_mib
     from keras_resnet.runtime import cli
 
-    before, (out, err) = memory("VmRSS"), (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "oe")
+    before, (out, err) = (
+        read_memory_mib("VmRSS"),
+        (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "oe"),
+    )
     Path("/proc/self/clear_refs").write_text("5")  # the highest memory is counted anew
     start = time.monotonic()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = cli.main(arguments[1:]) if arguments[0] == "edge" else commands._main(arguments)
+            code = cli.main(arguments[1:]) if arguments[0] == "edge" else commands.run_command(arguments)
     except BaseException as error:
         return "traceback", f"{type(error).__name__}: {error}"[:300]
-    took, peak = time.monotonic() - start, (memory("VmHWM") - before) * 2**20
+    took, peak = time.monotonic() - start, (read_memory_mib("VmHWM") - before) * 2**20
     told, answer = (each.buffer.getvalue().decode(errors="replace").strip() for each in (err, out))
     last = told.splitlines()[-1] if told else ""
     if took > SECONDS or peak > BYTES:

@@ -18,9 +18,8 @@ from keras_resnet.config.spec import DataSpec, NetworkSpec, OptimizerSpec, Spec,
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.tasks import get_task
 from keras_resnet.training import distribute
+from keras_resnet.training.build_trainer import build_trainer
 from keras_resnet.training.distribute import Devices
-from keras_resnet.training.train import build
-from keras_resnet.training.train_step import training_step
 
 SIZE, CLASSES, BATCH = 8, 4, 16
 SPEC = Spec(
@@ -57,24 +56,24 @@ def batches(count, spec):
         yield images, tf.nest.map_structure(np.asarray, encoded)
 
 
-def trained(here, spec, steps, spoil=False, before_each=lambda job: None):
-    """The job after so many steps; with `spoil` the last image of each batch holds an infinity."""
+def trained(here, spec, steps, spoil=False, before_each=lambda trainer: None):
+    """The trainer after so many steps; with `spoil` the last image of each batch holds an infinity."""
     labels = np.arange(BATCH) % CLASSES
     size = spec.data.image_size
     splits = {name: Split(name, labels) for name in ("train", "validation")}
     data = DatasetSplits("random", tuple("abcd"), splits, False, size, size)
-    job = build(spec, data, here)
-    step = training_step(job)
+    trainer = build_trainer(spec, data, here)
+    step = trainer.make_train_function()
     share = BATCH // here.replicas
     for images, targets in batches(steps, spec):
         if spoil:
             images[-1] = np.inf
-        mine = slice(here.rank * BATCH // here.ranks, (here.rank + 1) * BATCH // here.ranks)
+        mine = slice(here.rank * BATCH // here.world_size, (here.rank + 1) * BATCH // here.world_size)
         part = tf.nest.map_structure(lambda each, mine=mine: each[mine], (images, targets))
         dataset = tf.data.Dataset.from_tensors(part).rebatch(share)
-        before_each(job)
+        before_each(trainer)
         step(*next(iter(here.strategy.distribute_datasets_from_function(lambda c, d=dataset: d))), np.float32(0))
-    return job
+    return trainer
 
 
 def flat(variables):
@@ -96,8 +95,10 @@ def compare(one, two, out):
         for count, here in (("one", one), ("two", two)):
             states = []
 
-            def note(job, states=states):
-                states.append((flat(job.model.weights), flat(job.average.values) if job.average else None))
+            def note(trainer, states=states):
+                states.append(
+                    (flat(trainer.model.weights), flat(trainer.state.ema.averages) if trainer.state.ema else None)
+                )
 
             note(trained(here, spec, 5, before_each=note))
             for steps in (1, 5):
@@ -116,10 +117,12 @@ def overflow(two, out):
     """An infinity on the second replica only."""
     spec = SPEC.override("training.precision", "mixed_float16")
     before = []
-    job = trained(two, spec, 1, spoil=True, before_each=lambda job: before.append(flat(job.model.trainable_variables)))
-    out["overflow-before"], out["overflow-after"] = before[0], flat(job.model.trainable_variables)
-    out["overflow-scale"] = job.optimizer.dynamic_scale.numpy()
-    out["overflow-first-scale"] = job.optimizer.initial_scale
+    trainer = trained(
+        two, spec, 1, spoil=True, before_each=lambda trainer: before.append(flat(trainer.model.trainable_variables))
+    )
+    out["overflow-before"], out["overflow-after"] = before[0], flat(trainer.model.trainable_variables)
+    out["overflow-scale"] = trainer.optimizer.dynamic_scale.numpy()
+    out["overflow-first-scale"] = trainer.optimizer.initial_scale
     good = trained(two, spec, 1)
     out["no-overflow-after"] = flat(good.model.trainable_variables)
 
@@ -128,21 +131,25 @@ def main():
     kind, path = sys.argv[1:]
     out = {}
     if kind == "devices":
-        one, two = Devices(tf.distribute.get_strategy(), "one"), distribute.start("auto")
+        one, two = Devices(tf.distribute.get_strategy(), "one"), distribute.setup("auto")
         assert two.replicas == 2
         compare(one, two, out)
         overflow(two, out)
     else:
-        here = distribute.start("auto")
-        assert here.ranks == 2
+        here = distribute.setup("auto")
+        assert here.world_size == 2
         states = []
         states.append(
-            flat(trained(here, SPEC, 5, before_each=lambda job: states.append(flat(job.model.weights))).model.weights)
+            flat(
+                trained(
+                    here, SPEC, 5, before_each=lambda trainer: states.append(flat(trainer.model.weights))
+                ).model.weights
+            )
         )
         out["plain-1-workers"], out["plain-5-workers"] = states[1], states[5]
         out["segment-1-workers"] = flat(trained(here, SEGMENTING, 1).model.weights)
         path = f"{path}-{here.rank}"
-        out["told"] = here.tell_all(f"by rank {here.rank}: ü")
+        out["told"] = here.broadcast(f"by rank {here.rank}: ü")
     np.savez(path, **out)
 
 

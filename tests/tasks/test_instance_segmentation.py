@@ -20,15 +20,16 @@ from keras_resnet.tasks import TASKS
 
 
 def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of, full_forms
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import build_tflite_options, with_nms_variants
 
     first, last = segmented.read_log()[0], segmented.read_log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.02 and last["val_mask"] > first["val_mask"] + 0.05
     assert last["loss"] < 0.85 * first["loss"] and segmented.metrics()["metric"] == "mask mAP"
     assert last["val_mask mAP"] == pytest.approx(segmented.metrics()["value"], abs=1e-6) and last["val_box mAP"] > 0
-    forms = forms_of(("float32", "int8"))
-    wanted = ExportRequest(forms=(*forms, *full_forms(forms[1:], "segment")), max_drop=0.05)
+    forms = build_tflite_options(("float32", "int8"))
+    wanted = ExportRequest(tflite=(*forms, *with_nms_variants(forms[1:], "segment")), max_drop=0.05)
     floats, integers, full = export(segmented, wanted, silent)
     assert full.value == pytest.approx(integers.value, abs=0.01) and full.agreement > 0.95
     assert full.largest_difference is None and full.operators["NON_MAX_SUPPRESSION_V4"] == 1
@@ -42,7 +43,7 @@ def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     image = tmp_path / "wide.png"
     Image.fromarray(np.load(segmented.exports / "golden.npz")["images"][0]).resize((128, 96)).save(image)
     save = ["--save", str(tmp_path / "found.png")]
-    code = main._main(["predict", str(segmented.exports / "float32.tflite"), str(image), "--json", *save])
+    code = main.run_command(["predict", str(segmented.exports / "float32.tflite"), str(image), "--json", *save])
     found = json.loads(capsys.readouterr().out)["predictions"]
     assert code == 0 and all(each["probability"] >= 0.3 for each in found)
     for each in found:
@@ -59,7 +60,7 @@ def test_the_script_beside_the_files_finds_the_same(segmented):
     """It needs no kresnet: it runs in the exports' folder, in a process of its own."""
     command = [sys.executable, "detect.py", "float32.tflite", "--golden", "golden.npz"]
     done = subprocess.run(command, cwd=segmented.exports, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "16 of 16 images show what is expected" in done.stdout, done.stderr[-2000:]
+    assert done.returncode == 0 and "16 of 16 predictions as expected" in done.stdout, done.stderr[-2000:]
     card = (segmented.exports / "model_card.md").read_text()
     assert "Detection of objects and their masks" in card and "mask mAP" in card
 
@@ -79,9 +80,9 @@ def test_what_detection_does_not_take(segmented, capsys):
             Spec(**changes)
     with pytest.raises(DataError, match="has no images with boxes of objects"):
         load_dataset(DataSpec("digits", annotations="masks"), silent)
-    assert main._main(["train", "--task", "segmant"]) == 2
+    assert main.run_command(["train", "--task", "segmant"]) == 2
     assert "task must be one of" in capsys.readouterr().err.splitlines()[-1]
-    assert main._main(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2
+    assert main.run_command(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2
     assert "he2015-cifar is for --task classify" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -90,23 +91,23 @@ def test_a_folder_as_coco_has_it_trains_evaluates_exports(tmp_path, capsys):
     runs = ["--runs", str(tmp_path / "runs")]
     options = ["--depth", "10", "--width", "0.25", "--image-size", "64", "--epochs", "1", "--precision", "float32"]
     options += ["--max-unreadable", "0.1", "--name", "ours", "--masks", "yolact", *runs]
-    assert main._main(["train", "--task", "segment", "--data", str(root), *options]) == 0
+    assert main.run_command(["train", "--task", "segment", "--data", str(root), *options]) == 0
     capsys.readouterr()
-    assert main._main(["evaluate", "ours", "--json", *runs]) == 0
+    assert main.run_command(["evaluate", "ours", "--json", *runs]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["metric"] == "mask mAP" and result["samples"] == 24
-    assert main._main(["export", "ours", "--tflite", "--quantize", "float32", "--json", *runs]) == 0
+    assert main.run_command(["export", "ours", "--tflite", "--quantize", "float32", "--json", *runs]) == 0
     (verdict,) = json.loads(capsys.readouterr().out)
     # So few images prove no budget of a point.
     assert verdict["verdict"] == "NOT PROVEN" and verdict["samples"] == 24 and verdict["drop"] == 0
-    assert main._main(["verify", str(Run(tmp_path / "runs" / "ours").exports / "float32.tflite"), *runs]) == 0
+    assert main.run_command(["verify", str(Run(tmp_path / "runs" / "ours").exports / "float32.tflite"), *runs]) == 0
 
 
 def test_a_file_makes_the_objects_that_numpy_makes(segmented):
     """Of outputs in which much is found, which a network after five epochs does not: in order, sides and classes."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from keras_resnet.export.formats.detection_postprocess import _behind
+    from keras_resnet.export.formats.detection_postprocess import _convert_postprocess
     from keras_resnet.runtime.metadata import ModelMetadata
     from keras_resnet.runtime.postprocess import (
         BACKGROUND_LOGIT,
@@ -126,7 +127,9 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
         given = outputs if task == "segment" else {name: outputs[name] for name in ("scores", "distances")}
         methods = TASKS[task].preprocessing, TASKS[task].postprocessing
         card = ModelMetadata(("a", "b", "c"), 64, 64, {}, task, *methods, cells)
-        interpreter = Interpreter(model_content=_behind({name: each.shape for name, each in given.items()}, card))
+        interpreter = Interpreter(
+            model_content=_convert_postprocess({name: each.shape for name, each in given.items()}, card)
+        )
         found = interpreter.get_signature_runner("objects")(**given)
         ours, masks = decode_outputs({name: each[0] for name, each in given.items()}, cells, guesses=guesses)
         theirs, their_masks = decode_outputs({name: each[0] for name, each in found.items()}, cells, guesses=guesses)
@@ -141,7 +144,7 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
 
 
 def test_files_that_make_objects_are_of_detectors(capsys, trained, runs):
-    assert main._main(["export", trained.name, "--tflite", "--with-nms", "--runs", str(runs)]) == 2
+    assert main.run_command(["export", trained.name, "--tflite", "--with-nms", "--runs", str(runs)]) == 2
     assert "--with-nms is for runs that localize, detect or segment" in capsys.readouterr().err
-    assert main._main(["export", trained.name, "--onnx", "--with-nms", "--runs", str(runs)]) == 2
+    assert main.run_command(["export", trained.name, "--onnx", "--with-nms", "--runs", str(runs)]) == 2
     assert "--with-nms is for TFLite files" in capsys.readouterr().err

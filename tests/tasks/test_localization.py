@@ -53,15 +53,15 @@ def test_overlaps_are_those_of_the_pixels():
 
 def test_objects_are_packed_by_area():
     small, large, crowd = [1, 1, 2, 2], [1, 1, 9, 9], [0, 0, 10, 10]
-    first = Annotation.of((10, 5), [small, large, crowd], [3, 4, 5], [False, False, True])
-    objects = pad_annotations([first, Annotation.of((10, 10), [small, [4, 4, 4, 8]], [5, 6])])
+    first = Annotation.from_boxes((10, 5), [small, large, crowd], [3, 4, 5], [False, False, True])
+    objects = pad_annotations([first, Annotation.from_boxes((10, 10), [small, [4, 4, 4, 8]], [5, 6])])
     np.testing.assert_array_equal(objects.labels, [[4, 3, 5], [5, -1, -1]])
     np.testing.assert_allclose(objects.boxes[0, 0], [0.1, 0.1, 0.9, 0.5])  # cut at the image's lower edge
     assert objects.crowd.tolist() == [[False, False, True], [False] * 3] and objects.sizes.tolist() == [
         [10, 5],
         [10, 10],
     ]
-    assert objects.some(np.array([1])).labels.tolist() == [[5, -1, -1]]
+    assert objects.subset(np.array([1])).labels.tolist() == [[5, -1, -1]]
 
 
 def test_answers_are_in_pixels_of_the_image():
@@ -177,14 +177,15 @@ def localized(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
-    from keras_resnet.export.pipeline import ExportRequest, export
-    from keras_resnet.export.tflite_options import forms_of
+    from keras_resnet.export.pipeline import export
+    from keras_resnet.export.request import ExportRequest
+    from keras_resnet.export.tflite_options import build_tflite_options
 
     first, last = localized.read_log()[0], localized.read_log()[-1]
     assert last["val_iou"] > first["val_iou"] + 0.05 and last["val_quality"] > first["val_quality"]
     assert localized.metrics()["metric"] == "localized"
-    forms = tuple(forms_of(("float32", "int8")))
-    floats, integers = export(localized, ExportRequest(forms=forms, max_drop=0.2), silent)
+    forms = tuple(build_tflite_options(("float32", "int8")))
+    floats, integers = export(localized, ExportRequest(tflite=forms, max_drop=0.2), silent)
     assert floats.agreement == 1 and floats.largest_difference < 1e-3 and floats.drop_interval is not None
     assert {"top5", "class", "IoU"} <= set(floats.details) and integers.all_integer
     golden = np.load(localized.exports / "golden.npz")
@@ -192,14 +193,14 @@ def test_a_run_localizes_and_its_files_do(localized, tmp_path, capsys):
     assert np.abs(golden["int8.tflite:scores"] - golden["float32.tflite:scores"]).mean() < 0.3
     Image.fromarray(golden["images"][0]).resize((128, 64)).save(tmp_path / "wide.png")
     save = ["--save", str(tmp_path / "found.png")]
-    code = main._main(
+    code = main.run_command(
         ["predict", str(localized.exports / "float32.tflite"), str(tmp_path / "wide.png"), "--json", *save]
     )
     found = json.loads(capsys.readouterr().out)["predictions"]
     assert code == 0 and len(found) == 5 and 0 <= found[0]["box"][2] <= 128 and 0 <= found[0]["box"][3] <= 64
     before, after = (np.asarray(Image.open(tmp_path / name)) for name in ("wide.png", "found.png"))
     assert before.shape == after.shape and (before != after).any()
-    assert main._main(["predict", str(localized.folder), str(tmp_path / "wide.png"), "--save", "found.txt"]) == 2
+    assert main.run_command(["predict", str(localized.folder), str(tmp_path / "wide.png"), "--save", "found.txt"]) == 2
     assert "--save must name an image file" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_resnet.training.launch import _free_ports
+from keras_resnet.training.launch import find_free_ports
 
 CHECKS = Path(__file__).parents[1] / "support" / "parallel_checks.py"
 
@@ -70,7 +70,7 @@ def by_slurm(rank, addresses):
 
 @pytest.mark.parametrize("told_by", [by_tf_job, pytest.param(by_slurm, marks=pytest.mark.slow)])
 def test_two_workers_train_as_one_device(seen, tmp_path, told_by):
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
+    addresses = [f"127.0.0.1:{port}" for port in find_free_ports(2)]
     workers = []
     for rank in range(2):
         environment = {**told_by(rank, addresses), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKS.parents[1])}

@@ -11,7 +11,7 @@ from keras_resnet.training import environment
 
 
 def test_what_there_is(kresnet, monkeypatch, tmp_path):
-    for name, value in (("TRIED", 18), ("SIZE", 32), ("BATCH", 2)):
+    for name, value in (("TRIAL_DEPTH", 18), ("TRIAL_IMAGE_SIZE", 32), ("TRIAL_BATCH_SIZE", 2)):
         monkeypatch.setattr(environment, name, value)
     code, out, _ = kresnet("env", "--json", "--runs", tmp_path)
     found = json.loads(out)

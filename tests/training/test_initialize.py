@@ -10,15 +10,15 @@ from torch_reference import Reference
 from trainings import interrupt_after
 
 import keras_resnet
-from keras_resnet.cli import options
-from keras_resnet.config.recipes import recipe
+from keras_resnet.cli.spec_request import build_spec
+from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import RunError, TrainingInterrupted, UsageError, WeightsError
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.pretrained.load import fetch_weights
 from keras_resnet.run import Run
 from keras_resnet.training.initialize import deepen, freeze
-from keras_resnet.training.optimizers import optimizer_of, schedule_of
+from keras_resnet.training.optimizers import create_learning_rate_schedule, create_optimizer
 from keras_resnet.training.train import resume, train
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -29,7 +29,7 @@ def silent(message):
 
 
 def spec_of(home, **given):
-    return options.spec_of(given, home, silent)
+    return build_spec(given, home, silent)
 
 
 def test_weights_bring_network_and_preprocessing(tmp_path):
@@ -56,7 +56,7 @@ def test_fine_tuning_a_run_on_other_classes(trained, runs, tmp_path):
 
     paint(tmp_path / "colours", 30, size=8)
     given = {"weights": trained.name, "data": str(tmp_path / "colours"), "epochs": 12, "precision": "float32"}
-    spec = options.spec_of(given | {"freeze": "stem,stage1", "backbone_lr_scale": 0.1}, runs, silent)
+    spec = build_spec(given | {"freeze": ("stem", "stage1"), "backbone_lr_scale": 0.1}, runs, silent)
     assert spec.network == trained.spec().network and spec.start.freeze == ("stem", "stage1")
     said = []
     run = train(spec, tmp_path, "tuned", log=said.append)
@@ -119,7 +119,7 @@ def stepped(backbone_lr_scale=1.0, **changes):
     model = keras.Model(pixels, keras.layers.Dense(2, name="logits")(x))
     for weight in model.trainable_weights:
         weight.assign(np.ones(weight.shape))
-    optimizer = optimizer_of(spec, 10)
+    optimizer = create_optimizer(spec, 10)
     gradients = [np.ones(w.shape, "float32") for w in model.trainable_weights]
     optimizer.apply(gradients, model.trainable_weights)
     moved = {w.path: float(1 - w.numpy().ravel()[0]) for w in model.trainable_weights}
@@ -137,11 +137,13 @@ def test_l2_is_added_to_the_gradient_of_kernels():
     np.testing.assert_allclose(with_momentum, [0.15, 0.1, 0.15], rtol=1e-5)
 
 
-def test_step_schedule_of_the_paper():
-    spec = recipe("he2015-cifar")
-    rates = [float(schedule_of(spec, 351)(step)) for step in (0, 31_999, 32_001, 47_999, 48_001, 63_999)]
+def test_step_create_learning_rate_schedule_the_paper():
+    spec = get_recipe("he2015-cifar")
+    rates = [
+        float(create_learning_rate_schedule(spec, 351)(step)) for step in (0, 31_999, 32_001, 47_999, 48_001, 63_999)
+    ]
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-5)
-    warm = schedule_of(spec.override("optimizer.warmup_epochs", 1.0), 100)
+    warm = create_learning_rate_schedule(spec.override("optimizer.warmup_epochs", 1.0), 100)
     np.testing.assert_allclose([float(warm(step)) for step in (0, 49, 100)], [0, 0.049, 0.1], rtol=1e-5)
 
 

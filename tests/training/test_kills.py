@@ -101,7 +101,7 @@ def trial(command, home, arguments, place, number):
         assert status == 0 and run.is_finished, (status, words)
         how = "finished"
     elif number != signal.SIGKILL and place in LISTENS:
-        assert status == 0 and f"Go on with: kresnet train --resume {name}" in words, (status, words)
+        assert status == 0 and f"Resume it with: kresnet train --resume {name}" in words, (status, words)
         how = "saved"
     else:
         assert status == -number, (status, words)

@@ -11,7 +11,7 @@ import pytest
 from keras_resnet.errors import TrainingError, UsageError
 from keras_resnet.training import gpus, network_isolation
 from keras_resnet.training import launch as launching
-from keras_resnet.training.launch import Watch, launch
+from keras_resnet.training.launch import RestartPolicy, launch
 
 # Listens as TensorFlow does, on all addresses, and connects to the others as TF_CONFIG says.
 WORKER = """
@@ -74,7 +74,7 @@ def allowed():
 @pytest.mark.skipif(not allowed(), reason="this system does not allow a network of one's own")
 def test_nobody_else_reaches_the_workers(workers):
     said = []
-    assert launch(2, [], Watch(start=30, restarts=0), said.append) == 0
+    assert launch(2, [], RestartPolicy(start_timeout=30, max_restarts=0), said.append) == 0
     rows = rows_of(workers)
     assert [row["reached"] for row in rows] == [False, False]
     assert rows[0]["network"] == rows[1]["network"] != os.readlink("/proc/self/ns/net")
@@ -84,9 +84,9 @@ def test_nobody_else_reaches_the_workers(workers):
 
 def test_without_isolation_everybody_does_and_it_is_said(workers):
     said = []
-    assert launch(2, [], Watch(start=30, restarts=0), said.append, isolated=False) == 0
+    assert launch(2, [], RestartPolicy(start_timeout=30, max_restarts=0), said.append, isolated=False) == 0
     assert [row["reached"] for row in rows_of(workers)] == [True, True]
-    assert "on all addresses and asks nobody who they are" in said[0] and "(--no-isolate)" in said[0]
+    assert "on all addresses and without authentication" in said[0] and "(--no-isolate)" in said[0]
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_without_isolation_everybody_does_and_it_is_said(workers):
     ],
 )
 def test_what_needs_the_network_keeps_it(arguments):
-    assert "needs the network" in network_isolation.obstacle(arguments)
+    assert "needs the network" in network_isolation.find_obstacle(arguments)
     with pytest.raises(UsageError, match="--isolate: the workers cannot have a network of their own"):
-        launch(2, arguments, Watch(), lambda message: None, isolated=True)
+        launch(2, arguments, RestartPolicy(), lambda message: None, isolated=True)
 
 
 LISTED = "".join(f"GPU {number}: NVIDIA A100 (UUID: GPU-{number})\n" for number in range(4))
@@ -132,12 +132,12 @@ def test_gpus_are_dealt_out_and_look_for_a_network_device(monkeypatch, tmp_path,
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if told is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", told)
-    assert gpus.visible() == there
-    shares = [gpus.share(rank, 2) for rank in range(2)]
+    assert gpus.list_visible_gpus() == there
+    shares = [gpus.assign_gpus(rank, 2) for rank in range(2)]
     half = len(there) // 2
     parts = (there[:half], there[half : 2 * half])
     assert shares == [{"CUDA_VISIBLE_DEVICES": ",".join(part)} if half else {} for part in parts]
-    assert (network_isolation.obstacle([]) is None) == (not there)
+    assert (network_isolation.find_obstacle([]) is None) == (not there)
 
 
 @pytest.mark.parametrize("isolated", [None, True])
@@ -145,17 +145,17 @@ def test_a_system_that_does_not_allow_it_is_no_obstacle_to_training(workers, mon
     def refused():
         raise PermissionError("Operation not permitted")
 
-    monkeypatch.setattr(network_isolation, "new_network", refused)
+    monkeypatch.setattr(network_isolation, "enter_new_network", refused)
     said = []
     if isolated:
         with pytest.raises(UsageError, match="this system does not allow another"):
-            launch(2, [], Watch(start=30, restarts=0), said.append, isolated)
+            launch(2, [], RestartPolicy(start_timeout=30, max_restarts=0), said.append, isolated)
     else:
-        assert launch(2, [], Watch(start=30, restarts=0), said.append) == 0
+        assert launch(2, [], RestartPolicy(start_timeout=30, max_restarts=0), said.append) == 0
         assert said[0].startswith("network: the machine's (this system does not allow another)")
 
 
 def test_workers_that_die_at_once_are_told_of(monkeypatch):
     monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", "exit(1)"])
     with pytest.raises(TrainingError, match="ended with exit code 1"):
-        launch(2, [], Watch(restarts=0), lambda message: None)
+        launch(2, [], RestartPolicy(max_restarts=0), lambda message: None)

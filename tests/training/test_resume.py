@@ -15,7 +15,7 @@ from keras_resnet.errors import TrainingError
 from keras_resnet.run import Run
 from keras_resnet.training import launch as launching
 from keras_resnet.training.checkpoint import manifests
-from keras_resnet.training.launch import resuming
+from keras_resnet.training.launch import resume_arguments
 
 STEPS = 200
 
@@ -103,7 +103,7 @@ def test_sigterm_saves_and_says_how_to_go_on(tmp_path, tfds_home, whole):
     _, told = process.communicate()
     assert process.returncode == 0
     stopped = int(
-        re.search(r"stopped at step (\d+), which is saved\. Go on with: kresnet train --resume killed", told)[1]
+        re.search(r"stopped at step (\d+), which is saved\. Resume it with: kresnet train --resume killed", told)[1]
     )
     assert step_of(run) == stopped >= 14
     finished(["train", "--resume", "killed", "--runs", str(tmp_path)])
@@ -184,7 +184,7 @@ def test_a_stall_is_found_within_its_time(tmp_path, monkeypatch):
     monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", work])
     began, said = time.monotonic(), []
     with pytest.raises(TrainingError, match="worker 1 has stalled for 3 s"):
-        launching.launch(2, ["train"], launching.Watch(stall=3, restarts=0), said.append)
+        launching.launch(2, ["train"], launching.RestartPolicy(stall_timeout=3, max_restarts=0), said.append)
     assert 3 < time.monotonic() - began < 30
     assert said[-1] == "launch: worker 1 has stalled for 3 s (--stall-timeout); all workers were stopped"
 
@@ -226,7 +226,7 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, tfds_home):
 
 def test_what_goes_on_keeps_how_it_speaks(tmp_path):
     arguments = ["-v", "train", "--depth", "8", "--json", "--runs", "here"]
-    assert resuming(arguments, tmp_path) == ["-v", "train", "--resume", str(tmp_path), "--json"]
+    assert resume_arguments(arguments, tmp_path) == ["-v", "train", "--resume", str(tmp_path), "--json"]
 
 
 def test_a_worker_that_dies_after_the_end_harms_nothing(tmp_path, monkeypatch):
@@ -237,7 +237,7 @@ def test_a_worker_that_dies_after_the_end_harms_nothing(tmp_path, monkeypatch):
     script = "import os, pathlib, time; pathlib.Path(os.environ['KRESNET_HEARTBEAT']).write_text({!r}); exit(3)"
     monkeypatch.setattr(launching, "COMMAND", [sys.executable, "-c", script.format(str(tmp_path / "run"))])
     said = []
-    assert launching.launch(2, ["train"], launching.Watch(restarts=0), said.append) == 0
+    assert launching.launch(2, ["train"], launching.RestartPolicy(max_restarts=0), said.append) == 0
     assert "ended with exit code 3" in said[2] and "had finished before that" in said[3]
 
 

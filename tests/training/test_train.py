@@ -13,16 +13,16 @@ import pytest
 from samples import paint
 from trainings import interrupt_after
 
-from keras_resnet.config.recipes import RECIPES, recipe
-from keras_resnet.config.recipes.classification import CLASSIFYING
-from keras_resnet.config.recipes.detection import FINDING
+from keras_resnet.config.recipes import RECIPES, get_recipe
+from keras_resnet.config.recipes.classification import CLASSIFICATION_RECIPES
+from keras_resnet.config.recipes.detection import DETECTION_RECIPES
 from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, RunError, TrainingError, TrainingInterrupted, UsageError
 from keras_resnet.run import Run
 from keras_resnet.training import precision
 from keras_resnet.training.logger import Logger
-from keras_resnet.training.optimizers import optimizer_of
+from keras_resnet.training.optimizers import create_optimizer
 from keras_resnet.training.train import resume, train
 
 
@@ -92,7 +92,7 @@ def test_a_taken_name_is_refused(quick_spec, trained, runs):
 
 def test_learning_rate_warms_up_and_falls_to_zero(quick_spec):
     spec = quick_spec.override("optimizer.warmup_epochs", 2.0)
-    schedule = optimizer_of(spec, 10)._learning_rate
+    schedule = create_optimizer(spec, 10)._learning_rate
     rates = [float(schedule(step)) for step in (0, 10, 20, 50, 80)]
     np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.05, 0], atol=1e-7)
 
@@ -102,7 +102,7 @@ def test_weight_decay_spares_norms_and_biases(quick_spec):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.BatchNormalization()])
     for weight in model.trainable_weights:
         weight.assign(np.ones(weight.shape))
-    optimizer = optimizer_of(spec, 10)
+    optimizer = create_optimizer(spec, 10)
     optimizer.apply([np.zeros(w.shape, "float32") for w in model.trainable_weights], model.trainable_weights)
     changed = {w.name for w in model.trainable_weights if not np.allclose(w.numpy(), 1)}
     assert changed == {"kernel"}
@@ -112,7 +112,7 @@ def test_weight_decay_spares_norms_and_biases(quick_spec):
     ("capability", "policy"), [((9, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16"), ((6, 1), "float32")]
 )
 def test_precision_of_gpus(capability, policy):
-    chosen, why = precision.precision_of_gpus([{"compute_capability": (9, 9)}, {"compute_capability": capability}])
+    chosen, why = precision.choose_gpu_precision([{"compute_capability": (9, 9)}, {"compute_capability": capability}])
     assert chosen == policy and f"{capability[0]}.{capability[1]}" in why
 
 
@@ -233,29 +233,29 @@ def test_logs(quick_spec, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "he2015-cifar"])
 def test_each_recipe_is_whole(name):
     assert Spec.from_json(RECIPES[name].spec.to_json()) == RECIPES[name].spec
-    source = recipe(name, quick=True).data.source
+    source = get_recipe(name, quick=True).data.source
     assert source == "digits" if RECIPES[name].spec.task == "classify" else source.startswith("shapes")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CLASSIFYING)
+@pytest.mark.parametrize("name", CLASSIFICATION_RECIPES)
 def test_each_recipe_converges_in_its_quick_form(name, tfds_home, tmp_path):
-    spec = recipe(name, quick=True).override("data.data_dir", tfds_home)
+    spec = get_recipe(name, quick=True).override("data.data_dir", tfds_home)
     assert train(spec, tmp_path, log=print).metrics()["value"] >= 0.97
 
 
-@pytest.mark.parametrize("name", CLASSIFYING)
+@pytest.mark.parametrize("name", CLASSIFICATION_RECIPES)
 def test_each_recipe_trains_a_step(name, tfds_home, tmp_path):
-    spec = recipe(name, quick=True).override("data.data_dir", tfds_home).override("training.stop_after", 1)
+    spec = get_recipe(name, quick=True).override("data.data_dir", tfds_home).override("training.stop_after", 1)
     assert train(spec.override("network.depth", 8), tmp_path, log=silent).is_finished
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FINDING)
+@pytest.mark.parametrize("name", DETECTION_RECIPES)
 def test_each_recipe_with_objects_trains_a_step(name, tmp_path, monkeypatch):
     monkeypatch.setattr(shapes, "TRAIN", 32)
     monkeypatch.setattr(shapes, "VALIDATION", 16)
-    spec = recipe(name, quick=True).override("data.data_dir", str(tmp_path)).override("training.stop_after", 1)
+    spec = get_recipe(name, quick=True).override("data.data_dir", str(tmp_path)).override("training.stop_after", 1)
     run = train(spec.override("network.depth", 8), tmp_path, log=silent)
     assert run.is_finished and run.metrics()["samples"] == 16
 
@@ -263,13 +263,13 @@ def test_each_recipe_with_objects_trains_a_step(name, tmp_path, monkeypatch):
 def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
     """Resident memory after each of 12 epochs: the last within 5% of the third, when all is traced and warm."""
     sizes = []
-    genuine = Logger.epoch
+    genuine = Logger.on_epoch_end
 
     def record(self, row, weights):
         genuine(self, row, weights)
         sizes.append(psutil.Process().memory_info().rss)
 
-    monkeypatch.setattr(Logger, "epoch", record)
+    monkeypatch.setattr(Logger, "on_epoch_end", record)
     train(quick_spec.override("training.epochs", 12), tmp_path, log=silent)
     assert sizes[-1] < 1.05 * sizes[2]
 
@@ -278,7 +278,7 @@ def test_an_image_that_is_damaged_meanwhile_is_a_sentence(tmp_path, monkeypatch)
     """Read from disk it is decoded again in each epoch."""
     from keras_resnet.data.sources import image_folder
 
-    monkeypatch.setattr(image_folder, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(image_folder, "fits_in_memory", lambda images, resize: False)
     root = paint(tmp_path / "images", 10)
     spec = Spec(
         network=NetworkSpec(8),

@@ -1,31 +1,31 @@
-// The page: images in, answers of two files side by side out.
+// The page: images in, predictions of two files side by side out.
 
-import { agreed } from './postprocess.js';
-import { mark, show } from './visualize.js';
+import { countAgreements } from './postprocess.js';
+import { drawImage, drawPredictions } from './visualize.js';
 import { Network, startRuntime } from './network.js';
-import { imageOf, isDeep, pixelsOf } from './preprocess.js';
+import { decodeImage, has16Bits, readPixels } from './preprocess.js';
 
 const $ = (id) => document.getElementById(id);
-// Images smaller than this are shown with their pixels, and letters drawn into others are this high on the screen.
+// Images smaller than this are shown with visible pixels; letters drawn into others are this high on the screen.
 const TINY = 64;
 const LETTERS = 13;
 // Latencies of which the median is shown.
-const REMEMBERED = 50;
+const LATENCIES_KEPT = 50;
 
 let run;
 let panels = [];
 let tally = { same: 0, of: 0, images: 0 };
 let filming = false;
-// Images are answered one after another.
-let last = Promise.resolve();
+// Images are processed one after another.
+let queue = Promise.resolve();
 
-const percent = (share) => `${(100 * share).toFixed(1)}%`;
-const told = (text, bad = false) => {
+const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
+const showStatus = (text, bad = false) => {
   $('status').textContent = text;
   $('status').classList.toggle('bad', bad);
 };
 
-/** One file and what it answered. */
+/** One file and its predictions. */
 class Panel {
   constructor(root, file) {
     root.append($('panel').content.cloneNode(true));
@@ -40,43 +40,43 @@ class Panel {
   async open() {
     this.network?.close();
     this.network = null;
-    this.times = [];
+    this.latencies = [];
     const about = run.files.find((each) => each.file === this.select.value);
-    this.network = await Network.open(about, run.rules);
+    this.network = await Network.open(about, run.constants);
     this.root.querySelector('.facts').textContent = about.facts;
-    this.root.querySelector('.answers').replaceChildren();
+    this.root.querySelector('.predictions').replaceChildren();
     this.root.querySelector('.latency b').textContent = '–';
   }
 
   changed() {
     tally = { same: 0, of: 0, images: 0 };
-    return inTurn(async () => {
+    return enqueue(async () => {
       await this.open();
-      if (current) await answer(current);
+      if (current) await predictImage(current);
     });
   }
 
-  async answer(image) {
-    const answered = await this.network.answer(image);
-    this.times = [...this.times, answered.milliseconds].slice(-REMEMBERED);
-    return { file: this.network.about.file, ...answered };
+  async predict(image) {
+    const result = await this.network.predict(image);
+    this.latencies = [...this.latencies, result.milliseconds].slice(-LATENCIES_KEPT);
+    return { file: this.network.about.file, ...result };
   }
 
-  show(image, { found, milliseconds }) {
-    const ordered = [...this.times].sort((a, b) => a - b);
+  show(image, { predictions, milliseconds }) {
+    const ordered = [...this.latencies].sort((a, b) => a - b);
     this.root.querySelector('.latency b').textContent = `${milliseconds.toFixed(1)} ms`;
     this.root.querySelector('.latency span').textContent =
       `this inference · median ${ordered[ordered.length >> 1].toFixed(1)} ms of ${ordered.length}`;
     if (run.postprocessing !== 'top_k') {
       this.canvas.hidden = false;
-      const factor = show(this.canvas, image, Math.round(this.canvas.clientWidth * devicePixelRatio));
-      mark(this.canvas, run.postprocessing === 'main_object' ? found.slice(0, 1) : found, factor, LETTERS * devicePixelRatio);
+      const factor = drawImage(this.canvas, image, Math.round(this.canvas.clientWidth * devicePixelRatio));
+      drawPredictions(this.canvas, run.postprocessing === 'main_object' ? predictions.slice(0, 1) : predictions, factor, LETTERS * devicePixelRatio);
     }
-    this.root.querySelector('.answers').replaceChildren(...(found.length ? found.map(line) : [nothing()]));
+    this.root.querySelector('.predictions').replaceChildren(...(predictions.length ? predictions.map(createRow) : [createEmptyRow()]));
   }
 }
 
-function line({ label, probability }) {
+function createRow({ label, probability }) {
   const item = document.createElement('li');
   const [name, share, bar] = ['span', 'span', 'div'].map((tag) => item.appendChild(document.createElement(tag)));
   name.className = 'name';
@@ -88,65 +88,65 @@ function line({ label, probability }) {
   return item;
 }
 
-function nothing() {
+function createEmptyRow() {
   const item = document.createElement('li');
   item.className = 'soft';
-  item.textContent = 'nothing found';
+  item.textContent = 'nothing predictions';
   return item;
 }
 
 let current = null;
 
-/** Does `work` when all before it is done; what it throws is told. */
-function inTurn(work) {
-  last = last.then(work).catch((error) => told(error.message, true));
-  return last;
+/** Does `work` when all before it is done; shows the message of what it throws. */
+function enqueue(work) {
+  queue = queue.then(work).catch((error) => showStatus(error.message, true));
+  return queue;
 }
 
-/** Shows what the files say of an image: {pixels, name}. */
-async function answer(shown) {
+/** Shows the predictions of the files for an image: {pixels, name}. */
+async function predictImage(shown) {
   current = shown;
-  const answers = [];
-  for (const panel of panels) answers.push(await panel.answer(shown.pixels));
-  panels.forEach((panel, i) => panel.show(shown.pixels, answers[i]));
+  const results = [];
+  for (const panel of panels) results.push(await panel.predict(shown.pixels));
+  panels.forEach((panel, i) => panel.show(shown.pixels, results[i]));
   if (run.postprocessing === 'top_k' && !filming) {
     $('preview').hidden = false;
     $('preview').classList.toggle('tiny', shown.pixels.width < TINY);
-    show($('preview'), shown.pixels);
+    drawImage($('preview'), shown.pixels);
   }
-  told(shown.name);
-  if (answers.length === 2) count(answers);
-  window.dispatchEvent(new CustomEvent('answered', { detail: { name: shown.name, answers } }));
+  showStatus(shown.name);
+  if (results.length === 2) countAgreement(results);
+  window.dispatchEvent(new CustomEvent('predicted', { detail: { name: shown.name, results } }));
 }
 
-function count([ours, theirs]) {
-  const [same, of] = agreed(ours.found, theirs.found, run.postprocessing);
+function countAgreement([ours, theirs]) {
+  const [same, of] = countAgreements(ours.predictions, theirs.predictions, run.postprocessing);
   tally = { same: tally.same + same, of: tally.of + of, images: tally.images + 1 };
-  const what = ['top_k', 'main_object'].includes(run.postprocessing) ? 'images' : 'objects';
-  const over = what === 'images' ? '' : ` in ${tally.images} ${tally.images === 1 ? 'image' : 'images'}`;
+  const unit = ['top_k', 'main_object'].includes(run.postprocessing) ? 'images' : 'objects';
+  const over = unit === 'images' ? '' : ` in ${tally.images} ${tally.images === 1 ? 'image' : 'images'}`;
   $('tally').hidden = false;
   $('tally').textContent = ours.file === theirs.file
     ? 'Choose two different files to compare them.'
-    : `${ours.file} and ${theirs.file} agree on ${tally.same} of ${tally.of} ${what}${over}.`;
+    : `${ours.file} and ${theirs.file} agree on ${tally.same} of ${tally.of} ${unit}${over}.`;
 }
 
 /** An image file, as it is dropped, pasted, chosen or sampled. */
-async function look(blob, name) {
+async function openImage(blob, name) {
   const [black, white] = run.levels;
-  if (run.levels.length && (black !== 0 || white !== 65535) && (await isDeep(blob))) {
+  if (run.levels.length && (black !== 0 || white !== 65535) && (await has16Bits(blob))) {
     throw new Error(`${name} has 16 bits, of which a browser keeps the upper 8; this network takes ${black} as black and`
       + ` ${white} as white. Use kresnet predict.`);
   }
-  const pixels = await imageOf(blob).catch(() => {
+  const pixels = await decodeImage(blob).catch(() => {
     throw new Error(`${name} is not an image that this browser can read.`);
   });
-  await answer({ pixels, name });
+  await predictImage({ pixels, name });
 }
 
-function lookAt(files) {
+function openFiles(files) {
   stopFilming();
   markSample(null);
-  for (const file of files) inTurn(() => look(file, file.name || 'the pasted image'));
+  for (const file of files) enqueue(() => openImage(file, file.name || 'the pasted image'));
 }
 
 function markSample(button) {
@@ -156,7 +156,7 @@ function markSample(button) {
 async function trySample(sample, button) {
   markSample(button);
   const blob = await (await fetch(sample.url)).blob();
-  await look(blob, sample.label ? `validation image, ${sample.label}` : 'validation image');
+  await openImage(blob, sample.label ? `validation image, ${sample.label}` : 'validation image');
 }
 
 function addSamples() {
@@ -168,7 +168,7 @@ function addSamples() {
     image.addEventListener('load', () => image.classList.toggle('tiny', image.naturalWidth < TINY));
     button.addEventListener('click', () => {
       stopFilming();
-      inTurn(() => trySample(sample, button));
+      enqueue(() => trySample(sample, button));
     });
     $('samples').append(button);
   }
@@ -179,13 +179,13 @@ function tryAll() {
   stopFilming();
   tally = { same: 0, of: 0, images: 0 };
   $('all').disabled = true;
-  run.samples.forEach((sample, i) => inTurn(() => trySample(sample, $('samples').children[i])));
-  inTurn(() => {
+  run.samples.forEach((sample, i) => enqueue(() => trySample(sample, $('samples').children[i])));
+  enqueue(() => {
     $('all').disabled = false;
   });
 }
 
-async function film() {
+async function startFilming() {
   const video = $('video');
   try {
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
@@ -200,13 +200,13 @@ async function film() {
   $('camera').setAttribute('aria-pressed', 'true');
   $('camera').textContent = 'Stop the camera';
   markSample(null);
-  frame(video);
+  processFrame(video);
 }
 
-function frame(video) {
+function processFrame(video) {
   if (!filming) return;
-  inTurn(() => answer({ pixels: pixelsOf(video, video.videoWidth, video.videoHeight), name: 'camera' }))
-    .then(() => requestAnimationFrame(() => frame(video)));
+  enqueue(() => predictImage({ pixels: readPixels(video, video.videoWidth, video.videoHeight), name: 'camera' }))
+    .then(() => requestAnimationFrame(() => processFrame(video)));
 }
 
 function stopFilming() {
@@ -230,11 +230,11 @@ function listen() {
   document.addEventListener('drop', (event) => {
     event.preventDefault();
     drop.classList.remove('over');
-    lookAt(event.dataTransfer.files);
+    openFiles(event.dataTransfer.files);
   });
-  document.addEventListener('paste', (event) => lookAt(event.clipboardData.files));
-  $('choose').addEventListener('change', (event) => lookAt(event.target.files));
-  $('camera').addEventListener('click', () => (filming ? stopFilming() : inTurn(film)));
+  document.addEventListener('paste', (event) => openFiles(event.clipboardData.files));
+  $('choose').addEventListener('change', (event) => openFiles(event.target.files));
+  $('camera').addEventListener('click', () => (filming ? stopFilming() : enqueue(startFilming)));
   $('all').addEventListener('click', tryAll);
 }
 
@@ -244,14 +244,14 @@ async function start() {
   $('title').textContent = run.name;
   $('about').textContent = run.about;
   const threads = await startRuntime();
-  const places = [...document.querySelectorAll('.panel')];
-  panels = run.shown.map((file, i) => new Panel(places[i], file));
-  places.slice(panels.length).forEach((place) => place.remove());
+  const roots = [...document.querySelectorAll('.panel')];
+  panels = run.initial_files.map((file, i) => new Panel(roots[i], file));
+  roots.slice(panels.length).forEach((root) => root.remove());
   for (const panel of panels) await panel.open();
   addSamples();
   listen();
-  told(`Ready: LiteRT ${run.litert}, ${threads} ${threads === 1 ? 'thread' : 'threads'}.`);
+  showStatus(`Ready: LiteRT ${run.litert}, ${threads} ${threads === 1 ? 'thread' : 'threads'}.`);
   document.documentElement.dataset.ready = 'true';
 }
 
-inTurn(start);
+enqueue(start);

@@ -2,8 +2,8 @@
 
 import { loadAndCompile, loadLiteRt, supportsFeature, Tensor } from '@litertjs/core';
 
-import { likeliest, objectsOf } from './postprocess.js';
-import { placed } from './preprocess.js';
+import { decodeObjects, topK } from './postprocess.js';
+import { preprocess } from './preprocess.js';
 
 /** Loads the runtime, with several threads where the browser gives them. Returns how many. */
 export async function startRuntime() {
@@ -13,29 +13,29 @@ export async function startRuntime() {
 }
 
 export class Network {
-  /** about: the file as run.json describes it. rules: the constants of detections. */
-  static async open(about, rules) {
+  /** about: the file as run.json describes it. constants: of postprocess.js. */
+  static async open(about, constants) {
     const response = await fetch(about.url);
     if (!response.ok) throw new Error(`${about.file} cannot be read: ${response.status} ${response.statusText}`);
     const content = new Uint8Array(await response.arrayBuffer());
-    return new Network(about, rules, await loadAndCompile(content, { accelerator: 'wasm' }));
+    return new Network(about, constants, await loadAndCompile(content, { accelerator: 'wasm' }));
   }
 
-  constructor(about, rules, model) {
+  constructor(about, constants, model) {
     this.about = about;
-    this.rules = rules;
+    this.constants = constants;
     this.model = model;
     this.input = model.getInputDetails()[0];
   }
 
-  /** An RGB image → {outputs, found, milliseconds}: what the file says, what that means, and how long it took. */
-  async answer(image) {
+  /** An RGB image → {outputs, predictions, milliseconds}: of the file, decoded, and how long the inference took. */
+  async predict(image) {
     const { card } = this.about;
-    const { outputs, milliseconds } = await this.run(placed(image, card).data);
-    const found = card.postprocessing === 'top_k'
-      ? likeliest(outputs.logits.data, card.labels, this.rules.named)
-      : objectsOf(outputs, card, image.width, image.height, this.rules);
-    return { outputs, found, milliseconds };
+    const { outputs, milliseconds } = await this.run(preprocess(image, card).data);
+    const predictions = card.postprocessing === 'top_k'
+      ? topK(outputs.logits.data, card.labels, this.constants.top_k)
+      : decodeObjects(outputs, card, image.width, image.height, this.constants);
+    return { outputs, predictions, milliseconds };
   }
 
   /** uint8 pixels of the network's size → outputs by name in floats, and the milliseconds of the inference. */
@@ -43,22 +43,23 @@ export class Network {
     const values = this.input.dtype === 'uint8' ? pixels : Float32Array.from(pixels);
     const tensor = new Tensor(values, Array.from(this.input.shape));
     try {
-      const begun = performance.now();
-      const answered = await this.model.run({ [this.input.name]: tensor });
-      const milliseconds = performance.now() - begun;
-      return { outputs: await this.floats(answered), milliseconds };
+      const start = performance.now();
+      const results = await this.model.run({ [this.input.name]: tensor });
+      const milliseconds = performance.now() - start;
+      return { outputs: await this.floats(results), milliseconds };
     } finally {
       tensor.delete();
     }
   }
 
-  async floats(answered) {
+  async floats(results) {
     const outputs = {};
-    for (const [name, tensor] of Object.entries(answered)) {
-      const { scale, zero_point: zero } = this.about.outputs[name];
+    for (const [name, tensor] of Object.entries(results)) {
+      const { scale, zero_point: zeroPoint } = this.about.outputs[name];
       const shape = Array.from(tensor.type.layout.dimensions).slice(1);
       const raw = await tensor.data();
-      outputs[name] = { shape, data: scale ? Float32Array.from(raw, (x) => (x - zero) * scale) : Float32Array.from(raw) };
+      const data = scale ? Float32Array.from(raw, (x) => (x - zeroPoint) * scale) : Float32Array.from(raw);
+      outputs[name] = { shape, data };
       tensor.delete();
     }
     return outputs;

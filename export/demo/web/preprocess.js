@@ -1,5 +1,5 @@
-// From an image to the pixels that a network sees, as keras_resnet/runtime/preprocess.py and Pillow make them: the same filter,
-// the same fixed-point weights and the same rounding, so that a file answers here as it does in Python.
+// From an image to the pixels that a network sees, as keras_resnet/runtime/preprocess.py and Pillow make them: the same
+// filter, fixed-point weights and rounding, so that a file predicts here what it does in Python.
 //
 // An image is {data, width, height, channels}: data, row by row, is a Uint8Array or a Float32Array.
 
@@ -16,36 +16,36 @@ const BICUBIC = {
 export const BILINEAR = { reach: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
 
 /** Python's round(): halves go to the even neighbour. */
-function rounded(x) {
+function roundHalfEven(x) {
   const low = Math.floor(x);
   return x - low === 0.5 ? low + (low % 2) : Math.round(x);
 }
 
 /** Of each of `count` results along one side of `length`, seen from `start` to `end`: {first, weights}. */
-function contributions(length, start, end, count, filter) {
+function computeWeights(length, start, end, count, filter) {
   const scale = Math.fround(end - start) / count;
   const stretch = Math.max(scale, 1);
   const reach = filter.reach * stretch;
   return Array.from({ length: count }, (_, place) => {
-    const centre = start + (place + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(centre - reach + 0.5));
-    const last = Math.min(length, Math.trunc(centre + reach + 0.5));
+    const center = start + (place + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(center - reach + 0.5));
+    const last = Math.min(length, Math.trunc(center + reach + 0.5));
     const weights = new Float64Array(last - first);
-    for (let i = 0; i < weights.length; i++) weights[i] = filter.weight((i + first - centre + 0.5) / stretch);
+    for (let i = 0; i < weights.length; i++) weights[i] = filter.weight((i + first - center + 0.5) / stretch);
     const sum = weights.reduce((total, weight) => total + weight, 0);
     return { first, weights: sum ? weights.map((weight) => weight / sum) : weights };
   });
 }
 
-/** Weights in fixed point, as whole numbers. */
-function fixed({ first, weights }) {
+/** Returns weights in fixed point, as whole numbers. */
+function toFixedPoint({ first, weights }) {
   return { first, weights: weights.map((w) => Math.trunc(w * 2 ** WEIGHT_BITS + (w < 0 ? -0.5 : 0.5))) };
 }
 
 /** One pass of a separable filter: `parts` of lines that start at `starts` and go on in steps of `stride`. */
 function pass(source, target, parts, lines, stride) {
   const whole = source instanceof Uint8Array;
-  const columns = whole ? parts.map(fixed) : parts;
+  const columns = whole ? parts.map(toFixedPoint) : parts;
   for (const { from, to, step } of lines) {
     columns.forEach(({ first, weights }, place) => {
       let sum = whole ? 2 ** (WEIGHT_BITS - 1) : 0;
@@ -57,7 +57,7 @@ function pass(source, target, parts, lines, stride) {
 }
 
 /** The columns `left` to `right` of an image, brought to `width`. */
-function squeezed(image, left, right, width, filter) {
+function resizeColumns(image, left, right, width, filter) {
   if (width === image.width && left === 0 && right === image.width) return image;
   const { channels, height } = image;
   const data = new image.data.constructor(width * height * channels);
@@ -67,18 +67,18 @@ function squeezed(image, left, right, width, filter) {
       lines.push({ from: y * image.width * channels + c, to: y * width * channels + c, step: channels });
     }
   }
-  pass(image.data, data, contributions(image.width, left, right, width, filter), lines, channels);
+  pass(image.data, data, computeWeights(image.width, left, right, width, filter), lines, channels);
   return { data, width, height, channels };
 }
 
 /** The rows `top` to `bottom` of an image, brought to `height`. */
-function flattened(image, top, bottom, height, filter) {
+function resizeRows(image, top, bottom, height, filter) {
   if (height === image.height && top === 0 && bottom === image.height) return image;
   const { channels, width } = image;
   const stride = width * channels;
   const data = new image.data.constructor(stride * height);
   const lines = Array.from({ length: stride }, (_, x) => ({ from: x, to: x, step: stride }));
-  pass(image.data, data, contributions(image.height, top, bottom, height, filter), lines, stride);
+  pass(image.data, data, computeWeights(image.height, top, bottom, height, filter), lines, stride);
   return { data, width, height, channels };
 }
 
@@ -91,19 +91,19 @@ function heightFirst(image, width, height) {
 
 /** The part `box` ([left, top, right, bottom], in pixels) of an image, brought to width × height: the width first, but
  * if `newer` in the order of Pillow 13. */
-export function resized(image, width, height, filter = BICUBIC, box = wholeOf(image), newer = true) {
+export function resize(image, width, height, filter = BICUBIC, box = fullBox(image), newer = true) {
   const [left, top, right, bottom] = box.map(Math.fround);
-  const narrow = (each) => squeezed(each, left, right, width, filter);
-  const low = (each) => flattened(each, top, bottom, height, filter);
+  const narrow = (each) => resizeColumns(each, left, right, width, filter);
+  const low = (each) => resizeRows(each, top, bottom, height, filter);
   return newer && heightFirst(image, width, height) ? narrow(low(image)) : low(narrow(image));
 }
 
-function wholeOf({ width, height }) {
+function fullBox({ width, height }) {
   return [0, 0, width, height];
 }
 
 /** Copies `part` to (left, top) of a canvas, which may cut it: both of three channels. */
-function pasted(canvas, part, left, top) {
+function paste(canvas, part, left, top) {
   for (let y = 0; y < part.height; y++) {
     const row = y + top;
     if (row < 0 || row >= canvas.height) continue;
@@ -118,86 +118,86 @@ function pasted(canvas, part, left, top) {
   return canvas;
 }
 
-function square(side) {
+function blackSquare(side) {
   return { data: new Uint8Array(side * side * 3), width: side, height: side, channels: 3 };
 }
 
 /** The evaluation transform: an RGB image → a square one. card: {preprocessing, resize, image_size} of the file, and whether it
  * is to be as `pillow_13` makes it. */
-export function placed(image, card) {
+export function preprocess(image, card) {
   const { width, height } = image;
   const side = card.image_size;
   if (card.preprocessing === 'letterbox') {
     const scale = side / Math.max(width, height);
-    const [w, h] = [width, height].map((length) => Math.max(1, rounded(length * scale)));
-    return pasted(square(side), resized(image, w, h, BICUBIC, wholeOf(image), card.pillow_13), 0, 0);
+    const [w, h] = [width, height].map((length) => Math.max(1, roundHalfEven(length * scale)));
+    return paste(blackSquare(side), resize(image, w, h, BICUBIC, fullBox(image), card.pillow_13), 0, 0);
   }
   const shorter = Math.min(width, height);
   const [left, top] = [(width - shorter) / 2, (height - shorter) / 2];
   const middle = [left, top, left + shorter, top + shorter];
-  const fitted = resized(image, card.resize, card.resize, BICUBIC, middle, card.pillow_13);
+  const fitted = resize(image, card.resize, card.resize, BICUBIC, middle, card.pillow_13);
   const margin = Math.floor((card.resize - side) / 2);
-  return pasted(square(side), fitted, -margin, -margin);
+  return paste(blackSquare(side), fitted, -margin, -margin);
 }
 
 /** What stands on a canvas, ImageBitmap or video, over white: RGB. */
-export function pixelsOf(source, width, height) {
+export function readPixels(source, width, height) {
   const canvas = new OffscreenCanvas(width, height);
-  const brush = canvas.getContext('2d', { willReadFrequently: true });
-  brush.fillStyle = 'white';
-  brush.fillRect(0, 0, width, height);
-  brush.drawImage(source, 0, 0, width, height);
-  const coloured = brush.getImageData(0, 0, width, height).data;
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.fillStyle = 'white';
+  context.fillRect(0, 0, width, height);
+  context.drawImage(source, 0, 0, width, height);
+  const rgba = context.getImageData(0, 0, width, height).data;
   const data = new Uint8Array(width * height * 3);
-  for (let from = 0, to = 0; from < coloured.length; from += 4, to += 3) {
-    data[to] = coloured[from];
-    data[to + 1] = coloured[from + 1];
-    data[to + 2] = coloured[from + 2];
+  for (let from = 0, to = 0; from < rgba.length; from += 4, to += 3) {
+    data[to] = rgba[from];
+    data[to + 1] = rgba[from + 1];
+    data[to + 2] = rgba[from + 2];
   }
   return { data, width, height, channels: 3 };
 }
 
-/** An image file, upright and over white, without a change of its colours: RGB. */
-export async function imageOf(blob) {
+/** An image file, upright and over white, without a change of its colors: RGB. */
+export async function decodeImage(blob) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
-  const webp = textAt(bytes, 0, 4) === 'RIFF' && textAt(bytes, 8, 4) === 'WEBP';
+  const webp = readText(bytes, 0, 4) === 'RIFF' && readText(bytes, 8, 4) === 'WEBP';
   const bitmap = await createImageBitmap(blob, {
     // Chromium turns files of other formats, and leaves WebP as it lies.
     imageOrientation: webp ? 'none' : 'from-image',
     premultiplyAlpha: 'none',
     colorSpaceConversion: 'none',
   });
-  const image = pixelsOf(bitmap, bitmap.width, bitmap.height);
+  const image = readPixels(bitmap, bitmap.width, bitmap.height);
   bitmap.close();
-  return webp ? turned(image, orientationOf(exifIn(bytes))) : image;
+  return webp ? applyOrientation(image, readOrientation(findExif(bytes))) : image;
 }
 
 /** Whether a file is PNG of 16 bits a channel, of which a canvas keeps the upper 8. */
-export async function isDeep(blob) {
+export async function has16Bits(blob) {
   const bytes = new Uint8Array(await blob.slice(0, 25).arrayBuffer());
-  return textAt(bytes, 1, 3) === 'PNG' && textAt(bytes, 12, 4) === 'IHDR' && bytes[24] === 16;
+  return readText(bytes, 1, 3) === 'PNG' && readText(bytes, 12, 4) === 'IHDR' && bytes[24] === 16;
 }
 
-function textAt(bytes, start, length) {
+function readText(bytes, start, length) {
   return String.fromCharCode(...bytes.subarray(start, start + length));
 }
 
 /** The EXIF block of a WebP file; empty where there is none. */
-function exifIn(bytes) {
+function findExif(bytes) {
   const view = new DataView(bytes.buffer);
   for (let at = 12; at + 8 <= bytes.length;) {
     const length = view.getUint32(at + 4, true);
-    if (textAt(bytes, at, 4) === 'EXIF') return bytes.subarray(at + 8, at + 8 + length);
+    if (readText(bytes, at, 4) === 'EXIF') return bytes.subarray(at + 8, at + 8 + length);
     at += 8 + length + (length % 2);
   }
   return bytes.subarray(0, 0);
 }
 
 /** What an EXIF block says of how an image lies: 1 to 8, and 1 where it says nothing. */
-function orientationOf(block) {
-  const start = textAt(block, 0, 4) === 'Exif' ? 6 : 0;
+function readOrientation(block) {
+  const start = readText(block, 0, 4) === 'Exif' ? 6 : 0;
   const view = new DataView(block.buffer, block.byteOffset + start, Math.max(0, block.length - start));
-  const little = textAt(block, start, 2) === 'II';
+  const little = readText(block, start, 2) === 'II';
   try {
     const directory = view.getUint32(4, little);
     for (let entry = 0; entry < view.getUint16(directory, little); entry++) {
@@ -213,7 +213,7 @@ function orientationOf(block) {
 }
 
 /** An RGB image brought upright, by EXIF's number of how it lies. */
-function turned(image, orientation) {
+function applyOrientation(image, orientation) {
   const { width: w, height: h, channels } = image;
   const end = w * h - 1;
   // Where the first pixel comes from, and how far from it the next to the right and the next below are.

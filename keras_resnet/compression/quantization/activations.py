@@ -1,89 +1,84 @@
-"""Activations as an 8-bit file computes them."""
+"""Converters of activations."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
-from keras_resnet.compression.quantization.layer_calls import Call, Lower, Maker, Refusal, require
-from keras_resnet.compression.quantization.layers import (
-    SIGMOID_RANGE,
-    SOFTMAX_RANGE,
-    TANH_RANGE,
-    ConstantProduct,
-    ConstantSum,
-    HardSwish,
+from keras_resnet.compression.quantization.fake_quantizers import SIGMOID_RANGE, SOFTMAX_RANGE, TANH_RANGE
+from keras_resnet.compression.quantization.graph import Graph, Node, OpKind, Range
+from keras_resnet.compression.quantization.layer_call import (
+    LayerCall,
+    NodeBuilder,
+    UnsupportedCall,
+    require_attributes,
 )
-from keras_resnet.compression.quantization.steps import Kind, Step, Steps
+from keras_resnet.compression.quantization.layers import ConstantProduct, ConstantSum, HardSwish
 
 layers, activations = keras.layers, keras.activations
 # How a file treats an activation, and the range that it prescribes for it.
-ACTIVATIONS: dict[str, tuple[Kind, tuple[float, float] | None]] = {
-    "linear": (Kind.PASS, None),
-    "relu": (Kind.RELU, None),
-    "relu6": (Kind.RELU, None),
-    "leaky_relu": (Kind.RESULT, None),
-    "sigmoid": (Kind.RESULT, SIGMOID_RANGE),
-    "tanh": (Kind.RESULT, TANH_RANGE),
-    "softmax": (Kind.RESULT, SOFTMAX_RANGE),
-    "silu": (Kind.RESULT, None),
-    "hard_sigmoid": (Kind.RESULT, None),
-    "hard_silu": (Kind.RESULT, None),
+ACTIVATIONS: dict[str, tuple[OpKind, Range | None]] = {
+    "linear": (OpKind.PASS, None),
+    "relu": (OpKind.RELU, None),
+    "relu6": (OpKind.RELU, None),
+    "leaky_relu": (OpKind.RESULT, None),
+    "sigmoid": (OpKind.RESULT, SIGMOID_RANGE),
+    "tanh": (OpKind.RESULT, TANH_RANGE),
+    "softmax": (OpKind.RESULT, SOFTMAX_RANGE),
+    "silu": (OpKind.RESULT, None),
+    "hard_sigmoid": (OpKind.RESULT, None),
+    "hard_silu": (OpKind.RESULT, None),
 }
 
 
-def activated(
-    call: Call, steps: Steps, step: Step, function: Any, role: str = "", options: dict[str, Any] | None = None
-) -> Step:
-    """`function` of the result of `step`: the layer `call.name` itself, or where that has a `role` beside it one named
-    after both."""
+def add_activation(builder: NodeBuilder, node: Node, function: Callable[..., Any]) -> Node:
+    """Add `function` of the result of `node`: as the called layer itself, or if the builder has a role as one beside
+    it, named after both."""
     name = getattr(function, "__name__", type(function).__name__)
     if name not in ACTIVATIONS or function is not getattr(activations, name):
-        raise Refusal(f"with the activation {name}")
-    kind, fixed = ACTIVATIONS[name]
-    maker = Maker(call, steps, role, options or {})
+        raise UnsupportedCall(f"with the activation {name}")
+    kind, fixed_range = ACTIVATIONS[name]
     if function is activations.silu:
-        gate = maker.step("sigmoid", Kind.RESULT, layers.Activation, step, activation="sigmoid", fixed=SIGMOID_RANGE)
-        return maker.step("", Kind.ARITHMETIC, layers.Multiply, [step, gate])
+        gate = builder.add(
+            "sigmoid", OpKind.RESULT, layers.Activation, node, activation="sigmoid", fixed_range=SIGMOID_RANGE
+        )
+        return builder.add("", OpKind.ARITHMETIC, layers.Multiply, [node, gate])
     if function is activations.hard_sigmoid:
-        return _hard_sigmoid(maker, step)
+        return _add_hard_sigmoid(builder, node)
     if function is activations.hard_silu:
-        return maker.step("", kind, HardSwish, step)
-    return maker.step("", kind, layers.Activation, step, activation=name, fixed=fixed)
+        return builder.add("", kind, HardSwish, node)
+    return builder.add("", kind, layers.Activation, node, activation=name, fixed_range=fixed_range)
 
 
-def _hard_sigmoid(maker: Maker, step: Step) -> Step:
-    """relu6(x + 3) / 6."""
-    moved = maker.step("shift", Kind.ARITHMETIC, ConstantSum, step, constant=3.0)
-    cut = maker.step("relu6", Kind.RELU, layers.Activation, moved, activation="relu6")
-    return maker.step("", Kind.ARITHMETIC, ConstantProduct, cut, constant=1 / 6)
+def _add_hard_sigmoid(builder: NodeBuilder, node: Node) -> Node:
+    """Add relu6(x + 3) / 6."""
+    shifted = builder.add("shift", OpKind.ARITHMETIC, ConstantSum, node, constant=3.0)
+    clipped = builder.add("relu6", OpKind.RELU, layers.Activation, shifted, activation="relu6")
+    return builder.add("", OpKind.ARITHMETIC, ConstantProduct, clipped, constant=1 / 6)
 
 
-def activation(call: Call, steps: Steps) -> Step:
-    """A layer that is an activation."""
-    regularizer = {"activity_regularizer": call.operation.activity_regularizer}
-    return activated(call, steps, call.inputs[0], call.operation.activation, options=regularizer)
+def convert_activation(call: LayerCall, graph: Graph) -> Node:
+    """Convert a layer that is an activation."""
+    options = {"activity_regularizer": call.operation.activity_regularizer}
+    return add_activation(NodeBuilder(call, graph, "", options), call.inputs[0], call.operation.activation)
 
 
-def softmax(call: Call, steps: Steps) -> Step:
-    """A layer that is a softmax of channels."""
-    require(call, axis=-1)
-    return activated(call, steps, call.inputs[0], activations.softmax)
+def convert_softmax(call: LayerCall, graph: Graph) -> Node:
+    """Convert a layer that is a softmax of channels."""
+    require_attributes(call, axis=-1)
+    return add_activation(NodeBuilder(call, graph), call.inputs[0], activations.softmax)
 
 
-def function(name: str, **required: Any) -> Lower:
-    """An activation as an operator."""
-
-    def lowered(call: Call, steps: Steps) -> Step:
-        require(call, **required)
-        return activated(call, steps, call.inputs[0], getattr(activations, name))
-
-    return lowered
+def convert_function(name: str, required: dict[str, Any], call: LayerCall, graph: Graph) -> Node:
+    """Convert an operator that is the activation `name`, if its attributes are as `required`."""
+    require_attributes(call, **required)
+    return add_activation(NodeBuilder(call, graph), call.inputs[0], getattr(activations, name))
 
 
-def leaky(call: Call, steps: Steps) -> Step:
-    """A ReLU with a slope below 0, as an operator."""
-    make = layers.LeakyReLU
+def convert_leaky_relu(call: LayerCall, graph: Graph) -> Node:
+    """Convert an operator that is a ReLU with a slope below 0."""
     slope = call.operation.negative_slope
-    return Maker(call, steps).step("", Kind.RESULT, make, call.inputs[0], negative_slope=slope)
+    builder = NodeBuilder(call, graph)
+    return builder.add("", OpKind.RESULT, layers.LeakyReLU, call.inputs[0], negative_slope=slope)

@@ -1,4 +1,4 @@
-"""Convolutions and dense layers as an 8-bit file computes them, with the activation inside the same layer."""
+"""Converters of convolutions, dense layers and batch norms, with the activation inside the same layer."""
 
 from __future__ import annotations
 
@@ -6,88 +6,95 @@ from typing import Any
 
 import keras
 
-from keras_resnet.compression.quantization.activations import activated
-from keras_resnet.compression.quantization.layer_calls import Call, Lower, Refusal, require
+from keras_resnet.compression.quantization.activations import add_activation
+from keras_resnet.compression.quantization.graph import Graph, LayerPlan, Node, OpKind
+from keras_resnet.compression.quantization.layer_call import (
+    LayerCall,
+    NodeBuilder,
+    UnsupportedCall,
+    require_attributes,
+)
 from keras_resnet.compression.quantization.layers import QuantizedConv2D, QuantizedDepthwiseConv2D
-from keras_resnet.compression.quantization.steps import Kind, Part, Step, Steps
 
 layers, activations = keras.layers, keras.activations
 
 
-def kernel(kind: Any) -> Lower:
-    """A step of `kind`, and one for the activation."""
+def convert_kernel(layer_class: type[keras.Layer], call: LayerCall, graph: Graph) -> Node:
+    """Convert to a node of `layer_class`, and one for the activation."""
+    layer = call.operation
+    if not isinstance(layer, layers.Dense):
+        require_attributes(call, data_format="channels_last")
+    if isinstance(layer, layers.DepthwiseConv2D) and tuple(layer.dilation_rate) != (1, 1):
+        raise UnsupportedCall("with a dilation")
+    config, options = _move_regularizer(layer, call.config(activation=None, name=call.name))
 
-    def lowered(call: Call, steps: Steps) -> Step:
-        layer = call.operation
-        if not isinstance(layer, layers.Dense):
-            require(call, data_format="channels_last")
-        if isinstance(layer, layers.DepthwiseConv2D) and tuple(layer.dilation_rate) != (1, 1):
-            raise Refusal("with a dilation")
-        config = call.config(activation=None, name=call.name)
-        config, regularizer = _without_regularizer(layer, config)
+    def plan() -> LayerPlan:
+        return LayerPlan(call.name, OpKind.KERNEL, lambda: layer_class.from_config(config), call.policy, layer)
 
-        def part() -> Part:
-            return Part(call.name, Kind.KERNEL, lambda: kind.from_config(config), call.policy, layer)
-
-        step = steps.add(steps.part(layer, "", part), *call.arguments)
-        return _inline(call, steps, step, regularizer)
-
-    return lowered
+    node = graph.add_node(graph.plan_layer(layer, "", plan), *call.arguments)
+    return _add_own_activation(call, graph, node, options)
 
 
-def _without_regularizer(layer: Any, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A kernel's configuration, and the activity regularizer that moves to the activation behind it."""
+def _move_regularizer(layer: keras.Layer, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a kernel's configuration, and the options of the activation behind it, to which the activity regularizer
+    moves."""
     if layer.activation is activations.linear:
         return config, {}
     return {**config, "activity_regularizer": None}, {"activity_regularizer": layer.activity_regularizer}
 
 
-def separable(call: Call, steps: Steps) -> Step:
-    """A depthwise convolution and one of 1 × 1, between which a file rounds."""
+def convert_separable(call: LayerCall, graph: Graph) -> Node:
+    """Convert to a depthwise convolution and one of 1 × 1, between which a file rounds."""
     layer = call.operation
-    require(call, data_format="channels_last", dilation_rate=(1, 1))
+    require_attributes(call, data_format="channels_last", dilation_rate=(1, 1))
+    depthwise, pointwise = _split_separable(call)
+    pointwise, options = _move_regularizer(layer, pointwise)
+
+    def plan_depthwise() -> LayerPlan:
+        config = {**depthwise, "name": graph.unique_name(f"{call.name}_depthwise")}
+        create = lambda: QuantizedDepthwiseConv2D(**config)  # noqa: E731
+        return LayerPlan(config["name"], OpKind.KERNEL, create, call.policy, layer, (0,))
+
+    def plan_pointwise() -> LayerPlan:
+        indices = tuple(range(1, len(layer.weights)))
+        create = lambda: QuantizedConv2D.from_config(pointwise)  # noqa: E731
+        return LayerPlan(call.name, OpKind.KERNEL, create, call.policy, layer, indices)
+
+    between = graph.add_node(graph.plan_layer(layer, "depthwise", plan_depthwise), *call.arguments)
+    node = graph.add_node(graph.plan_layer(layer, "", plan_pointwise), between)
+    return _add_own_activation(call, graph, node, options)
+
+
+def _split_separable(call: LayerCall) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the configurations of the depthwise convolution, without a name, and of the pointwise one."""
     config = call.config()
-    common = {name: config[name] for name in ("trainable", "dtype")}
-    depthwise = {
-        **common,
-        **{name: config[name] for name in ("kernel_size", "strides", "padding", "depth_multiplier")},
-        **{name: config[name] for name in ("depthwise_initializer", "depthwise_regularizer", "depthwise_constraint")},
-        "use_bias": False,
-    }
-    pointwise = {
-        **common,
-        **{name: config[name] for name in ("filters", "use_bias")},
+    parts = ("initializer", "regularizer", "constraint")
+    depthwise_keys = (
+        *("trainable", "dtype", "kernel_size", "strides", "padding", "depth_multiplier"),
+        *(f"depthwise_{part}" for part in parts),
+    )
+    pointwise_keys = ("trainable", "dtype", "filters", "use_bias", *(f"bias_{part}" for part in parts))
+    depthwise = {key: config[key] for key in depthwise_keys} | {"use_bias": False}
+    pointwise = {key: config[key] for key in pointwise_keys}
+    pointwise |= {f"kernel_{part}": config[f"pointwise_{part}"] for part in parts}
+    pointwise |= {
         "activity_regularizer": config.get("activity_regularizer"),
-        **{f"bias_{each}": config[f"bias_{each}"] for each in ("initializer", "regularizer", "constraint")},
-        **{f"kernel_{each}": config[f"pointwise_{each}"] for each in ("initializer", "regularizer", "constraint")},
         "kernel_size": 1,
         "name": call.name,
     }
-    pointwise, regularizer = _without_regularizer(layer, pointwise)
-
-    def first() -> Part:
-        own = {**depthwise, "name": steps.name(f"{call.name}_depthwise")}
-        make = lambda: QuantizedDepthwiseConv2D(**own)  # noqa: E731
-        return Part(own["name"], Kind.KERNEL, make, call.policy, layer, (0,))
-
-    def second() -> Part:
-        places = tuple(range(1, len(layer.weights)))
-        return Part(call.name, Kind.KERNEL, lambda: QuantizedConv2D.from_config(pointwise), call.policy, layer, places)
-
-    between = steps.add(steps.part(layer, "depthwise", first), *call.arguments)
-    return _inline(call, steps, steps.add(steps.part(layer, "", second), between), regularizer)
+    return depthwise, pointwise
 
 
-def _inline(call: Call, steps: Steps, step: Step, options: dict[str, Any]) -> Step:
-    """The step of the layer's own activation, behind that of its kernel."""
+def _add_own_activation(call: LayerCall, graph: Graph, node: Node, options: dict[str, Any]) -> Node:
+    """Add the node of the layer's own activation, behind that of its kernel."""
     function = call.operation.activation
     if function is activations.linear:
-        return step
-    return activated(call, steps, step, function, "activation", options)
+        return node
+    return add_activation(NodeBuilder(call, graph, "activation", options), node, function)
 
 
-def norm(call: Call, steps: Steps) -> Step:
-    """A batch norm: what it becomes is told by what stands before it."""
+def convert_batch_norm(call: LayerCall, graph: Graph) -> Node:
+    """Convert a batch norm: what stands before it decides what it becomes."""
     layer = call.operation
-    part = steps.part(layer, "", lambda: Part(call.name, Kind.NORM, lambda: layer, call.policy, layer))
-    return steps.add(part, *call.arguments, **call.options)
+    plan = graph.plan_layer(layer, "", lambda: LayerPlan(call.name, OpKind.NORM, lambda: layer, call.policy, layer))
+    return graph.add_node(plan, *call.arguments, **call.options)

@@ -7,10 +7,12 @@ from keras_resnet.data.sources.image_folder import ImageFolder
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import TFDS
 from keras_resnet.data.sources.voc import PascalVOC
+from keras_resnet.data.sources.yolo import YOLO
 
 SOURCES: tuple[Source, ...] = (
     TFDS(),
     COCO(),
     PascalVOC(),
+    YOLO(),
     ImageFolder(),
 )

@@ -1,0 +1,46 @@
+"""Accelerators that integer files are checked against: Ethos-U by Arm's compiler, the Edge TPU by published rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from keras_resnet.errors import ExportError, require_one_of
+from keras_resnet.export.accelerators.base import AcceleratorReport
+from keras_resnet.export.accelerators.edge_tpu import EdgeTPU
+from keras_resnet.export.accelerators.ethos_u import CONFIGURATIONS, EthosU
+from keras_resnet.progress import Log
+from keras_resnet.run import Run
+
+if TYPE_CHECKING:
+    from keras_resnet.export.verdict import Verdict
+
+ACCELERATORS = {
+    accelerator.name: accelerator for accelerator in (*(EthosU(name) for name in CONFIGURATIONS), EdgeTPU("edgetpu"))
+}
+
+
+def require_accelerator(name: str) -> None:
+    """Raise UsageError for an accelerator that is not known, or whose compiler is not installed."""
+    require_one_of("--target", name, tuple(ACCELERATORS))
+    ACCELERATORS[name].require_installed()
+
+
+def check_accelerators(
+    run: Run, verdicts: Sequence[Verdict], names: Sequence[str], log: Log
+) -> list[AcceleratorReport]:
+    """Check all integer files of `run` that are within their budget on all accelerators called `names`, and keep the
+    reports as targets.json; a compiler that fails on a file refuses it."""
+    reports = []
+    for name in names:
+        for verdict in verdicts:
+            if verdict.all_integer:
+                log(f"checking {verdict.file} for {name}")
+                file = run.exports / verdict.file
+                try:
+                    reports.append(ACCELERATORS[name].check(file, run.exports / "targets"))
+                except ExportError as error:  # which keeps no other file from being checked
+                    reports.append(AcceleratorReport(name, verdict.file, 0.0, (str(error),), {}))
+    if reports:
+        run.write_json(run.exports / "targets.json", [vars(each) for each in reports])
+    return reports

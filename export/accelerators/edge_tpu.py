@@ -1,0 +1,81 @@
+"""Google's Edge TPU, by its published rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_resnet.export.accelerators.base import Accelerator, AcceleratorReport
+from keras_resnet.export.flatbuffer import member_names, unpack_model
+
+if TYPE_CHECKING:
+    from ai_edge_litert import schema_py_generated as schema
+
+# coral.ai/docs/edgetpu/models-intro, "Supported operations": those that can stand in a residual network's file.
+OPERATORS = {
+    *("ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LOGISTIC"),
+    *("MAX_POOL_2D", "MEAN", "MUL", "PAD", "QUANTIZE", "RELU", "RELU6", "RESHAPE", "SOFTMAX", "SUB", "TANH"),
+}
+
+
+class EdgeTPU(Accelerator):
+    """The Edge TPU."""
+
+    def check(self, file: Path, folder: Path) -> AcceleratorReport:
+        """Report on `file`; nothing is compiled."""
+        model = unpack_model(file.read_bytes())
+        operators = model.subgraphs[0].operators
+        checked = [OperatorCheck(model, op) for op in operators]
+        refused = tuple(f"{each.name} {each.output_name}: {why}" for each in checked if (why := each.find_fault()))
+        return AcceleratorReport(self.name, file.name, 1 - len(refused) / len(operators), refused, {})
+
+
+@dataclass(frozen=True)
+class OperatorCheck:
+    """The check of one operator of a file."""
+
+    model: schema.ModelT
+    operator: schema.OperatorT
+
+    @property
+    def name(self) -> str:
+        """The builtin operator's name."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        code = self.model.operatorCodes[self.operator.opcodeIndex].builtinCode
+        return member_names(schema.BuiltinOperator)[code]
+
+    @property
+    def output_name(self) -> str:
+        """The name of its output, of several that were fused the first."""
+        return str(self._tensor(self.operator.outputs[0]).name.decode().split(";")[0])
+
+    def _tensor(self, index: int) -> schema.TensorT:
+        return self.model.subgraphs[0].tensors[index]
+
+    def find_fault(self) -> str | None:
+        """Return why the Edge TPU does not take the operator, or None."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        if self.name not in OPERATORS:
+            return "not among its operators"
+        types = (schema.TensorType.INT8, schema.TensorType.UINT8)
+        output, first_input = self._tensor(self.operator.outputs[0]), self._tensor(self.operator.inputs[0])
+        if output.type not in types or first_input.type not in types:
+            return "not in 8 bits"
+        if len(output.shape) > 3 and any(side > 1 for side in output.shape[:-3]):
+            return "more than one image at a time"
+        if self.name == "PAD" and self._pads_channels():
+            return "pads channels (shortcut A); train with --shortcut B"
+        return None
+
+    def _pads_channels(self) -> bool:
+        from ai_edge_litert import schema_py_generated as schema
+
+        paddings = self._tensor(self.operator.inputs[1])
+        dtype = np.int64 if paddings.type == schema.TensorType.INT64 else np.int32
+        values = np.frombuffer(bytes(self.model.buffers[paddings.buffer].data), dtype)
+        return bool(values.reshape(-1, 2)[-1].any())

@@ -1,0 +1,1 @@
+"""Devices: where written files are run."""

@@ -1,0 +1,128 @@
+"""The Format interface: a kind of file that a trained network is exported as, and how it is written, loaded, checked.
+
+To add a format, write a module with a subclass of `Format` beside this one and add a line to `FORMATS` in
+`formats/__init__.py`. The command line gets an option of its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+
+from keras_resnet.errors import UsageError
+from keras_resnet.export.flatbuffer import Contents, check_contents
+from keras_resnet.export.tflite_options import TFLiteOptions
+from keras_resnet.runtime.metadata import ModelMetadata
+from keras_resnet.runtime.predictions import Outputs
+
+if TYPE_CHECKING:
+    import keras
+
+
+class LoadedModel(Protocol):
+    """A loaded file: a callable from uint8 images (N, H, W, 3) to float32 logits (N, classes), or to a dict of outputs
+    by name."""
+
+    card: ModelMetadata
+    threads: int
+
+    def __call__(self, images: np.ndarray) -> Outputs: ...
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a format needs besides the Keras model.
+
+    options: of the TFLite file to write, None for formats that hold none. calibration_images: uint8 (N, H, W, 3), None
+    where no ranges are measured.
+    """
+
+    metadata: ModelMetadata
+    options: TFLiteOptions | None = None
+    calibration_images: np.ndarray | None = None
+
+
+class Format(ABC):
+    """A kind of exported file.
+
+    name: of the option that asks for it. title: in sentences. suffix: of its files, "" for a folder. stem: of the
+    file's name, where that is the same for all. extra: of kresnet, with the packages that it takes.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    suffix: ClassVar[str]
+    stem: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
+        """Write `model` to `target`. Called in a child process, see `convert`."""
+
+    @abstractmethod
+    def load(self, path: Path, threads: int | None = None) -> LoadedModel:
+        """Load the file or folder `path`. Raises ExportError if it is damaged or was not exported by kresnet."""
+
+    def options(self, is_qat: bool) -> TFLiteOptions | None:
+        """Return the options of the TFLite file inside the format; `is_qat`: the run was trained with 8 bits."""
+        return None
+
+    def file_name(self, options: TFLiteOptions | None) -> str:
+        """Return the name of the exported file or folder."""
+        return f"{self.stem}{self.suffix}"
+
+    def provenance(self, options: TFLiteOptions | None) -> dict[str, str | None]:
+        """Return what a file's metadata says of its kind: the scheme, or the format's name; and the engine."""
+        return {"scheme": self.name, "engine": None}
+
+    def require_installed(self) -> None:
+        """Raise UsageError unless the packages that the format needs are installed."""
+        for name in self.packages:
+            self.import_package(name)
+
+    def import_package(self, name: str) -> object:
+        """Import one of `packages`. Raises UsageError, naming the extra, if it is not installed."""
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            words = f"{self.title} needs {name}, which is not installed: pip install 'kresnet[{self.extra}]'"
+            raise UsageError(words) from error
+
+    def recognizes(self, path: Path) -> bool:
+        """Return whether `path` is of this format, by its name or by what stands in the folder."""
+        return bool(self.suffix) and path.name.endswith(self.suffix)
+
+    def main_file(self, path: Path) -> Path:
+        """Return what is read of the exported `path`: itself, or a file in that folder."""
+        return path
+
+    def size(self, path: Path) -> int:
+        """Return the bytes that the format takes on a device."""
+        return sum(file.stat().st_size for file in _files(path))
+
+    def payload(self, path: Path) -> Iterator[bytes]:
+        """Yield what goes to the device, file by file."""
+        return (file.read_bytes() for file in _files(path))
+
+    def read_contents(self, model: LoadedModel) -> Contents | None:
+        """Return the operators and tensor types of a loaded file, None where the format does not list them."""
+        return None
+
+    def check(self, model: LoadedModel, name: str, *, is_integer: bool) -> Contents | None:
+        """Return the same. Raises ExportError if the file `name` holds operators that are no TFLite builtins, or if
+        it `is_integer` and holds floats."""
+        contents = self.read_contents(model)
+        if contents:
+            check_contents(contents, name, is_integer=is_integer)
+        return contents
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])

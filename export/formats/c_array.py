@@ -1,0 +1,63 @@
+"""A TFLite file as C source for microcontrollers, which have no file system."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_resnet.export.formats import get_format
+from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
+from keras_resnet.runtime.c_array import ARRAY_NAME, C_SUFFIX, read_c_array, write_c_array
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_resnet.export.flatbuffer import Contents
+
+
+class CArray(Format):
+    """A folder with kresnet_model.c and .h: an int8 file as an array of bytes."""
+
+    name = "c-array"
+    title = "C array"
+    suffix = ""
+    stem = "c_array"
+
+    def options(self, is_qat: bool) -> TFLiteOptions:
+        """Return int8 with int8 inputs and outputs, what TFLite Micro takes."""
+        return TFLiteOptions(SCHEMES["qat" if is_qat else "int8"], "int8")
+
+    def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
+        """Write the folder `target`."""
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch, "model.tflite")
+            get_format("tflite").write(model, conversion, file)
+            write_c_array(file.read_bytes(), target)
+
+    def load(self, path: Path, threads: int | None = None) -> LoadedModel:
+        """Load the C source `path`, or that in the folder."""
+        return get_format("tflite").load(self.main_file(path), threads)
+
+    def recognizes(self, path: Path) -> bool:
+        """Return whether `path` is C source or a folder with ours."""
+        return path.suffix == C_SUFFIX or self.main_file(path) != path
+
+    def main_file(self, path: Path) -> Path:
+        """Return the source in the folder `path`; `path` itself where there is none."""
+        source = path / f"{ARRAY_NAME}{C_SUFFIX}"
+        return source if source.is_file() else path
+
+    def size(self, path: Path) -> int:
+        """Return the bytes of the array."""
+        return len(read_c_array(self.main_file(path)))
+
+    def payload(self, path: Path) -> Iterator[bytes]:
+        """Yield the bytes of the array."""
+        yield read_c_array(self.main_file(path))
+
+    def read_contents(self, model: LoadedModel) -> Contents | None:
+        """Return the operators and tensor types of the file in the array."""
+        return get_format("tflite").read_contents(model)

@@ -1,0 +1,122 @@
+"""The verdict on one written file, within a budget, as verdicts.json has it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from keras_resnet.evaluation.baselines import BaselineComparison
+from keras_resnet.export.benchmark import Cost
+from keras_resnet.export.formats import get_format, recognize_format
+from keras_resnet.metrics import outcome
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.runtime.plurals import counted
+
+
+@dataclass(frozen=True)
+class Budget:
+    """max_drop: what a file may lose, as a fraction (0.01 is one point). require_proof: whether a file fails whose drop
+    is not proven to be within that."""
+
+    max_drop: float = 0.01
+    require_proof: bool = False
+
+
+@dataclass(frozen=True)
+class MetricDrop:
+    """The drop of one metric and its 95% interval, as fractions."""
+
+    drop: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of one written file.
+
+    scheme: of its quantization, with what departs from that scheme's defaults; else the format's name.
+    bytes: on the device; gzip_bytes: as a download.
+    value: the metric, 0–1, of so many samples; model_value: the float model's, of the same. details: other numbers
+    beside it. drop: the float model's value of `drop_metric` minus the file's, with its 95% interval; that metric is
+    the one that decides, and drops has each by name. agreement: fraction of images (or of objects) on which both
+    predict the same; own_agreement: the same with the run's own model, where that is a compressed one.
+    worst_class, worst_class_drop: the label whose accuracy fell most, and by how much.
+    largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
+    cost: time and memory. machine: where the file was run. baselines: how the float model stands to what needs no
+    network. data_changed: what is other than when the model was trained, "" for nothing.
+    max_drop, require_proof: see `Budget`. verdict: "PASSED" if the upper ends of the intervals are within max_drop;
+    "NOT PROVEN" if only the drops themselves are, or "FAILED" under require_proof; "FAILED" if one is not.
+    images_to_settle: of a file that is not proven, how many validation images would do, if predictions differ as often
+    on them; None if none would.
+    """
+
+    file: str
+    scheme: str
+    bytes: int
+    gzip_bytes: int
+    metric: str
+    value: float
+    model_value: float
+    details: dict[str, float]
+    samples: int
+    drop_metric: str
+    drop: float
+    drop_interval: tuple[float, float]
+    drops: dict[str, MetricDrop]
+    agreement: float
+    own_agreement: float
+    worst_class: str
+    worst_class_drop: float
+    largest_difference: float | None
+    mean_difference: float | None
+    operators: dict[str, int] | None
+    dtypes: dict[str, int] | None
+    cost: Cost
+    machine: str
+    baselines: tuple[BaselineComparison, ...]
+    data_changed: str
+    max_drop: float
+    require_proof: bool
+    images_to_settle: int | None
+    calibration_sha256: str | None
+    verdict: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the verdict as a row of verdicts.json: all fields, and latency_ms."""
+        return {**asdict(self), "latency_ms": self.latency_ms}
+
+    def __str__(self) -> str:
+        """In a line, drops in points; and a line for whatever has to be known beside it."""
+        row = self.as_dict()
+        summary = (
+            f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
+            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(row)} of at most {100 * self.max_drop:g},"
+            f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
+        )
+        return "\n".join([summary, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
+
+    @property
+    def words(self) -> str:
+        """The outcome for people: "PASSED", "PASSED, not proven", …"""
+        return outcome.describe_outcome(self.as_dict())
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the file is taken to be within its budget, proven or not."""
+        return self.verdict in outcome.ACCEPTED
+
+    @property
+    def all_integer(self) -> bool:
+        """Whether it is a TFLite file within its budget that holds no floating-point tensor."""
+        floats = [name for name in self.dtypes or {"FLOAT": 1} if "FLOAT" in name]
+        return is_tflite_file(self.file) and self.is_within and not floats
+
+    @property
+    def latency_ms(self) -> float:
+        """The median of one image with all threads, in milliseconds."""
+        return self.cost.latencies[-1].p50
+
+
+def is_tflite_file(name: str) -> bool:
+    """Return whether `name` is that of a .tflite file."""
+    return recognize_format(Path(name)) is get_format("tflite")

@@ -1,0 +1,105 @@
+"""`kresnet runs`, `kresnet models` and `kresnet recipes`: what there is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import json_option, runs_option
+
+
+@click.command("runs", cls=Command, epilog=format_examples("kresnet runs", "kresnet runs --json"))
+@runs_option
+@json_option
+def list_runs(runs: str | None, as_json: bool) -> None:
+    """List runs, newest first."""
+    from keras_resnet.metrics.labels import metric_label
+    from keras_resnet.run import Run, runs_home
+
+    home = runs_home(runs)
+    rows = [run.summary() for run in Run.all(home)]
+    if as_json:
+        console.emit_json(rows)
+    elif not rows:
+        console.log(f"there are no runs in {home}; make one with: kresnet train")
+    else:
+        columns = ["run", "created", "network", "data", "epochs", "state", "metric", "value", "exports"]
+        rows = [{**row, "metric": metric_label(row["metric"] or "")} for row in rows]
+        cells = [[_format_cell(row[column]) for column in columns] for row in rows]
+        console.print_table(
+            str(home), columns, cells, prose=["network", "exports"], spare=["metric", "exports", "created"]
+        )
+
+
+def _format_cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2%}"
+    return ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+
+
+@click.command(
+    cls=Command,
+    epilog=format_examples("kresnet models --depth 50", "kresnet models --classes 5 --image-size 96 --json"),
+)
+@click.option("--depth", type=int, help="Only networks of this depth.")
+@click.option("--classes", type=click.IntRange(2), help="Count with so many classes [default: 1000, or 10 for CIFAR].")
+@click.option("--image-size", type=int, help="Count for images of this size [default: 224, or 32 for CIFAR].")
+@json_option
+def models(depth: int | None, classes: int | None, image_size: int | None, as_json: bool) -> None:
+    """List the networks, with parameters and accuracy.
+
+    Parameters, multiply-adds and the size in int8 are computed; accuracies are published ones.
+    """
+    from keras_resnet.models.summary import summarize_models
+
+    rows = summarize_models(depth, classes, image_size)
+    if as_json:
+        console.emit_json(rows)
+        return
+    columns = ["network", "pixels, classes", "parameters", "multiply adds", "int8", "top-1", "on", "source"]
+    cells = [
+        [
+            row["network"],
+            f"{row['image_size']}, {row['classes']}",
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds'] / 1e9:.3g} G",
+            f"{row['int8_bytes'] / 1e6:.2f} MB",
+            f"{row['top1']:.2f}%" if row["top1"] else "",
+            row["data"] or "",
+            row["source"] or "",
+        ]
+        for row in rows
+    ]
+    console.print_table("", columns, cells, prose=["source"], spare=["on", "source"])
+
+
+@click.command(cls=Command, epilog=format_examples("kresnet recipes"))
+@json_option
+def recipes(as_json: bool) -> None:
+    """List the recipes: published ways to train.
+
+    kresnet train --recipe NAME uses one.
+    """
+    from keras_resnet.config.recipes import RECIPES
+
+    if as_json:
+        console.emit_json(
+            [
+                {
+                    "recipe": name,
+                    "about": each.about,
+                    "source": each.source,
+                    "published": each.published,
+                    "spec": asdict(each.spec),
+                }
+                for name, each in RECIPES.items()
+            ]
+        )
+        return
+    columns = ["recipe", "what it does", "top-1 published", "source"]
+    rows = [[name, each.about, each.published, each.source] for name, each in RECIPES.items()]
+    console.print_table("", columns, rows, prose=columns[1:], spare=["source"])
+    console.emit("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")

@@ -1,0 +1,111 @@
+"""Click's commands as kresnet uses them: options in groups, commands imported when used, help for wrong words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from keras_resnet.cli.foreign_words import answer_command, answer_option
+from keras_resnet.config.option_groups import GROUPS, OTHER
+from keras_resnet.errors import did_you_mean
+
+
+class GroupedOption(click.Option):
+    """An option with a section of its command's help: `click.option(…, cls=GroupedOption, group="Data")`."""
+
+    def __init__(self, *arguments: Any, group: str = OTHER, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.group = group
+
+
+class Command(click.Command):
+    """A command whose help has sections of options, and which answers options of other tools."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, a section for each group; a single group is called Options."""
+        groups = group_options(self, ctx)
+        for title, options in groups.items():
+            records = [record for option in options if (record := option.get_help_record(ctx))]
+            with formatter.section(title if len(groups) > 1 else "Options"):
+                formatter.write_dl(records)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does; an unknown option that another tool has is answered by ours."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            known = {name for option in self.get_params(ctx) for name in option.opts}
+            if answer := answer_option(error.option_name, known):
+                raise click.UsageError(f"No such option {error.option_name!r}. {answer}", ctx) from None
+            raise
+
+
+def group_options(command: click.Command, context: click.Context) -> dict[str, list[click.Option]]:
+    """Return the options of `command` by group, the groups in order."""
+    options = [each for each in command.get_params(context) if isinstance(each, click.Option) and not each.hidden]
+    groups = {group: [each for each in options if getattr(each, "group", OTHER) == group] for group in GROUPS}
+    return {group: members for group, members in groups.items() if members}
+
+
+class Group(click.Group):
+    """A group that suggests the nearest command."""
+
+    command_class = Command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command of `args`. Raises click's UsageError, with a suggestion, where there is none."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            hint = answer_command(args[0], known) or did_you_mean(args[0], known).lstrip()
+            ctx.fail(f"No such command {args[0]!r}.{hint and ' '}{hint}")
+        return super().resolve_command(ctx, args)
+
+
+class LazyCommand(NamedTuple):
+    """A command that is imported when it is used. place: "module:attribute". help: its line in the group's help."""
+
+    place: str
+    help: str
+
+
+class LazyGroup(Group):
+    """A group that shows its commands without importing them."""
+
+    def __init__(self, *arguments: Any, lazy: Mapping[str, LazyCommand], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order of the table."""
+        return list(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command called `cmd_name`; None if there is none."""
+        if cmd_name not in self.lazy:
+            return None
+        module, _, attribute = self.lazy[cmd_name].place.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their lines."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.help) for name, each in self.lazy.items()])
+
+
+def format_examples(*commands: str) -> str:
+    """Return the end of a command's help: `commands` as typed, a line each."""
+    return "\n".join(("\b", "Examples:" if len(commands) > 1 else "Example:", *(f"  {each}" for each in commands)))
+
+
+def list_all(group: click.Command, context: click.Context) -> Iterable[tuple[str, click.Command]]:
+    """Yield (name, command) of the commands of `group`, in order; nothing for a command that is no group."""
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            yield name, command

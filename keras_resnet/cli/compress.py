@@ -1,0 +1,114 @@
+"""`kresnet compress`: a smaller or faster network of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.command import Command, GroupedOption, format_examples
+from keras_resnet.cli.options import json_option, run_argument, runs_option
+from keras_resnet.cli.setting_options import Options, add_compress_options, select_given
+from keras_resnet.config.option_groups import COMMON
+from keras_resnet.config.provenance import Provenance, use_provenance
+
+if TYPE_CHECKING:
+    from keras_resnet.compression.plan import CompressionStep
+    from keras_resnet.run import Run
+
+METHODS = ("shrink", "prune", "pattern", "cluster", "qat")
+
+
+@click.command(
+    cls=Command,
+    epilog=format_examples("kresnet compress RUN --qat", "kresnet compress RUN --prune 0.8 --cluster 16 --qat tfmot"),
+)
+@run_argument()
+@click.option(
+    "--shrink",
+    type=float,
+    metavar="SHARE",
+    help="Remove this share of the filters inside residual units.",
+    cls=GroupedOption,
+    group=COMMON,
+)
+@click.option(
+    "--prune", type=float, metavar="SHARE", help="Make this share of the weights zero.", cls=GroupedOption, group=COMMON
+)
+@click.option(
+    "--pattern",
+    type=click.Choice(["2:4"]),
+    help="Two zeros in each four weights, instead of anywhere.",
+    cls=GroupedOption,
+    group=COMMON,
+)
+@click.option(
+    "--cluster",
+    type=int,
+    metavar="N",
+    help="Give every kernel N different weights.",
+    cls=GroupedOption,
+    group=COMMON,
+)
+@click.option(
+    "--qat",
+    is_flag=False,
+    flag_value="native",
+    type=click.Choice(["native", "tfmot"]),
+    help="Quantization-aware training: --qat, or --qat tfmot by tensorflow-model-optimization.",
+    cls=GroupedOption,
+    group=COMMON,
+)
+@add_compress_options
+@click.option("--name", help="Name of the (last) new run [default: RUN-qat, …].", cls=GroupedOption, group=COMMON)
+@runs_option
+@json_option
+def compress(run: str, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
+    """Make a smaller or faster network of RUN; writes a new run.
+
+    It trains on from RUN's weights. Several methods are applied one after another, each in a run: filters, zeros,
+    shared weights, 8 bits.
+    """
+    from keras_resnet.compression.plan import plan_compression
+    from keras_resnet.run import Run, runs_home
+    from keras_resnet.run.folders import require_free
+
+    steps = plan_compression(**{method: options.pop(method) for method in METHODS})
+    home = runs_home(runs)
+    require_free(home, name)
+    chain = [Run.find(home, run)]
+    for step in steps:
+        chain.append(_compress(chain[-1], step, select_given(options), home, name if step is steps[-1] else None))
+    _print_result(chain, as_json)
+
+
+def _compress(parent: Run, step: CompressionStep, options: Options, home: Path, name: str | None) -> Run:
+    """Return the new run that `step` makes of `parent`."""
+    from keras_resnet.cli.spec_request import override_spec, trace_options
+    from keras_resnet.compression.plan import spec_for_compression
+
+    spec = override_spec(spec_for_compression(parent, step, set(options), console.log), options, home)
+    from keras_resnet.reporting.page import publish_report
+    from keras_resnet.run.folders import free_name
+    from keras_resnet.training.train import train
+
+    name = name or free_name(home, f"{parent.name}-{step.suffix}")
+    with use_provenance(Provenance(f"of run {parent.name}", trace_options(options))):
+        return publish_report(train(spec, home, name, console.log))
+
+
+def _print_result(chain: list[Run], as_json: bool) -> None:
+    """Print the runs of a `chain`, each made of the one before it."""
+    from keras_resnet.metrics.labels import metric_label
+
+    first, last = chain[0], chain[-1]
+    before, after = first.metrics(), last.metrics()
+    if as_json:
+        result = {"run": last.name, "parent": chain[-2].name, "folder": str(last.folder), **after}
+        console.emit_json({**result, "before": before["value"], "runs": [each.name for each in chain[1:]]})
+        return
+    rows = [[each.name, f"{each.metrics()['value']:.2%}", each.network_summary, str(each.folder)] for each in chain]
+    columns = ["run", metric_label(after["metric"]), "network", "folder"]
+    console.print_table("", columns, rows, prose=["network"], spare=["folder"])

@@ -1,0 +1,62 @@
+"""`kresnet env`, `kresnet schema` and `kresnet completion`: what kresnet is, here."""
+
+from __future__ import annotations
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import json_option, runs_option
+
+
+@click.command(cls=Command, epilog=format_examples("kresnet env"))
+@runs_option
+@json_option
+def env(runs: str | None, as_json: bool) -> None:
+    """Print machine, packages, devices and precision.
+
+    The precision is the one that --precision auto would choose, with the reason.
+    """
+    from keras_resnet.runtime.plurals import counted
+    from keras_resnet.training.environment import describe_environment
+
+    facts = describe_environment(runs)
+    if as_json:
+        console.emit_json(facts)
+        return
+    rows = [
+        ["machine", f"{facts['machine']}, {counted(facts['cores'], 'core')}, {facts['memory_gib']} GiB"],
+        ["python", facts["python"]],
+        *([package, version] for package, version in facts["versions"].items()),
+        *([f"extra: {name}", "installed" if there else "not installed"] for name, there in facts["extras"].items()),
+        *([name, str(facts[name])] for name in ("devices", "precision", "runs")),
+    ]
+    console.print_table("", ["", ""], rows, prose=[""])
+
+
+@click.command(cls=Command, epilog=format_examples("kresnet schema > spec.schema.json"))
+def schema() -> None:
+    """Print the JSON schema of a spec.
+
+    Every key that --set takes, with its type, default, bounds, help and option. A run keeps its spec in spec.json.
+    """
+    from keras_resnet.config.spec import spec_schema
+
+    console.emit_json(spec_schema())
+
+
+@click.command(cls=Command, epilog=format_examples("kresnet completion bash"))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script for completion in a shell.
+
+    It completes commands, options, names of runs and values. It goes into ~/.bashrc as eval "$(kresnet completion
+    bash)", for fish into ~/.config/fish/completions/kresnet.fish.
+    """
+    from click.shell_completion import get_completion_class
+
+    from keras_resnet.cli.main import cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "kresnet", "_KRESNET_COMPLETE").source())

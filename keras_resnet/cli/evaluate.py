@@ -1,0 +1,31 @@
+"""`kresnet evaluate`: the metrics of a run's model, or of a file."""
+
+from __future__ import annotations
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+
+
+@click.command(
+    cls=Command, epilog=format_examples("kresnet evaluate RUN", "kresnet evaluate exports/int8.tflite --json")
+)
+@click.argument("target", metavar="RUN|FILE", shell_complete=complete_run_names)
+@click.option("--split", default="validation", show_default=True, help="Split of the data to score.")
+@click.option("--run", "of_run", help="The run whose data a FILE is scored on [default: its folder's, or its own].")
+@runs_option
+@json_option
+def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
+    """Score a run's model, or a file, on the run's data."""
+    from keras_resnet.export.evaluate import RunLookup, evaluate_target
+    from keras_resnet.metrics.labels import metric_label
+    from keras_resnet.run import runs_home
+
+    result = evaluate_target(target, split, RunLookup(runs_home(runs), of_run), console.log)
+    if as_json:
+        console.emit_json(result)
+    else:
+        row = [str(result["model"]), split, str(result["samples"]), f"{result['value']:.2%}"]
+        console.print_table("", ["model", "split", "images", metric_label(str(result["metric"]))], [row])

@@ -1,0 +1,49 @@
+"""`kresnet launch`: one training in several processes."""
+
+from __future__ import annotations
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.errors import UsageError
+
+
+@click.command(
+    cls=Command,
+    context_settings={"ignore_unknown_options": True},
+    epilog=format_examples("kresnet launch --workers 2 -- train --depth 50"),
+)
+@click.option("--workers", type=click.IntRange(2), required=True, help="How many processes train together.")
+@click.option("--start-timeout", type=float, default=600.0, show_default=True, help="Seconds until the first step.")
+@click.option("--stall-timeout", type=float, default=300.0, show_default=True, help="Seconds between two steps.")
+@click.option("--max-restarts", type=click.IntRange(0), default=3, show_default=True, help="How often all start again.")
+@click.option(
+    "--isolate/--no-isolate",
+    default=None,
+    help="Give the workers a network of their own [default: where the system allows it and nothing needs more].",
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def launch(
+    workers: int,
+    start_timeout: float,
+    stall_timeout: float,
+    max_restarts: int,
+    isolate: bool | None,
+    command: tuple[str, ...],
+) -> None:
+    """Train with several processes on this machine.
+
+    When a worker dies or stalls, all are stopped and go on from the last checkpoint.
+    """
+    if "train" not in command[:2]:
+        raise UsageError(
+            f"launch starts kresnet train: … -- train [options]. Received: {' '.join(command) or 'nothing'}"
+        )
+    from keras_resnet.training.launch import RestartPolicy
+    from keras_resnet.training.launch import launch as launch_workers
+
+    policy = RestartPolicy(start_timeout, stall_timeout, max_restarts)
+    code = launch_workers(workers, list(command), policy, console.log, isolate)
+    if code:
+        raise SystemExit(code)

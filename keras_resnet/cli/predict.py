@@ -1,0 +1,63 @@
+"""`kresnet predict`: predictions for images, videos and cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.errors import UsageError
+
+
+@click.command(
+    cls=Command,
+    epilog=format_examples(
+        "kresnet predict RUN photo.jpg",
+        "kresnet predict exports/int8.tflite photo.jpg --top 3 --json",
+        "kresnet predict RUN street.mp4 --save found.mp4",
+    ),
+)
+@click.argument("target", metavar="RUN|FILE", shell_complete=complete_run_names)
+@click.argument("images", nargs=-1, metavar="IMAGE|FOLDER|VIDEO...")
+@click.option("--camera", metavar="NUMBER", help="The frames of a camera instead, by its number or address.")
+@click.option("--top", type=click.IntRange(1), help="How many classes, or objects, to name [default: 5, or all].")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every Nth frame.")
+@click.option("--frames", type=click.IntRange(1), help="Stop after so many frames [default: at the end].")
+@click.option(
+    "--save", type=click.Path(path_type=Path), help="Draw the predictions into a copy; of several files, a folder."
+)
+@runs_option
+@json_option
+def predict(
+    target: str, images: tuple[str, ...], camera: str | None, save: Path | None, runs: str | None, **options: Any
+) -> None:
+    """Name what images and videos show, and where.
+
+    By a run's Keras model, or by a .tflite file, which needs no TensorFlow. Of a folder all images in it. One that is
+    damaged is named and left out; the exit code is then 1. Videos and cameras need OpenCV (extra: video).
+    """
+    from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
+    from keras_resnet.run import runs_home
+    from keras_resnet.runtime.predictions import format_predictions
+
+    if bool(images) == bool(camera):
+        raise UsageError("say what to look at: images or videos, or --camera NUMBER")
+    if camera and save and not options["frames"]:
+        raise UsageError("--save of a camera needs --frames: how many of them make the video")
+    sources = resolve_inputs(images, save) if images else []
+    predictor = load_predictor(target, runs_home(runs))
+    how = PredictOptions(options["top"], options["every"], options["frames"])
+    if camera:
+        rows = predict_video(predictor, camera, how, save)
+    else:
+        rows = predict_files(predictor, sources, how, console.log)
+    for row in rows:
+        if options["as_json"]:
+            console.emit_json_line(row)
+        else:
+            frame = f", {row['seconds']:.2f} s" if "frame" in row else ""
+            console.emit(f"{row['image']}{frame}: {format_predictions(row['predictions'])}")

@@ -1,0 +1,125 @@
+"""The spec that the options of `kresnet train` and `kresnet compress` describe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.cli.setting_options import Options, name_options, name_typed, read_settings
+from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.provenance import Provenance
+from keras_resnet.config.recipes import get_recipe
+from keras_resnet.config.spec import NetworkSpec, Spec
+from keras_resnet.errors import UsageError
+from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
+from keras_resnet.progress import Log
+from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
+
+
+def build_spec(options: Options, home: Path, log: Log) -> Spec:
+    """Return the spec that the given `options` of a training describe.
+
+    Raises UsageError for options that contradict each other, unknown keys and values that are not allowed.
+    """
+    values = read_settings(options)
+    with name_options(options):
+        spec = _base(options, values, home, log).override_all(values)
+    asked = set(values) | ({f"network.{name}" for name in NAMED_SETTINGS} if "model" in options else set())
+    if spec.start.weights:
+        from keras_resnet.training.initialize import config_from_weights
+
+        spec = config_from_weights(spec, asked, home, log)
+    return _with_teacher(spec, home)
+
+
+def override_spec(spec: Spec, options: Options, home: Path) -> Spec:
+    """Return `spec` with what the given `options` set. Raises UsageError as `build_spec` does."""
+    with name_options(options):
+        spec = spec.override_all(read_settings(options))
+    return _with_teacher(spec, home)
+
+
+def trace_spec(options: Options, home: Path) -> Provenance:
+    """Return where the values of the spec come from that `build_spec` makes of the same `options`."""
+    by_key = {}
+    if "model" in options:
+        by_key["network"] = f"of --model {options['model']}"
+    if origin := options.get("weights"):
+        from keras_resnet.training.initialize import describe_weights_source
+
+        words = describe_weights_source(origin, home)
+        by_key["network"] = f"of {words}"
+        if "recipe" not in options:  # whose image size stays
+            by_key["data.image_size"] = f"that of {words}; --image-size changes it"
+    default = f"the default to {options.get('task', 'classify')}"
+    if "deepen" in options:
+        default = f"of run {options['deepen']}"
+    elif "recipe" in options:
+        default = f"of recipe {options['recipe']}"
+    return Provenance(default, by_key | trace_options(options))
+
+
+def trace_options(options: Options) -> dict[str, str]:
+    """Return by key of the spec which of the given `options` sets it, in words."""
+    return {key: f"asked by {typed}" for key, typed in name_typed(options).items()}
+
+
+def _with_teacher(spec: Spec, home: Path) -> Spec:
+    """Make the teacher's name a path. Raises RunError if there is no such finished run."""
+    if spec.distill.teacher is None:
+        return spec
+    teacher = Run.find(home, spec.distill.teacher)
+    teacher.require_finished()
+    return spec.override("distill.teacher", str(teacher.folder.resolve()))
+
+
+def _base(options: Options, values: dict[str, Any], home: Path, log: Log) -> Spec:
+    """Return what the options change: a shallower run's spec, a recipe or the task's default, with the named network.
+
+    Takes out of `values` what it has used.
+    """
+    if run := values.pop("start.deepen", None):
+        if "recipe" in options or "model" in options or "start.weights" in values:
+            raise UsageError(
+                "--deepen takes network and training from its run; it takes no --recipe, --model, --weights"
+            )
+        if "network.depth" not in values:
+            raise UsageError("--deepen needs --depth: how deep the new network is")
+        from keras_resnet.training.initialize import config_from_shallow_run
+
+        return config_from_shallow_run(home, run, log)
+    if "quick" in options and "recipe" not in options:
+        raise UsageError("--quick is a form of a recipe: it needs --recipe")
+    spec = _recipe_or_default(options, values.pop("task", None), log)
+    if "model" not in options:
+        return spec
+    if "network.depth" in values or "network.family" in values:
+        raise UsageError("--model names the whole network; it takes no --depth")
+    return replace(spec, network=_start_as(parse_model_name(options["model"]), spec.network))
+
+
+def _recipe_or_default(options: Options, task: str | None, log: Log) -> Spec:
+    if "recipe" not in options:
+        from keras_resnet.tasks import default_config
+
+        spec = default_config(task or Spec().task)
+        if spec != Spec():
+            log(
+                f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
+                f" {counted(spec.training.epochs, 'epoch')} in"
+                f" batches of {spec.training.batch_size}, unless asked otherwise (usual for {spec.task})"
+            )
+        return spec
+    spec = get_recipe(options["recipe"], quick="quick" in options)
+    if task not in (None, spec.task):
+        raise UsageError(f"recipe {options['recipe']} is for --task {spec.task}. Received: --task {task}")
+    return spec
+
+
+def _start_as(network: NetworkSpec, of_recipe: NetworkSpec) -> NetworkSpec:
+    """Return `network` with the recipe's initialization of residual units, where its family has them."""
+    if "zero_gamma" not in FAMILIES[network.family].settings:
+        return network
+    return replace(network, zero_gamma=of_recipe.zero_gamma)

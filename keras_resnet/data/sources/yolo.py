@@ -1,0 +1,300 @@
+"""YOLO's layout, as Ultralytics reads it: data.yaml, images/ and labels/ with a text file for each image.
+
+data.yaml has `names` (a list, or a number for each name) and `train`, `val` and perhaps `test`: folders of images, text
+files that list images, or lists of both, relative to `path`. The labels of images/…/a.jpg are in labels/…/a.txt, those
+of an image in another folder beside it; an image without that file shows nothing. A line is an object, in shares of the
+image's width and height: class x_center y_center width height, or class x1 y1 x2 y2 x3 y3 …, the corners of a polygon
+(docs.ultralytics.com/datasets/detect and /segment).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from reprlib import repr as quote
+from typing import TypeGuard
+
+import numpy as np
+import yaml
+
+from keras_resnet.data.annotations import Annotation, ImageAnnotation
+from keras_resnet.data.sources import coco_masks
+from keras_resnet.data.sources.annotation_files import (
+    ROUNDING_PIXELS,
+    FolderAnnotations,
+    Tally,
+    count_outside,
+    find_file,
+    find_file_by_suffix,
+    find_files,
+    one_line,
+    parse_finite,
+    resolve_inside,
+    subfolders,
+)
+from keras_resnet.data.sources.detection_folder import DetectionFolder
+from keras_resnet.data.sources.parallel_decode import decode_in_parallel
+from keras_resnet.errors import DataError
+from keras_resnet.runtime.image import read_image_size
+from keras_resnet.runtime.image_files import list_images
+from keras_resnet.runtime.plurals import counted
+
+CONFIG_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+# Keys of data.yaml → our splits.
+SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+BOX_FIELDS = 5
+# A class and three corners.
+MIN_POLYGON_FIELDS = 7
+
+NO_AREA = "{box|boxes} without an area"
+REPEATED = "{line that repeats|lines that repeat} another one of {its|their} file exactly"
+BEYOND = "{box that reaches beyond its|boxes that reach beyond their} image, cut at its edge"
+NO_TEST = "{split of data.yaml that is|splits of data.yaml that are} not there"
+UNLABELED_TEST = "test {split|splits}, of which no image has a label file"
+NO_MASK = "{object that is a box and has|objects that are boxes and have} no mask"
+
+
+class YOLO(DetectionFolder):
+    """Folders with a data.yaml and a text file of objects for each image."""
+
+    layout = "data.yaml with labels/*.txt (YOLO)"
+
+    def is_layout(self, root: Path) -> bool:
+        """Return whether `root` has a data.yaml, or text files of labels."""
+        if not root.is_dir():
+            return False
+        labels = (folder / "labels" for folder in (root, *subfolders(root)))
+        return _config_file(root) is not None or any(True for each in labels for _ in find_files(each, "*.txt"))
+
+    def read_annotations(self, root: Path, masks: bool) -> FolderAnnotations:
+        """Read all splits of `root`. An image whose label file is not in the format cannot be used. Raises DataError
+        for a data.yaml that is not in the format, and where no label file is found."""
+        file = _config_file(root)
+        if file is None:
+            raise DataError(
+                f"{root} has labels/*.txt, YOLO's, and no data.yaml that says what their numbers mean: write one with"
+                " names: [first class, second class] and train: images"
+            )
+        config = _parse_config(file)
+        tally = Tally()
+        names = _class_names(file, config)
+        splits = _list_images(root, file, config, tally)
+        reader = _LabelReader(root, file, len(names), masks)
+        listings = {split: reader.read(split, files, tally) for split, files in splits.items()}
+        if not any(reader.label_files.values()):
+            raise DataError(
+                f"none of the {counted(len(reader.named), 'image')} that {file} names has a label file, such as"
+                f" {_label_file(root, min(reader.named))}"
+            )
+        if "test" in listings and not reader.label_files["test"]:
+            tally.leave_out(UNLABELED_TEST, str(splits["test"][0]))
+            del listings["test"]
+        return FolderAnnotations(names, listings, tally, {name: reader.bad[name] for name in listings}, reader.named)
+
+
+def _config_file(root: Path) -> Path | None:
+    return next((root / name for name in CONFIG_FILES if (root / name).is_file()), None)
+
+
+def _parse_config(file: Path) -> Mapping[object, object]:
+    try:
+        config = yaml.safe_load(file.read_bytes())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise DataError(f"cannot read {file}: {one_line(error)}") from error
+    if not isinstance(config, dict):
+        raise DataError(f"{file} is not YOLO's: it has no names: and train: with what belongs to them")
+    return config
+
+
+def _class_names(file: Path, config: Mapping[object, object]) -> tuple[str, ...]:
+    """Return the names in the order of their numbers. Raises DataError unless there is one for each number from 0."""
+    names = config.get("names")
+    if isinstance(names, dict):
+        if set(names) != set(range(len(names))) or any(isinstance(key, bool) for key in names):
+            raise DataError(f"{file}: names must number the classes from 0 without a gap. Received: {quote(names)}")
+        names = [names[number] for number in range(len(names))]
+    if not isinstance(names, list) or not names:
+        received = quote(names) if "names" in config else "no names"
+        raise DataError(f"{file}: names must be a list of the classes' names. Received: {received}")
+    for each in names:
+        if isinstance(each, bool) or not isinstance(each, (str, int)):
+            raise DataError(f"{file}: each of names must be text. Received: {quote(each)}; put it in quotes")
+    count = config.get("nc", len(names))
+    if count != len(names):
+        raise DataError(f"{file}: nc must be the number of names, {len(names)}. Received: {quote(count)}")
+    return tuple(one_line(each) for each in names)
+
+
+def _list_images(root: Path, file: Path, config: Mapping[object, object], tally: Tally) -> dict[str, list[Path]]:
+    """Return the image files of each split, each once. Raises DataError where none are for training."""
+    base = config.get("path", "")
+    if not isinstance(base, str):
+        raise DataError(f"{file}: path must be the folder that holds the images. Received: {quote(base)}")
+    bases = [file.parent / os.path.expanduser(base), file.parent]
+    splits: dict[str, list[Path]] = {}
+    for key, split in SPLITS.items():
+        entries = config.get(key) or []
+        images: list[Path] = []
+        for entry in entries if isinstance(entries, list) else [entries]:
+            if not isinstance(entry, str):
+                raise DataError(f"{file}: {key} must be folders or lists of images. Received: {quote(entry)}")
+            if (path := _find_entry(root, bases, entry)) is not None:
+                images += _listed_images(root, bases, path) if path.is_file() else list_images(path)[0]
+            elif split == "test":
+                tally.leave_out(NO_TEST, entry)
+            else:
+                raise DataError(f"{file}: {key} names {entry}; there is no such folder or list of images in {root}")
+        if images:
+            splits[split] = list(dict.fromkeys(images))
+        elif entries and split != "test":
+            raise DataError(f"{file}: {key} names {quote(entries)}, where no images are")
+    if "train" not in splits:
+        raise DataError(f"{file} names no images to train on: it needs train: with a folder or a list of images")
+    return splits
+
+
+def _find_entry(root: Path, bases: Sequence[Path], entry: str) -> Path | None:
+    """Return what data.yaml calls `entry`, below `root`: as it stands there; without ../ before it, which Roboflow
+    writes and ignores; or by the end of a path that was absolute elsewhere."""
+    parts = PurePosixPath(entry.replace("\\", "/")).parts
+    starts = range(1, len(parts)) if parts[:1] == ("/",) else [parts.count("..")]
+    names = [os.path.expanduser(entry), *(os.path.join(*parts[start:]) for start in starts if parts[start:])]
+    paths = (resolve_inside(root, base / name) for name in names for base in bases)
+    return next((path for path in paths if path is not None and path.exists()), None)
+
+
+def _listed_images(root: Path, bases: Sequence[Path], file: Path) -> list[Path]:
+    """Return the images that a text file lists, one a line. Raises DataError for one that is not there."""
+    folders, images = [file.parent, *bases, root], []
+    for line in filter(None, map(str.strip, _read_lines(file))):
+        if (path := find_file(line, folders, root) or find_file_by_suffix(line, folders, root)) is None:
+            raise DataError(f"{file} lists {line}; there is no such image in {root}")
+        images.append(path)
+    return images
+
+
+def _read_lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {file}: {error}") from error
+
+
+def _label_file(root: Path, image: Path) -> Path:
+    """Return where the labels of an image lie: the last folder called images becomes labels."""
+    parts = list(image.relative_to(os.path.abspath(root)).parts)
+    folders = [number for number, part in enumerate(parts[:-1]) if part == "images"]
+    if folders:
+        parts[folders[-1]] = "labels"
+    return Path(os.path.abspath(root), *parts).with_suffix(".txt")
+
+
+@dataclass(frozen=True)
+class _Object:
+    """A line of a label file, in pixels. box: left, top, right, bottom; polygon: x1, y1, x2, y2, …, or nothing."""
+
+    label: int
+    box: list[float]
+    area: float
+    polygon: list[float]
+
+    @classmethod
+    def from_values(cls, label: int, values: Sequence[float], size: tuple[int, int]) -> _Object:
+        """values: as they stand in the file, of an image of (width, height) `size`."""
+        points = np.reshape(values, (-1, 2)) * size
+        if len(points) == 2:
+            center, sides = points
+            return cls(label, [*(center - sides / 2), *(center + sides / 2)], float(sides.prod()), [])
+        x, y = points.T
+        area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+        return cls(label, [*points.min(axis=0), *points.max(axis=0)], area, points.ravel().tolist())
+
+
+@dataclass
+class _LabelReader:
+    """Reads the label files of images. bad: of each split, why images cannot be used. label_files: those that are
+    there. named: all images of the splits."""
+
+    root: Path
+    config: Path
+    classes: int
+    masks: bool
+    bad: dict[str, list[str]] = field(default_factory=dict)
+    label_files: dict[str, list[Path]] = field(default_factory=dict)
+    named: set[Path] = field(default_factory=set)
+
+    def read(self, split: str, images: Sequence[Path], tally: Tally) -> list[ImageAnnotation]:
+        """Return the images of a split that can be used, with their objects."""
+        decoded = decode_in_parallel(images, self._annotate, "reading labels")
+        for _, part in decoded.values:
+            tally.add(part)
+        self.bad[split] = list(map(str, decoded.errors))
+        self.label_files[split] = [file for image in images if (file := _label_file(self.root, image)).is_file()]
+        self.named |= set(images)
+        return [annotated for annotated, _ in decoded.values]
+
+    def _annotate(self, image: Path) -> tuple[ImageAnnotation, Tally]:
+        """Raises DataError for an image that cannot be opened, or whose label file is not in the format."""
+        size, tally = read_image_size(image), Tally()
+        file = _label_file(self.root, image)
+        objects = self._parse(file, size, tally) if file.is_file() else []
+        masks: list[bytes] = []
+        if self.masks:
+            objects, masks = _with_masks(file, objects, size, tally)
+        boxes = np.reshape([each.box for each in objects], (-1, 4))
+        labels, areas = [each.label for each in objects], [each.area for each in objects]
+        annotation = Annotation.from_boxes(size, boxes, labels, None, areas, masks)
+        tally.leave_out(NO_AREA, file.name, len(boxes) - len(annotation.labels))
+        tally.note(BEYOND, file.name, count_outside(boxes, size))
+        return ImageAnnotation(image, annotation), tally
+
+    def _parse(self, file: Path, size: tuple[int, int], tally: Tally) -> list[_Object]:
+        lines = [tuple(line.split()) for line in _read_lines(file)]
+        tally.leave_out(REPEATED, file.name, len(list(filter(None, lines))) - len(set(filter(None, lines))))
+        numbered = {fields: number for number, fields in reversed(list(enumerate(lines, 1))) if fields}
+        return [
+            _Object.from_values(*self._parse_line(f"{file}, line {number}", fields, size), size)
+            for fields, number in reversed(numbered.items())
+        ]
+
+    def _parse_line(self, entry: str, fields: Sequence[str], size: tuple[int, int]) -> tuple[int, list[float]]:
+        """Return the class and the other values of a line. Raises DataError for one that is not in the format."""
+        if len(fields) != BOX_FIELDS and (len(fields) < MIN_POLYGON_FIELDS or len(fields) % 2 == 0):
+            raise DataError(
+                f"{entry} has {len(fields)} fields; an object is class x_center y_center width height, or class and the"
+                " x and y of 3 or more corners"
+            )
+        label, *values = map(parse_finite, fields)
+        if label is None or label % 1 or not 0 <= label < self.classes:
+            raise DataError(
+                f"{entry}: the class must be a number from 0 to {self.classes - 1}, of the names in {self.config.name}."
+                f" Received: {quote(fields[0])}"
+            )
+        shares = [share for axis, share in enumerate(values) if _is_share(share, size[axis % 2])]
+        if len(shares) < len(values):
+            raise DataError(
+                f"{entry}: coordinates must be shares of the image's width and height, 0 to 1. Received:"
+                f" {quote(' '.join(fields[1:]))}"
+            )
+        return int(label), shares
+
+
+def _is_share(value: float | None, side: int) -> TypeGuard[float]:
+    """Return whether `value` is within 0 and 1, or beyond by no more than a pixel of `side`, by rounding."""
+    return value is not None and -ROUNDING_PIXELS / side <= value <= 1 + ROUNDING_PIXELS / side
+
+
+def _with_masks(
+    file: Path, objects: Sequence[_Object], size: tuple[int, int], tally: Tally
+) -> tuple[list[_Object], list[bytes]]:
+    """Return the objects that have a mask, and the masks."""
+    kept, masks = [], []
+    for each in objects:
+        counts, wrong, _ = coco_masks.encode_segmentation([each.polygon], size) if each.polygon else (b"", NO_MASK, 0)
+        tally.leave_out(wrong, file.name, bool(wrong))
+        if not wrong:
+            kept.append(each)
+            masks.append(counts)
+    return kept, masks

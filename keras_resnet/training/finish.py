@@ -1,0 +1,38 @@
+"""The end of a training: the finished model, its metrics and its analysis, written into the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keras_resnet.compression.sparsity import check_sparsity
+from keras_resnet.data.load import DatasetSplits
+from keras_resnet.evaluation.analysis import analyze_model
+from keras_resnet.evaluation.evaluate import validate
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import describe_baselines
+from keras_resnet.progress import Log
+from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
+
+if TYPE_CHECKING:
+    from keras_resnet.training.trainer import Trainer
+
+
+def write_finished_model(run: Run, trainer: Trainer, data: DatasetSplits, log: Log) -> None:
+    """Evaluate the finished model on the validation images and write it, its metrics and its analysis into `run`; the
+    checkpoints are removed. Raises TrainingError if it has not the sparsity or the clusters that were asked for."""
+    task, model = trainer.task, trainer.method.to_inference_model(trainer.model)
+    sparsity = check_sparsity(model, trainer.method.spec.compress)
+    if summary := sparsity.summary:
+        log(f"compressed: {summary}")
+    score = validate(model, data, task)
+    metrics = {"split": "validation", "metric": score.metric, "value": score.value, "samples": score.samples}
+    run.write_json(run.metrics_file, metrics | sparsity.as_dict())
+    analysis = analyze_model(run, model, task, score, data)
+    run.write_json(run.analysis_file, analysis)
+    run.write_with(run.model_file, lambda path: model.save(path))
+    run.remove_training_state()
+    images = counted(score.samples, "validation image")
+    log(f"{metric_label(score.metric)} {score.value:.2%} on {images}; model: {run.model_file}")
+    for line in describe_baselines(analysis["baselines"]):
+        log(line)

@@ -1,0 +1,90 @@
+"""Before a training starts: devices, data, and the checks that need no training."""
+
+from __future__ import annotations
+
+import os
+
+from keras_resnet.config.spec import Spec
+from keras_resnet.data.dataset import TRAINING_SPLITS
+from keras_resnet.data.load import DatasetSplits, load_dataset
+from keras_resnet.errors import RunError, UsageError
+from keras_resnet.models import build
+from keras_resnet.models.flops import count_cost
+from keras_resnet.progress import Log
+from keras_resnet.run import Run
+from keras_resnet.run.data_fingerprint import describe_changes, fingerprint_splits
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.training import distribute
+from keras_resnet.training.distribute import Devices
+from keras_resnet.training.initialize import require_parts
+from keras_resnet.training.trackers import require_trackers
+
+# Bytes that a parameter takes at least, with its gradient; and a pixel, as it is read and as the network takes it.
+WEIGHT_BYTES, PIXEL_BYTES = 8, 3 * (1 + 4)
+
+
+def require_possible(spec: Spec) -> None:
+    """Raise UsageError for what can be known to be impossible before any data are read."""
+    build.require_known(spec.network)
+    require_parts(spec)
+    require_trackers(spec.log.track)
+    if spec.data.image_size is not None:
+        build.require_size(spec.network, spec.data.image_size)
+
+
+def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
+    """Return the devices, and `log` for the first of several workers; the others log nothing."""
+    devices = distribute.setup(spec.training.devices)
+    if spec.training.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    if not devices.is_chief:
+        return devices, lambda message: None
+    log(f"devices: {devices.reason}")
+    return devices, log
+
+
+def load_shared_data(spec: Spec, devices: Devices, log: Log) -> DatasetSplits:
+    """Return the data. The chief opens it first, because that may prepare it for the others."""
+    data = load_dataset(spec.data, log, TRAINING_SPLITS) if devices.is_chief else None
+    devices.broadcast("the data is there")
+    return data or load_dataset(spec.data, log, TRAINING_SPLITS)
+
+
+def require_memory(spec: Spec, classes: tuple[str, ...], devices: Devices) -> None:
+    """Raise UsageError if weights with their gradients, or a batch of images, take more memory than the machine has:
+    before anything is allocated."""
+    size, batch = spec.data.image_size, spec.training.batch_size
+    assert size is not None and batch is not None
+    cost = count_cost(spec.network, classes=len(classes), input_shape=(size, size, 3))
+    images = counted(batch, "image")
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for subject, needed in (
+        (f"a network of {cost.trainable:.3g} parameters", WEIGHT_BYTES * cost.trainable),
+        (
+            f"a batch of {images} of {size} pixels",
+            PIXEL_BYTES * size * size * batch // devices.replicas,
+        ),
+    ):
+        if needed > available:
+            raise UsageError(
+                f"{subject} takes {needed / 2**30:,.0f} GiB or more, and this machine has {available / 2**30:,.0f}"
+            )
+
+
+def check_data_unchanged(run: Run, data: DatasetSplits, is_change_allowed: bool, log: Log) -> str | None:
+    """Return how `data` differs from what `run` was started with, or None. Raises RunError unless it may differ."""
+    before = run.document().get("data")
+    if not before:
+        log(f"data: whether it has changed is not known, run {run.name} was begun by an earlier version")
+        return None
+    if not (difference := describe_changes(before, fingerprint_splits(data))):
+        return None
+    if not is_change_allowed:
+        raise RunError(
+            f"the data of run {run.name} has changed since it was started: {difference}. To continue with what is there"
+            f" now: kresnet train --resume {run.name} --data-changed"
+        )
+    log(f"data: changed since run {run.name} was started: {difference} (--data-changed: continues and records it)")
+    return difference

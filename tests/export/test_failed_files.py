@@ -1,0 +1,78 @@
+"""One file that cannot be made, or that a compiler refuses: the others are written nonetheless."""
+
+import json
+import re
+import shutil
+
+import pytest
+from exports import copied, float32_only
+from samples import COLOURS, paint, silent
+
+from keras_resnet.export import accelerators, pipeline
+from keras_resnet.export.accelerators.ethos_u import EthosU
+from keras_resnet.export.formats.onnx import ONNX
+from keras_resnet.export.request import ExportRequest
+from keras_resnet.run import Run
+
+pytestmark = pytest.mark.usefixtures("untimed")
+
+
+def test_what_can_be_written_is_and_data_are_judged_as_they_are(kresnet, tmp_path):
+    """16 training images calibrate nothing: the default export writes float32 and names int8. Then images are added."""
+    paint(tmp_path / "few" / "train", 8, classes={"blue": COLOURS["blue"], "red": COLOURS["red"]})
+    paint(tmp_path / "few" / "val", 12, classes={"blue": COLOURS["blue"], "red": COLOURS["red"]})
+    home = ("--runs", tmp_path / "runs")
+    options = ("--depth", "8", "--epochs", "1", "--precision", "float32", "--data", tmp_path / "few", "--name", "few")
+    assert kresnet("train", *options, *home)[0] == 0
+    run = Run(tmp_path / "runs" / "few")
+    code, out, err = kresnet("export", "few", "--tflite", "--json", *home)
+    assert code == 1 and "could not make int8.tflite: calibration takes 20 images or more" in err[-1]
+    assert [row["file"] for row in json.loads(out)] == ["float32.tflite"] == [row["file"] for row in run.verdicts()]
+    assert (run.exports / "float32.tflite").is_file() and (run.exports / "model_card.md").is_file()
+    assert not [file.name for file in run.exports.iterdir() if file.name.startswith(".")]
+    code, out, err = kresnet("export", "few", "--tflite", "--quantize", "int8", *home)
+    assert (code, out) == (1, "") and err[-1].startswith("kresnet: calibration takes 20 images or more")
+    for number in range(3):
+        shutil.copy(tmp_path / "few/val/red/000.png", tmp_path / f"few/val/red/more{number}.png")
+    code, out, _ = kresnet("verify", run.exports / "float32.tflite", *home)
+    changed = "the data changed since few was trained (validation has 27 images, had 24 (red 15, had 12))"
+    assert code == 0 and changed in out and "27 validation images" in out
+    before = run.analysis()["data"]
+    code, _, err = kresnet("report", "few", "--again", *home)
+    assert code == 0 and any(changed in line for line in err) and run.analysis()["data"] == before
+
+
+def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresnet, monkeypatch, tmp_path):
+    """Without waiting for the converter: only that what is made is judged and placed."""
+    run = copied(trained, tmp_path / "run")
+
+    def convert(model_file, file_format, conversion, target, log):
+        if file_format.name in ("onnx", "savedmodel"):
+            raise pipeline.ExportError(f"{file_format.name} cannot be had")
+        shutil.copy(genuine, target)
+
+    genuine = tmp_path / "float32.tflite"
+    (made,) = pipeline.export(run, ExportRequest(float32_only(), samples=20), silent)
+    shutil.move(run.exports / made.file, genuine)
+    monkeypatch.setattr(pipeline, "convert", convert)
+    monkeypatch.setattr(ONNX, "require_installed", lambda self: None)
+    arguments = ("--savedmodel", "--tflite", "--quantize", "float32", "--onnx", "--samples", "20", "--runs", tmp_path)
+    code, out, err = kresnet("export", "run", *arguments)
+    assert code == 1 and "float32.tflite" in out and (run.exports / "float32.tflite").is_file()
+    named = "could not make saved_model: savedmodel cannot be had; model.onnx: onnx cannot be had"
+    assert err[-1] == f"kresnet: {named}"
+    with pytest.raises(pipeline.ExportError, match=re.escape(named)):
+        pipeline.export(run, ExportRequest(float32_only(), ("savedmodel", "onnx"), samples=20), silent)
+
+
+def test_a_compiler_that_fails_refuses_and_the_others_are_asked(exported, monkeypatch, tmp_path):
+    run = Run(shutil.copytree(exported[0].folder, tmp_path / "run"))
+
+    def check(self, file, folder):
+        raise pipeline.ExportError("vela failed on int8.tflite (exit 1); its output is in a log")
+
+    monkeypatch.setattr(EthosU, "check", check)
+    fits = accelerators.check_accelerators(run, [exported[1]["int8.tflite"]], ["ethos-u55-128", "edgetpu"], silent)
+    assert [(each.target, each.file) for each in fits] == [("ethos-u55-128", "int8.tflite"), ("edgetpu", "int8.tflite")]
+    assert fits[0].accepted == 0 and fits[0].refused[0].startswith("vela failed") and fits[1].accepted > 0.8
+    assert len(json.loads((run.exports / "targets.json").read_text())) == 2
