@@ -1,4 +1,4 @@
-"""Child processes that see what this one can import, and that end when it ends, however it does. Imports no
+"""Start child processes that see what this one can import, and that end when it ends, however it does. Imports no
 TensorFlow."""
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _START = (
 
 
 def child_command(module: str, *arguments: str) -> list[str]:
-    """The command of a process that calls `main` of `module` with a list of `arguments`, ends with the exit code that
-    is returned, and is killed when this process ends."""
+    """Return the command of a process that calls `main` of `module` with a list of `arguments`, ends with the exit code
+    that is returned, and is killed when this process ends."""
     return [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(os.getpid()), module, *arguments]
 
 
@@ -43,7 +43,7 @@ def exit_with_parent(parent: int) -> None:
 
 
 def describe_exit(code: int) -> str:
-    """The exit code of a process in words: "exit code 1", "SIGSEGV"."""
+    """Describe the exit code of a process: "exit code 1", "SIGSEGV"."""
     if code >= 0:
         return f"exit code {code}"
     try:
