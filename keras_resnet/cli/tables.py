@@ -84,6 +84,7 @@ def _style_of(cell: str) -> str:
     from keras_resnet.metrics.outcome import FAILED, PASSED  # imports NumPy, which plain help does without
 
     outcome, _, reserve = cell.partition(", ")
+    outcome = outcome.partition(" for ")[0]  # of "FAILED for lack of proof"
     return {PASSED: "yellow" if reserve else "green", FAILED: "red"}.get(outcome, "")
 
 
