@@ -121,7 +121,7 @@ def main() -> None:
         rows.append([case, *(f"{found[case, every][0]:.1f} ms" for every in (False, True)), f"{ratio:.2f}"])
     threads = found["kresnet int8", True][1]
     columns = ["case", "1 thread", f"{threads} threads", "int8 ÷ this"]
-    console.table(f"ResNet-50, {SIDE} pixels, one image, Chromium {version}", columns, rows)
+    console.print_table(f"ResNet-50, {SIDE} pixels, one image, Chromium {version}", columns, rows)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def main() -> None:
         ]
         for depth in DEPTHS
     ]
-    console.table(f"best of {repeats}", ["depth", "layers", "seconds", "ms a layer"], rows)
+    console.print_table(f"best of {repeats}", ["depth", "layers", "seconds", "ms a layer"], rows)
 
 
 if __name__ == "__main__":

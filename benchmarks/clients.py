@@ -52,7 +52,7 @@ def main() -> None:
         equal = equal and same == len(images)
         rows.append([client, file.name, f"{same} of {len(images)} as LiteRT"])
     rows.append(["vela, ethos-u55-128", source.name, ", ".join(told["vela"])])
-    console.table(f"{run.name}, {len(images)} validation images", ["client", "file", "answers"], rows)
+    console.print_table(f"{run.name}, {len(images)} validation images", ["client", "file", "answers"], rows)
     if not equal or not any("NPU operators" in line and "100.0%" in line for line in told["vela"]):
         sys.exit(1)
 

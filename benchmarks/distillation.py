@@ -85,7 +85,7 @@ def main() -> None:
         for kind, values in found.items()
     ]
     teachers = 100 * teacher.metrics()["value"]
-    console.table(
+    console.print_table(
         f"ResNet-8, {options.pupil_epochs} epochs of {options.data}; teacher: ResNet-50, {teachers:.2f}%",
         ["pupil", "top-1", "of each seed"],
         rows,

@@ -180,7 +180,7 @@ def main() -> None:
         "memory",
         "conversion",
     ]
-    console.table(f"ResNet-50, {SIDE} pixels, one image", columns, rows)
+    console.print_table(f"ResNet-50, {SIDE} pixels, one image", columns, rows)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def measure(net: list[str], rounds: int) -> None:
                 last = (Path(home) / "x" / "log.jsonl").read_text().splitlines()[-1]
             best[case] = max(best.get(case, 0.0), json.loads(last)["images_per_second"])
     rows = [[case, f"{rate:.1f}", f"{rate / best['1 device']:.2f}"] for case, rate in best.items()]
-    console.table(" ".join(net), ["case", "images/s", "× one device"], rows)
+    console.print_table(" ".join(net), ["case", "images/s", "× one device"], rows)
 
 
 def model(network: str, batch: int, rate: float, bandwidth: float, latency: float) -> None:
@@ -73,7 +73,7 @@ def model(network: str, batch: int, rate: float, bandwidth: float, latency: floa
         f"{network}: {size / 1e6:.0f} MB of gradients, {batch} images a device in {1e3 * compute:.0f} ms,"
         f" {bandwidth / 1e9:g} GB/s, {1e6 * latency:g} µs a message"
     )
-    console.table(title, ["devices", "each sends", "takes", "efficiency", "images/s"], rows)
+    console.print_table(title, ["devices", "each sends", "takes", "efficiency", "images/s"], rows)
 
 
 def main() -> None:

@@ -242,7 +242,7 @@ def report(seconds: dict[str, float], options: argparse.Namespace) -> None:
     title = (
         f"{options.network}, {size} pixels, batch {options.batch_size}; matrix product in GFLOP/s: {json.dumps(limits)}"
     )
-    console.table(title, ["case", "images/s", "× stock float32", "share of matmul"], rows)
+    console.print_table(title, ["case", "images/s", "× stock float32", "share of matmul"], rows)
 
 
 if __name__ == "__main__":

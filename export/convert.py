@@ -21,7 +21,7 @@ from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format
 from keras_resnet.export.tflite_options import TFLiteOptions
-from keras_resnet.progress import waiting
+from keras_resnet.progress import show_activity
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 from keras_resnet.runtime.metadata import ModelMetadata
 
@@ -38,7 +38,7 @@ def convert(model_file: Path, file_format: Format, conversion: Conversion, targe
     with tempfile.TemporaryDirectory() as scratch:
         _write_job(file_format, conversion, Path(scratch))
         command = child_command(__name__, str(model_file), scratch, str(target))
-        with log.open("wb") as output, waiting(f"converting to {name}"):
+        with log.open("wb") as output, show_activity(f"converting to {name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
     if ended.returncode == EXPECTED_ERROR_CODE:
         raise ExportError(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1])

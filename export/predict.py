@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.export.load import is_exported_file, load_file
 from keras_resnet.progress import Log
@@ -130,7 +130,7 @@ def predict_video(
     _require_video_suffix(save)
     first = next(frames)
     with (
-        writing(save) as temporary,
+        write_atomically(save) as temporary,
         open_video_writer(temporary, first.rate / options.every, first.image.size) as append,
     ):
         for frame in chain([first], frames):
@@ -167,7 +167,7 @@ def _require_suffix(path: Path, known: tuple[str, ...], words: str) -> None:
 
 
 def _save_image(image: Image.Image, path: Path) -> None:
-    with writing(path) as temporary:
+    with write_atomically(path) as temporary:
         image.save(temporary, format=Image.registered_extensions()[path.suffix.lower()])
 
 

@@ -1,4 +1,4 @@
-"""Whether a host can be reached, asked before a download that would otherwise retry for minutes."""
+"""Check that a host can be reached before a download that would otherwise retry for minutes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ PROBE_SECONDS = 4
 GIVE_UP_SECONDS = 8
 
 
-def host_of(url: str) -> str:
-    """Scheme and host of `url`."""
+def get_host(url: str) -> str:
+    """Return scheme and host of `url`, "https://example.org"."""
     return "{0.scheme}://{0.netloc}".format(urlsplit(url))
 
 
-def reachable(host: str) -> bool:
-    """Whether `host`, such as "https://example.org", answers within seconds."""
+def is_reachable(host: str) -> bool:
+    """Return whether `host`, such as "https://example.org", answers within seconds."""
     import requests
 
     reached: list[int] = []

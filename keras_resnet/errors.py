@@ -1,4 +1,4 @@
-"""Everything kresnet raises on purpose.
+"""The errors that kresnet raises on purpose.
 
 ::
 
@@ -63,13 +63,13 @@ class TrainingInterrupted(TrainingError):
 
 
 class TrainingStopped(TrainingError):
-    """Training was told to end by SIGTERM, as schedulers do, and can be resumed."""
+    """Training was stopped by SIGTERM, which schedulers send, and can be resumed."""
 
     exit_code = 0
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' Did you mean X?' for the known word nearest to `word`, or for one that begins so; '' where there is none."""
+    """Return " Did you mean X?" for the known word nearest to `word`, or one that begins so; "" where there is none."""
     words = list(known)
     near = difflib.get_close_matches(word, words, n=1) or [each for each in words if word and each.startswith(word)]
     return f" Did you mean {near[0]!r}?" if near else ""

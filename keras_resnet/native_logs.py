@@ -1,4 +1,4 @@
-"""Keeps native libraries' chatter off the terminal.
+"""Keep what native libraries print off the terminal.
 
 TensorFlow writes to file descriptor 2 from C++ before anything can be configured. So descriptor 2 is
 pointed at a scratch file, while Python's own sys.stderr keeps the terminal.
@@ -15,18 +15,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def silence_native_logs() -> Iterator[None]:
     """Keep native chatter away while the block runs. Afterwards all is as it was: a notebook or a program that called a
     command has its standard error, its warnings and its environment back, however the block ended."""
-    stream, terminal, level = sys.stderr, os.dup(2), os.environ.get(LEVEL)
+    stream, terminal, level = sys.stderr, os.dup(2), os.environ.get(LOG_LEVEL)
     logger = logging.getLogger("tensorflow")
     logged = logger.level
     with warnings.catch_warnings():
-        chatter = _hush_native()
+        chatter = _redirect_native_stderr()
         ours = sys.stderr
         try:
             yield
@@ -39,15 +39,15 @@ def hushed() -> Iterator[None]:
             chatter.close()
             logger.setLevel(logged)
             if level is None:
-                os.environ.pop(LEVEL, None)
+                os.environ.pop(LOG_LEVEL, None)
 
 
-def _hush_native() -> IO[bytes]:
-    """Redirect descriptor 2; returns the file that now receives what is written there."""
-    os.environ.setdefault(LEVEL, "3")
+def _redirect_native_stderr() -> IO[bytes]:
+    """Redirect descriptor 2 and return the file that now receives what is written there."""
+    os.environ.setdefault(LOG_LEVEL, "3")
     warnings.filterwarnings("ignore")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    chatter = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `hushed`
+    chatter = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `silence_native_logs`
     sys.stderr.flush()
     if _writes_to_2(sys.stderr):
         terminal = os.dup(2)
@@ -57,7 +57,7 @@ def _hush_native() -> IO[bytes]:
 
 
 def _writes_to_2(stream: object) -> bool:
-    """Whether a text stream is descriptor 2; that of a notebook is none."""
+    """Return whether a text stream is descriptor 2; that of a notebook is none."""
     try:
         return stream.fileno() == 2  # type: ignore[attr-defined, no-any-return]
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Messages, and progress of what takes a while: shown only if somebody asks for it, as the command line does."""
+"""Report messages, and the progress of what takes a while; a display, as the command line's, shows the latter."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ Log = Callable[[str], None]
 # (steps done, what is being done).
 Advance = Callable[[int, str], None]
 # (how many steps there are, or None; what is being done; what a step is) → a context that yields an `Advance`.
-Show = Callable[[int | None, str, str], AbstractContextManager[Advance]]
+Display = Callable[[int | None, str, str], AbstractContextManager[Advance]]
 
 
 def log(message: str) -> None:
-    """One line to standard error. Nobody has to be there to read it: a training outlives its terminal."""
+    """Write one line to standard error. Nobody has to be there to read it: a training outlives its terminal."""
     with suppress(BrokenPipeError):
         print(make_printable(message), file=sys.stderr, flush=True)
 
 
 @contextmanager
-def _unseen(total: int | None, words: str, unit: str) -> Iterator[Advance]:
+def _show_nothing(total: int | None, words: str, unit: str) -> Iterator[Advance]:
     yield lambda steps, words: None
 
 
-_show: Show = _unseen
+_display: Display = _show_nothing
 
 
-def shown_by(show: Show) -> Show:
-    """From now on `show` is told what is under way, as `console.bar` is; returns who was told until now."""
-    global _show
-    former, _show = _show, show
+def set_display(display: Display) -> Display:
+    """Let `display`, such as `console.show_bar`, show all progress from now on; returns the one before."""
+    global _display
+    former, _display = _display, display
     return former
 
 
-def counting(total: int | None, unit: str, words: str = "") -> AbstractContextManager[Advance]:
-    """Yields `advance(steps, words)`, for `total` steps, each one a `unit`; of None nobody knows how many there are."""
-    return _show(total, words, unit)
+def show_progress(total: int | None, unit: str, words: str = "") -> AbstractContextManager[Advance]:
+    """Yield `advance(steps, words)` for `total` steps, each one a `unit`; None where their number is unknown."""
+    return _display(total, words, unit)
 
 
 @contextmanager
 def track(items: Iterable[T], words: str, unit: str) -> Iterator[Iterator[T]]:
-    """Yields the `items`, each one a `unit`, and counts those that are done with."""
+    """Yield the `items`, each one a `unit`, and count those that are done."""
 
-    def counted() -> Iterator[T]:
+    def count() -> Iterator[T]:
         for item in items:
             yield item
             advance(1, words)
 
-    with counting(length_hint(items) or None, unit, words) as advance:
-        yield counted()
+    with show_progress(length_hint(items) or None, unit, words) as advance:
+        yield count()
 
 
 @contextmanager
-def waiting(words: str) -> Iterator[None]:
-    """For work of unknown length."""
-    with counting(None, "", words):
+def show_activity(words: str) -> Iterator[None]:
+    """Show that work of unknown length is under way."""
+    with show_progress(None, "", words):
         yield

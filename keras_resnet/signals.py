@@ -1,4 +1,4 @@
-"""Signals that end a command or a training in good order, and workers that end with their launcher.
+"""End a command or a training in good order on signals, and a worker with the launcher that started it.
 
 Nothing half-written is left behind. Imports no TensorFlow.
 """
@@ -15,16 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+TERMINATION_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 # The descriptor of a pipe that the launcher holds open as long as it lives.
 LAUNCHER = "KRESNET_LAUNCHER"
 # Seconds from SIGTERM to SIGKILL: a checkpoint has to be written meanwhile.
 GRACE_PERIOD = 60.0
 
 
-class Ended(SystemExit):
-    """A signal asked this process to end; it does, with the exit code that shells expect, after what has to be
-    done."""
+class SignalExit(SystemExit):
+    """A signal asked this process to end; it does so after cleaning up, with the exit code that shells expect."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -33,33 +32,33 @@ class Ended(SystemExit):
 
 
 @contextmanager
-def ending_tidily() -> Iterator[None]:
-    """While the block runs, SIGTERM and SIGHUP raise Ended in the main thread, each unless it is ignored, as nohup has
-    it; a second one ends the process at once."""
+def exit_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise SignalExit in the main thread while the block runs, unless they are ignored, as
+    under nohup; a second one ends the process at once."""
     before = {}
     try:
         with suppress(ValueError):  # not the main thread, which alone may listen
-            for number in ENDING:
+            for number in TERMINATION_SIGNALS:
                 if signal.getsignal(number) == signal.SIG_DFL:
-                    before[number] = signal.signal(number, _end)
+                    before[number] = signal.signal(number, _raise_exit)
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _raise_exit(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
-    raise Ended(number)
+    raise SignalExit(number)
 
 
-def stopping_signals() -> tuple[signal.Signals, ...]:
-    """Return SIGTERM, Ctrl-C, and SIGHUP unless it is ignored, as nohup has it."""
+def list_stop_signals() -> tuple[signal.Signals, ...]:
+    """Return SIGTERM, SIGINT (Ctrl-C), and SIGHUP unless it is ignored, as under nohup."""
     hang_up = (signal.SIGHUP,) if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else ()
     return (signal.SIGTERM, signal.SIGINT, *hang_up)
 
 
-def leave_terminal() -> None:
+def detach_from_terminal() -> None:
     """Discard, after a SIGHUP, what is written to the terminal that is gone, instead of failing."""
     with open(os.devnull, "wb") as null:
         for stream in (sys.stdout, sys.stderr):
@@ -68,7 +67,7 @@ def leave_terminal() -> None:
                     os.dup2(null.fileno(), stream.fileno())
 
 
-def end_with_launcher() -> None:
+def stop_with_launcher() -> None:
     """Stop a worker, as after SIGTERM, when its launcher has died, however it died; do nothing elsewhere."""
     descriptor = os.environ.pop(LAUNCHER, "")
     if not descriptor.isdigit():
@@ -95,11 +94,11 @@ def collect_stop_signals() -> Iterator[list[int]]:
         if number == signal.SIGINT and number in received:
             raise KeyboardInterrupt
         if number == signal.SIGHUP:
-            leave_terminal()
+            detach_from_terminal()
         received.append(number)
 
     try:
-        before = {number: signal.signal(number, receive) for number in stopping_signals()}
+        before = {number: signal.signal(number, receive) for number in list_stop_signals()}
     except ValueError:  # not the main thread, which alone receives signals
         yield received
         return

@@ -110,7 +110,7 @@ def kresnet(capsys):
     from keras_resnet.cli import main
 
     def call(*arguments):
-        code = main._main([str(a) for a in arguments])
+        code = main.run_command([str(a) for a in arguments])
         out, err = capsys.readouterr()
         return code, out, err.strip().splitlines()
 
@@ -142,7 +142,7 @@ def on_terminal(monkeypatch):
         with os.fdopen(theirs, "w") as screen, monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", screen)
             patch.setattr(sys, "stderr", screen)
-            code = main._main([str(each) for each in arguments])
+            code = main.run_command([str(each) for each in arguments])
         reader.join()
         os.close(own)
         return code, b"".join(written).decode()

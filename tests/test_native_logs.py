@@ -13,21 +13,22 @@ def state():
     return sys.stderr, os.environ.get("TF_CPP_MIN_LOG_LEVEL"), list(warnings.filters), os.fstat(2), descriptors()
 def descriptors():
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-from keras_resnet import commands, progress
-before, shown = state(), progress._show
+from keras_resnet import progress
+from keras_resnet.cli import main
+before, shown = state(), progress._display
 if {during!r} == "chatter":
-    commands._main = lambda arguments: os.write(2, b"native chatter") and 0
+    main.run_command = lambda arguments: os.write(2, b"native chatter") and 0
 if {during!r} == "raises":
     def fails(arguments):
         os.write(2, b"native chatter")
         raise ValueError("a fault of ours")
-    commands._main = fails
+    main.run_command = fails
 sys.argv = ["kresnet", *{arguments!r}]
 try:
-    commands.main()
+    main.main()
 except SystemExit as ended:
     print("exit", ended.code)
-assert state()[:4] == before[:4] and progress._show is shown
+assert state()[:4] == before[:4] and progress._display is shown
 os.write(2, b"native words of the caller\\n")
 warnings.warn("a warning of the caller")
 raise ValueError("a traceback of the caller")
@@ -69,11 +70,11 @@ def test_a_stream_that_is_no_descriptor_stays(monkeypatch):
     """That of a notebook: messages go on to its cells."""
     import io
 
-    from keras_resnet.native_logs import hushed
+    from keras_resnet.native_logs import silence_native_logs
 
     cell = io.StringIO()
     monkeypatch.setattr(sys, "stderr", cell)
-    with hushed():
+    with silence_native_logs():
         assert sys.stderr is cell
         print("told", file=sys.stderr)
     assert cell.getvalue() == "told\n" and sys.stderr is cell
@@ -81,10 +82,10 @@ def test_a_stream_that_is_no_descriptor_stays(monkeypatch):
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's list of descriptors")
 def test_no_descriptor_is_left_open(monkeypatch):
-    from keras_resnet.native_logs import hushed
+    from keras_resnet.native_logs import silence_native_logs
 
     count = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
-        with hushed():
+        with silence_native_logs():
             os.write(2, b"chatter")
     assert len(os.listdir("/proc/self/fd")) <= count + 1

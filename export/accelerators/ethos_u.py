@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.accelerators.base import Accelerator, AcceleratorReport
-from keras_resnet.progress import waiting
+from keras_resnet.progress import show_activity
 from keras_resnet.runtime.child_process import child_command, describe_exit
 from keras_resnet.runtime.plurals import counted, verb
 
@@ -38,7 +38,7 @@ class EthosU(Accelerator):
         command = child_command(
             "ethosu.vela.vela", str(file), "--accelerator-config", self.name, "--output-dir", str(folder)
         )
-        with log.open("wb") as output, waiting(f"compiling {file.name} for {self.name}"):
+        with log.open("wb") as output, show_activity(f"compiling {file.name} for {self.name}"):
             ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
         printed = log.read_text(encoding="utf-8", errors="replace")
         accepted = re.search(r"NPU operators = \d+ \(([\d.]+)%\)", printed)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from keras_resnet.atomic_write import reason
+from keras_resnet.atomic_write import describe_error
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.runtime.http_server import Handler, WebServer
 
@@ -133,7 +133,7 @@ def create_server(site: Site, port: int) -> SiteServer:
     try:
         return SiteServer(site, port)
     except (OSError, OverflowError) as error:
-        words = reason(error) if isinstance(error, OSError) else str(error)
+        words = describe_error(error) if isinstance(error, OSError) else str(error)
         raise UsageError(f"--port {port} of {HOST} cannot be had: {words}; --port 0 takes a free one") from error
 
 

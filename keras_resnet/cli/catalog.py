@@ -29,7 +29,9 @@ def list_runs(runs: str | None, as_json: bool) -> None:
         columns = ["run", "created", "network", "data", "epochs", "state", "metric", "value", "exports"]
         rows = [{**row, "metric": metric_label(row["metric"] or "")} for row in rows]
         cells = [[_format_cell(row[column]) for column in columns] for row in rows]
-        console.table(str(home), columns, cells, prose=["network", "exports"], spare=["metric", "exports", "created"])
+        console.print_table(
+            str(home), columns, cells, prose=["network", "exports"], spare=["metric", "exports", "created"]
+        )
 
 
 def _format_cell(value: object) -> str:
@@ -71,7 +73,7 @@ def models(depth: int | None, classes: int | None, image_size: int | None, as_js
         ]
         for row in rows
     ]
-    console.table("", columns, cells, prose=["source"], spare=["on", "source"])
+    console.print_table("", columns, cells, prose=["source"], spare=["on", "source"])
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet recipes"))
@@ -99,5 +101,5 @@ def recipes(as_json: bool) -> None:
         return
     columns = ["recipe", "what it does", "top-1 published", "source"]
     rows = [[name, each.about, each.published, each.source] for name, each in RECIPES.items()]
-    console.table("", columns, rows, prose=columns[1:], spare=["source"])
+    console.print_table("", columns, rows, prose=columns[1:], spare=["source"])
     console.emit("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")

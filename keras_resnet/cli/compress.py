@@ -111,4 +111,4 @@ def _print_result(chain: list[Run], as_json: bool) -> None:
         return
     rows = [[each.name, f"{each.metrics()['value']:.2%}", each.network_summary, str(each.folder)] for each in chain]
     columns = ["run", metric_label(after["metric"]), "network", "folder"]
-    console.table("", columns, rows, prose=["network"], spare=["folder"])
+    console.print_table("", columns, rows, prose=["network"], spare=["folder"])

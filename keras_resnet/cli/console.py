@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from keras_resnet.cli.tables import table
+from keras_resnet.cli.tables import print_table
 from keras_resnet.progress import Advance, log
 from keras_resnet.runtime.printable import make_printable
 
-__all__ = ["bar", "close_output", "emit", "emit_json", "emit_json_line", "log", "prepare_output", "table"]
+__all__ = ["close_output", "emit", "emit_json", "emit_json_line", "log", "prepare_output", "print_table", "show_bar"]
 
-BAR_WIDTH = 16
+BAR_COLUMNS = 16
 # All that is under way, one line each, while something is.
 _display: Any = None
 
@@ -53,7 +53,7 @@ def emit_json_line(document: Any) -> None:
 
 
 @contextmanager
-def bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
+def show_bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
     """A `progress.Show`: on a terminal a line with what is done, how much of it, and the time left, or where nobody
     knows the `total` the time it takes; gone at the end. Silent when piped."""
     global _display
@@ -62,7 +62,7 @@ def bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
     elif _display is None:
         with _new_display() as _display:
             try:
-                with bar(total, words, unit) as advance:
+                with show_bar(total, words, unit) as advance:
                     yield advance
             finally:
                 _display = None
@@ -91,7 +91,7 @@ def _new_display() -> Any:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(BAR_WIDTH),
+        BarColumn(BAR_COLUMNS),
         Count(Column(no_wrap=True)),
         console=Console(stderr=True),
         transient=True,

@@ -31,7 +31,7 @@ def env(runs: str | None, as_json: bool) -> None:
         *([f"extra: {name}", "installed" if there else "not installed"] for name, there in facts["extras"].items()),
         *([name, str(facts[name])] for name in ("devices", "precision", "runs")),
     ]
-    console.table("", ["", ""], rows, prose=[""])
+    console.print_table("", ["", ""], rows, prose=[""])
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet schema > spec.schema.json"))

@@ -28,4 +28,4 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
         console.emit_json(result)
     else:
         row = [str(result["model"]), split, str(result["samples"]), f"{result['value']:.2%}"]
-        console.table("", ["model", "split", "images", metric_label(str(result["metric"]))], [row])
+        console.print_table("", ["model", "split", "images", metric_label(str(result["metric"]))], [row])

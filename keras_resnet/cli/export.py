@@ -207,7 +207,7 @@ def _tell_fits(fits: list[AcceleratorReport]) -> None:
         [each.target, each.file, f"{each.accepted:.1%}", ", ".join(f"{k} {v:.4g}" for k, v in each.estimates.items())]
         for each in fits
     ]
-    console.table("accelerators", ["target", "file", "operators taken", "estimates"], rows, prose=["estimates"])
+    console.print_table("accelerators", ["target", "file", "operators taken", "estimates"], rows, prose=["estimates"])
 
 
 def _tell_steps(steps: list[RemedyResult]) -> None:
@@ -219,7 +219,7 @@ def _tell_steps(steps: list[RemedyResult]) -> None:
     metric, drop = metric_label(verdicts[0].metric), _drop_column(verdicts)
     columns = ["remedy", metric, drop, "95%", "verdict", "agreement", "size"]
     prose, spare = ["remedy", drop, "verdict"], ["agreement", "size"]
-    console.table("effect of each remedy", columns, rows, prose=prose, spare=spare)
+    console.print_table("effect of each remedy", columns, rows, prose=prose, spare=spare)
 
 
 def _drop_column(verdicts: list[Verdict]) -> str:
@@ -326,7 +326,7 @@ def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json:
         for damage in damages[:top]
     ]
     title = f"{found.name}: each layer alone in 8 bits, the worst first"
-    console.table(title, columns, rows, spare=["range"])
+    console.print_table(title, columns, rows, spare=["range"])
     console.emit(f"all {len(damages)}: {found.exports / 'diagnosis.json'}, drawn: {found.exports / 'diagnosis.png'}")
 
 
@@ -353,7 +353,7 @@ def _tell(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     ]
     title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
     spare = ["size", "latency", "agreement", "memory", "worst class", "gzip"]
-    console.table(title, [*columns, "verdict"], rows, prose=[drop, "verdict"], spare=spare)
+    console.print_table(title, [*columns, "verdict"], rows, prose=[drop, "verdict"], spare=spare)
     console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
     for v in verdicts:
         if others := ", ".join(

@@ -9,13 +9,13 @@ from contextlib import nullcontext
 import click
 
 from keras_resnet import __version__, progress
-from keras_resnet.atomic_write import reason
+from keras_resnet.atomic_write import describe_error
 from keras_resnet.cli import console
 from keras_resnet.cli.command import LazyCommand, LazyGroup, format_examples
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import KresnetError
-from keras_resnet.native_logs import hushed
-from keras_resnet.signals import Ended, ending_tidily
+from keras_resnet.native_logs import silence_native_logs
+from keras_resnet.signals import SignalExit, exit_on_signals
 
 EXIT_CODES = (
     "Exit codes: 0 done, also a training that SIGTERM ended, its state saved; 1 it failed, or a verdict did; 2 the"
@@ -61,9 +61,9 @@ def cli(verbose: bool) -> None:
     click.get_current_context().with_resource(use_provenance(Provenance("as the run was trained")))
 
 
-def _main(arguments: list[str]) -> int:
+def run_command(arguments: list[str]) -> int:
     """Run the command of `arguments` and return its exit code; errors become one sentence on standard error."""
-    shown = progress.shown_by(console.bar)
+    shown = progress.set_display(console.show_bar)
     try:
         cli.main(arguments, prog_name="kresnet", standalone_mode=False)
     except click.ClickException as error:
@@ -78,14 +78,14 @@ def _main(arguments: list[str]) -> int:
     except BrokenPipeError:
         console.close_output()
         return 1
-    except Ended as ended:
+    except SignalExit as ended:
         console.log(f"kresnet: ended by {ended.name}")
         return ended.exit_code
     except OSError as error:
-        console.log(f"kresnet: {error.filename or 'input or output'}: {reason(error)}")
+        console.log(f"kresnet: {error.filename or 'input or output'}: {describe_error(error)}")
         return 1
     finally:
-        progress.shown_by(shown)
+        progress.set_display(shown)
     return 0
 
 
@@ -104,8 +104,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     console.prepare_output()
     verbose = any(flag in arguments for flag in ("-v", "--verbose"))
-    with ending_tidily(), nullcontext() if verbose else hushed():
-        code = _main(arguments)
+    with exit_on_signals(), nullcontext() if verbose else silence_native_logs():
+        code = run_command(arguments)
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -52,9 +52,9 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
     found = [Run.find(runs_home(runs), name) for name in names]
     rows = comparison_rows(found)
     if save:
-        from keras_resnet.atomic_write import writing
+        from keras_resnet.atomic_write import write_atomically
 
-        with writing(save) as temporary:
+        with write_atomically(save) as temporary:
             temporary.write_text(render_comparison(found, rows), encoding="utf-8")
         console.log(f"page: {save}")
     if as_json:
@@ -62,4 +62,4 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
         return
     columns = [run.name for run in found]
     cells = [[key, *(row[key] or "" for row in rows)] for key in rows[0] if key != "run"]
-    console.table("", ["", *columns], cells, prose=columns)
+    console.print_table("", ["", *columns], cells, prose=columns)

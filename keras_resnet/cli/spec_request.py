@@ -9,7 +9,7 @@ from typing import Any
 from keras_resnet.cli.setting_options import Options, name_options, name_typed, read_settings
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.provenance import Provenance
-from keras_resnet.config.recipes import recipe
+from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError
 from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
@@ -112,7 +112,7 @@ def _recipe_or_default(options: Options, task: str | None, log: Log) -> Spec:
                 f" batches of {spec.training.batch_size}, unless asked otherwise (usual for {spec.task})"
             )
         return spec
-    spec = recipe(options["recipe"], quick="quick" in options)
+    spec = get_recipe(options["recipe"], quick="quick" in options)
     if task not in (None, spec.task):
         raise UsageError(f"recipe {options['recipe']} is for --task {spec.task}. Received: --task {task}")
     return spec

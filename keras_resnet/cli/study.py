@@ -13,7 +13,7 @@ from keras_resnet.cli.command import Group, format_examples
 from keras_resnet.cli.options import json_option, runs_option
 from keras_resnet.cli.setting_options import parse_assignment, set_option
 from keras_resnet.config.provenance import Provenance, use_provenance
-from keras_resnet.config.recipes import lasting, recipe
+from keras_resnet.config.recipes import get_recipe, with_epochs
 from keras_resnet.config.spec import Spec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,7 +64,7 @@ def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     columns = ["network", "parameters", "seeds", "training error", "validation error"]
     done = [row for row in summary["networks"] if row["seeds"]]
     cells = [[row["network"], f"{row['parameters']:,}", str(row["seeds"]), *_errors(row)] for row in done]
-    console.table("", columns, cells)
+    console.print_table("", columns, cells)
     _conclude(summary, folder)
 
 
@@ -92,9 +92,9 @@ def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = l
     """The spec that a study's networks share, and the folder of its runs. `quick` shortens the recipe further."""
     from keras_resnet.run import runs_home
 
-    base = recipe(options["recipe"], options["quick"])
+    base = get_recipe(options["recipe"], options["quick"])
     base = quick(base) if options["quick"] else base
-    base = lasting(base, options["epochs"]) if options["epochs"] else base
+    base = with_epochs(base, options["epochs"]) if options["epochs"] else base
     keys = {"data": "data.source", "data_dir": "data.data_dir"}
     asked = {key: options[name] for name, key in keys.items() if options[name] is not None}
     if options["download"]:

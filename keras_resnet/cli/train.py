@@ -57,9 +57,9 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
     _check_modes(given, name, resume, modes)
     from keras_resnet.run import runs_home
     from keras_resnet.run.folders import require_free
-    from keras_resnet.signals import end_with_launcher
+    from keras_resnet.signals import stop_with_launcher
 
-    end_with_launcher()
+    stop_with_launcher()
     home = runs_home(runs)
     require_free(home, name)
     if resume is not None:
@@ -111,7 +111,7 @@ def _print_result(run: Run, as_json: bool) -> None:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
     else:
         row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
-        console.table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
+        console.print_table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
 
 
 def _find_learning_rate(spec: Spec, home: Path, as_json: bool) -> None:

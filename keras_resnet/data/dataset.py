@@ -13,20 +13,20 @@ from PIL import Image
 
 from keras_resnet.config.provenance import describe_origin
 from keras_resnet.data.annotations import GroundTruth
-from keras_resnet.data.read_errors import reading
+from keras_resnet.data.read_errors import numpy_function
 from keras_resnet.errors import DataError, UsageError, require_one_of
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import letterbox, resize_and_crop
 from keras_resnet.runtime.plurals import counted
 
 # Of the memory that is free; the rest is for training.
-MEMORY_SHARE = 0.25
+MAX_MEMORY_FRACTION = 0.25
 SPLIT_SEED = 0
 # The splits that a training uses; "test" is for the end.
-TRAINING = ("train", "validation")
-NAMED_IN_ERROR = 5
+TRAINING_SPLITS = ("train", "validation")
+MAX_NAMES_IN_ERROR = 5
 # Pixels a side of images with objects: what is usual, and below what little can be found.
-USUAL_CANVAS, SMALL_CANVAS = 320, 64
+DEFAULT_SQUARE_SIZE, SMALL_SQUARE_SIZE = 320, 64
 
 
 class Images(Protocol):
@@ -65,22 +65,22 @@ class Split:
         assert self.images is not None
         return self.images[row]
 
-    def some(self, rows: np.ndarray) -> Split:
+    def subset(self, rows: np.ndarray) -> Split:
         """The images at `rows`, in that order."""
-        objects = self.objects.some(rows) if self.objects else None
+        objects = self.objects.subset(rows) if self.objects else None
         files = tuple(self.files[row] for row in rows) if self.files else ()
         if self.pixels is not None:
             return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects, files=files)
         assert self.images is not None
-        images = _Some(self.images, rows)
+        images = Subset(self.images, rows)
         return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects, files=files)
 
     @property
-    def truth(self) -> Any:
+    def ground_truth(self) -> Any:
         """What is true of each image, as the task's `encode` takes it: labels (count,), or a dict of arrays."""
-        return self.objects.tree() if self.objects else self.labels
+        return self.objects.as_dict() if self.objects else self.labels
 
-    def constants(self, ids: bool = False) -> tuple[Any, Any]:
+    def to_tensors(self, ids: bool = False) -> tuple[Any, Any]:
         """`pixels` and `truth` as tensors, made once and outside any graph, of which they would become a part. `ids`:
         with "ids" (count, resize, resize), of objects that have masks (see `Objects.ids`)."""
         import tensorflow as tf
@@ -88,7 +88,7 @@ class Split:
         if "pixels" not in self._tensors:
             with tf.init_scope(), tf.device("CPU"):
                 self._tensors["pixels"] = tf.constant(self.pixels)
-        truth = self.constant_truth()
+        truth = self.ground_truth_tensors()
         if ids and self._has_masks:
             if "ids" not in self._tensors:
                 assert self.objects is not None and self.pixels is not None
@@ -99,33 +99,33 @@ class Split:
             truth = {**truth, "ids": self._tensors["ids"]}
         return self._tensors["pixels"], truth
 
-    def constant_truth(self) -> Any:
+    def ground_truth_tensors(self) -> Any:
         """`truth` as such tensors."""
         import tensorflow as tf
 
         if "truth" not in self._tensors:
             with tf.init_scope(), tf.device("CPU"):
-                self._tensors["truth"] = tf.nest.map_structure(tf.constant, self.truth)
+                self._tensors["truth"] = tf.nest.map_structure(tf.constant, self.ground_truth)
         return self._tensors["truth"]
 
-    def rows(self, numbers: Any, ids: bool = False) -> Any:
+    def to_tf_dataset(self, numbers: Any, ids: bool = False) -> Any:
         """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth); `ids`: see `constants`."""
         import tensorflow as tf
 
         if self.pixels is not None:
-            pixels, truth = self.constants(ids)
-            return numbers.map(lambda row: (tf.gather(pixels, row), gathered(truth, row)), tf.data.AUTOTUNE)
+            pixels, truth = self.to_tensors(ids)
+            return numbers.map(lambda row: (tf.gather(pixels, row), gather_rows(truth, row)), tf.data.AUTOTUNE)
 
-        truth = self.constant_truth()
+        truth = self.ground_truth_tensors()
         side = (self.resize, self.resize)
 
         def read(row: Any) -> tuple[Any, Any]:
-            pixels = reading(self.pixels_at, [row], tf.uint8)
-            found = gathered(truth, row)
+            pixels = numpy_function(self.read_pixels, [row], tf.uint8)
+            row_values = gather_rows(truth, row)
             if ids and self.objects is not None and self.objects.masks is not None:
-                seen = reading(self._ids_at, [row], self.objects.id_type)
-                found = {**found, "ids": tf.ensure_shape(seen, side)}
-            return tf.ensure_shape(pixels, (*side, 3)), found
+                seen = numpy_function(self._ids_at, [row], self.objects.id_dtype)
+                row_values = {**row_values, "ids": tf.ensure_shape(seen, side)}
+            return tf.ensure_shape(pixels, (*side, 3)), row_values
 
         return numbers.map(read, tf.data.AUTOTUNE)
 
@@ -137,20 +137,20 @@ class Split:
         assert self.objects is not None
         return self.objects.ids(int(row), self.resize)
 
-    def pixels_at(self, row: Any) -> np.ndarray:
+    def read_pixels(self, row: Any) -> np.ndarray:
         """One of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
         return (letterbox if self.objects else resize_and_crop)(self.image(int(row)), self.resize)
 
 
-def gathered(truth: Any, rows: Any) -> Any:
-    """Of tensors as `Split.truth` has them, those at `rows`."""
+def gather_rows(truth: Any, rows: Any) -> Any:
+    """Of tensors as `Split.ground_truth` has them, those at `rows`."""
     import tensorflow as tf
 
     return tf.nest.map_structure(lambda each: tf.gather(each, rows), truth)
 
 
 @dataclass(frozen=True)
-class _Some:
+class Subset:
     """Those of `images` that stand at `rows`."""
 
     images: Images
@@ -175,25 +175,25 @@ class DatasetSplits:
     name: str
     classes: tuple[str, ...]
     splits: dict[str, Split]
-    flips: bool | None
+    flip_safe: bool | None
     image_size: int
     resize: int
     levels: tuple[float, ...] = ()
 
 
-def fits_memory(images: int, resize: int) -> bool:
+def fits_in_memory(images: int, resize: int) -> bool:
     """Whether `images` decoded ones may be kept: up to a quarter of the free memory."""
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return False
-    return images * resize * resize * 3 <= MEMORY_SHARE * free
+    return images * resize * resize * 3 <= MAX_MEMORY_FRACTION * free
 
 
 def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, log: Log) -> None:
     """Name the images that cannot be read to `log`; DataError if they are more than `max_unreadable` of `total`."""
     if len(bad) > max_unreadable * total:
-        first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
+        first = "; ".join(str(error) for error in bad[:MAX_NAMES_IN_ERROR])
         raise DataError(
             f"{len(bad)} of {counted(total, 'image')} cannot be read ({len(bad) / total:.1%}),"
             f" more than --max-unreadable {max_unreadable:g} allows: {first}"
@@ -201,8 +201,8 @@ def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, l
     for error in bad:
         log(f"skipped: {error}")
     if bad:
-        share = f"--max-unreadable allows {max_unreadable:.1%}"
-        log(f"skipped {len(bad)} of {counted(total, 'image')} that cannot be read ({share})")
+        images = counted(total, "image")
+        log(f"skipped {len(bad)} of {images} that cannot be read (--max-unreadable allows {max_unreadable:.1%})")
 
 
 def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:
@@ -214,7 +214,7 @@ def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled:
         require_one_of("--split", name, tuple(there))
 
 
-def tell_held_out(held_out: int, total: int, fraction: float, how: str, log: Log, each: str = "each class") -> None:
+def log_held_out(held_out: int, total: int, fraction: float, how: str, log: Log, each: str = "each class") -> None:
     """Tell `log` of the share that really is held out of `total` training images, and why it is not `fraction`: `each`
     has to be on both sides."""
     asked = round(fraction * total)
@@ -232,7 +232,7 @@ def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> N
             raise DataError(f"the {split.name} images hold none of class {', '.join(missing)} that can be read")
 
 
-def hold_out_rows(labels: np.ndarray, fraction: float, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+def split_stratified(labels: np.ndarray, fraction: float, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Rows of (count,) `labels` to train on and to validate with: stratified, the same each time, and
     every class in both. Raises DataError for a class of fewer than 2."""
     from sklearn.model_selection import train_test_split
@@ -257,7 +257,7 @@ def hold_out_rows(labels: np.ndarray, fraction: float, classes: tuple[str, ...])
     return np.array(sorted(train)), np.array(sorted(held_out))
 
 
-def native_size(sides: list[int]) -> tuple[int | None, str]:
+def choose_native_size(sides: list[int]) -> tuple[int | None, str]:
     """The shorter side in pixels that most of `sides` share, else their median as a multiple of 8 (None
     above 64); and the reason to give."""
     if not sides:
@@ -269,16 +269,16 @@ def native_size(sides: list[int]) -> tuple[int | None, str]:
     return max(8, 8 * round(median / 8)) if median <= 64 else None, "near the images' median shorter side"
 
 
-def choose_canvas(asked: int | None, native: int | None, log: Log) -> tuple[int, int]:
+def choose_square_size(asked: int | None, native: int | None, log: Log) -> tuple[int, int]:
     """The side in pixels of the squares that whole images are brought to, twice, with the reason said: what was asked,
     else the images' own, else USUAL_CANVAS. Of a small one it is said how to ask for another."""
     if asked:
         size, why = asked, describe_origin("data.image_size")
     else:
-        size, why = (native, "the images' own size") if native else (USUAL_CANVAS, "usual for objects")
+        size, why = (native, "the images' own size") if native else (DEFAULT_SQUARE_SIZE, "usual for objects")
     small = (
-        f"; objects are hard to find in so few pixels: --image-size {USUAL_CANVAS} asks for the usual size"
-        if size < SMALL_CANVAS
+        f"; objects are hard to find in so few pixels: --image-size {DEFAULT_SQUARE_SIZE} asks for the usual size"
+        if size < SMALL_SQUARE_SIZE
         else ""
     )
     log(f"image size: {size} pixels ({why}), the whole image in a square{small}")

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.config.data import AugmentSpec
-from keras_resnet.data.dataset import Split, gathered
-from keras_resnet.data.read_errors import reading
+from keras_resnet.data.dataset import Split, gather_rows
+from keras_resnet.data.read_errors import numpy_function
 from keras_resnet.data.transforms.crop import crop_and_flip_batch
 from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, augment_image, needs_pillow
 from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
@@ -25,15 +25,15 @@ from keras_resnet.runtime.plurals import counted
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from keras_resnet.data.transforms.mosaic import Mixer
+    from keras_resnet.data.transforms.mosaic import ObjectMixer
 
 
 @dataclass(frozen=True)
 class TrainPipeline:
     """The images of a training, step by step. batch_size is global; of it rank `rank` of `ranks` makes its part.
 
-    encode: truth (B, …), which is labels (B,) or a dict (see `Split.truth`) → targets, of which mixed images take the
-    weighted sum.
+    encode: truth (B, …), which is labels (B,) or a dict (see `Split.ground_truth`) → targets, of which mixed images
+    take the weighted sum.
     """
 
     split: Split
@@ -86,12 +86,12 @@ class TrainPipeline:
         if self.split.pixels is None:
             rows = steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(self._shown(step)))
             part = self.part * (1 + self._mixer.partners)
-            return self.split.rows(rows, ids=True).batch(part, drop_remainder=True)
-        pixels, truth = self.split.constants(ids=True)
+            return self.split.to_tf_dataset(rows, ids=True).batch(part, drop_remainder=True)
+        pixels, truth = self.split.to_tensors(ids=True)
 
         def gather(step: tf.Tensor) -> tuple[tf.Tensor, Truth]:
             rows = self._shown(step)
-            return tf.gather(pixels, rows), gathered(truth, rows)
+            return tf.gather(pixels, rows), gather_rows(truth, rows)
 
         return steps.map(gather, tf.data.AUTOTUNE)
 
@@ -99,7 +99,7 @@ class TrainPipeline:
         """Cut and mirror all images of this rank's part at once; those with objects mixed."""
         images, truth = batch
         if self.split.objects:
-            return step, self._mixer.mixed(self._key(step), images, truth)
+            return step, self._mixer.mix(self._key(step), images, truth)
         return step, (crop_and_flip_batch(images, self._draw(step), self.image_size, self._mirrors), truth)
 
     def _draw(self, step: tf.Tensor) -> BatchDraw:
@@ -117,10 +117,10 @@ class TrainPipeline:
         return slice(self.rank * self.part, (self.rank + 1) * self.part)
 
     @property
-    def _mixer(self) -> Mixer:
-        from keras_resnet.data.transforms.mosaic import Mixer
+    def _mixer(self) -> ObjectMixer:
+        from keras_resnet.data.transforms.mosaic import ObjectMixer
 
-        return Mixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
+        return ObjectMixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
 
     def _shown(self, step: tf.Tensor) -> tf.data.Dataset:
         """Which images are read for the batch of `step`, also those that are only mixed into others."""
@@ -138,7 +138,7 @@ class TrainPipeline:
         split = self.split
         augment = partial(augment_image, seed=self.seed, settings=self.augment)
         side = size if self.augment.crop == "resized" else self.image_size
-        labels = split.constant_truth()
+        labels = split.ground_truth_tensors()
 
         def show(row: tf.Tensor, position: tf.Tensor) -> tf.data.Dataset:
             image = split.image(int(row))
@@ -147,7 +147,7 @@ class TrainPipeline:
             return augment(image, int(position), size=side)
 
         def read(row: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, Truth]:
-            pixels = reading(show, [row, position], tf.uint8)
+            pixels = numpy_function(show, [row, position], tf.uint8)
             return tf.ensure_shape(pixels, (side, side, 3)), tf.gather(labels, row)
 
         def places(step: tf.Tensor) -> tf.data.Dataset:
@@ -187,15 +187,15 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return split.count // batch_size
 
 
-def evaluation(split: Split, image_size: int, batch_size: int) -> tf.data.Dataset:
+def evaluation_batches(split: Split, image_size: int, batch_size: int) -> tf.data.Dataset:
     """All images in order, their centres: (uint8 (B, image_size, image_size, 3), truth (B, …))."""
     import tensorflow as tf
 
-    batches = split.rows(tf.data.Dataset.range(split.count)).batch(batch_size)
+    batches = split.to_tf_dataset(tf.data.Dataset.range(split.count)).batch(batch_size)
     return batches.map(lambda images, truth: (center_crop(images, image_size), truth)).prefetch(tf.data.AUTOTUNE)
 
 
-def validation(
+def validation_batches(
     split: Split, image_size: int, batch_size: int, encode: Callable[[Truth], tf.Tensor], rank: int = 0, ranks: int = 1
 ) -> tf.data.Dataset:
     """This rank's part of batches of `batch_size`, the last one filled up: (images, encode(labels), counted), where
@@ -209,7 +209,7 @@ def validation(
         return tf.data.Dataset.from_tensor_slices(step * batch_size + rank * part + tf.range(part, dtype=tf.int64))
 
     numbers = tf.data.Dataset.range(steps).flat_map(places)
-    rows = split.rows(numbers.map(lambda number: tf.minimum(number, split.count - 1)), ids=True)
+    rows = split.to_tf_dataset(numbers.map(lambda number: tf.minimum(number, split.count - 1)), ids=True)
     counted = numbers.map(lambda number: tf.cast(number < split.count, tf.float32))
     batches = tf.data.Dataset.zip((rows, counted)).batch(part, drop_remainder=True)
 
@@ -219,15 +219,15 @@ def validation(
     return batches.map(prepare, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def balanced_sample(split: Split, *, image_size: int, per_class: int, classes: int, seed: int) -> np.ndarray:
+def sample_balanced_images(split: Split, *, image_size: int, per_class: int, classes: int, seed: int) -> np.ndarray:
     """Up to `per_class` images of each class under the evaluation transform: uint8 (N, image_size, image_size, 3)."""
-    chosen = balanced_rows(split, per_class=per_class, classes=classes, seed=seed)
+    chosen = sample_balanced_rows(split, per_class=per_class, classes=classes, seed=seed)
     if split.pixels is not None:
         return center_crop(split.pixels[chosen], image_size)
-    return center_crop(np.stack([split.pixels_at(row) for row in chosen]), image_size)
+    return center_crop(np.stack([split.read_pixels(row) for row in chosen]), image_size)
 
 
-def balanced_rows(split: Split, *, per_class: int, classes: int, seed: int) -> np.ndarray:
+def sample_balanced_rows(split: Split, *, per_class: int, classes: int, seed: int) -> np.ndarray:
     """Where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order."""
     order = np.random.default_rng(seed).permutation(split.count)
     return np.sort(np.concatenate([order[split.labels[order] == label][:per_class] for label in range(classes)]))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from keras_resnet.atomic_write import reason
+from keras_resnet.atomic_write import describe_error
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import RunError
 from keras_resnet.metrics.result import Evaluation, GroundTruthT, OutputsT, PredictionT
 from keras_resnet.models.layers import deep_graphs
-from keras_resnet.progress import track, waiting
+from keras_resnet.progress import show_activity, track
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import Task
@@ -56,7 +56,7 @@ def evaluate(
 
 def evaluation_batches(data: DatasetSplits, split: str = "validation") -> tf.data.Dataset:
     """Return one split of `data` as `evaluate` takes it, as often as it is asked."""
-    return pipeline.evaluation(data.splits[split], data.image_size, BATCH_SIZE)
+    return pipeline.evaluation_batches(data.splits[split], data.image_size, BATCH_SIZE)
 
 
 def validate(model: keras.Model, data: DatasetSplits, task: Task) -> Evaluation:
@@ -110,7 +110,7 @@ def load_model(run: Run) -> keras.Model:
     try:
         model = load_keras_file(run.model_file)
     except Exception as error:
-        why = reason(error)[:MAX_QUOTED]
+        why = describe_error(error)[:MAX_QUOTED]
         raise RunError(f"the model of run {run.name} is unreadable: {run.model_file}: {why}") from error
     # Not its output_shape, which of several outputs is a list without their names.
     outputs = model.output.get("scores") if isinstance(model.output, dict) else model.output
@@ -125,7 +125,7 @@ def load_model(run: Run) -> keras.Model:
 
 def load_keras_file(file: Path) -> keras.Model:
     """Load the Keras model in `file`, whose layers may be ours."""
-    with waiting(f"reading {file.name}"), deep_graphs():
+    with show_activity(f"reading {file.name}"), deep_graphs():
         import keras
 
         import keras_resnet.compression.quantization.layers  # noqa: F401  registers them with Keras

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_resnet.config.spec import NetworkSpec, Normalization
-from keras_resnet.connectivity import reachable
+from keras_resnet.connectivity import is_reachable
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.pretrained.key_mapping import map_keys
@@ -186,7 +186,7 @@ def _require_known(source: str, name: str, known: Collection[str]) -> None:
 
 
 def _require_online(name: str, host: str, cached: Path | None) -> None:
-    if not (cached and cached.is_file()) and not reachable(host):
+    if not (cached and cached.is_file()) and not is_reachable(host):
         raise WeightsError(f"cannot download {name}: {host} cannot be reached; is this machine online?")
 
 

@@ -14,7 +14,7 @@ from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import describe_baselines, format_interval, list_shared_remarks
-from keras_resnet.progress import log, waiting
+from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.run.documents import Analysis, Diagnosis
@@ -39,7 +39,7 @@ class _Contents:
 
 def write_report(run: Run) -> None:
     """Write the report of a finished `run` from what its folder holds."""
-    with waiting(f"writing {run.report_file.name}"):
+    with show_activity(f"writing {run.report_file.name}"):
         run.write_text(run.report_file, render_report(run))
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_resnet.atomic_write import disk_faults_told
+from keras_resnet.atomic_write import translate_disk_errors
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.runtime.image_files import readable_name
 
@@ -57,7 +57,7 @@ def create_run_folder(home: Path, stem: str, name: str | None) -> Iterator[RunFo
     made = RunFolder(home / f".{os.getpid()}-{time.monotonic_ns()}")
     try:
         require_free(home, name)
-        with disk_faults_told(home):
+        with translate_disk_errors(home):
             made.hidden.mkdir(parents=True)
             _remove_abandoned(home)
         yield made

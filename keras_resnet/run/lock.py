@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keras_resnet.atomic_write import disk_faults_told
+from keras_resnet.atomic_write import translate_disk_errors
 from keras_resnet.errors import RunError
 
 LOCK_NAME = "training.lock"
@@ -23,11 +23,11 @@ def lock_run(folder: Path) -> Iterator[Callable[[], bool]]:
     """Keep other trainings out of the run in `folder`. Yields a function that returns whether the folder is still
     there, under its name. Raises RunError where another process, which it names, has the lock."""
     file = folder / LOCK_NAME
-    with disk_faults_told(folder):
+    with translate_disk_errors(folder):
         folder_descriptor = os.open(folder, os.O_RDONLY)
     lock = -1
     try:
-        with disk_faults_told(file):
+        with translate_disk_errors(file):
             lock = _open_locked(file)
             os.ftruncate(lock, 0)
             os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.atomic_write import reason
+from keras_resnet.atomic_write import describe_error
 from keras_resnet.errors import RunError
 from keras_resnet.runtime.plurals import counted
 
@@ -24,7 +24,7 @@ def require_model(file: Path, image_size: int) -> None:
     try:
         layers = _read_layers(file)
     except (OSError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise RunError(f"{file} is damaged: {reason(error)}") from error
+        raise RunError(f"{file} is damaged: {describe_error(error)}") from error
     inputs = [shape[1:] for each in layers if isinstance(shape := each.get("batch_shape"), list)]
     if inputs and inputs != [[image_size, image_size, 3]]:
         raise RunError(

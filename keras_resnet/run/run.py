@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_resnet.atomic_write import reason
+from keras_resnet.atomic_write import describe_error
 from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, UsageError, did_you_mean
@@ -145,7 +145,7 @@ class Run(RunFiles):
         try:
             labels = read_text(self.labels_file).removesuffix("\n").split("\n")
         except (OSError, ValueError) as error:
-            raise self._unreadable(self.labels_file, reason(error)) from error
+            raise self._unreadable(self.labels_file, describe_error(error)) from error
         if not all(labels) or len(set(labels)) < len(labels):
             raise self._unreadable(self.labels_file, "it has an empty line, or a label twice")
         return tuple(labels)
@@ -240,7 +240,7 @@ class Run(RunFiles):
         try:
             rows, troubles = parse(read_bytes(file))
         except (OSError, ValueError) as error:
-            raise self._unreadable(file, reason(error)) from error
+            raise self._unreadable(file, describe_error(error)) from error
         if troubles:
             count = len(troubles) + len(rows)
             log(f"left out {len(troubles)} of {counted(count, 'row')} of {file}, which cannot be read: {troubles[0]}")
@@ -266,18 +266,18 @@ class Run(RunFiles):
         """Whether the training was killed after its model was written, before its state was removed."""
         return self.is_finished and (self.checkpoints.exists() or self.best.exists())
 
-    def remove_leftovers(self, ours: bool = False) -> None:
-        """Remove what a killed training has left, unless one is under way that is not `ours`. What cannot be removed,
-        in a folder that may only be read, stays."""
-        if not ours and find_lock_holder(self.folder) is not None:
+    def remove_leftovers(self, own: bool = False) -> None:
+        """Remove what a killed training has left, unless one is under way that is not the caller's `own`. What cannot
+        be removed, in a folder that may only be read, stays."""
+        if not own and find_lock_holder(self.folder) is not None:
             return
         names = {file.name for file in self.written_whole}
         with suppress(OSError):
             for left in self.folder.glob(".*-*"):
                 process, _, name = left.name[1:].partition("-")
-                if process.isdecimal() and name in names and (ours or not is_alive(int(process))):
+                if process.isdecimal() and name in names and (own or not is_alive(int(process))):
                     left.unlink(missing_ok=True)
-            if self.is_finished and not ours:
+            if self.is_finished and not own:
                 self.remove_training_state()
                 (self.folder / LOCK_NAME).unlink(missing_ok=True)
 
@@ -286,7 +286,7 @@ class Run(RunFiles):
         try:
             return parse_json(document_type, read_bytes(path))
         except (OSError, ValueError) as error:
-            raise self._unreadable(path, reason(error)) from error
+            raise self._unreadable(path, describe_error(error)) from error
 
     def _unreadable(self, path: Path, why: str) -> RunError:
         return RunError(f"run {self.name} is unreadable: {path}: {why}")

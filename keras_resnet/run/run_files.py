@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 
 
 @dataclass(frozen=True)
@@ -127,4 +127,4 @@ class RunFiles:
 
     def writing(self, path: Path) -> AbstractContextManager[Path]:
         """See `atomic_write.writing`: where the run folder is gone it is not made again."""
-        return writing(path, within=self.folder)
+        return write_atomically(path, within=self.folder)

@@ -20,7 +20,7 @@ POLL_SECONDS = 0.5
 # Isolated, or a module of the current folder, which may be anybody's, could stand for one of Python's own.
 _START = (
     "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    f" importlib.import_module({__name__!r}).end_with(int(sys.argv[2]));"
+    f" importlib.import_module({__name__!r}).exit_with_parent(int(sys.argv[2]));"
     " sys.exit(importlib.import_module(sys.argv[3]).main(sys.argv[4:]))"
 )
 

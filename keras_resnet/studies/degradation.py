@@ -13,7 +13,7 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.spec import Spec
 from keras_resnet.models.backbone import has_shortcuts, is_plain_twin
 from keras_resnet.models.flops import count_cost
@@ -56,7 +56,7 @@ def degradation(base: Spec, networks: Sequence[str], seeds: int, folder: Path, l
     write_rows(folder / "gradients.csv", [row for profile in profiles for row in profile.rows()])
     figures.save(figures.plot_gradients(profiles), folder / "gradients")
     summary["words"] += [profile.describe() for profile in profiles]
-    with writing(folder / "summary.json") as temporary:
+    with write_atomically(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 

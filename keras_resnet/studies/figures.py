@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.studies.plan import Trial
@@ -88,7 +88,7 @@ def plot_identity(curves: dict[str, np.ndarray], level: float) -> Figure:
 def save(figure: Figure, stem: Path) -> None:
     """Write `stem`.png and `stem`.svg, each whole or not at all."""
     for kind in ("png", "svg"):
-        with writing(stem.with_suffix(f".{kind}")) as temporary:
+        with write_atomically(stem.with_suffix(f".{kind}")) as temporary:
             figure.savefig(temporary, dpi=DPI, format=kind)
 
 

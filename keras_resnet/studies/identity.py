@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.atomic_write import writing
-from keras_resnet.config.recipes import lasting
+from keras_resnet.atomic_write import write_atomically
+from keras_resnet.config.recipes import with_epochs
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits, load_dataset
@@ -39,7 +39,7 @@ BATCH_SIZE = 256
 
 def shorten(base: Spec) -> Spec:
     """Return `base` for 5 epochs: on the digits a longer training leaves the shallow network nothing to improve."""
-    return lasting(base, 5)
+    return with_epochs(base, 5)
 
 
 def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _compare_outputs(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
     deep = get_task(spec, data.classes).build_model(Layers(keras), replace(shallow.spec(), network=network))
     deepen(deep, fetch_weights(str(shallow.model_file)))
     shallow_model = load_model(shallow)
-    images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH_SIZE)
+    images = pipeline.evaluation_batches(data.splits["validation"], data.image_size, BATCH_SIZE)
     deep_logits, shallow_logits = (
         np.concatenate([model.predict_on_batch(batch) for batch, _ in images.as_numpy_iterator()])
         for model in (deep, shallow_model)
@@ -114,7 +114,7 @@ def _report(
         "training_error": {key: curve.tolist() for key, curve in curves.items()},
         "words": _words(level, curves, difference, names),
     }
-    with writing(folder / "summary.json") as temporary:
+    with write_atomically(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 

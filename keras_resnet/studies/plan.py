@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
@@ -95,7 +95,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    with writing(path) as temporary:
+    with write_atomically(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 

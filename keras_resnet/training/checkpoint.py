@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from keras_resnet.atomic_write import reason, writing
+from keras_resnet.atomic_write import describe_error, write_atomically
 from keras_resnet.errors import RunError, TrainingError
 from keras_resnet.run.documents import CheckpointDocument
 from keras_resnet.run.reading import parse_json, read_bytes
@@ -83,7 +83,7 @@ class Checkpoints:
                 self._assign(load(data))
                 return progress
             except (OSError, ValueError, SafetensorError) as error:
-                problems.setdefault(reason(error), []).append(document.stem)
+                problems.setdefault(describe_error(error), []).append(document.stem)
         if problems:
             raise RunError(self._describe(problems))
         return Progress()
@@ -129,9 +129,9 @@ class Checkpoints:
         data = save(arrays)
         path = self._folder / f"{_stem(progress)}.safetensors"
         run = self._folder.parent
-        with writing(path, within=run) as temporary:
+        with write_atomically(path, within=run) as temporary:
             temporary.write_bytes(data)
-        with writing(path.with_suffix(".json"), within=run) as temporary:
+        with write_atomically(path.with_suffix(".json"), within=run) as temporary:
             temporary.write_text(json.dumps({**asdict(progress), "sha256": _sha256(data, progress)}), encoding="utf-8")
         for old in manifests(self._folder)[:-KEPT_CHECKPOINTS]:
             old.unlink()

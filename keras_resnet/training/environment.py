@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_resnet.progress import waiting
+from keras_resnet.progress import show_activity
 from keras_resnet.run import runs_home
 from keras_resnet.run.description import package_versions
 
@@ -70,7 +70,7 @@ def _choose_precision() -> tuple[str, str]:
     def trial(policy: str) -> keras.Model:
         return build.build_shallowest(training_layers(policy, 1), NetworkSpec(TRIAL_DEPTH), TRIAL_IMAGE_SIZE)
 
-    with waiting("trying precisions"):
+    with show_activity("trying precisions"):
         precision, reason = choose_precision(trial, TRIAL_IMAGE_SIZE, TRIAL_BATCH_SIZE)
     gpus = tf.config.get_visible_devices("GPU")
     return (

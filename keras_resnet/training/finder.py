@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.atomic_write import writing
+from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import KresnetError, TrainingError
-from keras_resnet.native_logs import hushed
-from keras_resnet.progress import Log, counting, waiting
+from keras_resnet.native_logs import silence_native_logs
+from keras_resnet.progress import Log, show_activity, show_progress
 from keras_resnet.training.initialize import require_parts
 from keras_resnet.training.prepare import load_shared_data, setup_devices
 from keras_resnet.training.resolve import resolve
@@ -68,7 +68,7 @@ def find_learning_rate(spec: Spec, figure: Path, log: Log) -> LearningRateRange:
     rates = np.geomspace(MIN_RATE, MAX_RATE, STEPS)
     losses: list[float] = []
     average, train_function = 0.0, trainer.make_train_function()
-    with counting(STEPS, "steps", "trying rates") as advance:
+    with show_progress(STEPS, "steps", "trying rates") as advance:
         for count, (rate, batch) in enumerate(zip(rates, _make_batches(spec, data, trainer, STEPS), strict=False), 1):
             trainer.optimizer.learning_rate = rate
             loss = _run_step(train_function, batch)
@@ -81,7 +81,7 @@ def find_learning_rate(spec: Spec, figure: Path, log: Log) -> LearningRateRange:
     if len(losses) < 2:
         raise TrainingError(f"the loss was not a finite number at a rate of {MIN_RATE:g} already")
     result = LearningRateRange(rates[: len(losses)], np.array(losses))
-    with writing(figure) as temporary:
+    with write_atomically(figure) as temporary:
         _draw(result, temporary)
     return result
 
@@ -96,7 +96,7 @@ def find_batch_size(spec: Spec, log: Log) -> list[BatchSizeTrial]:
         trial_spec = replace(spec, augment=augment, training=replace(spec.training, batch_size=size))
         try:
             with (
-                waiting(f"trying batches of {size}"),
+                show_activity(f"trying batches of {size}"),
                 ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
             ):
                 trial = pool.submit(_time_steps, trial_spec.to_json()).result()
@@ -123,7 +123,7 @@ def choose_batch_size(trials: list[BatchSizeTrial]) -> BatchSizeTrial:
 
 def _time_steps(spec_json: str) -> BatchSizeTrial | str:
     """Measure a batch size, in a process of its own. Returns a string that says why where that is impossible."""
-    with hushed():
+    with silence_native_logs():
         return _time_spec(Spec.from_json(spec_json))
 
 

@@ -21,7 +21,7 @@ from keras_resnet.errors import TrainingError, UsageError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.signals import GRACE_PERIOD, LAUNCHER, leave_terminal, stopping_signals
+from keras_resnet.signals import GRACE_PERIOD, LAUNCHER, detach_from_terminal, list_stop_signals
 from keras_resnet.training import gpus, heartbeat, network_isolation
 
 COMMAND = [sys.executable, "-m", "keras_resnet"]
@@ -173,7 +173,7 @@ class _WorkerGroup:
 
     def wait(self, policy: RestartPolicy) -> tuple[int, str] | None:
         """Wait until all have ended well, and return None; or until one fails, and return its exit code and why."""
-        before = {number: signal.signal(number, self._forward_signal) for number in stopping_signals()}
+        before = {number: signal.signal(number, self._forward_signal) for number in list_stop_signals()}
         try:
             while True:
                 codes = [process.poll() for process in self._processes]
@@ -210,7 +210,7 @@ class _WorkerGroup:
     def _forward_signal(self, number: int, frame: FrameType | None) -> None:
         self._stop_requested = True
         if number == signal.SIGHUP:
-            leave_terminal()
+            detach_from_terminal()
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(number)

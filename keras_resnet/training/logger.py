@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.atomic_write import disk_faults_told
+from keras_resnet.atomic_write import translate_disk_errors
 from keras_resnet.config.spec import Spec
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -35,7 +35,7 @@ class Logger:
         import tensorflow as tf
 
         self._run, self._options, self._epochs, self._rows, self._log = run, spec.log, epochs, rows, log
-        with disk_faults_told(run.tensorboard):
+        with translate_disk_errors(run.tensorboard):
             self._writer = tf.summary.create_file_writer(str(run.tensorboard))
             self._writer.flush()
         self._trackers = start_trackers(run, spec)
@@ -48,7 +48,7 @@ class Logger:
         """Write some of the images as the network sees them, and its graph."""
         import tensorflow as tf
 
-        with disk_faults_told(self._run.tensorboard), self._writer.as_default():
+        with translate_disk_errors(self._run.tensorboard), self._writer.as_default():
             tf.summary.image("training images", np.asarray(images)[:SAMPLE_IMAGES], step=0, max_outputs=SAMPLE_IMAGES)
             tf.summary.graph(graph)
 
@@ -78,7 +78,7 @@ class Logger:
 
     def close(self) -> None:
         """Stop profiling and close the event files."""
-        with disk_faults_told(self._run.tensorboard):
+        with translate_disk_errors(self._run.tensorboard):
             if self._is_profiling:
                 self._stop_profiling()
             self._writer.close()
@@ -97,7 +97,7 @@ class Logger:
     def _write_summaries(self, row: Row, weights: list[Variable]) -> None:
         import tensorflow as tf
 
-        with disk_faults_told(self._run.tensorboard), self._writer.as_default():
+        with translate_disk_errors(self._run.tensorboard), self._writer.as_default():
             for key, value in row.items():
                 tf.summary.scalar(key, value, step=row["epoch"])
             for weight in weights if self._options.histograms else ():

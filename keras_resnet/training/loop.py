@@ -17,7 +17,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
-from keras_resnet.progress import counting
+from keras_resnet.progress import show_progress
 from keras_resnet.run import Run
 from keras_resnet.signals import collect_stop_signals
 from keras_resnet.training.checkpoint import Checkpoints, Progress
@@ -65,7 +65,7 @@ class TrainingLoop:
         self.progress = Progress()
         batch = EVALUATION_BATCH * trainer.devices.replicas
         make_batches = partial(
-            pipeline.validation, data.splits["validation"], train_data.image_size, batch, train_data.encode
+            pipeline.validation_batches, data.splits["validation"], train_data.image_size, batch, train_data.encode
         )
         # Made once: each making leaves some of TensorFlow's functions behind.
         self._validation = trainer.devices.distribute(make_batches, batch)
@@ -101,7 +101,7 @@ class TrainingLoop:
     def _fit(self) -> None:
         step = self.progress.step
         with (
-            counting(self.schedule.last_step - step, "steps", "first step") as self._show_progress,
+            show_progress(self.schedule.last_step - step, "steps", "first step") as self._show_progress,
             collect_stop_signals() as self._signals,
         ):
             if self.progress.sums and step % self.schedule.steps_per_epoch == 0:
@@ -197,8 +197,8 @@ class TrainingLoop:
             self._add_results(step, results)
         self.save_checkpoint()
         self.outputs.checkpoints.wait()
-        command = f"kresnet train --resume {self.outputs.run.name}"
-        message = f"at step {self.progress.step}, which is saved. Resume it with: {command}"
+        run = self.outputs.run
+        message = f"at step {self.progress.step}, which is saved. Resume it with: kresnet train --resume {run.name}"
         if signal.SIGINT in self._signals:
             raise TrainingInterrupted(f"interrupted {message}")
         raise TrainingStopped(f"stopped {message}")

@@ -7,7 +7,7 @@ import pytest
 
 from keras_resnet import progress
 from keras_resnet.cli import console, main
-from keras_resnet.cli.tables import table
+from keras_resnet.cli.tables import print_table
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.load import load_dataset
 from keras_resnet.run import Run
@@ -24,7 +24,7 @@ ROWS = [
 @pytest.fixture(autouse=True)
 def nobody_is_told():
     yield
-    progress.shown_by(progress._unseen)
+    progress.set_display(progress._show_nothing)
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def in_stages():
     with progress.track(range(4), "verifying int8", "batches") as batches:
         for number in batches:
             if number == 2:
-                with progress.waiting("converting to int8"):
+                with progress.show_activity("converting to int8"):
                     console.log("writing int8.tflite")
-    with progress.counting(2, "steps", "epoch 1/2") as advance:
+    with progress.show_progress(2, "steps", "epoch 1/2") as advance:
         advance(2, "epoch 2/2")
 
 
@@ -61,7 +61,7 @@ def test_bars_come_and_go(shown):
 
 def test_a_bar_ends_with_the_command_that_fails(shown):
     def fails():
-        with progress.waiting("converting"):
+        with progress.show_activity("converting"):
             raise ValueError
 
     with pytest.raises(ValueError):
@@ -81,7 +81,7 @@ def test_nothing_is_shown_to_those_who_did_not_ask(capsys):
 
 def test_a_table_in_a_pipe_is_plain(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    table("a title", COLUMNS, ROWS, prose=["what it does"], spare=["source"])
+    print_table("a title", COLUMNS, ROWS, prose=["what it does"], spare=["source"])
     title, *lines = capsys.readouterr().out.splitlines()
     assert title == "a title" and len(lines) == 3
     places = [lines[0].index(name) for name in COLUMNS]
@@ -95,26 +95,26 @@ def cells_of(text):
 
 
 def test_a_table_folds_prose_and_no_number(shown):
-    text = shown(lambda: table("", COLUMNS, ROWS, prose=["what it does"], spare=["source"]))
+    text = shown(lambda: print_table("", COLUMNS, ROWS, prose=["what it does"], spare=["source"]))
     assert max(map(len, text.splitlines())) <= 80 and "left out for want of width: source" in text
     rows = cells_of(text)
     assert [row[1] for row in rows if row[1]] == ["25,557,032", "1"] and rows[-1][0] == "[red]plain34[/red]"
     assert " ".join(row[2] for row in rows).split() == f"{ROWS[0][2]} PASSED".split()
-    wide = shown(lambda: table("", COLUMNS, ROWS, spare=["source"]), columns=140)
+    wide = shown(lambda: print_table("", COLUMNS, ROWS, spare=["source"]), columns=140)
     assert "left out" not in wide and cells_of(wide) == ROWS
 
 
 def test_a_table_without_room_becomes_lines(shown):
-    lines = shown(lambda: table("a title", COLUMNS, ROWS), columns=40).splitlines()
+    lines = shown(lambda: print_table("a title", COLUMNS, ROWS), columns=40).splitlines()
     assert lines[:3] == ["a title", "network: resnet50", "  parameters: 25,557,032"] and len(lines) == 9
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}])
 def test_no_color(shown, monkeypatch, variables):
-    assert COLOUR.search(shown(lambda: table("", COLUMNS, ROWS), columns=140, coloured=True))
+    assert COLOUR.search(shown(lambda: print_table("", COLUMNS, ROWS), columns=140, coloured=True))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    text = shown(lambda: table("", COLUMNS, ROWS), columns=140, coloured=True)
+    text = shown(lambda: print_table("", COLUMNS, ROWS), columns=140, coloured=True)
     assert "PASSED" in text and not COLOUR.search(text)
 
 
@@ -122,7 +122,7 @@ def test_force_color(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "140")
     monkeypatch.setenv("TERM", "xterm-256color")
-    table("", COLUMNS, ROWS)
+    print_table("", COLUMNS, ROWS)
     out = capsys.readouterr().out
     assert COLOUR.search(out) and "│" in out
 

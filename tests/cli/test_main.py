@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def kresnet(capsys):
     def call(*arguments):
-        code = main._main([str(a) for a in arguments])
+        code = main.run_command([str(a) for a in arguments])
         out, err = capsys.readouterr()
         return code, out, err.strip()
 

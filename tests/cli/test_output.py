@@ -41,7 +41,7 @@ def test_every_way_to_the_terminal_shows_it(capsys, monkeypatch):
     console.log(ESCAPE)
     console.emit(ESCAPE)
     console.emit_json({"label": ESCAPE})
-    console.table(ESCAPE, ["a", "b"], [[ESCAPE, "1"]])
+    console.print_table(ESCAPE, ["a", "b"], [[ESCAPE, "1"]])
     told = capsys.readouterr()
     assert "\x1b" not in told.out + told.err and "\x07" not in told.out + told.err
     assert told.out.count(r"\x1b]0;owned\x07") == 3 and r"\x1b]0;owned\x07" in told.err
@@ -87,7 +87,7 @@ def test_messages_that_nobody_reads_stop_nothing():
     """A training goes on when the terminal that showed it is gone."""
     read, write = os.pipe()
     os.close(read)
-    code = "from keras_resnet import console; console.say('x'); console.say('y'); print('still here')"
+    code = "from keras_resnet.cli import console; console.log('x'); console.log('y'); print('still here')"
     done = subprocess.run([sys.executable, "-c", code], stderr=write, stdout=subprocess.PIPE, check=False)
     os.close(write)
     assert (done.returncode, done.stdout) == (0, b"still here\n")
@@ -105,8 +105,8 @@ def test_closed_standard_streams(closed):
 
 def test_the_scripts_on_a_device_show_text_as_text(capsys, monkeypatch):
     """They stand alone beside an exported file, whose labels may be anybody's."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "export"))
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "keras_resnet"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "export" / "device_scripts"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "keras_resnet" / "runtime"))
     import classify
 
     classify.show(f"{ESCAPE} café 猫\n")

@@ -50,7 +50,7 @@ def test_bad_compress_requests(trained, runs, capsys):
         ([trained.name, "--qat", "--set", "compress.qat=int4"], 2, "compress.qat must be one of none, native, tfmot"),
         ([trained.name, "--qat", "--name", trained.name], 2, "--name must be a plain name that is not taken"),
     ):
-        assert main._main(["compress", "--runs", str(runs), *options]) == code
+        assert main.run_command(["compress", "--runs", str(runs), *options]) == code
         out, err = capsys.readouterr()
         assert out == "" and words in err.splitlines()[-1]
 

@@ -98,13 +98,13 @@ def test_compress_and_export(segmented, capsys):
     """With 8 bits; the file is judged by the network that it came from."""
     runs = ["--runs", str(segmented.folder.parent)]
     options = ["--qat", "--epochs", "2", "--name", "eight"]
-    code = main._main(["compress", "found", *options, *runs])
+    code = main.run_command(["compress", "found", *options, *runs])
     assert code == 0, capsys.readouterr()
     run = Run.find(segmented.folder.parent, "eight")
     last = run.read_log()[-1]
     assert last["val_mask mAP"] == pytest.approx(run.metrics()["value"], abs=1e-3)
     capsys.readouterr()
-    code = main._main(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
+    code = main.run_command(["export", "eight", "--tflite", "--max-drop", "5", *runs, "--json"])
     (verdict,) = json.loads(capsys.readouterr().out)
     assert code == 0 and verdict["scheme"] == "qat" and not [kind for kind in verdict["dtypes"] if "FLOAT" in kind]
     assert verdict["own_agreement"] > 0.95 and verdict["value"] == pytest.approx(run.metrics()["value"], abs=0.02)
@@ -134,7 +134,7 @@ def test_every_layer_is_a_part_of_the_simulation():
 @pytest.mark.slow
 def test_the_diagnosis_knows_every_layer(segmented, capsys):
     runs = ["--runs", str(segmented.folder.parent)]
-    assert main._main(["diagnose", "found", "--samples", "12", "--json", *runs]) == 0
+    assert main.run_command(["diagnose", "found", "--samples", "12", "--json", *runs]) == 0
     found = json.loads(capsys.readouterr().out)
     names = {each["layer"] for each in found}
     assert {"stem_conv", "lateral2_conv", "sum2", "scores2", "scores", "prototypes"} <= names
@@ -152,14 +152,14 @@ def test_the_diagnosis_knows_every_layer(segmented, capsys):
 )
 def test_further_ways(segmented, capsys, options, names):
     runs = ["--runs", str(segmented.folder.parent)]
-    assert main._main(["compress", "found", *options, "--epochs", "1", *runs]) == 0, capsys.readouterr().err
+    assert main.run_command(["compress", "found", *options, "--epochs", "1", *runs]) == 0, capsys.readouterr().err
     made = [Run.find(segmented.folder.parent, name) for name in names]
     assert all(run.metrics()["metric"] == "mask mAP" for run in made)
     if "--prune" in options:
         assert made[-1].metrics()["sparsity"] > 0.49
     assert load_model(made[-1]).count_params() > 0
     capsys.readouterr()
-    main._main(["export", names[-1], "--tflite", "--max-drop", "100", "--json", *runs])
+    main.run_command(["export", names[-1], "--tflite", "--max-drop", "100", "--json", *runs])
     verdicts = json.loads(capsys.readouterr().out)
     assert all(each["own_agreement"] > 0.9 for each in verdicts)
 
@@ -167,7 +167,7 @@ def test_further_ways(segmented, capsys, options, names):
 @pytest.mark.slow
 def test_remedies_are_tried(segmented, capsys):
     runs = ["--runs", str(segmented.folder.parent)]
-    main._main(["export", "found", "--tflite", "--quantize", "int8", "--auto", "--max-drop", "0", *runs])
+    main.run_command(["export", "found", "--tflite", "--quantize", "int8", "--auto", "--max-drop", "0", *runs])
     steps = json.loads((segmented.exports / "auto.json").read_text())
     assert {step["metric"] for step in steps} == {"mask mAP"}
     assert steps[-1]["verdict"] == "PASSED" or steps[-1]["remedy"] == "trained on with 8 bits"

@@ -78,7 +78,7 @@ def test_the_diagnosis_names_the_hurt_layer_first(hurt_run):
 @pytest.mark.slow
 def test_auto_mends_it(hurt_run, runs, capsys):
     arguments = ["export", "hurt", "--tflite", "--quantize", "int8", "--auto", "--runs", str(runs), "--max-drop", "0.6"]
-    code = main._main(arguments)
+    code = main.run_command(arguments)
     out, err = capsys.readouterr()
     assert code == 0, err
     steps = json.loads((hurt_run.exports / "auto.json").read_text())
@@ -107,6 +107,6 @@ def test_bad_requests(trained, runs, capsys):
         (["--tflite", "--quantize", "float32", "--auto"], "Received: 0 of them"),
         (["--savedmodel", "--auto"], "Received: 0 of them"),
     ):
-        assert main._main(["export", trained.name, "--runs", str(runs), *options]) == 2
+        assert main.run_command(["export", trained.name, "--runs", str(runs), *options]) == 2
         out, err = capsys.readouterr()
         assert out == "" and words in err.splitlines()[-1]

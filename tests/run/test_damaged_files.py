@@ -135,7 +135,7 @@ class Trials:
         self.counts["tried"] += 1
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
-            code = main._main([*command, *(["--runs", str(home)])])
+            code = main.run_command([*command, *(["--runs", str(home)])])
         except BaseException:
             self.bad.append(f"{words} | {' '.join(command)}\n{traceback.format_exc()[-1500:]}")
             self.counts["tracebacks"] += 1

@@ -23,9 +23,9 @@ ENDINGS = {
 AROUND = (
     "import sys, traceback\n"
     "from pathlib import Path\n"
-    "from keras_resnet.signals import ending_tidily\n"
+    "from keras_resnet.signals import exit_on_signals\n"
     "try:\n"
-    "    with ending_tidily():\n"
+    "    with exit_on_signals():\n"
     "        {}\n"
     "except KeyboardInterrupt:\n"
     "    sys.exit(130)\n"
@@ -126,9 +126,9 @@ def test_a_measurement_ends_with_its_parent(exported, tmp_path, number):
 def test_a_hang_up_ends_a_command_unless_it_is_ignored(before, code, told):
     """As nohup has it. Afterwards signals are again what they were."""
     script = (
-        f"import os, signal\nfrom keras_resnet.signals import ending_tidily\n{before}"
+        f"import os, signal\nfrom keras_resnet.signals import exit_on_signals\n{before}"
         "try:\n"
-        "    with ending_tidily():\n"
+        "    with exit_on_signals():\n"
         "        os.kill(os.getpid(), signal.SIGHUP)\n"
         "        print('went on')\n"
         "except SystemExit:\n"
@@ -145,10 +145,10 @@ def test_commands_work_in_other_threads():
     """Which may not listen to signals."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from keras_resnet.signals import ending_tidily
+    from keras_resnet.signals import exit_on_signals
 
     def run():
-        with ending_tidily():
+        with exit_on_signals():
             return "done"
 
     with ThreadPoolExecutor() as pool:

@@ -291,7 +291,10 @@ def test_a_damaged_video_stops_no_image(kresnet, exported, mixed, tmp_path):
 
 def test_one_image_alone_is_told_once(kresnet, exported, mixed):
     code, out, err = kresnet("predict", exported[0].exports / "int8.tflite", mixed / "b.png")
-    assert (code, out) == (1, "") and err == [f"kresnet: cannot read image {mixed / 'b.png'}: not an image"]
+    assert (code, out) == (1, "") and len(err) == 1
+    assert err[0].startswith(
+        f"kresnet: cannot read image {mixed / 'b.png'}: not an image: it is text, which begins with"
+    )
 
 
 def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_path):
@@ -330,9 +333,9 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
         (["export", run.folder, "--tflite", "--target", "ethos"], 2, "--target must be one of"),
     ]
     code = (
-        "import json, sys\nfrom keras_resnet import commands\n"
+        "import json, sys\nfrom keras_resnet.cli import main\n"
         "for arguments in json.loads(sys.argv[1]):\n"
-        "    print(commands._main(arguments), 'tensorflow' in sys.modules or 'keras' in sys.modules, flush=True)\n"
+        "    print(main.run_command(arguments), 'tensorflow' in sys.modules or 'keras' in sys.modules, flush=True)\n"
         "    print('next', file=sys.stderr, flush=True)"
     )
     jobs = json.dumps([list(map(str, arguments)) for arguments, _, _ in asked])

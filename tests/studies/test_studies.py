@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_resnet.config.recipes import RECIPES, lasting, recipe
+from keras_resnet.config.recipes import RECIPES, get_recipe, with_epochs
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.run import Run
 from keras_resnet.studies import plan
@@ -22,8 +22,8 @@ def silent(message):
 
 @pytest.fixture
 def base(tfds_home):
-    spec = recipe("he2015-cifar", quick=True)
-    return lasting(replace(spec, data=replace(spec.data, data_dir=tfds_home)), 2)
+    spec = get_recipe("he2015-cifar", quick=True)
+    return with_epochs(replace(spec, data=replace(spec.data, data_dir=tfds_home)), 2)
 
 
 def test_degradation(base, tmp_path):
@@ -74,7 +74,7 @@ class Logged:
         return tuple("0123456789")
 
     def spec(self):
-        return recipe("he2015-cifar").override("data.image_size", 32)
+        return get_recipe("he2015-cifar").override("data.image_size", 32)
 
 
 def words(errors):
@@ -117,9 +117,9 @@ def test_vgg_has_its_rate_and_size(base):
 
 
 def test_a_shorter_recipe_warms_up_in_proportion():
-    spec = lasting(recipe("he2015-cifar", quick=True), 5)
+    spec = with_epochs(get_recipe("he2015-cifar", quick=True), 5)
     assert (spec.training.epochs, spec.optimizer.warmup_epochs) == (5, 1.0)
-    assert lasting(recipe("he2015-cifar"), 5).training.steps is None
+    assert with_epochs(get_recipe("he2015-cifar"), 5).training.steps is None
 
 
 def test_recipe_of_the_paper():

@@ -67,7 +67,7 @@ def run(request):
 
         if request.get("place"):
             signal_at(request["place"], request["signal"])
-        code = main._main(request["arguments"])
+        code = main.run_command(request["arguments"])
     except BaseException:
         import traceback
 

@@ -345,7 +345,7 @@ def _ending(arguments):
     start = time.monotonic()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = cli.main(arguments[1:]) if arguments[0] == "edge" else commands._main(arguments)
+            code = cli.main(arguments[1:]) if arguments[0] == "edge" else commands.run_command(arguments)
     except BaseException as error:
         return "traceback", f"{type(error).__name__}: {error}"[:300]
     took, peak = time.monotonic() - start, (read_memory_mib("VmHWM") - before) * 2**20

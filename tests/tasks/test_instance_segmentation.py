@@ -43,7 +43,7 @@ def test_a_run_segments_and_its_files_do(segmented, tmp_path, capsys):
     image = tmp_path / "wide.png"
     Image.fromarray(np.load(segmented.exports / "golden.npz")["images"][0]).resize((128, 96)).save(image)
     save = ["--save", str(tmp_path / "found.png")]
-    code = main._main(["predict", str(segmented.exports / "float32.tflite"), str(image), "--json", *save])
+    code = main.run_command(["predict", str(segmented.exports / "float32.tflite"), str(image), "--json", *save])
     found = json.loads(capsys.readouterr().out)["predictions"]
     assert code == 0 and all(each["probability"] >= 0.3 for each in found)
     for each in found:
@@ -80,9 +80,9 @@ def test_what_detection_does_not_take(segmented, capsys):
             Spec(**changes)
     with pytest.raises(DataError, match="has no images with boxes of objects"):
         load_dataset(DataSpec("digits", annotations="masks"), silent)
-    assert main._main(["train", "--task", "segmant"]) == 2
+    assert main.run_command(["train", "--task", "segmant"]) == 2
     assert "task must be one of" in capsys.readouterr().err.splitlines()[-1]
-    assert main._main(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2
+    assert main.run_command(["train", "--task", "detect", "--recipe", "he2015-cifar"]) == 2
     assert "he2015-cifar is for --task classify" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -91,16 +91,16 @@ def test_a_folder_as_coco_has_it_trains_evaluates_exports(tmp_path, capsys):
     runs = ["--runs", str(tmp_path / "runs")]
     options = ["--depth", "10", "--width", "0.25", "--image-size", "64", "--epochs", "1", "--precision", "float32"]
     options += ["--max-unreadable", "0.1", "--name", "ours", "--masks", "yolact", *runs]
-    assert main._main(["train", "--task", "segment", "--data", str(root), *options]) == 0
+    assert main.run_command(["train", "--task", "segment", "--data", str(root), *options]) == 0
     capsys.readouterr()
-    assert main._main(["evaluate", "ours", "--json", *runs]) == 0
+    assert main.run_command(["evaluate", "ours", "--json", *runs]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["metric"] == "mask mAP" and result["samples"] == 24
-    assert main._main(["export", "ours", "--tflite", "--quantize", "float32", "--json", *runs]) == 0
+    assert main.run_command(["export", "ours", "--tflite", "--quantize", "float32", "--json", *runs]) == 0
     (verdict,) = json.loads(capsys.readouterr().out)
     # So few images prove no budget of a point.
     assert verdict["verdict"] == "NOT PROVEN" and verdict["samples"] == 24 and verdict["drop"] == 0
-    assert main._main(["verify", str(Run(tmp_path / "runs" / "ours").exports / "float32.tflite"), *runs]) == 0
+    assert main.run_command(["verify", str(Run(tmp_path / "runs" / "ours").exports / "float32.tflite"), *runs]) == 0
 
 
 def test_a_file_makes_the_objects_that_numpy_makes(segmented):
@@ -144,7 +144,7 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
 
 
 def test_files_that_make_objects_are_of_detectors(capsys, trained, runs):
-    assert main._main(["export", trained.name, "--tflite", "--with-nms", "--runs", str(runs)]) == 2
+    assert main.run_command(["export", trained.name, "--tflite", "--with-nms", "--runs", str(runs)]) == 2
     assert "--with-nms is for runs that localize, detect or segment" in capsys.readouterr().err
-    assert main._main(["export", trained.name, "--onnx", "--with-nms", "--runs", str(runs)]) == 2
+    assert main.run_command(["export", trained.name, "--onnx", "--with-nms", "--runs", str(runs)]) == 2
     assert "--with-nms is for TFLite files" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from trainings import interrupt_after
 
 import keras_resnet
 from keras_resnet.cli.spec_request import build_spec
-from keras_resnet.config.recipes import recipe
+from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import RunError, TrainingInterrupted, UsageError, WeightsError
 from keras_resnet.models.names import parse_model_name
@@ -138,7 +138,7 @@ def test_l2_is_added_to_the_gradient_of_kernels():
 
 
 def test_step_create_learning_rate_schedule_the_paper():
-    spec = recipe("he2015-cifar")
+    spec = get_recipe("he2015-cifar")
     rates = [
         float(create_learning_rate_schedule(spec, 351)(step)) for step in (0, 31_999, 32_001, 47_999, 48_001, 63_999)
     ]

@@ -13,9 +13,9 @@ import pytest
 from samples import paint
 from trainings import interrupt_after
 
-from keras_resnet.config.recipes import RECIPES, recipe
-from keras_resnet.config.recipes.classification import CLASSIFYING
-from keras_resnet.config.recipes.detection import FINDING
+from keras_resnet.config.recipes import RECIPES, get_recipe
+from keras_resnet.config.recipes.classification import CLASSIFICATION_RECIPES
+from keras_resnet.config.recipes.detection import DETECTION_RECIPES
 from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, RunError, TrainingError, TrainingInterrupted, UsageError
@@ -233,29 +233,29 @@ def test_logs(quick_spec, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "he2015-cifar"])
 def test_each_recipe_is_whole(name):
     assert Spec.from_json(RECIPES[name].spec.to_json()) == RECIPES[name].spec
-    source = recipe(name, quick=True).data.source
+    source = get_recipe(name, quick=True).data.source
     assert source == "digits" if RECIPES[name].spec.task == "classify" else source.startswith("shapes")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CLASSIFYING)
+@pytest.mark.parametrize("name", CLASSIFICATION_RECIPES)
 def test_each_recipe_converges_in_its_quick_form(name, tfds_home, tmp_path):
-    spec = recipe(name, quick=True).override("data.data_dir", tfds_home)
+    spec = get_recipe(name, quick=True).override("data.data_dir", tfds_home)
     assert train(spec, tmp_path, log=print).metrics()["value"] >= 0.97
 
 
-@pytest.mark.parametrize("name", CLASSIFYING)
+@pytest.mark.parametrize("name", CLASSIFICATION_RECIPES)
 def test_each_recipe_trains_a_step(name, tfds_home, tmp_path):
-    spec = recipe(name, quick=True).override("data.data_dir", tfds_home).override("training.stop_after", 1)
+    spec = get_recipe(name, quick=True).override("data.data_dir", tfds_home).override("training.stop_after", 1)
     assert train(spec.override("network.depth", 8), tmp_path, log=silent).is_finished
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FINDING)
+@pytest.mark.parametrize("name", DETECTION_RECIPES)
 def test_each_recipe_with_objects_trains_a_step(name, tmp_path, monkeypatch):
     monkeypatch.setattr(shapes, "TRAIN", 32)
     monkeypatch.setattr(shapes, "VALIDATION", 16)
-    spec = recipe(name, quick=True).override("data.data_dir", str(tmp_path)).override("training.stop_after", 1)
+    spec = get_recipe(name, quick=True).override("data.data_dir", str(tmp_path)).override("training.stop_after", 1)
     run = train(spec.override("network.depth", 8), tmp_path, log=silent)
     assert run.is_finished and run.metrics()["samples"] == 16
 
@@ -278,7 +278,7 @@ def test_an_image_that_is_damaged_meanwhile_is_a_sentence(tmp_path, monkeypatch)
     """Read from disk it is decoded again in each epoch."""
     from keras_resnet.data.sources import image_folder
 
-    monkeypatch.setattr(image_folder, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(image_folder, "fits_in_memory", lambda images, resize: False)
     root = paint(tmp_path / "images", 10)
     spec = Spec(
         network=NetworkSpec(8),

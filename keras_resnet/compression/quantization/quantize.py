@@ -12,7 +12,7 @@ from keras_resnet.compression.quantization.layers import QuantizedNorm, RoundedK
 from keras_resnet.compression.quantization.requantization import is_folded, is_normalized, needs_range
 from keras_resnet.config.spec import Spec
 from keras_resnet.models.layers import Layers, deep_graphs
-from keras_resnet.progress import waiting
+from keras_resnet.progress import show_activity
 from keras_resnet.tasks import Task
 
 RANGE_SUFFIX = "range"
@@ -43,7 +43,7 @@ def quantize(model: keras.Model, keep_zeros: bool = False) -> keras.Model:
 
 def build_compressed_model(spec: Spec, task: Task, layers: Layers, any_size: bool = False) -> keras.Model:
     """Return the task's network for `spec` (see `Task.build_model`), quantized if `spec.compress` says so."""
-    with waiting("building the network"):
+    with show_activity("building the network"):
         model = task.build_model(layers, spec, any_size=any_size)
         return quantize(model, spec.compress.sparsity > 0) if spec.compress.is_qat else model
 

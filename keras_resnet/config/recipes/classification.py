@@ -72,7 +72,7 @@ _TIMM_OPTIMIZER = OptimizerSpec(
 )
 _TIMM_TRAINING = TrainingSpec(batch_size=2048, loss="bce")
 
-CLASSIFYING = {
+CLASSIFICATION_RECIPES = {
     "quick": Recipe(
         about="a ResNet-20 on the bundled digits in a minute: to see that everything works",
         source="none",

@@ -70,7 +70,7 @@ _ONCE, _THRICE = AugmentSpec(), AugmentSpec(scales=(0.8, 1.0))
 _MORE = "--copy-paste 0.5 and --mosaic 0.5 can be added (Ghiasi et al. 2021, Bochkovskiy et al. 2020)"
 _START = "begin with --weights keras:resnet50 and --data FOLDER of COCO 2017"
 
-FINDING = {
+DETECTION_RECIPES = {
     "coco-detect-1x": Recipe(
         about=f"12 epochs of 16 at 640 pixels, four convolutions a tower; {_START}",
         source="Feng et al. 2021 (TOOD), section 5; schedule of Detectron",

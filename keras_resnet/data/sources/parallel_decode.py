@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from keras_resnet.errors import DataError
-from keras_resnet.progress import counting
+from keras_resnet.progress import show_progress
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -37,7 +37,7 @@ def decode_in_parallel(items: Sequence[Item], decode: Callable[[Item], Value], a
             return error
 
     decoded: Decoded[Value] = Decoded()
-    with ThreadPoolExecutor(os.cpu_count()) as pool, counting(len(items), "images", activity) as advance:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, show_progress(len(items), "images", activity) as advance:
         for row, outcome in enumerate(pool.map(attempt, items)):
             advance(1, activity)
             if isinstance(outcome, DataError):

@@ -13,24 +13,24 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.connectivity import host_of, reachable
+from keras_resnet.connectivity import get_host, is_reachable
 from keras_resnet.data.annotations import pad_annotations, requires_object
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
     check_unreadable,
-    choose_canvas,
     choose_sizes,
-    fits_memory,
+    choose_square_size,
+    fits_in_memory,
+    log_held_out,
     require_split,
-    tell_held_out,
 )
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
 from keras_resnet.data.sources.tfrecord import Records, find_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
-from keras_resnet.progress import Log, waiting
+from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
 from keras_resnet.runtime.image_files import to_path
 from keras_resnet.runtime.plurals import counted, verb
@@ -39,8 +39,8 @@ DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
 BUNDLED = ("digits", "shapes")
 # Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
-FLIPS = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
-NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
+FLIP_SAFE = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
+FLIP_UNSAFE = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
 
 
 class TFDS:
@@ -67,33 +67,33 @@ def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> 
     builder = _builder(spec)
     if not builder.data_path.exists():
         _prepare(builder, spec, log)
-    fields = _fields(builder, spec.annotations)
+    fields = _find_fields(builder, spec.annotations)
     require_labels(fields.classes, f"data set {builder.name!r}")
-    parts = _parts(builder, spec.val_fraction, log)
+    parts = _split_expressions(builder, spec.val_fraction, log)
     require_split(only, parts, {})
     shape = builder.info.features[fields.image].shape
     native = min(shape[:2]) if all(shape[:2]) else None
     if fields.objects:
-        size, resize = choose_canvas(spec.image_size, native, log)
+        size, resize = choose_square_size(spec.image_size, native, log)
     else:
         size, resize = choose_sizes(spec.image_size, spec.resize, native, log)
     bad: list[str] = []
     splits = {
-        name: _SplitReader(name, Examples(_records(builder, part), fields, spec.levels), resize, bad, log).read(
+        name: _SplitReader(name, Examples(_find_records(builder, part), fields, spec.levels), resize, bad, log).read(
             requires_object(name, spec.annotations)
         )
         for name, part in parts.items()
         if only is None or name in only
     }
-    _require_labelled(splits, only, builder.name, log)
+    _require_labeled(splits, only, builder.name, log)
     check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_unreadable, log)
     labelled = {name: split for name, split in splits.items() if split.count}
     return DatasetSplits(
-        builder.name, fields.classes, labelled, _keep_meaning(builder.name, fields), size, resize, spec.levels
+        builder.name, fields.classes, labelled, _is_flip_safe(builder.name, fields), size, resize, spec.levels
     )
 
 
-def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, source: str, log: Log) -> None:
+def _require_labeled(splits: dict[str, Split], only: Collection[str] | None, source: str, log: Log) -> None:
     """Raises DataError for a split without a single label that is needed; test images are needed when asked for."""
     for name, split in splits.items():
         if split.count:
@@ -103,11 +103,11 @@ def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, so
         log("test: no image has a label, so nothing can be evaluated on them")
 
 
-def _keep_meaning(name: str, fields: RecordFields) -> bool | None:
+def _is_flip_safe(name: str, fields: RecordFields) -> bool | None:
     """Whether the images of a set keep their labels in a mirror; None where that is not known."""
-    if name in NO_FLIPS:
+    if name in FLIP_UNSAFE:
         return False
-    return True if fields.objects or name in FLIPS else None
+    return True if fields.objects or name in FLIP_SAFE else None
 
 
 def is_known(name: str) -> bool:
@@ -127,9 +127,9 @@ def _tfds() -> Any:
 def _builder(spec: DataSpec) -> Any:
     tfds = _tfds()
     tfds.disable_progress_bar()
-    if (spec.data_dir or "").startswith("gs://") and not reachable(host_of(DEFAULT_HOST)):
+    if (spec.data_dir or "").startswith("gs://") and not is_reachable(get_host(DEFAULT_HOST)):
         raise DataError(
-            f"--data-dir {spec.data_dir}: {host_of(DEFAULT_HOST)} cannot be reached; is this machine online?"
+            f"--data-dir {spec.data_dir}: {get_host(DEFAULT_HOST)} cannot be reached; is this machine online?"
         )
     folder = to_path(spec.source)
     if (folder / "dataset_info.json").is_file():
@@ -159,7 +159,7 @@ def _prepare(builder: Any, spec: DataSpec, log: Log) -> None:
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
         # Where TFDS tells of it, which is for results.
-        with waiting(f"preparing {builder.name}"), redirect_stdout(io.StringIO()):
+        with show_activity(f"preparing {builder.name}"), redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=config)
     except OSError as error:
         raise DataError(f"cannot prepare {builder.name} in {builder.data_path}: {error.strerror or error}") from error
@@ -170,12 +170,12 @@ def _prepare(builder: Any, spec: DataSpec, log: Log) -> None:
 def _require_network(builder: Any) -> None:
     """Raises DataError within seconds when offline; TFDS itself would retry for minutes."""
     urls = list(builder.url_infos or {}) or [DEFAULT_HOST]
-    host = host_of(urls[0])
-    if not reachable(host):
+    host = get_host(urls[0])
+    if not is_reachable(host):
         raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
 
 
-def _fields(builder: Any, annotations: str) -> RecordFields:
+def _find_fields(builder: Any, annotations: str) -> RecordFields:
     """Raises DataError for a data set without them."""
     import tensorflow_datasets as tfds
 
@@ -203,7 +203,7 @@ def _fields(builder: Any, annotations: str) -> RecordFields:
     return RecordFields(tuple(features[label[0]].names), image[0], label[0])
 
 
-def _parts(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
+def _split_expressions(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
     """Our split names → TFDS split expressions."""
     present = set(builder.info.splits)
     if "train" not in present:
@@ -221,7 +221,7 @@ def _parts(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
         first = count - last
         parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
         how = f"the last ones of train ({builder.name} has no validation split)"
-        tell_held_out(last, count, val_fraction, how, log, "an image")
+        log_held_out(last, count, val_fraction, how, log, "an image")
     return parts | ({"test": "test"} if "test" in present else {})
 
 
@@ -238,7 +238,7 @@ class _SplitReader:
     @cached_property
     def keep(self) -> bool:
         """Whether the pixels are kept in memory."""
-        return fits_memory(len(self.examples), self.resize)
+        return fits_in_memory(len(self.examples), self.resize)
 
     def read(self, shown: bool) -> Split:
         """Return the images of the split; those without a label, and those without an object where they have to have
@@ -252,7 +252,7 @@ class _SplitReader:
         decoded = decode_in_parallel(range(count), self._decode, f"reading {self.name}")
         self.bad.extend(map(str, decoded.errors))
         labelled = [(row, *value) for row, value in zip(decoded.rows, decoded.values, strict=True) if value]
-        kept = [each for each in labelled if not shown or each[1].shows]
+        kept = [each for each in labelled if not shown or each[1].has_objects]
         self._log_left_out(count, len(decoded.rows) - len(labelled), len(labelled) - len(kept))
         truths = [truth for _, truth, _ in kept]
         objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
@@ -290,7 +290,7 @@ class _SplitReader:
         return truth, prepare(image, self.resize) if self.keep else None
 
 
-def _records(builder: Any, part: str) -> Records:
+def _find_records(builder: Any, part: str) -> Records:
     kind = builder.info.file_format
     if kind is not None and kind.value != "tfrecord":
         raise DataError(f"data set {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, TFDS' default")

@@ -14,7 +14,7 @@ from keras_resnet.config.data import AugmentSpec
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# What is known of a batch: labels (B,), targets (B, …), or a dict of what stands in each image (see `Split.truth`).
+# What is known of a batch: labels (B,), targets (B, …), or a dict of arrays of objects (see `Split.ground_truth`).
 Truth: TypeAlias = "tf.Tensor | dict[str, tf.Tensor]"
 
 
