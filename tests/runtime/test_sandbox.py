@@ -291,7 +291,10 @@ def test_a_damaged_video_stops_no_image(kresnet, exported, mixed, tmp_path):
 
 def test_one_image_alone_is_told_once(kresnet, exported, mixed):
     code, out, err = kresnet("predict", exported[0].exports / "int8.tflite", mixed / "b.png")
-    assert (code, out) == (1, "") and err == [f"kresnet: cannot read image {mixed / 'b.png'}: not an image"]
+    assert (code, out) == (1, "") and len(err) == 1
+    assert err[0].startswith(
+        f"kresnet: cannot read image {mixed / 'b.png'}: not an image: it is text, which begins with"
+    )
 
 
 def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_path):
