@@ -40,7 +40,7 @@ class Annotation:
     def from_boxes(
         cls, size: tuple[int, int], boxes: Any, labels: Any, crowd: Any = None, areas: Any = None, masks: Any = ()
     ) -> Annotation:
-        """With boxes cut at the image's edges; those left without an area are left out."""
+        """Return an annotation with boxes cut at the image's edges; those left without an area are left out."""
         width, height = size
         cut = np.asarray(boxes, float).reshape(-1, 4).clip(0, (width, height, width, height)).astype(np.float32)
         real = box_area(cut) > 0
@@ -51,17 +51,17 @@ class Annotation:
 
     @property
     def has_objects(self) -> bool:
-        """Whether there is an object that is none of a crowd."""
+        """Return whether there is an object that is none of a crowd."""
         return not bool(self.crowd.all())
 
 
 def requires_object(split: str, annotations: str) -> bool:
-    """Whether images of a split have to show an object: to learn from, or to have a largest one."""
+    """Return whether images of a split have to show an object: to learn from, or to have a largest one."""
     return annotations == "object" or (annotations != "labels" and split == "train")
 
 
 def require_objects(labels: np.ndarray, crowd: np.ndarray, what: str) -> None:
-    """Raises DataError unless one of `what`, images as `GroundTruth` has them, shows an object that is not a crowd."""
+    """Raise DataError unless one of `what`, images as `GroundTruth` has them, shows an object that is not a crowd."""
     if not ((labels >= 0) & ~crowd).any():
         raise DataError(f"none of the {len(labels)} {what} shows an object: there is nothing to judge by")
 
@@ -92,17 +92,17 @@ class GroundTruth:
     masks: np.ndarray | None = None
 
     def subset(self, rows: np.ndarray) -> GroundTruth:
-        """Those of the images at `rows`."""
+        """Return those of the images at `rows`."""
         return GroundTruth(**{name: value[rows] for name, value in self.as_dict().items()})
 
     def as_dict(self) -> dict[str, np.ndarray]:
-        """As what tf.data carries."""
+        """Return the arrays by name, as tf.data carries them."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
     def id_dtype(self) -> type[np.unsignedinteger[Any]]:
-        """Of maps of ids: uint8 if no image has more objects than that can tell, else uint16."""
+        """Return the type of maps of ids: uint8 if no image has more objects than that can tell, else uint16."""
         return mask_id_dtype(self.labels.shape[1])
 
     def ids(self, row: int, side: int) -> np.ndarray:
@@ -121,14 +121,14 @@ class GroundTruth:
 
 
 def mask_id_dtype(objects: int) -> type[np.unsignedinteger[Any]]:
-    """What tells so many objects and the ground apart. Raises DataError for more than a uint16 can."""
+    """Return what tells so many objects and the ground apart. Raises DataError for more than a uint16 can."""
     if objects > MAX_OBJECTS:
         raise DataError(f"an image shows {counted(objects, 'object', ',')}; up to {MAX_OBJECTS:,} can be told apart")
     return np.uint8 if objects <= MAX_IDS_UINT8 else np.uint16
 
 
 def pad_annotations(per_image: Sequence[Annotation], masks: bool = False) -> GroundTruth:
-    """The annotations of one image after another, brought to one shape and order."""
+    """Bring the annotations of images to one shape and order."""
     most = max([1, *(len(each.labels) for each in per_image)])
     mask_id_dtype(most)  # raises for too many
     count = len(per_image)
@@ -153,17 +153,17 @@ def pad_annotations(per_image: Sequence[Annotation], masks: bool = False) -> Gro
 
 
 def encode_rle(mask: np.ndarray) -> bytes:
-    """bool (height, width) → the counts of COCO's run-length code."""
+    """Encode bool (height, width) as the counts of COCO's run-length code."""
     return bytes(rle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"])
 
 
 def decode_rle(counts: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The counts of an image of (width, height) `size` → uint8 (height, width), 0 or 1."""
+    """Decode the counts of an image of (width, height) `size`: uint8 (height, width), 0 or 1."""
     return np.asarray(rle.decode({"size": [size[1], size[0]], "counts": counts}), np.uint8)
 
 
 def unpad_annotations(truth: dict[str, np.ndarray]) -> list[Annotation]:
-    """What `Objects.as_dict` has of some images, as annotations again."""
+    """Return what `GroundTruth.as_dict` has of some images as annotations again."""
     per_image = []
     for row, labels in enumerate(truth["labels"]):
         there = labels >= 0

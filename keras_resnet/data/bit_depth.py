@@ -30,7 +30,8 @@ class ValueRange:
 
 
 def find_levels(files: Sequence[Path], log: Log) -> tuple[float, ...]:
-    """The values that are black and white in those of `files` of more than 8 bits; told to `log` with the reason.
+    """Return the values that are black and white in those of `files` of more than 8 bits; told to `log` with the
+    reason.
 
     () where a sample has none such. Files that cannot be read are left to whoever reads them all.
     """
@@ -53,7 +54,7 @@ def _choose_black(low: float) -> float:
 
 
 def _choose_white(high: float, whole: bool) -> float:
-    """The largest value of the fewest bits that hold `high`; 1 for fractions."""
+    """Return the largest value of the fewest bits that hold `high`; 1 for fractions."""
     if high <= 1 and not whole:
         return 1.0
     return next((float(2**bits - 1) for bits in SENSOR_BITS if high <= 2**bits - 1), high)
@@ -65,7 +66,7 @@ def _read_ranges(files: Sequence[Path], doing: str) -> list[ValueRange]:
 
 
 def _read_range(file: Path) -> ValueRange | None:
-    """None of an image of 8 bits. Raises DataError for one that cannot be read."""
+    """Return the range of an image; None of one of 8 bits. Raises DataError for one that cannot be read."""
     lows: list[float] = []
     highs: list[float] = []
     whole = True

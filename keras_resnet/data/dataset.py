@@ -33,7 +33,7 @@ class Images(Protocol):
     """Images that are read when they are needed, in any order, by several threads."""
 
     def __getitem__(self, row: int) -> Image.Image:
-        """The image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
+        """Return the image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,18 @@ class Split:
 
     @property
     def count(self) -> int:
-        """How many images there are."""
+        """Return how many images there are."""
         return len(self.labels)
 
     def image(self, row: int) -> Image.Image:
-        """One of `images`, read now; or of `pixels`, as it is kept."""
+        """Return one of `images`, read now; or of `pixels`, as it is kept."""
         if self.pixels is not None:
             return Image.fromarray(self.pixels[row])
         assert self.images is not None
         return self.images[row]
 
     def subset(self, rows: np.ndarray) -> Split:
-        """The images at `rows`, in that order."""
+        """Return the images at `rows`, in that order."""
         objects = self.objects.subset(rows) if self.objects else None
         files = tuple(self.files[row] for row in rows) if self.files else ()
         if self.pixels is not None:
@@ -77,12 +77,12 @@ class Split:
 
     @property
     def ground_truth(self) -> Any:
-        """What is true of each image, as the task's `encode` takes it: labels (count,), or a dict of arrays."""
+        """Return what is true of each image, as the task's `encode` takes it: labels (count,), or a dict of arrays."""
         return self.objects.as_dict() if self.objects else self.labels
 
     def to_tensors(self, ids: bool = False) -> tuple[Any, Any]:
-        """`pixels` and `truth` as tensors, made once and outside any graph, of which they would become a part. `ids`:
-        with "ids" (count, resize, resize), of objects that have masks (see `Objects.ids`)."""
+        """Return `pixels` and `ground_truth` as tensors, made once and outside any graph, of which they would become a
+        part. `ids`: with "ids" (count, resize, resize), of objects that have masks (see `GroundTruth.ids`)."""
         import tensorflow as tf
 
         if "pixels" not in self._tensors:
@@ -100,7 +100,7 @@ class Split:
         return self._tensors["pixels"], truth
 
     def ground_truth_tensors(self) -> Any:
-        """`truth` as such tensors."""
+        """Return `ground_truth` as such tensors."""
         import tensorflow as tf
 
         if "truth" not in self._tensors:
@@ -109,7 +109,7 @@ class Split:
         return self._tensors["truth"]
 
     def to_tf_dataset(self, numbers: Any, ids: bool = False) -> Any:
-        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth); `ids`: see `constants`."""
+        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth); `ids`: see `to_tensors`."""
         import tensorflow as tf
 
         if self.pixels is not None:
@@ -138,12 +138,12 @@ class Split:
         return self.objects.ids(int(row), self.resize)
 
     def read_pixels(self, row: Any) -> np.ndarray:
-        """One of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
+        """Return one of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
         return (letterbox if self.objects else resize_and_crop)(self.image(int(row)), self.resize)
 
 
 def gather_rows(truth: Any, rows: Any) -> Any:
-    """Of tensors as `Split.ground_truth` has them, those at `rows`."""
+    """Return those at `rows` of tensors as `Split.ground_truth` has them."""
     import tensorflow as tf
 
     return tf.nest.map_structure(lambda each: tf.gather(each, rows), truth)
@@ -161,7 +161,7 @@ class Subset:
 
     @property
     def files(self) -> list[str]:
-        """The image files, in order, where `images` are files."""
+        """Return the image files, in order, where `images` are files."""
         files = getattr(self.images, "files", None)
         return [files[int(row)] for row in self.rows] if files else []
 
@@ -170,7 +170,7 @@ class Subset:
 class DatasetSplits:
     """A data set: its labels in the order of their numbers, and splits "train", "validation" and
     perhaps "test". flips: whether a mirrored image keeps its label; None where nobody knows. levels: the
-    values that are black and white in images of more than 8 bits, see `pixels.decode`."""
+    values that are black and white in images of more than 8 bits, see `runtime.image.read_image`."""
 
     name: str
     classes: tuple[str, ...]
@@ -182,7 +182,7 @@ class DatasetSplits:
 
 
 def fits_in_memory(images: int, resize: int) -> bool:
-    """Whether `images` decoded ones may be kept: up to a quarter of the free memory."""
+    """Return whether `images` decoded ones may be kept: up to a quarter of the free memory."""
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
@@ -205,12 +205,12 @@ def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, l
         log(f"skipped {len(bad)} of {images} that cannot be read (--max-unreadable allows {max_unreadable:.1%})")
 
 
-def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:
-    """Raise for an `asked` split that is not `there`: DataError if it is one of `unlabelled` (name → what it is, in
+def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabeled: Mapping[str, str]) -> None:
+    """Raise for an `asked` split that is not `there`: DataError if it is one of `unlabeled` (name → what it is, in
     words), else UsageError."""
     for name in asked or ():
-        if name in unlabelled:
-            raise DataError(f"the {name} images have no labels to compare answers with: {unlabelled[name]}")
+        if name in unlabeled:
+            raise DataError(f"the {name} images have no labels to compare answers with: {unlabeled[name]}")
         require_one_of("--split", name, tuple(there))
 
 
@@ -225,7 +225,7 @@ def log_held_out(held_out: int, total: int, fraction: float, how: str, log: Log,
 
 
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
-    """Raises DataError unless every split has an image of every class."""
+    """Raise DataError unless every split has an image of every class."""
     for split in splits.values():
         missing = [name for label, name in enumerate(classes) if label not in split.labels]
         if missing:
@@ -233,7 +233,7 @@ def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> N
 
 
 def split_stratified(labels: np.ndarray, fraction: float, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of (count,) `labels` to train on and to validate with: stratified, the same each time, and
+    """Return rows of (count,) `labels` to train on and to validate with: stratified, the same each time, and
     every class in both. Raises DataError for a class of fewer than 2."""
     from sklearn.model_selection import train_test_split
 
@@ -258,7 +258,7 @@ def split_stratified(labels: np.ndarray, fraction: float, classes: tuple[str, ..
 
 
 def choose_native_size(sides: list[int]) -> tuple[int | None, str]:
-    """The shorter side in pixels that most of `sides` share, else their median as a multiple of 8 (None
+    """Return the shorter side in pixels that most of `sides` share, else their median as a multiple of 8 (None
     above 64); and the reason to give."""
     if not sides:
         return None, ""
@@ -270,8 +270,8 @@ def choose_native_size(sides: list[int]) -> tuple[int | None, str]:
 
 
 def choose_square_size(asked: int | None, native: int | None, log: Log) -> tuple[int, int]:
-    """The side in pixels of the squares that whole images are brought to, twice, with the reason said: what was asked,
-    else the images' own, else USUAL_CANVAS. Of a small one it is said how to ask for another."""
+    """Return the side in pixels of the squares that whole images are brought to, twice, with the reason said: what was
+    asked, else the images' own, else DEFAULT_SQUARE_SIZE. Of a small one it is said how to ask for another."""
     if asked:
         size, why = asked, describe_origin("data.image_size")
     else:
@@ -288,7 +288,7 @@ def choose_square_size(asked: int | None, native: int | None, log: Log) -> tuple
 def choose_sizes(
     asked: int | None, resize: int | None, native: int | None, log: Log, native_why: str = "the images' own size"
 ) -> tuple[int, int]:
-    """(image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
+    """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
 
     Never more than a `resize` that was asked for; UsageError if that is below 8.
 

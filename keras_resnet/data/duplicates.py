@@ -57,7 +57,7 @@ def find_copies(first: Split, second: Split) -> list[tuple[int, int]]:
 
 
 def _keys(split: Split) -> Sequence[Key]:
-    """What equal images have in common, the cheapest first; nothing where that cannot be known cheaply."""
+    """Return what equal images have in common, the cheapest first; nothing where that cannot be known cheaply."""
     if (pixels := split.pixels) is not None:
         return (
             lambda row: pixels[row, pixels.shape[1] // 2].tobytes(),
@@ -73,7 +73,7 @@ def _keys(split: Split) -> Sequence[Key]:
 
 
 def _key_of_file(file: str, key: Callable[[str], Hashable]) -> Hashable:
-    """A `key` of a file; of one that cannot be read any more, one that no other has."""
+    """Return a `key` of a file; of one that cannot be read any more, one that no other has."""
     try:
         return key(file)
     except OSError:
@@ -92,7 +92,7 @@ def _hash_file(file: str) -> bytes:
 
 
 def _is_linked(first: Split, one: int, second: Split, other: int) -> bool:
-    """Whether two images are one file."""
+    """Return whether two images are one file."""
     if not first.files or not second.files:
         return False
     return os.path.realpath(first.files[one]) == os.path.realpath(second.files[other])

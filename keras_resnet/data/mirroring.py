@@ -65,7 +65,7 @@ def decide_flip(split: Split, image_size: int, classes: Sequence[str]) -> FlipDe
 
 
 def decide_from_trial(answers: FlipTrial, labels: np.ndarray, classes: Sequence[str]) -> FlipDecision:
-    """What the quick classifier's answers say of images with `labels` (count,) of `classes`."""
+    """Return what the quick classifier's answers say of images with `labels` (count,) of `classes`."""
     plain, mirrored = float(answers.plain.mean()), float(answers.mirrored.mean())
     lead = plain - answers.chance
     unseen = counted(len(labels), "unseen image")
@@ -86,7 +86,7 @@ def decide_from_trial(answers: FlipTrial, labels: np.ndarray, classes: Sequence[
 
 
 def _find_harmed_class(answers: FlipTrial, labels: np.ndarray) -> int | None:
-    """The class that loses most by mirrored copies, if one does: by a sign test of its images."""
+    """Return the class that loses most by mirrored copies, if one does: by a sign test of its images."""
     from scipy.stats import binomtest
 
     lost, won = answers.plain & ~answers.both, answers.both & ~answers.plain
@@ -100,7 +100,7 @@ def _find_harmed_class(answers: FlipTrial, labels: np.ndarray) -> int | None:
 
 
 def _sample_rows(split: Split) -> np.ndarray:
-    """Rows of as many images of each class; none of classes that have fewer than FOLDS."""
+    """Return rows of as many images of each class; none of classes that have fewer than FOLDS."""
     counts = np.bincount(split.labels)
     order = np.argsort(-counts, kind="stable")[:MAX_CLASSES]
     chosen = np.sort(order[counts[order] >= FOLDS])
@@ -110,7 +110,7 @@ def _sample_rows(split: Split) -> np.ndarray:
 
 
 def _shrink_images(split: Split, rows: np.ndarray, image_size: int) -> np.ndarray:
-    """float32 (count, side, side, 1 or 3) in 0–1: one channel where all are the same."""
+    """Return float32 (count, side, side, 1 or 3) in 0–1: one channel where all are the same."""
     side = min(SIDE, image_size)
     seen = (split.pixels[row] if split.pixels is not None else split.read_pixels(row) for row in rows)
     small = np.stack([resize_and_crop(Image.fromarray(center_crop(pixels, image_size)), side) for pixels in seen])

@@ -47,16 +47,16 @@ class TrainPipeline:
 
     @property
     def steps(self) -> int:
-        """Whole batches in an epoch. Raises UsageError if there is not one."""
+        """Return whole batches in an epoch. Raises UsageError if there is not one."""
         return steps_per_epoch(self.split, self.batch_size)
 
     @property
     def part(self) -> int:
-        """Images of a batch that this rank makes."""
+        """Return images of a batch that this rank makes."""
         return self.batch_size // self.ranks
 
     def batches(self, first_step: int, last_step: int, size: int | None = None) -> tf.data.Dataset:
-        """Steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, size, size, 3),
+        """Return steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, size, size, 3),
         encode(labels)). Each epoch has an order of its own; what does not fill a batch is left out."""
         import tensorflow as tf
 
@@ -69,7 +69,7 @@ class TrainPipeline:
         return numbered.map(partial(self._finish, size=size), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def _rows(self, step: tf.Tensor) -> tf.data.Dataset:
-        """Which images the batch of `step` shows in this rank's part: int64 (part,)."""
+        """Return which images the batch of `step` shows in this rank's part: int64 (part,)."""
         import tensorflow as tf
 
         fresh = -(-self.batch_size // self.augment.repeats)
@@ -79,7 +79,7 @@ class TrainPipeline:
         return tf.random.experimental.index_shuffle(numbers, key, self.split.count - 1)
 
     def _whole(self, first_step: int, last_step: int) -> tf.data.Dataset:
-        """Batches as they are kept: (uint8 (part, resize, resize, 3), truth (part, …))."""
+        """Return batches as they are kept: (uint8 (part, resize, resize, 3), truth (part, …))."""
         import tensorflow as tf
 
         steps = tf.data.Dataset.range(first_step, last_step)
@@ -106,14 +106,14 @@ class TrainPipeline:
         return BatchDraw(self.seed, step, self.batch_size, self._mine)
 
     def _key(self, number: tf.Tensor) -> tf.Tensor:
-        """What is drawn for an epoch or a step is drawn by this."""
+        """Return what is drawn for an epoch or a step is drawn by this."""
         import tensorflow as tf
 
         return tf.stack([tf.constant(self.seed, tf.int64), number])
 
     @property
     def _mine(self) -> slice:
-        """This rank's part of a batch."""
+        """Return this rank's part of a batch."""
         return slice(self.rank * self.part, (self.rank + 1) * self.part)
 
     @property
@@ -123,7 +123,7 @@ class TrainPipeline:
         return ObjectMixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
 
     def _shown(self, step: tf.Tensor) -> tf.data.Dataset:
-        """Which images are read for the batch of `step`, also those that are only mixed into others."""
+        """Return which images are read for the batch of `step`, also those that are only mixed into others."""
         return self._mixer.rows(self._key(step), self._rows(step), self.split.count)
 
     @property
@@ -132,7 +132,7 @@ class TrainPipeline:
         return self.augment.flip is True
 
     def _by_image(self, first_step: int, last_step: int, size: int) -> tf.data.Dataset:
-        """One by one, by Pillow: from memory, or read when they are needed."""
+        """Make images one by one, by Pillow: from memory, or read when they are needed."""
         import tensorflow as tf
 
         split = self.split
@@ -158,7 +158,7 @@ class TrainPipeline:
         return images.batch(self.part, drop_remainder=True)
 
     def _finish(self, step: tf.Tensor, batch: tuple[tf.Tensor, Truth], size: int) -> tuple[tf.Tensor, Truth]:
-        """Changed as a batch, resized where the training wants smaller images, encoded, mixed."""
+        """Change a batch, resize it where the training wants smaller images, encode its targets and mix it."""
         import tensorflow as tf
 
         draw = self._draw(step)
@@ -179,7 +179,7 @@ def _apply(
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
-    """Whole batches in an epoch. Raises UsageError if there is not one."""
+    """Return whole batches in an epoch. Raises UsageError if there is not one."""
     if batch_size > split.count:
         raise UsageError(
             f"--batch-size must be at most the {counted(split.count, 'training image')}. Received: {batch_size}"
@@ -188,7 +188,7 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
 
 
 def evaluation_batches(split: Split, image_size: int, batch_size: int) -> tf.data.Dataset:
-    """All images in order, their centres: (uint8 (B, image_size, image_size, 3), truth (B, …))."""
+    """Return all images in order, their centers: (uint8 (B, image_size, image_size, 3), truth (B, …))."""
     import tensorflow as tf
 
     batches = split.to_tf_dataset(tf.data.Dataset.range(split.count)).batch(batch_size)
@@ -198,8 +198,8 @@ def evaluation_batches(split: Split, image_size: int, batch_size: int) -> tf.dat
 def validation_batches(
     split: Split, image_size: int, batch_size: int, encode: Callable[[Truth], tf.Tensor], rank: int = 0, ranks: int = 1
 ) -> tf.data.Dataset:
-    """This rank's part of batches of `batch_size`, the last one filled up: (images, encode(labels), counted), where
-    counted is float32 (B,), 0 for what only fills."""
+    """Return this rank's part of batches of `batch_size`, the last one filled up: (images, encode(labels), counted),
+    where counted is float32 (B,), 0 for what only fills."""
     import tensorflow as tf
 
     part = batch_size // ranks
@@ -220,7 +220,8 @@ def validation_batches(
 
 
 def sample_balanced_images(split: Split, *, image_size: int, per_class: int, classes: int, seed: int) -> np.ndarray:
-    """Up to `per_class` images of each class under the evaluation transform: uint8 (N, image_size, image_size, 3)."""
+    """Return up to `per_class` images of each class under the evaluation transform: uint8 (N, image_size, image_size,
+    3)."""
     chosen = sample_balanced_rows(split, per_class=per_class, classes=classes, seed=seed)
     if split.pixels is not None:
         return center_crop(split.pixels[chosen], image_size)
@@ -228,6 +229,6 @@ def sample_balanced_images(split: Split, *, image_size: int, per_class: int, cla
 
 
 def sample_balanced_rows(split: Split, *, per_class: int, classes: int, seed: int) -> np.ndarray:
-    """Where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order."""
+    """Return where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order."""
     order = np.random.default_rng(seed).permutation(split.count)
     return np.sort(np.concatenate([order[split.labels[order] == label][:per_class] for label in range(classes)]))

@@ -13,8 +13,8 @@ _raised: list[DataError] = []
 
 
 def numpy_function(read: Callable[..., Any], arguments: list[Any], dtype: Any) -> Any:
-    """The tensor of `dtype` that `read` makes of the values of `arguments`, tensors, whenever a pipeline asks for it.
-    A DataError that it raises fails the pipeline, and is there for `take_read_error`."""
+    """Return the tensor of `dtype` that `read` makes of the values of `arguments`, tensors, whenever a pipeline asks
+    for it. A DataError that it raises fails the pipeline, and is there for `take_read_error`."""
     import tensorflow as tf
 
     @wraps(read)
@@ -29,7 +29,7 @@ def numpy_function(read: Callable[..., Any], arguments: list[Any], dtype: Any) -
 
 
 def take_read_error() -> DataError | None:
-    """The first DataError that a pipeline of this process met since this was last asked; None if it met none."""
+    """Return the first DataError that a pipeline of this process met since this was last asked; None if it met none."""
     met = _raised[0] if _raised else None
     _raised.clear()
     return met

@@ -229,7 +229,7 @@ def describe_objects(
     width], "counts": [int, …]}, COCO's uncompressed run-length code.
 
     They are the objects of which the network has at least the score DISPLAY_THRESHOLD, the `top` most confident; or,
-    where only the `main` one is looked for, what that may be, the `top` likeliest. """
+    where only the `main` one is looked for, what that may be, the `top` likeliest."""
     found, logits = decode_outputs(outputs, cells, DISPLAY_THRESHOLD, (top or MAX_GUESSES) if main else 0, top)
     boxes = scale_boxes(found.boxes, size)
     objects: list[dict[str, Any]] = [

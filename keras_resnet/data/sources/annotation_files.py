@@ -65,7 +65,7 @@ class Tally:
 
     @property
     def summary(self) -> str:
-        """What was left out, in one line."""
+        """Return what was left out, in one line."""
         return ", ".join(worded(count, what) for what, count in self.left_out.most_common())
 
 
@@ -82,7 +82,7 @@ class FolderAnnotations:
 
 
 def parse_finite(value: Any) -> float | None:
-    """A number, or text of one; None for all else, for NaN and for what is too large for a float."""
+    """Return a number, or text of one; None for all else, for NaN and for what is too large for a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -103,13 +103,13 @@ def parse_flag(value: Any) -> bool | None:
 
 
 def one_line(value: Any) -> str:
-    """A name without line breaks and without spaces around it."""
+    """Return a name without line breaks and without spaces around it."""
     return " ".join(str(value).split())
 
 
 def find_files(folder: Path, pattern: str) -> Iterator[Path]:
-    """Files below `folder` that match the `pattern`; none that is hidden, such as macOS' "._" twins, or lies among
-    copies."""
+    """Return files below `folder` that match the `pattern`; none that is hidden, such as macOS' "._" twins, or lies
+    among copies."""
     for path in folder.rglob(pattern):
         parts = path.relative_to(folder).parts
         if not any(map(is_junk, parts)) and path.is_file():
@@ -117,7 +117,7 @@ def find_files(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def list_entries(folder: Path) -> list[Path]:
-    """What lies in `folder` and is not hidden, sorted. Raises DataError if it cannot be looked into."""
+    """Return what lies in `folder` and is not hidden, sorted. Raises DataError if it cannot be looked into."""
     try:
         return sorted(each for each in folder.iterdir() if not is_junk(each.name))
     except OSError as error:
@@ -125,24 +125,26 @@ def list_entries(folder: Path) -> list[Path]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Visible folders in `folder`, sorted; none of what is no folder."""
+    """Return visible folders in `folder`, sorted; none of what is no folder."""
     return [each for each in list_entries(folder) if each.is_dir()] if folder.is_dir() else []
 
 
 def find_subfolders(folder: Path, *names: str) -> list[Path]:
-    """The folders in `folder` that are called so, in any case of letters, in the order of `names`."""
+    """Return the folders in `folder` that are called so, in any case of letters, in the order of `names`."""
     there = subfolders(folder)
     return [each for name in names for each in there if each.name.lower() == name.lower()]
 
 
 def resolve_inside(root: Path, path: Path) -> Path | None:
-    """`path` without "..", if it is below `root`; symbolic links that the user put there are not followed to see."""
+    """Return `path` without "..", if it is below `root`; symbolic links that the user put there are not followed to
+    see."""
     plain = Path(os.path.normpath(os.path.abspath(path)))
     return plain if plain.is_relative_to(os.path.abspath(root)) else None
 
 
 def name_variants(name: str) -> Iterator[str]:
-    """`name` as it is, with slashes for backslashes, without a URL's escapes, and with letters composed otherwise."""
+    """Yield `name` as it is, with slashes for backslashes, without a URL's escapes, and with letters composed
+    otherwise."""
     seen = set()
     plain = name.replace("\\", "/")
     for each in (name, plain, unquote(name), unquote(plain)):
@@ -153,7 +155,7 @@ def name_variants(name: str) -> Iterator[str]:
 
 
 def find_file(name: str, folders: Sequence[Path], root: Path) -> Path | None:
-    """The file called `name`, in one of its spellings, in the first of `folders` that has it, below `root`."""
+    """Return the file called `name`, in one of its spellings, in the first of `folders` that has it, below `root`."""
     for each in name_variants(name):
         for folder in folders:
             path = resolve_inside(root, folder / each)
@@ -179,7 +181,7 @@ def _is_file(path: Path) -> bool:
 
 
 def count_outside(boxes: np.ndarray, size: tuple[int, int]) -> int:
-    """How many of (n, 4) boxes in pixels reach out of their image of (width, height) `size`."""
+    """Return how many of (n, 4) boxes in pixels reach out of their image of (width, height) `size`."""
     width, height = size
     low, high = boxes[:, :2].min(axis=1, initial=0), (boxes[:, 2:] - (width, height)).max(axis=1, initial=0)
     return int(((low < -ROUNDING_PIXELS) | (high > ROUNDING_PIXELS)).sum())

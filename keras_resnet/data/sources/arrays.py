@@ -17,7 +17,8 @@ LabeledImages = tuple[np.ndarray, np.ndarray]
 def in_memory(
     train: LabeledImages, validation: LabeledImages, classes: Sequence[str], name: str = "images in memory"
 ) -> DatasetSplits:
-    """Pairs of images, uint8 (N, H, H, 3), pixels 0–255, and labels, integers (N,), as `model.fit` takes them.
+    """Return a data set of pairs of images, uint8 (N, H, H, 3), pixels 0–255, and labels, integers (N,), as `model.fit`
+    takes them.
 
     classes: the labels' names, in the order of their numbers. name: what files will say that they were made with.
 

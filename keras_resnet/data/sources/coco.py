@@ -40,8 +40,8 @@ class COCO(DetectionFolder):
 
 
 def read_coco(root: Path, masks: bool) -> FolderAnnotations:
-    """Category ids may have gaps: labels count them in order. They may differ between files: what is called the same is
-    one class. Raises DataError for files that are not as the format has them."""
+    """Read all splits. Category ids may have gaps: labels count them in order. They may differ between files: what is
+    called the same is one class. Raises DataError for files that are not as the format has them."""
     tally = Tally()
     files = annotation_files_by_split(root, tally)
     documents = {split: _read_document(source.file) for split, source in files.items()}
@@ -62,7 +62,7 @@ def read_coco(root: Path, masks: bool) -> FolderAnnotations:
 
 
 def _require_different(files: dict[str, AnnotationFile]) -> None:
-    """A file and its copy would judge a network by what it learned."""
+    """Raise DataError for a file and its copy, which would score a network on what it learned."""
     train = files["train"].file
     for split, source in files.items():
         if split != "train" and filecmp.cmp(train, source.file, shallow=False):
@@ -91,7 +91,7 @@ def _read_document(file: Path) -> dict[str, Any]:
 
 
 def _categories(file: Path, document: dict[str, Any]) -> dict[Id, str]:
-    """The names by id, in one line each."""
+    """Return the names by id, in one line each."""
     names: dict[Id, str] = {}
     for each in document["categories"]:
         known, name = parse_id(file, "category", each, "name"), one_line(each["name"])
@@ -106,7 +106,8 @@ def _classes(
     named: dict[str, dict[Id, str]],
     tally: Tally,
 ) -> tuple[str, ...]:
-    """All categories in the order of their ids, but for those that only group others, as Roboflow's first one does."""
+    """Return all categories in the order of their ids, but for those that only group others, as Roboflow's first one
+    does."""
     sort_keys: dict[str, tuple[bool, Any]] = {}
     used, groups = set(), set()
     for split, document in documents.items():

@@ -70,8 +70,8 @@ class ImageReader:
     tally: Tally
 
     def listed(self, document: dict[str, Any], bad: list[str], named: set[Path]) -> list[ImageAnnotation]:
-        """The images by their ids, each with what stands in it; of those that cannot be used, why is added to `bad`.
-        All files that are there are added to those that are `named`."""
+        """Return the images by their ids, each with what stands in it; of those that cannot be used, why is added to
+        `bad`. All files that are there are added to those that are `named`."""
         images, twins = self._images(document["images"])
         objects = self._objects(document["annotations"], images, twins)
         self._require_pixels([each for of_image in objects.values() for each in of_image])
@@ -96,7 +96,8 @@ class ImageReader:
         return listed
 
     def _images(self, entries: Sequence[Any]) -> tuple[dict[Id, dict[str, Any]], dict[Id, Id]]:
-        """The images by id, in order; and the ids of images whose file is listed under another id, with that one."""
+        """Return the images by id, in order; and the ids of images whose file is listed under another id, with that
+        one."""
         images: dict[Id, dict[str, Any]] = {}
         for each in entries:
             known, name = parse_id(self.source.file, "image", each, "file_name"), str(each["file_name"])
@@ -118,7 +119,7 @@ class ImageReader:
     def _objects(
         self, entries: Iterable[Any], images: dict[Id, dict[str, Any]], twins: dict[Id, Id]
     ) -> dict[Id, list[_Object]]:
-        """Those of each image, in the order of the file."""
+        """Return those of each image, in the order of the file."""
         usable: dict[Id, list[_Object]] = defaultdict(list)
         alike: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         listed: dict[Id, Any] = {**images, **twins}
@@ -140,7 +141,7 @@ class ImageReader:
         return usable
 
     def _object(self, each: dict[str, Any]) -> _Object | str:
-        """What an annotation says, or for what it is left out before one looks at its mask."""
+        """Return what an annotation says, or for what it is left out before one looks at its mask."""
         category = match_id(each.get("category_id"), self.numbers)
         if category is None:
             return NO_CATEGORY
@@ -157,7 +158,7 @@ class ImageReader:
         return _Object(each, self.numbers[category], box, crowd)
 
     def _annotation(self, size: tuple[int, int], objects: list[_Object]) -> tuple[Annotation, int]:
-        """What stands in an image of (width, height) `size`, and how many boxes reach beyond it."""
+        """Return what stands in an image of (width, height) `size`, and how many boxes reach beyond it."""
         masks: list[bytes] = []
         if self.masks:
             objects, masks = self._with_masks(size, objects)
@@ -171,7 +172,7 @@ class ImageReader:
         return usable, count_outside(boxes, size)
 
     def _with_masks(self, size: tuple[int, int], objects: list[_Object]) -> tuple[list[_Object], list[bytes]]:
-        """Those that have a mask, and the masks."""
+        """Return those that have a mask, and the masks."""
         kept, masks = [], []
         for each in objects:
             counts, wrong, parts = coco_masks.encode_segmentation(each.entry.get("segmentation"), size)
@@ -184,7 +185,7 @@ class ImageReader:
         return kept, masks
 
     def _require_pixels(self, objects: list[_Object]) -> None:
-        """Raises DataError for boxes that are all in shares of their images."""
+        """Raise DataError for boxes that are all in shares of their images."""
         if len(objects) > 1 and max(max(each.box) for each in objects) <= 1:
             raise DataError(
                 f"{self.source.file} has boxes in shares of their images, such as {list(objects[0].box)}; COCO's are in"
@@ -192,7 +193,7 @@ class ImageReader:
             )
 
     def _quoted(self, entry: Any, wrong: str) -> str:
-        """An annotation's ids, what is wrong with it, and the file that it is in."""
+        """Return an annotation's ids, what is wrong with it, and the file that it is in."""
         if isinstance(entry, dict):
             keys = ("id", "image_id", QUOTED.get(wrong, "segmentation"))
             entry = {key: entry[key] for key in keys if key in entry}
@@ -200,7 +201,7 @@ class ImageReader:
 
 
 def _parse_size(image: dict[str, Any]) -> tuple[int, int] | None:
-    """(width, height), if they are whole numbers and no more than an image can have."""
+    """Return (width, height), if they are whole numbers and no more than an image can have."""
     width, height = parse_finite(image.get("width")), parse_finite(image.get("height"))
     if width is None or height is None or min(width, height) < 1 or width % 1 or height % 1:
         return None
@@ -223,7 +224,7 @@ def _is_repeated(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _is_rotated(each: dict[str, Any]) -> bool:
-    """Whether CVAT says so of a box."""
+    """Return whether CVAT says so of a box."""
     attributes = each.get("attributes")
     return isinstance(attributes, dict) and bool((parse_finite(attributes.get("rotation")) or 0) % 360)
 

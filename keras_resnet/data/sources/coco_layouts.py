@@ -51,7 +51,8 @@ class AnnotationFile:
 
 
 def find_annotation_files(root: Path) -> list[tuple[str | None, AnnotationFile]]:
-    """(split, or None where nothing says for which; file of annotations), in the first layout that `root` has."""
+    """Return (split, or None where nothing says for which; file of annotations), in the first layout that `root`
+    has."""
     for folder in find_subfolders(root, "annotations"):
         if files := _annotation_files(folder) or _all_annotation_files(folder):
             return [(_split_of(file.stem), AnnotationFile(file, _image_folders(root, file))) for file in files]
@@ -71,7 +72,8 @@ def find_annotation_files(root: Path) -> list[tuple[str | None, AnnotationFile]]
 
 
 def annotation_files_by_split(root: Path, tally: Tally) -> dict[str, AnnotationFile]:
-    """The files of annotations of each split. Raises DataError where two are for one, or none is for training."""
+    """Return the files of annotations of each split. Raises DataError where two are for one, or none is for
+    training."""
     matches = find_annotation_files(root)
     if len(matches) == 1 and matches[0][0] is None:
         return {"train": matches[0][1]}
@@ -96,7 +98,7 @@ def _split_of(stem: str) -> str | None:
 
 
 def _annotation_files(folder: Path) -> list[Path]:
-    """The files of annotations in `folder`, all of the likeliest kind."""
+    """Return the files of annotations in `folder`, all of the likeliest kind."""
     there = _json_files(folder)
     for is_kind in FILE_KINDS:
         if matches := [file for file in there if is_kind(file.name.lower()) and _looks_like_coco(file)]:
@@ -115,8 +117,8 @@ def _json_files(folder: Path) -> list[Path]:
 
 
 def _looks_like_coco(file: Path) -> bool:
-    """Whether a file begins as one of COCO's. Those that say so by their name are not looked into: what is wrong in
-    them is told when they are read."""
+    """Return whether a file begins as one of COCO's. Those that say so by their name are not looked into: what is wrong
+    in them is told when they are read."""
     name = file.name.lower()
     if FILE_KINDS[0](name) or FILE_KINDS[1](name):
         return True
@@ -151,8 +153,8 @@ def _without_prefix(stem: str) -> str:
 
 
 def locate_images(names: Sequence[str], source: AnnotationFile, root: Path, tally: Tally) -> list[Path | None]:
-    """Where the images called `names` are, None for those that are not there. A name that was written elsewhere, with
-    folders that are not here, is found by its end, if that is no other entry's file."""
+    """Return where the images called `names` are, None for those that are not there. A name that was written elsewhere,
+    with folders that are not here, is found by its end, if that is no other entry's file."""
     matches = [find_file(name, source.folders, root) for name in names]
     taken = set(matches)
     for row, name in enumerate(names):

@@ -26,8 +26,8 @@ NO_POLYGON = (
 
 
 def encode_segmentation(segmentation: Any, size: tuple[int, int]) -> tuple[bytes, str, int]:
-    """(counts of a compressed run-length code of an image of (width, height) `size`, what is wrong, how many parts are
-    no polygons): counts are empty where something is wrong."""
+    """Return (counts of a compressed run-length code of an image of (width, height) `size`, what is wrong, how many
+    parts are no polygons): counts are empty where something is wrong."""
     if not segmentation or segmentation == [[]]:
         return b"", NO_MASK, 0
     if isinstance(segmentation, list):

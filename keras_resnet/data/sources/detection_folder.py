@@ -108,7 +108,7 @@ def _count(by_split: Mapping[str, Sequence[object]]) -> int:
 
 
 def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
-    """Raises DataError if images of training are in another split too."""
+    """Raise DataError if images of training are in another split too."""
     train = {each.file for each in listings["train"]}
     for name, listed in listings.items():
         shared = sorted(each.file for each in listed if each.file in train)
@@ -131,7 +131,7 @@ def _log_unlisted(named: set[Path], log: Log) -> None:
 
 
 def _apply_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log) -> list[ImageAnnotation]:
-    """The images with their crowds as `crowds` wants them; how many there are is told."""
+    """Return the images with their crowds as `crowds` wants them; how many there are is told."""
     count = sum(int(each.annotation.crowd.sum()) for each in listed)
     total = sum(len(each.annotation.crowd) for each in listed)
     if not count:
@@ -152,7 +152,8 @@ def _apply_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Lo
 
 
 def _log_missing_classes(name: str, objects: GroundTruth, classes: Sequence[str], log: Log) -> None:
-    """Of what a split shows nothing: in training it is not learned, in validation nothing is known of it."""
+    """Log the classes of which a split shows nothing: in training it is not learned, in validation nothing is known of
+    it."""
     unseen = np.setdiff1d(np.arange(len(classes)), objects.labels[(objects.labels >= 0) & ~objects.crowd])
     if len(unseen):
         names = ", ".join(classes[label] for label in unseen[:MAX_NAMES_IN_ERROR])
@@ -175,7 +176,7 @@ def _hold_out(
 
 
 def _read_checked(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Image:
-    """Raises DataError for an image that cannot be read, or is of another size than its annotation says."""
+    """Raise DataError for an image that cannot be read, or is of another size than its annotation says."""
     image = read_image(each.file, levels)
     if image.size != each.annotation.size:
         stated = " × ".join(map(str, each.annotation.size))
@@ -187,7 +188,7 @@ def _read_checked(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Ima
 
 
 def _is_sideways(file: Path) -> bool:
-    """Whether EXIF lays the image on its side."""
+    """Return whether EXIF lays the image on its side."""
     with Image.open(file) as image:
         return image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS_ORIENTATIONS
 
@@ -218,7 +219,7 @@ class _SplitReader:
             return splits
 
     def splits(self, listings: dict[str, list[ImageAnnotation]]) -> dict[str, Split]:
-        """Raises DataError if too many images cannot be read, or a split shows nothing."""
+        """Raise DataError if too many images cannot be read, or a split shows nothing."""
         bad = {name: list(self.annotated.bad.get(name, ())) for name in listings}
         total = _count(listings) + _count(bad)
         splits = {name: self._split(name, listed, bad[name]) for name, listed in listings.items()}
@@ -229,8 +230,8 @@ class _SplitReader:
         return splits
 
     def _split(self, name: str, listed: list[ImageAnnotation], bad: list[str]) -> Split:
-        """What cannot be read is added to `bad`; images without an object are left out and counted where they have to
-        have one."""
+        """Read one split. What cannot be read is added to `bad`; images without an object are left out and counted
+        where they have to have one."""
         listed = _apply_crowds(name, listed, self.spec.crowds, self.log)
         good, kept = self._read(name, listed, bad)
         shows = [each.annotation.has_objects for each in good]
@@ -258,7 +259,7 @@ class _SplitReader:
     def _read(
         self, name: str, listed: list[ImageAnnotation], bad: list[str]
     ) -> tuple[list[ImageAnnotation], list[np.ndarray | None]]:
-        """Those that can be read, with their pixels if they are to be kept."""
+        """Return those that can be read, with their pixels if they are to be kept."""
         decoded = decode_in_parallel(listed, self._decode, f"reading {name}")
         bad += map(str, decoded.errors)
         return [listed[row] for row in decoded.rows], decoded.values

@@ -34,16 +34,16 @@ class Listing:
 
 @dataclass(frozen=True)
 class FolderLayout:
-    """classes: labels in the order of their numbers. listings: by the split's name. unlabelled: splits of images
+    """classes: labels in the order of their numbers. listings: by the split's name. unlabeled: splits of images
     without labels → what they are, in words."""
 
     classes: tuple[str, ...]
     listings: dict[str, Listing]
-    unlabelled: dict[str, str]
+    unlabeled: dict[str, str]
 
     @property
     def total(self) -> int:
-        """How many images are listed."""
+        """Return how many images are listed."""
         return sum(len(listing.files) for listing in self.listings.values())
 
 
@@ -62,12 +62,12 @@ class _Folder:
 
     @property
     def loose(self) -> list[Path]:
-        """Images that lie in the folder itself."""
+        """Return images that lie in the folder itself."""
         return [file for file in self.contents.files if file.parent == self.path]
 
     @property
     def nested(self) -> bool:
-        """Whether images lie in folders in this one."""
+        """Return whether images lie in folders in this one."""
         return len(self.loose) < len(self.contents.files)
 
 
@@ -109,7 +109,7 @@ def find_layout(root: Path, log: Callable[[str], None]) -> FolderLayout:
 
 
 def _split_folders(root: Path, folders: Sequence[_Folder], log: Callable[[str], None]) -> dict[str, _Folder]:
-    """Which of the `folders` in `root` are splits, by the split's name; none where all are classes."""
+    """Return which of the `folders` in `root` are splits, by the split's name; none where all are classes."""
     named = {folder: split for folder in folders if (split := split_of(folder.path.name))}
     others = [folder for folder in folders if folder not in named and folder.contents.files]
     nested = [folder for folder in named if folder.nested]
@@ -152,26 +152,24 @@ def _one_each(named: dict[_Folder, str], log: Callable[[str], None]) -> dict[str
 
 
 def _layout_of_splits(splits: dict[str, _Folder], log: Callable[[str], None]) -> FolderLayout:
-    """The layout of folders of splits with class folders in them; test images may be without."""
+    """Return the layout of folders of splits with class folders in them; test images may be without."""
     train = splits["train"]
     classes = _require_classes(train.path, train.classes)
-    listings, unlabelled = {}, {}
+    listings, unlabeled = {}, {}
     for split, folder in splits.items():
-        if split == "test" and _is_unlabelled(folder, classes):
+        if split == "test" and _is_unlabeled(folder, classes):
             count = len(folder.contents.files)
-            unlabelled[split] = f"{folder.path} has no class folders"
-            log(
-                f"test: {counted(count, 'image')} without labels, since {unlabelled[split]}; kresnet predict names them"
-            )
+            unlabeled[split] = f"{folder.path} has no class folders"
+            log(f"test: {counted(count, 'image')} without labels, since {unlabeled[split]}; kresnet predict names them")
         elif not folder.nested:
             raise DataError(_no_folders(folder.path, folder.contents))
         else:
             listings[split] = _listing(train.path, folder.path, folder.classes, classes)
-    return FolderLayout(classes, listings, unlabelled)
+    return FolderLayout(classes, listings, unlabeled)
 
 
 def _layout_of_classes(root: Path, folders: Sequence[_Folder], splits: dict[str, _Folder]) -> FolderLayout:
-    """The layout of class folders, perhaps with other splits of the same classes beside them."""
+    """Return the layout of class folders, perhaps with other splits of the same classes beside them."""
     files = [file for folder in folders for file in folder.contents.files]
     contents = _by_label(root, [folder.path for folder in folders], files)
     classes = _require_classes(root, contents)
@@ -194,7 +192,7 @@ def _by_label(parent: Path, folders: Sequence[Path], files: Sequence[Path]) -> d
 
 
 def _require_classes(parent: Path, contents: dict[str, tuple[Path, list[Path]]]) -> tuple[str, ...]:
-    """The labels, 2 or more."""
+    """Return the labels, 2 or more."""
     if len(contents) == 1:
         ((label, (folder, _)),) = contents.items()
         inner = [each for each in find_images(folder, deep=False).folders if any(find_images(each).files)]
@@ -208,7 +206,8 @@ def _require_classes(parent: Path, contents: dict[str, tuple[Path, list[Path]]])
 def _listing(
     first: Path, folder: Path, contents: dict[str, tuple[Path, list[Path]]], classes: tuple[str, ...]
 ) -> Listing:
-    """The images of a split. Raises DataError unless it holds some of each of the `classes` of the `first` split."""
+    """Return the images of a split. Raises DataError unless it holds some of each of the `classes` of the `first`
+    split."""
     if odd := sorted(set(contents) ^ set(classes)):
         more = ", …" if len(odd) > MAX_NAMES else ""
         raise DataError(
@@ -228,8 +227,8 @@ def _listing(
     return Listing(files, labels)
 
 
-def _is_unlabelled(test: _Folder, classes: tuple[str, ...]) -> bool:
-    """Whether test images lie in no class folders: loose, or all in one folder that is no class."""
+def _is_unlabeled(test: _Folder, classes: tuple[str, ...]) -> bool:
+    """Return whether test images lie in no class folders: loose, or all in one folder that is no class."""
     if not test.nested:
         return bool(test.loose)
     return len(test.classes) == 1 and not set(test.classes) & set(classes)
@@ -261,7 +260,7 @@ def _names(folders: Sequence[_Folder] | dict[_Folder, str]) -> str:
 
 
 def _log_similar_names(classes: tuple[str, ...], log: Callable[[str], None]) -> None:
-    """Classes whose names differ in case or spaces alone are told: one class in two, most likely."""
+    """Log classes whose names differ in case or spaces alone: one class in two, most likely."""
     by_sound: dict[str, list[str]] = {}
     for label in classes:
         by_sound.setdefault(re.sub(r"[\s_-]+", "", label.casefold()), []).append(label)
@@ -271,7 +270,7 @@ def _log_similar_names(classes: tuple[str, ...], log: Callable[[str], None]) -> 
 
 
 def _log_links(layout: FolderLayout, folders: Sequence[_Folder], log: Callable[[str], None]) -> None:
-    """Images that stand in two places by links are told: with two labels, or in two splits."""
+    """Log images that stand in two places by links: with two labels, or in two splits."""
     links = {file: class_folder for folder in folders for file, class_folder in folder.contents.links.items()}
     if not links and not any(
         each.is_symlink() for folder in folders for each in (folder.path, *folder.contents.folders)

@@ -61,7 +61,7 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
         raise DataError(f"--data {spec.source} is not a folder")
     layout = find_layout(root, log)
     there = {**layout.listings, "validation": None}
-    require_split(only, there, layout.unlabelled)
+    require_split(only, there, layout.unlabeled)
     wanted = [name for name in there if only is None or name in only]
     native, why = (None, "") if spec.image_size else choose_native_size(_shorter_sides(layout.listings["train"].files))
     size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
@@ -79,7 +79,7 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
 
 @dataclass
 class _Reader:
-    """Decodes images at `resize` pixels. levels: see `pixels.decode`. bad: what could not be read so far."""
+    """Decodes images at `resize` pixels. levels: see `runtime.image.read_image`. bad: what could not be read so far."""
 
     resize: int
     levels: tuple[float, ...]
@@ -150,14 +150,14 @@ class _Reader:
 
 
 def _is_os_error(error: BaseException | None) -> bool:
-    """Whether an error comes from an error of the operating system, at any remove."""
+    """Return whether an error comes from an error of the operating system, at any remove."""
     while error is not None and getattr(error, "errno", None) is None:
         error = error.__cause__
     return error is not None
 
 
 def _read_splits(reader: _Reader, wanted: Sequence[str], fraction: float) -> dict[str, Split]:
-    """The `wanted` splits; validation is held out of the training images where there is none."""
+    """Return the `wanted` splits; validation is held out of the training images where there is none."""
     listings = reader.layout.listings
     if "validation" in listings or set(wanted) <= {"test"}:
         keep = reader.announce(sum(len(listings[name].files) for name in wanted))
@@ -198,7 +198,7 @@ def _shorter_sides(files: list[Path]) -> list[int]:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files, decoded when they are read; levels: see `pixels.decode`."""
+    """Image files, decoded when they are read; levels: see `runtime.image.read_image`."""
 
     files: tuple[str, ...]
     levels: tuple[float, ...] = ()

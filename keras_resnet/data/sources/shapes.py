@@ -22,7 +22,7 @@ MAX_OBJECTS = 6
 OBJECT_SIDES = (0.18, 0.7)
 # Turned by so much at most, in radians: a square on its corner is a square, a cross on its side is none.
 MAX_TURN = 0.4
-# How far apart, in values of 0–255, an object's colour and the ground's are in some channel; and the two colours of a
+# How far apart, in values of 0–255, an object's color and the ground's are in some channel; and the two colors of a
 # texture at most.
 MIN_CONTRAST, MAX_PATTERN_CONTRAST = 90, 70
 # What another shape may leave of one, and must leave to be counted as one.
@@ -31,7 +31,7 @@ MAX_DISTRACTORS = 8
 
 
 def _regular_polygon(corners: int, inner: float = 1.0) -> np.ndarray:
-    """Corners of a polygon around 0 with radius 1; every second one at `inner`."""
+    """Return corners of a polygon around 0 with radius 1; every second one at `inner`."""
     angles = np.arange(corners) * 2 * np.pi / corners - np.pi / 2
     radius = np.where(np.arange(corners) % 2 == 1, inner, 1.0)
     return np.stack([radius * np.cos(angles), radius * np.sin(angles)], axis=1)
@@ -63,7 +63,7 @@ class Drawing:
 
 
 def draw(number: int, most: int = MAX_OBJECTS) -> Drawing:
-    """Image `number`: one to `most` shapes of any colour, texture, turn and size, some in front of others, on a
+    """Draw image `number`: one to `most` shapes of any color, texture, turn and size, some in front of others, on a
     cluttered ground. No two calls differ."""
     rng = np.random.Generator(np.random.Philox(key=[SEED, number]))
     image = _draw_background(rng)
@@ -83,7 +83,7 @@ def draw(number: int, most: int = MAX_OBJECTS) -> Drawing:
 
 
 def _draw_mask(outline: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """bool (SIDE, SIDE): the outline turned, sized and placed, whole within the image."""
+    """Draw bool (SIDE, SIDE): the outline turned, sized and placed, whole within the image."""
     angle = rng.uniform(-MAX_TURN, MAX_TURN)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turned = outline @ turn * rng.uniform(0.75, 1.0, 2)
@@ -97,7 +97,7 @@ def _draw_mask(outline: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _leaves_enough(ids: np.ndarray, mask: np.ndarray, objects: int) -> bool:
-    """Whether the objects behind `mask` stay visible, and it is large enough to be seen itself."""
+    """Return whether the objects behind `mask` stay visible, and it is large enough to be seen itself."""
     behind = [(ids == each + 1) for each in range(objects)]
     return mask.sum() >= 40 and all((each & ~mask).sum() >= MIN_VISIBLE * each.sum() for each in behind)
 
@@ -111,22 +111,22 @@ def _boxes(ids: np.ndarray, objects: int) -> np.ndarray:
 
 
 def _draw_background(rng: np.random.Generator) -> np.ndarray:
-    """float64 (SIDE, SIDE, 3): two colours running into each other, lines and dots, which are no objects."""
+    """Draw float64 (SIDE, SIDE, 3): two colors running into each other, lines and dots, which are no objects."""
     ground = Image.fromarray(_draw_gradient(rng, *rng.uniform(0, 255, (2, 3))).astype(np.uint8))
     brush = ImageDraw.Draw(ground)
     for _ in range(int(rng.integers(MAX_DISTRACTORS))):
         x, y, to_x, to_y = rng.uniform(0, SIDE, 4)
-        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
+        color = tuple(int(value) for value in rng.integers(0, 256, 3))
         if rng.random() < 0.5:
-            brush.line((x, y, to_x, to_y), colour, int(rng.integers(1, 4)))
+            brush.line((x, y, to_x, to_y), color, int(rng.integers(1, 4)))
         else:
             radius = rng.uniform(1, 4)
-            brush.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+            brush.ellipse((x - radius, y - radius, x + radius, y + radius), color)
     return np.asarray(ground, np.float64)
 
 
 def _draw_gradient(rng: np.random.Generator, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """float64 (SIDE, SIDE, 3): from one colour to another, in any direction."""
+    """Draw float64 (SIDE, SIDE, 3): from one color to another, in any direction."""
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:SIDE, 0:SIDE] / SIDE - 0.5
     share = np.clip(0.5 + rows * np.sin(angle) + columns * np.cos(angle), 0, 1)[..., None]
@@ -134,8 +134,8 @@ def _draw_gradient(rng: np.random.Generator, first: np.ndarray, second: np.ndarr
 
 
 def _draw_texture(rng: np.random.Generator, behind: np.ndarray) -> np.ndarray:
-    """float64 (SIDE, SIDE, 3): a plain colour that stands out from `behind`, a ramp, stripes or squares of two like
-    colours."""
+    """Draw float64 (SIDE, SIDE, 3): a plain color that stands out from `behind`, a ramp, stripes or squares of two
+    like colors."""
     first = rng.uniform(0, 255, 3)
     while np.abs(first - behind).max() < MIN_CONTRAST:
         first = rng.uniform(0, 255, 3)

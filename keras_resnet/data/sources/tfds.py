@@ -58,8 +58,8 @@ class TFDS:
 
 
 def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
-    """The TFDS data set `spec.source` (a name, or a folder that holds a prepared one), of its splits those in `only`
-    (None: all).
+    """Return the TFDS data set `spec.source` (a name, or a folder that holds a prepared one), of its splits those in
+    `only` (None: all).
 
     Raises UsageError for an unknown name, DataError where it is not prepared and not to be
     downloaded, cannot be downloaded, or has no images with class labels.
@@ -94,7 +94,7 @@ def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> 
 
 
 def _require_labeled(splits: dict[str, Split], only: Collection[str] | None, source: str, log: Log) -> None:
-    """Raises DataError for a split without a single label that is needed; test images are needed when asked for."""
+    """Raise DataError for a split without a single label that is needed; test images are needed when asked for."""
     for name, split in splits.items():
         if split.count:
             continue
@@ -104,14 +104,14 @@ def _require_labeled(splits: dict[str, Split], only: Collection[str] | None, sou
 
 
 def _is_flip_safe(name: str, fields: RecordFields) -> bool | None:
-    """Whether the images of a set keep their labels in a mirror; None where that is not known."""
+    """Return whether the images of a set keep their labels in a mirror; None where that is not known."""
     if name in FLIP_UNSAFE:
         return False
     return True if fields.objects or name in FLIP_SAFE else None
 
 
 def is_known(name: str) -> bool:
-    """Whether TFDS has a data set of that name, ours included."""
+    """Return whether TFDS has a data set of that name, ours included."""
     return name in (*BUNDLED, *_tfds().list_builders())
 
 
@@ -168,7 +168,7 @@ def _prepare(builder: Any, spec: DataSpec, log: Log) -> None:
 
 
 def _require_network(builder: Any) -> None:
-    """Raises DataError within seconds when offline; TFDS itself would retry for minutes."""
+    """Raise DataError within seconds when offline; TFDS itself would retry for minutes."""
     urls = list(builder.url_infos or {}) or [DEFAULT_HOST]
     host = get_host(urls[0])
     if not is_reachable(host):
@@ -176,7 +176,7 @@ def _require_network(builder: Any) -> None:
 
 
 def _find_fields(builder: Any, annotations: str) -> RecordFields:
-    """Raises DataError for a data set without them."""
+    """Raise DataError for a data set without them."""
     import tensorflow_datasets as tfds
 
     features, kinds = builder.info.features, tfds.features
@@ -237,7 +237,7 @@ class _SplitReader:
 
     @cached_property
     def keep(self) -> bool:
-        """Whether the pixels are kept in memory."""
+        """Return whether the pixels are kept in memory."""
         return fits_in_memory(len(self.examples), self.resize)
 
     def read(self, shown: bool) -> Split:
@@ -263,11 +263,11 @@ class _SplitReader:
         images = self.examples.subset([row for row, *_ in kept])
         return Split(self.name, labels, images=images, resize=self.resize, objects=objects)
 
-    def _log_left_out(self, count: int, unlabelled: int, empty: int) -> None:
-        if unlabelled:
+    def _log_left_out(self, count: int, unlabeled: int, empty: int) -> None:
+        if unlabeled:
             self.log(
-                f"{self.name}: left out {unlabelled} of {counted(count, 'image')}, which"
-                f" {verb(unlabelled, 'has', 'have')} no label (a number that is no class, as -1)"
+                f"{self.name}: left out {unlabeled} of {counted(count, 'image')}, which"
+                f" {verb(unlabeled, 'has', 'have')} no label (a number that is no class, as -1)"
             )
         if empty:
             self.log(
@@ -276,7 +276,7 @@ class _SplitReader:
             )
 
     def _decode(self, row: int) -> tuple[Any, np.ndarray | None] | None:
-        """The label or annotation of one image, and its pixels if they are kept; None if it has no label."""
+        """Return the label or annotation of one image, and its pixels if they are kept; None if it has no label."""
         examples, fields = self.examples, self.examples.fields
         truth, encoded = examples.parse(row)
         if not fields.objects and not 0 <= truth < len(fields.classes):

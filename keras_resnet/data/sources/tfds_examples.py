@@ -55,8 +55,8 @@ class Examples:
         return read_image(self.parse(row)[1], self.levels)
 
     def parse(self, row: int) -> tuple[Any, bytes]:
-        """The label, or what is known of the objects by name; and the encoded image. Raises DataError for a record
-        without them."""
+        """Return the label, or what is known of the objects by name; and the encoded image. Raises DataError for a
+        record without them."""
         import tensorflow as tf
 
         try:
@@ -77,6 +77,6 @@ class Examples:
         return replace(self, records=Records(self.records.files, self.records.spans[list(rows)]))
 
     def name(self, row: int) -> str:
-        """The record in words."""
+        """Return the record in words."""
         file = int(self.records.spans[row][0])
         return f"record {row} ({self.records.files[file].rpartition('/')[2]})"

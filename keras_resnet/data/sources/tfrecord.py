@@ -36,8 +36,8 @@ class Records:
 
 
 def find_records(instructions: list[Any]) -> Records:
-    """The records that TFDS' file instructions name (filename, skip, take), in their order; files are searched in
-    parallel. Raises DataError for a file that ends within a record."""
+    """Return the records that TFDS' file instructions name (filename, skip, take), in their order; files are searched
+    in parallel. Raises DataError for a file that ends within a record."""
     files = tuple(str(each.filename) for each in instructions)
     with ThreadPoolExecutor() as pool:
         lengths_by_file = list(pool.map(_read_lengths, files))
@@ -51,7 +51,7 @@ def find_records(instructions: list[Any]) -> Records:
 
 
 def _read_lengths(path: str) -> np.ndarray:
-    """Bytes of each record of one file."""
+    """Return bytes of each record of one file."""
     size, lengths, at = _size(path), [], 0
     with _open(path) as file:
         while at < size:

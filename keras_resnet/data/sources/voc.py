@@ -69,8 +69,8 @@ class PascalVOC(DetectionFolder):
 
 
 def read_voc(root: Path) -> FolderAnnotations:
-    """Objects called difficult are crowds: neither to be learned nor to be found. Raises DataError for a folder that
-    names no images to train on or no objects."""
+    """Read all splits. Objects called difficult are crowds: neither to be learned nor to be found. Raises DataError for
+    a folder that names no images to train on or no objects."""
     tally = Tally()
     found = find_annotations(root, tally)
     bad: dict[str, list[str]] = {split: [] for split in found}
@@ -102,8 +102,8 @@ def read_voc(root: Path) -> FolderAnnotations:
 
 
 def parse_xml(file: Path) -> ET.Element:
-    """The root of an XML file. Raises DataError for one that declares entities: a few of them, each of many others,
-    fill any memory, and no label tool writes one."""
+    """Return the root of an XML file. Raises DataError for one that declares entities: a few of them, each of many
+    others, fill any memory, and no label tool writes one."""
     builder, parser = ET.TreeBuilder(), expat.ParserCreate()
 
     def refuse(*declared: object) -> None:
@@ -122,7 +122,7 @@ def parse_xml(file: Path) -> ET.Element:
 
 
 def _read_image(pair: AnnotationSource, tally: Tally) -> _Image:
-    """Raises DataError for a file that is not as the format has it, and for one without an image."""
+    """Raise DataError for a file that is not as the format has it, and for one without an image."""
     tree = parse_xml(pair.annotation)
     if tree.tag != "annotation":
         other = "; export it from CVAT as Pascal VOC or COCO" if tree.tag == "annotations" else ""
@@ -162,8 +162,8 @@ def _find_problem(each: ET.Element, name: str, hard: bool | None, boxes: Sequenc
 
 
 def _first_pixel(boxes: Sequence[Sequence[float]], tally: Tally) -> int:
-    """The number of the first pixel: VOC counts from 1, and the last pixel belongs to a box; most tools count from 0,
-    which shows where a box begins there."""
+    """Return the number of the first pixel: VOC counts from 1, and the last pixel belongs to a box; most tools count
+    from 0, which shows where a box begins there."""
     from_zero = sum(0 <= min(box[:2]) < 1 for box in boxes)
     tally.note(FROM_ZERO, "", from_zero)
     return 0 if from_zero else 1

@@ -55,7 +55,7 @@ class AnnotationSource:
     root: Path
 
     def image(self, name: str) -> Path:
-        """The image that is called as the annotation is, else as `name` says, which tools write into it. Raises
+        """Return the image that is called as the annotation is, else as `name` says, which tools write into it. Raises
         DataError if there is none, or several of which `name` says nothing."""
         name = name.strip()
         if matches := self.likeliest():
@@ -74,7 +74,7 @@ class AnnotationSource:
         )
 
     def likeliest(self) -> tuple[Path, ...]:
-        """The images that are called as the annotation is, in the first folder that has one."""
+        """Return the images that are called as the annotation is, in the first folder that has one."""
         there = (_images_in(folder).get(self.annotation.stem, ()) for folder in self.folders)
         return next(filter(None, there), ())
 
@@ -100,17 +100,17 @@ def _index(folder: Path, changed: int) -> dict[str, tuple[Path, ...]]:
 
 
 def _images_in(folder: Path) -> dict[str, tuple[Path, ...]]:
-    """Image files by name without suffix; kept until the folder changes."""
+    """Return image files by name without suffix; kept until the folder changes."""
     return _index(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
 
 
 def has_xml(root: Path) -> bool:
-    """Whether annotations of one of the layouts are in `root`."""
+    """Return whether annotations of one of the layouts are in `root`."""
     return any(True for _ in find_files(root, XML_PATTERN))
 
 
 def find_annotations(root: Path, tally: Tally) -> dict[str, list[AnnotationSource]]:
-    """The files of annotations of each split. Raises DataError where none is for training."""
+    """Return the files of annotations of each split. Raises DataError where none is for training."""
     for folder in find_subfolders(root, "Annotations", "labels", "xml", "xmls"):
         if (folder / "CLS-LOC").is_dir():
             return _imagenet(root, folder / "CLS-LOC")
@@ -204,7 +204,7 @@ def _lists(root: Path, known: dict[str, Path]) -> dict[str, list[str]]:
 
 
 def _names(file: Path, known: dict[str, Path]) -> list[str]:
-    """One a line; names may hold spaces and dots. Raises DataError for a file that is no text."""
+    """Return one a line; names may hold spaces and dots. Raises DataError for a file that is no text."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:

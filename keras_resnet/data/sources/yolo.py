@@ -236,7 +236,7 @@ class _LabelReader:
         return [annotated for annotated, _ in decoded.values]
 
     def _annotate(self, image: Path) -> tuple[ImageAnnotation, Tally]:
-        """Raises DataError for an image that cannot be opened, or whose label file is not in the format."""
+        """Raise DataError for an image that cannot be opened, or whose label file is not in the format."""
         size, tally = read_image_size(image), Tally()
         file = _label_file(self.root, image)
         objects = self._parse(file, size, tally) if file.is_file() else []

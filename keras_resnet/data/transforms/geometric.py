@@ -16,7 +16,7 @@ FULL_WINDOW = (0.0, 0.0, 1.0, 1.0)
 
 
 def draw_windows(key: tf.Tensor, batch: int, side: int, scales: tuple[float, ...], mirrors: bool) -> tf.Tensor:
-    """float32 (batch, 4), windows drawn by the (2,) `key` on images of `side` pixels. Objects look up to
+    """Draw float32 (batch, 4), windows, by the (2,) `key` on images of `side` pixels. Objects look up to
     scales[0] … scales[1] times as large, evenly by logarithm (Ghiasi et al. 2021 call it scale jitter)."""
 
     def draws(number: int, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
@@ -36,20 +36,20 @@ def draw_windows(key: tf.Tensor, batch: int, side: int, scales: tuple[float, ...
 
 
 def crop_images(images: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
-    """uint8 (B, H, W, 3) → uint8 (B, size, size, 3), interpolated between four pixels; black past the edges."""
+    """Crop uint8 (B, H, W, 3) → uint8 (B, size, size, 3), interpolated between four pixels; black past the edges."""
     return tf.cast(tf.round(_sample(images, windows, size, "bilinear")), tf.uint8)
 
 
 def crop_id_maps(ids: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
-    """Integers (B, H, W) → (B, size, size) of the same type, each the nearest pixel's; 0 past the edges."""
+    """Crop integers (B, H, W) → (B, size, size) of the same type, each the nearest pixel's; 0 past the edges."""
     return tf.cast(_sample(ids[..., None], windows, size, "nearest")[..., 0], ids.dtype)
 
 
 def crop_objects(
     truth: dict[str, tf.Tensor], windows: tf.Tensor, parts: tf.Tensor | tuple[float, ...] = FULL_WINDOW
 ) -> dict[str, tf.Tensor]:
-    """`truth` with "boxes" (B, M, 4) as they stand in the window, cut at its edges or those of `parts` of it, float32
-    (B, 4) as left, top, right, bottom, and with "labels" -1 for objects of which too little is left."""
+    """Return `truth` with "boxes" (B, M, 4) as they stand in the window, cut at its edges or those of `parts` of it,
+    float32 (B, 4) as left, top, right, bottom, and with "labels" -1 for objects of which too little is left."""
     start = tf.gather(windows, [1, 0, 1, 0], axis=1)[:, None]
     sides = tf.gather(windows, [3, 2, 3, 2], axis=1)[:, None] - start
     moved = (truth["boxes"] - start) / sides

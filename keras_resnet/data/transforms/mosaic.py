@@ -20,7 +20,7 @@ from keras_resnet.data.transforms import geometric
 Objects: TypeAlias = dict[str, tf.Tensor]
 # Images, and what stands in them.
 Shown: TypeAlias = tuple[tf.Tensor, Objects]
-# Images that a mosaic shows, and the seeds of what is drawn here beside those of a window (0 to 3) and of colours (4).
+# Images that a mosaic shows, and the seeds of what is drawn here beside those of a window (0 to 3) and of colors (4).
 TILES = 4
 ROWS, CHOSEN, SCALE, MIDDLE, TURNED, PASTED, PIECES, WINDOW = range(10, 18)
 # The middle of a mosaic is at least so far from its edges.
@@ -41,19 +41,19 @@ class ObjectMixer:
 
     @property
     def partners(self) -> int:
-        """Further images that each one needs."""
+        """Return further images that each one needs."""
         return (TILES - 1) * (self.augment.mosaic > 0) + (self.augment.copy_paste > 0)
 
     def rows(self, key: tf.Tensor, rows: tf.Tensor, count: int) -> tf.Tensor:
-        """int64 (B,) → (B × (1 + partners),): each image's own row and those of others, of `count`."""
+        """Add partners: int64 (B,) → (B × (1 + partners),): each image's own row and those of others, of `count`."""
         if not self.partners:
             return rows
         others = tf.random.stateless_uniform((self.batch, self.partners), key + ROWS, maxval=count, dtype=tf.int64)
         return tf.reshape(tf.concat([rows[:, None], others[self.mine]], axis=1), (-1,))
 
     def mix(self, key: tf.Tensor, images: tf.Tensor, truth: Objects) -> Shown:
-        """Images of `rows`, uint8 (B × (1 + partners), H, W, 3), and what stands in them → uint8 (B, size, size, 3) and
-        what stands in those."""
+        """Mix images of `rows`, uint8 (B × (1 + partners), H, W, 3), and what stands in them → uint8 (B, size, size, 3)
+        and what stands in those."""
         grouped = tf.nest.map_structure(
             lambda x: tf.reshape(x, (-1, 1 + self.partners, *x.shape[1:])), (images, _select_fields(truth))
         )
@@ -91,7 +91,7 @@ class ObjectMixer:
 
 
 def crop_all(shown: Shown, through: tf.Tensor, size: int, parts: tf.Tensor = geometric.FULL_WINDOW) -> Shown:
-    """Images and what stands in them, seen `through` windows (B, 4), in `parts` of those; see `windows`."""
+    """Crop images and what stands in them, seen `through` windows (B, 4), in `parts` of those; see `windows`."""
     images, truth = shown
     truth = geometric.crop_objects(truth, through, parts)
     if "ids" in truth:
@@ -100,7 +100,7 @@ def crop_all(shown: Shown, through: tf.Tensor, size: int, parts: tf.Tensor = geo
 
 
 def paste_objects(onto: Shown, others: Shown, pieces: tf.Tensor) -> Shown:
-    """Images with objects of `others` put in front, of which `pieces`, bool (B, as many or more), says which. Objects
+    """Put objects of `others` in front of images, of which `pieces`, bool (B, as many or more), says which. Objects
     whose mask changes have the box of what is left of it, and are none where that is less than windows.LEFT of it."""
     (images, truth), (more, theirs) = onto, others
     count = truth["labels"].shape[1]
@@ -119,7 +119,7 @@ def paste_objects(onto: Shown, others: Shown, pieces: tf.Tensor) -> Shown:
 
 
 def compact_objects(truth: Objects) -> Objects:
-    """Objects moved to the first rows; ids, of any integer type, follow and are uint8, or uint16 where a byte cannot
+    """Move objects to the first rows; ids, of any integer type, follow and are uint8, or uint16 where a byte cannot
     tell so many objects apart."""
     labels = truth["labels"]
     order = tf.argsort(tf.cast(labels < 0, tf.int32), axis=1, stable=True)
@@ -159,7 +159,7 @@ def _tile_windows(middle: tf.Tensor, side: tf.Tensor, turned: tf.Tensor) -> tf.T
 
 
 def _join_tiles(shown: Shown, parts: tf.Tensor) -> Shown:
-    """Tiles (B × TILES, …), each in its part (B, TILES, 4) of the image, as images (B, …)."""
+    """Join tiles (B × TILES, …), each in its part (B, TILES, 4) of the image, as images (B, …)."""
     images, truth = shown
     size = images.shape[1]
     at = (tf.range(size, dtype=tf.float32) + 0.5) / size
@@ -180,8 +180,8 @@ def _join_tiles(shown: Shown, parts: tf.Tensor) -> Shown:
 
 
 def _measure_objects(ids: tf.Tensor, count: int) -> Shown:
-    """Of `count` objects, how many pixels of int32 (B, S, S) are theirs, float32 (B, count), and the box of those, in
-    shares of the image (B, count, 4)."""
+    """Return, of `count` objects, how many pixels of int32 (B, S, S) are theirs, float32 (B, count), and the box of
+    those, in shares of the image (B, count, 4)."""
     batch, size = ids.shape[0], ids.shape[1]
     segments = tf.reshape(ids + (count + 1) * tf.range(batch)[:, None, None], (-1,))
     at = tf.range(size)

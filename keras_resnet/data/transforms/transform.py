@@ -46,7 +46,7 @@ class BatchDraw:
 
     @property
     def key(self) -> tf.Tensor:
-        """int64 (2,), as `tf.random.stateless_uniform` takes it."""
+        """Return int64 (2,), as `tf.random.stateless_uniform` takes it."""
         import tensorflow as tf
 
         return tf.stack([tf.constant(self.seed, tf.int64), self.step])
