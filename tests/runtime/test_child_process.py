@@ -37,8 +37,8 @@ CONVERTING = (
     " Path(sys.argv[3]), Path(sys.argv[3] + '.log'))"
 )
 MEASURING = (
-    "import numpy as np; from keras_resnet.export.benchmark import measure;"
-    " measure(Path(sys.argv[2]), np.zeros((1, 8, 8, 3), np.uint8), [1] * 9); Path(sys.argv[3]).mkdir()"
+    "import numpy as np; from keras_resnet.export.benchmark import measure_cost;"
+    " measure_cost(Path(sys.argv[2]), np.zeros((1, 8, 8, 3), np.uint8), [1] * 9); Path(sys.argv[3]).mkdir()"
 )
 
 

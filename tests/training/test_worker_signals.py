@@ -18,13 +18,13 @@ from keras_resnet.training import launch as launching
 WORKING = """
 import os, signal, sys, time
 from pathlib import Path
-from keras_resnet.signals import end_with_launcher, stopping_signals
+from keras_resnet.signals import stop_with_launcher, list_stop_signals
 def stop(number, frame):
     Path(sys.argv[1], f"{os.getpid()}-{number}").touch()
     sys.exit(0)
-for number in stopping_signals():
+for number in list_stop_signals():
     signal.signal(number, stop)
-end_with_launcher()
+stop_with_launcher()
 Path(sys.argv[1], f"{os.getpid()}-up").touch()
 time.sleep(600)
 """
@@ -59,7 +59,7 @@ def test_workers_end_with_their_launcher_however_it_ends(tmp_path, number):
 def test_a_hang_up_that_is_ignored_stays_so(tmp_path):
     """As nohup has it."""
     ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
-    ignoring += "from keras_resnet.signals import stopping_signals as s; print([n.name for n in s()])"
+    ignoring += "from keras_resnet.signals import list_stop_signals as s; print([n.name for n in s()])"
     told = subprocess.run([sys.executable, "-c", ignoring], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "['SIGTERM', 'SIGINT']"
 
