@@ -153,7 +153,7 @@ def test_a_bomb_is_not_unpacked(content, tmp_path):
     code = (
         "import resource, sys\nfrom pathlib import Path\nfrom keras_resnet.runtime import metadata\n"
         f"content = Path({str(file)!r}).read_bytes()\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try:\n    metadata.read_metadata(content, Path('x'))\nexcept metadata.ExportError as error:\n    print(error)\n"
+        "try:\n    metadata.read_metadata(content, Path('x'))\nexcept metadata.ExportError as error:\n    print(error)\n"  # noqa: E501
         "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
