@@ -40,8 +40,19 @@ toc_object_entries_show_parents = "hide"
 
 nitpicky = True
 # Other projects' names: there is no network to look them up in.
-nitpick_ignore = [("py:class", f"keras_resnet.data.{name}") for name in ("split.Images", "objects.Objects")]
-nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*"), ("py:class", r"keras_resnet\.run_files\..*")]
+# Type variables, and protocols of one method.
+_UNDOCUMENTED = (
+    "data.dataset.Images",
+    "models.layers.Tensor",
+    "models.layers.KerasNamespace",
+    "export.flatbuffer.Contents",
+)
+_VARIABLES = ("OutputsT", "GroundTruthT", "PredictionT")
+nitpick_ignore = [
+    *(("py:class", f"keras_resnet.{name}") for name in _UNDOCUMENTED),
+    *(("py:class", f"keras_resnet.metrics.result.{name}") for name in _VARIABLES),
+]
+nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*"), ("py:class", r"keras_resnet\.run\.documents\..*")]
 
 html_theme = "furo"
 html_title = f"kresnet {version}"

@@ -62,7 +62,7 @@ def build_calibration(data: DatasetSplits, folder: str | None = None, count: int
 
 def _sample_training_images(data: DatasetSplits, count: int) -> tuple[np.ndarray, str]:
     per_class = max(1, round(count / len(data.classes)))
-    sample = pipeline.balanced_sample(
+    sample = pipeline.sample_balanced_images(
         data.splits["train"], image_size=data.image_size, per_class=per_class, classes=len(data.classes), seed=SEED
     )
     return sample, f"training images of {data.name}, {per_class} of each class"

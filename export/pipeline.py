@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from keras_resnet.compression.plan import find_uncompressed_run
-from keras_resnet.data.dataset import TRAINING
+from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
@@ -121,7 +121,7 @@ def export_files(run: Run, request: ExportRequest, log: Log) -> ExportResult:
 def load_run_data(run: Run, log: Log) -> DatasetSplits:
     """Return the data that `run` was trained on, as they are now: `Reference.from_run` tells what changed. Raises
     RunError if its labels have."""
-    data = load_dataset(run.spec().data, log, TRAINING)
+    data = load_dataset(run.spec().data, log, TRAINING_SPLITS)
     if data.classes != run.classes():
         raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
     return data

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, QuantizationSimulator
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.data.pipeline import balanced_rows, evaluation
+from keras_resnet.data.pipeline import evaluation_batches, sample_balanced_rows
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.calibration import Calibration, build_calibration
@@ -77,8 +77,8 @@ class SensitivityAnalysis:
     def _sample(self, samples: int) -> tuple[np.ndarray, GroundTruth]:
         """Return validation images, uint8 (N, H, W, 3), as many of each class, and their ground truth."""
         split, classes = self.data.splits["validation"], len(self.data.classes)
-        rows = balanced_rows(split, per_class=max(1, round(samples / classes)), classes=classes, seed=SEED)
-        batches = evaluation(split.some(rows), self.data.image_size, len(rows))
+        rows = sample_balanced_rows(split, per_class=max(1, round(samples / classes)), classes=classes, seed=SEED)
+        batches = evaluation_batches(split.subset(rows), self.data.image_size, len(rows))
         images, truth = next(iter(batches.as_numpy_iterator()))
         return images, truth
 

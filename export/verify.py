@@ -61,7 +61,7 @@ class Reference:
         validation = data.splits["validation"]
         if samples is not None and samples < validation.count:
             rows = np.sort(np.random.default_rng(SEED).permutation(validation.count)[:samples])
-            data = replace(data, splits={**data.splits, "validation": validation.some(rows)})
+            data = replace(data, splits={**data.splits, "validation": validation.subset(rows)})
         task, origin = get_task(run.spec(), data.classes), find_uncompressed_run(run)
         model = load_model(run)
         if origin == run:

@@ -142,7 +142,7 @@ def test_the_checker_lets_pass_what_is_allowed(name, source):
         ("config.spec", "from ..run import Run"),
         ("tasks.detection", "from ..training.train import train"),
         ("export.formats.tflite", "from ...cli.main import main"),
-        ("data.dataset", "from keras_resnet.tasks import task_of"),
+        ("data.dataset", "from keras_resnet.tasks import get_task"),
         ("", "from keras_resnet.export import verify"),
         ("", "from .export import verify"),
         ("runtime.image", "import tensorflow"),

@@ -80,11 +80,12 @@ def _print_grid(console: Any, title: str, names: list[str], rows: Rows, widths: 
 
 
 def _style_of(cell: str) -> str:
-    """Verdicts are coloured: green alone is a file of which all is proven (see `outcomes.words_of`)."""
+    """Return the color of a verdict: green for a file with everything proven (see `outcome.describe_outcome`)."""
     from keras_resnet.metrics.outcome import FAILED, PASSED  # imports NumPy, which plain help does without
 
-    outcome, _, reserve = cell.partition(", ")
-    return {PASSED: "yellow" if reserve else "green", FAILED: "red"}.get(outcome, "")
+    if cell.startswith(FAILED):
+        return "red"
+    return {PASSED: "green"}.get(cell, "yellow" if cell.startswith(f"{PASSED}, ") else "")
 
 
 def _print_plain(console: Any, title: str, names: list[str], rows: Rows) -> None:

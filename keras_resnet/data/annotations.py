@@ -15,9 +15,9 @@ from keras_resnet.errors import DataError
 from keras_resnet.metrics.iou import box_area
 from keras_resnet.runtime.plurals import counted
 
-EMPTY = -1
+NO_LABEL = -1
 # An id of an object in a map: a byte where that is enough; 0 is the ground.
-MOST_IN_A_BYTE, MOST_OBJECTS = np.iinfo(np.uint8).max, np.iinfo(np.uint16).max
+MAX_IDS_UINT8, MAX_OBJECTS = np.iinfo(np.uint8).max, np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Annotation:
     masks: tuple[bytes, ...] = ()
 
     @classmethod
-    def of(
+    def from_boxes(
         cls, size: tuple[int, int], boxes: Any, labels: Any, crowd: Any = None, areas: Any = None, masks: Any = ()
     ) -> Annotation:
-        """With boxes cut at the image's edges; those left without an area are left out."""
+        """Return an annotation with boxes cut at the image's edges; those left without an area are left out."""
         width, height = size
         cut = np.asarray(boxes, float).reshape(-1, 4).clip(0, (width, height, width, height)).astype(np.float32)
         real = box_area(cut) > 0
@@ -50,18 +50,18 @@ class Annotation:
         return cls(size, cut[real], np.asarray(labels, np.int64).reshape(-1)[real], crowds[real], sizes[real], kept)
 
     @property
-    def shows(self) -> bool:
-        """Whether there is an object that is none of a crowd."""
+    def has_objects(self) -> bool:
+        """Return whether there is an object that is none of a crowd."""
         return not bool(self.crowd.all())
 
 
 def requires_object(split: str, annotations: str) -> bool:
-    """Whether images of a split have to show an object: to learn from, or to have a largest one."""
+    """Return whether images of a split have to show an object: to learn from, or to have a largest one."""
     return annotations == "object" or (annotations != "labels" and split == "train")
 
 
-def require_shown(labels: np.ndarray, crowd: np.ndarray, what: str) -> None:
-    """Raises DataError unless one of `what`, images as `GroundTruth` has them, shows an object that is not a crowd."""
+def require_objects(labels: np.ndarray, crowd: np.ndarray, what: str) -> None:
+    """Raise DataError unless one of `what`, images as `GroundTruth` has them, shows an object that is not a crowd."""
     if not ((labels >= 0) & ~crowd).any():
         raise DataError(f"none of the {len(labels)} {what} shows an object: there is nothing to judge by")
 
@@ -91,56 +91,56 @@ class GroundTruth:
     sizes: np.ndarray
     masks: np.ndarray | None = None
 
-    def some(self, rows: np.ndarray) -> GroundTruth:
-        """Those of the images at `rows`."""
-        return GroundTruth(**{name: value[rows] for name, value in self.tree().items()})
+    def subset(self, rows: np.ndarray) -> GroundTruth:
+        """Return those of the images at `rows`."""
+        return GroundTruth(**{name: value[rows] for name, value in self.as_dict().items()})
 
-    def tree(self) -> dict[str, np.ndarray]:
-        """As what tf.data carries."""
+    def as_dict(self) -> dict[str, np.ndarray]:
+        """Return the arrays by name, as tf.data carries them."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
-    def id_type(self) -> type[np.unsignedinteger[Any]]:
-        """Of maps of ids: uint8 if no image has more objects than that can tell, else uint16."""
-        return id_type(self.labels.shape[1])
+    def id_dtype(self) -> type[np.unsignedinteger[Any]]:
+        """Return the type of maps of ids: uint8 if no image has more objects than that can tell, else uint16."""
+        return mask_id_dtype(self.labels.shape[1])
 
     def ids(self, row: int, side: int) -> np.ndarray:
-        """(side, side), of `id_type`: the square of image `row`, n + 1 where its n-th object is and 0 elsewhere. Of
-        objects that cover each other the smaller is in front; crowds are left out."""
+        """Return (side, side), of `mask_id_dtype`: the square of image `row`, n + 1 where its n-th object is and 0
+        elsewhere. Of objects that cover each other the smaller is in front; crowds are left out."""
         assert self.masks is not None
-        canvas = np.zeros((side, side), self.id_type)
+        canvas = np.zeros((side, side), self.id_dtype)
         width, height = (int(each) for each in self.sizes[row])
         scale = side / max(width, height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         for number in np.flatnonzero((self.labels[row] >= 0) & ~self.crowd[row]):
-            mask = Image.fromarray(255 * decoded_mask(self.masks[row, number], (width, height)))
+            mask = Image.fromarray(255 * decode_rle(self.masks[row, number], (width, height)))
             seen = np.asarray(mask.resize(size, Image.Resampling.BOX)) >= 128
             canvas[: size[1], : size[0]][seen] = number + 1
         return canvas
 
 
-def id_type(objects: int) -> type[np.unsignedinteger[Any]]:
-    """What tells so many objects and the ground apart. Raises DataError for more than a uint16 can."""
-    if objects > MOST_OBJECTS:
-        raise DataError(f"an image shows {counted(objects, 'object', ',')}; up to {MOST_OBJECTS:,} can be told apart")
-    return np.uint8 if objects <= MOST_IN_A_BYTE else np.uint16
+def mask_id_dtype(objects: int) -> type[np.unsignedinteger[Any]]:
+    """Return what tells so many objects and the ground apart. Raises DataError for more than a uint16 can."""
+    if objects > MAX_OBJECTS:
+        raise DataError(f"an image shows {counted(objects, 'object', ',')}; up to {MAX_OBJECTS:,} can be told apart")
+    return np.uint8 if objects <= MAX_IDS_UINT8 else np.uint16
 
 
-def pad_annotations(found: Sequence[Annotation], masks: bool = False) -> GroundTruth:
-    """The annotations of one image after another, brought to one shape and order."""
-    most = max([1, *(len(each.labels) for each in found)])
-    id_type(most)  # raises for too many
-    count = len(found)
+def pad_annotations(per_image: Sequence[Annotation], masks: bool = False) -> GroundTruth:
+    """Bring the annotations of images to one shape and order."""
+    most = max([1, *(len(each.labels) for each in per_image)])
+    mask_id_dtype(most)  # raises for too many
+    count = len(per_image)
     objects = GroundTruth(
         boxes=np.zeros((count, most, 4), np.float32),
-        labels=np.full((count, most), EMPTY, np.int64),
+        labels=np.full((count, most), NO_LABEL, np.int64),
         crowd=np.zeros((count, most), bool),
         areas=np.zeros((count, most), np.float32),
-        sizes=np.array([each.size for each in found], np.int64).reshape(-1, 2),
+        sizes=np.array([each.size for each in per_image], np.int64).reshape(-1, 2),
         masks=np.full((count, most), b"", object) if masks else None,
     )
-    for row, each in enumerate(found):
+    for row, each in enumerate(per_image):
         order = np.lexsort((-each.areas, each.crowd))
         n = len(order)
         objects.boxes[row, :n] = each.boxes[order] / max(each.size)
@@ -152,25 +152,25 @@ def pad_annotations(found: Sequence[Annotation], masks: bool = False) -> GroundT
     return objects
 
 
-def encoded_mask(mask: np.ndarray) -> bytes:
-    """bool (height, width) → the counts of COCO's run-length code."""
+def encode_rle(mask: np.ndarray) -> bytes:
+    """Encode bool (height, width) as the counts of COCO's run-length code."""
     return bytes(rle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"])
 
 
-def decoded_mask(counts: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The counts of an image of (width, height) `size` → uint8 (height, width), 0 or 1."""
+def decode_rle(counts: bytes, size: tuple[int, int]) -> np.ndarray:
+    """Decode the counts of an image of (width, height) `size`: uint8 (height, width), 0 or 1."""
     return np.asarray(rle.decode({"size": [size[1], size[0]], "counts": counts}), np.uint8)
 
 
 def unpad_annotations(truth: dict[str, np.ndarray]) -> list[Annotation]:
-    """What `Objects.tree` has of some images, as annotations again."""
-    found = []
+    """Return what `GroundTruth.as_dict` has of some images as annotations again."""
+    per_image = []
     for row, labels in enumerate(truth["labels"]):
         there = labels >= 0
         size = (int(truth["sizes"][row, 0]), int(truth["sizes"][row, 1]))
         masks = tuple(truth["masks"][row][there].tolist()) if "masks" in truth else ()
         boxes = truth["boxes"][row][there] * max(size)
-        found.append(
+        per_image.append(
             Annotation(size, boxes, labels[there], truth["crowd"][row][there], truth["areas"][row][there], masks)
         )
-    return found
+    return per_image

@@ -15,13 +15,13 @@ from keras_resnet.runtime.image import read_deep_values
 from keras_resnet.runtime.plurals import counted, verb
 
 # Files that are looked at before all are.
-PROBED = 200
+SAMPLED_FILES = 200
 # What cameras and scanners deliver, in files of 16 or 32 bits.
-BITS = (8, 10, 12, 14, 16)
+SENSOR_BITS = (8, 10, 12, 14, 16)
 
 
 @dataclass(frozen=True)
-class Range:
+class ValueRange:
     """The smallest and the largest finite value of an image, and whether its values are whole by their type."""
 
     low: float
@@ -30,16 +30,17 @@ class Range:
 
 
 def find_levels(files: Sequence[Path], log: Log) -> tuple[float, ...]:
-    """The values that are black and white in those of `files` of more than 8 bits; told to `log` with the reason.
+    """Return the values that are black and white in those of `files` of more than 8 bits; told to `log` with the
+    reason.
 
     () where a sample has none such. Files that cannot be read are left to whoever reads them all.
     """
-    some = files[:: max(1, -(-len(files) // PROBED))]
-    if not _ranges(some, "looking for images of more than 8 bits"):
+    some = files[:: max(1, -(-len(files) // SAMPLED_FILES))]
+    if not _read_ranges(some, "looking for images of more than 8 bits"):
         return ()
-    found = _ranges(files, "reading images of more than 8 bits")
+    found = _read_ranges(files, "reading images of more than 8 bits")
     low, high = min(each.low for each in found), max(each.high for each in found)
-    levels = _black(low), _white(high, all(each.whole for each in found))
+    levels = _choose_black(low), _choose_white(high, all(each.whole for each in found))
     log(
         f"levels: {levels[0]:g} is black and {levels[1]:g} white ({counted(len(found), 'training image')} of more"
         f" than 8 bits {verb(len(found), 'holds', 'hold')}"
@@ -48,24 +49,24 @@ def find_levels(files: Sequence[Path], log: Log) -> tuple[float, ...]:
     return levels
 
 
-def _black(low: float) -> float:
+def _choose_black(low: float) -> float:
     return min(0.0, low)
 
 
-def _white(high: float, whole: bool) -> float:
-    """The largest value of the fewest bits that hold `high`; 1 for fractions."""
+def _choose_white(high: float, whole: bool) -> float:
+    """Return the largest value of the fewest bits that hold `high`; 1 for fractions."""
     if high <= 1 and not whole:
         return 1.0
-    return next((float(2**bits - 1) for bits in BITS if high <= 2**bits - 1), high)
+    return next((float(2**bits - 1) for bits in SENSOR_BITS if high <= 2**bits - 1), high)
 
 
-def _ranges(files: Sequence[Path], doing: str) -> list[Range]:
+def _read_ranges(files: Sequence[Path], doing: str) -> list[ValueRange]:
     """Of those that can be read and have more than 8 bits."""
-    return [each for each in decode_in_parallel(files, _range, doing).values if each]
+    return [each for each in decode_in_parallel(files, _read_range, doing).values if each]
 
 
-def _range(file: Path) -> Range | None:
-    """None of an image of 8 bits. Raises DataError for one that cannot be read."""
+def _read_range(file: Path) -> ValueRange | None:
+    """Return the range of an image; None of one of 8 bits. Raises DataError for one that cannot be read."""
     lows: list[float] = []
     highs: list[float] = []
     whole = True
@@ -74,4 +75,4 @@ def _range(file: Path) -> Range | None:
         known = values if whole else values[np.isfinite(values)]
         lows += [float(known.min())] if known.size else []
         highs += [float(known.max())] if known.size else []
-    return Range(min(lows), max(highs), whole) if lows else None
+    return ValueRange(min(lows), max(highs), whole) if lows else None

@@ -12,7 +12,7 @@ from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import readable_name
 
 
-def label_of(folder: Path) -> str:
+def label_from_folder(folder: Path) -> str:
     """Return the label that a class folder's name is: its bytes as UTF-8 whatever the locale, composed (NFC), since
     macOS writes é in two characters where others write it in one.
 

@@ -13,27 +13,27 @@ from PIL import Image
 
 from keras_resnet.config.provenance import describe_origin
 from keras_resnet.data.annotations import GroundTruth
-from keras_resnet.data.read_errors import reading
+from keras_resnet.data.read_errors import numpy_function
 from keras_resnet.errors import DataError, UsageError, require_one_of
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import letterbox, resize_and_crop
 from keras_resnet.runtime.plurals import counted
 
 # Of the memory that is free; the rest is for training.
-MEMORY_SHARE = 0.25
+MAX_MEMORY_FRACTION = 0.25
 SPLIT_SEED = 0
 # The splits that a training uses; "test" is for the end.
-TRAINING = ("train", "validation")
-NAMED_IN_ERROR = 5
+TRAINING_SPLITS = ("train", "validation")
+MAX_NAMES_IN_ERROR = 5
 # Pixels a side of images with objects: what is usual, and below what little can be found.
-USUAL_CANVAS, SMALL_CANVAS = 320, 64
+DEFAULT_SQUARE_SIZE, SMALL_SQUARE_SIZE = 320, 64
 
 
 class Images(Protocol):
     """Images that are read when they are needed, in any order, by several threads."""
 
     def __getitem__(self, row: int) -> Image.Image:
-        """The image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
+        """Return the image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -55,40 +55,40 @@ class Split:
 
     @property
     def count(self) -> int:
-        """How many images there are."""
+        """Return how many images there are."""
         return len(self.labels)
 
     def image(self, row: int) -> Image.Image:
-        """One of `images`, read now; or of `pixels`, as it is kept."""
+        """Return one of `images`, read now; or of `pixels`, as it is kept."""
         if self.pixels is not None:
             return Image.fromarray(self.pixels[row])
         assert self.images is not None
         return self.images[row]
 
-    def some(self, rows: np.ndarray) -> Split:
-        """The images at `rows`, in that order."""
-        objects = self.objects.some(rows) if self.objects else None
+    def subset(self, rows: np.ndarray) -> Split:
+        """Return the images at `rows`, in that order."""
+        objects = self.objects.subset(rows) if self.objects else None
         files = tuple(self.files[row] for row in rows) if self.files else ()
         if self.pixels is not None:
             return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects, files=files)
         assert self.images is not None
-        images = _Some(self.images, rows)
+        images = Subset(self.images, rows)
         return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects, files=files)
 
     @property
-    def truth(self) -> Any:
-        """What is true of each image, as the task's `encode` takes it: labels (count,), or a dict of arrays."""
-        return self.objects.tree() if self.objects else self.labels
+    def ground_truth(self) -> Any:
+        """Return what is true of each image, as the task's `encode` takes it: labels (count,), or a dict of arrays."""
+        return self.objects.as_dict() if self.objects else self.labels
 
-    def constants(self, ids: bool = False) -> tuple[Any, Any]:
-        """`pixels` and `truth` as tensors, made once and outside any graph, of which they would become a part. `ids`:
-        with "ids" (count, resize, resize), of objects that have masks (see `Objects.ids`)."""
+    def to_tensors(self, ids: bool = False) -> tuple[Any, Any]:
+        """Return `pixels` and `ground_truth` as tensors, made once and outside any graph, of which they would become a
+        part. `ids`: with "ids" (count, resize, resize), of objects that have masks (see `GroundTruth.ids`)."""
         import tensorflow as tf
 
         if "pixels" not in self._tensors:
             with tf.init_scope(), tf.device("CPU"):
                 self._tensors["pixels"] = tf.constant(self.pixels)
-        truth = self.constant_truth()
+        truth = self.ground_truth_tensors()
         if ids and self._has_masks:
             if "ids" not in self._tensors:
                 assert self.objects is not None and self.pixels is not None
@@ -99,33 +99,33 @@ class Split:
             truth = {**truth, "ids": self._tensors["ids"]}
         return self._tensors["pixels"], truth
 
-    def constant_truth(self) -> Any:
-        """`truth` as such tensors."""
+    def ground_truth_tensors(self) -> Any:
+        """Return `ground_truth` as such tensors."""
         import tensorflow as tf
 
         if "truth" not in self._tensors:
             with tf.init_scope(), tf.device("CPU"):
-                self._tensors["truth"] = tf.nest.map_structure(tf.constant, self.truth)
+                self._tensors["truth"] = tf.nest.map_structure(tf.constant, self.ground_truth)
         return self._tensors["truth"]
 
-    def rows(self, numbers: Any, ids: bool = False) -> Any:
-        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth); `ids`: see `constants`."""
+    def to_tf_dataset(self, numbers: Any, ids: bool = False) -> Any:
+        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth); `ids`: see `to_tensors`."""
         import tensorflow as tf
 
         if self.pixels is not None:
-            pixels, truth = self.constants(ids)
-            return numbers.map(lambda row: (tf.gather(pixels, row), gathered(truth, row)), tf.data.AUTOTUNE)
+            pixels, truth = self.to_tensors(ids)
+            return numbers.map(lambda row: (tf.gather(pixels, row), gather_rows(truth, row)), tf.data.AUTOTUNE)
 
-        truth = self.constant_truth()
+        truth = self.ground_truth_tensors()
         side = (self.resize, self.resize)
 
         def read(row: Any) -> tuple[Any, Any]:
-            pixels = reading(self.pixels_at, [row], tf.uint8)
-            found = gathered(truth, row)
+            pixels = numpy_function(self.read_pixels, [row], tf.uint8)
+            row_values = gather_rows(truth, row)
             if ids and self.objects is not None and self.objects.masks is not None:
-                seen = reading(self._ids_at, [row], self.objects.id_type)
-                found = {**found, "ids": tf.ensure_shape(seen, side)}
-            return tf.ensure_shape(pixels, (*side, 3)), found
+                seen = numpy_function(self._ids_at, [row], self.objects.id_dtype)
+                row_values = {**row_values, "ids": tf.ensure_shape(seen, side)}
+            return tf.ensure_shape(pixels, (*side, 3)), row_values
 
         return numbers.map(read, tf.data.AUTOTUNE)
 
@@ -137,20 +137,20 @@ class Split:
         assert self.objects is not None
         return self.objects.ids(int(row), self.resize)
 
-    def pixels_at(self, row: Any) -> np.ndarray:
-        """One of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
+    def read_pixels(self, row: Any) -> np.ndarray:
+        """Return one of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
         return (letterbox if self.objects else resize_and_crop)(self.image(int(row)), self.resize)
 
 
-def gathered(truth: Any, rows: Any) -> Any:
-    """Of tensors as `Split.truth` has them, those at `rows`."""
+def gather_rows(truth: Any, rows: Any) -> Any:
+    """Return those at `rows` of tensors as `Split.ground_truth` has them."""
     import tensorflow as tf
 
     return tf.nest.map_structure(lambda each: tf.gather(each, rows), truth)
 
 
 @dataclass(frozen=True)
-class _Some:
+class Subset:
     """Those of `images` that stand at `rows`."""
 
     images: Images
@@ -161,7 +161,7 @@ class _Some:
 
     @property
     def files(self) -> list[str]:
-        """The image files, in order, where `images` are files."""
+        """Return the image files, in order, where `images` are files."""
         files = getattr(self.images, "files", None)
         return [files[int(row)] for row in self.rows] if files else []
 
@@ -170,30 +170,30 @@ class _Some:
 class DatasetSplits:
     """A data set: its labels in the order of their numbers, and splits "train", "validation" and
     perhaps "test". flips: whether a mirrored image keeps its label; None where nobody knows. levels: the
-    values that are black and white in images of more than 8 bits, see `pixels.decode`."""
+    values that are black and white in images of more than 8 bits, see `runtime.image.read_image`."""
 
     name: str
     classes: tuple[str, ...]
     splits: dict[str, Split]
-    flips: bool | None
+    flip_safe: bool | None
     image_size: int
     resize: int
     levels: tuple[float, ...] = ()
 
 
-def fits_memory(images: int, resize: int) -> bool:
-    """Whether `images` decoded ones may be kept: up to a quarter of the free memory."""
+def fits_in_memory(images: int, resize: int) -> bool:
+    """Return whether `images` decoded ones may be kept: up to a quarter of the free memory."""
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return False
-    return images * resize * resize * 3 <= MEMORY_SHARE * free
+    return images * resize * resize * 3 <= MAX_MEMORY_FRACTION * free
 
 
 def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, log: Log) -> None:
     """Name the images that cannot be read to `log`; DataError if they are more than `max_unreadable` of `total`."""
     if len(bad) > max_unreadable * total:
-        first = "; ".join(str(error) for error in bad[:NAMED_IN_ERROR])
+        first = "; ".join(str(error) for error in bad[:MAX_NAMES_IN_ERROR])
         raise DataError(
             f"{len(bad)} of {counted(total, 'image')} cannot be read ({len(bad) / total:.1%}),"
             f" more than --max-unreadable {max_unreadable:g} allows: {first}"
@@ -201,20 +201,20 @@ def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, l
     for error in bad:
         log(f"skipped: {error}")
     if bad:
-        share = f"--max-unreadable allows {max_unreadable:.1%}"
-        log(f"skipped {len(bad)} of {counted(total, 'image')} that cannot be read ({share})")
+        images = counted(total, "image")
+        log(f"skipped {len(bad)} of {images} that cannot be read (--max-unreadable allows {max_unreadable:.1%})")
 
 
-def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabelled: Mapping[str, str]) -> None:
-    """Raise for an `asked` split that is not `there`: DataError if it is one of `unlabelled` (name → what it is, in
+def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabeled: Mapping[str, str]) -> None:
+    """Raise for an `asked` split that is not `there`: DataError if it is one of `unlabeled` (name → what it is, in
     words), else UsageError."""
     for name in asked or ():
-        if name in unlabelled:
-            raise DataError(f"the {name} images have no labels to compare answers with: {unlabelled[name]}")
+        if name in unlabeled:
+            raise DataError(f"the {name} images have no labels to compare answers with: {unlabeled[name]}")
         require_one_of("--split", name, tuple(there))
 
 
-def tell_held_out(held_out: int, total: int, fraction: float, how: str, log: Log, each: str = "each class") -> None:
+def log_held_out(held_out: int, total: int, fraction: float, how: str, log: Log, each: str = "each class") -> None:
     """Tell `log` of the share that really is held out of `total` training images, and why it is not `fraction`: `each`
     has to be on both sides."""
     asked = round(fraction * total)
@@ -225,15 +225,15 @@ def tell_held_out(held_out: int, total: int, fraction: float, how: str, log: Log
 
 
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
-    """Raises DataError unless every split has an image of every class."""
+    """Raise DataError unless every split has an image of every class."""
     for split in splits.values():
         missing = [name for label, name in enumerate(classes) if label not in split.labels]
         if missing:
             raise DataError(f"the {split.name} images hold none of class {', '.join(missing)} that can be read")
 
 
-def hold_out_rows(labels: np.ndarray, fraction: float, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of (count,) `labels` to train on and to validate with: stratified, the same each time, and
+def split_stratified(labels: np.ndarray, fraction: float, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of (count,) `labels` to train on and to validate with: stratified, the same each time, and
     every class in both. Raises DataError for a class of fewer than 2."""
     from sklearn.model_selection import train_test_split
 
@@ -257,8 +257,8 @@ def hold_out_rows(labels: np.ndarray, fraction: float, classes: tuple[str, ...])
     return np.array(sorted(train)), np.array(sorted(held_out))
 
 
-def native_size(sides: list[int]) -> tuple[int | None, str]:
-    """The shorter side in pixels that most of `sides` share, else their median as a multiple of 8 (None
+def choose_native_size(sides: list[int]) -> tuple[int | None, str]:
+    """Return the shorter side in pixels that most of `sides` share, else their median as a multiple of 8 (None
     above 64); and the reason to give."""
     if not sides:
         return None, ""
@@ -269,16 +269,16 @@ def native_size(sides: list[int]) -> tuple[int | None, str]:
     return max(8, 8 * round(median / 8)) if median <= 64 else None, "near the images' median shorter side"
 
 
-def choose_canvas(asked: int | None, native: int | None, log: Log) -> tuple[int, int]:
-    """The side in pixels of the squares that whole images are brought to, twice, with the reason said: what was asked,
-    else the images' own, else USUAL_CANVAS. Of a small one it is said how to ask for another."""
+def choose_square_size(asked: int | None, native: int | None, log: Log) -> tuple[int, int]:
+    """Return the side in pixels of the squares that whole images are brought to, twice, with the reason said: what was
+    asked, else the images' own, else DEFAULT_SQUARE_SIZE. Of a small one it is said how to ask for another."""
     if asked:
         size, why = asked, describe_origin("data.image_size")
     else:
-        size, why = (native, "the images' own size") if native else (USUAL_CANVAS, "usual for objects")
+        size, why = (native, "the images' own size") if native else (DEFAULT_SQUARE_SIZE, "usual for objects")
     small = (
-        f"; objects are hard to find in so few pixels: --image-size {USUAL_CANVAS} asks for the usual size"
-        if size < SMALL_CANVAS
+        f"; objects are hard to find in so few pixels: --image-size {DEFAULT_SQUARE_SIZE} asks for the usual size"
+        if size < SMALL_SQUARE_SIZE
         else ""
     )
     log(f"image size: {size} pixels ({why}), the whole image in a square{small}")
@@ -288,7 +288,7 @@ def choose_canvas(asked: int | None, native: int | None, log: Log) -> tuple[int,
 def choose_sizes(
     asked: int | None, resize: int | None, native: int | None, log: Log, native_why: str = "the images' own size"
 ) -> tuple[int, int]:
-    """(image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
+    """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
 
     Never more than a `resize` that was asked for; UsageError if that is below 8.
 

@@ -11,30 +11,30 @@ from keras_resnet.progress import Log
 from keras_resnet.runtime.plurals import counted, verb
 
 # Bytes at the end of a file, where images of one size differ most likely: the head is often the camera's.
-TAIL = 4096
+TAIL_BYTES = 4096
 Key = Callable[[int], Hashable]
 
 
-def tell_copies(data: DatasetSplits, log: Log) -> None:
+def log_copies(data: DatasetSplits, log: Log) -> None:
     """Warn by `log` of images outside the training split that training images show too, one sentence for each split.
 
     Links are not counted: who lists a folder tells of them.
     """
     train = data.splits.get("train")
     for name, split in data.splits.items():
-        if train is None or name == "train" or not (found := copies(train, split)):
+        if train is None or name == "train" or not (pairs := find_copies(train, split)):
             continue
-        first, second = found[0]
-        example = f"{_named(split, second)} is {_named(train, first)}"
+        first, second = pairs[0]
+        example = f"{_describe_image(split, second)} is {_describe_image(train, first)}"
         log(
-            f"warning: {len(found)} of {counted(split.count, f'{name} image')}"
-            f" {verb(len(found), 'is a copy', 'are copies')} of training images ({example}):"
+            f"warning: {len(pairs)} of {counted(split.count, f'{name} image')}"
+            f" {verb(len(pairs), 'is a copy', 'are copies')} of training images ({example}):"
             f" {name} results will look better than they are, for the network was trained on these very images;"
             " keep each image once"
         )
 
 
-def copies(first: Split, second: Split) -> list[tuple[int, int]]:
+def find_copies(first: Split, second: Split) -> list[tuple[int, int]]:
     """Return, for each image of `second` that `first` holds too, (a row of `first`, its row).
 
     Pixels in memory are compared as they are there; of others their files, so that nothing is decoded again.
@@ -52,12 +52,12 @@ def copies(first: Split, second: Split) -> list[tuple[int, int]]:
     if not ours or not theirs:
         return []
     rows = {known: row for row, known in reversed(left.items())}
-    found = [(rows[known], row) for row, known in right.items()]
-    return [(one, other) for one, other in found if not _is_linked(first, one, second, other)]
+    pairs = [(rows[known], row) for row, known in right.items()]
+    return [(one, other) for one, other in pairs if not _is_linked(first, one, second, other)]
 
 
 def _keys(split: Split) -> Sequence[Key]:
-    """What equal images have in common, the cheapest first; nothing where that cannot be known cheaply."""
+    """Return what equal images have in common, the cheapest first; nothing where that cannot be known cheaply."""
     if (pixels := split.pixels) is not None:
         return (
             lambda row: pixels[row, pixels.shape[1] // 2].tobytes(),
@@ -65,38 +65,38 @@ def _keys(split: Split) -> Sequence[Key]:
         )
     if files := split.files:
         return (
-            lambda row: _of_file(files[row], os.path.getsize),
-            lambda row: _of_file(files[row], _tail),
-            lambda row: _of_file(files[row], _digest),
+            lambda row: _key_of_file(files[row], os.path.getsize),
+            lambda row: _key_of_file(files[row], _read_tail),
+            lambda row: _key_of_file(files[row], _hash_file),
         )
     return ()
 
 
-def _of_file(file: str, key: Callable[[str], Hashable]) -> Hashable:
-    """A `key` of a file; of one that cannot be read any more, one that no other has."""
+def _key_of_file(file: str, key: Callable[[str], Hashable]) -> Hashable:
+    """Return a `key` of a file; of one that cannot be read any more, one that no other has."""
     try:
         return key(file)
     except OSError:
         return object()
 
 
-def _tail(file: str) -> bytes:
+def _read_tail(file: str) -> bytes:
     with open(file, "rb") as stream:
-        stream.seek(-min(TAIL, os.path.getsize(file)), os.SEEK_END)
+        stream.seek(-min(TAIL_BYTES, os.path.getsize(file)), os.SEEK_END)
         return stream.read()
 
 
-def _digest(file: str) -> bytes:
+def _hash_file(file: str) -> bytes:
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
 def _is_linked(first: Split, one: int, second: Split, other: int) -> bool:
-    """Whether two images are one file."""
+    """Return whether two images are one file."""
     if not first.files or not second.files:
         return False
     return os.path.realpath(first.files[one]) == os.path.realpath(second.files[other])
 
 
-def _named(split: Split, row: int) -> str:
+def _describe_image(split: Split, row: int) -> str:
     return split.files[row] if split.files else f"{split.name} image {row + 1}"

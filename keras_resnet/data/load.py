@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.data.duplicates import tell_copies
+from keras_resnet.data.duplicates import log_copies
 from keras_resnet.data.sources.annotation_files import subfolders
 from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
@@ -35,7 +35,7 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
         if spec.annotations == "labels" and any(each.recognizes(folder, "objects") for each in others):
             raise DataError(f"{error}; its boxes of objects are for --task localize, detect or segment") from error
         raise
-    tell_copies(data, log)
+    log_copies(data, log)
     return data
 
 

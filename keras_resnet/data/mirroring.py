@@ -11,35 +11,35 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.dataset import Split
-from keras_resnet.data.pipeline import balanced_rows
+from keras_resnet.data.pipeline import sample_balanced_rows
 from keras_resnet.metrics.confidence_interval import Z_95, paired_proportion_ci
 from keras_resnet.runtime.image import center_crop, resize_and_crop
 from keras_resnet.runtime.plurals import counted
 
 # The classifier sees at most so many images, of the classes that have most, in pixels of so small a side: seconds.
-MOST_IMAGES = 1500
-MOST_CLASSES = 100
+MAX_IMAGES = 1500
+MAX_CLASSES = 100
 SIDE = 16
 FOLDS = 3
 SEED = 0
 # A support vector machine's: the penalty of what is on the wrong side. Of 0.1 to 10 it makes little difference.
-PENALTY = 5.0
+SVM_C = 5.0
 # Mirrored images keep their meaning if this share of what the classifier knows beyond guessing is left in a mirror.
-KEPT = 0.5
+MIN_KEPT_FRACTION = 0.5
 # How likely it may be that a class is found to lose by chance, over all classes (Bonferroni).
-CHANCE = 0.05
+SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
-class Mirroring:
+class FlipDecision:
     """Whether to mirror, and why."""
 
-    mirror: bool
+    flip: bool
     why: str
 
 
 @dataclass(frozen=True)
-class Answers:
+class FlipTrial:
     """Which of the images, each unseen in training, were recognized: bool (count,). plain: as they are; mirrored: in a
     mirror, by a classifier that saw none; both: as they are, by one that saw mirrored copies of its training images.
     chance: the share of the largest class."""
@@ -50,73 +50,76 @@ class Answers:
     chance: float
 
 
-def measure(split: Split, image_size: int, classes: Sequence[str]) -> Mirroring:
+def decide_flip(split: Split, image_size: int, classes: Sequence[str]) -> FlipDecision:
     """Decide by the training images `split` of `classes`, of which the network sees the centre of `image_size` pixels.
 
     Against mirroring where a class is recognized less if mirrored copies are trained on (left and right arrows), or
     where mirrored images are hardly recognized (writing); for it in any other case, as is usual. The answer depends on
     the images alone, so it is the same each time. Raises DataError if one cannot be read.
     """
-    rows = _sample(split)
+    rows = _sample_rows(split)
     labels = split.labels[rows]
     if len(np.unique(labels)) < 2:
-        return Mirroring(True, f"as usual: there are fewer than {FOLDS} images of each class to try it on")
-    return judge(_answers(_small(split, rows, image_size), labels), labels, classes)
+        return FlipDecision(True, f"as usual: there are fewer than {FOLDS} images of each class to try it on")
+    return decide_from_trial(_try_flips(_shrink_images(split, rows, image_size), labels), labels, classes)
 
 
-def judge(answers: Answers, labels: np.ndarray, classes: Sequence[str]) -> Mirroring:
-    """What the quick classifier's answers say of images with `labels` (count,) of `classes`."""
+def decide_from_trial(answers: FlipTrial, labels: np.ndarray, classes: Sequence[str]) -> FlipDecision:
+    """Return what the quick classifier's answers say of images with `labels` (count,) of `classes`."""
     plain, mirrored = float(answers.plain.mean()), float(answers.mirrored.mean())
     lead = plain - answers.chance
     unseen = counted(len(labels), "unseen image")
-    told = f"a quick classifier of {SIDE} × {SIDE} pixels is right on {plain:.1%} of {unseen}"
+    trial = f"a quick classifier of {SIDE} × {SIDE} pixels is right on {plain:.1%} of {unseen}"
     if lead <= 0 or lead <= Z_95 * math.sqrt(plain * (1 - plain) / len(labels)):
-        return Mirroring(True, f"as usual: {told}, by chance on {answers.chance:.1%}, so it cannot tell")
-    if (label := _harmed(answers, labels)) is not None:
+        return FlipDecision(True, f"as usual: {trial}, by chance on {answers.chance:.1%}, so it cannot tell")
+    if (label := _find_harmed_class(answers, labels)) is not None:
         before, after = (float(each[labels == label].mean()) for each in (answers.plain, answers.both))
         why = (
             f"of class {classes[label]!r} on {before:.1%}, but only on {after:.1%} if it trains on mirrored copies too"
         )
-        return Mirroring(False, f"{told}; {why}")
-    lost = paired_proportion_ci(answers.plain, answers.mirrored)[0] > 0 and mirrored - answers.chance < KEPT * lead
-    return Mirroring(not lost, f"{told}, and on {mirrored:.1%} of the same mirrored")
+        return FlipDecision(False, f"{trial}; {why}")
+    lost = (
+        paired_proportion_ci(answers.plain, answers.mirrored)[0] > 0
+        and mirrored - answers.chance < MIN_KEPT_FRACTION * lead
+    )
+    return FlipDecision(not lost, f"{trial}, and on {mirrored:.1%} of the same mirrored")
 
 
-def _harmed(answers: Answers, labels: np.ndarray) -> int | None:
-    """The class that loses most by mirrored copies, if one does: by a sign test of its images."""
+def _find_harmed_class(answers: FlipTrial, labels: np.ndarray) -> int | None:
+    """Return the class that loses most by mirrored copies, if one does: by a sign test of its images."""
     from scipy.stats import binomtest
 
     lost, won = answers.plain & ~answers.both, answers.both & ~answers.plain
-    found = {}
+    p_values = {}
     for label in np.unique(labels):
         losses, gains = int(lost[labels == label].sum()), int(won[labels == label].sum())
         if losses:
-            found[int(label)] = float(binomtest(gains, losses + gains, alternative="less").pvalue)
-    worst = min(found, key=lambda label: found[label], default=None)
-    return worst if worst is not None and found[worst] * len(np.unique(labels)) < CHANCE else None
+            p_values[int(label)] = float(binomtest(gains, losses + gains, alternative="less").pvalue)
+    worst = min(p_values, key=lambda label: p_values[label], default=None)
+    return worst if worst is not None and p_values[worst] * len(np.unique(labels)) < SIGNIFICANCE else None
 
 
-def _sample(split: Split) -> np.ndarray:
-    """Rows of as many images of each class; none of classes that have fewer than FOLDS."""
+def _sample_rows(split: Split) -> np.ndarray:
+    """Return rows of as many images of each class; none of classes that have fewer than FOLDS."""
     counts = np.bincount(split.labels)
-    order = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
+    order = np.argsort(-counts, kind="stable")[:MAX_CLASSES]
     chosen = np.sort(order[counts[order] >= FOLDS])
-    per_class = max(FOLDS, MOST_IMAGES // max(1, len(chosen)))
-    rows = balanced_rows(split, per_class=per_class, classes=len(counts), seed=SEED)
+    per_class = max(FOLDS, MAX_IMAGES // max(1, len(chosen)))
+    rows = sample_balanced_rows(split, per_class=per_class, classes=len(counts), seed=SEED)
     return rows[np.isin(split.labels[rows], chosen)]
 
 
-def _small(split: Split, rows: np.ndarray, image_size: int) -> np.ndarray:
-    """float32 (count, side, side, 1 or 3) in 0–1: one channel where all are the same."""
+def _shrink_images(split: Split, rows: np.ndarray, image_size: int) -> np.ndarray:
+    """Return float32 (count, side, side, 1 or 3) in 0–1: one channel where all are the same."""
     side = min(SIDE, image_size)
-    seen = (split.pixels[row] if split.pixels is not None else split.pixels_at(row) for row in rows)
+    seen = (split.pixels[row] if split.pixels is not None else split.read_pixels(row) for row in rows)
     small = np.stack([resize_and_crop(Image.fromarray(center_crop(pixels, image_size)), side) for pixels in seen])
     if (small == small[..., :1]).all():
         small = small[..., :1]
     return small.astype(np.float32) / 255
 
 
-def _answers(images: np.ndarray, labels: np.ndarray) -> Answers:
+def _try_flips(images: np.ndarray, labels: np.ndarray) -> FlipTrial:
     from sklearn.model_selection import StratifiedKFold
 
     count = len(labels)
@@ -124,15 +127,15 @@ def _answers(images: np.ndarray, labels: np.ndarray) -> Answers:
     plain, mirrored, both = (np.zeros(count, bool) for _ in range(3))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
     for seen, unseen in folds.split(images, labels):
-        machine = _fitted(images[seen], labels[seen])
+        machine = _fit_svm(images[seen], labels[seen])
         plain[unseen] = machine.predict(images[unseen]) == labels[unseen]
         mirrored[unseen] = machine.predict(mirrors[unseen]) == labels[unseen]
-        machine = _fitted(np.concatenate([images[seen], mirrors[seen]]), np.concatenate([labels[seen]] * 2))
+        machine = _fit_svm(np.concatenate([images[seen], mirrors[seen]]), np.concatenate([labels[seen]] * 2))
         both[unseen] = machine.predict(images[unseen]) == labels[unseen]
-    return Answers(plain, mirrored, both, float(np.bincount(labels).max()) / count)
+    return FlipTrial(plain, mirrored, both, float(np.bincount(labels).max()) / count)
 
 
-def _fitted(images: np.ndarray, labels: np.ndarray) -> Any:
+def _fit_svm(images: np.ndarray, labels: np.ndarray) -> Any:
     from sklearn.svm import SVC
 
-    return SVC(C=PENALTY).fit(images, labels)
+    return SVC(C=SVM_C).fit(images, labels)

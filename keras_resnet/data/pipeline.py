@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.config.data import AugmentSpec
-from keras_resnet.data.dataset import Split, gathered
-from keras_resnet.data.read_errors import reading
+from keras_resnet.data.dataset import Split, gather_rows
+from keras_resnet.data.read_errors import numpy_function
 from keras_resnet.data.transforms.crop import crop_and_flip_batch
 from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, augment_image, needs_pillow
 from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
@@ -25,15 +25,15 @@ from keras_resnet.runtime.plurals import counted
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from keras_resnet.data.transforms.mosaic import Mixer
+    from keras_resnet.data.transforms.mosaic import ObjectMixer
 
 
 @dataclass(frozen=True)
 class TrainPipeline:
     """The images of a training, step by step. batch_size is global; of it rank `rank` of `ranks` makes its part.
 
-    encode: truth (B, …), which is labels (B,) or a dict (see `Split.truth`) → targets, of which mixed images take the
-    weighted sum.
+    encode: truth (B, …), which is labels (B,) or a dict (see `Split.ground_truth`) → targets, of which mixed images
+    take the weighted sum.
     """
 
     split: Split
@@ -47,16 +47,16 @@ class TrainPipeline:
 
     @property
     def steps(self) -> int:
-        """Whole batches in an epoch. Raises UsageError if there is not one."""
+        """Return whole batches in an epoch. Raises UsageError if there is not one."""
         return steps_per_epoch(self.split, self.batch_size)
 
     @property
     def part(self) -> int:
-        """Images of a batch that this rank makes."""
+        """Return images of a batch that this rank makes."""
         return self.batch_size // self.ranks
 
     def batches(self, first_step: int, last_step: int, size: int | None = None) -> tf.data.Dataset:
-        """Steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, size, size, 3),
+        """Return steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, size, size, 3),
         encode(labels)). Each epoch has an order of its own; what does not fill a batch is left out."""
         import tensorflow as tf
 
@@ -69,7 +69,7 @@ class TrainPipeline:
         return numbered.map(partial(self._finish, size=size), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def _rows(self, step: tf.Tensor) -> tf.data.Dataset:
-        """Which images the batch of `step` shows in this rank's part: int64 (part,)."""
+        """Return which images the batch of `step` shows in this rank's part: int64 (part,)."""
         import tensorflow as tf
 
         fresh = -(-self.batch_size // self.augment.repeats)
@@ -79,19 +79,19 @@ class TrainPipeline:
         return tf.random.experimental.index_shuffle(numbers, key, self.split.count - 1)
 
     def _whole(self, first_step: int, last_step: int) -> tf.data.Dataset:
-        """Batches as they are kept: (uint8 (part, resize, resize, 3), truth (part, …))."""
+        """Return batches as they are kept: (uint8 (part, resize, resize, 3), truth (part, …))."""
         import tensorflow as tf
 
         steps = tf.data.Dataset.range(first_step, last_step)
         if self.split.pixels is None:
             rows = steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(self._shown(step)))
             part = self.part * (1 + self._mixer.partners)
-            return self.split.rows(rows, ids=True).batch(part, drop_remainder=True)
-        pixels, truth = self.split.constants(ids=True)
+            return self.split.to_tf_dataset(rows, ids=True).batch(part, drop_remainder=True)
+        pixels, truth = self.split.to_tensors(ids=True)
 
         def gather(step: tf.Tensor) -> tuple[tf.Tensor, Truth]:
             rows = self._shown(step)
-            return tf.gather(pixels, rows), gathered(truth, rows)
+            return tf.gather(pixels, rows), gather_rows(truth, rows)
 
         return steps.map(gather, tf.data.AUTOTUNE)
 
@@ -99,31 +99,31 @@ class TrainPipeline:
         """Cut and mirror all images of this rank's part at once; those with objects mixed."""
         images, truth = batch
         if self.split.objects:
-            return step, self._mixer.mixed(self._key(step), images, truth)
+            return step, self._mixer.mix(self._key(step), images, truth)
         return step, (crop_and_flip_batch(images, self._draw(step), self.image_size, self._mirrors), truth)
 
     def _draw(self, step: tf.Tensor) -> BatchDraw:
         return BatchDraw(self.seed, step, self.batch_size, self._mine)
 
     def _key(self, number: tf.Tensor) -> tf.Tensor:
-        """What is drawn for an epoch or a step is drawn by this."""
+        """Return what is drawn for an epoch or a step is drawn by this."""
         import tensorflow as tf
 
         return tf.stack([tf.constant(self.seed, tf.int64), number])
 
     @property
     def _mine(self) -> slice:
-        """This rank's part of a batch."""
+        """Return this rank's part of a batch."""
         return slice(self.rank * self.part, (self.rank + 1) * self.part)
 
     @property
-    def _mixer(self) -> Mixer:
-        from keras_resnet.data.transforms.mosaic import Mixer
+    def _mixer(self) -> ObjectMixer:
+        from keras_resnet.data.transforms.mosaic import ObjectMixer
 
-        return Mixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
+        return ObjectMixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
 
     def _shown(self, step: tf.Tensor) -> tf.data.Dataset:
-        """Which images are read for the batch of `step`, also those that are only mixed into others."""
+        """Return which images are read for the batch of `step`, also those that are only mixed into others."""
         return self._mixer.rows(self._key(step), self._rows(step), self.split.count)
 
     @property
@@ -132,13 +132,13 @@ class TrainPipeline:
         return self.augment.flip is True
 
     def _by_image(self, first_step: int, last_step: int, size: int) -> tf.data.Dataset:
-        """One by one, by Pillow: from memory, or read when they are needed."""
+        """Make images one by one, by Pillow: from memory, or read when they are needed."""
         import tensorflow as tf
 
         split = self.split
         augment = partial(augment_image, seed=self.seed, settings=self.augment)
         side = size if self.augment.crop == "resized" else self.image_size
-        labels = split.constant_truth()
+        labels = split.ground_truth_tensors()
 
         def show(row: tf.Tensor, position: tf.Tensor) -> tf.data.Dataset:
             image = split.image(int(row))
@@ -147,7 +147,7 @@ class TrainPipeline:
             return augment(image, int(position), size=side)
 
         def read(row: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, Truth]:
-            pixels = reading(show, [row, position], tf.uint8)
+            pixels = numpy_function(show, [row, position], tf.uint8)
             return tf.ensure_shape(pixels, (side, side, 3)), tf.gather(labels, row)
 
         def places(step: tf.Tensor) -> tf.data.Dataset:
@@ -158,7 +158,7 @@ class TrainPipeline:
         return images.batch(self.part, drop_remainder=True)
 
     def _finish(self, step: tf.Tensor, batch: tuple[tf.Tensor, Truth], size: int) -> tuple[tf.Tensor, Truth]:
-        """Changed as a batch, resized where the training wants smaller images, encoded, mixed."""
+        """Change a batch, resize it where the training wants smaller images, encode its targets and mix it."""
         import tensorflow as tf
 
         draw = self._draw(step)
@@ -179,7 +179,7 @@ def _apply(
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
-    """Whole batches in an epoch. Raises UsageError if there is not one."""
+    """Return whole batches in an epoch. Raises UsageError if there is not one."""
     if batch_size > split.count:
         raise UsageError(
             f"--batch-size must be at most the {counted(split.count, 'training image')}. Received: {batch_size}"
@@ -187,19 +187,19 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return split.count // batch_size
 
 
-def evaluation(split: Split, image_size: int, batch_size: int) -> tf.data.Dataset:
-    """All images in order, their centres: (uint8 (B, image_size, image_size, 3), truth (B, …))."""
+def evaluation_batches(split: Split, image_size: int, batch_size: int) -> tf.data.Dataset:
+    """Return all images in order, their centers: (uint8 (B, image_size, image_size, 3), truth (B, …))."""
     import tensorflow as tf
 
-    batches = split.rows(tf.data.Dataset.range(split.count)).batch(batch_size)
+    batches = split.to_tf_dataset(tf.data.Dataset.range(split.count)).batch(batch_size)
     return batches.map(lambda images, truth: (center_crop(images, image_size), truth)).prefetch(tf.data.AUTOTUNE)
 
 
-def validation(
+def validation_batches(
     split: Split, image_size: int, batch_size: int, encode: Callable[[Truth], tf.Tensor], rank: int = 0, ranks: int = 1
 ) -> tf.data.Dataset:
-    """This rank's part of batches of `batch_size`, the last one filled up: (images, encode(labels), counted), where
-    counted is float32 (B,), 0 for what only fills."""
+    """Return this rank's part of batches of `batch_size`, the last one filled up: (images, encode(labels), counted),
+    where counted is float32 (B,), 0 for what only fills."""
     import tensorflow as tf
 
     part = batch_size // ranks
@@ -209,7 +209,7 @@ def validation(
         return tf.data.Dataset.from_tensor_slices(step * batch_size + rank * part + tf.range(part, dtype=tf.int64))
 
     numbers = tf.data.Dataset.range(steps).flat_map(places)
-    rows = split.rows(numbers.map(lambda number: tf.minimum(number, split.count - 1)), ids=True)
+    rows = split.to_tf_dataset(numbers.map(lambda number: tf.minimum(number, split.count - 1)), ids=True)
     counted = numbers.map(lambda number: tf.cast(number < split.count, tf.float32))
     batches = tf.data.Dataset.zip((rows, counted)).batch(part, drop_remainder=True)
 
@@ -219,15 +219,16 @@ def validation(
     return batches.map(prepare, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def balanced_sample(split: Split, *, image_size: int, per_class: int, classes: int, seed: int) -> np.ndarray:
-    """Up to `per_class` images of each class under the evaluation transform: uint8 (N, image_size, image_size, 3)."""
-    chosen = balanced_rows(split, per_class=per_class, classes=classes, seed=seed)
+def sample_balanced_images(split: Split, *, image_size: int, per_class: int, classes: int, seed: int) -> np.ndarray:
+    """Return up to `per_class` images of each class under the evaluation transform: uint8 (N, image_size, image_size,
+    3)."""
+    chosen = sample_balanced_rows(split, per_class=per_class, classes=classes, seed=seed)
     if split.pixels is not None:
         return center_crop(split.pixels[chosen], image_size)
-    return center_crop(np.stack([split.pixels_at(row) for row in chosen]), image_size)
+    return center_crop(np.stack([split.read_pixels(row) for row in chosen]), image_size)
 
 
-def balanced_rows(split: Split, *, per_class: int, classes: int, seed: int) -> np.ndarray:
-    """Where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order."""
+def sample_balanced_rows(split: Split, *, per_class: int, classes: int, seed: int) -> np.ndarray:
+    """Return where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order."""
     order = np.random.default_rng(seed).permutation(split.count)
     return np.sort(np.concatenate([order[split.labels[order] == label][:per_class] for label in range(classes)]))

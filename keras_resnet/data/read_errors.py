@@ -9,12 +9,12 @@ from typing import Any
 
 from keras_resnet.errors import DataError
 
-_met: list[DataError] = []
+_raised: list[DataError] = []
 
 
-def reading(read: Callable[..., Any], arguments: list[Any], dtype: Any) -> Any:
-    """The tensor of `dtype` that `read` makes of the values of `arguments`, tensors, whenever a pipeline asks for it.
-    A DataError that it raises fails the pipeline, and is there for `taken`."""
+def numpy_function(read: Callable[..., Any], arguments: list[Any], dtype: Any) -> Any:
+    """Return the tensor of `dtype` that `read` makes of the values of `arguments`, tensors, whenever a pipeline asks
+    for it. A DataError that it raises fails the pipeline, and is there for `take_read_error`."""
     import tensorflow as tf
 
     @wraps(read)
@@ -22,14 +22,14 @@ def reading(read: Callable[..., Any], arguments: list[Any], dtype: Any) -> Any:
         try:
             return read(*values)
         except DataError as error:
-            _met.append(error)
+            _raised.append(error)
             raise
 
     return tf.numpy_function(keeping, arguments, dtype, stateful=False)
 
 
-def taken() -> DataError | None:
-    """The first DataError that a pipeline of this process met since this was last asked; None if it met none."""
-    met = _met[0] if _met else None
-    _met.clear()
+def take_read_error() -> DataError | None:
+    """Return the first DataError that a pipeline of this process met since this was last asked; None if it met none."""
+    met = _raised[0] if _raised else None
+    _raised.clear()
     return met

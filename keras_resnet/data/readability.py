@@ -23,11 +23,11 @@ from keras_resnet.errors import KresnetError
 
 FORMAT = 1
 # Of the cache as a whole; the documents that were written longest ago go first.
-MOST_BYTES = 256 * 2**20
-MOST_DOCUMENTS = 100
+MAX_CACHE_BYTES = 256 * 2**20
+MAX_CACHE_FILES = 100
 
 
-class Stamp(NamedTuple):
+class FileStamp(NamedTuple):
     """By what a file is known to be as it was: bytes, and nanoseconds of its last change."""
 
     size: int
@@ -35,17 +35,17 @@ class Stamp(NamedTuple):
 
 
 @dataclass
-class Readable:
+class ReadabilityCache:
     """What is known of the images of the data set at `root`. entries: a file's path below it → its stamp, and why it
     cannot be read ("": it can)."""
 
     root: Path
     document: Path | None = None
-    entries: dict[str, tuple[Stamp, str]] = field(default_factory=dict)
-    news: bool = False
+    entries: dict[str, tuple[FileStamp, str]] = field(default_factory=dict)
+    is_changed: bool = False
 
     @classmethod
-    def of(cls, root: Path) -> Readable:
+    def load(cls, root: Path) -> ReadabilityCache:
         """Return what is remembered of the data set at `root`; nothing where that cannot be read."""
         folder = cache_folder()
         if folder is None:
@@ -55,48 +55,48 @@ class Readable:
         # A damaged document is none.
         with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             told = json.loads(known.document.read_text(encoding="utf-8"))
-            if told["decoder"] == _decoder():
+            if told["decoder"] == _describe_decoder():
                 files = told["files"].items()
-                known.entries = {path: (Stamp(int(size), int(at)), str(why)) for path, (size, at, why) in files}
+                known.entries = {path: (FileStamp(int(size), int(at)), str(why)) for path, (size, at, why) in files}
         return known
 
-    def why_not(self, path: Path, stamp: Stamp | None) -> str | None:
+    def find_error(self, path: Path, stamp: FileStamp | None) -> str | None:
         """Return why the file `path` cannot be read, "" if it can, or None where that is not known of its `stamp`."""
         known = self.entries.get(self._key(path))
         return known[1] if known and known[0] == stamp else None
 
-    def note(self, path: Path, stamp: Stamp | None, why: str) -> None:
+    def note(self, path: Path, stamp: FileStamp | None, why: str) -> None:
         """Remember of `path` with that `stamp`, taken before it was read, `why` it cannot be read, or "" if it can."""
         if stamp is not None and self.entries.get(self._key(path)) != (stamp, why):
             self.entries[self._key(path)] = (stamp, why)
-            self.news = True
+            self.is_changed = True
 
     def keep(self, listed: Iterable[Path]) -> None:
         """Write what is known of the files `listed`, whole or not at all; where that is not possible it is let be."""
-        if self.document is None or not self.news:
+        if self.document is None or not self.is_changed:
             return
         known = ((key, self.entries.get(key)) for key in map(self._key, listed))
         files = {key: (*entry[0], entry[1]) for key, entry in known if entry}
-        text = json.dumps({"decoder": _decoder(), "files": files}, separators=(",", ":"))
-        if len(text) > MOST_BYTES:
+        text = json.dumps({"decoder": _describe_decoder(), "files": files}, separators=(",", ":"))
+        if len(text) > MAX_CACHE_BYTES:
             return
         with suppress(OSError, KresnetError):
             with write_atomically(self.document) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             _prune(self.document.parent)
-        self.news = False
+        self.is_changed = False
 
     def _key(self, path: Path) -> str:
         return str(path.relative_to(self.root))
 
 
-def stamp_of(path: Path) -> Stamp | None:
+def stamp_file(path: Path) -> FileStamp | None:
     """Return the stamp of a file; None where it cannot be had."""
     try:
         found = path.stat()
     except (OSError, ValueError):
         return None
-    return Stamp(found.st_size, found.st_mtime_ns)
+    return FileStamp(found.st_size, found.st_mtime_ns)
 
 
 def cache_folder() -> Path | None:
@@ -109,7 +109,7 @@ def cache_folder() -> Path | None:
     return home / "kresnet" / "readable"
 
 
-def _decoder() -> str:
+def _describe_decoder() -> str:
     """On what it depends, beside the file, whether an image can be read."""
     limit = os.environ.get("KRESNET_MAX_MEGAPIXELS", "")
     return (
@@ -123,5 +123,5 @@ def _prune(folder: Path) -> None:
     size = 0
     for number, (file, told) in enumerate(sorted(found, key=lambda each: each[1].st_mtime, reverse=True)):
         size += told.st_size
-        if size > MOST_BYTES or number >= MOST_DOCUMENTS:
+        if size > MAX_CACHE_BYTES or number >= MAX_CACHE_FILES:
             file.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.dataset import TRAINING, Split
+from keras_resnet.data.dataset import TRAINING_SPLITS, Split
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.evaluation.baselines import compare_with_baselines
 from keras_resnet.evaluation.evaluate import load_model, validate
@@ -54,7 +54,7 @@ def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:
     """Evaluate the model of a finished run on its data as they are now and write its analysis; log whether these have
     changed since it was trained."""
     spec = run.spec()
-    data, model = load_dataset(spec.data, log, TRAINING), load_model(run)
+    data, model = load_dataset(spec.data, log, TRAINING_SPLITS), load_model(run)
     task = get_task(spec, data.classes)
     analysis = analyze_model(run, model, task, validate(model, data, task), data)
     if changed := describe_data_changes(run, data):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.annotations import encoded_mask
+from keras_resnet.data.annotations import encode_rle
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.errors import DataError
 from keras_resnet.metrics.coco import Prediction
@@ -155,7 +155,7 @@ def _read_small_pixels(split: Split, rows: np.ndarray) -> tuple[np.ndarray, np.n
         if split.pixels is None and time.monotonic() > until:
             break
         try:
-            image = Image.fromarray(split.pixels[row] if split.pixels is not None else split.pixels_at(row))
+            image = Image.fromarray(split.pixels[row] if split.pixels is not None else split.read_pixels(row))
         except DataError:  # which was logged when the data were opened
             continue
         side = min(SIDE, image.width)
@@ -187,4 +187,4 @@ def _box_mask(box: np.ndarray, width: int, height: int) -> bytes:
     mask = np.zeros((height, width), bool)
     left, top, right, bottom = np.round(box).astype(int)
     mask[top:bottom, left:right] = True
-    return encoded_mask(mask)
+    return encode_rle(mask)

@@ -56,7 +56,7 @@ def evaluate(
 
 def evaluation_batches(data: DatasetSplits, split: str = "validation") -> tf.data.Dataset:
     """Return one split of `data` as `evaluate` takes it, as often as it is asked."""
-    return pipeline.evaluation(data.splits[split], data.image_size, BATCH_SIZE)
+    return pipeline.evaluation_batches(data.splits[split], data.image_size, BATCH_SIZE)
 
 
 def validate(model: keras.Model, data: DatasetSplits, task: Task) -> Evaluation:

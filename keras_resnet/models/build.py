@@ -1,4 +1,4 @@
-"""From a spec to a network: a backbone, a head on its features, and the normalization of pixels before both."""
+"""Build networks from specs: a backbone, a head on its features, and the normalization of pixels before both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A feature pyramid on a backbone, and the heads that look at each of its levels.
+"""Build a feature pyramid on a backbone, and the heads that look at each of its levels.
 
 Lin et al. 2017 ("Feature pyramid networks") for the pyramid; heads as in FCOS (Tian et al. 2019). Each level has towers
 of its own. Convolutions that levels share but norms do not would save nothing on a device, since a converter folds each

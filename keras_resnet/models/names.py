@@ -1,4 +1,5 @@
-"""Names of networks, as the field writes them: "resnet50", "plain34", "vgg19_bn", "resnext50_32x4d", …"""
+"""Read and write names of networks, as the field writes them: "resnet50", "plain34", "vgg19_bn", "resnext50_32x4d",
+…"""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def get_group(layer: str) -> str | None:
 
 
 def is_output(layer: str) -> bool:
-    """Whether a layer is the last with weights before an output."""
+    """Return whether a layer is the last with weights before an output."""
     return _OUTPUTS.fullmatch(layer) is not None
 
 

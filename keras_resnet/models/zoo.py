@@ -1,4 +1,4 @@
-"""Networks by name, as ordinary Keras 3 models: `ResNet50(classes=10, input_shape=(32, 32, 3))`."""
+"""Create networks by name, as ordinary Keras 3 models: `ResNet50(classes=10, input_shape=(32, 32, 3))`."""
 
 from __future__ import annotations
 

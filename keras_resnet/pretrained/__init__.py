@@ -1,1 +1,1 @@
-"""Weights from elsewhere: files and named sources, translated to our names."""
+"""Weights from elsewhere: files and hubs, mapped to our names."""

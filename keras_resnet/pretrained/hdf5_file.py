@@ -53,7 +53,7 @@ def read_hdf5(path: Path, budget: MemoryBudget) -> dict[str, list[np.ndarray]]:
     except subprocess.TimeoutExpired as error:
         raise WeightsError(f"it is not read within {TIMEOUT_SECONDS} seconds") from error
     if done.returncode == REFUSED_EXIT_CODE:
-        raise WeightsError(done.stdout.decode(errors="repath").strip())
+        raise WeightsError(done.stdout.decode(errors="replace").strip())
     if done.returncode:
         raise ValueError(f"a process that reads it ends with {done.returncode}")
     return _read(path, budget)

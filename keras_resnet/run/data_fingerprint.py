@@ -24,10 +24,10 @@ def fingerprint_splits(data: DatasetSplits) -> dict[str, Fingerprint]:
 
 
 def fingerprint_split(split: Split, classes: tuple[str, ...]) -> Fingerprint:
-    """Return {"images": how many, "labels": how many of each class, "truth": the SHA-256 of labels, boxes and masks},
-    with that of the "pixels" which are in memory, or of the names and sizes of the "files" that are read in
+    """Return {"images": how many, "labels": how many of each class, "ground_truth": the SHA-256 of labels, boxes and
+    masks}, with that of the "pixels" which are in memory, or of the names and sizes of the "files" that are read in
     training."""
-    fingerprint = Fingerprint(images=split.count, truth=_sha256(_ground_truth_bytes(split)))
+    fingerprint = Fingerprint(images=split.count, ground_truth=_sha256(_ground_truth_bytes(split)))
     if not split.objects:
         counts = np.bincount(split.labels[split.labels >= 0], minlength=len(classes))
         fingerprint["labels"] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
@@ -41,14 +41,14 @@ def fingerprint_split(split: Split, classes: tuple[str, ...]) -> Fingerprint:
 def digest_fingerprint(fingerprint: Fingerprint) -> SplitDigest:
     """Return what a fingerprint says in one number for people, the "sha256", and "of" what that is."""
     if "pixels" not in fingerprint:
-        return SplitDigest(images=fingerprint["images"], of="annotations", sha256=fingerprint["truth"])
-    both = _sha256([fingerprint["truth"].encode(), fingerprint["pixels"].encode()])
+        return SplitDigest(images=fingerprint["images"], of="annotations", sha256=fingerprint["ground_truth"])
+    both = _sha256([fingerprint["ground_truth"].encode(), fingerprint["pixels"].encode()])
     return SplitDigest(images=fingerprint["images"], of="annotations and pixels", sha256=both)
 
 
 def _ground_truth_bytes(split: Split) -> Iterator[bytes]:
     """Yield labels, boxes and masks as bytes."""
-    truth = split.truth if isinstance(split.truth, dict) else {"labels": split.truth}
+    truth = split.ground_truth if isinstance(split.ground_truth, dict) else {"labels": split.ground_truth}
     for name in sorted(truth):
         yield b"".join(truth[name].ravel()) if truth[name].dtype == object else truth[name].tobytes()
 
@@ -70,7 +70,7 @@ def _describe_split_changes(name: str, before: Fingerprint, now: Fingerprint) ->
             counts.append(counted(more, "more class", plural="more classes"))
         of = f" ({'; '.join(counts)})" if counts else ""
         yield f"{name} has {counted(now['images'], 'image', ',')}, had {before['images']:,}{of}"
-    elif before["truth"] != now["truth"]:
+    elif before["ground_truth"] != now["ground_truth"]:
         yield f"{name} has other labels or annotations, or another order"
     elif before.get("pixels", now.get("pixels")) != now.get("pixels", before.get("pixels")):
         yield f"images of {name} have other pixels"

@@ -28,7 +28,7 @@ class Fingerprint(TypedDict):
     """What identifies the data of one split: see `data_fingerprint.fingerprint_split`."""
 
     images: Count
-    truth: Line
+    ground_truth: Line
     labels: NotRequired[dict[str, Count]]
     pixels: NotRequired[Line]
     files: NotRequired[Line]
@@ -38,9 +38,9 @@ class Fingerprint(TypedDict):
 class DataChange(TypedDict):
     """One resumption, after so many steps, with data that had changed: in which way."""
 
-    when: Line
+    time: Line
     step: Count
-    what: Line
+    description: Line
 
 
 @_kept

@@ -266,18 +266,18 @@ class Run(RunFiles):
         """Whether the training was killed after its model was written, before its state was removed."""
         return self.is_finished and (self.checkpoints.exists() or self.best.exists())
 
-    def remove_leftovers(self, ours: bool = False) -> None:
-        """Remove what a killed training has left, unless one is under way that is not `ours`. What cannot be removed,
-        in a folder that may only be read, stays."""
-        if not ours and find_lock_holder(self.folder) is not None:
+    def remove_leftovers(self, own: bool = False) -> None:
+        """Remove what a killed training has left, unless one is under way that is not the caller's `own`. What cannot
+        be removed, in a folder that may only be read, stays."""
+        if not own and find_lock_holder(self.folder) is not None:
             return
         names = {file.name for file in self.written_whole}
         with suppress(OSError):
             for left in self.folder.glob(".*-*"):
                 process, _, name = left.name[1:].partition("-")
-                if process.isdecimal() and name in names and (ours or not is_alive(int(process))):
+                if process.isdecimal() and name in names and (own or not is_alive(int(process))):
                     left.unlink(missing_ok=True)
-            if self.is_finished and not ours:
+            if self.is_finished and not own:
                 self.remove_training_state()
                 (self.folder / LOCK_NAME).unlink(missing_ok=True)
 

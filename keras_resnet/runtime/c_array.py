@@ -1,4 +1,4 @@
-"""A .tflite file as C source for microcontrollers, where there is no file system. Imports no TensorFlow."""
+"""Write a .tflite file as C source for microcontrollers, where there is no file system. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_c_array(content: bytes, folder: Path) -> Path:
 
 
 def read_c_array(source: Path) -> bytes:
-    """The bytes that the array in `source` holds. Raises ExportError if there are not as many as it says."""
+    """Return the bytes that the array in `source` holds. Raises ExportError if there are not as many as it says."""
     text = source.read_text(encoding="ascii", errors="replace")
     length = re.search(rf"{ARRAY_NAME}_len = ([0-9]{{1,10}});", text)
     try:

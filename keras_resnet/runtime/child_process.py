@@ -1,4 +1,4 @@
-"""Child processes that see what this one can import, and that end when it ends, however it does. Imports no
+"""Start child processes that see what this one can import, and that end when it ends, however it does. Imports no
 TensorFlow."""
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ POLL_SECONDS = 0.5
 # Isolated, or a module of the current folder, which may be anybody's, could stand for one of Python's own.
 _START = (
     "import importlib, json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    f" importlib.import_module({__name__!r}).end_with(int(sys.argv[2]));"
+    f" importlib.import_module({__name__!r}).exit_with_parent(int(sys.argv[2]));"
     " sys.exit(importlib.import_module(sys.argv[3]).main(sys.argv[4:]))"
 )
 
 
 def child_command(module: str, *arguments: str) -> list[str]:
-    """The command of a process that calls `main` of `module` with a list of `arguments`, ends with the exit code that
-    is returned, and is killed when this process ends."""
+    """Return the command of a process that calls `main` of `module` with a list of `arguments`, ends with the exit code
+    that is returned, and is killed when this process ends."""
     return [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(os.getpid()), module, *arguments]
 
 
@@ -43,7 +43,7 @@ def exit_with_parent(parent: int) -> None:
 
 
 def describe_exit(code: int) -> str:
-    """The exit code of a process in words: "exit code 1", "SIGSEGV"."""
+    """Describe the exit code of a process: "exit code 1", "SIGSEGV"."""
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -1,4 +1,4 @@
-"""`kresnet-edge`: exported files on a device. Needs LiteRT, NumPy and Pillow only, and OpenCV for a camera."""
+"""Run exported files on a device: `kresnet-edge`. Needs LiteRT, NumPy and Pillow only, and OpenCV for a camera."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_NUMBER = 10**9
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; the exit code is 2 for usage and 1 for failure, with one sentence."""
+    """Run a command; the exit code is 2 for usage and 1 for failure, with one sentence."""
     options = _parser().parse_args(arguments)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it is closed
         stream.reconfigure(errors="backslashreplace")
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def predict(model: TFLiteModel, images: list[Image.Image], top: int | None) -> list[list[dict[str, Any]]]:
-    """What the file says of each of `images`: the likeliest labels, with a box where it finds one."""
+    """Return the predictions for each image: the most likely labels, or objects with their boxes."""
     card = model.card
     pixels = np.stack([preprocess(image, card.preprocessing, card.resize, card.image_size) for image in images])
     return decode_predictions(card, model(pixels), top, [image.size for image in images])
@@ -72,13 +72,13 @@ def _log(words: str) -> None:
 
 
 def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
-    """The frames of a camera, until there are no more."""
+    """Predict the frames of a camera, until there are no more."""
     for frame in islice(read_frames(options.device), options.frames):
         _print_predictions(f"frame {frame.number}", predict(model, [frame.image], options.top)[0], options.json)
 
 
 def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
-    """POST an image file, get JSON."""
+    """Answer images that are POSTed with JSON."""
     about = {"file": options.file.name, "task": model.card.task, "labels": list(model.card.classes)}
     answer = partial(_predict_one, model, options.top)
     with create_server(answer, about, options.host, options.port, model.card.levels) as server:

@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         self._clock.start()
 
     def stop_clock(self) -> None:
-        """What was to be sent is there."""
+        """Stop the clock: the request has arrived."""
         self._clock.cancel()
 
     def _end_input(self) -> None:
@@ -92,4 +92,4 @@ class Handler(BaseHTTPRequestHandler):
                 pass
 
     def log_message(self, format: str, *values: Any) -> None:
-        """Quiet: what is asked is nobody's business."""
+        """Log nothing: requests are private."""

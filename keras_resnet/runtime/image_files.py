@@ -1,4 +1,4 @@
-"""Image files below a folder, and what else lies there, counted by kind. Imports no TensorFlow."""
+"""List image files below a folder, and what else lies there, counted by kind. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -196,12 +196,12 @@ def is_junk(folder: str) -> bool:
 
 
 def _count_files(folder: Path) -> int:
-    """Files below a folder that is left out; links are not followed."""
+    """Count the files below a folder that is left out; links are not followed."""
     return sum(len(files) for _, _, files in os.walk(folder))
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Of a file that is left out, as what; "" for an image."""
+    """Return as what a file is left out; "" for an image."""
     if entry.name.startswith("._"):
         return "._* of macOS"
     if entry.name.casefold() in JUNK_FILES:

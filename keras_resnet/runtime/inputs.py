@@ -1,4 +1,4 @@
-"""Images that a command is given: named and checked before a network is loaded; one that is damaged stops no other.
+"""Find and read the images given to a command: checked before a network is loaded; a damaged one stops no other.
 Imports no TensorFlow."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .plurals import counted
 
 
 def expand_paths(names: Sequence[str]) -> list[str]:
-    """`names`, with all images in each folder instead of it.
+    """Return `names` with each folder replaced by all images in it.
 
     Raises DataError for what is not there, for what is no regular file (a pipe may never end), and where no image is.
     """
@@ -43,14 +43,14 @@ class UnreadableFiles:
         self._count = 0
 
     def add(self, error: DataError) -> None:
-        """Tell of one, and go on; where it is the only file, raise its `error`."""
+        """Log one; where it is the only file, raise its `error`."""
         if self._total == 1:
             raise error
         self._count += 1
         self._say(str(error))
 
     def require_none(self) -> None:
-        """Raises DataError if there were any."""
+        """Raise DataError if there were any."""
         if self._count:
             raise DataError(
                 f"{self._count} of {counted(self._total, 'file')} could not be read; the others were answered"
@@ -60,7 +60,8 @@ class UnreadableFiles:
 def read_images(
     files: Sequence[str], damaged: UnreadableFiles, levels: Sequence[float]
 ) -> Iterator[tuple[str, Image.Image]]:
-    """Each file with its image (levels: see `pixels.decode`), without those that are `damaged`."""
+    """Yield each file with its image (levels: see `preprocess.decode_image`); those that cannot be read go to
+    `damaged`."""
     for file in files:
         try:
             image = read_image(file, levels)

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: labels, image geometry, provenance. Imports no TensorFlow."""
+"""Read and write what an exported file says of itself: labels, image geometry, provenance. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ModelMetadata:
     levels: tuple[float, ...] = ()
 
     def labels(self) -> str:
-        """One label a line."""
+        """Return one label a line."""
         return "".join(f"{label}\n" for label in self.classes)
 
     @property
@@ -55,7 +55,7 @@ class ModelMetadata:
         return POSTPROCESSORS[self.postprocessing]
 
     def details(self) -> dict[str, Any]:
-        """All but the labels, as a JSON object."""
+        """Return all but the labels, as a JSON object."""
         sizes = {"resize": self.resize, "image_size": self.image_size}
         cells = {"cells": self.cells} if self.cells else {}
         levels = {"levels": self.levels} if self.levels else {}
@@ -64,7 +64,7 @@ class ModelMetadata:
 
 
 def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
-    """The card of `source` from its two texts. Raises ExportError if they are not ours."""
+    """Parse the metadata of `source` from its two texts. Raises ExportError if they are not ours."""
     try:
         found = json.loads(details)
         sizes = found["resize"], found["image_size"]
@@ -93,7 +93,7 @@ def read_metadata(content: bytes, source: Path) -> ModelMetadata:
 
 
 def require_kind(file: Path, wanted: str) -> None:
-    """Raises ExportError for a `file` of which the first bytes tell that it is another kind than `wanted`."""
+    """Raise ExportError for a `file` of which the first bytes tell that it is another kind than `wanted`."""
     try:
         with file.open("rb") as stream:
             kind = kind_of(stream.read(HEAD))
@@ -104,13 +104,13 @@ def require_kind(file: Path, wanted: str) -> None:
 
 
 def foreign_file_error(source: Path) -> ExportError:
-    """What to raise for a file without a card."""
+    """Return the error for a file without our metadata."""
     return ExportError(f"{source} holds no labels and image sizes, so it was not exported by kresnet or is damaged")
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> str:
-    """A file of the archive, unpacked no further than it may be long. Raises ValueError where it is longer, or packed
-    by a method whose tables may take gigabytes."""
+    """Read a file of the archive, unpacked no further than it may be long. Raises ValueError where it is longer, or
+    packed by a method whose tables may take gigabytes."""
     if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(name)
     with archive.open(name) as file:
@@ -121,7 +121,7 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _is_valid(card: ModelMetadata) -> bool:
-    """Whether all of it is of its type, and could be."""
+    """Return whether all of it is of its type, and could be."""
     numbers = (card.resize, card.image_size, *card.cells)
     return (
         all(type(each) is int and each > 0 for each in numbers)

@@ -1,5 +1,5 @@
-"""From the outputs of a detector to objects: what the Python runtime, the browser and the documentation share. Imports
-nothing but NumPy and Pillow.
+"""Decode the outputs of a detector to objects: what the Python runtime, the browser and the documentation share.
+Imports nothing but NumPy and Pillow.
 
 A detector's pyramid has square levels, of `cells` to a side. Its N locations are the cells of all levels, the finest
 level first, row by row. Of each location it says `scores` (logits, one for each class) and `distances`: how far the
@@ -38,9 +38,9 @@ COORDINATE_SCALE = 0.25
 
 @dataclass(frozen=True)
 class Detections:
-    """Objects of one image, the surest first. boxes: float32 (n, 4), left, top, right, bottom in shares of the square
-    that the network sees; scores: (n,), probabilities; labels: (n,), numbers of classes; locations: (n,), which of the
-    N locations said so."""
+    """Objects of one image, the most confident first. boxes: float32 (n, 4), left, top, right, bottom in shares of the
+    square that the network sees; scores: (n,), probabilities; labels: (n,), numbers of classes; locations: (n,), which
+    of the N locations said so."""
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -48,12 +48,12 @@ class Detections:
     locations: np.ndarray
 
     def first(self, count: int | None) -> Detections:
-        """The `count` surest; None for all."""
+        """Return the `count` most confident; None for all."""
         return Detections(self.boxes[:count], self.scores[:count], self.labels[:count], self.locations[:count])
 
 
 def anchor_points(cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """(middles (N, 2) as x and y, widths (N, 1)) of all locations, float32 in shares of the square."""
+    """Return (centers (N, 2) as x and y, widths (N, 1)) of all locations, float32 in shares of the square."""
     middles, widths = [], []
     for side in cells:
         rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
@@ -63,7 +63,7 @@ def anchor_points(cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ltrb_to_xyxy(distances: np.ndarray, cells: Sequence[int]) -> np.ndarray:
-    """Distances (…, N, 4) → boxes (…, N, 4) in shares of the square, not clipped."""
+    """Convert distances (…, N, 4) to boxes (…, N, 4) in shares of the square, not clipped."""
     middles, widths = anchor_points(cells)
     return np.asarray(np.concatenate([middles, middles], axis=1) + distances * widths * (-1, -1, 1, 1), np.float32)
 
@@ -75,7 +75,7 @@ def decode_detections(
     least: float = SCORE_THRESHOLD,
     most: int = MAX_DETECTIONS,
 ) -> Detections:
-    """The objects of one image: scores (N, classes), distances (N, 4) → up to `most` of them."""
+    """Decode the objects of one image: scores (N, classes), distances (N, 4) → up to `most` of them."""
     probabilities = 1 / (1 + np.exp(-scores.astype(np.float32)))
     locations, labels = np.nonzero(probabilities >= least)
     sure = probabilities[locations, labels]
@@ -87,7 +87,8 @@ def decode_detections(
 
 
 def decode_top_object(scores: np.ndarray, distances: np.ndarray, cells: Sequence[int], guesses: int) -> Detections:
-    """The one object that an image is about: `guesses` classes, the surest first, each where it is surest."""
+    """Decode the one object that an image is about: `guesses` classes, the most confident first, each at its best
+    location."""
     locations = scores.argmax(axis=0)
     labels = np.argsort(-scores.max(axis=0), kind="stable")[:guesses]
     sure = 1 / (1 + np.exp(-scores[locations[labels], labels].astype(np.float32)))
@@ -98,7 +99,8 @@ def decode_top_object(scores: np.ndarray, distances: np.ndarray, cells: Sequence
 def non_max_suppression(
     boxes: np.ndarray, labels: np.ndarray, most: int = MAX_DETECTIONS, overlap: float = NMS_IOU
 ) -> np.ndarray:
-    """Non-maximum suppression within each class: boxes (n, 4), the surest first, labels (n,) → rows that stay."""
+    """Suppress boxes that overlap a more confident one of their class: boxes (n, 4), the most confident first, labels
+    (n,) → rows that stay."""
     # Boxes of different classes are moved apart, so that they never overlap.
     apart = boxes.astype(np.float64) + 2 * labels[:, None]
     areas = (apart[:, 2] - apart[:, 0]) * (apart[:, 3] - apart[:, 1])
@@ -116,8 +118,8 @@ def non_max_suppression(
 def decode_masks(
     found: Detections, coefficients: np.ndarray, prototypes: np.ndarray, cells: Sequence[int]
 ) -> np.ndarray:
-    """Logits of the objects' masks, float32 (n, h, w): coefficients (N, C), prototypes (h, w, P). They are computed in
-    and around the objects' boxes only, and are GROUND elsewhere.
+    """Return the logits of the objects' masks, float32 (n, h, w): coefficients (N, C), prototypes (h, w, P). They are
+    computed in and around the objects' boxes only, and are BACKGROUND_LOGIT elsewhere.
 
     Where C is P a mask is the sum of the prototypes, weighted by its location's coefficients (YOLACT; Bolya et al.
     2019). Otherwise the coefficients are the weights and biases of three 1×1 convolutions, which see the prototypes and
@@ -141,7 +143,7 @@ def decode_masks(
 
 
 def _run_condinst_head(prototypes: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(h, w, P), (h, w, 2) as x and y, (DYNAMIC_COEFFICIENTS,) → (h, w): CondInst's convolutions of one object."""
+    """(h, w, P), (h, w, 2) as x and y, (CONDINST_COEFFICIENTS,) → (h, w): CondInst's convolutions of one object."""
     x, start = np.concatenate([places, prototypes], axis=-1), 0
     for inputs, outputs in CONDINST_LAYERS:
         kernel = weights[start : start + inputs * outputs].reshape(inputs, outputs)
@@ -154,14 +156,14 @@ def _run_condinst_head(prototypes: np.ndarray, places: np.ndarray, weights: np.n
 
 
 def scale_boxes(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Boxes (n, 4) in shares of the square, in pixels of the image of (width, height) `size` at its top left."""
+    """Scale boxes (n, 4) from shares of the square to pixels of the image of (width, height) `size` at its top left."""
     width, height = size
     return np.asarray(np.clip(boxes * max(size), 0, (width, height, width, height)))
 
 
 def rle_encode(mask: np.ndarray) -> list[int]:
-    """bool (height, width) → how many pixels, column by column, are outside, inside, outside, …: COCO's uncompressed
-    run-length code."""
+    """Encode a mask, bool (height, width), as how many pixels, column by column, are outside, inside, outside, …:
+    COCO's uncompressed run-length code."""
     flat = np.concatenate([[False], mask.ravel(order="F"), [False]])
     changes = np.flatnonzero(flat[1:] != flat[:-1])
     runs = np.diff(np.concatenate([[0], changes, [mask.size]]))
@@ -169,8 +171,8 @@ def rle_encode(mask: np.ndarray) -> list[int]:
 
 
 def paste_masks_in_image(logits: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Masks in an image of (width, height) `size`, which stood at the top left of the square: logits (n, h, w), boxes
-    (n, 4) in pixels of the image → bool (n, height, width). Nothing is outside its box."""
+    """Return masks in an image of (width, height) `size`, which stood at the top left of the square: logits (n, h, w),
+    boxes (n, 4) in pixels of the image → bool (n, height, width). Nothing is outside its box."""
     width, height = size
     masks = np.zeros((len(logits), height, width), bool)
     per_pixel = np.array(logits.shape[:0:-1]) / max(size)
@@ -193,9 +195,9 @@ def decode_outputs(
     guesses: int = 0,
     top: int | None = None,
 ) -> tuple[Detections, np.ndarray | None]:
-    """What one image's outputs say: the `top` surest objects of which they are `least` sure, or `guesses` at the main
-    one; and the logits of their masks (n, h, w), if they make them. A file that made objects itself has done the same,
-    and says so by its "count" (see export.full)."""
+    """Decode one image's outputs: the `top` most confident objects of at least the score `least`, or `guesses` at the
+    main one; and the logits of their masks (n, h, w), if they make them. A file that made objects itself has done the
+    same, and says so by its "count" (see export.full)."""
     if "count" in outputs:
         known = int(outputs["count"].reshape(-1)[0])
         there = np.flatnonzero(outputs["scores"][:known] >= (0 if guesses else least))[: guesses or top]
@@ -222,13 +224,12 @@ def describe_objects(
     top: int | None = None,
     main: bool = False,
 ) -> list[dict[str, Any]]:
-    """What one image's outputs say, for people and programs: [{"label", "probability", "box"}, …], boxes in pixels of
-    the image of (width, height) `size`; each with a "mask", if the outputs make them, {"size": [height, width],
-    "counts": [int, …]}, COCO's uncompressed run-length code.
+    """Decode one image's outputs to records, for people and programs: [{"label", "probability", "box"}, …], boxes in
+    pixels of the image of (width, height) `size`; each with a "mask", if the outputs make them, {"size": [height,
+    width], "counts": [int, …]}, COCO's uncompressed run-length code.
 
-    They are the objects of which the network is SHOWN or more sure, the `top` surest of them; or, where only the `main`
-    one is looked for, what that may be, the `top` likeliest.
-    """
+    They are the objects of which the network has at least the score DISPLAY_THRESHOLD, the `top` most confident; or,
+    where only the `main` one is looked for, what that may be, the `top` likeliest."""
     found, logits = decode_outputs(outputs, cells, DISPLAY_THRESHOLD, (top or MAX_GUESSES) if main else 0, top)
     boxes = scale_boxes(found.boxes, size)
     objects: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""`kresnet-edge serve`: images POSTed over HTTP are answered with JSON. Imports no TensorFlow."""
+"""Answer images POSTed over HTTP with JSON: `kresnet-edge serve`. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class PredictionServer(WebServer):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/"
 
     def about(self) -> dict[str, Any]:
-        """What it is and how to use it."""
+        """Return what it is and how to use it."""
         usage = f"POST an image, as in: curl -F image=@photo.jpg {self.address}"
         return {"service": "kresnet-edge", **self._about, "usage": usage}
 
     def predictions(self, content: bytes) -> list[dict[str, Any]]:
-        """What the image shows whose file holds `content`. Raises DataError if it is none."""
+        """Predict the image whose file holds `content`. Raises DataError if it is none."""
         with self._working:
             return self._predict(read_image(content, self._levels))
 
@@ -109,7 +109,7 @@ class PredictionHandler(Handler):
         self.hang_up()
 
     def _length(self) -> int:
-        """How many bytes follow. Raises RequestError if that is not said, or too many."""
+        """Return how many bytes follow. Raises RequestError if that is not said, or too many."""
         if self.headers.get("Transfer-Encoding"):
             words = "chunked requests are not supported: send the whole image with a Content-Length"
             raise RequestError(HTTPStatus.LENGTH_REQUIRED, words)
@@ -126,7 +126,7 @@ class PredictionHandler(Handler):
         return int(digits)
 
     def _body(self, length: int) -> bytes:
-        """The body, all of it. Raises RequestError if it does not come in time."""
+        """Return the body, all of it. Raises RequestError if it does not come in time."""
         self.start_clock()
         try:
             body = self.rfile.read(length)
@@ -170,8 +170,8 @@ class PredictionHandler(Handler):
 
 
 def extract_image(body: bytes, content_type: str) -> bytes:
-    """The file in `body`, which is that file, or a form (RFC 7578) that holds it. Raises RequestError for a form
-    without one, or with several."""
+    """Return the image file in `body`, which is that file, or a form (RFC 7578) that holds it. Raises RequestError for
+    a form without one, or with several."""
     form = email.message_from_string(f"Content-Type: {content_type}\n\n")
     if form.get_content_type() != "multipart/form-data":
         return body
@@ -190,7 +190,7 @@ def extract_image(body: bytes, content_type: str) -> bytes:
 def create_server(
     predict: Predict, about: dict[str, Any], host: str, port: int, levels: Sequence[float] = ()
 ) -> PredictionServer:
-    """A server of what `predict` says, which is described by `about`; `port` 0 takes a free one; levels: see
+    """Create a server of what `predict` returns, which is described by `about`; `port` 0 takes a free one; levels: see
     `pixels.decode`. Raises ExportError if
     it cannot listen there."""
     try:

@@ -1,4 +1,4 @@
-"""From outputs to names, boxes and masks, on any device. Imports nothing but NumPy and Pillow."""
+"""Decode outputs to labels, boxes and masks, on any device. Imports nothing but NumPy and Pillow."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ Outputs = Any
 
 
 def unwrap_single_output(outputs: dict[str, np.ndarray]) -> Outputs:
-    """The logits alone where there is nothing else."""
+    """Return the logits alone if there is no other output."""
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
 
 def top_k(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict[str, Any]]]:
-    """Per sample, the `top` likeliest labels, best first: logits (N, classes) →
+    """Return the `top` most likely labels of each sample, the first one first: logits (N, classes) →
     [[{"label": str, "probability": float}, …], …]."""
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
     shares = exponents / exponents.sum(axis=-1, keepdims=True)
@@ -82,7 +82,7 @@ def _require_valid_outputs(outputs: Outputs, classes: int) -> None:
 
 
 def format_predictions(found: list[dict[str, Any]]) -> str:
-    """One image's answers in a line."""
+    """Format one image's predictions in a line."""
     words = [
         f"{each['label']} {each['probability']:.1%}"
         + (f" at {', '.join(f'{edge:g}' for edge in each['box'])}" if "box" in each else "")

@@ -1,5 +1,5 @@
-"""From an image file to the pixels that a network sees. Imports nothing but NumPy and Pillow: this file also goes to
-devices, beside classify.py."""
+"""Decode image files, and bring them to the pixels that a network sees. Imports nothing but NumPy and Pillow: this file
+also goes to devices, beside classify.py."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class ImageError(ValueError):
 
 
 def get_max_megapixels() -> float:
-    """What the environment's KRESNET_MAX_MEGAPIXELS says, else MAX_MEGAPIXELS. Raises ValueError if that is no number
-    above 0."""
+    """Return what the environment's KRESNET_MAX_MEGAPIXELS says, else MAX_MEGAPIXELS. Raises ValueError if that is no
+    number above 0."""
     text = os.environ.get("KRESNET_MAX_MEGAPIXELS", "")
     try:
         value = float(text) if text else MAX_MEGAPIXELS
@@ -97,7 +97,7 @@ def get_max_megapixels() -> float:
 
 
 def decode_image(source: bytes | str | Path, levels: Sequence[float] = ()) -> Image.Image:
-    """The first frame of an image, upright (EXIF), as RGB; transparent ones are laid over white.
+    """Decode the first frame of an image, upright (EXIF), as RGB; transparent ones are laid over white.
 
     levels: the values that are black and white in images of more than 8 bits. Without them those are 0 and 65535 in
     integers, or 255 where 32-bit ones fit below; in floating-point images 0 and 1, or 255 where they do not fit below.
@@ -114,7 +114,7 @@ def decode_image(source: bytes | str | Path, levels: Sequence[float] = ()) -> Im
 
 
 def read_deep_values(source: bytes | str | Path) -> Iterator[np.ndarray]:
-    """The values of an image of more than 8 bits, some rows (H, W) at a time; nothing for any other. Raises as
+    """Yield the values of an image of more than 8 bits, some rows (H, W) at a time; nothing for any other. Raises as
     `decode_image`."""
     limit = get_max_megapixels()
     with _translate_errors():
@@ -124,14 +124,16 @@ def read_deep_values(source: bytes | str | Path) -> Iterator[np.ndarray]:
 
 
 def read_image_size(source: bytes | str | Path) -> tuple[int, int]:
-    """The (width, height) that an image's header says, as it lies. Nothing is decoded; raises as `decode_image`."""
+    """Return the (width, height) that an image's header says, as it lies. Nothing is decoded; raises as
+    `decode_image`."""
     limit = get_max_megapixels()
     with _translate_errors(), _open_image(source, limit) as image:
         return image.size
 
 
 def kind_of(head: bytes) -> str:
-    """What a file is that begins with the HEAD bytes `head`, in words that follow "it is "; "" if nobody can tell."""
+    """Return what a file is that begins with the HEAD bytes `head`, in words that follow "it is "; "" if nobody can
+    tell."""
     if not head:
         return "empty"
     if kind := next((kind for start, kind in BEGINNINGS.items() if head.startswith(start)), ""):
@@ -147,12 +149,12 @@ def kind_of(head: bytes) -> str:
 
 
 def resize_and_crop(image: Image.Image, resize: int) -> np.ndarray:
-    """The image's shorter side resized to `resize`, its centre cut out: (resize, resize, 3) uint8."""
+    """Resize an image's shorter side to `resize` and crop its center: (resize, resize, 3) uint8."""
     return np.asarray(ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC))
 
 
 def letterbox(image: Image.Image, side: int) -> np.ndarray:
-    """The whole image, its longer side resized to `side`, at the top left of a black square: (side, side, 3) uint8."""
+    """Resize an image's longer side to `side` and place it at the top left of a black square: (side, side, 3) uint8."""
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     canvas = Image.new("RGB", (side, side))
@@ -161,7 +163,7 @@ def letterbox(image: Image.Image, side: int) -> np.ndarray:
 
 
 def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
-    """The central (…, size, size, 3) of (…, H, W, 3)."""
+    """Crop the central (…, size, size, 3) of (…, H, W, 3)."""
     top, left = (pixels.shape[-3] - size) // 2, (pixels.shape[-2] - size) // 2
     return pixels[..., top : top + size, left : left + size, :]
 
@@ -182,7 +184,8 @@ PREPROCESSORS: dict[str, Callable[[Image.Image, int, int], np.ndarray]] = {
 def _load_image(
     source: bytes | str | Path, limit: float, only_deep: bool = False
 ) -> tuple[Image.Image, Image.Transpose | None]:
-    """The decoded first frame, and what brings it upright; not decoded if it is not deep and `only_deep` is wanted."""
+    """Return the decoded first frame, and what brings it upright; not decoded if it is not deep and `only_deep` is
+    wanted."""
     with _open_image(source, limit) as image:
         if only_deep and not _is_deep(image):
             return image, None
@@ -193,7 +196,7 @@ def _load_image(
 
 @contextmanager
 def _open_image(source: bytes | str | Path, limit: float) -> Iterator[Image.Image]:
-    """An image that may be decoded, its header read."""
+    """Open an image that may be decoded, and read its header."""
     if limit > MAX_MEGAPIXELS:  # Pillow has a limit of its own, for all of the process
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, int(limit * 1e6))
     with _FILTERS, _file(source) as file:
@@ -203,7 +206,7 @@ def _open_image(source: bytes | str | Path, limit: float) -> Iterator[Image.Imag
 
 
 def _begun(file: BinaryIO) -> Image.Image:
-    """The image, its header read. Raises ImageError for what is none, saying what it is."""
+    """Open an image and read its header. Raises ImageError for what is none, saying what it is."""
     try:
         return Image.open(file)
     except UnidentifiedImageError as error:
@@ -216,7 +219,7 @@ def _begun(file: BinaryIO) -> Image.Image:
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Whatever decoding raises as an ImageError."""
+    """Translate whatever decoding raises to an ImageError."""
     try:
         yield
     except ImageError:
@@ -239,7 +242,7 @@ def _file(source: bytes | str | Path) -> BinaryIO:
 
 
 def _require_decodable(image: Image.Image, limit: float) -> None:
-    """Raises ImageError for what would take too much memory, or another program, to decode."""
+    """Raise ImageError for what would take too much memory, or another program, to decode."""
     if image.format in PROGRAM_FORMATS:
         raise ImageError(f"{image.format} files are programs that draw, not pixels; save it as PNG")
     size = f"{image.width} × {image.height} pixels"
@@ -256,7 +259,7 @@ def _too_large(what: str, limit: float) -> ImageError:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's tag alone: what else stands there need not be readable. 1 where it is none of 1 … 8."""
+    """Return EXIF's orientation tag alone: what else stands there need not be readable. 1 where it is none of 1 … 8."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # a damaged block raises a dozen kinds
@@ -265,7 +268,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether it is grey with more than 8 bits."""
+    """Return whether it is gray with more than 8 bits."""
     return image.mode.startswith(("I", "F"))
 
 
@@ -282,14 +285,14 @@ def _to_rgb(image: Image.Image, levels: Sequence[float]) -> Image.Image:
 
 
 def _strips(image: Image.Image) -> Iterator[Image.Image]:
-    """The image's rows, some at a time."""
+    """Yield the image's rows, some at a time."""
     rows = max(1, PIXELS_PER_STRIP // image.width)
     for top in range(0, image.height, rows):
         yield image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _conversion(image: Image.Image, levels: Sequence[float]) -> Callable[[Image.Image], Image.Image]:
-    """What makes a part of `image` RGB."""
+    """Return what converts a part of `image` RGB."""
     if _is_deep(image):
         black, white = levels or (0.0, _guess_white(image))
         clear = image.info.get("transparency")
@@ -313,7 +316,7 @@ def _from_lab(image: Image.Image) -> Image.Image:
 
 
 def _grey(values: np.ndarray, black: float, white: float, clear: int | None) -> Image.Image:
-    """Values (H, W), from `black` to `white`, as 0 to 255; `clear` ones are transparent, so white."""
+    """Scale values (H, W), from `black` to `white`, as 0 to 255; `clear` ones are transparent, so white."""
     scaled = (np.nan_to_num(values.astype(np.float64)) - black) * 255 / (white - black)
     grey = np.clip(np.round(scaled), 0, 255).astype(np.uint8)
     if clear is not None:

@@ -1,4 +1,4 @@
-"""Text of foreign origin made safe to print: names of files, labels of models, messages that quote them."""
+"""Make text of foreign origin safe to print: names of files, labels of models, messages that quote them."""
 
 from __future__ import annotations
 

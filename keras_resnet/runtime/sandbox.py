@@ -1,4 +1,4 @@
-"""Files from elsewhere, and those just written, are opened in a process of their own first: a runtime that dies of one
+"""Open files from elsewhere, and those just written, in a process of their own first: a runtime that dies of one
 takes that process with it and not the user's. Imports no TensorFlow."""
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _checks_are_skipped = False
 
 
 def require_opens(file: Path, kind: type) -> None:
-    """Raises ExportError unless `kind` opens `file` and answers an image, in another process; asked once for each file.
+    """Raise ExportError unless `kind` opens `file` and answers an image, in another process; asked once for each file.
 
     kind: a class of a file's Model, importable by its name.
     """
@@ -38,7 +38,7 @@ def require_opens(file: Path, kind: type) -> None:
 
 
 def start_check(file: Path, kind: type) -> Callable[[], None]:
-    """The same in two halves: what is returned waits for the end of what has begun."""
+    """Start the check of `require_opens`, and return a function that waits for its end."""
     key = _file_key(file)
     if key in _refusals:
         return lambda: _require(_refusals[key])
@@ -68,7 +68,7 @@ def skip_checks() -> None:
 
 
 def _file_key(file: Path) -> tuple[int, ...]:
-    """What changes when a file or a folder's content does."""
+    """Return what changes when a file or a folder's content does."""
     stats = [each.stat() for each in ([file, *sorted(file.rglob("*"))] if file.is_dir() else [file])]
     return tuple(n for s in stats for n in (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns))
 
@@ -79,7 +79,7 @@ def _require(refused: str | None) -> None:
 
 
 def _wait_for_refusal(trying: subprocess.Popen[bytes], file: Path) -> str | None:
-    """Why `file` cannot be opened, when the process that tries it has ended; or None."""
+    """Return why `file` cannot be opened, when the process that tries it has ended; or None."""
     try:
         printed, _ = trying.communicate(timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
@@ -99,7 +99,7 @@ def _wait_for_refusal(trying: subprocess.Popen[bytes], file: Path) -> str | None
 
 
 def main(arguments: list[str]) -> int:
-    """In the other process: let the class `arguments` name open the file they name and answer a black image."""
+    """Run in the other process: let the class `arguments` name open the file they name and answer a black image."""
     module, name, path = arguments
     skip_checks()
     _limit_memory()
@@ -121,7 +121,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _limit_memory() -> None:
-    """At most a share of this machine's memory, and no core dumps; where the system knows such limits."""
+    """Limit this process to a share of this machine's memory, and no core dumps; where the system knows such limits."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""Whether a file takes and makes what its card says. Imports no TensorFlow."""
+"""Check whether a file takes and gives what its metadata say. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 
 def require_input(card: ModelMetadata, shape: Sequence[Any], source: Path) -> None:
-    """Raises ExportError unless an input of `shape` takes images of the card's size, any number of them at a time."""
+    """Raise ExportError unless an input of `shape` takes images of the card's size, any number of them at a time."""
     side = card.image_size
     if list(shape[1:]) != [side, side, 3]:
         raise ExportError(
@@ -27,7 +27,7 @@ def require_input(card: ModelMetadata, shape: Sequence[Any], source: Path) -> No
 
 
 def require_outputs(card: ModelMetadata, outputs: Outputs, source: Path) -> None:
-    """Raises ExportError unless what was made of one image has the shapes that the metadata's task and labels ask
+    """Raise ExportError unless what was made of one image has the shapes that the metadata's task and labels ask
     for."""
     named = outputs if isinstance(outputs, dict) else {"logits": outputs}
     shapes = {name: np.shape(each) for name, each in named.items()}
@@ -48,7 +48,7 @@ def _fits_classes(card: ModelMetadata, shapes: dict[str, Shape]) -> bool:
 
 
 def _fits_objects(card: ModelMetadata, shapes: dict[str, Shape]) -> bool:
-    """Whether they are what `detections.answer_of` takes: objects, or what objects are made of."""
+    """Return whether they are what `postprocess.decode_outputs` takes: objects, or what objects are made of."""
     wanted: dict[str, Shape]
     masks: dict[str, Shape]
     if "count" in shapes:
@@ -63,7 +63,7 @@ def _fits_objects(card: ModelMetadata, shapes: dict[str, Shape]) -> bool:
 
 
 def _mask_parts(n: int, shapes: dict[str, Shape]) -> dict[str, Shape]:
-    """The shapes of what makes masks for `n` locations, where all of it is there and fits together."""
+    """Return the shapes of what makes masks for `n` locations, where all of it is there and fits together."""
     weights, seen = shapes.get("coefficients", ()), shapes.get("prototypes", ())
     if len(weights) != 2 or len(seen) != 3 or weights[0] != n:
         return {}

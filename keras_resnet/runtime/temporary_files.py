@@ -1,4 +1,4 @@
-"""What a process that was killed has left half-written: hidden files and folders called .PID-NAME."""
+"""Remove what a process that was killed has left half-written: hidden files and folders called .PID-NAME."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 
 
 def final_name(file: Path) -> Path:
-    """The name that a file will have, of one that is still hidden."""
+    """Return the name that a file will have which is still hidden."""
     found = _HIDDEN.fullmatch(file.name)
     return file.with_name(found[2]) if found else file
 
 
 def _is_written_by(process: int, file: Path) -> bool:
-    """Whether `process` is there, and was already when `file` was last changed: numbers are given out again, in
+    """Return whether `process` is there, and was already when `file` was last changed: numbers are given out again, in
     containers soon."""
     try:
         os.kill(process, 0)
@@ -40,7 +40,7 @@ def _is_written_by(process: int, file: Path) -> bool:
 
 
 def _start_time(process: int) -> float:
-    """When `process` began, in seconds since 1970, a second early; 0 where the system does not say."""
+    """Return when `process` began, in seconds since 1970, a second early; 0 where the system does not say."""
     try:
         # The name, in parentheses, may hold anything; of what stands behind it this is number 20.
         ticks = int(

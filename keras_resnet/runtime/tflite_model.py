@@ -1,4 +1,4 @@
-"""A .tflite file as a callable on images. Imports no TensorFlow: only LiteRT, NumPy and Pillow."""
+"""Run a .tflite file as a function of images. Imports no TensorFlow: only LiteRT, NumPy and Pillow."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class TFLiteModel:
         self._take_in(file)
 
     def __call__(self, images: np.ndarray) -> Outputs:
-        """uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name, as many at a time as the
-        file takes."""
+        """Run uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name, as many at a time as
+        the file takes."""
         if self._batch is None:
             self._interpreter.resize_tensor_input(self._input["index"], images.shape)
             self._interpreter.allocate_tensors()
@@ -101,14 +101,14 @@ class TFLiteModel:
         return np.asarray((raw - zero_point) * scale if scale else raw, dtype=np.float32)
 
     def _pixels(self, images: np.ndarray) -> np.ndarray:
-        """Pixels as the input's type; its scale is 1 in all files of ours."""
+        """Return pixels as the input's type; its scale is 1 in all files of ours."""
         if self._input["dtype"] is np.int8:
             return (images.astype(np.int16) - 128).astype(np.int8)
         return images.astype(self._input["dtype"])
 
 
 def require_file(file: Path) -> None:
-    """Raises ExportError unless there is such a file, a regular one, no larger than it can be, and not plainly
+    """Raise ExportError unless there is such a file, a regular one, no larger than it can be, and not plainly
     of another kind."""
     if not file.is_file():
         if file.is_dir():

@@ -1,4 +1,4 @@
-"""Frames of cameras and videos, and videos of drawn frames, by OpenCV (extra: video). Needs no TensorFlow."""
+"""Read frames of cameras and videos, and write videos, by OpenCV (extra: video). Needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Frame:
 
 
 def is_video(name: str | Path) -> bool:
-    """Whether a file of this name is a video."""
+    """Return whether a file of this name is a video."""
     return Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 
 def read_frames(source: str, every: int = 1) -> Iterator[Frame]:
-    """The frames of a camera, by its number, or of a video, by its file or address: RGB, each `every`-th one.
+    """Yield the frames of a camera, by its number, or of a video, by its file or address: RGB, each `every`-th one.
 
     Raises UsageError without OpenCV, DataError where nothing can be read.
     """
@@ -65,7 +65,7 @@ def read_frames(source: str, every: int = 1) -> Iterator[Frame]:
 
 @contextmanager
 def open_video_writer(path: Path, rate: float, size: tuple[int, int]) -> Iterator[Any]:
-    """Yields a function that appends a PIL image to a video at `path`, of `rate` frames a second and (width, height)
+    """Yield a function that appends a PIL image to a video at `path`, of `rate` frames a second and (width, height)
     `size`. Raises DataError if it cannot be written."""
     cv2 = import_opencv()
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*CODEC), rate, size)
@@ -78,7 +78,7 @@ def open_video_writer(path: Path, rate: float, size: tuple[int, int]) -> Iterato
 
 
 def import_opencv() -> Any:
-    """OpenCV. Raises UsageError where it is not installed."""
+    """Return OpenCV. Raises UsageError where it is not installed."""
     try:
         import cv2
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What was found, drawn into the image. Needs NumPy and Pillow only."""
+"""Draw predictions into images. Needs NumPy and Pillow only."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ TEXT_COLOR = (255, 255, 255)
 
 
 def draw_predictions(image: Image.Image, found: Sequence[dict[str, Any]], side: int | None = None) -> Image.Image:
-    """A copy of `image` with what was `found` (see `answers.decoded`): objects with their masks, boxes and labels, the
-    surest in front; or the likeliest label of the image. side: what its longer side becomes, so that the letters fit
-    that; None for what it is."""
+    """Return a copy of `image` with the predictions `found` in it (see `predictions.decode_predictions`): objects with
+    their masks, boxes and labels, the most confident in front; or the most likely label of the image. side: what its
+    longer side becomes, so that the letters fit that; None for what it is."""
     shown = [each for each in found if "box" in each] or found[:1]
     canvas = image.convert("RGB")
     for each in reversed(shown):
@@ -38,14 +38,15 @@ def draw_predictions(image: Image.Image, found: Sequence[dict[str, Any]], side: 
 
 
 def label_color(label: str) -> tuple[int, int, int]:
-    """The same for a label each time, dark enough for white letters."""
+    """Return the color of a label, always the same, dark enough for white letters."""
     hue = sum(ord(letter) * 7**place for place, letter in enumerate(label)) % 97 / 97
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.8)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def rle_decode(mask: dict[str, Any]) -> np.ndarray:
-    """COCO's uncompressed run-length code, {"size": [height, width], "counts": [int, …]} → bool (height, width)."""
+    """Decode COCO's uncompressed run-length code, {"size": [height, width], "counts": [int, …]} → bool (height,
+    width)."""
     values = np.arange(len(mask["counts"])) % 2 == 1
     return np.repeat(values, mask["counts"]).reshape(mask["size"], order="F")
 
@@ -57,7 +58,7 @@ def _blend_mask(image: Image.Image, mask: np.ndarray, colour: tuple[int, int, in
 
 
 def _draw_label(canvas: Image.Image, each: dict[str, Any], factor: float) -> None:
-    """factor: pixels of the canvas for one of the image."""
+    """Draw a box and its label; factor: pixels of the canvas for one of the image."""
     brush, colour = ImageDraw.Draw(canvas), label_color(each["label"])
     line, letters = (max(least, round(share * max(canvas.size))) for share, least in (LINE_WIDTH, FONT_SIZE))
     left, top = 0.0, 0.0

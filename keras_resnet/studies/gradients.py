@@ -75,7 +75,7 @@ def measure_gradients(trial: Trial) -> GradientProfile:
 
 def _sample(data: DatasetSplits) -> tuple[np.ndarray, np.ndarray]:
     split, classes = data.splits["train"], len(data.classes)
-    images = pipeline.evaluation(split, data.image_size, min(SAMPLE_SIZE, split.count))
+    images = pipeline.evaluation_batches(split, data.image_size, min(SAMPLE_SIZE, split.count))
     batch, labels = next(images.as_numpy_iterator())
     assert classes > 1
     return batch, labels

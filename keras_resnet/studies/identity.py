@@ -83,7 +83,7 @@ def _compare_outputs(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
     deep = get_task(spec, data.classes).build_model(Layers(keras), replace(shallow.spec(), network=network))
     deepen(deep, fetch_weights(str(shallow.model_file)))
     shallow_model = load_model(shallow)
-    images = pipeline.evaluation(data.splits["validation"], data.image_size, BATCH_SIZE)
+    images = pipeline.evaluation_batches(data.splits["validation"], data.image_size, BATCH_SIZE)
     deep_logits, shallow_logits = (
         np.concatenate([model.predict_on_batch(batch) for batch, _ in images.as_numpy_iterator()])
         for model in (deep, shallow_model)

@@ -142,7 +142,7 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
         """Return the 95% interval of the drop in `metric` between two evaluations of the same samples."""
 
     @abstractmethod
-    def agreement(self, ours: list[PredictionT], theirs: list[PredictionT]) -> float:
+    def agreement(self, predictions: list[PredictionT], others: list[PredictionT]) -> float:
         """Return the share, 0–1, of predictions that two models have in common."""
 
     def output_metadata(self) -> OutputMetadata:

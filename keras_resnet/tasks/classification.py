@@ -130,6 +130,6 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
         """Return the 95% interval of the drop in accuracy between two evaluations of the same samples."""
         return paired_proportion_ci(before.metrics.is_correct, after.metrics.is_correct)
 
-    def agreement(self, ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
+    def agreement(self, predictions: list[np.ndarray], others: list[np.ndarray]) -> float:
         """Return the share of images of which two models predict the same class."""
-        return float((np.argmax(ours, axis=-1) == np.argmax(theirs, axis=-1)).mean())
+        return float((np.argmax(predictions, axis=-1) == np.argmax(others, axis=-1)).mean())

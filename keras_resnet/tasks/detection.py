@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_resnet.config.recipes.detection import detection_defaults
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.annotations import decoded_mask, encoded_mask, require_shown, unpad_annotations
+from keras_resnet.data.annotations import decode_rle, encode_rle, require_objects, unpad_annotations
 from keras_resnet.metrics.coco import Prediction, bootstrap_ap, coco_metrics, precision_recall_curves
 from keras_resnet.metrics.confidence_interval import bootstrap_ci
 from keras_resnet.metrics.iou import iou
@@ -43,7 +43,7 @@ DetectionEvaluation = Evaluation[Arrays, Arrays, Prediction]
 @dataclass(frozen=True)
 class Detection(Task[Arrays, Arrays, Prediction]):
     """The objects of `classes` that an image shows, with their boxes. Outputs are those of a feature pyramid with
-    `cells` to a side of each level (see `runtime.postprocess`), the ground truth is `GroundTruth.tree`."""
+    `cells` to a side of each level (see `runtime.postprocess`), the ground truth is `GroundTruth.as_dict`."""
 
     cells: tuple[int, ...]
 
@@ -124,7 +124,7 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
         """Compute COCO's AP of the boxes; beside it COCO's other numbers and VOC's. Raises DataError if no image shows
         an object."""
-        require_shown(ground_truth["labels"], ground_truth["crowd"], "images")
+        require_objects(ground_truth["labels"], ground_truth["crowd"], "images")
         annotations = unpad_annotations(ground_truth)
         numbers, by_class = coco_metrics(annotations, predictions, self.classes)
         details = numbers | voc_metrics(annotations, predictions, self.classes)
@@ -165,9 +165,9 @@ class Detection(Task[Arrays, Arrays, Prediction]):
         )
         return bootstrap_ci(score_before, score_after, len(annotations))
 
-    def agreement(self, ours: list[Prediction], theirs: list[Prediction]) -> float:
+    def agreement(self, predictions: list[Prediction], others: list[Prediction]) -> float:
         """Return the share of objects that two models detect both (see `detection_agreement`)."""
-        return detection_agreement(ours, theirs)
+        return detection_agreement(predictions, others)
 
     def output_metadata(self) -> OutputMetadata:
         """Return what an exported file says of its input and outputs."""
@@ -182,7 +182,7 @@ def split_batch(outputs: Arrays) -> Iterator[Arrays]:
 def to_image_pixels(detections: Detections, mask_logits: np.ndarray | None, size: tuple[int, int]) -> Prediction:
     """Scale boxes and masks to the pixels of an image of (width, height) `size`."""
     boxes = scale_boxes(detections.boxes, size)
-    masks = () if mask_logits is None else tuple(map(encoded_mask, paste_masks_in_image(mask_logits, boxes, size)))
+    masks = () if mask_logits is None else tuple(map(encode_rle, paste_masks_in_image(mask_logits, boxes, size)))
     return Prediction(boxes, detections.scores, detections.labels, masks)
 
 
@@ -193,19 +193,18 @@ def visible_objects(prediction: Prediction, classes: Sequence[str], size: tuple[
         label, probability = classes[prediction.labels[row]], float(prediction.scores[row])
         objects.append({"label": label, "probability": probability, "box": prediction.boxes[row].tolist()})
         if prediction.masks:
-            mask = decoded_mask(prediction.masks[row], size)
+            mask = decode_rle(prediction.masks[row], size)
             objects[-1]["mask"] = {"size": list(mask.shape), "counts": rle_encode(mask > 0)}
     return objects
 
 
-def detection_agreement(ours: list[Prediction], theirs: list[Prediction]) -> float:
+def detection_agreement(predictions: list[Prediction], others: list[Prediction]) -> float:
     """Compute 2 × objects that both models detect / all that they detect (an F1 score), 1 where neither detects any.
 
-    Objects count from a confidence of AGREEMENT_CONFIDENCE on; they are matched one to one in the order of `ours`, of
-    one class and with an IoU of MATCH_IOU or more.
-    """
+    Objects count from a confidence of AGREEMENT_CONFIDENCE on; they are matched one to one in the order of
+    `predictions`, of one class and with an IoU of MATCH_IOU or more."""
     shared = total = 0
-    for one, other in zip(ours, theirs, strict=True):
+    for one, other in zip(predictions, others, strict=True):
         first, second = one.scores >= AGREEMENT_CONFIDENCE, other.scores >= AGREEMENT_CONFIDENCE
         total += int(first.sum() + second.sum())
         overlap = iou(one.boxes[first][:, None], other.boxes[second][None])

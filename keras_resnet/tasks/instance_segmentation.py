@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.annotations import require_shown, unpad_annotations
+from keras_resnet.data.annotations import require_objects, unpad_annotations
 from keras_resnet.metrics.coco import Prediction, coco_metrics
 from keras_resnet.metrics.result import Metrics
 from keras_resnet.metrics.voc import voc_metrics
@@ -72,7 +72,7 @@ class InstanceSegmentation(Detection):
     def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
         """Compute COCO's AP of the masks and of the boxes; beside them COCO's other numbers and VOC's. Raises DataError
         if no image shows an object."""
-        require_shown(ground_truth["labels"], ground_truth["crowd"], "images")
+        require_objects(ground_truth["labels"], ground_truth["crowd"], "images")
         annotations = unpad_annotations(ground_truth)
         masks, by_class = coco_metrics(annotations, predictions, self.classes, "segm")
         boxes, _ = coco_metrics(annotations, predictions, self.classes)

@@ -99,10 +99,10 @@ class Localization(Detection):
         """Return the 95% interval of the drop in the share localized between two evaluations of the same images."""
         return paired_proportion_ci(before.metrics.is_correct, after.metrics.is_correct)
 
-    def agreement(self, ours: list[Prediction], theirs: list[Prediction]) -> float:
+    def agreement(self, predictions: list[Prediction], others: list[Prediction]) -> float:
         """Return the share of images of which two models name the same class first, in boxes that overlap enough."""
         same = [
             one.labels[0] == other.labels[0] and iou(one.boxes[0], other.boxes[0]) >= MATCH_IOU
-            for one, other in zip(ours, theirs, strict=True)
+            for one, other in zip(predictions, others, strict=True)
         ]
         return float(np.mean(same))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_resnet.data.read_errors import taken
+from keras_resnet.data.read_errors import take_read_error
 from keras_resnet.errors import DataError, TrainingError, UsageError
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.plurals import counted
@@ -97,7 +97,7 @@ def translate_worker_errors() -> Iterator[None]:
         *(tf.errors.UnavailableError, tf.errors.AbortedError),
         *(tf.errors.CancelledError, tf.errors.DeadlineExceededError),
     )
-    taken()  # forget an error that an earlier training met and did not report
+    take_read_error()  # forget an error that an earlier training met and did not report
     try:
         yield
     except tf.errors.OpError as error:
@@ -105,7 +105,7 @@ def translate_worker_errors() -> Iterator[None]:
         workers = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error)) if is_lost else []
         if workers:
             raise TrainingError(f"{' '.join(workers[-1])} has died or does not answer") from error
-        if damaged := taken():
+        if damaged := take_read_error():
             raise DataError(f"{damaged}; it could be read when the training began") from damaged
         raise
 

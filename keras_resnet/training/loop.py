@@ -65,7 +65,7 @@ class TrainingLoop:
         self.progress = Progress()
         batch = EVALUATION_BATCH * trainer.devices.replicas
         make_batches = partial(
-            pipeline.validation, data.splits["validation"], train_data.image_size, batch, train_data.encode
+            pipeline.validation_batches, data.splits["validation"], train_data.image_size, batch, train_data.encode
         )
         # Made once: each making leaves some of TensorFlow's functions behind.
         self._validation = trainer.devices.distribute(make_batches, batch)
@@ -197,8 +197,8 @@ class TrainingLoop:
             self._add_results(step, results)
         self.save_checkpoint()
         self.outputs.checkpoints.wait()
-        command = f"kresnet train --resume {self.outputs.run.name}"
-        message = f"at step {self.progress.step}, which is saved. Resume it with: {command}"
+        run = self.outputs.run
+        message = f"at step {self.progress.step}, which is saved. Resume it with: kresnet train --resume {run.name}"
         if signal.SIGINT in self._signals:
             raise TrainingInterrupted(f"interrupted {message}")
         raise TrainingStopped(f"stopped {message}")

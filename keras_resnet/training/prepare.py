@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.dataset import TRAINING
+from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.models import build
@@ -47,9 +47,9 @@ def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
 
 def load_shared_data(spec: Spec, devices: Devices, log: Log) -> DatasetSplits:
     """Return the data. The chief opens it first, because that may prepare it for the others."""
-    data = load_dataset(spec.data, log, TRAINING) if devices.is_chief else None
+    data = load_dataset(spec.data, log, TRAINING_SPLITS) if devices.is_chief else None
     devices.broadcast("the data is there")
-    return data or load_dataset(spec.data, log, TRAINING)
+    return data or load_dataset(spec.data, log, TRAINING_SPLITS)
 
 
 def require_memory(spec: Spec, classes: tuple[str, ...], devices: Devices) -> None:

@@ -10,7 +10,7 @@ from keras_resnet.config.provenance import describe_origin
 from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.data.mirroring import measure
+from keras_resnet.data.mirroring import decide_flip
 from keras_resnet.models import build
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
@@ -50,7 +50,7 @@ def _warn_of_dark_images(data: DatasetSplits, log: Log) -> None:
     split = data.splits["train"]
     rows = np.arange(split.count)[:: max(1, split.count // BRIGHTNESS_SAMPLE)]
     brightest = max(
-        int((split.pixels[row] if split.pixels is not None else split.pixels_at(row)).max()) for row in rows
+        int((split.pixels[row] if split.pixels is not None else split.read_pixels(row)).max()) for row in rows
     )
     if brightest <= DARK:
         log(
@@ -62,15 +62,15 @@ def _warn_of_dark_images(data: DatasetSplits, log: Log) -> None:
 def _resolve_mirroring(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
     """Decide whether training images are mirrored: as chosen, as known of the data, or as the chief measures."""
     flip, reason = spec.augment.flip, describe_origin("augment.flip")
-    if flip is None and data.flips is not None:
-        flip = data.flips
+    if flip is None and data.flip_safe is not None:
+        flip = data.flip_safe
         known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
         reason = f"{known}; {'--no-flip' if flip else '--flip'} decides otherwise"
     elif flip is None:
         if devices.is_chief:
             with show_activity("trying mirrored images"):
-                mirroring = measure(data.splits["train"], data.image_size, data.classes)
-            flip = mirroring.mirror
+                mirroring = decide_flip(data.splits["train"], data.image_size, data.classes)
+            flip = mirroring.flip
             reason = f"{mirroring.why}; {'--no-flip' if flip else '--flip'} decides otherwise"
         flip = devices.broadcast("mirror" if flip else "do not mirror") == "mirror"
     log(f"mirroring: {'on' if flip else 'off'} ({reason})")

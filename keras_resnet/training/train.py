@@ -171,13 +171,13 @@ class _Training:
         if progress.step == 0 and self.trainer.state.ema:
             self.trainer.state.ema.reset()
         if self.devices.is_chief:
-            self.run.remove_leftovers(ours=True)
+            self.run.remove_leftovers(own=True)
             self.checkpoints.sweep()
             if progress.step == 0:
                 self.checkpoints.save(progress)
             if self.data_change:
                 when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-                change: DataChange = {"when": when, "step": progress.step, "what": self.data_change}
+                change: DataChange = {"time": when, "step": progress.step, "description": self.data_change}
                 self.run.record_data_change(change, fingerprint_splits(self.data))
         return progress
 

@@ -121,7 +121,7 @@ def test_every_layer_is_a_part_of_the_simulation():
     model = network()
     simulation = QuantizationSimulator(model, PIXELS, agreement)
     names = {part.layer for part in simulation.operations}
-    assert {"stem_conv", "lateral2_conv", "sum2", "scores2", "scores", "prototypes"} <= names
+    assert {"stem_conv", "lateral3_conv", "sum3", "scores3", "scores", "prototypes"} <= names
     assert simulation.agreement_without(PIXELS) == 0.25
     (ours, theirs), expected = seen[0], model(PIXELS, training=False)
     for name, values in expected.items():
@@ -137,7 +137,7 @@ def test_the_diagnosis_knows_every_layer(segmented, capsys):
     assert main.run_command(["diagnose", "found", "--samples", "12", "--json", *runs]) == 0
     found = json.loads(capsys.readouterr().out)
     names = {each["layer"] for each in found}
-    assert {"stem_conv", "lateral2_conv", "sum2", "scores2", "scores", "prototypes"} <= names
+    assert {"stem_conv", "lateral3_conv", "sum3", "scores3", "scores", "prototypes"} <= names
     assert all(0 <= each["agreement"] <= 1 and each["error"] >= 0 for each in found)
     assert max(each["error"] for each in found) > 1e-3
 

@@ -138,7 +138,7 @@ def test_nothing_is_undone(trained):
 
 
 def pipeline_images(data):
-    return np.asarray(next(iter(pipeline.evaluation(data.splits["validation"], data.image_size, 64)))[0])
+    return np.asarray(next(iter(pipeline.evaluation_batches(data.splits["validation"], data.image_size, 64)))[0])
 
 
 def filled_twin(trained):

@@ -6,7 +6,7 @@ from samples import paint, silent
 from keras_resnet.cli.spec_request import build_spec, trace_spec
 from keras_resnet.config.provenance import Provenance, describe_origin, use_provenance
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.dataset import choose_canvas, choose_sizes
+from keras_resnet.data.dataset import choose_sizes, choose_square_size
 
 
 def test_keys_before_sections_before_the_rest():
@@ -55,15 +55,16 @@ def test_a_size_of_the_data_is_told_as_theirs():
     assert "(the images' own size)" in said(choose_sizes, None, None, 32)[1]
     assert "(the usual size for photographs)" in said(choose_sizes, None, None, 500)[1]
     assert (
-        said(choose_canvas, None, None)[1] == "image size: 320 pixels (usual for objects), the whole image in a square"
+        said(choose_square_size, None, None)[1]
+        == "image size: 320 pixels (usual for objects), the whole image in a square"
     )
-    assert "(the images' own size)" in said(choose_canvas, None, 128)[1]
+    assert "(the images' own size)" in said(choose_square_size, None, 128)[1]
 
 
 @pytest.mark.parametrize(("size", "small"), [(16, True), (63, True), (64, False), (320, False)])
 def test_a_size_too_small_for_objects_says_how_to_ask_for_another(size, small):
     with use_provenance(Provenance(by={"data.image_size": "that of run tiny"})):
-        found, words = said(choose_canvas, size, None)
+        found, words = said(choose_square_size, size, None)
     assert found == (size, size) and f"image size: {size} pixels (that of run tiny)" in words
     assert ("--image-size 320 asks for the usual size" in words) == small
 
@@ -74,7 +75,7 @@ def test_a_detector_of_a_small_classifier_says_where_its_size_is_from(trained, r
     assert code == 1 and "image size" not in "\n".join(told)  # nothing is told of data that are not there
     with use_provenance(trace_spec({"task": "detect", "weights": trained.name}, runs)):
         spec = build_spec({"task": "detect", "weights": trained.name}, runs, silent)
-        _, words = said(choose_canvas, spec.data.image_size, None)
+        _, words = said(choose_square_size, spec.data.image_size, None)
     size = trained.spec().data.image_size
     assert words.startswith(f"image size: {size} pixels (that of run {trained.name}; --image-size changes it)")
     assert "--image-size 320" in words

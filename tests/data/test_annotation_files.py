@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from samples import silent
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.annotations import decoded_mask
+from keras_resnet.data.annotations import decode_rle
 from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import detection_folder
 from keras_resnet.errors import DataError
@@ -43,7 +43,7 @@ def opened(root, log=silent, **fields):
 
 @pytest.fixture
 def from_disk(monkeypatch):
-    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: False)
 
 
 def shown(data, split, row):
@@ -82,12 +82,12 @@ def test_the_split_images_and_boxes_are_the_tools(tmp_path, from_disk, export):
 def test_images_from_disk_are_those_in_memory(tmp_path, monkeypatch, export):
     export(tmp_path)
     here = opened(tmp_path)
-    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: False)
     there = opened(tmp_path)
     for split, part in here.splits.items():
         other = there.splits[split]
         assert part.pixels is not None and other.pixels is None
-        np.testing.assert_array_equal(part.pixels, [other.pixels_at(row) for row in range(other.count)])
+        np.testing.assert_array_equal(part.pixels, [other.read_pixels(row) for row in range(other.count)])
         np.testing.assert_array_equal(part.objects.boxes, other.objects.boxes)
 
 
@@ -109,7 +109,7 @@ def test_masks_are_those_that_pycocotools_reads(tmp_path, from_disk, export):
                 )
                 if wanted:
                     there = part.objects.labels[row] >= 0
-                    masks = [decoded_mask(counts, tools.SIZE) for counts in part.objects.masks[row][there]]
+                    masks = [decode_rle(counts, tools.SIZE) for counts in part.objects.masks[row][there]]
                     names = [data.classes[label] for label in part.objects.labels[row][there]]
                     assert Counter((n, mask.tobytes()) for n, mask in zip(names, masks, strict=True)) == wanted
                     compared += 1

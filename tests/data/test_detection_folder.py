@@ -4,15 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from layouts import coco_folder
+from layouts import coco_folder, tiny_coco, write_image
 from PIL import Image
 from samples import silent
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import shapes
-from keras_resnet.data.sources.coco import NO_AREA, NOT_FOUR, REPEATED
-from keras_resnet.data.sources.coco_masks import NONE, UNREADABLE
+from keras_resnet.data.sources.coco_images import NO_AREA, NOT_FOUR, REPEATED
+from keras_resnet.data.sources.coco_masks import NO_MASK, UNREADABLE
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.plurals import worded
 
@@ -52,27 +52,6 @@ def test_a_folder_as_coco_has_it(tmp_path):
         load_dataset(DataSpec(str(root), image_size=64, annotations="masks"), silent)
 
 
-SQUARE = [[8, 8, 40, 8, 40, 40, 8, 40]]
-
-
-def tiny_coco(root, split, segmentation=None, changed=None, categories=((1, "cat"), (2, "dog"))):
-    """Two images of 64 × 48 pixels with a cat and a dog each; the first cat with this mask, and with what is
-    `changed`."""
-    images = [{"id": n, "file_name": f"{split} {n}.png", "width": 64, "height": 48} for n in (1, 2)]
-    annotations = [
-        {"image_id": n, "category_id": k, "bbox": [8, 8, 32, 32], "segmentation": SQUARE}
-        for n in (1, 2)
-        for k, _ in categories
-    ]
-    annotations[0] |= {"segmentation": SQUARE if segmentation is None else segmentation} | (changed or {})
-    named = [{"id": known, "name": name} for known, name in categories]
-    (root / "annotations").mkdir(parents=True, exist_ok=True)
-    document = {"images": images, "annotations": annotations, "categories": named}
-    (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
-    for each in images:
-        write_image(root / split / each["file_name"], (64, 48))
-
-
 @pytest.mark.parametrize(
     "segmentation",
     [
@@ -93,7 +72,7 @@ def test_masks_that_are_none_are_counted(tmp_path, segmentation):
     tiny_coco(tmp_path, "val")
     told = []
     data = load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="masks"), told.append)
-    assert counted(told, f"left out {worded(1, NONE if segmentation == [[]] else UNREADABLE)}")
+    assert counted(told, f"left out {worded(1, NO_MASK if segmentation == [[]] else UNREADABLE)}")
     train = data.splits["train"].objects
     assert (train.labels >= 0).sum() == 3
     assert [len(np.unique(train.ids(row, 64))) for row in range(2)] == [2, 2]  # the ground, and what is in front
@@ -188,11 +167,6 @@ def voc_xml(size, objects):
         for name, hard, box in objects
     ]
     return f"<annotation><size><width>{size[0]}</width><height>{size[1]}</height></size>{''.join(parts)}</annotation>"
-
-
-def write_image(file, size):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, "teal").save(file)
 
 
 def test_a_folder_as_pascal_voc_has_it(tmp_path):

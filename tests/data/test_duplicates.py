@@ -6,12 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
+from layouts import tiny_coco
 from PIL import Image
 from samples import paint, silent
-from test_annotated import tiny_coco
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.duplicates import TAIL, copies, tell_copies
+from keras_resnet.data.duplicates import TAIL_BYTES, find_copies, log_copies
 from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import arrays, detection_folder, image_folder
 
@@ -21,7 +21,7 @@ def kept(request, monkeypatch):
     """Where images are, once they have been read."""
     if request.param == "on disk":
         for module in (image_folder, detection_folder):
-            monkeypatch.setattr(module, "fits_memory", lambda count, resize: False)
+            monkeypatch.setattr(module, "fits_in_memory", lambda count, resize: False)
     return request.param
 
 
@@ -113,7 +113,7 @@ def test_files_of_one_size_with_one_end_are_read_whole(tmp_path):
                 (tmp_path / split / label).mkdir(parents=True, exist_ok=True)
                 pixels[:4] = rng.integers(0, 256, (4, 64, 3)) if label == "b" else pixels[:4]
                 Image.fromarray(pixels[::-1]).save(tmp_path / split / label / f"{number}.bmp")
-    assert TAIL < 44 * 64 * 3
+    assert TAIL_BYTES < 44 * 64 * 3
     (told,) = warnings_of(tmp_path)
     assert told.startswith("warning: 1 of 4 validation images is a copy") and f"{tmp_path}/val/a/1.bmp" in told
 
@@ -138,9 +138,9 @@ def test_images_of_a_script_are_counted_by_their_rows():
     images = rng.integers(0, 256, (8, 16, 16, 3), np.uint8)
     others = np.concatenate([images[6:7], rng.integers(0, 256, (3, 16, 16, 3), np.uint8)])
     data = arrays.in_memory((images, np.arange(8) % 2), (others, np.arange(4) % 2), ("a", "b"))
-    assert copies(data.splits["train"], data.splits["validation"]) == [(6, 0)]
+    assert find_copies(data.splits["train"], data.splits["validation"]) == [(6, 0)]
     told = []
-    tell_copies(data, told.append)
+    log_copies(data, told.append)
     assert "(validation image 1 is train image 7)" in told[0]
 
 
@@ -149,11 +149,11 @@ def test_the_bundled_digits_have_none(tfds_home):
 
 
 def test_a_file_that_is_gone_meanwhile_is_no_copy(splits, monkeypatch):
-    monkeypatch.setattr(image_folder, "fits_memory", lambda count, resize: False)
+    monkeypatch.setattr(image_folder, "fits_in_memory", lambda count, resize: False)
     shutil.copy(splits / "train/red/002.png", splits / "val/red/copy.png")
     data = load_dataset(DataSpec(str(splits)), silent)
     (splits / "train/red/002.png").unlink()
-    assert copies(data.splits["train"], data.splits["validation"]) == []
+    assert find_copies(data.splits["train"], data.splits["validation"]) == []
 
 
 def test_the_command_warns_and_trains(splits, tmp_path, kresnet):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_resnet.config.spec import AugmentSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.annotations import Annotation, encoded_mask, pad_annotations
+from keras_resnet.data.annotations import Annotation, encode_rle, pad_annotations
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.transforms import geometric
 from keras_resnet.data.transforms.color_jitter import color_jitter
@@ -25,7 +25,7 @@ def painted(count, seed=0):
         image[mask] = 255
         ys, xs = np.nonzero(mask)
         box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-        found.append(Annotation.of((SIDE, SIDE), [box], [0], masks=[encoded_mask(mask)]))
+        found.append(Annotation.from_boxes((SIDE, SIDE), [box], [0], masks=[encode_rle(mask)]))
     return Split("train", np.zeros(count, np.int64), pixels, objects=pad_annotations(found, masks=True))
 
 
@@ -59,12 +59,12 @@ def test_an_unscaled_window_moves_whole_pixels():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (1, 16, 16, 3), np.uint8)
     window = tf.constant([[0.125, -0.25, 1.125, 0.75]])
-    found = geometric.see_images(image, window, 16).numpy()
+    found = geometric.crop_images(image, window, 16).numpy()
     np.testing.assert_array_equal(found[0, :14, 4:], image[0, 2:, :12])
     assert not found[0, 14:].any() and not found[0, :, :4].any()
-    turned = geometric.see_images(image, tf.constant([[0.0, 1.0, 1.0, 0.0]]), 16).numpy()
+    turned = geometric.crop_images(image, tf.constant([[0.0, 1.0, 1.0, 0.0]]), 16).numpy()
     np.testing.assert_array_equal(turned, image[:, :, ::-1])
-    ids = geometric.see_ids(image[..., 0], tf.constant([[0.0, 1.0, 1.0, 0.0]]), 16)
+    ids = geometric.crop_id_maps(image[..., 0], tf.constant([[0.0, 1.0, 1.0, 0.0]]), 16)
     np.testing.assert_array_equal(ids, image[:, :, ::-1, 0])
 
 
@@ -82,7 +82,7 @@ def test_drawn_windows_reach_as_far_as_asked():
 
 def test_objects_that_are_cut_away_are_none():
     truth = {"boxes": tf.constant([[[0.0, 0.0, 0.4, 0.4], [0.5, 0.5, 0.9, 0.9]]]), "labels": tf.constant([[3, 4]])}
-    seen = geometric.see_objects(truth, tf.constant([[0.45, 0.45, 0.95, 0.95]]))
+    seen = geometric.crop_objects(truth, tf.constant([[0.45, 0.45, 0.95, 0.95]]))
     assert seen["labels"].numpy().tolist() == [[-1, 4]]
     np.testing.assert_allclose(seen["boxes"][0, 1], [0.1, 0.1, 0.9, 0.9], atol=1e-6)
 

@@ -28,7 +28,7 @@ def digest(folder):
 
 def test_digits(tfds_home):
     data, said = opened("digits", data_dir=tfds_home)
-    assert data.classes == tuple("0123456789") and data.flips is False
+    assert data.classes == tuple("0123456789") and data.flip_safe is False
     assert {name: split.count for name, split in data.splits.items()} == {"train": 1437, "validation": 360}
     shares = [np.bincount(split.labels) / split.count for split in data.splits.values()]
     assert np.abs(shares[0] - shares[1]).max() < 0.003
@@ -41,7 +41,7 @@ def test_one_folder_per_class_is_split_alike_each_time(tmp_path):
     before = digest(tmp_path / "d")
     first, _ = opened(tmp_path / "d")
     second, _ = opened(tmp_path / "d")
-    assert first.classes == tuple(COLOURS) and first.flips is None and first.image_size == 16
+    assert first.classes == tuple(COLOURS) and first.flip_safe is None and first.image_size == 16
     assert Counter(first.splits["validation"].labels.tolist()) == {0: 4, 1: 4, 2: 4}
     for name in ("train", "validation"):
         np.testing.assert_array_equal(first.splits[name].pixels, second.splits[name].pixels)
@@ -128,17 +128,17 @@ def test_sizes_follow_the_images_and_what_is_asked(tmp_path):
 def test_streaming_equals_memory(tmp_path, monkeypatch):
     paint(tmp_path / "d", 20)
     kept, _ = opened(tmp_path / "d")
-    monkeypatch.setattr(folders, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
     streamed, _ = opened(tmp_path / "d")
     for name in ("train", "validation"):
         assert streamed.splits[name].pixels is None
-        pairs = list(zip(*(pipeline.evaluation(d.splits[name], 16, 7) for d in (kept, streamed)), strict=True))
+        pairs = list(zip(*(pipeline.evaluation_batches(d.splits[name], 16, 7) for d in (kept, streamed)), strict=True))
         assert pairs
         for (images, labels), (images2, labels2) in pairs:
             np.testing.assert_array_equal(images, images2)
             np.testing.assert_array_equal(labels, labels2)
     options = {"image_size": 16, "per_class": 3, "classes": 3, "seed": 0}
-    samples = [pipeline.balanced_sample(d.splits["train"], **options) for d in (kept, streamed)]
+    samples = [pipeline.sample_balanced_images(d.splits["train"], **options) for d in (kept, streamed)]
     np.testing.assert_array_equal(*samples)
     trained = [whole(d.splits["train"], image_size=16, epochs=2) for d in (kept, streamed)]
     assert len(trained[0]) == 12
@@ -205,7 +205,7 @@ def test_a_prepared_tfds_set_by_name_and_by_folder(tmp_path):
     Tinted(data_dir=tmp_path).download_and_prepare()
     for source in ("tinted", str(tmp_path / "tinted" / "1.0.0")):
         data, said = opened(source, data_dir=str(tmp_path))
-        assert data.classes == ("dark", "light") and data.flips is None and data.image_size == 32
+        assert data.classes == ("dark", "light") and data.flip_safe is None and data.image_size == 32
         assert {name: split.count for name, split in data.splits.items()} == {"train": 32, "validation": 8, "test": 10}
         assert any("no validation split" in line for line in said)
         test = data.splits["test"]
@@ -239,14 +239,14 @@ class Spoilt(tfds.core.GeneratorBasedBuilder):
 @pytest.mark.parametrize("fits", [True, False])
 def test_a_broken_image_of_a_tfds_set(tmp_path, monkeypatch, fits):
     Spoilt(data_dir=tmp_path).download_and_prepare()
-    monkeypatch.setattr(tfds_source, "fits_memory", lambda images, resize: fits)
+    monkeypatch.setattr(tfds_source, "fits_in_memory", lambda images, resize: fits)
     options = {"data_dir": str(tmp_path), "image_size": 16}
     with pytest.raises(DataError, match=r"1 of 50 images cannot be read \(2\.0%\).*spoilt-train"):
         opened("spoilt", **options)
     data, said = opened("spoilt", max_unreadable=0.02, val_fraction=0.004, **options)
     assert sum(split.count for split in data.splits.values()) == 49 and data.splits["validation"].count == 1
     assert len([line for line in said if line.startswith("skipped: ")]) == 1
-    labels = np.concatenate([labels for _, labels in pipeline.evaluation(data.splits["train"], 16, 7)])
+    labels = np.concatenate([labels for _, labels in pipeline.evaluation_batches(data.splits["train"], 16, 7)])
     np.testing.assert_array_equal(labels, data.splits["train"].labels)
 
 
@@ -270,6 +270,6 @@ def test_shapes_as_a_data_set(tmp_path, monkeypatch):
     for name, count in (("TRAIN", 60), ("VALIDATION", 20)):
         monkeypatch.setattr(shapes, name, count)
     data = load_dataset(DataSpec("shapes", data_dir=str(tmp_path), image_size=32), silent)
-    assert data.classes == ("circle", "cross", "crescent", "square", "star", "triangle") and data.flips
+    assert data.classes == ("circle", "cross", "crescent", "square", "star", "triangle") and data.flip_safe
     assert [data.splits[name].count for name in ("train", "validation")] == [60, 20]
     assert np.bincount(data.splits["train"].labels).min() > 3

@@ -71,7 +71,7 @@ FIGURES = {
 
 def decided(folder, **options):
     data = load_dataset(DataSpec(str(folder), **options), silent)
-    return mirroring.measure(data.splits["train"], data.image_size, data.classes)
+    return mirroring.decide_flip(data.splits["train"], data.image_size, data.classes)
 
 
 def test_digits_as_a_folder_train_unmirrored_and_the_reason_is_told(tmp_path, kresnet, monkeypatch):
@@ -96,7 +96,7 @@ def test_digits_as_a_folder_train_unmirrored_and_the_reason_is_told(tmp_path, kr
 def test_figures(tmp_path, kinds, mirror):
     """Arrows to the left and to the right are each other's mirror images, also where they are two classes of many."""
     found = decided(drawn(tmp_path / "d", kinds))
-    assert found.mirror is mirror
+    assert found.flip is mirror
     assert found.why.endswith("trains on mirrored copies too" if not mirror else "of the same mirrored")
 
 
@@ -113,28 +113,28 @@ def test_colours_are_mirrored_also_by_the_command(tmp_path, kresnet):
 
 def test_what_cannot_be_told_apart_decides_nothing():
     pixels = np.random.default_rng(1).integers(0, 256, (120, 16, 16, 3), dtype=np.uint8)
-    found = mirroring.measure(Split("train", np.arange(120) % 2, pixels), 16, "ab")
-    assert found.mirror and found.why.startswith("as usual: ") and found.why.endswith("%, so it cannot tell")
+    found = mirroring.decide_flip(Split("train", np.arange(120) % 2, pixels), 16, "ab")
+    assert found.flip and found.why.startswith("as usual: ") and found.why.endswith("%, so it cannot tell")
 
 
 def test_a_handful_of_images_decides_nothing(tmp_path):
     found = decided(paint(tmp_path / "d", 3))
-    assert found == mirroring.Mirroring(True, "as usual: there are fewer than 3 images of each class to try it on")
+    assert found == mirroring.FlipDecision(True, "as usual: there are fewer than 3 images of each class to try it on")
 
 
 def test_rare_classes_are_left_out_and_many_are_sampled():
     labels = np.concatenate([np.repeat(np.arange(130), 20), [130, 130]])
     pixels = (labels[:, None, None, None] + np.zeros((1, 8, 8, 3))).astype(np.uint8)
-    rows = mirroring._sample(Split("train", labels, pixels))
+    rows = mirroring._sample_rows(Split("train", labels, pixels))
     counts = np.bincount(labels[rows])
-    assert len(rows) <= mirroring.MOST_IMAGES and counts.tolist() == [15] * 100
+    assert len(rows) <= mirroring.MAX_IMAGES and counts.tolist() == [15] * 100
 
 
 def test_images_that_stay_on_disk_give_the_same_answer(tmp_path, monkeypatch):
     folder = digits(tmp_path / "d", 300)
     kept = decided(folder)
-    monkeypatch.setattr(folders, "fits_memory", lambda images, resize: False)
-    assert decided(folder) == kept == decided(folder) and not kept.mirror
+    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
+    assert decided(folder) == kept == decided(folder) and not kept.flip
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def unmeasured(monkeypatch):
     def refuse(split, image_size, classes):
         raise AssertionError("measured")
 
-    monkeypatch.setattr(resolving, "measure", refuse)
+    monkeypatch.setattr(resolving, "decide_flip", refuse)
 
 
 def test_an_option_overrules_what_is_known(tmp_path, tfds_home, kresnet, unmeasured):
@@ -182,7 +182,7 @@ def test_a_run_goes_on_and_is_compressed_as_it_was_decided(tmp_path, monkeypatch
         train(spec, tmp_path, "run", interrupt)
     run = Run(tmp_path / "run")
     assert run.spec().augment.flip is False
-    monkeypatch.setattr(resolving, "measure", lambda *data: pytest.fail("measured"))
+    monkeypatch.setattr(resolving, "decide_flip", lambda *data: pytest.fail("measured"))
     resume(run, silent)
     assert spec_for_compression(run, QAT, set(), silent).augment.flip is False
 
@@ -202,7 +202,7 @@ def test_what_is_known_is_not_measured(tmp_path, unmeasured):
     data = load_dataset(DataSpec(str(paint(tmp_path / "d", 10))), silent)
     told = []
     for name, flip in (("cifar10", True), ("mnist", False)):
-        known = replace(data, name=name, flips=flip)
+        known = replace(data, name=name, flip_safe=flip)
         spec = resolving._resolve_mirroring(Spec(), known, Devices(strategy=None, reason=""), told.append)
         assert spec.augment.flip is flip
     assert told == [

@@ -8,9 +8,9 @@ from samples import finding
 
 from keras_resnet.config.spec import AugmentSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.annotations import Annotation, encoded_mask, pad_annotations
+from keras_resnet.data.annotations import Annotation, encode_rle, pad_annotations
 from keras_resnet.data.dataset import Split
-from keras_resnet.data.transforms.mosaic import DRAWN, compacted, pasted
+from keras_resnet.data.transforms.mosaic import MIN_DRAWS, compact_objects, paste_objects
 from keras_resnet.errors import UsageError
 
 SIDE = 48
@@ -32,12 +32,12 @@ def rectangles(count):
             mask[top:bottom, left:right] = True
             image[mask] = COLOURS[label]
             boxes.append([left, top, right, bottom])
-            masks.append(encoded_mask(mask))
+            masks.append(encode_rle(mask))
         crowd = [False, False]
         if number % 4 == 0:
             boxes, labels, crowd = [*boxes, [0, 40, 48, 48]], [*labels, 2], [*crowd, True]
-            masks.append(encoded_mask(np.zeros((SIDE, SIDE), bool)))
-        found.append(Annotation.of((SIDE, SIDE), boxes, labels, crowd, masks=masks))
+            masks.append(encode_rle(np.zeros((SIDE, SIDE), bool)))
+        found.append(Annotation.from_boxes((SIDE, SIDE), boxes, labels, crowd, masks=masks))
     return Split("train", np.zeros(count, np.int64), pixels, objects=pad_annotations(found, masks=True))
 
 
@@ -111,9 +111,9 @@ def test_what_is_covered_is_gone_or_smaller():
     front = np.zeros((4, 4), int)
     front[:, :2], front[3, 3] = 1, 2
     others = view(front, [[0, 0, 0.5, 1], [0.75, 0.75, 1, 1]], [7, 8], 200)
-    pieces = np.zeros((1, DRAWN), bool)
+    pieces = np.zeros((1, MIN_DRAWS), bool)
     pieces[0, 0] = True
-    images, truth = pasted(onto, others, pieces)
+    images, truth = paste_objects(onto, others, pieces)
     assert (np.asarray(images)[0, :, :2] == 200).all() and (np.asarray(images)[0, :, 2:] == 10).all()
     assert truth["labels"].numpy().tolist() == [[5, 7, -1, -1]]
     np.testing.assert_allclose(truth["boxes"][0, :2], [[0.5, 0, 1, 0.5], [0, 0, 0.5, 1]])
@@ -125,7 +125,7 @@ def test_all_objects_are_told_apart(count, kind):
     """Ten are gone; the last of the others keeps an id of its own, also past what a byte can tell."""
     labels = np.where(np.arange(count) < 10, -1, np.arange(count))[None]
     truth = {"boxes": np.zeros((1, count, 4), np.float32), "labels": labels, "crowd": np.zeros((1, count), bool)}
-    found = compacted(truth | {"ids": np.array([[[1, 11, count - 1, count]]])})
+    found = compact_objects(truth | {"ids": np.array([[[1, 11, count - 1, count]]])})
     assert found["labels"].numpy()[0].tolist() == [*range(10, count), *[-1] * 10]
     assert found["ids"].numpy().ravel().tolist() == [0, 1, count - 11, count - 10] and found["ids"].dtype == kind
 

@@ -91,9 +91,9 @@ def test_a_batch_larger_than_the_data():
 def test_balanced_sample():
     labels = np.array([0] * 90 + [1] * 8 + [2] * 2)
     split = Split("train", labels, pixels=np.repeat(labels.astype(np.uint8), 12 * 12 * 3).reshape(-1, 12, 12, 3))
-    sample = pipeline.balanced_sample(split, image_size=8, per_class=5, classes=3, seed=0)
+    sample = pipeline.sample_balanced_images(split, image_size=8, per_class=5, classes=3, seed=0)
     assert sample.shape == (12, 8, 8, 3) and Counter(sample[:, 0, 0, 0].tolist()) == {0: 5, 1: 5, 2: 2}
-    again = pipeline.balanced_sample(split, image_size=8, per_class=5, classes=3, seed=0)
+    again = pipeline.sample_balanced_images(split, image_size=8, per_class=5, classes=3, seed=0)
     np.testing.assert_array_equal(sample, again)
 
 
@@ -115,7 +115,8 @@ def test_validation_shows_each_image_once_whatever_the_workers():
             (labels[counted > 0].tolist(), len(labels))
             for rank in range(ranks)
             for _, labels, counted in (
-                map(np.asarray, batch) for batch in pipeline.validation(split, 8, 8, lambda labels: labels, rank, ranks)
+                map(np.asarray, batch)
+                for batch in pipeline.validation_batches(split, 8, 8, lambda labels: labels, rank, ranks)
             )
         ]
         assert sorted(label for labels, _ in seen for label in labels) == list(range(13))

@@ -55,7 +55,7 @@ class Painted(tfds.core.GeneratorBasedBuilder):
 def from_disk(monkeypatch):
     """Nothing fits in memory."""
     for module in (detection_folder, image_folder, tfds_source):
-        monkeypatch.setattr(module, "fits_memory", lambda images, resize: False)
+        monkeypatch.setattr(module, "fits_in_memory", lambda images, resize: False)
 
 
 def opened(source, **fields):
@@ -152,7 +152,7 @@ def test_of_a_validation_image(tmp_path):
 
     @translate_worker_errors()
     def validate():
-        for _ in pipeline.validation(split, 16, 2, lambda truth: truth):
+        for _ in pipeline.validation_batches(split, 16, 2, lambda truth: truth):
             pass
 
     assert told_of(validate) == sentence(str(file))
@@ -166,7 +166,7 @@ def test_it_is_told_of_its_own_training_only(tmp_path):
 
     def fails_anyhow():
         with pytest.raises(tf.errors.OpError):
-            list(pipeline.evaluation(split, 16, 2))
+            list(pipeline.evaluation_batches(split, 16, 2))
 
     fails_anyhow()
     with pytest.raises(tf.errors.InternalError, match="of another kind"), translate_worker_errors():
@@ -177,7 +177,7 @@ def test_it_is_told_of_its_own_training_only(tmp_path):
     with pytest.raises(DataError, match="no such file"), translate_worker_errors():
         fails_anyhow()
         raise tf.errors.CancelledError(None, None, "cancelled")
-    assert read_errors.taken() is None
+    assert read_errors.take_read_error() is None
 
 
 def test_pipelines_read_in_one_way_only():

@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as rle
 from yolo_layout import SIZES, config, folder, label, opened, picture
 
-from keras_resnet.data.annotations import decoded_mask
+from keras_resnet.data.annotations import decode_rle
 from keras_resnet.errors import DataError
 
 
@@ -70,7 +70,7 @@ def test_polygons_are_masks_with_their_boxes(tmp_path, size):
     split = opened(tmp_path, annotations="masks").splits["train"]
     assert split.objects.labels.tolist() == [[0, 1]]  # the largest first
     for column, points in enumerate((bent * size, triangle * size)):
-        mask = decoded_mask(split.objects.masks[0, column], size)
+        mask = decode_rle(split.objects.masks[0, column], size)
         code = rle.merge(rle.frPyObjects([points.ravel().tolist()], size[1], size[0]))
         np.testing.assert_array_equal(mask, rle.decode(code))
         middles = inside_polygon(points, size)

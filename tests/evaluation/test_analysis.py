@@ -6,7 +6,7 @@ import pytest
 from samples import silent
 
 import keras_resnet
-from keras_resnet.data.dataset import TRAINING
+from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import load_dataset
 from keras_resnet.evaluation.analysis import count_parts
 from keras_resnet.evaluation.evaluate import load_model
@@ -47,7 +47,7 @@ def test_parts_are_those_that_the_network_declares(name, parts):
 
 def test_an_analysis_says_what_the_data_were(trained):
     """Made of the fingerprints that spec.json keeps, against the data themselves."""
-    data = load_dataset(trained.spec().data, silent, TRAINING)
+    data = load_dataset(trained.spec().data, silent, TRAINING_SPLITS)
     for name, told in trained.analysis()["data"].items():
         split = data.splits[name]
         hashes = "".join(hashlib.sha256(each.tobytes()).hexdigest() for each in (split.labels, split.pixels))

@@ -111,7 +111,7 @@ def test_many_classes_and_many_images_stay_cheap(monkeypatch):
     assert similar.baseline == "the most similar of 2,000 training images on 16 × 16 pixels" and similar.value > 0.95
     assert similar.images == 1000 and len(read) == 3000
     read.clear()
-    monkeypatch.setattr(baselines, "SECONDS", -1.0)
+    monkeypatch.setattr(baselines, "MAX_SECONDS", -1.0)
     assert (
         len(
             compare_with_baselines(task, data, Evaluation(task.compute_metrics(answers, labels), answers, None, labels))
@@ -123,11 +123,11 @@ def test_many_classes_and_many_images_stay_cheap(monkeypatch):
 
 def objects_everywhere(count):
     """A split whose images, 64 × 48, all show one object of the second class at the same place."""
-    from keras_resnet.data.annotations import encoded_mask
+    from keras_resnet.data.annotations import encode_rle
 
     mask = np.zeros((48, 64), bool)
     mask[10:30, 8:40] = True
-    each = Annotation.of((64, 48), [[8, 10, 40, 30]], [1], masks=(encoded_mask(mask),))
+    each = Annotation.from_boxes((64, 48), [[8, 10, 40, 30]], [1], masks=(encode_rle(mask),))
     objects = pad_annotations([each] * count, masks=True)
     return Split("train", objects.labels[:, 0], np.zeros((count, 64, 64, 3), np.uint8), objects=objects)
 
@@ -140,7 +140,7 @@ def test_a_detector_is_measured_by_the_usual_box(kind, found):
     no better."""
     split, task = objects_everywhere(30), kind(("x", "y"), (8, 4))
     data = DatasetSplits("same", ("x", "y"), {"train": split, "validation": split}, False, 64, 64)
-    truth = split.truth
+    truth = split.ground_truth
     box = np.array([[8, 10, 40, 30]], np.float32) if found else np.array([[50, 40, 60, 47]], np.float32)
     masks = (truth["masks"][0, 0],) if kind is InstanceSegmentation else ()
     answers = [Prediction(box, np.array([0.9], np.float32), np.array([1 if found else 0]), masks)] * 30

@@ -55,13 +55,13 @@ def test_data_that_no_longer_fit_memory_have_not_changed(trained, tmp_path):
     labels = np.repeat(np.arange(3), 12)
 
     def data(kept):
-        from keras_resnet.data.sources.image_folder import Files
+        from keras_resnet.data.sources.image_folder import ImageFiles
 
         pixels = np.stack([np.asarray(Image.open(file)) for file in files]) if kept else None
-        images = None if kept else Files(tuple(files))
+        images = None if kept else ImageFiles(tuple(files))
         split = Split("train", labels, pixels, images, resize=16)
         rows = np.arange(0, 36, 3)
-        return DatasetSplits("x", tuple(names), {"train": split, "validation": split.some(rows)}, False, 16, 16)
+        return DatasetSplits("x", tuple(names), {"train": split, "validation": split.subset(rows)}, False, 16, 16)
 
     kept, read = (
         Run.create(tmp_path, trained.spec(), tuple(names), name, fingerprint_splits(data(name == "kept")))

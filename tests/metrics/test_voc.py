@@ -53,7 +53,7 @@ def random_case(rng):
         corner = rng.uniform(0, 40, (count, 2))
         boxes = np.concatenate([corner, corner + rng.uniform(5, 24, (count, 2))], axis=1)
         labels = rng.integers(0, 2, count)
-        truths.append(Annotation.of(SIZE, boxes, labels, rng.uniform(size=count) < 0.2))
+        truths.append(Annotation.from_boxes(SIZE, boxes, labels, rng.uniform(size=count) < 0.2))
         near = np.concatenate([boxes, boxes])[rng.uniform(size=2 * count) < 0.7]
         found = near + rng.normal(0, 2, near.shape)
         answers.append(Prediction(found, rng.uniform(size=len(found)).round(1), rng.integers(0, 2, len(found))))
@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_the_rules():
 def test_a_second_box_is_wrong_and_a_difficult_object_neither():
     """Of two objects one is found twice: right, wrong, missed."""
     box, other, hard = [0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 60, 60]
-    truth = Annotation.of(SIZE, [box, other, hard], [0, 0, 0], [False, False, True])
+    truth = Annotation.from_boxes(SIZE, [box, other, hard], [0, 0, 0], [False, False, True])
     found = Prediction(np.array([hard, box, box], float), np.array([0.9, 0.8, 0.7]), np.zeros(3, int))
     assert average_precisions([truth], [found], CLASSES) == {"a": 0.5}
     last = Prediction(np.array([box, box, other], float), np.array([0.9, 0.8, 0.7]), np.zeros(3, int))

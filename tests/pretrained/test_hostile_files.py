@@ -32,12 +32,12 @@ CHILD = """
 import json, resource, sys
 from pathlib import Path
 from keras_resnet.errors import WeightsError
-from keras_resnet.pretrained.readers import read
+from keras_resnet.pretrained.readers import read_weights
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for line in sys.stdin:
     file = Path(line.rstrip("\\n"))
     try:
-        found = read(file)
+        found = read_weights(file)
         arrays = [each for value in found.values() for each in (value if isinstance(value, list) else [value])]
         said = {"arrays": len(found), "bytes": sum(each.nbytes for each in arrays)}
     except WeightsError as error:

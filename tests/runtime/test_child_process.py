@@ -37,8 +37,8 @@ CONVERTING = (
     " Path(sys.argv[3]), Path(sys.argv[3] + '.log'))"
 )
 MEASURING = (
-    "import numpy as np; from keras_resnet.export.benchmark import measure;"
-    " measure(Path(sys.argv[2]), np.zeros((1, 8, 8, 3), np.uint8), [1] * 9); Path(sys.argv[3]).mkdir()"
+    "import numpy as np; from keras_resnet.export.benchmark import measure_cost;"
+    " measure_cost(Path(sys.argv[2]), np.zeros((1, 8, 8, 3), np.uint8), [1] * 9); Path(sys.argv[3]).mkdir()"
 )
 
 
@@ -255,7 +255,7 @@ def test_modules_of_the_current_folder_are_not_imported(exported, tmp_path):
 
 def test_a_child_whose_parent_is_gone_ends_at_once(tmp_path):
     """Though it ended before the child could ask to be told."""
-    code = "from keras_resnet.runtime.child_process import end_with; end_with(2**22);"
+    code = "from keras_resnet.runtime.child_process import exit_with_parent; exit_with_parent(2**22);"
     code += f"open({str(tmp_path / 'went_on')!r}, 'w')"
     done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == -signal.SIGKILL and not list(tmp_path.iterdir())

@@ -36,7 +36,7 @@ CONTENTS = [
     ("größe,höhe\n1,2\n".encode(), "it is text, which begins with 'größe,höhe'"),
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "it is text, which begins with 'version https"),
     (bytes(1000), "it is nothing but zeros"),
-    (gzip.compress(b"x"), "it is a gzip archive"),
+    (gzip.compress(b"x", mtime=0), "it is a gzip archive"),
     (b"%PDF-1.7\n", "it is a PDF document"),
     (array(), "it is a NumPy array"),
 ]

@@ -271,11 +271,11 @@ def bombs():
 
 MEASURED = """
 import resource, sys
-from keras_resnet.runtime.preprocess import decode, to_canvas, to_pixels
+from keras_resnet.runtime.preprocess import decode_image, letterbox, resize_and_crop
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    image = decode(sys.argv[1])
-    to_pixels(image, 64), to_canvas(image, 64)
+    image = decode_image(sys.argv[1])
+    resize_and_crop(image, 64), letterbox(image, 64)
     print("decoded")
 except ValueError as error:
     print(error)

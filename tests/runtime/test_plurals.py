@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnet.data.sources import coco, coco_masks, voc
+from keras_resnet.data.sources import coco_images, coco_masks, voc
 from keras_resnet.runtime.plurals import counted, verb, worded
 
 ROOT = Path(__file__).parents[2]
@@ -37,11 +37,11 @@ def test_a_count_with_its_noun(arguments, words):
 def test_verbs_and_phrases():
     assert [verb(count) for count in (0, 1, 2)] == ["are", "is", "are"]
     assert [verb(count, "has", "have") for count in (1, 5)] == ["has", "have"]
-    assert worded(1, coco.REPEATED) == "1 annotation that repeats another one of its image exactly"
-    assert worded(2, coco.REPEATED) == "2 annotations that repeat another one of their image exactly"
+    assert worded(1, coco_images.REPEATED) == "1 annotation that repeats another one of its image exactly"
+    assert worded(2, coco_images.REPEATED) == "2 annotations that repeat another one of their image exactly"
 
 
-@pytest.mark.parametrize("module", [coco, coco_masks, voc])
+@pytest.mark.parametrize("module", [coco_images, coco_masks, voc])
 def test_every_phrase_of_annotations_has_both_forms(module):
     phrases = {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
     told = {name: (worded(1, value), worded(2, value)) for name, value in phrases.items() if "|" in value}

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_resnet.config.spec import NetworkSpec
-from keras_resnet.data.annotations import decoded_mask, encoded_mask, pad_annotations, unpad_annotations
+from keras_resnet.data.annotations import decode_rle, encode_rle, pad_annotations, unpad_annotations
 from keras_resnet.errors import DataError
 from keras_resnet.metrics import coco
 from keras_resnet.models.fpn import pyramid_sides
@@ -76,7 +76,7 @@ def test_run_lengths_are_cocos():
         code = {"size": [7, 5], "counts": rle_encode(mask)}
         np.testing.assert_array_equal(oracle_mask.decode(oracle_mask.frPyObjects(code, 7, 5)), mask)
         assert sum(code["counts"]) == mask.size
-        np.testing.assert_array_equal(decoded_mask(encoded_mask(mask), (5, 7)), mask)
+        np.testing.assert_array_equal(decode_rle(encode_rle(mask), (5, 7)), mask)
 
 
 def test_suppression_is_tensorflows():
@@ -259,7 +259,7 @@ def test_agreement_counts_objects():
 
 def test_annotations_survive_packing():
     truths, _ = random_case(5, "segm")
-    again = unpad_annotations({name: value for name, value in pad_annotations(truths, masks=True).tree().items()})
+    again = unpad_annotations({name: value for name, value in pad_annotations(truths, masks=True).as_dict().items()})
     for before, after in zip(truths, again, strict=True):
         order = np.lexsort((-before.areas, before.crowd))
         np.testing.assert_allclose(after.boxes, before.boxes[order], atol=1e-3)

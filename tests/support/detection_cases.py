@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_resnet.data.annotations import Annotation, encoded_mask
+from keras_resnet.data.annotations import Annotation, encode_rle
 from keras_resnet.metrics import coco
 
 
@@ -32,7 +32,7 @@ def random_case(seed, kind):
         size = tuple(int(side) for side in rng.integers(40, 400, 2))
         count = int(rng.integers(0, 6))
         boxes, labels = boxes_in(rng, size, count), rng.integers(0, 3, count)
-        masks = [encoded_mask(ellipse(box, size)) for box in boxes] if kind == "segm" else ()
+        masks = [encode_rle(ellipse(box, size)) for box in boxes] if kind == "segm" else ()
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         truths.append(Annotation(size, boxes, labels, rng.random(count) < 0.2, areas, tuple(masks)))
         near = np.repeat(boxes, 2, axis=0)[rng.random(2 * count) < 0.8]
@@ -41,6 +41,6 @@ def random_case(seed, kind):
         found = np.concatenate([near, boxes_in(rng, size, int(rng.integers(0, 4)))]).astype(np.float32)
         found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
         kinds = np.concatenate([named, rng.integers(0, 3, len(found) - len(near))])
-        own = tuple(encoded_mask(ellipse(box, size)) for box in found) if kind == "segm" else ()
+        own = tuple(encode_rle(ellipse(box, size)) for box in found) if kind == "segm" else ()
         answers.append(coco.Prediction(found, rng.random(len(found)), kinds, own))
     return truths, answers

@@ -60,3 +60,29 @@ def coco_folder(root, images=24):
         document["images"].append({"id": 777, "file_name": "missing.jpg", "height": 128, "width": 160})
         (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
     return root
+
+
+SQUARE = [[8, 8, 40, 8, 40, 40, 8, 40]]
+
+
+def tiny_coco(root, split, segmentation=None, changed=None, categories=((1, "cat"), (2, "dog"))):
+    """Two images of 64 × 48 pixels with a cat and a dog each; the first cat with this mask, and with what is
+    `changed`."""
+    images = [{"id": n, "file_name": f"{split} {n}.png", "width": 64, "height": 48} for n in (1, 2)]
+    annotations = [
+        {"image_id": n, "category_id": k, "bbox": [8, 8, 32, 32], "segmentation": SQUARE}
+        for n in (1, 2)
+        for k, _ in categories
+    ]
+    annotations[0] |= {"segmentation": SQUARE if segmentation is None else segmentation} | (changed or {})
+    named = [{"id": known, "name": name} for known, name in categories]
+    (root / "annotations").mkdir(parents=True, exist_ok=True)
+    document = {"images": images, "annotations": annotations, "categories": named}
+    (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
+    for each in images:
+        write_image(root / split / each["file_name"], (64, 48))
+
+
+def write_image(file, size):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, "teal").save(file)

@@ -53,15 +53,15 @@ def test_overlaps_are_those_of_the_pixels():
 
 def test_objects_are_packed_by_area():
     small, large, crowd = [1, 1, 2, 2], [1, 1, 9, 9], [0, 0, 10, 10]
-    first = Annotation.of((10, 5), [small, large, crowd], [3, 4, 5], [False, False, True])
-    objects = pad_annotations([first, Annotation.of((10, 10), [small, [4, 4, 4, 8]], [5, 6])])
+    first = Annotation.from_boxes((10, 5), [small, large, crowd], [3, 4, 5], [False, False, True])
+    objects = pad_annotations([first, Annotation.from_boxes((10, 10), [small, [4, 4, 4, 8]], [5, 6])])
     np.testing.assert_array_equal(objects.labels, [[4, 3, 5], [5, -1, -1]])
     np.testing.assert_allclose(objects.boxes[0, 0], [0.1, 0.1, 0.9, 0.5])  # cut at the image's lower edge
     assert objects.crowd.tolist() == [[False, False, True], [False] * 3] and objects.sizes.tolist() == [
         [10, 5],
         [10, 10],
     ]
-    assert objects.some(np.array([1])).labels.tolist() == [[5, -1, -1]]
+    assert objects.subset(np.array([1])).labels.tolist() == [[5, -1, -1]]
 
 
 def test_answers_are_in_pixels_of_the_image():

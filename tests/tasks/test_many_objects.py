@@ -11,7 +11,7 @@ from samples import finding
 
 from keras_resnet.config.spec import AugmentSpec, DataSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.annotations import MOST_OBJECTS, Annotation, encoded_mask, id_type, pad_annotations
+from keras_resnet.data.annotations import MAX_OBJECTS, Annotation, encode_rle, mask_id_dtype, pad_annotations
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import detection_folder
@@ -52,7 +52,7 @@ def cells(root, images=2):
 @pytest.mark.parametrize("kept", [True, False], ids=["in memory", "from disk"])
 def test_every_object_has_an_id_of_its_own(tmp_path, monkeypatch, kept):
     """As pycocotools draws them: the n-th object's pixels are n + 1, through the pipeline of training too."""
-    monkeypatch.setattr(detection_folder, "fits_memory", lambda images, resize: kept)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: kept)
     root = cells(tmp_path)
     train = load_dataset(DataSpec(str(root), image_size=SIDE, annotations="masks"), [].append).splits["train"]
     reference = COCO(str(root / "annotations" / "instances_train.json"))
@@ -61,7 +61,7 @@ def test_every_object_has_an_id_of_its_own(tmp_path, monkeypatch, kept):
         wanted[reference.annToMask(each) > 0] = number + 1
     assert len(np.unique(wanted)) == COUNT + 1 > 256
     np.testing.assert_array_equal(train.objects.ids(0, SIDE), wanted)
-    (_, truth), *_ = train.rows(np_rows(train.count), ids=True).as_numpy_iterator()
+    (_, truth), *_ = train.to_tf_dataset(np_rows(train.count), ids=True).as_numpy_iterator()
     assert truth["ids"].dtype == np.uint16 and (truth["ids"] == wanted).all()
 
 
@@ -79,8 +79,8 @@ def split_of(count, side=SIDE):
     for left, top, right, bottom in boxes:
         mask = np.zeros((side, side), bool)
         mask[top:bottom, left:right] = True
-        masks.append(encoded_mask(mask))
-    found = Annotation.of((side, side), boxes, np.arange(count) % 3, areas=np.arange(count, 0, -1), masks=masks)
+        masks.append(encode_rle(mask))
+    found = Annotation.from_boxes((side, side), boxes, np.arange(count) % 3, areas=np.arange(count, 0, -1), masks=masks)
     pixels = np.zeros((2, side, side, 3), np.uint8)
     return Split("train", np.zeros(2, np.int64), pixels, objects=pad_annotations([found, found], masks=True))
 
@@ -129,10 +129,10 @@ def test_batches_keep_every_object(augment):
 
 
 def test_more_than_two_bytes_tell_apart_is_refused():
-    found = Annotation.of((9, 9), np.tile([0, 0, 1, 1], (MOST_OBJECTS + 1, 1)), np.zeros(MOST_OBJECTS + 1))
+    found = Annotation.from_boxes((9, 9), np.tile([0, 0, 1, 1], (MAX_OBJECTS + 1, 1)), np.zeros(MAX_OBJECTS + 1))
     with pytest.raises(DataError, match="an image shows 65,536 objects; up to 65,535 can be told apart"):
         pad_annotations([found])
-    assert id_type(MOST_OBJECTS) is np.uint16
+    assert mask_id_dtype(MAX_OBJECTS) is np.uint16
 
 
 def test_overlaps_edge_by_edge_are_those_of_whole_boxes():

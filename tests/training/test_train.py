@@ -154,7 +154,7 @@ def test_two_devices_are_mirrored(tfds_home, tmp_path):
             "devices times --accumulate-steps 3",
         ),
         (("--devices", "tpu"), 1, "no TPU here can be used"),
-        (("--track", "nothing"), 2, "log.track must be one of mlflow, wandb. Received: 'nothing'"),
+        (("--track", "nothing"), 2, "--track must be one of mlflow, wandb. Received: 'nothing'"),
         (("--track", "wandb"), 2, "--track wandb: it is not installed; install it with: pip install wandb"),
         (("--data-dir", "gs://nobody", "--data", "cifar10"), 1, "storage.googleapis.com cannot be reached"),
         (("--train-sizes", "8,16"), 2, "augment.train_sizes must be at most data.image_size (8). Received: (8, 16)"),
@@ -278,7 +278,7 @@ def test_an_image_that_is_damaged_meanwhile_is_a_sentence(tmp_path, monkeypatch)
     """Read from disk it is decoded again in each epoch."""
     from keras_resnet.data.sources import image_folder
 
-    monkeypatch.setattr(image_folder, "fits_memory", lambda images, resize: False)
+    monkeypatch.setattr(image_folder, "fits_in_memory", lambda images, resize: False)
     root = paint(tmp_path / "images", 10)
     spec = Spec(
         network=NetworkSpec(8),

@@ -21,9 +21,9 @@ from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import is_junk
 from keras_resnet.runtime.plurals import worded
 
-FLAGS = {"0": False, "false": False, "no": False, "": False, "1": True, "true": True, "yes": True}
+BOOLEAN_WORDS = {"0": False, "false": False, "no": False, "": False, "1": True, "true": True, "yes": True}
 # How far, in pixels, a box may reach beyond its image by rounding.
-ROUNDED = 1.0
+ROUNDING_PIXELS = 1.0
 
 
 @dataclass
@@ -53,16 +53,19 @@ class Tally:
             for what, count in others.items():
                 self._add(counter, what, other.first[what], count)
 
-    def tell(self, log: Log) -> None:
+    def log_all(self, log: Log) -> None:
         """Log all of it, a line for each."""
-        for before, counter in (("left out ", self.left_out), ("", self.noted)):
-            for what, count in sorted(counter.items()):
-                first = self.first[what]
-                log(f"{before}{worded(count, what)}{f' (first: {first})' if first else ''}")
+        for what, count in sorted(self.left_out.items()):
+            log(f"left out {worded(count, what)}{self._describe_first(what)}")
+        for what, count in sorted(self.noted.items()):
+            log(f"{worded(count, what)}{self._describe_first(what)}")
+
+    def _describe_first(self, what: str) -> str:
+        return f" (first: {self.first[what]})" if self.first[what] else ""
 
     @property
     def summary(self) -> str:
-        """What was left out, in one line."""
+        """Return what was left out, in one line."""
         return ", ".join(worded(count, what) for what, count in self.left_out.most_common())
 
 
@@ -78,8 +81,8 @@ class FolderAnnotations:
     named: set[Path]
 
 
-def finite(value: Any) -> float | None:
-    """A number, or text of one; None for all else, for NaN and for what is too large for a float."""
+def parse_finite(value: Any) -> float | None:
+    """Return a number, or text of one; None for all else, for NaN and for what is too large for a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -89,32 +92,32 @@ def finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def flag(value: Any) -> bool | None:
+def parse_flag(value: Any) -> bool | None:
     """Yes or no, as tools write it: 0, 1, "0", "1", true, "False", 1.0, or nothing at all; None for what is neither."""
     if value is None or isinstance(value, bool):
         return bool(value)
-    if isinstance(value, str) and (known := FLAGS.get(value.strip().lower())) is not None:
+    if isinstance(value, str) and (known := BOOLEAN_WORDS.get(value.strip().lower())) is not None:
         return known
-    number = finite(value)
+    number = parse_finite(value)
     return None if number is None else {0.0: False, 1.0: True}.get(number)
 
 
 def one_line(value: Any) -> str:
-    """A name without line breaks and without spaces around it."""
+    """Return a name without line breaks and without spaces around it."""
     return " ".join(str(value).split())
 
 
-def visible(folder: Path, pattern: str) -> Iterator[Path]:
-    """Files below `folder` that match the `pattern`; none that is hidden, such as macOS' "._" twins, or lies among
-    copies."""
+def find_files(folder: Path, pattern: str) -> Iterator[Path]:
+    """Return files below `folder` that match the `pattern`; none that is hidden, such as macOS' "._" twins, or lies
+    among copies."""
     for path in folder.rglob(pattern):
         parts = path.relative_to(folder).parts
         if not any(map(is_junk, parts)) and path.is_file():
             yield path
 
 
-def entries(folder: Path) -> list[Path]:
-    """What lies in `folder` and is not hidden, sorted. Raises DataError if it cannot be looked into."""
+def list_entries(folder: Path) -> list[Path]:
+    """Return what lies in `folder` and is not hidden, sorted. Raises DataError if it cannot be looked into."""
     try:
         return sorted(each for each in folder.iterdir() if not is_junk(each.name))
     except OSError as error:
@@ -122,24 +125,26 @@ def entries(folder: Path) -> list[Path]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Visible folders in `folder`, sorted; none of what is no folder."""
-    return [each for each in entries(folder) if each.is_dir()] if folder.is_dir() else []
+    """Return visible folders in `folder`, sorted; none of what is no folder."""
+    return [each for each in list_entries(folder) if each.is_dir()] if folder.is_dir() else []
 
 
-def called(folder: Path, *names: str) -> list[Path]:
-    """The folders in `folder` that are called so, in any case of letters, in the order of `names`."""
+def find_subfolders(folder: Path, *names: str) -> list[Path]:
+    """Return the folders in `folder` that are called so, in any case of letters, in the order of `names`."""
     there = subfolders(folder)
     return [each for name in names for each in there if each.name.lower() == name.lower()]
 
 
-def inside(root: Path, path: Path) -> Path | None:
-    """`path` without "..", if it is below `root`; symbolic links that the user put there are not followed to see."""
+def resolve_inside(root: Path, path: Path) -> Path | None:
+    """Return `path` without "..", if it is below `root`; symbolic links that the user put there are not followed to
+    see."""
     plain = Path(os.path.normpath(os.path.abspath(path)))
     return plain if plain.is_relative_to(os.path.abspath(root)) else None
 
 
-def spellings(name: str) -> Iterator[str]:
-    """`name` as it is, with slashes for backslashes, without a URL's escapes, and with letters composed otherwise."""
+def name_variants(name: str) -> Iterator[str]:
+    """Yield `name` as it is, with slashes for backslashes, without a URL's escapes, and with letters composed
+    otherwise."""
     seen = set()
     plain = name.replace("\\", "/")
     for each in (name, plain, unquote(name), unquote(plain)):
@@ -149,22 +154,22 @@ def spellings(name: str) -> Iterator[str]:
                 yield form
 
 
-def found_as(name: str, folders: Sequence[Path], root: Path) -> Path | None:
-    """The file called `name`, in one of its spellings, in the first of `folders` that has it, below `root`."""
-    for each in spellings(name):
+def find_file(name: str, folders: Sequence[Path], root: Path) -> Path | None:
+    """Return the file called `name`, in one of its spellings, in the first of `folders` that has it, below `root`."""
+    for each in name_variants(name):
         for folder in folders:
-            path = inside(root, folder / each)
+            path = resolve_inside(root, folder / each)
             if path is not None and _is_file(path):
                 return path
     return None
 
 
-def found_by_end(name: str, folders: Sequence[Path], root: Path) -> Path | None:
-    """As `found_as`, of a path that was written elsewhere: without its first folder, then without its second, …"""
+def find_file_by_suffix(name: str, folders: Sequence[Path], root: Path) -> Path | None:
+    """As `find_file`, of a path that was written elsewhere: without its first folder, then without its second, …"""
     parts = PurePosixPath(unquote(name.replace("\\", "/"))).parts
     for start in range(1, len(parts)):
-        if (found := found_as("/".join(parts[start:]), folders, root)) is not None:
-            return found
+        if (match := find_file("/".join(parts[start:]), folders, root)) is not None:
+            return match
     return None
 
 
@@ -175,8 +180,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def beyond(boxes: np.ndarray, size: tuple[int, int]) -> int:
-    """How many of (n, 4) boxes in pixels reach out of their image of (width, height) `size`."""
+def count_outside(boxes: np.ndarray, size: tuple[int, int]) -> int:
+    """Return how many of (n, 4) boxes in pixels reach out of their image of (width, height) `size`."""
     width, height = size
     low, high = boxes[:, :2].min(axis=1, initial=0), (boxes[:, 2:] - (width, height)).max(axis=1, initial=0)
-    return int(((low < -ROUNDED) | (high > ROUNDED)).sum())
+    return int(((low < -ROUNDING_PIXELS) | (high > ROUNDING_PIXELS)).sum())

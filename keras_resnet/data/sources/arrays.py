@@ -11,13 +11,14 @@ from keras_resnet.data.dataset import DatasetSplits, Split, require_all_classes
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.plurals import counted
 
-Labelled = tuple[np.ndarray, np.ndarray]
+LabeledImages = tuple[np.ndarray, np.ndarray]
 
 
 def in_memory(
-    train: Labelled, validation: Labelled, classes: Sequence[str], name: str = "images in memory"
+    train: LabeledImages, validation: LabeledImages, classes: Sequence[str], name: str = "images in memory"
 ) -> DatasetSplits:
-    """Pairs of images, uint8 (N, H, H, 3), pixels 0–255, and labels, integers (N,), as `model.fit` takes them.
+    """Return a data set of pairs of images, uint8 (N, H, H, 3), pixels 0–255, and labels, integers (N,), as `model.fit`
+    takes them.
 
     classes: the labels' names, in the order of their numbers. name: what files will say that they were made with.
 
@@ -33,7 +34,7 @@ def in_memory(
     sizes = [images.shape[1] for images, _ in pairs.values()]
     if sizes[0] != sizes[1]:
         raise DataError(f"validation images have the size of the train images, {sizes[0]} pixels. Received: {sizes[1]}")
-    return DatasetSplits(name, labels, splits, flips=False, image_size=sizes[0], resize=sizes[0])
+    return DatasetSplits(name, labels, splits, flip_safe=False, image_size=sizes[0], resize=sizes[0])
 
 
 def _split(name: str, images: np.ndarray, labels: np.ndarray) -> Split:

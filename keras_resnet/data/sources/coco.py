@@ -4,68 +4,25 @@ from __future__ import annotations
 
 import filecmp
 import json
-import textwrap
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from keras_resnet.data.annotations import Annotation, ImageAnnotation
-from keras_resnet.data.class_names import is_utf8
-from keras_resnet.data.sources import coco_masks
+from keras_resnet.data.annotations import ImageAnnotation
 from keras_resnet.data.sources.annotation_files import (
     FolderAnnotations,
     Tally,
-    beyond,
-    finite,
-    flag,
     one_line,
 )
-from keras_resnet.data.sources.coco_layouts import Source, by_split, placed, sources
+from keras_resnet.data.sources.coco_entries import Id, format_error, match_id, parse_id, sort_key
+from keras_resnet.data.sources.coco_images import ImageReader
+from keras_resnet.data.sources.coco_layouts import (
+    AnnotationFile,
+    annotation_files_by_split,
+    find_annotation_files,
+)
 from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.errors import DataError
 from keras_resnet.progress import show_activity
-from keras_resnet.runtime.printable import make_printable
-
-Id = int | float | str
-# Letters of an entry that a message quotes.
-SHOWN_OF_ENTRY = 100
-
-NO_IMAGE = "{annotation|annotations} of images that are not listed"
-NO_CATEGORY = "{annotation|annotations} of categories that are not listed"
-NO_BOX = "{annotation|annotations} without a box"
-NOT_FOUR = "{annotation|annotations} whose bbox is not four finite numbers: left, top, width, height"
-NO_AREA = "{box|boxes} without an area"
-NO_FLAG = "{annotation|annotations} whose iscrowd is neither 0 nor 1"
-REPEATED = "{annotation|annotations} that {repeats|repeat} another one of {its|their} image exactly"
-ROTATED = "{box|boxes} that {is|are} rotated (attributes.rotation): {its|their} bbox is taken as it is, upright"
-BEYOND = "{box|boxes} that {reaches|reach} beyond {its|their} image, cut at its edge"
-# What is quoted of an annotation besides its ids.
-QUOTED = {
-    NO_IMAGE: "image_id",
-    NO_BOX: "bbox",
-    NOT_FOUR: "bbox",
-    NO_AREA: "bbox",
-    REPEATED: "bbox",
-    NO_CATEGORY: "category_id",
-    NO_FLAG: "iscrowd",
-    ROTATED: "attributes",
-}
-SWAPPED = "; are they left, top, right, bottom? COCO's are left, top, width, height"
-
-
-@dataclass(frozen=True)
-class _Object:
-    """An annotation that is used; box: left, top, width, height in pixels."""
-
-    entry: dict[str, Any]
-    label: int
-    box: tuple[float, float, float, float]
-    crowd: bool
 
 
 class COCO(DetectionFolder):
@@ -75,7 +32,7 @@ class COCO(DetectionFolder):
 
     def is_layout(self, root: Path) -> bool:
         """Return whether `root` is in one of the layouts of `coco_layouts`."""
-        return root.is_dir() and bool(sources(root))
+        return root.is_dir() and bool(find_annotation_files(root))
 
     def read_annotations(self, root: Path, masks: bool) -> FolderAnnotations:
         """Read all splits of `root`. Raises DataError for files that are not as the format has them."""
@@ -83,11 +40,11 @@ class COCO(DetectionFolder):
 
 
 def read_coco(root: Path, masks: bool) -> FolderAnnotations:
-    """Category ids may have gaps: labels count them in order. They may differ between files: what is called the same is
-    one class. Raises DataError for files that are not as the format has them."""
+    """Read all splits. Category ids may have gaps: labels count them in order. They may differ between files: what is
+    called the same is one class. Raises DataError for files that are not as the format has them."""
     tally = Tally()
-    files = by_split(root, tally)
-    documents = {split: _document(source.file) for split, source in files.items()}
+    files = annotation_files_by_split(root, tally)
+    documents = {split: _read_document(source.file) for split, source in files.items()}
     _require_different(files)
     ids = {split: _categories(files[split].file, document) for split, document in documents.items()}
     classes = _classes(files, documents, ids, tally)
@@ -99,13 +56,13 @@ def read_coco(root: Path, masks: bool) -> FolderAnnotations:
         if split == "test" and not documents[split]["annotations"]:
             tally.leave_out("{file|files} of annotations that {lists|list} none", source.file.name)
         else:
-            reader = _Reader(root, source, numbers, masks, tally)
+            reader = ImageReader(root, source, numbers, masks, tally)
             listings[split] = reader.listed(documents[split], bad[split], named)
     return FolderAnnotations(classes, listings, tally, bad, named)
 
 
-def _require_different(files: dict[str, Source]) -> None:
-    """A file and its copy would judge a network by what it learned."""
+def _require_different(files: dict[str, AnnotationFile]) -> None:
+    """Raise DataError for a file and its copy, which would score a network on what it learned."""
     train = files["train"].file
     for split, source in files.items():
         if split != "train" and filecmp.cmp(train, source.file, shallow=False):
@@ -115,7 +72,7 @@ def _require_different(files: dict[str, Source]) -> None:
             )
 
 
-def _document(file: Path) -> dict[str, Any]:
+def _read_document(file: Path) -> dict[str, Any]:
     try:
         with show_activity(f"reading {file.name}"):
             document = json.loads(file.read_bytes())
@@ -126,260 +83,48 @@ def _document(file: Path) -> dict[str, Any]:
     except MemoryError as error:
         size = f"{file.stat().st_size / 1e9:.1f} GB"
         raise DataError(f"cannot read {file}: {size} of JSON do not fit in memory; split it") from error
-    found = document if isinstance(document, dict) else {}
-    missing = [key for key in ("images", "annotations", "categories") if not isinstance(found.get(key), list)]
+    entries = document if isinstance(document, dict) else {}
+    missing = [key for key in ("images", "annotations", "categories") if not isinstance(entries.get(key), list)]
     if missing:
         raise DataError(f"{file} is not in COCO's format: it has no list of {', '.join(missing)}")
-    return found
-
-
-def quoted(entry: Any) -> str:
-    """The beginning of an entry, in one line."""
-    return make_printable(textwrap.shorten(json.dumps(entry, ensure_ascii=False), SHOWN_OF_ENTRY, placeholder=" …"))
-
-
-def _wrong(file: Path, kind: str, entry: Any, why: str) -> DataError:
-    return DataError(f"{file} is not in COCO's format in the {kind} {quoted(entry)}: {why}")
-
-
-def _id_of(file: Path, kind: str, entry: Any, key: str) -> Id:
-    """The id of an entry that has to have `key` too. Raises DataError if one is missing or is none."""
-    if not isinstance(entry, dict):
-        raise _wrong(file, kind, entry, "it is no JSON object with an id")
-    for each in ("id", key):
-        if each not in entry:
-            raise _wrong(file, kind, entry, f"it has no {each!r}")
-    known = entry["id"]
-    if not isinstance(known, str) and (isinstance(known, bool) or finite(known) is None):
-        raise _wrong(file, kind, entry, f"its id is {quoted(known)}; an id is a number or a word")
-    if not isinstance(entry[key], (str, int, float)) or not one_line(entry[key]):
-        empty = entry[key] is None or isinstance(entry[key], str)
-        raise _wrong(file, kind, entry, f"its {key} is {'empty' if empty else quoted(entry[key])}; it is text")
-    if not is_utf8(str(entry[key])):
-        raise _wrong(file, kind, entry, f"its {key} holds half a letter; it is text")
-    return known
+    return entries
 
 
 def _categories(file: Path, document: dict[str, Any]) -> dict[Id, str]:
-    """The names by id, in one line each."""
+    """Return the names by id, in one line each."""
     names: dict[Id, str] = {}
     for each in document["categories"]:
-        known, name = _id_of(file, "category", each, "name"), one_line(each["name"])
+        known, name = parse_id(file, "category", each, "name"), one_line(each["name"])
         if names.setdefault(known, name) != name:
-            raise _wrong(file, "category", each, f"its id is that of {names[known]!r} too")
+            raise format_error(file, "category", each, f"its id is that of {names[known]!r} too")
     return names
 
 
 def _classes(
-    files: dict[str, Source],
+    files: dict[str, AnnotationFile],
     documents: dict[str, dict[str, Any]],
     named: dict[str, dict[Id, str]],
     tally: Tally,
 ) -> tuple[str, ...]:
-    """All categories in the order of their ids, but for those that only group others, as Roboflow's first one does."""
-    places: dict[str, tuple[bool, Any]] = {}
+    """Return all categories in the order of their ids, but for those that only group others, as Roboflow's first one
+    does."""
+    sort_keys: dict[str, tuple[bool, Any]] = {}
     used, groups = set(), set()
     for split, document in documents.items():
         for known, name in named[split].items():
-            places[name] = min(places.get(name, _place(known)), _place(known))
+            sort_keys[name] = min(sort_keys.get(name, sort_key(known)), sort_key(known))
         ids = (each.get("category_id") for each in document["annotations"] if isinstance(each, dict))
-        used |= {named[split].get(known) for known in (_key(each, named[split]) for each in ids) if known is not None}
+        used |= {
+            named[split].get(known) for known in (match_id(each, named[split]) for each in ids) if known is not None
+        }
         for each in document["categories"]:
             if (above := one_line(each.get("supercategory", ""))) != one_line(each["name"]):
                 groups.add(above)
-    for name in sorted(groups & set(places) - used):
-        del places[name]
+    for name in sorted(groups & set(sort_keys) - used):
+        del sort_keys[name]
         tally.leave_out(
             "{category that has no objects and only groups|categories that have no objects and only group} others", name
         )
-    if not places:
+    if not sort_keys:
         raise DataError(f"{files['train'].file} names no categories")
-    return tuple(sorted(places, key=lambda name: (places[name], name)))
-
-
-def _place(known: Id) -> tuple[bool, Any]:
-    """By which ids are sorted: numbers, then words."""
-    return isinstance(known, str), known
-
-
-def _key(value: Any, known: dict[Id, Any]) -> Id | None:
-    """The id in `known` that an annotation names by `value`: some tools write 1 here and "1" there."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    if value in known:
-        return value
-    other = finite(value) if isinstance(value, str) else str(value)
-    return other if other in known else None
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads the file of one split. numbers: the label of each category's id."""
-
-    root: Path
-    source: Source
-    numbers: dict[Id, int]
-    masks: bool
-    tally: Tally
-
-    def listed(self, document: dict[str, Any], bad: list[str], named: set[Path]) -> list[ImageAnnotation]:
-        """The images by their ids, each with what stands in it; of those that cannot be used, why is added to `bad`.
-        All files that are there are added to those that are `named`."""
-        images, twins = self._images(document["images"])
-        objects = self._objects(document["annotations"], images, twins)
-        self._require_pixels([each for of_image in objects.values() for each in of_image])
-        files = placed([image["file_name"] for image in images.values()], self.source, self.root, self.tally)
-        named |= {file for file in files if file is not None}
-        listed, reaching = [], 0
-        for (known, image), file in zip(images.items(), files, strict=True):
-            size = _size(image)
-            if file is None:
-                bad.append(
-                    f"cannot read image {self.source.folders[0] / image['file_name']}: no such file in {self.root}"
-                )
-            elif size is None:
-                told = " × ".join(quoted(image.get(side)) for side in ("width", "height"))
-                bad.append(f"image {file}: {self.source.file.name} says {told}; width and height are whole pixels")
-            else:
-                annotation, outside = self._annotation(size, objects[known])
-                listed.append(ImageAnnotation(file, annotation))
-                reaching += outside
-        swapped = SWAPPED if 2 * reaching > sum(map(len, objects.values())) else ""
-        self.tally.note(BEYOND + swapped, self.source.file.name, reaching)
-        return listed
-
-    def _images(self, entries: Sequence[Any]) -> tuple[dict[Id, dict[str, Any]], dict[Id, Id]]:
-        """The images by id, in order; and the ids of images whose file is listed under another id, with that one."""
-        images: dict[Id, dict[str, Any]] = {}
-        for each in entries:
-            known, name = _id_of(self.source.file, "image", each, "file_name"), str(each["file_name"])
-            if known in images:
-                if images[known]["file_name"] != name:
-                    why = f"its id is that of {images[known]['file_name']!r} too"
-                    raise _wrong(self.source.file, "image", each, why)
-                self.tally.leave_out("{image that is|images that are} listed twice", name)
-            images[known] = {**each, "file_name": name}
-        first: dict[str, Id] = {}
-        twins: dict[Id, Id] = {}
-        for known in sorted(images, key=_place):
-            name = images[known]["file_name"]
-            if (twin := first.setdefault(name, known)) != known:
-                twins[known] = twin
-                self.tally.note("{image that is|images that are} listed under a second id, taken as one", name)
-        return {known: images[known] for known in first.values()}, twins
-
-    def _objects(
-        self, entries: Iterable[Any], images: dict[Id, dict[str, Any]], twins: dict[Id, Id]
-    ) -> dict[Id, list[_Object]]:
-        """Those of each image, in the order of the file."""
-        found: dict[Id, list[_Object]] = defaultdict(list)
-        alike: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-        listed: dict[Id, Any] = {**images, **twins}
-        for each in entries:
-            known = _key(each.get("image_id"), listed) if isinstance(each, dict) else None
-            made = NO_IMAGE if known is None else self._object(each)
-            if isinstance(made, str) or known is None:
-                self.tally.leave_out(str(made), self._quoted(each, str(made)))
-                continue
-            known = twins.get(known, known)
-            others = alike[known, made.label, made.box]
-            if any(_says_the_same(each, other) for other in others):
-                self.tally.leave_out(REPEATED, self._quoted(each, REPEATED))
-                continue
-            others.append(each)
-            found[known].append(made)
-            if _is_turned(each):
-                self.tally.note(ROTATED, self._quoted(each, ROTATED))
-        return found
-
-    def _object(self, each: dict[str, Any]) -> _Object | str:
-        """What an annotation says, or for what it is left out before one looks at its mask."""
-        category = _key(each.get("category_id"), self.numbers)
-        if category is None:
-            return NO_CATEGORY
-        if each.get("bbox") in (None, []):
-            return NO_BOX
-        box = _box(each["bbox"])
-        if box is None:
-            return NOT_FOUR
-        crowd = flag(each.get("iscrowd"))
-        if crowd is None:
-            return NO_FLAG
-        if not min(box[2:]) > 0:
-            return NO_AREA
-        return _Object(each, self.numbers[category], box, crowd)
-
-    def _annotation(self, size: tuple[int, int], objects: list[_Object]) -> tuple[Annotation, int]:
-        """What stands in an image of (width, height) `size`, and how many boxes reach beyond it."""
-        masks: list[bytes] = []
-        if self.masks:
-            objects, masks = self._with_masks(size, objects)
-        boxes = np.array([each.box for each in objects]).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        labels, crowd = [each.label for each in objects], [each.crowd for each in objects]
-        found = Annotation.of(size, boxes, labels, crowd, [_area(each, size) for each in objects], masks)
-        self.tally.leave_out(NO_AREA, self.source.file.name, len(objects) - len(found.labels))
-        return found, beyond(boxes, size)
-
-    def _with_masks(self, size: tuple[int, int], objects: list[_Object]) -> tuple[list[_Object], list[bytes]]:
-        """Those that have a mask, and the masks."""
-        kept, masks = [], []
-        for each in objects:
-            counts, wrong, parts = coco_masks.counts_of(each.entry.get("segmentation"), size)
-            if wrong or parts:
-                what, count = (wrong, 1) if wrong else (coco_masks.NO_POLYGON, parts)
-                self.tally.leave_out(what, self._quoted(each.entry, what), count)
-            if not wrong:
-                kept.append(each)
-                masks.append(counts)
-        return kept, masks
-
-    def _require_pixels(self, objects: list[_Object]) -> None:
-        """Raises DataError for boxes that are all in shares of their images."""
-        if len(objects) > 1 and max(max(each.box) for each in objects) <= 1:
-            raise DataError(
-                f"{self.source.file} has boxes in shares of their images, such as {list(objects[0].box)}; COCO's are in"
-                " pixels: left, top, width, height"
-            )
-
-    def _quoted(self, entry: Any, wrong: str) -> str:
-        """An annotation's ids, what is wrong with it, and the file that it is in."""
-        if isinstance(entry, dict):
-            keys = ("id", "image_id", QUOTED.get(wrong, "segmentation"))
-            entry = {key: entry[key] for key in keys if key in entry}
-        return f"{quoted(entry)} in {self.source.file.name}"
-
-
-def _size(image: dict[str, Any]) -> tuple[int, int] | None:
-    """(width, height), if they are whole numbers and no more than an image can have."""
-    width, height = finite(image.get("width")), finite(image.get("height"))
-    if width is None or height is None or min(width, height) < 1 or width % 1 or height % 1:
-        return None
-    most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-    return (int(width), int(height)) if width * height <= most else None
-
-
-def _box(box: Any) -> tuple[float, float, float, float] | None:
-    if not isinstance(box, list) or len(box) != 4:
-        return None
-    left, top, width, height = map(finite, box)
-    if left is None or top is None or width is None or height is None:
-        return None
-    return left, top, width, height
-
-
-def _says_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Of two annotations of one category in one box."""
-    return all(one.get(key) == other.get(key) for key in ("segmentation", "iscrowd"))
-
-
-def _is_turned(each: dict[str, Any]) -> bool:
-    """Whether CVAT says so of a box."""
-    attributes = each.get("attributes")
-    return isinstance(attributes, dict) and bool((finite(attributes.get("rotation")) or 0) % 360)
-
-
-def _area(each: _Object, size: tuple[int, int]) -> float:
-    """As it is given, if that is no more than the image's of (width, height) `size`; else that of the box."""
-    known, most = finite(each.entry.get("area")), size[0] * size[1]
-    return known if known is not None and 0 < known <= most else min(each.box[2] * each.box[3], most)
+    return tuple(sorted(sort_keys, key=lambda name: (sort_keys[name], name)))

@@ -14,22 +14,28 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.annotations import GroundTruth, ImageAnnotation, pad_annotations, require_shown, requires_object
+from keras_resnet.data.annotations import (
+    GroundTruth,
+    ImageAnnotation,
+    pad_annotations,
+    require_objects,
+    requires_object,
+)
 from keras_resnet.data.bit_depth import find_levels
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
-    NAMED_IN_ERROR,
+    MAX_NAMES_IN_ERROR,
     SPLIT_SEED,
     DatasetSplits,
     Split,
     check_unreadable,
-    choose_canvas,
-    fits_memory,
+    choose_square_size,
+    fits_in_memory,
+    log_held_out,
     require_split,
-    tell_held_out,
 )
 from keras_resnet.data.sources.annotation_files import FolderAnnotations
-from keras_resnet.data.sources.image_folder import Files
+from keras_resnet.data.sources.image_folder import ImageFiles
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
@@ -38,7 +44,7 @@ from keras_resnet.runtime.image_files import list_images
 from keras_resnet.runtime.plurals import counted, verb
 
 # EXIF's orientations in which width and height change places.
-SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)
 
 
 class DetectionFolder(ABC):
@@ -68,31 +74,33 @@ class DetectionFolder(ABC):
         for, and where images of training are among those to validate with.
         """
         root = Path(spec.source).expanduser()
-        found = self.read_annotations(root, spec.annotations == "masks")
-        found.tally.tell(log)
-        listings, classes = dict(found.listings), found.classes
+        annotated = self.read_annotations(root, spec.annotations == "masks")
+        annotated.tally.log_all(log)
+        listings, classes = dict(annotated.listings), annotated.classes
         require_labels(classes, f"--data {spec.source}")
-        size, resize = choose_canvas(spec.image_size, None, log)
-        total = _count(listings) + _count(found.bad)
-        keep = fits_memory(total, resize)
+        size, resize = choose_square_size(spec.image_size, None, log)
+        total = _count(listings) + _count(annotated.bad)
+        keep = fits_in_memory(total, resize)
         kept = "" if keep else "; too many to keep in memory"
         log(
             f"reading {counted(total, 'image')} with objects of {counted(len(classes), 'class', plural='classes')}"
             f" from {root}{kept}"
         )
         _require_apart(listings)
-        _tell_unlisted(found.named, log)
+        _log_unlisted(annotated.named, log)
         if "validation" not in listings:
             count = len(listings["train"])
-            listings |= _held_out(listings["train"], spec.val_fraction, found)
-            tell_held_out(
+            listings |= _hold_out(listings["train"], spec.val_fraction, annotated)
+            log_held_out(
                 len(listings["validation"]), count, spec.val_fraction, "drawn by a fixed seed", log, "an image"
             )
         require_split(only, listings, {})
         levels = spec.levels or find_levels([each.file for each in listings["train"]], log)
         listings = {name: listed for name, listed in listings.items() if only is None or name in only}
-        splits = _Reading(spec, resize, keep, found, levels, log).all_splits(listings, test_needed=only is not None)
-        return DatasetSplits(root.name, classes, splits, flips=True, image_size=size, resize=resize, levels=levels)
+        splits = _SplitReader(spec, resize, keep, annotated, levels, log).all_splits(
+            listings, test_needed=only is not None
+        )
+        return DatasetSplits(root.name, classes, splits, flip_safe=True, image_size=size, resize=resize, levels=levels)
 
 
 def _count(by_split: Mapping[str, Sequence[object]]) -> int:
@@ -100,7 +108,7 @@ def _count(by_split: Mapping[str, Sequence[object]]) -> int:
 
 
 def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
-    """Raises DataError if images of training are in another split too."""
+    """Raise DataError if images of training are in another split too."""
     train = {each.file for each in listings["train"]}
     for name, listed in listings.items():
         shared = sorted(each.file for each in listed if each.file in train)
@@ -111,7 +119,7 @@ def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
             )
 
 
-def _tell_unlisted(named: set[Path], log: Log) -> None:
+def _log_unlisted(named: set[Path], log: Log) -> None:
     """Count image files that lie among those that annotations name, and are not `named`."""
     folders = {file.parent for file in named}
     beside = {file for folder in folders for file in list_images(folder)[0] if file.parent in folders}
@@ -122,8 +130,8 @@ def _tell_unlisted(named: set[Path], log: Log) -> None:
         )
 
 
-def _with_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log) -> list[ImageAnnotation]:
-    """The images with their crowds as `crowds` wants them; how many there are is told."""
+def _apply_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log) -> list[ImageAnnotation]:
+    """Return the images with their crowds as `crowds` wants them; how many there are is told."""
     count = sum(int(each.annotation.crowd.sum()) for each in listed)
     total = sum(len(each.annotation.crowd) for each in listed)
     if not count:
@@ -143,21 +151,22 @@ def _with_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log
     return listed
 
 
-def _tell_unseen(name: str, objects: GroundTruth, classes: Sequence[str], log: Log) -> None:
-    """Of what a split shows nothing: in training it is not learned, in validation nothing is known of it."""
+def _log_missing_classes(name: str, objects: GroundTruth, classes: Sequence[str], log: Log) -> None:
+    """Log the classes of which a split shows nothing: in training it is not learned, in validation nothing is known of
+    it."""
     unseen = np.setdiff1d(np.arange(len(classes)), objects.labels[(objects.labels >= 0) & ~objects.crowd])
     if len(unseen):
-        names = ", ".join(classes[label] for label in unseen[:NAMED_IN_ERROR])
-        more = ", …" if len(unseen) > NAMED_IN_ERROR else ""
+        names = ", ".join(classes[label] for label in unseen[:MAX_NAMES_IN_ERROR])
+        more = ", …" if len(unseen) > MAX_NAMES_IN_ERROR else ""
         known = counted(len(classes), "class", plural="classes")
         log(f"{name}: no object of {len(unseen)} of the {known}: {names}{more}")
 
 
-def _held_out(
-    listed: Sequence[ImageAnnotation], fraction: float, found: FolderAnnotations
+def _hold_out(
+    listed: Sequence[ImageAnnotation], fraction: float, annotated: FolderAnnotations
 ) -> dict[str, list[ImageAnnotation]]:
     if len(listed) < 2:
-        first = next(iter(found.bad.get("train", ())), "")
+        first = next(iter(annotated.bad.get("train", ())), "")
         why = f": {first}" if first else ""
         raise DataError(f"there {verb(len(listed))} {counted(len(listed), 'image')}; splitting needs 2 or more{why}")
     order = np.random.default_rng(SPLIT_SEED).permutation(len(listed))
@@ -166,34 +175,34 @@ def _held_out(
     return {name: [listed[row] for row in rows] for name, rows in parts.items()}
 
 
-def _sized(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Image:
-    """Raises DataError for an image that cannot be read, or is of another size than its annotation says."""
+def _read_checked(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Image:
+    """Raise DataError for an image that cannot be read, or is of another size than its annotation says."""
     image = read_image(each.file, levels)
     if image.size != each.annotation.size:
-        told = " × ".join(map(str, each.annotation.size))
-        turned = ", upright as its EXIF says" if _is_turned(each.file) else ""
+        stated = " × ".join(map(str, each.annotation.size))
+        turned = ", upright as its EXIF says" if _is_sideways(each.file) else ""
         raise DataError(
-            f"image {each.file} has {image.width} × {image.height} pixels{turned}, its annotation says {told}"
+            f"image {each.file} has {image.width} × {image.height} pixels{turned}, its annotation says {stated}"
         )
     return image
 
 
-def _is_turned(file: Path) -> bool:
-    """Whether EXIF lays the image on its side."""
+def _is_sideways(file: Path) -> bool:
+    """Return whether EXIF lays the image on its side."""
     with Image.open(file) as image:
-        return image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+        return image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS_ORIENTATIONS
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _SplitReader:
     """How images are read: brought to squares of `resize` pixels, and kept in memory or not."""
 
     spec: DataSpec
     resize: int
     keep: bool
-    found: FolderAnnotations
+    annotated: FolderAnnotations
     levels: tuple[float, ...]
-    say: Log
+    log: Log
 
     def all_splits(self, listings: dict[str, list[ImageAnnotation]], test_needed: bool) -> dict[str, Split]:
         """Read all `listings`. Raises DataError if too many images cannot be read, or a split shows nothing; for test
@@ -206,55 +215,55 @@ class _Reading:
             if test_needed:
                 raise
             # Nothing is trained on it.
-            self.say(f"test: left out, because {error}")
+            self.log(f"test: left out, because {error}")
             return splits
 
     def splits(self, listings: dict[str, list[ImageAnnotation]]) -> dict[str, Split]:
-        """Raises DataError if too many images cannot be read, or a split shows nothing."""
-        bad = {name: list(self.found.bad.get(name, ())) for name in listings}
+        """Raise DataError if too many images cannot be read, or a split shows nothing."""
+        bad = {name: list(self.annotated.bad.get(name, ())) for name in listings}
         total = _count(listings) + _count(bad)
         splits = {name: self._split(name, listed, bad[name]) for name, listed in listings.items()}
         if total:
             check_unreadable(
-                [each for of_split in bad.values() for each in of_split], total, self.spec.max_unreadable, self.say
+                [each for of_split in bad.values() for each in of_split], total, self.spec.max_unreadable, self.log
             )
         return splits
 
     def _split(self, name: str, listed: list[ImageAnnotation], bad: list[str]) -> Split:
-        """What cannot be read is added to `bad`; images without an object are left out and counted where they have to
-        have one."""
-        listed = _with_crowds(name, listed, self.spec.crowds, self.say)
+        """Read one split. What cannot be read is added to `bad`; images without an object are left out and counted
+        where they have to have one."""
+        listed = _apply_crowds(name, listed, self.spec.crowds, self.log)
         good, kept = self._read(name, listed, bad)
-        shows = [each.annotation.shows for each in good]
+        shows = [each.annotation.has_objects for each in good]
         if requires_object(name, self.spec.annotations) and (blank := shows.count(False)):
-            self.say(
+            self.log(
                 f"{name}: left out {blank} of {counted(len(listed), 'image')}, which"
                 f" {verb(blank, 'shows', 'show')} no object"
             )
             good, kept = list(compress(good, shows)), list(compress(kept, shows))
         if not good:
-            left_out = self.found.tally.summary
+            left_out = self.annotated.tally.summary
             reasons = "; ".join([*bad[:1], *([f"left out were {left_out}"] if left_out else [])])
             raise DataError(
                 f"none of the {counted(len(listed) or len(bad), f'{name} image')} can be read and shows an object"
                 f"{reasons and ': '}{reasons}"
             )
         objects = pad_annotations([each.annotation for each in good], self.spec.annotations == "masks")
-        require_shown(objects.labels, objects.crowd, f"{name} images")
-        _tell_unseen(name, objects, self.found.classes, self.say)
+        require_objects(objects.labels, objects.crowd, f"{name} images")
+        _log_missing_classes(name, objects, self.annotated.classes, self.log)
         pixels = np.stack([each for each in kept if each is not None]) if self.keep else None
         files = tuple(str(each.file) for each in good)
-        images = None if self.keep else Files(files, self.levels)
+        images = None if self.keep else ImageFiles(files, self.levels)
         return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects, files)
 
     def _read(
         self, name: str, listed: list[ImageAnnotation], bad: list[str]
     ) -> tuple[list[ImageAnnotation], list[np.ndarray | None]]:
-        """Those that can be read, with their pixels if they are to be kept."""
+        """Return those that can be read, with their pixels if they are to be kept."""
         decoded = decode_in_parallel(listed, self._decode, f"reading {name}")
         bad += map(str, decoded.errors)
         return [listed[row] for row in decoded.rows], decoded.values
 
     def _decode(self, each: ImageAnnotation) -> np.ndarray | None:
-        image = _sized(each, self.levels)
+        image = _read_checked(each, self.levels)
         return letterbox(image, self.resize) if self.keep else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from keras_resnet.data.class_names import label_of, require_labels
+from keras_resnet.data.class_names import label_from_folder, require_labels
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import ImageListing, find_images, format_kinds, readable_name, suggest_remedies
 from keras_resnet.runtime.plurals import counted, verb
@@ -21,7 +21,7 @@ SPLITS = {
 }
 _SPLIT_NAMES = {name: split for split, names in SPLITS.items() for name in names}
 _SET = re.compile(r"[ _-]?(set|split|data|images|imgs)$")
-NAMED = 5
+MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """classes: labels in the order of their numbers. listings: by the split's name. unlabelled: splits of images
+class FolderLayout:
+    """classes: labels in the order of their numbers. listings: by the split's name. unlabeled: splits of images
     without labels → what they are, in words."""
 
     classes: tuple[str, ...]
     listings: dict[str, Listing]
-    unlabelled: dict[str, str]
+    unlabeled: dict[str, str]
 
     @property
     def total(self) -> int:
-        """How many images are listed."""
+        """Return how many images are listed."""
         return sum(len(listing.files) for listing in self.listings.values())
 
 
@@ -52,23 +52,23 @@ class _Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: ImageListing = find_images(path)
+        self.contents: ImageListing = find_images(path)
 
     @cached_property
     def classes(self) -> dict[str, tuple[Path, list[Path]]]:
         """Of the folders in this one, label → (the folder, the images below it). Raises DataError for odd names."""
-        folders = [each for each in self.found.folders if each.parent == self.path]
-        return _by_label(self.path, folders, self.found.files)
+        folders = [each for each in self.contents.folders if each.parent == self.path]
+        return _by_label(self.path, folders, self.contents.files)
 
     @property
     def loose(self) -> list[Path]:
-        """Images that lie in the folder itself."""
-        return [file for file in self.found.files if file.parent == self.path]
+        """Return images that lie in the folder itself."""
+        return [file for file in self.contents.files if file.parent == self.path]
 
     @property
     def nested(self) -> bool:
-        """Whether images lie in folders in this one."""
-        return len(self.loose) < len(self.found.files)
+        """Return whether images lie in folders in this one."""
+        return len(self.loose) < len(self.contents.files)
 
 
 def split_of(folder: str) -> str | None:
@@ -76,7 +76,7 @@ def split_of(folder: str) -> str | None:
     return _SPLIT_NAMES.get(_SET.sub("", folder.casefold()))
 
 
-def layout_of(root: Path, log: Callable[[str], None]) -> Layout:
+def find_layout(root: Path, log: Callable[[str], None]) -> FolderLayout:
     """Return what the folder `root` holds; what was taken as what, and what was left out, is told to `log`.
 
     Raises DataError where that cannot be told for sure, and for a folder that cannot be a classification data set.
@@ -88,28 +88,30 @@ def layout_of(root: Path, log: Callable[[str], None]) -> Layout:
     splits = _split_folders(root, folders, log)
     left_out = Counter(top.left_out)
     for folder in folders:
-        left_out += folder.found.left_out
+        left_out += folder.contents.left_out
     if "train" in splits:
-        layout = _of_splits(splits, log)
+        layout = _layout_of_splits(splits, log)
         used = {folder.path for folder in splits.values()}
         for folder in folders:
-            if folder.path not in used and folder.found.files:
-                left_out[f"images in {readable_name(folder.path.name)}/ beside the splits"] += len(folder.found.files)
+            if folder.path not in used and folder.contents.files:
+                left_out[f"images in {readable_name(folder.path.name)}/ beside the splits"] += len(
+                    folder.contents.files
+                )
     else:
-        layout = _of_classes(root, [folder for folder in folders if folder not in splits.values()], splits)
+        layout = _layout_of_classes(root, [folder for folder in folders if folder not in splits.values()], splits)
     beside = [*top.files, *(file for split in splits.values() if split.nested for file in split.loose)]
     left_out["images beside the class folders"] += len(beside)
     if total := left_out.total():
         log(f"left out {counted(total, 'file')}: {format_kinds(left_out)}{suggest_remedies(left_out)}")
-    _tell_alike(layout.classes, log)
-    _tell_linked(layout, folders, log)
+    _log_similar_names(layout.classes, log)
+    _log_links(layout, folders, log)
     return layout
 
 
 def _split_folders(root: Path, folders: Sequence[_Folder], log: Callable[[str], None]) -> dict[str, _Folder]:
-    """Which of the `folders` in `root` are splits, by the split's name; none where all are classes."""
+    """Return which of the `folders` in `root` are splits, by the split's name; none where all are classes."""
     named = {folder: split for folder in folders if (split := split_of(folder.path.name))}
-    others = [folder for folder in folders if folder not in named and folder.found.files]
+    others = [folder for folder in folders if folder not in named and folder.contents.files]
     nested = [folder for folder in named if folder.nested]
     train = [folder for folder, split in named.items() if split == "train"]
     if not named:
@@ -126,7 +128,7 @@ def _split_folders(root: Path, folders: Sequence[_Folder], log: Callable[[str], 
         if len(named) < 2:
             raise DataError(f"{train[0].path}: {beside}; rename it if it is a class, else move these out of {root}")
         return _one_each(named, log)
-    labels = {label_of(folder.path) for folder in others}
+    labels = {label_from_folder(folder.path) for folder in others}
     for folder in named:
         if folder not in nested or not set(folder.classes) <= labels:
             odd = next((each for each in nested if each != folder), folder)
@@ -149,33 +151,31 @@ def _one_each(named: dict[_Folder, str], log: Callable[[str], None]) -> dict[str
     return ordered
 
 
-def _of_splits(splits: dict[str, _Folder], log: Callable[[str], None]) -> Layout:
-    """The layout of folders of splits with class folders in them; test images may be without."""
+def _layout_of_splits(splits: dict[str, _Folder], log: Callable[[str], None]) -> FolderLayout:
+    """Return the layout of folders of splits with class folders in them; test images may be without."""
     train = splits["train"]
-    classes = _checked(train.path, train.classes)
-    listings, unlabelled = {}, {}
+    classes = _require_classes(train.path, train.classes)
+    listings, unlabeled = {}, {}
     for split, folder in splits.items():
-        if split == "test" and _is_unlabelled(folder, classes):
-            count = len(folder.found.files)
-            unlabelled[split] = f"{folder.path} has no class folders"
-            log(
-                f"test: {counted(count, 'image')} without labels, since {unlabelled[split]}; kresnet predict names them"
-            )
+        if split == "test" and _is_unlabeled(folder, classes):
+            count = len(folder.contents.files)
+            unlabeled[split] = f"{folder.path} has no class folders"
+            log(f"test: {counted(count, 'image')} without labels, since {unlabeled[split]}; kresnet predict names them")
         elif not folder.nested:
-            raise DataError(_no_folders(folder.path, folder.found))
+            raise DataError(_no_folders(folder.path, folder.contents))
         else:
             listings[split] = _listing(train.path, folder.path, folder.classes, classes)
-    return Layout(classes, listings, unlabelled)
+    return FolderLayout(classes, listings, unlabeled)
 
 
-def _of_classes(root: Path, folders: Sequence[_Folder], splits: dict[str, _Folder]) -> Layout:
-    """The layout of class folders, perhaps with other splits of the same classes beside them."""
-    files = [file for folder in folders for file in folder.found.files]
-    found = _by_label(root, [folder.path for folder in folders], files)
-    classes = _checked(root, found)
-    listings = {"train": _listing(root, root, found, classes)}
+def _layout_of_classes(root: Path, folders: Sequence[_Folder], splits: dict[str, _Folder]) -> FolderLayout:
+    """Return the layout of class folders, perhaps with other splits of the same classes beside them."""
+    files = [file for folder in folders for file in folder.contents.files]
+    contents = _by_label(root, [folder.path for folder in folders], files)
+    classes = _require_classes(root, contents)
+    listings = {"train": _listing(root, root, contents, classes)}
     listings |= {name: _listing(root, each.path, each.classes, classes) for name, each in splits.items()}
-    return Layout(classes, listings, {})
+    return FolderLayout(classes, listings, {})
 
 
 def _by_label(parent: Path, folders: Sequence[Path], files: Sequence[Path]) -> dict[str, tuple[Path, list[Path]]]:
@@ -185,67 +185,70 @@ def _by_label(parent: Path, folders: Sequence[Path], files: Sequence[Path]) -> d
     for file in files:
         if len(file.parts) > depth + 1:
             within[file.parts[depth]].append(file)
-    labels = [label_of(folder) for folder in folders]
+    labels = [label_from_folder(folder) for folder in folders]
     require_labels(labels, f"class folders in {parent}")
-    found = {label: (folder, within[folder.name]) for label, folder in zip(labels, folders, strict=True)}
-    return dict(sorted(found.items()))
+    contents = {label: (folder, within[folder.name]) for label, folder in zip(labels, folders, strict=True)}
+    return dict(sorted(contents.items()))
 
 
-def _checked(parent: Path, found: dict[str, tuple[Path, list[Path]]]) -> tuple[str, ...]:
-    """The labels, 2 or more."""
-    if len(found) == 1:
-        ((label, (folder, _)),) = found.items()
+def _require_classes(parent: Path, contents: dict[str, tuple[Path, list[Path]]]) -> tuple[str, ...]:
+    """Return the labels, 2 or more."""
+    if len(contents) == 1:
+        ((label, (folder, _)),) = contents.items()
         inner = [each for each in find_images(folder, deep=False).folders if any(find_images(each).files)]
         hint = f"; or is the data set itself {folder}?" if len(inner) > 1 else ""
         raise DataError(f"{parent} holds one class only ({label}); a classifier needs 2 or more class folders{hint}")
-    if not found:
+    if not contents:
         raise DataError(_no_folders(parent, find_images(parent, deep=False)))
-    return tuple(found)
+    return tuple(contents)
 
 
-def _listing(first: Path, folder: Path, found: dict[str, tuple[Path, list[Path]]], classes: tuple[str, ...]) -> Listing:
-    """The images of a split. Raises DataError unless it holds some of each of the `classes` of the `first` split."""
-    if odd := sorted(set(found) ^ set(classes)):
-        more = ", …" if len(odd) > NAMED else ""
+def _listing(
+    first: Path, folder: Path, contents: dict[str, tuple[Path, list[Path]]], classes: tuple[str, ...]
+) -> Listing:
+    """Return the images of a split. Raises DataError unless it holds some of each of the `classes` of the `first`
+    split."""
+    if odd := sorted(set(contents) ^ set(classes)):
+        more = ", …" if len(odd) > MAX_NAMES else ""
         raise DataError(
-            f"{folder} and {first} do not hold the same classes; they differ in: {', '.join(odd[:NAMED])}{more}"
+            f"{folder} and {first} do not hold the same classes; they differ in: {', '.join(odd[:MAX_NAMES])}{more}"
         )
     files: list[Path] = []
     labels: list[int] = []
     for number, label in enumerate(classes):
-        place, images = found[label]
+        class_folder, images = contents[label]
         if not images:
-            inner = find_images(place)
+            inner = find_images(class_folder)
             words = f", only {format_kinds(inner.left_out)}{suggest_remedies(inner.left_out)}" if inner.left_out else ""
             words = " of its own: it is linked to what is counted already" if inner.files else words
-            raise DataError(f"class folder {place} holds no images{words}")
+            raise DataError(f"class folder {class_folder} holds no images{words}")
         files += images
         labels += [number] * len(images)
     return Listing(files, labels)
 
 
-def _is_unlabelled(test: _Folder, classes: tuple[str, ...]) -> bool:
-    """Whether test images lie in no class folders: loose, or all in one folder that is no class."""
+def _is_unlabeled(test: _Folder, classes: tuple[str, ...]) -> bool:
+    """Return whether test images lie in no class folders: loose, or all in one folder that is no class."""
     if not test.nested:
         return bool(test.loose)
     return len(test.classes) == 1 and not set(test.classes) & set(classes)
 
 
-def _no_folders(root: Path, found: ImageListing) -> str:
-    if found.files:
-        return _without_classes(root, found)
-    words = f" (only {format_kinds(found.left_out)})" if found.left_out else ""
+def _no_folders(root: Path, contents: ImageListing) -> str:
+    if contents.files:
+        return _without_classes(root, contents)
+    words = f" (only {format_kinds(contents.left_out)})" if contents.left_out else ""
     return (
         f"{root} holds no images{words}: it needs a folder per class, or train/ and val/ of such folders"
-        f"{suggest_remedies(found.left_out)}"
+        f"{suggest_remedies(contents.left_out)}"
     )
 
 
-def _without_classes(folder: Path, found: ImageListing) -> str:
-    tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if found.left_out[kind]]
+def _without_classes(folder: Path, contents: ImageListing) -> str:
+    tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if contents.left_out[kind]]
     beside = f"; labels in a {tables[0]} file are not read" if tables else ""
     return (
-        f"{folder} holds {counted(len(found.files), 'image')} and no class folders: what an image shows is the"
+        f"{folder} holds {counted(len(contents.files), 'image')} and no class folders: what an image shows is the"
         f" name of the folder"
         f" that it lies in{beside}; sort the images into a folder per class"
     )
@@ -253,11 +256,11 @@ def _without_classes(folder: Path, found: ImageListing) -> str:
 
 def _names(folders: Sequence[_Folder] | dict[_Folder, str]) -> str:
     names = [f"{readable_name(folder.path.name)}/" for folder in folders]
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+    return ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
 
 
-def _tell_alike(classes: tuple[str, ...], log: Callable[[str], None]) -> None:
-    """Classes whose names differ in case or spaces alone are told: one class in two, most likely."""
+def _log_similar_names(classes: tuple[str, ...], log: Callable[[str], None]) -> None:
+    """Log classes whose names differ in case or spaces alone: one class in two, most likely."""
     by_sound: dict[str, list[str]] = {}
     for label in classes:
         by_sound.setdefault(re.sub(r"[\s_-]+", "", label.casefold()), []).append(label)
@@ -266,17 +269,19 @@ def _tell_alike(classes: tuple[str, ...], log: Callable[[str], None]) -> None:
             log(f"classes with almost the same name: {', '.join(map(repr, alike))}")
 
 
-def _tell_linked(layout: Layout, folders: Sequence[_Folder], log: Callable[[str], None]) -> None:
-    """Images that stand in two places by links are told: with two labels, or in two splits."""
-    links = {file: place for folder in folders for file, place in folder.found.links.items()}
-    if not links and not any(each.is_symlink() for folder in folders for each in (folder.path, *folder.found.folders)):
+def _log_links(layout: FolderLayout, folders: Sequence[_Folder], log: Callable[[str], None]) -> None:
+    """Log images that stand in two places by links: with two labels, or in two splits."""
+    links = {file: class_folder for folder in folders for file, class_folder in folder.contents.links.items()}
+    if not links and not any(
+        each.is_symlink() for folder in folders for each in (folder.path, *folder.contents.folders)
+    ):
         return
     everything = ImageListing(links=links)
     seen: dict[str, tuple[str, int]] = {}
     labels, splits = 0, 0
     for split, listing in layout.listings.items():
-        for place, label in zip(everything.real_paths(listing.files), listing.labels, strict=True):
-            before = seen.setdefault(place, (split, label))
+        for class_folder, label in zip(everything.real_paths(listing.files), listing.labels, strict=True):
+            before = seen.setdefault(class_folder, (split, label))
             labels += before[1] != label
             splits += before[0] != split
     if labels:

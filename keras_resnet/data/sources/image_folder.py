@@ -15,16 +15,16 @@ from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
     check_unreadable,
+    choose_native_size,
     choose_sizes,
-    fits_memory,
-    hold_out_rows,
-    native_size,
+    fits_in_memory,
+    log_held_out,
     require_all_classes,
     require_split,
-    tell_held_out,
+    split_stratified,
 )
-from keras_resnet.data.readability import Readable, stamp_of
-from keras_resnet.data.sources.folder_layout import Layout, Listing, layout_of
+from keras_resnet.data.readability import ReadabilityCache, stamp_file
+from keras_resnet.data.sources.folder_layout import FolderLayout, Listing, find_layout
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
@@ -32,7 +32,7 @@ from keras_resnet.runtime.image import read_image, read_image_size, resize_and_c
 from keras_resnet.runtime.image_files import describe_pointer, readable_name, to_path
 from keras_resnet.runtime.plurals import counted
 
-PROBED = 200
+SAMPLED_FILES = 200
 
 
 class ImageFolder:
@@ -59,56 +59,56 @@ def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -
     root = to_path(spec.source)
     if not root.is_dir():
         raise DataError(f"--data {spec.source} is not a folder")
-    layout = layout_of(root, log)
+    layout = find_layout(root, log)
     there = {**layout.listings, "validation": None}
-    require_split(only, there, layout.unlabelled)
+    require_split(only, there, layout.unlabeled)
     wanted = [name for name in there if only is None or name in only]
-    native, why = (None, "") if spec.image_size else native_size(_shorter_sides(layout.listings["train"].files))
+    native, why = (None, "") if spec.image_size else choose_native_size(_shorter_sides(layout.listings["train"].files))
     size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
     levels = spec.levels or find_levels(layout.listings["train"].files, log)
-    reader = _Reader(resize, levels, Readable.of(root), layout, spec.max_unreadable, log)
+    reader = _Reader(resize, levels, ReadabilityCache.load(root), layout, spec.max_unreadable, log)
     try:
-        splits = _read(reader, wanted, spec.val_fraction)
+        splits = _read_splits(reader, wanted, spec.val_fraction)
     finally:
         reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
-    reader.judge(log)
+    reader.require_readable(log)
     require_all_classes(splits, layout.classes)
     name = readable_name(root.name)
-    return DatasetSplits(name, layout.classes, splits, flips=None, image_size=size, resize=resize, levels=levels)
+    return DatasetSplits(name, layout.classes, splits, flip_safe=None, image_size=size, resize=resize, levels=levels)
 
 
 @dataclass
 class _Reader:
-    """Decodes images at `resize` pixels. levels: see `pixels.decode`. bad: what could not be read so far."""
+    """Decodes images at `resize` pixels. levels: see `runtime.image.read_image`. bad: what could not be read so far."""
 
     resize: int
     levels: tuple[float, ...]
-    known: Readable
-    layout: Layout
+    known: ReadabilityCache
+    layout: FolderLayout
     max_unreadable: float
-    say: Log
+    log: Log
     bad: list[DataError] = field(default_factory=list)
 
     def announce(self, count: int) -> bool:
         """Tell that so many images are read now, and return whether their pixels are kept."""
-        keep = fits_memory(count, self.resize)
+        keep = fits_in_memory(count, self.resize)
         classes, total = len(self.layout.classes), self.layout.total
         images = counted(total, "image")
-        some = images if count == total else f"{count} of {images}"
+        amount = images if count == total else f"{count} of {images}"
         kept = "" if keep else "; too many to keep in memory"
-        self.say(f"reading {some} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
+        self.log(f"reading {amount} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
         return keep
 
-    def judge(self, log: Log) -> None:
+    def require_readable(self, log: Log) -> None:
         """Name to `log` what could not be read. Raises DataError where that is too much of all that is listed."""
         check_unreadable(self.bad, self.layout.total, self.max_unreadable, log)
 
     def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of (count,) `labels` of readable images to train on and to validate with."""
-        self.judge(lambda message: None)
-        rows = hold_out_rows(labels, fraction, self.layout.classes)
+        self.require_readable(lambda message: None)
+        rows = split_stratified(labels, fraction, self.layout.classes)
         how = "stratified (there is no val folder)"
-        tell_held_out(len(rows[1]), len(labels), fraction, how, self.say)
+        log_held_out(len(rows[1]), len(labels), fraction, how, self.log)
         return rows
 
     def split(self, name: str, listing: Listing, keep: bool) -> Split:
@@ -119,7 +119,7 @@ class _Reader:
         if keep:
             kept = np.reshape(pixels, (-1, self.resize, self.resize, 3)).astype(np.uint8, copy=False)
             return Split(name, labels, pixels=kept, files=files)
-        return Split(name, labels, images=Files(files, self.levels), resize=self.resize, files=files)
+        return Split(name, labels, images=ImageFiles(files, self.levels), resize=self.resize, files=files)
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
@@ -129,35 +129,35 @@ class _Reader:
 
     def _look(self, path: Path) -> None:
         """Decode a file of which it is not known whether that can be done. Raises DataError if it cannot."""
-        why = self.known.why_not(path, stamp_of(path))
+        why = self.known.find_error(path, stamp_file(path))
         if why is None:
             self._pixels(path)
         elif why:
             raise DataError(why)
 
     def _pixels(self, path: Path) -> np.ndarray:
-        stamp = stamp_of(path)
+        stamp = stamp_file(path)
         try:
             pixels = resize_and_crop(read_image(path, self.levels), self.resize)
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
-            told = f"{error}{describe_pointer(path)}"
-            if not _is_systems(error):
-                self.known.note(path, stamp, told)
-            raise DataError(told) from error
+            reason = f"{error}{describe_pointer(path)}"
+            if not _is_os_error(error):
+                self.known.note(path, stamp, reason)
+            raise DataError(reason) from error
         self.known.note(path, stamp, "")
         return pixels
 
 
-def _is_systems(error: BaseException | None) -> bool:
-    """Whether an error comes from an error of the operating system, at any remove."""
+def _is_os_error(error: BaseException | None) -> bool:
+    """Return whether an error comes from an error of the operating system, at any remove."""
     while error is not None and getattr(error, "errno", None) is None:
         error = error.__cause__
     return error is not None
 
 
-def _read(reader: _Reader, wanted: Sequence[str], fraction: float) -> dict[str, Split]:
-    """The `wanted` splits; validation is held out of the training images where there is none."""
+def _read_splits(reader: _Reader, wanted: Sequence[str], fraction: float) -> dict[str, Split]:
+    """Return the `wanted` splits; validation is held out of the training images where there is none."""
     listings = reader.layout.listings
     if "validation" in listings or set(wanted) <= {"test"}:
         keep = reader.announce(sum(len(listings[name].files) for name in wanted))
@@ -167,28 +167,28 @@ def _read(reader: _Reader, wanted: Sequence[str], fraction: float) -> dict[str, 
     others = sum(len(each.files) for each in rest.values())
     if {"train", "validation"} <= set(wanted):
         keep = reader.announce(len(train.files) + others)
-        whole = reader.split("train", train, keep)
-        rows = reader.held_out(whole.labels, fraction)
+        all_readable = reader.split("train", train, keep)
+        rows = reader.held_out(all_readable.labels, fraction)
         parts = dict(zip(("train", "validation"), rows, strict=True))
-        splits = {name: replace(whole.some(part), name=name) for name, part in parts.items()}
+        splits = {name: replace(all_readable.subset(part), name=name) for name, part in parts.items()}
     else:
         # Which ones are held out depends on which can be read, not on their pixels.
         good, _ = reader.readable("train", train.files, keep=False)
         rows = reader.held_out(np.asarray(train.labels, np.int64)[good], fraction)
         parts = {name: good[part] for name, part in zip(("train", "validation"), rows, strict=True) if name in wanted}
         keep = reader.announce(sum(map(len, parts.values())) + others)
-        splits = {name: reader.split(name, _some(train, part), keep) for name, part in parts.items()}
+        splits = {name: reader.split(name, _select(train, part), keep) for name, part in parts.items()}
     return splits | {name: reader.split(name, listing, keep) for name, listing in rest.items()}
 
 
-def _some(listing: Listing, rows: np.ndarray) -> Listing:
+def _select(listing: Listing, rows: np.ndarray) -> Listing:
     return Listing([listing.files[row] for row in rows], [listing.labels[row] for row in rows])
 
 
 def _shorter_sides(files: list[Path]) -> list[int]:
-    """In pixels, from the headers of `PROBED` files spread over the classes."""
+    """In pixels, from the headers of `SAMPLED_FILES` files spread over the classes."""
     sides = []
-    for path in files[:: -(-len(files) // PROBED)]:
+    for path in files[:: -(-len(files) // SAMPLED_FILES)]:
         try:
             sides.append(min(read_image_size(path)))
         except DataError:  # the scan names it
@@ -197,8 +197,8 @@ def _shorter_sides(files: list[Path]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Files:
-    """Image files, decoded when they are read; levels: see `pixels.decode`."""
+class ImageFiles:
+    """Image files, decoded when they are read; levels: see `runtime.image.read_image`."""
 
     files: tuple[str, ...]
     levels: tuple[float, ...] = ()

@@ -16,7 +16,7 @@ class Source(Protocol):
 
     @property
     def layout(self) -> str:
-        """The files that mark this layout, as an error lists them; "" for a layout that errors need not list."""
+        """Return the files that mark this layout, as an error lists them; "" for a layout that errors need not list."""
 
     def recognizes(self, folder: Path | None, annotations: str) -> bool:
         """Return whether a data set is in this layout and can hold `annotations` (see `DataSpec`).

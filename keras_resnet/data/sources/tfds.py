@@ -20,11 +20,11 @@ from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
     check_unreadable,
-    choose_canvas,
     choose_sizes,
-    fits_memory,
+    choose_square_size,
+    fits_in_memory,
+    log_held_out,
     require_split,
-    tell_held_out,
 )
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
@@ -39,8 +39,8 @@ DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
 BUNDLED = ("digits", "shapes")
 # Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
-FLIPS = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
-NO_FLIPS = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
+FLIP_SAFE = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
+FLIP_UNSAFE = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
 
 
 class TFDS:
@@ -58,8 +58,8 @@ class TFDS:
 
 
 def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
-    """The TFDS data set `spec.source` (a name, or a folder that holds a prepared one), of its splits those in `only`
-    (None: all).
+    """Return the TFDS data set `spec.source` (a name, or a folder that holds a prepared one), of its splits those in
+    `only` (None: all).
 
     Raises UsageError for an unknown name, DataError where it is not prepared and not to be
     downloaded, cannot be downloaded, or has no images with class labels.
@@ -67,34 +67,34 @@ def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> 
     builder = _builder(spec)
     if not builder.data_path.exists():
         _prepare(builder, spec, log)
-    fields = _fields(builder, spec.annotations)
+    fields = _find_fields(builder, spec.annotations)
     require_labels(fields.classes, f"data set {builder.name!r}")
-    parts = _parts(builder, spec.val_fraction, log)
+    parts = _split_expressions(builder, spec.val_fraction, log)
     require_split(only, parts, {})
     shape = builder.info.features[fields.image].shape
     native = min(shape[:2]) if all(shape[:2]) else None
     if fields.objects:
-        size, resize = choose_canvas(spec.image_size, native, log)
+        size, resize = choose_square_size(spec.image_size, native, log)
     else:
         size, resize = choose_sizes(spec.image_size, spec.resize, native, log)
     bad: list[str] = []
     splits = {
-        name: _SplitReader(name, Examples(_records(builder, part), fields, spec.levels), resize, bad, log).read(
+        name: _SplitReader(name, Examples(_find_records(builder, part), fields, spec.levels), resize, bad, log).read(
             requires_object(name, spec.annotations)
         )
         for name, part in parts.items()
         if only is None or name in only
     }
-    _require_labelled(splits, only, builder.name, log)
+    _require_labeled(splits, only, builder.name, log)
     check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_unreadable, log)
     labelled = {name: split for name, split in splits.items() if split.count}
     return DatasetSplits(
-        builder.name, fields.classes, labelled, _keep_meaning(builder.name, fields), size, resize, spec.levels
+        builder.name, fields.classes, labelled, _is_flip_safe(builder.name, fields), size, resize, spec.levels
     )
 
 
-def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, source: str, log: Log) -> None:
-    """Raises DataError for a split without a single label that is needed; test images are needed when asked for."""
+def _require_labeled(splits: dict[str, Split], only: Collection[str] | None, source: str, log: Log) -> None:
+    """Raise DataError for a split without a single label that is needed; test images are needed when asked for."""
     for name, split in splits.items():
         if split.count:
             continue
@@ -103,15 +103,15 @@ def _require_labelled(splits: dict[str, Split], only: Collection[str] | None, so
         log("test: no image has a label, so nothing can be evaluated on them")
 
 
-def _keep_meaning(name: str, fields: RecordFields) -> bool | None:
-    """Whether the images of a set keep their labels in a mirror; None where that is not known."""
-    if name in NO_FLIPS:
+def _is_flip_safe(name: str, fields: RecordFields) -> bool | None:
+    """Return whether the images of a set keep their labels in a mirror; None where that is not known."""
+    if name in FLIP_UNSAFE:
         return False
-    return True if fields.objects or name in FLIPS else None
+    return True if fields.objects or name in FLIP_SAFE else None
 
 
 def is_known(name: str) -> bool:
-    """Whether TFDS has a data set of that name, ours included."""
+    """Return whether TFDS has a data set of that name, ours included."""
     return name in (*BUNDLED, *_tfds().list_builders())
 
 
@@ -168,15 +168,15 @@ def _prepare(builder: Any, spec: DataSpec, log: Log) -> None:
 
 
 def _require_network(builder: Any) -> None:
-    """Raises DataError within seconds when offline; TFDS itself would retry for minutes."""
+    """Raise DataError within seconds when offline; TFDS itself would retry for minutes."""
     urls = list(builder.url_infos or {}) or [DEFAULT_HOST]
     host = get_host(urls[0])
     if not is_reachable(host):
         raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
 
 
-def _fields(builder: Any, annotations: str) -> RecordFields:
-    """Raises DataError for a data set without them."""
+def _find_fields(builder: Any, annotations: str) -> RecordFields:
+    """Raise DataError for a data set without them."""
     import tensorflow_datasets as tfds
 
     features, kinds = builder.info.features, tfds.features
@@ -203,7 +203,7 @@ def _fields(builder: Any, annotations: str) -> RecordFields:
     return RecordFields(tuple(features[label[0]].names), image[0], label[0])
 
 
-def _parts(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
+def _split_expressions(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
     """Our split names → TFDS split expressions."""
     present = set(builder.info.splits)
     if "train" not in present:
@@ -221,7 +221,7 @@ def _parts(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
         first = count - last
         parts = {"train": f"train[:{first}]", "validation": f"train[{first}:]"}
         how = f"the last ones of train ({builder.name} has no validation split)"
-        tell_held_out(last, count, val_fraction, how, log, "an image")
+        log_held_out(last, count, val_fraction, how, log, "an image")
     return parts | ({"test": "test"} if "test" in present else {})
 
 
@@ -237,8 +237,8 @@ class _SplitReader:
 
     @cached_property
     def keep(self) -> bool:
-        """Whether the pixels are kept in memory."""
-        return fits_memory(len(self.examples), self.resize)
+        """Return whether the pixels are kept in memory."""
+        return fits_in_memory(len(self.examples), self.resize)
 
     def read(self, shown: bool) -> Split:
         """Return the images of the split; those without a label, and those without an object where they have to have
@@ -252,7 +252,7 @@ class _SplitReader:
         decoded = decode_in_parallel(range(count), self._decode, f"reading {self.name}")
         self.bad.extend(map(str, decoded.errors))
         labelled = [(row, *value) for row, value in zip(decoded.rows, decoded.values, strict=True) if value]
-        kept = [each for each in labelled if not shown or each[1].shows]
+        kept = [each for each in labelled if not shown or each[1].has_objects]
         self._log_left_out(count, len(decoded.rows) - len(labelled), len(labelled) - len(kept))
         truths = [truth for _, truth, _ in kept]
         objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
@@ -263,11 +263,11 @@ class _SplitReader:
         images = self.examples.subset([row for row, *_ in kept])
         return Split(self.name, labels, images=images, resize=self.resize, objects=objects)
 
-    def _log_left_out(self, count: int, unlabelled: int, empty: int) -> None:
-        if unlabelled:
+    def _log_left_out(self, count: int, unlabeled: int, empty: int) -> None:
+        if unlabeled:
             self.log(
-                f"{self.name}: left out {unlabelled} of {counted(count, 'image')}, which"
-                f" {verb(unlabelled, 'has', 'have')} no label (a number that is no class, as -1)"
+                f"{self.name}: left out {unlabeled} of {counted(count, 'image')}, which"
+                f" {verb(unlabeled, 'has', 'have')} no label (a number that is no class, as -1)"
             )
         if empty:
             self.log(
@@ -276,7 +276,7 @@ class _SplitReader:
             )
 
     def _decode(self, row: int) -> tuple[Any, np.ndarray | None] | None:
-        """The label or annotation of one image, and its pixels if they are kept; None if it has no label."""
+        """Return the label or annotation of one image, and its pixels if they are kept; None if it has no label."""
         examples, fields = self.examples, self.examples.fields
         truth, encoded = examples.parse(row)
         if not fields.objects and not 0 <= truth < len(fields.classes):
@@ -290,7 +290,7 @@ class _SplitReader:
         return truth, prepare(image, self.resize) if self.keep else None
 
 
-def _records(builder: Any, part: str) -> Records:
+def _find_records(builder: Any, part: str) -> Records:
     kind = builder.info.file_format
     if kind is not None and kind.value != "tfrecord":
         raise DataError(f"data set {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, TFDS' default")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.annotations import Annotation, encoded_mask
+from keras_resnet.data.annotations import Annotation, encode_rle
 from keras_resnet.data.sources.tfrecord import Records
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image import read_image
@@ -36,8 +36,8 @@ def to_annotation(known: dict[str, Any], size: tuple[int, int]) -> Annotation:
     masks: list[bytes] = []
     if "ids" in known:
         ids = np.asarray(Image.open(io.BytesIO(known["ids"])))
-        masks = [encoded_mask(ids == number + 1) for number in range(len(boxes))]
-    return Annotation.of(size, boxes, known["label"], known.get("is_crowd"), known.get("area"), masks)
+        masks = [encode_rle(ids == number + 1) for number in range(len(boxes))]
+    return Annotation.from_boxes(size, boxes, known["label"], known.get("is_crowd"), known.get("area"), masks)
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Examples:
         return read_image(self.parse(row)[1], self.levels)
 
     def parse(self, row: int) -> tuple[Any, bytes]:
-        """The label, or what is known of the objects by name; and the encoded image. Raises DataError for a record
-        without them."""
+        """Return the label, or what is known of the objects by name; and the encoded image. Raises DataError for a
+        record without them."""
         import tensorflow as tf
 
         try:
@@ -65,18 +65,18 @@ class Examples:
             if not self.fields.objects:
                 return features[self.fields.label].int64_list.value[0], encoded
             known = {key: features[f"objects/{key}"] for key in self.fields.objects}
-            found = {key: np.array(each.float_list.value or each.int64_list.value) for key, each in known.items()}
+            values = {key: np.array(each.float_list.value or each.int64_list.value) for key, each in known.items()}
             if self.fields.ids:
-                found["ids"] = features[self.fields.ids].bytes_list.value[0]
-            return found, encoded
+                values["ids"] = features[self.fields.ids].bytes_list.value[0]
+            return values, encoded
         except Exception as error:  # protobuf's DecodeError is of no public type
             raise DataError(f"{self.name(row)} is damaged: {' '.join(str(error).split())}") from error
 
     def subset(self, rows: Sequence[int]) -> Examples:
         """Return those at `rows`, in that order."""
-        return replace(self, records=Records(self.records.files, self.records.places[list(rows)]))
+        return replace(self, records=Records(self.records.files, self.records.spans[list(rows)]))
 
     def name(self, row: int) -> str:
-        """The record in words."""
-        file = int(self.records.places[row][0])
+        """Return the record in words."""
+        file = int(self.records.spans[row][0])
         return f"record {row} ({self.records.files[file].rpartition('/')[2]})"

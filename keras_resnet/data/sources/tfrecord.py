@@ -17,7 +17,7 @@ from keras_resnet.errors import DataError
 
 # A record is its length, a checksum of that, its bytes, and a checksum of those.
 LENGTH = struct.Struct("<Q")
-BEFORE, AFTER = 12, 4
+HEADER_BYTES, FOOTER_BYTES = 12, 4
 
 
 @dataclass(frozen=True)
@@ -25,33 +25,33 @@ class Records:
     """files: paths, local or gs://. places: int64 (records, 3): file, first byte, bytes."""
 
     files: tuple[str, ...]
-    places: np.ndarray
+    spans: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.spans)
 
     def __getitem__(self, row: int) -> bytes:
-        file, first, length = (int(number) for number in self.places[row])
+        file, first, length = (int(number) for number in self.spans[row])
         return _read(self.files[file], first, length)
 
 
 def find_records(instructions: list[Any]) -> Records:
-    """The records that TFDS' file instructions name (filename, skip, take), in their order; files are searched in
-    parallel. Raises DataError for a file that ends within a record."""
+    """Return the records that TFDS' file instructions name (filename, skip, take), in their order; files are searched
+    in parallel. Raises DataError for a file that ends within a record."""
     files = tuple(str(each.filename) for each in instructions)
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(_lengths, files))
-    places = []
-    for number, (each, lengths) in enumerate(zip(instructions, found, strict=True)):
-        firsts = np.cumsum(lengths + BEFORE + AFTER) - (lengths + AFTER)
+        lengths_by_file = list(pool.map(_read_lengths, files))
+    spans = []
+    for number, (each, lengths) in enumerate(zip(instructions, lengths_by_file, strict=True)):
+        firsts = np.cumsum(lengths + HEADER_BYTES + FOOTER_BYTES) - (lengths + FOOTER_BYTES)
         wanted = slice(each.skip, None if each.take < 0 else each.skip + each.take)
         rows = [np.full(len(lengths), number), firsts, lengths]
-        places.append(np.stack(rows, axis=1)[wanted])
-    return Records(files, np.concatenate(places).astype(np.int64))
+        spans.append(np.stack(rows, axis=1)[wanted])
+    return Records(files, np.concatenate(spans).astype(np.int64))
 
 
-def _lengths(path: str) -> np.ndarray:
-    """Bytes of each record of one file."""
+def _read_lengths(path: str) -> np.ndarray:
+    """Return bytes of each record of one file."""
     size, lengths, at = _size(path), [], 0
     with _open(path) as file:
         while at < size:
@@ -60,18 +60,18 @@ def _lengths(path: str) -> np.ndarray:
             if len(head) < LENGTH.size:
                 raise DataError(f"{path} ends within a record; prepare the data set again")
             lengths.append(LENGTH.unpack(head)[0])
-            at += BEFORE + lengths[-1] + AFTER
+            at += HEADER_BYTES + lengths[-1] + FOOTER_BYTES
     if at != size:
         raise DataError(f"{path} ends within a record; prepare the data set again")
     return np.array(lengths, np.int64)
 
 
-def _remote(path: str) -> bool:
+def _is_remote(path: str) -> bool:
     return "://" in path
 
 
 def _size(path: str) -> int:
-    if not _remote(path):
+    if not _is_remote(path):
         return os.path.getsize(path)
     import tensorflow as tf
 
@@ -79,7 +79,7 @@ def _size(path: str) -> int:
 
 
 def _open(path: str) -> Any:
-    if not _remote(path):
+    if not _is_remote(path):
         return open(path, "rb")
     import tensorflow as tf
 

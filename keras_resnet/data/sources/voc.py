@@ -15,15 +15,22 @@ from xml.parsers import expat
 import numpy as np
 
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
-from keras_resnet.data.sources.annotation_files import FolderAnnotations, Tally, beyond, finite, flag, one_line
+from keras_resnet.data.sources.annotation_files import (
+    FolderAnnotations,
+    Tally,
+    count_outside,
+    one_line,
+    parse_finite,
+    parse_flag,
+)
 from keras_resnet.data.sources.detection_folder import DetectionFolder
-from keras_resnet.data.sources.voc_layouts import Pair, has_xml, pairs
+from keras_resnet.data.sources.voc_layouts import AnnotationSource, find_annotations, has_xml
 from keras_resnet.errors import DataError
 from keras_resnet.progress import show_progress
 
 NO_NAME = "{object|objects} without a name"
 NO_BOX = "{object|objects} without a box (bndbox)"
-TURNED = "{object|objects} whose box is rotated (robndbox)"
+ROTATED = "{object|objects} whose box is rotated (robndbox)"
 NOT_FOUR = "{box|boxes} whose xmin, ymin, xmax, ymax are not four finite numbers"
 NO_AREA = "{box|boxes} without an area"
 NO_FLAG = "{object|objects} whose difficult is neither 0 nor 1"
@@ -62,10 +69,10 @@ class PascalVOC(DetectionFolder):
 
 
 def read_voc(root: Path) -> FolderAnnotations:
-    """Objects called difficult are crowds: neither to be learned nor to be found. Raises DataError for a folder that
-    names no images to train on or no objects."""
+    """Read all splits. Objects called difficult are crowds: neither to be learned nor to be found. Raises DataError for
+    a folder that names no images to train on or no objects."""
     tally = Tally()
-    found = pairs(root, tally)
+    found = find_annotations(root, tally)
     bad: dict[str, list[str]] = {split: [] for split in found}
     named: set[Path] = set()
     with show_progress(sum(map(len, found.values())), "annotations", "reading annotations") as advance:
@@ -75,7 +82,7 @@ def read_voc(root: Path) -> FolderAnnotations:
             for pair in files:
                 advance(1, "reading annotations")
                 try:
-                    image = _read(pair, tally)
+                    image = _read_image(pair, tally)
                     if (other := annotated.setdefault(image.file, pair.annotation)) != pair.annotation:
                         raise DataError(f"{pair.annotation} is of {image.file}, which {other} is of too")
                     read[split].append(image)
@@ -89,14 +96,14 @@ def read_voc(root: Path) -> FolderAnnotations:
         raise DataError(f"the annotations in {root} name no objects{why and ': '}{why}")
     first = _first_pixel([box for image in images for box in image.boxes], tally)
     numbers = {name: number for number, name in enumerate(names)}
-    listings = {split: [_listed(image, numbers, first, tally) for image in rows] for split, rows in read.items()}
+    listings = {split: [_to_annotation(image, numbers, first, tally) for image in rows] for split, rows in read.items()}
     named |= {image.file for image in images}
     return FolderAnnotations(tuple(names), listings, tally, bad, named)
 
 
-def parse(file: Path) -> ET.Element:
-    """The root of an XML file. Raises DataError for one that declares entities: a few of them, each of many others,
-    fill any memory, and no label tool writes one."""
+def parse_xml(file: Path) -> ET.Element:
+    """Return the root of an XML file. Raises DataError for one that declares entities: a few of them, each of many
+    others, fill any memory, and no label tool writes one."""
     builder, parser = ET.TreeBuilder(), expat.ParserCreate()
 
     def refuse(*declared: object) -> None:
@@ -114,28 +121,28 @@ def parse(file: Path) -> ET.Element:
         raise DataError(f"cannot read the annotation {file}: {error}") from error
 
 
-def _read(pair: Pair, tally: Tally) -> _Image:
-    """Raises DataError for a file that is not as the format has it, and for one without an image."""
-    tree = parse(pair.annotation)
+def _read_image(pair: AnnotationSource, tally: Tally) -> _Image:
+    """Raise DataError for a file that is not as the format has it, and for one without an image."""
+    tree = parse_xml(pair.annotation)
     if tree.tag != "annotation":
         other = "; export it from CVAT as Pascal VOC or COCO" if tree.tag == "annotations" else ""
         raise DataError(f"{pair.annotation} is not Pascal VOC's: it begins with {tree.tag!r}, not 'annotation'{other}")
     sides = [tree.findtext(f"size/{side}") for side in ("width", "height")]
-    width, height = map(finite, sides)
+    width, height = map(parse_finite, sides)
     if not width or not height or min(width, height) < 1 or width % 1 or height % 1:
         told = " × ".join("none" if side is None else one_line(side) or "empty" for side in sides)
         raise DataError(f"{pair.annotation} says {told} of its image; width and height are whole pixels")
     image = _Image(pair.image(tree.findtext("filename", "")), (int(width), int(height)), [], [], [])
     for each in tree.iter("object"):
-        name, hard = one_line(each.findtext("name", "")), flag(each.findtext("difficult"))
+        name, hard = one_line(each.findtext("name", "")), parse_flag(each.findtext("difficult"))
         boxes = each.findall("bndbox")
-        wrong = _wrong(each, name, hard, boxes)
+        wrong = _find_problem(each, name, hard, boxes)
         if wrong:
             tally.leave_out(wrong, pair.annotation.name)
             continue
         tally.note(SECOND, pair.annotation.name, len(boxes) - 1)
         for box in boxes:
-            edges = [number for edge in EDGES if (number := finite(box.findtext(edge))) is not None]
+            edges = [number for edge in EDGES if (number := parse_finite(box.findtext(edge))) is not None]
             if len(edges) < len(EDGES):
                 tally.leave_out(NOT_FOUR, pair.annotation.name)
             else:
@@ -145,26 +152,26 @@ def _read(pair: Pair, tally: Tally) -> _Image:
     return image
 
 
-def _wrong(each: ET.Element, name: str, hard: bool | None, boxes: Sequence[ET.Element]) -> str:
+def _find_problem(each: ET.Element, name: str, hard: bool | None, boxes: Sequence[ET.Element]) -> str:
     """For what an object is left out before one looks at its box; nothing if it is not."""
     if not name:
         return NO_NAME
     if not boxes:
-        return NO_BOX if each.find("robndbox") is None else TURNED
+        return NO_BOX if each.find("robndbox") is None else ROTATED
     return NO_FLAG if hard is None else ""
 
 
 def _first_pixel(boxes: Sequence[Sequence[float]], tally: Tally) -> int:
-    """The number of the first pixel: VOC counts from 1, and the last pixel belongs to a box; most tools count from 0,
-    which shows where a box begins there."""
+    """Return the number of the first pixel: VOC counts from 1, and the last pixel belongs to a box; most tools count
+    from 0, which shows where a box begins there."""
     from_zero = sum(0 <= min(box[:2]) < 1 for box in boxes)
     tally.note(FROM_ZERO, "", from_zero)
     return 0 if from_zero else 1
 
 
-def _listed(image: _Image, numbers: dict[str, int], first: int, tally: Tally) -> ImageAnnotation:
+def _to_annotation(image: _Image, numbers: dict[str, int], first: int, tally: Tally) -> ImageAnnotation:
     boxes = np.array(image.boxes).reshape(-1, 4) - (first, first, 0, 0)
-    found = Annotation.of(image.size, boxes, [numbers[name] for name in image.names], image.difficult)
+    found = Annotation.from_boxes(image.size, boxes, [numbers[name] for name in image.names], image.difficult)
     tally.leave_out(NO_AREA, image.file.name, len(boxes) - len(found.labels))
-    tally.note(BEYOND, image.file.name, beyond(boxes, image.size))
+    tally.note(BEYOND, image.file.name, count_outside(boxes, image.size))
     return ImageAnnotation(image.file, found)

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from keras_resnet.data.dataset import NAMED_IN_ERROR
+from keras_resnet.data.dataset import MAX_NAMES_IN_ERROR
 from keras_resnet.data.sources.annotation_files import (
     Tally,
-    called,
-    entries,
-    found_as,
-    found_by_end,
-    inside,
+    find_file,
+    find_file_by_suffix,
+    find_files,
+    find_subfolders,
+    list_entries,
+    resolve_inside,
     subfolders,
-    visible,
 )
 from keras_resnet.data.sources.folder_layout import split_of
 from keras_resnet.errors import DataError
@@ -30,7 +30,7 @@ from keras_resnet.runtime.image_files import image_suffixes
 
 # Lists of names in ImageSets/Main, in small letters → what they are of; CVAT calls what has no subset "default". Others
 # are of single classes.
-LISTS = {
+LIST_SPLITS = {
     "train": "train",
     "training": "train",
     "default": "train",
@@ -41,13 +41,13 @@ LISTS = {
     "test": "test",
     "testing": "test",
 }
-XML = "*.[xX][mM][lL]"
-IMAGES = ("JPEGImages", "images", "data", "imgs")
+XML_PATTERN = "*.[xX][mM][lL]"
+IMAGE_FOLDERS = ("JPEGImages", "images", "data", "imgs")
 UNLISTED = "{annotation|annotations} that no list in ImageSets/Main names"
 
 
 @dataclass(frozen=True)
-class Pair:
+class AnnotationSource:
     """A file of annotations, and the folders in which its image may lie, below `root`."""
 
     annotation: Path
@@ -55,12 +55,16 @@ class Pair:
     root: Path
 
     def image(self, name: str) -> Path:
-        """The image that is called as the annotation is, else as `name` says, which tools write into it. Raises
+        """Return the image that is called as the annotation is, else as `name` says, which tools write into it. Raises
         DataError if there is none, or several of which `name` says nothing."""
         name = name.strip()
-        if found := self.likeliest():
-            return self._one_of(found, name)
-        file = found_as(name, self.folders, self.root) or found_by_end(name, self.folders, self.root) if name else None
+        if matches := self.likeliest():
+            return self._one_of(matches, name)
+        file = (
+            find_file(name, self.folders, self.root) or find_file_by_suffix(name, self.folders, self.root)
+            if name
+            else None
+        )
         if file is not None and _is_image(file):
             return file
         named = f" or as its <filename> says, {name!r}" if name else ""
@@ -70,16 +74,16 @@ class Pair:
         )
 
     def likeliest(self) -> tuple[Path, ...]:
-        """The images that are called as the annotation is, in the first folder that has one."""
+        """Return the images that are called as the annotation is, in the first folder that has one."""
         there = (_images_in(folder).get(self.annotation.stem, ()) for folder in self.folders)
         return next(filter(None, there), ())
 
-    def _one_of(self, found: tuple[Path, ...], name: str) -> Path:
-        named = [file for file in found if file.name == Path(name.replace("\\", "/")).name]
-        if len(found) > 1 and not named:
-            names = ", ".join(file.name for file in found)
+    def _one_of(self, matches: tuple[Path, ...], name: str) -> Path:
+        named = [file for file in matches if file.name == Path(name.replace("\\", "/")).name]
+        if len(matches) > 1 and not named:
+            names = ", ".join(file.name for file in matches)
             raise DataError(f"{self.annotation} may be of each of {names}; its <filename> says {name!r}")
-        return (named or found)[0]
+        return (named or matches)[0]
 
 
 def _is_image(file: Path) -> bool:
@@ -88,66 +92,66 @@ def _is_image(file: Path) -> bool:
 
 @lru_cache(maxsize=4096)
 def _index(folder: Path, changed: int) -> dict[str, tuple[Path, ...]]:
-    found: dict[str, tuple[Path, ...]] = {}
-    for file in entries(folder):
+    matches: dict[str, tuple[Path, ...]] = {}
+    for file in list_entries(folder):
         if _is_image(file):
-            found[file.stem] = (*found.get(file.stem, ()), file)
-    return found
+            matches[file.stem] = (*matches.get(file.stem, ()), file)
+    return matches
 
 
 def _images_in(folder: Path) -> dict[str, tuple[Path, ...]]:
-    """Image files by name without suffix; kept until the folder changes."""
+    """Return image files by name without suffix; kept until the folder changes."""
     return _index(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
 
 
 def has_xml(root: Path) -> bool:
-    """Whether annotations of one of the layouts are in `root`."""
-    return any(True for _ in visible(root, XML))
+    """Return whether annotations of one of the layouts are in `root`."""
+    return any(True for _ in find_files(root, XML_PATTERN))
 
 
-def pairs(root: Path, tally: Tally) -> dict[str, list[Pair]]:
-    """The files of annotations of each split. Raises DataError where none is for training."""
-    for folder in called(root, "Annotations", "labels", "xml", "xmls"):
+def find_annotations(root: Path, tally: Tally) -> dict[str, list[AnnotationSource]]:
+    """Return the files of annotations of each split. Raises DataError where none is for training."""
+    for folder in find_subfolders(root, "Annotations", "labels", "xml", "xmls"):
         if (folder / "CLS-LOC").is_dir():
             return _imagenet(root, folder / "CLS-LOC")
-        if files := sorted(visible(folder, XML)):
+        if files := sorted(find_files(folder, XML_PATTERN)):
             return _by_lists(root, folder, files, tally)
     return _by_folder(root, tally)
 
 
-def _imagenet(root: Path, annotations: Path) -> dict[str, list[Pair]]:
-    found: dict[str, list[Pair]] = {}
+def _imagenet(root: Path, annotations: Path) -> dict[str, list[AnnotationSource]]:
+    matches: dict[str, list[AnnotationSource]] = {}
     for folder in subfolders(annotations):
         data = root / "Data" / "CLS-LOC" / folder.name
-        files = sorted(visible(folder, XML))
+        files = sorted(find_files(folder, XML_PATTERN))
         if (split := split_of(folder.name)) and files:
-            found[split] = [Pair(file, (data / file.parent.relative_to(folder),), root) for file in files]
-    if "train" not in found:
+            matches[split] = [AnnotationSource(file, (data / file.parent.relative_to(folder),), root) for file in files]
+    if "train" not in matches:
         raise DataError(f"{root} names no training images: no XML file is in {annotations / 'train'}")
-    return found
+    return matches
 
 
-def _by_folder(root: Path, tally: Tally) -> dict[str, list[Pair]]:
+def _by_folder(root: Path, tally: Tally) -> dict[str, list[AnnotationSource]]:
     """Of annotations beside their images: in folders for the splits, or all for training."""
     splits = {each.name: split for each in subfolders(root) if (split := split_of(each.name))}
     for folder in subfolders(root):
-        if folder.name not in splits and called(folder, "Annotations"):
+        if folder.name not in splits and find_subfolders(folder, "Annotations"):
             raise DataError(f"{root} holds {folder.name}, which has annotations of its own: give --data {folder}")
-    found: dict[str, list[Pair]] = {}
-    for file in sorted(visible(root, XML)):
+    matches: dict[str, list[AnnotationSource]] = {}
+    for file in sorted(find_files(root, XML_PATTERN)):
         split = splits.get(file.relative_to(root).parts[0]) if splits else "train"
         if split is None:
             tally.leave_out("{annotation|annotations} outside of the folders train, valid and test", file.name)
         else:
-            near = [file.parent, *called(file.parent, *IMAGES)]
-            near += called(file.parent.parent, *IMAGES) if file.parent != root else []
-            found.setdefault(split, []).append(Pair(file, (*near, root), root))
-    if "train" not in found:
+            near = [file.parent, *find_subfolders(file.parent, *IMAGE_FOLDERS)]
+            near += find_subfolders(file.parent.parent, *IMAGE_FOLDERS) if file.parent != root else []
+            matches.setdefault(split, []).append(AnnotationSource(file, (*near, root), root))
+    if "train" not in matches:
         raise DataError(f"{root} names no training images: no XML file is in a folder train")
-    return found
+    return matches
 
 
-def _by_lists(root: Path, folder: Path, files: list[Path], tally: Tally) -> dict[str, list[Pair]]:
+def _by_lists(root: Path, folder: Path, files: list[Path], tally: Tally) -> dict[str, list[AnnotationSource]]:
     """Of annotations in a `folder` of their own: as ImageSets/Main says, or all for training."""
     known = {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
     lists = _lists(root, known)
@@ -178,29 +182,29 @@ def _without(names: list[str], others: list[str]) -> list[str]:
 
 def _lists(root: Path, known: dict[str, Path]) -> dict[str, list[str]]:
     """By what they are of. Raises DataError for two lists of the same, and for lists of names that say nothing."""
-    homes = [main for sets in called(root, "ImageSets") for main in (*called(sets, "Main"), sets)]
+    homes = [main for sets in find_subfolders(root, "ImageSets") for main in (*find_subfolders(sets, "Main"), sets)]
     for home in homes:
-        files = [each for each in entries(home) if each.suffix.lower() == ".txt"]
+        files = [each for each in list_entries(home) if each.suffix.lower() == ".txt"]
         chosen: dict[str, Path] = {}
         for file in files:
-            if kind := LISTS.get(file.stem.lower()):
+            if kind := LIST_SPLITS.get(file.stem.lower()):
                 if kind in chosen:
                     raise DataError(f"{chosen[kind]} and {file} are both for {kind}: keep one of them")
                 chosen[kind] = file
         if not chosen and len(files) == 1:
             chosen = {"train": files[0]}
         if files and not chosen:
-            there = ", ".join(file.name for file in files[:NAMED_IN_ERROR])
+            there = ", ".join(file.name for file in files[:MAX_NAMES_IN_ERROR])
             raise DataError(
                 f"{home} holds {there}, but none of train.txt, trainval.txt, val.txt, test.txt, default.txt"
             )
-        if found := {kind: names for kind, file in chosen.items() if (names := _names(file, known))}:
-            return found
+        if matches := {kind: names for kind, file in chosen.items() if (names := _names(file, known))}:
+            return matches
     return {}
 
 
 def _names(file: Path, known: dict[str, Path]) -> list[str]:
-    """One a line; names may hold spaces and dots. Raises DataError for a file that is no text."""
+    """Return one a line; names may hold spaces and dots. Raises DataError for a file that is no text."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
@@ -217,12 +221,12 @@ def _name(line: str, known: dict[str, Path]) -> str:
     return line
 
 
-def _pair(root: Path, annotations: Path, file: Path) -> Pair:
+def _pair(root: Path, annotations: Path, file: Path) -> AnnotationSource:
     """Images lie in folders as their annotations do, or beside them, or in the data set's own folder."""
-    safe = inside(root, file)
+    safe = resolve_inside(root, file)
     if safe is None:
         raise DataError(f"ImageSets/Main names {file}, which is outside of {root}")
     below = safe.parent.relative_to(os.path.abspath(annotations))
-    bases = called(root, *IMAGES)
+    bases = find_subfolders(root, *IMAGE_FOLDERS)
     ordered = (*(base / below for base in bases), *bases, annotations / below, root)
-    return Pair(file, tuple(dict.fromkeys(ordered)), root)
+    return AnnotationSource(file, tuple(dict.fromkeys(ordered)), root)

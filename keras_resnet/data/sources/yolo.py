@@ -22,17 +22,17 @@ import yaml
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
 from keras_resnet.data.sources import coco_masks
 from keras_resnet.data.sources.annotation_files import (
-    ROUNDED,
+    ROUNDING_PIXELS,
     FolderAnnotations,
     Tally,
-    beyond,
-    finite,
-    found_as,
-    found_by_end,
-    inside,
+    count_outside,
+    find_file,
+    find_file_by_suffix,
+    find_files,
     one_line,
+    parse_finite,
+    resolve_inside,
     subfolders,
-    visible,
 )
 from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
@@ -66,7 +66,7 @@ class YOLO(DetectionFolder):
         if not root.is_dir():
             return False
         labels = (folder / "labels" for folder in (root, *subfolders(root)))
-        return _config_file(root) is not None or any(True for each in labels for _ in visible(each, "*.txt"))
+        return _config_file(root) is not None or any(True for each in labels for _ in find_files(each, "*.txt"))
 
     def read_annotations(self, root: Path, masks: bool) -> FolderAnnotations:
         """Read all splits of `root`. An image whose label file is not in the format cannot be used. Raises DataError
@@ -161,7 +161,7 @@ def _find_entry(root: Path, bases: Sequence[Path], entry: str) -> Path | None:
     parts = PurePosixPath(entry.replace("\\", "/")).parts
     starts = range(1, len(parts)) if parts[:1] == ("/",) else [parts.count("..")]
     names = [os.path.expanduser(entry), *(os.path.join(*parts[start:]) for start in starts if parts[start:])]
-    paths = (inside(root, base / name) for name in names for base in bases)
+    paths = (resolve_inside(root, base / name) for name in names for base in bases)
     return next((path for path in paths if path is not None and path.exists()), None)
 
 
@@ -169,7 +169,7 @@ def _listed_images(root: Path, bases: Sequence[Path], file: Path) -> list[Path]:
     """Return the images that a text file lists, one a line. Raises DataError for one that is not there."""
     folders, images = [file.parent, *bases, root], []
     for line in filter(None, map(str.strip, _read_lines(file))):
-        if (path := found_as(line, folders, root) or found_by_end(line, folders, root)) is None:
+        if (path := find_file(line, folders, root) or find_file_by_suffix(line, folders, root)) is None:
             raise DataError(f"{file} lists {line}; there is no such image in {root}")
         images.append(path)
     return images
@@ -236,7 +236,7 @@ class _LabelReader:
         return [annotated for annotated, _ in decoded.values]
 
     def _annotate(self, image: Path) -> tuple[ImageAnnotation, Tally]:
-        """Raises DataError for an image that cannot be opened, or whose label file is not in the format."""
+        """Raise DataError for an image that cannot be opened, or whose label file is not in the format."""
         size, tally = read_image_size(image), Tally()
         file = _label_file(self.root, image)
         objects = self._parse(file, size, tally) if file.is_file() else []
@@ -245,9 +245,9 @@ class _LabelReader:
             objects, masks = _with_masks(file, objects, size, tally)
         boxes = np.reshape([each.box for each in objects], (-1, 4))
         labels, areas = [each.label for each in objects], [each.area for each in objects]
-        annotation = Annotation.of(size, boxes, labels, None, areas, masks)
+        annotation = Annotation.from_boxes(size, boxes, labels, None, areas, masks)
         tally.leave_out(NO_AREA, file.name, len(boxes) - len(annotation.labels))
-        tally.note(BEYOND, file.name, beyond(boxes, size))
+        tally.note(BEYOND, file.name, count_outside(boxes, size))
         return ImageAnnotation(image, annotation), tally
 
     def _parse(self, file: Path, size: tuple[int, int], tally: Tally) -> list[_Object]:
@@ -259,23 +259,23 @@ class _LabelReader:
             for fields, number in reversed(numbered.items())
         ]
 
-    def _parse_line(self, place: str, fields: Sequence[str], size: tuple[int, int]) -> tuple[int, list[float]]:
+    def _parse_line(self, entry: str, fields: Sequence[str], size: tuple[int, int]) -> tuple[int, list[float]]:
         """Return the class and the other values of a line. Raises DataError for one that is not in the format."""
         if len(fields) != BOX_FIELDS and (len(fields) < MIN_POLYGON_FIELDS or len(fields) % 2 == 0):
             raise DataError(
-                f"{place} has {len(fields)} fields; an object is class x_center y_center width height, or class and the"
+                f"{entry} has {len(fields)} fields; an object is class x_center y_center width height, or class and the"
                 " x and y of 3 or more corners"
             )
-        label, *values = map(finite, fields)
+        label, *values = map(parse_finite, fields)
         if label is None or label % 1 or not 0 <= label < self.classes:
             raise DataError(
-                f"{place}: the class must be a number from 0 to {self.classes - 1}, of the names in {self.config.name}."
+                f"{entry}: the class must be a number from 0 to {self.classes - 1}, of the names in {self.config.name}."
                 f" Received: {quote(fields[0])}"
             )
         shares = [share for axis, share in enumerate(values) if _is_share(share, size[axis % 2])]
         if len(shares) < len(values):
             raise DataError(
-                f"{place}: coordinates must be shares of the image's width and height, 0 to 1. Received:"
+                f"{entry}: coordinates must be shares of the image's width and height, 0 to 1. Received:"
                 f" {quote(' '.join(fields[1:]))}"
             )
         return int(label), shares
@@ -283,7 +283,7 @@ class _LabelReader:
 
 def _is_share(value: float | None, side: int) -> TypeGuard[float]:
     """Return whether `value` is within 0 and 1, or beyond by no more than a pixel of `side`, by rounding."""
-    return value is not None and -ROUNDED / side <= value <= 1 + ROUNDED / side
+    return value is not None and -ROUNDING_PIXELS / side <= value <= 1 + ROUNDING_PIXELS / side
 
 
 def _with_masks(
@@ -292,7 +292,7 @@ def _with_masks(
     """Return the objects that have a mask, and the masks."""
     kept, masks = [], []
     for each in objects:
-        counts, wrong, _ = coco_masks.counts_of([each.polygon], size) if each.polygon else (b"", NO_MASK, 0)
+        counts, wrong, _ = coco_masks.encode_segmentation([each.polygon], size) if each.polygon else (b"", NO_MASK, 0)
         tally.leave_out(wrong, file.name, bool(wrong))
         if not wrong:
             kept.append(each)

@@ -8,15 +8,15 @@ from __future__ import annotations
 import tensorflow as tf
 
 # An object of which less than this is left in the window is none.
-LEFT = 0.25
+MIN_VISIBLE = 0.25
 # How far a window may be moved beyond where the image would still fill it, as a share of the image's side.
 MARGIN = 0.125
 # Left, top, right, bottom of all that a window shows.
-WHOLE = (0.0, 0.0, 1.0, 1.0)
+FULL_WINDOW = (0.0, 0.0, 1.0, 1.0)
 
 
 def draw_windows(key: tf.Tensor, batch: int, side: int, scales: tuple[float, ...], mirrors: bool) -> tf.Tensor:
-    """float32 (batch, 4), windows drawn by the (2,) `key` on images of `side` pixels. Objects look up to
+    """Draw float32 (batch, 4), windows, by the (2,) `key` on images of `side` pixels. Objects look up to
     scales[0] … scales[1] times as large, evenly by logarithm (Ghiasi et al. 2021 call it scale jitter)."""
 
     def draws(number: int, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
@@ -35,21 +35,21 @@ def draw_windows(key: tf.Tensor, batch: int, side: int, scales: tuple[float, ...
     return tf.stack([top, left, top + span, right], axis=1)
 
 
-def see_images(images: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
-    """uint8 (B, H, W, 3) → uint8 (B, size, size, 3), interpolated between four pixels; black past the edges."""
-    return tf.cast(tf.round(_sampled(images, windows, size, "bilinear")), tf.uint8)
+def crop_images(images: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
+    """Crop uint8 (B, H, W, 3) → uint8 (B, size, size, 3), interpolated between four pixels; black past the edges."""
+    return tf.cast(tf.round(_sample(images, windows, size, "bilinear")), tf.uint8)
 
 
-def see_ids(ids: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
-    """Integers (B, H, W) → (B, size, size) of the same type, each the nearest pixel's; 0 past the edges."""
-    return tf.cast(_sampled(ids[..., None], windows, size, "nearest")[..., 0], ids.dtype)
+def crop_id_maps(ids: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
+    """Crop integers (B, H, W) → (B, size, size) of the same type, each the nearest pixel's; 0 past the edges."""
+    return tf.cast(_sample(ids[..., None], windows, size, "nearest")[..., 0], ids.dtype)
 
 
-def see_objects(
-    truth: dict[str, tf.Tensor], windows: tf.Tensor, parts: tf.Tensor | tuple[float, ...] = WHOLE
+def crop_objects(
+    truth: dict[str, tf.Tensor], windows: tf.Tensor, parts: tf.Tensor | tuple[float, ...] = FULL_WINDOW
 ) -> dict[str, tf.Tensor]:
-    """`truth` with "boxes" (B, M, 4) as they stand in the window, cut at its edges or those of `parts` of it, float32
-    (B, 4) as left, top, right, bottom, and with "labels" -1 for objects of which too little is left."""
+    """Return `truth` with "boxes" (B, M, 4) as they stand in the window, cut at its edges or those of `parts` of it,
+    float32 (B, 4) as left, top, right, bottom, and with "labels" -1 for objects of which too little is left."""
     start = tf.gather(windows, [1, 0, 1, 0], axis=1)[:, None]
     sides = tf.gather(windows, [3, 2, 3, 2], axis=1)[:, None] - start
     moved = (truth["boxes"] - start) / sides
@@ -58,7 +58,7 @@ def see_objects(
     edges = tf.reshape(tf.convert_to_tensor(parts, tf.float32), (-1, 1, 4))
     first, last = (tf.tile(each, (1, 1, 2)) for each in (edges[..., :2], edges[..., 2:]))
     cut = tf.minimum(tf.maximum(moved, first), last)
-    stays = _area(cut) >= LEFT * _area(moved)
+    stays = _area(cut) >= MIN_VISIBLE * _area(moved)
     return {**truth, "boxes": cut, "labels": tf.where(stays, truth["labels"], -1)}
 
 
@@ -66,7 +66,7 @@ def _area(boxes: tf.Tensor) -> tf.Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def _sampled(images: tf.Tensor, windows: tf.Tensor, size: int, method: str) -> tf.Tensor:
+def _sample(images: tf.Tensor, windows: tf.Tensor, size: int, method: str) -> tf.Tensor:
     """float32 (B, size, size, C). crop_and_resize counts from the middle of the first pixel to that of the last;
     windows from edge to edge."""
     height, width = images.shape[1], images.shape[2]

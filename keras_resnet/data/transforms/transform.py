@@ -14,7 +14,7 @@ from keras_resnet.config.data import AugmentSpec
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# What is known of a batch: labels (B,), targets (B, …), or a dict of what stands in each image (see `Split.truth`).
+# What is known of a batch: labels (B,), targets (B, …), or a dict of arrays of objects (see `Split.ground_truth`).
 Truth: TypeAlias = "tf.Tensor | dict[str, tf.Tensor]"
 
 
@@ -46,7 +46,7 @@ class BatchDraw:
 
     @property
     def key(self) -> tf.Tensor:
-        """int64 (2,), as `tf.random.stateless_uniform` takes it."""
+        """Return int64 (2,), as `tf.random.stateless_uniform` takes it."""
         import tensorflow as tf
 
         return tf.stack([tf.constant(self.seed, tf.int64), self.step])
