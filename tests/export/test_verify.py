@@ -9,7 +9,7 @@ import pytest
 from exports import ONE, copied, float32_only
 from samples import silent
 
-from keras_resnet.cli import export
+from keras_resnet.cli import verdict_tables
 from keras_resnet.data.load import load_dataset
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import pipeline
@@ -126,7 +126,7 @@ def test_model_and_file_are_told_of_the_same_images(unproven, capsys):
     assert f"| {value:.2%} | +0.00" in (run.exports / "model_card.md").read_text()
     provenance = load_file(run.exports / "float32.tflite").card.provenance
     assert provenance["keras_model"] == {"top1": value} and provenance["validation_images"] == 60
-    export._tell("", [verdict], as_json=False)
+    verdict_tables.print_verdicts("", [verdict], as_json=False)
     assert f"the Keras model on the same images: top-1 accuracy {value:.2%}" in capsys.readouterr().out
 
 
@@ -135,9 +135,9 @@ def test_the_table_names_the_metric_of_each_drop(exported, capsys):
     verdicts = list(exported[1].values())[:2]
     masks = replace(verdicts[0], metric="mask mAP", drop_metric="mask mAP")
     boxes = replace(verdicts[1], metric="mask mAP", drop_metric="box mAP", drop=0.0075, drop_interval=(-0.0131, 0.0279))
-    export._tell("", [masks, masks], as_json=False)
+    verdict_tables.print_verdicts("", [masks, masks], as_json=False)
     assert "drop of mask mAP" in capsys.readouterr().out
-    export._tell("", [masks, boxes], as_json=False)
+    verdict_tables.print_verdicts("", [masks, boxes], as_json=False)
     out = capsys.readouterr().out
     assert "+0.75 of box mAP" in out and "+0.00 of mask mAP" in out and "[-1.31, +2.79]" in out
     row = json.loads(json.dumps(boxes.as_dict()))

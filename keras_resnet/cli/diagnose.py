@@ -1,0 +1,46 @@
+"""`kresnet diagnose`: the layers of a run that lose most in 8 bits."""
+
+from __future__ import annotations
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
+
+
+@click.command(cls=Command, epilog=format_examples("kresnet diagnose RUN"))
+@optional_run_argument
+@click.option("--samples", type=click.IntRange(1), default=200, show_default=True, help="Validation images to score.")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many layers to name.")
+@runs_option
+@json_option
+def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json: bool) -> None:
+    """Rank the layers of RUN by what 8 bits cost.
+
+    Each layer of the newest run by default is rounded alone, and the whole network scored.
+    """
+    from keras_resnet.run import Run, runs_home
+
+    of_run = Run.find(runs_home(runs), run)
+    of_run.require_finished()
+    from keras_resnet.export.sensitivity import diagnose as diagnose_run
+
+    layers = diagnose_run(of_run, samples, console.log)
+    if as_json:
+        console.emit_json([vars(layer) for layer in layers])
+        return
+    columns = ["layer", "same predictions", "outputs changed", "range", "widest channel"]
+    rows = [
+        [
+            layer.layer,
+            f"{layer.agreement:.2%}",
+            f"{layer.error:.2%}",
+            "" if layer.low is None else f"{layer.low:.3g} … {layer.high:.3g}",
+            "" if layer.spread is None else f"{layer.spread:.1f} × median",
+        ]
+        for layer in layers[:top]
+    ]
+    title = f"{of_run.name}: each layer alone in 8 bits, the worst first"
+    console.print_table(title, columns, rows, spare=["range"])
+    console.emit(f"all {len(layers)}: {of_run.exports / 'diagnosis.json'}, plotted: {of_run.exports / 'diagnosis.png'}")

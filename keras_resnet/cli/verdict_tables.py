@@ -1,0 +1,121 @@
+"""Print verdicts, remedies and accelerator reports as tables."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from keras_resnet.cli import console
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
+from keras_resnet.runtime.plurals import counted
+
+if TYPE_CHECKING:
+    from keras_resnet.export.accelerators.base import AcceleratorReport
+    from keras_resnet.export.remedies import RemedyResult
+    from keras_resnet.export.verdict import Verdict
+
+# Details of a verdict that are printed beside its metric.
+DETAILS = ("box mAP", "AP50", "mask AP50")
+COLUMNS = ("agreement", "worst class", "latency", "memory", "verdict")
+
+
+def print_verdicts(title: str, verdicts: list[Verdict], as_json: bool) -> None:
+    """Print `verdicts` as a table with its remarks, or as JSON."""
+    if as_json:
+        console.emit_json([verdict.as_dict() for verdict in verdicts])
+        return
+    first, drop = verdicts[0], _name_drop_column(verdicts)
+    metric = metric_label(first.metric)
+    rows = [_format_verdict(verdict, *drops) for verdict, drops in zip(verdicts, _format_drops(verdicts), strict=True)]
+    title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
+    spare = ["size", "latency", "agreement", "memory", "worst class", "gzip"]
+    columns = ["file", "size", "gzip", metric, drop, "95%", *COLUMNS]
+    console.print_table(title, columns, rows, prose=[drop, "verdict"], spare=spare)
+    console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
+    _print_remarks(verdicts)
+
+
+def _format_verdict(verdict: Verdict, drop: str, interval: str) -> list[str]:
+    """Return a row of the table."""
+    own = f" ({verdict.own_agreement:.2%})" if verdict.own_agreement != verdict.agreement else ""
+    return [
+        verdict.file,
+        f"{verdict.bytes / 1e6:.2f} MB",
+        f"{verdict.gzip_bytes / 1e6:.2f} MB",
+        f"{verdict.value:.2%}",
+        drop,
+        interval,
+        f"{verdict.agreement:.2%}{own}",
+        f"{100 * verdict.worst_class_drop:+.2f} ({verdict.worst_class})",
+        f"{verdict.latency_ms:.2f} ms",
+        f"{verdict.cost.peak_mib:.0f} MiB",
+        verdict.words,
+    ]
+
+
+def _print_remarks(verdicts: list[Verdict]) -> None:
+    """Print other metrics, each remark once, and how latency and memory were measured."""
+    first = verdicts[0]
+    for verdict in verdicts:
+        details = [f"{metric_label(name)} {value:.2%}" for name, value in verdict.details.items() if name in DETAILS]
+        if details:
+            console.emit(f"{verdict.file}: {', '.join(details)}")
+    remarks = dict.fromkeys(chain.from_iterable(list_remarks(verdict.as_dict()) for verdict in verdicts))
+    for remark in (*remarks, *list_shared_remarks(first.as_dict())):
+        console.emit(remark)
+    threads = first.cost.latencies[-1].threads
+    console.emit(
+        f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"
+        f" {first.machine}"
+    )
+
+
+def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
+    """Return what to say of the files that are not within `max_drop` points."""
+    failed = [verdict for verdict in verdicts if not verdict.is_within]
+    lost = ", ".join(verdict.file for verdict in failed if not is_unproven(verdict.as_dict()))
+    unproven = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
+    points, words = counted(max_drop, "point", "g"), []
+    if lost:
+        words.append(f"lost more than {points}: {lost} (kept apart, not the run's export)")
+    if unproven:
+        words.append(f"not proven to be within {points}: {unproven} (kept apart by --require-proof)")
+    return words
+
+
+def print_remedies(results: list[RemedyResult]) -> None:
+    """Print what each remedy did to the file."""
+    verdicts = [result.verdict for result in results]
+    rows = [
+        [result.remedy, f"{v.value:.2%}", drop, interval, v.words, f"{v.agreement:.2%}", f"{v.bytes / 1e6:.2f} MB"]
+        for result, v, (drop, interval) in zip(results, verdicts, _format_drops(verdicts), strict=True)
+    ]
+    metric, drop = metric_label(verdicts[0].metric), _name_drop_column(verdicts)
+    columns = ["remedy", metric, drop, "95%", "verdict", "agreement", "size"]
+    prose, spare = ["remedy", drop, "verdict"], ["agreement", "size"]
+    console.print_table("effect of each remedy", columns, rows, prose=prose, spare=spare)
+
+
+def print_accelerators(reports: list[AcceleratorReport]) -> None:
+    """Print which accelerators take which operators of which files."""
+    rows = [
+        [each.target, each.file, f"{each.accepted:.1%}", ", ".join(f"{k} {v:.4g}" for k, v in each.estimates.items())]
+        for each in reports
+    ]
+    console.print_table("accelerators", ["target", "file", "operators taken", "estimates"], rows, prose=["estimates"])
+
+
+def _name_drop_column(verdicts: list[Verdict]) -> str:
+    """Return the title of the drops: with their metric, where that is the same for all."""
+    metrics = {verdict.drop_metric for verdict in verdicts}
+    return f"drop of {metric_label(metrics.pop())}" if len(metrics) == 1 else "drop"
+
+
+def _format_drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
+    """Return (drop, interval) of each file in points, the drop with its metric where that differs between files."""
+    named = _name_drop_column(verdicts) == "drop"
+    return [
+        (f"{100 * v.drop:+.2f}" + f" of {metric_label(v.drop_metric)}" * named, format_interval(v.drop_interval))
+        for v in verdicts
+    ]
