@@ -270,7 +270,7 @@ def test_one_network_under_both_kerases_becomes_one_int8_file(network, tmp_path)
     assert np.abs(ours - theirs).max() <= 1e-5 * max(1.0, np.abs(ours).max())
     file = tmp_path / "int8.tflite"
     write_tflite(model, TFLiteOptions(SCHEMES["int8"], "uint8"), images, file)
-    check_contents(read_contents(file.read_bytes()), file.name, integer=True)
+    check_contents(read_contents(file.read_bytes()), file.name, is_integer=True)
     counted = count_cost(network, classes=3, input_shape=(SIZE, SIZE, 3)).int8_bytes
     # What is not counted is the graph: about a kilobyte an operator.
     assert 0 <= file.stat().st_size - counted <= 0.05 * counted + 1300 * len(model.layers)

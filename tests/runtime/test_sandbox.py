@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -97,10 +98,11 @@ def test_a_file_that_ends_its_process_is_a_sentence(exported, content, image, tm
 
 def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
     """`kresnet export` and `export_tflite` write by a hidden name, which is not the one to tell."""
-    places = tmp_path / "x.tflite", tmp_path / "rejected" / "x.tflite"
+    placement = pipeline.Placement(tmp_path / "x.tflite", tmp_path / "rejected" / "x.tflite")
     bad = rescaled(content, 4e-9, of=ADD)
     with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it ended by "):
-        pipeline.write_and_verify(lambda staged: staged.write_bytes(bad), places, None, 0.01, True)
+        writer = SimpleNamespace(budget=None, is_integer=True, write=lambda staged: staged.write_bytes(bad))
+        pipeline.write_and_verify(writer, placement, None)
     assert not list(tmp_path.iterdir())
 
 
