@@ -63,7 +63,7 @@ def test_a_size_of_the_data_is_told_as_theirs():
 
 @pytest.mark.parametrize(("size", "small"), [(16, True), (63, True), (64, False), (320, False)])
 def test_a_size_too_small_for_objects_says_how_to_ask_for_another(size, small):
-    with use_provenance(Provenance(by={"data.image_size": "that of run tiny"})):
+    with use_provenance(Provenance(by_key={"data.image_size": "that of run tiny"})):
         found, words = said(choose_square_size, size, None)
     assert found == (size, size) and f"image size: {size} pixels (that of run tiny)" in words
     assert ("--image-size 320 asks for the usual size" in words) == small
