@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # Their `open` gives no text.
-BINARY = {"Image", "PIL.Image", "archive", "os"}
+BINARY = {"Image", "PIL.Image", "archive", "os", "source"}
 TEXT_METHODS = {"read_text": 0, "write_text": 1}
 
 

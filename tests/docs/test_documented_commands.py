@@ -141,7 +141,7 @@ def nothing_else(desk, monkeypatch):
 
     for module in (tfds_source, hub):
         monkeypatch.setattr(module, "reachable", lambda host: False)
-    monkeypatch.setattr(tfds.core.to_tensors, "DATA_DIR", str(desk / "tfds"))
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(desk / "tfds"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(desk / "hub"))
     monkeypatch.setenv("KERAS_HOME", str(desk / "keras"))
     monkeypatch.setenv("HOME", str(desk))

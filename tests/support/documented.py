@@ -28,6 +28,7 @@ class Fails:
 QUICK = """
 kresnet models*
 kresnet recipes
+kresnet schema
 kresnet runs*
 kresnet env
 kresnet completion *

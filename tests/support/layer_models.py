@@ -138,7 +138,7 @@ def switch(model, on):
 
 
 def outputs_of(model, values, training):
-    return [np.asarray(each, "float32") for each in keras.as_dict.flatten(model(values, training=training))]
+    return [np.asarray(each, "float32") for each in keras.tree.flatten(model(values, training=training))]
 
 
 def compare(ours, theirs, share, words):

@@ -263,8 +263,8 @@ class _LabelReader:
         """Return the class and the other values of a line. Raises DataError for one that is not in the format."""
         if len(fields) != BOX_FIELDS and (len(fields) < MIN_POLYGON_FIELDS or len(fields) % 2 == 0):
             raise DataError(
-                f"{entry} has {len(fields)} fields; an object is class x_center y_center width height, or class and the"
-                " x and y of 3 or more corners"
+                f"{entry} has {counted(len(fields), 'field')}; an object is class x_center y_center width height, or"
+                " class and the x and y of 3 or more corners"
             )
         label, *values = map(parse_finite, fields)
         if label is None or label % 1 or not 0 <= label < self.classes:

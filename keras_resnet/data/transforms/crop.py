@@ -69,7 +69,7 @@ class HorizontalFlip:
 
     def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
         """Return `image` or its mirror image."""
-        return ImageOps.flip(image) if rng.random() < 0.5 else image
+        return ImageOps.mirror(image) if rng.random() < 0.5 else image
 
 
 def crop_and_flip_batch(images: tf.Tensor, draw: BatchDraw, size: int, flips: bool) -> tf.Tensor:
