@@ -19,11 +19,11 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--train-crop-size": ("--image-size",),
     "--arch": ("--model",),
     "-a": ("--model",),
-    "--model": ("--model",),
-    "--models": ("--models",),
+    "--net": ("--model",),
+    "--nets": ("--models",),
     "--pretrained": ("--weights",),
     "--finetune": ("--weights",),
-    "--weights": ("--weights",),
+    "--from": ("--weights",),
     "--dataset": ("--data",),
     "--data-path": ("--data",),
     "--device": ("--devices",),
@@ -42,7 +42,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--half": ("--tflite --quantize float16",),
     "--fp16": ("--tflite --quantize float16",),
     "--nms": ("--with-nms",),
-    "--with-nms": ("--with-nms",),
+    "--full": ("--with-nms",),
 }
 # Options of other tools for what kresnet finds out by itself.
 UNNEEDED = {

@@ -76,11 +76,13 @@ def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
     failed = [verdict for verdict in verdicts if not verdict.is_within]
     lost = ", ".join(verdict.file for verdict in failed if not is_unproven(verdict.as_dict()))
     unproven = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
-    points, words = counted(max_drop, "point", "g"), []
+    words = []
     if lost:
-        words.append(f"lost more than {points}: {lost} (kept apart, not the run's export)")
+        words.append(f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept apart, not the run's export)")
     if unproven:
-        words.append(f"not proven to be within {points}: {unproven} (kept apart by --require-proof)")
+        words.append(
+            f"not proven to be within {counted(max_drop, 'point', 'g')}: {unproven} (kept apart by --require-proof)"
+        )
     return words
 
 

@@ -17,7 +17,7 @@ from keras_resnet.cli.main import COMMANDS as TABLE
         (["train", "--img-size", "640"], "Use --image-size."),
         (["train", "--arch", "resnet50"], "Use --model."),
         (["train", "-a", "resnet50"], "Use --model."),
-        (["train", "--model", "resnet50"], "Use --model."),
+        (["train", "--net", "resnet50"], "Use --model."),
         (["train", "--pretrained"], "Use --weights."),
         (["train", "--num-classes", "10"], "The number of classes is counted from the data."),
         (["export", "--format", "tflite"], "Use --tflite, --savedmodel, --onnx or --c-array."),

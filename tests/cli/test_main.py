@@ -30,7 +30,7 @@ def kresnet(capsys):
         (["--depth", "51"], 2, "51 is not a ResNet depth"),
         (["--data", "nothing-like-it"], 2, "must be digits, shapes, a TFDS data set or a folder"),
         (["--data", "./nowhere"], 1, "no such folder"),
-        (["--epochs", "0"], 2, "training.epochs must be 1 or more"),
+        (["--epochs", "0"], 2, "--epochs must be 1 or more"),
         (["--learning-rate", "-0.1"], 2, "above 0"),
         (["--resume", "x", "--depth", "20"], 2, "takes no --depth"),
         (["--resume", "x"], 1, "no run called 'x'"),

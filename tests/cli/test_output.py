@@ -109,5 +109,5 @@ def test_the_scripts_on_a_device_show_text_as_text(capsys, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "keras_resnet" / "runtime"))
     import classify
 
-    classify.show(f"{ESCAPE} café 猫\n")
+    classify.print_line(f"{ESCAPE} café 猫\n")
     assert capsys.readouterr().out == r"\x1b]0;owned\x07\x1b[2J café 猫\n" + "\n"

@@ -292,7 +292,7 @@ def test_other_families_are_frozen_by_their_parts(name):
         (
             "classify",
             {"backbone_lr_scale": float("inf")},
-            "start.backbone_lr_scale must be a finite number. Received: inf",
+            "--backbone-lr-scale must be a finite number. Received: inf",
         ),
     ],
 )
