@@ -81,6 +81,9 @@ def lay_out(app: object, what: str, name: str, documented: object, options: obje
     """Lay out the docstring of a dataclass."""
     if is_dataclass(documented) and isinstance(documented, type):
         lines[:] = as_list(lines, [field.name for field in fields(documented)])
+        # Settings carry their description themselves.
+        described = [(field.name, getattr(field.default, "description", None)) for field in fields(documented)]
+        lines += [f"- ``{name}``: {words}" for name, words in described if words]
 
 
 def link_beside(app: object, name: str, source: list[str]) -> None:

@@ -66,18 +66,20 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
         with use_provenance(Provenance(f"as run {resume} was started")):
             _print_result(_resume(home, resume, modes["data_changed"]), as_json)
         return
+    from keras_resnet.cli.setting_options import name_options
     from keras_resnet.cli.spec_request import build_spec, trace_spec
 
     spec = build_spec(given, home, console.log)
-    click.get_current_context().with_resource(use_provenance(trace_spec(given, home)))
-    if modes["find_lr"]:
-        _find_learning_rate(spec, home, as_json)
-    elif modes["find_batch_size"]:
-        _find_batch_size(spec, as_json)
-    else:
-        from keras_resnet.training.train import train as start_run
+    # What the data decide may contradict an option only then.
+    with use_provenance(trace_spec(given, home)), name_options(given):
+        if modes["find_lr"]:
+            _find_learning_rate(spec, home, as_json)
+        elif modes["find_batch_size"]:
+            _find_batch_size(spec, as_json)
+        else:
+            from keras_resnet.training.train import train as start_run
 
-        _print_result(start_run(spec, home, name, console.log), as_json)
+            _print_result(start_run(spec, home, name, console.log), as_json)
 
 
 def _check_modes(given: dict[str, Any], name: str | None, resume: str | None, modes: dict[str, bool]) -> None:

@@ -140,7 +140,7 @@ def nothing_else(desk, monkeypatch):
     from keras_resnet.pretrained import hub
 
     for module in (tfds_source, hub):
-        monkeypatch.setattr(module, "reachable", lambda host: False)
+        monkeypatch.setattr(module, "is_reachable", lambda host: False)
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(desk / "tfds"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(desk / "hub"))
     monkeypatch.setenv("KERAS_HOME", str(desk / "keras"))

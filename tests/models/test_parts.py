@@ -298,6 +298,7 @@ def test_other_families_are_frozen_by_their_parts(name):
 )
 def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeypatch, kresnet):
     monkeypatch.setattr(train, "load_shared_data", lambda *_: pytest.fail("the data were read"))
+    start = {key: ",".join(value) if isinstance(value, tuple) else value for key, value in start.items()}
     given = [item for key, value in start.items() for item in (f"--{key.replace('_', '-')}", value)]
     code, out, err = kresnet("train", "--task", task, "--depth", 10, "--runs", tmp_path, *given)
     assert code == 2 and out == "" and words in err[-1], err

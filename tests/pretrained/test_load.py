@@ -379,7 +379,7 @@ def test_what_does_not_fit_is_named():
         assign_weights(other, weights, "x")
     for ours, theirs in zip(other.get_weights(), untouched, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(WeightsError, match="other shapes, stem_conv first"):
+    with pytest.raises(WeightsError, match="1 layer has another shape, stem_conv first"):
         assign_weights(keras_resnet.ResNet18(classes=3, input_shape=(32, 32, 3), stem="cifar"), weights, "x")
     del reference.state["bn1.running_var"]
     with pytest.raises(KeyError):

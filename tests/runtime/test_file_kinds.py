@@ -96,7 +96,7 @@ def test_folders(tmp_path):
         read_image(tmp_path / "a.png")
     with pytest.raises(WeightsError, match=r"a.keras: it is a folder, not a file$"):
         read_weights(tmp_path / "a.keras")
-    with pytest.raises(ExportError, match=r"a.tflite is an empty folder, not an exported model$"):
+    with pytest.raises(ExportError, match=r"a.tflite is a folder, not a TFLite model$"):
         load_file(tmp_path / "a.tflite")
     with pytest.raises(ExportError, match=r"some is a folder without a SavedModel or C source: name a file in it$"):
         load_file(tmp_path / "some")
