@@ -64,7 +64,7 @@ def main(file: str, *images: str) -> None:
         expected = golden[file.replace("\\", "/").split("/")[-1]]
         same = int((logits.argmax(1) == expected.argmax(1)).sum())
         difference = np.abs(logits - expected).max()
-        print(f"{same} of {len(logits)} predictions as expected; logits differ by {difference:.4g} at most")
+        print(f"{same} of {logits.shape[0]} predictions as expected; logits differ by {difference:.4g} at most")
         sys.exit(same != len(logits))
     predicted = 0
     for image in images:

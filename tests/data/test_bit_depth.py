@@ -168,8 +168,8 @@ def test_a_file_says_so_and_the_script_for_devices_listens(device, tmp_path):
     assert again == card and "levels" not in ModelMetadata(("a", "b"), SIZE, SIZE, {}).details()
     (file, values), *_ = list(write(tmp_path / "d", 4000).items())[1:]
     code = (
-        "import json, sys; sys.modules['keras_resnet'] = None\nfrom classify import pixels_of\n"
-        "print(json.dumps(pixels_of(sys.argv[1], json.loads(sys.argv[2]))[0].tolist()))"
+        "import json, sys; sys.modules['keras_resnet'] = None\nfrom classify import preprocess_file\n"
+        "print(json.dumps(preprocess_file(sys.argv[1], json.loads(sys.argv[2]))[0].tolist()))"
     )
     command = [sys.executable, "-c", code, file, json.dumps(card.details())]
     seen = json.loads(subprocess.run(command, cwd=device, capture_output=True, text=True, check=True).stdout)

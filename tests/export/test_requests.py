@@ -127,5 +127,5 @@ def test_damaged_files(tmp_path):
     with pytest.raises(ExportError, match="damaged"):
         load_file(file)
     (tmp_path / "x.onnx").write_bytes(b"nothing")
-    with pytest.raises(ExportError, match="not a readable ONNX model"):
+    with pytest.raises(ExportError, match="is not an ONNX model: it is text, which begins with 'nothing'"):
         load_file(tmp_path / "x.onnx")

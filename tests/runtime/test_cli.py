@@ -166,11 +166,14 @@ def test_nor_where_images_come_in_batches_of_any_size(trained, images):
 
 
 def test_warnings_and_errors_of_native_libraries_stay(capfd):
-    with without_notes():
-        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nWARNING: odd\nI0000 00:00:17 note\n")
-        os.write(2, b"ERROR: worse\nE0000 00:00:17 worst")
-        print("from Python", file=sys.stderr)
-    assert capfd.readouterr().err == "WARNING: odd\nERROR: worse\nE0000 00:00:17 worstfrom Python\n"
+    code = (
+        "import os, sys\nfrom keras_resnet.runtime.native_log import without_notes\nwith without_notes():\n"
+        "    os.write(2, b'INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\nWARNING: odd\\n')\n"
+        "    os.write(2, b'I0000 00:00:17 note\\n')\n"
+        "    os.write(2, b'ERROR: worse\\nE0000 00:00:17 worst')\n    print('from Python', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "WARNING: odd\nERROR: worse\nE0000 00:00:17 worstfrom Python\n"
     with pytest.raises(ValueError, match="inside"), without_notes():
         os.write(2, b"INFO: note\nERROR: before it failed\n")
         raise ValueError("inside")

@@ -155,7 +155,7 @@ def test_cells_are_those_of_the_network():
         assert pyramid_sides(network, size)[: len(expected)] == expected
         _, _, stages = build.build_features(Layers(keras), network, (size, size, 3), None)
         levels = fpn.build_pyramid(Layers(keras), stages, pyramid_sides(network, size))
-        assert len({level.shape[-1] for level in levels}) == 1
+        assert len({level.shape[-1] for level in levels.values()}) == 1
 
 
 def random_truth(rng, count, most):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+from typing import TYPE_CHECKING
 
 from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.transforms.transform import BatchDraw, Truth
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class ColorJitter:
@@ -25,6 +28,8 @@ class ColorJitter:
 def color_jitter(images: tf.Tensor, key: tf.Tensor, batch: int, part: slice, strength: float) -> tf.Tensor:
     """Change brightness, contrast and saturation of uint8 (B, H, W, 3) by a factor of 1 ± `strength` each, drawn for
     all `batch` images of which these are `part`."""
+    import tensorflow as tf
+
     factors = 1 + strength * (2 * tf.random.stateless_uniform((3, batch, 1, 1, 1), key + 4) - 1)
     brightness, contrast, saturation = tf.unstack(factors[:, part])
     x = tf.cast(images, tf.float32) * brightness

@@ -3,10 +3,13 @@ CutMix (Yun et al. 2019, "CutMix")."""
 
 from __future__ import annotations
 
-import tensorflow as tf
+from typing import TYPE_CHECKING
 
 from keras_resnet.config.data import AugmentSpec
 from keras_resnet.data.transforms.transform import BatchDraw, Truth
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Sets the draws of a batch apart from those of its images.
 MIXING_SEED = 0x6D6978
@@ -31,6 +34,8 @@ def mix_pairs(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Sum each two neighbors of a batch (MixUp) or paste one into the other (CutMix), by a weight drawn for the whole
     batch. uint8 (B, H, W, 3), float32 (B, …) → the same. The last of an odd B stays."""
+    import tensorflow as tf
+
     count, height, width = images.shape[0], images.shape[1], images.shape[2]
     partner = tf.constant([i ^ 1 if i ^ 1 < count else i for i in range(count)])
     key = tf.stack([tf.constant(seed ^ MIXING_SEED, tf.int64), step])
@@ -51,6 +56,8 @@ def mix_pairs(
 
 def _draw_beta(alpha: float, key: tf.Tensor) -> tf.Tensor:
     """Draw from Beta(alpha, alpha), by two draws of the gamma distribution; 1 for alpha 0."""
+    import tensorflow as tf
+
     if not alpha:
         return tf.constant(1.0)
     draws = tf.random.stateless_gamma((2,), key, alpha)
