@@ -251,7 +251,7 @@ def test_prediction_needs_no_tensorflow(exported, tmp_path):
     arguments = ["predict", str(run.exports / "int8.tflite"), str(tmp_path / "x.png"), "--json"]
     code = (
         "import sys\nfrom keras_resnet.cli import main as commands\n"
-        f"code = main.run_command({arguments!r})\n"
+        f"code = commands.run_command({arguments!r})\n"
         "assert code == 0 and not {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
