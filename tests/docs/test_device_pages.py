@@ -23,6 +23,7 @@ from keras_resnet.runtime.predictions import format_predictions, top_k
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 MICRO = TFLiteOptions(SCHEMES["int8"], "int8")
+MICRO_FILE = "int8-int8-io.tflite"
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_the_camera_of_a_raspberry_pi_is_watched(exports, tmp_path):
 
 
 def test_the_operators_named_for_a_microcontroller_are_those_of_a_fresh_file(exports):
-    operators = read_contents((exports / MICRO.file_name).read_bytes()).operators
+    operators = read_contents((exports / MICRO_FILE).read_bytes()).operators
     words = {name: [part.capitalize() for part in re.sub("2D", "2d", name).split("_")] for name in operators}
     needed = {f"Add{''.join(parts).replace('2d', '2D')}" for parts in words.values()}
     code = blocks("microcontroller", "cpp")[0]
@@ -117,7 +118,7 @@ def test_the_firmware_compiles_and_answers(exports, tmp_path, flags):
     sources = ("classifier.cc", "check.cc", STUBS / "firmware.cc", "model.o")
     ran(compiler, *strict, *flags, *sizes, *places, *sources, "-o", "firmware", cwd=tmp_path)
     same, best, sure = ran(tmp_path / "firmware", cwd=tmp_path).split()
-    answers = np.load(exports / "golden.npz")[MICRO.file_name][:4].argmax(1)
+    answers = np.load(exports / "golden.npz")[MICRO_FILE][:4].argmax(1)
     assert int(same) == (images.reshape(4, -1)[:, :labels].argmax(1) == answers).sum()
     logits = 0.25 * np.array([9, 200, 190, 201, 0, 0, 0, 0, 0, 0], float)
     assert int(best) == 3 and float(sure) == pytest.approx(np.exp(logits - logits.max()).sum() ** -1, abs=1e-5)
@@ -127,9 +128,9 @@ def test_a_file_for_an_npu_becomes_an_array(exports, tmp_path):
     """Whatever file stands where vela writes its own."""
     _, code = blocks("microcontroller", "python")
     (tmp_path / "exports" / "targets").mkdir(parents=True)
-    shutil.copy(exports / MICRO.file_name, tmp_path / "exports" / "targets" / "int8-int8-io-ethos-u55-128.tflite")
+    shutil.copy(exports / MICRO_FILE, tmp_path / "exports" / "targets" / "int8-int8-io-ethos-u55-128.tflite")
     ran(sys.executable, "-c", code, cwd=tmp_path)
-    assert load_file(tmp_path / "ethos").content == (exports / MICRO.file_name).read_bytes()
+    assert load_file(tmp_path / "ethos").content == (exports / MICRO_FILE).read_bytes()
 
 
 # Browsers

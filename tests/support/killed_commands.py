@@ -13,18 +13,18 @@ import tensorflow as tf  # noqa: F401
 
 # Where a signal comes: before the first or a later call of a function.
 PLACES = {
-    "start-up": ("keras_resnet.training.train", "build", 1),
+    "start-up": ("keras_resnet.training.build_trainer", "build_trainer", 1),
     "run made": ("keras_resnet.training.checkpoint", "Checkpoints.restore", 1),
-    "first step": ("keras_resnet.training.loop", "Loop._alive", 1),
-    "steps": ("keras_resnet.training.loop", "Loop._alive", 31),
+    "first step": ("keras_resnet.training.loop", "TrainingLoop._check_alive", 1),
+    "steps": ("keras_resnet.training.loop", "TrainingLoop._check_alive", 31),
     "checkpoint half written": ("keras_resnet.training.checkpoint", "_sha256", 3),
-    "validation": ("keras_resnet.training.loop", "Loop._validate", 1),
-    "epoch recorded": ("keras_resnet.training.logger", "Journal._summarize", 1),
-    "last epoch": ("keras_resnet.training.loop", "Loop._validate", 2),
-    "last validation": ("keras_resnet.training.train", "validate", 1),
+    "validation": ("keras_resnet.training.loop", "TrainingLoop._validate", 1),
+    "epoch recorded": ("keras_resnet.training.logger", "Logger._write_summaries", 1),
+    "last epoch": ("keras_resnet.training.loop", "TrainingLoop._validate", 2),
+    "last validation": ("keras_resnet.training.finish", "validate", 1),
     "model half written": ("keras_resnet.run", "Run.write_with", "model.keras"),
-    "model written": ("keras_resnet.run", "Run.drop_checkpoints", 1),
-    "report": ("keras_resnet.reporting.page", "page_of", 1),
+    "model written": ("keras_resnet.run", "Run.remove_training_state", 1),
+    "report": ("keras_resnet.reporting.page", "render_report", 1),
 }
 
 

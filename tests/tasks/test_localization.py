@@ -156,7 +156,7 @@ def test_boxes_of_images_that_are_not_square(tmp_path):
     np.testing.assert_allclose(wide, [0.5, 0, 1, 0.5])
     np.testing.assert_allclose(tall, [0.25, 0, 0.5, 1])
     assert split.objects.labels.tolist() == [[1], [1]] and data.classes == ("x", "y")
-    assert "train: left out 1 of 3 images, which show no object" in told
+    assert "train: left out 1 of 3 images, which shows no object" in told
 
 
 @pytest.fixture(scope="module")
