@@ -153,6 +153,7 @@ def gone(text, words):
     return words in text and words not in text.rpartition(ERASED)[2]
 
 
+@pytest.mark.slow
 def test_what_takes_long_shows_it(on_terminal, exported, tmp_path):
     runs = tmp_path / "runs"
     run = Run(shutil.copytree(exported[0].folder, runs / exported[0].name))

@@ -56,7 +56,7 @@ def photo(tmp_path):
 # Raspberry Pi
 
 
-@pytest.mark.parametrize("kind", ["classify", "full"])
+@pytest.mark.parametrize("kind", ["classify", pytest.param("full", marks=pytest.mark.slow)])
 def test_the_program_for_a_raspberry_pi_predicts(request, photo, tmp_path, kind):
     look = blocks("raspberry-pi", "python")[0]
     (tmp_path / "look.py").write_text(look)

@@ -83,6 +83,7 @@ def test_every_example_is_run_here():
     assert all(f"[{name}]({name})" in table for name in (*SCRIPTS, *NOTEBOOKS))
 
 
+@pytest.mark.slow
 def test_own_dataset(ran):
     folder, output = ran("own_dataset.py")
     assert output.split("precision: ")[1].startswith(("float32 (", "mixed_bfloat16 (", "mixed_float16 ("))
@@ -93,6 +94,7 @@ def test_own_dataset(ran):
     assert model.output_shape == (None, 10) and len(list((folder / "digits-png").rglob("*.png"))) == 1797
 
 
+@pytest.mark.slow
 def test_fine_tune(ran):
     folder, output = ran("fine_tune.py")
     assert "layers" in output.split("digits-0-4.keras: ")[1].splitlines()[0]
@@ -101,6 +103,7 @@ def test_fine_tune(ran):
     assert (folder / "fine_tuned.keras").is_file()
 
 
+@pytest.mark.slow
 def test_custom_head(ran):
     folder, output = ran("custom_head.py")
     # By chance it would be 9 cells of 144.
@@ -110,6 +113,7 @@ def test_custom_head(ran):
     assert Image.open(folder / "heat.png").size == (128, 256)
 
 
+@pytest.mark.slow
 def test_export_in_five_lines(ran):
     folder, output = ran("export_in_five_lines.py")
     assert re.search(r"PASSED(, not proven)?: digits\.tflite, ", output) and share(output, "top-1 accuracy ") > 0.85
@@ -119,6 +123,7 @@ def test_export_in_five_lines(ran):
     assert model.card.classes == tuple("0123456789") and model.pixels_from == -128.0
 
 
+@pytest.mark.slow
 def test_callback(ran):
     folder, output = ran("callback.py")
     told = output.split("in 8 bits by epoch: ")[1]

@@ -151,6 +151,7 @@ def whole_by_two(tmp_path, tfds_home, steps):
     return Run(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_recovers(tmp_path, tfds_home):
     said = signalled(tmp_path, tfds_home, signal.SIGKILL, [14], 70, max_restarts=1)
     assert "worker 1 was killed by signal 9; all workers were stopped" in said or "worker 0 ended" in said

@@ -63,6 +63,7 @@ class TrainingMethod(ABC, Generic[Model]):
 
     def on_train_step_begin(self, model: Model, step: tf.Variable) -> None:
         """Run as a part of each step's graph, before it; `step` counts from 0. Does nothing by default."""
+        return None  # AutoGraph cannot transform a function without a statement
 
     def training_loss(self, losses: tf.Tensor, images: tf.Tensor, outputs: Tensors) -> tf.Tensor:
         """Return the losses (B,) to train by, made of the task's `losses` (B,) for the same images: them by default."""
