@@ -39,7 +39,6 @@ python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
 
 nitpicky = True
-# Other projects' names: there is no network to look them up in.
 # Type variables, and protocols of one method.
 _UNDOCUMENTED = (
     "data.dataset.Images",
@@ -52,6 +51,7 @@ nitpick_ignore = [
     *(("py:class", f"keras_resnet.{name}") for name in _UNDOCUMENTED),
     *(("py:class", f"keras_resnet.metrics.result.{name}") for name in _VARIABLES),
 ]
+# Other projects' names: there is no network to look them up in.
 nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*"), ("py:class", r"keras_resnet\.run\.documents\..*")]
 
 html_theme = "furo"

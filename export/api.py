@@ -90,11 +90,6 @@ class ModelWriter:
     log: Path
     budget: Budget
 
-    @property
-    def is_integer(self) -> bool:
-        """Whether the file may hold no floats."""
-        return self.file.is_integer
-
     def write(self, target: Path) -> None:
         """Write the file to `target`."""
         images = self.calibration.images if self.calibration else None

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.export import device_scripts
-from keras_resnet.export.formats.saved_model import name_outputs
 from keras_resnet.export.load import load_file
 from keras_resnet.export.verdict import is_tflite_file
 from keras_resnet.export.verify import Reference
@@ -22,6 +21,7 @@ from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, preprocess
+from keras_resnet.runtime.predictions import name_outputs
 from keras_resnet.tasks import TASKS, Task
 
 SCRIPTS = Path(device_scripts.__file__)
@@ -57,7 +57,7 @@ def _golden_outputs(run: Run, reference: Reference, files: list[str]) -> dict[st
 
 
 class ModelCard:
-    """model_card.md of a run. rows: verdicts on the files within their budget, as `described` has them."""
+    """model_card.md of a run. rows: verdicts of the files within their budget (see `recommend.describe_verdicts`)."""
 
     def __init__(self, run: Run, rows: list[DescribedVerdict]) -> None:
         self.run = run

@@ -6,7 +6,7 @@ import json
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,34 +40,15 @@ class Cost:
     peak_mib: float
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """What one process measured, see `Cost`."""
-
-    latency: Latency
-    first_ms: float
-    peak_mib: float
-
-    def to_json(self) -> str:
-        """Return the measurement as one line."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Measurement:
-        """Return the measurement that `to_json` wrote."""
-        document = json.loads(text)
-        return cls(Latency(**document["latency"]), document["first_ms"], document["peak_mib"])
-
-
 def measure_cost(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
     """Time `file` on uint8 `images` (N, H, W, 3), one at a time, with each number of `threads`. Raises ExportError if
     it fails."""
     with track(threads, "timing one image", "numbers of threads") as counts:
         measured = [_measure_in_child(file, images, count) for count in counts]
-    return Cost(tuple(each.latency for each in measured), measured[-1].first_ms, measured[-1].peak_mib)
+    return replace(measured[-1], latencies=tuple(each.latencies[0] for each in measured))
 
 
-def _measure_in_child(file: Path, images: np.ndarray, threads: int) -> Measurement:
+def _measure_in_child(file: Path, images: np.ndarray, threads: int) -> Cost:
     with tempfile.TemporaryDirectory() as scratch:
         sample = Path(scratch, "images.npy")
         np.save(sample, images)
@@ -79,10 +60,12 @@ def _measure_in_child(file: Path, images: np.ndarray, threads: int) -> Measureme
         raised = done.stderr.decode(errors="replace").splitlines()[-1:] if done.returncode == 1 else []
         why = [*(printed if done.returncode == EXPECTED_ERROR_CODE else raised), describe_exit(done.returncode)][-2:][0]
         raise ExportError(f"{file.name} could not be timed: {why}")
-    return Measurement.from_json(printed[-1])
+    document = json.loads(printed[-1])
+    latencies = tuple(Latency(**each) for each in document.pop("latencies"))
+    return Cost(latencies, **document)
 
 
-def _measure_here(file: Path, images: np.ndarray, threads: int) -> Measurement:
+def _measure_here(file: Path, images: np.ndarray, threads: int) -> Cost:
     from keras_resnet.export.load import load_file
 
     before = read_memory_mib("VmRSS")
@@ -100,7 +83,7 @@ def _measure_here(file: Path, images: np.ndarray, threads: int) -> Measurement:
         seconds.append(time.perf_counter() - start)
     p50, p90, p99 = (float(value) for value in np.percentile(np.array(seconds) * 1e3, (50, 90, 99)))
     latency = Latency(model.threads, p50, p90, p99, len(seconds))
-    return Measurement(latency, first_ms, read_memory_mib("VmHWM") - before)
+    return Cost((latency,), first_ms, read_memory_mib("VmHWM") - before)
 
 
 def read_memory_mib(field: str) -> float:
@@ -118,7 +101,7 @@ def main(arguments: list[str]) -> int:
     file, sample, threads = arguments
     sandbox.skip_checks()
     try:
-        print(_measure_here(Path(file), np.load(sample), int(threads)).to_json())
+        print(json.dumps(asdict(_measure_here(Path(file), np.load(sample), int(threads)))))
     except KresnetError as error:
         print(error)
         return EXPECTED_ERROR_CODE

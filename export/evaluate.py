@@ -33,7 +33,7 @@ class RunLookup:
     name: str | None = None
 
     def load(self, file: Path) -> LoadedModel:
-        """Load the file; where its run can be told without that, that has to be there first. Raises RunError or
+        """Load the file; if its run can be found without that, the run has to be there first. Raises RunError or
         ExportError."""
         require_file(file)
         if run := Run.find(self.home, self.name) if self.name else Run.containing(file):
@@ -46,7 +46,7 @@ class RunLookup:
         name = self.name or model.card.provenance.get("run")
         if run is None and name is None:
             raise UsageError(
-                f"{file} was exported by a script and belongs to no run: say by --run which to judge it by"
+                f"{file} was exported by a script and belongs to no run: name the run to evaluate it on with --run"
             )
         run = run or Run.find(self.home, name)
         if model.card.classes != run.classes():

@@ -28,7 +28,7 @@ from keras_resnet.run import Run
 from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.runtime.temporary_files import remove_leftovers
+from keras_resnet.runtime.temporary_files import hidden_name, remove_leftovers
 from keras_resnet.tasks import get_task
 
 
@@ -172,8 +172,8 @@ class Writer(Protocol):
         """What the file may lose."""
 
     @property
-    def is_integer(self) -> bool:
-        """Whether the file may hold no floats."""
+    def file(self) -> ExportFile:
+        """The file: its name, format and options."""
 
     def write(self, target: Path) -> None:
         """Write the file to `target`."""
@@ -198,11 +198,6 @@ class RunWriter:
     def budget(self) -> Budget:
         """What the file may lose."""
         return self.context.budget
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether the file may hold no floats."""
-        return self.file.is_integer
 
     def write(self, target: Path) -> None:
         """Write the file to `target`."""
@@ -250,10 +245,10 @@ def write_and_verify(writer: Writer, placement: Placement, reference: Reference)
     """Let `writer` make a file by a hidden name, verify it, and put it where `placement` says; what stood at either
     place is gone. The verdict's `file` is where it stands."""
     good, bad = placement.accepted, placement.rejected
-    staged = good.with_name(f".{os.getpid()}-{good.name}")
+    staged = hidden_name(good)
     try:
         writer.write(staged)
-        verdict = verify(staged, reference, writer.budget, is_integer=writer.is_integer)
+        verdict = verify(staged, reference, writer.budget, is_integer=writer.file.is_integer)
         target, former = (good, bad) if verdict.is_within else (bad, good)
         target.parent.mkdir(exist_ok=True)
         _remove(target)

@@ -17,7 +17,7 @@ from keras_resnet.export.formats import get_format
 from keras_resnet.export.pipeline import ExportContext, export, export_files
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult, is_qat
 from keras_resnet.export.sensitivity import SensitivityAnalysis
-from keras_resnet.export.tflite_options import LITERT_QUANTIZER, TFLiteOptions, TFLiteRequest
+from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions
 from keras_resnet.export.verdict import Verdict
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -178,6 +178,6 @@ class RemedySearch:
         run, options, log = self.context.run, self.options, self.context.log
         home = run.folder.resolve().parent
         trained = train(spec_for_compression(run, QAT, set(), log), home, free_name(home, f"{run.name}-qat"), log)
-        qat = tuple(TFLiteRequest(options.io, options.batch, is_qat=True).build(("qat",)))
+        qat = (TFLiteOptions(SCHEMES["qat"], options.io, options.batch),)
         (verdict,) = export(trained, replace(self.request, tflite=qat, formats=(), calibration_folder=None), log)
         return replace(verdict, file=str(trained.exports / verdict.file))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_resnet.evaluation.baselines import BaselineComparison
 from keras_resnet.export.benchmark import Cost
+from keras_resnet.export.flatbuffer import FLOAT_TYPES
 from keras_resnet.export.formats import get_format, recognize_format
 from keras_resnet.metrics import outcome
 from keras_resnet.metrics.labels import metric_label
@@ -108,8 +109,8 @@ class Verdict:
     @property
     def all_integer(self) -> bool:
         """Whether it is a TFLite file within its budget that holds no floating-point tensor."""
-        floats = [name for name in self.dtypes or {"FLOAT": 1} if "FLOAT" in name]
-        return is_tflite_file(self.file) and self.is_within and not floats
+        has_floats = any(name.startswith(FLOAT_TYPES) for name in self.dtypes or ())
+        return is_tflite_file(self.file) and self.is_within and bool(self.dtypes) and not has_floats
 
     @property
     def latency_ms(self) -> float:

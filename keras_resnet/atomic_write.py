@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keras_resnet.errors import KresnetError, RunError
+from keras_resnet.runtime.temporary_files import hidden_name
 
 # What libraries hand on from the operating system as a part of a message of their own, or by number.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -21,7 +22,7 @@ def write_atomically(path: Path, within: Path | None = None) -> Iterator[Path]:
     Makes the folders for it; where `within` is given, that has to exist, and only one folder below it is made. Raises
     RunError, in one sentence, when the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = hidden_name(path)
     try:
         with translate_disk_errors(path):
             if within is None:

@@ -136,8 +136,8 @@ def _encode_png(image: Image.Image) -> bytes:
 class DemoPage:
     """What the page knows of a run.
 
-    verdicts: rows of verdicts.json, as `described` has them, by file. models: the files that LiteRT.js takes, one image
-    at a time, as floats or uint8; in the order of their verdicts.
+    verdicts: rows of verdicts.json by file (see `recommend.describe_verdicts`). models: the files that LiteRT.js takes,
+    one image at a time, as floats or uint8; in the order of their verdicts.
     """
 
     def __init__(self, run: Run, verdicts: dict[str, DescribedVerdict]) -> None:

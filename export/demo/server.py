@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from keras_resnet.atomic_write import describe_error
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.runtime.http_server import Handler, WebServer
+from keras_resnet.runtime.temporary_files import hidden_name
 
 HOST = "127.0.0.1"
 # Named here, because what a system's own table says of them differs.
@@ -69,7 +70,7 @@ class Site:
         for path in self.pages:
             if not (folder / path).resolve().is_relative_to(folder.resolve()):
                 raise ExportError(f"a page must stand inside the folder. Received: {path!r}")
-        staged = folder.with_name(f".{os.getpid()}-{folder.name}")
+        staged = hidden_name(folder)
         try:
             for path in self.pages:
                 target = staged / path

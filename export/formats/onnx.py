@@ -12,7 +12,6 @@ import numpy as np
 from keras_resnet.errors import ExportError
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
-from keras_resnet.export.formats.saved_model import name_outputs
 from keras_resnet.runtime.metadata import (
     LABELS_FILE,
     METADATA_FILE,
@@ -21,7 +20,7 @@ from keras_resnet.runtime.metadata import (
     parse_metadata,
     require_kind,
 )
-from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
+from keras_resnet.runtime.predictions import Outputs, name_outputs, unwrap_single_output
 from keras_resnet.runtime.sandbox import require_opens
 from keras_resnet.runtime.signature import require_input
 

@@ -20,7 +20,7 @@ from keras_resnet.runtime.metadata import (
     foreign_file_error,
     parse_metadata,
 )
-from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
+from keras_resnet.runtime.predictions import Outputs, name_outputs, unwrap_single_output
 from keras_resnet.runtime.sandbox import start_check
 from keras_resnet.runtime.signature import require_input
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Of the folder that is converted to TFLite.
 INFERENCE_SIGNATURE = "serve"
-# The signature that TensorFlow Serving asks unless it is told of another.
+# The signature that TensorFlow Serving asks for unless another is named.
 DEFAULT_SIGNATURE = "serving_default"
 BYTES_SIGNATURE = "serve_bytes"
 GRAPH_FILE = "saved_model.pb"
@@ -60,11 +60,6 @@ class SavedModel(Format):
     def recognizes(self, path: Path) -> bool:
         """Return whether `path` is a SavedModel."""
         return (path / GRAPH_FILE).is_file()
-
-
-def name_outputs(outputs: T | dict[str, T]) -> dict[str, T]:
-    """Return a model's outputs by name; a unwrap_single_output one is the logits."""
-    return outputs if isinstance(outputs, dict) else {"logits": outputs}
 
 
 def write_inference_signature(model: keras.Model, folder: Path, *, uint8_input: bool, batch: int | None = 1) -> None:

@@ -10,7 +10,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.options import json_option, run_argument, runs_option
-from keras_resnet.cli.setting_options import Options, add_compress_options, select_given
+from keras_resnet.cli.setting_options import Options, add_compress_options, name_options, select_given
 from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.provenance import Provenance, use_provenance
 
@@ -95,7 +95,7 @@ def _compress(parent: Run, step: CompressionStep, options: Options, home: Path, 
     from keras_resnet.training.train import train
 
     name = name or free_name(home, f"{parent.name}-{step.suffix}")
-    with use_provenance(Provenance(f"of run {parent.name}", trace_options(options))):
+    with use_provenance(Provenance(f"of run {parent.name}", trace_options(options))), name_options(options):
         return publish_report(train(spec, home, name, console.log))
 
 

@@ -54,8 +54,8 @@ def emit_json_line(document: Any) -> None:
 
 @contextmanager
 def show_bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
-    """A `progress.Show`: on a terminal a line with what is done, how much of it, and the time left, or where nobody
-    knows the `total` the time it takes; gone at the end. Silent when piped."""
+    """Show progress (see `progress.Display`) on a terminal, in a line that is removed at the end: what is done, how
+    much of it, and the time left, or the time it takes where the `total` is unknown. Silent when piped."""
     global _display
     if not sys.stderr.isatty():
         yield lambda steps, words: None

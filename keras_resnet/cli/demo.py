@@ -8,11 +8,11 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
-from keras_resnet.cli.options import complete_run_names, runs_option
+from keras_resnet.cli.options import optional_run_argument, runs_option
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet demo RUN --open", "kresnet demo RUN --save page"))
-@click.argument("run", required=False, shell_complete=complete_run_names)
+@optional_run_argument
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option(

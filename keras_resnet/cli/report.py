@@ -8,11 +8,11 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
-from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.cli.options import complete_run_names, json_option, optional_run_argument, runs_option
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet report", "kresnet report RUN --again"))
-@click.argument("run", required=False, shell_complete=complete_run_names)
+@optional_run_argument
 @click.option("--again", is_flag=True, help="Evaluate the model anew, for a run of an earlier version.")
 @runs_option
 def report(run: str | None, again: bool, runs: str | None) -> None:

@@ -11,7 +11,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Group, format_examples
 from keras_resnet.cli.options import json_option, runs_option
-from keras_resnet.cli.setting_options import parse_assignment, set_option
+from keras_resnet.cli.setting_options import name_options, read_settings, select_given, set_option
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.config.recipes import get_recipe, with_epochs
 from keras_resnet.config.spec import Spec
@@ -22,7 +22,7 @@ STUDY_OPTIONS = (
     click.option("--recipe", default="he2015-cifar", show_default=True, help="How each network is trained."),
     click.option("--data", help="digits, the name of a TFDS data set, or a folder [default: the recipe's]."),
     click.option("--data-dir", help="Where TFDS data sets are prepared."),
-    click.option("--download", is_flag=True, help="Download a TFDS data set that is not there yet."),
+    click.option("--download", is_flag=True, default=None, help="Download a TFDS data set that is not there yet."),
     click.option("--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."),
     set_option,
     runs_option,
@@ -90,19 +90,17 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
 
 def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = lambda base: base) -> tuple[Spec, Path]:
     """The spec that a study's networks share, and the folder of its runs. `quick` shortens the recipe further."""
+    from keras_resnet.cli.spec_request import trace_options
     from keras_resnet.run import runs_home
 
     base = get_recipe(options["recipe"], options["quick"])
     base = quick(base) if options["quick"] else base
     base = with_epochs(base, options["epochs"]) if options["epochs"] else base
-    keys = {"data": "data.source", "data_dir": "data.data_dir"}
-    asked = {key: options[name] for name, key in keys.items() if options[name] is not None}
-    if options["download"]:
-        asked["data.download"] = True
-    asked |= dict(parse_assignment(text) for text in options["settings"])
-    base = base.override_all(asked)
+    given = select_given({name: options[name] for name in ("data", "data_dir", "download", "settings")})
+    with name_options(given):
+        base = base.override_all(read_settings(given))
     source = Path(base.data.source).expanduser().name
-    choices = Provenance(f"of recipe {options['recipe']}", {key: f"asked by --set {key}" for key in asked})
+    choices = Provenance(f"of recipe {options['recipe']}", trace_options(given))
     click.get_current_context().with_resource(use_provenance(choices))
     return base, runs_home(options["runs"]) / f"{kind}-{source}{'-quick' if options['quick'] else ''}"
 

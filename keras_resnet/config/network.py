@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.option_groups import COMMON, MODEL
 from keras_resnet.config.section import STRICT, Section, not_allowed
-from keras_resnet.config.settings import OneOf, Option, find_setting, setting
+from keras_resnet.config.settings import OneOf, Option, setting
 from keras_resnet.errors import SettingError
 
 # Layers, and convolutions of a tower: more are a typing error, or damage.
@@ -124,11 +124,8 @@ class NetworkSpec(Section):
                 "network.keep_ratio", self.keep_ratio, "1 where convolutions have groups, which lose no single filters"
             )
         taken = FAMILIES[self.family].settings
-        for name in self.__pydantic_fields__:
-            if (
-                name not in ("family", "depth", *taken)
-                and getattr(self, name) != find_setting(NetworkSpec, name).default
-            ):
+        for name, field in self.__pydantic_fields__.items():
+            if name not in ("family", "depth", *taken) and getattr(self, name) != field.default:
                 raise SettingError(
                     f"network.{name} has no meaning for a {self.family} network."
                     f" Received: {getattr(self, name)}. It takes: {', '.join(taken)}"

@@ -7,7 +7,7 @@ their reason and written back, so that a saved spec of a run is always complete.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Self
 
@@ -39,15 +39,9 @@ __all__ = [
     "spec_schema",
 ]
 
-# Augmentations that only images with objects take, and with their default those that only classified ones take.
+# Augmentations that only images with objects take, and those that only classified ones take.
 _FOR_OBJECTS = ("scales", "color_jitter", "mosaic", "copy_paste")
-_FOR_CLASSIFICATION = {
-    "mixup": 0.0,
-    "cutmix": 0.0,
-    "random_erase": 0.0,
-    "auto_augment": "none",
-    "train_sizes": (),
-}
+_FOR_CLASSIFICATION = ("mixup", "cutmix", "random_erase", "auto_augment", "train_sizes")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -87,27 +81,26 @@ class Spec(Section):
         """Raise SettingError for what only detectors take."""
         if self.head != HeadSpec():
             raise not_allowed("head", self.head, f"left alone for {self.task}")
-        for name in _FOR_OBJECTS:
-            if value := getattr(self.augment, name):
-                raise not_allowed(f"augment.{name}", value, f"left alone for {self.task}")
+        self._refuse_augmentations(_FOR_OBJECTS, "left alone")
 
     def _require_for_objects(self) -> None:
         """Raise SettingError for what a training on boxes cannot have yet, or at all."""
-        augment, rules = self.augment, TASK_RULES[self.task]
-        for name, off in _FOR_CLASSIFICATION.items():
-            if (value := getattr(augment, name)) != off:
-                raise not_allowed(f"augment.{name}", value, f"left out for {self.task}")
-        if augment.mosaic and not rules.mosaic:
-            raise not_allowed("augment.mosaic", augment.mosaic, f"left out for {self.task}")
-        if augment.copy_paste and not rules.copy_paste:
-            raise not_allowed("augment.copy_paste", augment.copy_paste, f"left out for {self.task}")
-        if augment.crop != "pad":
-            raise not_allowed("augment.crop", augment.crop, f"pad for {self.task}")
+        rules = TASK_RULES[self.task]
+        unknown = [name for name in ("mosaic", "copy_paste") if not getattr(rules, name)]
+        self._refuse_augmentations((*_FOR_CLASSIFICATION, *unknown), "left out")
+        if self.augment.crop != "pad":
+            raise not_allowed("augment.crop", self.augment.crop, f"pad for {self.task}")
         if self.distill.teacher is not None:
             raise not_allowed("distill.teacher", self.distill.teacher, f"left out for {self.task}")
         possible = [name for name, family in FAMILIES.items() if family.has_pyramid]
         if self.network.family not in possible:
             raise not_allowed("network.family", self.network.family, f"{' or '.join(possible)} for {self.task}")
+
+    def _refuse_augmentations(self, names: Iterable[str], allowed: str) -> None:
+        """Raise SettingError unless the augmentations called `names` are at their default."""
+        for name in names:
+            if (value := getattr(self.augment, name)) != getattr(AugmentSpec(), name):
+                raise not_allowed(f"augment.{name}", value, f"{allowed} for {self.task}")
 
     def _require_fitting_lengths(self) -> None:
         """Raise SettingError for a warm-up longer than the training, and for training images of other sizes."""
@@ -116,7 +109,11 @@ class Spec(Section):
             raise not_allowed("optimizer.warmup_epochs", warmup, f"below training.epochs ({training.epochs})")
         sizes, image_size = self.augment.train_sizes, self.data.image_size
         if sizes and FAMILIES[self.network.family].has_fixed_size:
-            raise not_allowed("augment.train_sizes", sizes, "left out for a VGG network, whose images have one size")
+            raise not_allowed(
+                "augment.train_sizes",
+                sizes,
+                f"left out for a {self.network.family} network, whose images have one size",
+            )
         if image_size is not None and any(size > image_size for size in sizes):
             raise not_allowed("augment.train_sizes", sizes, f"at most data.image_size ({image_size})")
 

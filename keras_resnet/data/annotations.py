@@ -63,7 +63,7 @@ def requires_object(split: str, annotations: str) -> bool:
 def require_objects(labels: np.ndarray, crowd: np.ndarray, what: str) -> None:
     """Raise DataError unless one of `what`, images as `GroundTruth` has them, shows an object that is not a crowd."""
     if not ((labels >= 0) & ~crowd).any():
-        raise DataError(f"none of the {len(labels)} {what} shows an object: there is nothing to judge by")
+        raise DataError(f"none of the {len(labels)} {what} shows an object: there is nothing to evaluate on")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class GroundTruth:
 def mask_id_dtype(objects: int) -> type[np.unsignedinteger[Any]]:
     """Return what tells so many objects and the ground apart. Raises DataError for more than a uint16 can."""
     if objects > MAX_OBJECTS:
-        raise DataError(f"an image shows {counted(objects, 'object', ',')}; up to {MAX_OBJECTS:,} can be told apart")
+        raise DataError(f"an image shows {counted(objects, 'object', ',')}; up to {MAX_OBJECTS:,} are supported")
     return np.uint8 if objects <= MAX_IDS_UINT8 else np.uint16
 
 

@@ -30,8 +30,8 @@ class ValueRange:
 
 
 def find_levels(files: Sequence[Path], log: Log) -> tuple[float, ...]:
-    """Return the values that are black and white in those of `files` of more than 8 bits; told to `log` with the
-    reason.
+    """Return the values that are black and white in those of `files` of more than 8 bits, and log them with
+    the reason.
 
     () where a sample has none such. Files that cannot be read are left to whoever reads them all.
     """

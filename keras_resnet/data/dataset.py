@@ -169,7 +169,7 @@ class Subset:
 @dataclass(frozen=True)
 class DatasetSplits:
     """A data set: its labels in the order of their numbers, and splits "train", "validation" and
-    perhaps "test". flips: whether a mirrored image keeps its label; None where nobody knows. levels: the
+    perhaps "test". flip_safe: whether a mirrored image keeps its label; None where nobody knows. levels: the
     values that are black and white in images of more than 8 bits, see `runtime.image.read_image`."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Images that lie in two splits by their content: a network is judged by them as if it had never seen them."""
+"""Find images that two splits share by their content: metrics on images seen in training are too high."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class FlipTrial:
 
 
 def decide_flip(split: Split, image_size: int, classes: Sequence[str]) -> FlipDecision:
-    """Decide by the training images `split` of `classes`, of which the network sees the centre of `image_size` pixels.
+    """Decide by the training images `split` of `classes`, of which the network sees the center of `image_size` pixels.
 
     Against mirroring where a class is recognized less if mirrored copies are trained on (left and right arrows), or
     where mirrored images are hardly recognized (writing); for it in any other case, as is usual. The answer depends on

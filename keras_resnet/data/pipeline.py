@@ -68,7 +68,7 @@ class TrainPipeline:
             numbered = numbered.map(self._crop, tf.data.AUTOTUNE)
         return numbered.map(partial(self._finish, size=size), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
-    def _rows(self, step: tf.Tensor) -> tf.data.Dataset:
+    def _rows(self, step: tf.Tensor) -> tf.Tensor:
         """Return which images the batch of `step` shows in this rank's part: int64 (part,)."""
         import tensorflow as tf
 
@@ -106,10 +106,8 @@ class TrainPipeline:
         return BatchDraw(self.seed, step, self.batch_size, self._mine)
 
     def _key(self, number: tf.Tensor) -> tf.Tensor:
-        """Return what is drawn for an epoch or a step is drawn by this."""
-        import tensorflow as tf
-
-        return tf.stack([tf.constant(self.seed, tf.int64), number])
+        """Return the key by which everything of an epoch or a step is drawn: int64 (2,)."""
+        return self._draw(number).key
 
     @property
     def _mine(self) -> slice:
@@ -122,7 +120,7 @@ class TrainPipeline:
 
         return ObjectMixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
 
-    def _shown(self, step: tf.Tensor) -> tf.data.Dataset:
+    def _shown(self, step: tf.Tensor) -> tf.Tensor:
         """Return which images are read for the batch of `step`, also those that are only mixed into others."""
         return self._mixer.rows(self._key(step), self._rows(step), self.split.count)
 

@@ -17,7 +17,7 @@ from keras_resnet.evaluation.evaluate import load_model, validate
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.models import parts
 from keras_resnet.run import Run
-from keras_resnet.run.data_fingerprint import SPLITS, describe_changes, digest_fingerprint, fingerprint_splits
+from keras_resnet.run.data_fingerprint import describe_changes, digest_fingerprint, fingerprint_splits
 from keras_resnet.runtime.visualize import draw_predictions
 from keras_resnet.tasks import Task, get_task
 
@@ -36,13 +36,13 @@ def analyze_model(
     "samples"."""
     split = data.splits["validation"]
     recorded = run.document().get("data", {})  # a run of an earlier version does not tell
-    trained_on = recorded if recorded.keys() >= set(SPLITS) else fingerprint_splits(data)
+    trained_on = recorded if recorded.keys() >= set(TRAINING_SPLITS) else fingerprint_splits(data)
     samples = [
         {"caption": caption, "png": _encode_png(draw_predictions(_original_image(split, row), objects, SAMPLE_SIDE))}
         for row, objects, caption in task.sample_predictions(evaluation, MAX_SAMPLES)
     ]
     return {
-        "data": {name: digest_fingerprint(trained_on[name]) for name in SPLITS},
+        "data": {name: digest_fingerprint(trained_on[name]) for name in TRAINING_SPLITS},
         "parts": count_parts(model),
         **task.analyze(evaluation),
         "baselines": [each.as_dict() for each in compare_with_baselines(task, data, evaluation)],

@@ -115,7 +115,7 @@ def describe_baselines(baselines: Sequence[BaselineRow]) -> list[str]:
 
 
 def describe_baseline(baseline: BaselineRow) -> str:
-    """Say in a sentence how a model compares with a baseline that it is not surely above."""
+    """Describe in a sentence how a model compares with a baseline that it is not clearly above."""
     name, value = baseline["baseline"], f"{baseline['value']:.2%}"
     model_value = f"{metric_label(baseline['metric'])} {baseline['model_value']:.2%}"
     images = counted(baseline["images"], "validation image", ",")

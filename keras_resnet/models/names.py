@@ -17,7 +17,7 @@ NAMED_SETTINGS = ("depth", "family", *(field for family in get_families() for fi
 def parse_model_name(name: str) -> NetworkSpec:
     """Return the network called `name`. Raises UsageError, suggesting the nearest, if no family reads such a name.
 
-    Whether its depth exists is decided by `backbone.require_known`.
+    Whether its depth exists is decided by `build.require_known`.
     """
     for family in get_families():
         if network := family.parse_name(name):

@@ -26,7 +26,7 @@ class Part:
     title: str
 
 
-_BACKBONE = re.compile("|".join(family.layer_pattern for family in dict.fromkeys(get_families())))
+_BACKBONE = re.compile("|".join(dict.fromkeys(family.layer_pattern for family in get_families())))
 _OTHERS = (
     (Part("logits", HEADS, "the classifier"), re.compile(build.CLASSIFIER)),
     (Part("neck", NECK, "the neck"), re.compile(fpn.NECK)),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +19,7 @@ import numpy as np
 
 from keras_resnet.errors import WeightsError
 from keras_resnet.pretrained.memory_budget import MemoryBudget
+from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 
 if TYPE_CHECKING:
     import h5py
@@ -30,8 +30,6 @@ MAX_DEPTH = 32
 MAX_NAME_LENGTH = 1000
 # The order in which Keras 3 keeps a layer's arrays, by their names in the older layouts.
 WEIGHT_ORDER = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "low", "high")
-# The child prints one sentence and ends with this code if it refuses a file.
-REFUSED_EXIT_CODE = 3
 # How long the child may take, and how much memory beside the arrays.
 TIMEOUT_SECONDS, EXTRA_MEMORY_BYTES = 600, 128 * 2**20
 
@@ -45,17 +43,17 @@ def read_hdf5(path: Path, budget: MemoryBudget) -> dict[str, list[np.ndarray]]:
     Nothing is taken from outside the file. Raises WeightsError for links, for values kept in other files, for arrays
     that claim more than `budget`, before anything is read, and for what cannot be read without harm.
     """
-    command = [sys.executable, "-m", __name__, str(path), "" if budget.model_size is None else str(budget.model_size)]
+    command = child_command(__name__, str(path), "" if budget.model_size is None else str(budget.model_size))
     try:
         done = subprocess.run(
             command, capture_output=True, check=False, timeout=TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired as error:
         raise WeightsError(f"it is not read within {TIMEOUT_SECONDS} seconds") from error
-    if done.returncode == REFUSED_EXIT_CODE:
+    if done.returncode == EXPECTED_ERROR_CODE:
         raise WeightsError(done.stdout.decode(errors="replace").strip())
     if done.returncode:
-        raise ValueError(f"a process that reads it ends with {done.returncode}")
+        raise ValueError(f"a process that reads it ended by {describe_exit(done.returncode)}")
     return _read(path, budget)
 
 
@@ -200,9 +198,12 @@ def _require(holds: bool, path: HDF5Path, fault: str) -> None:
         raise WeightsError(f"{'/'.join(path)[-100:]} {fault}")
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> int:
+    """Read, in the child process, the file that `arguments` name; print why if it is refused. Returns the exit code."""
+    path, model_size = arguments
     try:
-        _read_in_child(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2] else None)
+        _read_in_child(Path(path), int(model_size) if model_size else None)
     except WeightsError as refusal:
         print(refusal)
-        sys.exit(REFUSED_EXIT_CODE)
+        return EXPECTED_ERROR_CODE
+    return 0

@@ -196,11 +196,8 @@ def _require_same_network(name: str, asked: NetworkSpec, found: NetworkSpec | No
 
 
 def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 _FETCHERS: dict[str, Callable[[str], Weights]] = {

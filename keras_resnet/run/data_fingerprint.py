@@ -8,19 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from keras_resnet.data.dataset import DatasetSplits, Split
+from keras_resnet.data.dataset import TRAINING_SPLITS, DatasetSplits, Split
 from keras_resnet.run.documents import Fingerprint, SplitDigest
 from keras_resnet.runtime.plurals import counted
 
 # Classes that are named where the numbers of images changed.
 MAX_NAMED_CLASSES = 3
 # A run's model has seen these.
-SPLITS = ("train", "validation")
 
 
 def fingerprint_splits(data: DatasetSplits) -> dict[str, Fingerprint]:
     """Return the fingerprint of each split that a training uses."""
-    return {name: fingerprint_split(data.splits[name], data.classes) for name in SPLITS}
+    return {name: fingerprint_split(data.splits[name], data.classes) for name in TRAINING_SPLITS}
 
 
 def fingerprint_split(split: Split, classes: tuple[str, ...]) -> Fingerprint:
@@ -56,7 +55,10 @@ def _ground_truth_bytes(split: Split) -> Iterator[bytes]:
 def describe_changes(before: Mapping[str, Fingerprint], now: Mapping[str, Fingerprint]) -> str:
     """Say what differs; '' where nothing does. Pixels and files are compared where both are known."""
     return "; ".join(
-        words for name in SPLITS if name in before for words in _describe_split_changes(name, before[name], now[name])
+        words
+        for name in TRAINING_SPLITS
+        if name in before
+        for words in _describe_split_changes(name, before[name], now[name])
     )
 
 

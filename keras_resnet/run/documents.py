@@ -193,7 +193,7 @@ class OldVerdictRow(TypedDict):
 
 @_kept
 class VerdictRow(TypedDict):
-    """A row of verdicts.json: see `export.verify.Verdict`."""
+    """A row of verdicts.json: see `export.verdict.Verdict`."""
 
     file: FileName
     scheme: Line

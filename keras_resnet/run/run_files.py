@@ -99,7 +99,7 @@ class RunFiles:
 
     @property
     def written_whole(self) -> tuple[Path, ...]:
-        """Files that are written under a hidden name first (see `atomic_write.writing`)."""
+        """Files that are written under a hidden name first (see `atomic_write.write_atomically`)."""
         return (
             self.spec_file,
             self.labels_file,
@@ -126,5 +126,5 @@ class RunFiles:
             save(temporary)
 
     def writing(self, path: Path) -> AbstractContextManager[Path]:
-        """See `atomic_write.writing`: where the run folder is gone it is not made again."""
+        """See `atomic_write.write_atomically`: where the run folder is gone it is not made again."""
         return write_atomically(path, within=self.folder)

@@ -19,7 +19,7 @@ CHUNK_BYTES = 2**16
 
 
 class WebServer(ThreadingHTTPServer):
-    """Serves at most CONNECTIONS connections at a time; further ones wait, refused is none."""
+    """Serves at most MAX_CONNECTIONS connections at a time; further ones wait, refused is none."""
 
     request_queue_size = BACKLOG
 
@@ -52,7 +52,7 @@ class WebServer(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection. A request that is not sent within SENDING seconds meets the end of its input."""
+    """One connection. A request that is not sent within SEND_TIMEOUT seconds meets the end of its input."""
 
     protocol_version = "HTTP/1.1"
     # Of a request that does not say: answers before HTTP/1.0 had no status.
@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             self.stop_clock()
 
     def start_clock(self) -> None:
-        """Give the client SENDING seconds for what it is to send."""
+        """Give the client SEND_TIMEOUT seconds for what it is to send."""
         self._clock = threading.Timer(SEND_TIMEOUT, self._end_input)
         self._clock.daemon = True
         self._clock.start()

@@ -36,7 +36,7 @@ def _files(name: str) -> list[str]:
 
 
 class UnreadableFiles:
-    """Counts files that cannot be read, of `total`; each is told of by `log`."""
+    """Counts files that cannot be read, of `total`, and logs each of them."""
 
     def __init__(self, total: int, log: Callable[[str], None]) -> None:
         self._total, self._say = total, log

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .errors import ExportError
 from .predictions import POSTPROCESSORS, Postprocessor
 from .preprocess import HEAD, PREPROCESSORS, kind_of
@@ -32,8 +30,8 @@ class ModelMetadata:
     the network was trained for. preprocessing, postprocessing: how an image is brought to the network and what is made
     of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name it. cells: of the levels of a
     detector's pyramid (see `postprocess`). levels: the values that are black and white in images of more than 8 bits
-    (see `pixels.decode`). provenance: where the file comes from (run, scheme, versions, normalization in the graph,
-    hashes)."""
+    (see `preprocess.decode_image`). provenance: where the file comes from (run, scheme, versions, normalization in the
+    graph, hashes)."""
 
     classes: tuple[str, ...]
     resize: int
@@ -83,7 +81,7 @@ def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
 
 
 def read_metadata(content: bytes, source: Path) -> ModelMetadata:
-    """The card appended to a .tflite file's bytes. Raises ExportError if there is none, or one that is not ours."""
+    """Return the metadata appended to a .tflite file's bytes. Raises ExportError if there is none, or none of ours."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             labels, details = (_text(archive, name) for name in (LABELS_FILE, METADATA_FILE))
@@ -135,7 +133,6 @@ def _is_valid(card: ModelMetadata) -> bool:
         and isinstance(card.provenance, dict)
         and isinstance(card.provenance.get("scheme"), str)
         and isinstance(card.provenance.get("run", ""), str)
-        and (not card.levels or (len(card.levels) == 2 and -np.inf < card.levels[0] < card.levels[1] < np.inf))
         and all(card.classes)
         and (not card.levels or (len(card.levels) == 2 and -math.inf < card.levels[0] < card.levels[1] < math.inf))
     )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-# Of a class' probability: what is less sure is no candidate, or is not shown.
+# Class probabilities below which a detection is dropped, or not displayed.
 SCORE_THRESHOLD, DISPLAY_THRESHOLD = 0.05, 0.3
 # What the main object of an image may be, if it is not said how many classes to name.
 MAX_GUESSES = 5
@@ -78,12 +78,12 @@ def decode_detections(
     """Decode the objects of one image: scores (N, classes), distances (N, 4) → up to `most` of them."""
     probabilities = 1 / (1 + np.exp(-scores.astype(np.float32)))
     locations, labels = np.nonzero(probabilities >= least)
-    sure = probabilities[locations, labels]
-    order = np.argsort(-sure, kind="stable")[:MAX_CANDIDATES]
-    locations, labels, sure = locations[order], labels[order], sure[order]
+    confidence = probabilities[locations, labels]
+    order = np.argsort(-confidence, kind="stable")[:MAX_CANDIDATES]
+    locations, labels, confidence = locations[order], labels[order], confidence[order]
     boxes = np.clip(ltrb_to_xyxy(distances, cells)[locations], 0, 1)
     kept = non_max_suppression(boxes, labels, most)
-    return Detections(boxes[kept], sure[kept], labels[kept], locations[kept])
+    return Detections(boxes[kept], confidence[kept], labels[kept], locations[kept])
 
 
 def decode_top_object(scores: np.ndarray, distances: np.ndarray, cells: Sequence[int], guesses: int) -> Detections:
@@ -91,9 +91,9 @@ def decode_top_object(scores: np.ndarray, distances: np.ndarray, cells: Sequence
     location."""
     locations = scores.argmax(axis=0)
     labels = np.argsort(-scores.max(axis=0), kind="stable")[:guesses]
-    sure = 1 / (1 + np.exp(-scores[locations[labels], labels].astype(np.float32)))
+    confidence = 1 / (1 + np.exp(-scores[locations[labels], labels].astype(np.float32)))
     boxes = np.clip(ltrb_to_xyxy(distances, cells)[locations[labels]], 0, 1)
-    return Detections(boxes, sure, labels, locations[labels])
+    return Detections(boxes, confidence, labels, locations[labels])
 
 
 def non_max_suppression(
@@ -197,7 +197,7 @@ def decode_outputs(
 ) -> tuple[Detections, np.ndarray | None]:
     """Decode one image's outputs: the `top` most confident objects of at least the score `least`, or `guesses` at the
     main one; and the logits of their masks (n, h, w), if they make them. A file that made objects itself has done the
-    same, and says so by its "count" (see export.full)."""
+    same, and says so by its "count" (see `export.formats.detection_postprocess`)."""
     if "count" in outputs:
         known = int(outputs["count"].reshape(-1)[0])
         there = np.flatnonzero(outputs["scores"][:known] >= (0 if guesses else least))[: guesses or top]

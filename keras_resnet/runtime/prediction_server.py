@@ -36,7 +36,7 @@ class RequestError(Exception):
 
 class PredictionServer(WebServer):
     """Answers POSTed images with {"predictions": […]}, and GET with what it is. One image is decoded and one inference
-    runs at a time; of what clients send, UPLOADS bodies of at most LARGEST_REQUEST bytes are in memory."""
+    runs at a time; of what clients send, MAX_UPLOADS bodies of at most MAX_REQUEST_BYTES bytes are in memory."""
 
     def __init__(
         self, predict: Predict, about: dict[str, Any], address: tuple[str, int], levels: Sequence[float]
@@ -191,7 +191,7 @@ def create_server(
     predict: Predict, about: dict[str, Any], host: str, port: int, levels: Sequence[float] = ()
 ) -> PredictionServer:
     """Create a server of what `predict` returns, which is described by `about`; `port` 0 takes a free one; levels: see
-    `pixels.decode`. Raises ExportError if
+    `preprocess.decode_image`. Raises ExportError if
     it cannot listen there."""
     try:
         return PredictionServer(predict, about, (host, port), levels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from .postprocess import describe_objects
 if TYPE_CHECKING:
     from .metadata import ModelMetadata
 
-# Labels that are named of an image, if it is not said how many.
+T = TypeVar("T")
+# Labels that are named of an image, where their number is not given.
 DEFAULT_TOP = 5
 
 
@@ -42,6 +43,11 @@ def unwrap_single_output(outputs: dict[str, np.ndarray]) -> Outputs:
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
 
+def name_outputs(outputs: T | dict[str, T]) -> dict[str, T]:
+    """Return a model's outputs by name; a single one is the logits."""
+    return outputs if isinstance(outputs, dict) else {"logits": outputs}
+
+
 def top_k(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict[str, Any]]]:
     """Return the `top` most likely labels of each sample, the first one first: logits (N, classes) →
     [[{"label": str, "probability": float}, …], …]."""
@@ -58,10 +64,10 @@ def decode_predictions(
     card: ModelMetadata, outputs: Outputs, top: int | None, sizes: Sequence[tuple[int, int]]
 ) -> list[list[dict[str, Any]]]:
     """Decode the outputs for images of (width, height) `sizes` as the file's metadata say: see `top_k`,
-    `postprocess.objects_of`. Raises ExportError for outputs that mean nothing: numbers that are not finite, or of
+    `postprocess.describe_objects`. Raises ExportError for outputs that mean nothing: numbers that are not finite, or of
     labels that are not there."""
     _require_valid_outputs(outputs, len(card.classes))
-    postprocessor = POSTPROCESSORS[card.postprocessing]
+    postprocessor = card.postprocessor
     if not postprocessor.has_boxes:
         return top_k(outputs, card.classes, top or DEFAULT_TOP)
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))
@@ -72,7 +78,7 @@ def decode_predictions(
 
 
 def _require_valid_outputs(outputs: Outputs, classes: int) -> None:
-    named = outputs if isinstance(outputs, dict) else {"logits": outputs}
+    named = name_outputs(outputs)
     for name, values in named.items():
         if not np.isfinite(values).all():
             raise ExportError(f"the network's {name} are not finite: it has overflowed, or the file is damaged")

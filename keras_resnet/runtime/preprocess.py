@@ -296,7 +296,7 @@ def _conversion(image: Image.Image, levels: Sequence[float]) -> Callable[[Image.
     if _is_deep(image):
         black, white = levels or (0.0, _guess_white(image))
         clear = image.info.get("transparency")
-        return lambda part: _grey(np.asarray(part), black, white, clear).convert("RGB")
+        return lambda part: _gray(np.asarray(part), black, white, clear).convert("RGB")
     if image.mode in ALPHA_MODES or "transparency" in image.info:
         return _over_white
     if image.mode == "LAB":
@@ -315,13 +315,13 @@ def _from_lab(image: Image.Image) -> Image.Image:
     return converted
 
 
-def _grey(values: np.ndarray, black: float, white: float, clear: int | None) -> Image.Image:
+def _gray(values: np.ndarray, black: float, white: float, clear: int | None) -> Image.Image:
     """Scale values (H, W), from `black` to `white`, as 0 to 255; `clear` ones are transparent, so white."""
     scaled = (np.nan_to_num(values.astype(np.float64)) - black) * 255 / (white - black)
-    grey = np.clip(np.round(scaled), 0, 255).astype(np.uint8)
+    gray = np.clip(np.round(scaled), 0, 255).astype(np.uint8)
     if clear is not None:
-        grey[values == clear] = 255
-    return Image.fromarray(grey)
+        gray[values == clear] = 255
+    return Image.fromarray(gray)
 
 
 def _guess_white(image: Image.Image) -> float:

@@ -12,7 +12,7 @@ from .errors import ExportError
 from .metadata import ModelMetadata
 from .plurals import counted
 from .postprocess import CONDINST_COEFFICIENTS, CONDINST_PROTOTYPES
-from .predictions import Outputs
+from .predictions import Outputs, name_outputs
 
 Shape = tuple[int, ...]
 
@@ -29,15 +29,14 @@ def require_input(card: ModelMetadata, shape: Sequence[Any], source: Path) -> No
 def require_outputs(card: ModelMetadata, outputs: Outputs, source: Path) -> None:
     """Raise ExportError unless what was made of one image has the shapes that the metadata's task and labels ask
     for."""
-    named = outputs if isinstance(outputs, dict) else {"logits": outputs}
-    shapes = {name: np.shape(each) for name, each in named.items()}
+    shapes = {name: np.shape(each) for name, each in name_outputs(outputs).items()}
     fits = _fits_objects if card.postprocessor.has_boxes else _fits_classes
     if any(shape[:1] != (1,) for shape in shapes.values()) or not fits(
         card, {name: shape[1:] for name, shape in shapes.items()}
     ):
-        told = ", ".join(f"{name} {_words(shape)}" for name, shape in shapes.items())
+        described = ", ".join(f"{name} {_words(shape)}" for name, shape in shapes.items())
         raise ExportError(
-            f"{source} is damaged: its outputs are {told}; the task {card.task} with"
+            f"{source} is damaged: its outputs are {described}; the task {card.task} with"
             f" {counted(len(card.classes), 'label')} has"
             " others"
         )

@@ -21,6 +21,11 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
                 left.unlink(missing_ok=True)
 
 
+def hidden_name(path: Path) -> Path:
+    """Return the name beside `path` under which this process writes it, until it is whole."""
+    return path.with_name(f".{os.getpid()}-{path.name}")
+
+
 def final_name(file: Path) -> Path:
     """Return the name that a file will have which is still hidden."""
     found = _HIDDEN.fullmatch(file.name)

@@ -51,24 +51,24 @@ def rle_decode(mask: dict[str, Any]) -> np.ndarray:
     return np.repeat(values, mask["counts"]).reshape(mask["size"], order="F")
 
 
-def _blend_mask(image: Image.Image, mask: np.ndarray, colour: tuple[int, int, int]) -> Image.Image:
+def _blend_mask(image: Image.Image, mask: np.ndarray, color: tuple[int, int, int]) -> Image.Image:
     pixels = np.asarray(image, np.float32)
-    seen = np.where(mask[..., None], (1 - MASK_OPACITY) * pixels + MASK_OPACITY * np.array(colour, np.float32), pixels)
+    seen = np.where(mask[..., None], (1 - MASK_OPACITY) * pixels + MASK_OPACITY * np.array(color, np.float32), pixels)
     return Image.fromarray(seen.round().astype(np.uint8))
 
 
 def _draw_label(canvas: Image.Image, each: dict[str, Any], factor: float) -> None:
     """Draw a box and its label; factor: pixels of the canvas for one of the image."""
-    brush, colour = ImageDraw.Draw(canvas), label_color(each["label"])
+    brush, color = ImageDraw.Draw(canvas), label_color(each["label"])
     line, letters = (max(least, round(share * max(canvas.size))) for share, least in (LINE_WIDTH, FONT_SIZE))
     left, top = 0.0, 0.0
     if "box" in each:
         left, top, right, bottom = (factor * edge for edge in each["box"])
-        brush.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=line)
+        brush.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=color, width=line)
     words, font = f"{each['label']} {each['probability']:.0%}", ImageFont.load_default(letters)
     _, _, width, height = brush.textbbox((0, 0), words, font=font)
     # Above the box where there is room, and never beyond the edges.
     x, y = min(left, max(0.0, canvas.width - width - line)), top - height - line
     y = y if y >= 0 else top
-    brush.rectangle((x, y, x + width + line, y + height + line), fill=colour)
+    brush.rectangle((x, y, x + width + line, y + height + line), fill=color)
     brush.text((x + line / 2, y + line / 2), words, fill=TEXT_COLOR, font=font)

@@ -6,21 +6,19 @@ He et al. 2015, figures 1 and 6, for any networks, data and number of seeds.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.spec import Spec
 from keras_resnet.models.backbone import has_shortcuts, is_plain_twin
 from keras_resnet.models.flops import count_cost
 from keras_resnet.models.names import parse_model_name
 from keras_resnet.progress import Log
 from keras_resnet.studies import figures, gradients
-from keras_resnet.studies.plan import Trial, run_trial, spec_for, with_sizes, write_rows
+from keras_resnet.studies.plan import Trial, run_trial, spec_for, with_sizes, write_rows, write_summary
 
 # Points of training error below which two networks count as equal.
 MARGIN = 1.0
@@ -56,8 +54,7 @@ def degradation(base: Spec, networks: Sequence[str], seeds: int, folder: Path, l
     write_rows(folder / "gradients.csv", [row for profile in profiles for row in profile.rows()])
     figures.save(figures.plot_gradients(profiles), folder / "gradients")
     summary["words"] += [profile.describe() for profile in profiles]
-    with write_atomically(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_summary(folder, summary)
     return summary
 
 

@@ -55,7 +55,8 @@ class GradientProfile:
 
 
 def measure_gradients(trial: Trial) -> GradientProfile:
-    """Measure the gradients of `trial`'s network on a balanced sample of its training images, with batch statistics."""
+    """Measure the gradients of `trial`'s network, with batch statistics, on the first SAMPLE_SIZE of its training
+    images."""
     run = trial.run
     assert run is not None
     spec = run.spec()
@@ -66,19 +67,18 @@ def measure_gradients(trial: Trial) -> GradientProfile:
     model = task.build_model(Layers(keras), spec)
     loss = task.loss(spec)
     layers = tuple(layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-    initial = _gradient_norms(model, loss, images, task.encode_targets(targets))
+    encoded = task.encode_targets(targets)
+    initial = _gradient_norms(model, loss, images, encoded)
     model.set_weights(load_model(run).get_weights())
-    return GradientProfile(
-        trial.network, layers, initial, _gradient_norms(model, loss, images, task.encode_targets(targets))
-    )
+    return GradientProfile(trial.network, layers, initial, _gradient_norms(model, loss, images, encoded))
 
 
 def _sample(data: DatasetSplits) -> tuple[np.ndarray, np.ndarray]:
-    split, classes = data.splits["train"], len(data.classes)
-    images = pipeline.evaluation_batches(split, data.image_size, min(SAMPLE_SIZE, split.count))
-    batch, labels = next(images.as_numpy_iterator())
-    assert classes > 1
-    return batch, labels
+    split = data.splits["train"]
+    batch: tuple[np.ndarray, np.ndarray] = next(
+        pipeline.evaluation_batches(split, data.image_size, min(SAMPLE_SIZE, split.count)).as_numpy_iterator()
+    )
+    return batch
 
 
 def _gradient_norms(model: keras.Model, loss: Loss, images: np.ndarray, targets: tf.Tensor) -> np.ndarray:

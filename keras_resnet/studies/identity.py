@@ -5,7 +5,6 @@ The constructed argument of He et al. 2015, section 1: built, measured, and trai
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.recipes import with_epochs
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
@@ -28,7 +26,7 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.studies import figures
-from keras_resnet.studies.plan import run_trial, spec_for, write_rows
+from keras_resnet.studies.plan import run_trial, spec_for, write_rows, write_summary
 from keras_resnet.tasks import get_task
 from keras_resnet.training.initialize import deepen
 
@@ -53,23 +51,23 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     is_deeper = replace(first, depth=second.depth) == second and first.depth < second.depth
     if not (is_deeper and has_shortcuts(first)):
         raise UsageError(f"--deep must be a deeper network of the kind of --shallow. Received: {deep}, {shallow}")
-    start = run_trial(shallow, base.training.seed, spec_for(shallow, base.training.seed, base, log), folder, log)
+    seed = base.training.seed
+    start = run_trial(shallow, seed, spec_for(shallow, seed, base, log), folder, log)
     if start.run is None:
         raise UsageError(f"{shallow} broke down in training, so nothing can be built on it: {start.failure}")
-    further = _continue_spec(start.run, spec_for(deep, base.training.seed, base, log))
+    further = _continue_spec(start.run, spec_for(deep, seed, base, log))
     random = replace(further, start=StartSpec())
     continued = replace(further, network=start.run.spec().network, start=StartSpec(str(start.run.model_file.resolve())))
     data = load_dataset(start.run.spec().data, lambda message: None, ("validation",))
     difference = _compare_outputs(start.run, further, data)
     log(f"before training: outputs of the deepened {deep} differ by {difference:.2g} (relative to the largest)")
-    seed = base.training.seed
-    runs = {
-        f"{deep}, deepened from {shallow}": run_trial(deep, seed, further, folder, log, f"{deep}-deepened").run,
-        f"{shallow}, trained on": run_trial(shallow, seed, continued, folder, log, f"{shallow}-continued").run,
-        f"{deep}, from random weights": run_trial(deep, seed, random, folder, log, f"{deep}-random").run,
+    trials = {
+        f"{deep}, deepened from {shallow}": run_trial(deep, seed, further, folder, log, f"{deep}-deepened"),
+        f"{shallow}, trained on": run_trial(shallow, seed, continued, folder, log, f"{shallow}-continued"),
+        f"{deep}, from random weights": run_trial(deep, seed, random, folder, log, f"{deep}-random"),
     }
-    curves = {label: _errors_by_epoch(run) for label, run in runs.items() if run}
-    return _report(start.run, curves, difference, folder, (shallow, deep))
+    curves = {label: trial.errors() for label, trial in trials.items() if trial.run}
+    return _report(float(start.errors()[-1]), curves, difference, folder, (shallow, deep))
 
 
 def _continue_spec(shallow: Run, deep: Spec) -> Spec:
@@ -91,14 +89,9 @@ def _compare_outputs(shallow: Run, spec: Spec, data: DatasetSplits) -> float:
     return float(np.abs(deep_logits - shallow_logits).max() / np.abs(shallow_logits).max())
 
 
-def _errors_by_epoch(run: Run) -> np.ndarray:
-    return np.array([100 * (1 - row["accuracy"]) for row in run.read_log()])
-
-
 def _report(
-    shallow: Run, curves: dict[str, np.ndarray], difference: float, folder: Path, names: tuple[str, str]
+    level: float, curves: dict[str, np.ndarray], difference: float, folder: Path, names: tuple[str, str]
 ) -> dict[str, Any]:
-    level = 100 * (1 - shallow.read_log()[-1]["accuracy"])
     figures.save(figures.plot_identity(curves, level), folder / "figure")
     rows = [
         {"network": label, "epoch": epoch, "training_error": float(error)}
@@ -114,8 +107,7 @@ def _report(
         "training_error": {key: curve.tolist() for key, curve in curves.items()},
         "words": _words(level, curves, difference, names),
     }
-    with write_atomically(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_summary(folder, summary)
     return summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -97,6 +98,12 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     writer.writerows(rows)
     with write_atomically(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def write_summary(folder: Path, summary: Mapping[str, object]) -> None:
+    """Write summary.json of a study into `folder`, whole or not at all."""
+    with write_atomically(folder / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def _matches_request(requested: Spec, resolved: Spec) -> bool:

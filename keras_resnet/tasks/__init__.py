@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.errors import require_one_of
+from keras_resnet.errors import SettingError, one_of_sentence
 from keras_resnet.models.backbone import get_backbone
 from keras_resnet.tasks.base import Task
 from keras_resnet.tasks.classification import Classification
@@ -25,8 +25,9 @@ def get_task(spec: Spec, classes: tuple[str, ...]) -> Task:
 
 
 def default_config(task: str) -> Spec:
-    """Return how `task` is trained where no recipe is named. Raises UsageError for an unknown one."""
-    require_one_of("task", task, tuple(TASKS))
+    """Return how `task` is trained where no recipe is named. Raises SettingError for an unknown one."""
+    if task not in TASKS:
+        raise SettingError(one_of_sentence("task", task, tuple(TASKS)))
     return TASKS[task].default_config()
 
 

@@ -11,16 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict
 
-import numpy as np
-from PIL import Image
-
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.result import Evaluation, GroundTruthT, Metrics, OutputsT, PredictionT
 from keras_resnet.models.backbone import Backbone, Features
 from keras_resnet.models.build import Outputs, build_model
 from keras_resnet.models.layers import Layers
 from keras_resnet.runtime.predictions import POSTPROCESSORS
-from keras_resnet.runtime.preprocess import preprocess
 
 if TYPE_CHECKING:
     import keras
@@ -108,10 +104,6 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
     ) -> dict[str, tf.Tensor]:
         """Compute what is logged in training, per sample: {name: (B,) float32}, in the order of
         `train_metric_names`."""
-
-    def preprocess(self, image: Image.Image, resize: int, image_size: int) -> np.ndarray:
-        """Bring an image to what the network sees: (image_size, image_size, 3) uint8."""
-        return preprocess(image, self.preprocessing, resize, image_size)
 
     @abstractmethod
     def postprocess(self, outputs: OutputsT, ground_truth: GroundTruthT) -> list[PredictionT]:

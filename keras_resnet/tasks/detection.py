@@ -60,6 +60,8 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     iou_type: ClassVar[str] = "bbox"
     # The finest level of the pyramid that is looked at.
     first_level: ClassVar[int] = 0
+    # How many classes of one object are guessed; 0 lists all objects.
+    guesses: ClassVar[int] = 0
 
     @classmethod
     def from_spec(cls, spec: Spec, classes: tuple[str, ...]) -> Detection:
@@ -119,7 +121,10 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     def postprocess(self, outputs: Arrays, ground_truth: Arrays) -> list[Prediction]:
         """Decode the objects of each image of a batch, with their masks if there are any."""
         rows = zip(split_batch(outputs), ground_truth["sizes"].tolist(), strict=True)
-        return [to_image_pixels(*decode_outputs(row, self.cells), (width, height)) for row, (width, height) in rows]
+        return [
+            to_image_pixels(*decode_outputs(row, self.cells, guesses=self.guesses), (width, height))
+            for row, (width, height) in rows
+        ]
 
     def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
         """Compute COCO's AP of the boxes; beside it COCO's other numbers and VOC's. Raises DataError if no image shows
@@ -187,7 +192,7 @@ def to_image_pixels(detections: Detections, mask_logits: np.ndarray | None, size
 
 
 def visible_objects(prediction: Prediction, classes: Sequence[str], size: tuple[int, int]) -> list[dict[str, Any]]:
-    """List the objects that are confident enough to be drawn, as `postprocess.objects_of` does."""
+    """List the objects that are confident enough to be drawn, as `postprocess.describe_objects` does."""
     objects: list[dict[str, Any]] = []
     for row in np.flatnonzero(prediction.scores >= DISPLAY_THRESHOLD):
         label, probability = classes[prediction.labels[row]], float(prediction.scores[row])

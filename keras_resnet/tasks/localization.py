@@ -12,15 +12,13 @@ from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.confidence_interval import paired_proportion_ci
 from keras_resnet.metrics.iou import iou
 from keras_resnet.metrics.result import Metrics, accuracy_by_class
-from keras_resnet.runtime.postprocess import MAX_GUESSES, decode_outputs
+from keras_resnet.runtime.postprocess import MAX_GUESSES
 from keras_resnet.tasks.base import SamplePrediction
 from keras_resnet.tasks.detection import (
     MATCH_IOU,
     Arrays,
     Detection,
     DetectionEvaluation,
-    split_batch,
-    to_image_pixels,
 )
 
 if TYPE_CHECKING:
@@ -29,8 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Localization(Detection):
-    """Detection of the largest object alone, so without the finest level of the pyramid. A prediction has the GUESSES
-    most probable classes, each with its best box."""
+    """Detection of the largest object alone, so without the finest level of the pyramid. A prediction has the
+    MAX_GUESSES most probable classes, each with its best box."""
 
     name: ClassVar[str] = "localize"
     title: ClassVar[str] = "localization"
@@ -39,18 +37,11 @@ class Localization(Detection):
     postprocessing: ClassVar[str] = "main_object"
     samples_are_mistakes: ClassVar[bool] = True
     first_level: ClassVar[int] = 1
+    guesses: ClassVar[int] = MAX_GUESSES
 
     def encode_targets(self, ground_truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Choose what the losses want: as detection, of the first object."""
         return {name: value[:, :1] for name, value in super().encode_targets(ground_truth).items()}
-
-    def postprocess(self, outputs: Arrays, ground_truth: Arrays) -> list[Prediction]:
-        """Decode the GUESSES most probable classes of each image, each with its best box."""
-        rows = zip(split_batch(outputs), ground_truth["sizes"].tolist(), strict=True)
-        return [
-            to_image_pixels(*decode_outputs(row, self.cells, guesses=MAX_GUESSES), (width, height))
-            for row, (width, height) in rows
-        ]
 
     def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
         """Compute the share of images whose first guess has the right class and a box that overlaps enough; beside it

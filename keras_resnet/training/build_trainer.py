@@ -7,13 +7,28 @@ import keras
 from keras_resnet.config.spec import Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.tasks import get_task
+from keras_resnet.data.pipeline import TrainPipeline
+from keras_resnet.tasks import Task, get_task
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import create_training_method
 from keras_resnet.training.optimizers import count_total_steps, create_optimizer
 from keras_resnet.training.resolve import training_layers
 from keras_resnet.training.train_state import ExponentialMovingAverage, TrainState
 from keras_resnet.training.trainer import Trainer
+
+
+def build_train_pipeline(spec: Spec, data: DatasetSplits, task: Task) -> TrainPipeline:
+    """Return the training images of a resolved `spec` and their targets, in batches of all processes."""
+    training = spec.training
+    assert training.batch_size is not None, "resolve the spec first"
+    return TrainPipeline(
+        data.splits["train"],
+        data.image_size,
+        training.batch_size,
+        training.seed,
+        task.encode_targets,
+        augment=spec.augment,
+    )
 
 
 def build_trainer(

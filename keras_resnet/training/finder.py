@@ -17,7 +17,6 @@ import numpy as np
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import KresnetError, TrainingError
 from keras_resnet.native_logs import silence_native_logs
 from keras_resnet.progress import Log, show_activity, show_progress
@@ -169,17 +168,11 @@ def _prepare(spec: Spec, log: Log, constant_learning_rate: float | None = None) 
 
 
 def _make_batches(spec: Spec, data: DatasetSplits, trainer: Trainer, count: int) -> tf.data.Dataset:
-    batch_size = spec.training.batch_size or 0
-    pipeline = TrainPipeline(
-        data.splits["train"],
-        data.image_size,
-        batch_size,
-        spec.training.seed,
-        trainer.task.encode_targets,
-        augment=spec.augment,
-    )
+    from keras_resnet.training.build_trainer import build_train_pipeline
+
+    pipeline = build_train_pipeline(spec, data, trainer.task)
     return trainer.devices.distribute(
-        lambda rank, ranks: replace(pipeline, rank=rank, ranks=ranks).batches(0, count), batch_size
+        lambda rank, ranks: replace(pipeline, rank=rank, ranks=ranks).batches(0, count), pipeline.batch_size
     )
 
 

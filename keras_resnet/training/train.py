@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
-from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, WeightsError
 from keras_resnet.models import build
 from keras_resnet.progress import Log
@@ -182,27 +181,19 @@ class _Training:
         return progress
 
     def _create_loop(self, progress: Progress, log: Log) -> TrainingLoop:
+        from keras_resnet.training.build_trainer import build_train_pipeline
         from keras_resnet.training.logger import Logger
         from keras_resnet.training.loop import RunOutputs, TrainingLoop
         from keras_resnet.training.schedule import TrainingSchedule
 
-        training, data = self.spec.training, self.data
-        assert training.batch_size is not None
-        train_data = TrainPipeline(
-            data.splits["train"],
-            data.image_size,
-            training.batch_size,
-            training.seed,
-            self.trainer.task.encode_targets,
-            augment=self.spec.augment,
-        )
+        train_data = build_train_pipeline(self.spec, self.data, self.trainer.task)
         schedule = TrainingSchedule.from_spec(self.spec, train_data.steps)
         logger = None
         if self.devices.is_chief:
             rows = [row for row in self.run.read_log(log) if row["step"] <= progress.step - bool(progress.sums)]
             logger = Logger(self.run, self.spec, schedule.epochs, rows, log)
         outputs = RunOutputs(self.run, self.checkpoints, self.best_weights, logger, self.folder_exists)
-        return TrainingLoop(self.trainer, train_data, data, schedule, outputs)
+        return TrainingLoop(self.trainer, train_data, self.data, schedule, outputs)
 
     def _load_final_weights(self, loop: TrainingLoop, log: Log) -> None:
         """Put the weights of the best epoch, or the averages, where the spec asks for them, into the model."""

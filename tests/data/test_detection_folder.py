@@ -126,7 +126,7 @@ def test_validation_images_have_to_show_something(tmp_path):
     file = tmp_path / "annotations" / "instances_val.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"annotations": []}))
     with pytest.raises(
-        DataError, match="none of the 2 validation images shows an object: there is nothing to judge by"
+        DataError, match="none of the 2 validation images shows an object: there is nothing to evaluate on"
     ):
         load_dataset(DataSpec(str(tmp_path), image_size=64, annotations="objects"), silent)
 

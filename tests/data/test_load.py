@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 from samples import COLOURS, paint, silent
 from sources import opened, spoil, whole
+from tfds_sets import LabeledImages
 
 from keras_resnet import connectivity
 from keras_resnet.config.spec import DataSpec
@@ -212,21 +213,10 @@ def test_a_prepared_tfds_set_by_name_and_by_folder(tmp_path):
         np.testing.assert_array_equal(test.pixels[:, 0, 0, 0] >= 200, test.labels == 1)
 
 
-class Spoilt(tfds.core.GeneratorBasedBuilder):
+class Spoilt(LabeledImages):
     """A set with one file that is no image."""
 
     name = "spoilt"
-    pkg_dir_path = epath.Path(__file__).parent
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self):
-        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(num_classes=2)}
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples()}
 
     def _generate_examples(self):
         text = epath.Path(self._data_dir_root) / "text.png"

@@ -7,8 +7,8 @@ import label_tools as tools
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from samples import paint, silent
+from tfds_sets import LabeledImages
 
 from keras_resnet.config.spec import AugmentSpec, DataSpec
 from keras_resnet.data import pipeline, read_errors
@@ -30,21 +30,10 @@ DAMAGES = {
 }
 
 
-class Painted(tfds.core.GeneratorBasedBuilder):
+class Painted(LabeledImages):
     """24 images of two classes."""
 
     name = "painted"
-    pkg_dir_path = Path(__file__).parent
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self):
-        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(num_classes=2)}
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples()}
 
     def _generate_examples(self):
         for index in range(24):

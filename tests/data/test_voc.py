@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from voc_files import objects_in, opened, rewritten
 
-from keras_resnet.data.sources import voc
+from keras_resnet.data.sources import annotation_files, voc
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.plurals import worded
 
@@ -42,8 +42,8 @@ def edges(*values):
         (object_of(box=edges(1, 2, "inf", 4)), voc.NOT_FOUR),
         (object_of(box=edges(1, 2, "nan", 4)), voc.NOT_FOUR),
         (object_of(box=edges(1, 2, "9" * 400, 4)), voc.NOT_FOUR),
-        (object_of(box=edges(30, 30, 20, 20)), voc.NO_AREA),
-        (object_of(box=edges(100, 100, 120, 120)), voc.NO_AREA),
+        (object_of(box=edges(30, 30, 20, 20)), annotation_files.NO_AREA),
+        (object_of(box=edges(100, 100, 120, 120)), annotation_files.NO_AREA),
         (object_of(more="<difficult>maybe</difficult>"), voc.NO_FLAG),
     ],
 )

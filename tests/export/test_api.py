@@ -61,7 +61,7 @@ def test_a_model_in_mixed_precision_becomes_an_integer_file(trained, data, tmp_p
     told = inspect_file(file)
     assert (told["model"], told["data"]) == ("resnet8", "scans") and "run" not in told
     assert told["calibration_sha256"] == verdict.calibration_sha256
-    with pytest.raises(UsageError, match=r"belongs to no run: say by --run"):
+    with pytest.raises(UsageError, match=r"belongs to no run: name the run to evaluate it on with --run"):
         verify_file(file, Budget(), RunLookup(runs), silent)
 
 

@@ -101,7 +101,9 @@ def test_a_written_file_that_ends_its_process_leaves_nothing(content, tmp_path):
     placement = pipeline.Placement(tmp_path / "x.tflite", tmp_path / "rejected" / "x.tflite")
     bad = rescaled(content, 4e-9, of=ADD)
     with pytest.raises(ExportError, match=f"^{tmp_path}/x.tflite cannot be run: the process that tried it ended by "):
-        writer = SimpleNamespace(budget=None, is_integer=True, write=lambda staged: staged.write_bytes(bad))
+        writer = SimpleNamespace(
+            budget=None, file=SimpleNamespace(is_integer=True), write=lambda staged: staged.write_bytes(bad)
+        )
         pipeline.write_and_verify(writer, placement, None)
     assert not list(tmp_path.iterdir())
 

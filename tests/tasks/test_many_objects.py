@@ -130,7 +130,7 @@ def test_batches_keep_every_object(augment):
 
 def test_more_than_two_bytes_tell_apart_is_refused():
     found = Annotation.from_boxes((9, 9), np.tile([0, 0, 1, 1], (MAX_OBJECTS + 1, 1)), np.zeros(MAX_OBJECTS + 1))
-    with pytest.raises(DataError, match="an image shows 65,536 objects; up to 65,535 can be told apart"):
+    with pytest.raises(DataError, match="an image shows 65,536 objects; up to 65,535 are supported"):
         pad_annotations([found])
     assert mask_id_dtype(MAX_OBJECTS) is np.uint16
 

@@ -91,7 +91,7 @@ function createRow({ label, probability }) {
 function createEmptyRow() {
   const item = document.createElement('li');
   item.className = 'soft';
-  item.textContent = 'nothing predictions';
+  item.textContent = 'nothing found';
   return item;
 }
 

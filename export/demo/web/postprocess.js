@@ -162,7 +162,7 @@ export function decodeObjects(outputs, card, width, height, constants) {
   const threshold = isLocalizer ? 0 : constants.display_threshold;
   if (outputs.count) detections = readDetections(outputs, threshold, isLocalizer ? constants.max_guesses : Infinity);
   else if (isLocalizer) detections = decodeTopObject(outputs, card.cells, constants.max_guesses);
-  else detections = decodeDetections(outputs, card.cells, constants.display_threshold, constants);
+  else detections = decodeDetections(outputs, card.cells, threshold, constants);
   const longer = Math.max(width, height);
   const points = outputs.prototypes ? anchorPoints(card.cells) : [];
   return detections.map((each) => {

@@ -1,4 +1,4 @@
-"""How others trained localization, detection and segmentation, and how they are trained here if nobody says how."""
+"""Recipes for localization, detection and segmentation, and the defaults where no recipe is named."""
 
 from __future__ import annotations
 

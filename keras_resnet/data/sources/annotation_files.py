@@ -25,6 +25,10 @@ BOOLEAN_WORDS = {"0": False, "false": False, "no": False, "": False, "1": True, 
 # How far, in pixels, a box may reach beyond its image by rounding.
 ROUNDING_PIXELS = 1.0
 
+# What is counted of boxes, whichever format they are in.
+NO_AREA = "{box|boxes} without an area"
+BEYOND = "{box|boxes} that {reaches|reach} beyond {its|their} image, cut at its edge"
+
 
 @dataclass
 class Tally:
@@ -41,6 +45,12 @@ class Tally:
     def note(self, what: str, where: str = "", count: int = 1) -> None:
         """Count `count` of `what`, which are used."""
         self._add(self.noted, what, where, count)
+
+    def count_boxes(self, boxes: np.ndarray, size: tuple[int, int], kept: int, where: str) -> None:
+        """Count what is wrong with `boxes` (n, 4), of an image of (width, height) `size`, of which `kept` have an
+        area."""
+        self.leave_out(NO_AREA, where, len(boxes) - kept)
+        self.note(BEYOND, where, count_outside(boxes, size))
 
     def _add(self, counter: Counter[str], what: str, where: str, count: int) -> None:
         if count:
@@ -185,3 +195,11 @@ def count_outside(boxes: np.ndarray, size: tuple[int, int]) -> int:
     width, height = size
     low, high = boxes[:, :2].min(axis=1, initial=0), (boxes[:, 2:] - (width, height)).max(axis=1, initial=0)
     return int(((low < -ROUNDING_PIXELS) | (high > ROUNDING_PIXELS)).sum())
+
+
+def read_lines(file: Path) -> list[str]:
+    """Return the lines of a text file. Raises DataError for a file that is no text."""
+    try:
+        return file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {file}: {error}") from error

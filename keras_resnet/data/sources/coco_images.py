@@ -14,6 +14,8 @@ from PIL import Image
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
 from keras_resnet.data.sources import coco_masks
 from keras_resnet.data.sources.annotation_files import (
+    BEYOND,
+    NO_AREA,
     Tally,
     count_outside,
     parse_finite,
@@ -30,11 +32,9 @@ NO_IMAGE = "{annotation|annotations} of images that are not listed"
 NO_CATEGORY = "{annotation|annotations} of categories that are not listed"
 NO_BOX = "{annotation|annotations} without a box"
 NOT_FOUR = "{annotation|annotations} whose bbox is not four finite numbers: left, top, width, height"
-NO_AREA = "{box|boxes} without an area"
 NO_FLAG = "{annotation|annotations} whose iscrowd is neither 0 nor 1"
 REPEATED = "{annotation|annotations} that {repeats|repeat} another one of {its|their} image exactly"
 ROTATED = "{box|boxes} that {is|are} rotated (attributes.rotation): {its|their} bbox is taken as it is, upright"
-BEYOND = "{box|boxes} that {reaches|reach} beyond {its|their} image, cut at its edge"
 # What is quoted of an annotation besides its ids.
 QUOTED = {
     NO_IMAGE: "image_id",

@@ -118,7 +118,7 @@ def _json_files(folder: Path) -> list[Path]:
 
 def _looks_like_coco(file: Path) -> bool:
     """Return whether a file begins as one of COCO's. Those that say so by their name are not looked into: what is wrong
-    in them is told when they are read."""
+    in them is an error when they are read."""
     name = file.name.lower()
     if FILE_KINDS[0](name) or FILE_KINDS[1](name):
         return True

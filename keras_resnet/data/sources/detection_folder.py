@@ -115,7 +115,8 @@ def _require_apart(listings: dict[str, list[ImageAnnotation]]) -> None:
         if name != "train" and shared:
             raise DataError(
                 f"{len(shared)} of {counted(len(listed), f'{name} image')} {verb(len(shared))} among those of training,"
-                f" {shared[0]} first: a network would be judged by what it learned; list each image once"
+                f" {shared[0]} first: the network would be evaluated on images that it was trained on; list each image"
+                " once"
             )
 
 
@@ -131,7 +132,7 @@ def _log_unlisted(named: set[Path], log: Log) -> None:
 
 
 def _apply_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log) -> list[ImageAnnotation]:
-    """Return the images with their crowds as `crowds` wants them; how many there are is told."""
+    """Return the images with their crowds as `crowds` wants them, and log how many there are."""
     count = sum(int(each.annotation.crowd.sum()) for each in listed)
     total = sum(len(each.annotation.crowd) for each in listed)
     if not count:

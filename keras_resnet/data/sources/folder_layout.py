@@ -1,4 +1,4 @@
-"""What in a folder is a split and what a class, decided by names and by what is in them, and told."""
+"""Decide which subfolders are splits and which are classes, by their names and contents, and log the decision."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def split_of(folder: str) -> str | None:
 
 
 def find_layout(root: Path, log: Callable[[str], None]) -> FolderLayout:
-    """Return what the folder `root` holds; what was taken as what, and what was left out, is told to `log`.
+    """Return what the folder `root` holds; what each subfolder was taken for, and what was left out, goes to `log`.
 
-    Raises DataError where that cannot be told for sure, and for a folder that cannot be a classification data set.
+    Raises DataError where that is ambiguous, and for a folder that cannot be a classification data set.
     """
     top = find_images(root, deep=False)
     folders = [_Folder(path) for path in top.folders]

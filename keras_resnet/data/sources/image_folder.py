@@ -45,36 +45,35 @@ class ImageFolder:
         return folder is not None and annotations == "labels"
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
-        """See `open_folder`."""
-        return open_folder(spec, log, only)
+        """Read the image folder at `spec.source`; unreadable files are named to `log` and skipped.
 
-
-def open_folder(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
-    """Read the image folder at `spec.source`; unreadable files are named to `log` and skipped.
-
-    Every file of the splits in `only` (None: of all) is decoded once here, so that a broken one is met before training
-    and not in its middle; but for those that are not kept in memory and could be read before.
-    Raises DataError where the folder cannot be a classification data set, saying why.
-    """
-    root = to_path(spec.source)
-    if not root.is_dir():
-        raise DataError(f"--data {spec.source} is not a folder")
-    layout = find_layout(root, log)
-    there = {**layout.listings, "validation": None}
-    require_split(only, there, layout.unlabeled)
-    wanted = [name for name in there if only is None or name in only]
-    native, why = (None, "") if spec.image_size else choose_native_size(_shorter_sides(layout.listings["train"].files))
-    size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
-    levels = spec.levels or find_levels(layout.listings["train"].files, log)
-    reader = _Reader(resize, levels, ReadabilityCache.load(root), layout, spec.max_unreadable, log)
-    try:
-        splits = _read_splits(reader, wanted, spec.val_fraction)
-    finally:
-        reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
-    reader.require_readable(log)
-    require_all_classes(splits, layout.classes)
-    name = readable_name(root.name)
-    return DatasetSplits(name, layout.classes, splits, flip_safe=None, image_size=size, resize=resize, levels=levels)
+        Every file of the splits in `only` (None: of all) is decoded once here, so that a broken one is met before
+        training and not in its middle; but for those that are not kept in memory and could be read before. Raises
+        DataError where the folder cannot be a classification data set, saying why.
+        """
+        root = to_path(spec.source)
+        if not root.is_dir():
+            raise DataError(f"--data {spec.source} is not a folder")
+        layout = find_layout(root, log)
+        there = {**layout.listings, "validation": None}
+        require_split(only, there, layout.unlabeled)
+        wanted = [name for name in there if only is None or name in only]
+        native, why = (
+            (None, "") if spec.image_size else choose_native_size(_shorter_sides(layout.listings["train"].files))
+        )
+        size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
+        levels = spec.levels or find_levels(layout.listings["train"].files, log)
+        reader = _Reader(resize, levels, ReadabilityCache.load(root), layout, spec.max_unreadable, log)
+        try:
+            splits = _read_splits(reader, wanted, spec.val_fraction)
+        finally:
+            reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
+        reader.require_readable(log)
+        require_all_classes(splits, layout.classes)
+        name = readable_name(root.name)
+        return DatasetSplits(
+            name, layout.classes, splits, flip_safe=None, image_size=size, resize=resize, levels=levels
+        )
 
 
 @dataclass

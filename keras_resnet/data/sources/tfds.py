@@ -53,44 +53,39 @@ class TFDS:
         return folder is None or (folder / "dataset_info.json").is_file()
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
-        """See `open_tfds`."""
-        return open_tfds(spec, log, only)
+        """Return the TFDS data set `spec.source` (a name, or a folder that holds a prepared one): of its splits those
+        in `only` (None: all).
 
-
-def open_tfds(spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
-    """Return the TFDS data set `spec.source` (a name, or a folder that holds a prepared one), of its splits those in
-    `only` (None: all).
-
-    Raises UsageError for an unknown name, DataError where it is not prepared and not to be
-    downloaded, cannot be downloaded, or has no images with class labels.
-    """
-    builder = _builder(spec)
-    if not builder.data_path.exists():
-        _prepare(builder, spec, log)
-    fields = _find_fields(builder, spec.annotations)
-    require_labels(fields.classes, f"data set {builder.name!r}")
-    parts = _split_expressions(builder, spec.val_fraction, log)
-    require_split(only, parts, {})
-    shape = builder.info.features[fields.image].shape
-    native = min(shape[:2]) if all(shape[:2]) else None
-    if fields.objects:
-        size, resize = choose_square_size(spec.image_size, native, log)
-    else:
-        size, resize = choose_sizes(spec.image_size, spec.resize, native, log)
-    bad: list[str] = []
-    splits = {
-        name: _SplitReader(name, Examples(_find_records(builder, part), fields, spec.levels), resize, bad, log).read(
-            requires_object(name, spec.annotations)
+        Raises UsageError for an unknown name, DataError where it is not prepared and not to be
+        downloaded, cannot be downloaded, or has no images with class labels.
+        """
+        builder = _builder(spec)
+        if not builder.data_path.exists():
+            _prepare(builder, spec, log)
+        fields = _find_fields(builder, spec.annotations)
+        require_labels(fields.classes, f"data set {builder.name!r}")
+        parts = _split_expressions(builder, spec.val_fraction, log)
+        require_split(only, parts, {})
+        shape = builder.info.features[fields.image].shape
+        native = min(shape[:2]) if all(shape[:2]) else None
+        if fields.objects:
+            size, resize = choose_square_size(spec.image_size, native, log)
+        else:
+            size, resize = choose_sizes(spec.image_size, spec.resize, native, log)
+        bad: list[str] = []
+        splits = {
+            name: _SplitReader(
+                name, Examples(_find_records(builder, part), fields, spec.levels), resize, bad, log
+            ).read(requires_object(name, spec.annotations))
+            for name, part in parts.items()
+            if only is None or name in only
+        }
+        _require_labeled(splits, only, builder.name, log)
+        check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_unreadable, log)
+        labeled = {name: split for name, split in splits.items() if split.count}
+        return DatasetSplits(
+            builder.name, fields.classes, labeled, _is_flip_safe(builder.name, fields), size, resize, spec.levels
         )
-        for name, part in parts.items()
-        if only is None or name in only
-    }
-    _require_labeled(splits, only, builder.name, log)
-    check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_unreadable, log)
-    labelled = {name: split for name, split in splits.items() if split.count}
-    return DatasetSplits(
-        builder.name, fields.classes, labelled, _is_flip_safe(builder.name, fields), size, resize, spec.levels
-    )
 
 
 def _require_labeled(splits: dict[str, Split], only: Collection[str] | None, source: str, log: Log) -> None:
@@ -251,9 +246,9 @@ class _SplitReader:
             )
         decoded = decode_in_parallel(range(count), self._decode, f"reading {self.name}")
         self.bad.extend(map(str, decoded.errors))
-        labelled = [(row, *value) for row, value in zip(decoded.rows, decoded.values, strict=True) if value]
-        kept = [each for each in labelled if not shown or each[1].has_objects]
-        self._log_left_out(count, len(decoded.rows) - len(labelled), len(labelled) - len(kept))
+        labeled = [(row, *value) for row, value in zip(decoded.rows, decoded.values, strict=True) if value]
+        kept = [each for each in labeled if not shown or each[1].has_objects]
+        self._log_left_out(count, len(decoded.rows) - len(labeled), len(labeled) - len(kept))
         truths = [truth for _, truth, _ in kept]
         objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
         labels = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)

@@ -22,7 +22,7 @@ HEADER_BYTES, FOOTER_BYTES = 12, 4
 
 @dataclass(frozen=True)
 class Records:
-    """files: paths, local or gs://. places: int64 (records, 3): file, first byte, bytes."""
+    """files: paths, local or gs://. spans: int64 (records, 3): file, first byte, bytes."""
 
     files: tuple[str, ...]
     spans: np.ndarray

@@ -18,7 +18,6 @@ from keras_resnet.data.annotations import Annotation, ImageAnnotation
 from keras_resnet.data.sources.annotation_files import (
     FolderAnnotations,
     Tally,
-    count_outside,
     one_line,
     parse_finite,
     parse_flag,
@@ -32,10 +31,8 @@ NO_NAME = "{object|objects} without a name"
 NO_BOX = "{object|objects} without a box (bndbox)"
 ROTATED = "{object|objects} whose box is rotated (robndbox)"
 NOT_FOUR = "{box|boxes} whose xmin, ymin, xmax, ymax are not four finite numbers"
-NO_AREA = "{box|boxes} without an area"
 NO_FLAG = "{object|objects} whose difficult is neither 0 nor 1"
 SECOND = "second {box|boxes} of an object, each taken as an object of the same name"
-BEYOND = "{box|boxes} that {reaches|reach} beyond {its|their} image, cut at its edge"
 FROM_ZERO = "{box begins|boxes begin} at pixel 0, so pixels are counted from 0, not from 1 as Pascal VOC does"
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -172,6 +169,5 @@ def _first_pixel(boxes: Sequence[Sequence[float]], tally: Tally) -> int:
 def _to_annotation(image: _Image, numbers: dict[str, int], first: int, tally: Tally) -> ImageAnnotation:
     boxes = np.array(image.boxes).reshape(-1, 4) - (first, first, 0, 0)
     found = Annotation.from_boxes(image.size, boxes, [numbers[name] for name in image.names], image.difficult)
-    tally.leave_out(NO_AREA, image.file.name, len(boxes) - len(found.labels))
-    tally.note(BEYOND, image.file.name, count_outside(boxes, image.size))
+    tally.count_boxes(boxes, image.size, len(found.labels), image.file.name)
     return ImageAnnotation(image.file, found)

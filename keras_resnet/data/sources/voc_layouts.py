@@ -21,6 +21,7 @@ from keras_resnet.data.sources.annotation_files import (
     find_files,
     find_subfolders,
     list_entries,
+    read_lines,
     resolve_inside,
     subfolders,
 )
@@ -205,11 +206,7 @@ def _lists(root: Path, known: dict[str, Path]) -> dict[str, list[str]]:
 
 def _names(file: Path, known: dict[str, Path]) -> list[str]:
     """Return one a line; names may hold spaces and dots. Raises DataError for a file that is no text."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {file}: {error}") from error
-    return list(dict.fromkeys(_name(line.strip(), known) for line in lines if line.strip()))
+    return list(dict.fromkeys(_name(line.strip(), known) for line in read_lines(file) if line.strip()))
 
 
 def _name(line: str, known: dict[str, Path]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from reprlib import repr as quote
 from typing import TypeGuard
@@ -25,12 +25,12 @@ from keras_resnet.data.sources.annotation_files import (
     ROUNDING_PIXELS,
     FolderAnnotations,
     Tally,
-    count_outside,
     find_file,
     find_file_by_suffix,
     find_files,
     one_line,
     parse_finite,
+    read_lines,
     resolve_inside,
     subfolders,
 )
@@ -48,9 +48,7 @@ BOX_FIELDS = 5
 # A class and three corners.
 MIN_POLYGON_FIELDS = 7
 
-NO_AREA = "{box|boxes} without an area"
 REPEATED = "{line that repeats|lines that repeat} another one of {its|their} file exactly"
-BEYOND = "{box that reaches beyond its|boxes that reach beyond their} image, cut at its edge"
 NO_TEST = "{split of data.yaml that is|splits of data.yaml that are} not there"
 UNLABELED_TEST = "test {split|splits}, of which no image has a label file"
 NO_MASK = "{object that is a box and has|objects that are boxes and have} no mask"
@@ -81,17 +79,22 @@ class YOLO(DetectionFolder):
         tally = Tally()
         names = _class_names(file, config)
         splits = _list_images(root, file, config, tally)
-        reader = _LabelReader(root, file, len(names), masks)
-        listings = {split: reader.read(split, files, tally) for split, files in splits.items()}
-        if not any(reader.label_files.values()):
+        named = {image for images in splits.values() for image in images}
+        labeled = {
+            split for split, images in splits.items() if any(_label_file(root, each).is_file() for each in images)
+        }
+        if not labeled:
             raise DataError(
-                f"none of the {counted(len(reader.named), 'image')} that {file} names has a label file, such as"
-                f" {_label_file(root, min(reader.named))}"
+                f"none of the {counted(len(named), 'image')} that {file} names has a label file, such as"
+                f" {_label_file(root, min(named))}"
             )
-        if "test" in listings and not reader.label_files["test"]:
-            tally.leave_out(UNLABELED_TEST, str(splits["test"][0]))
-            del listings["test"]
-        return FolderAnnotations(names, listings, tally, {name: reader.bad[name] for name in listings}, reader.named)
+        if "test" in splits and "test" not in labeled:
+            tally.leave_out(UNLABELED_TEST, str(splits.pop("test")[0]))
+        reader = _LabelReader(root, file, len(names), masks)
+        read = {split: reader.read(images, tally) for split, images in splits.items()}
+        listings = {split: annotations for split, (annotations, _) in read.items()}
+        bad = {split: errors for split, (_, errors) in read.items()}
+        return FolderAnnotations(names, listings, tally, bad, named)
 
 
 def _config_file(root: Path) -> Path | None:
@@ -133,6 +136,8 @@ def _list_images(root: Path, file: Path, config: Mapping[object, object], tally:
     if not isinstance(base, str):
         raise DataError(f"{file}: path must be the folder that holds the images. Received: {quote(base)}")
     bases = [file.parent / os.path.expanduser(base), file.parent]
+    if config.get("val") and config.get("validation"):
+        raise DataError(f"{file} has val: and validation:, both for validation: keep one")
     splits: dict[str, list[Path]] = {}
     for key, split in SPLITS.items():
         entries = config.get(key) or []
@@ -168,18 +173,11 @@ def _find_entry(root: Path, bases: Sequence[Path], entry: str) -> Path | None:
 def _listed_images(root: Path, bases: Sequence[Path], file: Path) -> list[Path]:
     """Return the images that a text file lists, one a line. Raises DataError for one that is not there."""
     folders, images = [file.parent, *bases, root], []
-    for line in filter(None, map(str.strip, _read_lines(file))):
+    for line in filter(None, map(str.strip, read_lines(file))):
         if (path := find_file(line, folders, root) or find_file_by_suffix(line, folders, root)) is None:
             raise DataError(f"{file} lists {line}; there is no such image in {root}")
         images.append(path)
     return images
-
-
-def _read_lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {file}: {error}") from error
 
 
 def _label_file(root: Path, image: Path) -> Path:
@@ -212,28 +210,21 @@ class _Object:
         return cls(label, [*points.min(axis=0), *points.max(axis=0)], area, points.ravel().tolist())
 
 
-@dataclass
+@dataclass(frozen=True)
 class _LabelReader:
-    """Reads the label files of images. bad: of each split, why images cannot be used. label_files: those that are
-    there. named: all images of the splits."""
+    """Reads the label files of images, below `root`, whose classes and splits the file `config` names."""
 
     root: Path
     config: Path
     classes: int
     masks: bool
-    bad: dict[str, list[str]] = field(default_factory=dict)
-    label_files: dict[str, list[Path]] = field(default_factory=dict)
-    named: set[Path] = field(default_factory=set)
 
-    def read(self, split: str, images: Sequence[Path], tally: Tally) -> list[ImageAnnotation]:
-        """Return the images of a split that can be used, with their objects."""
+    def read(self, images: Sequence[Path], tally: Tally) -> tuple[list[ImageAnnotation], list[str]]:
+        """Return the images that can be used, with their objects, and why the others cannot."""
         decoded = decode_in_parallel(images, self._annotate, "reading labels")
         for _, part in decoded.values:
             tally.add(part)
-        self.bad[split] = list(map(str, decoded.errors))
-        self.label_files[split] = [file for image in images if (file := _label_file(self.root, image)).is_file()]
-        self.named |= set(images)
-        return [annotated for annotated, _ in decoded.values]
+        return [annotated for annotated, _ in decoded.values], list(map(str, decoded.errors))
 
     def _annotate(self, image: Path) -> tuple[ImageAnnotation, Tally]:
         """Raise DataError for an image that cannot be opened, or whose label file is not in the format."""
@@ -246,12 +237,11 @@ class _LabelReader:
         boxes = np.reshape([each.box for each in objects], (-1, 4))
         labels, areas = [each.label for each in objects], [each.area for each in objects]
         annotation = Annotation.from_boxes(size, boxes, labels, None, areas, masks)
-        tally.leave_out(NO_AREA, file.name, len(boxes) - len(annotation.labels))
-        tally.note(BEYOND, file.name, count_outside(boxes, size))
+        tally.count_boxes(boxes, size, len(annotation.labels), file.name)
         return ImageAnnotation(image, annotation), tally
 
     def _parse(self, file: Path, size: tuple[int, int], tally: Tally) -> list[_Object]:
-        lines = [tuple(line.split()) for line in _read_lines(file)]
+        lines = [tuple(line.split()) for line in read_lines(file)]
         tally.leave_out(REPEATED, file.name, len(list(filter(None, lines))) - len(set(filter(None, lines))))
         numbered = {fields: number for number, fields in reversed(list(enumerate(lines, 1))) if fields}
         return [

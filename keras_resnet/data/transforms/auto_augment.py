@@ -34,8 +34,9 @@ RANDAUGMENT = Magnitudes(rotate=30, shear=0.3, translate=0.45, enhance=0.9, bits
 TRIVIALAUGMENT = Magnitudes(rotate=135, shear=0.99, translate=1 / 7, enhance=0.99, bits=2)
 
 
-def _affine(image: Image.Image, *matrix: float) -> Image.Image:
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=FILL)
+def transform_affine(image: Image.Image, *matrix: float, fill: tuple[int, int, int] | None = FILL) -> Image.Image:
+    """Return `image` under the affine map whose inverse is `matrix`, the six numbers that Pillow takes."""
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=fill)
 
 
 class _Enhancement(Protocol):
@@ -58,10 +59,10 @@ OPERATIONS: tuple[Operation, ...] = (
     _enhance(ImageEnhance.Contrast),
     _enhance(ImageEnhance.Brightness),
     _enhance(ImageEnhance.Sharpness),
-    lambda image, level, full: _affine(image, 1, level * full.shear, 0, 0, 1, 0),
-    lambda image, level, full: _affine(image, 1, 0, 0, level * full.shear, 1, 0),
-    lambda image, level, full: _affine(image, 1, 0, level * full.translate * image.width, 0, 1, 0),
-    lambda image, level, full: _affine(image, 1, 0, 0, 0, 1, level * full.translate * image.height),
+    lambda image, level, full: transform_affine(image, 1, level * full.shear, 0, 0, 1, 0),
+    lambda image, level, full: transform_affine(image, 1, 0, 0, level * full.shear, 1, 0),
+    lambda image, level, full: transform_affine(image, 1, 0, level * full.translate * image.width, 0, 1, 0),
+    lambda image, level, full: transform_affine(image, 1, 0, 0, 0, 1, level * full.translate * image.height),
 )
 
 

@@ -91,7 +91,7 @@ class ObjectMixer:
 
 
 def crop_all(shown: Shown, through: tf.Tensor, size: int, parts: tf.Tensor = geometric.FULL_WINDOW) -> Shown:
-    """Crop images and what stands in them, seen `through` windows (B, 4), in `parts` of those; see `windows`."""
+    """Crop images and what stands in them, seen `through` windows (B, 4), in `parts` of those; see `geometric`."""
     images, truth = shown
     truth = geometric.crop_objects(truth, through, parts)
     if "ids" in truth:
@@ -101,7 +101,8 @@ def crop_all(shown: Shown, through: tf.Tensor, size: int, parts: tf.Tensor = geo
 
 def paste_objects(onto: Shown, others: Shown, pieces: tf.Tensor) -> Shown:
     """Put objects of `others` in front of images, of which `pieces`, bool (B, as many or more), says which. Objects
-    whose mask changes have the box of what is left of it, and are none where that is less than windows.LEFT of it."""
+    whose mask changes have the box of what is left of it, and are none where that is less than
+    geometric.MIN_VISIBLE of it."""
     (images, truth), (more, theirs) = onto, others
     count = truth["labels"].shape[1]
     taken = pieces[:, : theirs["labels"].shape[1]] & (theirs["labels"] >= 0) & ~theirs["crowd"]

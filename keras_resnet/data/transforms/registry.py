@@ -4,7 +4,7 @@ line here, or in `config/policies.py` if it is one of the policies that `augment
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib import import_module
+from pkgutil import resolve_name
 
 import numpy as np
 from PIL import Image
@@ -33,8 +33,7 @@ ON_TARGETS: tuple[BatchTransform, ...] = (MixUpCutMix(),)
 @lru_cache(maxsize=64)
 def load_policy(name: str) -> ImageTransform:
     """Return the transform that `augment.auto_augment` calls so."""
-    module, _, cls = POLICIES[name].transform.partition(":")
-    policy: ImageTransform = getattr(import_module(module), cls)()
+    policy: ImageTransform = resolve_name(POLICIES[name].transform)()
     return policy
 
 
