@@ -10,6 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from accessibility import grave_findings, in_all_looks, looked_at
+from browsing import chromium
 from markdown_it import MarkdownIt
 
 import keras_resnet
@@ -189,3 +191,24 @@ def test_the_quick_start_trains(tmp_path, monkeypatch):
     exec(compile(code, "quickstart.md", "exec"), made)
     assert made["model"].evaluate(made["images"], made["labels"], verbose=0)[1] > 0.9
     assert (tmp_path / "digits.keras").is_file()
+
+
+def grave_by_page(site, pages, scheme, width):
+    """{page: serious and critical findings of axe-core}, of pages that have some."""
+    found = {}
+    with chromium() as browser:
+        for name in pages:
+            with looked_at(browser, (site / f"{name}.html").as_uri(), scheme, width) as page:
+                found[name] = grave_findings(page)
+    return {name: grave for name, grave in found.items() if grave}
+
+
+@in_all_looks
+def test_pages_have_0_serious_or_critical_findings(site, scheme, width):
+    assert grave_by_page(site, ("index", "export", "api"), scheme, width) == {}
+
+
+@pytest.mark.slow
+@in_all_looks
+def test_all_pages_have_0_serious_or_critical_findings(site, scheme, width):
+    assert grave_by_page(site, sorted(path.stem for path in site.glob("*.html")), scheme, width) == {}
