@@ -17,12 +17,15 @@ author = "the kresnet authors"
 project_copyright = "the kresnet authors, Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["examples"]
 
 # Headings are anchors, by the names that code hosts give them.
 myst_heading_anchors = 4
-highlight_language = "none"
+highlight_language = "shell"
+# What commands print is not for copying, and neither are prompts.
+copybutton_selector = "div.highlight:not(.highlight-text *) pre"
+copybutton_prompt_text = "$ "
 # "--depth" is no dash.
 smartquotes = False
 

@@ -66,7 +66,7 @@ def test_what_an_iphone_reads_comes_out_of_the_file(exported, model, tmp_path):
     if not (unzip := shutil.which("unzip")):
         pytest.skip("unzip is not installed")
     exports = exported[0].exports
-    (line,) = re.findall(r"^unzip (.*?)  +#", "\n".join(blocks("ios", "")), re.M)
+    (line,) = re.findall(r"^unzip (.*?)  +#", "\n".join(blocks("ios", "shell")), re.M)
     shutil.copy(exports / "int8.tflite", tmp_path)
     # It warns of what stands before the zip, by exit code 1.
     assert subprocess.run([unzip, *line.split()], cwd=tmp_path, capture_output=True).returncode in (0, 1)
