@@ -61,8 +61,13 @@ html_theme = "furo"
 html_title = f"kresnet {version}"
 html_static_path = ["_static"]
 html_css_files = ["kresnet.css"]
+html_js_files = [("kresnet.js", {"defer": "defer"})]
+# The search shows guides before the API and the list of modules.
+html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")
 html_copy_source = False
 html_show_sphinx = False
+
+_PARAMETERS = re.compile(r"<dl>((?:\s|<dd>(?:(?!</?d[ldt]\b).)*</dd>)+)</dl>", re.DOTALL)
 
 
 def as_list(lines: list[str], known: list[str]) -> list[str]:
@@ -94,7 +99,20 @@ def link_beside(app: object, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((\.\./[^)#]+\.md)(?:#[^)]*)?\)", r"](path:\1)", source[0])
 
 
+def make_accessible(app: object, page: str, template: str, context: dict[str, object], tree: object) -> None:
+    """Mend two things for screen readers: headings of the navigation without a level, which furo makes, and lists of
+    definitions without terms, which Sphinx makes of long signatures."""
+    navigation = str(context.get("furo_navigation_tree", ""))
+    context["furo_navigation_tree"] = navigation.replace('role="heading"', 'role="heading" aria-level="2"')
+    context["body"] = _PARAMETERS.sub(
+        lambda found: f"<div>{found[1].replace('<dd>', '<div>').replace('</dd>', '</div>')}</div>",
+        str(context.get("body", "")),
+    )
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", lay_out)
     app.connect("source-read", link_beside)
+    # After furo has made the navigation.
+    app.connect("html-page-context", make_accessible, priority=900)
