@@ -67,7 +67,13 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'keras_resnet' has no attribute {name!r}")
+        from keras_resnet.errors import did_you_mean
+
+        meant = {"network": "create_model", "model": "create_model"}.get(name)
+        raise AttributeError(
+            f"module 'keras_resnet' has no attribute {name!r}."
+            + (f" Did you mean {meant!r}?" if meant else did_you_mean(name, __all__))
+        )
     return getattr(import_module(_HOME[name]), name)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from keras_resnet.cli.foreign_words import answer_command, answer_option
-from keras_resnet.config.option_groups import GROUPS, OTHER
+from keras_resnet.cli.foreign_words import answer_argument, answer_command, answer_option
+from keras_resnet.config.option_groups import FIRST, GROUPS, OTHER
 from keras_resnet.errors import did_you_mean
 
 
@@ -20,8 +21,30 @@ class GroupedOption(click.Option):
         super().__init__(*arguments, **options)
         self.group = group
 
+    def make_metavar(self, *args: Any, **kwargs: Any) -> str:
+        """Return what stands for the value in the help: N for a whole number, X for another."""
+        metavar = super().make_metavar(*args, **kwargs)  # takes a context from click 8.2 on
+        return {"INTEGER": "N", "INTEGER RANGE": "N", "FLOAT": "X", "FLOAT RANGE": "X"}.get(metavar, metavar)
 
-class Command(click.Command):
+
+class ExamplesFirst(click.Command):
+    """A command whose help begins with its examples, which are what most people look for."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write usage, purpose, examples, options, and what else the epilog says."""
+        notes, mark, examples = (self.epilog or "").partition("\b\n")
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        for text, write_options in ((mark + examples, self.format_options), (notes, None)):
+            if text:
+                formatter.write_paragraph()
+                with formatter.indentation():
+                    formatter.write_text(text.strip("\n"))
+            if write_options:
+                write_options(ctx, formatter)
+
+
+class Command(ExamplesFirst):
     """A command whose help has sections of options, and which answers options of other tools."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -33,24 +56,42 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does; an unknown option that another tool has is answered by ours."""
+        """Parse as click does; an unknown option or argument that another tool has is answered by ours."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            known = {name for option in self.get_params(ctx) for name in option.opts}
-            if answer := answer_option(error.option_name, known):
+            if answer := answer_option(error.option_name, self._known_options(ctx)):
                 raise click.UsageError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             raise
+        except click.UsageError as error:
+            if error.message.startswith("Got unexpected extra argument"):
+                raise click.UsageError(self._explain_extra(ctx, args, error.message), ctx) from None
+            raise
+
+    def _known_options(self, ctx: click.Context) -> set[str]:
+        return {name for option in self.get_params(ctx) for name in option.opts}
+
+    def _explain_extra(self, ctx: click.Context, args: list[str], message: str) -> str:
+        """Return click's `message` about an argument too many, with what was probably meant."""
+        known, extra = self._known_options(ctx), message.partition("(")[2].rstrip(")").split(" ")
+        for text in args:
+            if text in extra and (answer := answer_argument(text, known)):
+                return f"{message}. {answer}"
+        folder = next((text for text in extra if Path(text).is_dir()), None)
+        return (
+            f"{message}. Images are named by an option: --data {folder}." if folder and "--data" in known else message
+        )
 
 
 def group_options(command: click.Command, context: click.Context) -> dict[str, list[click.Option]]:
-    """Return the options of `command` by group, the groups in order."""
+    """Return the options of `command` by group: the groups in order, the most common options first."""
     options = [each for each in command.get_params(context) if isinstance(each, click.Option) and not each.hidden]
+    options.sort(key=lambda each: FIRST.index(each.opts[0]) if each.opts[0] in FIRST else len(FIRST))
     groups = {group: [each for each in options if getattr(each, "group", OTHER) == group] for group in GROUPS}
     return {group: members for group, members in groups.items() if members}
 
 
-class Group(click.Group):
+class Group(ExamplesFirst, click.Group):
     """A group that suggests the nearest command."""
 
     command_class = Command
@@ -65,10 +106,12 @@ class Group(click.Group):
 
 
 class LazyCommand(NamedTuple):
-    """A command that is imported when it is used. place: "module:attribute". help: its line in the group's help."""
+    """A command that is imported when it is used. place: "module:attribute". help: its line in the group's help.
+    section: of the help, in which it stands."""
 
     place: str
     help: str
+    section: str
 
 
 class LazyGroup(Group):
@@ -92,9 +135,15 @@ class LazyGroup(Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands with their lines."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, each.help) for name, each in self.lazy.items()])
+        """Write the commands with their lines, by section."""
+        for section in dict.fromkeys(each.section for each in self.lazy.values()):
+            rows = [
+                (name.ljust(max(map(len, self.lazy))), each.help)
+                for name, each in self.lazy.items()
+                if each.section == section
+            ]
+            with formatter.section(section):
+                formatter.write_dl(rows)
 
 
 def format_examples(*commands: str) -> str:

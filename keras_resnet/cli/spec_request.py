@@ -6,16 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.cli.setting_options import Options, name_options, name_typed, read_settings
+from keras_resnet.cli.setting_options import Options, name_options, name_typed, read_settings, require_own_values
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.provenance import Provenance
 from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError
-from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
+from keras_resnet.models.names import NAMED_SETTINGS, model_name, parse_model_name
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
+
+# The bundled data, and the depth of a network for images of their size.
+DIGITS, DIGITS_DEPTH = "digits", 20
 
 
 def build_spec(options: Options, home: Path, log: Log) -> Spec:
@@ -23,6 +26,7 @@ def build_spec(options: Options, home: Path, log: Log) -> Spec:
 
     Raises UsageError for options that contradict each other, unknown keys and values that are not allowed.
     """
+    require_own_values(options)
     values = read_settings(options)
     with name_options(options):
         spec = _base(options, values, home, log).override_all(values)
@@ -94,10 +98,25 @@ def _base(options: Options, values: dict[str, Any], home: Path, log: Log) -> Spe
         raise UsageError("--quick is a form of a recipe: it needs --recipe")
     spec = _recipe_or_default(options, values.pop("task", None), log)
     if "model" not in options:
-        return spec
+        return spec if "recipe" in options else _choose_network(spec, values, log)
     if "network.depth" in values or "network.family" in values:
         raise UsageError("--model names the whole network; it takes no --depth")
     return replace(spec, network=_start_as(parse_model_name(options["model"]), spec.network))
+
+
+def _choose_network(spec: Spec, values: dict[str, Any], log: Log) -> Spec:
+    """Return `spec` with a network of the digits' size where these are trained on and no network is asked for."""
+    if "start.weights" in values or any(key.startswith("network.") for key in values):
+        return spec
+    if values.get("data.source", spec.data.source) != DIGITS:
+        log(f"network: {model_name(spec.network)} (the default; --depth or --model names another)")
+        return spec
+    network = replace(spec.network, depth=DIGITS_DEPTH)
+    log(
+        f"network: {model_name(network)} (none is asked for; digits have 8 pixels a side, and it trains in a minute;"
+        " --depth 50 or --model names another)"
+    )
+    return replace(spec, network=network)
 
 
 def _recipe_or_default(options: Options, task: str | None, log: Log) -> Spec:
