@@ -14,6 +14,10 @@ from keras_resnet.config.option_groups import FIRST, GROUPS, OTHER
 from keras_resnet.errors import did_you_mean
 
 
+class AnsweredError(click.UsageError):
+    """A usage error whose message says what to type instead."""
+
+
 class GroupedOption(click.Option):
     """An option with a section of its command's help: `click.option(…, cls=GroupedOption, group="Data")`."""
 
@@ -57,30 +61,30 @@ class Command(ExamplesFirst):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does; an unknown option or argument that another tool has is answered by ours."""
+        typed = list(args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if answer := answer_option(error.option_name, self._known_options(ctx)):
-                raise click.UsageError(f"No such option {error.option_name!r}. {answer}", ctx) from None
+                raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             raise
         except click.UsageError as error:
             if error.message.startswith("Got unexpected extra argument"):
-                raise click.UsageError(self._explain_extra(ctx, args, error.message), ctx) from None
+                self._answer_extra(ctx, typed, error.message)
             raise
 
     def _known_options(self, ctx: click.Context) -> set[str]:
         return {name for option in self.get_params(ctx) for name in option.opts}
 
-    def _explain_extra(self, ctx: click.Context, args: list[str], message: str) -> str:
-        """Return click's `message` about an argument too many, with what was probably meant."""
+    def _answer_extra(self, ctx: click.Context, args: list[str], message: str) -> None:
+        """Raise AnsweredError where it is known what an argument too many, of which click's `message` is, means."""
         known, extra = self._known_options(ctx), message.partition("(")[2].rstrip(")").split(" ")
         for text in args:
             if text in extra and (answer := answer_argument(text, known)):
-                return f"{message}. {answer}"
+                raise AnsweredError(f"{message}. {answer}", ctx)
         folder = next((text for text in extra if Path(text).is_dir()), None)
-        return (
-            f"{message}. Images are named by an option: --data {folder}." if folder and "--data" in known else message
-        )
+        if folder and "--data" in known:
+            raise AnsweredError(f"{message}. Images are named by an option: --data {folder}.", ctx)
 
 
 def group_options(command: click.Command, context: click.Context) -> dict[str, list[click.Option]]:
@@ -100,8 +104,9 @@ class Group(ExamplesFirst, click.Group):
         """Find the command of `args`. Raises click's UsageError, with a suggestion, where there is none."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
-            hint = answer_command(args[0], known) or did_you_mean(args[0], known).lstrip()
-            ctx.fail(f"No such command {args[0]!r}.{hint and ' '}{hint}")
+            if hint := answer_command(args[0], known) or did_you_mean(args[0], known).lstrip():
+                raise AnsweredError(f"No such command {args[0]!r}. {hint}", ctx)
+            ctx.fail(f"No such command {args[0]!r}.")
         return super().resolve_command(ctx, args)
 
 

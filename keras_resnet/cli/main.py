@@ -10,7 +10,7 @@ import click
 from keras_resnet import __version__, progress
 from keras_resnet.atomic_write import describe_error
 from keras_resnet.cli import console
-from keras_resnet.cli.command import LazyCommand, LazyGroup, format_examples
+from keras_resnet.cli.command import AnsweredError, LazyCommand, LazyGroup, format_examples
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import KresnetError
 from keras_resnet.native_logs import silence_native_logs
@@ -104,7 +104,7 @@ def _log_usage_error(error: click.ClickException) -> None:
         return
     message = error.format_message()
     context = getattr(error, "ctx", None)
-    if context and not any(words in message for words in ("Use ", "Did you mean", "written", "option: ")):
+    if context and not isinstance(error, AnsweredError) and "Did you mean" not in message:
         message = f"{message.rstrip('.')}. See: {context.command_path} --help"
     console.log(f"kresnet: {message}")
 

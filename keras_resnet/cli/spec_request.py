@@ -30,6 +30,8 @@ def build_spec(options: Options, home: Path, log: Log) -> Spec:
     values = read_settings(options)
     with name_options(options):
         spec = _base(options, values, home, log).override_all(values)
+        if not _names_network(options, values):
+            spec = _choose_network(spec, log)
     asked = set(values) | ({f"network.{name}" for name in NAMED_SETTINGS} if "model" in options else set())
     if spec.start.weights:
         from keras_resnet.training.initialize import config_from_weights
@@ -98,17 +100,21 @@ def _base(options: Options, values: dict[str, Any], home: Path, log: Log) -> Spe
         raise UsageError("--quick is a form of a recipe: it needs --recipe")
     spec = _recipe_or_default(options, values.pop("task", None), log)
     if "model" not in options:
-        return spec if "recipe" in options else _choose_network(spec, values, log)
+        return spec
     if "network.depth" in values or "network.family" in values:
         raise UsageError("--model names the whole network; it takes no --depth")
     return replace(spec, network=_start_as(parse_model_name(options["model"]), spec.network))
 
 
-def _choose_network(spec: Spec, values: dict[str, Any], log: Log) -> Spec:
-    """Return `spec` with a network of the digits' size where these are trained on and no network is asked for."""
-    if "start.weights" in values or any(key.startswith("network.") for key in values):
-        return spec
-    if values.get("data.source", spec.data.source) != DIGITS:
+def _names_network(options: Options, values: dict[str, Any]) -> bool:
+    """Return whether anything that is asked for decides the network."""
+    is_named = {"model", "recipe", "weights", "deepen"} & options.keys()
+    return bool(is_named) or any(key == "start.weights" or key.startswith("network") for key in values)
+
+
+def _choose_network(spec: Spec, log: Log) -> Spec:
+    """Return `spec` with the default network, of the digits' size where these are trained on."""
+    if spec.data.source != DIGITS:
         log(f"network: {model_name(spec.network)} (the default; --depth or --model names another)")
         return spec
     network = replace(spec.network, depth=DIGITS_DEPTH)

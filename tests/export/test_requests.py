@@ -19,7 +19,6 @@ from keras_resnet.run import Run
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "say what to export"),
         (["--onnx", "--io", "float"], "--io is for TFLite files"),
         (["--tflite", "--quantize", "int4"], "--quantize must be one of float32, float16"),
         (["--tflite", "--quantize", "float16", "--io", "int8"], "--io of float16 must be one of uint8, float"),
