@@ -113,8 +113,12 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     a file lost more than --max-drop, or could not be made; the others are written nonetheless.
     """
     check_max_drop(max_drop)
+    is_default = not any(options[name.replace("-", "_")] for name in FORMATS)
     formats = _read_formats(options)
     of_run = find_run(runs, run)
+    if is_default:
+        others = ", ".join(f"--{name}" for name in FORMATS if name != "tflite")
+        console.log(f"format: --tflite (none is asked for; others: {others})")
     tflite = _read_tflite(options, of_run)
     of_run.require_finished()
     _check_before_tensorflow(options["target"], options["calibration_data"])
@@ -174,8 +178,6 @@ def _read_formats(options: dict[str, Any]) -> list[str]:
         raise UsageError("--batch fixes what --dynamic-batch leaves open; give one of them")
     formats = [name for name in FORMATS if options[name.replace("-", "_")]]
     if not formats:
-        *names, last = (f"--{name}" for name in FORMATS)
-        console.log(f"format: --tflite (none is asked for; there are {', '.join(names)} and {last})")
         options["tflite"], formats = True, ["tflite"]
     if not options["tflite"]:
         for name in TFLITE_OPTIONS:

@@ -104,7 +104,8 @@ def _log_usage_error(error: click.ClickException) -> None:
         return
     message = error.format_message()
     context = getattr(error, "ctx", None)
-    if context and not isinstance(error, AnsweredError) and "Did you mean" not in message:
+    is_clear = isinstance(error, (AnsweredError, click.BadParameter)) and not isinstance(error, click.MissingParameter)
+    if context and not is_clear and "Did you mean" not in message:
         message = f"{message.rstrip('.')}. See: {context.command_path} --help"
     console.log(f"kresnet: {message}")
 

@@ -47,7 +47,9 @@ def predict(
 
     require_predictor(runs, target, images)
     if bool(images) == bool(camera):
-        raise UsageError("say what to look at: images or videos, or --camera NUMBER")
+        raise UsageError(
+            f"say what to look at: images or videos, as in kresnet predict {target} photo.jpg, or --camera NUMBER"
+        )
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
     sources = resolve_inputs(images, save) if images else []

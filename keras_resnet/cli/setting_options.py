@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from keras_resnet.cli.command import GroupedOption
-from keras_resnet.cli.foreign_words import answer_value
+from keras_resnet.cli.foreign_words import answer_option, answer_value
 from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import Spec
@@ -142,7 +142,12 @@ def require_own_values(options: Options) -> None:
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
         if answer := answer_value(flag, value):
-            raise UsageError(f"{flag} {value} is what other tools take. {answer}")
+            raise UsageError(f"{flag} {value} is what other tools take. {answer}.")
+    flags = {setting.option.flag for setting in SETTINGS.values() if setting.option}
+    for text in options.get("settings", ()):
+        key = text.partition("=")[0]
+        if answer := answer_option(f"--{key.replace('_', '-')}", flags):
+            raise UsageError(f"unknown key {key!r} in the spec. {answer}")
 
 
 def read_settings(options: Options) -> dict[str, Any]:

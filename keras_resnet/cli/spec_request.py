@@ -114,7 +114,7 @@ def _names_network(options: Options, values: dict[str, Any]) -> bool:
 
 def _choose_network(spec: Spec, log: Log) -> Spec:
     """Return `spec` with the default network, of the digits' size where these are trained on."""
-    if spec.data.source != DIGITS:
+    if spec.data.source != DIGITS or spec.task != Spec().task:
         log(f"network: {model_name(spec.network)} (the default; --depth or --model names another)")
         return spec
     network = replace(spec.network, depth=DIGITS_DEPTH)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from keras_resnet.errors import RunError, UsageError
+from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.image_files import image_suffixes
 
@@ -31,8 +32,8 @@ def find_file(runs: str | None, file: Path) -> Path:
         return file
     if run is None:
         raise UsageError(f"{_describe(file, home)}; {_command()} takes an exported file, such as int8.tflite")
-    exported = [run.exports / row["file"] for row in run.verdicts()]
-    example = f", such as {exported[-1]}" if exported else f"; write them with: kresnet export {run.name}"
+    rows = sorted(run.verdicts(), key=lambda row: row["verdict"] not in ACCEPTED)
+    example = f", such as {run.exports / rows[0]['file']}" if rows else f"; write them with: kresnet export {run.name}"
     raise UsageError(f"{file} is a run; {_command()} takes one of its exported files{example}")
 
 

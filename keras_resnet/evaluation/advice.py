@@ -126,8 +126,8 @@ def suggest_augmentation(facts: TrainingFacts) -> str:
     )
 
 
-def suggest_smaller_problem(facts: TrainingFacts) -> str:
-    """A forest on a few pixels that does as well says that the network is not trained enough."""
+def suggest_longer_training(facts: TrainingFacts) -> str:
+    """A classifier of a few pixels that does as well says that the network is not trained enough."""
     simple = _find_unbeaten(facts.analysis, trivial=False)
     if simple is None:
         return ""
@@ -140,7 +140,7 @@ CHECKS: tuple[Check, ...] = (
     suggest_learning_rate,
     suggest_images_of_class,
     suggest_augmentation,
-    suggest_smaller_problem,
+    suggest_longer_training,
 )
 
 
