@@ -16,7 +16,7 @@ from keras_resnet.cli.foreign_words import answer_option, answer_value
 from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import Spec
-from keras_resnet.errors import SettingError, UsageError
+from keras_resnet.errors import KresnetError, SettingError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 # A command's options by parameter, as click passes them.
@@ -183,6 +183,19 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     except ValueError:
         parsed = value
     return key, tuple(parsed) if isinstance(parsed, list) else parsed
+
+
+@contextmanager
+def name_option(options: Options, name: str) -> Iterator[None]:
+    """Let errors about what the option `name` leads to, a run, a file or a network, begin with it, where it is given
+    and they do not name it."""
+    flag = f"--{name}"
+    try:
+        yield
+    except KresnetError as error:
+        if name not in options or flag in str(error):
+            raise
+        raise type(error)(f"{flag}: {error}") from None
 
 
 @contextmanager

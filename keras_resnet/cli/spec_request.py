@@ -6,12 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.cli.setting_options import Options, name_options, name_typed, read_settings, require_own_values
+from keras_resnet.cli.setting_options import (
+    Options,
+    name_option,
+    name_options,
+    name_typed,
+    read_settings,
+    require_own_values,
+)
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.provenance import Provenance
 from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError
+from keras_resnet.models.build import require_known
 from keras_resnet.models.names import NAMED_SETTINGS, model_name, parse_model_name
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -36,8 +44,12 @@ def build_spec(options: Options, home: Path, log: Log) -> Spec:
     if spec.start.weights:
         from keras_resnet.training.initialize import config_from_weights
 
-        spec = config_from_weights(spec, asked, home, log)
-    return _with_teacher(spec, home)
+        with name_option(options, "weights"):
+            spec = config_from_weights(spec, asked, home, log)
+    with name_option(options, "depth"):
+        require_known(spec.network)
+    with name_option(options, "teacher"):
+        return _with_teacher(spec, home)
 
 
 def override_spec(spec: Spec, options: Options, home: Path) -> Spec:
@@ -95,7 +107,8 @@ def _base(options: Options, values: dict[str, Any], home: Path, log: Log) -> Spe
             raise UsageError("--deepen needs --depth: how deep the new network is")
         from keras_resnet.training.initialize import config_from_shallow_run
 
-        return config_from_shallow_run(home, run, log)
+        with name_option(options, "deepen"):
+            return config_from_shallow_run(home, run, log)
     if "quick" in options and "recipe" not in options:
         raise UsageError("--quick is a form of a recipe: it needs --recipe")
     spec = _recipe_or_default(options, values.pop("task", None), log)

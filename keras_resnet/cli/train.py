@@ -11,7 +11,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.next_steps import DEMO, EXPORT, log_advice, log_next_steps
 from keras_resnet.cli.options import json_option, runs_option
-from keras_resnet.cli.setting_options import add_train_options, name_options, select_given
+from keras_resnet.cli.setting_options import add_train_options, name_option, name_options, select_given
 from keras_resnet.config.option_groups import COMMON, TRAINING
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.config.spec import Spec
@@ -104,7 +104,8 @@ def _resume(home: Path, name: str, data_changed: bool) -> Run:
     from keras_resnet.run import Run
     from keras_resnet.training.train import resume
 
-    interrupted = Run.find(home, name)
+    with name_option({"resume": name}, "resume"):
+        interrupted = Run.find(home, name)
     return resume(interrupted, console.log, data_changed)
 
 
