@@ -54,7 +54,9 @@ def _fitted(names: list[str], rows: Rows, prose: Sequence[str], width: int) -> l
     first, then the widest prose."""
     from rich.cells import cell_len
 
-    least, folded, whole = [], [], []
+    least: list[int] = []
+    folded: list[int] = []
+    whole: list[int] = []
     for place, name in enumerate(names):
         cells, words = [row[place] for row in rows], name.split()
         unbroken = [word for cell in cells for word in cell.split()] if name in prose else cells

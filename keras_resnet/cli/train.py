@@ -74,8 +74,9 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
             _print_result(_resume(home, resume, modes["data_changed"]), runs, as_json)
         return
     from keras_resnet.cli.spec_request import build_spec, trace_spec
+    from keras_resnet.training.distribute import is_first_worker
 
-    spec = build_spec(given, home, console.log)
+    spec = build_spec(given, home, console.log if is_first_worker() else lambda message: None)
     # What the data decide may contradict an option only then.
     with use_provenance(trace_spec(given, home)), name_options(given):
         if modes["find_lr"]:
@@ -113,6 +114,7 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
     """Write the report of a finished `run`, print what came out, and say what can be done next."""
     from keras_resnet.metrics.labels import metric_label
     from keras_resnet.reporting.page import publish_report
+    from keras_resnet.training.distribute import is_first_worker
 
     publish_report(run)
     metrics = run.metrics()
@@ -121,8 +123,9 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
         return
     row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
     console.print_table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
-    log_advice(run)
-    log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
+    if is_first_worker():
+        log_advice(run)
+        log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
 
 
 def _find_learning_rate(spec: Spec, home: Path, as_json: bool) -> None:

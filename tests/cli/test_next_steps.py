@@ -1,5 +1,6 @@
 """What commands say at their end, and what a training takes that was asked for nothing."""
 
+import json
 import re
 import shutil
 
@@ -29,6 +30,18 @@ def test_a_training_ends_with_what_comes_next(kresnet, trained, monkeypatch, as_
     assert as_json != bool(
         re.search(rf"next: kresnet export --runs {trained.folder.parent}  +\w.*\n  +kresnet demo", said)
     )
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_several_workers_one_tells_it(kresnet, trained, monkeypatch, rank):
+    from keras_resnet.training import train as training
+
+    config = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": rank}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    monkeypatch.setattr(training, "train", lambda *arguments: trained)
+    code, _, err = kresnet("train", "--runs", trained.folder.parent)
+    told = {line.partition(":")[0] for line in err}
+    assert code == 0 and {"network", "next"} & told == ({"network", "next"} if rank == 0 else set())
 
 
 def test_a_report_without_exports_says_so(kresnet, trained, tmp_path):
