@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from keras_resnet.cli.tables import print_table
-from keras_resnet.progress import Advance, log
+from keras_resnet.progress import Advance, fold, log
 from keras_resnet.runtime.printable import make_printable
 
 __all__ = ["close_output", "emit", "emit_json", "emit_json_line", "log", "prepare_output", "print_table", "show_bar"]
@@ -38,8 +38,8 @@ def close_output() -> None:
 
 
 def emit(line: str) -> None:
-    """One line to standard output."""
-    print(make_printable(line), flush=True)
+    """One line to standard output, which a terminal shows folded between words."""
+    print(fold(make_printable(line), sys.stdout), flush=True)
 
 
 def emit_json(document: Any) -> None:

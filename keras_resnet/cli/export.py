@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.command import Command, GroupedOption, format_examples
+from keras_resnet.cli.foreign_words import translate_export
+from keras_resnet.cli.next_steps import DEMO, log_next_steps
 from keras_resnet.cli.options import (
     check_max_drop,
     drop_option,
@@ -18,6 +21,8 @@ from keras_resnet.cli.options import (
     runs_option,
     samples_option,
 )
+from keras_resnet.cli.targets import find_run
+from keras_resnet.config.option_groups import FILES, QUANTIZATION
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export.formats import FORMATS
 
@@ -36,47 +41,66 @@ COMPRESSION_REMARK = (
 )
 
 
+class ExportCommand(Command):
+    """A command that takes options of other tools which say exactly what one of its own does, and says so."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse `args`, those of other tools in ours."""
+        translated, remarks = translate_export(args)
+        for remark in remarks:
+            console.log(remark)
+        return super().parse_args(ctx, translated)
+
+
+_file_option = partial(click.option, cls=GroupedOption, group=FILES)
+_quantization_option = partial(click.option, cls=GroupedOption, group=QUANTIZATION)
+
+
 def _add_format_options(command: F) -> F:
     """Add an option for each format of the registry."""
     for name, entry in reversed(FORMATS.items()):
-        command = click.option(f"--{name}", is_flag=True, help=entry.help)(command)
+        command = _file_option(f"--{name}", is_flag=True, help=entry.help)(command)
     return command
 
 
 @click.command(
-    cls=Command,
+    cls=ExportCommand,
     epilog=format_examples(
-        "kresnet export --tflite",
-        "kresnet export RUN --tflite --quantize int8 --auto",
+        "kresnet export",
+        "kresnet export RUN --quantize int8 --auto",
         "kresnet export RUN --savedmodel --onnx --c-array",
     ),
 )
 @optional_run_argument
 @_add_format_options
-@click.option(
+@_quantization_option(
     "--quantize",
     multiple=True,
     metavar="SCHEME",
     help="float32, float16, dynamic, int8, int8-float-io, int16x8 or all.",
 )
-@click.option("--io", help="Inputs and outputs: uint8 (raw pixels), int8 or float [default: uint8].")
-@click.option("--keep-float", multiple=True, metavar="LAYER", help="A layer of an int8 file that is not quantized.")
-@click.option("--batch", type=click.IntRange(1), help="Batch size of a TFLite file [default: 1].")
-@click.option("--dynamic-batch", is_flag=True, help="TFLite files that take any number of images at a time.")
-@click.option("--with-nms", is_flag=True, help="Of a detector also files with NMS, which end in objects.")
-@click.option("--calibration-data", metavar="DIR", help="Images to calibrate with [default: of the training data].")
-@click.option(
+@_quantization_option("--auto", is_flag=True, help="Try remedies on an int8 file until it is within the budget.")
+@_file_option("--target", multiple=True, metavar="NAME", help="Also fit integer files to: ethos-u55-128, …, edgetpu.")
+@_file_option("--with-nms", is_flag=True, help="Of a detector also files with NMS, which end in objects.")
+@_file_option("--batch", type=click.IntRange(1), help="Batch size of a TFLite file [default: 1].")
+@_file_option("--dynamic-batch", is_flag=True, help="TFLite files that take any number of images at a time.")
+@_quantization_option("--io", help="Inputs and outputs: uint8 (raw pixels), int8 or float [default: uint8].")
+@_quantization_option(
+    "--keep-float", multiple=True, metavar="LAYER", help="A layer of an int8 file that is not quantized."
+)
+@_quantization_option(
+    "--calibration-data", metavar="DIR", help="Images to calibrate with [default: of the training data]."
+)
+@_quantization_option(
     "--calibration-images",
     type=click.IntRange(1),
     default=200,
     show_default=True,
     help="How many of the training data.",
 )
-@click.option(
+@_quantization_option(
     "--engine", default="tensorflow", show_default=True, help="What makes int8 files: tensorflow or litert-quantizer."
 )
-@click.option("--target", multiple=True, metavar="NAME", help="Also fit integer files to: ethos-u55-128, …, edgetpu.")
-@click.option("--auto", is_flag=True, help="Try remedies on an int8 file until it is within the budget.")
 @drop_option
 @proof_option
 @samples_option
@@ -88,11 +112,13 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     Each file, of the newest run by default, is scored on the validation images beside the Keras model. Exit code 1 if
     a file lost more than --max-drop, or could not be made; the others are written nonetheless.
     """
-    from keras_resnet.run import Run, runs_home
-
     check_max_drop(max_drop)
+    is_default = not any(options[name.replace("-", "_")] for name in FORMATS)
     formats = _read_formats(options)
-    of_run = Run.find(runs_home(runs), run)
+    of_run = find_run(runs, run)
+    if is_default:
+        others = ", ".join(f"--{name}" for name in FORMATS if name != "tflite")
+        console.log(f"format: --tflite (none is asked for; others: {others})")
     tflite = _read_tflite(options, of_run)
     of_run.require_finished()
     _check_before_tensorflow(options["target"], options["calibration_data"])
@@ -111,6 +137,8 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     )
     if problems := _export(of_run, request, options, as_json):
         raise KresnetError("; ".join(problems))
+    if not as_json:
+        log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "shows all of it"), runs=runs)
 
 
 def _export(of_run: Run, request: ExportRequest, options: dict[str, Any], as_json: bool) -> list[str]:
@@ -144,17 +172,17 @@ def _export(of_run: Run, request: ExportRequest, options: dict[str, Any], as_jso
 
 
 def _read_formats(options: dict[str, Any]) -> list[str]:
-    """Return the formats that `options` ask for. Raises UsageError for none, and for options of others."""
-    if not options["tflite"]:
-        for name in TFLITE_OPTIONS:
-            if options[name]:
-                raise UsageError(f"--{name.replace('_', '-')} is for TFLite files; add --tflite")
+    """Return the formats that `options` ask for: TFLite where they ask for none. Raises UsageError for options of a
+    format that is not asked for."""
     if options["batch"] and options["dynamic_batch"]:
         raise UsageError("--batch fixes what --dynamic-batch leaves open; give one of them")
     formats = [name for name in FORMATS if options[name.replace("-", "_")]]
     if not formats:
-        *names, last = (f"--{name}" for name in FORMATS)
-        raise UsageError(f"say what to export: {', '.join(names)} or {last}")
+        options["tflite"], formats = True, ["tflite"]
+    if not options["tflite"]:
+        for name in TFLITE_OPTIONS:
+            if options[name]:
+                raise UsageError(f"--{name.replace('_', '-')} is for TFLite files; add --tflite")
     return formats
 
 

@@ -6,6 +6,8 @@ from functools import partial
 
 import click
 
+from keras_resnet.cli.command import GroupedOption
+from keras_resnet.config.option_groups import VERDICT
 from keras_resnet.errors import UsageError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
@@ -13,15 +15,17 @@ runs_option = click.option(
     "--runs", "runs", metavar="DIR", help="Where runs live [default: KRESNET_RUNS, else saved_models/]."
 )
 
-drop_option = click.option(
+_verdict_option = partial(click.option, cls=GroupedOption, group=VERDICT)
+
+drop_option = _verdict_option(
     "--max-drop", type=float, default=1.0, show_default=True, help="Points of accuracy a file may lose."
 )
-proof_option = click.option(
+proof_option = _verdict_option(
     "--require-proof",
     is_flag=True,
     help="Fail also where the drop's 95% interval is not within --max-drop: too few images to tell.",
 )
-samples_option = click.option(
+samples_option = _verdict_option(
     "--samples",
     type=click.IntRange(1),
     help="Score so many validation images, drawn by a fixed seed [default: all].",

@@ -9,8 +9,9 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
+from keras_resnet.cli.next_steps import DEMO, EXPORT, log_advice, log_next_steps
 from keras_resnet.cli.options import json_option, runs_option
-from keras_resnet.cli.setting_options import add_train_options, name_options, select_given
+from keras_resnet.cli.setting_options import add_train_options, name_option, name_options, select_given
 from keras_resnet.config.option_groups import COMMON, TRAINING
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.config.spec import Spec
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     epilog=format_examples(
-        "kresnet train --depth 50",
-        "kresnet train --task segment --depth 18",
+        "kresnet train --data photos/ --weights torchvision:resnet18",
+        "kresnet train --task detect",
         "kresnet train --recipe timm-a2 --quick",
     ),
 )
@@ -33,7 +34,13 @@ if TYPE_CHECKING:
 @click.option(
     "--resume", metavar="RUN", help="Continue an interrupted run as it was started.", cls=GroupedOption, group=COMMON
 )
-@click.option("--data-changed", is_flag=True, help="With --resume: go on although the data are no longer the same.")
+@click.option(
+    "--data-changed",
+    is_flag=True,
+    help="With --resume: go on although the data are no longer the same.",
+    cls=GroupedOption,
+    group=TRAINING,
+)
 @click.option(
     "--find-lr",
     is_flag=True,
@@ -64,11 +71,12 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
     require_free(home, name)
     if resume is not None:
         with use_provenance(Provenance(f"as run {resume} was started")):
-            _print_result(_resume(home, resume, modes["data_changed"]), as_json)
+            _print_result(_resume(home, resume, modes["data_changed"]), runs, as_json)
         return
     from keras_resnet.cli.spec_request import build_spec, trace_spec
+    from keras_resnet.training.distribute import is_first_worker
 
-    spec = build_spec(given, home, console.log)
+    spec = build_spec(given, home, console.log if is_first_worker() else lambda message: None)
     # What the data decide may contradict an option only then.
     with use_provenance(trace_spec(given, home)), name_options(given):
         if modes["find_lr"]:
@@ -78,7 +86,7 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
         else:
             from keras_resnet.training.train import train as start_run
 
-            _print_result(start_run(spec, home, name, console.log), as_json)
+            _print_result(start_run(spec, home, name, console.log), runs, as_json)
 
 
 def _check_modes(given: dict[str, Any], name: str | None, resume: str | None, modes: dict[str, bool]) -> None:
@@ -97,22 +105,27 @@ def _resume(home: Path, name: str, data_changed: bool) -> Run:
     from keras_resnet.run import Run
     from keras_resnet.training.train import resume
 
-    interrupted = Run.find(home, name)
+    with name_option({"resume": name}, "resume"):
+        interrupted = Run.find(home, name)
     return resume(interrupted, console.log, data_changed)
 
 
-def _print_result(run: Run, as_json: bool) -> None:
-    """Write the report of a finished `run`, and print what came out."""
+def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
+    """Write the report of a finished `run`, print what came out, and say what can be done next."""
     from keras_resnet.metrics.labels import metric_label
     from keras_resnet.reporting.page import publish_report
+    from keras_resnet.training.distribute import is_first_worker
 
     publish_report(run)
     metrics = run.metrics()
     if as_json:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
-    else:
-        row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
-        console.print_table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
+        return
+    row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
+    console.print_table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
+    if is_first_worker():
+        log_advice(run)
+        log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
 
 
 def _find_learning_rate(spec: Spec, home: Path, as_json: bool) -> None:

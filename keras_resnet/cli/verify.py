@@ -17,6 +17,7 @@ from keras_resnet.cli.options import (
     runs_option,
     samples_option,
 )
+from keras_resnet.cli.targets import find_file
 from keras_resnet.errors import KresnetError
 from keras_resnet.runtime.plurals import counted
 
@@ -41,6 +42,7 @@ def verify(file: Path, of_run: str | None, max_drop: float, runs: str | None, as
     from keras_resnet.metrics.outcome import is_unproven
     from keras_resnet.run import runs_home
 
+    file = find_file(runs, file)
     budget, lookup = Budget(max_drop / 100, options["require_proof"]), RunLookup(runs_home(runs), of_run)
     verdict = verify_file(file, budget, lookup, console.log, options["samples"])
     print_verdicts(str(file), [verdict], as_json)
@@ -52,15 +54,16 @@ def verify(file: Path, of_run: str | None, max_drop: float, runs: str | None, as
 
 @click.command(cls=Command, epilog=format_examples("kresnet inspect exports/int8.tflite"))
 @click.argument("file", type=click.Path(path_type=Path))
+@runs_option
 @json_option
-def inspect(file: Path, as_json: bool) -> None:
+def inspect(file: Path, runs: str | None, as_json: bool) -> None:
     """Print what an exported FILE says of itself.
 
     Labels, input pixels, origin, operators. A .tflite file needs no TensorFlow for this.
     """
     from keras_resnet.export.evaluate import inspect_file
 
-    description = inspect_file(file)
+    description = inspect_file(find_file(runs, file))
     if as_json:
         console.emit_json(description)
         return

@@ -58,7 +58,7 @@ def photo(tmp_path):
 
 @pytest.fixture
 def pi(tmp_path):
-    """A folder in which Python finds what the wheel kresnet-edge installs, and nothing else of this project."""
+    """A folder in which Python finds the package that the wheel kresnet-edge installs."""
     (tmp_path / "kresnet_edge").symlink_to(ROOT / "keras_resnet" / "runtime")
     return tmp_path
 
@@ -66,6 +66,7 @@ def pi(tmp_path):
 @pytest.mark.parametrize("kind", ["classify", pytest.param("full", marks=pytest.mark.slow)])
 def test_the_program_for_a_raspberry_pi_predicts(request, photo, pi, kind):
     look = blocks("raspberry-pi", "python")[0]
+    assert "keras_resnet" not in look  # which a device does not have
     (pi / "look.py").write_text(look)
     file = request.getfixturevalue("exports") / "int8.tflite" if kind == "classify" else request.getfixturevalue("full")
     told = ran(sys.executable, "look.py", file, photo, cwd=pi)
