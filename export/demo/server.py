@@ -19,6 +19,7 @@ from keras_resnet.runtime.temporary_files import hidden_name
 HOST = "127.0.0.1"
 # Named here, because what a system's own table says of them differs.
 TYPES = {
+    ".bin": "application/octet-stream",
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
