@@ -51,7 +51,8 @@ class Site:
         scripts = " ".join(["'self'", "'wasm-unsafe-eval'", *hashes])
         policy = (
             f"default-src 'none'; script-src {scripts}; style-src 'self'; connect-src 'self'; img-src 'self' data:"
-            " blob:; media-src 'self' blob:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'"
+            " blob:; media-src 'self' blob:; worker-src 'self' blob:; frame-src 'self';"
+            " base-uri 'none'; form-action 'none'"
         )
         return {
             "Content-Security-Policy": policy,

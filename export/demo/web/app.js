@@ -38,22 +38,26 @@ function enqueue(work) {
   return queue;
 }
 
+/** The panels whose file runs. */
+const openPanels = () => panels.filter((panel) => panel.network);
+
 /** Shows an image and what the files make of it. */
 async function predictImage(image) {
   current = image;
   const results = [];
-  stage.show(image, panels[0].network.about.card);
-  for (const panel of panels) results.push(await panel.predict(image, readThreshold()));
+  stage.show(image, run.files[0].card);
+  for (const panel of openPanels()) results.push(await panel.predict(image, readThreshold()));
   showResults(image, results);
   showStatus(image.name);
   window.dispatchEvent(new CustomEvent('predicted', { detail: { name: image.name, results } }));
 }
 
 function showResults(image, results) {
-  for (const panel of panels) panel.show(image);
+  const shown = openPanels();
+  for (const panel of shown) panel.show(image);
   if (image.sample) {
-    for (const panel of panels) panel.countScore(image.sample);
-    samples.mark(image.sample, panels.map((panel) => panel.name), panels.map((panel) => panel.score));
+    for (const panel of shown) panel.countScore(image.sample);
+    samples.mark(image.sample, shown.map((panel) => panel.name), shown.map((panel) => panel.score));
   }
   if (results.length === 2) countAgreement(results);
 }
@@ -160,7 +164,7 @@ function changeThreshold() {
   $('threshold-value').textContent = percent(readThreshold()).replace('.0', '');
   enqueue(() => {
     clearCounts();
-    if (current) showResults(current, panels.map((panel) => panel.decodeAgain(current, readThreshold())));
+    if (current) showResults(current, openPanels().map((panel) => panel.decodeAgain(current, readThreshold())));
   });
 }
 

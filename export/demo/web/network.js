@@ -7,13 +7,32 @@ import { decodeObjects, topK } from './postprocess.js';
 // Latencies of which the median is shown.
 const LATENCIES_KEPT = 50;
 
-/** What runs the files here: {threads, gpu}: how many threads WebAssembly has; the GPU's name, "" where there is none. */
+/** What runs files in WebAssembly, with several threads where the browser gives them: {threads, gpu}. gpu: the name of
+ * the one for WebGPU, "" where there is none. */
 export async function startRuntime() {
   const threads = self.crossOriginIsolated && (await supportsFeature('threads'));
-  // A browser without WebGPU is none that has to be asked for a device, of which LiteRT would complain.
-  const gpu = await findGpu();
   const runtime = await loadLiteRt(new URL('litert/core/wasm/', document.baseURI).href, { threads });
-  return { threads: threads ? runtime.liteRtWasm.getThreadCount() : 1, gpu };
+  return { threads: threads ? runtime.liteRtWasm.getThreadCount() : 1, gpu: await findGpu() };
+}
+
+let gpuNetwork = null;
+
+/** Opens a file, as `Network.open`, in the runtime of its accelerator: that of gpu.js is loaded when it is first asked. */
+export async function openNetwork(about, constants, accelerator) {
+  if (accelerator === 'wasm') return Network.open(about, constants, accelerator);
+  gpuNetwork ??= loadGpuFrame();
+  return (await gpuNetwork).open(about, constants, accelerator);
+}
+
+async function loadGpuFrame() {
+  const frame = document.createElement('iframe');
+  Object.assign(frame, { src: 'gpu.html', title: 'WebGPU', hidden: true });
+  const loaded = new Promise((done) => {
+    frame.addEventListener('load', done, { once: true });
+  });
+  document.body.append(frame);
+  await loaded;
+  return frame.contentWindow.started;
 }
 
 async function findGpu() {
@@ -37,7 +56,9 @@ export class Network {
     this.constants = constants;
     this.model = model;
     this.input = model.getInputDetails()[0];
-    this.isPartlyOnCpu = accelerator === 'webgpu' && !model.isFullyAccelerated;
+    // LiteRT.js runs what WebGPU cannot, a part or all of a file, in WebAssembly.
+    this.isOnCpu = accelerator === 'webgpu' && model.options.accelerator === 'wasm';
+    this.isPartlyOnCpu = accelerator === 'webgpu' && !this.isOnCpu && !model.isFullyAccelerated;
     this.first = null;
     this.latencies = [];
   }
@@ -60,7 +81,8 @@ export class Network {
 
   /** uint8 pixels of the network's size → outputs by name in floats, and the milliseconds until they are here. */
   async run(pixels) {
-    const values = this.input.dtype === 'uint8' ? pixels : Float32Array.from(pixels);
+    // Arrays of the frame that this runs in, as LiteRT.js asks for.
+    const values = this.input.dtype === 'uint8' ? Uint8Array.from(pixels) : Float32Array.from(pixels);
     const tensor = new Tensor(values, Array.from(this.input.shape));
     try {
       const start = performance.now();

@@ -4,7 +4,7 @@ import { checkGolden, loadGolden } from './selfcheck.js';
 import { counted, median, milliseconds, percent } from './format.js';
 import { drawPicture, drawPredictions, drawTruth } from './visualize.js';
 import { hasTruth, isRight, scoreSample } from './score.js';
-import { Network } from './network.js';
+import { openNetwork } from './network.js';
 
 // The height of letters in images on the screen, in pixels of the page.
 const LETTERS = 12.5;
@@ -17,6 +17,11 @@ function createElement(tag, className, text = '') {
   return element;
 }
 
+function describeDifference(difference) {
+  if (!Number.isFinite(difference)) return 'some outputs are no numbers';
+  return difference < 0.0005 ? 'the same confidence' : `confidence off by up to ${(100 * difference).toFixed(1)} points`;
+}
+
 export class Panel {
   /** run: run.json. runtime: of `startRuntime`. changed: called when another file or accelerator is chosen. */
   constructor(root, run, runtime, file, changed) {
@@ -25,7 +30,7 @@ export class Panel {
     this.run = run;
     this.find = (name) => root.querySelector(name);
     for (const each of run.files) {
-      this.find('.file').add(new Option(each.recommended ? `${each.file} (recommended)` : each.file, each.file));
+      this.find('.file').add(new Option(each.recommended ? `${each.file} ★` : each.file, each.file));
     }
     this.find('.file').value = file;
     this.addAccelerators(runtime);
@@ -62,17 +67,19 @@ export class Panel {
     this.showFacts(about);
     this.showCheck('', 'Self-check: running …');
     try {
-      this.network = await Network.open(about, this.run.constants, this.accelerator);
+      this.network = await openNetwork(about, this.run.constants, this.accelerator);
+      await this.check(about, threshold);
     } catch (error) {
-      this.showCheck('bad', '');
-      throw new Error(`${this.file} does not run in ${NAMES[this.accelerator]}: ${error.message ?? error}`);
+      this.network?.close();
+      this.network = null;
+      const mark = createElement('b', 'bad', `✗ This file does not run in ${NAMES[this.accelerator]} here`);
+      this.showCheck('failed', mark, `: ${error.message ?? error}`);
     }
-    await this.check(about, threshold);
   }
 
-  showFacts({ size, metric, drop, outcome, passed }) {
+  showFacts({ size, metric, drop, outcome, passed, recommended }) {
     const verdict = createElement('b', passed ? 'good' : 'bad', `${passed ? '✓' : '✗'} ${outcome}`);
-    this.find('.facts').replaceChildren(verdict, ` · ${size} · ${metric} · ${drop}`);
+    this.find('.facts').replaceChildren(verdict, ` · ${size} · ${metric} · ${drop}${recommended ? ' · ★ recommended' : ''}`);
   }
 
   showCheck(className, ...parts) {
@@ -82,11 +89,13 @@ export class Panel {
 
   async check(about, threshold) {
     const golden = await loadGolden(this.run.golden, about);
-    if (!golden) return this.showCheck('', 'Self-check: this file has no golden answers. kresnet export writes them.');
+    if (!golden) {
+      this.showCheck('', 'No self-check: this file has no golden answers; kresnet export writes them.');
+      return;
+    }
     const found = await checkGolden(this.network, golden, threshold);
     this.network.first = found.first;
     this.showCheck(found.agrees ? '' : 'failed', ...this.describeCheck(found));
-    return found;
   }
 
   describeCheck({ passes, of, images, difference, agrees }) {
@@ -94,11 +103,14 @@ export class Panel {
     const answers = passes[0] === passes[1]
       ? `${passes[0]} of ${of} ${unit}, twice`
       : `${passes[0]} of ${of} ${unit} at first, ${passes[1]} of ${of} when repeated`;
-    const most = Number.isFinite(difference) ? `confidence differs by at most ${(100 * difference).toFixed(1)} points` : 'not all are numbers';
     const mark = createElement('b', agrees ? 'good' : 'bad', agrees ? '✓ Self-check passed' : '✗ Self-check failed');
-    const where = this.network.isPartlyOnCpu ? ' WebGPU runs a part of this file; the rest runs in WebAssembly.' : '';
-    const advice = agrees ? '' : ` Do not trust this file in ${NAMES[this.accelerator]}.`;
-    return [mark, `: as on the exporting machine in ${answers}; ${most}.${where}${advice}`];
+    const advice = agrees ? '' : ` Do not trust this file in ${NAMES[this.accelerator]} here.`;
+    return [mark, `: as on the exporting machine in ${answers}; ${describeDifference(difference)}.`, this.describePlace(), advice];
+  }
+
+  describePlace() {
+    if (this.network.isOnCpu) return ' WebGPU cannot run this file: it runs in WebAssembly.';
+    return this.network.isPartlyOnCpu ? ' WebGPU runs a part of this file, WebAssembly the rest.' : '';
   }
 
   async predict(image, threshold) {

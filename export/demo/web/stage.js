@@ -33,7 +33,7 @@ export class Stage {
     this.canvas = root.querySelector('.image');
     this.input = root.querySelector('.input');
     this.caption = root.querySelector('.seen');
-    this.note = root.querySelector('.note');
+    this.note = root.querySelector('.about-image');
   }
 
   /** Shows an image, as images.js has it, and the pixels that a network gets of it. */
