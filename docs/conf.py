@@ -8,7 +8,7 @@ import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent / "_extensions")]
 
 from keras_resnet import __version__
 
@@ -17,7 +17,7 @@ author = "the kresnet authors"
 project_copyright = "the kresnet authors, Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "notebooks"]
 exclude_patterns = ["examples"]
 
 # Headings are anchors, by the names that code hosts give them.

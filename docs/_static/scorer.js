@@ -1,9 +1,10 @@
-// How the search orders what it finds: Sphinx' own scores, but reference pages and the changelog of modules come last.
-const LAST = { architecture: 20, api: 10, troubleshooting: 6, results: 4, commands: 2 };
+// How the search orders what it finds: by Sphinx' own scores, but pages that list everything come after guides. A `var`,
+// because Sphinx declares it again.
+const LAST = { architecture: 20, api: 18, troubleshooting: 6, results: 4, commands: 2 };
 
-// eslint-disable-next-line no-unused-vars
-const Scorer = {
-  score: ([page, , , , score]) => score - (LAST[page] ?? 0),
+var Scorer = {
+  // A section whose heading has the words comes before pages that only contain them.
+  score: ([page, , anchor, , score]) => score + (anchor ? 8 : 0) - (LAST[page] ?? 0),
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },

@@ -120,7 +120,8 @@ def test_the_site_builds_without_warnings(site):
 )
 def test_a_dead_link_fails_the_build(tmp_path, line):
     shutil.copyfile(ROOT / "docs" / "conf.py", tmp_path / "conf.py")
-    shutil.copytree(ROOT / "docs" / "_static", tmp_path / "_static")
+    for name in ("_extensions", "_static"):
+        shutil.copytree(ROOT / "docs" / name, tmp_path / name)
     (tmp_path / "index.md").write_text(f"# Page\n\n{line}\n")
     code, printed = built(tmp_path, tmp_path / "built")
     assert code != 0 and "gone" in printed
