@@ -67,6 +67,7 @@ _HOME = {
     "quantize": "keras_resnet.compression.quantization.quantize",
     "load_weights": "keras_resnet.pretrained.load",
     "callbacks": "keras_resnet.api.callbacks:",
+    "export": "keras_resnet.export:",
     **dict.fromkeys(("compress", "find_learning_rate", "open_run", "train"), "keras_resnet.api.functions"),
     **dict.fromkeys(_ZOO, "keras_resnet.pretrained.zoo"),
 }

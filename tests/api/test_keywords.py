@@ -18,6 +18,7 @@ from keras_resnet.cli.main import cli
 from keras_resnet.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
+PATH = {**os.environ, "PYTHONPATH": str(ROOT)}
 # Options that are something else in Python: functions of their own, what is returned, what is given by position.
 ELSEWHERE = {
     "train": {"find_lr", "find_batch_size", "as_json", "settings", "data"},
@@ -119,6 +120,6 @@ def test_nothing_of_it_imports_tensorflow():
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=PATH,
     )
     assert done.stdout.strip() == "False"
