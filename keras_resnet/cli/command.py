@@ -39,13 +39,17 @@ class ExamplesFirst(click.Command):
         notes, mark, examples = (self.epilog or "").partition("\b\n")
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)
-        for text, write_options in ((mark + examples, self.format_options), (notes, None)):
-            if text:
-                formatter.write_paragraph()
-                with formatter.indentation():
-                    formatter.write_text(text.strip("\n"))
-            if write_options:
-                write_options(ctx, formatter)
+        _write_text(formatter, mark + examples)
+        self.format_options(ctx, formatter)
+        _write_text(formatter, notes)
+
+
+def _write_text(formatter: click.HelpFormatter, text: str) -> None:
+    """Write paragraphs of a help, if there are any."""
+    if text:
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(text.strip("\n"))
 
 
 class Command(ExamplesFirst):
