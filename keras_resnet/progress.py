@@ -24,10 +24,25 @@ INDENT = "  "
 
 
 def log(message: str) -> None:
-    """Write a message to standard error: one line, which a terminal shows folded between words. Nobody has to be there
-    to read it: a training outlives its terminal."""
+    """Write a message to standard error, or to what `set_writer` has named."""
+    _writer(message)
+
+
+def write_line(message: str, stream: TextIO) -> None:
+    """Write a message to `stream`: one line, which a terminal shows folded between words. Nobody has to be there to
+    read it: a training outlives its terminal."""
     with suppress(BrokenPipeError):
-        print(fold(make_printable(message), sys.stderr), file=sys.stderr, flush=True)
+        print(fold(make_printable(message), stream), file=stream, flush=True)
+
+
+_writer: Log = lambda message: write_line(message, sys.stderr)  # noqa: E731 - standard error as it is then
+
+
+def set_writer(writer: Log) -> Log:
+    """Let `writer` take all messages from now on; returns the one before."""
+    global _writer
+    former, _writer = _writer, writer
+    return former
 
 
 def fold(line: str, stream: TextIO) -> str:
@@ -61,7 +76,7 @@ _display: Display = _show_nothing
 
 
 def set_display(display: Display) -> Display:
-    """Let `display`, such as `console.show_bar`, show all progress from now on; returns the one before."""
+    """Let `display`, such as `progress_bar.show_bar`, show all progress from now on; returns the one before."""
     global _display
     former, _display = _display, display
     return former

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from keras_resnet.cli.foreign_words import answer_argument, answer_command, answer_option
+from keras_resnet.config.foreign_words import answer_argument, answer_command, answer_option
 from keras_resnet.config.option_groups import FIRST, GROUPS, OTHER
 from keras_resnet.errors import did_you_mean
 
@@ -39,13 +39,17 @@ class ExamplesFirst(click.Command):
         notes, mark, examples = (self.epilog or "").partition("\b\n")
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)
-        for text, write_options in ((mark + examples, self.format_options), (notes, None)):
-            if text:
-                formatter.write_paragraph()
-                with formatter.indentation():
-                    formatter.write_text(text.strip("\n"))
-            if write_options:
-                write_options(ctx, formatter)
+        _write_text(formatter, mark + examples)
+        self.format_options(ctx, formatter)
+        _write_text(formatter, notes)
+
+
+def _write_text(formatter: click.HelpFormatter, text: str) -> None:
+    """Write paragraphs of a help, if there are any."""
+    if text:
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(text.strip("\n"))
 
 
 class Command(ExamplesFirst):

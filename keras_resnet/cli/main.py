@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import click
 
 from keras_resnet import __version__, progress
+from keras_resnet.api.session import within_command
 from keras_resnet.atomic_write import describe_error
 from keras_resnet.cli import console
 from keras_resnet.cli.command import AnsweredError, LazyCommand, LazyGroup, format_examples
@@ -72,7 +73,8 @@ def run_command(arguments: list[str]) -> int:
     """Run the command of `arguments` and return its exit code; errors become one sentence on standard error."""
     shown = progress.set_display(console.show_bar)
     try:
-        cli.main(arguments, prog_name="kresnet", standalone_mode=False)
+        with within_command():
+            cli.main(arguments, prog_name="kresnet", standalone_mode=False)
     except click.ClickException as error:
         _log_usage_error(error)
         return error.exit_code

@@ -25,15 +25,9 @@ def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
     One page, of the newest run by default, that needs no other file. Training and export write it too.
     """
     found = find_run(runs, run)
-    found.require_finished()
-    from keras_resnet.reporting.page import write_report
+    from keras_resnet.api.functions import write_run_report
 
-    if again:
-        from keras_resnet.evaluation.analysis import refresh_analysis
-
-        refresh_analysis(found, console.log)
-    write_report(found)
-    console.emit(str(found.report_file))
+    console.emit(str(write_run_report(found, again)))
     if not found.verdicts():
         console.log("its files for devices are missing: nothing has been exported yet")
         log_next_steps((f"export {found.name}", EXPORT), runs=runs)

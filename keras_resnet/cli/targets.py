@@ -21,7 +21,7 @@ def find_run(runs: str | None, name: str | None) -> Run:
     except RunError:
         if name is None or not Path(name).exists():
             raise
-    raise UsageError(f"{_describe(Path(name), home)}; {_command()} takes a run, by its name or its folder")
+    raise UsageError(f"{_describe(Path(name))}; {_command()} takes a run, by its name or its folder")
 
 
 def find_file(runs: str | None, file: Path) -> Path:
@@ -31,30 +31,29 @@ def find_file(runs: str | None, file: Path) -> Path:
     if run is None and not _is_image(file):
         return file
     if run is None:
-        raise UsageError(f"{_describe(file, home)}; {_command()} takes an exported file, such as int8.tflite")
+        raise UsageError(f"{_describe(file)}; {_command()} takes an exported file, such as int8.tflite")
     rows = sorted(run.verdicts(), key=lambda row: row["verdict"] not in ACCEPTED)
     example = f", such as {run.exports / rows[0]['file']}" if rows else f"; write them with: kresnet export {run.name}"
     raise UsageError(f"{file} is a run; {_command()} takes one of its exported files{example}")
 
 
 def require_target(runs: str | None, target: str) -> None:
-    """Raise UsageError, with what was meant, if `target` is neither a run nor an exported file, but something else."""
-    path, home = Path(target), runs_home(runs)
-    if _find_named_run(home, path) is None and path.exists() and not _is_exported(path):
-        raise UsageError(f"{_describe(path, home)}; {_command()} takes a run or an exported file")
+    """Raise UsageError, with what was meant, if `target` is an image or a folder rather than a run or a file."""
+    if _is_of_images(runs_home(runs), Path(target)):
+        raise UsageError(f"{_describe(Path(target))}; {_command()} takes a run or an exported file")
 
 
 def require_predictor(runs: str | None, target: str, images: tuple[str, ...]) -> None:
     """Raise UsageError, with what was meant, if `target` is an image or a folder of images and no run or file."""
-    path, home = Path(target), runs_home(runs)
-    if _find_named_run(home, path) is not None or not (_is_image(path) or path.is_dir()) or _is_exported(path):
+    home = runs_home(runs)
+    if not _is_of_images(home, Path(target)):
         return
     swapped = [name for name in images if _find_named_run(home, Path(name)) or _is_exported(Path(name))]
     first = swapped[0] if swapped else "RUN"
     raise UsageError(f"the run or exported file comes first: kresnet predict {first} {target}")
 
 
-def _describe(path: Path, home: Path) -> str:
+def _describe(path: Path) -> str:
     """Return what `path` is, and the command that takes it."""
     if _is_image(path):
         return f"{path} is an image (kresnet predict RUN {path} says what it shows)"
@@ -64,6 +63,12 @@ def _describe(path: Path, home: Path) -> str:
         return f"{path} is a folder but no run (kresnet train --data {path} trains on the images in it)"
     owner = next((folder for folder in path.resolve().parents if (folder / "spec.json").is_file()), None)
     return f"{path} is a file of run {owner.name}" if owner else f"{path} is a file"
+
+
+def _is_of_images(home: Path, path: Path) -> bool:
+    """Return whether `path` is an image, or a folder that is neither a run nor an exported one."""
+    is_other = _find_named_run(home, path) is not None or _is_exported(path)
+    return not is_other and (_is_image(path) or path.is_dir())
 
 
 def _find_named_run(home: Path, path: Path) -> Run | None:

@@ -5,7 +5,8 @@ import re
 import pytest
 
 import keras_resnet
-from keras_resnet.cli.foreign_words import (
+from keras_resnet.cli.main import COMMANDS as TABLE
+from keras_resnet.config.foreign_words import (
     COMMANDS,
     EXPORT_FORMATS,
     EXPORT_OPTIONS,
@@ -14,7 +15,6 @@ from keras_resnet.cli.foreign_words import (
     VALUES,
     translate_export,
 )
-from keras_resnet.cli.main import COMMANDS as TABLE
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from keras_resnet.cli import spec_request
 from keras_resnet.cli.next_steps import log_next_steps
-from keras_resnet.cli.spec_request import build_spec
 from keras_resnet.run import Run
+from keras_resnet.training.spec_request import build_spec
 
 
 def test_steps_stand_below_each_other(capsys):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from keras_resnet.cli.setting_options import SETTINGS
-from keras_resnet.cli.spec_request import build_spec
+from keras_resnet.config.given_options import SETTINGS
 from keras_resnet.errors import KresnetError
+from keras_resnet.training.spec_request import build_spec
 
 BAD = {int: -(10**6), float: -1e6, str: "nonsense"}
 # What only the data, the devices or the network can judge; and flags.

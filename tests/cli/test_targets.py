@@ -32,7 +32,6 @@ def desk(tmp_path, monkeypatch):
         ("verify scan.png", "kresnet verify takes an exported file, such as int8.tflite"),
         ("evaluate scan.png", "scan.png is an image"),
         ("evaluate photos", "photos is a folder but no run (kresnet train --data photos trains on the images in it)"),
-        ("evaluate notes.txt", "notes.txt is a file; kresnet evaluate takes a run or an exported file"),
         ("export int8.tflite", "int8.tflite is an exported file (kresnet verify, inspect and predict take it)"),
         ("export photos", "kresnet export takes a run, by its name or its folder"),
         ("report scan.png", "kresnet report takes a run"),
