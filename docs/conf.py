@@ -8,7 +8,8 @@ import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent / "_extensions")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().with_name("_extensions")))
 
 from keras_resnet import __version__
 

@@ -16,7 +16,7 @@ from keras_resnet.errors import UsageError
 
 @click.command(cls=Command, epilog=format_examples("kresnet report", "kresnet report RUN --open"))
 @optional_run_argument
-@click.option("--again", is_flag=True, help="Evaluate the model anew, for a run of an earlier version.")
+@click.option("--again", is_flag=True, help="Evaluate the model again first, for example after the data have changed.")
 @click.option("--open", "opens", is_flag=True, help="Open the report in the browser.")
 @runs_option
 def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:

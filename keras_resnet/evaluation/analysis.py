@@ -35,7 +35,7 @@ def analyze_model(
     with "baselines", what the task analyzes of its predictions on the validation images, and some of these as
     "samples"."""
     split = data.splits["validation"]
-    recorded = run.document().get("data", {})  # a run of an earlier version does not tell
+    recorded = run.document().get("data", {})
     trained_on = recorded if recorded.keys() >= set(TRAINING_SPLITS) else fingerprint_splits(data)
     samples = [
         {"caption": caption, "png": _encode_png(draw_predictions(_original_image(split, row), objects, SAMPLE_SIDE))}

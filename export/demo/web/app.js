@@ -113,8 +113,10 @@ function openFiles(files) {
 
 async function openSample(sample) {
   samples.select(sample);
-  const blob = await (await fetch(sample.url)).blob();
-  await openFile(blob, sampleName(sample), sample);
+  const response = await fetch(sample.url).catch(() => {
+    throw new Error(`${sampleName(sample)} cannot be fetched: the server of this page has ended.`);
+  });
+  await openFile(await response.blob(), sampleName(sample), sample);
 }
 
 function tryAll() {
@@ -216,8 +218,10 @@ async function start() {
   for (const panel of panels) await panel.open(readThreshold());
   listen();
   showStatus(`Ready: LiteRT.js ${run.litert}.`);
-  if (run.samples.length) await openSample(run.samples[0]);
-  document.documentElement.dataset.ready = 'true';
+  if (run.samples.length) enqueue(() => openSample(run.samples[0]));
+  enqueue(() => {
+    document.documentElement.dataset.ready = 'true';
+  });
 }
 
 enqueue(start);

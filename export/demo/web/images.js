@@ -60,6 +60,7 @@ async function describeAnimation(blob) {
   if (!self.ImageDecoder || !(await ImageDecoder.isTypeSupported(blob.type))) return '';
   const decoder = new ImageDecoder({ data: await blob.arrayBuffer(), type: blob.type });
   try {
+    await decoder.tracks.ready;
     await decoder.completed;
     const frames = decoder.tracks.selectedTrack?.frameCount ?? 1;
     return frames > 1 ? `the first of ${frames} frames` : '';

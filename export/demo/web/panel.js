@@ -63,6 +63,8 @@ export class Panel {
     this.network = null;
     this.clear();
     this.clearScores();
+    for (const name of ['.median', '.first']) this.find(name).textContent = '–';
+    this.find('.count').textContent = 'median';
     const about = this.run.files.find((each) => each.file === this.file);
     this.showFacts(about);
     this.showCheck('', 'Self-check: running …');
@@ -213,6 +215,6 @@ export class Panel {
     this.find('.outcome').hidden = true;
     this.find('.predictions').replaceChildren();
     this.find('canvas').hidden = true;
-    for (const name of ['.last', '.median', '.first']) this.find(name).textContent = '–';
+    this.find('.last').textContent = '–';
   }
 }

@@ -66,7 +66,6 @@ export class Stage {
   clear() {
     this.root.classList.remove('filled');
     this.caption.textContent = this.note.textContent = '';
-    for (const canvas of [this.canvas, this.input]) canvas.width = canvas.height = 1;
   }
 }
 
