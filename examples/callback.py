@@ -33,8 +33,8 @@ class EightBits(keras.callbacks.Callback):
         latest = self.file.with_name(f"latest-{self.file.name}")
         verdict = export_tflite(self.model, self.data, latest)
         print(f"epoch {epoch + 1}: {verdict}")
-        kept = [each.value for each in self.verdicts.values() if each.is_within]
-        if verdict.is_within and verdict.value > max(kept, default=0.0):
+        kept = [each.value for each in self.verdicts.values() if each.passed]
+        if verdict.passed and verdict.value > max(kept, default=0.0):
             latest.replace(self.file)
         self.verdicts[epoch + 1] = verdict
 

@@ -102,7 +102,7 @@ class Verdict:
         return outcome.describe_outcome(self.as_dict())
 
     @property
-    def is_within(self) -> bool:
+    def passed(self) -> bool:
         """Whether the file is taken to be within its budget, proven or not."""
         return self.verdict in outcome.ACCEPTED
 
@@ -110,7 +110,7 @@ class Verdict:
     def all_integer(self) -> bool:
         """Whether it is a TFLite file within its budget that holds no floating-point tensor."""
         has_floats = any(name.startswith(FLOAT_TYPES) for name in self.dtypes or ())
-        return is_tflite_file(self.file) and self.is_within and bool(self.dtypes) and not has_floats
+        return is_tflite_file(self.file) and self.passed and bool(self.dtypes) and not has_floats
 
     @property
     def latency_ms(self) -> float:

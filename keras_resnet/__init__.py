@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_resnet.api.functions import compress as compress
+    from keras_resnet.api.functions import open_run as open_run
+    from keras_resnet.api.functions import train as train
+    from keras_resnet.api.run import Run as Run
     from keras_resnet.compression.quantization.quantize import quantize as quantize
     from keras_resnet.config.spec import NetworkSpec as NetworkSpec
     from keras_resnet.config.spec import Normalization as Normalization
@@ -39,7 +43,6 @@ if TYPE_CHECKING:
     from keras_resnet.models.zoo import create_model as create_model
     from keras_resnet.models.zoo import resnet as resnet
     from keras_resnet.pretrained.load import load_weights as load_weights
-    from keras_resnet.run import Run as Run
     from keras_resnet.training.precision import choose_precision as choose_precision
 
 __version__ = "0.1.0"
@@ -55,11 +58,12 @@ _HOME = {
     "KresnetError": "keras_resnet.errors",
     "NetworkSpec": "keras_resnet.config.spec",
     "Normalization": "keras_resnet.config.spec",
-    "Run": "keras_resnet.run",
+    "Run": "keras_resnet.api.run",
     "Spec": "keras_resnet.config.spec",
     "choose_precision": "keras_resnet.training.precision",
     "quantize": "keras_resnet.compression.quantization.quantize",
     "load_weights": "keras_resnet.pretrained.load",
+    **dict.fromkeys(("compress", "open_run", "train"), "keras_resnet.api.functions"),
     **dict.fromkeys(_ZOO, "keras_resnet.models.zoo"),
 }
 __all__ = sorted(_HOME)

@@ -12,6 +12,7 @@
     │   ├── TrainingInterrupted   Ctrl-C; exit code 130, as shells expect
     │   └── TrainingStopped       SIGTERM; the state is saved, exit code 0
     └── ExportError         a file that could not be converted, written or read
+        └── VerdictError          a file that is not within its budget, where that was asked to raise
 
 The command line prints the message of each as one sentence, without a traceback.
 """
@@ -33,6 +34,7 @@ __all__ = [
     "TrainingInterrupted",
     "TrainingStopped",
     "UsageError",
+    "VerdictError",
     "WeightsError",
     "did_you_mean",
     "one_of_sentence",
@@ -50,6 +52,10 @@ class WeightsError(KresnetError):
 
 class RunError(KresnetError):
     """A run folder that is missing, unfinished or unreadable."""
+
+
+class VerdictError(ExportError):
+    """A file is not within its budget, and the caller wanted an error for that; the message is its verdict."""
 
 
 class TrainingError(KresnetError):

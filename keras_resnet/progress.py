@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import length_hint
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from keras_resnet.runtime.printable import make_printable
 
@@ -20,9 +20,24 @@ Display = Callable[[int | None, str, str], AbstractContextManager[Advance]]
 
 
 def log(message: str) -> None:
-    """Write one line to standard error. Nobody has to be there to read it: a training outlives its terminal."""
+    """Write one line to standard error, or to what `set_writer` has named."""
+    _writer(message)
+
+
+def write_line(message: str, stream: TextIO) -> None:
+    """Write one line to `stream`. Nobody has to be there to read it: a training outlives its terminal."""
     with suppress(BrokenPipeError):
-        print(make_printable(message), file=sys.stderr, flush=True)
+        print(make_printable(message), file=stream, flush=True)
+
+
+_writer: Log = lambda message: write_line(message, sys.stderr)  # noqa: E731 - standard error as it is then
+
+
+def set_writer(writer: Log) -> Log:
+    """Let `writer` take all messages from now on; returns the one before."""
+    global _writer
+    former, _writer = _writer, writer
+    return former
 
 
 @contextmanager
@@ -34,7 +49,7 @@ _display: Display = _show_nothing
 
 
 def set_display(display: Display) -> Display:
-    """Let `display`, such as `console.show_bar`, show all progress from now on; returns the one before."""
+    """Let `display`, such as `progress_bar.show_bar`, show all progress from now on; returns the one before."""
     global _display
     former, _display = _display, display
     return former

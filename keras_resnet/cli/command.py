@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from keras_resnet.cli.foreign_words import answer_command, answer_option
+from keras_resnet.config.foreign_words import answer_command, answer_option
 from keras_resnet.config.option_groups import GROUPS, OTHER
 from keras_resnet.errors import did_you_mean
 

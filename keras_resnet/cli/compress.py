@@ -10,7 +10,8 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.options import json_option, run_argument, runs_option
-from keras_resnet.cli.setting_options import Options, add_compress_options, name_options, select_given
+from keras_resnet.cli.setting_options import add_compress_options
+from keras_resnet.config.given_options import Options, name_options, select_given
 from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.provenance import Provenance, use_provenance
 
@@ -86,8 +87,8 @@ def compress(run: str, name: str | None, runs: str | None, as_json: bool, **opti
 
 def _compress(parent: Run, step: CompressionStep, options: Options, home: Path, name: str | None) -> Run:
     """Return the new run that `step` makes of `parent`."""
-    from keras_resnet.cli.spec_request import override_spec, trace_options
     from keras_resnet.compression.plan import spec_for_compression
+    from keras_resnet.training.spec_request import override_spec, trace_options
 
     spec = override_spec(spec_for_compression(parent, step, set(options), console.log), options, home)
     from keras_resnet.reporting.page import publish_report

@@ -10,7 +10,8 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.options import json_option, runs_option
-from keras_resnet.cli.setting_options import add_train_options, name_options, select_given
+from keras_resnet.cli.setting_options import add_train_options
+from keras_resnet.config.given_options import name_options, select_given
 from keras_resnet.config.option_groups import COMMON, TRAINING
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.config.spec import Spec
@@ -66,7 +67,7 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
         with use_provenance(Provenance(f"as run {resume} was started")):
             _print_result(_resume(home, resume, modes["data_changed"]), as_json)
         return
-    from keras_resnet.cli.spec_request import build_spec, trace_spec
+    from keras_resnet.training.spec_request import build_spec, trace_spec
 
     spec = build_spec(given, home, console.log)
     # What the data decide may contradict an option only then.

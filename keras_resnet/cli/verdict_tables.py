@@ -73,7 +73,7 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
 
 def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
     """Return what to say of the files that are not within `max_drop` points."""
-    failed = [verdict for verdict in verdicts if not verdict.is_within]
+    failed = [verdict for verdict in verdicts if not verdict.passed]
     lost = ", ".join(verdict.file for verdict in failed if not is_unproven(verdict.as_dict()))
     unproven = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
     words = []

@@ -44,7 +44,7 @@ def verify(file: Path, of_run: str | None, max_drop: float, runs: str | None, as
     budget, lookup = Budget(max_drop / 100, options["require_proof"]), RunLookup(runs_home(runs), of_run)
     verdict = verify_file(file, budget, lookup, console.log, options["samples"])
     print_verdicts(str(file), [verdict], as_json)
-    if not verdict.is_within:
+    if not verdict.passed:
         unproven = is_unproven(verdict.as_dict())
         words = "is not proven to be within" if unproven else "lost more than"
         raise KresnetError(f"{file} {words} {counted(max_drop, 'point', 'g')}" + " (--require-proof)" * unproven)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from keras_resnet.cli.foreign_words import COMMANDS, OPTIONS
 from keras_resnet.cli.main import COMMANDS as TABLE
+from keras_resnet.config.foreign_words import COMMANDS, OPTIONS
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.cli.setting_options import Options, name_options, name_typed, read_settings
 from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.given_options import Options, name_options, name_typed, read_settings
 from keras_resnet.config.provenance import Provenance
 from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec

@@ -1,0 +1,126 @@
+"""Show progress and results in a notebook, as HTML: by IPython alone, without widgets."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from PIL import Image
+
+from keras_resnet.progress import Advance
+
+# Seconds between two pictures of a bar.
+INTERVAL = 0.25
+# Pixels of a thumbnail's longer side.
+THUMBNAIL = 160
+
+
+def in_notebook() -> bool:
+    """Return whether this is a notebook, whose cells show HTML: Jupyter, Colab, VS Code."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+@contextmanager
+def show_notebook_bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
+    """Show progress (see `progress.Display`) in the output of the cell."""
+    from IPython.display import HTML, display
+
+    bar = _Bar(total, words, unit)
+    shown = display(HTML(bar.render()), display_id=True)
+
+    def advance(steps: int, words: str) -> None:
+        if bar.advance(steps, words):
+            shown.update(HTML(bar.render()))
+
+    try:
+        yield advance
+    finally:
+        shown.update(HTML(""))
+
+
+class _Bar:
+    """How far some work has come."""
+
+    def __init__(self, total: int | None, words: str, unit: str) -> None:
+        self.total, self.words, self.unit, self.done = total, words, unit, 0
+        self.began = self.drawn = time.monotonic()
+
+    def advance(self, steps: int, words: str) -> bool:
+        """Count `steps`. Returns whether it is time for a new picture."""
+        self.done, self.words = self.done + steps, words
+        is_due = time.monotonic() - self.drawn > INTERVAL
+        self.drawn = time.monotonic() if is_due else self.drawn
+        return is_due
+
+    def render(self) -> str:
+        """Return the picture, HTML."""
+        elapsed = time.monotonic() - self.began
+        limit = f' max="{self.total}" value="{self.done}"' if self.total else ""
+        words = html.escape(self.words)
+        return (
+            f'<div style="font-family: monospace"><progress{limit} aria-label="{words}" style="vertical-align: middle">'
+            f"</progress> {words} {html.escape(self._count(elapsed))}</div>"
+        )
+
+    def _count(self, elapsed: float) -> str:
+        if not self.total:
+            return _clock(elapsed)
+        left = f", {_clock(elapsed / self.done * (self.total - self.done))} left" if self.done else ""
+        return f"({self.done}/{self.total} {self.unit}{left})"
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=int(seconds)))
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table, HTML; cells are escaped unless they are `Markup`."""
+    head = "".join(f'<th scope="col" style="text-align: left">{html.escape(name)}</th>' for name in columns)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(text: str) -> str:
+    return f'<td style="text-align: left">{text if isinstance(text, Markup) else html.escape(text)}</td>'
+
+
+def thumbnail(image: Image.Image, alt: str = "") -> Markup:
+    """Return a small copy of `image`, as HTML."""
+    small, buffer = image.convert("RGB"), io.BytesIO()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    small.save(buffer, format="PNG")
+    return png(buffer.getvalue(), alt)
+
+
+def png(content: bytes, alt: str) -> Markup:
+    """Return a PNG file as an image in HTML."""
+    data = base64.b64encode(content).decode()
+    return Markup(f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}" style="max-width: 100%">')
+
+
+def bars(shares: Sequence[tuple[str, float]]) -> Markup:
+    """Return labels with their probabilities, 0–1, each with a bar."""
+    lines = (f"{_meter(share)} {html.escape(label)} {share:.1%}" for label, share in shares)
+    return Markup("<br>".join(lines) or "nothing")
+
+
+def _meter(share: float) -> str:
+    return f'<meter min="0" max="1" value="{share:.4f}" style="width: 6em"></meter>'
+
+
+def outcome(words: str, passed: bool) -> Markup:
+    """Return the outcome of a verdict, marked and in its color."""
+    mark, color = ("✓", "#1a7f37") if passed else ("✗", "#cf222e")
+    return Markup(f'<strong style="color: {color}">{mark}</strong> {html.escape(words)}')
