@@ -22,6 +22,7 @@ from keras_resnet.run.folders import free_name, require_free
 
 if TYPE_CHECKING:
     from keras_resnet.compression.plan import CompressionStep
+    from keras_resnet.training.finder import LearningRateRange
 
 StrPath = str | os.PathLike[str]
 METHODS = ("shrink", "prune", "pattern", "cluster", "qat")
@@ -65,6 +66,32 @@ def train_run(
         from keras_resnet.training.train import train as start_training
 
         return publish_report(start_training(spec, home, name, progress.log))
+
+
+@document_options(TrainOptions)
+@from_python
+def find_learning_rate(data: StrPath | None = None, **options: Unpack[TrainOptions]) -> LearningRateRange:
+    """Try learning rates for a training that is described as `train` has it, and return what was measured: the losses
+    by rate, and the rate `suggested`.
+
+    The rate rises while it trains for some steps. A figure of it is written beside the runs.
+    """
+    given = _read_keywords("find_learning_rate", {"data": data, **options}, ("data", *names(TRAIN)))
+    return search_learning_rate(given, runs_home(given.pop("runs", None)))[0]
+
+
+def search_learning_rate(given: Options, home: Path) -> tuple[LearningRateRange, Path]:
+    """Return what was measured, and where it is drawn; see `find_learning_rate`."""
+    from keras_resnet.models.names import model_name
+    from keras_resnet.training.finder import find_learning_rate
+    from keras_resnet.training.spec_request import build_spec, trace_spec
+
+    spec = build_spec(given, home, progress.log)
+    figure = home / f"learning-rate-{model_name(spec.network)}.png"
+    with use_provenance(trace_spec(given, home)), name_options(given):
+        result = find_learning_rate(spec, figure, progress.log)
+    progress.log(f"learning rates: {figure}")
+    return result, figure
 
 
 def require_resumable(given: Options, name: str | None, resume: str | None, data_changed: bool) -> None:

@@ -14,7 +14,7 @@ from keras_resnet.errors import UsageError, did_you_mean
 # Options of the command that are something else in Python.
 ELSEWHERE = {
     "find_lr": "Use keras_resnet.find_learning_rate.",
-    "find_batch_size": "Use keras_resnet.find_batch_size.",
+    "find_batch_size": "Use the command: kresnet train --find-batch-size.",
     "json": "What is returned has all that --json prints.",
     "settings": "Use set.",
 }
