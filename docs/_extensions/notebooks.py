@@ -38,12 +38,15 @@ def _convert_cell(cell: dict[str, Any], number: int, folder: Path, notebook: Pat
     if cell["cell_type"] != "code" or not source.strip():
         return []
     language = "text" if re.search(r"^\s*[!%]", source, re.MULTILINE) else "python"
-    outputs = [_convert_output(each, f"{notebook.stem}-{number}-{at}", folder) for at, each in enumerate(cell["outputs"])]
+    outputs = [
+        _convert_output(each, f"{notebook.stem}-{number}-{at}", folder) for at, each in enumerate(cell["outputs"])
+    ]
     return [_fence(language, source), *filter(None, outputs)]
 
 
 def _link_files(text: str) -> str:
-    """Markdown whose links to other files of examples/ lead to them."""
+    """Markdown whose links to other notebooks lead to their pages, and those to other files of examples/ to the files."""
+    text = re.sub(r"\]\((\w+)\.ipynb\)", r"](../tutorials/\1.md)", text)
     return re.sub(r"\]\((?!\w+:|#|\.\./)([^)]+)\)", r"](path:../../examples/\1)", text)
 
 

@@ -165,7 +165,7 @@ class Run:
         """Return what is known of the run, in words."""
         facts = {
             "network": self.stored.network_summary,
-            "data": f"{self.spec.data.source}, {counted(len(self.classes), 'class')}",
+            "data": f"{self.spec.data.source}, {counted(len(self.classes), 'class', plural='classes')}",
         }
         if not self.is_finished:
             return {**facts, "state": "not finished"}

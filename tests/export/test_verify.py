@@ -11,13 +11,14 @@ from samples import silent
 
 from keras_resnet.cli import verdict_tables
 from keras_resnet.data.load import load_dataset
+from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import pipeline
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.load import load_file
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.verdict import Verdict
-from keras_resnet.export.verify import SEED
+from keras_resnet.export.verify import SEED, spread_images
 from keras_resnet.metrics import outcome as outcomes
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
@@ -168,3 +169,12 @@ def test_verdicts_are_json(unproven):
     (row,) = run.verdicts()
     assert set(row) == {*Verdict.__dataclass_fields__, "latency_ms"}
     assert outcomes.describe_outcome(row) == verdict.words and row == json.loads(json.dumps(verdict.as_dict()))
+
+
+def test_golden_images_are_of_all_classes():
+    """Also of a folder, which has its images class by class."""
+    labels = np.repeat(np.arange(5), 30)
+    images = np.broadcast_to(labels[:, None, None, None], (150, 8, 8, 3)).astype(np.uint8)
+    data = in_memory((images, labels), (images, labels), "abcde")
+    assert set(spread_images(data, 16)[:, 0, 0, 0]) == set(range(5))
+    assert len(spread_images(data, 1000)) == 150

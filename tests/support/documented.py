@@ -94,7 +94,7 @@ kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
 kresnet study degradation --quick
 kresnet study degradation --quick --seeds 3
-kresnet study degradation --models vgg19,plain34,resnet34 --quick
+kresnet study degradation --models vgg19,plain34,resnet34 --quick *
 kresnet study identity --quick
 """
 
