@@ -45,7 +45,7 @@ def _convert_cell(cell: dict[str, Any], number: int, folder: Path, notebook: Pat
 
 
 def _link_files(text: str) -> str:
-    """Markdown whose links to other notebooks lead to their pages, and those to other files of examples/ to the files."""
+    """Markdown whose links lead to the pages of notebooks, and to other files of examples/."""
     text = re.sub(r"\]\((\w+)\.ipynb\)", r"](../tutorials/\1.md)", text)
     return re.sub(r"\]\((?!\w+:|#|\.\./)([^)]+)\)", r"](path:../../examples/\1)", text)
 
