@@ -36,7 +36,6 @@ default_role = "literal"
 autodoc_mock_imports = ["ai_edge_litert", "faster_coco_eval", "keras", "sklearn", "tensorflow", "tensorflow_datasets"]
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
@@ -49,6 +48,7 @@ _UNDOCUMENTED = (
     "models.layers.Tensor",
     "models.layers.KerasNamespace",
     "export.flatbuffer.Contents",
+    "export.settings.ExportSettings",
 )
 _VARIABLES = ("OutputsT", "GroundTruthT", "PredictionT")
 nitpick_ignore = [
@@ -57,6 +57,9 @@ nitpick_ignore = [
 ]
 # Other projects' names: there is no network to look them up in.
 nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*"), ("py:class", r"keras_resnet\.run\.documents\..*")]
+
+# Two classes are called Run: the one for scripts, and the one that reads and writes the folder.
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = f"kresnet {version}"
