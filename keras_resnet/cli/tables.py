@@ -73,13 +73,13 @@ def _fitted(names: list[str], rows: Rows, prose: Sequence[str], width: int) -> l
 
 
 def _print_grid(console: Any, title: str, names: list[str], rows: Rows, widths: list[int]) -> None:
-    """Columns below underlined headings, numbers to the right; an empty line between rows of more than one line."""
+    """Columns below underlined headings, numbers to the right; an empty line between rows of more than two lines."""
     from rich import box
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    is_folded = any(cell_len(cell) > width for row in rows for cell, width in zip(row, widths, strict=True))
+    is_folded = any(cell_len(cell) > 2 * width for row in rows for cell, width in zip(row, widths, strict=True))
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), leading=int(is_folded))
     grid.show_header = any(names)
     for place, (name, width) in enumerate(zip(names, widths, strict=True)):
