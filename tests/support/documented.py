@@ -43,6 +43,7 @@ kresnet report*
 kresnet compare RUN RUN*
 kresnet diagnose RUN
 kresnet demo RUN --save page
+kresnet export RUN
 kresnet export RUN --tflite
 kresnet train --weights my-run --data photos/
 kresnet-edge predict *
