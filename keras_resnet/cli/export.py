@@ -138,7 +138,7 @@ def export(run: str | None, runs: str | None, as_json: bool, max_drop: float, **
     if problems := _export(of_run, request, options, as_json):
         raise KresnetError("; ".join(problems))
     if not as_json:
-        log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "shows all of it"), runs=runs)
+        log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "the whole report"), runs=runs)
 
 
 def _export(of_run: Run, request: ExportRequest, options: dict[str, Any], as_json: bool) -> list[str]:

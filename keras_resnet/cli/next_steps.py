@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from keras_resnet.run import Run
 
 LEAD = "next: "
-EXPORT, DEMO = "writes files for devices, each with a verdict", "shows them at work in a browser"
+EXPORT, DEMO = "files for devices, with verdicts", "see them in a browser"
 
 
 def log_advice(run: Run) -> None:
