@@ -18,7 +18,7 @@ def log_advice(run: Run) -> None:
     """Log one line on how to train better, where the result of a finished `run` is weak."""
     from keras_resnet.evaluation.advice import advise
 
-    if advice := advise(run):
+    if run.analysis_file.is_file() and (advice := advise(run)):
         console.log(f"advice: {advice}")
 
 

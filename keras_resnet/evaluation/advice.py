@@ -82,7 +82,8 @@ def suggest_pretrained_weights(facts: TrainingFacts) -> str:
 def suggest_more_epochs(facts: TrainingFacts) -> str:
     """A validation loss that still falls says that the training ended too early."""
     losses = [row["val_loss"] for row in facts.log]
-    if not facts.is_weak or len(losses) < 2 or losses[-1] > min(losses):
+    was_cut = facts.spec.training.stop_after is not None
+    if was_cut or not facts.is_weak or len(losses) < 2 or losses[-1] > min(losses):
         return ""
     before, last = losses[-2:]
     if before <= 0 or (before - last) / before < STILL_FALLING:
