@@ -40,7 +40,7 @@ def list_runs(runs: str | None, as_json: bool) -> None:
             str(home),
             columns,
             cells,
-            prose=["network", "metric", "exports"],
+            prose=["network", "exports"],
             spare=["network", "data", "epochs", "metric", "exports", "created"],
         )
 

@@ -83,7 +83,7 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     if problems := _list_problems(outcome, settings):
         raise KresnetError("; ".join(problems))
     if not as_json:
-        log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "shows all of it"), runs=runs)
+        log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "the whole report"), runs=runs)
 
 
 def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:

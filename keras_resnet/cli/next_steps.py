@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from keras_resnet.run import Run
 
 LEAD = "next: "
-EXPORT, DEMO = "writes files for devices, each with a verdict", "shows them at work in a browser"
+EXPORT, DEMO = "files for devices, with verdicts", "see them in a browser"
 
 
 def log_advice(run: Run) -> None:
     """Log one line on how to train better, where the result of a finished `run` is weak."""
     from keras_resnet.evaluation.advice import advise
 
-    if advice := advise(run):
+    if run.analysis_file.is_file() and (advice := advise(run)):
         console.log(f"advice: {advice}")
 
 

@@ -73,21 +73,21 @@ def _fitted(names: list[str], rows: Rows, prose: Sequence[str], width: int) -> l
 
 
 def _print_grid(console: Any, title: str, names: list[str], rows: Rows, widths: list[int]) -> None:
-    """Columns below underlined headings, numbers to the right; an empty line between rows of more than one line."""
+    """Columns below underlined headings, numbers to the right; an empty line after a row of more than two lines."""
     from rich import box
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    is_folded = any(cell_len(cell) > width for row in rows for cell, width in zip(row, widths, strict=True))
-    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), leading=int(is_folded))
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     grid.show_header = any(names)
     for place, (name, width) in enumerate(zip(names, widths, strict=True)):
         cells = [row[place] for row in rows if row[place]]
         is_numeric = bool(cells) and all(NUMBER.match(cell) for cell in cells)
         grid.add_column(Text(name), width=width, justify="right" if is_numeric else "left")
     for row in rows:
-        grid.add_row(*(Text(cell, _style_of(cell)) for cell in row))
+        is_long = any(cell_len(cell) > 2 * width for cell, width in zip(row, widths, strict=True))
+        grid.add_row(*(Text(cell, _style_of(cell)) for cell in row), end_section=is_long)
     if title:
         console.print(title, style="bold", markup=False)
     console.print(grid)

@@ -67,7 +67,7 @@ def advise(run: Run) -> str:
 
 
 def suggest_pretrained_weights(facts: TrainingFacts) -> str:
-    """Few images teach a network little that began with random weights."""
+    """Suggest pretrained weights where a network began with random ones and had few images to learn from."""
     origin = f"torchvision:{model_name(facts.spec.network)}"
     began = facts.spec.start.weights or facts.spec.start.deepen or facts.spec.start.narrow
     exists = origin.partition(":")[2] in TORCHVISION_HASHES and facts.spec.network.stem != "cifar"
@@ -80,9 +80,10 @@ def suggest_pretrained_weights(facts: TrainingFacts) -> str:
 
 
 def suggest_more_epochs(facts: TrainingFacts) -> str:
-    """A validation loss that still falls says that the training ended too early."""
+    """Suggest more epochs where the validation loss still fell in the last one: the training ended too early."""
     losses = [row["val_loss"] for row in facts.log]
-    if not facts.is_weak or len(losses) < 2 or losses[-1] > min(losses):
+    was_cut = facts.spec.training.stop_after is not None
+    if was_cut or not facts.is_weak or len(losses) < 2 or losses[-1] > min(losses):
         return ""
     before, last = losses[-2:]
     if before <= 0 or (before - last) / before < STILL_FALLING:
@@ -94,7 +95,7 @@ def suggest_more_epochs(facts: TrainingFacts) -> str:
 
 
 def suggest_learning_rate(facts: TrainingFacts) -> str:
-    """A network no better than a constant prediction has learned nothing."""
+    """Suggest other learning rates where the network is no better than a constant prediction: it learned nothing."""
     constant = _find_unbeaten(facts.analysis, trivial=True)
     if constant is None:
         return ""
@@ -105,7 +106,7 @@ def suggest_learning_rate(facts: TrainingFacts) -> str:
 
 
 def suggest_images_of_class(facts: TrainingFacts) -> str:
-    """A class that is never predicted has too few images, or looks like another."""
+    """Suggest images of a class that is never found: it has too few of them, or looks like another."""
     for label, count in _missed_classes(facts.analysis):
         known = facts.labels.get(label)
         images = f" ({counted(known, 'training image')})" if known is not None else ""
@@ -114,7 +115,7 @@ def suggest_images_of_class(facts: TrainingFacts) -> str:
 
 
 def suggest_augmentation(facts: TrainingFacts) -> str:
-    """A network that is much better on its training images has learned them by heart."""
+    """Suggest augmentation where the network is much better on its training images, which it learned by heart."""
     if not facts.is_weak or not facts.log or "accuracy" not in facts.log[-1] or facts.spec.task != "classify":
         return ""
     trained, validated = facts.log[-1]["accuracy"], facts.log[-1]["val_accuracy"]
@@ -127,7 +128,7 @@ def suggest_augmentation(facts: TrainingFacts) -> str:
 
 
 def suggest_longer_training(facts: TrainingFacts) -> str:
-    """A classifier of a few pixels that does as well says that the network is not trained enough."""
+    """Suggest a longer training where a classifier of a few pixels does as well."""
     simple = _find_unbeaten(facts.analysis, trivial=False)
     if simple is None:
         return ""

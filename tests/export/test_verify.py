@@ -132,12 +132,14 @@ def test_model_and_file_are_told_of_the_same_images(unproven, capsys):
 
 
 def test_the_table_names_the_metric_of_each_drop(exported, capsys):
-    """Where all have the same in its heading, else beside each drop."""
+    """In the heading where it is one for all and not the one shown, beside each drop where they differ."""
     verdicts = list(exported[1].values())[:2]
     masks = replace(verdicts[0], metric="mask mAP", drop_metric="mask mAP")
     boxes = replace(verdicts[1], metric="mask mAP", drop_metric="box mAP", drop=0.0075, drop_interval=(-0.0131, 0.0279))
     verdict_tables.print_verdicts("", [masks, masks], as_json=False)
-    assert "drop of mask mAP" in capsys.readouterr().out
+    assert "drop of" not in capsys.readouterr().out
+    verdict_tables.print_verdicts("", [boxes, boxes], as_json=False)
+    assert "drop of box mAP" in capsys.readouterr().out
     verdict_tables.print_verdicts("", [masks, boxes], as_json=False)
     out = capsys.readouterr().out
     assert "+0.75 of box mAP" in out and "+0.00 of mask mAP" in out and "[-1.31, +2.79]" in out
