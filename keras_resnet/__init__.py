@@ -76,9 +76,19 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'keras_resnet' has no attribute {name!r}")
+        raise AttributeError(f"module 'keras_resnet' has no attribute {name!r}.{_suggest(name)}")
     module, is_module, _ = _HOME[name].partition(":")
     return import_module(module) if is_module else getattr(import_module(module), name)
+
+
+def _suggest(name: str) -> str:
+    """Return what to say of a name that is not here: the function that does it, or the nearest name."""
+    from keras_resnet.config.foreign_words import answer_function
+    from keras_resnet.errors import did_you_mean
+
+    by_letters = {each.lower(): each for each in __all__}
+    meant = answer_function(name) or by_letters.get(name.lower())
+    return f" Did you mean {meant!r}?" if meant else did_you_mean(name, __all__)
 
 
 def __dir__() -> list[str]:

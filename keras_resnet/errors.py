@@ -75,9 +75,9 @@ class TrainingStopped(TrainingError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean X?" for the known word nearest to `word`, or one that begins so; "" where there is none."""
+    """Return " Did you mean X?" for a known word that begins with `word`, or the nearest; "" where there is none."""
     words = list(known)
-    near = difflib.get_close_matches(word, words, n=1) or [each for each in words if word and each.startswith(word)]
+    near = [each for each in words if word and each.startswith(word)] or difflib.get_close_matches(word, words, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -15,11 +15,14 @@ from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.remedies import RemedyResult
-from keras_resnet.export.request import ExportResult
-from keras_resnet.export.settings import SCHEME_NAMES, ExportSettings
+from keras_resnet.export.request import ExportRequest, ExportResult
+from keras_resnet.export.settings import TFLITE, ExportSettings
+from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
 from keras_resnet.export.verdict import Verdict
 from keras_resnet.run import Run as RunFolder
 
+# Names of schemes of TFLite files, and of formats.
+SCHEME_NAMES = (*SCHEMES, *SCHEME_ALIASES, ALL)
 NAMES = (*SCHEME_NAMES, *FORMATS)
 
 
@@ -43,8 +46,7 @@ def export_run(run: RunFolder, settings: ExportSettings) -> ExportOutcome:
     Raises UsageError for what cannot be written of the run, before TensorFlow is imported, RunError unless it has
     finished, and ExportError where no file could be made.
     """
-    run.require_finished()
-    request = settings.request(run)
+    request = ExportRequest.from_settings(settings, run)
     from keras_resnet.export.pipeline import export_files
     from keras_resnet.export.remedies import export_with_remedies
     from keras_resnet.reporting.page import publish_report
@@ -81,4 +83,6 @@ def sort_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if name not in NAMES:
             near = did_you_mean(str(name), NAMES)
             raise UsageError(f"what to export must be of {', '.join(NAMES)}. Received: {name!r}{near and '.'}{near}")
-    return tuple(name for name in names if name in FORMATS), tuple(name for name in names if name in SCHEME_NAMES)
+    schemes = tuple(name for name in names if name in SCHEME_NAMES)
+    formats = tuple(name for name in names if name in FORMATS)
+    return ((TFLITE, *formats) if schemes else formats), schemes

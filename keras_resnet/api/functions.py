@@ -13,7 +13,7 @@ from keras_resnet.api.options import CompressOptions, TrainOptions
 from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import COMPRESS, TRAIN, document_options, names
-from keras_resnet.config.given_options import Options, name_options, select_given
+from keras_resnet.config.given_options import Options, name_option, name_options, select_given
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run as RunFolder
@@ -22,6 +22,7 @@ from keras_resnet.run.folders import free_name, require_free
 
 if TYPE_CHECKING:
     from keras_resnet.compression.plan import CompressionStep
+    from keras_resnet.config.spec import Spec
     from keras_resnet.training.finder import LearningRateRange
 
 StrPath = str | os.PathLike[str]
@@ -42,7 +43,12 @@ def train(data: StrPath | None = None, **options: Unpack[TrainOptions]) -> Run:
     """
     given = _read_keywords("train", {"data": data, **options}, ("data", *names(TRAIN)))
     name, resume, data_changed, home = (given.pop(each, None) for each in ("name", "resume", "data_changed", "runs"))
-    return Run(train_run(given, runs_home(home), name, resume, bool(data_changed)))
+    run = train_run(given, runs_home(home), name, resume, bool(data_changed))
+    from keras_resnet.evaluation.advice import advise
+
+    if advice := advise(run):
+        progress.log(f"advice: {advice}")
+    return Run(run)
 
 
 def train_run(
@@ -57,10 +63,12 @@ def train_run(
         from keras_resnet.training.train import resume as resume_training
 
         with use_provenance(Provenance(f"as run {resume} was started")):
-            return publish_report(resume_training(RunFolder.find(home, resume), progress.log, data_changed))
-    from keras_resnet.training.spec_request import build_spec, trace_spec
+            with name_option({"resume": resume}, "resume"):
+                interrupted = RunFolder.find(home, resume)
+            return publish_report(resume_training(interrupted, progress.log, data_changed))
+    spec = build_train_spec(given, home)
+    from keras_resnet.training.spec_request import trace_spec
 
-    spec = build_spec(given, home, progress.log)
     # What the data decide may contradict an option only then.
     with use_provenance(trace_spec(given, home)), name_options(given):
         from keras_resnet.training.train import train as start_training
@@ -84,14 +92,21 @@ def search_learning_rate(given: Options, home: Path) -> tuple[LearningRateRange,
     """Return what was measured, and where it is drawn; see `find_learning_rate`."""
     from keras_resnet.models.names import model_name
     from keras_resnet.training.finder import find_learning_rate
-    from keras_resnet.training.spec_request import build_spec, trace_spec
+    from keras_resnet.training.spec_request import trace_spec
 
-    spec = build_spec(given, home, progress.log)
+    spec = build_train_spec(given, home)
     figure = home / f"learning-rate-{model_name(spec.network)}.png"
     with use_provenance(trace_spec(given, home)), name_options(given):
         result = find_learning_rate(spec, figure, progress.log)
-    progress.log(f"learning rates: {figure}")
     return result, figure
+
+
+def build_train_spec(given: Options, home: Path) -> Spec:
+    """Return the spec that the `given` options describe; of several workers the first logs its choices."""
+    from keras_resnet.training.distribute import is_first_worker
+    from keras_resnet.training.spec_request import build_spec
+
+    return build_spec(given, home, progress.log if is_first_worker() else lambda message: None)
 
 
 def require_resumable(given: Options, name: str | None, resume: str | None, data_changed: bool) -> None:
@@ -122,9 +137,10 @@ def compress(run: Run | StrPath, **options: Unpack[CompressOptions]) -> Run:
     shared weights, 8 bits. run: what `open_run` returns, or a name. Options that are not given are those of the run.
     """
     given = _read_keywords("compress", options, names(COMPRESS))
-    home = runs_home(given.pop("runs", None))
-    if isinstance(run, Run):
-        home = run.folder.parent if options.get("runs") is None else home
+    runs = given.pop("runs", run.folder.parent if isinstance(run, Run) else None)
+    home = _home(runs)
+    if given.get("qat") is True:
+        given["qat"] = "native"
     return Run(compress_run(RunFolder.find(home, os.fspath(run)), given, home, given.pop("name", None))[-1])
 
 

@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from keras_resnet.progress import Advance
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # Seconds between two pictures of a bar.
 INTERVAL = 0.25

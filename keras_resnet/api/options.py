@@ -21,7 +21,7 @@ class TrainOptions(TypedDict, total=False):
     task: Literal["classify", "localize", "detect", "segment"] | None
     """Task: classify, localize (the main object), detect or segment [default: classify]."""
     depth: int | None
-    """Layers with weights: 10 … 200 (ImageNet), or 6n+2 for a CIFAR network [default: 50]."""
+    """Layers with weights: 10 … 200 (ImageNet), or 6n+2 for a CIFAR network [default: 20 for the digits, else 50]."""
     preactivation: bool | None
     """Normalize and activate before each convolution (v2; He et al. 2016); any 9n+2 is then a CIFAR network."""
     block: Literal["auto", "basic", "bottleneck"] | None

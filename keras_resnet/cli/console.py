@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from keras_resnet.cli.tables import print_table
-from keras_resnet.progress import log
+from keras_resnet.progress import fold, log
 from keras_resnet.progress_bar import show_bar
 from keras_resnet.runtime.printable import make_printable
 
@@ -32,8 +32,8 @@ def close_output() -> None:
 
 
 def emit(line: str) -> None:
-    """One line to standard output."""
-    print(make_printable(line), flush=True)
+    """One line to standard output, which a terminal shows folded between words."""
+    print(fold(make_printable(line), sys.stdout), flush=True)
 
 
 def emit_json(document: Any) -> None:

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 from keras_resnet.cli.command import GroupedOption
 from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
 from keras_resnet.config.option_groups import COMMON
-from keras_resnet.config.settings import Setting
+from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -78,14 +78,35 @@ def add_compress_options(command: F) -> F:
     return set_option(command)
 
 
-def _option(setting: Setting) -> Callable[[F], F]:
+def add_setting_options(settings: type, *names: str) -> Callable[[F], F]:
+    """Add the options of a section of settings, or of those called `names`, to a click command; of a list each value
+    is an option of its own."""
+
+    def add(command: F) -> F:
+        declared = {each.key: each for each in iterate_settings(settings) if each.option}
+        for name in reversed(names or tuple(declared)):
+            command = _option(declared[name], is_repeated=declared[name].is_list)(command)
+        return command
+
+    return add
+
+
+def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
     option = setting.option
     assert option is not None
     words = setting.help
     if setting.default_words:
         words = f"{words.removesuffix('.')} [default: {setting.default_words}]."
     if setting.kind is not bool:
-        kind = Items(setting.kind) if setting.is_list else Names(setting.choices) if setting.choices else setting.kind
-        return click.option(option.flag, type=kind, help=words, cls=GroupedOption, group=option.group)
+        kind = Names(setting.choices) if setting.choices else setting.kind
+        return click.option(
+            option.flag,
+            type=Items(setting.kind) if setting.is_list and not is_repeated else kind,
+            multiple=is_repeated,
+            metavar=option.metavar or None,
+            help=words,
+            cls=GroupedOption,
+            group=option.group,
+        )
     flag = f"{option.flag}/--no-{option.flag.removeprefix('--')}" if setting.is_optional else option.flag
     return click.option(flag, is_flag=True, default=None, help=words, cls=GroupedOption, group=option.group)

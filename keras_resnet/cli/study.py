@@ -44,7 +44,8 @@ def _add_study_options(command: F) -> F:
 
 
 @study.command(
-    epilog=format_examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10")
+    short_help="Does a deeper network train worse?",
+    epilog=format_examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10"),
 )
 @click.option("--models", default="plain20,plain56,resnet20,resnet56", show_default=True, help="Networks by name.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each network.")
@@ -69,7 +70,10 @@ def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     _conclude(summary, folder)
 
 
-@study.command(epilog=format_examples("kresnet study identity --quick"))
+@study.command(
+    short_help="Make a trained network deeper by identities.",
+    epilog=format_examples("kresnet study identity --quick"),
+)
 @click.option("--shallow", default="resnet20", show_default=True, help="The network to begin with.")
 @click.option("--deep", default="resnet56", show_default=True, help="The one it becomes.")
 @_add_study_options

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from keras_resnet.config.foreign_words import answer_option, answer_value
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import Spec
-from keras_resnet.errors import SettingError, UsageError
+from keras_resnet.errors import KresnetError, SettingError, UsageError
 
 # What was given, by the option's name with underscores; "settings" are those of --set.
 Options = Mapping[str, Any]
@@ -60,6 +61,18 @@ def _is_left_out(name: str, value: object) -> bool:
     return value is None or value == () or (value is False and not can_be_false)
 
 
+def require_own_values(options: Options) -> None:
+    """Raise UsageError for a value of an option that only other tools take, naming ours."""
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if answer := answer_value(flag, value):
+            raise UsageError(f"{flag} {value} is what other tools take. {answer}.")
+    flags = {setting.option.flag for setting in SETTINGS.values() if setting.option}
+    for key in _assignments(options):
+        if answer := answer_option(f"--{key.replace('_', '-')}", flags):
+            raise UsageError(f"unknown key {key!r} in the spec. {answer}")
+
+
 def read_settings(options: Options) -> dict[str, Any]:
     """Return what the given `options` set, by key of the spec; --set goes last."""
     values = {SETTINGS[name].key: _value(SETTINGS[name], value) for name, value in options.items() if name in SETTINGS}
@@ -99,13 +112,27 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 
 
 @contextmanager
+def name_option(options: Options, name: str) -> Iterator[None]:
+    """Let errors about what the option `name` leads to, a run, a file or a network, begin with it, where it is given
+    and they do not name it."""
+    flag = f"--{name}"
+    try:
+        yield
+    except KresnetError as error:
+        if name not in options or flag in str(error):
+            raise
+        raise type(error)(f"{flag}: {error}") from None
+
+
+@contextmanager
 def name_options(options: Options) -> Iterator[None]:
-    """Let errors about the spec name the given options instead of the keys that those set."""
+    """Let errors about the spec name options instead of the keys that those set, but for keys given by --set."""
     try:
         yield
     except SettingError as error:
-        words = str(error)
-        for key, typed in name_typed(options).items():
-            if not typed.startswith("--set "):
-                words = re.sub(rf"(?<![\w.'])\b{re.escape(key)}\b(?![\w.'])", typed, words)
+        words, known = str(error), {each.key: each.option.flag for each in SETTINGS.values() if each.option}
+        named = {key: flag for key, flag in known.items() if "." in key} | name_typed(options)
+        for key, flag in named.items():
+            if not flag.startswith("--set "):
+                words = re.sub(rf"(?<![\w.'])\b{re.escape(key)}\b(?![\w.'])", flag, words)
         raise UsageError(words) from None

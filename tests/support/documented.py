@@ -51,12 +51,14 @@ kresnet-edge predict *
 # Started with every suite, and stopped by Ctrl-C when they say that they serve.
 SERVING = """
 kresnet-edge serve int8.tflite
+kresnet demo
 kresnet demo RUN
 kresnet demo RUN --open
 """
 
 # Run with -m slow, in the order of the pages: minutes to an hour each, on data made here.
 SLOW = """
+kresnet train
 kresnet train --depth 20
 kresnet train --depth 50
 kresnet train --depth 50 --name teacher
@@ -77,7 +79,9 @@ kresnet train --data photos/ --weights head *
 kresnet train --data signs/*
 kresnet launch --workers 2 -- train --depth 50
 kresnet compress RUN *
+kresnet export
 kresnet export --tflite
+kresnet export RUN --quantize int8 --auto
 kresnet export --tflite --quantize all --savedmodel --onnx --c-array
 kresnet export --tflite --quantize int8 --auto
 kresnet export RUN-qat --tflite
