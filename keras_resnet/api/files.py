@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from keras_resnet import progress
-from keras_resnet.api import notebook
 from keras_resnet.api.predicting import Images, predict_images
 from keras_resnet.api.results import Prediction, Predictions, Score
 from keras_resnet.api.session import from_python
 from keras_resnet.errors import did_you_mean
-from keras_resnet.export.verdict import Verdict
-from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import format_drop
+from keras_resnet.export.verdict import Verdict, show_verdicts
 from keras_resnet.run import Run as RunFolder
 
 if TYPE_CHECKING:
@@ -74,7 +71,7 @@ class ExportedFile:
         return str(self.verdict)
 
     def _repr_html_(self) -> str:
-        return _show([self])
+        return show_verdicts([self.verdict])
 
 
 class ExportedFiles(Mapping[str, ExportedFile]):
@@ -114,7 +111,7 @@ class ExportedFiles(Mapping[str, ExportedFile]):
         return "\n".join(map(str, self.values())) or "no files"
 
     def _repr_html_(self) -> str:
-        return _show(list(self.values())) if self else "no files"
+        return show_verdicts([each.verdict for each in self.values()]) if self else "no files"
 
 
 def _read_verdict(row: dict[str, Any]) -> Verdict | None:
@@ -123,22 +120,3 @@ def _read_verdict(row: dict[str, Any]) -> Verdict | None:
     except ValidationError:
         progress.log(f"left out {row['file']}: its verdict is of an earlier version; export it again")
         return None
-
-
-def _show(files: list[ExportedFile]) -> str:
-    """Return a table of files with their verdicts, HTML."""
-    metric = metric_label(files[0].verdict.metric)
-    rows = [
-        [
-            each.name,
-            f"{each.size / 1e6:.2f} MB",
-            f"{each.verdict.value:.2%}",
-            format_drop(each.verdict.as_dict()),
-            f"{each.verdict.agreement:.2%}",
-            f"{each.verdict.latency_ms:.2f} ms",
-            notebook.outcome(each.verdict.words, each.passed),
-            str(each.path),
-        ]
-        for each in files
-    ]
-    return notebook.table(["file", "size", metric, "drop, points", "agreement", "latency", "verdict", "path"], rows)

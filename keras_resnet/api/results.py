@@ -8,8 +8,8 @@ from typing import Any, overload
 
 from PIL import Image
 
-from keras_resnet.api import notebook
 from keras_resnet.metrics.labels import metric_label
+from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import read_image
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import format_predictions
@@ -39,7 +39,7 @@ class Score:
 
     def _repr_html_(self) -> str:
         row = [self.model, self.split, str(self.samples), f"{self.value:.2%}"]
-        return notebook.table(["model", "split", "images", metric_label(self.metric)], [row])
+        return html_tables.table(["model", "split", "images", metric_label(self.metric)], [row])
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ class Prediction:
         return f"{self.image}{when}: {format_predictions(self.predictions)}"
 
     def _repr_html_(self) -> str:
-        return notebook.table(["image", "", "predictions"], [self._cells()])
+        return html_tables.table(["image", "", "predictions"], [self._cells()])
 
-    def _cells(self) -> list[str | notebook.Markup]:
+    def _cells(self) -> list[str | html_tables.Markup]:
         has_boxes = any("box" in each for each in self.predictions)
         return [
             str(self).partition(": ")[0],
-            "" if self.frame is not None else notebook.thumbnail(self.draw() if has_boxes else self.read()),
-            notebook.bars([(each["label"], each["probability"]) for each in self.predictions]),
+            "" if self.frame is not None else html_tables.thumbnail(self.draw() if has_boxes else self.read()),
+            html_tables.bars([(each["label"], each["probability"]) for each in self.predictions]),
         ]
 
 
@@ -117,6 +117,6 @@ class Predictions(Sequence[Prediction]):
         return "\n".join(map(str, self.items))
 
     def _repr_html_(self) -> str:
-        shown = notebook.table(["image", "", "predictions"], [each._cells() for each in self.items[:SHOWN]])
+        shown = html_tables.table(["image", "", "predictions"], [each._cells() for each in self.items[:SHOWN]])
         left = len(self) - SHOWN
         return f"{shown}<p>… and {left} more</p>" if left > 0 else shown
