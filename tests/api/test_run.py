@@ -1,6 +1,7 @@
 """A run in Python: what it says is what the commands print."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from samples import paint
 
 import keras_resnet as kr
+from keras_resnet.api.results import Prediction
 from keras_resnet.errors import DataError, ExportError, RunError, UsageError, VerdictError
 from keras_resnet.export.verify import Reference
 
@@ -46,7 +48,7 @@ def test_evaluate_says_what_the_command_prints(run, runs, kresnet):
         name: printed[name] for name in ("value", "metric", "samples")
     }
     assert str(score) == f"top-1 accuracy {score.value:.2%} of {score.samples} validation images ({run.name})"
-    with pytest.raises(UsageError, match="^split must be one of train, validation, test. Received: 'val'"):
+    with pytest.raises(UsageError, match=r"^split must be one of train, validation, test. Received: 'val'"):
         run.evaluate("val")
 
 
@@ -93,7 +95,7 @@ def test_files_have_their_verdicts(run, exported, pixels):
     int8 = files["int8"]
     assert int8.verdict == verdicts["int8.tflite"] and int8.size == int8.path.stat().st_size
     assert str(int8) == str(verdicts["int8.tflite"]) and str(files["float32"]) in str(files)
-    with pytest.raises(KeyError, match="no file 'int9'. Did you mean 'int8'"):
+    with pytest.raises(KeyError, match=r"no file 'int9'. Did you mean 'int8'"):
         files["int9"]
     assert int8.predict(pixels[0]).label == int8.predict(pixels)[0].label
 
@@ -117,8 +119,6 @@ def _worsened(from_run):
         outputs = 20.0 * np.eye(10, dtype=np.float32)[truth]
         predictions = list(reference.task.postprocess(outputs, truth))
         metrics = reference.task.compute_metrics(predictions, truth)
-        from dataclasses import replace
-
         better = replace(reference.evaluation, metrics=metrics, predictions=predictions, outputs=outputs)
         return replace(reference, evaluation=better, own_evaluation=better)
 
@@ -159,7 +159,6 @@ def test_notebooks_show_tables(run, photos):
 
 
 def test_what_a_class_is_called_is_no_html():
-    shown = kr.api.results.Prediction(
-        "a", [{"label": "<b>x</b>", "probability": 0.5}], picture=Image.new("RGB", (8, 8))
-    )
+    found = [{"label": "<b>x</b>", "probability": 0.5}]
+    shown = Prediction("a", found, picture=Image.new("RGB", (8, 8)))
     assert "&lt;b&gt;x&lt;/b&gt; 50.0%" in shown._repr_html_()

@@ -57,14 +57,9 @@ def test_the_normalization_is_that_of_the_weights(monkeypatch):
     layers = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
     weights = Weights(layers, None, IMAGENET_NORMALIZATION)
     monkeypatch.setattr(load, "fetch_weights", lambda origin: weights)
-    model = kr.ResNet18(weights="torchvision", classes=1000, input_shape=(64, 64, 3), stem="imagenet")
-    own = kr.ResNet18(
-        weights="torchvision",
-        classes=1000,
-        input_shape=(64, 64, 3),
-        stem="imagenet",
-        normalization=kr.Normalization((0.0,) * 3),
-    )
+    options = {"weights": "torchvision", "input_shape": (64, 64, 3), "stem": "imagenet"}
+    model = kr.ResNet18(**options)
+    own = kr.ResNet18(normalization=kr.Normalization((0.0,) * 3), **options)
     mean = np.float32([IMAGENET_NORMALIZATION.mean] * 64 * 64).reshape(1, 64, 64, 3)
     assert np.allclose(model.get_layer("normalize")(mean), 0, atol=1e-4)
     assert not np.allclose(own.get_layer("normalize")(mean), 0, atol=1e-4)
