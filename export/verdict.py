@@ -32,7 +32,7 @@ class MetricDrop:
     interval: tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What is known of one written file.
 
@@ -90,12 +90,19 @@ class Verdict:
     def __str__(self) -> str:
         """In a line, drops in points; and a line for whatever has to be known beside it."""
         row = self.as_dict()
-        summary = (
+        return "\n".join([self.summary, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
+
+    def __repr__(self) -> str:
+        return f"<Verdict {self.summary}>"
+
+    @property
+    def summary(self) -> str:
+        """The line that it begins with."""
+        return (
             f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
-            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(row)} of at most {100 * self.max_drop:g},"
-            f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
+            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(self.as_dict())} of at most"
+            f" {100 * self.max_drop:g}, agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
-        return "\n".join([summary, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
 
     def _repr_html_(self) -> str:
         return show_verdicts([self])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keras_resnet.export.predict import Predictor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExportedFile:
     """A file, or folder, that was exported of a run. path: where it stands. verdict: what is known of it."""
 
@@ -70,6 +70,9 @@ class ExportedFile:
     def __str__(self) -> str:
         return str(self.verdict)
 
+    def __repr__(self) -> str:
+        return f"<ExportedFile {self.verdict.summary}>"
+
     def _repr_html_(self) -> str:
         return show_verdicts([self.verdict])
 
@@ -107,8 +110,11 @@ class ExportedFiles(Mapping[str, ExportedFile]):
         """Whether all of them are within their budget."""
         return all(each.passed for each in self.values())
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return "\n".join(map(str, self.values())) or "no files"
+
+    def __repr__(self) -> str:
+        return f"<ExportedFiles {', '.join(self) or 'none'}>"
 
     def _repr_html_(self) -> str:
         return show_verdicts([each.verdict for each in self.values()]) if self else "no files"

@@ -42,7 +42,7 @@ class Score:
         return html_tables.table(["model", "split", "images", metric_label(self.metric)], [row])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What one image shows. image: its path, or its place among arrays. predictions: [{"label", "probability"}, …],
     best first, each with a "box" (left, top, right, bottom, in pixels) where objects are found. frame, seconds: of a
@@ -52,7 +52,7 @@ class Prediction:
     predictions: list[dict[str, Any]]
     frame: int | None = None
     seconds: float | None = None
-    picture: Image.Image | None = field(default=None, repr=False, compare=False)
+    picture: Image.Image | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str | None:
@@ -81,6 +81,9 @@ class Prediction:
         when = f", {self.seconds:.2f} s" if self.seconds is not None else ""
         return f"{self.image}{when}: {format_predictions(self.predictions)}"
 
+    def __repr__(self) -> str:
+        return f"<Prediction {self}>"
+
     def _repr_html_(self) -> str:
         return html_tables.table(["image", "", "predictions"], [self._cells()])
 
@@ -93,7 +96,7 @@ class Prediction:
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions(Sequence[Prediction]):
     """What several images show, in their order. unreadable: files that were left out, for they are damaged."""
 
@@ -115,6 +118,10 @@ class Predictions(Sequence[Prediction]):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.items))
+
+    def __repr__(self) -> str:
+        more = f", … {len(self) - 1} more" if len(self) > 1 else ""
+        return f"<Predictions {self.items[0]}{more}>" if self.items else "<Predictions of no images>"
 
     def _repr_html_(self) -> str:
         shown = html_tables.table(["image", "", "predictions"], [each._cells() for each in self.items[:SHOWN]])

@@ -163,10 +163,8 @@ class Run:
 
     def _facts(self) -> dict[str, str]:
         """Return what is known of the run, in words."""
-        facts = {
-            "network": self.stored.network_summary,
-            "data": f"{self.spec.data.source}, {counted(len(self.classes), 'class')}",
-        }
+        labels = counted(len(self.classes), "class", plural="classes")
+        facts = {"network": self.stored.network_summary, "data": f"{self.spec.data.source}, {labels}"}
         if not self.is_finished:
             return {**facts, "state": "not finished"}
         metrics = self.metrics
