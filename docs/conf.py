@@ -18,7 +18,7 @@ author = "the kresnet authors"
 project_copyright = "the kresnet authors, Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "notebooks"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "command_lines", "notebooks"]
 exclude_patterns = ["examples"]
 
 # Headings are anchors, by the names that code hosts give them.

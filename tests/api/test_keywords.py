@@ -62,11 +62,11 @@ def test_the_help_is_the_command_lines():
 @pytest.mark.parametrize(
     ("keywords", "said"),
     [
-        ({"lr": 0.1}, "train takes no 'lr'. Use learning_rate."),
-        ({"epoch": 3}, "train takes no 'epoch'. Did you mean 'epochs'?"),
-        ({"imgsz": 96}, "train takes no 'imgsz'. Use image_size."),
-        ({"num_classes": 3}, "train takes no 'num_classes'. The number of classes is counted from the data."),
-        ({"find_lr": True}, "train takes no 'find_lr'. Use keras_resnet.find_learning_rate."),
+        ({"lr": 0.1}, "train takes no keyword 'lr'. Use learning_rate."),
+        ({"epoch": 3}, "train takes no keyword 'epoch'. Did you mean 'epochs'?"),
+        ({"imgsz": 96}, "train takes no keyword 'imgsz'. Use image_size."),
+        ({"num_classes": 3}, "train takes no keyword 'num_classes'. The number of classes is counted from the data."),
+        ({"find_lr": True}, "train takes no keyword 'find_lr'. Use keras_resnet.find_learning_rate."),
         ({"epochs": "3"}, "epochs must be a whole number, 1 or more. Received: '3'"),
         ({"image_size": 3}, "image_size must be 8 to 16384 pixels. Received: 3"),
         ({"depth": 18, "model": "resnet18"}, "model names the whole network; it takes no depth"),
