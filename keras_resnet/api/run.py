@@ -15,6 +15,7 @@ from keras_resnet.api.results import Prediction, Predictions, Score
 from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import document_options
 from keras_resnet.config.spec import Spec
+from keras_resnet.errors import RunError
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.reporting import html_tables
 from keras_resnet.run import Run as RunFolder
@@ -159,7 +160,10 @@ class Run:
         return hash(self.folder.resolve())
 
     def __repr__(self) -> str:
-        return f"<Run {self.name}: {', '.join(self._facts().values())}>"
+        try:
+            return f"<Run {self.name}: {', '.join(self._facts().values())}>"
+        except RunError as error:
+            return f"<Run {self.name}: {error}>"
 
     def _facts(self) -> dict[str, str]:
         """Return what is known of the run, in words."""
