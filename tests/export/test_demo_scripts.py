@@ -10,8 +10,8 @@ from pages import CARDS, SIZES, assert_placed
 # A network that answers each golden image with one of its label, but for passes in which it is wrong.
 CHECK = """async ({ wrong, height, shift }) => {
   const { checkGolden } = await import('/selfcheck.js');
-  const golden = [0, 1, 2].map((label) => (
-    { pixels: label, expected: { logits: { data: Float32Array.from([0, 1, 2], (x) => (x === label ? height : 0)) } } }));
+  const logits = (label, value) => ({ logits: { data: Float32Array.from([0, 1, 2], (x) => (x === label ? value : 0)) } });
+  const golden = [0, 1, 2].map((label) => ({ pixels: label, expected: logits(label, height) }));
   let runs = -2;
   const network = {
     about: { card: { postprocessing: 'top_k' } },
@@ -19,8 +19,7 @@ CHECK = """async ({ wrong, height, shift }) => {
       const pass = runs < 0 ? -1 : Math.floor(runs / golden.length);
       runs += 1;
       const answer = wrong.includes(pass) ? (label + 1) % 3 : label;
-      const data = Float32Array.from([0, 1, 2], (x) => (x === answer ? height - shift : 0));
-      return { outputs: { logits: { data } }, milliseconds: 7 };
+      return { outputs: logits(answer, height - shift), milliseconds: 7 };
     },
   };
   return checkGolden(network, golden, 0.3);
