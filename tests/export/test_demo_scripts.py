@@ -10,7 +10,8 @@ from pages import CARDS, SIZES, assert_placed
 # A network that answers each golden image with one of its label, but for passes in which it is wrong.
 CHECK = """async ({ wrong, height, shift }) => {
   const { checkGolden } = await import('/selfcheck.js');
-  const logits = (label, value) => ({ logits: { data: Float32Array.from([0, 1, 2], (x) => (x === label ? value : 0)) } });
+  const logits = (label, value) => (
+    { logits: { data: Float32Array.from([0, 1, 2], (x) => (x === label ? value : 0)) } });
   const golden = [0, 1, 2].map((label) => ({ pixels: label, expected: logits(label, height) }));
   let runs = -2;
   const network = {
