@@ -25,6 +25,16 @@ CHECK = """async ({ wrong, height, shift }) => {
   };
   return checkGolden(network, golden, 0.3);
 }"""
+CHECK_NOTHING = """async (score) => {
+  const { checkGolden } = await import('/selfcheck.js');
+  const outputs = (value) => ({ scores: { data: Float32Array.from([value, -6, -6]) } });
+  const network = {
+    about: { card: { postprocessing: 'objects', image_size: 8 } },
+    decode: () => [],
+    run: async () => ({ outputs: outputs(score ?? NaN), milliseconds: 7 }),
+  };
+  return checkGolden(network, [1, 2].map(() => ({ pixels: null, expected: outputs(-6) })), 0.3);
+}"""
 PLACE = """async ({ labels, area }) => (await import('/labels.js')).placeLabels(labels, area)"""
 SEEN = """async ({ card, width, height }) => (await import('/stage.js')).seenRegion(card, width, height)"""
 MEDIAN = """async (values) => (await import('/format.js')).median(values)"""
@@ -52,6 +62,13 @@ def test_golden_answers_are_asked_twice(evaluate, wrong, passes, height):
 def test_the_right_label_with_another_confidence_is_no_agreement(evaluate, shift, agrees):
     found = evaluate(CHECK, {"wrong": [], "height": 5, "shift": shift})
     assert found["passes"] == [3, 3] and found["agrees"] == agrees
+
+
+@pytest.mark.parametrize(("score", "agrees"), [(-6.0, True), (0.0, False), (None, False)])
+def test_a_detector_that_finds_nothing_is_checked_too(evaluate, score, agrees):
+    """By its confidence everywhere: one that a GPU fills with zeros, or with what is no number, is found out."""
+    found = evaluate(CHECK_NOTHING, score)
+    assert (found["passes"], found["of"], found["agrees"]) == ([0, 0], 0, agrees)
 
 
 def overlap(a, b):

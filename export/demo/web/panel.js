@@ -102,9 +102,8 @@ export class Panel {
 
   describeCheck({ passes, of, images, difference, agrees }) {
     const unit = this.run.postprocessing === 'objects' ? `objects in ${counted(images, 'image')}` : 'images';
-    const answers = passes[0] === passes[1]
-      ? `${passes[0]} of ${of} ${unit}, twice`
-      : `${passes[0]} of ${of} ${unit} at first, ${passes[1]} of ${of} when repeated`;
+    const [first, second] = passes.map((same) => (of ? `${same} of ${of}` : 'no'));
+    const answers = first === second ? `${first} ${unit}, twice` : `${first} ${unit} at first, ${second} when repeated`;
     const mark = createElement('b', agrees ? 'good' : 'bad', agrees ? '✓ Self-check passed' : '✗ Self-check failed');
     const advice = agrees ? '' : ` Do not trust this file in ${NAMES[this.accelerator]} here.`;
     return [mark, `: as on the exporting machine in ${answers}; ${describeDifference(difference)}.`, this.describePlace(), advice];
