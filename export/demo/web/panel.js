@@ -2,12 +2,14 @@
 
 import { checkGolden, loadGolden } from './selfcheck.js';
 import { counted, median, milliseconds, percent } from './format.js';
-import { drawPicture, drawPredictions, drawTruth } from './visualize.js';
+import { drawPicture, drawPredictions } from './visualize.js';
 import { hasTruth, isRight, scoreSample } from './score.js';
 import { openNetwork } from './network.js';
 
 // The height of letters in images on the screen, in pixels of the page.
 const LETTERS = 12.5;
+// Of images with objects, at most, in pixels of the page.
+const HEIGHT = 480;
 const NAMES = { wasm: 'WebAssembly', webgpu: 'WebGPU' };
 
 function createElement(tag, className, text = '') {
@@ -139,11 +141,11 @@ export class Panel {
   drawObjects(image, predictions) {
     const canvas = this.find('canvas');
     canvas.hidden = false;
-    const width = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
-    drawPicture(canvas, image.picture, width);
-    const [factor, letters] = [width / image.pixels.width, LETTERS * devicePixelRatio];
-    if (image.sample?.objects) drawTruth(canvas, image.sample.objects, factor, letters);
-    drawPredictions(canvas, predictions, factor, letters);
+    const { width, height } = image.pixels;
+    const shown = Math.max(1, Math.min(canvas.parentElement.clientWidth, (HEIGHT * width) / height));
+    drawPicture(canvas, image.picture, Math.round(shown * devicePixelRatio));
+    canvas.style.width = `${shown}px`;
+    drawPredictions(canvas, predictions, image.sample?.objects ?? [], canvas.width / width, LETTERS * devicePixelRatio);
     canvas.setAttribute('aria-label', `${image.name}: ${counted(predictions.length, 'predicted object')}, listed below`);
   }
 
@@ -170,7 +172,7 @@ export class Panel {
   describeScore(score, sample) {
     if (this.run.postprocessing === 'top_k') return score.right ? `Correct: ${sample.label}` : `Wrong: labeled ${sample.label}`;
     if (this.run.postprocessing === 'main_object') return score.right ? 'Correct label and box' : `Wrong: labeled ${sample.objects[0].label}`;
-    const extra = score.extra ? `, ${score.extra} predicted without one` : '';
+    const extra = score.extra ? `, ${score.extra} extra` : '';
     return `${score.right} of ${counted(score.of, 'labeled object')} found${extra}`;
   }
 
@@ -195,8 +197,7 @@ export class Panel {
 
   describeScores(sum, samples) {
     if (this.run.postprocessing === 'objects') {
-      const extra = `${counted(sum('extra'), 'prediction')} without one`;
-      return ` labeled objects found in ${counted(samples, 'sample')}, ${extra}.`;
+      return ` labeled objects found in ${counted(samples, 'sample')}, ${counted(sum('extra'), 'extra prediction')}.`;
     }
     const share = sum('of') ? percent(sum('right') / sum('of')) : '–';
     const metric = this.run.postprocessing === 'top_k' ? 'top-1 accuracy' : 'right label, and IoU of at least 0.5';
