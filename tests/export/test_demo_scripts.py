@@ -8,10 +8,11 @@ from browsing import chromium, served_scripts
 from pages import CARDS, SIZES, assert_placed
 
 # A network that answers each golden image with one of its label, but for passes in which it is wrong.
-CHECK = """async ({ wrong, shift }) => {
+CHECK = """async ({ wrong, height, shift }) => {
   const { checkGolden } = await import('/selfcheck.js');
-  const golden = [0, 1, 2].map((label) => (
-    { pixels: label, expected: { logits: { data: Float32Array.from([0, 1, 2], (x) => (x === label ? 5 : 0)) } } }));
+  const logits = (label, value) => (
+    { logits: { data: Float32Array.from([0, 1, 2], (x) => (x === label ? value : 0)) } });
+  const golden = [0, 1, 2].map((label) => ({ pixels: label, expected: logits(label, height) }));
   let runs = -2;
   const network = {
     about: { card: { postprocessing: 'top_k' } },
@@ -19,11 +20,20 @@ CHECK = """async ({ wrong, shift }) => {
       const pass = runs < 0 ? -1 : Math.floor(runs / golden.length);
       runs += 1;
       const answer = wrong.includes(pass) ? (label + 1) % 3 : label;
-      const data = Float32Array.from([0, 1, 2], (x) => (x === answer ? 5 - shift : 0));
-      return { outputs: { logits: { data } }, milliseconds: 7 };
+      return { outputs: logits(answer, height - shift), milliseconds: 7 };
     },
   };
   return checkGolden(network, golden, 0.3);
+}"""
+CHECK_NOTHING = """async (score) => {
+  const { checkGolden } = await import('/selfcheck.js');
+  const outputs = (value) => ({ scores: { data: Float32Array.from([value, -6, -6]) } });
+  const network = {
+    about: { card: { postprocessing: 'objects', image_size: 8 } },
+    decode: () => [],
+    run: async () => ({ outputs: outputs(score ?? NaN), milliseconds: 7 }),
+  };
+  return checkGolden(network, [1, 2].map(() => ({ pixels: null, expected: outputs(-6) })), 0.3);
 }"""
 PLACE = """async ({ labels, area }) => (await import('/labels.js')).placeLabels(labels, area)"""
 SEEN = """async ({ card, width, height }) => (await import('/stage.js')).seenRegion(card, width, height)"""
@@ -39,18 +49,26 @@ def evaluate():
         yield page.evaluate
 
 
+@pytest.mark.parametrize("height", [5, 0.1])
 @pytest.mark.parametrize(("wrong", "passes"), [([], [3, 3]), ([0], [0, 3]), ([1], [3, 0]), ([0, 1], [0, 0])])
-def test_golden_answers_are_asked_twice(evaluate, wrong, passes):
-    """Networks on a GPU have been right the first time alone."""
-    found = evaluate(CHECK, {"wrong": wrong, "shift": 0})
+def test_golden_answers_are_asked_twice(evaluate, wrong, passes, height):
+    """Networks on a GPU have been right the first time alone. They may be sure of it, or hardly."""
+    found = evaluate(CHECK, {"wrong": wrong, "height": height, "shift": 0})
     assert (found["passes"], found["of"], found["first"]) == (passes, 3, 7)
     assert found["agrees"] == (wrong == [])
 
 
 @pytest.mark.parametrize(("shift", "agrees"), [(0.1, True), (4, False)])
 def test_the_right_label_with_another_confidence_is_no_agreement(evaluate, shift, agrees):
-    found = evaluate(CHECK, {"wrong": [], "shift": shift})
+    found = evaluate(CHECK, {"wrong": [], "height": 5, "shift": shift})
     assert found["passes"] == [3, 3] and found["agrees"] == agrees
+
+
+@pytest.mark.parametrize(("score", "agrees"), [(-6.0, True), (0.0, False), (None, False)])
+def test_a_detector_that_finds_nothing_is_checked_too(evaluate, score, agrees):
+    """By its confidence everywhere: one that a GPU fills with zeros, or with what is no number, is found out."""
+    found = evaluate(CHECK_NOTHING, score)
+    assert (found["passes"], found["of"], found["agrees"]) == ([0, 0], 0, agrees)
 
 
 def overlap(a, b):

@@ -2,12 +2,14 @@
 
 import { checkGolden, loadGolden } from './selfcheck.js';
 import { counted, median, milliseconds, percent } from './format.js';
-import { drawPicture, drawPredictions, drawTruth } from './visualize.js';
+import { drawPicture, drawPredictions } from './visualize.js';
 import { hasTruth, isRight, scoreSample } from './score.js';
 import { openNetwork } from './network.js';
 
 // The height of letters in images on the screen, in pixels of the page.
 const LETTERS = 12.5;
+// Of images with objects, at most, in pixels of the page.
+const HEIGHT = 480;
 const NAMES = { wasm: 'WebAssembly', webgpu: 'WebGPU' };
 
 function createElement(tag, className, text = '') {
@@ -102,9 +104,8 @@ export class Panel {
 
   describeCheck({ passes, of, images, difference, agrees }) {
     const unit = this.run.postprocessing === 'objects' ? `objects in ${counted(images, 'image')}` : 'images';
-    const answers = passes[0] === passes[1]
-      ? `${passes[0]} of ${of} ${unit}, twice`
-      : `${passes[0]} of ${of} ${unit} at first, ${passes[1]} of ${of} when repeated`;
+    const [first, second] = passes.map((same) => (of ? `${same} of ${of}` : 'no'));
+    const answers = first === second ? `${first} ${unit}, twice` : `${first} ${unit} at first, ${second} when repeated`;
     const mark = createElement('b', agrees ? 'good' : 'bad', agrees ? '✓ Self-check passed' : '✗ Self-check failed');
     const advice = agrees ? '' : ` Do not trust this file in ${NAMES[this.accelerator]} here.`;
     return [mark, `: as on the exporting machine in ${answers}; ${describeDifference(difference)}.`, this.describePlace(), advice];
@@ -140,11 +141,11 @@ export class Panel {
   drawObjects(image, predictions) {
     const canvas = this.find('canvas');
     canvas.hidden = false;
-    const width = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
-    drawPicture(canvas, image.picture, width);
-    const [factor, letters] = [width / image.pixels.width, LETTERS * devicePixelRatio];
-    if (image.sample?.objects) drawTruth(canvas, image.sample.objects, factor, letters);
-    drawPredictions(canvas, predictions, factor, letters);
+    const { width, height } = image.pixels;
+    const shown = Math.max(1, Math.min(canvas.parentElement.clientWidth, (HEIGHT * width) / height));
+    drawPicture(canvas, image.picture, Math.round(shown * devicePixelRatio));
+    canvas.style.width = `${shown}px`;
+    drawPredictions(canvas, predictions, image.sample?.objects ?? [], canvas.width / width, LETTERS * devicePixelRatio);
     canvas.setAttribute('aria-label', `${image.name}: ${counted(predictions.length, 'predicted object')}, listed below`);
   }
 
@@ -171,7 +172,7 @@ export class Panel {
   describeScore(score, sample) {
     if (this.run.postprocessing === 'top_k') return score.right ? `Correct: ${sample.label}` : `Wrong: labeled ${sample.label}`;
     if (this.run.postprocessing === 'main_object') return score.right ? 'Correct label and box' : `Wrong: labeled ${sample.objects[0].label}`;
-    const extra = score.extra ? `, ${score.extra} predicted without one` : '';
+    const extra = score.extra ? `, ${score.extra} extra` : '';
     return `${score.right} of ${counted(score.of, 'labeled object')} found${extra}`;
   }
 
@@ -196,8 +197,7 @@ export class Panel {
 
   describeScores(sum, samples) {
     if (this.run.postprocessing === 'objects') {
-      const extra = `${counted(sum('extra'), 'prediction')} without one`;
-      return ` labeled objects found in ${counted(samples, 'sample')}, ${extra}.`;
+      return ` labeled objects found in ${counted(samples, 'sample')}, ${counted(sum('extra'), 'extra prediction')}.`;
     }
     const share = sum('of') ? percent(sum('right') / sum('of')) : '–';
     const metric = this.run.postprocessing === 'top_k' ? 'top-1 accuracy' : 'right label, and IoU of at least 0.5';

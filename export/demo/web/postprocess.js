@@ -5,7 +5,7 @@
 
 import { BILINEAR, resize } from './preprocess.js';
 
-const sigmoid = (x) => Math.fround(1 / (1 + Math.exp(-x)));
+export const sigmoid = (x) => Math.fround(1 / (1 + Math.exp(-x)));
 
 /** Returns the probabilities of logits. */
 export function softmax(logits) {

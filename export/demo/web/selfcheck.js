@@ -2,7 +2,7 @@
 // GPU may be right the first time alone.
 
 import { countAgreements, matchObjects } from './score.js';
-import { softmax } from './postprocess.js';
+import { sigmoid, softmax } from './postprocess.js';
 
 const PASSES = 2;
 // How long a check may take, and how far a confidence may be off.
@@ -66,25 +66,35 @@ function compare(network, outputs, expected, threshold) {
   return compareObjects(network, outputs, expected, threshold);
 }
 
-/** Objects that are about as confident as `threshold` count where both have them. */
+/** Objects that are about as confident as `threshold` count where both have them. Confidences are compared everywhere:
+ * a network that finds nothing, here or there, is checked too. */
 function compareObjects(network, outputs, expected, threshold) {
   const square = { width: network.about.card.image_size, height: network.about.card.image_size };
-  const isMain = network.about.card.postprocessing === 'main_object';
   const [ours, theirs] = [outputs, expected].map((each) => network.decode(each, square, threshold - TOLERANCE));
-  if (isMain) {
+  const difference = largestDifference(...[outputs, expected].map(readConfidences));
+  if (network.about.card.postprocessing === 'main_object') {
     const [same, of] = countAgreements(ours, theirs, 'main_object');
-    return { same, of, difference: Math.abs(ours[0].probability - theirs[0].probability) };
+    return { same, of, difference };
   }
   const { pairs, extra, missed } = matchObjects(ours, theirs);
   const isClear = (each) => !(each.probability < threshold + TOLERANCE);
   const alike = pairs.filter(([our, their]) => isSameMask(our.mask, their.mask));
-  const difference = largestDifference(...[0, 1].map((side) => pairs.map((pair) => pair[side].probability)));
   return { same: alike.length, of: pairs.length + [...extra, ...missed].filter(isClear).length, difference };
 }
 
+/** Of all locations and classes; of a file with NMS inside those of its objects. */
+function readConfidences({ scores, count }) {
+  return count ? scores.data.subarray(0, Math.round(count.data[0])) : scores.data.map(sigmoid);
+}
+
 function largestDifference(ours, theirs) {
-  // Of what is no number, all.
-  return ours.reduce((most, value, i) => Math.max(most, Number.isFinite(value) ? Math.abs(value - theirs[i]) : 1), 0);
+  let most = 0;
+  for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
+    const difference = Math.abs((ours[i] ?? 0) - (theirs[i] ?? 0));
+    // Of what is no number, all.
+    if (!(difference <= most)) most = Number.isFinite(difference) ? difference : Infinity;
+  }
+  return most;
 }
 
 /** Whether masks, of boxes that are about the same, have an IoU of at least one half. */

@@ -63,26 +63,26 @@ export function drawPicture(canvas, picture, width) {
   return factor;
 }
 
-/** Masks, boxes and labels of `predictions`, the most confident in front. `factor`: pixels of the canvas for one of the
- * image. `letters`: their height in pixels of the canvas. */
-export function drawPredictions(canvas, predictions, factor, letters) {
+/** Masks, boxes and labels of `predictions`, the most confident in front, and dashed the boxes of `truth`, objects as
+ * they are labeled. `factor`: pixels of the canvas for one of the image. `letters`: their height in pixels of the canvas. */
+export function drawPredictions(canvas, predictions, truth, factor, letters) {
   const context = canvas.getContext('2d');
   const objects = predictions.map((each) => ({ ...each, box: each.box.map((edge) => edge * factor) }));
   for (const { mask, label } of [...objects].reverse()) {
     if (mask?.width) drawMask(context, mask, labelColor(label), factor);
   }
-  for (const each of [...objects].reverse()) drawBox(context, each, labelColor(each.label), Math.max(1, letters / 7));
+  for (const each of [...objects].reverse()) drawBox(context, each, toCss(labelColor(each.label)), Math.max(1, letters / 7));
+  drawTruth(context, truth.map(({ box }) => ({ box: box.map((edge) => edge * factor) })), letters);
   drawLabels(context, canvas, objects, letters);
 }
 
-/** The boxes of `objects`, as they are labelled: dashed, without words. */
-export function drawTruth(canvas, objects, factor, letters) {
-  const context = canvas.getContext('2d');
-  const line = Math.max(1, letters / 10);
+const toCss = (color) => `rgb(${color.join(' ')})`;
+
+function drawTruth(context, objects, letters) {
   for (const [color, offset] of [['black', 0], ['white', letters / 2]]) {
     context.setLineDash([letters / 2, letters / 2]);
     context.lineDashOffset = offset;
-    for (const { box } of objects) drawBox(context, { box: box.map((edge) => edge * factor) }, color, line);
+    for (const each of objects) drawBox(context, each, color, Math.max(1, letters / 10));
   }
   context.setLineDash([]);
 }
@@ -95,7 +95,7 @@ function drawMask(context, { left, top, width, height, inside }, [red, green, bl
 }
 
 function drawBox(context, { box: [left, top, right, bottom] }, color, line) {
-  context.strokeStyle = Array.isArray(color) ? `rgb(${color.join(' ')})` : color;
+  context.strokeStyle = color;
   context.lineWidth = line;
   context.strokeRect(left + line / 2, top + line / 2, right - left - line, bottom - top - line);
 }
@@ -110,7 +110,7 @@ function drawLabels(context, canvas, objects, letters) {
   placeLabels(labels, canvas).forEach((place, i) => {
     if (!place) return;
     const color = labelColor(labels[i].label);
-    context.fillStyle = `rgb(${color.join(' ')})`;
+    context.fillStyle = toCss(color);
     context.fillRect(place.x, place.y, place.width, place.height);
     context.fillStyle = letterColor(color);
     context.fillText(labels[i].words, place.x + letters * 0.35, place.y + place.height * 0.53);
