@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 inside = find_packages(include=["keras_resnet", "keras_resnet.*"], exclude=["keras_resnet.export*"])
 beside = [f"keras_resnet.{package}" for package in find_packages(include=["export", "export.*"])]
 
-DOCS = ["sphinx>=8.1", "myst-parser>=4", "furo>=2024.8.6"]
+DOCS = ["sphinx>=8.1", "myst-parser>=4", "furo>=2024.8.6", "sphinx-copybutton>=0.5.2"]
 LITERT = ["litert-quantizer>=0.11"]
 VIDEO = ["opencv-python-headless>=4.8"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16.1"]

@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().with_name("_extensions")))
 
 from keras_resnet import __version__
 
@@ -17,12 +18,15 @@ author = "the kresnet authors"
 project_copyright = "the kresnet authors, Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "command_lines", "notebooks"]
 exclude_patterns = ["examples"]
 
 # Headings are anchors, by the names that code hosts give them.
 myst_heading_anchors = 4
-highlight_language = "none"
+highlight_language = "shell"
+# What commands print is not for copying, and neither are prompts.
+copybutton_selector = "div.highlight:not(.highlight-text *) pre"
+copybutton_prompt_text = "$ "
 # "--depth" is no dash.
 smartquotes = False
 
@@ -32,7 +36,6 @@ default_role = "literal"
 autodoc_mock_imports = ["ai_edge_litert", "faster_coco_eval", "keras", "sklearn", "tensorflow", "tensorflow_datasets"]
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
@@ -45,6 +48,7 @@ _UNDOCUMENTED = (
     "models.layers.Tensor",
     "models.layers.KerasNamespace",
     "export.flatbuffer.Contents",
+    "export.settings.ExportSettings",
 )
 _VARIABLES = ("OutputsT", "GroundTruthT", "PredictionT")
 nitpick_ignore = [
@@ -54,12 +58,20 @@ nitpick_ignore = [
 # Other projects' names: there is no network to look them up in.
 nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*"), ("py:class", r"keras_resnet\.run\.documents\..*")]
 
+# Two classes are called Run: the one for scripts, and the one that reads and writes the folder.
+suppress_warnings = ["ref.python"]
+
 html_theme = "furo"
 html_title = f"kresnet {version}"
 html_static_path = ["_static"]
 html_css_files = ["kresnet.css"]
+html_js_files = [("kresnet.js", {"defer": "defer"})]
+# The search shows guides before the API and the list of modules.
+html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")
 html_copy_source = False
 html_show_sphinx = False
+
+_PARAMETERS = re.compile(r"<dl>((?:\s|<dd>(?:(?!</?d[ldt]\b).)*</dd>)+)</dl>", re.DOTALL)
 
 
 def as_list(lines: list[str], known: list[str]) -> list[str]:
@@ -91,7 +103,20 @@ def link_beside(app: object, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((\.\./[^)#]+\.md)(?:#[^)]*)?\)", r"](path:\1)", source[0])
 
 
+def make_accessible(app: object, page: str, template: str, context: dict[str, object], tree: object) -> None:
+    """Mend two things for screen readers: headings of the navigation without a level, which furo makes, and lists of
+    definitions without terms, which Sphinx makes of long signatures."""
+    navigation = str(context.get("furo_navigation_tree", ""))
+    context["furo_navigation_tree"] = navigation.replace('role="heading"', 'role="heading" aria-level="2"')
+    context["body"] = _PARAMETERS.sub(
+        lambda found: f"<div>{found[1].replace('<dd>', '<div>').replace('</dd>', '</div>')}</div>",
+        str(context.get("body", "")),
+    )
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", lay_out)
     app.connect("source-read", link_beside)
+    # After furo has made the navigation.
+    app.connect("html-page-context", make_accessible, priority=900)

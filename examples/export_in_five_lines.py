@@ -40,4 +40,4 @@ train, validation = (images[:1437], labels[:1437]), (images[1437:], labels[1437:
 data = in_memory(train, validation, classes=[str(digit) for digit in range(10)])
 verdict = export_tflite(model, data, "digits.tflite", max_drop=0.01, io=options.io)
 print(verdict)
-sys.exit(not verdict.is_within)
+sys.exit(not verdict.passed)

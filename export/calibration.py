@@ -12,6 +12,7 @@ import numpy as np
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import DataError
+from keras_resnet.export.settings import DEFAULT_IMAGES
 from keras_resnet.progress import track
 from keras_resnet.runtime.image import preprocess, read_image
 from keras_resnet.runtime.image_files import format_kinds, list_images
@@ -19,8 +20,6 @@ from keras_resnet.runtime.image_files import format_kinds, list_images
 if TYPE_CHECKING:
     import keras
 
-# In all, about; `measure_convergence` tells whether that was enough.
-DEFAULT_IMAGES = 200
 # TensorFlow's guide to post-training quantization asks for 100 to 500; with fewer than this ranges are chance.
 MIN_IMAGES = 20
 SEED = 0

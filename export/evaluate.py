@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError, require_one_of
@@ -18,8 +21,11 @@ from keras_resnet.export.verify import Reference, verify
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.tasks import get_task
 
+# uint8 images (N, H, W, 3) → outputs.
+Predict = Callable[[np.ndarray], Outputs]
 # What data may have; many have no test split.
 SPLITS = ("train", "validation", "test")
 
@@ -63,11 +69,17 @@ def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log) -> dic
     model = lookup.load(Path(target)) if is_exported_file(target) else None
     run = lookup.find(Path(target), model) if model else Run.find(lookup.home, target)
     run.require_finished()
+    return evaluate_on_run(model or keras_predictor(load_model(run)), run, split, log, target)
+
+
+def evaluate_on_run(predict: Predict, run: Run, split: str, log: Log, name: str) -> dict[str, Any]:
+    """Return the same of `predict`, called `name`, on the data of `run`. Raises UsageError if they have no such
+    split."""
+    require_one_of("--split", split, SPLITS)
     data = load_dataset(run.spec().data, log, (split,))
-    predict = model or keras_predictor(load_model(run))
     result = evaluate(predict, evaluation_batches(data, split), get_task(run.spec(), data.classes))
     return {
-        "model": target,
+        "model": name,
         "run": run.name,
         "split": split,
         "metric": result.metric,

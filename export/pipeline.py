@@ -249,7 +249,7 @@ def write_and_verify(writer: Writer, placement: Placement, reference: Reference)
     try:
         writer.write(staged)
         verdict = verify(staged, reference, writer.budget, is_integer=writer.file.is_integer)
-        target, former = (good, bad) if verdict.is_within else (bad, good)
+        target, former = (good, bad) if verdict.passed else (bad, good)
         target.parent.mkdir(exist_ok=True)
         _remove(target)
         os.replace(staged, target)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,9 @@ from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs, decode_predictions
 from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
 from keras_resnet.runtime.visualize import draw_predictions
+
+if TYPE_CHECKING:
+    import keras
 
 # What drawn videos are written as.
 VIDEO_SUFFIX = ".mp4"
@@ -66,7 +69,12 @@ class Input:
 
 def load_predictor(target: str, home: Path) -> Predictor:
     """Load a run, by its name in `home`, or an exported file."""
-    return _load_from_file(Path(target)) if is_exported_file(target) else _load_from_run(Run.find(home, target))
+    if is_exported_file(target):
+        return file_predictor(Path(target))
+    from keras_resnet.evaluation.evaluate import load_model
+
+    run = Run.find(home, target)
+    return run_predictor(run, load_model(run))
 
 
 def resolve_inputs(names: Sequence[str], save: Path | None = None) -> list[Input]:
@@ -171,19 +179,20 @@ def _save_image(image: Image.Image, path: Path) -> None:
         image.save(temporary, format=Image.registered_extensions()[path.suffix.lower()])
 
 
-def _load_from_file(path: Path) -> Predictor:
+def file_predictor(path: Path) -> Predictor:
+    """Load an exported file."""
     model = load_file(path)
     return Predictor(model, model.card)
 
 
-def _load_from_run(run: Run) -> Predictor:
-    from keras_resnet.evaluation.evaluate import keras_predictor, load_model
+def run_predictor(run: Run, model: keras.Model) -> Predictor:
+    """Return the predictor of a finished `run`, whose `model` is loaded."""
+    from keras_resnet.evaluation.evaluate import keras_predictor
     from keras_resnet.tasks import get_task
 
-    run.require_finished()
     spec, classes = run.spec(), run.classes()
     data = spec.data
     assert data.resize is not None and data.image_size is not None
     outputs = get_task(spec, classes).output_metadata()
     card = ModelMetadata(classes, data.resize, data.image_size, {}, **outputs, levels=data.levels)
-    return Predictor(keras_predictor(load_model(run)), card)
+    return Predictor(keras_predictor(model), card)

@@ -116,7 +116,7 @@ class RemedySearch:
                 log(f"this remedy could not be tried: {error}")
                 self.failure = error
                 continue
-            if self.steps[-1].verdict.is_within:
+            if self.steps[-1].verdict.passed:
                 break
 
     def require_steps(self) -> list[RemedyResult]:

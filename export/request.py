@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_resnet.errors import ExportError, KresnetError
-from keras_resnet.export.calibration import DEFAULT_IMAGES
-from keras_resnet.export.formats import get_format
+from keras_resnet.errors import ExportError, KresnetError, UsageError
+from keras_resnet.export.accelerators import require_accelerator
+from keras_resnet.export.calibration import require_calibration_folder
+from keras_resnet.export.formats import FORMATS, get_format
 from keras_resnet.export.formats.base import Format
-from keras_resnet.export.tflite_options import TFLiteOptions
+from keras_resnet.export.settings import DEFAULT_IMAGES, TFLITE, ExportSettings
+from keras_resnet.export.tflite_options import TFLiteOptions, TFLiteRequest, with_engine, with_nms_variants
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.run import Run
 
@@ -49,6 +51,29 @@ class ExportRequest:
     calibration_images: int = DEFAULT_IMAGES
     samples: int | None = None
     require_proof: bool = False
+
+    @classmethod
+    def from_settings(cls, settings: ExportSettings, run: Run) -> ExportRequest:
+        """Return what `settings` ask for of `run`. Raises UsageError for what cannot be written of it, or cannot be
+        had here, and DataError for calibration images that cannot be used: before TensorFlow is imported."""
+        settings.require_possible()
+        tflite = _tflite_files(settings, run)
+        run.require_finished()
+        for target in settings.target:
+            require_accelerator(target)
+        if settings.calibration_data:
+            require_calibration_folder(settings.calibration_data)
+        if settings.target and not any(each.is_integer for each in tflite):
+            raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
+        return cls(
+            tflite=tuple(tflite),
+            formats=tuple(name for name in FORMATS if name in settings.formats and name != TFLITE),
+            max_drop=settings.max_drop / 100,
+            calibration_folder=settings.calibration_data,
+            calibration_images=settings.calibration_images,
+            samples=settings.samples,
+            require_proof=settings.require_proof,
+        )
 
     @property
     def budget(self) -> Budget:
@@ -91,6 +116,14 @@ class ExportResult:
     def failure_message(self) -> str:
         """Which files could not be made, and why."""
         return "could not make " + "; ".join(f"{name}: {error}" for name, error in self.failures.items())
+
+
+def _tflite_files(settings: ExportSettings, run: Run) -> list[TFLiteOptions]:
+    """Return the TFLite files of `run`. Raises UsageError for what its network cannot have."""
+    batch = None if settings.dynamic_batch else settings.batch or 1
+    request = TFLiteRequest(settings.io, batch, settings.keep_float, is_qat(run))
+    files = with_engine(request.build(settings.quantize) if settings.asks_tflite else [], settings.engine)
+    return files + with_nms_variants(files, run.spec().task) if settings.with_nms else files
 
 
 def is_qat(run: Run) -> bool:

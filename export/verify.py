@@ -33,7 +33,7 @@ from keras_resnet.tasks import Task, get_task
 # A drop and its 95% interval, as fractions.
 Drop = tuple[float, tuple[float, float]]
 # Different images that are timed.
-TIMING_IMAGES = 20
+TIMING_IMAGES = 16
 SEED = 0
 
 
@@ -75,9 +75,17 @@ class Reference:
         """Evaluate a Keras `model` on all validation images."""
         batches = partial(evaluation_batches, data)
         evaluation = evaluate(keras_predictor(model), batches(), task)
-        timing_images = np.asarray(next(iter(batches()))[0])[:TIMING_IMAGES]
+        timing_images = spread_images(data, TIMING_IMAGES)
         baselines = compare_with_baselines(task, data, evaluation)
         return cls(task, batches, timing_images, evaluation, evaluation, baselines)
+
+
+def spread_images(data: DatasetSplits, count: int) -> np.ndarray:
+    """Return `count` validation images, or all if fewer, evenly spread: the first ones of a folder are of one class."""
+    validation = data.splits["validation"]
+    rows = np.linspace(0, validation.count - 1, min(count, validation.count)).astype(int)
+    spread = replace(data, splits={**data.splits, "validation": validation.subset(rows)})
+    return np.concatenate([np.asarray(images) for images, _ in evaluation_batches(spread)])
 
 
 @dataclass(frozen=True)

@@ -9,37 +9,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_resnet.api import callbacks as callbacks
+    from keras_resnet.api.functions import compress as compress
+    from keras_resnet.api.functions import find_learning_rate as find_learning_rate
+    from keras_resnet.api.functions import open_run as open_run
+    from keras_resnet.api.functions import train as train
+    from keras_resnet.api.run import Run as Run
     from keras_resnet.compression.quantization.quantize import quantize as quantize
     from keras_resnet.config.spec import NetworkSpec as NetworkSpec
     from keras_resnet.config.spec import Normalization as Normalization
     from keras_resnet.config.spec import Spec as Spec
     from keras_resnet.errors import KresnetError as KresnetError
-    from keras_resnet.models.zoo import VGG11 as VGG11
-    from keras_resnet.models.zoo import VGG13 as VGG13
-    from keras_resnet.models.zoo import VGG16 as VGG16
-    from keras_resnet.models.zoo import VGG19 as VGG19
-    from keras_resnet.models.zoo import Plain18 as Plain18
-    from keras_resnet.models.zoo import Plain20 as Plain20
-    from keras_resnet.models.zoo import Plain34 as Plain34
-    from keras_resnet.models.zoo import Plain56 as Plain56
-    from keras_resnet.models.zoo import ResNet8 as ResNet8
-    from keras_resnet.models.zoo import ResNet10 as ResNet10
-    from keras_resnet.models.zoo import ResNet18 as ResNet18
-    from keras_resnet.models.zoo import ResNet20 as ResNet20
-    from keras_resnet.models.zoo import ResNet32 as ResNet32
-    from keras_resnet.models.zoo import ResNet34 as ResNet34
-    from keras_resnet.models.zoo import ResNet44 as ResNet44
-    from keras_resnet.models.zoo import ResNet50 as ResNet50
-    from keras_resnet.models.zoo import ResNet56 as ResNet56
-    from keras_resnet.models.zoo import ResNet101 as ResNet101
-    from keras_resnet.models.zoo import ResNet110 as ResNet110
-    from keras_resnet.models.zoo import ResNet152 as ResNet152
-    from keras_resnet.models.zoo import ResNet200 as ResNet200
-    from keras_resnet.models.zoo import create_backbone as create_backbone
-    from keras_resnet.models.zoo import create_model as create_model
-    from keras_resnet.models.zoo import resnet as resnet
     from keras_resnet.pretrained.load import load_weights as load_weights
-    from keras_resnet.run import Run as Run
+    from keras_resnet.pretrained.zoo import VGG11 as VGG11
+    from keras_resnet.pretrained.zoo import VGG13 as VGG13
+    from keras_resnet.pretrained.zoo import VGG16 as VGG16
+    from keras_resnet.pretrained.zoo import VGG19 as VGG19
+    from keras_resnet.pretrained.zoo import Plain18 as Plain18
+    from keras_resnet.pretrained.zoo import Plain20 as Plain20
+    from keras_resnet.pretrained.zoo import Plain34 as Plain34
+    from keras_resnet.pretrained.zoo import Plain56 as Plain56
+    from keras_resnet.pretrained.zoo import ResNet8 as ResNet8
+    from keras_resnet.pretrained.zoo import ResNet10 as ResNet10
+    from keras_resnet.pretrained.zoo import ResNet18 as ResNet18
+    from keras_resnet.pretrained.zoo import ResNet20 as ResNet20
+    from keras_resnet.pretrained.zoo import ResNet32 as ResNet32
+    from keras_resnet.pretrained.zoo import ResNet34 as ResNet34
+    from keras_resnet.pretrained.zoo import ResNet44 as ResNet44
+    from keras_resnet.pretrained.zoo import ResNet50 as ResNet50
+    from keras_resnet.pretrained.zoo import ResNet56 as ResNet56
+    from keras_resnet.pretrained.zoo import ResNet101 as ResNet101
+    from keras_resnet.pretrained.zoo import ResNet110 as ResNet110
+    from keras_resnet.pretrained.zoo import ResNet152 as ResNet152
+    from keras_resnet.pretrained.zoo import ResNet200 as ResNet200
+    from keras_resnet.pretrained.zoo import create_backbone as create_backbone
+    from keras_resnet.pretrained.zoo import create_model as create_model
+    from keras_resnet.pretrained.zoo import resnet as resnet
     from keras_resnet.training.precision import choose_precision as choose_precision
 
 __version__ = "0.1.0"
@@ -51,24 +56,39 @@ _ZOO = (
     *(f"Plain{depth}" for depth in (18, 20, 34, 56)),
     *(f"VGG{depth}" for depth in (11, 13, 16, 19)),
 )
+# Where each name is; with a colon, what is itself a module.
 _HOME = {
     "KresnetError": "keras_resnet.errors",
     "NetworkSpec": "keras_resnet.config.spec",
     "Normalization": "keras_resnet.config.spec",
-    "Run": "keras_resnet.run",
+    "Run": "keras_resnet.api.run",
     "Spec": "keras_resnet.config.spec",
     "choose_precision": "keras_resnet.training.precision",
     "quantize": "keras_resnet.compression.quantization.quantize",
     "load_weights": "keras_resnet.pretrained.load",
-    **dict.fromkeys(_ZOO, "keras_resnet.models.zoo"),
+    "callbacks": "keras_resnet.api.callbacks:",
+    "export": "keras_resnet.export:",
+    **dict.fromkeys(("compress", "find_learning_rate", "open_run", "train"), "keras_resnet.api.functions"),
+    **dict.fromkeys(_ZOO, "keras_resnet.pretrained.zoo"),
 }
 __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'keras_resnet' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+        raise AttributeError(f"module 'keras_resnet' has no attribute {name!r}.{_suggest(name)}")
+    module, is_module, _ = _HOME[name].partition(":")
+    return import_module(module) if is_module else getattr(import_module(module), name)
+
+
+def _suggest(name: str) -> str:
+    """Return what to say of a name that is not here: the function that does it, or the nearest name."""
+    from keras_resnet.config.foreign_words import answer_function
+    from keras_resnet.errors import did_you_mean
+
+    by_letters = {each.lower(): each for each in __all__}
+    meant = answer_function(name) or by_letters.get(name.lower())
+    return f" Did you mean {meant!r}?" if meant else did_you_mean(name, __all__)
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,7 @@
     │   ├── TrainingInterrupted   Ctrl-C; exit code 130, as shells expect
     │   └── TrainingStopped       SIGTERM; the state is saved, exit code 0
     └── ExportError         a file that could not be converted, written or read
+        └── VerdictError          a file that is not within its budget, where that was asked to raise
 
 The command line prints the message of each as one sentence, without a traceback.
 """
@@ -33,6 +34,7 @@ __all__ = [
     "TrainingInterrupted",
     "TrainingStopped",
     "UsageError",
+    "VerdictError",
     "WeightsError",
     "did_you_mean",
     "one_of_sentence",
@@ -52,6 +54,10 @@ class RunError(KresnetError):
     """A run folder that is missing, unfinished or unreadable."""
 
 
+class VerdictError(ExportError):
+    """A file is not within its budget, and the caller wanted an error for that; the message is its verdict."""
+
+
 class TrainingError(KresnetError):
     """Training had to stop."""
 
@@ -69,9 +75,9 @@ class TrainingStopped(TrainingError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean X?" for the known word nearest to `word`, or one that begins so; "" where there is none."""
+    """Return " Did you mean X?" for a known word that begins with `word`, or the nearest; "" where there is none."""
     words = list(known)
-    near = difflib.get_close_matches(word, words, n=1) or [each for each in words if word and each.startswith(word)]
+    near = [each for each in words if word and each.startswith(word)] or difflib.get_close_matches(word, words, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

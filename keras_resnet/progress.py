@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import length_hint
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from keras_resnet.runtime.printable import make_printable
 
@@ -17,12 +19,52 @@ Log = Callable[[str], None]
 Advance = Callable[[int, str], None]
 # (how many steps there are, or None; what is being done; what a step is) → a context that yields an `Advance`.
 Display = Callable[[int | None, str, str], AbstractContextManager[Advance]]
+# What the second line of a message that is folded begins with.
+INDENT = "  "
 
 
 def log(message: str) -> None:
-    """Write one line to standard error. Nobody has to be there to read it: a training outlives its terminal."""
+    """Write a message to standard error, or to what `set_writer` has named."""
+    _writer(message)
+
+
+def write_line(message: str, stream: TextIO) -> None:
+    """Write a message to `stream`: one line, which a terminal shows folded between words. Nobody has to be there to
+    read it: a training outlives its terminal."""
     with suppress(BrokenPipeError):
-        print(make_printable(message), file=sys.stderr, flush=True)
+        print(fold(make_printable(message), stream), file=stream, flush=True)
+
+
+_writer: Log = lambda message: write_line(message, sys.stderr)  # noqa: E731 - standard error as it is then
+
+
+def set_writer(writer: Log) -> Log:
+    """Let `writer` take all messages from now on; returns the one before."""
+    global _writer
+    former, _writer = _writer, writer
+    return former
+
+
+def fold(line: str, stream: TextIO) -> str:
+    """Return `line` as `stream` shows it: on a terminal folded between words, so that no path or command is cut, and
+    anywhere else as it is."""
+    if not stream.isatty():
+        return line
+    width = find_width(stream)
+    return textwrap.fill(
+        line, width, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
+
+
+def find_width(stream: TextIO) -> int:
+    """Return how many columns the terminal `stream` has: COLUMNS where that is set, 80 where nothing tells."""
+    with suppress(ValueError):
+        if (columns := int(os.environ.get("COLUMNS", ""))) > 0:
+            return columns
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 @contextmanager
@@ -34,7 +76,7 @@ _display: Display = _show_nothing
 
 
 def set_display(display: Display) -> Display:
-    """Let `display`, such as `console.show_bar`, show all progress from now on; returns the one before."""
+    """Let `display`, such as `progress_bar.show_bar`, show all progress from now on; returns the one before."""
     global _display
     former, _display = _display, display
     return former

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import PIL
-from PIL import Image
 
 from keras_resnet import reporting
-from keras_resnet.errors import ExportError, KresnetError, RunError
+from keras_resnet.errors import ExportError, RunError
+from keras_resnet.export.demo.golden import Golden, load_golden
+from keras_resnet.export.demo.samples import Sample, load_samples
 from keras_resnet.export.demo.server import Site
 from keras_resnet.export.verdict import is_tflite_file
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import format_drop
+from keras_resnet.metrics.outcome import ACCEPTED, format_drop
 from keras_resnet.progress import Log
-from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts, recommend_file
+from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, predictions
 from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.preprocess import get_max_megapixels
 from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import TASKS
 
@@ -31,9 +30,6 @@ from keras_resnet.tasks import TASKS
 LITERT_JS_VERSION = "2.5.3"
 PACKAGES = ("core", "wasm-utils")
 WEB = Path(__file__).with_name("web")
-# Validation images on the page, and their largest sides in pixels: photographs would take hundreds of megabytes.
-SAMPLES, MAX_SIDE = 20, 1024
-SEED = 0
 # It brings tall images to their height first, see preprocess.js.
 PILLOW_13 = int(PIL.__version__.partition(".")[0]) >= 13
 # The constants of predictions.py and postprocess.py, for postprocess.js.
@@ -98,39 +94,10 @@ def build_site(run: Run, log: Log) -> Site:
     pages |= {f"files/{file}": run.exports / file for file in page.models}
     pages |= {f"samples/{number}.png": sample.png for number, sample in enumerate(samples)}
     pages |= litert_js_files(litert)
-    pages["run.json"] = json.dumps(page.describe([sample.label for sample in samples])).encode()
+    golden = load_golden(run, list(page.models), log)
+    pages |= golden.pages
+    pages["run.json"] = json.dumps(page.describe(samples, golden)).encode()
     return Site(pages)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A validation image as a PNG file. label: "" where it has several, or none."""
-
-    label: str
-    png: bytes
-
-
-def load_samples(run: Run, log: Log) -> list[Sample]:
-    """Return validation images, drawn by a fixed seed; none where the data is gone."""
-    from keras_resnet.data.load import load_dataset
-
-    classes = run.classes()
-    try:
-        split = load_dataset(run.spec().data, log, ("validation",)).splits["validation"]
-        rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
-        labels = ["" if split.objects else classes[split.labels[row]] for row in rows]
-        return [Sample(label, _encode_png(split.image(int(row)))) for label, row in zip(labels, rows, strict=True)]
-    except KresnetError as error:
-        log(f"no validation images on the page: {error}")
-        return []
-
-
-def _encode_png(image: Image.Image) -> bytes:
-    """Return a copy of at most MAX_SIDE pixels a side."""
-    small, buffer = image.copy(), io.BytesIO()
-    small.thumbnail((MAX_SIDE, MAX_SIDE))
-    small.save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 class DemoPage:
@@ -147,8 +114,8 @@ class DemoPage:
         models = {name: TFLiteModel(run.exports / name) for name in names}
         self.models = {name: each for name, each in models.items() if each.batch == 1 and each.pixels_from == 0}
 
-    def describe(self, labels: list[str]) -> dict[str, Any]:
-        """Return run.json. labels: of the samples."""
+    def describe(self, samples: list[Sample], golden: Golden) -> dict[str, Any]:
+        """Return run.json."""
         run, spec = self.run, self.run.spec()
         best = recommend_file(list(self.verdicts.values()))
         task = TASKS[spec.task]
@@ -161,9 +128,18 @@ class DemoPage:
             "levels": spec.data.levels,
             "litert": LITERT_JS_VERSION,
             "constants": CONSTANTS,
-            "files": [describe_file(file, model, self.verdicts[file]) for file, model in self.models.items()],
+            "max_megapixels": get_max_megapixels(),
+            "golden": golden.images,
+            "files": [self._describe_file(file, best, golden) for file in self.models],
             "initial_files": list(dict.fromkeys(file for file in preferred if file in self.models))[:2],
-            "samples": [{"url": f"samples/{number}.png", "label": label} for number, label in enumerate(labels)],
+            "samples": [sample.describe(number) for number, sample in enumerate(samples)],
+        }
+
+    def _describe_file(self, file: str, best: Recommendation | None, golden: Golden) -> dict[str, Any]:
+        return {
+            **describe_file(file, self.models[file], self.verdicts[file]),
+            "recommended": best is not None and best["file"] == file,
+            "golden": golden.files.get(file),
         }
 
 
@@ -175,8 +151,11 @@ def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> d
     return {
         "file": file,
         "url": f"files/{file}",
-        "facts": f"{verdict['megabytes']:.2f} MB · {metric} {verdict['value']:.2%} · drop, points:"
-        f" {format_drop(verdict)} · {verdict['outcome']}",
+        "size": f"{verdict['megabytes']:.2f} MB",
+        "metric": f"{metric} {verdict['value']:.2%}",
+        "drop": f"drop {format_drop(verdict)} points",
+        "outcome": verdict["outcome"],
+        "passed": verdict["verdict"] in ACCEPTED,
         "card": {
             "preprocessing": card.preprocessing,
             "postprocessing": card.postprocessing,

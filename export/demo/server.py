@@ -19,6 +19,7 @@ from keras_resnet.runtime.temporary_files import hidden_name
 HOST = "127.0.0.1"
 # Named here, because what a system's own table says of them differs.
 TYPES = {
+    ".bin": "application/octet-stream",
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -50,7 +51,8 @@ class Site:
         scripts = " ".join(["'self'", "'wasm-unsafe-eval'", *hashes])
         policy = (
             f"default-src 'none'; script-src {scripts}; style-src 'self'; connect-src 'self'; img-src 'self' data:"
-            " blob:; media-src 'self' blob:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'"
+            " blob:; media-src 'self' blob:; worker-src 'self' blob:; frame-src 'self';"
+            " base-uri 'none'; form-action 'none'"
         )
         return {
             "Content-Security-Policy": policy,

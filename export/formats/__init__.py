@@ -21,7 +21,7 @@ class Entry(NamedTuple):
 
 # The first of the files, and of the folders, is taken for what no format recognizes.
 FORMATS = {
-    "tflite": Entry("tflite", "TFLite", "Write TFLite files: float32 and int8, or those of --quantize."),
+    "tflite": Entry("tflite", "TFLite", "Write TFLite files: float32 and int8, or those of --quantize [default]."),
     "savedmodel": Entry("saved_model", "SavedModel", "Write a SavedModel for TensorFlow Serving."),
     "onnx": Entry("onnx", "ONNX", "Write an ONNX file (extra: onnx)."),
     "c-array": Entry("c_array", "CArray", "Write an int8 file as C source for microcontrollers."),

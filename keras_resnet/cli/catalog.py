@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import json_option, runs_option
+
+if TYPE_CHECKING:
+    from keras_resnet.models.summary import ModelSummary
+
+# Published accuracies of the two kinds.
+_ACCURACIES = ("top-1, 1 crop", "top-1, 10 crops")
 
 
 @click.command("runs", cls=Command, epilog=format_examples("kresnet runs", "kresnet runs --json"))
@@ -30,7 +37,11 @@ def list_runs(runs: str | None, as_json: bool) -> None:
         rows = [{**row, "metric": metric_label(row["metric"] or "")} for row in rows]
         cells = [[_format_cell(row[column]) for column in columns] for row in rows]
         console.print_table(
-            str(home), columns, cells, prose=["network", "exports"], spare=["metric", "exports", "created"]
+            str(home),
+            columns,
+            cells,
+            prose=["network", "exports"],
+            spare=["network", "data", "epochs", "metric", "exports", "created"],
         )
 
 
@@ -51,7 +62,8 @@ def _format_cell(value: object) -> str:
 def models(depth: int | None, classes: int | None, image_size: int | None, as_json: bool) -> None:
     """List the networks, with parameters and accuracy.
 
-    Parameters, multiply-adds and the size in int8 are computed; accuracies are published ones.
+    Parameters, multiply-adds and the size in int8 are computed. Accuracies are published ones, of one crop of each
+    image or of ten; compare like with like.
     """
     from keras_resnet.models.summary import summarize_models
 
@@ -59,21 +71,23 @@ def models(depth: int | None, classes: int | None, image_size: int | None, as_js
     if as_json:
         console.emit_json(rows)
         return
-    columns = ["network", "pixels, classes", "parameters", "multiply adds", "int8", "top-1", "on", "source"]
-    cells = [
-        [
-            row["network"],
-            f"{row['image_size']}, {row['classes']}",
-            f"{row['parameters']:,}",
-            f"{row['multiply_adds'] / 1e9:.3g} G",
-            f"{row['int8_bytes'] / 1e6:.2f} MB",
-            f"{row['top1']:.2f}%" if row["top1"] else "",
-            row["data"] or "",
-            row["source"] or "",
-        ]
-        for row in rows
+    columns = ["network", "pixels, classes", "parameters", "multiply adds", "int8", *_ACCURACIES, "on", "sources"]
+    cells = [[row["network"], *_format_counts(row), *_format_accuracies(row)] for row in rows]
+    console.print_table("", columns, cells, spare=["on", "sources"])
+
+
+def _format_counts(row: ModelSummary) -> list[str]:
+    return [
+        f"{row['image_size']}, {row['classes']}",
+        f"{row['parameters']:,}",
+        f"{row['multiply_adds'] / 1e9:.3g} G",
+        f"{row['int8_bytes'] / 1e6:.2f} MB",
     ]
-    console.print_table("", columns, cells, prose=["source"], spare=["on", "source"])
+
+
+def _format_accuracies(row: ModelSummary) -> list[str]:
+    shares = (f"{share:.2f}%" if share else "" for share in (row["top1"], row["top1_10crop"]))
+    return [*shares, row["data"] or "", "; ".join(filter(None, (row["source"], row["source_10crop"])))]
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet recipes"))
@@ -101,5 +115,5 @@ def recipes(as_json: bool) -> None:
         return
     columns = ["recipe", "what it does", "top-1 published", "source"]
     rows = [[name, each.about, each.published, each.source] for name, each in RECIPES.items()]
-    console.print_table("", columns, rows, prose=columns[1:], spare=["source"])
+    console.print_table("", columns, rows, prose=columns[1:3], spare=["source"])
     console.emit("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from keras_resnet.cli.foreign_words import answer_command, answer_option
-from keras_resnet.config.option_groups import GROUPS, OTHER
+from keras_resnet.config.foreign_words import answer_argument, answer_command, answer_option
+from keras_resnet.config.option_groups import FIRST, GROUPS, OTHER
 from keras_resnet.errors import did_you_mean
+
+
+class AnsweredError(click.UsageError):
+    """A usage error whose message says what to type instead."""
 
 
 class GroupedOption(click.Option):
@@ -20,8 +25,34 @@ class GroupedOption(click.Option):
         super().__init__(*arguments, **options)
         self.group = group
 
+    def make_metavar(self, *args: Any, **kwargs: Any) -> str:
+        """Return what stands for the value in the help: N for a whole number, X for another."""
+        metavar = super().make_metavar(*args, **kwargs)  # takes a context from click 8.2 on
+        return {"INTEGER": "N", "INTEGER RANGE": "N", "FLOAT": "X", "FLOAT RANGE": "X"}.get(metavar, metavar)
 
-class Command(click.Command):
+
+class ExamplesFirst(click.Command):
+    """A command whose help begins with its examples, which are what most people look for."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write usage, purpose, examples, options, and what else the epilog says."""
+        notes, mark, examples = (self.epilog or "").partition("\b\n")
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        _write_text(formatter, mark + examples)
+        self.format_options(ctx, formatter)
+        _write_text(formatter, notes)
+
+
+def _write_text(formatter: click.HelpFormatter, text: str) -> None:
+    """Write paragraphs of a help, if there are any."""
+    if text:
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(text.strip("\n"))
+
+
+class Command(ExamplesFirst):
     """A command whose help has sections of options, and which answers options of other tools."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -33,24 +64,42 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does; an unknown option that another tool has is answered by ours."""
+        """Parse as click does; an unknown option or argument that another tool has is answered by ours."""
+        typed = list(args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            known = {name for option in self.get_params(ctx) for name in option.opts}
-            if answer := answer_option(error.option_name, known):
-                raise click.UsageError(f"No such option {error.option_name!r}. {answer}", ctx) from None
+            if answer := answer_option(error.option_name, self._known_options(ctx)):
+                raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             raise
+        except click.UsageError as error:
+            if error.message.startswith("Got unexpected extra argument"):
+                self._answer_extra(ctx, typed, error.message)
+            raise
+
+    def _known_options(self, ctx: click.Context) -> set[str]:
+        return {name for option in self.get_params(ctx) for name in option.opts}
+
+    def _answer_extra(self, ctx: click.Context, args: list[str], message: str) -> None:
+        """Raise AnsweredError where it is known what an argument too many, of which click's `message` is, means."""
+        known, extra = self._known_options(ctx), message.partition("(")[2].rstrip(")").split(" ")
+        for text in args:
+            if text in extra and (answer := answer_argument(text, known)):
+                raise AnsweredError(f"{message}. {answer}", ctx)
+        folder = next((text for text in extra if Path(text).is_dir()), None)
+        if folder and "--data" in known:
+            raise AnsweredError(f"{message}. Images are named by an option: --data {folder}.", ctx)
 
 
 def group_options(command: click.Command, context: click.Context) -> dict[str, list[click.Option]]:
-    """Return the options of `command` by group, the groups in order."""
+    """Return the options of `command` by group: the groups in order, the most common options first."""
     options = [each for each in command.get_params(context) if isinstance(each, click.Option) and not each.hidden]
+    options.sort(key=lambda each: FIRST.index(each.opts[0]) if each.opts[0] in FIRST else len(FIRST))
     groups = {group: [each for each in options if getattr(each, "group", OTHER) == group] for group in GROUPS}
     return {group: members for group, members in groups.items() if members}
 
 
-class Group(click.Group):
+class Group(ExamplesFirst, click.Group):
     """A group that suggests the nearest command."""
 
     command_class = Command
@@ -59,16 +108,19 @@ class Group(click.Group):
         """Find the command of `args`. Raises click's UsageError, with a suggestion, where there is none."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
-            hint = answer_command(args[0], known) or did_you_mean(args[0], known).lstrip()
-            ctx.fail(f"No such command {args[0]!r}.{hint and ' '}{hint}")
+            if hint := answer_command(args[0], known) or did_you_mean(args[0], known).lstrip():
+                raise AnsweredError(f"No such command {args[0]!r}. {hint}", ctx)
+            ctx.fail(f"No such command {args[0]!r}.")
         return super().resolve_command(ctx, args)
 
 
 class LazyCommand(NamedTuple):
-    """A command that is imported when it is used. place: "module:attribute". help: its line in the group's help."""
+    """A command that is imported when it is used. place: "module:attribute". help: its line in the group's help.
+    section: of the help, in which it stands."""
 
     place: str
     help: str
+    section: str
 
 
 class LazyGroup(Group):
@@ -92,9 +144,15 @@ class LazyGroup(Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands with their lines."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, each.help) for name, each in self.lazy.items()])
+        """Write the commands with their lines, by section."""
+        for section in dict.fromkeys(each.section for each in self.lazy.values()):
+            rows = [
+                (name.ljust(max(map(len, self.lazy))), each.help)
+                for name, each in self.lazy.items()
+                if each.section == section
+            ]
+            with formatter.section(section):
+                formatter.write_dl(rows)
 
 
 def format_examples(*commands: str) -> str:

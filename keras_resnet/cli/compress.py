@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
+from keras_resnet.cli.next_steps import EXPORT, log_next_steps
 from keras_resnet.cli.options import json_option, run_argument, runs_option
-from keras_resnet.cli.setting_options import Options, add_compress_options, name_options, select_given
+from keras_resnet.cli.setting_options import add_compress_options
+from keras_resnet.cli.targets import find_run
+from keras_resnet.config.given_options import select_given
 from keras_resnet.config.option_groups import COMMON
-from keras_resnet.config.provenance import Provenance, use_provenance
 
 if TYPE_CHECKING:
-    from keras_resnet.compression.plan import CompressionStep
     from keras_resnet.run import Run
-
-METHODS = ("shrink", "prune", "pattern", "cluster", "qat")
 
 
 @click.command(
@@ -71,35 +69,13 @@ def compress(run: str, name: str | None, runs: str | None, as_json: bool, **opti
     It trains on from RUN's weights. Several methods are applied one after another, each in a run: filters, zeros,
     shared weights, 8 bits.
     """
-    from keras_resnet.compression.plan import plan_compression
-    from keras_resnet.run import Run, runs_home
-    from keras_resnet.run.folders import require_free
+    from keras_resnet.api.functions import compress_run
+    from keras_resnet.run import runs_home
 
-    steps = plan_compression(**{method: options.pop(method) for method in METHODS})
-    home = runs_home(runs)
-    require_free(home, name)
-    chain = [Run.find(home, run)]
-    for step in steps:
-        chain.append(_compress(chain[-1], step, select_given(options), home, name if step is steps[-1] else None))
-    _print_result(chain, as_json)
+    _print_result(compress_run(find_run(runs, run), select_given(options), runs_home(runs), name), runs, as_json)
 
 
-def _compress(parent: Run, step: CompressionStep, options: Options, home: Path, name: str | None) -> Run:
-    """Return the new run that `step` makes of `parent`."""
-    from keras_resnet.cli.spec_request import override_spec, trace_options
-    from keras_resnet.compression.plan import spec_for_compression
-
-    spec = override_spec(spec_for_compression(parent, step, set(options), console.log), options, home)
-    from keras_resnet.reporting.page import publish_report
-    from keras_resnet.run.folders import free_name
-    from keras_resnet.training.train import train
-
-    name = name or free_name(home, f"{parent.name}-{step.suffix}")
-    with use_provenance(Provenance(f"of run {parent.name}", trace_options(options))), name_options(options):
-        return publish_report(train(spec, home, name, console.log))
-
-
-def _print_result(chain: list[Run], as_json: bool) -> None:
+def _print_result(chain: list[Run], runs: str | None, as_json: bool) -> None:
     """Print the runs of a `chain`, each made of the one before it."""
     from keras_resnet.metrics.labels import metric_label
 
@@ -112,3 +88,6 @@ def _print_result(chain: list[Run], as_json: bool) -> None:
     rows = [[each.name, f"{each.metrics()['value']:.2%}", each.network_summary, str(each.folder)] for each in chain]
     columns = ["run", metric_label(after["metric"]), "network", "folder"]
     console.print_table("", columns, rows, prose=["network"], spare=["folder"])
+    log_next_steps(
+        (f"export {last.name}", EXPORT), (f"compare {first.name} {last.name}", "puts both side by side"), runs=runs
+    )

@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 from keras_resnet.cli.tables import print_table
-from keras_resnet.progress import Advance, log
+from keras_resnet.progress import fold, log
+from keras_resnet.progress_bar import show_bar
 from keras_resnet.runtime.printable import make_printable
 
 __all__ = ["close_output", "emit", "emit_json", "emit_json_line", "log", "prepare_output", "print_table", "show_bar"]
-
-BAR_COLUMNS = 16
-# All that is under way, one line each, while something is.
-_display: Any = None
 
 
 def prepare_output() -> None:
@@ -38,8 +32,8 @@ def close_output() -> None:
 
 
 def emit(line: str) -> None:
-    """One line to standard output."""
-    print(make_printable(line), flush=True)
+    """One line to standard output, which a terminal shows folded between words."""
+    print(fold(make_printable(line), sys.stdout), flush=True)
 
 
 def emit_json(document: Any) -> None:
@@ -50,55 +44,3 @@ def emit_json(document: Any) -> None:
 def emit_json_line(document: Any) -> None:
     """One JSON document on one line of standard output."""
     print(json.dumps(document))
-
-
-@contextmanager
-def show_bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
-    """Show progress (see `progress.Display`) on a terminal, in a line that is removed at the end: what is done, how
-    much of it, and the time left, or the time it takes where the `total` is unknown. Silent when piped."""
-    global _display
-    if not sys.stderr.isatty():
-        yield lambda steps, words: None
-    elif _display is None:
-        with _new_display() as _display:
-            try:
-                with show_bar(total, words, unit) as advance:
-                    yield advance
-            finally:
-                _display = None
-    else:
-        shown = _display
-        task = shown.add_task(make_printable(words), total=total, unit=unit)
-        try:
-            yield lambda steps, words: shown.update(task, advance=steps, description=make_printable(words))
-        finally:
-            shown.remove_task(task)
-
-
-def _new_display() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
-    from rich.table import Column
-    from rich.text import Text
-
-    class Count(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            if task.total is None:
-                return Text(_clock(task.elapsed))
-            left = "" if task.time_remaining is None else f", {_clock(task.time_remaining)} left"
-            return Text(f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}{left}")
-
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(BAR_COLUMNS),
-        Count(Column(no_wrap=True)),
-        console=Console(stderr=True),
-        transient=True,
-        refresh_per_second=4,  # it runs beside what is timed
-        redirect_stdout=False,
-    )
-
-
-def _clock(seconds: float | None) -> str:
-    return str(timedelta(seconds=int(seconds or 0)))

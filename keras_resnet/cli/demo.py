@@ -9,6 +9,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import optional_run_argument, runs_option
+from keras_resnet.cli.targets import find_run
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet demo RUN --open", "kresnet demo RUN --save page"))
@@ -30,9 +31,8 @@ def demo(run: str | None, port: int, opens: bool, save: Path | None, runs: str |
     """
     from keras_resnet.export.demo.page import build_site
     from keras_resnet.export.demo.server import create_server, require_new_folder
-    from keras_resnet.run import Run, runs_home
 
-    found = Run.find(runs_home(runs), run)
+    found = find_run(runs, run)
     found.require_finished()
     if save:
         require_new_folder(save)

@@ -7,6 +7,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
+from keras_resnet.cli.targets import find_run
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet diagnose RUN"))
@@ -20,9 +21,7 @@ def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json:
 
     Each layer of the newest run by default is rounded alone, and the whole network scored.
     """
-    from keras_resnet.run import Run, runs_home
-
-    of_run = Run.find(runs_home(runs), run)
+    of_run = find_run(runs, run)
     of_run.require_finished()
     from keras_resnet.export.sensitivity import diagnose as diagnose_run
 

@@ -7,6 +7,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.cli.targets import require_target
 
 
 @click.command(
@@ -23,6 +24,7 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
     from keras_resnet.metrics.labels import metric_label
     from keras_resnet.run import runs_home
 
+    require_target(runs, target)
     result = evaluate_target(target, split, RunLookup(runs_home(runs), of_run), console.log)
     if as_json:
         console.emit_json(result)

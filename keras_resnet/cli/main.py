@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from contextlib import nullcontext
 
 import click
 
 from keras_resnet import __version__, progress
+from keras_resnet.api.session import within_command
 from keras_resnet.atomic_write import describe_error
 from keras_resnet.cli import console
-from keras_resnet.cli.command import LazyCommand, LazyGroup, format_examples
+from keras_resnet.cli.command import AnsweredError, LazyCommand, LazyGroup, format_examples
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import KresnetError
 from keras_resnet.native_logs import silence_native_logs
@@ -22,29 +22,36 @@ EXIT_CODES = (
     " request was wrong; 128 and the signal's number where a signal ended it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.\n\n"
     "Runs live in saved_models/ of the current folder, in --runs DIR, or in KRESNET_RUNS."
 )
+TRAIN, SHIP, USE, COMPARE, LOOK_UP = "Train", "Ship", "Use", "Compare", "Look up"
 # A new command gets a line here. Its module is imported when the command is used, so that --help stays fast.
 COMMANDS = {
-    "train": LazyCommand("keras_resnet.cli.train:train", "Train a residual network; writes a run."),
-    "launch": LazyCommand("keras_resnet.cli.launch:launch", "Train with several processes on this machine."),
+    "train": LazyCommand("keras_resnet.cli.train:train", "Train a residual network; writes a run.", TRAIN),
     "compress": LazyCommand(
-        "keras_resnet.cli.compress:compress", "Make a smaller or faster network of RUN; writes a new run."
+        "keras_resnet.cli.compress:compress", "Make a smaller or faster network of RUN; writes a new run.", TRAIN
     ),
-    "evaluate": LazyCommand("keras_resnet.cli.evaluate:evaluate", "Score a run's model, or a file, on the run's data."),
-    "predict": LazyCommand("keras_resnet.cli.predict:predict", "Name what images and videos show, and where."),
-    "export": LazyCommand("keras_resnet.cli.export:export", "Export RUN and verify every file."),
-    "verify": LazyCommand("keras_resnet.cli.verify:verify", "Verify an exported FILE again, on this machine."),
-    "inspect": LazyCommand("keras_resnet.cli.verify:inspect", "Print what an exported FILE says of itself."),
-    "diagnose": LazyCommand("keras_resnet.cli.diagnose:diagnose", "Rank the layers of RUN by what 8 bits cost."),
-    "demo": LazyCommand("keras_resnet.cli.demo:demo", "Try RUN's exported files in a browser."),
-    "report": LazyCommand("keras_resnet.cli.report:report", "Write report.html of RUN."),
-    "compare": LazyCommand("keras_resnet.cli.report:compare", "Put runs side by side."),
-    "study": LazyCommand("keras_resnet.cli.study:study", "Run an experiment of the ResNet paper."),
-    "runs": LazyCommand("keras_resnet.cli.catalog:list_runs", "List runs, newest first."),
-    "models": LazyCommand("keras_resnet.cli.catalog:models", "List the networks, with parameters and accuracy."),
-    "recipes": LazyCommand("keras_resnet.cli.catalog:recipes", "List the recipes: published ways to train."),
-    "schema": LazyCommand("keras_resnet.cli.environment:schema", "Print the JSON schema of a spec."),
-    "env": LazyCommand("keras_resnet.cli.environment:env", "Print machine, packages, devices and precision."),
-    "completion": LazyCommand("keras_resnet.cli.environment:completion", "Print a script for completion in a shell."),
+    "launch": LazyCommand("keras_resnet.cli.launch:launch", "Train with several processes on this machine.", TRAIN),
+    "study": LazyCommand("keras_resnet.cli.study:study", "Run an experiment of the ResNet paper.", TRAIN),
+    "export": LazyCommand("keras_resnet.cli.export:export", "Export RUN and verify every file.", SHIP),
+    "verify": LazyCommand("keras_resnet.cli.verify:verify", "Verify an exported FILE again, on this machine.", SHIP),
+    "inspect": LazyCommand("keras_resnet.cli.verify:inspect", "Print what an exported FILE says of itself.", SHIP),
+    "diagnose": LazyCommand("keras_resnet.cli.diagnose:diagnose", "Rank the layers of RUN by what 8 bits cost.", SHIP),
+    "demo": LazyCommand("keras_resnet.cli.demo:demo", "Try RUN's exported files in a browser.", SHIP),
+    "predict": LazyCommand("keras_resnet.cli.predict:predict", "Name what images and videos show, and where.", USE),
+    "evaluate": LazyCommand(
+        "keras_resnet.cli.evaluate:evaluate", "Score a run's model, or a file, on the run's data.", USE
+    ),
+    "report": LazyCommand("keras_resnet.cli.report:report", "Write report.html of RUN.", COMPARE),
+    "compare": LazyCommand("keras_resnet.cli.report:compare", "Put runs side by side.", COMPARE),
+    "runs": LazyCommand("keras_resnet.cli.catalog:list_runs", "List runs, newest first.", COMPARE),
+    "models": LazyCommand(
+        "keras_resnet.cli.catalog:models", "List the networks, with parameters and accuracy.", LOOK_UP
+    ),
+    "recipes": LazyCommand("keras_resnet.cli.catalog:recipes", "List the recipes: published ways to train.", LOOK_UP),
+    "env": LazyCommand("keras_resnet.cli.environment:env", "Print machine, packages, devices and precision.", LOOK_UP),
+    "schema": LazyCommand("keras_resnet.cli.environment:schema", "Print the JSON schema of a spec.", LOOK_UP),
+    "completion": LazyCommand(
+        "keras_resnet.cli.environment:completion", "Print a script for completion in a shell.", LOOK_UP
+    ),
 }
 
 
@@ -52,7 +59,8 @@ COMMANDS = {
     cls=LazyGroup,
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"{EXIT_CODES}\n\n" + format_examples("kresnet train --depth 50", "kresnet export --tflite", "kresnet runs"),
+    epilog=f"{EXIT_CODES}\n\n"
+    + format_examples("kresnet train --data photos/ --depth 18", "kresnet export", "kresnet demo"),
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show what TensorFlow prints, and tracebacks.")
 @click.version_option(__version__, prog_name="kresnet")
@@ -65,7 +73,8 @@ def run_command(arguments: list[str]) -> int:
     """Run the command of `arguments` and return its exit code; errors become one sentence on standard error."""
     shown = progress.set_display(console.show_bar)
     try:
-        cli.main(arguments, prog_name="kresnet", standalone_mode=False)
+        with within_command():
+            cli.main(arguments, prog_name="kresnet", standalone_mode=False)
     except click.ClickException as error:
         _log_usage_error(error)
         return error.exit_code
@@ -90,10 +99,17 @@ def run_command(arguments: list[str]) -> int:
 
 
 def _log_usage_error(error: click.ClickException) -> None:
-    text = io.StringIO()
-    error.show(text)
-    for line in text.getvalue().rstrip("\n").split("\n"):
-        console.log(line)
+    """Log what is wrong with what was typed as one sentence, and where the help is if it does not say what to type."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        for line in error.format_message().rstrip("\n").split("\n"):
+            console.log(line)
+        return
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    is_clear = isinstance(error, (AnsweredError, click.BadParameter)) and not isinstance(error, click.MissingParameter)
+    if context and not is_clear and "Did you mean" not in message:
+        message = f"{message.rstrip('.')}. See: {context.command_path} --help"
+    console.log(f"kresnet: {message}")
 
 
 def main() -> None:

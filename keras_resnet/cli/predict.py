@@ -10,6 +10,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.cli.targets import require_predictor
 from keras_resnet.errors import UsageError
 
 
@@ -44,8 +45,11 @@ def predict(
     from keras_resnet.run import runs_home
     from keras_resnet.runtime.predictions import format_predictions
 
+    require_predictor(runs, target, images)
     if bool(images) == bool(camera):
-        raise UsageError("say what to look at: images or videos, or --camera NUMBER")
+        raise UsageError(
+            f"say what to look at: images or videos, as in kresnet predict {target} photo.jpg, or --camera NUMBER"
+        )
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
     sources = resolve_inputs(images, save) if images else []

@@ -8,30 +8,31 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.next_steps import EXPORT, log_next_steps
 from keras_resnet.cli.options import complete_run_names, json_option, optional_run_argument, runs_option
+from keras_resnet.cli.targets import find_run
+from keras_resnet.errors import UsageError
 
 
-@click.command(cls=Command, epilog=format_examples("kresnet report", "kresnet report RUN --again"))
+@click.command(cls=Command, epilog=format_examples("kresnet report", "kresnet report RUN --open"))
 @optional_run_argument
 @click.option("--again", is_flag=True, help="Evaluate the model again first, for example after the data have changed.")
+@click.option("--open", "opens", is_flag=True, help="Open the report in the browser.")
 @runs_option
-def report(run: str | None, again: bool, runs: str | None) -> None:
+def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
     """Write report.html of RUN.
 
     One page, of the newest run by default, that needs no other file. Training and export write it too.
     """
-    from keras_resnet.run import Run, runs_home
+    found = find_run(runs, run)
+    from keras_resnet.api.functions import write_run_report
 
-    found = Run.find(runs_home(runs), run)
-    found.require_finished()
-    from keras_resnet.reporting.page import write_report
-
-    if again:
-        from keras_resnet.evaluation.analysis import refresh_analysis
-
-        refresh_analysis(found, console.log)
-    write_report(found)
-    console.emit(str(found.report_file))
+    console.emit(str(write_run_report(found, again)))
+    if not found.verdicts():
+        console.log("its files for devices are missing: nothing has been exported yet")
+        log_next_steps((f"export {found.name}", EXPORT), runs=runs)
+    if opens:
+        click.launch(str(found.report_file.resolve()))
 
 
 @click.command(
@@ -46,10 +47,11 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
 
     What they are, how good, what their files cost.
     """
+    if len(names) < 2:
+        raise UsageError(f"compare puts two runs or more side by side; one alone: kresnet report {names[0]}")
     from keras_resnet.reporting.compare import comparison_rows, render_comparison
-    from keras_resnet.run import Run, runs_home
 
-    found = [Run.find(runs_home(runs), name) for name in names]
+    found = [find_run(runs, name) for name in names]
     rows = comparison_rows(found)
     if save:
         from keras_resnet.atomic_write import write_atomically

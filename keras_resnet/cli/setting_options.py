@@ -1,26 +1,20 @@
-"""The options that set keys of the spec, made from its settings; what the given ones set."""
+"""The options that set keys of the spec, made from its settings."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from keras_resnet.cli.command import GroupedOption
+from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
 from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.settings import Setting, iterate_settings
-from keras_resnet.config.spec import Spec
-from keras_resnet.errors import SettingError, UsageError
+from keras_resnet.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
-# A command's options by parameter, as click passes them.
-Options = Mapping[str, Any]
-
 set_option = click.option(
     "--set",
     "settings",
@@ -29,40 +23,6 @@ set_option = click.option(
     help="Any key of the spec (see kresnet schema).",
     cls=GroupedOption,
     group=COMMON,
-)
-
-
-def _parameter(flag: str) -> str:
-    """Return the name under which click passes the option `flag`."""
-    return flag.removeprefix("--").replace("-", "_")
-
-
-SETTINGS: dict[str, Setting] = {
-    _parameter(setting.option.flag): setting for setting in iterate_settings(Spec) if setting.option
-}
-# What may differ in a training that goes on from another run's weights.
-_COMPRESSION = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "steps",
-    "stop_after",
-    "accumulate_steps",
-    "ema",
-    "patience",
-    "freeze_bn",
-    "teacher",
-    "checkpoint_every",
-    "optimizer",
-    "weight_decay",
-    "clip_grad_norm",
-    "precision",
-    "devices",
-    "deterministic",
-    "seed",
-    "histograms",
-    "profile",
-    "track",
 )
 
 
@@ -113,72 +73,40 @@ def add_train_options(command: F) -> F:
 
 def add_compress_options(command: F) -> F:
     """Add the options of a training that goes on from a run to a click command."""
-    for name in reversed(_COMPRESSION):
+    for name in reversed(COMPRESS_SETTINGS):
         command = _option(SETTINGS[name])(command)
     return set_option(command)
 
 
-def _option(setting: Setting) -> Callable[[F], F]:
+def add_setting_options(settings: type, *names: str) -> Callable[[F], F]:
+    """Add the options of a section of settings, or of those called `names`, to a click command; of a list each value
+    is an option of its own."""
+
+    def add(command: F) -> F:
+        declared = {each.key: each for each in iterate_settings(settings) if each.option}
+        for name in reversed(names or tuple(declared)):
+            command = _option(declared[name], is_repeated=declared[name].is_list)(command)
+        return command
+
+    return add
+
+
+def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
     option = setting.option
     assert option is not None
     words = setting.help
     if setting.default_words:
         words = f"{words.removesuffix('.')} [default: {setting.default_words}]."
     if setting.kind is not bool:
-        kind = Items(setting.kind) if setting.is_list else Names(setting.choices) if setting.choices else setting.kind
-        return click.option(option.flag, type=kind, help=words, cls=GroupedOption, group=option.group)
+        kind = Names(setting.choices) if setting.choices else setting.kind
+        return click.option(
+            option.flag,
+            type=Items(setting.kind) if setting.is_list and not is_repeated else kind,
+            multiple=is_repeated,
+            metavar=option.metavar or None,
+            help=words,
+            cls=GroupedOption,
+            group=option.group,
+        )
     flag = f"{option.flag}/--no-{option.flag.removeprefix('--')}" if setting.is_optional else option.flag
     return click.option(flag, is_flag=True, default=None, help=words, cls=GroupedOption, group=option.group)
-
-
-def select_given(options: Options) -> dict[str, Any]:
-    """Return those of a command's options that were given."""
-    return {name: value for name, value in options.items() if value is not None and value != ()}
-
-
-def read_settings(options: Options) -> dict[str, Any]:
-    """Return what the given `options` set, by key of the spec; --set goes last."""
-    values = {SETTINGS[name].key: _value(SETTINGS[name], value) for name, value in options.items() if name in SETTINGS}
-    return values | dict(parse_assignment(text) for text in options.get("settings", ()))
-
-
-def _value(setting: Setting, given: Any) -> Any:
-    """Return what a given option sets: a flag stands for the opposite of its setting's default."""
-    return not setting.default if setting.kind is bool and not setting.is_optional else given
-
-
-def name_typed(options: Options) -> dict[str, str]:
-    """Return by key of the spec the option that sets it, as it was typed; --set goes last."""
-    typed = {}
-    for name, value in options.items():
-        if option := SETTINGS[name].option if name in SETTINGS else None:
-            typed[SETTINGS[name].key] = option.flag if value is not False else option.flag.replace("--", "--no-")
-    for text in options.get("settings", ()):
-        key = parse_assignment(text)[0]
-        typed[key] = f"--set {key}"
-    return typed
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Return ("optimizer.momentum", 0.8) for "optimizer.momentum=0.8"; what is not JSON is taken as text."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError(f"--set must be KEY=VALUE, as in optimizer.momentum=0.8. Received: {text}")
-    try:
-        parsed = json.loads(value)
-    except ValueError:
-        parsed = value
-    return key, tuple(parsed) if isinstance(parsed, list) else parsed
-
-
-@contextmanager
-def name_options(options: Options) -> Iterator[None]:
-    """Let errors about the spec name the given options instead of the keys that those set."""
-    try:
-        yield
-    except SettingError as error:
-        words = str(error)
-        for key, typed in name_typed(options).items():
-            if not typed.startswith("--set "):
-                words = re.sub(rf"(?<![\w.'])\b{re.escape(key)}\b(?![\w.'])", typed, words)
-        raise UsageError(words) from None

@@ -11,7 +11,8 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Group, format_examples
 from keras_resnet.cli.options import json_option, runs_option
-from keras_resnet.cli.setting_options import name_options, read_settings, select_given, set_option
+from keras_resnet.cli.setting_options import set_option
+from keras_resnet.config.given_options import name_options, read_settings, select_given
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.config.recipes import get_recipe, with_epochs
 from keras_resnet.config.spec import Spec
@@ -43,7 +44,8 @@ def _add_study_options(command: F) -> F:
 
 
 @study.command(
-    epilog=format_examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10")
+    short_help="Does a deeper network train worse?",
+    epilog=format_examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10"),
 )
 @click.option("--models", default="plain20,plain56,resnet20,resnet56", show_default=True, help="Networks by name.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each network.")
@@ -68,7 +70,10 @@ def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     _conclude(summary, folder)
 
 
-@study.command(epilog=format_examples("kresnet study identity --quick"))
+@study.command(
+    short_help="Make a trained network deeper by identities.",
+    epilog=format_examples("kresnet study identity --quick"),
+)
 @click.option("--shallow", default="resnet20", show_default=True, help="The network to begin with.")
 @click.option("--deep", default="resnet56", show_default=True, help="The one it becomes.")
 @_add_study_options
@@ -90,8 +95,8 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
 
 def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = lambda base: base) -> tuple[Spec, Path]:
     """The spec that a study's networks share, and the folder of its runs. `quick` shortens the recipe further."""
-    from keras_resnet.cli.spec_request import trace_options
     from keras_resnet.run import runs_home
+    from keras_resnet.training.spec_request import trace_options
 
     base = get_recipe(options["recipe"], options["quick"])
     base = quick(base) if options["quick"] else base

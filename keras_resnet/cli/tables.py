@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,9 +10,9 @@ from keras_resnet.runtime.printable import make_printable
 
 # Between two columns of plain text.
 GAP = "  "
-# What lines take of a table's width: for each column, and once.
-LINES, EDGE = 3, 1
 Rows = list[list[str]]
+# Cells that are read from the right: counts, shares, sizes, times.
+NUMBER = re.compile(r"[-+]?[\d.,]+( ?(%|[A-Za-z]{1,3}))?$")
 
 
 def print_table(
@@ -49,18 +50,22 @@ def print_table(
 
 
 def _fitted(names: list[str], rows: Rows, prose: Sequence[str], width: int) -> list[int] | None:
-    """The width of each column, for a table of `width`; None where there is not room for all."""
+    """The width of each column, for a table of `width`; None where there is not room for all. Headings are folded
+    first, then the widest prose."""
     from rich.cells import cell_len
 
-    least, widths = [], []
+    least: list[int] = []
+    folded: list[int] = []
+    whole: list[int] = []
     for place, name in enumerate(names):
-        cells = [row[place] for row in rows]
+        cells, words = [row[place] for row in rows], name.split()
         unbroken = [word for cell in cells for word in cell.split()] if name in prose else cells
-        least.append(max(map(cell_len, [*name.split(), *unbroken]), default=0))
-        widths.append(max(map(cell_len, [name, *cells])))
-    room = width - LINES * len(names) - EDGE
+        for widths, kept in ((least, [*words, *unbroken]), (folded, [*words, *cells]), (whole, [name, *cells])):
+            widths.append(max(map(cell_len, kept), default=0))
+    room = width - len(GAP) * (len(names) - 1)
     if sum(least) > room:
         return None
+    widths = whole if sum(whole) <= room else folded
     while sum(widths) > room:
         widest = max((place for place in range(len(names)) if widths[place] > least[place]), key=widths.__getitem__)
         widths[widest] -= 1
@@ -68,14 +73,23 @@ def _fitted(names: list[str], rows: Rows, prose: Sequence[str], width: int) -> l
 
 
 def _print_grid(console: Any, title: str, names: list[str], rows: Rows, widths: list[int]) -> None:
+    """Columns below underlined headings, numbers to the right; an empty line after a row of more than two lines."""
+    from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=Text(title) if title else None, title_justify="left", show_header=any(names))
-    for name, width in zip(names, widths, strict=True):
-        grid.add_column(Text(name), width=width)
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    grid.show_header = any(names)
+    for place, (name, width) in enumerate(zip(names, widths, strict=True)):
+        cells = [row[place] for row in rows if row[place]]
+        is_numeric = bool(cells) and all(NUMBER.match(cell) for cell in cells)
+        grid.add_column(Text(name), width=width, justify="right" if is_numeric else "left")
     for row in rows:
-        grid.add_row(*(Text(cell, _style_of(cell)) for cell in row))
+        is_long = any(cell_len(cell) > 2 * width for cell, width in zip(row, widths, strict=True))
+        grid.add_row(*(Text(cell, _style_of(cell)) for cell in row), end_section=is_long)
+    if title:
+        console.print(title, style="bold", markup=False)
     console.print(grid)
 
 

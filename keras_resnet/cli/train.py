@@ -9,11 +9,12 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
+from keras_resnet.cli.next_steps import DEMO, EXPORT, log_advice, log_next_steps
 from keras_resnet.cli.options import json_option, runs_option
-from keras_resnet.cli.setting_options import add_train_options, name_options, select_given
+from keras_resnet.cli.setting_options import add_train_options
+from keras_resnet.config.given_options import Options, name_options, select_given
 from keras_resnet.config.option_groups import COMMON, TRAINING
-from keras_resnet.config.provenance import Provenance, use_provenance
-from keras_resnet.config.spec import Spec
+from keras_resnet.config.provenance import use_provenance
 from keras_resnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     epilog=format_examples(
-        "kresnet train --depth 50",
-        "kresnet train --task segment --depth 18",
+        "kresnet train --data photos/ --weights torchvision:resnet18",
+        "kresnet train --task detect",
         "kresnet train --recipe timm-a2 --quick",
     ),
 )
@@ -33,7 +34,13 @@ if TYPE_CHECKING:
 @click.option(
     "--resume", metavar="RUN", help="Continue an interrupted run as it was started.", cls=GroupedOption, group=COMMON
 )
-@click.option("--data-changed", is_flag=True, help="With --resume: go on although the data are no longer the same.")
+@click.option(
+    "--data-changed",
+    is_flag=True,
+    help="With --resume: go on although the data are no longer the same.",
+    cls=GroupedOption,
+    group=TRAINING,
+)
 @click.option(
     "--find-lr",
     is_flag=True,
@@ -55,72 +62,50 @@ def train(name: str | None, resume: str | None, runs: str | None, as_json: bool,
     modes = {each: options.pop(each) for each in ("data_changed", "find_lr", "find_batch_size")}
     given = select_given(options)
     _check_modes(given, name, resume, modes)
+    from keras_resnet.api.functions import train_run
     from keras_resnet.run import runs_home
-    from keras_resnet.run.folders import require_free
     from keras_resnet.signals import stop_with_launcher
 
     stop_with_launcher()
     home = runs_home(runs)
-    require_free(home, name)
-    if resume is not None:
-        with use_provenance(Provenance(f"as run {resume} was started")):
-            _print_result(_resume(home, resume, modes["data_changed"]), as_json)
-        return
-    from keras_resnet.cli.spec_request import build_spec, trace_spec
-
-    spec = build_spec(given, home, console.log)
-    # What the data decide may contradict an option only then.
-    with use_provenance(trace_spec(given, home)), name_options(given):
-        if modes["find_lr"]:
-            _find_learning_rate(spec, home, as_json)
-        elif modes["find_batch_size"]:
-            _find_batch_size(spec, as_json)
-        else:
-            from keras_resnet.training.train import train as start_run
-
-            _print_result(start_run(spec, home, name, console.log), as_json)
+    if modes["find_lr"]:
+        _find_learning_rate(given, home, as_json)
+    elif modes["find_batch_size"]:
+        _find_batch_size(given, home, as_json)
+    else:
+        _print_result(train_run(given, home, name, resume, modes["data_changed"]), runs, as_json)
 
 
 def _check_modes(given: dict[str, Any], name: str | None, resume: str | None, modes: dict[str, bool]) -> None:
     """Raise UsageError for options that exclude each other."""
-    finds = modes["find_lr"] or modes["find_batch_size"]
-    if resume is not None and (given or name or finds):
-        other = next(iter(given), "name").replace("_", "-")
-        raise UsageError(f"--resume continues a run as it was started; it takes no --{other}")
-    if modes["find_lr"] and modes["find_batch_size"]:
+    from keras_resnet.api.functions import require_resumable
+
+    finds = [each for each in ("find_lr", "find_batch_size") if modes[each]]
+    require_resumable({**given, **dict.fromkeys(finds, True)}, name, resume, modes["data_changed"])
+    if len(finds) == 2:
         raise UsageError("--find-lr and --find-batch-size are two questions; ask one at a time")
-    if modes["data_changed"] and resume is None:
-        raise UsageError("--data-changed is for a run that goes on: it needs --resume")
 
 
-def _resume(home: Path, name: str, data_changed: bool) -> Run:
-    from keras_resnet.run import Run
-    from keras_resnet.training.train import resume
-
-    interrupted = Run.find(home, name)
-    return resume(interrupted, console.log, data_changed)
-
-
-def _print_result(run: Run, as_json: bool) -> None:
-    """Write the report of a finished `run`, and print what came out."""
+def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
+    """Print what came out of a finished `run`, and say what can be done next."""
     from keras_resnet.metrics.labels import metric_label
-    from keras_resnet.reporting.page import publish_report
+    from keras_resnet.training.distribute import is_first_worker
 
-    publish_report(run)
     metrics = run.metrics()
     if as_json:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
-    else:
-        row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
-        console.print_table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
+        return
+    row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
+    console.print_table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
+    if is_first_worker():
+        log_advice(run)
+        log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
 
 
-def _find_learning_rate(spec: Spec, home: Path, as_json: bool) -> None:
-    from keras_resnet.models.names import model_name
-    from keras_resnet.training.finder import find_learning_rate
+def _find_learning_rate(given: Options, home: Path, as_json: bool) -> None:
+    from keras_resnet.api.functions import search_learning_rate
 
-    figure = home / f"learning-rate-{model_name(spec.network)}.png"
-    search = find_learning_rate(spec, figure, console.log)
+    search, figure = search_learning_rate(given, home)
     if as_json:
         rows = [{"rate": float(r), "loss": float(loss)} for r, loss in zip(search.rates, search.losses, strict=True)]
         console.emit_json({"suggested": search.suggested, "figure": str(figure), "rates": rows})
@@ -128,10 +113,14 @@ def _find_learning_rate(spec: Spec, home: Path, as_json: bool) -> None:
         console.emit(f"--learning-rate {search.suggested:g} (a tenth of where the loss is lowest); plotted: {figure}")
 
 
-def _find_batch_size(spec: Spec, as_json: bool) -> None:
+def _find_batch_size(given: Options, home: Path, as_json: bool) -> None:
+    from keras_resnet.api.functions import build_train_spec
     from keras_resnet.training.finder import choose_batch_size, find_batch_size, to_json_rows
+    from keras_resnet.training.spec_request import trace_spec
 
-    tried = find_batch_size(spec, console.log)
+    spec = build_train_spec(given, home)
+    with use_provenance(trace_spec(given, home)), name_options(given):
+        tried = find_batch_size(spec, console.log)
     best = choose_batch_size(tried)
     if as_json:
         console.emit_json({"suggested": best.batch_size, "tried": to_json_rows(tried)})

@@ -73,7 +73,7 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
 
 def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
     """Return what to say of the files that are not within `max_drop` points."""
-    failed = [verdict for verdict in verdicts if not verdict.is_within]
+    failed = [verdict for verdict in verdicts if not verdict.passed]
     lost = ", ".join(verdict.file for verdict in failed if not is_unproven(verdict.as_dict()))
     unproven = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
     words = []
@@ -109,14 +109,14 @@ def print_accelerators(reports: list[AcceleratorReport]) -> None:
 
 
 def _name_drop_column(verdicts: list[Verdict]) -> str:
-    """Return the title of the drops: with their metric, where that is the same for all."""
+    """Return the title of the drops: with their metric, where that is one for all and not the one that is shown."""
     metrics = {verdict.drop_metric for verdict in verdicts}
-    return f"drop of {metric_label(metrics.pop())}" if len(metrics) == 1 else "drop"
+    return f"drop of {metric_label(metrics.pop())}" if len(metrics) == 1 and metrics != {verdicts[0].metric} else "drop"
 
 
 def _format_drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:
     """Return (drop, interval) of each file in points, the drop with its metric where that differs between files."""
-    named = _name_drop_column(verdicts) == "drop"
+    named = len({verdict.drop_metric for verdict in verdicts}) > 1
     return [
         (f"{100 * v.drop:+.2f}" + f" of {metric_label(v.drop_metric)}" * named, format_interval(v.drop_interval))
         for v in verdicts

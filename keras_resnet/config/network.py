@@ -49,7 +49,7 @@ class NetworkSpec(Section):
     depth: int = setting(
         50,
         "Layers with weights: 10 … 200 (ImageNet), or 6n+2 for a CIFAR network.",
-        Option("--depth", COMMON),
+        Option("--depth", COMMON, "20 for the digits, else 50"),
         le=MAX_DEPTH,
     )
     family: Annotated[str, OneOf(tuple(FAMILIES))] = setting("resnet", "Kind of network; --model names it.")

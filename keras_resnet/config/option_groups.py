@@ -1,7 +1,17 @@
-"""The sections of `kresnet train --help`, in order; options that most trainings need stand in the first."""
+"""The sections of a command's help, in order; options that most trainings need stand in the first."""
 
 from __future__ import annotations
 
 COMMON, DATA, MODEL, TRAINING, OPTIMIZER = "Common", "Data", "Model", "Training", "Optimizer"
 AUGMENTATION, DEVICES, LOGGING, OTHER = "Augmentation", "Precision and devices", "Logging", "Other"
-GROUPS = (COMMON, DATA, MODEL, TRAINING, OPTIMIZER, AUGMENTATION, DEVICES, LOGGING, OTHER)
+# Of an export.
+FILES, QUANTIZATION, VERDICT = "Files", "Quantization", "Verdict"
+GROUPS = (
+    *(COMMON, FILES, QUANTIZATION, VERDICT, DATA, MODEL, TRAINING, OPTIMIZER, AUGMENTATION, DEVICES, LOGGING),
+    OTHER,
+)
+# The first options of their groups, as often as they are typed; the others follow in the order of their declaration.
+FIRST = (
+    *("--data", "--depth", "--model", "--epochs", "--weights", "--image-size", "--task", "--batch-size"),
+    *("--learning-rate", "--name", "--resume", "--recipe", "--quick", "--set"),
+)

@@ -20,11 +20,13 @@ class Option:
     """The command-line option of a setting.
 
     flag: as typed. group: its section in the help. default: words for what a default of None or "auto" comes to.
+    metavar: what stands for the value in the help, where its type does not say enough.
     """
 
     flag: str
     group: str
     default: str = ""
+    metavar: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def setting(
     if option:
         extra |= {"option": option.flag, "group": option.group}
         extra |= {"default_words": option.default} if option.default else {}
+        extra |= {"metavar": option.metavar} if option.metavar else {}
     return Field(default, description=help, json_schema_extra=extra or None, **constraints)
 
 
@@ -112,7 +115,7 @@ def _describe(key: str, field: FieldInfo) -> Setting:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     kind, choices, is_list, is_optional = _read_annotation(field.annotation)
     choices = next((each.names for each in field.metadata if isinstance(each, OneOf)), choices)
-    flag, group, words = (str(extra.get(name, "")) for name in ("option", "group", "default_words"))
+    flag, *words = (str(extra.get(name, "")) for name in ("option", "group", "default_words", "metavar"))
     return Setting(
         key=key,
         kind=kind,
@@ -120,7 +123,7 @@ def _describe(key: str, field: FieldInfo) -> Setting:
         is_optional=is_optional,
         default=None if field.default is PydanticUndefined else field.default,
         help=field.description or "",
-        option=Option(flag, group, words) if flag else None,
+        option=Option(flag, *words) if flag else None,
         choices=choices,
         bounds=str(extra.get("allowed", "")) or _bounds_words(field.metadata),
     )

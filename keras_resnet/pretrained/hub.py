@@ -205,3 +205,5 @@ _FETCHERS: dict[str, Callable[[str], Weights]] = {
     "torchvision": _fetch_torchvision,
     "timm": _fetch_timm,
 }
+# What a name of weights begins with.
+SOURCES = tuple(_FETCHERS)

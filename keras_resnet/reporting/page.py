@@ -146,7 +146,8 @@ def training_command(spec: Spec) -> str | None:
     if spec.task != Spec().task:
         words += ["--task", spec.task]
     for key, value in settings.items():
-        if key != "task" and value != defaults[key]:
+        # Which network is the default depends on the data.
+        if key == "network.depth" or (key != "task" and value != defaults[key]):
             words += ["--set", f"{key}={json.dumps(value)}"]
     return shlex.join(words)
 

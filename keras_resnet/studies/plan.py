@@ -6,17 +6,17 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.families import FAMILIES
-from keras_resnet.config.spec import Spec
+from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
-from keras_resnet.models.backbone import get_backbone, get_family
-from keras_resnet.models.names import parse_model_name
+from keras_resnet.models.backbone import get_backbone, get_family, has_shortcuts
+from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
 from keras_resnet.models.resnet import IMAGENET_UNITS
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -24,6 +24,8 @@ from keras_resnet.training.train import resume, train
 
 # Pixels of the bundled digits, which are known before they are read.
 DIGITS_SIZE = 8
+# Plain networks and VGG have no shortcuts to set.
+SHORTCUT_SETTINGS = ("shortcut", "zero_gamma")
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,10 @@ class Trial:
 def spec_for(net: str, seed: int, base: Spec, log: Log, beside: Sequence[str] = ()) -> Spec:
     """Return `base` for the network called `net`, to be compared with those `beside` it: with its plain twin among them
     it has shortcuts without parameters (He et al. 2015, section 4.1). Raises UsageError for an unknown name."""
-    network = parse_model_name(net)
-    if "zero_gamma" in FAMILIES[network.family].settings:
-        network = replace(network, zero_gamma=base.network.zero_gamma)
-        if f"plain{network.depth}" in beside and network.depth in IMAGENET_UNITS:
-            log(f"{net}: shortcut A (without parameters, so that it differs from plain{network.depth} in nothing else)")
-            network = replace(network, shortcut="A")
+    network = _with_shared_settings(parse_model_name(net), base.network, lambda message: log(f"{net}: {message}"))
+    if has_shortcuts(network) and f"plain{network.depth}" in beside and network.depth in IMAGENET_UNITS:
+        log(f"{net}: shortcut A (without parameters, so that it differs from plain{network.depth} in nothing else)")
+        network = replace(network, shortcut="A")
     backbone = get_backbone(network)
     spec = replace(base, network=network, training=replace(base.training, seed=seed))
     if highest := backbone.max_learning_rate:
@@ -56,6 +56,17 @@ def spec_for(net: str, seed: int, base: Spec, log: Log, beside: Sequence[str] = 
         log(f"{net}: learning rate {rate:g} (without batch norm it diverges at more; Simonyan & Zisserman 2015)")
         spec = replace(spec, optimizer=replace(spec.optimizer, learning_rate=rate))
     return spec
+
+
+def _with_shared_settings(network: NetworkSpec, base: NetworkSpec, log: Log) -> NetworkSpec:
+    """Return `network` with what `base` asks of all networks of a study, such as `width`, where its family takes it."""
+    standard = NetworkSpec()
+    shared = {field.name: getattr(base, field.name) for field in fields(base) if field.name not in NAMED_SETTINGS}
+    shared = {key: value for key, value in shared.items() if value != getattr(standard, key)}
+    known = FAMILIES[network.family].settings
+    for key in shared.keys() - {*known, *SHORTCUT_SETTINGS}:
+        log(f"network.{key} does not apply to it")
+    return replace(network, **{key: value for key, value in shared.items() if key in known})
 
 
 def with_sizes(base: Spec, nets: Sequence[str], log: Log) -> Spec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -79,6 +80,15 @@ class Devices:
         )()
         local = self.strategy.experimental_local_results(summed)[0]
         return bytes(round(float(code)) for code in local.numpy()).decode().rstrip()
+
+
+def is_first_worker() -> bool:
+    """Return whether this process is the only one, or the first of several: the one that tells people what happens,
+    before `setup` has met the others."""
+    if config := os.environ.get("TF_CONFIG"):
+        task = json.loads(config).get("task", {})
+        return bool(task.get("type") == "chief" or task.get("index", 0) == 0)
+    return os.environ.get("SLURM_PROCID", "0") == "0"
 
 
 def _sum_over_replicas(values: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""The log of a training: a row an epoch in log.jsonl, curves, TensorBoard, trackers, and a line on the terminal."""
+"""The log of a training: a row an epoch in log.jsonl, curves, TensorBoard, trackers, and a table on the terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.tasks import get_task
 from keras_resnet.training.curves import Curves
+from keras_resnet.training.epoch_table import EpochTable
 from keras_resnet.training.trackers import Row, start_trackers
 
 if TYPE_CHECKING:
@@ -34,14 +35,14 @@ class Logger:
     def __init__(self, run: Run, spec: Spec, epochs: int, rows: list[Row], log: Log) -> None:
         import tensorflow as tf
 
-        self._run, self._options, self._epochs, self._rows, self._log = run, spec.log, epochs, rows, log
+        self._run, self._options, self._rows, self._log = run, spec.log, rows, log
         with translate_disk_errors(run.tensorboard):
             self._writer = tf.summary.create_file_writer(str(run.tensorboard))
             self._writer.flush()
         self._trackers = start_trackers(run, spec)
         task = get_task(spec, run.classes())
-        self._metric_names, self._eval_metric_names = task.train_metric_names, task.eval_metric_names
-        self._curves = Curves(self._metric_names[0], self._eval_metric_names[:1])
+        self._curves = Curves(task.train_metric_names[0], task.eval_metric_names[:1])
+        self._table, self._has_heading = EpochTable(epochs, task.train_metric_names, task.eval_metric_names), False
         self._is_profiling = False
 
     def on_first_batch(self, images: tf.Tensor, graph: tf.Graph) -> None:
@@ -70,11 +71,10 @@ class Logger:
         self._write_summaries(row, weights)
         for track in self._trackers:
             track(row)
-        evaluated = "".join(f", {name} {row[f'val_{name}']:.2%}" for name in self._eval_metric_names)
-        self._log(
-            f"epoch {row['epoch']}/{self._epochs}: {self._format_metrics(row, '')};"
-            f" validation {self._format_metrics(row, 'val_')}{evaluated}; {row['images_per_second']:.0f} images/s"
-        )
+        if not self._has_heading:
+            self._log(self._table.heading)
+            self._has_heading = True
+        self._log(self._table.format_row(row))
 
     def close(self) -> None:
         """Stop profiling and close the event files."""
@@ -82,10 +82,6 @@ class Logger:
             if self._is_profiling:
                 self._stop_profiling()
             self._writer.close()
-
-    def _format_metrics(self, row: Row, prefix: str) -> str:
-        metrics = (f"{name} {row[prefix + name]:.2%}" for name in self._metric_names)
-        return ", ".join([f"loss {row[f'{prefix}loss']:.4f}", *metrics])
 
     def _stop_profiling(self) -> None:
         import tensorflow as tf

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from keras_resnet import progress
+from keras_resnet import progress, progress_bar
 from keras_resnet.cli import console, main
 from keras_resnet.cli.tables import print_table
 from keras_resnet.config.spec import DataSpec
@@ -66,7 +66,7 @@ def test_a_bar_ends_with_the_command_that_fails(shown):
 
     with pytest.raises(ValueError):
         shown(fails)
-    assert console._display is None
+    assert progress_bar._display is None
 
 
 def test_nothing_is_shown_in_a_pipe(kresnet, monkeypatch):
@@ -90,23 +90,66 @@ def test_a_table_in_a_pipe_is_plain(capsys, monkeypatch):
         assert [line[place:].startswith(cell) for place, cell in zip(places, row, strict=True)] == [True] * 4
 
 
-def cells_of(text):
-    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+def cells_of(text, columns):
+    """The cells of each line below the headings, cut where the columns begin in a table with rows of its own."""
+    lines = text.splitlines()
+    rule = next(number for number, line in enumerate(lines) if line.startswith("──"))
+    return [[line[start:end].strip() for start, end in columns] for line in lines[rule + 1 :] if line.strip()]
 
 
 def test_a_table_folds_prose_and_no_number(shown):
-    text = shown(lambda: print_table("", COLUMNS, ROWS, prose=["what it does"], spare=["source"]))
-    assert max(map(len, text.splitlines())) <= 80 and "left out for want of width: source" in text
-    rows = cells_of(text)
+    text = shown(lambda: print_table("", COLUMNS, ROWS, prose=["what it does"], spare=["source"]), columns=70)
+    assert max(map(len, text.splitlines())) <= 70 and "left out for want of width: source" in text
+    start = text.splitlines()[0].index("what it does")
+    rows = cells_of(text.partition("left out")[0], [(0, 18), (18, start), (start, 80)])
     assert [row[1] for row in rows if row[1]] == ["25,557,032", "1"] and rows[-1][0] == "[red]plain34[/red]"
     assert " ".join(row[2] for row in rows).split() == f"{ROWS[0][2]} PASSED".split()
     wide = shown(lambda: print_table("", COLUMNS, ROWS, spare=["source"]), columns=140)
-    assert "left out" not in wide and cells_of(wide) == ROWS
+    lines = [line for line in wide.splitlines() if line.strip()]
+    assert "left out" not in wide and len(lines) == 4
+    assert [re.split("  +", line.strip()) for line in lines[2:]] == ROWS
+
+
+def test_numbers_stand_below_each_other(shown):
+    rows = [["a", "25,557,032", "1.81 G"], ["b", "1", "12.5 G"]]
+    *_, first, second = shown(lambda: print_table("", ["name", "count", "size"], rows)).splitlines()
+    assert [match.end() for match in re.finditer(r"\S+( G)?", first)] == [
+        match.end() for match in re.finditer(r"\S+( G)?", second)
+    ]
+
+
+PATH = "/home/someone/projects/kresnet/saved_models/resnet18-photos/exports/rejected/int8.tflite"
+LONG = f"resumed from {PATH} because the training was stopped before its last step; continue with: {PATH}"
+
+
+@pytest.mark.parametrize("say", [console.log, console.emit])
+def test_messages_are_folded_between_words(shown, say):
+    text = shown(lambda: say(LONG))
+    lines = text.splitlines()
+    assert len(lines) > 2 and all(len(line) <= 80 or line.strip() == PATH for line in lines)
+    assert " ".join(text.split()) == LONG and text.count(PATH) == 2
+
+
+def test_messages_in_a_pipe_are_one_line(kresnet, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(main, "cli", type("Typed", (), {"main": lambda *arguments, **options: console.log(LONG)}))
+    assert kresnet() == (0, "", [LONG])
 
 
 def test_a_table_without_room_becomes_lines(shown):
     lines = shown(lambda: print_table("a title", COLUMNS, ROWS), columns=40).splitlines()
     assert lines[:3] == ["a title", "network: resnet50", "  parameters: 25,557,032"] and len(lines) == 9
+
+
+def test_the_list_of_runs_is_a_table(on_terminal, kresnet, tmp_path, trained):
+    for name in ("a", "resnet18-photographs-of-traffic-signs-detect-qat-2"):
+        shutil.copytree(trained.folder, tmp_path / name)
+    code, text = on_terminal("runs", "--runs", tmp_path)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
+    assert code == 0 and all(len(line) <= 80 for line in lines)
+    rows = [line.split() for line in lines if line.startswith(("a ", "resnet18-"))]
+    assert sorted(row[0] for row in rows) == ["a", "resnet18-photographs-of-traffic-signs-detect-qat-2"]
+    assert all("finished" in row and row[-1].endswith("%") for row in rows)
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}])
@@ -124,11 +167,11 @@ def test_force_color(capsys, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     print_table("", COLUMNS, ROWS)
     out = capsys.readouterr().out
-    assert COLOUR.search(out) and "│" in out
+    assert COLOUR.search(out) and "──" in out
 
 
 @pytest.mark.parametrize(
-    "arguments", [["models"], ["recipes"], ["runs"], ["compare", "RUN"], ["compare", *["RUN"] * 4]]
+    "arguments", [["models"], ["recipes"], ["runs"], ["compare", *["RUN"] * 2], ["compare", *["RUN"] * 4]]
 )
 def test_what_is_listed_fits_80_columns(on_terminal, kresnet, trained, runs, arguments):
     arguments = [trained.name if each == "RUN" else each for each in arguments]
@@ -136,7 +179,7 @@ def test_what_is_listed_fits_80_columns(on_terminal, kresnet, trained, runs, arg
     code, text = on_terminal(*arguments)
     assert code == 0
     lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
-    assert all(len(line) <= 80 for line in lines if line[:1] in "│┃┏└┡")
+    assert all(len(line.rstrip()) <= 80 for line in lines if not line.startswith("  ") or "  " in line.strip())
     # Every number of the plain table that is shown at all is shown whole.
     numbers = set(re.findall(r"\d[\d.,:]*\d", kresnet(*arguments)[1]))
     assert numbers and set(re.findall(r"\d[\d.,:]*\d", " ".join(lines))) <= numbers

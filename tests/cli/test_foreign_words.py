@@ -1,9 +1,20 @@
 """Words of other tools are answered by the right option or command."""
 
+import re
+
 import pytest
 
-from keras_resnet.cli.foreign_words import COMMANDS, OPTIONS
+import keras_resnet
 from keras_resnet.cli.main import COMMANDS as TABLE
+from keras_resnet.config.foreign_words import (
+    COMMANDS,
+    EXPORT_FORMATS,
+    EXPORT_OPTIONS,
+    OPTIONS,
+    UNNEEDED,
+    VALUES,
+    translate_export,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,31 +30,94 @@ from keras_resnet.cli.main import COMMANDS as TABLE
         (["train", "-a", "resnet50"], "Use --model."),
         (["train", "--net", "resnet50"], "Use --model."),
         (["train", "--pretrained"], "Use --weights."),
+        (["train", "--from", "imagenet"], "Use --weights."),
         (["train", "--num-classes", "10"], "The number of classes is counted from the data."),
-        (["export", "--format", "tflite"], "Use --tflite, --savedmodel, --onnx or --c-array."),
-        (["export", "--int8"], "Use --tflite --quantize int8."),
-        (["export", "--half"], "Use --tflite --quantize float16."),
+        (["train", "--workers", "8"], "kresnet launch --workers 2 -- train."),
+        (["train", "--device", "0"], "Use --devices."),
+        (["train", "--wd", "0.1"], "Use --weight-decay."),
+        (["train", "--momentum", "0.9"], "Use --set optimizer.momentum=0.9."),
+        (["train", "--opt", "sgd"], "Use --optimizer."),
+        (["train", "--amp"], "Use --precision."),
+        (["train", "--fp16"], "Use --precision."),
+        (["train", "epochs=3"], "Options are written --epochs 3."),
+        (["train", "data=photos", "imgsz=640"], "Options are written --data photos."),
+        (["train", "imgsz=640"], "Use --image-size."),
+        (["train", "."], "Images are named by an option: --data .."),
+        (["train", "--weights", "imagenet"], "timm:NAME, a file, or a run."),
+        (["train", "--precision", "fp16"], "Use --precision mixed_float16."),
+        (["train", "--set", "lr=0.1"], "unknown key 'lr' in the spec. Use --learning-rate."),
+        (["train", "--task", "segmentation"], "Use --task segment."),
+        (["train", "--devices", "cuda"], "Use --devices gpu:0, or auto."),
+        (["train", "--set", "epochs=3"], "Did you mean 'training.epochs' (or --epochs)?"),
+        (["train", "--set", "momentum=0.8"], "Did you mean 'optimizer.momentum'?"),
+        (["train", "--model", "resnext50"], "Did you mean 'resnext50_32x4d'? List them with: kresnet models"),
+        (["export", "--format", "coreml"], "Use --tflite, --savedmodel, --onnx or --c-array."),
+        (["export", "--data", "photos"], "Use --calibration-data."),
         (["val"], "No such command 'val'. Use kresnet evaluate."),
         (["test"], "Use kresnet evaluate."),
         (["convert"], "Use kresnet export."),
+        (["quantize"], "Use kresnet export."),
         (["benchmark"], "Use kresnet verify."),
+        (["infer"], "Use kresnet predict."),
+        (["detect", "train"], "Use kresnet train --task detect."),
         (["list"], "Use kresnet runs."),
         (["ls"], "Use kresnet runs."),
+        (["help"], "Use kresnet --help."),
+        (["version"], "Use kresnet --version."),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )
-def test_the_right_word_is_named(kresnet, arguments, answer):
-    code, out, err = kresnet(*arguments)
-    assert (code, out) == (2, "") and err[-1].endswith(answer)
+def test_the_right_word_is_named(kresnet, tmp_path, arguments, answer):
+    where = ["--runs", tmp_path] if arguments[0] == "train" else []
+    code, out, err = kresnet(*arguments, *where)
+    assert (code, out) == (2, "") and len(err) == 1 and err[0].startswith("kresnet: ") and err[0].endswith(answer)
 
 
 def test_only_an_option_that_the_command_has_is_named(kresnet):
     code, _, err = kresnet("runs", "--lr", "0.1")
-    assert code == 2 and "--learning-rate" not in err[-1]
+    assert code == 2 and "Use --learning-rate" not in err[-1]
+    code, _, err = kresnet("runs", "--zzz")
+    assert code == 2 and err == ["kresnet: No such option '--zzz'. See: kresnet runs --help"]
 
 
 def test_the_tables_name_what_there_is(kresnet):
-    helps = "".join(kresnet(name, "--help")[1] for name in ("train", "export", "study")) + "--models"
-    assert all(typed.replace(",", "").split()[0] in helps for answers in OPTIONS.values() for typed in answers)
-    assert all(typed.split()[0] in TABLE for typed in COMMANDS.values())
-    assert not set(COMMANDS) & set(TABLE)
+    helps = "".join(kresnet(name, "--help")[1] for name in ("train", "export", "study", "predict")) + "--models"
+    typed = [
+        *(each for answers in OPTIONS.values() for each in answers),
+        *(" ".join(e) for e in EXPORT_OPTIONS.values()),
+    ]
+    assert all(each.replace(",", "").split()[0] in helps for each in (*typed, *EXPORT_FORMATS.values()))
+    assert all(each.split()[0] in TABLE or each.startswith("--") for each in COMMANDS.values())
+    assert not set(COMMANDS) & set(TABLE) and not set(OPTIONS) & set(UNNEEDED)
+    known = set(re.findall(r"--[\w-]+", helps))
+    for option, answers in VALUES.items():
+        assert option in known and all(re.match(rf"Use {option} \w|Name a source", each) for each in answers.values())
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken", "remarks"),
+    [
+        (["RUN", "--int8"], ["RUN", "--quantize", "int8"], ["--int8: taken as --quantize int8"]),
+        (["--float16", "--json"], ["--quantize", "float16", "--json"], ["--float16: taken as --quantize float16"]),
+        (["--format", "tflite"], ["--tflite"], ["--format tflite: taken as --tflite"]),
+        (["--format=onnx"], ["--onnx"], ["--format onnx: taken as --onnx"]),
+        (["--format", "onnx,saved_model"], ["--onnx", "--savedmodel"], None),
+        (["--format", "coreml"], ["--format", "coreml"], []),
+        (["--tflite", "--quantize", "int8", "--max-drop=2"], ["--tflite", "--quantize", "int8", "--max-drop=2"], []),
+        (["--format"], ["--format"], []),
+    ],
+)
+def test_exports_understand_what_is_meant(typed, taken, remarks):
+    translated, told = translate_export(typed)
+    assert translated == taken and (remarks is None or told == remarks)
+
+
+def test_an_export_says_what_it_takes_words_for(kresnet, tmp_path):
+    code, out, err = kresnet("export", "--int8", "--runs", tmp_path)
+    assert (code, out) == (1, "") and err[0] == "--int8: taken as --quantize int8" and "there are no runs" in err[1]
+
+
+@pytest.mark.parametrize(("name", "meant"), [("network", "create_model"), ("resnet50", "ResNet50"), ("Rnu", "Run")])
+def test_names_in_python(name, meant):
+    with pytest.raises(AttributeError, match=f"Did you mean '{meant}'"):
+        getattr(keras_resnet, name)

@@ -10,9 +10,10 @@ import pytest
 from keras_resnet.cli.command import list_all
 from keras_resnet.cli.main import COMMANDS as TABLE
 from keras_resnet.cli.main import cli
-from keras_resnet.config.option_groups import GROUPS
+from keras_resnet.config.option_groups import FILES, GROUPS, QUANTIZATION, VERDICT
 
 ROOT = Path(__file__).parents[2]
+EXPORT_GROUPS = (FILES, QUANTIZATION, VERDICT)
 
 
 def commands_below(command, *path):
@@ -26,10 +27,11 @@ COMMANDS = dict(commands_below(cli, "kresnet"))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_each_help_ends_with_examples(kresnet, path):
+def test_each_help_begins_with_examples(kresnet, path):
     code, out, _ = kresnet(*path[1:], "--help")
-    *_, last = out.strip().split("\n\n")
-    title, *examples = last.splitlines()
+    before, _, after = out.partition("  Example")
+    title, *examples = f"  Example{after}".partition("\n\n")[0].splitlines()
+    assert before.count("\n\n") <= 4 and not re.search("^[A-Z][a-z ]+:$", before, re.MULTILINE)
     assert code == 0 and title in ("  Example:", "  Examples:") and 1 <= len(examples) <= 3
     assert all(re.match(rf"    {' '.join(path)}\b", line) for line in examples)
     assert all(len(line) <= 80 for line in out.splitlines())
@@ -44,7 +46,9 @@ def test_the_line_of_a_command_is_the_first_sentence_of_its_help(name):
 def test_options_of_a_training_stand_in_groups(kresnet):
     _, out, _ = kresnet("train", "--help")
     sections = {section.partition(":\n")[0]: section for section in out.split("\n\n")}
-    assert [title for title in sections if title in GROUPS] == list(GROUPS)
+    assert [title for title in sections if title in GROUPS] == [each for each in GROUPS if each not in EXPORT_GROUPS]
+    common = re.findall(r"^  (--[\w-]+)", sections["Common"], re.MULTILINE)
+    assert common[:4] == ["--data", "--depth", "--model", "--epochs"] and len(common) <= 15
     for title, option in (
         ("Common", "--learning-rate"),
         ("Data", "--val-fraction"),
@@ -57,6 +61,12 @@ def test_options_of_a_training_stand_in_groups(kresnet):
         ("Other", "--json"),
     ):
         assert f"  {option} " in sections[title]
+
+
+def test_options_of_an_export_stand_in_groups(kresnet):
+    _, out, _ = kresnet("export", "--help")
+    titles = re.findall(r"^([A-Z]\w+):$", out, re.MULTILINE)
+    assert titles == [*EXPORT_GROUPS, "Other"] and "INTEGER RANGE" not in out
 
 
 def test_exit_codes_stand_in_the_help(kresnet):

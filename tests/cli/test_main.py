@@ -53,7 +53,7 @@ def kresnet(capsys):
 def test_bad_training_requests(kresnet, tmp_path, options, code, words):
     got, out, err = kresnet("train", "--runs", tmp_path, *options)
     assert (got, out) == (code, "")
-    told = [line for line in err.splitlines() if not line.startswith("devices: ")]
+    told = [line for line in err.splitlines() if not line.startswith(("network: ", "devices: "))]
     assert len(told) == 1 and words in told[0]
     assert list(tmp_path.iterdir()) == []
 
@@ -105,8 +105,14 @@ def test_models(kresnet):
     code, out, _ = kresnet("models", "--depth", "50", "--json")
     rows = {row["network"]: row for row in json.loads(out)}
     assert code == 0 and rows["resnet50"]["parameters"] == 25_557_032 and rows["resnet50"]["top1"] == 76.13
+    assert rows["resnet50"]["top1_10crop"] == 77.15
     code, out, _ = kresnet("models", "--depth", "50")
     assert code == 0 and "25,557,032" in out
+    rows = {row["network"]: row for row in json.loads(kresnet("models", "--json")[1])}
+    assert rows["plain34"]["top1"] is None, "never beside accuracies of one crop"
+    # The lesson: deeper is worse without shortcuts, and better with them.
+    plain, residual = ([rows[f"{kind}{depth}"]["top1_10crop"] for depth in (18, 34)] for kind in ("plain", "resnet"))
+    assert plain[1] < plain[0] < residual[0] < residual[1]
     assert kresnet("models", "--depth", "51")[0] == 2
     listed = (ROOT / "docs" / "networks.md").read_text()
     for row in json.loads(kresnet("models", "--json")[1]):

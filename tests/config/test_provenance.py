@@ -3,10 +3,10 @@
 import pytest
 from samples import paint, silent
 
-from keras_resnet.cli.spec_request import build_spec, trace_spec
 from keras_resnet.config.provenance import Provenance, describe_origin, use_provenance
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.image_size import choose_sizes, choose_square_size
+from keras_resnet.training.spec_request import build_spec, trace_spec
 
 
 def test_keys_before_sections_before_the_rest():

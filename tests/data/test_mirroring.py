@@ -8,7 +8,6 @@ from PIL import Image, ImageDraw
 from samples import paint, silent
 from sklearn.datasets import load_digits
 
-from keras_resnet.cli.spec_request import build_spec, trace_spec
 from keras_resnet.config.provenance import use_provenance
 from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data import mirroring
@@ -18,6 +17,7 @@ from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.run import Run
 from keras_resnet.training import resolve as resolving
 from keras_resnet.training.distribute import Devices
+from keras_resnet.training.spec_request import build_spec, trace_spec
 from keras_resnet.training.train import train
 
 SIDE = 24

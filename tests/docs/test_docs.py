@@ -7,9 +7,11 @@ import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
+from accessibility import grave_findings, in_all_looks, looked_at
+from browsing import chromium
 from markdown_it import MarkdownIt
 
 import keras_resnet
@@ -31,6 +33,49 @@ sys.exit(main(sys.argv[1:]))
 # Which attribute of an element makes a browser fetch something.
 FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 REMOTE = re.compile(r"^(https?:)?//")
+# What users type into the search, and the pages of which one has to be among the first three results.
+SEARCHES = {
+    "transfer learning": "your-images networks training",
+    "confusion matrix": "report",
+    "quantize": "export compression",
+    "overfitting": "training",
+    "learning rate": "training",
+    "imbalanced": "your-images",
+    "early stopping": "training",
+    "mAP": "detection",
+    "GPU out of memory": "troubleshooting",
+    "raspberry": "raspberry-pi",
+    "esp32": "microcontroller",
+    "arduino": "microcontroller",
+    "coral": "export",
+    "class weights": "your-images training",
+    "data augmentation": "training your-images",
+    "batch size": "training",
+    "fine-tune": "your-images networks training",
+    "custom dataset": "your-images",
+    "validation split": "your-images",
+    "resume": "training",
+    "seed": "training",
+    "mixed precision": "training",
+    "distillation": "training",
+    "pruning": "compression",
+    "bounding box": "detection",
+    "webcam": "edge browser demo",
+    "iphone": "ios",
+    "install": "quickstart",
+    "cuda": "quickstart troubleshooting",
+    "docker": "tf-serving",
+    "slurm": "many-devices",
+    "license": "index",
+}
+# The pages that axe-core looks at in every run.
+LOOKED_AT = ("index", "quickstart", "training", "export", "commands", "api")
+FIRST = """() => {
+  const found = document.querySelectorAll('#search-results ul.search > li > a');
+  const done = document.querySelector('#search-results .search-summary');
+  return done && !/ing/.test(document.querySelector('#search-results h2').textContent) &&
+    [...found].slice(0, 3).map((link) => link.getAttribute('href').replace(/[.]html.*/, ''));
+}"""
 STYLED = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//""")
 
 
@@ -118,6 +163,8 @@ def test_the_site_builds_without_warnings(site):
 )
 def test_a_dead_link_fails_the_build(tmp_path, line):
     shutil.copyfile(ROOT / "docs" / "conf.py", tmp_path / "conf.py")
+    for name in ("_extensions", "_static"):
+        shutil.copytree(ROOT / "docs" / name, tmp_path / name)
     (tmp_path / "index.md").write_text(f"# Page\n\n{line}\n")
     code, printed = built(tmp_path, tmp_path / "built")
     assert code != 0 and "gone" in printed
@@ -189,3 +236,51 @@ def test_the_quick_start_trains(tmp_path, monkeypatch):
     exec(compile(code, "quickstart.md", "exec"), made)
     assert made["model"].evaluate(made["images"], made["labels"], verbose=0)[1] > 0.9
     assert (tmp_path / "digits.keras").is_file()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as one:
+        yield one
+
+
+def test_the_search_finds_the_words_of_users(site, browser):
+    page, missed = browser.new_page(), {}
+    for words, pages in SEARCHES.items():
+        page.goto(f"{(site / 'search.html').as_uri()}?q={quote(words)}")
+        first = page.wait_for_function(FIRST).json_value()
+        if not {*pages.split()} & {*first}:
+            missed[words] = first
+    page.close()
+    assert missed == {}
+
+
+def test_commands_can_be_copied_and_what_they_print_cannot(site, browser):
+    page = browser.new_page()
+    page.goto((site / "quickstart.html").as_uri())
+    page.wait_for_selector("button.copybtn")
+    kinds = page.eval_on_selector_all(
+        "button.copybtn", "all => all.map((one) => one.closest('[class*=highlight-]').className)"
+    )
+    page.close()
+    assert {re.findall(r"highlight-(\w+)", kind)[0] for kind in kinds} == {"shell", "console", "python"}
+
+
+def grave_by_page(browser, site, pages, scheme, width):
+    """{page: serious and critical findings of axe-core}, of pages that have some."""
+    found = {}
+    for name in pages:
+        with looked_at(browser, (site / f"{name}.html").as_uri(), scheme, width) as page:
+            found[name] = grave_findings(page)
+    return {name: grave for name, grave in found.items() if grave}
+
+
+@in_all_looks
+def test_pages_have_0_serious_or_critical_findings(browser, site, scheme, width):
+    assert grave_by_page(browser, site, LOOKED_AT, scheme, width) == {}
+
+
+@pytest.mark.slow
+@in_all_looks
+def test_all_pages_have_0_serious_or_critical_findings(browser, site, scheme, width):
+    assert grave_by_page(browser, site, sorted(path.stem for path in site.glob("*.html")), scheme, width) == {}

@@ -55,7 +55,7 @@ def parse(words):
 def make_desk(folder, run, finder=None):
     """What the commands find: see documented.py."""
     home = folder / "saved_models"
-    for name in ("RUN", "my-run", run.name):
+    for name in ("RUN", "my-run", "resnet20-digits", run.name):
         shutil.copytree(run.folder, home / name)
     if finder:
         shutil.copytree(finder.folder, home / "finder")
@@ -65,6 +65,8 @@ def make_desk(folder, run, finder=None):
         paint(folder / name, 12, size=32)
     shutil.copytree(folder / "photos" / "red", folder / "folder")
     Image.open(folder / "photos" / "red" / "000.png").save(folder / "photo.jpg")
+    (folder / "docs" / "images").mkdir(parents=True)
+    shutil.copy(ROOT / "docs" / "images" / "two.png", folder / "docs" / "images")
     filmed(folder / "street.mp4", 5)
     for name in ("int8.tflite", "exports/int8.tflite", "exports/int8-int8-io.tflite"):
         (folder / name).parent.mkdir(exist_ok=True)

@@ -32,13 +32,15 @@ def test_the_kotlin_compiles_and_equals_ours(exported, model, tmp_path):
         (tmp_path / f"page{number}.kt").write_text(block)
     logits = model(np.load(exports / "golden.npz")["images"][:1])[0]
     sizes = f"listOf({', '.join(f'{width} to {height}' for width, height in SIZES)})"
-    asked = [f'Card(listOf(), "{card["preprocessing"]}", {card["resize"]}, {card["image_size"]})' for card in CARDS]
+    asked = [
+        f'ModelMetadata(listOf(), "{card["preprocessing"]}", {card["resize"]}, {card["image_size"]})' for card in CARDS
+    ]
     places = "\n".join(f"    for ((w, h) in {sizes}) println(placed({card}, w, h))" for card in asked)
     (tmp_path / "main.kt").write_text(
         "import java.io.File\n\nfun main() {\n"
-        f'    val card = cardOf(File("{exports}/int8.tflite"))\n'
+        f'    val card = readMetadata(File("{exports}/int8.tflite"))\n'
         '    println("${card.labels} ${card.preprocessing} ${card.resize} ${card.side}")\n'
-        f"    println(likeliest(listOf({', '.join(f'{float(logit)!r}f' for logit in logits)}), 3))\n{places}\n"
+        f"    println(topK(listOf({', '.join(f'{float(logit)!r}f' for logit in logits)}), 3))\n{places}\n"
         f'    println(agreement(File("{exports}/golden.npz"), "int8.tflite") {{ pixels ->\n'
         "        List(10) { (pixels[it].toInt() and 0xFF).toFloat() }\n    })\n}\n"
     )
@@ -58,7 +60,7 @@ def test_the_kotlin_compiles_and_equals_ours(exported, model, tmp_path):
     golden = np.load(exports / "golden.npz")
     rows = golden["images"].reshape(len(golden["images"]), -1)[:, :10].argmax(1)
     same = (rows == golden["int8.tflite"].argmax(1)).sum()
-    assert rest[len(cases) :] == [f"{same} of {len(rows)} golden answers as expected"]
+    assert rest[len(cases) :] == [f"{same} of {len(rows)} golden predictions as expected"]
 
 
 def test_what_an_iphone_reads_comes_out_of_the_file(exported, model, tmp_path):
@@ -66,14 +68,14 @@ def test_what_an_iphone_reads_comes_out_of_the_file(exported, model, tmp_path):
     if not (unzip := shutil.which("unzip")):
         pytest.skip("unzip is not installed")
     exports = exported[0].exports
-    (line,) = re.findall(r"^unzip (.*?)  +#", "\n".join(blocks("ios", "")), re.M)
+    (line,) = re.findall(r"^unzip (.*?)  +#", "\n".join(blocks("ios", "shell")), re.M)
     shutil.copy(exports / "int8.tflite", tmp_path)
     # It warns of what stands before the zip, by exit code 1.
     assert subprocess.run([unzip, *line.split()], cwd=tmp_path, capture_output=True).returncode in (0, 1)
     assert tuple((tmp_path / "labels.txt").read_text().splitlines()) == model.card.classes
     details = json.loads((tmp_path / "kresnet.json").read_text())
     code = "\n".join(blocks("ios", "swift"))
-    fields = re.search(r"struct Card: Decodable \{\n((?:  let \w+: \w+\n)+)", code)[1]
+    fields = re.search(r"struct ModelMetadata: Decodable \{\n((?:  let \w+: \w+\n)+)", code)[1]
     kinds = {"String": str, "Int": int}
     assert all(isinstance(details[name], kinds[kind]) for name, kind in re.findall(r"let (\w+): (\w+)", fields))
     (tmp_path / "exports").symlink_to(exports)

@@ -117,7 +117,7 @@ def test_the_grpc_client_for_serving_predicts(exports, signatures):
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     scope = {}
-    exec(blocks("tf-serving", "python")[1], scope)
+    exec(blocks("tf-serving", "python")[2], scope)
     golden, address = np.load(exports / "golden.npz"), f"127.0.0.1:{port}"
     answer = scope["ask"](address, "serving_default", pixels=golden["images"].astype(np.float32))
     np.testing.assert_allclose(answer["logits"], golden["float32.tflite"], atol=1e-3)

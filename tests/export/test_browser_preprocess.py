@@ -2,18 +2,13 @@
 
 import base64
 import io
-import threading
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from browsing import chromium
+from browsing import chromium, served_scripts
 from image_bytes import ODD_TAGS, STORED, encoded, exif_block, png
 from PIL import Image
 
-from keras_resnet.export.demo import page as demo
 from keras_resnet.runtime.image import read_image
 
 SEE = """async (base64) => {
@@ -22,21 +17,6 @@ SEE = """async (base64) => {
   const { data, width, height } = await decodeImage(new Blob([bytes]));
   return { data: Array.from(data), width, height, deep: await has16Bits(new Blob([bytes])) };
 }"""
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format, *values):
-        pass
-
-
-@contextmanager
-def served_scripts():
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(demo.WEB))) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/demo.css"
-        finally:
-            server.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from samples import silent
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo import page as demo
+from keras_resnet.export.demo import samples as shown_samples
 from keras_resnet.export.demo.page import build_site
 from keras_resnet.export.demo.server import create_server
 from keras_resnet.export.pipeline import export
@@ -42,7 +43,8 @@ def samples_of(run):
 def images_of(run):
     """The same images, from the data itself."""
     split = load_dataset(run.spec().data, silent).splits["validation"]
-    return [split.image(int(row)) for row in np.random.default_rng(demo.SEED).permutation(split.count)[: demo.SAMPLES]]
+    order = np.random.default_rng(shown_samples.SEED).permutation(split.count)
+    return [split.image(int(row)) for row in order[: shown_samples.SAMPLES]]
 
 
 def recommending(monkeypatch, file):
@@ -147,17 +149,19 @@ def test_what_is_no_image_is_told_and_the_camera_is_answered(litert, browser, ex
         page.evaluate(drop, text)
         page.wait_for_selector("#status.bad")
         assert page.inner_text("#status") == "notes.txt is not an image that this browser can read."
+        # Nothing is left of the sample that was shown.
+        assert page.locator(".predictions li, .outcome:visible, #samples [aria-current=true]").count() == 0
+        assert not page.is_visible(".seen") and page.inner_text(".about-image") == ""
         page.evaluate(DROP, pngs[:1])
         assert page.inner_text("#status") == "image.png"
         page.click("#camera")
         expect(page.locator("#status")).to_have_text("camera")
         page.click("#camera")
         assert page.inner_text("#camera") == "Use the camera"
-        page.select_option(".panel:nth-child(2) select", "float32.tflite")
-        expect(page.locator("#tally")).to_have_text("Choose two different files to compare them.")
+        page.select_option(".panel:nth-child(2) .file", "float32.tflite")
+        expect(page.locator("#tally")).to_have_text("Choose two different files, or accelerators, to compare them.")
         page.click("#all")
-        expect(page.locator("#all")).to_be_enabled(timeout=60_000)
-        expect(page.locator("#status")).to_contain_text("validation image, ")
+        expect(page.locator("#status")).to_have_text("Tried 20 samples.", timeout=60_000)
         assert len(page.query_selector_all("#samples button[aria-current=true]")) == 1
 
 
@@ -241,6 +245,6 @@ def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
 
 
 def test_large_images_are_shown_smaller(litert, exported, monkeypatch):
-    monkeypatch.setattr(demo, "MAX_SIDE", 5)
+    monkeypatch.setattr(shown_samples, "MAX_SIDE", 5)
     site = build_site(exported[0], silent)
     assert {Image.open(io.BytesIO(site.pages[f"samples/{number}.png"])).size for number in range(20)} == {(5, 5)}

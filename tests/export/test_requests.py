@@ -19,7 +19,6 @@ from keras_resnet.run import Run
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "say what to export"),
         (["--onnx", "--io", "float"], "--io is for TFLite files"),
         (["--tflite", "--quantize", "int4"], "--quantize must be one of float32, float16"),
         (["--tflite", "--quantize", "float16", "--io", "int8"], "--io of float16 must be one of uint8, float"),
@@ -38,6 +37,13 @@ from keras_resnet.run import Run
 def test_bad_requests(kresnet, trained, options, words):
     code, out, err = kresnet("export", trained.folder, *options)
     assert (code, out) == (2, "") and len(err) == 1 and words in err[0]
+
+
+def test_tflite_is_what_an_export_writes_by_default(kresnet, trained):
+    for options in ([], ["--quantize", "int9"]):
+        code, out, err = kresnet("export", trained.folder, "--engine", "none", *options)
+        assert (code, out) == (2, "") and len(err) == 2
+        assert err[0] == "format: --tflite (none is asked for; others: --savedmodel, --onnx, --c-array)"
 
 
 def test_what_cannot_be_exported(kresnet, exported, runs, tmp_path):

@@ -11,13 +11,14 @@ from samples import silent
 
 from keras_resnet.cli import verdict_tables
 from keras_resnet.data.load import load_dataset
+from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import pipeline
 from keras_resnet.export.demo import page as demo
 from keras_resnet.export.load import load_file
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.verdict import Verdict
-from keras_resnet.export.verify import SEED
+from keras_resnet.export.verify import SEED, spread_images
 from keras_resnet.metrics import outcome as outcomes
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
@@ -69,7 +70,7 @@ def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on
     run, verdict = unproven
     home = run.folder.parent
     assert (verdict.verdict, verdict.words, verdict.drop) == ("NOT PROVEN", "PASSED, not proven", 0)
-    assert verdict.is_within and not verdict.all_integer and (run.exports / "float32.tflite").is_file()
+    assert verdict.passed and not verdict.all_integer and (run.exports / "float32.tflite").is_file()
     assert run.summary()["exports"] == ["float32.tflite"]
     # 1.96 / (n + 2) is the upper end where the two never differ.
     assert verdict.images_to_settle == 194 and verdict.drop_interval[1] == pytest.approx(1.96 / 62, rel=1e-4)
@@ -131,12 +132,14 @@ def test_model_and_file_are_told_of_the_same_images(unproven, capsys):
 
 
 def test_the_table_names_the_metric_of_each_drop(exported, capsys):
-    """Where all have the same in its heading, else beside each drop."""
+    """In the heading where it is one for all and not the one shown, beside each drop where they differ."""
     verdicts = list(exported[1].values())[:2]
     masks = replace(verdicts[0], metric="mask mAP", drop_metric="mask mAP")
     boxes = replace(verdicts[1], metric="mask mAP", drop_metric="box mAP", drop=0.0075, drop_interval=(-0.0131, 0.0279))
     verdict_tables.print_verdicts("", [masks, masks], as_json=False)
-    assert "drop of mask mAP" in capsys.readouterr().out
+    assert "drop of" not in capsys.readouterr().out
+    verdict_tables.print_verdicts("", [boxes, boxes], as_json=False)
+    assert "drop of box mAP" in capsys.readouterr().out
     verdict_tables.print_verdicts("", [masks, boxes], as_json=False)
     out = capsys.readouterr().out
     assert "+0.75 of box mAP" in out and "+0.00 of mask mAP" in out and "[-1.31, +2.79]" in out
@@ -168,3 +171,12 @@ def test_verdicts_are_json(unproven):
     (row,) = run.verdicts()
     assert set(row) == {*Verdict.__dataclass_fields__, "latency_ms"}
     assert outcomes.describe_outcome(row) == verdict.words and row == json.loads(json.dumps(verdict.as_dict()))
+
+
+def test_golden_images_are_of_all_classes():
+    """Also of a folder, which has its images class by class."""
+    labels = np.repeat(np.arange(5), 30)
+    images = np.broadcast_to(labels[:, None, None, None], (150, 8, 8, 3)).astype(np.uint8)
+    data = in_memory((images, labels), (images, labels), "abcde")
+    assert set(spread_images(data, 16)[:, 0, 0, 0]) == set(range(5))
+    assert len(spread_images(data, 1000)) == 150

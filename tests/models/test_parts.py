@@ -12,7 +12,6 @@ from torch_files import torch_state
 from trainings import interrupt_after
 
 import keras_resnet
-from keras_resnet.cli.spec_request import build_spec
 from keras_resnet.compression.quantization.quantize import quantize
 from keras_resnet.config.spec import DataSpec, HeadSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data.sources import shapes
@@ -26,6 +25,7 @@ from keras_resnet.tasks import get_task, parts_of
 from keras_resnet.training import train
 from keras_resnet.training.initialize import freeze, initialize, require_parts
 from keras_resnet.training.optimizers import create_optimizer
+from keras_resnet.training.spec_request import build_spec
 
 TASKS = ("classify", "localize", "detect", "segment")
 ORIGINS = ("run", "keras", "h5", "torchvision", "timm")

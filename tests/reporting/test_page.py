@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.cli.setting_options import parse_assignment
+from keras_resnet.config.given_options import parse_assignment
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.reporting.page import training_command
 from keras_resnet.reporting.recommend import recommend_file

@@ -116,6 +116,17 @@ def test_vgg_has_its_rate_and_size(base):
     assert spec_for("resnet34", 0, sized, silent, ("vgg19",)).network.shortcut == "auto"
 
 
+def test_settings_of_all_networks(base):
+    """What --set asks of the networks holds for each; what a family has no place for is said."""
+    said = []
+    narrow = base.override("network.width", 0.25).override("network.stem", "imagenet")
+    networks = {net: spec_for(net, 0, narrow, said.append).network for net in ("vgg19", "plain34", "resnet34")}
+    assert [network.width for network in networks.values()] == [0.25] * 3
+    assert [network.stem for network in networks.values()] == ["auto", "imagenet", "imagenet"]
+    assert not networks["resnet34"].zero_gamma and networks["plain34"].zero_gamma  # the recipe's, for shortcuts
+    assert [line for line in said if "does not apply" in line] == ["vgg19: network.stem does not apply to it"]
+
+
 def test_a_shorter_recipe_warms_up_in_proportion():
     spec = with_epochs(get_recipe("he2015-cifar", quick=True), 5)
     assert (spec.training.epochs, spec.optimizer.warmup_epochs) == (5, 1.0)

@@ -1,20 +1,28 @@
 """The demo's page in a browser, for tests."""
 
 import http.client
+import os
 import shutil
 import threading
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from pages import tool
 
+from keras_resnet.export.demo.page import WEB
 from keras_resnet.export.demo.server import create_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
 ]
+NO_GPU = ["--disable-gpu"]
+# WebGPU on the CPU: slow, but the same shaders.
+SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
 # Drops image files, base64, one after another, and returns what the page predicted for each.
 DROP = """async (pngs) => {
   const predictions = [];
@@ -57,14 +65,32 @@ def asked(address, path="/", method="GET", host=None):
     return answer.status, dict(answer.getheaders()), answer.read()
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and logs nothing."""
+
+    def log_message(self, format, *values):
+        """Log nothing."""
+
+
 @contextmanager
-def chromium():
+def served_scripts():
+    """The address of a page that has nothing, beside the demo's scripts."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(WEB))) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/demo.css"
+        finally:
+            server.shutdown()
+
+
+@contextmanager
+def chromium(gpu=NO_GPU):
     """Headless Chromium. The test is skipped where there is none, but for CI."""
     program = CHROMIUM or tool("chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        one = playwright.chromium.launch(executable_path=program, args=[*ARGUMENTS, *gpu])
         yield one
         one.close()
 
@@ -82,6 +108,17 @@ def opened(browser, site):
         yield page
         assert (elsewhere, complaints) == ([], [])
         page.close()
+
+
+def require_webgpu(browser):
+    """Skips the test where the browser has no WebGPU, even on the CPU; but for CI."""
+    with served_scripts() as address:
+        page = browser.new_page()
+        page.goto(address)
+        found = page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())")
+        page.close()
+    if not found:
+        pytest.fail("no WebGPU") if os.environ.get("CI") else pytest.skip("this browser has no WebGPU")
 
 
 def _is_complaint(message):

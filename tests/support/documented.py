@@ -21,8 +21,8 @@ class Fails:
 
 # Each pattern is of commands as they stand, with * for anything. On the desk where they are run (the fixture of
 # test_documented_commands.py) there are the runs RUN and my-run, and for slow commands head, all the same small one;
-# photo.jpg and street.mp4; photos/ and signs/, with a folder a class; folder/ of images; int8.tflite, also as
-# exports/int8.tflite and under other names in exports/. FILE is such a file.
+# photo.jpg, docs/images/two.png and street.mp4; photos/ and signs/, with a folder a class; folder/ of images;
+# int8.tflite, also as exports/int8.tflite and under other names in exports/. FILE is such a file.
 
 # Run with every suite: seconds each.
 QUICK = """
@@ -37,12 +37,14 @@ kresnet verify *
 kresnet evaluate RUN
 kresnet evaluate exports/int8.tflite*
 kresnet predict RUN photo.jpg*
+kresnet predict * docs/images/two.png
 kresnet predict RUN street.mp4*
 kresnet predict exports/int8.tflite photo.jpg*
 kresnet report*
 kresnet compare RUN RUN*
 kresnet diagnose RUN
 kresnet demo RUN --save page
+kresnet export RUN
 kresnet export RUN --tflite
 kresnet train --weights my-run --data photos/
 kresnet-edge predict *
@@ -51,12 +53,15 @@ kresnet-edge predict *
 # Started with every suite, and stopped by Ctrl-C when they say that they serve.
 SERVING = """
 kresnet-edge serve int8.tflite
+kresnet demo
 kresnet demo RUN
 kresnet demo RUN --open
+kresnet demo resnet20-digits
 """
 
 # Run with -m slow, in the order of the pages: minutes to an hour each, on data made here.
 SLOW = """
+kresnet train
 kresnet train --depth 20
 kresnet train --depth 50
 kresnet train --depth 50 --name teacher
@@ -77,7 +82,9 @@ kresnet train --data photos/ --weights head *
 kresnet train --data signs/*
 kresnet launch --workers 2 -- train --depth 50
 kresnet compress RUN *
+kresnet export
 kresnet export --tflite
+kresnet export RUN --quantize int8 --auto
 kresnet export --tflite --quantize all --savedmodel --onnx --c-array
 kresnet export --tflite --quantize int8 --auto
 kresnet export RUN-qat --tflite
@@ -90,7 +97,7 @@ kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
 kresnet study degradation --quick
 kresnet study degradation --quick --seeds 3
-kresnet study degradation --models vgg19,plain34,resnet34 --quick
+kresnet study degradation --models vgg19,plain34,resnet34 --quick *
 kresnet study identity --quick
 """
 

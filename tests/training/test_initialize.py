@@ -10,7 +10,6 @@ from torch_reference import Reference
 from trainings import interrupt_after
 
 import keras_resnet
-from keras_resnet.cli.spec_request import build_spec
 from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.errors import RunError, TrainingInterrupted, UsageError, WeightsError
@@ -19,6 +18,7 @@ from keras_resnet.pretrained.load import fetch_weights
 from keras_resnet.run import Run
 from keras_resnet.training.initialize import deepen, freeze
 from keras_resnet.training.optimizers import create_learning_rate_schedule, create_optimizer
+from keras_resnet.training.spec_request import build_spec
 from keras_resnet.training.train import resume, train
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -1,101 +1,36 @@
 // The page: images in, predictions of two files side by side out.
 
-import { countAgreements } from './postprocess.js';
-import { drawImage, drawPredictions } from './visualize.js';
-import { Network, startRuntime } from './network.js';
-import { decodeImage, has16Bits, readPixels } from './preprocess.js';
+import { Camera, openImage } from './images.js';
+import { sampleName, Samples } from './samples.js';
+import { countAgreements } from './score.js';
+import { counted, percent } from './format.js';
+import { Panel } from './panel.js';
+import { Stage } from './stage.js';
+import { startRuntime } from './network.js';
 
 const $ = (id) => document.getElementById(id);
-// Images smaller than this are shown with visible pixels; letters drawn into others are this high on the screen.
-const TINY = 64;
-const LETTERS = 13;
-// Latencies of which the median is shown.
-const LATENCIES_KEPT = 50;
 
 let run;
+let stage;
+let samples;
+let camera;
 let panels = [];
-let tally = { same: 0, of: 0, images: 0 };
-let filming = false;
+let current = null;
+let agreement = { same: 0, of: 0, images: 0 };
 // Images are processed one after another.
 let queue = Promise.resolve();
 
-const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
 const showStatus = (text, bad = false) => {
   $('status').textContent = text;
   $('status').classList.toggle('bad', bad);
 };
 
-/** One file and its predictions. */
-class Panel {
-  constructor(root, file) {
-    root.append($('panel').content.cloneNode(true));
-    this.root = root;
-    this.select = root.querySelector('select');
-    this.canvas = root.querySelector('canvas');
-    for (const each of run.files) this.select.add(new Option(each.file, each.file));
-    this.select.value = file;
-    this.select.addEventListener('change', () => this.changed());
-  }
+const readThreshold = () => Number($('threshold').value) / 100;
 
-  async open() {
-    this.network?.close();
-    this.network = null;
-    this.latencies = [];
-    const about = run.files.find((each) => each.file === this.select.value);
-    this.network = await Network.open(about, run.constants);
-    this.root.querySelector('.facts').textContent = about.facts;
-    this.root.querySelector('.predictions').replaceChildren();
-    this.root.querySelector('.latency b').textContent = '–';
-  }
-
-  changed() {
-    tally = { same: 0, of: 0, images: 0 };
-    return enqueue(async () => {
-      await this.open();
-      if (current) await predictImage(current);
-    });
-  }
-
-  async predict(image) {
-    const result = await this.network.predict(image);
-    this.latencies = [...this.latencies, result.milliseconds].slice(-LATENCIES_KEPT);
-    return { file: this.network.about.file, ...result };
-  }
-
-  show(image, { predictions, milliseconds }) {
-    const ordered = [...this.latencies].sort((a, b) => a - b);
-    this.root.querySelector('.latency b').textContent = `${milliseconds.toFixed(1)} ms`;
-    this.root.querySelector('.latency span').textContent =
-      `this inference · median ${ordered[ordered.length >> 1].toFixed(1)} ms of ${ordered.length}`;
-    if (run.postprocessing !== 'top_k') {
-      this.canvas.hidden = false;
-      const factor = drawImage(this.canvas, image, Math.round(this.canvas.clientWidth * devicePixelRatio));
-      drawPredictions(this.canvas, run.postprocessing === 'main_object' ? predictions.slice(0, 1) : predictions, factor, LETTERS * devicePixelRatio);
-    }
-    this.root.querySelector('.predictions').replaceChildren(...(predictions.length ? predictions.map(createRow) : [createEmptyRow()]));
-  }
-}
-
-function createRow({ label, probability }) {
-  const item = document.createElement('li');
-  const [name, share, bar] = ['span', 'span', 'div'].map((tag) => item.appendChild(document.createElement(tag)));
-  name.className = 'name';
-  name.textContent = name.title = label;
-  share.className = 'share';
-  share.textContent = percent(probability);
-  bar.className = 'bar';
-  bar.appendChild(document.createElement('i')).style.width = percent(probability);
-  return item;
-}
-
-function createEmptyRow() {
-  const item = document.createElement('li');
-  item.className = 'soft';
-  item.textContent = 'nothing found';
-  return item;
-}
-
-let current = null;
+/** Lets the browser draw. */
+const nextFrame = () => new Promise((done) => {
+  setTimeout(done, 0);
+});
 
 /** Does `work` when all before it is done; shows the message of what it throws. */
 function enqueue(work) {
@@ -103,121 +38,136 @@ function enqueue(work) {
   return queue;
 }
 
-/** Shows the predictions of the files for an image: {pixels, name}. */
-async function predictImage(shown) {
-  current = shown;
+/** The panels whose file runs. */
+const openPanels = () => panels.filter((panel) => panel.network);
+
+/** Shows an image and what the files make of it. */
+async function predictImage(image) {
+  current = image;
   const results = [];
-  for (const panel of panels) results.push(await panel.predict(shown.pixels));
-  panels.forEach((panel, i) => panel.show(shown.pixels, results[i]));
-  if (run.postprocessing === 'top_k' && !filming) {
-    $('preview').hidden = false;
-    $('preview').classList.toggle('tiny', shown.pixels.width < TINY);
-    drawImage($('preview'), shown.pixels);
+  stage.show(image, run.files[0].card);
+  for (const panel of openPanels()) results.push(await panel.predict(image, readThreshold()));
+  showResults(image, results);
+  showStatus(image.name);
+  window.dispatchEvent(new CustomEvent('predicted', { detail: { name: image.name, results } }));
+}
+
+function showResults(image, results) {
+  const shown = openPanels();
+  for (const panel of shown) panel.show(image);
+  if (image.sample) {
+    for (const panel of shown) panel.countScore(image.sample);
+    samples.mark(image.sample, shown.map((panel) => panel.name), shown.map((panel) => panel.score));
   }
-  showStatus(shown.name);
   if (results.length === 2) countAgreement(results);
-  window.dispatchEvent(new CustomEvent('predicted', { detail: { name: shown.name, results } }));
 }
 
 function countAgreement([ours, theirs]) {
   const [same, of] = countAgreements(ours.predictions, theirs.predictions, run.postprocessing);
-  tally = { same: tally.same + same, of: tally.of + of, images: tally.images + 1 };
-  const unit = ['top_k', 'main_object'].includes(run.postprocessing) ? 'images' : 'objects';
-  const over = unit === 'images' ? '' : ` in ${tally.images} ${tally.images === 1 ? 'image' : 'images'}`;
+  agreement = { same: agreement.same + same, of: agreement.of + of, images: agreement.images + 1 };
+  const unit = run.postprocessing === 'objects' ? `objects in ${counted(agreement.images, 'image')}` : 'images';
+  const [first, second] = panels.map((panel) => panel.name);
   $('tally').hidden = false;
-  $('tally').textContent = ours.file === theirs.file
-    ? 'Choose two different files to compare them.'
-    : `${ours.file} and ${theirs.file} agree on ${tally.same} of ${tally.of} ${unit}${over}.`;
+  $('tally').textContent = first === second
+    ? 'Choose two different files, or accelerators, to compare them.'
+    : `${first} and ${second} agree on ${agreement.same} of ${agreement.of} ${unit}.`;
+}
+
+function clearCounts() {
+  agreement = { same: 0, of: 0, images: 0 };
+  $('tally').hidden = true;
+  samples.clearMarks();
+  for (const panel of panels) panel.clearScores();
+}
+
+/** Nothing is left of the image before: of one that cannot be read there are no predictions. */
+function clearImage() {
+  current = null;
+  stage.clear();
+  samples.select(null);
+  for (const panel of panels) panel.clear();
 }
 
 /** An image file, as it is dropped, pasted, chosen or sampled. */
-async function openImage(blob, name) {
-  const [black, white] = run.levels;
-  if (run.levels.length && (black !== 0 || white !== 65535) && (await has16Bits(blob))) {
-    throw new Error(`${name} has 16 bits, of which a browser keeps the upper 8; this network takes ${black} as black and`
-      + ` ${white} as white. Use kresnet predict.`);
+async function openFile(blob, name, sample = null) {
+  showStatus(`Reading ${name} …`);
+  await nextFrame();
+  try {
+    await predictImage(await openImage(blob, name, run, sample));
+  } catch (error) {
+    clearImage();
+    throw error;
   }
-  const pixels = await decodeImage(blob).catch(() => {
-    throw new Error(`${name} is not an image that this browser can read.`);
-  });
-  await predictImage({ pixels, name });
 }
 
 function openFiles(files) {
   stopFilming();
-  markSample(null);
-  for (const file of files) enqueue(() => openImage(file, file.name || 'the pasted image'));
-}
-
-function markSample(button) {
-  for (const each of $('samples').children) each.setAttribute('aria-current', String(each === button));
-}
-
-async function trySample(sample, button) {
-  markSample(button);
-  const blob = await (await fetch(sample.url)).blob();
-  await openImage(blob, sample.label ? `validation image, ${sample.label}` : 'validation image');
-}
-
-function addSamples() {
-  for (const sample of run.samples) {
-    const button = document.createElement('button');
-    const image = button.appendChild(document.createElement('img'));
-    image.src = sample.url;
-    image.alt = button.title = sample.label || 'validation image';
-    image.addEventListener('load', () => image.classList.toggle('tiny', image.naturalWidth < TINY));
-    button.addEventListener('click', () => {
-      stopFilming();
-      enqueue(() => trySample(sample, button));
+  if (!files.length) showStatus('There is no file in what was dropped or pasted: save the image, and drop its file.', true);
+  for (const file of files) {
+    enqueue(() => {
+      samples.select(null);
+      return openFile(file, file.name || 'the pasted image');
     });
-    $('samples').append(button);
   }
-  $('all').hidden = !run.samples.length;
+}
+
+async function openSample(sample) {
+  samples.select(sample);
+  const response = await fetch(sample.url).catch(() => {
+    throw new Error(`${sampleName(sample)} cannot be fetched: the server of this page has ended.`);
+  });
+  await openFile(await response.blob(), sampleName(sample), sample);
 }
 
 function tryAll() {
   stopFilming();
-  tally = { same: 0, of: 0, images: 0 };
+  clearCounts();
   $('all').disabled = true;
-  run.samples.forEach((sample, i) => enqueue(() => trySample(sample, $('samples').children[i])));
+  for (const sample of run.samples) enqueue(() => openSample(sample));
   enqueue(() => {
     $('all').disabled = false;
+    showStatus(`Tried ${counted(run.samples.length, 'sample')}.`);
   });
 }
 
 async function startFilming() {
-  const video = $('video');
-  try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
-  } catch (error) {
-    throw new Error(`There is no camera that this page may use (${error.name}).`);
-  }
-  await video.play();
-  filming = true;
-  tally = { same: 0, of: 0, images: 0 };
-  video.hidden = run.postprocessing !== 'top_k';
-  $('preview').hidden = true;
+  await camera.start();
+  clearCounts();
+  samples.select(null);
   $('camera').setAttribute('aria-pressed', 'true');
   $('camera').textContent = 'Stop the camera';
-  markSample(null);
-  processFrame(video);
+  processFrame();
 }
 
-function processFrame(video) {
-  if (!filming) return;
-  enqueue(() => predictImage({ pixels: readPixels(video, video.videoWidth, video.videoHeight), name: 'camera' }))
-    .then(() => requestAnimationFrame(() => processFrame(video)));
+function processFrame() {
+  if (!camera.isFilming) return;
+  enqueue(() => (camera.isFilming ? predictImage(camera.frame()) : null)).then(() => requestAnimationFrame(processFrame));
 }
 
 function stopFilming() {
-  if (!filming) return;
-  filming = false;
-  const video = $('video');
-  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
-  video.srcObject = null;
-  video.hidden = true;
+  if (!camera.isFilming) return;
+  camera.stop();
   $('camera').setAttribute('aria-pressed', 'false');
   $('camera').textContent = 'Use the camera';
+}
+
+/** Another file or accelerator: what was counted of the one before is gone. */
+function changePanel(panel) {
+  enqueue(async () => {
+    clearCounts();
+    showStatus(`Opening ${panel.file} …`);
+    await panel.open(readThreshold());
+    if (current) await predictImage(current);
+    else showStatus('');
+  });
+}
+
+function changeThreshold() {
+  $('threshold-value').textContent = percent(readThreshold()).replace('.0', '');
+  enqueue(() => {
+    clearCounts();
+    if (current) showResults(current, openPanels().map((panel) => panel.decodeAgain(current, readThreshold())));
+  });
 }
 
 function listen() {
@@ -233,25 +183,45 @@ function listen() {
     openFiles(event.dataTransfer.files);
   });
   document.addEventListener('paste', (event) => openFiles(event.clipboardData.files));
-  $('choose').addEventListener('change', (event) => openFiles(event.target.files));
-  $('camera').addEventListener('click', () => (filming ? stopFilming() : enqueue(startFilming)));
+  $('choose').addEventListener('change', (event) => {
+    openFiles([...event.target.files]);
+    event.target.value = ''; // or the same file could not be chosen again
+  });
+  $('camera').addEventListener('click', () => (camera.isFilming ? stopFilming() : enqueue(startFilming)));
   $('all').addEventListener('click', tryAll);
+  $('threshold').addEventListener('input', changeThreshold);
+}
+
+function describePage() {
+  document.title = `${run.name} – kresnet demo`;
+  $('title').textContent = run.name;
+  $('about').textContent = run.about;
+  $('all').hidden = !run.samples.length;
+  $('confidence').hidden = run.postprocessing !== 'objects';
+  $('threshold').value = Math.round(100 * run.constants.display_threshold);
+  $('threshold-value').textContent = percent(readThreshold()).replace('.0', '');
 }
 
 async function start() {
   run = await (await fetch('run.json')).json();
-  document.title = `${run.name} – kresnet demo`;
-  $('title').textContent = run.name;
-  $('about').textContent = run.about;
-  const threads = await startRuntime();
+  describePage();
+  const runtime = await startRuntime();
+  stage = new Stage($('drop'));
+  camera = new Camera($('video'));
+  samples = new Samples($('samples'), run.samples, (sample) => {
+    stopFilming();
+    enqueue(() => openSample(sample));
+  });
   const roots = [...document.querySelectorAll('.panel')];
-  panels = run.initial_files.map((file, i) => new Panel(roots[i], file));
+  panels = run.initial_files.map((file, i) => new Panel(roots[i], run, runtime, file, () => changePanel(panels[i])));
   roots.slice(panels.length).forEach((root) => root.remove());
-  for (const panel of panels) await panel.open();
-  addSamples();
+  for (const panel of panels) await panel.open(readThreshold());
   listen();
-  showStatus(`Ready: LiteRT ${run.litert}, ${threads} ${threads === 1 ? 'thread' : 'threads'}.`);
-  document.documentElement.dataset.ready = 'true';
+  showStatus(`Ready: LiteRT.js ${run.litert}.`);
+  if (run.samples.length) enqueue(() => openSample(run.samples[0]));
+  enqueue(() => {
+    document.documentElement.dataset.ready = 'true';
+  });
 }
 
 enqueue(start);

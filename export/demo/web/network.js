@@ -1,71 +1,119 @@
-// One .tflite file, run by LiteRT.js (WebAssembly).
+// One .tflite file, run by LiteRT.js: in WebAssembly, or on the GPU by WebGPU.
 
 import { loadAndCompile, loadLiteRt, supportsFeature, Tensor } from '@litertjs/core';
 
 import { decodeObjects, topK } from './postprocess.js';
-import { preprocess } from './preprocess.js';
 
-/** Loads the runtime, with several threads where the browser gives them. Returns how many. */
+// Latencies of which the median is shown.
+const LATENCIES_KEPT = 50;
+
+/** What runs files in WebAssembly, with several threads where the browser gives them: {threads, gpu}. gpu: the name of
+ * the one for WebGPU, "" where there is none. */
 export async function startRuntime() {
   const threads = self.crossOriginIsolated && (await supportsFeature('threads'));
   const runtime = await loadLiteRt(new URL('litert/core/wasm/', document.baseURI).href, { threads });
-  return threads ? runtime.liteRtWasm.getThreadCount() : 1;
+  return { threads: threads ? runtime.liteRtWasm.getThreadCount() : 1, gpu: await findGpu() };
+}
+
+let gpuNetwork = null;
+
+/** Opens a file, as `Network.open`, in the runtime of its accelerator: that of gpu.js is loaded when it is first asked. */
+export async function openNetwork(about, constants, accelerator) {
+  if (accelerator === 'wasm') return Network.open(about, constants, accelerator);
+  gpuNetwork ??= loadGpuFrame();
+  return (await gpuNetwork).open(about, constants, accelerator);
+}
+
+async function loadGpuFrame() {
+  const frame = document.createElement('iframe');
+  Object.assign(frame, { src: 'gpu.html', title: 'WebGPU', hidden: true });
+  const loaded = new Promise((done) => {
+    frame.addEventListener('load', done, { once: true });
+  });
+  document.body.append(frame);
+  await loaded;
+  return frame.contentWindow.started;
+}
+
+async function findGpu() {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
+  if (!adapter) return '';
+  const { vendor, architecture, description } = adapter.info ?? {};
+  return description || [vendor, architecture].filter(Boolean).join(' ') || 'GPU';
 }
 
 export class Network {
-  /** about: the file as run.json describes it. constants: of postprocess.js. */
-  static async open(about, constants) {
+  /** about: the file as run.json describes it. constants: of postprocess.js. accelerator: "wasm" or "webgpu". */
+  static async open(about, constants, accelerator) {
     const response = await fetch(about.url);
     if (!response.ok) throw new Error(`${about.file} cannot be read: ${response.status} ${response.statusText}`);
     const content = new Uint8Array(await response.arrayBuffer());
-    return new Network(about, constants, await loadAndCompile(content, { accelerator: 'wasm' }));
+    return new Network(about, constants, accelerator, await loadAndCompile(content, { accelerator }));
   }
 
-  constructor(about, constants, model) {
+  constructor(about, constants, accelerator, model) {
     this.about = about;
     this.constants = constants;
     this.model = model;
     this.input = model.getInputDetails()[0];
+    // LiteRT.js runs what WebGPU cannot, a part or all of a file, in WebAssembly.
+    this.isOnCpu = accelerator === 'webgpu' && model.options.accelerator === 'wasm';
+    this.isPartlyOnCpu = accelerator === 'webgpu' && !this.isOnCpu && !model.isFullyAccelerated;
+    this.first = null;
+    this.latencies = [];
   }
 
-  /** An RGB image → {outputs, predictions, milliseconds}: of the file, decoded, and how long the inference took. */
-  async predict(image) {
+  /** An image of images.js → {outputs, predictions, milliseconds}: of the file, decoded, and how long it took. */
+  async predict(image, threshold) {
+    const { outputs, milliseconds } = await this.run(image.input(this.about.card).data);
+    if (this.first === null) this.first = milliseconds;
+    else this.latencies = [...this.latencies, milliseconds].slice(-LATENCIES_KEPT);
+    return { outputs, predictions: this.decode(outputs, image.pixels, threshold), milliseconds };
+  }
+
+  /** Labels, or objects of at least `threshold`, in an image of width × height. */
+  decode(outputs, { width, height }, threshold) {
     const { card } = this.about;
-    const { outputs, milliseconds } = await this.run(preprocess(image, card).data);
-    const predictions = card.postprocessing === 'top_k'
+    return card.postprocessing === 'top_k'
       ? topK(outputs.logits.data, card.labels, this.constants.top_k)
-      : decodeObjects(outputs, card, image.width, image.height, this.constants);
-    return { outputs, predictions, milliseconds };
+      : decodeObjects(outputs, card, width, height, { ...this.constants, display_threshold: threshold });
   }
 
-  /** uint8 pixels of the network's size → outputs by name in floats, and the milliseconds of the inference. */
+  /** uint8 pixels of the network's size → outputs by name in floats, and the milliseconds until they are here. */
   async run(pixels) {
-    const values = this.input.dtype === 'uint8' ? pixels : Float32Array.from(pixels);
+    // Arrays of the frame that this runs in, as LiteRT.js asks for.
+    const values = this.input.dtype === 'uint8' ? Uint8Array.from(pixels) : Float32Array.from(pixels);
     const tensor = new Tensor(values, Array.from(this.input.shape));
     try {
       const start = performance.now();
       const results = await this.model.run({ [this.input.name]: tensor });
+      // A GPU has not answered before its results are read.
+      const raw = await readOutputs(results);
       const milliseconds = performance.now() - start;
-      return { outputs: await this.floats(results), milliseconds };
+      return { outputs: this.toFloats(raw), milliseconds };
     } finally {
       tensor.delete();
     }
   }
 
-  async floats(results) {
-    const outputs = {};
-    for (const [name, tensor] of Object.entries(results)) {
+  toFloats(raw) {
+    return Object.fromEntries(Object.entries(raw).map(([name, { shape, values }]) => {
       const { scale, zero_point: zeroPoint } = this.about.outputs[name];
-      const shape = Array.from(tensor.type.layout.dimensions).slice(1);
-      const raw = await tensor.data();
-      const data = scale ? Float32Array.from(raw, (x) => (x - zeroPoint) * scale) : Float32Array.from(raw);
-      outputs[name] = { shape, data };
-      tensor.delete();
-    }
-    return outputs;
+      const data = scale ? Float32Array.from(values, (x) => (x - zeroPoint) * scale) : Float32Array.from(values);
+      return [name, { shape, data }];
+    }));
   }
 
   close() {
     this.model.delete();
   }
+}
+
+async function readOutputs(results) {
+  const raw = {};
+  for (const [name, tensor] of Object.entries(results)) {
+    raw[name] = { shape: Array.from(tensor.type.layout.dimensions).slice(1), values: await tensor.data() };
+    tensor.delete();
+  }
+  return raw;
 }

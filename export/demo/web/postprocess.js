@@ -5,15 +5,21 @@
 
 import { BILINEAR, resize } from './preprocess.js';
 
-const sigmoid = (x) => Math.fround(1 / (1 + Math.exp(-x)));
+export const sigmoid = (x) => Math.fround(1 / (1 + Math.exp(-x)));
 
-/** Returns the `top` most probable labels of logits: [{label, probability}, …]. */
-export function topK(logits, labels, top) {
+/** Returns the probabilities of logits. */
+export function softmax(logits) {
   const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
   const exponents = Array.from(logits, (x) => Math.exp(x - largest));
   const sum = exponents.reduce((a, b) => a + b, 0);
-  const order = exponents.map((_, c) => c).sort((a, b) => logits[b] - logits[a]);
-  return order.slice(0, top).map((c) => ({ label: labels[c], probability: exponents[c] / sum }));
+  return exponents.map((x) => x / sum);
+}
+
+/** Returns the `top` most probable labels of logits: [{label, probability}, …]. */
+export function topK(logits, labels, top) {
+  const probabilities = softmax(logits);
+  const order = probabilities.map((_, c) => c).sort((a, b) => logits[b] - logits[a]);
+  return order.slice(0, top).map((c) => ({ label: labels[c], probability: probabilities[c] }));
 }
 
 /** Returns centers (x, y) and widths of all locations, in fractions of the square. */
@@ -173,20 +179,4 @@ export function decodeObjects(outputs, card, width, height, constants) {
     else if (outputs.prototypes) logits = computeMaskLogits(each, outputs, points[each.location], constants);
     return logits ? { ...object, mask: pasteMask(logits, box, width, height) } : object;
   });
-}
-
-/** Returns [how many predictions agree, of how many]: the top label, or objects that both have. */
-export function countAgreements(ours, theirs, postprocessing) {
-  if (postprocessing === 'top_k') return [Number(ours[0].label === theirs[0].label), 1];
-  const same = (a, b) => a.label === b.label && iou(a.box, b.box) >= 0.5;
-  if (postprocessing === 'main_object') return [Number(same(ours[0], theirs[0])), 1];
-  const unmatched = [...theirs];
-  let agreed = 0;
-  for (const each of ours) {
-    const match = unmatched.findIndex((other) => same(each, other));
-    if (match < 0) continue;
-    unmatched.splice(match, 1);
-    agreed += 1;
-  }
-  return [agreed, ours.length + theirs.length - agreed];
 }

@@ -157,8 +157,9 @@ export function readPixels(source, width, height) {
   return { data, width, height, channels: 3 };
 }
 
-/** An image file, upright and over white, without a change of its colors: RGB. */
-export async function decodeImage(blob) {
+/** An image file, upright and over white, without a change of its colors: RGB. Throws a RangeError for one of more than
+ * `most` pixels. */
+export async function decodeImage(blob, most = Infinity) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   const webp = readText(bytes, 0, 4) === 'RIFF' && readText(bytes, 8, 4) === 'WEBP';
   const bitmap = await createImageBitmap(blob, {
@@ -167,7 +168,12 @@ export async function decodeImage(blob) {
     premultiplyAlpha: 'none',
     colorSpaceConversion: 'none',
   });
-  const image = readPixels(bitmap, bitmap.width, bitmap.height);
+  const { width, height } = bitmap;
+  if (width * height > most) {
+    bitmap.close();
+    throw new RangeError(`has ${width} × ${height} pixels, more than the ${most / 1e6} megapixels that this page takes.`);
+  }
+  const image = readPixels(bitmap, width, height);
   bitmap.close();
   return webp ? applyOrientation(image, readOrientation(findExif(bytes))) : image;
 }

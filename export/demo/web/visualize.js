@@ -1,10 +1,14 @@
 // Predictions drawn into a canvas, in the colors of keras_resnet/runtime/visualize.py.
 
+import { placeLabels } from './labels.js';
+
 const MASK_ALPHA = 115;
 // An image that is enlarged this much shows its pixels.
 const TINY = 4;
+// Of a color, above which black letters are easier to read on it than white ones (WCAG 2's relative luminance).
+const BRIGHT = 0.179;
 
-/** The same for a label each time, dark enough for white letters. */
+/** The same for a label each time. */
 export function labelColor(label) {
   let sum = 0;
   let power = 1;
@@ -23,38 +27,64 @@ function hsv(hue, saturation, value) {
   return [channel(5), channel(3), channel(1)];
 }
 
+/** Black or white: what is easier to read on a color. */
+export function letterColor(color) {
+  const [red, green, blue] = color.map((each) => each / 255)
+    .map((each) => (each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > BRIGHT ? 'black' : 'white';
+}
+
 function createLayer(width, height, colors) {
   const canvas = new OffscreenCanvas(width, height);
   canvas.getContext('2d').putImageData(new ImageData(colors, width, height), 0, 0);
   return canvas;
 }
 
-/** `image`, RGB, on a canvas that becomes so many pixels wide. Returns pixels of the canvas for one of the image. */
-export function drawImage(canvas, image, width = image.width) {
-  const factor = width / image.width;
-  canvas.width = width;
-  canvas.height = Math.round(image.height * factor);
-  const rgba = new Uint8ClampedArray(4 * image.width * image.height).fill(255);
-  for (let from = 0, to = 0; from < image.data.length; from += 3, to += 4) {
-    rgba.set(image.data.subarray(from, from + 3), to);
+/** RGB pixels as a picture that a canvas can draw. */
+export function createPicture({ data, width, height }) {
+  const rgba = new Uint8ClampedArray(4 * width * height).fill(255);
+  for (let from = 0, to = 0; from < data.length; from += 3, to += 4) {
+    rgba[to] = data[from];
+    rgba[to + 1] = data[from + 1];
+    rgba[to + 2] = data[from + 2];
   }
+  return createLayer(width, height, rgba);
+}
+
+/** `picture` on a canvas that becomes `width` pixels wide. Returns pixels of the canvas for one of the picture. */
+export function drawPicture(canvas, picture, width) {
+  const factor = width / picture.width;
+  canvas.width = width;
+  canvas.height = Math.max(1, Math.round(picture.height * factor));
   const context = canvas.getContext('2d');
   context.imageSmoothingEnabled = factor < TINY;
-  context.drawImage(createLayer(image.width, image.height, rgba), 0, 0, canvas.width, canvas.height);
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
   return factor;
 }
 
-/** Masks, boxes and labels of `predictions`, the most confident in front. `factor`: as `drawImage` returns it.
- * `letters`: their height in pixels of the canvas. */
-export function drawPredictions(canvas, predictions, factor, letters) {
+/** Masks, boxes and labels of `predictions`, the most confident in front, and dashed the boxes of `truth`, objects as
+ * they are labeled. `factor`: pixels of the canvas for one of the image. `letters`: their height in pixels of the canvas. */
+export function drawPredictions(canvas, predictions, truth, factor, letters) {
   const context = canvas.getContext('2d');
-  const objects = [...predictions].reverse();
-  for (const each of objects) {
-    if (each.mask?.width) drawMask(context, each.mask, labelColor(each.label), factor);
+  const objects = predictions.map((each) => ({ ...each, box: each.box.map((edge) => edge * factor) }));
+  for (const { mask, label } of [...objects].reverse()) {
+    if (mask?.width) drawMask(context, mask, labelColor(label), factor);
   }
-  for (const each of objects) {
-    drawBox(context, canvas, { ...each, box: each.box.map((edge) => edge * factor) }, letters);
+  for (const each of [...objects].reverse()) drawBox(context, each, toCss(labelColor(each.label)), Math.max(1, letters / 7));
+  drawTruth(context, truth.map(({ box }) => ({ box: box.map((edge) => edge * factor) })), letters);
+  drawLabels(context, canvas, objects, letters);
+}
+
+const toCss = (color) => `rgb(${color.join(' ')})`;
+
+function drawTruth(context, objects, letters) {
+  for (const [color, offset] of [['black', 0], ['white', letters / 2]]) {
+    context.setLineDash([letters / 2, letters / 2]);
+    context.lineDashOffset = offset;
+    for (const each of objects) drawBox(context, each, color, Math.max(1, letters / 10));
   }
+  context.setLineDash([]);
 }
 
 function drawMask(context, { left, top, width, height, inside }, [red, green, blue], factor) {
@@ -64,20 +94,25 @@ function drawMask(context, { left, top, width, height, inside }, [red, green, bl
   context.drawImage(createLayer(width, height, rgba), ...place);
 }
 
-function drawBox(context, canvas, { label, probability, box }, letters) {
-  const [left, top, right, bottom] = box;
-  const line = Math.max(1, letters / 8);
-  const words = `${label} ${Math.round(100 * probability)}%`;
-  context.fillStyle = context.strokeStyle = `rgb(${labelColor(label).join(' ')})`;
+function drawBox(context, { box: [left, top, right, bottom] }, color, line) {
+  context.strokeStyle = color;
   context.lineWidth = line;
   context.strokeRect(left + line / 2, top + line / 2, right - left - line, bottom - top - line);
+}
+
+function drawLabels(context, canvas, objects, letters) {
   context.font = `600 ${letters}px system-ui, sans-serif`;
-  context.textBaseline = 'top';
-  const width = context.measureText(words).width + letters / 2;
-  const height = letters * 1.3;
-  const x = Math.max(0, Math.min(left, canvas.width - width));
-  const y = top >= height ? top - height : top;
-  context.fillRect(x, y, width, height);
-  context.fillStyle = 'white';
-  context.fillText(words, x + letters / 4, y + letters * 0.15);
+  context.textBaseline = 'middle';
+  const labels = objects.map(({ label, probability, box }) => {
+    const words = `${label} ${Math.round(100 * probability)}%`;
+    return { label, words, box, width: context.measureText(words).width + letters * 0.7, height: letters * 1.4 };
+  });
+  placeLabels(labels, canvas).forEach((place, i) => {
+    if (!place) return;
+    const color = labelColor(labels[i].label);
+    context.fillStyle = toCss(color);
+    context.fillRect(place.x, place.y, place.width, place.height);
+    context.fillStyle = letterColor(color);
+    context.fillText(labels[i].words, place.x + letters * 0.35, place.y + place.height * 0.53);
+  });
 }

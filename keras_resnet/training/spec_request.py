@@ -6,16 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.cli.setting_options import Options, name_options, name_typed, read_settings
 from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.given_options import (
+    Options,
+    name_option,
+    name_options,
+    name_typed,
+    read_settings,
+    require_own_values,
+)
 from keras_resnet.config.provenance import Provenance
 from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import UsageError
-from keras_resnet.models.names import NAMED_SETTINGS, parse_model_name
+from keras_resnet.models.build import require_known
+from keras_resnet.models.names import NAMED_SETTINGS, model_name, parse_model_name
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
+
+# The bundled data, and the depth of a network for images of their size.
+DIGITS, DIGITS_DEPTH = "digits", 20
 
 
 def build_spec(options: Options, home: Path, log: Log) -> Spec:
@@ -23,15 +34,22 @@ def build_spec(options: Options, home: Path, log: Log) -> Spec:
 
     Raises UsageError for options that contradict each other, unknown keys and values that are not allowed.
     """
+    require_own_values(options)
     values = read_settings(options)
     with name_options(options):
         spec = _base(options, values, home, log).override_all(values)
+        if not _names_network(options, values):
+            spec = _choose_network(spec, log)
     asked = set(values) | ({f"network.{name}" for name in NAMED_SETTINGS} if "model" in options else set())
     if spec.start.weights:
         from keras_resnet.training.initialize import config_from_weights
 
-        spec = config_from_weights(spec, asked, home, log)
-    return _with_teacher(spec, home)
+        with name_option(options, "weights"):
+            spec = config_from_weights(spec, asked, home, log)
+    with name_option(options, "depth"):
+        require_known(spec.network)
+    with name_option(options, "teacher"):
+        return _with_teacher(spec, home)
 
 
 def override_spec(spec: Spec, options: Options, home: Path) -> Spec:
@@ -89,7 +107,8 @@ def _base(options: Options, values: dict[str, Any], home: Path, log: Log) -> Spe
             raise UsageError("--deepen needs --depth: how deep the new network is")
         from keras_resnet.training.initialize import config_from_shallow_run
 
-        return config_from_shallow_run(home, run, log)
+        with name_option(options, "deepen"):
+            return config_from_shallow_run(home, run, log)
     if "quick" in options and "recipe" not in options:
         raise UsageError("--quick is a form of a recipe: it needs --recipe")
     spec = _recipe_or_default(options, values.pop("task", None), log)
@@ -98,6 +117,25 @@ def _base(options: Options, values: dict[str, Any], home: Path, log: Log) -> Spe
     if "network.depth" in values or "network.family" in values:
         raise UsageError("--model names the whole network; it takes no --depth")
     return replace(spec, network=_start_as(parse_model_name(options["model"]), spec.network))
+
+
+def _names_network(options: Options, values: dict[str, Any]) -> bool:
+    """Return whether anything that is asked for decides the network."""
+    is_named = {"model", "recipe", "weights", "deepen"} & options.keys()
+    return bool(is_named) or any(key == "start.weights" or key.startswith("network") for key in values)
+
+
+def _choose_network(spec: Spec, log: Log) -> Spec:
+    """Return `spec` with the default network, of the digits' size where these are trained on."""
+    if spec.data.source != DIGITS or spec.task != Spec().task:
+        log(f"network: {model_name(spec.network)} (the default; --depth or --model names another)")
+        return spec
+    network = replace(spec.network, depth=DIGITS_DEPTH)
+    log(
+        f"network: {model_name(network)} (none is asked for; digits have 8 pixels a side, and it trains in a minute;"
+        " --depth 50 or --model names another)"
+    )
+    return replace(spec, network=network)
 
 
 def _recipe_or_default(options: Options, task: str | None, log: Log) -> Spec:

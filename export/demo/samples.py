@@ -1,0 +1,73 @@
+"""Validation images on the demo's page, with what they are labeled."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.data.dataset import Split
+from keras_resnet.errors import KresnetError
+from keras_resnet.progress import Log
+from keras_resnet.run import Run
+from keras_resnet.runtime.image import read_image
+
+# How many, and their largest sides in pixels: photographs would take hundreds of megabytes.
+SAMPLES, MAX_SIDE = 20, 1024
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A validation image as a PNG file.
+
+    label: of the whole image, "" where its objects are labeled. objects: the label and the box (left, top, right,
+    bottom), in pixels of the PNG file, of each that is not a crowd, the largest first; None in classification.
+    """
+
+    png: bytes
+    label: str = ""
+    objects: list[tuple[str, list[float]]] | None = None
+
+    def describe(self, number: int) -> dict[str, Any]:
+        """Return the sample as run.json has it."""
+        objects = None if self.objects is None else [{"label": label, "box": box} for label, box in self.objects]
+        return {"url": f"samples/{number}.png", "number": number + 1, "label": self.label, "objects": objects}
+
+
+def load_samples(run: Run, log: Log) -> list[Sample]:
+    """Return validation images, drawn by a fixed seed; none where the data is gone."""
+    from keras_resnet.data.load import load_dataset
+
+    data = run.spec().data
+    try:
+        split = load_dataset(data, log, ("validation",)).splits["validation"]
+        rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
+        return [_make_sample(split, int(row), run.classes(), data.levels) for row in rows]
+    except KresnetError as error:
+        log(f"no validation images on the page: {error}")
+        return []
+
+
+def _make_sample(split: Split, row: int, classes: Sequence[str], levels: Sequence[float]) -> Sample:
+    # What is kept in memory is cropped already; the page shows what of an image is.
+    image = read_image(split.files[row], levels) if split.files else split.image(row)
+    small = image.copy()
+    small.thumbnail((MAX_SIDE, MAX_SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, format="PNG")
+    if split.objects is None:
+        return Sample(buffer.getvalue(), label=classes[split.labels[row]])
+    return Sample(buffer.getvalue(), objects=_list_objects(split, row, classes, small))
+
+
+def _list_objects(split: Split, row: int, classes: Sequence[str], image: Image.Image) -> list[tuple[str, list[float]]]:
+    truth = split.objects
+    assert truth is not None
+    rows = np.flatnonzero((truth.labels[row] >= 0) & ~truth.crowd[row])
+    boxes = truth.boxes[row, rows] * max(image.size)
+    return [(classes[label], box.tolist()) for label, box in zip(truth.labels[row, rows], boxes, strict=True)]

@@ -1,0 +1,96 @@
+"""What an export is asked for, by `kresnet export` or by `Run.export` from Python: each setting is declared once.
+
+Imports nothing that a command's help can do without.
+"""
+
+from __future__ import annotations
+
+from pydantic.dataclasses import dataclass
+
+from keras_resnet.config.option_groups import FILES, QUANTIZATION, VERDICT
+from keras_resnet.config.section import STRICT, Section
+from keras_resnet.config.settings import Option, setting
+from keras_resnet.errors import UsageError, require_one_of
+from keras_resnet.export.formats import FORMATS
+
+TFLITE = "tflite"
+# Images to calibrate with, about; `calibration.measure_convergence` tells whether that was enough.
+DEFAULT_IMAGES = 200
+# Settings that only TFLite files take.
+_FOR_TFLITE = ("quantize", "io", "keep_float", "batch", "dynamic_batch", "with_nms")
+
+
+@dataclass(frozen=True, config=STRICT)
+class ExportSettings(Section):
+    """The files to write of a run, and what they may lose. formats: of `FORMATS`; none are TFLite files."""
+
+    formats: tuple[str, ...] = ()
+    quantize: tuple[str, ...] = setting(
+        (),
+        "float32, float16, dynamic, int8, int8-float-io, int16x8 or all.",
+        Option("--quantize", QUANTIZATION, metavar="SCHEME"),
+    )
+    io: str | None = setting(
+        None, "Inputs and outputs: uint8 (raw pixels), int8 or float.", Option("--io", QUANTIZATION, "uint8")
+    )
+    keep_float: tuple[str, ...] = setting(
+        (), "A layer of an int8 file that is not quantized.", Option("--keep-float", QUANTIZATION, metavar="LAYER")
+    )
+    batch: int | None = setting(None, "Batch size of a TFLite file.", Option("--batch", FILES, "1"), ge=1)
+    dynamic_batch: bool = setting(
+        False, "TFLite files that take any number of images at a time.", Option("--dynamic-batch", FILES)
+    )
+    with_nms: bool = setting(
+        False, "Of a detector also files with NMS, which end in objects.", Option("--with-nms", FILES)
+    )
+    calibration_data: str | None = setting(
+        None, "Images to calibrate with.", Option("--calibration-data", QUANTIZATION, "of the training data", "DIR")
+    )
+    calibration_images: int = setting(
+        DEFAULT_IMAGES, "How many of the training data.", Option("--calibration-images", QUANTIZATION), ge=1
+    )
+    engine: str = setting(
+        "tensorflow", "What makes int8 files: tensorflow or litert-quantizer.", Option("--engine", QUANTIZATION)
+    )
+    target: tuple[str, ...] = setting(
+        (), "Also fit integer files to: ethos-u55-128, …, edgetpu.", Option("--target", FILES, metavar="NAME")
+    )
+    auto: bool = setting(
+        False, "Try remedies on an int8 file until it is within the budget.", Option("--auto", QUANTIZATION)
+    )
+    max_drop: float = setting(
+        1.0,
+        "Points of accuracy a file may lose.",
+        Option("--max-drop", VERDICT),
+        "between 0 and 100 points",
+        ge=0,
+        le=100,
+    )
+    require_proof: bool = setting(
+        False,
+        "Fail also where the drop's 95% interval is not within --max-drop: too few images to tell.",
+        Option("--require-proof", VERDICT),
+    )
+    samples: int | None = setting(
+        None, "Score so many validation images, drawn by a fixed seed.", Option("--samples", VERDICT, "all"), ge=1
+    )
+
+    @classmethod
+    def key(cls, name: str) -> str:
+        """Return the option of a setting, which is what messages call it."""
+        return f"--{name.replace('_', '-')}"
+
+    @property
+    def asks_tflite(self) -> bool:
+        """Whether TFLite files are asked for."""
+        return TFLITE in self.formats or not self.formats
+
+    def require_possible(self) -> None:
+        """Raise UsageError for unknown formats, and settings of which one leaves the other out."""
+        for name in self.formats:
+            require_one_of("the format", name, tuple(FORMATS))
+        for name in _FOR_TFLITE if not self.asks_tflite else ():
+            if getattr(self, name):
+                raise UsageError(f"{self.key(name)} is for TFLite files; add --tflite")
+        if self.batch and self.dynamic_batch:
+            raise UsageError("--batch fixes what --dynamic-batch leaves open; give one of them")

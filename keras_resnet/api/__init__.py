@@ -1,0 +1,1 @@
+"""kresnet from Python: what `keras_resnet.train` and the names beside it are; the commands call the same functions."""

@@ -1,0 +1,88 @@
+"""Export from Python and from the command line: files, with verdicts, remedies and what accelerators say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keras_resnet import progress
+from keras_resnet.api.files import ExportedFiles
+from keras_resnet.api.keywords import require_known, to_options
+from keras_resnet.api.signatures import EXPORT
+from keras_resnet.api.signatures import names as names_of
+from keras_resnet.errors import UsageError, VerdictError, did_you_mean
+from keras_resnet.export.accelerators import check_accelerators
+from keras_resnet.export.accelerators.base import AcceleratorReport
+from keras_resnet.export.formats import FORMATS
+from keras_resnet.export.remedies import RemedyResult
+from keras_resnet.export.request import ExportRequest, ExportResult
+from keras_resnet.export.settings import TFLITE, ExportSettings
+from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
+from keras_resnet.export.verdict import Verdict
+from keras_resnet.run import Run as RunFolder
+
+# Names of schemes of TFLite files, and of formats.
+SCHEME_NAMES = (*SCHEMES, *SCHEME_ALIASES, ALL)
+NAMES = (*SCHEME_NAMES, *FORMATS)
+
+
+@dataclass(frozen=True)
+class ExportOutcome:
+    """What became of an export. remedies: the steps of --auto. accelerators: of --target."""
+
+    result: ExportResult
+    remedies: list[RemedyResult]
+    accelerators: list[AcceleratorReport]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts on the files that could be made."""
+        return self.result.verdicts
+
+
+def export_run(run: RunFolder, settings: ExportSettings) -> ExportOutcome:
+    """Write and verify the files that `settings` ask for, check accelerators, and write the report.
+
+    Raises UsageError for what cannot be written of the run, before TensorFlow is imported, RunError unless it has
+    finished, and ExportError where no file could be made.
+    """
+    request = ExportRequest.from_settings(settings, run)
+    from keras_resnet.export.pipeline import export_files
+    from keras_resnet.export.remedies import export_with_remedies
+    from keras_resnet.reporting.page import publish_report
+
+    if settings.auto:
+        result, remedies = export_with_remedies(run, request, progress.log)
+    else:
+        result, remedies = export_files(run, request, progress.log), []
+    verdicts = result.verdicts or result.require_all()
+    accelerators = check_accelerators(run, verdicts, settings.target, progress.log)
+    publish_report(run)
+    return ExportOutcome(result, remedies, accelerators)
+
+
+def export_names(
+    run: RunFolder, names: Sequence[str], keywords: Mapping[str, object], must_pass: bool
+) -> ExportedFiles:
+    """Export what `names` name, with the keywords of `Run.export`. Raises as that does."""
+    require_known("export", keywords, names_of(EXPORT))
+    options = {name: value for name, value in to_options(keywords).items() if value is not None}
+    outcome = export_run(run, ExportSettings(*sort_names(names), **options))
+    outcome.result.require_all()
+    if refused := [each for each in outcome.accelerators if each.refused]:
+        progress.log("\n".join(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in refused))
+    failed = [verdict for verdict in outcome.verdicts if not verdict.passed]
+    if failed and must_pass:
+        raise VerdictError("\n".join(map(str, failed)))
+    return ExportedFiles.of(run, outcome.verdicts)
+
+
+def sort_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return (formats, schemes) of what is named. Raises UsageError for an unknown name, with the nearest."""
+    for name in names:
+        if name not in NAMES:
+            near = did_you_mean(str(name), NAMES)
+            raise UsageError(f"what to export must be of {', '.join(NAMES)}. Received: {name!r}{near and '.'}{near}")
+    schemes = tuple(name for name in names if name in SCHEME_NAMES)
+    formats = tuple(name for name in names if name in FORMATS)
+    return ((TFLITE, *formats) if schemes else formats), schemes

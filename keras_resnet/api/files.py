@@ -1,0 +1,128 @@
+"""Exported files as Python has them: where each is, what it weighs, and the verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from keras_resnet import progress
+from keras_resnet.api.predicting import Images, predict_images
+from keras_resnet.api.results import Prediction, Predictions, Score
+from keras_resnet.api.session import from_python
+from keras_resnet.errors import did_you_mean
+from keras_resnet.export.verdict import Verdict, show_verdicts
+from keras_resnet.run import Run as RunFolder
+
+if TYPE_CHECKING:
+    from keras_resnet.export.predict import Predictor
+
+
+@dataclass(frozen=True, repr=False)
+class ExportedFile:
+    """A file, or folder, that was exported of a run. path: where it stands. verdict: what is known of it."""
+
+    path: Path
+    verdict: Verdict
+    run: RunFolder
+
+    @property
+    def name(self) -> str:
+        """What it is called among the files of its run: the scheme, or the format: "int8", "onnx", …"""
+        return self.verdict.scheme
+
+    @property
+    def size(self) -> int:
+        """Bytes on the device."""
+        return self.verdict.bytes
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is within its budget. One that is not stands in exports/rejected/."""
+        return self.verdict.passed
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @from_python
+    def evaluate(self, split: str = "validation") -> Score:
+        """Score the file on a split of its run's data: "train", "validation" or "test"."""
+        from keras_resnet.export.evaluate import evaluate_on_run
+        from keras_resnet.export.load import load_file
+
+        return Score(**evaluate_on_run(load_file(self.path), self.run, split, progress.log, str(self.path)))
+
+    @from_python
+    def predict(self, images: Images, top: int | None = None) -> Prediction | Predictions:
+        """Name what `images` show, as `Run.predict` does."""
+        return predict_images(self._predictor, images, top)
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        from keras_resnet.export.predict import file_predictor
+
+        return file_predictor(self.path)
+
+    def __str__(self) -> str:
+        return str(self.verdict)
+
+    def __repr__(self) -> str:
+        return f"<ExportedFile {self.verdict.summary}>"
+
+    def _repr_html_(self) -> str:
+        return show_verdicts([self.verdict])
+
+
+class ExportedFiles(Mapping[str, ExportedFile]):
+    """Exported files by name: "int8", "float32", "onnx", … In a notebook, and printed, their verdicts."""
+
+    def __init__(self, files: Mapping[str, ExportedFile]) -> None:
+        self._files = dict(files)
+
+    @classmethod
+    def of(cls, run: RunFolder, verdicts: list[Verdict]) -> ExportedFiles:
+        """Return the files of `run` that the `verdicts` are on."""
+        return cls({each.scheme: ExportedFile(run.exports / each.file, each, run) for each in verdicts})
+
+    @classmethod
+    def read(cls, run: RunFolder) -> ExportedFiles:
+        """Return all files of `run`. Those whose verdict an earlier version wrote, which measured less, are left out,
+        and the log says so."""
+        return cls.of(run, [verdict for row in run.verdicts(progress.log) if (verdict := _read_verdict(row))])
+
+    def __getitem__(self, name: str) -> ExportedFile:
+        if name not in self._files:
+            raise KeyError(f"no file {name!r}.{did_you_mean(name, self._files)} There are: {', '.join(self._files)}")
+        return self._files[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of them are within their budget."""
+        return all(each.passed for each in self.values())
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.values())) or "no files"
+
+    def __repr__(self) -> str:
+        return f"<ExportedFiles {', '.join(self) or 'none'}>"
+
+    def _repr_html_(self) -> str:
+        return show_verdicts([each.verdict for each in self.values()]) if self else "no files"
+
+
+def _read_verdict(row: dict[str, Any]) -> Verdict | None:
+    try:
+        return TypeAdapter(Verdict).validate_python(row)
+    except ValidationError:
+        progress.log(f"left out {row['file']}: its verdict is of an earlier version; export it again")
+        return None

@@ -1,0 +1,196 @@
+"""The functions of kresnet for scripts and notebooks: train, open_run, compress, evaluate, predict."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from keras_resnet import progress
+from keras_resnet.api.keywords import require_known, to_options
+from keras_resnet.api.options import CompressOptions, TrainOptions
+from keras_resnet.api.run import Run
+from keras_resnet.api.session import from_python
+from keras_resnet.api.signatures import COMPRESS, TRAIN, document_options, names
+from keras_resnet.config.given_options import Options, name_option, name_options, select_given
+from keras_resnet.config.provenance import Provenance, use_provenance
+from keras_resnet.errors import UsageError
+from keras_resnet.run import Run as RunFolder
+from keras_resnet.run import runs_home
+from keras_resnet.run.folders import free_name, require_free
+
+if TYPE_CHECKING:
+    from keras_resnet.compression.plan import CompressionStep
+    from keras_resnet.config.spec import Spec
+    from keras_resnet.training.finder import LearningRateRange
+
+StrPath = str | os.PathLike[str]
+METHODS = ("shrink", "prune", "pattern", "cluster", "qat")
+
+
+@document_options(TrainOptions)
+@from_python
+def train(data: StrPath | None = None, **options: Unpack[TrainOptions]) -> Run:
+    """Train a residual network and return its run: what `kresnet train` does, by the same names, with the same
+    defaults, choices and refusals.
+
+    data: a folder of images, "digits", "shapes", or the name of a TFDS data set.
+
+    Every option is None unless it is given. Raises UsageError for options that are wrong or contradict each other,
+    DataError for images that cannot be used, and TrainingError where training had to stop; an interrupted run goes on
+    by `train(resume=NAME)`.
+    """
+    given = _read_keywords("train", {"data": data, **options}, ("data", *names(TRAIN)))
+    name, resume, data_changed, home = (given.pop(each, None) for each in ("name", "resume", "data_changed", "runs"))
+    run = train_run(given, runs_home(home), name, resume, bool(data_changed))
+    from keras_resnet.evaluation.advice import advise
+
+    if advice := advise(run):
+        progress.log(f"advice: {advice}")
+    return Run(run)
+
+
+def train_run(
+    given: Options, home: Path, name: str | None = None, resume: str | None = None, data_changed: bool = False
+) -> RunFolder:
+    """Train what the `given` options say, or `resume` a run, and write its report; see `train`."""
+    require_resumable(given, name, resume, data_changed)
+    require_free(home, name)
+    from keras_resnet.reporting.page import publish_report
+
+    if resume is not None:
+        from keras_resnet.training.train import resume as resume_training
+
+        with use_provenance(Provenance(f"as run {resume} was started")):
+            with name_option({"resume": resume}, "resume"):
+                interrupted = RunFolder.find(home, resume)
+            return publish_report(resume_training(interrupted, progress.log, data_changed))
+    spec = build_train_spec(given, home)
+    from keras_resnet.training.spec_request import trace_spec
+
+    # What the data decide may contradict an option only then.
+    with use_provenance(trace_spec(given, home)), name_options(given):
+        from keras_resnet.training.train import train as start_training
+
+        return publish_report(start_training(spec, home, name, progress.log))
+
+
+@document_options(TrainOptions)
+@from_python
+def find_learning_rate(data: StrPath | None = None, **options: Unpack[TrainOptions]) -> LearningRateRange:
+    """Try learning rates for a training that is described as `train` has it, and return what was measured: the losses
+    by rate, and the rate `suggested`.
+
+    The rate rises while it trains for some steps. A figure of it is written beside the runs.
+    """
+    given = _read_keywords("find_learning_rate", {"data": data, **options}, ("data", *names(TRAIN)))
+    return search_learning_rate(given, runs_home(given.pop("runs", None)))[0]
+
+
+def search_learning_rate(given: Options, home: Path) -> tuple[LearningRateRange, Path]:
+    """Return what was measured, and where it is drawn; see `find_learning_rate`."""
+    from keras_resnet.models.names import model_name
+    from keras_resnet.training.finder import find_learning_rate
+    from keras_resnet.training.spec_request import trace_spec
+
+    spec = build_train_spec(given, home)
+    figure = home / f"learning-rate-{model_name(spec.network)}.png"
+    with use_provenance(trace_spec(given, home)), name_options(given):
+        result = find_learning_rate(spec, figure, progress.log)
+    return result, figure
+
+
+def build_train_spec(given: Options, home: Path) -> Spec:
+    """Return the spec that the `given` options describe; of several workers the first logs its choices."""
+    from keras_resnet.training.distribute import is_first_worker
+    from keras_resnet.training.spec_request import build_spec
+
+    return build_spec(given, home, progress.log if is_first_worker() else lambda message: None)
+
+
+def require_resumable(given: Options, name: str | None, resume: str | None, data_changed: bool) -> None:
+    """Raise UsageError for options that exclude each other."""
+    if resume is not None and (given or name):
+        other = next(iter(given), "name").replace("_", "-")
+        raise UsageError(f"--resume continues a run as it was started; it takes no --{other}")
+    if data_changed and resume is None:
+        raise UsageError("--data-changed is for a run that goes on: it needs --resume")
+
+
+@from_python
+def open_run(name: StrPath | None = None, runs: StrPath | None = None) -> Run:
+    """Open a run by its name or its folder; the newest one where neither is given.
+
+    runs: where runs live; None is the environment's KRESNET_RUNS, else saved_models/. Raises RunError if there is none
+    of that name, with the nearest.
+    """
+    return Run(RunFolder.find(_home(runs), None if name is None else os.fspath(name)))
+
+
+@document_options(CompressOptions)
+@from_python
+def compress(run: Run | StrPath, **options: Unpack[CompressOptions]) -> Run:
+    """Make a smaller or faster network of a run and return its new run: what `kresnet compress` does.
+
+    It trains on from the run's weights. Several methods are applied one after another, each in a run: filters, zeros,
+    shared weights, 8 bits. run: what `open_run` returns, or a name. Options that are not given are those of the run.
+    """
+    given = _read_keywords("compress", options, names(COMPRESS))
+    runs = given.pop("runs", run.folder.parent if isinstance(run, Run) else None)
+    home = _home(runs)
+    if given.get("qat") is True:
+        given["qat"] = "native"
+    return Run(compress_run(RunFolder.find(home, os.fspath(run)), given, home, given.pop("name", None))[-1])
+
+
+def compress_run(run: RunFolder, given: Options, home: Path, name: str | None = None) -> list[RunFolder]:
+    """Return `run` and the runs made of it, one after another, the last one called `name`; see `compress`."""
+    from keras_resnet.compression.plan import plan_compression
+
+    steps = plan_compression(**{method: given.get(method) for method in METHODS})
+    require_free(home, name)
+    options = {key: value for key, value in given.items() if key not in METHODS}
+    chain = [run]
+    for step in steps:
+        chain.append(_compress_once(chain[-1], step, options, home, name if step is steps[-1] else None))
+    return chain
+
+
+def _compress_once(
+    parent: RunFolder, step: CompressionStep, options: Options, home: Path, name: str | None
+) -> RunFolder:
+    """Return the new run that `step` makes of `parent`."""
+    from keras_resnet.compression.plan import spec_for_compression
+    from keras_resnet.training.spec_request import override_spec, trace_options
+
+    spec = override_spec(spec_for_compression(parent, step, set(options), progress.log), options, home)
+    from keras_resnet.reporting.page import publish_report
+    from keras_resnet.training.train import train as start_training
+
+    name = name or free_name(home, f"{parent.name}-{step.suffix}")
+    with use_provenance(Provenance(f"of run {parent.name}", trace_options(options))), name_options(options):
+        return publish_report(start_training(spec, home, name, progress.log))
+
+
+def write_run_report(run: RunFolder, again: bool = False) -> Path:
+    """Write report.html of a finished `run` and return its path; see `Run.report`."""
+    run.require_finished()
+    from keras_resnet.reporting.page import write_report
+
+    if again:
+        from keras_resnet.evaluation.analysis import refresh_analysis
+
+        refresh_analysis(run, progress.log)
+    write_report(run)
+    return run.report_file
+
+
+def _read_keywords(function: str, keywords: Mapping[str, object], known: tuple[str, ...]) -> dict[str, Any]:
+    """Return the options that were given. Raises UsageError for an unknown keyword."""
+    require_known(function, keywords, known)
+    return select_given(to_options(keywords))
+
+
+def _home(runs: StrPath | None) -> Path:
+    return runs_home(None if runs is None else os.fspath(runs))

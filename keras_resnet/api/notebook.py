@@ -1,0 +1,75 @@
+"""Show progress in a notebook: a bar in the output of the cell, by IPython alone, gone when the work is done."""
+
+from __future__ import annotations
+
+import html
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from keras_resnet.progress import Advance
+
+# Seconds between two pictures of a bar.
+INTERVAL = 0.25
+
+
+def in_notebook() -> bool:
+    """Return whether this is a notebook, whose cells show HTML: Jupyter, Colab, VS Code."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+@contextmanager
+def show_notebook_bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
+    """Show progress (see `progress.Display`) in the output of the cell."""
+    from IPython.display import HTML, display
+
+    bar = _Bar(total, words, unit)
+    shown = display(HTML(bar.render()), display_id=True)
+
+    def advance(steps: int, words: str) -> None:
+        if bar.advance(steps, words):
+            shown.update(HTML(bar.render()))
+
+    try:
+        yield advance
+    finally:
+        shown.update(HTML(""))
+
+
+class _Bar:
+    """How far some work has come."""
+
+    def __init__(self, total: int | None, words: str, unit: str) -> None:
+        self.total, self.words, self.unit, self.done = total, words, unit, 0
+        self.began = self.drawn = time.monotonic()
+
+    def advance(self, steps: int, words: str) -> bool:
+        """Count `steps`. Returns whether it is time for a new picture."""
+        self.done, self.words = self.done + steps, words
+        is_due = time.monotonic() - self.drawn > INTERVAL
+        self.drawn = time.monotonic() if is_due else self.drawn
+        return is_due
+
+    def render(self) -> str:
+        """Return the picture, HTML."""
+        elapsed = time.monotonic() - self.began
+        limit = f' max="{self.total}" value="{self.done}"' if self.total else ""
+        words = html.escape(self.words)
+        return (
+            f'<div style="font-family: monospace"><progress{limit} aria-label="{words}" style="vertical-align: middle">'
+            f"</progress> {words} {html.escape(self._count(elapsed))}</div>"
+        )
+
+    def _count(self, elapsed: float) -> str:
+        if not self.total:
+            return _clock(elapsed)
+        left = f", {_clock(elapsed / self.done * (self.total - self.done))} left" if self.done else ""
+        return f"({self.done}/{self.total} {self.unit}{left})"
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=int(seconds)))

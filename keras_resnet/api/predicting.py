@@ -1,0 +1,91 @@
+"""Predictions from Python: for paths, arrays, Pillow's images and folders of images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet import progress
+from keras_resnet.api.results import Prediction, Predictions
+from keras_resnet.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from keras_resnet.export.predict import Predictor
+
+# One image, or several: a path of an image, a video or a folder; uint8 pixels (H, W, 3) or (N, H, W, 3); Pillow's.
+OneImage = Union[str, "os.PathLike[str]", np.ndarray, Image.Image]
+Images = OneImage | Sequence[OneImage]
+
+
+def predict_images(predictor: Predictor, images: Images, top: int | None = None) -> Prediction | Predictions:
+    """Return what one image shows, or what several show: of a list, a folder, a video, or an array of several.
+
+    A file that is damaged is logged and left out of several. Raises DataError for one that cannot be read, alone or
+    with all others, and UsageError for what is no image.
+    """
+    several = [images] if isinstance(images, (str, os.PathLike, np.ndarray, Image.Image)) else list(images)
+    found: list[Prediction] = []
+    unreadable: list[str] = []
+    is_one = several and several[0] is images and _is_one(several[0])
+    for place, each in enumerate(several):
+        if isinstance(each, (str, os.PathLike)):
+            found.extend(_predict_paths(predictor, os.fspath(each), top, unreadable, bool(is_one)))
+        else:
+            found.extend(_predict_pixels(predictor, each, top, place))
+    if unreadable and not found:
+        raise DataError(f"none of {len(unreadable)} files could be read, such as {unreadable[0]}")
+    return found[0] if is_one else Predictions(tuple(found), tuple(unreadable))
+
+
+def _is_one(image: OneImage) -> bool:
+    """Return whether `image` stands for a single image."""
+    from keras_resnet.runtime.video import is_video
+
+    if isinstance(image, np.ndarray):
+        return image.ndim < 4
+    return isinstance(image, Image.Image) or not (is_video(os.fspath(image)) or Path(image).is_dir())
+
+
+def _predict_paths(
+    predictor: Predictor, name: str, top: int | None, unreadable: list[str], is_one: bool
+) -> Iterator[Prediction]:
+    """Yield what the files that `name` names show; adds to `unreadable` those that are damaged, unless it `is_one`."""
+    from keras_resnet.export.predict import PredictOptions, predict_files, resolve_inputs
+
+    inputs = resolve_inputs([name])
+    with progress.track(inputs, "predicting", "files") as tracked:
+        for each in tracked:
+            try:
+                for row in predict_files(predictor, [each], PredictOptions(top), progress.log):
+                    yield Prediction(**row)
+            except DataError as error:
+                if is_one:
+                    raise
+                progress.log(str(error))
+                unreadable.append(each.name)
+
+
+def _predict_pixels(
+    predictor: Predictor, pixels: np.ndarray | Image.Image, top: int | None, place: int
+) -> Iterator[Prediction]:
+    """Yield what an image shows, or each of an array of several; they are called by their place."""
+    images = [pixels] if isinstance(pixels, Image.Image) else _to_images(pixels)
+    for number, image in enumerate(images, place):
+        yield Prediction(f"image {number}", predictor.predict_image(image, top), picture=image)
+
+
+def _to_images(pixels: np.ndarray) -> list[Image.Image]:
+    """Return an array's images. Raises UsageError for one that holds none."""
+    shape: tuple[int, ...] = getattr(pixels, "shape", ())
+    if len(shape) not in (3, 4) or shape[-1] != 3 or getattr(pixels, "dtype", None) != np.uint8 or 0 in shape:
+        received = f"{pixels.dtype} {shape}" if isinstance(pixels, np.ndarray) else repr(pixels)
+        raise UsageError(
+            "images must be paths, Pillow's images, or arrays of uint8 pixels (H, W, 3) or (N, H, W, 3)."
+            f" Received: {received}"
+        )
+    return [Image.fromarray(each) for each in (pixels[None] if len(shape) == 3 else pixels)]

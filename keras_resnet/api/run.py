@@ -1,0 +1,183 @@
+"""A run as Python has it: its model, numbers and files, and what can be done with it."""
+
+from __future__ import annotations
+
+import webbrowser
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from keras_resnet import progress
+from keras_resnet.api.files import ExportedFiles
+from keras_resnet.api.options import CompressOptions, ExportOptions
+from keras_resnet.api.predicting import Images, predict_images
+from keras_resnet.api.results import Prediction, Predictions, Score
+from keras_resnet.api.session import from_python
+from keras_resnet.api.signatures import document_options
+from keras_resnet.config.spec import Spec
+from keras_resnet.errors import RunError
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.reporting import html_tables
+from keras_resnet.run import Run as RunFolder
+from keras_resnet.run.documents import MetricsDocument
+from keras_resnet.runtime.plurals import counted
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_resnet.export.predict import Predictor
+
+
+class Run:
+    """A run: what `train` returns and `open_run` opens.
+
+    stored: the run's folder and the documents in it, as `keras_resnet.run` reads them.
+    """
+
+    def __init__(self, stored: RunFolder) -> None:
+        self.stored = stored
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is its folder's."""
+        return self.stored.name
+
+    @property
+    def folder(self) -> Path:
+        """The folder with all that the run is."""
+        return self.stored.folder
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether training has ended and the model is there."""
+        return self.stored.is_finished
+
+    @cached_property
+    def spec(self) -> Spec:
+        """All settings of the training, resolved."""
+        return self.stored.spec()
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the logits."""
+        return self.stored.classes()
+
+    @property
+    def metrics(self) -> MetricsDocument:
+        """The finished model's metric on the validation images: {"split", "metric", "value", "samples"}."""
+        return self.stored.metrics()
+
+    @property
+    def history(self) -> dict[str, list[Any]]:
+        """What was logged of each epoch, as Keras' `History.history` has it: {"loss": [2.1, 1.8, …], "val_loss": …}."""
+        rows = self.stored.read_log(progress.log)
+        return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+    @property
+    def files(self) -> ExportedFiles:
+        """All exported files by name, also those that failed."""
+        return ExportedFiles.read(self.stored)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The trained Keras model, loaded once: pixels (B, H, W, 3) in 0–255 to logits. Raises RunError if training
+        has not finished, or the model cannot be read."""
+        return self._load_model()
+
+    @from_python
+    def _load_model(self) -> keras.Model:
+        from keras_resnet.evaluation.evaluate import load_model
+
+        return load_model(self.stored)
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        from keras_resnet.export.predict import run_predictor
+
+        return run_predictor(self.stored, self.model)
+
+    @from_python
+    def evaluate(self, split: str = "validation") -> Score:
+        """Score the model on a split of its data: "train", "validation" or "test". Raises UsageError if the data have
+        no such split."""
+        from keras_resnet.evaluation.evaluate import keras_predictor
+        from keras_resnet.export.evaluate import evaluate_on_run
+
+        return Score(**evaluate_on_run(keras_predictor(self.model), self.stored, split, progress.log, self.name))
+
+    @from_python
+    def predict(self, images: Images, top: int | None = None) -> Prediction | Predictions:
+        """Name what `images` show, and where.
+
+        images: a path of an image, a folder or a video; uint8 pixels (H, W, 3) or (N, H, W, 3); one of Pillow's; or a
+        list of these. top: how many labels, 5 by default, or objects, all by default.
+
+        Returns one `Prediction` for one image, `Predictions` for several. A damaged file among several is logged and
+        left out; DataError is raised for one alone.
+        """
+        return predict_images(self._predictor, images, top)
+
+    @document_options(ExportOptions)
+    @from_python
+    def export(self, *names: str, must_pass: bool = False, **options: Unpack[ExportOptions]) -> ExportedFiles:
+        """Export files, verify each on the validation images, and return them by name.
+
+        names: schemes of TFLite files ("int8", "float16", …, or "all") and formats ("onnx", "savedmodel", "c-array");
+        none are the usual TFLite files. A file that is not within its budget is returned too, stands in
+        exports/rejected/ and its `verdict.passed` is False; with `must_pass` VerdictError is raised for it. Raises
+        ExportError for files that could not be made; the others are in `files` then.
+        """
+        from keras_resnet.api.exporting import export_names
+
+        return export_names(self.stored, names, options, must_pass)
+
+    @from_python
+    def report(self, open: bool = False, again: bool = False) -> Path:
+        """Write report.html and return its path. open: show it in the browser. again: evaluate the model anew first,
+        for a run of an earlier version."""
+        from keras_resnet.api.functions import write_run_report
+
+        file = write_run_report(self.stored, again).resolve()
+        if open and not webbrowser.open(file.as_uri()):
+            progress.log(f"there is no browser here; open {file}")
+        return file
+
+    @document_options(CompressOptions)
+    @from_python
+    def compress(self, **options: Unpack[CompressOptions]) -> Run:
+        """Make a smaller or faster network of this run and return its new run: see `keras_resnet.compress`."""
+        from keras_resnet.api.functions import compress
+
+        return compress(self, **options)
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other.folder.resolve() == self.folder.resolve()
+
+    def __hash__(self) -> int:
+        return hash(self.folder.resolve())
+
+    def __repr__(self) -> str:
+        try:
+            return f"<Run {self.name}: {', '.join(self._facts().values())}>"
+        except RunError as error:
+            return f"<Run {self.name}: {error}>"
+
+    def _facts(self) -> dict[str, str]:
+        """Return what is known of the run, in words."""
+        labels = counted(len(self.classes), "class", plural="classes")
+        facts = {"network": self.stored.network_summary, "data": f"{self.spec.data.source}, {labels}"}
+        if not self.is_finished:
+            return {**facts, "state": "not finished"}
+        metrics = self.metrics
+        score = f"{metrics['value']:.2%} of {counted(metrics['samples'], 'validation image')}"
+        return {**facts, "metric": f"{metric_label(metrics['metric'])} {score}"}
+
+    def _repr_html_(self) -> str:
+        facts = {"run": self.name, **self._facts(), "folder": str(self.folder)}
+        page = html_tables.table(["", ""], [[name, words] for name, words in facts.items()])
+        if self.stored.curves_file.is_file():
+            page += html_tables.png(self.stored.curves_file.read_bytes(), f"loss and metrics of {self.name} by epoch")
+        return page + (files._repr_html_() if (files := self.files) else "")

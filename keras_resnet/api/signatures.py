@@ -1,0 +1,130 @@
+"""Keywords of the functions for Python, made of the settings that they set: their types, and the words of `help`.
+
+`scripts/python-options` writes the types down in options.py, where type checkers and editors read them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from keras_resnet.api.session import in_python_words
+from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
+from keras_resnet.config.option_groups import COMMON, GROUPS, OTHER
+from keras_resnet.config.settings import Setting, iterate_settings
+from keras_resnet.export.settings import ExportSettings
+
+F = TypeVar("F", bound=Callable[..., Any])
+PATH = "StrPath"
+# Settings that are paths, or names of runs.
+PATHS = ("data_dir", "weights", "deepen", "teacher", "calibration_data")
+# What is given by position.
+NAMED_APART = ("data", "quantize")
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """One keyword. annotation: its type, as Python writes it. help: a sentence or two. group: of option_groups."""
+
+    name: str
+    annotation: str
+    help: str
+    group: str = COMMON
+
+    @classmethod
+    def of(cls, name: str, setting: Setting) -> Keyword:
+        """Return the keyword that sets `setting`."""
+        assert setting.option is not None
+        words = in_python_words(setting.help)
+        if setting.default_words:
+            words = f"{words.removesuffix('.')} [default: {in_python_words(setting.default_words)}]."
+        return cls(name, f"{_annotation(name, setting)} | None", words, setting.option.group)
+
+
+def _annotation(name: str, setting: Setting) -> str:
+    kind = PATH if name in PATHS else setting.kind.__name__
+    if setting.choices:
+        kind = f"Literal[{', '.join(map(repr, setting.choices))}]"
+    if not setting.is_list:
+        return kind
+    return f"Sequence[{kind}] | {'str' if setting.kind is str else kind}"
+
+
+_RUN = (
+    Keyword("name", "str | None", "Name of the new run [default: made from network and data]."),
+    Keyword("runs", f"{PATH} | None", "Where runs live [default: KRESNET_RUNS, else saved_models/].", OTHER),
+)
+_SET = Keyword("set", "Mapping[str, object] | None", "Any keys of the spec: {'optimizer.momentum': 0.8}.")
+TRAIN = (
+    Keyword("model", "str | None", "Network by name: resnet50, plain34, vgg19, … (see kresnet models)."),
+    Keyword("recipe", "str | None", "Published settings: torchvision-v2, timm-a2, … (see kresnet recipes)."),
+    Keyword("quick", "bool | None", "Use the recipe's quick form: a minute or two on the bundled digits."),
+    *(Keyword.of(name, setting) for name, setting in SETTINGS.items() if name not in NAMED_APART),
+    _SET,
+    *_RUN,
+    Keyword("resume", f"{PATH} | None", "Continue this interrupted run as it was started; the only option then."),
+    Keyword("data_changed", "bool | None", "With resume: go on although the data are no longer the same.", OTHER),
+)
+COMPRESS = (
+    Keyword("shrink", "float | None", "Remove this share of the filters inside residual units."),
+    Keyword("prune", "float | None", "Make this share of the weights zero."),
+    Keyword("pattern", "Literal['2:4'] | None", "Two zeros in each four weights, instead of anywhere."),
+    Keyword("cluster", "int | None", "Give every kernel so many different weights."),
+    Keyword(
+        "qat",
+        "bool | Literal['native', 'tfmot'] | None",
+        "Quantization-aware training: True, or 'tfmot' by tensorflow-model-optimization.",
+    ),
+    *(Keyword.of(name, SETTINGS[name]) for name in COMPRESS_SETTINGS),
+    _SET,
+    *_RUN,
+)
+EXPORT = tuple(
+    Keyword.of(setting.key, setting)
+    for setting in iterate_settings(ExportSettings)
+    if setting.option and setting.key not in NAMED_APART
+)
+# By the name of the TypedDict.
+KEYWORDS = {"TrainOptions": TRAIN, "CompressOptions": COMPRESS, "ExportOptions": EXPORT}
+
+
+def names(keywords: Iterable[Keyword]) -> tuple[str, ...]:
+    """Return the names of `keywords`."""
+    return tuple(each.name for each in keywords)
+
+
+def document_options(options: type) -> Callable[[F], F]:
+    """Give a function that takes `options`, a TypedDict, by Unpack, a signature and a docstring with each of them."""
+
+    def document(function: F) -> F:
+        keywords = KEYWORDS[options.__name__]
+        function.__signature__ = _signature(function, options, keywords)  # type: ignore[attr-defined]
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{_describe(keywords)}"
+        return function
+
+    return document
+
+
+def _signature(function: Callable[..., Any], options: type, keywords: Iterable[Keyword]) -> inspect.Signature:
+    """Return the signature of `function` with `keywords` in place of the last parameter, which takes them all."""
+    own = inspect.signature(function)
+    hints = get_type_hints(options)
+    spread = [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[each.name])
+        for each in keywords
+    ]
+    return own.replace(parameters=[*list(own.parameters.values())[:-1], *spread])
+
+
+def _describe(keywords: tuple[Keyword, ...]) -> str:
+    """Return a list of the keywords by group, in reStructuredText."""
+    groups = {group: [each for each in keywords if each.group == group] for group in GROUPS}
+    parts = []
+    for group, members in groups.items():
+        lines = [textwrap.indent(textwrap.fill(f"{each.name}: {each.help}", 116), "  ") for each in members]
+        items = [f"- {line[2:]}" for line in lines]
+        parts += [f"{group}:\n\n" + "\n".join(items)] if members else []
+    return "\n\n".join(parts)

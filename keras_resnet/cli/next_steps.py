@@ -1,0 +1,32 @@
+"""What a command says at its end: what can be done next, and what would make a weak result better."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from keras_resnet.cli import console
+
+if TYPE_CHECKING:
+    from keras_resnet.run import Run
+
+LEAD = "next: "
+EXPORT, DEMO = "files for devices, with verdicts", "see them in a browser"
+
+
+def log_advice(run: Run) -> None:
+    """Log one line on how to train better, where the result of a finished `run` is weak."""
+    from keras_resnet.evaluation.advice import advise
+
+    if run.analysis_file.is_file() and (advice := advise(run)):
+        console.log(f"advice: {advice}")
+
+
+def log_next_steps(*steps: tuple[str, str], runs: str | None = None) -> None:
+    """Log commands to type next, a line each: (what follows `kresnet`, what it does). runs: the home of runs, where
+    that was given."""
+    where = f" --runs {shlex.quote(runs)}" if runs else ""
+    commands = [f"kresnet {words}{where}" for words, _ in steps]
+    width = max(map(len, commands))
+    for number, (command, (_, purpose)) in enumerate(zip(commands, steps, strict=True)):
+        console.log(f"{LEAD if not number else ' ' * len(LEAD)}{command.ljust(width)}  {purpose}")

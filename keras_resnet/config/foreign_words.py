@@ -1,0 +1,193 @@
+"""Words that people bring from other tools, and what kresnet calls them: one table for options, arguments, commands and
+names in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+# An option of torchvision's references, timm, Ultralytics, Keras, Edge Impulse or an earlier habit → what is typed
+# here; of several, the first whose option the command has.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("--lr", "--lr0", "--rate"), ("--learning-rate",)),
+    **dict.fromkeys(("--wd", "--decay"), ("--weight-decay",)),
+    **dict.fromkeys(("--opt", "--optim", "--solver"), ("--optimizer",)),
+    **dict.fromkeys(("--batch", "-b", "--bs"), ("--batch-size", "--batch")),
+    **dict.fromkeys(("--epoch", "-e", "--num-epochs", "--n-epochs", "--cycles"), ("--epochs",)),
+    **dict.fromkeys(("--imgsz", "--img-size", "--img", "--size"), ("--image-size",)),
+    **dict.fromkeys(("--input-size", "--input-shape", "--resolution", "--train-crop-size"), ("--image-size",)),
+    **dict.fromkeys(("--arch", "-a", "--net", "--network", "--backbone", "-m"), ("--model", "--models")),
+    **dict.fromkeys(("--nets", "--archs"), ("--models",)),
+    **dict.fromkeys(("--layers", "-d"), ("--depth",)),
+    **dict.fromkeys(("--pretrained", "--finetune", "--init", "--initial-checkpoint"), ("--weights",)),
+    **dict.fromkeys(("--from", "--checkpoint", "--ckpt", "--load"), ("--weights",)),
+    **dict.fromkeys(("--dataset", "--data-path", "--source", "--input", "--images", "--train-dir"), ("--data",)),
+    **dict.fromkeys(("--device", "--gpu", "--gpus", "--accelerator"), ("--devices",)),
+    **dict.fromkeys(("--amp", "--fp16", "--half", "--bf16", "--mixed-precision", "--dtype"), ("--precision",)),
+    **dict.fromkeys(("--smoothing", "--ls"), ("--label-smoothing",)),
+    **dict.fromkeys(("--model-ema", "--ema-decay"), ("--ema",)),
+    **dict.fromkeys(("--clip-grad", "--grad-clip", "--clipnorm"), ("--clip-grad-norm",)),
+    **dict.fromkeys(("--grad-accum-steps", "--accumulate", "--gradient-accumulation"), ("--accumulate-steps",)),
+    **dict.fromkeys(("--reprob", "--erasing", "--cutout"), ("--random-erase",)),
+    **dict.fromkeys(("--aa", "--augment", "--augmentation"), ("--auto-augment",)),
+    **dict.fromkeys(("--fliplr", "--hflip", "--horizontal-flip"), ("--flip",)),
+    **dict.fromkeys(("--early-stopping", "--early-stop"), ("--patience",)),
+    **dict.fromkeys(("--dropout", "--drop", "--stochastic-depth"), ("--drop-path",)),
+    **dict.fromkeys(("--validation-split", "--val-split", "--val-size", "--split-ratio"), ("--val-fraction",)),
+    **dict.fromkeys(("--momentum", "--beta1"), ("--set optimizer.momentum=0.9",)),
+    **dict.fromkeys(("--sched", "--scheduler", "--lr-scheduler", "--cos-lr"), ("--set optimizer.schedule=cosine",)),
+    **dict.fromkeys(("--warmup", "--warmup-epochs", "--lr-warmup-epochs"), ("--set optimizer.warmup_epochs=1",)),
+    **dict.fromkeys(("--mean", "--std"), ("--set data.normalization.mean=[0,0,0]",)),
+    **dict.fromkeys(("--project", "--output-dir", "--output", "--out", "--logdir", "--save-dir", "-o"), ("--runs",)),
+    **dict.fromkeys(("--experiment", "--run-name"), ("--name",)),
+    **dict.fromkeys(("--cfg", "--config"), ("--recipe, or --set KEY=VALUE",)),
+    **dict.fromkeys(("--distill", "--kd"), ("--teacher",)),
+    **dict.fromkeys(("--nms", "--full", "--end2end"), ("--with-nms",)),
+    **dict.fromkeys(("--format", "--include"), ("--tflite, --savedmodel, --onnx or --c-array",)),
+    **dict.fromkeys(("--calib", "--representative-dataset", "--data"), ("--calibration-data",)),
+    **dict.fromkeys(("--conf", "--iou", "--topk", "-k"), ("--top",)),
+    **dict.fromkeys(("--tolerance", "--max-loss"), ("--max-drop",)),
+    **dict.fromkeys(("--hardware", "--board"), ("--target",)),
+}
+# Options of other tools for what kresnet decides by itself, or does otherwise.
+UNNEEDED = {
+    **dict.fromkeys(
+        ("--num-classes", "--nc", "--classes", "--num-labels"), "The number of classes is counted from the data."
+    ),
+    **dict.fromkeys(
+        ("--workers", "-j", "--num-workers"),
+        "Images are read by as many threads as there are cores; several processes are started by: kresnet launch"
+        " --workers 2 -- train.",
+    ),
+    "--cache": "Images are kept in memory where they fit.",
+    "--shuffle": "Training images are shuffled in each epoch, by --seed.",
+    "--plots": "Plots are in report.html, written after each training: kresnet report.",
+    "--verbose": "Type it before the command: kresnet --verbose.",
+}
+# Commands of other tools → what is typed here.
+COMMANDS = {
+    **dict.fromkeys(("val", "validate", "test", "eval", "score"), "evaluate"),
+    **dict.fromkeys(("convert", "quantize", "quantise", "deploy", "compile", "tflite"), "export"),
+    **dict.fromkeys(("benchmark", "bench", "profile", "check"), "verify"),
+    **dict.fromkeys(("list", "ls", "history", "experiments"), "runs"),
+    **dict.fromkeys(("infer", "inference", "classify-image", "recognize"), "predict"),
+    **dict.fromkeys(("fit", "classify"), "train"),
+    "detect": "train --task detect",
+    "segment": "train --task segment",
+    "localize": "train --task localize",
+    "resume": "train --resume RUN",
+    "finetune": "train --weights …",
+    **dict.fromkeys(("prune", "distill", "qat"), "compress"),
+    **dict.fromkeys(("serve", "web", "ui", "app"), "demo"),
+    **dict.fromkeys(("info", "show", "summary", "describe"), "inspect FILE, or kresnet report RUN"),
+    **dict.fromkeys(("zoo", "networks", "archs"), "models"),
+    **dict.fromkeys(("config", "configs", "cfg", "settings"), "schema"),
+    **dict.fromkeys(("help", "man"), "--help"),
+    "version": "--version",
+    **dict.fromkeys(("checks", "doctor", "system"), "env"),
+    **dict.fromkeys(("diff",), "compare"),
+    **dict.fromkeys(("tune", "lr-find", "find-lr"), "train --find-lr"),
+}
+# Names that the library has not, and the function that does it.
+FUNCTIONS = dict.fromkeys(
+    ("network", "model", "get_model", "build_model", "list_models", "timm_create"), "create_model"
+)
+# Options of an export elsewhere that say exactly what one of ours does: they are taken for it, which is printed.
+EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("--int8", "--full-integer"), ("--quantize", "int8")),
+    **dict.fromkeys(("--float16", "--fp16", "--half"), ("--quantize", "float16")),
+    **dict.fromkeys(("--float32", "--fp32"), ("--quantize", "float32")),
+    **dict.fromkeys(("--dynamic-range", "--dynamic"), ("--quantize", "dynamic")),
+    **dict.fromkeys(("--int16x8", "--int16"), ("--quantize", "int16x8")),
+    **dict.fromkeys(("--lite", "--litert"), ("--tflite",)),
+    **dict.fromkeys(("--saved-model", "--saved_model"), ("--savedmodel",)),
+    **dict.fromkeys(("--cc", "--c"), ("--c-array",)),
+}
+# Values of `--format`, which is what other tools call it.
+EXPORT_FORMATS = {
+    **dict.fromkeys(("tflite", "litert", "lite"), "--tflite"),
+    **dict.fromkeys(("savedmodel", "saved_model", "saved-model", "tf"), "--savedmodel"),
+    "onnx": "--onnx",
+    **dict.fromkeys(("c-array", "c_array", "c", "cc"), "--c-array"),
+}
+FORMAT_OPTIONS = ("--format", "--include", "-f")
+# Values of options elsewhere → what to say of them.
+_WEIGHTS = "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, a file, or a run"
+VALUES: dict[str, dict[str, str]] = {
+    "--weights": dict.fromkeys(("imagenet", "imagenet1k_v1", "imagenet1k_v2", "default", "coco", "true"), _WEIGHTS),
+    "--precision": {
+        **dict.fromkeys(("fp16", "float16", "half", "16", "16-mixed", "amp"), "Use --precision mixed_float16"),
+        **dict.fromkeys(("bf16", "bfloat16", "bf16-mixed"), "Use --precision mixed_bfloat16"),
+        **dict.fromkeys(("fp32", "32", "full"), "Use --precision float32"),
+    },
+    "--task": {
+        **dict.fromkeys(("classification", "cls"), "Use --task classify"),
+        **dict.fromkeys(("detection", "objects", "od"), "Use --task detect"),
+        **dict.fromkeys(("segmentation", "seg", "instance", "masks"), "Use --task segment"),
+        **dict.fromkeys(("localization", "loc"), "Use --task localize"),
+    },
+    "--optimizer": {"adam": "Use --optimizer adamw", "momentum": "Use --optimizer sgd, which has momentum"},
+    "--devices": {
+        **dict.fromkeys(("gpu", "cuda", "cuda:0", "gpu0"), "Use --devices gpu:0, or auto"),
+        **dict.fromkeys(("mps", "metal"), "Use --devices auto"),
+        "cpu": "Use --devices cpu:1",
+    },
+}
+
+
+def answer_option(name: str, known: Collection[str]) -> str:
+    """Return what to say of the unknown option `name` to a command with `known` options; "" where nothing fits."""
+    for typed in OPTIONS.get(name, ()):
+        if typed.replace(",", "").split()[0] in known:
+            return f"Use {typed}."
+    return UNNEEDED.get(name, "")
+
+
+def answer_value(option: str, value: object) -> str:
+    """Return what to say of a `value` that other tools take for `option`; "" where nothing fits."""
+    return VALUES.get(option, {}).get(str(value).lower(), "")
+
+
+def answer_argument(text: str, known: Collection[str]) -> str:
+    """Return what to say of an unexpected argument such as "epochs=3", as Ultralytics writes options; "" where it is
+    none."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        return ""
+    option = f"--{name.replace('_', '-')}"
+    if option in known:
+        return f"Options are written {option} {value}."
+    return answer_option(option, known)
+
+
+def answer_command(name: str, known: Collection[str]) -> str:
+    """Return what to say of the unknown command `name` to a group with `known` commands; "" where nothing fits."""
+    typed = COMMANDS.get(name, "")
+    return f"Use kresnet {typed}." if typed.startswith("--") or typed.split(" ")[0] in known else ""
+
+
+def answer_function(name: str) -> str:
+    """Return the function of the library that is meant by `name`; "" where nothing fits."""
+    return FUNCTIONS.get(name, "")
+
+
+def translate_export(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return `arguments` of an export with options of other tools in ours, and a remark on each of them."""
+    translated: list[str] = []
+    remarks: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        taken = [word]
+        if name in FORMAT_OPTIONS and (equals or rest):
+            value = value if equals else rest.pop(0)
+            formats = value.lower().split(",")
+            known = all(each in EXPORT_FORMATS for each in formats)
+            word = f"{name} {value}"
+            taken = [EXPORT_FORMATS[each] for each in formats] if known else [name, value]
+        elif word in EXPORT_OPTIONS:
+            taken = list(EXPORT_OPTIONS[word])
+        if " ".join(taken) != word:
+            remarks.append(f"{word}: taken as {' '.join(taken)}")
+        translated += taken
+    return translated, remarks

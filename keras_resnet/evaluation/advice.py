@@ -1,0 +1,158 @@
+"""Advise what to change after a weak result: the first of a list of checks that has something to say, with its reason.
+
+`CHECKS` registers them, the most likely cause first. A new one is a function and a line there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_resnet.config.spec import Spec
+from keras_resnet.metrics.outcome import ABOVE
+from keras_resnet.models.names import model_name
+from keras_resnet.pretrained.hub import TORCHVISION_HASHES
+from keras_resnet.run import Run
+from keras_resnet.run.documents import Analysis, BaselineRow
+from keras_resnet.runtime.plurals import counted
+
+# Below these a result is called weak: of every ten images one is wrong; a mAP is lower where all is well, too.
+WEAK_ACCURACY, WEAK_MAP = 0.9, 0.3
+# So few training images for each class leave much to gain from pretrained weights.
+FEW_IMAGES = 200
+# The share by which the validation loss still fell in the last epoch of a training that ended too early.
+STILL_FALLING = 0.02
+# Points by which a network is better on its training images that it has learned by heart.
+OVERFITTED = 0.15
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What is known of a finished training. value: of its main metric, 0–1. log: the rows of log.jsonl. images: for
+    training; None where the run does not tell. labels: how many of them, by class."""
+
+    spec: Spec
+    metric: str
+    value: float
+    log: Sequence[dict[str, Any]]
+    analysis: Analysis
+    classes: int
+    images: int | None
+    labels: dict[str, int]
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether there is much to gain."""
+        return self.value < (WEAK_MAP if "mAP" in self.metric else WEAK_ACCURACY)
+
+
+Check = Callable[[TrainingFacts], str]
+
+
+def advise(run: Run) -> str:
+    """Return one sentence of advice on the training of a finished run; "" where nothing is wrong with it."""
+    metrics, train = run.metrics(), run.document().get("data", {}).get("train")
+    facts = TrainingFacts(
+        run.spec(),
+        metrics["metric"],
+        metrics["value"],
+        run.read_log(),
+        run.analysis(),
+        len(run.classes()),
+        train["images"] if train else None,
+        dict(train.get("labels", {})) if train else {},
+    )
+    return next((advice for check in CHECKS if (advice := check(facts))), "")
+
+
+def suggest_pretrained_weights(facts: TrainingFacts) -> str:
+    """Suggest pretrained weights where a network began with random ones and had few images to learn from."""
+    origin = f"torchvision:{model_name(facts.spec.network)}"
+    began = facts.spec.start.weights or facts.spec.start.deepen or facts.spec.start.narrow
+    exists = origin.partition(":")[2] in TORCHVISION_HASHES and facts.spec.network.stem != "cifar"
+    if not facts.is_weak or began or not exists or facts.images is None or facts.images >= FEW_IMAGES * facts.classes:
+        return ""
+    return (
+        f"{counted(facts.images, 'training image')} of {counted(facts.classes, 'class', plural='classes')} are few for"
+        f" a network that begins with random weights; pretrained ones need fewer: --weights {origin}"
+    )
+
+
+def suggest_more_epochs(facts: TrainingFacts) -> str:
+    """Suggest more epochs where the validation loss still fell in the last one: the training ended too early."""
+    losses = [row["val_loss"] for row in facts.log]
+    was_cut = facts.spec.training.stop_after is not None
+    if was_cut or not facts.is_weak or len(losses) < 2 or losses[-1] > min(losses):
+        return ""
+    before, last = losses[-2:]
+    if before <= 0 or (before - last) / before < STILL_FALLING:
+        return ""
+    return (
+        f"the validation loss still fell in the last epoch ({before:.4f} to {last:.4f}); train longer: --epochs"
+        f" {3 * len(losses)}"
+    )
+
+
+def suggest_learning_rate(facts: TrainingFacts) -> str:
+    """Suggest other learning rates where the network is no better than a constant prediction: it learned nothing."""
+    constant = _find_unbeaten(facts.analysis, trivial=True)
+    if constant is None:
+        return ""
+    return (
+        f"the network does no better than {constant['baseline']}; check the labels, and try learning rates:"
+        " kresnet train --find-lr"
+    )
+
+
+def suggest_images_of_class(facts: TrainingFacts) -> str:
+    """Suggest images of a class that is never found: it has too few of them, or looks like another."""
+    for label, count in _missed_classes(facts.analysis):
+        known = facts.labels.get(label)
+        images = f" ({counted(known, 'training image')})" if known is not None else ""
+        return f"class {label!r} is never found among its {counted(count, 'example')}; add images of it{images}"
+    return ""
+
+
+def suggest_augmentation(facts: TrainingFacts) -> str:
+    """Suggest augmentation where the network is much better on its training images, which it learned by heart."""
+    if not facts.is_weak or not facts.log or "accuracy" not in facts.log[-1] or facts.spec.task != "classify":
+        return ""
+    trained, validated = facts.log[-1]["accuracy"], facts.log[-1]["val_accuracy"]
+    if trained - validated < OVERFITTED:
+        return ""
+    return (
+        f"accuracy is {trained:.0%} on the training images and {validated:.0%} on others; add images, or vary them:"
+        " --auto-augment trivialaugment"
+    )
+
+
+def suggest_longer_training(facts: TrainingFacts) -> str:
+    """Suggest a longer training where a classifier of a few pixels does as well."""
+    simple = _find_unbeaten(facts.analysis, trivial=False)
+    if simple is None:
+        return ""
+    return f"{simple['baseline']} does as well ({simple['value']:.2%}); train longer: --epochs {3 * len(facts.log)}"
+
+
+CHECKS: tuple[Check, ...] = (
+    suggest_pretrained_weights,
+    suggest_more_epochs,
+    suggest_learning_rate,
+    suggest_images_of_class,
+    suggest_augmentation,
+    suggest_longer_training,
+)
+
+
+def _find_unbeaten(analysis: Analysis, trivial: bool) -> BaselineRow | None:
+    rows = analysis.get("baselines", [])
+    return next((row for row in rows if row["trivial"] is trivial and row["standing"] != ABOVE), None)
+
+
+def _missed_classes(analysis: Analysis) -> Iterator[tuple[str, int]]:
+    """Yield (label, validation examples) of each class of which nothing is found."""
+    for row in analysis["by_class"]:
+        examples, found = row.get("images", row.get("objects")), row.get("recall", row.get("AP"))
+        if examples and not found:
+            yield str(row["label"]), int(examples)

@@ -1,0 +1,149 @@
+"""Keywords are the command's options: the same names, refused in the same words, each with its type and its help."""
+
+import inspect
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+import keras_resnet as kr
+from keras_resnet.api.keywords import to_options
+from keras_resnet.api.session import in_python_words
+from keras_resnet.api.signatures import KEYWORDS, names
+from keras_resnet.cli.main import cli
+from keras_resnet.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
+PATH = {**os.environ, "PYTHONPATH": str(ROOT)}
+# Options that are something else in Python: functions of their own, what is returned, what is given by position.
+ELSEWHERE = {
+    "train": {"find_lr", "find_batch_size", "as_json", "settings", "data"},
+    "compress": {"as_json", "settings", "run"},
+    "export": {"runs", "as_json", "run", "quantize", "tflite", "savedmodel", "onnx", "c_array"},
+}
+
+
+def options_of(command):
+    return {each.name: each for each in cli.get_command(click.Context(cli), command).params}
+
+
+@pytest.mark.parametrize(
+    ("command", "declared"), [("train", "TrainOptions"), ("compress", "CompressOptions"), ("export", "ExportOptions")]
+)
+def test_every_option_of_the_command_is_a_keyword(command, declared):
+    options = set(options_of(command)) - ELSEWHERE[command]
+    assert set(names(KEYWORDS[declared])) - {"set"} == options
+
+
+def test_the_types_are_those_that_the_settings_have():
+    command = [sys.executable, str(ROOT / "scripts" / "python-options"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0, "write them by scripts/python-options"
+
+
+@pytest.mark.parametrize("function", [kr.train, kr.compress, kr.Run.export, kr.Run.compress])
+def test_help_shows_each_keyword_with_its_words(function):
+    parameters = inspect.signature(function).parameters
+    assert not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    keyword_only = [each.name for each in parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert len(keyword_only) > 10
+    for name in keyword_only:
+        assert f"- {name}: " in function.__doc__ or f"`{name}`" in function.__doc__
+
+
+def test_the_help_is_the_command_lines():
+    depth = options_of("train")["depth"].help
+    assert f"- depth: {depth}" in kr.train.__doc__ and "--" not in kr.train.__doc__
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({"lr": 0.1}, "train takes no keyword 'lr'. Use learning_rate."),
+        ({"epoch": 3}, "train takes no keyword 'epoch'. Use epochs."),
+        ({"imgsz": 96}, "train takes no keyword 'imgsz'. Use image_size."),
+        ({"num_classes": 3}, "train takes no keyword 'num_classes'. The number of classes is counted from the data."),
+        ({"find_lr": True}, "train takes no keyword 'find_lr'. Use keras_resnet.find_learning_rate."),
+        ({"epochs": "3"}, "epochs must be a whole number, 1 or more. Received: '3'"),
+        ({"image_size": 3}, "image_size must be 8 to 16384 pixels. Received: 3"),
+        ({"depth": 18, "model": "resnet18"}, "model names the whole network; it takes no depth"),
+        ({"set": {"optimizer.momentum": 3}}, "optimizer.momentum must be 0 or more and below 1. Received: 3"),
+        ({"set": "optimizer.momentum=0.5"}, "set must be a dictionary"),
+        ({"epochz": 3}, "train takes no keyword 'epochz'. Did you mean 'epochs'?"),
+        ({"optimizer": "adagrad"}, "optimizer must be one of sgd, adamw, lamb, muon. Received: 'adagrad'"),
+        ({"optimizer": "adam"}, "optimizer adam is what other tools take. Use optimizer='adamw'."),
+        ({"freeze_bn": 1}, "freeze_bn must be True or False. Received: 1"),
+        ({"data_changed": True}, "data_changed is for a run that goes on: it needs resume"),
+        ({"resume": "a", "epochs": 3}, "resume continues a run as it was started; it takes no epochs"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
+    with pytest.raises(UsageError) as refused:
+        kr.train(**({} if "resume" in keywords else {"data": "digits"}), **keywords)
+    assert str(refused.value).startswith(said) and "tensorflow.python" not in str(refused.traceback[-1])
+
+
+def test_values_become_what_a_spec_takes():
+    given = {"data": Path("photos"), "epochs": np.int64(3), "mixup": np.float32(0.5), "train_sizes": [32, 48]}
+    assert to_options({**given, "freeze": "stem,stage1", "track": "mlflow", "set": {"data.levels": [0, 4095]}}) == {
+        "data": "photos",
+        "epochs": 3,
+        "mixup": 0.5,
+        "train_sizes": (32, 48),
+        "freeze": ("stem", "stage1"),
+        "track": ("mlflow",),
+        "settings": {"data.levels": (0, 4095)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--image-size changes it", "image_size changes it"),
+        ("Use --precision mixed_float16", "Use precision='mixed_float16'"),
+        ("asked by --no-flip", "asked by flip=False"),
+        ("resume it with: kresnet train --resume night-2", "resume it with: keras_resnet.train(resume='night-2')"),
+        ("list them with: kresnet runs", "list them with: kresnet runs"),
+        ("(kresnet compress --qat): --quantize must be", "(kresnet compress --qat): quantize must be"),
+        ("3 – 4 -- five", "3 – 4 -- five"),
+    ],
+)
+def test_messages_name_keywords(typed, said):
+    assert in_python_words(typed) == said
+
+
+def test_nothing_of_it_imports_tensorflow():
+    words = "import sys, keras_resnet as kr; kr.train, kr.open_run, kr.Run; print('tensorflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=PATH,
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_threads_leave_standard_error_alone(tmp_path, capfd):
+    """It is the process's: two threads that redirect it would take it from each other for good."""
+    before = os.fstat(2)
+    said = []
+
+    def ask():
+        try:
+            kr.open_run("nothing", runs=tmp_path)
+        except kr.KresnetError as error:
+            said.append((str(error), os.fstat(2) == before))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert said == [(f"no run called 'nothing' in {tmp_path}. List them with: kresnet runs", True)] * 8
+    assert os.fstat(2) == before

@@ -1,0 +1,95 @@
+"""What commands say at their end, and what a training takes that was asked for nothing."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from keras_resnet.cli import spec_request
+from keras_resnet.cli.next_steps import log_next_steps
+from keras_resnet.run import Run
+from keras_resnet.training.spec_request import build_spec
+
+
+def test_steps_stand_below_each_other(capsys):
+    log_next_steps(("export", "writes"), ("demo", "shows"), runs="my runs")
+    err = capsys.readouterr().err.splitlines()
+    assert err == ["next: kresnet export --runs 'my runs'  writes", "      kresnet demo --runs 'my runs'    shows"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_training_ends_with_what_comes_next(kresnet, trained, monkeypatch, as_json):
+    from keras_resnet.training import train as training
+
+    home = ["--runs", trained.folder.parent]
+    monkeypatch.setattr(training, "train", lambda *arguments: trained)
+    code, out, err = kresnet("train", "--depth", "8", *home, *["--json"] * as_json)
+    said = "\n".join(err)
+    assert code == 0 and out
+    assert as_json != bool(
+        re.search(rf"next: kresnet export --runs {trained.folder.parent}  +\w.*\n  +kresnet demo", said)
+    )
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_several_workers_one_tells_it(kresnet, trained, monkeypatch, rank):
+    from keras_resnet.training import train as training
+
+    config = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": rank}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    monkeypatch.setattr(training, "train", lambda *arguments: trained)
+    code, _, err = kresnet("train", "--runs", trained.folder.parent)
+    told = {line.partition(":")[0] for line in err}
+    assert code == 0 and {"network", "next"} & told == ({"network", "next"} if rank == 0 else set())
+
+
+def test_a_report_without_exports_says_so(kresnet, trained, tmp_path):
+    bare = Run(shutil.copytree(trained.folder, tmp_path / "bare", ignore=shutil.ignore_patterns("exports")))
+    code, out, err = kresnet("report", "bare", "--runs", tmp_path)
+    assert code == 0 and out.strip() == str(bare.report_file)
+    assert "nothing has been exported yet" in err[0] and f"next: kresnet export bare --runs {tmp_path}" in err[1]
+    bare.verdicts_file.parent.mkdir(exist_ok=True)
+
+
+def test_a_report_with_exports_does_not(kresnet, exported):
+    run, _ = exported
+    assert kresnet("report", run.folder)[2] == []
+
+
+def told_of(options, tmp_path):
+    told = []
+    return build_spec(options, tmp_path, told.append), [line for line in told if line.startswith("network: ")]
+
+
+@pytest.mark.parametrize(
+    ("options", "depth", "words"),
+    [
+        ({}, 20, "network: resnet20 (none is asked for; digits have 8 pixels a side"),
+        ({"data": "digits", "epochs": 3}, 20, "--depth 50 or --model names another"),
+        ({"depth": 50}, 50, None),
+        ({"model": "resnet50"}, 50, None),
+        ({"settings": ("network.depth=50",)}, 50, None),
+        ({"settings": ("network.width=0.5",)}, 50, None),
+        ({"recipe": "torchvision-v1"}, 50, None),
+        ({"data": "photos"}, 50, "network: resnet50 (the default; --depth or --model names another)"),
+        ({"task": "detect"}, 50, "network: resnet"),
+    ],
+    ids=str,
+)
+def test_a_network_is_chosen_where_none_is_asked_for(tmp_path, options, depth, words):
+    spec, told = told_of(options, tmp_path)
+    assert (spec.network.depth == depth or "task" in options) and len(told) == bool(words)
+    assert not words or words in told[0]
+
+
+def test_the_command_of_a_report_names_the_network():
+    """Whatever the default is, what was trained can be trained again."""
+    from keras_resnet.reporting.page import training_command
+
+    for options in ({}, {"depth": 50}):
+        spec, _ = told_of(options, None)
+        words = training_command(spec).split()
+        again = {"settings": tuple(words[place + 1] for place, word in enumerate(words) if word == "--set")}
+        assert told_of(again, None)[0].network == spec.network
+    assert spec_request.DIGITS_DEPTH == 20

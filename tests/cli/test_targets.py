@@ -1,0 +1,55 @@
+"""An argument that names something else than the command takes: what it is, and which command takes it."""
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with an image, a text, a folder of images, and a run that has begun."""
+    monkeypatch.chdir(tmp_path)
+    for path in ("photos/a/1.png", "scan.png"):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(file)
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "int8.tflite").write_bytes(b"x")
+    run = tmp_path / "saved_models" / "mine"
+    run.mkdir(parents=True)
+    (run / "spec.json").write_text("{}")
+    (run / "report.html").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("inspect scan.png", "scan.png is an image (kresnet predict RUN scan.png says what it shows); kresnet inspect"),
+        (
+            "inspect mine",
+            "mine is a run; kresnet inspect takes one of its exported files; write them with: kresnet export",
+        ),
+        ("verify mine", "mine is a run; kresnet verify takes one of its exported files"),
+        ("verify scan.png", "kresnet verify takes an exported file, such as int8.tflite"),
+        ("evaluate scan.png", "scan.png is an image"),
+        ("evaluate photos", "photos is a folder but no run (kresnet train --data photos trains on the images in it)"),
+        ("export int8.tflite", "int8.tflite is an exported file (kresnet verify, inspect and predict take it)"),
+        ("export photos", "kresnet export takes a run, by its name or its folder"),
+        ("report scan.png", "kresnet report takes a run"),
+        ("report saved_models/mine/report.html", "is a file of run mine"),
+        ("demo photos", "kresnet demo takes a run"),
+        ("diagnose scan.png", "kresnet diagnose takes a run"),
+        ("compress photos --qat", "kresnet compress takes a run"),
+        ("compare mine", "compare puts two runs or more side by side; one alone: kresnet report mine"),
+        ("compare mine scan.png", "kresnet compare takes a run"),
+        ("predict scan.png", "the run or exported file comes first: kresnet predict RUN scan.png"),
+        ("predict scan.png mine", "the run or exported file comes first: kresnet predict mine scan.png"),
+    ],
+)
+def test_what_it_is_and_what_is_meant(kresnet, desk, typed, words):
+    code, out, err = kresnet(*typed.split())
+    assert (code, out) == (2, "") and words in err[-1], err
+
+
+def test_what_is_not_there_is_no_kind(kresnet, desk):
+    code, _, err = kresnet("report", "mnie")
+    assert code == 1 and "Did you mean 'mine'" in err[-1]

@@ -1,0 +1,114 @@
+"""Advice after a weak training: each check with a case that it is for, and that case mended, of which it is silent."""
+
+from dataclasses import replace
+
+import pytest
+
+from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
+from keras_resnet.evaluation import advice
+from keras_resnet.evaluation.advice import TrainingFacts, advise
+from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
+
+
+def losses(*values, **more):
+    return [{"val_loss": value, "accuracy": 0.7, "val_accuracy": 0.65, **more} for value in values]
+
+
+def analyzed(recall=0.6, trivial=ABOVE, forest=ABOVE):
+    def baseline(name, is_trivial, standing):
+        return {"baseline": name, "trivial": is_trivial, "standing": standing, "value": 0.8}
+
+    return {
+        "by_class": [{"label": "cat", "images": 9, "recall": 0.9}, {"label": "dog", "images": 4, "recall": recall}],
+        "baselines": [baseline("answering 'cat' always", True, trivial), baseline("a forest", False, forest)],
+    }
+
+
+# A network for ImageNet on photographs: plenty of them, converged, and nothing special about its weak result.
+FACTS = TrainingFacts(
+    spec=Spec(network=NetworkSpec(18, stem="imagenet")),
+    metric="top1",
+    value=0.65,
+    log=losses(2.0, 1.2, 1.2),
+    analysis=analyzed(),
+    classes=2,
+    images=5000,
+    labels={"cat": 4000, "dog": 1000},
+)
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "mended", "words"),
+    [
+        (
+            advice.suggest_pretrained_weights,
+            {"images": 60},
+            {"spec": replace(FACTS.spec, start=StartSpec(weights="torchvision:resnet18"))},
+            "60 training images of 2 classes are few for a network that begins with random weights;"
+            " pretrained ones need fewer: --weights torchvision:resnet18",
+        ),
+        (advice.suggest_pretrained_weights, {"images": 60}, {"spec": Spec(network=NetworkSpec(20, stem="cifar"))}, ""),
+        (
+            advice.suggest_more_epochs,
+            {"log": losses(2.0, 1.5, 1.2)},
+            {"log": losses(2.0, 1.2, 1.199)},
+            "the validation loss still fell in the last epoch (1.5000 to 1.2000); train longer: --epochs 9",
+        ),
+        (
+            advice.suggest_learning_rate,
+            {"analysis": analyzed(trivial=NOT_ABOVE)},
+            {"analysis": analyzed()},
+            "the network does no better than answering 'cat' always; check the labels, and try learning rates:",
+        ),
+        (
+            advice.suggest_images_of_class,
+            {"analysis": analyzed(recall=0.0), "labels": {"cat": 4000, "dog": 7}, "value": 0.95},
+            {"analysis": analyzed(recall=0.25)},
+            "class 'dog' is never found among its 4 examples; add images of it (7 training images)",
+        ),
+        (
+            advice.suggest_augmentation,
+            {"log": losses(1.2, 1.2, accuracy=0.99)},
+            {"log": losses(1.2, 1.2, accuracy=0.7)},
+            "accuracy is 99% on the training images and 65% on others; add images, or vary them:",
+        ),
+        (
+            advice.suggest_longer_training,
+            {"analysis": analyzed(forest=NOT_ABOVE)},
+            {"analysis": analyzed()},
+            "a forest does as well (80.00%); train longer: --epochs 9",
+        ),
+    ],
+)
+def test_each_check(check, changes, mended, words):
+    assert check in advice.CHECKS
+    weak = replace(FACTS, **changes)
+    if words:
+        assert words in check(weak)
+        assert next(filter(None, (each(weak) for each in advice.CHECKS))) == check(weak), "it is the first to speak"
+    assert check(replace(weak, **mended)) == "" == check(FACTS)
+
+
+def test_each_check_is_tested():
+    assert set(advice.CHECKS) == {case[0] for case in test_each_check.pytestmark[0].args[1]}
+
+
+def test_a_good_result_needs_no_advice():
+    good = replace(FACTS, value=0.97, log=losses(2.0, 1.0, 0.5), images=60)
+    assert not any(check(good) for check in advice.CHECKS)
+
+
+@pytest.mark.parametrize("recall", [0.0, 0.4])
+def test_objects_that_are_never_found(recall):
+    rows = [{"label": "ring", "objects": 8, "AP": recall}, {"label": "bar", "objects": 0, "AP": None}]
+    found = replace(FACTS, spec=Spec(), metric="box mAP", value=0.4, analysis={"by_class": rows})
+    expected = "class 'ring' is never found among its 8 examples; add images of it" if recall == 0 else ""
+    assert next(filter(None, (check(found) for check in advice.CHECKS)), "") == expected
+
+
+def test_advice_on_a_run(trained, monkeypatch):
+    assert advise(trained) == ""
+    monkeypatch.setattr(advice, "WEAK_ACCURACY", 1.01)
+    monkeypatch.setattr(advice, "STILL_FALLING", -1.0)
+    monkeypatch.setattr(type(trained), "read_log", lambda run: losses(2.0, 1.0))
+    assert advise(trained).startswith("the validation loss still fell in the last epoch (2.0000 to 1.0000)")

@@ -1,0 +1,128 @@
+"""The demo's scripts alone: where labels go, what is seen of an image, what a self-check finds. Needs no LiteRT.js."""
+
+import itertools
+
+import numpy as np
+import pytest
+from browsing import chromium, served_scripts
+from pages import CARDS, SIZES, assert_placed
+
+# A network that answers each golden image with one of its label, but for passes in which it is wrong.
+CHECK = """async ({ wrong, height, shift }) => {
+  const { checkGolden } = await import('/selfcheck.js');
+  const logits = (label, value) => (
+    { logits: { data: Float32Array.from([0, 1, 2], (x) => (x === label ? value : 0)) } });
+  const golden = [0, 1, 2].map((label) => ({ pixels: label, expected: logits(label, height) }));
+  let runs = -2;
+  const network = {
+    about: { card: { postprocessing: 'top_k' } },
+    async run(label) {
+      const pass = runs < 0 ? -1 : Math.floor(runs / golden.length);
+      runs += 1;
+      const answer = wrong.includes(pass) ? (label + 1) % 3 : label;
+      return { outputs: logits(answer, height - shift), milliseconds: 7 };
+    },
+  };
+  return checkGolden(network, golden, 0.3);
+}"""
+CHECK_NOTHING = """async (score) => {
+  const { checkGolden } = await import('/selfcheck.js');
+  const outputs = (value) => ({ scores: { data: Float32Array.from([value, -6, -6]) } });
+  const network = {
+    about: { card: { postprocessing: 'objects', image_size: 8 } },
+    decode: () => [],
+    run: async () => ({ outputs: outputs(score ?? NaN), milliseconds: 7 }),
+  };
+  return checkGolden(network, [1, 2].map(() => ({ pixels: null, expected: outputs(-6) })), 0.3);
+}"""
+PLACE = """async ({ labels, area }) => (await import('/labels.js')).placeLabels(labels, area)"""
+SEEN = """async ({ card, width, height }) => (await import('/stage.js')).seenRegion(card, width, height)"""
+MEDIAN = """async (values) => (await import('/format.js')).median(values)"""
+SCORE = """async ([predictions, sample]) => (await import('/score.js')).scoreSample(predictions, sample, 'objects')"""
+
+
+@pytest.fixture(scope="module")
+def evaluate():
+    with served_scripts() as address, chromium() as browser:
+        page = browser.new_page()
+        page.goto(address)
+        yield page.evaluate
+
+
+@pytest.mark.parametrize("height", [5, 0.1])
+@pytest.mark.parametrize(("wrong", "passes"), [([], [3, 3]), ([0], [0, 3]), ([1], [3, 0]), ([0, 1], [0, 0])])
+def test_golden_answers_are_asked_twice(evaluate, wrong, passes, height):
+    """Networks on a GPU have been right the first time alone. They may be sure of it, or hardly."""
+    found = evaluate(CHECK, {"wrong": wrong, "height": height, "shift": 0})
+    assert (found["passes"], found["of"], found["first"]) == (passes, 3, 7)
+    assert found["agrees"] == (wrong == [])
+
+
+@pytest.mark.parametrize(("shift", "agrees"), [(0.1, True), (4, False)])
+def test_the_right_label_with_another_confidence_is_no_agreement(evaluate, shift, agrees):
+    found = evaluate(CHECK, {"wrong": [], "height": 5, "shift": shift})
+    assert found["passes"] == [3, 3] and found["agrees"] == agrees
+
+
+@pytest.mark.parametrize(("score", "agrees"), [(-6.0, True), (0.0, False), (None, False)])
+def test_a_detector_that_finds_nothing_is_checked_too(evaluate, score, agrees):
+    """By its confidence everywhere: one that a GPU fills with zeros, or with what is no number, is found out."""
+    found = evaluate(CHECK_NOTHING, score)
+    assert (found["passes"], found["of"], found["agrees"]) == ([0, 0], 0, agrees)
+
+
+def overlap(a, b):
+    return (
+        a["x"] < b["x"] + b["width"]
+        and b["x"] < a["x"] + a["width"]
+        and a["y"] < b["y"] + b["height"]
+        and b["y"] < a["y"] + a["height"]
+    )
+
+
+def test_labels_do_not_cover_each_other(evaluate):
+    rng = np.random.default_rng(0)
+    for boxes in (1, 5, 30):
+        corners = rng.uniform(0, 250, (boxes, 2))
+        corners[: boxes // 2] = corners[0]  # several objects at one place
+        boxes = np.concatenate([corners, corners + rng.uniform(20, 150, (boxes, 2))], axis=1).clip(0, 300)
+        labels = [{"box": box, "width": 70, "height": 17} for box in boxes.tolist()]
+        placed = [each for each in evaluate(PLACE, {"labels": labels, "area": {"width": 300, "height": 300}}) if each]
+        assert not [pair for pair in itertools.combinations(placed, 2) if overlap(*pair)]
+        assert all(0 <= each["x"] <= 230 and 0 <= each["y"] <= 283 for each in placed)
+        assert len(placed) >= min(len(labels), 10)
+
+
+def test_a_label_stands_above_its_box_where_there_is_room(evaluate):
+    (place,) = evaluate(
+        PLACE,
+        {"labels": [{"box": [50, 60, 90, 99], "width": 30, "height": 10}], "area": {"width": 100, "height": 100}},
+    )
+    assert (place["x"], place["y"]) == (50, 50)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("card", CARDS)
+def test_what_is_outlined_is_what_the_network_sees(evaluate, card, size):
+    region = evaluate(SEEN, {"card": card, "width": size[0], "height": size[1]})
+    side, longer = card["image_size"], max(size)
+    if card["preprocessing"] == "letterbox":
+        assert region["square"] == longer
+        given = (0, 0, *(round(edge * side / longer) for edge in size))
+    else:
+        given = (0, 0, side, side)
+    assert_placed(card, size, region["seen"], given)
+    assert f"{given[2]} × {given[3]} pixels" in region["words"]
+
+
+@pytest.mark.parametrize("values", [[3.0], [4.0, 1.0], [5.0, 1.0, 2.0], [1.0, 100.0, 2.0, 4.0]])
+def test_the_median(evaluate, values):
+    assert evaluate(MEDIAN, values) == np.median(values)
+
+
+def test_objects_are_counted_once(evaluate):
+    """Two predictions of one object: the second is one too many; so is one of another label."""
+    box, other = [0, 0, 10, 10], [50, 50, 90, 90]
+    sample = {"objects": [{"label": "cat", "box": box}, {"label": "dog", "box": other}, {"label": "cat", "box": other}]}
+    predictions = [{"label": "cat", "box": box}, {"label": "cat", "box": box}, {"label": "dog", "box": other}]
+    assert evaluate(SCORE, [predictions, sample]) == {"right": 2, "of": 3, "extra": 1}
