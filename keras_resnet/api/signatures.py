@@ -112,11 +112,14 @@ def _signature(function: Callable[..., Any], options: type, keywords: Iterable[K
     """Return the signature of `function` with `keywords` in place of the last parameter, which takes them all."""
     own = inspect.signature(function)
     hints = get_type_hints(options)
+    returned = getattr(inspect.unwrap(function), "__globals__", {}).get(
+        str(own.return_annotation), own.return_annotation
+    )
     spread = [
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[each.name])
         for each in keywords
     ]
-    return own.replace(parameters=[*list(own.parameters.values())[:-1], *spread])
+    return own.replace(parameters=[*list(own.parameters.values())[:-1], *spread], return_annotation=returned)
 
 
 def _describe(keywords: tuple[Keyword, ...]) -> str:

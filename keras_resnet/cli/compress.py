@@ -69,9 +69,11 @@ def compress(run: str, name: str | None, runs: str | None, as_json: bool, **opti
     It trains on from RUN's weights. Several methods are applied one after another, each in a run: filters, zeros,
     shared weights, 8 bits.
     """
-    from keras_resnet.api.functions import compress_run
+    from keras_resnet.api.functions import METHODS, compress_run
+    from keras_resnet.compression.plan import plan_compression
     from keras_resnet.run import runs_home
 
+    plan_compression(**{method: options[method] for method in METHODS})  # what is wrong with it comes first
     _print_result(compress_run(find_run(runs, run), select_given(options), runs_home(runs), name), runs, as_json)
 
 
