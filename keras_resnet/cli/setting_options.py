@@ -146,6 +146,8 @@ def require_own_values(options: Options) -> None:
     flags = {setting.option.flag for setting in SETTINGS.values() if setting.option}
     for text in options.get("settings", ()):
         key = text.partition("=")[0]
+        if key in Spec.__pydantic_fields__:
+            continue
         if answer := answer_option(f"--{key.replace('_', '-')}", flags):
             raise UsageError(f"unknown key {key!r} in the spec. {answer}")
 
