@@ -48,7 +48,7 @@ def called(tmp_path, arguments, during=""):
     ("arguments", "during", "code"),
     [
         (["recipes"], "", 0),
-        (["export", "nothing"], "", 2),
+        (["export", "nothing"], "", 1),
         (["runs", "--runs", "nowhere"], "", 0),
         (["runs"], "chatter", 0),
     ],

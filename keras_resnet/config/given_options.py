@@ -69,6 +69,8 @@ def require_own_values(options: Options) -> None:
             raise UsageError(f"{flag} {value} is what other tools take. {answer}.")
     flags = {setting.option.flag for setting in SETTINGS.values() if setting.option}
     for key in _assignments(options):
+        if key in Spec.__pydantic_fields__:
+            continue
         if answer := answer_option(f"--{key.replace('_', '-')}", flags):
             raise UsageError(f"unknown key {key!r} in the spec. {answer}")
 

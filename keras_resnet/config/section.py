@@ -11,7 +11,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from keras_resnet.config.settings import find_setting, iterate_settings
+from keras_resnet.config.settings import Setting, find_setting, iterate_settings
 from keras_resnet.errors import SettingError, UsageError, did_you_mean, one_of_sentence
 
 # Nothing is converted but whole numbers to float: "3" is no number, and an unknown key is an error.
@@ -71,7 +71,9 @@ def override(section: S, changes: Mapping[str, object], prefix: str = "") -> S:
     for path, value in changes.items():
         name, _, rest = path.partition(".")
         if name not in known:
-            raise _unknown_key(prefix + path, known, section)
+            raise _unknown_key(
+                prefix + path, known, {each.key: each for each in iterate_settings(type(section), prefix)}
+            )
         if rest and not isinstance(getattr(section, name), Section):
             raise SettingError(f"{prefix + path!r} reaches into {name!r}, which is a plain value")
         if rest:
@@ -132,12 +134,13 @@ def _explain(section: type[Section], error: ErrorDetails, given: Mapping[str, ob
     return not_allowed(section.key(name), received, setting.bounds or setting.type_words)
 
 
-def _unknown_key(key: str, known: list[str], section: Section | None = None) -> SettingError:
-    """Return the error for a `key` that is none of those `known`; of a `section` also keys further down are meant."""
+def _unknown_key(key: str, known: list[str], deeper: Mapping[str, Setting] | None = None) -> SettingError:
+    """Return the error for a `key` that is none of those `known`; one of the settings further down, in `deeper` by
+    key, may be meant by its own name."""
     name = key.rpartition(".")[2]
-    deeper = {each.key.rpartition(".")[2]: each for each in iterate_settings(type(section))} if section else {}
-    if meant := deeper.get(name):
+    meant = next((each for path, each in (deeper or {}).items() if path.rpartition(".")[2] == name), None)
+    if meant:
         option = f" (or {meant.option.flag})" if meant.option else ""
         return SettingError(f"unknown key {key!r} in the spec. Did you mean {meant.key!r}{option}?")
-    near = did_you_mean(name, [*known, *(each.key for each in deeper.values())])
+    near = did_you_mean(name, [*known, *(deeper or {})])
     return SettingError(f"unknown key {key!r} in the spec.{near} Known: {', '.join(known)}")

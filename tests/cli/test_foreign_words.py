@@ -50,6 +50,8 @@ from keras_resnet.config.foreign_words import (
         (["train", "--devices", "cuda"], "Use --devices gpu:0, or auto."),
         (["train", "--set", "epochs=3"], "Did you mean 'training.epochs' (or --epochs)?"),
         (["train", "--set", "momentum=0.8"], "Did you mean 'optimizer.momentum'?"),
+        (["train", "--set", "data.mean=[0,0,0]"], "Did you mean 'data.normalization.mean'?"),
+        (["train", "--set", "augment=x"], "one of which --set KEY=VALUE names. Received: 'x'"),
         (["train", "--model", "resnext50"], "Did you mean 'resnext50_32x4d'? List them with: kresnet models"),
         (["export", "--format", "coreml"], "Use --tflite, --savedmodel, --onnx or --c-array."),
         (["export", "--data", "photos"], "Use --calibration-data."),

@@ -26,7 +26,7 @@ DIAGNOSIS = {
     "layers": [{"layer": "$stem_$", "agreement": 0.9, "error": 0.01, "low": -1.0, "high": 1.0, "spread": 2.0}],
 }
 # Commands on a finished run, the cheap ones first; of "predict" the image stands in the home.
-CHEAP = [["runs"], ["report", "run"], ["compare", "run"]]
+CHEAP = [["runs"], ["report", "run"], ["compare", "run", "run"]]
 COSTLY = [
     ["evaluate", "run"],
     ["predict", "run", "image.png"],

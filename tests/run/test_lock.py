@@ -42,7 +42,7 @@ def test_a_lock_of_a_recycled_process_number_is_stale(cut):
 
 
 def test_what_a_kill_after_the_model_leaves_goes_with_the_next_command(trained, tmp_path, kresnet):
-    for command in (["report", "run"], ["compare", "run"], ["train", "--resume", "run"]):
+    for command in (["report", "run"], ["compare", "run", "run"], ["train", "--resume", "run"]):
         home = tmp_path / command[0]
         run = Run(shutil.copytree(trained.folder, home / "run"))
         for folder in (run.checkpoints, run.best):
