@@ -93,11 +93,11 @@ def _print_plain(console: Any, title: str, names: list[str], rows: Rows) -> None
 
     lines = [names, *rows] if any(names) else rows
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    told = [
+    padded = [
         GAP.join(cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-    _print_lines(console, [*([title] if title else []), *told])
+    _print_lines(console, [*([title] if title else []), *padded])
 
 
 def _print_records(console: Any, title: str, names: list[str], rows: Rows) -> None:
@@ -106,8 +106,8 @@ def _print_records(console: Any, title: str, names: list[str], rows: Rows) -> No
     for row in rows:
         if not any(row[1:]):
             continue
-        told = [f"{name}: {cell}" if name else cell for name, cell in zip(names, row, strict=True)]
-        lines += [told[0], *(GAP + line for line, cell in zip(told[1:], row[1:], strict=True) if cell)]
+        cells = [f"{name}: {cell}" if name else cell for name, cell in zip(names, row, strict=True)]
+        lines += [cells[0], *(GAP + line for line, cell in zip(cells[1:], row[1:], strict=True) if cell)]
     _print_lines(console, lines)
 
 

@@ -154,7 +154,7 @@ class OptimizerSpec(Section):
     )
     milestones: Annotated[tuple[float, ...], AfterValidator(_require_rising_shares)] = setting(
         (0.5, 0.75),
-        "Where a step schedule divides the rate by 10, as shares of the training (He et al. 2015, section 4.2).",
+        "Where a step schedule divides the rate by 10, as fractions of the training (He et al. 2015, section 4.2).",
         allowed="rising shares between 0 and 1",
     )
     power: float = setting(1.0, "Power of a polynomial schedule.", gt=0)

@@ -24,7 +24,7 @@ MAX_IDS_UINT8, MAX_OBJECTS = np.iinfo(np.uint8).max, np.iinfo(np.uint16).max
 class Annotation:
     """The n objects of one image of (width, height) `size`.
 
-    boxes: float32 (n, 4), left, top, right, bottom in pixels of the image. labels: (n,). crowd: bool (n,), whether it
+    boxes: float32 (n, 4), left, top, right, bottom in pixels of the image. labels: (n,). iscrowd: bool (n,), whether it
     is a group in which single objects are not told apart. areas: float32 (n,), in pixels. masks: of each the counts of
     COCO's run-length code of the whole image, or nothing where masks are not asked for.
     """
@@ -32,19 +32,19 @@ class Annotation:
     size: tuple[int, int]
     boxes: np.ndarray
     labels: np.ndarray
-    crowd: np.ndarray
+    iscrowd: np.ndarray
     areas: np.ndarray
     masks: tuple[bytes, ...] = ()
 
     @classmethod
     def from_boxes(
-        cls, size: tuple[int, int], boxes: Any, labels: Any, crowd: Any = None, areas: Any = None, masks: Any = ()
+        cls, size: tuple[int, int], boxes: Any, labels: Any, iscrowd: Any = None, areas: Any = None, masks: Any = ()
     ) -> Annotation:
         """Return an annotation with boxes cut at the image's edges; those left without an area are left out."""
         width, height = size
         cut = np.asarray(boxes, float).reshape(-1, 4).clip(0, (width, height, width, height)).astype(np.float32)
         real = box_area(cut) > 0
-        crowds = np.zeros(len(cut), bool) if crowd is None else np.asarray(crowd, bool)
+        crowds = np.zeros(len(cut), bool) if iscrowd is None else np.asarray(iscrowd, bool)
         sizes = box_area(cut) if areas is None else np.asarray(areas, np.float32)
         kept = tuple(mask for mask, stays in zip(masks, real, strict=True) if stays) if len(masks) else ()
         return cls(size, cut[real], np.asarray(labels, np.int64).reshape(-1)[real], crowds[real], sizes[real], kept)
@@ -52,7 +52,7 @@ class Annotation:
     @property
     def has_objects(self) -> bool:
         """Return whether there is an object that is none of a crowd."""
-        return not bool(self.crowd.all())
+        return not bool(self.iscrowd.all())
 
 
 def requires_object(split: str, annotations: str) -> bool:
@@ -60,9 +60,9 @@ def requires_object(split: str, annotations: str) -> bool:
     return annotations == "object" or (annotations != "labels" and split == "train")
 
 
-def require_objects(labels: np.ndarray, crowd: np.ndarray, what: str) -> None:
+def require_objects(labels: np.ndarray, iscrowd: np.ndarray, what: str) -> None:
     """Raise DataError unless one of `what`, images as `GroundTruth` has them, shows an object that is not a crowd."""
-    if not ((labels >= 0) & ~crowd).any():
+    if not ((labels >= 0) & ~iscrowd).any():
         raise DataError(f"none of the {len(labels)} {what} shows an object: there is nothing to evaluate on")
 
 
@@ -78,15 +78,15 @@ class ImageAnnotation:
 class GroundTruth:
     """What stands in the images of a split, the largest object of each first and crowds last.
 
-    boxes: float32 (count, most, 4), left, top, right, bottom in shares of the square that the image is brought to;
-    labels: int64 (count, most), -1 where there is no further object; crowd: bool (count, most); areas: float32 (count,
-    most), in pixels of the images, whose (width, height) are `sizes`, int64 (count, 2). masks: bytes (count, most), as
-    in `Annotation`, or None.
+    boxes: float32 (count, most, 4), left, top, right, bottom in fractions of the square that the image is brought to;
+    labels: int64 (count, most), -1 where there is no further object; iscrowd: bool (count, most); areas: float32
+    (count, most), in pixels of the images, whose (width, height) are `sizes`, int64 (count, 2). masks: bytes (count,
+    most), as in `Annotation`, or None.
     """
 
     boxes: np.ndarray
     labels: np.ndarray
-    crowd: np.ndarray
+    iscrowd: np.ndarray
     areas: np.ndarray
     sizes: np.ndarray
     masks: np.ndarray | None = None
@@ -113,7 +113,7 @@ class GroundTruth:
         width, height = (int(each) for each in self.sizes[row])
         scale = side / max(width, height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        for number in np.flatnonzero((self.labels[row] >= 0) & ~self.crowd[row]):
+        for number in np.flatnonzero((self.labels[row] >= 0) & ~self.iscrowd[row]):
             mask = Image.fromarray(255 * decode_rle(self.masks[row, number], (width, height)))
             seen = np.asarray(mask.resize(size, Image.Resampling.BOX)) >= 128
             canvas[: size[1], : size[0]][seen] = number + 1
@@ -135,17 +135,17 @@ def pad_annotations(per_image: Sequence[Annotation], masks: bool = False) -> Gro
     objects = GroundTruth(
         boxes=np.zeros((count, most, 4), np.float32),
         labels=np.full((count, most), NO_LABEL, np.int64),
-        crowd=np.zeros((count, most), bool),
+        iscrowd=np.zeros((count, most), bool),
         areas=np.zeros((count, most), np.float32),
         sizes=np.array([each.size for each in per_image], np.int64).reshape(-1, 2),
         masks=np.full((count, most), b"", object) if masks else None,
     )
     for row, each in enumerate(per_image):
-        order = np.lexsort((-each.areas, each.crowd))
+        order = np.lexsort((-each.areas, each.iscrowd))
         n = len(order)
         objects.boxes[row, :n] = each.boxes[order] / max(each.size)
         objects.labels[row, :n] = each.labels[order]
-        objects.crowd[row, :n] = each.crowd[order]
+        objects.iscrowd[row, :n] = each.iscrowd[order]
         objects.areas[row, :n] = each.areas[order]
         if objects.masks is not None:
             objects.masks[row, :n] = [each.masks[index] for index in order]
@@ -171,6 +171,6 @@ def unpad_annotations(truth: dict[str, np.ndarray]) -> list[Annotation]:
         masks = tuple(truth["masks"][row][there].tolist()) if "masks" in truth else ()
         boxes = truth["boxes"][row][there] * max(size)
         per_image.append(
-            Annotation(size, boxes, labels[there], truth["crowd"][row][there], truth["areas"][row][there], masks)
+            Annotation(size, boxes, labels[there], truth["iscrowd"][row][there], truth["areas"][row][there], masks)
         )
     return per_image

@@ -73,7 +73,8 @@ class Split:
 
     @property
     def ground_truth(self) -> Any:
-        """Return what is true of each image, as the task's `encode` takes it: labels (count,), or a dict of arrays."""
+        """Return what is true of each image, as the task's `encode_targets` takes it: labels (count,), or a dict of
+        arrays."""
         return self.objects.as_dict() if self.objects else self.labels
 
     def to_tensors(self, ids: bool = False) -> tuple[Any, Any]:

@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 class TrainPipeline:
     """The images of a training, step by step. batch_size is global; of it rank `rank` of `ranks` makes its part.
 
-    encode: truth (B, …), which is labels (B,) or a dict (see `Split.ground_truth`) → targets, of which mixed images
-    take the weighted sum.
+    encode_targets: truth (B, …), which is labels (B,) or a dict (see `Split.ground_truth`) → targets, of which mixed
+    images take the weighted sum.
     """
 
     split: Split
     image_size: int
     batch_size: int
     seed: int
-    encode: Callable[[Truth], tf.Tensor]
+    encode_targets: Callable[[Truth], tf.Tensor]
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     rank: int = 0
     ranks: int = 1
@@ -57,7 +57,7 @@ class TrainPipeline:
 
     def batches(self, first_step: int, last_step: int, size: int | None = None) -> tf.data.Dataset:
         """Return steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, size, size, 3),
-        encode(labels)). Each epoch has an order of its own; what does not fill a batch is left out."""
+        encode_targets(labels)). Each epoch has an order of its own; what does not fill a batch is left out."""
         import tensorflow as tf
 
         size = size or self.image_size
@@ -164,7 +164,7 @@ class TrainPipeline:
         if images.shape[1] != size:
             smaller = tf.image.resize(images, (size, size), antialias=True)
             images = tf.cast(tf.round(tf.clip_by_value(smaller, 0, 255)), tf.uint8)
-        return _apply(ON_TARGETS, images, self.encode(truth), draw, self.augment)
+        return _apply(ON_TARGETS, images, self.encode_targets(truth), draw, self.augment)
 
 
 def _apply(
@@ -194,10 +194,15 @@ def evaluation_batches(split: Split, image_size: int, batch_size: int) -> tf.dat
 
 
 def validation_batches(
-    split: Split, image_size: int, batch_size: int, encode: Callable[[Truth], tf.Tensor], rank: int = 0, ranks: int = 1
+    split: Split,
+    image_size: int,
+    batch_size: int,
+    encode_targets: Callable[[Truth], tf.Tensor],
+    rank: int = 0,
+    ranks: int = 1,
 ) -> tf.data.Dataset:
-    """Return this rank's part of batches of `batch_size`, the last one filled up: (images, encode(labels), counted),
-    where counted is float32 (B,), 0 for what only fills."""
+    """Return this rank's part of batches of `batch_size`, the last one filled up: (images, encode_targets(labels),
+    counted), where counted is float32 (B,), 0 for what only fills."""
     import tensorflow as tf
 
     part = batch_size // ranks
@@ -212,7 +217,7 @@ def validation_batches(
     batches = tf.data.Dataset.zip((rows, counted)).batch(part, drop_remainder=True)
 
     def prepare(image: tuple[tf.Tensor, Truth], counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return center_crop(image[0], image_size), encode(image[1]), counts
+        return center_crop(image[0], image_size), encode_targets(image[1]), counts
 
     return batches.map(prepare, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

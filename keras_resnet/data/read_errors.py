@@ -28,8 +28,12 @@ def numpy_function(read: Callable[..., Any], arguments: list[Any], dtype: Any) -
     return tf.numpy_function(keeping, arguments, dtype, stateful=False)
 
 
-def take_read_error() -> DataError | None:
-    """Return the first DataError that a pipeline of this process met since this was last asked; None if it met none."""
-    met = _raised[0] if _raised else None
+def take_read_error(text: str = "") -> DataError | None:
+    """Return the DataError whose message is in `text`, what TensorFlow says of a failed pipeline, else the first that a
+    pipeline of this process met since this was last asked; None if it met none.
+
+    Threads of an earlier pipeline, which read ahead, may meet theirs after that one has failed.
+    """
+    raised = [*_raised]
     _raised.clear()
-    return met
+    return next((error for error in raised if str(error) in text), raised[0] if raised else None)

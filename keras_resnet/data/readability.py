@@ -54,9 +54,9 @@ class ReadabilityCache:
         assert known.document is not None
         # A damaged document is none.
         with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            told = json.loads(known.document.read_text(encoding="utf-8"))
-            if told["decoder"] == _describe_decoder():
-                files = told["files"].items()
+            saved = json.loads(known.document.read_text(encoding="utf-8"))
+            if saved["decoder"] == _describe_decoder():
+                files = saved["files"].items()
                 known.entries = {path: (FileStamp(int(size), int(at)), str(why)) for path, (size, at, why) in files}
         return known
 
@@ -119,9 +119,9 @@ def _describe_decoder() -> str:
 
 def _prune(folder: Path) -> None:
     """Remove the oldest documents beyond what the cache may hold."""
-    found = [(file, file.stat()) for file in folder.glob("*.json")]
+    documents = [(file, file.stat()) for file in folder.glob("*.json")]
     size = 0
-    for number, (file, told) in enumerate(sorted(found, key=lambda each: each[1].st_mtime, reverse=True)):
-        size += told.st_size
+    for number, (file, status) in enumerate(sorted(documents, key=lambda each: each[1].st_mtime, reverse=True)):
+        size += status.st_size
         if size > MAX_CACHE_BYTES or number >= MAX_CACHE_FILES:
             file.unlink(missing_ok=True)

@@ -42,7 +42,7 @@ class ImageObjects(Protocol):
         """(n,)."""
 
     @property
-    def crowd(self) -> np.ndarray:
+    def iscrowd(self) -> np.ndarray:
         """bool (n,)."""
 
     @property
@@ -165,7 +165,7 @@ def _annotation_document(annotations: Sequence[ImageObjects], classes: Sequence[
                     "category_id": int(label) + 1,
                     "bbox": _xyxy_to_xywh(each.boxes[row]),
                     "area": float(each.areas[row]),
-                    "iscrowd": int(each.crowd[row]),
+                    "iscrowd": int(each.iscrowd[row]),
                 }
             )
             if each.masks:

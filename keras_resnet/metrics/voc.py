@@ -36,7 +36,7 @@ def average_precisions(
     labels, scores, matches = [np.zeros(0, int)], [np.zeros(0)], [np.zeros(0, int)]
     before = 0
     for annotation, prediction in zip(annotations, predictions, strict=True):
-        objects += np.bincount(annotation.labels[~annotation.crowd], minlength=len(classes))
+        objects += np.bincount(annotation.labels[~annotation.iscrowd], minlength=len(classes))
         labels.append(prediction.labels)
         scores.append(prediction.scores)
         matches.append(_match_objects(annotation, prediction, before))
@@ -59,7 +59,7 @@ def _match_objects(annotation: ImageObjects, prediction: Prediction, before: int
     overlap = iou(np.asarray(prediction.boxes)[:, None], np.asarray(annotation.boxes)[None])
     overlap = np.where(prediction.labels[:, None] == annotation.labels[None], overlap, 0)
     best = overlap.argmax(axis=1)
-    numbers = np.where(annotation.crowd[best], IGNORED, best + before)
+    numbers = np.where(annotation.iscrowd[best], IGNORED, best + before)
     return np.where(overlap.max(axis=1) >= IOU_THRESHOLD, numbers, NONE)
 
 

@@ -147,7 +147,7 @@ def _draw_files(
 
 
 def draw_layer_sensitivity(layers: Sequence[LayerSensitivity]) -> str:
-    """Draw what rounding each layer alone changed: predictions, and outputs as shares of their deviation."""
+    """Draw what rounding each layer alone changed: predictions, and outputs as fractions of their deviation."""
     figure, axes = _create_figure(9, 0.9 + 0.24 * len(layers), 1, 2, sharey=True)
     positions = np.arange(len(layers))
     axes[0, 0].barh(positions, [100 * (1 - each["agreement"]) for each in layers], color=COLORS[1])

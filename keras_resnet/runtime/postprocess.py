@@ -32,15 +32,15 @@ CONDINST_COEFFICIENTS = sum(inputs * outputs + outputs for inputs, outputs in CO
 # A mask's logits where no object is, and how many cells around a box they are computed: as far as is looked when a mask
 # is brought to a quarter of its resolution.
 BACKGROUND_LOGIT, MASK_MARGIN = -16.0, 4
-# What relative coordinates are divided by, in shares of the image: as CondInst's size of interest, they come near 1.
+# What relative coordinates are divided by, in fractions of the image: as CondInst's size of interest, they come near 1.
 COORDINATE_SCALE = 0.25
 
 
 @dataclass(frozen=True)
 class Detections:
-    """Objects of one image, the most confident first. boxes: float32 (n, 4), left, top, right, bottom in shares of the
-    square that the network sees; scores: (n,), probabilities; labels: (n,), numbers of classes; locations: (n,), which
-    of the N locations said so."""
+    """Objects of one image, the most confident first. boxes: float32 (n, 4), left, top, right, bottom in fractions of
+    the square that the network sees; scores: (n,), probabilities; labels: (n,), numbers of classes; locations: (n,),
+    which of the N locations said so."""
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -53,7 +53,7 @@ class Detections:
 
 
 def anchor_points(cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (centers (N, 2) as x and y, widths (N, 1)) of all locations, float32 in shares of the square."""
+    """Return (centers (N, 2) as x and y, widths (N, 1)) of all locations, float32 in fractions of the square."""
     middles, widths = [], []
     for side in cells:
         rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
@@ -63,7 +63,7 @@ def anchor_points(cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ltrb_to_xyxy(distances: np.ndarray, cells: Sequence[int]) -> np.ndarray:
-    """Convert distances (…, N, 4) to boxes (…, N, 4) in shares of the square, not clipped."""
+    """Convert distances (…, N, 4) to boxes (…, N, 4) in fractions of the square, not clipped."""
     middles, widths = anchor_points(cells)
     return np.asarray(np.concatenate([middles, middles], axis=1) + distances * widths * (-1, -1, 1, 1), np.float32)
 
@@ -156,7 +156,7 @@ def _run_condinst_head(prototypes: np.ndarray, places: np.ndarray, weights: np.n
 
 
 def scale_boxes(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scale boxes (n, 4) from shares of the square to pixels of the image of (width, height) `size` at its top left."""
+    """Scale boxes (n, 4) from fractions of the square to pixels of the image at its top left; size: (width, height)."""
     width, height = size
     return np.asarray(np.clip(boxes * max(size), 0, (width, height, width, height)))
 

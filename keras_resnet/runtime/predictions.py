@@ -52,11 +52,11 @@ def top_k(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict
     """Return the `top` most likely labels of each sample, the first one first: logits (N, classes) →
     [[{"label": str, "probability": float}, …], …]."""
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares = exponents / exponents.sum(axis=-1, keepdims=True)
+    probabilities = exponents / exponents.sum(axis=-1, keepdims=True)
     order = np.argsort(-logits, axis=-1, kind="stable")[:, :top]
     return [
-        [{"label": labels[c], "probability": float(share[c])} for c in best]
-        for share, best in zip(shares, order, strict=True)
+        [{"label": labels[c], "probability": float(values[c])} for c in best]
+        for values, best in zip(probabilities, order, strict=True)
     ]
 
 

@@ -233,8 +233,8 @@ def _translate_errors() -> Iterator[None]:
     except MemoryError as error:
         raise ImageError("there is too little memory to decode it") from error
     except Exception as error:  # Pillow's decoders raise a dozen kinds, struct.error and SyntaxError among them
-        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImageError("not an image" if "cannot identify" in told else told) from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ImageError("not an image" if "cannot identify" in reason else reason) from error
 
 
 def _file(source: bytes | str | Path) -> BinaryIO:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Line and letters, as shares of the image's longer side, and their fewest pixels.
+# Line and letters, as fractions of the image's longer side, and their fewest pixels.
 LINE_WIDTH, FONT_SIZE = (0.006, 2), (0.03, 11)
 MASK_OPACITY = 0.45
 # An image that is enlarged this much shows its pixels.

@@ -46,9 +46,9 @@ def decode_boxes(distances: tf.Tensor, cells: Sequence[int]) -> tf.Tensor:
 
 def assign(scores: tf.Tensor, boxes: tf.Tensor, targets: dict[str, tf.Tensor], cells: Sequence[int]) -> Assignment:
     """Assign objects to locations: scores are logits (B, N, classes), boxes (B, N, 4), targets "boxes" (B, M, 4),
-    "labels" (B, M), -1 where there is no object, and "crowd" (B, M)."""
+    "labels" (B, M), -1 where there is no object, and "iscrowd" (B, M)."""
     scores, boxes = tf.stop_gradient(tf.cast(scores, tf.float32)), tf.stop_gradient(boxes)
-    is_object = (targets["labels"] >= 0) & ~targets["crowd"]
+    is_object = (targets["labels"] >= 0) & ~targets["iscrowd"]
     iou = tensor_iou(boxes[:, None], targets["boxes"][:, :, None])  # (B, M, N)
     own_scores = tf.gather(tf.sigmoid(scores), tf.maximum(targets["labels"], 0), axis=2, batch_dims=1)  # (B, N, M)
     inside = _is_inside(targets["boxes"], cells)
@@ -63,7 +63,7 @@ def assign(scores: tf.Tensor, boxes: tf.Tensor, targets: dict[str, tf.Tensor], c
     best_iou = tf.reduce_max(tf.where(chosen, iou, 0.0), axis=2, keepdims=True)
     alignment = tf.math.divide_no_nan(aligned, tf.reduce_max(aligned, axis=2, keepdims=True))
     positive = tf.reduce_any(chosen, axis=1)
-    crowded = tf.reduce_any(inside & (targets["crowd"] & (targets["labels"] >= 0))[:, :, None], axis=1)
+    crowded = tf.reduce_any(inside & (targets["iscrowd"] & (targets["labels"] >= 0))[:, :, None], axis=1)
     return Assignment(
         objects=tf.where(positive, objects, -1),
         quality=tf.reduce_sum(alignment * best_iou, axis=1),

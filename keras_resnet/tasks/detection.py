@@ -80,8 +80,8 @@ class Detection(Task[Arrays, Arrays, Prediction]):
         return fpn.build_heads(layers, pyramid, len(self.classes), spec.head.convs)
 
     def encode_targets(self, ground_truth: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Choose what the losses want: {"labels": (B, M), "boxes": (B, M, 4), "crowd": (B, M)}."""
-        return {name: ground_truth[name] for name in ("labels", "boxes", "crowd")}
+        """Choose what the losses want: {"labels": (B, M), "boxes": (B, M, 4), "iscrowd": (B, M)}."""
+        return {name: ground_truth[name] for name in ("labels", "boxes", "iscrowd")}
 
     def assign_targets(
         self, targets: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]
@@ -129,7 +129,7 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
         """Compute COCO's AP of the boxes; beside it COCO's other numbers and VOC's. Raises DataError if no image shows
         an object."""
-        require_objects(ground_truth["labels"], ground_truth["crowd"], "images")
+        require_objects(ground_truth["labels"], ground_truth["iscrowd"], "images")
         annotations = unpad_annotations(ground_truth)
         numbers, by_class = coco_metrics(annotations, predictions, self.classes)
         details = numbers | voc_metrics(annotations, predictions, self.classes)
@@ -138,7 +138,7 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     def analyze(self, evaluation: DetectionEvaluation) -> dict[str, Any]:
         """Return AP "by_class" and the precision-recall "curves" of each class at an IoU of 0.5."""
         annotations, by_class = unpad_annotations(evaluation.ground_truth), evaluation.metrics.by_class
-        labels = np.concatenate([each.labels[~each.crowd] for each in annotations])
+        labels = np.concatenate([each.labels[~each.iscrowd] for each in annotations])
         objects = np.bincount(labels, minlength=len(self.classes))
         rows = [
             {"label": name, "objects": int(objects[self.classes.index(name)]), "AP": value}
@@ -154,8 +154,8 @@ class Detection(Task[Arrays, Arrays, Prediction]):
         annotations = unpad_annotations({name: value[rows] for name, value in evaluation.ground_truth.items()})
         samples: list[SamplePrediction] = []
         for row, annotation in zip(rows, annotations, strict=True):
-            objects = visible_objects(predictions[row], self.classes, annotation.size)
-            caption = f"{len(objects)} detected, {int((~annotation.crowd).sum())} annotated"
+            objects = describe_confident_objects(predictions[row], self.classes, annotation.size)
+            caption = f"{len(objects)} detected, {int((~annotation.iscrowd).sum())} annotated"
             samples.append((int(row), objects, caption))
         return samples
 
@@ -191,7 +191,9 @@ def to_image_pixels(detections: Detections, mask_logits: np.ndarray | None, size
     return Prediction(boxes, detections.scores, detections.labels, masks)
 
 
-def visible_objects(prediction: Prediction, classes: Sequence[str], size: tuple[int, int]) -> list[dict[str, Any]]:
+def describe_confident_objects(
+    prediction: Prediction, classes: Sequence[str], size: tuple[int, int]
+) -> list[dict[str, Any]]:
     """List the objects that are confident enough to be drawn, as `postprocess.describe_objects` does."""
     objects: list[dict[str, Any]] = []
     for row in np.flatnonzero(prediction.scores >= DISPLAY_THRESHOLD):

@@ -72,7 +72,7 @@ class InstanceSegmentation(Detection):
     def compute_metrics(self, predictions: list[Prediction], ground_truth: Arrays) -> Metrics:
         """Compute COCO's AP of the masks and of the boxes; beside them COCO's other numbers and VOC's. Raises DataError
         if no image shows an object."""
-        require_objects(ground_truth["labels"], ground_truth["crowd"], "images")
+        require_objects(ground_truth["labels"], ground_truth["iscrowd"], "images")
         annotations = unpad_annotations(ground_truth)
         masks, by_class = coco_metrics(annotations, predictions, self.classes, "segm")
         boxes, _ = coco_metrics(annotations, predictions, self.classes)

@@ -105,7 +105,7 @@ def translate_worker_errors() -> Iterator[None]:
         workers = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error)) if is_lost else []
         if workers:
             raise TrainingError(f"{' '.join(workers[-1])} has died or does not answer") from error
-        if damaged := take_read_error():
+        if damaged := take_read_error(str(error)):
             raise DataError(f"{damaged}; it could be read when the training began") from damaged
         raise
 

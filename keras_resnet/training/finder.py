@@ -21,7 +21,7 @@ from keras_resnet.errors import KresnetError, TrainingError
 from keras_resnet.native_logs import silence_native_logs
 from keras_resnet.progress import Log, show_activity, show_progress
 from keras_resnet.training.initialize import require_parts
-from keras_resnet.training.prepare import load_shared_data, setup_devices
+from keras_resnet.training.prepare import load_data_chief_first, setup_devices
 from keras_resnet.training.resolve import resolve
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _prepare(spec: Spec, log: Log, constant_learning_rate: float | None = None) 
 
     require_parts(spec)
     devices, log = setup_devices(spec, log)
-    data = load_shared_data(spec, devices, log)
+    data = load_data_chief_first(spec, devices, log)
     spec = resolve(spec, data, devices, log)
     trainer = build_trainer(spec, data, devices, constant_learning_rate)
     trainer.method.load_initial_weights(trainer.model, log)

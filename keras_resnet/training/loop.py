@@ -65,7 +65,11 @@ class TrainingLoop:
         self.progress = Progress()
         batch = EVALUATION_BATCH * trainer.devices.replicas
         make_batches = partial(
-            pipeline.validation_batches, data.splits["validation"], train_data.image_size, batch, train_data.encode
+            pipeline.validation_batches,
+            data.splits["validation"],
+            train_data.image_size,
+            batch,
+            train_data.encode_targets,
         )
         # Made once: each making leaves some of TensorFlow's functions behind.
         self._validation = trainer.devices.distribute(make_batches, batch)

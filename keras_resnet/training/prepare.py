@@ -45,7 +45,7 @@ def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
     return devices, log
 
 
-def load_shared_data(spec: Spec, devices: Devices, log: Log) -> DatasetSplits:
+def load_data_chief_first(spec: Spec, devices: Devices, log: Log) -> DatasetSplits:
     """Return the data. The chief opens it first, because that may prepare it for the others."""
     data = load_dataset(spec.data, log, TRAINING_SPLITS) if devices.is_chief else None
     devices.broadcast("the data is there")

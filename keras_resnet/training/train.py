@@ -26,7 +26,7 @@ from keras_resnet.training.distribute import Devices
 from keras_resnet.training.finish import write_finished_model
 from keras_resnet.training.prepare import (
     check_data_unchanged,
-    load_shared_data,
+    load_data_chief_first,
     require_memory,
     require_possible,
     setup_devices,
@@ -50,7 +50,7 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> 
     require_free(home, name)
     require_possible(spec)
     devices, log = setup_devices(spec, log)
-    data = load_shared_data(spec, devices, log)
+    data = load_data_chief_first(spec, devices, log)
     build.require_size(spec.network, data.image_size)
     spec = resolve(spec, data, devices, log)
     require_memory(spec, data.classes, devices)
@@ -85,7 +85,7 @@ def resume(run: Run, log: Log = print, data_changed: bool = False) -> Run:
     require_possible(spec)
     devices, log = setup_devices(spec, log)
     with _lock_run(run, devices) as folder_exists:
-        data = load_shared_data(spec, devices, log)
+        data = load_data_chief_first(spec, devices, log)
         if data.classes != classes:
             raise RunError(f"the data no longer has the labels run {run.name} was started with")
         change = check_data_unchanged(run, data, data_changed, log) if devices.is_chief else None

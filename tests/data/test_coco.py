@@ -72,7 +72,7 @@ def test_iscrowd_as_tools_write_it(tmp_path, value, crowd):
     written(tmp_path, lambda document: document["annotations"][0].update(iscrowd=value))
     data, told = opened(tmp_path)
     assert objects_in(data) == 10
-    assert sum(int(part.objects.crowd.sum()) for part in data.splits.values()) == crowd
+    assert sum(int(part.objects.iscrowd.sum()) for part in data.splits.values()) == crowd
     assert (
         any("1 of 8 objects is marked as a crowd" in line or "1 of 2 objects is marked as a" in line for line in told)
         == crowd
@@ -89,7 +89,7 @@ def test_crowds_that_are_half_of_all_are_told_with_the_way_out(tmp_path):
     line = next(line for line in told if line.startswith("train: 4 of 8 objects are marked as crowds"))
     assert "--set data.crowds=learn" in line and "CVAT" in line
     data, told = opened(tmp_path, crowds="learn")
-    assert not any(part.objects.crowd.any() for part in data.splits.values()) and objects_in(data) == 10
+    assert not any(part.objects.iscrowd.any() for part in data.splits.values()) and objects_in(data) == 10
     assert any("and learned as all others" in line for line in told)
 
 

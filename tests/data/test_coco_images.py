@@ -115,7 +115,7 @@ def test_boxes_in_shares_are_refused(tmp_path):
 
     written(tmp_path, change)
     with pytest.raises(
-        DataError, match=r"instances_train\.json has boxes in shares of their images, such as \[.*pixels"
+        DataError, match=r"instances_train\.json has boxes in fractions of their images, such as \[.*pixels"
     ):
         opened(tmp_path)
 

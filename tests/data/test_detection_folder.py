@@ -184,7 +184,7 @@ def test_a_folder_as_pascal_voc_has_it(tmp_path):
     assert data.classes == ("cat", "dog") and data.splits["train"].count == 2
     found = data.splits["validation"].objects
     np.testing.assert_allclose(found.boxes[0, 0], [0.1, 0.05, 0.6, 0.5])
-    assert found.labels[0].tolist() == [1, 0] and found.crowd[0].tolist() == [False, True]
+    assert found.labels[0].tolist() == [1, 0] and found.iscrowd[0].tolist() == [False, True]
     assert counted(told, "left out 3 boxes without an area")
     with pytest.raises(DataError, match="whose boxes come without masks"):
         load_dataset(DataSpec(str(root), annotations="masks"), silent)

@@ -55,7 +55,7 @@ def test_boxes_masks_and_pixels_stay_together(augment):
     for images, truth in stream(augment).batches(0, 8).as_numpy_iterator():
         assert images.shape == (8, SIDE, SIDE, 3) and truth["ids"].dtype == np.uint8
         for image, ids, labels, crowd, boxes in zip(
-            images, *(truth[name] for name in ("ids", "labels", "crowd", "boxes")), strict=True
+            images, *(truth[name] for name in ("ids", "labels", "iscrowd", "boxes")), strict=True
         ):
             there = np.flatnonzero(labels >= 0)
             assert there.tolist() == list(range(len(there))) and set(np.unique(ids)) <= {0, *(there + 1)}
@@ -100,7 +100,7 @@ def test_batches_are_functions_of_step_and_place():
 
 def view(ids, boxes, labels, value):
     found = {"ids": np.array([ids], np.uint8), "boxes": np.array([boxes], np.float32), "labels": np.array([labels])}
-    found["crowd"] = np.zeros_like(found["labels"], bool)
+    found["iscrowd"] = np.zeros_like(found["labels"], bool)
     return np.full((1, 4, 4, 3), value, np.uint8), found
 
 
@@ -124,7 +124,7 @@ def test_what_is_covered_is_gone_or_smaller():
 def test_all_objects_are_told_apart(count, kind):
     """Ten are gone; the last of the others keeps an id of its own, also past what a byte can tell."""
     labels = np.where(np.arange(count) < 10, -1, np.arange(count))[None]
-    truth = {"boxes": np.zeros((1, count, 4), np.float32), "labels": labels, "crowd": np.zeros((1, count), bool)}
+    truth = {"boxes": np.zeros((1, count, 4), np.float32), "labels": labels, "iscrowd": np.zeros((1, count), bool)}
     found = compact_objects(truth | {"ids": np.array([[[1, 11, count - 1, count]]])})
     assert found["labels"].numpy()[0].tolist() == [*range(10, count), *[-1] * 10]
     assert found["ids"].numpy().ravel().tolist() == [0, 1, count - 11, count - 10] and found["ids"].dtype == kind

@@ -99,7 +99,7 @@ def test_balanced_sample():
 
 @pytest.mark.parametrize("augment", AUGMENTS, ids=["plain", "randaugment", "trivialaugment"])
 def test_workers_make_the_parts_of_one_batch(augment):
-    one_hot = {"encode": lambda labels: tf.one_hot(labels, 40), "augment": augment}
+    one_hot = {"encode_targets": lambda labels: tf.one_hot(labels, 40), "augment": augment}
     split = numbered(40, 12)
     together = whole(split, epochs=1, **one_hot)
     parts = [whole(split, epochs=1, rank=rank, ranks=2, **one_hot) for rank in range(2)]

@@ -169,6 +169,19 @@ def test_it_is_told_of_its_own_training_only(tmp_path):
     assert read_errors.take_read_error() is None
 
 
+def test_an_earlier_pipeline_that_still_reads_ahead_is_not_blamed(tmp_path):
+    split = opened(paint(tmp_path / "images", 6), val_fraction=0.2).splits["train"]
+    for file in split.images.files:
+        DAMAGES["gone"](Path(file))
+
+    @translate_worker_errors()
+    def read_all():
+        read_errors._raised.append(DataError("met by an earlier pipeline"))
+        list(pipeline.evaluation_batches(split, 16, 2))
+
+    assert re.search(r"images/(red|green|blue)/\d+\.png: no such file", told_of(read_all))
+
+
 def test_pipelines_read_in_one_way_only():
     """Any other would hand on no more than a text."""
     ways = re.compile(r"\.(?:numpy_function|py_function|py_func|from_generator)\(")

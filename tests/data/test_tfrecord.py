@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.data.sources.tfrecord import find_records
+from keras_resnet.data.sources.tfrecord import index_records
 from keras_resnet.errors import DataError
 
 
@@ -25,7 +25,7 @@ def test_records_of_several_files_in_any_order(tmp_path):
     rng = np.random.default_rng(0)
     shards = [[rng.bytes(int(size)) for size in rng.integers(0, 300, 20)] for _ in range(3)]
     paths = [written(tmp_path / f"{number}.tfrecord", shard) for number, shard in enumerate(shards)]
-    records = find_records([instruction(paths[0]), instruction(paths[1], 5, 7), instruction(paths[2], 18)])
+    records = index_records([instruction(paths[0]), instruction(paths[1], 5, 7), instruction(paths[2], 18)])
     expected = shards[0] + shards[1][5:12] + shards[2][18:]
     assert len(records) == len(expected)
     for row in rng.permutation(len(expected)):
@@ -37,4 +37,4 @@ def test_a_file_that_was_cut(tmp_path, lost):
     path = written(tmp_path / "cut.tfrecord", [b"x" * 10, b"y" * 10])
     path.write_bytes(path.read_bytes()[:-lost])
     with pytest.raises(DataError, match=r"cut\.tfrecord ends within a record; prepare the data set again"):
-        find_records([instruction(path)])
+        index_records([instruction(path)])

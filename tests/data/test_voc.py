@@ -63,7 +63,7 @@ def test_difficult_as_tools_write_it(flat, value, hard):
     rewritten(flat, lambda text: text.replace("</annotation>", object_of(more=more)))
     data, _ = opened(flat)
     assert objects_in(data) == 11
-    assert sum(int(part.objects.crowd.sum()) for part in data.splits.values()) == hard
+    assert sum(int(part.objects.iscrowd.sum()) for part in data.splits.values()) == hard
 
 
 def test_difficult_objects_are_told_with_the_way_out(flat):
@@ -72,7 +72,7 @@ def test_difficult_objects_are_told_with_the_way_out(flat):
     _, told = opened(flat)
     assert any("train: 4 of 8 objects are marked as crowds" in line and "difficult" in line for line in told)
     data, _ = opened(flat, crowds="learn")
-    assert not data.splits["train"].objects.crowd.any()
+    assert not data.splits["train"].objects.iscrowd.any()
     for file in flat.glob("*.xml"):
         file.write_text(file.read_text().replace("<difficult>0<", "<difficult>1<"))
     with pytest.raises(DataError, match=r"train: 8 of 8 objects are marked as crowds .*--set data\.crowds=learn"):

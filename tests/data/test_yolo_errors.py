@@ -16,12 +16,12 @@ from keras_resnet.errors import DataError
         ("-1 0.5 0.5 0.5 0.5", "Received: '-1'"),
         ("0.5 0.5 0.5 0.5 0.5", r"Received: '0\.5'"),
         ("cat 0.5 0.5 0.5 0.5", "Received: 'cat'"),
-        ("0 32 24 16 16", "must be shares of the image's width and height, 0 to 1. Received: '32 24 16 16'"),
-        ("0 0.5 0.5 -0.2 0.5", "must be shares"),
-        ("0 0.5 0.5 0.5 nan", "must be shares"),
-        ("0 0.5 0.5 0.5 inf", "must be shares"),
-        ("0 0.5 0.5 0.5 x", "must be shares"),
-        ("0 0.1 0.1 0.2 1.5 0.3 0.3", "must be shares"),
+        ("0 32 24 16 16", "must be fractions of the image's width and height, 0 to 1. Received: '32 24 16 16'"),
+        ("0 0.5 0.5 -0.2 0.5", "must be fractions"),
+        ("0 0.5 0.5 0.5 nan", "must be fractions"),
+        ("0 0.5 0.5 0.5 inf", "must be fractions"),
+        ("0 0.5 0.5 0.5 x", "must be fractions"),
+        ("0 0.1 0.1 0.2 1.5 0.3 0.3", "must be fractions"),
     ],
 )
 def test_a_line_that_is_none(tmp_path, line, words):

@@ -20,7 +20,7 @@ def one_by_one(truths, answers, label):
         for score, box, kind in zip(answer.scores, answer.boxes, answer.labels, strict=True)
         if kind == label
     ]
-    counted = sum(int((truth.labels[~truth.crowd] == label).sum()) for truth in truths)
+    counted = sum(int((truth.labels[~truth.iscrowd] == label).sum()) for truth in truths)
     taken, right, wrong = set(), [], []
     for _, image, box in sorted(found, key=lambda each: -each[0]):
         best, most = None, -1.0
@@ -30,7 +30,7 @@ def one_by_one(truths, answers, label):
                 best, most = row, shared
         is_right = is_wrong = 0
         if most >= 0.5:
-            if not truths[image].crowd[best]:
+            if not truths[image].iscrowd[best]:
                 is_right = (image, best) not in taken
                 is_wrong = not is_right
                 taken.add((image, best))
@@ -67,7 +67,7 @@ def test_the_numbers_are_those_of_the_rules():
         truths, answers = random_case(rng)
         found = average_precisions(truths, answers, CLASSES)
         for label, name in enumerate(CLASSES):
-            there = any((truth.labels[~truth.crowd] == label).any() for truth in truths)
+            there = any((truth.labels[~truth.iscrowd] == label).any() for truth in truths)
             assert (name in found) == there
             if there:
                 assert found[name] == pytest.approx(one_by_one(truths, answers, label), abs=1e-9)

@@ -297,7 +297,7 @@ def test_other_families_are_frozen_by_their_parts(name):
     ],
 )
 def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeypatch, kresnet):
-    monkeypatch.setattr(train, "load_shared_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr(train, "load_data_chief_first", lambda *_: pytest.fail("the data were read"))
     start = {key: ",".join(value) if isinstance(value, tuple) else value for key, value in start.items()}
     given = [item for key, value in start.items() for item in (f"--{key.replace('_', '-')}", value)]
     code, out, err = kresnet("train", "--task", task, "--depth", 10, "--runs", tmp_path, *given)
@@ -308,7 +308,7 @@ def test_parts_are_checked_before_the_data(task, start, words, tmp_path, monkeyp
 def test_a_rate_is_not_looked_for_without_the_part(tmp_path, monkeypatch, kresnet):
     from keras_resnet.training import finder
 
-    monkeypatch.setattr(finder, "load_shared_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr(finder, "load_data_chief_first", lambda *_: pytest.fail("the data were read"))
     code, _, err = kresnet("train", "--task", "detect", "--freeze", "logits", "--find-lr", "--runs", tmp_path)
     assert code == 2 and "has no part 'logits'" in err[-1]
 

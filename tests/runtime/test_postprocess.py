@@ -161,7 +161,7 @@ def test_cells_are_those_of_the_network():
 def random_truth(rng, count, most):
     boxes = np.sort(rng.uniform(0, 1, (count, most, 2, 2)), axis=2).reshape(count, most, 4).astype(np.float32)
     labels = np.where(rng.random((count, most)) < 0.7, rng.integers(0, 3, (count, most)), -1)
-    return {"boxes": boxes, "labels": labels, "crowd": rng.random((count, most)) < 0.2}
+    return {"boxes": boxes, "labels": labels, "iscrowd": rng.random((count, most)) < 0.2}
 
 
 def random_outputs(rng, count):
@@ -200,7 +200,7 @@ def test_locations_answer_for_what_they_are_in():
     assert (objects >= 0).sum() > 50
     for image, place in np.argwhere(objects >= 0):
         row = objects[image, place]
-        assert truth["labels"][image, row] >= 0 and not truth["crowd"][image, row]
+        assert truth["labels"][image, row] >= 0 and not truth["iscrowd"][image, row]
         left, top, right, bottom = truth["boxes"][image, row]
         reach = 1 / 16 + 1e-6
         x, y = middles[place]
@@ -220,7 +220,7 @@ def test_right_answers_cost_least():
     truth = {
         "boxes": np.array([[[0.25, 0.25, 0.75, 0.75]]], np.float32),
         "labels": np.array([[1]]),
-        "crowd": np.zeros((1, 1), bool),
+        "iscrowd": np.zeros((1, 1), bool),
     }
     middles, widths = postprocess.anchor_points(CELLS)
     box = truth["boxes"][0, 0]
@@ -235,7 +235,7 @@ def test_right_answers_cost_least():
     moved = boxes + 0.2
     off = float(detection_losses(sure, moved, truth, assign(sure, moved, truth, CELLS))[0])
     assert right < 1e-3 < blind and right < off
-    crowd = {**truth, "crowd": np.ones((1, 1), bool)}
+    crowd = {**truth, "iscrowd": np.ones((1, 1), bool)}
     wrong = np.full((1, N, 3), 3.0, np.float32)
     none = {**truth, "labels": np.array([[-1]])}
     ignored, counted = (
@@ -261,7 +261,7 @@ def test_annotations_survive_packing():
     truths, _ = random_case(5, "segm")
     again = unpad_annotations({name: value for name, value in pad_annotations(truths, masks=True).as_dict().items()})
     for before, after in zip(truths, again, strict=True):
-        order = np.lexsort((-before.areas, before.crowd))
+        order = np.lexsort((-before.areas, before.iscrowd))
         np.testing.assert_allclose(after.boxes, before.boxes[order], atol=1e-3)
         assert after.labels.tolist() == before.labels[order].tolist() and after.size == before.size
         assert after.masks == tuple(before.masks[row] for row in order)
@@ -270,7 +270,7 @@ def test_annotations_survive_packing():
 @pytest.mark.parametrize("kind", [Detection, InstanceSegmentation])
 def test_images_without_objects_are_nothing_to_judge_by(kind):
     nothing = np.zeros((2, 1, 4), np.float32), np.full((2, 1), -1), np.zeros((2, 1), bool), np.zeros((2, 1))
-    truth = dict(zip(("boxes", "labels", "crowd", "areas"), nothing, strict=True)) | {"sizes": np.full((2, 2), 8)}
+    truth = dict(zip(("boxes", "labels", "iscrowd", "areas"), nothing, strict=True)) | {"sizes": np.full((2, 2), 8)}
     none = [coco.Prediction(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))] * 2
     with pytest.raises(DataError, match="none of the 2 images shows an object"):
         kind(("a",), (1,)).compute_metrics(none, truth)

@@ -49,7 +49,7 @@ def batches(count, spec):
             truth = {
                 "labels": np.where(rng.random((BATCH, 3)) < 0.6, rng.integers(CLASSES, size=(BATCH, 3)), -1),
                 "boxes": corners.reshape(BATCH, 3, 4).astype("float32"),
-                "crowd": rng.random((BATCH, 3)) < 0.1,
+                "iscrowd": rng.random((BATCH, 3)) < 0.1,
                 "ids": rng.integers(4, size=(BATCH, size, size)).astype("uint8"),
             }
         encoded = get_task(spec, tuple("abcd")).encode_targets(truth)

@@ -23,7 +23,7 @@ def stream_of(split, **options):
         "image_size": 12,
         "batch_size": 8,
         "seed": 5,
-        "encode": lambda labels: tf.cast(labels, tf.float32),
+        "encode_targets": lambda labels: tf.cast(labels, tf.float32),
         "augment": AugmentSpec(flip=True),
     }
     return TrainPipeline(split, **(settings | options))

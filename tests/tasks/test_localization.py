@@ -57,7 +57,7 @@ def test_objects_are_packed_by_area():
     objects = pad_annotations([first, Annotation.from_boxes((10, 10), [small, [4, 4, 4, 8]], [5, 6])])
     np.testing.assert_array_equal(objects.labels, [[4, 3, 5], [5, -1, -1]])
     np.testing.assert_allclose(objects.boxes[0, 0], [0.1, 0.1, 0.9, 0.5])  # cut at the image's lower edge
-    assert objects.crowd.tolist() == [[False, False, True], [False] * 3] and objects.sizes.tolist() == [
+    assert objects.iscrowd.tolist() == [[False, False, True], [False] * 3] and objects.sizes.tolist() == [
         [10, 5],
         [10, 10],
     ]
@@ -89,7 +89,7 @@ def test_the_right_class_in_the_right_place_is_right():
     assert task.cells == (4, 2)
     boxes = np.array([[0.25, 0.25, 0.75, 0.75], [0.5, 0.5, 1, 1], [0, 0, 0.5, 0.5]], np.float32)
     truth = {"labels": np.array([[1, 0], [1, -1], [0, -1]]), "boxes": np.stack([boxes, boxes], axis=1)}
-    truth |= {"crowd": np.zeros((3, 2), bool), "sizes": np.array([[80, 40], [40, 40], [40, 80]])}
+    truth |= {"iscrowd": np.zeros((3, 2), bool), "sizes": np.array([[80, 40], [40, 40], [40, 80]])}
     middles, widths = anchor_points(task.cells)
     scores = np.full((3, 20, 2), -5.0)
     scores[0, 3, 1] = scores[1, 3, 1] = scores[2, 3, 1] = 3.0
@@ -101,7 +101,7 @@ def test_the_right_class_in_the_right_place_is_right():
     np.testing.assert_array_equal(judged.correct, [True, False, False])
     assert judged.values == {"localized": 1 / 3} and judged.by_class == {"a": 0, "b": 0.5}
     assert judged.details["class"] == 2 / 3 and judged.details["top5"] == 2 / 3
-    targets = task.encode_targets({name: truth[name] for name in ("labels", "boxes", "crowd")})
+    targets = task.encode_targets({name: truth[name] for name in ("labels", "boxes", "iscrowd")})
     assert targets["labels"].tolist() == [[1], [1], [0]]
 
 

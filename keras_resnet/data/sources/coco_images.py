@@ -56,7 +56,7 @@ class _Object:
     entry: dict[str, Any]
     label: int
     box: tuple[float, float, float, float]
-    crowd: bool
+    iscrowd: bool
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,12 @@ class ImageReader:
         box = _parse_box(each["bbox"])
         if box is None:
             return NOT_FOUR
-        crowd = parse_flag(each.get("iscrowd"))
-        if crowd is None:
+        iscrowd = parse_flag(each.get("iscrowd"))
+        if iscrowd is None:
             return NO_FLAG
         if not min(box[2:]) > 0:
             return NO_AREA
-        return _Object(each, self.numbers[category], box, crowd)
+        return _Object(each, self.numbers[category], box, iscrowd)
 
     def _annotation(self, size: tuple[int, int], objects: list[_Object]) -> tuple[Annotation, int]:
         """Return what stands in an image of (width, height) `size`, and how many boxes reach beyond it."""
@@ -164,9 +164,9 @@ class ImageReader:
             objects, masks = self._with_masks(size, objects)
         boxes = np.array([each.box for each in objects]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        labels, crowd = [each.label for each in objects], [each.crowd for each in objects]
+        labels, iscrowd = [each.label for each in objects], [each.iscrowd for each in objects]
         usable = Annotation.from_boxes(
-            size, boxes, labels, crowd, [_choose_area(each, size) for each in objects], masks
+            size, boxes, labels, iscrowd, [_choose_area(each, size) for each in objects], masks
         )
         self.tally.leave_out(NO_AREA, self.source.file.name, len(objects) - len(usable.labels))
         return usable, count_outside(boxes, size)
@@ -185,11 +185,11 @@ class ImageReader:
         return kept, masks
 
     def _require_pixels(self, objects: list[_Object]) -> None:
-        """Raise DataError for boxes that are all in shares of their images."""
+        """Raise DataError for boxes that are all in fractions of their images."""
         if len(objects) > 1 and max(max(each.box) for each in objects) <= 1:
             raise DataError(
-                f"{self.source.file} has boxes in shares of their images, such as {list(objects[0].box)}; COCO's are in"
-                " pixels: left, top, width, height"
+                f"{self.source.file} has boxes in fractions of their images, such as {list(objects[0].box)}; COCO's are"
+                " in pixels: left, top, width, height"
             )
 
     def _quoted(self, entry: Any, wrong: str) -> str:

@@ -133,8 +133,8 @@ def _log_unlisted(named: set[Path], log: Log) -> None:
 
 def _apply_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Log) -> list[ImageAnnotation]:
     """Return the images with their crowds as `crowds` wants them, and log how many there are."""
-    count = sum(int(each.annotation.crowd.sum()) for each in listed)
-    total = sum(len(each.annotation.crowd) for each in listed)
+    count = sum(int(each.annotation.iscrowd.sum()) for each in listed)
+    total = sum(len(each.annotation.iscrowd) for each in listed)
     if not count:
         return listed
     marked = (
@@ -143,7 +143,7 @@ def _apply_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Lo
     )
     if crowds == "learn":
         log(f"{marked}, and learned as all others: data.crowds=learn")
-        plain = [replace(each.annotation, crowd=np.zeros_like(each.annotation.crowd)) for each in listed]
+        plain = [replace(each.annotation, iscrowd=np.zeros_like(each.annotation.iscrowd)) for each in listed]
         return [replace(each, annotation=annotation) for each, annotation in zip(listed, plain, strict=True)]
     way_out = "if they are single objects, as CVAT marks every mask, take them so by --set data.crowds=learn"
     if count == total:
@@ -155,7 +155,7 @@ def _apply_crowds(name: str, listed: list[ImageAnnotation], crowds: str, log: Lo
 def _log_missing_classes(name: str, objects: GroundTruth, classes: Sequence[str], log: Log) -> None:
     """Log the classes of which a split shows nothing: in training it is not learned, in validation nothing is known of
     it."""
-    unseen = np.setdiff1d(np.arange(len(classes)), objects.labels[(objects.labels >= 0) & ~objects.crowd])
+    unseen = np.setdiff1d(np.arange(len(classes)), objects.labels[(objects.labels >= 0) & ~objects.iscrowd])
     if len(unseen):
         names = ", ".join(classes[label] for label in unseen[:MAX_NAMES_IN_ERROR])
         more = ", …" if len(unseen) > MAX_NAMES_IN_ERROR else ""
@@ -250,7 +250,7 @@ class _SplitReader:
                 f"{reasons and ': '}{reasons}"
             )
         objects = pad_annotations([each.annotation for each in good], self.spec.annotations == "masks")
-        require_objects(objects.labels, objects.crowd, f"{name} images")
+        require_objects(objects.labels, objects.iscrowd, f"{name} images")
         _log_missing_classes(name, objects, self.annotated.classes, self.log)
         pixels = np.stack([each for each in kept if each is not None]) if self.keep else None
         files = tuple(str(each.file) for each in good)

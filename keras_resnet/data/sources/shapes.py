@@ -18,7 +18,7 @@ SUPERSAMPLING = 4
 TRAIN, VALIDATION = 2000, 300
 SEED = 20151210
 MAX_OBJECTS = 6
-# Sides of boxes, as shares of the image's: from small to large, evenly by logarithm.
+# Sides of boxes, as fractions of the image's: from small to large, evenly by logarithm.
 OBJECT_SIDES = (0.18, 0.7)
 # Turned by so much at most, in radians: a square on its corner is a square, a cross on its side is none.
 MAX_TURN = 0.4

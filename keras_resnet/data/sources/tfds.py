@@ -27,7 +27,7 @@ from keras_resnet.data.dataset import (
 from keras_resnet.data.image_size import choose_sizes, choose_square_size
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
-from keras_resnet.data.sources.tfrecord import Records, find_records
+from keras_resnet.data.sources.tfrecord import Records, index_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
@@ -74,7 +74,7 @@ class TFDS:
         bad: list[str] = []
         splits = {
             name: _SplitReader(
-                name, Examples(_find_records(builder, part), fields, spec.levels), resize, bad, log
+                name, Examples(_index_records(builder, part), fields, spec.levels), resize, bad, log
             ).read(requires_object(name, spec.annotations))
             for name, part in parts.items()
             if only is None or name in only
@@ -284,8 +284,8 @@ class _SplitReader:
         return truth, prepare(image, self.resize) if self.keep else None
 
 
-def _find_records(builder: Any, part: str) -> Records:
+def _index_records(builder: Any, part: str) -> Records:
     kind = builder.info.file_format
     if kind is not None and kind.value != "tfrecord":
         raise DataError(f"data set {builder.name!r} is prepared as {kind.value}; kresnet reads tfrecord, TFDS' default")
-    return find_records(builder.info.splits[part].file_instructions)
+    return index_records(builder.info.splits[part].file_instructions)

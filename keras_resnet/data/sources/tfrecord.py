@@ -35,7 +35,7 @@ class Records:
         return _read(self.files[file], first, length)
 
 
-def find_records(instructions: list[Any]) -> Records:
+def index_records(instructions: list[Any]) -> Records:
     """Return the records that TFDS' file instructions name (filename, skip, take), in their order; files are searched
     in parallel. Raises DataError for a file that ends within a record."""
     files = tuple(str(each.filename) for each in instructions)

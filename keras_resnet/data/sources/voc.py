@@ -127,8 +127,8 @@ def _read_image(pair: AnnotationSource, tally: Tally) -> _Image:
     sides = [tree.findtext(f"size/{side}") for side in ("width", "height")]
     width, height = map(parse_finite, sides)
     if not width or not height or min(width, height) < 1 or width % 1 or height % 1:
-        told = " × ".join("none" if side is None else one_line(side) or "empty" for side in sides)
-        raise DataError(f"{pair.annotation} says {told} of its image; width and height are whole pixels")
+        received = " × ".join("none" if side is None else one_line(side) or "empty" for side in sides)
+        raise DataError(f"{pair.annotation} says {received} of its image; width and height are whole pixels")
     image = _Image(pair.image(tree.findtext("filename", "")), (int(width), int(height)), [], [], [])
     for each in tree.iter("object"):
         name, hard = one_line(each.findtext("name", "")), parse_flag(each.findtext("difficult"))

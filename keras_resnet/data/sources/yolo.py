@@ -2,9 +2,9 @@
 
 data.yaml has `names` (a list, or a number for each name) and `train`, `val` and perhaps `test`: folders of images, text
 files that list images, or lists of both, relative to `path`. The labels of images/…/a.jpg are in labels/…/a.txt, those
-of an image in another folder beside it; an image without that file shows nothing. A line is an object, in shares of the
-image's width and height: class x_center y_center width height, or class x1 y1 x2 y2 x3 y3 …, the corners of a polygon
-(docs.ultralytics.com/datasets/detect and /segment).
+of an image in another folder beside it; an image without that file shows nothing. A line is an object, in fractions of
+the image's width and height: class x_center y_center width height, or class x1 y1 x2 y2 x3 y3 …, the corners of a
+polygon (docs.ultralytics.com/datasets/detect and /segment).
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ class _LabelReader:
         shares = [share for axis, share in enumerate(values) if _is_share(share, size[axis % 2])]
         if len(shares) < len(values):
             raise DataError(
-                f"{entry}: coordinates must be shares of the image's width and height, 0 to 1. Received:"
+                f"{entry}: coordinates must be fractions of the image's width and height, 0 to 1. Received:"
                 f" {quote(' '.join(fields[1:]))}"
             )
         return int(label), shares

@@ -28,7 +28,7 @@ class Magnitudes:
     bits: int
 
 
-# Cubuk et al. 2020 (as AutoAugment, table 6, but translations in shares of the side, for images of any size).
+# Cubuk et al. 2020 (as AutoAugment, table 6, but translations in fractions of the side, for images of any size).
 RANDAUGMENT = Magnitudes(rotate=30, shear=0.3, translate=0.45, enhance=0.9, bits=4)
 # Müller & Hutter 2021, table 8 ("wide"): 32 pixels of their 224 are a seventh.
 TRIVIALAUGMENT = Magnitudes(rotate=135, shear=0.99, translate=1 / 7, enhance=0.99, bits=2)

@@ -1,7 +1,7 @@
 """Image, boxes and masks seen through the same window: scaled, moved, mirrored, and filled where nothing was.
 
-A window is (top, left, bottom, right) in shares of the image, beyond 0 and 1 where it looks past the edges; mirrored,
-its left is to the right of its right. One window for each image of a batch."""
+A window is (top, left, bottom, right) in fractions of the image, beyond 0 and 1 where it looks past the edges;
+mirrored, its left is to the right of its right. One window for each image of a batch."""
 
 from __future__ import annotations
 

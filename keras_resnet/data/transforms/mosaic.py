@@ -1,8 +1,8 @@
 """Several images with objects made into one: mosaic (Bochkovskiy et al. 2020, "YOLOv4", section 3.3) and copy-paste
 (Ghiasi et al. 2021, "Simple Copy-Paste").
 
-What stands in B images is a dict: "boxes" (B, M, 4) in shares of the image, "labels" (B, M), -1 where there is no
-object, "crowd" (B, M), and with masks "ids" (B, S, S), n + 1 where the n-th object is. All is drawn for the whole
+What stands in B images is a dict: "boxes" (B, M, 4) in fractions of the image, "labels" (B, M), -1 where there is no
+object, "iscrowd" (B, M), and with masks "ids" (B, S, S), n + 1 where the n-th object is. All is drawn for the whole
 batch, of which a worker makes `mine`.
 """
 
@@ -105,11 +105,11 @@ def paste_objects(onto: Shown, others: Shown, pieces: tf.Tensor) -> Shown:
     geometric.MIN_VISIBLE of it."""
     (images, truth), (more, theirs) = onto, others
     count = truth["labels"].shape[1]
-    taken = pieces[:, : theirs["labels"].shape[1]] & (theirs["labels"] >= 0) & ~theirs["crowd"]
+    taken = pieces[:, : theirs["labels"].shape[1]] & (theirs["labels"] >= 0) & ~theirs["iscrowd"]
     front = tf.gather(tf.pad(taken, [[0, 0], [1, 0]]), tf.cast(theirs["ids"], tf.int32), batch_dims=1)
     before = tf.cast(truth["ids"], tf.int32)
     ids = tf.where(front, tf.cast(theirs["ids"], tf.int32) + count, before)
-    both = {name: tf.concat([truth[name], theirs[name]], axis=1) for name in ("boxes", "labels", "crowd")}
+    both = {name: tf.concat([truth[name], theirs[name]], axis=1) for name in ("boxes", "labels", "iscrowd")}
     both["labels"] = tf.where(tf.pad(taken, [[0, 0], [count, 0]], constant_values=True), both["labels"], -1)
     pixels, boxes = _measure_objects(ids, both["labels"].shape[1])
     had, _ = _measure_objects(before, both["labels"].shape[1])
@@ -124,7 +124,7 @@ def compact_objects(truth: Objects) -> Objects:
     tell so many objects apart."""
     labels = truth["labels"]
     order = tf.argsort(tf.cast(labels < 0, tf.int32), axis=1, stable=True)
-    merged = {name: tf.gather(truth[name], order, batch_dims=1) for name in ("boxes", "labels", "crowd")}
+    merged = {name: tf.gather(truth[name], order, batch_dims=1) for name in ("boxes", "labels", "iscrowd")}
     if "ids" in truth:
         new_ids = tf.argsort(order, axis=1) + 1
         new_ids = tf.where(labels >= 0, new_ids, 0)
@@ -134,7 +134,7 @@ def compact_objects(truth: Objects) -> Objects:
 
 
 def _select_fields(truth: Objects) -> Objects:
-    return {name: truth[name] for name in ("boxes", "labels", "crowd", "ids") if name in truth}
+    return {name: truth[name] for name in ("boxes", "labels", "iscrowd", "ids") if name in truth}
 
 
 def _take(grouped: Shown, which: tf.Tensor) -> tf.Tensor:
@@ -170,7 +170,7 @@ def _join_tiles(shown: Shown, parts: tf.Tensor) -> Shown:
     shown = tf.reduce_max(tf.where(inside[..., None], tiles, tf.zeros_like(tiles)), axis=1)
     merged = {
         name: tf.reshape(truth[name], (-1, TILES * truth[name].shape[1], *truth[name].shape[2:]))
-        for name in ("boxes", "labels", "crowd")
+        for name in ("boxes", "labels", "iscrowd")
     }
     if "ids" in truth:
         most = truth["labels"].shape[1]
@@ -182,7 +182,7 @@ def _join_tiles(shown: Shown, parts: tf.Tensor) -> Shown:
 
 def _measure_objects(ids: tf.Tensor, count: int) -> Shown:
     """Return, of `count` objects, how many pixels of int32 (B, S, S) are theirs, float32 (B, count), and the box of
-    those, in shares of the image (B, count, 4)."""
+    those, in fractions of the image (B, count, 4)."""
     batch, size = ids.shape[0], ids.shape[1]
     segments = tf.reshape(ids + (count + 1) * tf.range(batch)[:, None, None], (-1,))
     at = tf.range(size)
