@@ -102,13 +102,16 @@ export class Panel {
     this.showCheck(found.agrees ? '' : 'failed', ...this.describeCheck(found));
   }
 
-  describeCheck({ passes, of, images, difference, agrees }) {
-    const unit = this.run.postprocessing === 'objects' ? `objects in ${counted(images, 'image')}` : 'images';
-    const [first, second] = passes.map((same) => (of ? `${same} of ${of}` : 'no'));
-    const answers = first === second ? `${first} ${unit}, twice` : `${first} ${unit} at first, ${second} when repeated`;
+  describeCheck({ passes: [first, second], of, images, difference, agrees }) {
+    const inImages = `in ${counted(images, 'image')}`;
+    const unit = this.run.postprocessing === 'objects' ? `objects ${inImages}` : 'images';
+    const repeated = first === second ? 'twice' : `then in ${second} of ${of}`;
+    const answers = of
+      ? `as on the exporting machine in ${first} of ${of} ${unit}, ${repeated}`
+      : `nothing is found ${inImages}, as on the exporting machine`;
     const mark = createElement('b', agrees ? 'good' : 'bad', agrees ? '✓ Self-check passed' : '✗ Self-check failed');
     const advice = agrees ? '' : ` Do not trust this file in ${NAMES[this.accelerator]} here.`;
-    return [mark, `: as on the exporting machine in ${answers}; ${describeDifference(difference)}.`, this.describePlace(), advice];
+    return [mark, `: ${answers}; ${describeDifference(difference)}.`, this.describePlace(), advice];
   }
 
   describePlace() {
