@@ -3,41 +3,21 @@
     python examples/callback.py
 
 A network can get better in floating point and worse in 8 bits, for instance when a channel grows far beyond the others.
-It is well to know before the last epoch. Every few epochs the callback writes the file, judges it on the validation
+It is well to know before the last epoch. Every few epochs the callback writes the file, verifies it on the validation
 images, and keeps it if it is within its budget and better than the one kept before. Each time took about ten seconds
 here, mostly TensorFlow's converter in a process of its own; all of it 30 s of CPU time on two cores of an AMD EPYC.
+A second callback writes a page about the training, fit.html.
 """
 
 import argparse
-from pathlib import Path
 
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
 from keras_resnet import ResNet8
-from keras_resnet.export import export_tflite, in_memory
-
-
-class EightBits(keras.callbacks.Callback):
-    """Exports the model to `file` after every `every` epochs; `verdicts` by epoch. `data` is of `in_memory`."""
-
-    def __init__(self, data, file, every=5):
-        super().__init__()
-        self.data, self.file, self.every = data, Path(file), every
-        self.verdicts = {}
-
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
-            return
-        latest = self.file.with_name(f"latest-{self.file.name}")
-        verdict = export_tflite(self.model, self.data, latest)
-        print(f"epoch {epoch + 1}: {verdict}")
-        kept = [each.value for each in self.verdicts.values() if each.passed]
-        if verdict.passed and verdict.value > max(kept, default=0.0):
-            latest.replace(self.file)
-        self.verdicts[epoch + 1] = verdict
-
+from keras_resnet.api.callbacks import FitReport, VerdictEvery
+from keras_resnet.export import in_memory
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--epochs", type=int, default=10)
@@ -53,6 +33,7 @@ keras.utils.set_random_seed(0)
 model = ResNet8(classes=10, input_shape=(8, 8, 3))
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"])
-watch = EightBits(data, "best.tflite", options.every)
-model.fit(*train, validation_data=validation, batch_size=32, epochs=options.epochs, callbacks=[watch], verbose=2)
+watch = VerdictEvery(data, "best.tflite", options.every)
+callbacks = [watch, FitReport(verdicts=watch)]
+model.fit(*train, validation_data=validation, batch_size=32, epochs=options.epochs, callbacks=callbacks, verbose=2)
 print("in 8 bits by epoch:", {epoch: f"{verdict.value:.2%}" for epoch, verdict in watch.verdicts.items()})

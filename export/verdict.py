@@ -11,6 +11,7 @@ from keras_resnet.export.flatbuffer import FLOAT_TYPES
 from keras_resnet.export.formats import get_format, recognize_format
 from keras_resnet.metrics import outcome
 from keras_resnet.metrics.labels import metric_label
+from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.plurals import counted
 
 
@@ -31,7 +32,7 @@ class MetricDrop:
     interval: tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What is known of one written file.
 
@@ -89,12 +90,22 @@ class Verdict:
     def __str__(self) -> str:
         """In a line, drops in points; and a line for whatever has to be known beside it."""
         row = self.as_dict()
-        summary = (
+        return "\n".join([self.summary, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
+
+    def __repr__(self) -> str:
+        return f"<Verdict {self.summary}>"
+
+    @property
+    def summary(self) -> str:
+        """The line that it begins with."""
+        return (
             f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
-            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(row)} of at most {100 * self.max_drop:g},"
-            f" agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
+            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(self.as_dict())} of at most"
+            f" {100 * self.max_drop:g}, agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
-        return "\n".join([summary, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
+
+    def _repr_html_(self) -> str:
+        return show_verdicts([self])
 
     @property
     def words(self) -> str:
@@ -121,3 +132,23 @@ class Verdict:
 def is_tflite_file(name: str) -> bool:
     """Return whether `name` is that of a .tflite file."""
     return recognize_format(Path(name)) is get_format("tflite")
+
+
+def show_verdicts(verdicts: list[Verdict]) -> str:
+    """Return verdicts as a notebook shows them: a table with its remarks, HTML."""
+    first, rows = verdicts[0], [verdict.as_dict() for verdict in verdicts]
+    cells = [
+        [
+            verdict.file,
+            f"{verdict.bytes / 1e6:.2f} MB",
+            f"{verdict.value:.2%}",
+            outcome.format_drop(row),
+            f"{verdict.agreement:.2%}",
+            f"{verdict.latency_ms:.2f} ms",
+            html_tables.outcome(verdict.words, verdict.passed),
+        ]
+        for verdict, row in zip(verdicts, rows, strict=True)
+    ]
+    columns = ["file", "size", metric_label(first.metric), "drop, points", "agreement", "latency", "verdict"]
+    remarks = [words for row in rows for words in outcome.list_remarks(row)] + outcome.list_shared_remarks(rows[0])
+    return html_tables.table(columns, cells) + html_tables.items(list(dict.fromkeys(remarks)))

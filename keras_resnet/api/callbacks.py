@@ -49,7 +49,8 @@ class ExactResume(keras.callbacks.Callback):
         self.state = FitState(Path(folder))
         self.every, self.keep = every, keep
         self.position = self.state.read_position()
-        self._is_fed, self._skipped, self._done = False, 0, 0
+        self._batch: Batch | None = None
+        self._skipped = self._done = 0
 
     def batches(self, x: np.ndarray, y: np.ndarray, batch_size: int = 32, seed: int = 0) -> Iterator[Batch]:
         """Yield batches of `x` and `y` without end, in an order of each epoch's own that follows from `seed`.
@@ -79,12 +80,13 @@ class ExactResume(keras.callbacks.Callback):
 
         `begin` has to give the same batch for the same step each time.
         """
-        self._is_fed = True
-        yield from begin(self.position.total)
+        for batch in begin(self.position.total):
+            self._batch = self._batch or batch
+            yield batch
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Restore the state, or save the first one."""
-        if not self._is_fed or not self.params.get("steps"):
+        if self._batch is None or not self.params.get("steps"):
             raise UsageError(
                 "ExactResume needs data that begin at any step, and their number in an epoch:"
                 " fit(resume.batches(x, y), steps_per_epoch=resume.steps(x), …)"
@@ -94,6 +96,8 @@ class ExactResume(keras.callbacks.Callback):
         if not self.position.total:
             self.state.save(self.model, self.position)
             return
+        if self.position.step:
+            self.model.test_on_batch(*self._batch)  # builds the metrics, which have a state by then
         self.state.restore(self.model)
         self.model._initial_epoch = self.position.epoch
         self._skipped = self.position.step

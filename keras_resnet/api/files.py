@@ -11,21 +11,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from keras_resnet import progress
-from keras_resnet.api import notebook
 from keras_resnet.api.predicting import Images, predict_images
 from keras_resnet.api.results import Prediction, Predictions, Score
 from keras_resnet.api.session import from_python
 from keras_resnet.errors import did_you_mean
-from keras_resnet.export.verdict import Verdict
-from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import format_drop
+from keras_resnet.export.verdict import Verdict, show_verdicts
 from keras_resnet.run import Run as RunFolder
 
 if TYPE_CHECKING:
     from keras_resnet.export.predict import Predictor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExportedFile:
     """A file, or folder, that was exported of a run. path: where it stands. verdict: what is known of it."""
 
@@ -73,8 +70,11 @@ class ExportedFile:
     def __str__(self) -> str:
         return str(self.verdict)
 
+    def __repr__(self) -> str:
+        return f"<ExportedFile {self.verdict.summary}>"
+
     def _repr_html_(self) -> str:
-        return _show([self])
+        return show_verdicts([self.verdict])
 
 
 class ExportedFiles(Mapping[str, ExportedFile]):
@@ -110,11 +110,14 @@ class ExportedFiles(Mapping[str, ExportedFile]):
         """Whether all of them are within their budget."""
         return all(each.passed for each in self.values())
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return "\n".join(map(str, self.values())) or "no files"
 
+    def __repr__(self) -> str:
+        return f"<ExportedFiles {', '.join(self) or 'none'}>"
+
     def _repr_html_(self) -> str:
-        return _show(list(self.values())) if self else "no files"
+        return show_verdicts([each.verdict for each in self.values()]) if self else "no files"
 
 
 def _read_verdict(row: dict[str, Any]) -> Verdict | None:
@@ -123,22 +126,3 @@ def _read_verdict(row: dict[str, Any]) -> Verdict | None:
     except ValidationError:
         progress.log(f"left out {row['file']}: its verdict is of an earlier version; export it again")
         return None
-
-
-def _show(files: list[ExportedFile]) -> str:
-    """Return a table of files with their verdicts, HTML."""
-    metric = metric_label(files[0].verdict.metric)
-    rows = [
-        [
-            each.name,
-            f"{each.size / 1e6:.2f} MB",
-            f"{each.verdict.value:.2%}",
-            format_drop(each.verdict.as_dict()),
-            f"{each.verdict.agreement:.2%}",
-            f"{each.verdict.latency_ms:.2f} ms",
-            notebook.outcome(each.verdict.words, each.passed),
-            str(each.path),
-        ]
-        for each in files
-    ]
-    return notebook.table(["file", "size", metric, "drop, points", "agreement", "latency", "verdict", "path"], rows)

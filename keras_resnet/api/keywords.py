@@ -25,7 +25,7 @@ def require_known(function: str, given: Iterable[str], known: Collection[str]) -
     for name in given:
         if name not in known:
             answer = ELSEWHERE.get(name) or _answer(name, known) or did_you_mean(name, known).strip()
-            raise UsageError(f"{function} takes no {name!r}.{answer and ' '}{answer}")
+            raise UsageError(f"{function} takes no keyword {name!r}.{answer and ' '}{answer}")
 
 
 def _answer(name: str, known: Collection[str]) -> str:

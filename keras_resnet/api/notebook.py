@@ -1,26 +1,18 @@
-"""Show progress and results in a notebook, as HTML: by IPython alone, without widgets."""
+"""Show progress in a notebook: a bar in the output of the cell, by IPython alone, gone when the work is done."""
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from keras_resnet.progress import Advance
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 # Seconds between two pictures of a bar.
 INTERVAL = 0.25
-# Pixels of a thumbnail's longer side.
-THUMBNAIL = 160
 
 
 def in_notebook() -> bool:
@@ -81,6 +73,7 @@ class _Bar:
 
 def _clock(seconds: float) -> str:
     return str(timedelta(seconds=int(seconds)))
+<<<<<<< HEAD
 
 
 class Markup(str):
@@ -130,3 +123,5 @@ def outcome(words: str, passed: bool) -> Markup:
     """Return the outcome of a verdict, marked and in its color."""
     mark, color = ("✓", "#1a7f37") if passed else ("✗", "#cf222e")
     return Markup(f'<strong style="color: {color}">{mark}</strong> {html.escape(words)}')
+=======
+>>>>>>> t18py

@@ -8,8 +8,8 @@ from typing import Any, overload
 
 from PIL import Image
 
-from keras_resnet.api import notebook
 from keras_resnet.metrics.labels import metric_label
+from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import read_image
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import format_predictions
@@ -39,10 +39,10 @@ class Score:
 
     def _repr_html_(self) -> str:
         row = [self.model, self.split, str(self.samples), f"{self.value:.2%}"]
-        return notebook.table(["model", "split", "images", metric_label(self.metric)], [row])
+        return html_tables.table(["model", "split", "images", metric_label(self.metric)], [row])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What one image shows. image: its path, or its place among arrays. predictions: [{"label", "probability"}, …],
     best first, each with a "box" (left, top, right, bottom, in pixels) where objects are found. frame, seconds: of a
@@ -52,7 +52,7 @@ class Prediction:
     predictions: list[dict[str, Any]]
     frame: int | None = None
     seconds: float | None = None
-    picture: Image.Image | None = field(default=None, repr=False, compare=False)
+    picture: Image.Image | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str | None:
@@ -81,19 +81,22 @@ class Prediction:
         when = f", {self.seconds:.2f} s" if self.seconds is not None else ""
         return f"{self.image}{when}: {format_predictions(self.predictions)}"
 
-    def _repr_html_(self) -> str:
-        return notebook.table(["image", "", "predictions"], [self._cells()])
+    def __repr__(self) -> str:
+        return f"<Prediction {self}>"
 
-    def _cells(self) -> list[str | notebook.Markup]:
+    def _repr_html_(self) -> str:
+        return html_tables.table(["image", "", "predictions"], [self._cells()])
+
+    def _cells(self) -> list[str | html_tables.Markup]:
         has_boxes = any("box" in each for each in self.predictions)
         return [
             str(self).partition(": ")[0],
-            "" if self.frame is not None else notebook.thumbnail(self.draw() if has_boxes else self.read()),
-            notebook.bars([(each["label"], each["probability"]) for each in self.predictions]),
+            "" if self.frame is not None else html_tables.thumbnail(self.draw() if has_boxes else self.read()),
+            html_tables.bars([(each["label"], each["probability"]) for each in self.predictions]),
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions(Sequence[Prediction]):
     """What several images show, in their order. unreadable: files that were left out, for they are damaged."""
 
@@ -116,7 +119,11 @@ class Predictions(Sequence[Prediction]):
     def __str__(self) -> str:
         return "\n".join(map(str, self.items))
 
+    def __repr__(self) -> str:
+        more = f", … {len(self) - 1} more" if len(self) > 1 else ""
+        return f"<Predictions {self.items[0]}{more}>" if self.items else "<Predictions of no images>"
+
     def _repr_html_(self) -> str:
-        shown = notebook.table(["image", "", "predictions"], [each._cells() for each in self.items[:SHOWN]])
+        shown = html_tables.table(["image", "", "predictions"], [each._cells() for each in self.items[:SHOWN]])
         left = len(self) - SHOWN
         return f"{shown}<p>… and {left} more</p>" if left > 0 else shown

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from keras_resnet import progress
-from keras_resnet.api import notebook
 from keras_resnet.api.files import ExportedFiles
 from keras_resnet.api.options import CompressOptions, ExportOptions
 from keras_resnet.api.predicting import Images, predict_images
@@ -16,7 +15,9 @@ from keras_resnet.api.results import Prediction, Predictions, Score
 from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import document_options
 from keras_resnet.config.spec import Spec
+from keras_resnet.errors import RunError
 from keras_resnet.metrics.labels import metric_label
+from keras_resnet.reporting import html_tables
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run.documents import MetricsDocument
 from keras_resnet.runtime.plurals import counted
@@ -159,14 +160,15 @@ class Run:
         return hash(self.folder.resolve())
 
     def __repr__(self) -> str:
-        return f"<Run {self.name}: {', '.join(self._facts().values())}>"
+        try:
+            return f"<Run {self.name}: {', '.join(self._facts().values())}>"
+        except RunError as error:
+            return f"<Run {self.name}: {error}>"
 
     def _facts(self) -> dict[str, str]:
         """Return what is known of the run, in words."""
-        facts = {
-            "network": self.stored.network_summary,
-            "data": f"{self.spec.data.source}, {counted(len(self.classes), 'class', plural='classes')}",
-        }
+        labels = counted(len(self.classes), "class", plural="classes")
+        facts = {"network": self.stored.network_summary, "data": f"{self.spec.data.source}, {labels}"}
         if not self.is_finished:
             return {**facts, "state": "not finished"}
         metrics = self.metrics
@@ -175,7 +177,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         facts = {"run": self.name, **self._facts(), "folder": str(self.folder)}
-        page = notebook.table(["", ""], [[name, words] for name, words in facts.items()])
+        page = html_tables.table(["", ""], [[name, words] for name, words in facts.items()])
         if self.stored.curves_file.is_file():
-            page += notebook.png(self.stored.curves_file.read_bytes(), f"loss and metrics of {self.name} by epoch")
+            page += html_tables.png(self.stored.curves_file.read_bytes(), f"loss and metrics of {self.name} by epoch")
         return page + (files._repr_html_() if (files := self.files) else "")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -25,7 +26,10 @@ T = TypeVar("T")
 # Whether the command line, or a call further out, has done what `session` does.
 _is_surrounded: ContextVar[bool] = ContextVar("is_surrounded", default=False)
 # A whole command stays one; of options alone, those that switch something off stand for False.
-_TYPED = re.compile(r"kresnet train --resume (\S+)|kresnet [a-z]+(?: [\w./-]+)*|--no-([a-z][a-z-]*)|--([a-z][a-z-]*)")
+_TYPED = re.compile(
+    r"kresnet train --resume (?P<run>\S+)|kresnet [a-z]+(?: [\w./-]+)*|--no-(?P<off>[a-z][a-z-]*)"
+    r"|Use --(?P<name>[a-z][a-z-]*) (?P<value>[\w:]+)|--(?P<option>[a-z][a-z-]*)"
+)
 
 
 def in_python_words(message: str) -> str:
@@ -34,12 +38,14 @@ def in_python_words(message: str) -> str:
 
 
 def _to_python(match: re.Match[str]) -> str:
-    run, switched_off, option = match.groups()
-    if run:
-        return f"keras_resnet.train(resume={run!r})"
-    if switched_off:
-        return f"{switched_off.replace('-', '_')}=False"
-    return option.replace("-", "_") if option else match[0]
+    words = {name: value.replace("-", "_") for name, value in match.groupdict().items() if value}
+    if "run" in words:
+        return f"keras_resnet.train(resume={match['run']!r})"
+    if "off" in words:
+        return f"{words['off']}=False"
+    if "value" in words:
+        return f"Use {words['name']}={match['value']!r}"
+    return words.get("option", match[0])
 
 
 def from_python(function: Callable[P, T]) -> Callable[P, T]:
@@ -61,18 +67,27 @@ def session() -> Iterator[None]:
         yield
         return
     token = _is_surrounded.set(True)
-    display = progress.set_display(show_notebook_bar if in_notebook() else show_bar)
-    writer = progress.set_writer(_write)
     try:
-        with silence_native_logs(), use_provenance(Provenance("as the run was trained")):
+        # What follows is the whole process's, which threads would take from each other.
+        with _surround() if threading.current_thread() is threading.main_thread() else nullcontext():
             yield
     except KresnetError as error:
         error.args = (in_python_words(str(error)),)
         raise
     finally:
+        _is_surrounded.reset(token)
+
+
+@contextmanager
+def _surround() -> Iterator[None]:
+    display = progress.set_display(show_notebook_bar if in_notebook() else show_bar)
+    writer = progress.set_writer(_write)
+    try:
+        with silence_native_logs(), use_provenance(Provenance("as the run was trained")):
+            yield
+    finally:
         progress.set_writer(writer)
         progress.set_display(display)
-        _is_surrounded.reset(token)
 
 
 @contextmanager

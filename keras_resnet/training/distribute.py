@@ -87,7 +87,7 @@ def is_first_worker() -> bool:
     before `setup` has met the others."""
     if config := os.environ.get("TF_CONFIG"):
         task = json.loads(config).get("task", {})
-        return task.get("type") == "chief" or task.get("index", 0) == 0
+        return bool(task.get("type") == "chief" or task.get("index", 0) == 0)
     return os.environ.get("SLURM_PROCID", "0") == "0"
 
 

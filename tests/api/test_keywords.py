@@ -4,6 +4,7 @@ import inspect
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -62,17 +63,19 @@ def test_the_help_is_the_command_lines():
 @pytest.mark.parametrize(
     ("keywords", "said"),
     [
-        ({"lr": 0.1}, "train takes no 'lr'. Use learning_rate."),
-        ({"epoch": 3}, "train takes no 'epoch'. Did you mean 'epochs'?"),
-        ({"imgsz": 96}, "train takes no 'imgsz'. Use image_size."),
-        ({"num_classes": 3}, "train takes no 'num_classes'. The number of classes is counted from the data."),
-        ({"find_lr": True}, "train takes no 'find_lr'. Use keras_resnet.find_learning_rate."),
+        ({"lr": 0.1}, "train takes no keyword 'lr'. Use learning_rate."),
+        ({"epoch": 3}, "train takes no keyword 'epoch'. Use epochs."),
+        ({"imgsz": 96}, "train takes no keyword 'imgsz'. Use image_size."),
+        ({"num_classes": 3}, "train takes no keyword 'num_classes'. The number of classes is counted from the data."),
+        ({"find_lr": True}, "train takes no keyword 'find_lr'. Use keras_resnet.find_learning_rate."),
         ({"epochs": "3"}, "epochs must be a whole number, 1 or more. Received: '3'"),
         ({"image_size": 3}, "image_size must be 8 to 16384 pixels. Received: 3"),
         ({"depth": 18, "model": "resnet18"}, "model names the whole network; it takes no depth"),
         ({"set": {"optimizer.momentum": 3}}, "optimizer.momentum must be 0 or more and below 1. Received: 3"),
         ({"set": "optimizer.momentum=0.5"}, "set must be a dictionary"),
-        ({"optimizer": "adam"}, "optimizer must be one of sgd, adamw, lamb, muon. Received: 'adam'. Did you mean"),
+        ({"epochz": 3}, "train takes no keyword 'epochz'. Did you mean 'epochs'?"),
+        ({"optimizer": "adagrad"}, "optimizer must be one of sgd, adamw, lamb, muon. Received: 'adagrad'"),
+        ({"optimizer": "adam"}, "optimizer adam is what other tools take. Use optimizer='adamw'."),
         ({"freeze_bn": 1}, "freeze_bn must be True or False. Received: 1"),
         ({"data_changed": True}, "data_changed is for a run that goes on: it needs resume"),
         ({"resume": "a", "epochs": 3}, "resume continues a run as it was started; it takes no epochs"),
@@ -102,6 +105,7 @@ def test_values_become_what_a_spec_takes():
     ("typed", "said"),
     [
         ("--image-size changes it", "image_size changes it"),
+        ("Use --precision mixed_float16", "Use precision='mixed_float16'"),
         ("asked by --no-flip", "asked by flip=False"),
         ("resume it with: kresnet train --resume night-2", "resume it with: keras_resnet.train(resume='night-2')"),
         ("list them with: kresnet runs", "list them with: kresnet runs"),
@@ -123,3 +127,23 @@ def test_nothing_of_it_imports_tensorflow():
         env=PATH,
     )
     assert done.stdout.strip() == "False"
+
+
+def test_threads_leave_standard_error_alone(tmp_path, capfd):
+    """It is the process's: two threads that redirect it would take it from each other for good."""
+    before = os.fstat(2)
+    said = []
+
+    def ask():
+        try:
+            kr.open_run("nothing", runs=tmp_path)
+        except kr.KresnetError as error:
+            said.append((str(error), os.fstat(2) == before))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert said == [(f"no run called 'nothing' in {tmp_path}. List them with: kresnet runs", True)] * 8
+    assert os.fstat(2) == before

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from keras_resnet import progress
+from keras_resnet import progress, progress_bar
 from keras_resnet.cli import console, main
 from keras_resnet.cli.tables import print_table
 from keras_resnet.config.spec import DataSpec
@@ -66,7 +66,7 @@ def test_a_bar_ends_with_the_command_that_fails(shown):
 
     with pytest.raises(ValueError):
         shown(fails)
-    assert console._display is None
+    assert progress_bar._display is None
 
 
 def test_nothing_is_shown_in_a_pipe(kresnet, monkeypatch):
