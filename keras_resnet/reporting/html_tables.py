@@ -31,17 +31,21 @@ def _cell(text: str) -> str:
 
 
 def thumbnail(image: Image.Image, alt: str = "") -> Markup:
-    """Return a small copy of `image`, as HTML."""
+    """Return a small copy of `image`, as HTML: a JPEG, a tenth of a PNG's size, because notebooks keep it."""
     small, buffer = image.convert("RGB"), io.BytesIO()
     small.thumbnail((THUMBNAIL, THUMBNAIL))
-    small.save(buffer, format="PNG")
-    return png(buffer.getvalue(), alt)
+    small.save(buffer, format="JPEG", quality=85)
+    return _picture(buffer.getvalue(), "jpeg", alt)
 
 
 def png(content: bytes, alt: str) -> Markup:
     """Return a PNG file as an image in HTML."""
+    return _picture(content, "png", alt)
+
+
+def _picture(content: bytes, kind: str, alt: str) -> Markup:
     data = base64.b64encode(content).decode()
-    return Markup(f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}" style="max-width: 100%">')
+    return Markup(f'<img alt="{html.escape(alt)}" src="data:image/{kind};base64,{data}" style="max-width: 100%">')
 
 
 def bars(shares: Sequence[tuple[str, float]]) -> Markup:
