@@ -73,7 +73,7 @@ def printed(notebook):
 
 
 def figures(notebook):
-    return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
+    return sum(bool({"image/png", "image/jpeg"} & output.get("data", {}).keys()) for output in outputs(notebook))
 
 
 # What the text of each claims, in what its cells print, and how many figures they draw.
