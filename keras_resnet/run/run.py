@@ -69,8 +69,10 @@ class Run(RunFiles):
         classes: tuple[str, ...],
         name: str | None = None,
         data: Mapping[str, Fingerprint] | None = None,
+        request: Mapping[str, Any] | None = None,
     ) -> Run:
-        """Create a run folder holding `spec`, labels, and what the `data` were. Raises UsageError if `name` is taken.
+        """Create a run folder holding `spec`, labels, what the `data` were and the `request` (see `run.command`) if it
+        is known. Raises UsageError if `name` is taken.
 
         It appears under its name with all of that in it, or not at all; an empty folder takes no name.
         """
@@ -80,6 +82,7 @@ class Run(RunFiles):
             "versions": package_versions(),
             "spec": asdict(spec),
             "data": dict(data or {}),
+            **({} if request is None else {"request": dict(request)}),
         }
         with create_run_folder(home, default_run_name(spec), name) as made:
             hidden = cls(made.hidden)
@@ -180,7 +183,9 @@ class Run(RunFiles):
         try:
             analysis = self._read(self.analysis_file, Analysis)
             matrix = analysis.get("confusion")
-            if matrix is not None and [len(row) for row in matrix] != [count] * count:
+            # That of a detector has a row and a column for the background too.
+            sides = () if matrix is None else (len(matrix), *map(len, matrix))
+            if sides and sides not in ((count,) * (count + 1), (count + 1,) * (count + 2)):
                 raise self._unreadable(
                     self.analysis_file, f"confusion is not a row and a column for each of {counted(count, 'label')}"
                 )

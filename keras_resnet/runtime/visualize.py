@@ -65,7 +65,9 @@ def _draw_label(canvas: Image.Image, each: dict[str, Any], factor: float) -> Non
     if "box" in each:
         left, top, right, bottom = (factor * edge for edge in each["box"])
         brush.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=color, width=line)
-    words, font = f"{each['label']} {each['probability']:.0%}", ImageFont.load_default(letters)
+    # The ground truth has no probability.
+    words = f"{each['label']} {each['probability']:.0%}" if "probability" in each else each["label"]
+    font = ImageFont.load_default(letters)
     _, _, width, height = brush.textbbox((0, 0), words, font=font)
     # Above the box where there is room, and never beyond the edges.
     x, y = min(left, max(0.0, canvas.width - width - line)), top - height - line
