@@ -120,10 +120,8 @@ class ModelCard:
 
 
 def _table_row(row: DescribedVerdict) -> str:
-    # Not known of a file of an earlier version.
-    model_value = f"{row['model_value']:.2%}" if "model_value" in row else "–"
     return (
-        f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {model_value} |"
+        f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {row['model_value']:.2%} |"
         f" {100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} | {metric_label(row['drop_metric'])} |"
         f" {row['agreement']:.2%} | {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} |"
         f" {row['outcome']} |"

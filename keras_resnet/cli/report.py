@@ -13,7 +13,7 @@ from keras_resnet.cli.options import complete_run_names, json_option, optional_r
 
 @click.command(cls=Command, epilog=format_examples("kresnet report", "kresnet report RUN --again"))
 @optional_run_argument
-@click.option("--again", is_flag=True, help="Evaluate the model anew, for a run of an earlier version.")
+@click.option("--again", is_flag=True, help="Evaluate the model again first, for example after the data have changed.")
 @runs_option
 def report(run: str | None, again: bool, runs: str | None) -> None:
     """Write report.html of RUN.

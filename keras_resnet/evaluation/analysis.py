@@ -40,7 +40,7 @@ def analyze_model(
     with "baselines", all its "metrics", what the task analyzes of its predictions on the validation images, and some of
     these as "samples"."""
     split = data.splits["validation"]
-    recorded = run.document().get("data", {})  # a run of an earlier version does not tell
+    recorded = run.document().get("data", {})
     trained_on = recorded if recorded.keys() >= set(TRAINING_SPLITS) else fingerprint_splits(data)
     return {
         "data": {name: digest_fingerprint(trained_on[name]) for name in TRAINING_SPLITS},

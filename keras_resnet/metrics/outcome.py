@@ -57,28 +57,28 @@ def describe_outcome(row: VerdictRow) -> str:
     else:
         outcome = f"{PASSED}, not proven" if is_unproven(row) else PASSED
     marks = {UNCLEAR: ", perhaps at chance", NOT_ABOVE: ", at chance"}
-    chance = "".join(marks.get(each["standing"], "") for each in row.get("baselines", ()) if each["trivial"])
+    chance = "".join(marks.get(each["standing"], "") for each in row["baselines"] if each["trivial"])
     return f"{outcome}{chance}"
 
 
-def format_interval(interval: tuple[float, float] | list[float] | None) -> str:
-    """Format an interval in points; "" where there is none, as in files of an earlier version."""
-    return "" if interval is None else f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
+def format_interval(interval: tuple[float, float] | list[float]) -> str:
+    """Format an interval in percentage points."""
+    return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
 
 
 def format_drop(row: VerdictRow) -> str:
     """Format the drop of a verdict in points with its interval, and the metric where it is not the one that is
     shown."""
-    metric = row.get("drop_metric", row["metric"])
+    metric = row["drop_metric"]
     of = f" of {metric_label(metric)}" if metric != row["metric"] else ""
-    return f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}".rstrip() + of
+    return f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}{of}"
 
 
 def list_remarks(row: VerdictRow) -> list[str]:
     """List what has to be known beside the outcome of one file, a sentence each."""
-    if not is_unproven(row) or row["drop_interval"] is None:
+    if not is_unproven(row):
         return []
-    needed, samples = row.get("images_to_settle"), row["samples"]
+    needed, samples = row["images_to_settle"], row["samples"]
     remedy = (
         f"add about {counted(needed - samples, 'validation image', ',')} of the same kind ({needed:,} in all) to"
         f" prove it"
@@ -95,11 +95,11 @@ def list_remarks(row: VerdictRow) -> list[str]:
 def list_shared_remarks(row: VerdictRow) -> list[str]:
     """List what has to be known of the model and the data that a file was compared with, a sentence each."""
     remarks = []
-    for baseline in row.get("baselines", ()):
+    for baseline in row["baselines"]:
         if baseline["standing"] != ABOVE:
             at_chance = baseline["trivial"] and baseline["standing"] == NOT_ABOVE
             remarks.append(f"{'the file predicts like the model, and ' * at_chance}{describe_baseline(baseline)}")
-    if row.get("data_changed"):
+    if row["data_changed"]:
         remarks.append(row["data_changed"])
     return remarks
 

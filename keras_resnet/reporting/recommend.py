@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from keras_resnet.metrics.outcome import (
-    ACCEPTED,
-    NOT_PROVEN,
-    PASSED,
-    decide_outcome,
-    describe_outcome,
-    is_unproven,
-    list_remarks,
-)
+from keras_resnet.metrics.outcome import ACCEPTED, describe_outcome, is_unproven, list_remarks
 from keras_resnet.run import Run
 from keras_resnet.run.documents import VerdictRow
 
@@ -37,25 +29,13 @@ class Recommendation(DescribedVerdict):
 
 
 def describe_verdicts(run: Run) -> list[DescribedVerdict]:
-    """Return the verdicts on a run's files, described. Without those of an earlier version, which measured less; where
-    one decided by the estimate alone, the outcome is decided again."""
-    return [_describe(row) for row in run.verdicts() if "scheme" in row]
+    """Return the verdicts on a run's files, described."""
+    return [_describe(row) for row in run.verdicts()]
 
 
 def _describe(row: dict[str, Any]) -> DescribedVerdict:
-    if "drop_metric" not in row:
-        row = {**row, "drop_metric": row["metric"], "verdict": _decide_again(row), "baselines": [], "data_changed": ""}
     cost = {"megabytes": row["bytes"] / 1e6, "threads": row["cost"]["latencies"][-1]["threads"]}
     return cast(DescribedVerdict, {**row, **cost, "outcome": describe_outcome(row), "remarks": list_remarks(row)})
-
-
-def _decide_again(row: dict[str, Any]) -> str:
-    """Decide a verdict by its interval: PASSED by the estimate may be not proven; what failed stays where it is."""
-    if row["verdict"] != PASSED:
-        return str(row["verdict"])
-    if row["drop_interval"] is None:
-        return NOT_PROVEN
-    return decide_outcome({row["metric"]: (row["drop"], row["drop_interval"])}, row["max_drop"], require_proof=False)
 
 
 def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:

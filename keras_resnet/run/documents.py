@@ -195,14 +195,6 @@ class Cost(TypedDict):
 
 
 @_kept
-class OldVerdictRow(TypedDict):
-    """A row of verdicts.json by an earlier version, which measured less."""
-
-    file: FileName
-    verdict: Line
-
-
-@_kept
 class VerdictRow(TypedDict):
     """A row of verdicts.json: see `export.verdict.Verdict`."""
 
@@ -212,14 +204,14 @@ class VerdictRow(TypedDict):
     gzip_bytes: Count
     metric: Line
     value: Number
-    model_value: NotRequired[Number]
+    model_value: Number
     samples: Count
     drop: Number
-    drop_metric: NotRequired[Line]
-    drop_interval: Annotated[list[Number], Field(min_length=2, max_length=2)] | None
-    images_to_settle: NotRequired[Count | None]
-    baselines: NotRequired[list[BaselineRow]]
-    data_changed: NotRequired[Line]
+    drop_metric: Line
+    drop_interval: Annotated[list[Number], Field(min_length=2, max_length=2)]
+    images_to_settle: Count | None
+    baselines: list[BaselineRow]
+    data_changed: Line
     agreement: Number
     worst_class: str
     worst_class_drop: Number

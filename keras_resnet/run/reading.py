@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from keras_resnet.run.documents import OldVerdictRow, VerdictRow
+from keras_resnet.run.documents import VerdictRow
 
 T = TypeVar("T")
 # Characters of a damaged value that are quoted.
@@ -80,9 +80,8 @@ def parse_verdicts(content: bytes) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the rows of verdicts.json, and why others cannot be read. Raises ValueError if it is no list."""
     rows, troubles = [], []
     for number, row in enumerate(parse_json(list[Any], content), 1):
-        row_type = VerdictRow if isinstance(row, dict) and "scheme" in row else OldVerdictRow
         try:
-            rows.append(dict(TypeAdapter[Any](row_type).validate_python(row, strict=True)))
+            rows.append(dict(TypeAdapter(VerdictRow).validate_python(row, strict=True)))
         except ValidationError as error:
             troubles.append(f"row {number}: {format_validation_error(error)}")
     return rows, troubles

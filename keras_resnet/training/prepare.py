@@ -77,7 +77,7 @@ def check_data_unchanged(run: Run, data: DatasetSplits, is_change_allowed: bool,
     """Return how `data` differs from what `run` was started with, or None. Raises RunError unless it may differ."""
     before = run.document().get("data")
     if not before:
-        log(f"data: whether it has changed is not known, run {run.name} was begun by an earlier version")
+        log(f"data: whether it has changed is not known: spec.json of run {run.name} does not describe it")
         return None
     if not (difference := describe_changes(before, fingerprint_splits(data))):
         return None

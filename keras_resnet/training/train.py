@@ -87,8 +87,6 @@ def resume(run: Run, log: Log = print, data_changed: bool = False) -> Run:
 
     if _is_tidied_up(run, log):
         return run
-    if any(run.checkpoints.glob("*.index")):
-        raise RunError(f"run {run.name} was begun by an earlier version of kresnet, which alone can resume it")
     spec, classes = run.spec(), run.classes()
     require_possible(spec)
     devices, log = setup_devices(spec, log)

@@ -6,7 +6,7 @@ from samples import paint, silent
 from keras_resnet.cli.spec_request import build_spec, trace_spec
 from keras_resnet.config.provenance import Provenance, describe_origin, use_provenance
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.dataset import choose_sizes, choose_square_size
+from keras_resnet.data.image_size import choose_sizes, choose_square_size
 
 
 def test_keys_before_sections_before_the_rest():

@@ -145,19 +145,14 @@ def test_the_table_names_the_metric_of_each_drop(exported, capsys):
     assert "+0.75 [-1.31, +2.79] of box mAP" in str(boxes)
 
 
-def test_rows_of_an_earlier_version_are_decided_again(unproven, tmp_path):
-    """They say PASSED by the estimate alone, and tell neither metric nor baselines."""
-    run = Run(shutil.copytree(unproven[0].folder, tmp_path / "older"))
-    new = {"model_value", "drop_metric", "drops", "baselines", "data_changed", "require_proof", "images_to_settle"}
+def test_a_verdict_that_lacks_a_number_is_left_out_and_named(unproven, tmp_path):
+    run = Run(shutil.copytree(unproven[0].folder, tmp_path / "edited"))
     (row,) = run.verdicts()
-    older = {key: value for key, value in row.items() if key not in new} | {"verdict": "PASSED"}
-    run.write_json(run.verdicts_file, [older, {**older, "file": "x.tflite", "drop_interval": None}])
-    findings = run.analysis()
-    del findings["baselines"]
-    run.write_json(run.analysis_file, findings)
-    assert [each["outcome"] for each in describe_verdicts(run)] == ["PASSED, not proven"] * 2
-    page = render_report(run)
-    assert page.count("PASSED, not proven") == 2 and 'class="good"' not in page
+    lacking = {key: value for key, value in row.items() if key != "drop_metric"}
+    run.write_json(run.verdicts_file, [lacking, row])
+    lines = []
+    assert run.verdicts(lines.append) == [row]
+    assert len(lines) == 1 and "row 1: drop_metric: Field required" in lines[0]
 
 
 def test_every_outcome_has_its_colour():

@@ -69,14 +69,6 @@ def test_an_interrupted_run_resumes_to_the_same_weights(quick_spec, tmp_path, mo
         resume(cut)
 
 
-def test_a_run_of_an_earlier_version_is_not_begun_anew(quick_spec, tmp_path):
-    run = Run.create(tmp_path, quick_spec, tuple("0123456789"), "old")
-    run.checkpoints.mkdir()
-    (run.checkpoints / "ckpt-3.index").touch()
-    with pytest.raises(RunError, match="begun by an earlier version"):
-        resume(run, log=silent)
-
-
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_weights(quick_spec, tmp_path):
     spec = quick_spec.override("optimizer.learning_rate", 1e30)
     with pytest.raises(TrainingError, match=r"(the loss became (nan|inf) at step \d+|weights became NaN)"):

@@ -29,11 +29,11 @@ from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
     check_unreadable,
-    choose_square_size,
     fits_in_memory,
     log_held_out,
     require_split,
 )
+from keras_resnet.data.image_size import choose_square_size
 from keras_resnet.data.sources.annotation_files import FolderAnnotations
 from keras_resnet.data.sources.image_folder import ImageFiles
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel

@@ -15,14 +15,13 @@ from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
     check_unreadable,
-    choose_native_size,
-    choose_sizes,
     fits_in_memory,
     log_held_out,
     require_all_classes,
     require_split,
     split_stratified,
 )
+from keras_resnet.data.image_size import choose_native_size, choose_sizes
 from keras_resnet.data.readability import ReadabilityCache, stamp_file
 from keras_resnet.data.sources.folder_layout import FolderLayout, Listing, find_layout
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel

@@ -20,12 +20,11 @@ from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
     check_unreadable,
-    choose_sizes,
-    choose_square_size,
     fits_in_memory,
     log_held_out,
     require_split,
 )
+from keras_resnet.data.image_size import choose_sizes, choose_square_size
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
 from keras_resnet.data.sources.tfrecord import Records, find_records
