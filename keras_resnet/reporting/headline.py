@@ -65,12 +65,11 @@ def _describe_recommended(name: str, best: Recommendation) -> Headline:
 
 def _describe_drop(row: DescribedVerdict) -> str:
     """Say how much the metric of a file's verdict dropped, and how much it may."""
-    drop, interval = 100 * row["drop"], format_interval(row["drop_interval"])
     of = "" if row["drop_metric"] == row["metric"] else f" of {metric_label(row['drop_metric'])}"
+    interval = format_interval(row["drop_interval"])
+    likely = f" (95% confidence interval {interval})" if interval else ""
     budget = counted(100 * row["max_drop"], "point", "g")
-    return (
-        f"drop{of} from the Keras model {drop:+.2f} points{f', 95% CI {interval}' if interval else ''}; budget {budget}"
-    )
+    return f"drop{of} from the Keras model {100 * row['drop']:+.2f} points{likely}, of {budget} allowed"
 
 
 def _describe_failed(name: str, verdicts: list[DescribedVerdict]) -> Headline:
