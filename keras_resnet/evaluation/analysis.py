@@ -27,8 +27,9 @@ from keras_resnet.tasks.base import SamplePrediction
 if TYPE_CHECKING:
     import keras
 
-# Images that a report shows, their longest side in pixels, and the most bytes that each takes: a report stays small.
-MAX_SAMPLES, SAMPLE_SIDE, MAX_SAMPLE_BYTES = 12, 480, 30_000
+# Images that a report shows, their longest side and the size of letters in pixels, of which a page shows about half, and
+# the most bytes that each takes: a report stays small.
+MAX_SAMPLES, SAMPLE_SIDE, SAMPLE_LETTERS, MAX_SAMPLE_BYTES = 12, 400, 22, 30_000
 # Qualities of WebP, tried one after another. A smaller image is kept without loss.
 QUALITIES = (85, 60, 35, 10)
 
@@ -60,7 +61,10 @@ def _describe_sample(split: Split, sample: SamplePrediction) -> dict[str, str]:
     drawn = {"image": sample.objects}
     if sample.ground_truth is not None:
         drawn["ground_truth"] = sample.ground_truth
-    images = {key: _encode_webp(draw_predictions(original, found, SAMPLE_SIDE)) for key, found in drawn.items()}
+    images = {
+        key: _encode_webp(draw_predictions(original, found, SAMPLE_SIDE, SAMPLE_LETTERS))
+        for key, found in drawn.items()
+    }
     return {"caption": make_printable(sample.caption), "file": make_printable(file), **images}
 
 

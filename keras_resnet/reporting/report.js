@@ -4,7 +4,7 @@
 
 (() => {
   const charts = JSON.parse(document.getElementById('charts').textContent);
-  const drawn = [];
+  const redraws = [];
 
   function create(tag, properties = {}, children = []) {
     const element = Object.assign(document.createElement(tag), properties);
@@ -58,20 +58,30 @@
     return create('div', { className: 'hint' }, [create('p', { textContent: head }), ...rows]);
   }
 
-  function chartOption(chart) {
+  /* The lines that a legend takes in so many pixels: an icon, a gap and about 7 pixels a letter for each name. */
+  function legendLines(chart, width) {
+    let lines = 1, used = 0;
+    for (const { name } of chart.series) {
+      const wanted = 41 + 7 * name.length;
+      if (used && used + wanted > width) [lines, used] = [lines + 1, 0];
+      used += wanted;
+    }
+    return lines;
+  }
+
+  function chartOption(chart, width) {
     const isBar = chart.categories.length > 0, isPoints = chart.series.every((series) => !series.has_line);
     const hasLegend = chart.series.length > 1;
     const [x, y] = [axisOption(chart.x, false), axisOption(chart.y, true, isBar ? chart.categories : undefined)];
     if (isBar) y.name = '';
     return {
       animation: false, textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-      grid: { left: isBar ? 8 : 62, right: 22, top: hasLegend ? 44 : 14, bottom: 48, containLabel: isBar },
+      grid: { left: isBar ? 8 : 62, right: 22, top: hasLegend ? 22 + 22 * legendLines(chart, width) : 14, bottom: 48, containLabel: isBar },
       legend: {
-        show: hasLegend, type: 'scroll', top: 4, left: 0, right: 0, itemWidth: 22, itemGap: 14,
+        show: hasLegend, type: 'plain', top: 4, left: 0, width: width - 8, itemWidth: 22, itemGap: 14,
         data: chart.series.map(({ name, has_line: hasLine, sizes }) => (
           { name, itemStyle: { opacity: hasLine && !sizes.length ? 0 : 1 } })),
-        textStyle: { color: color('ink'), fontSize: 12 }, pageTextStyle: { color: color('ink') },
-        pageIconColor: color('accent'), inactiveColor: color('soft'),
+        textStyle: { color: color('ink'), fontSize: 12 }, inactiveColor: color('soft'),
       },
       tooltip: {
         trigger: isPoints ? 'item' : 'axis', confine: true, backgroundColor: color('page'),
@@ -91,16 +101,20 @@
     figure.append(place);
     figure.classList.add('live');
     const plot = echarts.init(place, null, { renderer: 'svg' });
-    plot.setOption(chartOption(chart));
-    drawn.push([plot, chart]);
-    new ResizeObserver(() => plot.resize()).observe(place);
+    const draw = () => {
+      plot.resize();
+      plot.setOption(chartOption(chart, place.clientWidth), true);
+    };
+    draw();
+    redraws.push(draw);
+    new ResizeObserver(() => { if (place.clientWidth && place.clientWidth !== plot.getWidth()) draw(); }).observe(place);
   }
 
   function drawCharts() {
     if (typeof echarts === 'undefined') return;
     for (const figure of document.querySelectorAll('figure[data-chart]')) drawChart(figure);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
-      for (const [plot, chart] of drawn) plot.setOption(chartOption(chart), true);
+      for (const draw of redraws) draw();
     });
   }
 

@@ -18,13 +18,13 @@ from keras_resnet.tasks import default_config
 TYPED = {
     "--depth 50 --data digits --epochs 15": "--depth 50 --data digits --epochs 15",
     "--depth 8 --epochs 3 --learning-rate 0.2 --flip": "--depth 8 --data digits --epochs 3 --learning-rate 0.2 --flip",
-    "--no-flip --depth 20 --freeze stem,stage1": "--depth 20 --data digits --epochs 30 --freeze stem,stage1 --no-flip",
+    "--no-flip --depth 20 --freeze stem,stage1": "--depth 20 --data digits --epochs 15 --freeze stem,stage1 --no-flip",
     "--recipe timm-a2 --quick": "--recipe timm-a2 --quick --data digits",
     "--model plain34 --epochs 2 --set optimizer.momentum=0.8": (
         "--model plain34 --data digits --epochs 2 --set optimizer.momentum=0.8"
     ),
     "--task detect --depth 18 --data shapes": "--task detect --depth 18 --data shapes --epochs 24",
-    "--data 'my photos' --depth 8 --deterministic": "--depth 8 --data 'my photos' --epochs 30 --deterministic",
+    "--data 'my photos' --depth 8 --deterministic": "--depth 8 --data 'my photos' --epochs 15 --deterministic",
 }
 
 
