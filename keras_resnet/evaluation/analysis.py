@@ -27,7 +27,7 @@ from keras_resnet.tasks.base import SamplePrediction
 if TYPE_CHECKING:
     import keras
 
-# Images that a report shows, their longest side and the size of letters in pixels, of which a page shows about half, and
+# Images that a report shows, their longest side and the size of letters in pixels (a page shows half of these), and
 # the most bytes that each takes: a report stays small.
 MAX_SAMPLES, SAMPLE_SIDE, SAMPLE_LETTERS, MAX_SAMPLE_BYTES = 12, 400, 22, 30_000
 # Qualities of WebP, tried one after another. A smaller image is kept without loss.
