@@ -138,7 +138,7 @@ def _sentence(words: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., str]] = {
-    "percent": lambda share: "–" if share is None else f"{100 * share:.2f}%",
+    "percent": lambda share, places=2: "–" if share is None else f"{share:.{places}%}",
     "count": lambda number: f"{number:,}",
     "counted": lambda number, noun, plural="", form=",": counted(number, noun, form, plural),
     "metric": metric_label,

@@ -15,7 +15,7 @@ from keras_resnet.runtime.plurals import counted
 
 # Of a class's numbers those by which the lowest is found, the first that there is.
 MAIN_NUMBERS = ("AP", "localized", "recall")
-COLUMN_NAMES = {"label": "class", "images": "images (support)", "objects": "objects (support)", "f1": "F1"}
+COLUMN_NAMES = {"label": "class", "images": "support", "objects": "support", "f1": "F1"}
 _STATES = {PASSED: "good", FAILED: "bad"}
 
 
@@ -92,12 +92,14 @@ def class_table(analysis: Analysis) -> dict[str, Any]:
     values = [row[main] for row in rows if isinstance(row.get(main or ""), (int, float))]  # type: ignore[literal-required]
     low = min(values, default=0.0)  # type: ignore[type-var]
     worst = [row["label"] for row in rows if main and row.get(main) == low] if len(set(values)) > 1 else []
-    note = f"Lowest {column_name(main)}: {', '.join(map(str, worst))}." if main and worst else ""
+    counted_things = "objects" if "objects" in keys else "images"
+    note = f"Lowest {column_name(main)}: {', '.join(map(str, worst))}. " if main and worst else ""
+    note += f"Support: the number of validation {counted_things}."
     if "threshold" in analysis:
         note = (
             f"{note} Precision, recall and F1 at an IoU of 0.5 and a confidence of {analysis['threshold']:.0%} or more."
         )
-    return {"columns": keys, "worst": worst, "note": note.strip()}
+    return {"columns": keys, "worst": worst, "note": note}
 
 
 def column_name(key: str) -> str:
