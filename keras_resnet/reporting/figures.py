@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _STAND_INS = {number: f"#0{number}0{number}0{number}" for number in range(1, COLORS + 1)}
 _INK, _LINE = "#010203", "#040506"
 # Inches, and letters in points, of which 72 are an inch: a figure is shown about as large as it is drawn, 96 CSS pixels
-# an inch, and never smaller than 0.8 times that.
-_WIDTH, _HEIGHT, _LETTERS = 4.4, 3.1, 9.5
+# an inch, and at least 0.8 times that.
+_WIDTH, _HEIGHT, _LETTERS = 3.8, 2.9, 10.0
 _CSS_PIXELS = 96 / 72
 _SYMBOLS = {"circle": "o", "triangle": "^"}
 
@@ -37,7 +37,7 @@ def draw_chart(chart: Chart) -> str:
         if [series.name for series in chart.series] != [chart.y.label]:
             # Above the curves, which fill what is below.
             axes.legend(
-                frameon=False, fontsize=_LETTERS - 1, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, labelcolor=_INK
+                frameon=False, fontsize=_LETTERS, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, labelcolor=_INK
             )
     return _to_svg(figure, chart)
 
