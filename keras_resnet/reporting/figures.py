@@ -21,6 +21,8 @@ _INK, _LINE = "#010203", "#040506"
 # an inch, and at least 0.8 times that.
 _WIDTH, _HEIGHT, _LETTERS = 3.8, 2.9, 10.0
 _CSS_PIXELS = 96 / 72
+# Letters of a name of which two fit beside each other.
+MAX_SHORT_NAME = 16
 _SYMBOLS = {"circle": "o", "triangle": "^"}
 
 
@@ -35,10 +37,10 @@ def draw_chart(chart: Chart) -> str:
             _draw_series(axes, series)
         _set_limits(axes, chart)
         if [series.name for series in chart.series] != [chart.y.label]:
-            # Above the curves, which fill what is below.
-            axes.legend(
-                frameon=False, fontsize=_LETTERS, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, labelcolor=_INK
-            )
+            # Above the curves, which fill what is below; long names one below another.
+            columns = 1 if max(len(series.name) for series in chart.series) > MAX_SHORT_NAME else 2
+            place = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
+            axes.legend(frameon=False, fontsize=_LETTERS, ncols=columns, labelcolor=_INK, **place)
     return _to_svg(figure, chart)
 
 
@@ -50,7 +52,8 @@ def _draw_series(axes: Axes, series: Series) -> None:
     if series.sizes:
         areas = [(size / _CSS_PIXELS) ** 2 for size in series.sizes]
         label = "_nolegend_" if series.has_line else series.name
-        axes.scatter(series.x, series.y, areas, color=color, marker=_SYMBOLS[series.symbol], label=label, zorder=3)
+        symbol = _SYMBOLS[series.symbol]
+        axes.scatter(series.x, series.y, areas, color=color, marker=symbol, label=label, zorder=3, clip_on=False)
 
 
 def _draw_bars(axes: Axes, chart: Chart) -> None:
