@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from keras_resnet.config.spec import Spec
@@ -129,7 +130,7 @@ def render_template(template: str, values: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= FILTERS
+    environment.filters.update(FILTERS)
     return environment.get_template(template).render(**values)
 
 
@@ -204,7 +205,7 @@ def _list_tiles(contents: _Contents) -> dict[str, str]:
     analysis = contents.analysis
     tiles = {}
     if curves := analysis.get("curves"):
-        tiles["AP50, at an IoU of 0.5"] = f"{sum(map(sum, curves.values())) / len(curves):.2f}%"
+        tiles["AP50, at an IoU of 0.5"] = f"{mean(chain.from_iterable(curves.values())):.2%}"
     if "top5" in analysis.get("metrics", {}):
         tiles["top-5 accuracy"] = f"{analysis['metrics']['top5']:.2%}"
     images = analysis["data"]["train"]["images"]

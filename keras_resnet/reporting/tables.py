@@ -16,7 +16,6 @@ from keras_resnet.runtime.plurals import counted
 # Of a class's numbers those by which the lowest is found, the first that there is.
 MAIN_NUMBERS = ("AP", "localized", "recall")
 COLUMN_NAMES = {"label": "class", "images": "support", "objects": "support", "f1": "F1"}
-_STATES = {PASSED: "good", FAILED: "bad"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def file_columns(metric: str) -> list[str]:
 def file_cells(row: DescribedVerdict) -> list[Cell]:
     """Return the cells of one exported file, in the order of `file_columns`."""
     shown = row["outcome"]
-    kind = _STATES.get(shown, _STATES.get(row["verdict"], "open") if row["verdict"] == FAILED else "open")
+    kind = "good" if shown == PASSED else "bad" if row["verdict"] == FAILED else "open"
     drop = f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}".rstrip()
     if row["drop_metric"] != row["metric"]:
         drop = f"{drop} of {metric_label(row['drop_metric'])}"
@@ -88,12 +87,12 @@ def class_table(analysis: Analysis) -> dict[str, Any]:
     where all are equal."""
     rows = analysis["by_class"]
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    main = next((key for key in MAIN_NUMBERS if key in keys), None)
-    values = [row[main] for row in rows if isinstance(row.get(main or ""), (int, float))]  # type: ignore[literal-required]
-    low = min(values, default=0.0)  # type: ignore[type-var]
-    worst = [row["label"] for row in rows if main and row.get(main) == low] if len(set(values)) > 1 else []
+    main = next((key for key in MAIN_NUMBERS if key in keys), "")
+    values = {row["label"]: value for row in rows if isinstance(value := row.get(main), (int, float))}
+    low = min(values.values(), default=0.0)
+    worst = [label for label, value in values.items() if value == low] if len(set(values.values())) > 1 else []
     counted_things = "objects" if "objects" in keys else "images"
-    note = f"Lowest {column_name(main)}: {', '.join(map(str, worst))}. " if main and worst else ""
+    note = f"Lowest {column_name(main)}: {', '.join(map(str, worst))}. " if worst else ""
     note += f"Support: the number of validation {counted_things}."
     if "threshold" in analysis:
         note = (

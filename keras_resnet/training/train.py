@@ -56,7 +56,8 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> 
     data = load_shared_data(spec, devices, log)
     build.require_size(spec.network, data.image_size)
     request = current_request()
-    request = find_request(spec) if request is None else request
+    if request is None:
+        request = find_request(spec)
     spec = resolve(spec, data, devices, log)
     require_memory(spec, data.classes, devices)
     trainer = build_trainer(spec, data, devices)

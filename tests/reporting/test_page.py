@@ -134,6 +134,7 @@ def test_a_report_of_objects(segmented, kresnet):
     assert set(found["f1_curves"]) == set(found["curves"])
     words = " ".join(page.words)
     assert "background" in words and "AP50" in words and "Best F1" in words and "ground truth" in words
+    assert f"{found['metrics']['mask AP50']:.2%}" in page.words  # the tile, alone
     matrix, objects = np.array(found["confusion"]), {row["label"]: row["objects"] for row in found["by_class"]}
     assert {name: row.sum() for name, row in zip(segmented.classes(), matrix, strict=False) if row.sum()} == objects
     assert len(segmented.report_file.read_text()) < 2_000_000
