@@ -71,10 +71,8 @@ class Run(RunFiles):
         data: Mapping[str, Fingerprint] | None = None,
         request: Mapping[str, Any] | None = None,
     ) -> Run:
-        """Create a run folder holding `spec`, labels, what the `data` were and the `request` (see `run.command`) if it
-        is known. Raises UsageError if `name` is taken.
-
-        It appears under its name with all of that in it, or not at all; an empty folder takes no name.
+        """Create a run folder holding `spec`, labels, what the `data` were, and the `request` (see `run.command`).
+        Raises UsageError if `name` is taken. It appears under its name with all of that in it, or not at all; an empty folder takes no name.
         """
         document = {
             "format": FORMAT,
@@ -82,7 +80,7 @@ class Run(RunFiles):
             "versions": package_versions(),
             "spec": asdict(spec),
             "data": dict(data or {}),
-            **({} if request is None else {"request": dict(request)}),
+            **({"request": dict(request)} if request is not None else {}),
         }
         with create_run_folder(home, default_run_name(spec), name) as made:
             hidden = cls(made.hidden)
@@ -183,12 +181,10 @@ class Run(RunFiles):
         try:
             analysis = self._read(self.analysis_file, Analysis)
             matrix = analysis.get("confusion")
-            # That of a detector has a row and a column for the background too.
-            sides = () if matrix is None else (len(matrix), *map(len, matrix))
-            if sides and sides not in ((count,) * (count + 1), (count + 1,) * (count + 2)):
-                raise self._unreadable(
-                    self.analysis_file, f"confusion is not a row and a column for each of {counted(count, 'label')}"
-                )
+            sides = {count} if matrix is None else {len(matrix), *map(len, matrix)}
+            if sides not in ({count}, {count + 1}):  # with the background
+                words = f"confusion is not a row and a column for each of {counted(count, 'label')}"
+                raise self._unreadable(self.analysis_file, words)
             return analysis
         except RunError as error:
             raise RunError(f"{error}; {again}") from error
