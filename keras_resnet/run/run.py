@@ -72,7 +72,8 @@ class Run(RunFiles):
         request: Mapping[str, Any] | None = None,
     ) -> Run:
         """Create a run folder holding `spec`, labels, what the `data` were, and the `request` (see `run.command`).
-        Raises UsageError if `name` is taken. It appears under its name with all of that in it, or not at all; an empty folder takes no name.
+        Raises UsageError if `name` is taken. It appears under its name with all of that in it, or not at all; an empty
+        folder takes no name.
         """
         document = {
             "format": FORMAT,
