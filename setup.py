@@ -20,7 +20,7 @@ setup(
     package_dir={"keras_resnet.export": "export"},
     package_data={
         "keras_resnet": ["py.typed"],
-        "keras_resnet.reporting": ["*.html", "*.css"],
+        "keras_resnet.reporting": ["*.html", "*.css", "*.js", "vendor/*"],
         "keras_resnet.export.demo": ["web/*"],
     },
     install_requires=[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,36 +19,53 @@ from keras_resnet.metrics.result import Evaluation
 from keras_resnet.models import parts
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import describe_changes, digest_fingerprint, fingerprint_splits
+from keras_resnet.runtime.printable import make_printable
 from keras_resnet.runtime.visualize import draw_predictions
 from keras_resnet.tasks import Task, get_task
+from keras_resnet.tasks.base import SamplePrediction
 
 if TYPE_CHECKING:
     import keras
 
-# Images that a report shows, and their longest side in pixels.
-MAX_SAMPLES, SAMPLE_SIDE = 12, 240
+# Images that a report shows, their longest side and the size of letters in pixels (a page shows half of these), and
+# the most bytes that each takes: a report stays small.
+MAX_SAMPLES, SAMPLE_SIDE, SAMPLE_LETTERS, MAX_SAMPLE_BYTES = 12, 400, 22, 30_000
+# Qualities of WebP, tried one after another. A smaller image is kept without loss.
+QUALITIES = (85, 60, 35, 10)
 
 
 def analyze_model(
     run: Run, model: keras.Model, task: Task, evaluation: Evaluation, data: DatasetSplits
 ) -> dict[str, Any]:
     """Return analysis.json: what the "data" were when `run` was trained, the "parts" of the network, how it compares
-    with "baselines", what the task analyzes of its predictions on the validation images, and some of these as
-    "samples"."""
+    with "baselines", all its "metrics", what the task analyzes of its predictions on the validation images, and some of
+    these as "samples"."""
     split = data.splits["validation"]
     recorded = run.document().get("data", {})
     trained_on = recorded if recorded.keys() >= set(TRAINING_SPLITS) else fingerprint_splits(data)
-    samples = [
-        {"caption": caption, "png": _encode_png(draw_predictions(_original_image(split, row), objects, SAMPLE_SIDE))}
-        for row, objects, caption in task.sample_predictions(evaluation, MAX_SAMPLES)
-    ]
     return {
         "data": {name: digest_fingerprint(trained_on[name]) for name in TRAINING_SPLITS},
         "parts": count_parts(model),
+        "metrics": {**evaluation.metrics.values, **evaluation.metrics.details},
         **task.analyze(evaluation),
         "baselines": [each.as_dict() for each in compare_with_baselines(task, data, evaluation)],
-        "samples": samples,
+        "samples": [_describe_sample(split, each) for each in task.sample_predictions(evaluation, MAX_SAMPLES)],
     }
+
+
+def _describe_sample(split: Split, sample: SamplePrediction) -> dict[str, str]:
+    """Return {"caption", "file", "image", …}: the name of the image's file, or its number in the split, and the image
+    with what is predicted in it; where the task finds objects, also with the "ground_truth"."""
+    file = os.path.basename(split.files[sample.row]) if split.files else f"{split.name} image {sample.row + 1}"
+    original = _original_image(split, sample.row)
+    drawn = {"image": sample.objects}
+    if sample.ground_truth is not None:
+        drawn["ground_truth"] = sample.ground_truth
+    images = {
+        key: _encode_webp(draw_predictions(original, found, SAMPLE_SIDE, SAMPLE_LETTERS))
+        for key, found in drawn.items()
+    }
+    return {"caption": make_printable(sample.caption), "file": make_printable(file), **images}
 
 
 def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:
@@ -104,8 +122,17 @@ def count_parts(model: keras.Model) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _encode_png(image: Image.Image) -> str:
-    """Encode an image as base64 of a PNG file."""
+def _encode_webp(image: Image.Image) -> str:
+    """Encode an image as base64 of a WebP file: without loss where that is small, else as good as is."""
+    content = _compress(image, lossless=True)
+    for quality in QUALITIES:
+        if len(content) <= MAX_SAMPLE_BYTES:
+            break
+        content = _compress(image, quality=quality)
+    return base64.b64encode(content).decode()
+
+
+def _compress(image: Image.Image, **options: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    image.save(buffer, format="WebP", **options)
+    return buffer.getvalue()

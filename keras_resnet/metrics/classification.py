@@ -42,10 +42,15 @@ def analyze_classification(probabilities: np.ndarray, labels: np.ndarray, classe
         ],
         "calibration": compute_calibration(probabilities.max(axis=1), predicted == labels),
     }
-    matrix = confusion_matrix(labels, predicted, labels=numbers)
+    return analysis | describe_confusion(confusion_matrix(labels, predicted, labels=numbers), classes)
+
+
+def describe_confusion(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Return a confusion matrix, rows ground truth and columns predictions, as {"confusion"}, or of many `classes` its
+    largest mistakes as {"confused"}."""
     if len(classes) <= MAX_MATRIX_CLASSES:
-        return analysis | {"confusion": matrix.tolist()}
-    return analysis | {"confused": _most_confused(matrix, classes)}
+        return {"confusion": matrix.tolist()}
+    return {"confused": _most_confused(matrix, classes)}
 
 
 def _most_confused(matrix: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:

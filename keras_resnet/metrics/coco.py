@@ -90,6 +90,23 @@ def precision_recall_curves(
     }
 
 
+def compute_overlaps(annotation: ImageObjects, prediction: Prediction, iou_type: str = "bbox") -> np.ndarray:
+    """Compute the IoU (predictions, objects) in one image as COCO does: of a crowd, the share of the prediction in
+    it."""
+    from faster_coco_eval import mask
+
+    if not len(prediction.labels) or not len(annotation.labels):
+        return np.zeros((len(prediction.labels), len(annotation.labels)))
+    ours: Any
+    theirs: Any
+    both = prediction, annotation
+    if iou_type == "segm":
+        ours, theirs = ([_run_length_code(counts, annotation.size) for counts in each.masks] for each in both)
+    else:
+        ours, theirs = (np.array([_xyxy_to_xywh(box) for box in each.boxes], float) for each in both)
+    return np.asarray(mask.iou(ours, theirs, annotation.iscrowd.astype(np.uint8).tolist()), float)
+
+
 def bootstrap_ap(
     annotations: Sequence[ImageObjects],
     predictions: Sequence[Prediction],

@@ -6,7 +6,8 @@ from typing import Any
 
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import describe_baselines, format_drop
-from keras_resnet.reporting.page import read_style, render_template
+from keras_resnet.reporting.charts import compared_curves, metric_columns
+from keras_resnet.reporting.page import draw_charts, render_template
 from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
@@ -52,8 +53,19 @@ def _file_cells(file: Recommendation | None) -> dict[str, str | None]:
 
 def render_comparison(runs: list[Run], rows: list[dict[str, str | None]]) -> str:
     """Return the rows as a page, with the runs' curves above each other."""
-    from keras_resnet.reporting import figures
-
     logs = {run.name: log for run in runs if (log := run.read_log(lambda message: None))}
-    values: dict[str, Any] = {"rows": rows, "style": read_style(), "figure": figures.draw_losses(logs) if logs else ""}
-    return render_template("compare.html", values)
+    metrics = dict.fromkeys(metric_columns(log[0])[0] for log in logs.values() if metric_columns(log[0]))
+    curves = [compared_curves(logs, "val_loss", "validation loss")]
+    curves += [compared_curves(logs, f"val_{name}", f"validation {metric_label(name)} (%)", 100) for name in metrics]
+    shown = [chart for chart in curves if chart]
+    values: dict[str, Any] = {"rows": rows, "curves": shown, "version": "", "headline": _describe_best(runs)}
+    return render_template("compare.html", values | draw_charts(shown))
+
+
+def _describe_best(runs: list[Run]) -> str:
+    """Say which run has the best metric; "" where they have different ones, or are on different images."""
+    metrics = {run.name: run.metrics() for run in runs}
+    if len({(each["metric"], each["samples"]) for each in metrics.values()}) != 1 or len(metrics) < 2:
+        return ""
+    name, best = max(metrics.items(), key=lambda item: item[1]["value"])
+    return f"Best {metric_label(best['metric'])}: {name}, {best['value']:.2%} of {best['samples']:,} validation images."

@@ -2,39 +2,88 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from keras_resnet.config.section import flatten
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import describe_baselines, format_interval, list_shared_remarks
+from keras_resnet.metrics.outcome import describe_baselines, list_shared_remarks
 from keras_resnet.progress import log, show_activity
+from keras_resnet.reporting.assets import read_assets
+from keras_resnet.reporting.charts import Chart
+from keras_resnet.reporting.headline import describe_headline
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
+from keras_resnet.run.command import training_command
 from keras_resnet.run.documents import Analysis, Diagnosis
 from keras_resnet.runtime.plurals import counted
-
-MAX_LAYERS = 20
-# Columns of log.jsonl that are drawn in figures of their own or not at all.
-OTHER_COLUMNS = ("epoch", "step", "loss", "learning_rate", "images_per_second")
 
 
 @dataclass(frozen=True)
 class _Contents:
     """What the files of a finished run hold."""
 
+    run: Run
+    spec: Spec
     labels: tuple[str, ...]
     log: list[dict[str, float]]
     analysis: Analysis
     verdicts: list[DescribedVerdict]
-    recommended: Recommendation | None
     diagnosis: Diagnosis | None
+
+    @classmethod
+    def read(cls, run: Run) -> _Contents:
+        """Read the files of `run`. Raises RunError for one that is missing or damaged."""
+        run.require_finished()
+        verdicts = describe_verdicts(run)
+        return cls(run, run.spec(), run.classes(), run.read_log(), run.analysis(), verdicts, run.diagnosis())
+
+    @cached_property
+    def recommended(self) -> Recommendation | None:
+        """The recommended file."""
+        return recommend_file(self.verdicts)
+
+    @cached_property
+    def charts(self) -> dict[str, list[Chart]]:
+        """The charts for which there is something to draw, by the section they stand in."""
+        from keras_resnet.reporting import charts
+
+        analysis, best = self.analysis, self.recommended
+        in_classes = [
+            charts.precision_recall_chart(analysis["curves"]) if analysis.get("curves") else None,
+            charts.f1_chart(analysis["f1_curves"]) if analysis.get("f1_curves") else None,
+            charts.reliability_diagram(analysis["calibration"]["bins"]) if "calibration" in analysis else None,
+        ]
+        return {
+            "files": charts.tradeoff_charts(self.verdicts, best and best["file"]),
+            "training": charts.learning_curves(self.log),
+            "classes": [chart for chart in in_classes if chart],
+            "layers": charts.sensitivity_charts(self.diagnosis["layers"]) if self.diagnosis else [],
+        }
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The titles of the page's sections by their ids, in order."""
+        from keras_resnet.tasks import TASKS  # imports NumPy, which --help does without
+
+        samples = "Most confident mistakes" if TASKS[self.spec.task].samples_are_mistakes else "Sample predictions"
+        titles = {
+            "exports": "Exported files" if self.verdicts else "",
+            "training": "Training" if self.log else "",
+            "classes": "Results by class",
+            "samples": samples,
+            "sensitivity": "Quantization sensitivity by layer" if self.diagnosis else "",
+            "network": "Network",
+            "reproduce": "Reproduce",
+            "files": "Files of this run",
+        }
+        return {name: title for name, title in titles.items() if title}
 
 
 def write_report(run: Run) -> None:
@@ -53,7 +102,21 @@ def publish_report(run: Run) -> Run:
 
 def render_report(run: Run) -> str:
     """Return the report as HTML."""
-    return render_template("report.html", report_context(run))
+    contents = _Contents.read(run)
+    charts = list(chain.from_iterable(contents.charts.values()))
+    return render_template("report.html", _context(contents) | draw_charts(charts))
+
+
+def draw_charts(charts: list[Chart]) -> dict[str, Any]:
+    """Return what a template needs to show `charts`: static "figures" and the data of the interactive ones by name, and
+    the page's "assets"."""
+    from keras_resnet.reporting.figures import draw_chart
+
+    return {
+        "figures": {chart.name: draw_chart(chart) for chart in charts},
+        "charts": {chart.name: chart.as_dict() for chart in charts},
+        "assets": read_assets(bool(charts)),
+    }
 
 
 def render_template(template: str, values: dict[str, Any]) -> str:
@@ -67,91 +130,123 @@ def render_template(template: str, values: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.2f}%"
-    environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
-    environment.filters["count"] = lambda number: f"{number:,}"
-    environment.filters["counted"] = lambda number, noun, plural="", form=",": counted(number, noun, form, plural)
-    environment.filters["interval"] = format_interval
-    environment.filters["metric"] = metric_label
+    environment.filters.update(FILTERS)
     return environment.get_template(template).render(**values)
 
 
-def report_context(run: Run) -> dict[str, Any]:
-    """Return what the template is given."""
-    from keras_resnet.tasks import TASKS  # imports NumPy, which --help does without
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
-    run.require_finished()
-    document, spec, metrics, analysis = run.document(), run.spec(), run.metrics(), run.analysis()
-    verdicts = describe_verdicts(run)
-    contents = _Contents(run.classes(), run.read_log(), analysis, verdicts, recommend_file(verdicts), run.diagnosis())
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "percent": lambda share, places=2: "–" if share is None else f"{share:.{places}%}",
+    "count": lambda number: f"{number:,}",
+    "counted": lambda number, noun, plural="", form=",": counted(number, noun, form, plural),
+    "metric": metric_label,
+    "sentence": _sentence,
+}
+
+
+def _context(contents: _Contents) -> dict[str, Any]:
+    """Return what the template is given beside the charts."""
+    from keras_resnet.tasks import TASKS
+
+    run, spec, analysis, verdicts = contents.run, contents.spec, contents.analysis, contents.verdicts
+    document, metrics = run.document(), run.metrics()
     return {
         "run": run,
         "spec": spec,
         "task": TASKS[spec.task],
+        "labels": contents.labels,
+        "data_name": Path(spec.data.source).name or spec.data.source,
         "metrics": metrics,
         "metric": metric_label(metrics["metric"]),
-        "contents": contents,
         "analysis": analysis,
         "verdicts": verdicts,
         "recommended": contents.recommended,
+        "headline": describe_headline(run.name, verdicts, contents.recommended),
+        "sections": contents.sections,
+        "charts_of": contents.charts,
         "verdict_metric": metric_label(verdicts[0]["metric"]) if verdicts else "",
         "remarks": list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
         "baselines": describe_baselines(analysis.get("baselines", [])),
         "diagnosis": contents.diagnosis,
-        "figures": _draw_figures(contents),
         "created": document["created"][:16].replace("T", " "),
+        "version": document["versions"].get("kresnet", ""),
         "versions": document["versions"],
-        "command": training_command(spec),
+        "command": training_command(spec, document.get("request")),
         "settings": json.dumps(document["spec"], indent=2),
-        "style": read_style(),
+        "files": _list_files(run, verdicts),
+        **_describe_tables(contents),
     }
 
 
-def _draw_figures(contents: _Contents) -> dict[str, str]:
-    """Return the SVGs for which there is something to draw, by name."""
-    from keras_resnet.reporting import figures
+def _describe_tables(contents: _Contents) -> dict[str, Any]:
+    """Return the tables of the page, and what stands below them."""
+    from keras_resnet.reporting import tables
 
-    analysis, recommended = contents.analysis, contents.recommended
-    drawn: dict[str, str] = {}
-    if contents.log:
-        drawn["curves"] = figures.draw_learning_curves(contents.log, _metric_columns(contents.log[0]))
-    if "confusion" in analysis:
-        drawn["confusion"] = figures.draw_confusion_matrix(analysis["confusion"], contents.labels)
-    if "calibration" in analysis:
-        drawn["calibration"] = figures.draw_calibration(analysis["calibration"]["bins"])
+    analysis, verdicts = contents.analysis, contents.verdicts
+    matrix = analysis.get("confusion")
+    return {
+        "file_columns": tables.file_columns(metric_label(verdicts[0]["metric"])) if verdicts else [],
+        "file_cells": tables.file_cells,
+        "column_name": tables.column_name,
+        "epochs": tables.epoch_table(contents.log) if contents.log else None,
+        "matrix": tables.confusion_table(matrix, contents.labels, analysis) if matrix else None,
+        "by_class": tables.class_table(analysis),
+        "tiles": _list_tiles(contents),
+        "class_notes": _list_class_notes(analysis),
+        "all_metrics": analysis.get("metrics", {}),
+    }
+
+
+def _list_tiles(contents: _Contents) -> dict[str, str]:
+    """Return the numbers that stand beside the metric on top of the page, by what they are."""
+    analysis = contents.analysis
+    tiles = {}
     if curves := analysis.get("curves"):
-        drawn["precision"] = figures.draw_precision_recall(curves)
-    if contents.verdicts:
-        drawn["tradeoffs"] = figures.draw_tradeoffs(contents.verdicts, recommended and recommended["file"])
-    if contents.diagnosis:
-        drawn["layers"] = figures.draw_layer_sensitivity(contents.diagnosis["layers"][:MAX_LAYERS])
-    return drawn
+        tiles["AP50, at an IoU of 0.5"] = f"{mean(chain.from_iterable(curves.values())):.2%}"
+    if "top5" in analysis.get("metrics", {}):
+        tiles["top-5 accuracy"] = f"{analysis['metrics']['top5']:.2%}"
+    images = analysis["data"]["train"]["images"]
+    trained = f"training {'image' if images == 1 else 'images'}, {counted(len(contents.log), 'epoch')}"
+    tiles[trained] = f"{images:,}"
+    tiles["parameters"] = f"{sum(part['parameters'] for part in analysis['parts']) / 1e6:.2f} M"
+    tiles["multiply-adds an image"] = f"{sum(part['multiply_adds'] for part in analysis['parts']) / 1e9:.3f} G"
+    return tiles
 
 
-def _metric_columns(row: dict[str, float]) -> list[str]:
-    """Return the names of metrics in a row of log.jsonl: those of validation alone first."""
-    trained = [key for key in row if not key.startswith("val_") and key not in OTHER_COLUMNS]
-    validated = [key.removeprefix("val_") for key in row if key.startswith("val_")]
-    return [*(key for key in validated if key not in (*trained, *OTHER_COLUMNS)), *trained]
+def _list_class_notes(analysis: Analysis) -> list[str]:
+    """Return what has to be said of the charts by class."""
+    from keras_resnet.reporting.charts import best_threshold
+
+    notes = []
+    if curves := analysis.get("f1_curves"):
+        confidence, best = best_threshold(curves)
+        notes.append(
+            f"Best F1, on average over the classes: {best:.2%}, at a confidence threshold of {confidence:.0%}."
+        )
+    if "calibration" in analysis:
+        error = analysis["calibration"]["error"]
+        notes.append(
+            f"Expected calibration error {error:.2%} (Guo et al. 2017): how far confidence and accuracy differ."
+        )
+    return notes
 
 
-def training_command(spec: Spec) -> str | None:
-    """Return the command that trains this again; None for a compressed network, which starts from another run."""
-    from keras_resnet.tasks import default_config
-
-    if spec.compress.parent:
-        return None
-    settings, defaults = (flatten(dataclasses.asdict(each)) for each in (spec, default_config(spec.task)))
-    words = ["kresnet", "train"]
-    if spec.task != Spec().task:
-        words += ["--task", spec.task]
-    for key, value in settings.items():
-        # Which network is the default depends on the data.
-        if key == "network.depth" or (key != "task" and value != defaults[key]):
-            words += ["--set", f"{key}={json.dumps(value)}"]
-    return shlex.join(words)
-
-
-def read_style() -> str:
-    """Read the style sheet that is part of every page."""
-    return Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+def _list_files(run: Run, verdicts: list[DescribedVerdict]) -> dict[str, str]:
+    """Return what the run's files are for, by their paths from the report, of those that there are."""
+    purposes = {
+        run.model_file: "trained Keras model",
+        run.labels_file: "class names, in the order of the outputs",
+        run.spec_file: "all settings, versions and what the data were",
+        run.metrics_file: "metrics on the validation images",
+        run.analysis_file: "the numbers of this report",
+        run.log_file: "loss, metrics and learning rate by epoch",
+        run.curves_file: "loss and metric by epoch, drawn",
+        **{run.exports / row["file"]: f"exported file, {row['outcome']}" for row in verdicts},
+        run.exports / "model_card.md": "model card of the exported files",
+        run.verdicts_file: "verdicts on the exported files",
+        run.diagnosis_file: "sensitivity of the layers to 8 bits",
+    }
+    return {file.relative_to(run.folder).as_posix(): words for file, words in purposes.items() if file.exists()}

@@ -48,13 +48,13 @@ def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
     best = min((row for row in passed if row["latency_ms"] <= AS_FAST * fastest), key=lambda row: row["bytes"])
     floats = next((row for row in passed if row["scheme"] == "float32"), None)
     why = (
-        f"of {len(passed)} within the budget the smallest of those that are as fast as any, or nearly"
+        f"the smallest of the {len(passed)} files within the budget that are about as fast as the fastest"
         if len(passed) > 1
         else "the only one within the budget"
     )
     if floats and floats is not best:
         faster, smaller = floats["latency_ms"] / best["latency_ms"], floats["bytes"] / best["bytes"]
-        why += f"; beside the float32 file {faster:.1f}× the speed on this machine, and {smaller:.1f}× smaller"
+        why += f"; {smaller:.1f}× smaller than the float32 file, and {faster:.1f}× the speed on this machine"
     if is_unproven(best):
         why += "; too few validation images to prove that it is within"
     return cast(Recommendation, {**best, "why": why})

@@ -17,6 +17,9 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 # No control characters: all of it is printed.
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]*$")]
+# A value at each of 101 recalls or confidences, from 0 to 1.
+Curve = Annotated[list[Number], Field(min_length=101, max_length=101)]
 # The name of a file among the exports, not a path out of them.
 FileName = Annotated[str, Field(pattern=r"^(rejected/)?[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$")]
 # What a row of log.jsonl has whatever the task; beside it the metrics of the task.
@@ -45,12 +48,14 @@ class DataChange(TypedDict):
 
 @_kept
 class RunDocument(TypedDict):
-    """spec.json. data: of each split; changes: those in spite of which `--data-changed` went on."""
+    """spec.json. request: what was asked for, see `run.command`; data: of each split; changes: those in spite of which
+    `--data-changed` went on."""
 
     format: int
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.+]*$")]
     versions: dict[Line, Line]
     spec: dict[str, Any]
+    request: NotRequired[dict[str, Any]]
     data: NotRequired[dict[Line, Fingerprint]]
     changes: NotRequired[list[DataChange]]
 
@@ -120,10 +125,13 @@ class ConfusedPair(TypedDict):
 
 @_kept
 class Sample(TypedDict):
-    """An image of the report with its predictions drawn, as base64."""
+    """An image of the report with its predictions, and another with its ground truth, WebP files as base64; what is
+    predicted in it, and the name of its file."""
 
     caption: str
-    png: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]*$")]
+    file: str
+    image: Base64
+    ground_truth: NotRequired[Base64]
 
 
 def _require_numbers_beside_label(row: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +171,10 @@ class Analysis(TypedDict):
     calibration: NotRequired[Calibration]
     confusion: NotRequired[list[list[Count]]]
     confused: NotRequired[list[ConfusedPair]]
-    curves: NotRequired[dict[str, Annotated[list[Number], Field(min_length=101, max_length=101)]]]
+    curves: NotRequired[dict[str, Curve]]
+    f1_curves: NotRequired[dict[str, Curve]]
+    threshold: NotRequired[Number]
+    metrics: NotRequired[dict[str, Number]]
     samples: list[Sample]
 
 

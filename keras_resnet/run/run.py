@@ -69,10 +69,11 @@ class Run(RunFiles):
         classes: tuple[str, ...],
         name: str | None = None,
         data: Mapping[str, Fingerprint] | None = None,
+        request: Mapping[str, Any] | None = None,
     ) -> Run:
-        """Create a run folder holding `spec`, labels, and what the `data` were. Raises UsageError if `name` is taken.
-
-        It appears under its name with all of that in it, or not at all; an empty folder takes no name.
+        """Create a run folder holding `spec`, labels, what the `data` were, and the `request` (see `run.command`).
+        Raises UsageError if `name` is taken. It appears under its name with all of that in it, or not at all; an empty
+        folder takes no name.
         """
         document = {
             "format": FORMAT,
@@ -80,6 +81,7 @@ class Run(RunFiles):
             "versions": package_versions(),
             "spec": asdict(spec),
             "data": dict(data or {}),
+            **({"request": dict(request)} if request is not None else {}),
         }
         with create_run_folder(home, default_run_name(spec), name) as made:
             hidden = cls(made.hidden)
@@ -180,10 +182,10 @@ class Run(RunFiles):
         try:
             analysis = self._read(self.analysis_file, Analysis)
             matrix = analysis.get("confusion")
-            if matrix is not None and [len(row) for row in matrix] != [count] * count:
-                raise self._unreadable(
-                    self.analysis_file, f"confusion is not a row and a column for each of {counted(count, 'label')}"
-                )
+            sides = {count} if matrix is None else {len(matrix), *map(len, matrix)}
+            if sides not in ({count}, {count + 1}):  # with the background
+                words = f"confusion is not a row and a column for each of {counted(count, 'label')}"
+                raise self._unreadable(self.analysis_file, words)
             return analysis
         except RunError as error:
             raise RunError(f"{error}; {again}") from error

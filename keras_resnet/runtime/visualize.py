@@ -17,10 +17,13 @@ NEAREST_FROM_SCALE = 4
 TEXT_COLOR = (255, 255, 255)
 
 
-def draw_predictions(image: Image.Image, found: Sequence[dict[str, Any]], side: int | None = None) -> Image.Image:
+def draw_predictions(
+    image: Image.Image, found: Sequence[dict[str, Any]], side: int | None = None, letters: int | None = None
+) -> Image.Image:
     """Return a copy of `image` with the predictions `found` in it (see `predictions.decode_predictions`): objects with
     their masks, boxes and labels, the most confident in front; or the most likely label of the image. side: what its
-    longer side becomes, so that the letters fit that; None for what it is."""
+    longer side becomes, so that the letters fit that; None for what it is. letters: their size in pixels; None for one
+    that fits."""
     shown = [each for each in found if "box" in each] or found[:1]
     canvas = image.convert("RGB")
     for each in reversed(shown):
@@ -33,7 +36,7 @@ def draw_predictions(image: Image.Image, found: Sequence[dict[str, Any]], side: 
             size, Image.Resampling.NEAREST if factor >= NEAREST_FROM_SCALE else Image.Resampling.LANCZOS
         )
     for each in reversed(shown):
-        _draw_label(canvas, each, factor)
+        _draw_label(canvas, each, factor, letters)
     return canvas
 
 
@@ -57,15 +60,17 @@ def _blend_mask(image: Image.Image, mask: np.ndarray, color: tuple[int, int, int
     return Image.fromarray(seen.round().astype(np.uint8))
 
 
-def _draw_label(canvas: Image.Image, each: dict[str, Any], factor: float) -> None:
+def _draw_label(canvas: Image.Image, each: dict[str, Any], factor: float, letters: int | None) -> None:
     """Draw a box and its label; factor: pixels of the canvas for one of the image."""
     brush, color = ImageDraw.Draw(canvas), label_color(each["label"])
-    line, letters = (max(least, round(share * max(canvas.size))) for share, least in (LINE_WIDTH, FONT_SIZE))
+    line, fitting = (max(least, round(share * max(canvas.size))) for share, least in (LINE_WIDTH, FONT_SIZE))
     left, top = 0.0, 0.0
     if "box" in each:
         left, top, right, bottom = (factor * edge for edge in each["box"])
         brush.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=color, width=line)
-    words, font = f"{each['label']} {each['probability']:.0%}", ImageFont.load_default(letters)
+    # The ground truth has no probability.
+    words = f"{each['label']} {each['probability']:.0%}" if "probability" in each else each["label"]
+    font = ImageFont.load_default(letters or fitting)
     _, _, width, height = brush.textbbox((0, 0), words, font=font)
     # Above the box where there is room, and never beyond the edges.
     x, y = min(left, max(0.0, canvas.width - width - line)), top - height - line

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict
 
 from keras_resnet.config.spec import Spec
@@ -24,8 +24,17 @@ if TYPE_CHECKING:
 
 # Maps (targets or a teacher's outputs, outputs), tensors or dictionaries of them, to a loss for each sample, (B,).
 Loss = Callable[["tf.Tensor | dict[str, tf.Tensor]", "tf.Tensor | dict[str, tf.Tensor]"], "tf.Tensor"]
-# Row of the image in its split, objects to draw into it, caption.
-SamplePrediction = tuple[int, list[dict[str, Any]], str]
+
+
+@dataclass(frozen=True)
+class SamplePrediction:
+    """An image worth showing: its row in the split and a caption; the objects to draw into it, and those to draw into
+    another copy beside it, the ground truth, where the task finds objects."""
+
+    row: int
+    caption: str
+    objects: list[dict[str, Any]] = field(default_factory=list)
+    ground_truth: list[dict[str, Any]] | None = None
 
 
 class OutputMetadata(TypedDict):
@@ -122,7 +131,7 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
     def sample_predictions(
         self, evaluation: Evaluation[OutputsT, GroundTruthT, PredictionT], count: int
     ) -> list[SamplePrediction]:
-        """Choose up to `count` images worth showing: (row, objects to draw, caption)."""
+        """Choose up to `count` images worth showing."""
 
     @abstractmethod
     def drop_confidence_interval(

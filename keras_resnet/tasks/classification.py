@@ -5,6 +5,7 @@ The reference for a task: `tasks.base.Task` says what each member is for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -120,7 +121,7 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
         wrong = np.flatnonzero(~evaluation.metrics.is_correct)
         first = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
         return [
-            (int(row), [], f"{self.classes[predicted[row]]} {confidence[row]:.0%}, is {self.classes[labels[row]]}")
+            SamplePrediction(int(row), describe_mistake(self.classes, predicted[row], confidence[row], labels[row]))
             for row in first
         ]
 
@@ -133,3 +134,8 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
     def agreement(self, predictions: list[np.ndarray], others: list[np.ndarray]) -> float:
         """Return the share of images of which two models predict the same class."""
         return float((np.argmax(predictions, axis=-1) == np.argmax(others, axis=-1)).mean())
+
+
+def describe_mistake(classes: Sequence[str], predicted: int, confidence: float, label: int) -> str:
+    """Describe a wrong prediction: "predicted town 82%, labeled symbols"."""
+    return f"predicted {classes[predicted]} {confidence:.0%}, labeled {classes[label]}"

@@ -10,15 +10,18 @@ import numpy as np
 
 from keras_resnet.config.recipes.detection import detection_defaults
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.annotations import decode_rle, encode_rle, require_objects, unpad_annotations
+from keras_resnet.data.annotations import Annotation, decode_rle, encode_rle, require_objects, unpad_annotations
+from keras_resnet.metrics.classification import describe_confusion
 from keras_resnet.metrics.coco import Prediction, bootstrap_ap, coco_metrics, precision_recall_curves
 from keras_resnet.metrics.confidence_interval import bootstrap_ci
+from keras_resnet.metrics.detection import describe_matches, detection_confusion_matrix, f1_curves, match_by_class
 from keras_resnet.metrics.iou import iou
 from keras_resnet.metrics.result import Evaluation, Metrics
 from keras_resnet.metrics.voc import voc_metrics
 from keras_resnet.models import fpn
 from keras_resnet.models.backbone import Backbone, Features
 from keras_resnet.models.layers import Layers, Tensor
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.postprocess import (
     DISPLAY_THRESHOLD,
     Detections,
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 # Two models are compared by the objects of which they are this confident; boxes match from this IoU on.
 AGREEMENT_CONFIDENCE, MATCH_IOU = 0.5, 0.5
+# The last row and column of a confusion matrix: what is no object.
+BACKGROUND = "background"
 Arrays = dict[str, np.ndarray]
 DetectionEvaluation = Evaluation[Arrays, Arrays, Prediction]
 
@@ -136,27 +141,39 @@ class Detection(Task[Arrays, Arrays, Prediction]):
         return Metrics({"box mAP": numbers["AP"]}, by_class, details)
 
     def analyze(self, evaluation: DetectionEvaluation) -> dict[str, Any]:
-        """Return AP "by_class" and the precision-recall "curves" of each class at an IoU of 0.5."""
-        annotations, by_class = unpad_annotations(evaluation.ground_truth), evaluation.metrics.by_class
-        labels = np.concatenate([each.labels[~each.iscrowd] for each in annotations])
-        objects = np.bincount(labels, minlength=len(self.classes))
+        """Return numbers "by_class", the confusion matrix with the background, and of each class the precision-recall
+        "curves" and "f1_curves". All but AP is at an IoU of 0.5, and all but the curves at the confidence from which
+        objects are displayed, "threshold"."""
+        annotations = unpad_annotations(evaluation.ground_truth)
+        data = (annotations, evaluation.predictions, self.classes)
+        curves = precision_recall_curves(*data, self.iou_type)
+        matches = match_by_class(*data, self.iou_type)
+        numbers = describe_matches(matches, DISPLAY_THRESHOLD)
         rows = [
-            {"label": name, "objects": int(objects[self.classes.index(name)]), "AP": value}
-            for name, value in by_class.items()
+            {"label": name, "objects": matches[name].objects, "AP": value, "AP50": float(np.mean(curves[name]))}
+            | numbers[name]
+            for name, value in evaluation.metrics.by_class.items()
         ]
-        curves = precision_recall_curves(annotations, evaluation.predictions, self.classes, self.iou_type)
-        return {"by_class": rows, "curves": curves}
+        matrix = detection_confusion_matrix(*data, DISPLAY_THRESHOLD, self.iou_type)
+        return {
+            "by_class": rows,
+            "curves": curves,
+            "f1_curves": f1_curves(matches),
+            "threshold": DISPLAY_THRESHOLD,
+            **describe_confusion(matrix, (*self.classes, BACKGROUND)),
+        }
 
     def sample_predictions(self, evaluation: DetectionEvaluation, count: int) -> list[SamplePrediction]:
-        """Choose `count` images, evenly spread over all."""
+        """Choose `count` images, evenly spread over all, with their ground truth."""
         predictions = evaluation.predictions
         rows = np.unique(np.linspace(0, len(predictions) - 1, count).round().astype(int))
         annotations = unpad_annotations({name: value[rows] for name, value in evaluation.ground_truth.items()})
         samples: list[SamplePrediction] = []
         for row, annotation in zip(rows, annotations, strict=True):
             objects = describe_confident_objects(predictions[row], self.classes, annotation.size)
-            caption = f"{len(objects)} detected, {int((~annotation.iscrowd).sum())} annotated"
-            samples.append((int(row), objects, caption))
+            truth = annotated_objects(annotation, self.classes)
+            caption = f"{counted(len(objects), 'object')} predicted, {len(truth)} labeled"
+            samples.append(SamplePrediction(int(row), caption, objects, truth))
         return samples
 
     def drop_confidence_interval(
@@ -200,9 +217,25 @@ def describe_confident_objects(
         label, probability = classes[prediction.labels[row]], float(prediction.scores[row])
         objects.append({"label": label, "probability": probability, "box": prediction.boxes[row].tolist()})
         if prediction.masks:
-            mask = decode_rle(prediction.masks[row], size)
-            objects[-1]["mask"] = {"size": list(mask.shape), "counts": rle_encode(mask > 0)}
+            objects[-1]["mask"] = _to_json_mask(prediction.masks[row], size)
     return objects
+
+
+def annotated_objects(annotation: Annotation, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """List the objects of an image's ground truth as `describe_confident_objects` does, without probabilities; crowds
+    are left out."""
+    objects: list[dict[str, Any]] = []
+    for row in np.flatnonzero(~annotation.iscrowd):
+        objects.append({"label": classes[annotation.labels[row]], "box": annotation.boxes[row].tolist()})
+        if annotation.masks:
+            objects[-1]["mask"] = _to_json_mask(annotation.masks[row], annotation.size)
+    return objects
+
+
+def _to_json_mask(counts: bytes, size: tuple[int, int]) -> dict[str, Any]:
+    """Return a mask, counts of a compressed run-length code, as COCO's uncompressed one."""
+    mask = decode_rle(counts, size)
+    return {"size": list(mask.shape), "counts": rle_encode(mask > 0)}
 
 
 def detection_agreement(predictions: list[Prediction], others: list[Prediction]) -> float:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_resnet.metrics.classification import compute_calibration
+from keras_resnet.metrics.classification import compute_calibration, describe_confusion
 from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.confidence_interval import paired_proportion_ci
 from keras_resnet.metrics.iou import iou
 from keras_resnet.metrics.result import Metrics, accuracy_by_class
 from keras_resnet.runtime.postprocess import MAX_GUESSES
 from keras_resnet.tasks.base import SamplePrediction
+from keras_resnet.tasks.classification import describe_mistake
 from keras_resnet.tasks.detection import (
     MATCH_IOU,
     Arrays,
@@ -62,26 +63,44 @@ class Localization(Detection):
         return Metrics({"localized": float(correct.mean())}, by_class, details, correct)
 
     def analyze(self, evaluation: DetectionEvaluation) -> dict[str, Any]:
-        """Return the share localized "by_class", and the "calibration" of the first guesses."""
-        metrics = evaluation.metrics
-        images = np.bincount(evaluation.ground_truth["labels"][:, 0], minlength=len(self.classes))
+        """Return the share localized "by_class", the confusion matrix of the classes guessed first, whatever their
+        boxes, and the "calibration" of these guesses."""
+        from sklearn.metrics import confusion_matrix
+
+        metrics, labels = evaluation.metrics, evaluation.ground_truth["labels"][:, 0]
+        images = np.bincount(labels, minlength=len(self.classes))
         rows = [
             {"label": name, "images": int(images[self.classes.index(name)]), "localized": share}
             for name, share in metrics.by_class.items()
         ]
+        guessed = np.array([each.labels[0] for each in evaluation.predictions])
+        matrix = confusion_matrix(labels, guessed, labels=np.arange(len(self.classes)))
         confidence = np.array([each.scores[0] for each in evaluation.predictions])
-        return {"by_class": rows, "calibration": compute_calibration(confidence, metrics.is_correct)}
+        return {
+            "by_class": rows,
+            "calibration": compute_calibration(confidence, metrics.is_correct),
+            **describe_confusion(matrix, self.classes),
+        }
 
     def sample_predictions(self, evaluation: DetectionEvaluation, count: int) -> list[SamplePrediction]:
-        """Choose the `count` most confident mistakes."""
+        """Choose the `count` most confident mistakes, with the main object of the ground truth."""
         predictions, labels = evaluation.predictions, evaluation.ground_truth["labels"][:, 0]
         wrong = np.flatnonzero(~evaluation.metrics.is_correct)
         samples: list[SamplePrediction] = []
         for row in sorted(wrong, key=lambda row: -predictions[row].scores[0])[:count]:
             prediction, label = predictions[row], self.classes[labels[row]]
+            box = evaluation.ground_truth["boxes"][row, 0] * evaluation.ground_truth["sizes"][row].max()
             guess = {"label": self.classes[prediction.labels[0]], "probability": float(prediction.scores[0])}
-            guess["box"] = prediction.boxes[0].tolist()
-            samples.append((int(row), [guess], f"{guess['label']}, is {label}"))
+            caption = describe_mistake(self.classes, prediction.labels[0], prediction.scores[0], labels[row])
+            overlap = float(iou(prediction.boxes[0], box))
+            samples.append(
+                SamplePrediction(
+                    int(row),
+                    f"{caption}, IoU {overlap:.0%}",
+                    [{**guess, "box": prediction.boxes[0].tolist()}],
+                    [{"label": label, "box": box.tolist()}],
+                )
+            )
         return samples
 
     def drop_confidence_interval(

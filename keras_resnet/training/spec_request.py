@@ -23,6 +23,7 @@ from keras_resnet.models.build import require_known
 from keras_resnet.models.names import NAMED_SETTINGS, model_name, parse_model_name
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.run.command import BASES
 from keras_resnet.runtime.plurals import counted
 
 # The bundled data, and the depth of a network for images of their size.
@@ -76,7 +77,8 @@ def trace_spec(options: Options, home: Path) -> Provenance:
         default = f"of run {options['deepen']}"
     elif "recipe" in options:
         default = f"of recipe {options['recipe']}"
-    return Provenance(default, by_key | trace_options(options))
+    request = {name: options[name] for name in BASES if name in options} | read_settings(options)
+    return Provenance(default, by_key | trace_options(options), request)
 
 
 def trace_options(options: Options) -> dict[str, str]:

@@ -7,15 +7,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_resnet.config.provenance import current_request
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, WeightsError
 from keras_resnet.models import build
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.run.command import find_request
 from keras_resnet.run.data_fingerprint import fingerprint_splits
 from keras_resnet.run.documents import DataChange
 from keras_resnet.run.folders import require_free
@@ -52,11 +55,15 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> 
     devices, log = setup_devices(spec, log)
     data = load_data_chief_first(spec, devices, log)
     build.require_size(spec.network, data.image_size)
+    request = current_request()
+    if request is None:
+        request = find_request(spec)
     spec = resolve(spec, data, devices, log)
     require_memory(spec, data.classes, devices)
     trainer = build_trainer(spec, data, devices)
     trainer.method.load_initial_weights(trainer.model, log)
-    created = Run.create(home, spec, data.classes, name, fingerprint_splits(data)) if devices.is_chief else None
+    create = partial(Run.create, home, spec, data.classes, name)
+    created = create(fingerprint_splits(data), request) if devices.is_chief else None
     run = Run(Path(devices.broadcast(str(created.folder.resolve()) if created else "")))
     with _lock_run(run, devices) as folder_exists:
         try:

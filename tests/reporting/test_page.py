@@ -4,38 +4,48 @@ import base64
 import html.parser
 import io
 import json
-import shlex
+import shutil
+import urllib.parse
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.config.given_options import parse_assignment
 from keras_resnet.evaluation.evaluate import load_model
-from keras_resnet.reporting.page import training_command
-from keras_resnet.reporting.recommend import recommend_file
+from keras_resnet.reporting.headline import describe_headline
+from keras_resnet.reporting.page import render_report
+from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run
-from keras_resnet.tasks import default_config
 
 
 class Page(html.parser.HTMLParser):
-    """What a browser would fetch, and what can be read."""
+    """What a browser would fetch, where links lead, and what can be read."""
 
     def __init__(self, text):
         super().__init__()
-        self.fetched, self.pictures, self.words = [], [], []
+        self.fetched, self.links, self.pictures, self.words, self.ids = [], [], [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
-        source = values.get("src") or (values.get("href") if tag in ("link", "a") else None)
-        if source and source.startswith("data:image/png;base64,"):
+        source = values.get("src") or (values.get("href") if tag == "link" else None)
+        if source and source.startswith("data:image/webp;base64,"):
             self.pictures.append(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))))
         elif source:
             self.fetched.append(source)
+        self.links += [values["href"]] if tag == "a" else []
+        self.ids += [values["id"]] if "id" in values else []
+
+    def files(self):
+        """The files beside the page to which links lead."""
+        return [urllib.parse.unquote(link) for link in self.links if not link.startswith(("#", "https://"))]
 
     def handle_data(self, text):
         self.words.append(text)
+
+
+def copy_run(run, home):
+    return Run(shutil.copytree(run.folder, home / run.name))
 
 
 def test_a_report_tells_what_was_measured(exported, kresnet, runs):
@@ -46,6 +56,9 @@ def test_a_report_tells_what_was_measured(exported, kresnet, runs):
     page = Page(text)
     assert page.fetched == [] and "@import" not in text and "url(http" not in text
     words = " ".join(page.words)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids) >= {"exports", "reproduce"}
+    assert {"model.keras", "exports/int8.tflite", "exports/verdicts.json"} <= set(page.files())
+    assert all((run.folder / file).exists() for file in page.files())
     for verdict in verdicts.values():
         assert verdict.file in words and f"{100 * verdict.value:.2f}%" in words
     assert f"{100 * run.metrics()['value']:.2f}%" in words and "Expected calibration error" in words
@@ -56,18 +69,48 @@ def test_a_report_tells_what_was_measured(exported, kresnet, runs):
     assert sum(each["images"] for each in found["by_class"]) == run.metrics()["samples"]
     wrong = int(matrix.sum() - np.trace(matrix))
     assert len(page.pictures) == len(found["samples"]) == min(12, wrong)
-    assert "prefers-color-scheme: dark" in text and text.count("<svg") >= 4
+    assert "prefers-color-scheme: dark" in text and text.count("<svg") >= 6
+    assert all(f"{each['value']:.2%}" in words for each in found["baselines"]) and "majority class" in words
+    assert all(f"labeled {label}" in words for label in {each["caption"].split()[-1] for each in found["samples"]})
+    assert len(text) < 2_000_000
 
 
-def test_the_command_trains_the_same(trained):
-    """What it sets makes the run's very spec."""
-    command = shlex.split(training_command(trained.spec()))
-    assert command[:2] == ["kresnet", "train"]
-    spec = default_config("classify")
-    for flag, value in zip(command[2::2], command[3::2], strict=True):
-        assert flag == "--set"
-        spec = spec.override(*parse_assignment(value))
-    assert spec == trained.spec()
+def test_the_headline_recommends_or_says_what_to_do_next(exported, trained, tmp_path):
+    run, _ = exported
+    rows = describe_verdicts(run)
+    best = recommend_file(rows)
+    shown = describe_headline("my run", rows, best)
+    assert shown.file == best["file"] and shown.title.startswith(best["file"]) and shown.verdict == best["outcome"]
+    assert [step.command for step in shown.steps] == ["kresnet demo 'my run'"]
+    failed = [{**row, "verdict": "FAILED", "outcome": "FAILED"} for row in rows]
+    shown = describe_headline("r", failed, None)
+    assert (shown.state, shown.verdict, shown.file) == ("failed", "FAILED", None)
+    assert [step.command for step in shown.steps][1] == "kresnet diagnose r"
+    shown = describe_headline("r", [], None)
+    assert shown.state == "missing" and [step.command for step in shown.steps] == ["kresnet export r --tflite"]
+
+
+def test_one_epoch_is_no_curve(exported, tmp_path):
+    """And one file no scatter; the numbers stay."""
+    run = copy_run(exported[0], tmp_path)
+    run.write_text(run.log_file, run.log_file.read_text().splitlines()[0] + "\n")
+    run.write_json(run.verdicts_file, run.verdicts()[:1])
+    text = render_report(run)
+    assert 'data-chart="loss"' not in text and 'data-chart="files-size"' not in text
+    assert "One epoch, so there are no curves" in text and 'data-chart="calibration"' in text
+
+
+def test_the_worst_class_is_marked(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    found = run.analysis()
+    found["by_class"][3]["recall"] = 0.001
+    run.write_json(run.analysis_file, found)
+    row = render_report(run).split('<tr class="worst">')
+    assert len(row) == 2 and ">3 <span" in row[1].split("</tr>")[0]
+    for each in found["by_class"]:
+        each["recall"] = 1.0
+    run.write_json(run.analysis_file, found)
+    assert '<tr class="worst">' not in render_report(run)
 
 
 def test_the_recommended_file():
@@ -87,7 +130,14 @@ def test_a_report_of_objects(segmented, kresnet):
     assert code == 0, err
     page = Page(segmented.report_file.read_text())
     found = segmented.analysis()
-    assert page.fetched == [] and len(page.pictures) == 12 and set(found["curves"]) <= set(segmented.classes())
+    assert page.fetched == [] and len(page.pictures) == 24 and set(found["curves"]) <= set(segmented.classes())
+    assert set(found["f1_curves"]) == set(found["curves"])
+    words = " ".join(page.words)
+    assert "background" in words and "AP50" in words and "Best F1" in words and "ground truth" in words
+    assert f"{found['metrics']['mask AP50']:.2%}" in page.words  # the tile, alone
+    matrix, objects = np.array(found["confusion"]), {row["label"]: row["objects"] for row in found["by_class"]}
+    assert {name: row.sum() for name, row in zip(segmented.classes(), matrix, strict=False) if row.sum()} == objects
+    assert len(segmented.report_file.read_text()) < 2_000_000
     assert [part["part"] for part in found["parts"]] == [
         "stem",
         "stage1",
@@ -101,6 +151,7 @@ def test_a_report_of_objects(segmented, kresnet):
     assert all(len(curve) == 101 and min(curve) >= 0 and max(curve) <= 1 for curve in found["curves"].values())
     metric = np.mean([row["AP"] for row in found["by_class"]])
     assert metric == pytest.approx(segmented.metrics()["value"], abs=1e-6)
+    assert np.mean([row["AP50"] for row in found["by_class"]]) == pytest.approx(found["metrics"]["mask AP50"], abs=1e-6)
 
 
 def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):

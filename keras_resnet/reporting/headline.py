@@ -1,0 +1,82 @@
+"""Say on top of a report what came out, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval
+from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation
+from keras_resnet.runtime.plurals import counted
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """A command and what it is good for."""
+
+    purpose: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """state: "passed", "unproven", "failed" or "missing", which decides the color. verdict: a word or a few. file: the
+    recommended one."""
+
+    state: str
+    verdict: str
+    title: str
+    sentences: tuple[str, ...]
+    steps: tuple[NextStep, ...]
+    file: str | None = None
+
+
+def describe_headline(run: str, verdicts: list[DescribedVerdict], recommended: Recommendation | None) -> Headline:
+    """Return the headline of the run called `run`, whose exported files have these `verdicts`."""
+    name = shlex.quote(run)
+    if recommended:
+        return _describe_recommended(name, recommended)
+    if verdicts:
+        return _describe_failed(name, verdicts)
+    return Headline(
+        "missing",
+        "NO EXPORTS",
+        "This run has no exported files yet",
+        ("A verdict tells whether a file for a device still predicts like the model.",),
+        (NextStep("Write TFLite files, float32 and int8, each with a verdict", f"kresnet export {name} --tflite"),),
+    )
+
+
+def _describe_recommended(name: str, best: Recommendation) -> Headline:
+    metric = metric_label(best["metric"])
+    sentences = (
+        f"{metric[0].upper()}{metric[1:]} {best['value']:.2%} on {counted(best['samples'], 'validation image', ',')};"
+        f" {_describe_drop(best)}.",
+        f"{best['megabytes']:.2f} MB, {best['latency_ms']:.2f} ms an image"
+        f" ({counted(best['threads'], 'thread')} of {best['machine']}).",
+        f"Why this file: {best['why']}.",
+    )
+    state = "passed" if best["outcome"] == PASSED else "unproven"
+    title = f"{best['file']} is the recommended file"
+    step = NextStep("Run the files in a browser", f"kresnet demo {name}")
+    return Headline(state, best["outcome"], title, sentences, (step,), best["file"])
+
+
+def _describe_drop(row: DescribedVerdict) -> str:
+    """Say how much the metric of a file's verdict dropped, and how much it may."""
+    of = "" if row["drop_metric"] == row["metric"] else f" of {metric_label(row['drop_metric'])}"
+    interval = format_interval(row["drop_interval"])
+    likely = f" (95% confidence interval {interval})" if interval else ""
+    budget = counted(100 * row["max_drop"], "point", "g")
+    return f"drop{of} from the Keras model {100 * row['drop']:+.2f} points{likely}, of {budget} allowed"
+
+
+def _describe_failed(name: str, verdicts: list[DescribedVerdict]) -> Headline:
+    nearest = min(verdicts, key=lambda row: row["drop"])
+    steps = (
+        NextStep("Try remedies, the cheapest first", f"kresnet export {name} --tflite --quantize int8 --auto"),
+        NextStep("Find the layers that lose most in 8 bits", f"kresnet diagnose {name}"),
+    )
+    sentences = (f"The nearest is {nearest['file']}: {_describe_drop(nearest)}.",)
+    return Headline("failed", FAILED, "No exported file is within its budget", sentences, steps)

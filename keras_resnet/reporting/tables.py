@@ -1,0 +1,133 @@
+"""Make the tables of a report: cells as people read them, and values to sort by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval
+from keras_resnet.reporting.charts import Rows, metric_columns
+from keras_resnet.reporting.recommend import DescribedVerdict
+from keras_resnet.run.documents import Analysis
+from keras_resnet.runtime.plurals import counted
+
+# Of a class's numbers those by which the lowest is found, the first that there is.
+MAIN_NUMBERS = ("AP", "localized", "recall")
+COLUMN_NAMES = {"label": "class", "images": "support", "objects": "support", "f1": "F1"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """text: as shown. value: to sort by. kind: a class of the style sheet."""
+
+    text: str
+    value: float | str
+    kind: str = ""
+
+
+def file_columns(metric: str) -> list[str]:
+    """Return the heads of the table of exported files."""
+    drop = "drop [95% CI], points"
+    cost = ["size, MB", "latency, ms", "memory, MiB", "gzip, MB"]
+    return ["file", "verdict", metric, drop, *cost, "agreement", "worst class", "images"]
+
+
+def file_cells(row: DescribedVerdict) -> list[Cell]:
+    """Return the cells of one exported file, in the order of `file_columns`."""
+    shown = row["outcome"]
+    kind = "good" if shown == PASSED else "bad" if row["verdict"] == FAILED else "open"
+    drop = f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}".rstrip()
+    if row["drop_metric"] != row["metric"]:
+        drop = f"{drop} of {metric_label(row['drop_metric'])}"
+    worst = f"{100 * row['worst_class_drop']:+.2f} ({row['worst_class']})"
+    costs = (row["megabytes"], row["latency_ms"], row["cost"]["peak_mib"], row["gzip_bytes"] / 1e6)
+    return [
+        Cell(row["file"], row["file"]),
+        Cell(shown, shown, kind),
+        Cell(f"{row['value']:.2%}", row["value"]),
+        Cell(drop, row["drop"]),
+        *(Cell(f"{cost:.{0 if cost >= 10 else 2}f}", cost) for cost in costs),
+        Cell(f"{row['agreement']:.2%}", row["agreement"]),
+        Cell(worst, row["worst_class_drop"]),
+        Cell(f"{row['samples']:,}", row["samples"]),
+    ]
+
+
+def epoch_table(rows: Rows) -> dict[str, Any]:
+    """Return {"columns", "rows"} of log.jsonl."""
+    metrics = metric_columns(rows[0])
+    keys = ["epoch", "loss", "val_loss"]
+    keys += [prefix + name for name in metrics for prefix in ("", "val_") if prefix + name in rows[0]]
+    keys += [key for key in ("learning_rate", "images_per_second") if key in rows[0]]
+    shares = {prefix + name for name in metrics for prefix in ("", "val_")}
+    return {
+        "columns": [_epoch_column(key) for key in keys],
+        "rows": [[_epoch_cell(key, row.get(key), key in shares) for key in keys] for row in rows],
+    }
+
+
+def _epoch_column(key: str) -> str:
+    names = {"epoch": "epoch", "learning_rate": "learning rate", "images_per_second": "images/s"}
+    is_validation = key.startswith("val_")
+    return names.get(key) or f"{'validation' if is_validation else 'training'} {metric_label(key.removeprefix('val_'))}"
+
+
+def _epoch_cell(key: str, value: float | None, is_share: bool) -> str:
+    if value is None:
+        return "–"
+    if is_share:
+        return f"{value:.2%}"
+    return f"{value:.0f}" if key in ("epoch", "images_per_second") else f"{value:.4g}"
+
+
+def class_table(analysis: Analysis) -> dict[str, Any]:
+    """Return {"columns", "worst", "note"} of the numbers by class. worst: the classes with the lowest main number, none
+    where all are equal."""
+    rows = analysis["by_class"]
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    main = next((key for key in MAIN_NUMBERS if key in keys), "")
+    values = {row["label"]: value for row in rows if isinstance(value := row.get(main), (int, float))}
+    low = min(values.values(), default=0.0)
+    worst = [label for label, value in values.items() if value == low] if len(set(values.values())) > 1 else []
+    counted_things = "objects" if "objects" in keys else "images"
+    note = f"Lowest {column_name(main)}: {', '.join(map(str, worst))}. " if worst else ""
+    note += f"Support: the number of validation {counted_things}."
+    if "threshold" in analysis:
+        note = (
+            f"{note} Precision, recall and F1 at an IoU of 0.5 and a confidence of {analysis['threshold']:.0%} or more."
+        )
+    return {"columns": keys, "worst": worst, "note": note}
+
+
+def column_name(key: str) -> str:
+    """Return the head of a column of numbers by class."""
+    return COLUMN_NAMES.get(key, key)
+
+
+def confusion_table(matrix: Sequence[Sequence[int]], classes: Sequence[str], analysis: Analysis) -> dict[str, Any]:
+    """Return {"labels", "rows", "note"} of a confusion matrix, whose last row and column may be the background. A
+    cell's share is that of its row."""
+    labels = [*classes, *["background"] * (len(matrix) - len(classes))]
+    rows = [
+        {"label": label, "cells": [_confusion_cell(counts, row, column, labels) for column in range(len(labels))]}
+        for row, (label, counts) in enumerate(zip(labels, matrix, strict=True))
+    ]
+    if len(labels) == len(classes):
+        return {"labels": labels, "rows": rows, "note": "Numbers of validation images; the diagonal is correct."}
+    note = (
+        f"Numbers of objects, predicted with a confidence of {analysis.get('threshold', 0):.0%} or more and matched at"
+        " an IoU of 0.5. Column background: objects that are missed; row background: predictions where no object is."
+    )
+    return {"labels": labels, "rows": rows, "note": note}
+
+
+def _confusion_cell(counts: Sequence[int], row: int, column: int, labels: Sequence[str]) -> Mapping[str, Any]:
+    share = counts[column] / max(1, sum(counts))
+    return {
+        "count": counts[column],
+        "share": share,
+        "kind": "hit" if row == column else "miss",
+        "title": f"{labels[row]} predicted as {labels[column]}: {counted(counts[column], 'time')}, {share:.1%}",
+    }

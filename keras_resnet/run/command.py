@@ -1,0 +1,71 @@
+"""The command that trains a run again: what was asked for, in the options of `kresnet train`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from keras_resnet.config.section import flatten
+from keras_resnet.config.settings import Setting, iterate_settings
+from keras_resnet.config.spec import Spec
+
+# What a training is asked for: values by key of the spec, and options that stand for many of these.
+Request = Mapping[str, Any]
+BASES = ("recipe", "quick", "model")
+# Whatever names a network, and whatever says how to train it.
+_NETWORKS = ("recipe", "model", "network.depth", "start.weights", "start.deepen")
+_TRAININGS = ("recipe", "start.deepen", "training.steps")
+
+
+def find_request(spec: Spec) -> dict[str, Any]:
+    """Return the settings in which `spec` differs from the default of its task, by key."""
+    from keras_resnet.tasks import default_config
+
+    settings, defaults = (flatten(asdict(each)) for each in (spec, default_config(spec.task)))
+    return {key: value for key, value in settings.items() if key != "task" and value != defaults[key]}
+
+
+def training_command(spec: Spec, request: Request | None = None) -> str | None:
+    """Return the command that trains this again; None for a compressed network, which starts from another run.
+
+    It names network, data and epochs, and of all else what the `request` set; without one, what differs from the
+    defaults.
+    """
+    if spec.compress.parent:
+        return None
+    asked = find_request(spec) if request is None else dict(request)
+    shown: dict[str, Any] = {"task": spec.task} if spec.task != Spec().task else {}
+    if not asked.keys() & set(_NETWORKS):
+        shown["network.depth"] = spec.network.depth
+    shown |= {key: asked[key] for key in (*BASES, "network.depth") if key in asked}
+    shown["data.source"] = spec.data.source
+    if not asked.keys() & set(_TRAININGS):
+        shown["training.epochs"] = spec.training.epochs
+    return shlex.join(
+        ["kresnet", "train", *(word for key, value in (shown | asked).items() for word in _words(key, value))]
+    )
+
+
+def _words(key: str, value: Any) -> list[str]:
+    """Return the option that sets `key` to `value`, where there is one."""
+    if key in BASES:
+        return ["--quick"] if key == "quick" else [f"--{key}", str(value)]
+    setting = _settings().get(key)
+    flag = setting.option.flag if setting and setting.option else None
+    anything = ["--set", f"{key}={json.dumps(value)}"]
+    if setting is None or flag is None or value is None or value == () or value == []:
+        return anything
+    if setting.kind is bool:
+        if setting.is_optional:
+            return [flag if value else flag.replace("--", "--no-", 1)]
+        return [flag] if value != setting.default else anything
+    if setting.is_list:
+        return [flag, ",".join(map(str, value))] if isinstance(value, (list, tuple)) else anything
+    return [flag, str(value)]
+
+
+def _settings() -> dict[str, Setting]:
+    return {setting.key: setting for setting in iterate_settings(Spec)}

@@ -1,0 +1,175 @@
+"""Reports in a browser: with scripts and without them, with names that want to be code, on a phone and on paper."""
+
+import hashlib
+import shutil
+
+import pytest
+from browsing import chromium
+
+from keras_resnet.reporting import assets
+from keras_resnet.reporting.compare import comparison_rows, render_comparison
+from keras_resnet.reporting.page import render_report
+from keras_resnet.run import Run
+
+# What npm has as echarts, of the version that assets.py names.
+ECHARTS_SHA256 = "61f13280aba3161f77fc801bf5f9c786f55f10432153a0683fc5cc0700b013d5"
+CODE = "window.hurt = true"
+HOSTILE = [
+    f"<img src=x onerror='{CODE}'>",
+    f"</script><script>{CODE}</script>",
+    f'" onmouseover="{CODE}" x="',
+    "<!--<script>",
+    f"javascript:{CODE}",
+    "{{ 7 * 7 }}",
+    "\u2028a & b",
+    "$a_$",
+    "]]>",
+    f"</title></svg><svg onload='{CODE}'>",
+]
+# Height in pixels on the screen of the smallest letters, of HTML and SVG.
+SMALLEST = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), sizes = [];
+  while (walker.nextNode()) {
+    const parent = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || parent.closest('script, style, title, dialog')) continue;
+    const box = parent.getBoundingClientRect();
+    if (!box.width || !box.height) continue;
+    const matrix = parent.getScreenCTM ? parent.getScreenCTM() : null;
+    const scale = matrix ? Math.hypot(matrix.a, matrix.b) : 1;
+    sizes.push([scale * parseFloat(getComputedStyle(parent).fontSize), walker.currentNode.textContent]);
+  }
+  return sizes.sort((a, b) => a[0] - b[0])[0];
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def hostile(exported, tmp_path_factory):
+    """A copy of the exported run in which all names are code."""
+    run = Run(shutil.copytree(exported[0].folder, tmp_path_factory.mktemp("runs") / "<b>run"))
+    labels = [name.replace("\u2028", "") for name in HOSTILE]
+    run.write_text(run.labels_file, "".join(f"{label}\n" for label in labels))
+    found = run.analysis()
+    found["curves"] = found["f1_curves"] = {label: [0.5] * 101 for label in labels}
+    for row, label in zip(found["by_class"], labels, strict=False):
+        row["label"] = label
+    for each, label in zip(found["samples"], HOSTILE, strict=False):
+        each.update(caption=f"predicted {label}", file=f"{label}.png", ground_truth=each["image"])
+    run.write_json(run.analysis_file, found)
+    rows = run.verdicts()
+    rows[0]["worst_class"] = HOSTILE[1]
+    run.write_json(run.verdicts_file, rows)
+    run.report_file.write_text(render_report(run), encoding="utf-8")
+    return run
+
+
+def opened(browser, file, **options):
+    """(page, what it fetched or complained of)."""
+    page, troubles = browser.new_page(**options), []
+    page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else 0)
+    page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else 0)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("dialog", lambda dialog: troubles.append(dialog.message))
+    page.goto(file.as_uri())
+    return page, troubles
+
+
+def test_names_are_text_everywhere(browser, hostile):
+    page, troubles = opened(browser, hostile.report_file)
+    page.wait_for_selector("html[data-ready=true]")
+    plots = page.locator("figure[data-chart]").count()
+    assert plots >= 7 and page.locator(".plot svg").count() == plots
+    for number in range(plots):  # hints under the pointer
+        box = page.locator(".plot").nth(number)
+        box.scroll_into_view_if_needed()
+        box.hover()
+    for number in range(2):
+        page.locator("button.enlarge").nth(number).click()
+        page.locator("dialog .close").click()
+    assert page.evaluate("window.hurt") is None and troubles == []
+    assert all(page.get_by_text(f"predicted {label}", exact=False).count() for label in HOSTILE[:6])
+    assert HOSTILE[1] in page.locator(".plot svg").nth(5).text_content() + page.locator(".plot").nth(5).inner_text()
+    page.close()
+
+
+def test_another_script_would_not_run(browser, hostile, tmp_path):
+    """Even if one got in: the policy names those that may."""
+    text, file = hostile.report_file.read_text(), tmp_path / "page.html"
+    file.write_text(text.replace("</main>", f"<script>{CODE}</script><img src=x onerror='{CODE}'></main>"))
+    page, troubles = opened(browser, file)
+    page.wait_for_selector("html[data-ready=true]")
+    assert page.evaluate("window.hurt") is None and len(troubles) >= 2
+    page.close()
+
+
+def test_tables_sort_images_enlarge_commands_are_copied(browser, hostile):
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page, troubles = opened(context, hostile.report_file)
+    page.wait_for_selector("html[data-ready=true]")
+    sizes = "Array.from(document.querySelectorAll('.exports tbody tr'), (row) => Number(row.cells[4].dataset.value))"
+    head = page.locator(".exports thead button").nth(4)
+    head.click()
+    ascending = page.evaluate(sizes)
+    assert ascending == sorted(ascending) and len(set(ascending)) > 1
+    assert page.locator(".exports th[aria-sort=ascending]").count() == 1
+    head.click()
+    assert page.evaluate(sizes) == ascending[::-1]
+    page.locator("button.enlarge").first.click()
+    small, large = (page.locator(f"{place} img").first.bounding_box()["width"] for place in (".sample", "dialog"))
+    assert page.locator("dialog[open] img").count() == 2 and large > 2 * small
+    page.keyboard.press("Escape")
+    command = page.locator(".command").last
+    command.locator("button").click()
+    assert page.evaluate("navigator.clipboard.readText()") == command.locator("code").text_content()
+    assert troubles == []
+    context.close()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_letters_are_large_enough_and_nothing_is_cut(browser, exported, tmp_path, scripts, width):
+    file = tmp_path / "report.html"
+    file.write_text(render_report(exported[0]), encoding="utf-8")
+    context = browser.new_context(java_script_enabled=scripts, viewport={"width": width, "height": 900})
+    page, troubles = opened(context, file)
+    if scripts:
+        page.wait_for_selector("html[data-ready=true]")
+    assert page.locator("figure[data-chart] .static svg:visible").count() == (0 if scripts else 6)
+    size, words = page.evaluate(SMALLEST)
+    assert size >= 9, words
+    inner = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert inner == [width, width] and troubles == []
+    if width == 390:
+        verdict, tiles = (page.locator(each).bounding_box()["y"] for each in (".verdict", ".tiles"))
+        assert verdict < 250 < tiles
+    context.close()
+
+
+def test_paper_gets_the_static_figures(browser, hostile):
+    page, _ = opened(browser, hostile.report_file)
+    page.wait_for_selector("html[data-ready=true]")
+    page.emulate_media(media="print")
+    assert page.locator(".plot:visible, .copy:visible").count() == 0
+    assert page.locator(".static svg:visible").count() == page.locator("figure[data-chart]").count()
+    page.close()
+
+
+def test_a_comparison_has_plots_too(browser, exported, segmented, tmp_path):
+    runs, file = [exported[0], segmented], tmp_path / "compared.html"
+    file.write_text(render_comparison(runs, comparison_rows(runs)), encoding="utf-8")
+    page, troubles = opened(browser, file, viewport={"width": 390, "height": 800})
+    page.wait_for_selector("html[data-ready=true]")
+    assert page.locator(".plot svg").count() >= 2 and troubles == []
+    page.close()
+
+
+def test_the_library_is_the_one_that_is_named():
+    content = (assets.HOME / assets.ECHARTS).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == ECHARTS_SHA256
+    assert f'version="{assets.ECHARTS_VERSION}"'.encode() in content or assets.ECHARTS_VERSION.encode() in content
+    assert b"</script" not in content and b"Apache License" in (assets.HOME / "vendor" / "LICENSE").read_bytes()
