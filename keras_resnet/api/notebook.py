@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from keras_resnet.progress import Advance
 
@@ -22,22 +23,38 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-@contextmanager
-def show_notebook_bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
-    """Show progress (see `progress.Display`) in the output of the cell."""
-    from IPython.display import HTML, display
+class NotebookDisplay:
+    """The bars of one call, in one output of the cell, which is empty when there is nothing to show."""
 
-    bar = _Bar(total, words, unit)
-    shown = display(HTML(bar.render()), display_id=True)
+    def __init__(self) -> None:
+        self._bars: list[_Bar] = []
+        self._shown: Any = None
 
-    def advance(steps: int, words: str) -> None:
-        if bar.advance(steps, words):
-            shown.update(HTML(bar.render()))
+    @contextmanager
+    def show(self, total: int | None, words: str, unit: str) -> Iterator[Advance]:
+        """Show progress (see `progress.Display`)."""
+        bar = _Bar(total, words, unit)
+        self._bars.append(bar)
+        self._draw()
 
-    try:
-        yield advance
-    finally:
-        shown.update(HTML(""))
+        def advance(steps: int, words: str) -> None:
+            if bar.advance(steps, words):
+                self._draw()
+
+        try:
+            yield advance
+        finally:
+            self._bars.remove(bar)
+            self._draw()
+
+    def _draw(self) -> None:
+        from IPython.display import HTML, display
+
+        content = HTML("".join(bar.render() for bar in self._bars))
+        if self._shown is None:
+            self._shown = display(content, display_id=True)
+        else:
+            self._shown.update(content)
 
 
 class _Bar:

@@ -15,7 +15,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from keras_resnet import progress
-from keras_resnet.api.notebook import in_notebook, show_notebook_bar
+from keras_resnet.api.notebook import NotebookDisplay, in_notebook
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import KresnetError
 from keras_resnet.native_logs import silence_native_logs
@@ -80,7 +80,7 @@ def session() -> Iterator[None]:
 
 @contextmanager
 def _surround() -> Iterator[None]:
-    display = progress.set_display(show_notebook_bar if in_notebook() else show_bar)
+    display = progress.set_display(NotebookDisplay().show if in_notebook() else show_bar)
     writer = progress.set_writer(_write)
     try:
         with silence_native_logs(), use_provenance(Provenance("as the run was trained")):

@@ -130,7 +130,7 @@ def _worsened(from_run):
     [
         (("int9",), {}, "what to export must be of float32, .* Received: 'int9'. Did you mean 'int8'"),
         (("int8",), {"max_drop": -1}, "max_drop must be between 0 and 100 points. Received: -1"),
-        (("int8",), {"batch": 0}, "batch must be a whole number, 1 or more"),
+        (("int8",), {"batch": 0}, "batch must be 1 or more. Received: 0"),
         (("int8",), {"format": "tflite"}, "export takes no keyword 'format'"),
         (("onnx",), {"io": "float"}, "io is for TFLite files; add "),
         (("int8",), {"batch": 2, "dynamic_batch": True}, "batch fixes what dynamic_batch leaves open"),
