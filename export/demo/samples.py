@@ -68,6 +68,6 @@ def _make_sample(split: Split, row: int, classes: Sequence[str], levels: Sequenc
 def _list_objects(split: Split, row: int, classes: Sequence[str], image: Image.Image) -> list[tuple[str, list[float]]]:
     truth = split.objects
     assert truth is not None
-    rows = np.flatnonzero((truth.labels[row] >= 0) & ~truth.crowd[row])
+    rows = np.flatnonzero((truth.labels[row] >= 0) & ~truth.iscrowd[row])
     boxes = truth.boxes[row, rows] * max(image.size)
     return [(classes[label], box.tolist()) for label, box in zip(truth.labels[row, rows], boxes, strict=True)]
