@@ -47,13 +47,14 @@ def load_samples(run: Run, log: Log) -> list[Sample]:
     try:
         split = load_dataset(data, log, ("validation",)).splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
-        return [_make_sample(split, int(row), run.classes(), data.levels) for row in rows]
+        return [make_sample(split, int(row), run.classes(), data.levels) for row in rows]
     except KresnetError as error:
         log(f"no validation images on the page: {error}")
         return []
 
 
-def _make_sample(split: Split, row: int, classes: Sequence[str], levels: Sequence[float]) -> Sample:
+def make_sample(split: Split, row: int, classes: Sequence[str], levels: Sequence[float]) -> Sample:
+    """Return the image at `row` of a split with what it is labeled. Raises DataError if it cannot be read."""
     # What is kept in memory is cropped already; the page shows what of an image is.
     image = read_image(split.files[row], levels) if split.files else split.image(row)
     small = image.copy()

@@ -10,10 +10,12 @@ from browsing import DROP, SOFTWARE_GPU, chromium, opened, require_webgpu
 from PIL import Image
 from samples import silent
 
+from keras_resnet.data.annotations import GroundTruth
+from keras_resnet.data.dataset import Split
 from keras_resnet.data.load import load_dataset
 from keras_resnet.export.demo import golden
 from keras_resnet.export.demo.page import build_site
-from keras_resnet.export.demo.samples import SAMPLES, SEED
+from keras_resnet.export.demo.samples import SAMPLES, SEED, make_sample
 from keras_resnet.export.demo.server import Site
 from keras_resnet.runtime.image import preprocess
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -175,6 +177,22 @@ def float_file(segmented):
     if not (segmented.exports / "float32.tflite").is_file():
         request = ExportRequest(tflite=tuple(build_tflite_options(("float32",))), max_drop=1.0, samples=8)
         export(segmented, request, silent)
+
+
+def test_labeled_objects_are_in_pixels_of_the_sample():
+    """Of a photo that is shown at half its size; a crowd is none of them."""
+
+    class Photo:
+        def __getitem__(self, row):
+            return Image.new("RGB", (2048, 1024))
+
+    boxes = np.array([[[0, 0, 0.5, 0.25], [0.5, 0, 1, 0.5], [0, 0, 0, 0]]], np.float32)
+    labels, iscrowd = np.array([[1, 0, -1]]), np.array([[False, True, False]])
+    truth = GroundTruth(boxes, labels, iscrowd, np.zeros((1, 3)), np.array([[2048, 1024]]))
+    split = Split("validation", labels[:, 0], images=Photo(), resize=64, objects=truth)
+    sample = make_sample(split, 0, ["cat", "dog"], ())
+    assert sample.objects == [("dog", [0.0, 0.0, 512.0, 256.0])]
+    assert Image.open(io.BytesIO(sample.png)).size == (1024, 512)
 
 
 def test_without_golden_answers_there_is_no_self_check(exported, monkeypatch, tmp_path):
