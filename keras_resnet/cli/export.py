@@ -75,7 +75,7 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     of_run = find_run(runs, run)
     if not formats:
         others = ", ".join(f"--{name}" for name in FORMATS if name != TFLITE)
-        console.log(f"format: --tflite (none is asked for; others: {others})")
+        console.log(f"format: --tflite (the default; also available: {others})")
     from keras_resnet.api.exporting import export_run
 
     outcome = export_run(of_run, settings)

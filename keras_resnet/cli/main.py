@@ -18,9 +18,9 @@ from keras_resnet.native_logs import silence_native_logs
 from keras_resnet.signals import SignalExit, exit_on_signals
 
 EXIT_CODES = (
-    "Exit codes: 0 done, also a training that SIGTERM ended, its state saved; 1 it failed, or a verdict did; 2 the"
-    " request was wrong; 128 and the signal's number where a signal ended it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.\n\n"
-    "Runs live in saved_models/ of the current folder, in --runs DIR, or in KRESNET_RUNS."
+    "Exit codes: 0, success, also for a training that saved its state on SIGTERM; 1, failure, or a failed verdict; 2,"
+    " usage error; 128 plus the signal's number, ended by a signal (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP).\n\n"
+    "Runs are stored in saved_models/ of the current folder, in --runs DIR, or in KRESNET_RUNS."
 )
 TRAIN, SHIP, USE, COMPARE, LOOK_UP = "Train", "Ship", "Use", "Compare", "Look up"
 # A new command gets a line here. Its module is imported when the command is used, so that --help stays fast.

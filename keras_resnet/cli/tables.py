@@ -46,7 +46,7 @@ def print_table(
         _print_records(console, title, names, cells)
         return
     if left := [name for place, name in enumerate(names) if place not in kept]:
-        console.print(f"left out for want of width: {', '.join(left)} (| cat shows all)", style="dim")
+        console.print(f"hidden because the terminal is narrow: {', '.join(left)} (| cat shows all)", style="dim")
 
 
 def _fitted(names: list[str], rows: Rows, prose: Sequence[str], width: int) -> list[int] | None:

@@ -78,10 +78,10 @@ def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
     unproven = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
     words = []
     if lost:
-        words.append(f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept apart, not the run's export)")
+        words.append(f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept in exports/rejected/)")
     if unproven:
         words.append(
-            f"not proven to be within {counted(max_drop, 'point', 'g')}: {unproven} (kept apart by --require-proof)"
+            f"not proven to be within {counted(max_drop, 'point', 'g')}: {unproven} (rejected by --require-proof)"
         )
     return words
 

@@ -21,7 +21,7 @@ def choose_native_size(sides: list[int]) -> tuple[int | None, str]:
         return None, ""
     side, seen = Counter(sides).most_common(1)[0]
     if side >= 8 and seen > len(sides) / 2:
-        return side, "the images' own size"
+        return side, "the size of the images"
     median = float(np.median(sides))
     return max(8, 8 * round(median / 8)) if median <= 64 else None, "near the images' median shorter side"
 
@@ -32,7 +32,7 @@ def choose_square_size(asked: int | None, native: int | None, log: Log) -> tuple
     if asked:
         size, why = asked, describe_origin("data.image_size")
     else:
-        size, why = (native, "the images' own size") if native else (DEFAULT_SQUARE_SIZE, "usual for objects")
+        size, why = (native, "the size of the images") if native else (DEFAULT_SQUARE_SIZE, "usual for objects")
     small = (
         f"; objects are hard to find in so few pixels: --image-size {DEFAULT_SQUARE_SIZE} asks for the usual size"
         if size < SMALL_SQUARE_SIZE
@@ -43,7 +43,7 @@ def choose_square_size(asked: int | None, native: int | None, log: Log) -> tuple
 
 
 def choose_sizes(
-    asked: int | None, resize: int | None, native: int | None, log: Log, native_why: str = "the images' own size"
+    asked: int | None, resize: int | None, native: int | None, log: Log, native_why: str = "the size of the images"
 ) -> tuple[int, int]:
     """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
 
@@ -62,5 +62,5 @@ def choose_sizes(
             raise UsageError(f"data.resize must be 8 or more pixels. Received: {resize}")
         size, why = resize, "as large as data.resize"
     chosen = resize or (size if size < 64 else round(size * 8 / 7))
-    log(f"image size: {size} pixels ({why}), cut from images resized to {chosen}")
+    log(f"image size: {size} pixels ({why}), cropped from images resized to {chosen}")
     return size, chosen

@@ -121,7 +121,7 @@ def _most_frequent_class(classes: tuple[str, ...], train: Split, rows: np.ndarra
     label = int(np.bincount(train.labels[train.labels >= 0], minlength=len(classes)).argmax())
     logits = np.zeros(len(classes), np.float32)
     logits[label] = 1
-    return _Baseline(f"answering {classes[label]!r} always", True, rows, [logits] * len(rows))
+    return _Baseline(f"always predicting {classes[label]!r}", True, rows, [logits] * len(rows))
 
 
 def _small_pixel_classifiers(
@@ -138,7 +138,7 @@ def _small_pixel_classifiers(
     if len(np.unique(train.labels[train_rows])) < 2 or not len(validation_rows):
         return
     if len(classes) <= MAX_TREE_CLASSES:
-        model, name = ExtraTreesClassifier(TREES, random_state=SEED), f"a forest of {TREES} trees"
+        model, name = ExtraTreesClassifier(TREES, random_state=SEED), f"a random forest of {TREES} trees"
     else:
         model = KNeighborsClassifier(1, algorithm="brute")
         name = f"the most similar of {counted(len(train_rows), 'training image', ',')}"

@@ -117,7 +117,7 @@ def load_model(run: Run) -> keras.Model:
     shape, classes = getattr(outputs, "shape", (0,)), len(run.classes())
     if shape[-1] != classes:
         raise RunError(
-            f"the model of run {run.name} is of another network: {run.model_file} tells"
+            f"the model of run {run.name} holds a different network: {run.model_file} tells"
             f" {counted(shape[-1], 'label')} apart, the run has {classes}"
         )
     return model

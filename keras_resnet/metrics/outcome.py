@@ -110,7 +110,7 @@ def describe_baselines(baselines: Sequence[BaselineRow]) -> list[str]:
     sentences = []
     if above:
         names = " and ".join(f"{each['baseline']} ({each['value']:.2%})" for each in above)
-        sentences.append(f"the model is above {names}")
+        sentences.append(f"the model is better than {names}")
     return [*sentences, *(describe_baseline(each) for each in baselines if each["standing"] != ABOVE)]
 
 
@@ -121,8 +121,8 @@ def describe_baseline(baseline: BaselineRow) -> str:
     images = counted(baseline["images"], "validation image", ",")
     if baseline["standing"] == UNCLEAR:
         return (
-            f"the model is not proven to be above {name}: {model_value} against {value}; {images} cannot tell these"
-            " apart"
+            f"the model is not proven to be better than {name}: {model_value} against {value}; {images} cannot tell"
+            " these apart"
         )
     if baseline["trivial"]:
         return f"the model is at chance: {model_value} of {images}; {name} gets {value}"

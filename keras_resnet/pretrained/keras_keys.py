@@ -22,7 +22,7 @@ def map_keras_resnet(theirs: LayerArrays) -> Weights:
     if blocks not in KERAS_DEPTHS:
         raise WeightsError(f"keras.applications has no ResNet with {blocks} blocks in its third stage")
     if "conv5_block1_1_conv" not in theirs:
-        raise WeightsError("it is not whole: the layers of conv5 are missing")
+        raise WeightsError("it is incomplete: the layers of conv5 are missing")
     layers: LayerArrays = {}
     for name, arrays in theirs.items():
         if (ours := _keras_resnet_layer(name)) and name.endswith("_conv"):

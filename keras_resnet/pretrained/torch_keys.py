@@ -79,10 +79,10 @@ def _count_units(modules: dict[str, Module]) -> tuple[int, ...]:
             there.setdefault(int(match[1]), set()).add(int(match[2]))
     for stage in range(1, 1 + max(there)):
         if stage not in there:
-            raise WeightsError(f"it is not whole: layer{stage} is missing")
+            raise WeightsError(f"it is incomplete: layer{stage} is missing")
         missing = next(unit for unit in range(1 + len(there[stage])) if unit not in there[stage])
         if missing < len(there[stage]):
-            raise WeightsError(f"it is not whole: layer{stage}.{missing} is missing")
+            raise WeightsError(f"it is incomplete: layer{stage}.{missing} is missing")
     return tuple(len(there[stage]) for stage in sorted(there))
 
 
@@ -93,14 +93,14 @@ def _require_all_stages(modules: dict[str, Module], stages: int, bottleneck: boo
     given = modules[end]["weight"].shape[0]
     if classifier is not None and classifier.ndim == 2 and classifier.shape[1] != given:
         raise WeightsError(
-            f"it is not whole: its classifier takes {classifier.shape[1]} values, and layer{stages}, the last that is"
+            f"it is incomplete: its classifier takes {classifier.shape[1]} values, and layer{stages}, the last that is"
             f" there, gives {given}"
         )
     stem = modules["conv1.0" if "conv1.0" in modules else "conv1"]["weight"]
     # The networks of three stages begin with 16 filters of 3×3; wider ones tell by their classifier that they end.
     large = "conv1.0" in modules or stem.shape[2] == 7 or (classifier is None and stem.shape[0] >= 64)
     if stages == 3 and large:
-        raise WeightsError("it is not whole: it begins as an ImageNet network does, and layer4 is missing")
+        raise WeightsError("it is incomplete: it begins as an ImageNet network does, and layer4 is missing")
 
 
 def _find_network(units: tuple[int, ...], bottleneck: bool) -> NetworkSpec:
@@ -135,7 +135,7 @@ def map_torch_vgg(state: dict[str, np.ndarray]) -> Weights:
             layers[latest.replace("_conv", "_norm")] = _to_keras_arrays(modules[name])
     batch_norm = len(features) > len(convs)
     if [int(name.split(".")[1]) for name in features] != _vgg_module_numbers(depth, batch_norm):
-        raise WeightsError(f"it is not whole: its layers are not numbered as those of VGG{depth}")
+        raise WeightsError(f"it is incomplete: its layers are not numbered as those of VGG{depth}")
     used = set(features)
     for options, ours in (
         (("classifier.0", "pre_logits.fc1"), "fc1"),

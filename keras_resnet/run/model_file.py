@@ -28,7 +28,7 @@ def require_model(file: Path, image_size: int) -> None:
     inputs = [shape[1:] for each in layers if isinstance(shape := each.get("batch_shape"), list)]
     if inputs and inputs != [[image_size, image_size, 3]]:
         raise RunError(
-            f"{file} is of another network: it takes images of {' and '.join(map(str, inputs))}, the run's of"
+            f"{file} holds a different network: it takes images of {' and '.join(map(str, inputs))}, the run's of"
             f" {[image_size, image_size, 3]}"
         )
 

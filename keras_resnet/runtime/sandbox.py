@@ -83,7 +83,7 @@ def _wait_for_refusal(trying: subprocess.Popen[bytes], file: Path) -> str | None
     try:
         printed, _ = trying.communicate(timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        return f"{final_name(file)} cannot be run: it does not answer one image within {TIMEOUT_SECONDS:g} s"
+        return f"{final_name(file)} cannot be run: inference on one image takes longer than {TIMEOUT_SECONDS:g} s"
     finally:
         trying.kill()
         trying.wait()

@@ -64,16 +64,16 @@ def _resolve_mirroring(spec: Spec, data: DatasetSplits, devices: Devices, log: L
     flip, reason = spec.augment.flip, describe_origin("augment.flip")
     if flip is None and data.flip_safe is not None:
         flip = data.flip_safe
-        known = "usual for objects" if data.splits["train"].objects else f"as is known of {data.name}"
-        reason = f"{known}; {'--no-flip' if flip else '--flip'} decides otherwise"
+        known = "usual for objects" if data.splits["train"].objects else f"right for {data.name}"
+        reason = f"{known}; override with {'--no-flip' if flip else '--flip'}"
     elif flip is None:
         if devices.is_chief:
             with show_activity("trying mirrored images"):
                 mirroring = decide_flip(data.splits["train"], data.image_size, data.classes)
             flip = mirroring.flip
-            reason = f"{mirroring.why}; {'--no-flip' if flip else '--flip'} decides otherwise"
+            reason = f"{mirroring.why}; override with {'--no-flip' if flip else '--flip'}"
         flip = devices.broadcast("mirror" if flip else "do not mirror") == "mirror"
-    log(f"mirroring: {'on' if flip else 'off'} ({reason})")
+    log(f"horizontal flips: {'on' if flip else 'off'} ({reason})")
     return replace(spec, augment=replace(spec.augment, flip=flip))
 
 

@@ -130,12 +130,12 @@ def _names_network(options: Options, values: dict[str, Any]) -> bool:
 def _choose_network(spec: Spec, log: Log) -> Spec:
     """Return `spec` with the default network, of the digits' size where these are trained on."""
     if spec.data.source != DIGITS or spec.task != Spec().task:
-        log(f"network: {model_name(spec.network)} (the default; --depth or --model names another)")
+        log(f"network: {model_name(spec.network)} (the default; --depth or --model chooses another)")
         return spec
     network = replace(spec.network, depth=DIGITS_DEPTH)
     log(
-        f"network: {model_name(network)} (none is asked for; digits have 8 pixels a side, and it trains in a minute;"
-        " --depth 50 or --model names another)"
+        f"network: {model_name(network)} (the default for digits, which have 8 pixels a side;"
+        " --depth 50 or --model chooses another)"
     )
     return replace(spec, network=network)
 

@@ -99,7 +99,7 @@ def cells_of(text, columns):
 
 def test_a_table_folds_prose_and_no_number(shown):
     text = shown(lambda: print_table("", COLUMNS, ROWS, prose=["what it does"], spare=["source"]), columns=70)
-    assert max(map(len, text.splitlines())) <= 70 and "left out for want of width: source" in text
+    assert max(map(len, text.splitlines())) <= 70 and "hidden because the terminal is narrow: source" in text
     start = text.splitlines()[0].index("what it does")
     rows = cells_of(text.partition("left out")[0], [(0, 18), (18, start), (start, 80)])
     assert [row[1] for row in rows if row[1]] == ["25,557,032", "1"] and rows[-1][0] == "[red]plain34[/red]"

@@ -65,14 +65,14 @@ def told_of(options, tmp_path):
 @pytest.mark.parametrize(
     ("options", "depth", "words"),
     [
-        ({}, 20, "network: resnet20 (none is asked for; digits have 8 pixels a side"),
-        ({"data": "digits", "epochs": 3}, 20, "--depth 50 or --model names another"),
+        ({}, 20, "network: resnet20 (the default for digits, which have 8 pixels a side"),
+        ({"data": "digits", "epochs": 3}, 20, "--depth 50 or --model chooses another"),
         ({"depth": 50}, 50, None),
         ({"model": "resnet50"}, 50, None),
         ({"settings": ("network.depth=50",)}, 50, None),
         ({"settings": ("network.width=0.5",)}, 50, None),
         ({"recipe": "torchvision-v1"}, 50, None),
-        ({"data": "photos"}, 50, "network: resnet50 (the default; --depth or --model names another)"),
+        ({"data": "photos"}, 50, "network: resnet50 (the default; --depth or --model chooses another)"),
         ({"task": "detect"}, 50, "network: resnet"),
     ],
     ids=str,

@@ -52,13 +52,13 @@ def said(choose, *arguments):
 
 
 def test_a_size_of_the_data_is_told_as_theirs():
-    assert "(the images' own size)" in said(choose_sizes, None, None, 32)[1]
+    assert "(the size of the images)" in said(choose_sizes, None, None, 32)[1]
     assert "(the usual size for photographs)" in said(choose_sizes, None, None, 500)[1]
     assert (
         said(choose_square_size, None, None)[1]
         == "image size: 320 pixels (usual for objects), the whole image in a square"
     )
-    assert "(the images' own size)" in said(choose_square_size, None, 128)[1]
+    assert "(the size of the images)" in said(choose_square_size, None, 128)[1]
 
 
 @pytest.mark.parametrize(("size", "small"), [(16, True), (63, True), (64, False), (320, False)])

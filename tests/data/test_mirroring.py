@@ -78,9 +78,9 @@ def test_digits_as_a_folder_train_unmirrored_and_the_reason_is_told(tmp_path, kr
     options = ("--depth", 20, "--data", digits(tmp_path / "d"), "--runs", tmp_path, "--name", "run")
     code, _, told = kresnet("train", *options, "--precision", "float32", "--steps", 2, "--stop-after", 1)
     assert code == 0
-    (why,) = [line for line in told if line.startswith("mirroring: ")]
-    assert why.startswith("mirroring: off (a quick classifier of 16 × 16 pixels is right on 9")
-    assert why.endswith("% of the same mirrored; --flip decides otherwise)")
+    (why,) = [line for line in told if line.startswith("horizontal flips: ")]
+    assert why.startswith("horizontal flips: off (a quick classifier of 16 × 16 pixels is right on 9")
+    assert why.endswith("% of the same mirrored; override with --flip)")
     assert any(line == "augmentation: random crops" for line in told)
     assert Run(tmp_path / "run").spec().augment.flip is False
 
@@ -104,9 +104,9 @@ def test_colours_are_mirrored_also_by_the_command(tmp_path, kresnet):
     options = ("--data", paint(tmp_path / "d", 20), "--runs", tmp_path, "--name", "run", "--steps", 2)
     code, _, told = kresnet("train", "--depth", 8, "--precision", "float32", *options)
     assert code == 0 and Run(tmp_path / "run").spec().augment.flip is True
-    (why,) = [line for line in told if line.startswith("mirroring: ")]
-    assert why.startswith("mirroring: on (") and why.endswith(
-        "100.0% of the same mirrored; --no-flip decides otherwise)"
+    (why,) = [line for line in told if line.startswith("horizontal flips: ")]
+    assert why.startswith("horizontal flips: on (") and why.endswith(
+        "100.0% of the same mirrored; override with --no-flip)"
     )
     assert "augmentation: random crops, flips" in told
 
@@ -149,7 +149,7 @@ def test_an_option_overrules_what_is_known(tmp_path, tfds_home, kresnet, unmeasu
     options = ("--data-dir", tfds_home, "--runs", tmp_path, "--name", "run", "--stop-after", 1)
     code, _, told = kresnet("train", "--depth", 8, "--precision", "float32", "--flip", *options)
     assert code == 0 and Run(tmp_path / "run").spec().augment.flip is True
-    assert "mirroring: on (asked by --flip)" in told and "augmentation: random crops, flips" in told
+    assert "horizontal flips: on (asked by --flip)" in told and "augmentation: random crops, flips" in told
 
 
 @pytest.mark.parametrize("flip", [True, False])
@@ -160,7 +160,7 @@ def test_what_is_asked_is_not_measured(tmp_path, unmeasured, flip):
     with use_provenance(trace_spec(asked, tmp_path)):
         spec = build_spec(asked, tmp_path, silent)
         spec = resolving._resolve_mirroring(spec, data, Devices(strategy=None, reason=""), told.append)
-    words = "mirroring: on (asked by --flip)" if flip else "mirroring: off (asked by --no-flip)"
+    words = "horizontal flips: on (asked by --flip)" if flip else "horizontal flips: off (asked by --no-flip)"
     assert spec.augment.flip is flip and told == [words]
 
 
@@ -206,6 +206,6 @@ def test_what_is_known_is_not_measured(tmp_path, unmeasured):
         spec = resolving._resolve_mirroring(Spec(), known, Devices(strategy=None, reason=""), told.append)
         assert spec.augment.flip is flip
     assert told == [
-        "mirroring: on (as is known of cifar10; --no-flip decides otherwise)",
-        "mirroring: off (as is known of mnist; --flip decides otherwise)",
+        "horizontal flips: on (right for cifar10; override with --no-flip)",
+        "horizontal flips: off (right for mnist; override with --flip)",
     ]

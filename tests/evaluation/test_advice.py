@@ -20,7 +20,7 @@ def analyzed(recall=0.6, trivial=ABOVE, forest=ABOVE):
 
     return {
         "by_class": [{"label": "cat", "images": 9, "recall": 0.9}, {"label": "dog", "images": 4, "recall": recall}],
-        "baselines": [baseline("answering 'cat' always", True, trivial), baseline("a forest", False, forest)],
+        "baselines": [baseline("always predicting 'cat'", True, trivial), baseline("a forest", False, forest)],
     }
 
 
@@ -58,7 +58,7 @@ FACTS = TrainingFacts(
             advice.suggest_learning_rate,
             {"analysis": analyzed(trivial=NOT_ABOVE)},
             {"analysis": analyzed()},
-            "the network does no better than answering 'cat' always; check the labels, and try learning rates:",
+            "the network does no better than always predicting 'cat'; check the labels, and try learning rates:",
         ),
         (
             advice.suggest_images_of_class,

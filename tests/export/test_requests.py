@@ -43,7 +43,7 @@ def test_tflite_is_what_an_export_writes_by_default(kresnet, trained):
     for options in ([], ["--quantize", "int9"]):
         code, out, err = kresnet("export", trained.folder, "--engine", "none", *options)
         assert (code, out) == (2, "") and len(err) == 2
-        assert err[0] == "format: --tflite (none is asked for; others: --savedmodel, --onnx, --c-array)"
+        assert err[0] == "format: --tflite (the default; also available: --savedmodel, --onnx, --c-array)"
 
 
 def test_what_cannot_be_exported(kresnet, exported, runs, tmp_path):

@@ -109,7 +109,7 @@ def test_export_with_proof_required_keeps_an_unproven_file_apart(unproven, kresn
     arguments = ("--tflite", "--quantize", "float32", "--samples", "60", "--require-proof", "--runs", tmp_path)
     code, out, err = kresnet("export", "strict", *arguments)
     assert code == 1 and "FAILED for lack of proof" in out and "[-3.16, +3.16]" in out
-    assert err[-1].endswith("not proven to be within 1 point: rejected/float32.tflite (kept apart by --require-proof)")
+    assert err[-1].endswith("not proven to be within 1 point: rejected/float32.tflite (rejected by --require-proof)")
     assert (run.rejected / "float32.tflite").is_file() and not (run.exports / "float32.tflite").exists()
     assert run.summary()["exports"] == []
 

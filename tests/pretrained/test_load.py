@@ -273,7 +273,7 @@ def without(state, *beginnings):
     [
         (("layer4",), "its classifier takes 128 values, and layer3, the last that is there, gives 64"),
         (("layer4", "fc"), "it begins as an ImageNet network does, and layer4 is missing"),
-        (("layer2",), "it is not whole: layer2 is missing"),
+        (("layer2",), "it is incomplete: layer2 is missing"),
         (("layer3", "layer4"), "a network of 1-1 basic blocks is not in the catalog"),
         (("layer3", "layer4", "fc"), "a network of 1-1 basic blocks is not in the catalog"),
         (("layer3.0.conv2",), "hold nothing for 1 of its layers, stage3_unit1_conv2 first"),
@@ -291,7 +291,7 @@ def test_a_state_that_is_not_whole_is_no_other_network(missing, words, tmp_path)
 def test_units_between_others_are_missed():
     reference = Reference()
     reference.resnet(pixels(1, 32), UNITS[34], bottleneck=False)
-    with pytest.raises(WeightsError, match=r"it is not whole: layer3\.2 is missing"):
+    with pytest.raises(WeightsError, match=r"it is incomplete: layer3\.2 is missing"):
         map_keys(without(reference.state, "layer3.2"))
     with pytest.raises(WeightsError, match="a network of 3-4-5-3 basic blocks is not in the catalog"):
         map_keys(without(reference.state, "layer3.5"))

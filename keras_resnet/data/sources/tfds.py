@@ -145,7 +145,7 @@ def _prepare(builder: Any, spec: DataSpec, log: Log) -> None:
     if not bundled and not spec.download:
         raise DataError(
             f"data set {spec.source!r} is not prepared in {builder.data_path.parent.parent};"
-            " add --download to download it, or say with --data-dir where it is"
+            " add --download to download it, or name its folder with --data-dir"
         )
     if not bundled:
         _require_network(builder)
