@@ -169,7 +169,7 @@ def test_too_slow_and_too_large_files_are_refused(content, tmp_path, monkeypatch
     slow.write_bytes(content)
     with monkeypatch.context() as patch:
         patch.setattr(sandbox, "TIMEOUT_SECONDS", 0.0)
-        with pytest.raises(ExportError, match="slow.tflite cannot be run: inference on one image takes longer than"):
+        with pytest.raises(ExportError, match=r"slow\.tflite cannot be run: inference on one image takes longer than"):
             TFLiteModel(slow)
     large = tmp_path / "large.tflite"
     with large.open("wb") as file:
