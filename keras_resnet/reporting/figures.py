@@ -39,8 +39,9 @@ def draw_chart(chart: Chart) -> str:
         if [series.name for series in chart.series] != [chart.y.label]:
             # Above the curves, which fill what is below; long names one below another.
             columns = 1 if max(len(series.name) for series in chart.series) > MAX_SHORT_NAME else 2
-            place = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
-            axes.legend(frameon=False, fontsize=_LETTERS, ncols=columns, labelcolor=_INK, **place)
+            legend = axes.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=columns)
+            for text in legend.get_texts():
+                text.set(color=_INK, fontsize=_LETTERS)
     return _to_svg(figure, chart)
 
 
