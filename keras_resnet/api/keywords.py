@@ -9,8 +9,12 @@ from typing import Any
 
 from keras_resnet.config.foreign_words import answer_option
 from keras_resnet.config.given_options import SETTINGS
+from keras_resnet.config.settings import iterate_settings
 from keras_resnet.errors import UsageError, did_you_mean
+from keras_resnet.export.settings import ExportSettings
 
+# By keyword.
+_DECLARED = {each.key: each for each in iterate_settings(ExportSettings)} | SETTINGS
 # Options of the command that are something else in Python.
 ELSEWHERE = {
     "find_lr": "Use keras_resnet.find_learning_rate.",
@@ -40,9 +44,9 @@ def to_options(given: Mapping[str, object]) -> dict[str, Any]:
     Python's, "stem,stage1" for a list of words as its parts."""
     options = {name: _plain(value) for name, value in given.items() if name != "set"}
     for name, value in options.items():
-        if name in SETTINGS and SETTINGS[name].kind is bool and not isinstance(value, bool | None):
+        if name in _DECLARED and _DECLARED[name].kind is bool and not isinstance(value, bool | None):
             raise UsageError(f"{name} must be True or False. Received: {value!r}")
-        if name in SETTINGS and SETTINGS[name].is_list and value is not None and not isinstance(value, tuple):
+        if name in _DECLARED and _DECLARED[name].is_list and value is not None and not isinstance(value, tuple):
             options[name] = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else (value,)
     if given.get("set"):
         options["settings"] = _to_assignments(given["set"])
