@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from keras_resnet import progress
 from keras_resnet.api.files import ExportedFiles
@@ -14,12 +15,14 @@ from keras_resnet.errors import UsageError, VerdictError, did_you_mean
 from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
 from keras_resnet.export.formats import FORMATS
-from keras_resnet.export.remedies import RemedyResult
 from keras_resnet.export.request import ExportRequest, ExportResult
 from keras_resnet.export.settings import TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
 from keras_resnet.export.verdict import Verdict
 from keras_resnet.run import Run as RunFolder
+
+if TYPE_CHECKING:
+    from keras_resnet.export.remedies import RemedyResult
 
 # Names of schemes of TFLite files, and of formats.
 SCHEME_NAMES = (*SCHEMES, *SCHEME_ALIASES, ALL)

@@ -13,6 +13,7 @@ from PIL import Image
 from keras_resnet import progress
 from keras_resnet.api.results import Prediction, Predictions
 from keras_resnet.errors import DataError, UsageError
+from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.export.predict import Predictor
@@ -38,7 +39,7 @@ def predict_images(predictor: Predictor, images: Images, top: int | None = None)
         else:
             found.extend(_predict_pixels(predictor, each, top, place))
     if unreadable and not found:
-        raise DataError(f"none of {len(unreadable)} files could be read, such as {unreadable[0]}")
+        raise DataError(f"none of {counted(len(unreadable), 'file')} could be read, such as {unreadable[0]}")
     return found[0] if is_one else Predictions(tuple(found), tuple(unreadable))
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 from keras_resnet.metrics.outcome import ACCEPTED, describe_outcome, is_unproven, list_remarks
 from keras_resnet.run import Run
 from keras_resnet.run.documents import VerdictRow
+from keras_resnet.runtime.plurals import counted
 
 # Latencies that differ by less than this factor are taken for the same.
 AS_FAST = 1.25
@@ -48,7 +49,7 @@ def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
     best = min((row for row in passed if row["latency_ms"] <= AS_FAST * fastest), key=lambda row: row["bytes"])
     floats = next((row for row in passed if row["scheme"] == "float32"), None)
     why = (
-        f"the smallest of the {len(passed)} files within the budget that are about as fast as the fastest"
+        f"the smallest of the {counted(len(passed), 'file')} within the budget that are about as fast as the fastest"
         if len(passed) > 1
         else "the only one within the budget"
     )

@@ -1,6 +1,7 @@
 """A run in Python: what it says is what the commands print."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -100,7 +101,9 @@ def test_files_have_their_verdicts(run, exported, pixels):
     assert int8.predict(pixels[0]).label == int8.predict(pixels)[0].label
 
 
-def test_export_returns_what_it_wrote(run, monkeypatch):
+def test_export_returns_what_it_wrote(exported, tmp_path, monkeypatch):
+    """In a copy: the run is for other tests too."""
+    run = kr.open_run(shutil.copytree(exported[0].folder, tmp_path / "copy"))
     files = run.export("float32", samples=50)
     assert list(files) == ["float32"] and files.passed and files["float32"].verdict.samples == 50
     monkeypatch.setattr(Reference, "from_run", _worsened(Reference.from_run))

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from keras_resnet.cli import spec_request
 from keras_resnet.cli.next_steps import log_next_steps
 from keras_resnet.run import Run
+from keras_resnet.training import spec_request
 from keras_resnet.training.spec_request import build_spec
 
 

@@ -107,6 +107,8 @@ def test_objects_that_are_never_found(recall):
 
 
 def test_advice_on_a_run(trained, monkeypatch):
+    analysis = {**trained.analysis(), "baselines": []}
+    monkeypatch.setattr(type(trained), "analysis", lambda run: analysis)
     assert advise(trained) == ""
     monkeypatch.setattr(advice, "WEAK_ACCURACY", 1.01)
     monkeypatch.setattr(advice, "STILL_FALLING", -1.0)

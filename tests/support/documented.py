@@ -183,7 +183,12 @@ def command_lines(text, tables):
 
 
 def commands_in(line):
-    """The commands of this project that a line of a shell runs, without comments and without where output goes."""
+    """The commands of this project that a line of a shell runs, without comments and without where output goes.
+
+    What a command prints may name others, two spaces before what they are for.
+    """
+    if re.search(r"\S {2,}[a-z]", line):
+        return
     if not re.search(rf"(^|\s)({'|'.join(PROGRAMS)})\s", line):
         return
     lexer = shlex.shlex(line.strip().removeprefix("$ "), posix=True, punctuation_chars=True)

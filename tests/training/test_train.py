@@ -149,7 +149,7 @@ def test_two_devices_are_mirrored(tfds_home, tmp_path):
         (("--track", "nothing"), 2, "--track must be one of mlflow, wandb. Received: 'nothing'"),
         (("--track", "wandb"), 2, "--track wandb: it is not installed; install it with: pip install wandb"),
         (("--data-dir", "gs://nobody", "--data", "cifar10"), 1, "storage.googleapis.com cannot be reached"),
-        (("--train-sizes", "8,16"), 2, "--train-sizes must be at most data.image_size (8). Received: (8, 16)"),
+        (("--train-sizes", "8,16"), 2, "--train-sizes must be at most --image-size (8). Received: (8, 16)"),
         (("--train-sizes", "large"), 2, "--train-sizes must be whole numbers with commas between"),
         (("--set", "optimizer.learning_rat=1"), 2, "Did you mean 'learning_rate'"),
     ],
