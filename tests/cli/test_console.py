@@ -101,7 +101,7 @@ def test_a_table_folds_prose_and_no_number(shown):
     text = shown(lambda: print_table("", COLUMNS, ROWS, prose=["what it does"], spare=["source"]), columns=70)
     assert max(map(len, text.splitlines())) <= 70 and "hidden because the terminal is narrow: source" in text
     start = text.splitlines()[0].index("what it does")
-    rows = cells_of(text.partition("left out")[0], [(0, 18), (18, start), (start, 80)])
+    rows = cells_of(text.partition("hidden because")[0], [(0, 18), (18, start), (start, 80)])
     assert [row[1] for row in rows if row[1]] == ["25,557,032", "1"] and rows[-1][0] == "[red]plain34[/red]"
     assert " ".join(row[2] for row in rows).split() == f"{ROWS[0][2]} PASSED".split()
     wide = shown(lambda: print_table("", COLUMNS, ROWS, spare=["source"]), columns=140)

@@ -85,11 +85,11 @@ def test_a_network_is_chosen_where_none_is_asked_for(tmp_path, options, depth, w
 
 def test_the_command_of_a_report_names_the_network():
     """Whatever the default is, what was trained can be trained again."""
-    from keras_resnet.reporting.page import training_command
+    from keras_resnet.run.command import training_command
 
     for options in ({}, {"depth": 50}):
         spec, _ = told_of(options, None)
         words = training_command(spec).split()
-        again = {"settings": tuple(words[place + 1] for place, word in enumerate(words) if word == "--set")}
+        again = {"depth": int(words[words.index("--depth") + 1])}
         assert told_of(again, None)[0].network == spec.network
     assert spec_request.DIGITS_DEPTH == 20

@@ -87,7 +87,7 @@ def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on
     code, out, _ = kresnet("compare", run.name, run.name, "--runs", home)
     assert code == 0 and interval in out and words in out
     told = demo.describe_file("float32.tflite", load_file(run.exports / "float32.tflite"), describe_verdicts(run)[0])
-    assert interval in told["facts"] and told["facts"].endswith(words)
+    assert interval in told["drop"] and told["outcome"] == words
     assert str(verdict).startswith(f"{words}: float32.tflite, ") and interval in str(verdict)
 
 
