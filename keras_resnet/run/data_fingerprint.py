@@ -14,7 +14,6 @@ from keras_resnet.runtime.plurals import counted
 
 # Classes that are named where the numbers of images changed.
 MAX_NAMED_CLASSES = 3
-# A run's model has seen these.
 
 
 def fingerprint_splits(data: DatasetSplits) -> dict[str, Fingerprint]:

@@ -17,6 +17,7 @@ from keras_resnet.export.pipeline import export
 from keras_resnet.export.predict import load_predictor
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
+from keras_resnet.run import Run
 from keras_resnet.runtime.image import read_image
 from keras_resnet.runtime.postprocess import describe_objects
 from keras_resnet.runtime.predictions import format_predictions, top_k
@@ -27,9 +28,9 @@ MICRO_FILE = "int8-int8-io.tflite"
 
 
 @pytest.fixture(scope="module")
-def exports(exported):
-    """The folder of exports, with the file whose answers the C array gives."""
-    run, _ = exported
+def exports(exported, tmp_path_factory):
+    """The exports of a copy of the run, with the file whose answers the C array gives."""
+    run = Run(shutil.copytree(exported[0].folder, tmp_path_factory.mktemp("runs") / exported[0].name))
     export(run, ExportRequest(tflite=(MICRO,), samples=50), silent)
     return run.exports
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exports import copied
 from PIL import Image
 from samples import filmed, silent
 
@@ -36,9 +37,15 @@ def wheel(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def file(trained):
-    verdicts = export(trained, ExportRequest(tflite=tuple(build_tflite_options(("int8",))), samples=50), silent)
-    return trained.exports / verdicts[0].file
+def run(trained, tmp_path_factory):
+    """A copy: the files of the run itself are for all tests."""
+    return copied(trained, tmp_path_factory.mktemp("runs") / trained.name)
+
+
+@pytest.fixture(scope="module")
+def file(run):
+    verdicts = export(run, ExportRequest(tflite=tuple(build_tflite_options(("int8",))), samples=50), silent)
+    return run.exports / verdicts[0].file
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +166,10 @@ def test_it_says_nothing_that_nobody_needs(file, images):
     assert all(line.startswith("kresnet-edge: ") for line in told.splitlines()) and told
 
 
-def test_nor_where_images_come_in_batches_of_any_size(trained, images):
+def test_nor_where_images_come_in_batches_of_any_size(run, images):
     wanted = ExportRequest(tflite=tuple(TFLiteRequest(batch=None).build(("float32",))), samples=20)
-    verdicts = export(trained, wanted, silent)
-    assert said_on_standard_error(trained.exports / verdicts[0].file, images / "sub", "--batch", 2) == (0, "")
+    verdicts = export(run, wanted, silent)
+    assert said_on_standard_error(run.exports / verdicts[0].file, images / "sub", "--batch", 2) == (0, "")
 
 
 def test_warnings_and_errors_of_native_libraries_stay(capfd):
