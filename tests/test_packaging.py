@@ -68,12 +68,18 @@ def test_public_names():
         "Normalization",
         "Run",
         "Spec",
+        "callbacks",
         "choose_precision",
+        "compress",
+        "export",
+        "find_learning_rate",
         "load_weights",
+        "open_run",
         "create_model",
         "create_backbone",
         "quantize",
         "resnet",
+        "train",
     }
     assert set(keras_resnet.__all__) == others | set(networks)
     for name in keras_resnet.__all__:

@@ -122,10 +122,10 @@ def test_serving_ones_serve(desk, each, request):
     require_parts(each, request)
     with started(each, desk) as process:
         try:
-            said = process.stderr.readline()
-            while "http" not in said:
-                assert said, f"{each.command} ended with {process.wait()}"
-                said = process.stderr.readline()
+            printed = [process.stderr.readline()]
+            while "http" not in printed[-1]:
+                assert printed[-1], f"{each.command} ended with {process.wait()}: {''.join(printed)}"
+                printed.append(process.stderr.readline())
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(AT_ONCE) in (0, 130) and "Traceback" not in process.stderr.read()

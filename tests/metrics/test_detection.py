@@ -51,8 +51,8 @@ def test_matches_are_those_of_pycocotools(kind):
     assert compared > 200
 
 
-def scene(boxes, labels, crowd=None):
-    return Annotation.from_boxes((100, 100), np.array(boxes, float).reshape(-1, 4), labels, crowd=crowd)
+def scene(boxes, labels, iscrowd=None):
+    return Annotation.from_boxes((100, 100), np.array(boxes, float).reshape(-1, 4), labels, iscrowd=iscrowd)
 
 
 def guesses(boxes, labels, scores):
@@ -77,7 +77,7 @@ def test_a_confusion_matrix_with_the_background():
 
 
 def test_the_better_overlap_is_matched_and_crowds_do_not_count():
-    truths = [scene([LEFT, (50, 50, 100, 100)], [0, 1], crowd=[False, True])]
+    truths = [scene([LEFT, (50, 50, 100, 100)], [0, 1], iscrowd=[False, True])]
     answers = [guesses([LEFT, (0, 0, 20, 18), (60, 60, 70, 70)], [1, 0, 2], [0.5, 0.9, 0.9])]
     matrix = detection.detection_confusion_matrix(truths, answers, CLASSES, 0.3, "bbox")
     assert matrix.tolist() == [[0, 1, 0, 0], [0] * 4, [0] * 4, [1, 0, 0, 0]]
