@@ -79,7 +79,7 @@ def test_findings_are_by_impact(browser, tmp_path):
 
 
 @in_all_looks
-@pytest.mark.parametrize("task", ["classified", "segmented"])
+@pytest.mark.parametrize("task", ["classified", pytest.param("segmented", marks=pytest.mark.slow)])
 def test_reports_have_0_serious_or_critical_findings(browser, request, kresnet, task, scheme, width):
     run = request.getfixturevalue(task)
     address = run.report_file.as_uri() if run.report_file.is_file() else reported(run, kresnet)

@@ -17,6 +17,7 @@ from keras_resnet.runtime.http_server import Handler, WebServer
 from keras_resnet.runtime.temporary_files import hidden_name
 
 HOST = "127.0.0.1"
+USUAL_PORT = 8765
 # Named here, because what a system's own table says of them differs.
 TYPES = {
     ".bin": "application/octet-stream",
@@ -131,8 +132,14 @@ class SiteServer(WebServer):
         super().__init__((HOST, port), PageHandler)
 
 
-def create_server(site: Site, port: int) -> SiteServer:
-    """Return a server of `site`; `port` 0 takes a free one. Raises UsageError if it is taken."""
+def create_server(site: Site, port: int | None) -> SiteServer:
+    """Return a server of `site`. `port` 0 takes a free one, and None the usual one or, where that is taken, a free one.
+    Raises UsageError if the port that was asked for is taken."""
+    if port is None:
+        try:
+            return SiteServer(site, USUAL_PORT)
+        except OSError:
+            port = 0
     try:
         return SiteServer(site, port)
     except (OSError, OverflowError) as error:

@@ -14,7 +14,11 @@ from keras_resnet.cli.targets import find_run
 
 @click.command(cls=Command, epilog=format_examples("kresnet demo RUN --open", "kresnet demo RUN --save page"))
 @optional_run_argument
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Where to serve the page; 0 takes a free one.  [default: 8765, or a free one where that is taken]",
+)
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option(
     "--save",
@@ -23,14 +27,14 @@ from keras_resnet.cli.targets import find_run
     help="Write the page into a new folder, for any web server.",
 )
 @runs_option
-def demo(run: str | None, port: int, opens: bool, save: Path | None, runs: str | None) -> None:
+def demo(run: str | None, port: int | None, opens: bool, save: Path | None, runs: str | None) -> None:
     """Try RUN's exported files in a browser.
 
     The page, of the newest run by default, is for this machine alone and needs no network. The files themselves run
     there, by LiteRT.js, which scripts/web installs.
     """
     from keras_resnet.export.demo.page import build_site
-    from keras_resnet.export.demo.server import create_server, require_new_folder
+    from keras_resnet.export.demo.server import USUAL_PORT, create_server, require_new_folder
 
     found = find_run(runs, run)
     found.require_finished()
@@ -43,6 +47,8 @@ def demo(run: str | None, port: int, opens: bool, save: Path | None, runs: str |
         return
     with create_server(site, port) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
+        if port is None and server.server_port != USUAL_PORT:
+            console.log(f"port: {server.server_port}, because {USUAL_PORT} is taken")
         console.log(f"demo of {found.name}: {address} (Ctrl-C ends it)")
         if opens:
             click.launch(address)

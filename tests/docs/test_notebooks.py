@@ -118,6 +118,7 @@ def test_links_lead_somewhere(name):
         assert (EXAMPLES / link).is_file(), link
 
 
+@pytest.mark.slow
 def test_the_lesson_runs(execute):
     notebook = execute("lesson.ipynb", SHORT_LESSON)
     assert figures(notebook) == CLAIMS["lesson.ipynb"][1]

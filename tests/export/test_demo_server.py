@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from keras_resnet.errors import ExportError
+from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.export.demo import server as serving
 from keras_resnet.export.demo.server import Site, create_server
 
 PAGE = b"<!doctype html><title>a page</title>"
@@ -69,3 +70,13 @@ def test_nothing_is_written_outside_the_folder(tmp_path, path):
     with pytest.raises(ExportError, match="must stand inside the folder"):
         Site({"index.html": PAGE, path: b"owned"}).write(tmp_path / "page")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_port_is_replaced_only_where_none_was_asked_for(monkeypatch):
+    page = Site({"index.html": PAGE})
+    with create_server(page, 0) as first:
+        monkeypatch.setattr(serving, "USUAL_PORT", first.server_port)
+        with create_server(page, None) as second:
+            assert second.server_port not in (0, first.server_port)
+        with pytest.raises(UsageError, match=f"--port {first.server_port} of 127.0.0.1 cannot be had"):
+            create_server(page, first.server_port)
