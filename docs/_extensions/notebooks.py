@@ -6,11 +6,14 @@ import base64
 import json
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FOLDER = "tutorials"
+FENCE = "````"
+TEXT = f"{FENCE}text\n"
 
 
 def write_pages(app: Any) -> None:
@@ -42,7 +45,17 @@ def _convert_cell(cell: dict[str, Any], number: int, folder: Path, notebook: Pat
         _convert_output(each, f"{notebook.stem}-{number}-{at}", folder)
         for at, each in enumerate(_join_streams(cell["outputs"]))
     ]
-    return [_fence(language, source), *filter(None, outputs)]
+    return [_fence(language, source), *_join_lines(filter(None, outputs))]
+
+
+def _join_lines(outputs: Iterable[str]) -> list[str]:
+    """`outputs` with lines that were printed one after another in one block."""
+    joined: list[str] = []
+    for each in outputs:
+        if joined and joined[-1].startswith(TEXT) and each.startswith(TEXT):
+            each = f"{joined.pop().removesuffix(FENCE)}{each.removeprefix(TEXT)}"
+        joined.append(each)
+    return joined
 
 
 def _join_streams(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -75,12 +88,13 @@ def _convert_output(output: dict[str, Any], name: str, folder: Path) -> str:
         alternative = "".join(data.get("text/plain", "")).strip("<>").partition(" at 0x")[0]
         return f"![Output of the cell above: {alternative}]({name}.png)"
     if "text/html" in data:
-        return f"```{{raw}} html\n{''.join(data['text/html'])}\n```"
+        drawn = "".join(data["text/html"]).strip()  # a progress bar that is done leaves nothing
+        return f"```{{raw}} html\n{drawn}\n```" if drawn else ""
     return _fence("text", "".join(data["text/plain"])) if "text/plain" in data else ""
 
 
 def _fence(language: str, text: str) -> str:
-    return f"````{language}\n{text.rstrip()}\n````" if text.strip() else ""
+    return f"{FENCE}{language}\n{text.rstrip()}\n{FENCE}" if text.strip() else ""
 
 
 def setup(app: Any) -> dict[str, bool]:

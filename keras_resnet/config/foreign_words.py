@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from keras_resnet.errors import UsageError
+
 # An option of torchvision's references, timm, Ultralytics, Keras, Edge Impulse or an earlier habit → what is typed
 # here; of several, the first whose option the command has.
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -18,7 +20,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--arch", "-a", "--net", "--network", "--backbone", "-m"), ("--model", "--models")),
     **dict.fromkeys(("--nets", "--archs"), ("--models",)),
     **dict.fromkeys(("--layers", "-d"), ("--depth",)),
-    **dict.fromkeys(("--pretrained", "--finetune", "--init", "--initial-checkpoint"), ("--weights",)),
+    **dict.fromkeys(
+        ("--pretrained", "--finetune", "--init", "--initial-checkpoint"), ("--weights torchvision:resnet18",)
+    ),
     **dict.fromkeys(("--from", "--checkpoint", "--ckpt", "--load"), ("--weights",)),
     **dict.fromkeys(("--dataset", "--data-path", "--source", "--input", "--images", "--train-dir"), ("--data",)),
     **dict.fromkeys(("--device", "--gpu", "--gpus", "--accelerator"), ("--devices",)),
@@ -110,6 +114,7 @@ EXPORT_FORMATS = {
     **dict.fromkeys(("c-array", "c_array", "c", "cc"), "--c-array"),
 }
 FORMAT_OPTIONS = ("--format", "--include", "-f")
+FORMAT_FLAGS = frozenset(EXPORT_FORMATS.values())
 # Values of options elsewhere → what to say of them.
 _WEIGHTS = "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, a file, or a run"
 VALUES: dict[str, dict[str, str]] = {
@@ -171,7 +176,8 @@ def answer_function(name: str) -> str:
 
 
 def translate_export(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return `arguments` of an export with options of other tools in ours, and a remark on each of them."""
+    """Return `arguments` of an export with options of other tools in ours, and a remark on each of them. Raises
+    UsageError for a format that is not written."""
     translated: list[str] = []
     remarks: list[str] = []
     rest = list(arguments)
@@ -181,13 +187,17 @@ def translate_export(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         taken = [word]
         if name in FORMAT_OPTIONS and (equals or rest):
             value = value if equals else rest.pop(0)
-            formats = value.lower().split(",")
-            known = all(each in EXPORT_FORMATS for each in formats)
-            word = f"{name} {value}"
-            taken = [EXPORT_FORMATS[each] for each in formats] if known else [name, value]
+            word, taken = f"{name} {value}", [_translate_format(name, each) for each in value.split(",")]
         elif word in EXPORT_OPTIONS:
             taken = list(EXPORT_OPTIONS[word])
         if " ".join(taken) != word:
             remarks.append(f"{word}: taken as {' '.join(taken)}")
         translated += taken
     return translated, remarks
+
+
+def _translate_format(option: str, value: str) -> str:
+    """Return our option for the format `value` of another tool's `option`. Raises UsageError for an unknown one."""
+    if value.lower() not in EXPORT_FORMATS:
+        raise UsageError(f"{option} {value}: kresnet does not write {value}. {answer_option('--format', FORMAT_FLAGS)}")
+    return EXPORT_FORMATS[value.lower()]

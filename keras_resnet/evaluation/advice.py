@@ -128,11 +128,12 @@ def suggest_augmentation(facts: TrainingFacts) -> str:
 
 
 def suggest_longer_training(facts: TrainingFacts) -> str:
-    """Suggest a longer training where a classifier of a few pixels does as well."""
+    """Suggest a longer training where a classifier of a few pixels does at least as well."""
     simple = _find_unbeaten(facts.analysis, trivial=False)
     if simple is None:
         return ""
-    return f"{simple['baseline']} does as well ({simple['value']:.2%}); train longer: --epochs {3 * len(facts.log)}"
+    name, value, epochs = simple["baseline"], simple["value"], 3 * len(facts.log)
+    return f"{name} does at least as well ({value:.2%}); train longer: --epochs {epochs}"
 
 
 CHECKS: tuple[Check, ...] = (

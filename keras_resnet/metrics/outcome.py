@@ -106,12 +106,18 @@ def list_shared_remarks(row: VerdictRow) -> list[str]:
 
 def describe_baselines(baselines: Sequence[BaselineRow]) -> list[str]:
     """Say how a model compares with all baselines: a sentence for those that it is above, and one for each other."""
-    above = [each for each in baselines if each["standing"] == ABOVE]
-    sentences = []
-    if above:
-        names = " and ".join(f"{each['baseline']} ({each['value']:.2%})" for each in above)
-        sentences.append(f"the model is better than {names}")
-    return [*sentences, *(describe_baseline(each) for each in baselines if each["standing"] != ABOVE)]
+    return [*filter(None, [describe_beaten(baselines)]), *describe_unbeaten(baselines)]
+
+
+def describe_beaten(baselines: Sequence[BaselineRow]) -> str:
+    """Name the baselines that a model is above, in a sentence; "" where there is none."""
+    names = " and ".join(f"{each['baseline']} ({each['value']:.2%})" for each in baselines if each["standing"] == ABOVE)
+    return f"the model is better than {names}" if names else ""
+
+
+def describe_unbeaten(baselines: Sequence[BaselineRow]) -> list[str]:
+    """Describe how a model compares with the baselines that it is not clearly above, a sentence for each."""
+    return [describe_baseline(each) for each in baselines if each["standing"] != ABOVE]
 
 
 def describe_baseline(baseline: BaselineRow) -> str:
@@ -126,5 +132,7 @@ def describe_baseline(baseline: BaselineRow) -> str:
         )
     if baseline["trivial"]:
         return f"the model is at chance: {model_value} of {images}; {name} gets {value}"
-    well = "better" if baseline["lead_interval"][1] < 0 else "as well"
-    return f"a simple baseline without a network does {well}: {name} gets {value} of {images}, the model {model_value}"
+    well = "better" if baseline["lead_interval"][1] < 0 else "at least as well"
+    return (
+        f"a simple baseline without a network does {well}: {name} reaches {value} on {images}, the model {model_value}"
+    )

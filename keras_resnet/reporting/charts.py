@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil, floor, log10
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ MAX_NAMED_CLASSES = 8
 MAX_LAYERS = 20
 # Points above and below values that are nearly the same.
 MIN_MARGIN = 0.5
+# 0.3 / 0.1 is below 3 in floating point.
+ROUNDING = 1e-9
 # Columns of log.jsonl that are no metrics.
 OTHER_COLUMNS = ("epoch", "step", "loss", "learning_rate", "images_per_second")
 Rows = Sequence[Mapping[str, float]]
@@ -234,10 +237,18 @@ def _tradeoff(
         for number, (each, cost, value) in enumerate(zip(verdicts, costs, values, strict=True))
     )
     points = "; ".join(f"{each.name} {each.y[0]:.2f}% at {each.x[0]:.2f}" for each in series)
-    low, high = max(0.0, min(values) - margin), min(100.0, max(values) + margin)
+    low, high = _round_outward(max(0.0, min(values) - margin), min(100.0, max(values) + margin))
     title = f"{metric[0].upper()}{metric[1:]} and {name}"
-    axes = Axis(label, 0), Axis(f"{metric} (%)", round(low, 1), round(high, 1))
+    axes = Axis(label, 0), Axis(f"{metric} (%)", low, high)
     return Chart(f"files-{name}", title, f"{title} of each file, {label}: {points}", *axes, series)
+
+
+def _round_outward(low: float, high: float) -> tuple[float, float]:
+    """Widen a range in percent to multiples of 1, 2 or 5 times a power of ten, at most five steps, so that the ticks of
+    its axis are evenly spaced."""
+    power = 10 ** floor(log10(high - low) - 1)
+    step = next(width * power for width in (1, 2, 5, 10, 20) if high - low <= 5 * width * power)
+    return round(step * floor(low / step + ROUNDING), 6), round(step * ceil(high / step - ROUNDING), 6)
 
 
 def sensitivity_charts(layers: Sequence[LayerSensitivity]) -> list[Chart]:

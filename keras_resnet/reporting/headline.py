@@ -53,8 +53,8 @@ def _describe_recommended(name: str, best: Recommendation) -> Headline:
     sentences = (
         f"{metric[0].upper()}{metric[1:]} {best['value']:.2%} on {counted(best['samples'], 'validation image', ',')};"
         f" {_describe_drop(best)}.",
-        f"{best['megabytes']:.2f} MB, {best['latency_ms']:.2f} ms an image"
-        f" ({counted(best['threads'], 'thread')} of {best['machine']}).",
+        f"{best['megabytes']:.2f} MB; {best['latency_ms']:.2f} ms an image,"
+        f" with {counted(best['threads'], 'thread')} on {best['machine']}.",
         f"Why this file: {best['why']}.",
     )
     state = "passed" if best["outcome"] == PASSED else "unproven"

@@ -13,7 +13,7 @@ from typing import Any
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import describe_baselines, list_shared_remarks
+from keras_resnet.metrics.outcome import describe_beaten, describe_unbeaten, list_shared_remarks
 from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.assets import read_assets
 from keras_resnet.reporting.charts import Chart
@@ -135,7 +135,9 @@ def render_template(template: str, values: dict[str, Any]) -> str:
 
 
 def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."
+    """A sentence with a capital letter, but for the name of a file, and a full stop."""
+    is_file = "." in words.split(maxsplit=1)[0]
+    return f"{words[0] if is_file else words[0].upper()}{words[1:]}."
 
 
 FILTERS: dict[str, Callable[..., str]] = {
@@ -169,7 +171,8 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "charts_of": contents.charts,
         "verdict_metric": metric_label(verdicts[0]["metric"]) if verdicts else "",
         "remarks": list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
-        "baselines": describe_baselines(analysis.get("baselines", [])),
+        "beaten": describe_beaten(analysis.get("baselines", [])),
+        "unbeaten": describe_unbeaten(analysis.get("baselines", [])),
         "diagnosis": contents.diagnosis,
         "created": document["created"][:16].replace("T", " "),
         "version": document["versions"].get("kresnet", ""),

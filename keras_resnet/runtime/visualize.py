@@ -15,6 +15,9 @@ MASK_OPACITY = 0.45
 # An image that is enlarged this much shows its pixels.
 NEAREST_FROM_SCALE = 4
 TEXT_COLOR = (255, 255, 255)
+# Left, top, right, bottom, in pixels.
+Rectangle = tuple[float, float, float, float]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw_predictions(
@@ -35,8 +38,12 @@ def draw_predictions(
         canvas = canvas.resize(
             size, Image.Resampling.NEAREST if factor >= NEAREST_FROM_SCALE else Image.Resampling.LANCZOS
         )
+    font = ImageFont.load_default(letters or _pixels(canvas, FONT_SIZE))
+    labels = _place_labels(canvas, shown, factor, font)
     for each in reversed(shown):
-        _draw_label(canvas, each, factor, letters)
+        _draw_box(canvas, each, factor)
+    for each, place in reversed([*zip(shown, labels, strict=True)]):
+        _draw_label(canvas, each, place, font)
     return canvas
 
 
@@ -60,20 +67,45 @@ def _blend_mask(image: Image.Image, mask: np.ndarray, color: tuple[int, int, int
     return Image.fromarray(seen.round().astype(np.uint8))
 
 
-def _draw_label(canvas: Image.Image, each: dict[str, Any], factor: float, letters: int | None) -> None:
-    """Draw a box and its label; factor: pixels of the canvas for one of the image."""
-    brush, color = ImageDraw.Draw(canvas), label_color(each["label"])
-    line, fitting = (max(least, round(share * max(canvas.size))) for share, least in (LINE_WIDTH, FONT_SIZE))
-    left, top = 0.0, 0.0
+def _pixels(canvas: Image.Image, share_and_least: tuple[float, int]) -> int:
+    share, least = share_and_least
+    return max(least, round(share * max(canvas.size)))
+
+
+def _name(each: dict[str, Any]) -> str:
+    """Return what a label says; the ground truth has no probability."""
+    return f"{each['label']} {each['probability']:.0%}" if "probability" in each else str(each["label"])
+
+
+def _place_labels(canvas: Image.Image, shown: Sequence[dict[str, Any]], factor: float, font: Font) -> list[Rectangle]:
+    """Choose a place for each label, the first ones first: above its box, in its top, below it or in its bottom, in the
+    first place that is within `canvas` and covers no label that has a place; if there is none, the first within it."""
+    brush, line = ImageDraw.Draw(canvas), _pixels(canvas, LINE_WIDTH)
+    placed: list[Rectangle] = []
+    for each in shown:
+        left, top, _, bottom = (factor * edge for edge in each["box"]) if "box" in each else (0.0, 0.0, 0.0, 0.0)
+        _, _, right, low = brush.textbbox((0, 0), _name(each), font=font)
+        width, height = right + line, low + line
+        x = max(0.0, min(left, canvas.width - width))
+        within = [y for y in (top - height, top, bottom, bottom - height) if 0 <= y <= canvas.height - height]
+        places = [(x, y, x + width, y + height) for y in within or [top]]
+        placed.append(next((place for place in places if not any(_overlap(place, one) for one in placed)), places[0]))
+    return placed
+
+
+def _overlap(one: Rectangle, other: Rectangle) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _draw_box(canvas: Image.Image, each: dict[str, Any], factor: float) -> None:
+    """Draw the box of an object; factor: pixels of the canvas for one of the image."""
     if "box" in each:
         left, top, right, bottom = (factor * edge for edge in each["box"])
-        brush.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=color, width=line)
-    # The ground truth has no probability.
-    words = f"{each['label']} {each['probability']:.0%}" if "probability" in each else each["label"]
-    font = ImageFont.load_default(letters or fitting)
-    _, _, width, height = brush.textbbox((0, 0), words, font=font)
-    # Above the box where there is room, and never beyond the edges.
-    x, y = min(left, max(0.0, canvas.width - width - line)), top - height - line
-    y = y if y >= 0 else top
-    brush.rectangle((x, y, x + width + line, y + height + line), fill=color)
-    brush.text((x + line / 2, y + line / 2), words, fill=TEXT_COLOR, font=font)
+        edges = (left, top, max(left, right - 1), max(top, bottom - 1))
+        ImageDraw.Draw(canvas).rectangle(edges, outline=label_color(each["label"]), width=_pixels(canvas, LINE_WIDTH))
+
+
+def _draw_label(canvas: Image.Image, each: dict[str, Any], place: Rectangle, font: Font) -> None:
+    brush, inset = ImageDraw.Draw(canvas), _pixels(canvas, LINE_WIDTH) / 2
+    brush.rectangle(place, fill=label_color(each["label"]))
+    brush.text((place[0] + inset, place[1] + inset), _name(each), fill=TEXT_COLOR, font=font)

@@ -167,8 +167,8 @@ def require_parts(spec: Spec) -> None:
     for part in start.freeze:
         if part not in known:
             raise UsageError(
-                f"{model_name(spec.network)}, to {spec.task}, has no part {part!r}.{did_you_mean(part, known)}"
-                f" Known: {', '.join(known)}"
+                f"--freeze: {model_name(spec.network)}, to {spec.task}, has no part {part!r}."
+                f"{did_you_mean(part, known)} Known: {', '.join(known)}"
             )
     frozen = _frozen(start, parts)
     if frozen == set(parts):

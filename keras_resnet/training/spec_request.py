@@ -47,7 +47,7 @@ def build_spec(options: Options, home: Path, log: Log) -> Spec:
 
         with name_option(options, "weights"):
             spec = config_from_weights(spec, asked, home, log)
-    with name_option(options, "depth"):
+    with name_option(options, "model"), name_option(options, "depth"):
         require_known(spec.network)
     with name_option(options, "teacher"):
         return _with_teacher(spec, home)
@@ -118,7 +118,8 @@ def _base(options: Options, values: dict[str, Any], home: Path, log: Log) -> Spe
         return spec
     if "network.depth" in values or "network.family" in values:
         raise UsageError("--model names the whole network; it takes no --depth")
-    return replace(spec, network=_start_as(parse_model_name(options["model"]), spec.network))
+    with name_option(options, "model"):
+        return replace(spec, network=_start_as(parse_model_name(options["model"]), spec.network))
 
 
 def _names_network(options: Options, values: dict[str, Any]) -> bool:
@@ -149,7 +150,7 @@ def _recipe_or_default(options: Options, task: str | None, log: Log) -> Spec:
             log(
                 f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
                 f" {counted(spec.training.epochs, 'epoch')} in"
-                f" batches of {spec.training.batch_size}, unless asked otherwise (usual for {spec.task})"
+                f" batches of {spec.training.batch_size} (the defaults of --task {spec.task}; options override them)"
             )
         return spec
     spec = get_recipe(options["recipe"], quick="quick" in options)

@@ -76,7 +76,7 @@ FACTS = TrainingFacts(
             advice.suggest_longer_training,
             {"analysis": analyzed(forest=NOT_ABOVE)},
             {"analysis": analyzed()},
-            "a forest does as well (80.00%); train longer: --epochs 9",
+            "a forest does at least as well (80.00%); train longer: --epochs 9",
         ),
     ],
 )

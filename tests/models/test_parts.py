@@ -272,7 +272,7 @@ def test_other_families_are_frozen_by_their_parts(name):
         (
             "detect",
             {"freeze": ("logits",)},
-            "resnet10, to detect, has no part 'logits'. Known: stem, stage1, stage2, stage3,",
+            "--freeze: resnet10, to detect, has no part 'logits'. Known: stem, stage1, stage2, stage3,",
         ),
         ("segment", {"freeze": ("fc1",)}, "has no part 'fc1'"),
         ("localize", {"freeze": ("mask_head",)}, "has no part 'mask_head'"),
