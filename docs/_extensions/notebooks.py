@@ -42,8 +42,7 @@ def _convert_cell(cell: dict[str, Any], number: int, folder: Path, notebook: Pat
         return []
     language = "text" if re.search(r"^\s*[!%]", source, re.MULTILINE) else "python"
     outputs = [
-        _convert_output(each, f"{notebook.stem}-{number}-{at}", folder)
-        for at, each in enumerate(_join_streams(cell["outputs"]))
+        _convert_output(each, f"{notebook.stem}-{number}-{at}", folder) for at, each in enumerate(cell["outputs"])
     ]
     return [_fence(language, source), *_join_lines(filter(None, outputs))]
 
@@ -55,20 +54,6 @@ def _join_lines(outputs: Iterable[str]) -> list[str]:
         if joined and joined[-1].startswith(TEXT) and each.startswith(TEXT):
             each = f"{joined.pop().removesuffix(FENCE)}{each.removeprefix(TEXT)}"
         joined.append(each)
-    return joined
-
-
-def _join_streams(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join what was printed in pieces to one text, and leave out progress bars that were removed at their end."""
-    joined: list[dict[str, Any]] = []
-    for output in outputs:
-        if output["output_type"] != "stream":
-            if "".join(output.get("data", {}).get("text/html", "a figure")).strip():
-                joined.append(output)
-        elif joined and joined[-1]["output_type"] == "stream":
-            joined[-1] = {**joined[-1], "text": [*joined[-1]["text"], *output["text"]]}
-        else:
-            joined.append({**output, "text": [*output["text"]]})
     return joined
 
 
