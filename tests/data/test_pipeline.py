@@ -19,7 +19,7 @@ from keras_resnet.errors import UsageError
 def numbered(count, size):
     """A split whose every image is told from all others by its first pixel."""
     pixels = np.zeros((count, size, size, 3), np.uint8)
-    pixels[..., 0] = np.arange(count)[:, None, None]
+    pixels[..., 0] = np.arange(count)[:, None, None] % 256
     return Split("train", np.arange(count), pixels=pixels)
 
 
@@ -44,6 +44,22 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own():
     for order in orders:
         assert sorted(order) == list(range(40))
     assert not (orders[0] == orders[1]).all() and not (orders[1] == orders[2]).all()
+
+
+@pytest.mark.parametrize("count", [40, 283])
+@pytest.mark.parametrize("seed", [0, 12345])
+def test_images_sorted_by_class_are_mixed_in_every_epoch(count, seed):
+    """As folders are read: neighbors in an order are rarely neighbors in the folder, as in NumPy's permutations."""
+
+    def largest_share_of_neighbors(orders):
+        return max(np.mean(np.abs(np.diff(order)) <= count // 20) for order in orders)
+
+    batches = whole(numbered(count, 12), batch_size=count, seed=seed, epochs=50)
+    orders = [labels for _, labels in batches]
+    assert all(sorted(order) == list(range(count)) for order in orders)
+    random = np.random.default_rng(0)
+    limit = largest_share_of_neighbors(random.permutation(count) for _ in range(2000))
+    assert largest_share_of_neighbors(orders) <= limit
 
 
 AUGMENTS = [
