@@ -64,7 +64,8 @@ def _sample_training_images(data: DatasetSplits, count: int) -> tuple[np.ndarray
     sample = pipeline.sample_balanced_images(
         data.splits["train"], image_size=data.image_size, per_class=per_class, classes=len(data.classes), seed=SEED
     )
-    return sample, f"training images of {data.name}, {per_class} of each class"
+    up_to = "up to " if len(sample) < per_class * len(data.classes) else ""
+    return sample, f"training images of {data.name}, {up_to}{per_class} of each class"
 
 
 def _read_folder(data: DatasetSplits, folder: str) -> tuple[np.ndarray, str]:

@@ -18,7 +18,7 @@ from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run import runs_home
-from keras_resnet.run.folders import free_name, require_free
+from keras_resnet.run.folders import free_name, require_free, require_writable
 
 if TYPE_CHECKING:
     from keras_resnet.compression.plan import CompressionStep
@@ -46,7 +46,7 @@ def train(data: StrPath | None = None, **options: Unpack[TrainOptions]) -> Run:
     run = train_run(given, runs_home(home), name, resume, bool(data_changed))
     from keras_resnet.evaluation.advice import advise
 
-    if advice := advise(run):
+    for advice in advise(run):
         progress.log(f"advice: {advice}")
     return Run(run)
 
@@ -57,6 +57,7 @@ def train_run(
     """Train what the `given` options say, or `resume` a run, and write its report; see `train`."""
     require_resumable(given, name, resume, data_changed)
     require_free(home, name)
+    require_writable(home)
     from keras_resnet.reporting.page import publish_report
 
     if resume is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from keras_resnet.config.foreign_words import answer_argument, answer_command, answer_option
+from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_command, answer_option
 from keras_resnet.config.option_groups import FIRST, GROUPS, OTHER
 from keras_resnet.errors import did_you_mean
 
@@ -71,7 +72,11 @@ class Command(ExamplesFirst):
         except click.NoSuchOption as error:
             if answer := answer_option(error.option_name, self._known_options(ctx)):
                 raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
-            raise
+            known = self._known_options(ctx)
+            nearest = get_close_matches(error.option_name, [*known, *OPTIONS], n=1)
+            if nearest and nearest[0] not in known and (answer := answer_option(nearest[0], known)):
+                raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
+            raise click.NoSuchOption(error.option_name, possibilities=nearest, ctx=ctx) from None
         except click.UsageError as error:
             if error.message.startswith("Got unexpected extra argument"):
                 self._answer_extra(ctx, typed, error.message)

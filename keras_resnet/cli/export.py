@@ -81,6 +81,8 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     outcome = export_run(of_run, settings)
     _print_outcome(of_run, outcome, as_json)
     if problems := _list_problems(outcome, settings):
+        if not as_json and not outcome.result.failures:
+            log_next_steps(*_list_remedies(of_run, settings), runs=runs)
         raise KresnetError("; ".join(problems))
     if not as_json:
         log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "the whole report"), runs=runs)
@@ -89,6 +91,7 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
 def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
     """Print the verdicts, and what else was found out about the files."""
     from keras_resnet.cli import verdict_tables
+    from keras_resnet.evaluation.advice import describe_missed_classes
 
     if not as_json:
         if outcome.remedies:
@@ -97,6 +100,8 @@ def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
             verdict_tables.print_accelerators(outcome.accelerators)
         if _needs_compression_remark(of_run.spec()):
             console.emit(COMPRESSION_REMARK)
+    if missed := describe_missed_classes(of_run):
+        console.log(f"warning: {missed}")
     verdict_tables.print_verdicts(f"{of_run.name}, as written to {of_run.exports}", outcome.verdicts, as_json)
 
 
@@ -110,6 +115,16 @@ def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str
         *(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in outcome.accelerators if each.refused),
         *verdict_tables.describe_failures(outcome.verdicts, settings.max_drop),
     ]
+
+
+def _list_remedies(run: Run, settings: ExportSettings) -> list[tuple[str, str]]:
+    """Return what can be typed after files failed their verdicts, and what it does."""
+    remedies = [
+        (f"diagnose {run.name}", "which layers lose it"),
+        (f"export {run.name} --quantize int8 --auto", "try remedies, the cheapest first"),
+        (f"compress {run.name} --qat", "train on for 8 bits"),
+    ]
+    return [each for each in remedies if not (settings.auto and "--auto" in each[0])]
 
 
 def _needs_compression_remark(spec: Spec) -> bool:

@@ -15,10 +15,10 @@ EXPORT, DEMO = "files for devices, with verdicts", "see them in a browser"
 
 
 def log_advice(run: Run) -> None:
-    """Log one line on how to train better, where the result of a finished `run` is weak."""
+    """Log how to train better, where the result of a finished `run` is weak or a class is never found."""
     from keras_resnet.evaluation.advice import advise
 
-    if run.analysis_file.is_file() and (advice := advise(run)):
+    for advice in advise(run) if run.analysis_file.is_file() else ():
         console.log(f"advice: {advice}")
 
 

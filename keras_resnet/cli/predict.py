@@ -48,7 +48,8 @@ def predict(
     require_predictor(runs, target, images)
     if bool(images) == bool(camera):
         raise UsageError(
-            f"say what to look at: images or videos, as in kresnet predict {target} photo.jpg, or --camera NUMBER"
+            "predict takes a run or a .tflite file, and then images or videos, or --camera NUMBER: kresnet predict RUN"
+            f" photo.jpg. Received: {' '.join((target, *images))}{' and --camera' if camera else ' alone'}"
         )
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")

@@ -50,8 +50,9 @@ class TrainingFacts:
 Check = Callable[[TrainingFacts], str]
 
 
-def advise(run: Run) -> str:
-    """Return one sentence of advice on the training of a finished run; "" where nothing is wrong with it."""
+def advise(run: Run) -> list[str]:
+    """Return a sentence of advice on the training of a finished run, and one on classes that are never found, which
+    the main metric may hide; nothing where nothing is wrong with it."""
     metrics, train = run.metrics(), run.document().get("data", {}).get("train")
     facts = TrainingFacts(
         run.spec(),
@@ -63,7 +64,17 @@ def advise(run: Run) -> str:
         train["images"] if train else None,
         dict(train.get("labels", {})) if train else {},
     )
-    return next((advice for check in CHECKS if (advice := check(facts))), "")
+    first = next((advice for check in CHECKS if (advice := check(facts))), "")
+    return [each for each in dict.fromkeys((first, suggest_images_of_class(facts))) if each]
+
+
+def describe_missed_classes(run: Run) -> str:
+    """Return a sentence on the classes that the model of a finished run never finds; "" where there are none."""
+    missed = [label for label, _ in _missed_classes(run.analysis())]
+    if not missed:
+        return ""
+    words = counted(len(missed), "class", plural="classes")
+    return f"{words} the model never finds, so no file can lose there: {', '.join(map(repr, missed[:5]))}{', …' if missed[5:] else ''}"
 
 
 def suggest_pretrained_weights(facts: TrainingFacts) -> str:
@@ -107,11 +118,14 @@ def suggest_learning_rate(facts: TrainingFacts) -> str:
 
 def suggest_images_of_class(facts: TrainingFacts) -> str:
     """Suggest images of a class that is never found: it has too few of them, or looks like another."""
-    for label, count in _missed_classes(facts.analysis):
-        known = facts.labels.get(label)
-        images = f" ({counted(known, 'training image')})" if known is not None else ""
-        return f"class {label!r} is never found among its {counted(count, 'example')}; add images of it{images}"
-    return ""
+    missed = list(_missed_classes(facts.analysis))
+    if not missed:
+        return ""
+    label, count = missed[0]
+    known = facts.labels.get(label)
+    images = f" ({counted(known, 'training image')})" if known is not None else ""
+    others = f", and so of {counted(len(missed) - 1, 'other class', plural='other classes')}" if missed[1:] else ""
+    return f"class {label!r} is never found among its {counted(count, 'example')}; add images of it{images}{others}"
 
 
 def suggest_augmentation(facts: TrainingFacts) -> str:

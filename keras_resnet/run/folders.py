@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -75,14 +76,30 @@ def require_free(home: Path, name: str | None) -> None:
     if name is None:
         return
     folder = home / name
-    plain = Path(name).name == name and not name.startswith(".") and name.isprintable()
-    if not plain or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
+    if not (Path(name).name == name and not name.startswith(".") and name.isprintable()):
+        raise UsageError(f"--name must be the plain name of a new folder in {home}. Received: {name!r}")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise name_taken_error(home, name)
 
 
+def require_writable(home: Path) -> None:
+    """Raise RunError unless folders can be made in `home`, which need not exist. Leaves nothing behind."""
+    missing = [folder for folder in (home, *home.parents) if not folder.exists()]
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise RunError(f"cannot write {home}: {error.strerror}") from error
+    finally:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+
+
 def name_taken_error(home: Path, name: str) -> UsageError:
-    """Return the error for a `name` that cannot be had."""
-    return UsageError(f"--name must be a plain name that is not taken in {home}. Received: {name!r}")
+    """Return the error for a `name` that another run has."""
+    return UsageError(f"--name must be new: {home} holds {name!r} already; {free_name(home, name)!r} is free")
 
 
 def free_name(home: Path, stem: str) -> str:

@@ -109,8 +109,8 @@ def test_objects_that_are_never_found(recall):
 def test_advice_on_a_run(trained, monkeypatch):
     analysis = {**trained.analysis(), "baselines": []}
     monkeypatch.setattr(type(trained), "analysis", lambda run: analysis)
-    assert advise(trained) == ""
+    assert advise(trained) == []
     monkeypatch.setattr(advice, "WEAK_ACCURACY", 1.01)
     monkeypatch.setattr(advice, "STILL_FALLING", -1.0)
     monkeypatch.setattr(type(trained), "read_log", lambda run: losses(2.0, 1.0))
-    assert advise(trained).startswith("the validation loss still fell in the last epoch (2.0000 to 1.0000)")
+    assert advise(trained)[0].startswith("the validation loss still fell in the last epoch (2.0000 to 1.0000)")

@@ -57,7 +57,7 @@ def test_only_an_empty_folder_takes_no_name(tmp_path):
     (tmp_path / "full" / "notes.txt").touch()
     (tmp_path / "file").touch()
     for name in ("empty", "full", "file", ".hidden", "a/b", "..", "", "two\nlines"):
-        with pytest.raises(UsageError, match="must be a plain name that is not taken"):
+        with pytest.raises(UsageError, match="must be (the plain name of a new folder|new: )"):
             Run.create(tmp_path, Spec(), ("a", "b"), name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "full"]
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
@@ -67,7 +67,7 @@ def test_a_taken_name_is_refused_before_anything_is_read(kresnet, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").touch()
     code, _, err = kresnet("train", "--data", tmp_path / "missing", "--name", "taken", "--runs", tmp_path)
-    assert code == 2 and len(err) == 1 and "not taken" in err[0]
+    assert code == 2 and len(err) == 1 and f"must be new: {tmp_path} holds 'taken' already; 'taken-2' is free" in err[0]
 
 
 def test_a_folder_whose_making_was_cut_off_is_swept_and_never_listed(tmp_path):

@@ -131,7 +131,8 @@ def _builder(spec: DataSpec) -> Any:
     try:
         return tfds.builder(spec.source, data_dir=spec.data_dir, try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:  # ValueError: not a name at all
-        known = [*BUNDLED, *tfds.list_builders()]
+        folders = sorted(each.name for each in Path.cwd().iterdir() if each.is_dir() and not each.name.startswith("."))
+        known = [*BUNDLED, *folders, *tfds.list_builders()]
         raise UsageError(
             f"--data must be {', '.join(BUNDLED)}, a TFDS data set or a folder of images."
             f"{did_you_mean(spec.source, known)} Received: {spec.source!r}"
