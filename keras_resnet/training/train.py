@@ -64,7 +64,8 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> 
     trainer.method.load_initial_weights(trainer.model, log)
     create = partial(Run.create, home, spec, data.classes, name)
     created = create(fingerprint_splits(data), request) if devices.is_chief else None
-    run = Run(Path(devices.broadcast(str(created.folder.resolve()) if created else "")))
+    folder = devices.broadcast(str(created.folder.resolve()) if created else "")
+    run = created or Run(Path(folder))  # messages of the chief name the folder as it was given
     with _lock_run(run, devices) as folder_exists:
         try:
             return _Training(run, spec, data, trainer, folder_exists).finish(log)

@@ -52,7 +52,7 @@ from keras_resnet.config.foreign_words import (
         (["train", "--set", "momentum=0.8"], "Did you mean 'optimizer.momentum'?"),
         (["train", "--set", "data.mean=[0,0,0]"], "Did you mean 'data.normalization.mean'?"),
         (["train", "--set", "augment=x"], "one of which --set KEY=VALUE names. Received: 'x'"),
-        (["train", "--model", "resnet51"], "--model: 51 is not a ResNet depth: it must be"),
+        (["train", "--model", "resnet51"], "or 6n+2 for the CIFAR networks; did you mean 50?"),
         (["train", "--model", "resnext50"], "Did you mean 'resnext50_32x4d'? List them with: kresnet models"),
         (
             ["export", "--format", "coreml"],
