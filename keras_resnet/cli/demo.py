@@ -17,7 +17,7 @@ from keras_resnet.cli.targets import find_run
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Where to serve the page; 0 takes a free one.  [default: 8765, or a free one where that is taken]",
+    help="Where to serve the page; 0 takes a free one [default: 8765, or a free one where that is taken].",
 )
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option(

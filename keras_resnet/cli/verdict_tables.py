@@ -79,10 +79,10 @@ def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
     words = []
     if lost:
         words.append(f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept in exports/rejected/)")
-        one_image = 100 / failed[0].images
-        if one_image > max_drop:
-            images = counted(failed[0].images, "validation image", ",")
-            words.append(f"one of {images} is {one_image:.2f} points, more than may be lost; add images")
+        samples = failed[0].samples
+        if failed[0].drop_metric == "accuracy" and 100 / samples > max_drop:
+            images = counted(samples, "validation image", ",")
+            words.append(f"one of {images} is {100 / samples:.2f} points, more than may be lost; add images")
     if unproven:
         words.append(
             f"not proven to be within {counted(max_drop, 'point', 'g')}: {unproven} (rejected by --require-proof)"

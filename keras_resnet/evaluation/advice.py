@@ -23,6 +23,8 @@ WEAK_ACCURACY, WEAK_MAP = 0.9, 0.3
 FEW_IMAGES = 200
 # The share by which the validation loss still fell in the last epoch of a training that ended too early.
 STILL_FALLING = 0.02
+# How many of the classes that are never found are named.
+MISSED_NAMED = 5
 # Points by which a network is better on its training images that it has learned by heart.
 OVERFITTED = 0.15
 
@@ -73,8 +75,10 @@ def describe_missed_classes(run: Run) -> str:
     missed = [label for label, _ in _missed_classes(run.analysis())]
     if not missed:
         return ""
-    words = counted(len(missed), "class", plural="classes")
-    return f"{words} the model never finds, so no file can lose there: {', '.join(map(repr, missed[:5]))}{', …' if missed[5:] else ''}"
+    names = ", ".join(map(repr, missed[:MISSED_NAMED])) + ", …" * (len(missed) > MISSED_NAMED)
+    return (
+        f"the model never finds {counted(len(missed), 'class', plural='classes')}, and no file can lose there: {names}"
+    )
 
 
 def suggest_pretrained_weights(facts: TrainingFacts) -> str:

@@ -28,7 +28,7 @@ def test_settings(tmp_path, name):
     [
         ("train --depth 51", "--depth: 51 is not a ResNet depth"),
         ("train --depth fifty", "Invalid value for '--depth': 'fifty' is not a valid integer."),
-        ("train --model resnet51", "kresnet: 51 is not a ResNet depth"),
+        ("train --model resnet51", "kresnet: --model: 51 is not a ResNet depth"),
         ("train --weights none", "--weights: no run called 'none'"),
         ("train --weights none.pth", "--weights: there is no file"),
         ("train --teacher none", "--teacher: no run called 'none'"),

@@ -114,3 +114,16 @@ def test_advice_on_a_run(trained, monkeypatch):
     monkeypatch.setattr(advice, "STILL_FALLING", -1.0)
     monkeypatch.setattr(type(trained), "read_log", lambda run: losses(2.0, 1.0))
     assert advise(trained)[0].startswith("the validation loss still fell in the last epoch (2.0000 to 1.0000)")
+
+
+def test_classes_that_are_never_found_are_named_whatever_else_is_wrong(trained, monkeypatch):
+    monkeypatch.setattr(type(trained), "analysis", lambda run: analyzed(recall=0.0))
+    monkeypatch.setattr(advice, "CHECKS", (lambda facts: "train longer",))
+    assert advise(trained) == [
+        "train longer",
+        "class 'dog' is never found among its 4 examples; add images of it",
+    ]
+    words = "the model never finds 1 class, and no file can lose there: 'dog'"
+    assert advice.describe_missed_classes(trained) == words
+    monkeypatch.setattr(type(trained), "analysis", lambda run: analyzed())
+    assert advise(trained) == ["train longer"] and advice.describe_missed_classes(trained) == ""

@@ -15,7 +15,7 @@ from keras_resnet.errors import (
     UsageError,
     WeightsError,
 )
-from keras_resnet.run import Run
+from keras_resnet.run import Run, folders
 from keras_resnet.training.loop import TrainingLoop
 from keras_resnet.training.train import train
 
@@ -23,7 +23,7 @@ CREATING = """
 import sys, time
 from pathlib import Path
 from keras_resnet.errors import UsageError
-from keras_resnet.run import Run
+from keras_resnet.run import Run, folders
 from keras_resnet.config.spec import Spec
 home, start = Path(sys.argv[1]), float(sys.argv[2])
 time.sleep(max(0, start - time.time()))
@@ -57,7 +57,7 @@ def test_only_an_empty_folder_takes_no_name(tmp_path):
     (tmp_path / "full" / "notes.txt").touch()
     (tmp_path / "file").touch()
     for name in ("empty", "full", "file", ".hidden", "a/b", "..", "", "two\nlines"):
-        with pytest.raises(UsageError, match="must be (the plain name of a new folder|new: )"):
+        with pytest.raises(UsageError, match=r"must be (the plain name of a new folder|new: )"):
             Run.create(tmp_path, Spec(), ("a", "b"), name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "full"]
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
@@ -104,3 +104,11 @@ def test_a_training_that_cannot_begin_leaves_nothing(quick_spec, tmp_path, monke
     with pytest.raises(type(error)):
         train(quick_spec, tmp_path, "refused", silent)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_cannot_be_written_is_refused_first_and_a_new_one_is_not_left_behind(tmp_path):
+    folders.require_writable(tmp_path / "new" / "home")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=f"cannot write {tmp_path}/file/home: Not a directory"):
+        folders.require_writable(tmp_path / "file" / "home")

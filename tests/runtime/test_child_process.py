@@ -162,9 +162,9 @@ def test_commands_work_in_other_threads():
         (["export", "RUN", "--tflite", "--quantize", "int8", "--samples", "20"], "export.convert", signal.SIGTERM),
         (["export", "RUN", "--c-array", "--samples", "20"], "export.convert", signal.SIGHUP),
         (["export", "RUN", "--onnx", "--samples", "20"], "export.convert", signal.SIGKILL),
-        (["export", "RUN", "--tflite", "--quantize", "float32", "--samples", "20"], "export.measure", signal.SIGINT),
-        (["verify", "FILE", "--samples", "20"], "export.measure", signal.SIGTERM),
-        (["verify", "FILE", "--samples", "20"], "export.measure", signal.SIGKILL),
+        (["export", "RUN", "--tflite", "--quantize", "float32", "--samples", "20"], "export.benchmark", signal.SIGINT),
+        (["verify", "FILE", "--samples", "20"], "export.benchmark", signal.SIGTERM),
+        (["verify", "FILE", "--samples", "20"], "export.benchmark", signal.SIGKILL),
     ],
 )
 def test_a_command_ends_with_its_children(exported, tmp_path, arguments, module, number):
