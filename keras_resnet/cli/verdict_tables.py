@@ -80,7 +80,7 @@ def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
     if lost:
         words.append(f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept in exports/rejected/)")
         samples = failed[0].samples
-        if failed[0].drop_metric == "accuracy" and 100 / samples > max_drop:
+        if failed[0].drop_metric == "top1" and 100 / samples > max_drop:
             images = counted(samples, "validation image", ",")
             words.append(f"one of {images} is {100 / samples:.2f} points, more than may be lost; add images")
     if unproven:

@@ -21,9 +21,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--nets", "--archs"), ("--models",)),
     **dict.fromkeys(("--layers", "-d"), ("--depth",)),
     **dict.fromkeys(
-        ("--pretrained", "--finetune", "--init", "--initial-checkpoint"), ("--weights torchvision:resnet18",)
+        ("--pretrained", "--finetune"), ("--weights torchvision:resnet18",)
     ),
-    **dict.fromkeys(("--from", "--checkpoint", "--ckpt", "--load"), ("--weights",)),
+    **dict.fromkeys(("--from", "--checkpoint", "--ckpt", "--load", "--init", "--initial-checkpoint"), ("--weights",)),
     **dict.fromkeys(("--dataset", "--data-path", "--source", "--input", "--images", "--train-dir"), ("--data",)),
     **dict.fromkeys(("--device", "--gpu", "--gpus", "--accelerator"), ("--devices",)),
     **dict.fromkeys(("--amp", "--fp16", "--half", "--bf16", "--mixed-precision", "--dtype"), ("--precision",)),

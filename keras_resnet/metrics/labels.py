@@ -1,6 +1,13 @@
 """Name metrics as people read them, where that differs from their names in JSON."""
 
-LABELS = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
+LABELS = {
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    # Of the predictions that are assigned to an object.
+    "iou": "box IoU",
+    "quality": "confidence",
+    "mask": "mask IoU",
+}
 
 
 def metric_label(name: str) -> str:
