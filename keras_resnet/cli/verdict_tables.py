@@ -82,7 +82,8 @@ def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
         samples = failed[0].samples
         if failed[0].drop_metric == "top1" and 100 / samples > max_drop:
             images = counted(samples, "validation image", ",")
-            words.append(f"one of {images} is {100 / samples:.2f} points, more than may be lost; add images")
+            points = counted(100 / samples, "point", ".2f")
+            words.append(f"one of {images} is {points}, more than may be lost; add images")
     if unproven:
         words.append(
             f"not proven to be within {counted(max_drop, 'point', 'g')}: {unproven} (rejected by --require-proof)"

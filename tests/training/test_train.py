@@ -78,7 +78,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_weights(quick_sp
 
 
 def test_a_taken_name_is_refused(quick_spec, trained, runs):
-    with pytest.raises(UsageError, match="not taken"):
+    with pytest.raises(UsageError, match="--name must be new: "):
         train(quick_spec, runs, trained.name, log=silent)
 
 
