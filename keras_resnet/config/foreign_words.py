@@ -20,9 +20,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--arch", "-a", "--net", "--network", "--backbone", "-m"), ("--model", "--models")),
     **dict.fromkeys(("--nets", "--archs"), ("--models",)),
     **dict.fromkeys(("--layers", "-d"), ("--depth",)),
-    **dict.fromkeys(
-        ("--pretrained", "--finetune"), ("--weights torchvision:resnet18",)
-    ),
+    **dict.fromkeys(("--pretrained", "--finetune"), ("--weights torchvision:resnet18",)),
     **dict.fromkeys(("--from", "--checkpoint", "--ckpt", "--load", "--init", "--initial-checkpoint"), ("--weights",)),
     **dict.fromkeys(("--dataset", "--data-path", "--source", "--input", "--images", "--train-dir"), ("--data",)),
     **dict.fromkeys(("--device", "--gpu", "--gpus", "--accelerator"), ("--devices",)),
