@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.metrics.outcome import ABOVE
+from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
 from keras_resnet.models.names import model_name
 from keras_resnet.pretrained.hub import TORCHVISION_HASHES
 from keras_resnet.run import Run
@@ -115,7 +115,7 @@ def suggest_learning_rate(facts: TrainingFacts) -> str:
     if constant is None:
         return ""
     return (
-        f"the network does no better than {constant['baseline']}; check the labels, and try learning rates:"
+        f"the network is not clearly better than {constant['baseline']}; check the labels, and try learning rates:"
         " kresnet train --find-lr"
     )
 
@@ -148,7 +148,7 @@ def suggest_augmentation(facts: TrainingFacts) -> str:
 def suggest_longer_training(facts: TrainingFacts) -> str:
     """Suggest a longer training where a classifier of a few pixels does at least as well."""
     simple = _find_unbeaten(facts.analysis, trivial=False)
-    if simple is None:
+    if simple is None or simple["standing"] != NOT_ABOVE:
         return ""
     name, value, epochs = simple["baseline"], simple["value"], 3 * len(facts.log)
     return f"{name} does at least as well ({value:.2%}); train longer: --epochs {epochs}"

@@ -7,7 +7,7 @@ import pytest
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.evaluation import advice
 from keras_resnet.evaluation.advice import TrainingFacts, advise
-from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
+from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR
 
 
 def losses(*values, **more):
@@ -58,7 +58,7 @@ FACTS = TrainingFacts(
             advice.suggest_learning_rate,
             {"analysis": analyzed(trivial=NOT_ABOVE)},
             {"analysis": analyzed()},
-            "the network does no better than always predicting 'cat'; check the labels, and try learning rates:",
+            "the network is not clearly better than always predicting 'cat'; check the labels, and try learning rates:",
         ),
         (
             advice.suggest_images_of_class,
@@ -75,7 +75,7 @@ FACTS = TrainingFacts(
         (
             advice.suggest_longer_training,
             {"analysis": analyzed(forest=NOT_ABOVE)},
-            {"analysis": analyzed()},
+            {"analysis": analyzed(forest=UNCLEAR)},
             "a forest does at least as well (80.00%); train longer: --epochs 9",
         ),
     ],
