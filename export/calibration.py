@@ -70,11 +70,11 @@ def _sample_training_images(data: DatasetSplits, count: int) -> tuple[np.ndarray
 def _read_folder(data: DatasetSplits, folder: str) -> tuple[np.ndarray, str]:
     require_calibration_folder(folder)
     files, left_out = list_images(Path(folder))
-    method = "letterbox" if data.splits["train"].objects else "center_crop"
     with track(files, "reading calibration images", "images") as counted:
-        read = (read_image(file, data.levels) for file in counted)
-        pixels = [preprocess(image, method, data.resize, data.image_size) for image in read]
-    sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
+        read = (read_image(file, data.levels, data.channels) for file in counted)
+        geometry = data.preprocessing, data.resize, data.image_size, data.channels
+        pixels = [preprocess(image, *geometry) for image in read]
+    sample = np.stack(pixels) if pixels else np.zeros((0, *data.input_shape), np.uint8)
     return sample, f"images of {folder}{f', left out: {format_kinds(left_out)}' if left_out else ''}"
 
 

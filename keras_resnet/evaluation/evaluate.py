@@ -89,12 +89,12 @@ def keras_predictor(model: keras.Model) -> Callable[[np.ndarray], Arrays]:
     return predict
 
 
-def graph_predictor(model: keras.Model, image_size: int) -> Callable[[np.ndarray], Arrays]:
-    """Return any model that can be called as a callable on uint8 images of `image_size`, also while it is in training:
+def graph_predictor(model: keras.Model, input_shape: tuple[int, int, int]) -> Callable[[np.ndarray], Arrays]:
+    """Return any model that can be called as a callable on uint8 images of `input_shape`, also while it is in training:
     on several devices, or with the variables of tf_keras."""
     import tensorflow as tf
 
-    pixels = tf.TensorSpec((None, image_size, image_size, 3), tf.uint8)
+    pixels = tf.TensorSpec((None, *input_shape), tf.uint8)
 
     @tf.function(input_signature=[pixels])  # type: ignore[untyped-decorator]
     def call(images: tf.Tensor) -> tf.Tensor:

@@ -28,14 +28,12 @@ class Heads(Protocol):
 
 
 def build_model(spec: Spec, heads: Heads, layers: Layers, any_size: bool = False) -> keras.Model:
-    """Return the network of `spec` with `heads`: pixels (B, H, W, 3) in 0–255 → the heads' outputs.
+    """Return the network of `spec` with `heads`: pixels (B, H, W, C) in 0–255 → the heads' outputs.
 
     With `any_size` it takes images of other sizes than `spec.data.image_size` too.
     """
-    size = spec.data.image_size
-    assert size is not None, "resolve the spec before building"
     backbone, pixels, features = build_features(
-        layers, spec.network, (size, size, 3), spec.data.normalization, any_size
+        layers, spec.network, spec.data.input_shape, spec.data.normalization, any_size
     )
     return layers.model(pixels, heads.build_heads(layers, backbone, features, spec), name=model_name(spec.network))
 
@@ -80,11 +78,11 @@ def build_backbone(
     return layers.model(pixels, features, name=f"{model_name(network)}_backbone")
 
 
-def build_shallowest(layers: Layers, network: NetworkSpec, image_size: int) -> keras.Model:
+def build_shallowest(layers: Layers, network: NetworkSpec, image_size: int, channels: int = 3) -> keras.Model:
     """Return the shallowest classifier with the layers of `network`: to time its kind of work."""
-    pixels = layers.input(image_size, image_size, 3)
+    pixels = layers.input(image_size, image_size, channels)
     backbone = get_backbone(network, image_size).shallowest()
-    features = backbone.features(layers, layers.normalize(pixels, Normalization(), name="normalize"))
+    features = backbone.features(layers, layers.normalize(pixels, Normalization().adapt(channels), name="normalize"))
     return layers.model(pixels, build_logits(layers, backbone, features, 10), name="shallowest")
 
 

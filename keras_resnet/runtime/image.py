@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
 from . import preprocess as pixels
 from .errors import DataError, UsageError
 from .preprocess import (
@@ -35,6 +37,7 @@ __all__ = [
     "letterbox",
     "preprocess",
     "read_deep_values",
+    "read_for_display",
     "read_image",
     "read_image_size",
     "read_shape",
@@ -54,6 +57,12 @@ def read_image(source: bytes | str | Path, levels: Sequence[float] = (), channel
     """
     with _translate_errors(source):
         return pixels.decode_image(source, levels, channels)
+
+
+def read_for_display(source: bytes | str | Path) -> Image.Image:
+    """Return an image as people can look at it, whatever its channels, as RGB; raises as `read_image`."""
+    channels = read_shape(source)[2]
+    return show_in_rgb(read_image(source, channels=3 if channels == 1 else channels))
 
 
 def read_image_size(source: bytes | str | Path) -> tuple[int, int]:

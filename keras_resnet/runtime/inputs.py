@@ -62,9 +62,7 @@ class UnreadableFiles:
             )
 
 
-def read_images(
-    files: Sequence[str], damaged: UnreadableFiles, card: ModelMetadata
-) -> Iterator[tuple[str, Picture]]:
+def read_images(files: Sequence[str], damaged: UnreadableFiles, card: ModelMetadata) -> Iterator[tuple[str, Picture]]:
     """Yield each file with its image, as the network of `card` takes it; those that cannot be read go to `damaged`."""
     for file in files:
         try:

@@ -14,8 +14,8 @@ import numpy as np
 
 from .errors import ExportError
 from .predictions import POSTPROCESSORS, Postprocessor
-from .printable import make_printable
 from .preprocess import HEAD, MAX_CHANNELS, PREPROCESSORS, ImageSize, Picture, height_and_width, kind_of, preprocess
+from .printable import make_printable
 
 LABELS_FILE = "labels.txt"
 METADATA_FILE = "kresnet.json"
@@ -30,8 +30,8 @@ MAX_RESIZE_RATIO = 16
 @dataclass(frozen=True)
 class ModelMetadata:
     """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels, of squares or
-    as (height, width). task: what the network was trained for. preprocessing, postprocessing: how an image is brought to the network and what is made
-    of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name it. cells: of the levels of a
+    as (height, width). task: what the network was trained for. preprocessing, postprocessing: how an image is brought
+    to the network and what is made of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name it. cells: of the levels of a
     detector's pyramid (see `postprocess`). levels: the values that are black and white in images of more than 8 bits
     (see `preprocess.decode_image`). channels: of the input. provenance: where the file comes from (run, scheme,
     versions, normalization in the graph, hashes)."""
@@ -84,14 +84,20 @@ def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
         levels = tuple(map(float, found.get("levels", ())))
         # Not by splitlines, which also takes characters that a label may hold for ends of lines.
         card = ModelMetadata(
-            tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, *methods, cells, levels,
+            tuple(labels.removesuffix("\n").split("\n")),
+            *sizes,
+            found["provenance"],
+            task,
+            *methods,
+            cells,
+            levels,
             found.get("channels", 3),
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise foreign_file_error(source) from error
     if isinstance(card.preprocessing, str) and card.preprocessing not in PREPROCESSORS:
         raise ExportError(
-            f"{source} wants its images brought to it by {make_printable(card.preprocessing[:40])!r}, which this version"
+            f"{source} wants its images prepared by {make_printable(card.preprocessing[:40])!r}, which this version"
             f" does not know ({', '.join(PREPROCESSORS)}): it was exported by a newer kresnet, or is damaged"
         )
     if not _is_valid(card):
@@ -118,6 +124,11 @@ def require_kind(file: Path, wanted: str) -> None:
         raise ExportError(f"cannot read {file}: {error.strerror}") from error
     if kind:
         raise ExportError(f"{file} is not {wanted}: it is {kind}")
+
+
+def describe_channels(channels: int) -> str:
+    """Return what pixels of so many channels are, in a word that goes before "pixels"."""
+    return {1: "gray", 3: "RGB"}.get(channels, f"{channels}-channel")
 
 
 def foreign_file_error(source: Path) -> ExportError:

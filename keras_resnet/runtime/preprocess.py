@@ -207,10 +207,14 @@ def size_of(picture: Picture) -> tuple[int, int]:
 
 
 def to_channels(picture: Picture, channels: int) -> Picture:
-    """Return an RGB image as a gray one where 1 channel is wanted (ITU-R 601-2 luma); any other as it is."""
-    if channels == 1 and isinstance(picture, Image.Image) and picture.mode != "L":
-        return picture.convert("L")
-    return picture
+    """Return an image with so many channels: gray by ITU-R 601-2 luma, RGB, or all that it has. Raises ImageError where
+    these are another number."""
+    if isinstance(picture, tuple) or channels not in (1, 3):
+        parts = picture if isinstance(picture, tuple) else picture.split()
+        _require_channels(len(parts), channels)
+        return parts
+    mode = "L" if channels == 1 else "RGB"
+    return picture if picture.mode == mode else _to_rgb(picture, ()).convert(mode)
 
 
 def to_picture(pixels: np.ndarray) -> Picture:
@@ -302,7 +306,12 @@ def _read_array(source: bytes | str | Path, limit: float) -> np.ndarray | None:
         values = _load_npy(file, limit) if head == NUMPY_HEAD else _read_tiff(file, limit)
     if values.ndim == 2:
         values = values[..., None]
-    if values.ndim != 3 or values.dtype.kind not in "buif" or not 0 < values.shape[2] <= MAX_CHANNELS or not values.size:
+    if (
+        values.ndim != 3
+        or values.dtype.kind not in "buif"
+        or not 0 < values.shape[2] <= MAX_CHANNELS
+        or not values.size
+    ):
         words = f"{values.dtype} {values.shape}"
         raise ImageError(f"it holds {words}, not numbers (H, W) or (H, W, channels) of at most {MAX_CHANNELS} channels")
     return values.astype(np.uint8) if values.dtype.kind == "b" else values

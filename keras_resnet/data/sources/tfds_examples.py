@@ -13,7 +13,7 @@ from PIL import Image
 from keras_resnet.data.annotations import Annotation, encode_rle
 from keras_resnet.data.sources.tfrecord import Records
 from keras_resnet.errors import DataError
-from keras_resnet.runtime.image import read_image
+from keras_resnet.runtime.image import Picture, read_image
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,13 @@ class Examples:
     records: Records
     fields: RecordFields
     levels: tuple[float, ...]
+    channels: int = 3
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self.parse(row)[1], self.levels)
+    def __getitem__(self, row: int) -> Picture:
+        return read_image(self.parse(row)[1], self.levels, self.channels)
 
     def parse(self, row: int) -> tuple[Any, bytes]:
         """Return the label, or what is known of the objects by name; and the encoded image. Raises DataError for a
