@@ -161,6 +161,7 @@ def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> d
             "postprocessing": card.postprocessing,
             "resize": card.resize,
             "image_size": card.image_size,
+            "channels": card.channels,
             "cells": card.cells,
             "labels": card.classes,
             "pillow_13": PILLOW_13,

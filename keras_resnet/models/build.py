@@ -102,7 +102,9 @@ def build_features(
     if any_size and FAMILIES[network.family].has_fixed_size:
         raise UsageError(f"{model_name(network)} takes images of one size only: its classifier sees every pixel")
     pixels = layers.input(None, None, input_shape[2]) if any_size else layers.input(*input_shape)
-    x = layers.normalize(pixels, normalization, name="normalize") if normalization else pixels
+    x = pixels
+    if normalization:
+        x = layers.normalize(pixels, normalization.adapt(input_shape[2]), name="normalize")
     backbone = get_backbone(network, size)
     return backbone, pixels, backbone.features(layers, x)
 

@@ -31,10 +31,10 @@ MAX_RESIZE_RATIO = 16
 class ModelMetadata:
     """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels, of squares or
     as (height, width). task: what the network was trained for. preprocessing, postprocessing: how an image is brought
-    to the network and what is made of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name it. cells: of the levels of a
-    detector's pyramid (see `postprocess`). levels: the values that are black and white in images of more than 8 bits
-    (see `preprocess.decode_image`). channels: of the input. provenance: where the file comes from (run, scheme,
-    versions, normalization in the graph, hashes)."""
+    to the network and what is made of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name
+    it. cells: of the levels of a detector's pyramid (see `postprocess`). levels: the values that are black and white in
+    images of more than 8 bits (see `preprocess.decode_image`). channels: of the input. provenance: where the file comes
+    from (run, scheme, versions, normalization in the graph, hashes)."""
 
     classes: tuple[str, ...]
     resize: ImageSize

@@ -26,7 +26,7 @@ PIXELS_PER_STRIP = 2**20
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 # Modes without colors.
 GRAY_MODES = ("1", "L", "LA", "La")
-ORIENTATION = 0x0112
+ORIENTATION, SAMPLES_PER_PIXEL = 0x0112, 0x0115
 # Where a photograph lies on its side.
 SIDEWAYS = (5, 6, 7, 8)
 UPRIGHT = {
@@ -55,8 +55,8 @@ NUMPY_HEAD = b"\x93NUMPY"
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Channels of an image: more are a typing error, or damage.
 MAX_CHANNELS = 64
-# A square's side in pixels, or (height, width).
-ImageSize = int | tuple[int, int]
+# A square's side in pixels, or (height, width), also as JSON has it.
+ImageSize = int | Sequence[int]
 # An image of 1 or 3 channels, or of any other number a gray image for each.
 Picture = Image.Image | tuple[Image.Image, ...]
 # Formats that Pillow gives to other programs.
@@ -122,7 +122,7 @@ def decode_image(source: bytes | str | Path, levels: Sequence[float] = (), chann
     """
     limit = get_max_megapixels()
     with _translate_errors():
-        values = _read_array(source, limit)
+        values = _read_array(source, limit, channels)
         if values is not None:
             return _from_array(values, levels, channels)
         loaded, turn = _load_image(source, limit)
@@ -193,12 +193,10 @@ def kind_of(head: bytes) -> str:
 
 def height_and_width(size: ImageSize) -> tuple[int, int]:
     """Return the (height, width) that a size stands for."""
-    return (size, size) if isinstance(size, int) else size
-
-
-def format_size(size: ImageSize) -> str:
-    """Return a size as it is typed: 224, or 480x640 (height x width)."""
-    return str(size) if isinstance(size, int) else "x".join(map(str, size))
+    if isinstance(size, int):
+        return size, size
+    height, width = size
+    return height, width
 
 
 def size_of(picture: Picture) -> tuple[int, int]:
@@ -295,12 +293,12 @@ def _load_image(
         return image, UPRIGHT.get(_orientation(image))
 
 
-def _read_array(source: bytes | str | Path, limit: float) -> np.ndarray | None:
-    """Return the values (H, W, channels) of a .npy file or of a TIFF file that Pillow does not read; None of any
-    other."""
+def _read_array(source: bytes | str | Path, limit: float, channels: int | None = None) -> np.ndarray | None:
+    """Return the values (H, W, channels) of a .npy file, or of a TIFF file of more channels than Pillow reads; None of
+    any other, and of one that has `channels`, 1 or 3, beside those."""
     with _file(source) as file:
         head = file.read(len(NUMPY_HEAD))
-        if head != NUMPY_HEAD and not (head[:4] in TIFF_HEADS and _is_foreign_to_pillow(file)):
+        if head != NUMPY_HEAD and not (head[:4] in TIFF_HEADS and _has_more_channels(file, channels)):
             return None
         file.seek(0)
         values = _load_npy(file, limit) if head == NUMPY_HEAD else _read_tiff(file, limit)
@@ -330,12 +328,15 @@ def _load_npy(file: BinaryIO, limit: float) -> np.ndarray:
     return np.load(file, allow_pickle=False)
 
 
-def _is_foreign_to_pillow(file: BinaryIO) -> bool:
-    """Return whether Pillow cannot open a TIFF file: one of more than four channels."""
+def _has_more_channels(file: BinaryIO, wanted: int | None) -> bool:
+    """Return whether a TIFF file has more channels than Pillow reads of it, or the `wanted` ones as a page each; if 1 or
+    3 are wanted, whether Pillow reads nothing."""
     file.seek(0)
     try:
-        with Image.open(file):
-            return False
+        with Image.open(file) as image:
+            found = getattr(image, "tag_v2", {}).get(SAMPLES_PER_PIXEL, 1)
+            are_pages = wanted is not None and getattr(image, "n_frames", 1) == wanted
+            return wanted not in (1, 3) and (are_pages or found > max(3, len(image.getbands())))
     except UnidentifiedImageError:
         return True
 

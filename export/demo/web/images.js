@@ -24,7 +24,7 @@ export class ShownImage {
 
   /** The pixels that a file with `card` gets; all files of a run get the same. */
   input(card) {
-    const key = [card.preprocessing, card.resize, card.image_size].join();
+    const key = [card.preprocessing, card.resize, card.image_size, card.channels].join();
     if (!this.inputs.has(key)) this.inputs.set(key, preprocess(this.pixels, card));
     return this.inputs.get(key);
   }
