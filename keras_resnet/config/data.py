@@ -54,7 +54,7 @@ class DataSpec(Section):
     image_size: Size = setting(
         None,
         "Size of the input images in pixels: the side of a square, or HEIGHTxWIDTH.",
-        Option("--image-size", COMMON, "by the data", "N or HxW"),
+        Option("--image-size", COMMON, "by the data", "N|HxW"),
         SIZE_WORDS,
     )
     fit: Literal["crop", "pad", "stretch"] | None = setting(

@@ -329,8 +329,8 @@ def _load_npy(file: BinaryIO, limit: float) -> np.ndarray:
 
 
 def _has_more_channels(file: BinaryIO, wanted: int | None) -> bool:
-    """Return whether a TIFF file has more channels than Pillow reads of it, or the `wanted` ones as a page each; if 1 or
-    3 are wanted, whether Pillow reads nothing."""
+    """Return whether a TIFF file has more channels than Pillow reads of it, or the `wanted` ones as a page each; if 1
+    or 3 are wanted, whether Pillow reads nothing."""
     file.seek(0)
     try:
         with Image.open(file) as image:

@@ -5,7 +5,11 @@ import itertools
 import numpy as np
 import pytest
 from browsing import chromium, served_scripts
-from pages import CARDS, SIZES, assert_placed
+from pages import CARDS, OTHER_CARDS, SIZES, assert_placed
+from PIL import Image
+
+from keras_resnet.export.demo.page import PILLOW_13
+from keras_resnet.runtime.image import height_and_width, preprocess
 
 # A network that answers each golden image with one of its label, but for passes in which it is wrong.
 CHECK = """async ({ wrong, height, shift }) => {
@@ -37,6 +41,11 @@ CHECK_NOTHING = """async (score) => {
 }"""
 PLACE = """async ({ labels, area }) => (await import('/labels.js')).placeLabels(labels, area)"""
 SEEN = """async ({ card, width, height }) => (await import('/stage.js')).seenRegion(card, width, height)"""
+PREPROCESS = """async ({ data, width, height, card }) => {
+  const { preprocess } = await import('/preprocess.js');
+  const { data: pixels, ...shape } = preprocess({ data: Uint8Array.from(data), width, height, channels: 3 }, card);
+  return [Array.from(pixels), [shape.height, shape.width, shape.channels]];
+}"""
 MEDIAN = """async (values) => (await import('/format.js')).median(values)"""
 SCORE = """async ([predictions, sample]) => (await import('/score.js')).scoreSample(predictions, sample, 'objects')"""
 
@@ -102,17 +111,30 @@ def test_a_label_stands_above_its_box_where_there_is_room(evaluate):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize("card", [*CARDS, *OTHER_CARDS])
 def test_what_is_outlined_is_what_the_network_sees(evaluate, card, size):
     region = evaluate(SEEN, {"card": card, "width": size[0], "height": size[1]})
-    side, longer = card["image_size"], max(size)
+    height, width = height_and_width(card["image_size"])
+    given = (0, 0, width, height)
     if card["preprocessing"] == "letterbox":
-        assert region["square"] == longer
-        given = (0, 0, *(round(edge * side / longer) for edge in size))
-    else:
-        given = (0, 0, side, side)
+        scale = min(width / size[0], height / size[1])
+        assert region["canvas"] == pytest.approx([width / scale, height / scale])
+        given = (0, 0, *(round(edge * scale) for edge in size))
     assert_placed(card, size, region["seen"], given)
     assert f"{given[2]} × {given[3]} pixels" in region["words"]
+
+
+@pytest.mark.parametrize("size", [(100, 60), (31, 77), (64, 64)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("card", OTHER_CARDS)
+def test_inputs_of_any_shape_are_those_of_python(evaluate, card, channels, size):
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    image = coarse.resize(size, Image.Resampling.BICUBIC)
+    geometry = {**card, "channels": channels}
+    given = {"data": np.asarray(image).ravel().tolist(), "width": size[0], "height": size[1]}
+    pixels, shape = evaluate(PREPROCESS, {**given, "card": {**geometry, "pillow_13": PILLOW_13}})
+    expected = preprocess(image, card["preprocessing"], card["resize"], card["image_size"], channels)
+    np.testing.assert_array_equal(np.reshape(pixels, shape), expected)
 
 
 @pytest.mark.parametrize("values", [[3.0], [4.0, 1.0], [5.0, 1.0, 2.0], [1.0, 100.0, 2.0, 4.0]])

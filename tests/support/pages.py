@@ -18,6 +18,13 @@ STUBS = Path(__file__).parents[1] / "stubs"
 CARDS = [{"preprocessing": each, "resize": 256, "image_size": 224} for each in ("center_crop", "letterbox")]
 # Images that are wide, square and high.
 SIZES = ((640, 427), (300, 300), (330, 501))
+# Inputs of other shapes.
+OTHER_CARDS = [
+    {"preprocessing": "center_crop", "resize": [110, 146], "image_size": [96, 128]},
+    {"preprocessing": "letterbox", "resize": [64, 160], "image_size": [64, 160]},
+    {"preprocessing": "stretch", "resize": [64, 160], "image_size": [64, 160]},
+    {"preprocessing": "stretch", "resize": 96, "image_size": 96},
+]
 
 
 def blocks(page, language):

@@ -160,7 +160,7 @@ export function fitInto(width, height, [targetHeight, targetWidth]) {
 /** The evaluation transform: an RGB image → what the network takes. card: {preprocessing, resize, image_size, channels} of
  * the file, and whether it is to be as `pillow_13` makes it. */
 export function preprocess(source, card) {
-  const image = toChannels(source, card.channels);
+  const image = toChannels(source, card.channels ?? 3);
   const { width, height, channels } = image;
   const cut = sidesOf(card.image_size);
   const to = ([h, w], box = fullBox(image)) => resize(image, w, h, BICUBIC, box, card.pillow_13);
