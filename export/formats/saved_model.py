@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from keras_resnet.config.image_size import height_and_width
 from keras_resnet.errors import ExportError
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
+from keras_resnet.runtime.image import height_and_width
 from keras_resnet.runtime.metadata import (
     EXTRA_ASSETS,
     LABELS_FILE,

@@ -18,7 +18,8 @@ from keras_resnet.config.settings import OneOf, Option, Typed, setting
 from keras_resnet.config.task_rules import TASK_RULES
 
 # How images of other proportions than the network's become its input → its name in `runtime.preprocess`.
-FITS = {"crop": "center_crop", "pad": "letterbox", "stretch": "stretch"}
+Fit = Literal["crop", "pad", "stretch"]
+FITS: dict[Fit, str] = {"crop": "center_crop", "pad": "letterbox", "stretch": "stretch"}
 Size = Annotated[ImageSize | None, BeforeValidator(parse_image_size), Typed(str, "int | str | tuple[int, int]")]
 
 
@@ -57,7 +58,7 @@ class DataSpec(Section):
         Option("--image-size", COMMON, "by the data", "N|HxW"),
         SIZE_WORDS,
     )
-    fit: Literal["crop", "pad", "stretch"] | None = setting(
+    fit: Fit | None = setting(
         None,
         "How images of other proportions fit in: crop (cut off what stands over), pad (the whole image, black beside"
         " it) or stretch (the whole image, distorted).",
@@ -115,7 +116,7 @@ class DataSpec(Section):
     def with_earlier_defaults(self) -> Self:
         """Return it with what all runs were before they could be otherwise: in colors, and cropped unless objects are
         looked for."""
-        fit = self.fit or ("crop" if self.annotations == "labels" else "pad")
+        fit: Fit = self.fit or ("crop" if self.annotations == "labels" else "pad")
         return replace(self, fit=fit, channels=self.channels or 3)
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from keras_resnet.config.data import FITS
+from keras_resnet.config.data import FITS, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.annotations import GroundTruth
 from keras_resnet.data.read_errors import numpy_function
@@ -182,7 +182,7 @@ class DatasetSplits:
     image_size: ImageSize
     resize: ImageSize
     levels: tuple[float, ...] = ()
-    fit: str = "crop"
+    fit: Fit = "crop"
     channels: int = 3
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_resnet.config.data import Fit
 from keras_resnet.config.image_size import ImageSize, format_size, height_and_width, scale_size
 from keras_resnet.config.provenance import describe_origin
 from keras_resnet.errors import UsageError
@@ -36,7 +37,7 @@ def choose_native_size(sides: list[int]) -> tuple[int | None, str]:
     return max(8, 8 * round(median / 8)) if median <= 64 else None, "near the images' median shorter side"
 
 
-def choose_fit(asked: str | None, shapes: Sequence[Shape], size: ImageSize | None, log: Log) -> str:
+def choose_fit(asked: Fit | None, shapes: Sequence[Shape], size: ImageSize | None, log: Log) -> Fit:
     """Return how images of `shapes` are brought to `size`, by default a square, with the reason said: "crop", or "pad"
     where that would cut too much off too many."""
     if asked:
@@ -50,10 +51,8 @@ def choose_fit(asked: str | None, shapes: Sequence[Shape], size: ImageSize | Non
     if wide + tall >= MIN_CUT_SHARE:
         log(f"fit: pad ({_describe_cut(wide, tall, than)}{_suggest_size(shapes, size)}; --fit crop cuts them)")
         return "pad"
-    few = (
-        f"{wide + tall:.0%} of the images are wider or taller than {than}" if wide + tall else f"none is beyond {than}"
-    )
-    log(f"fit: crop ({few})")
+    share = f"{wide + tall:.0%} of the images are" if wide + tall else "no image is"
+    log(f"fit: crop ({share} wider or taller than {than})")
     return "crop"
 
 
@@ -111,7 +110,7 @@ def choose_square_size(asked: ImageSize | None, native: int | None, log: Log) ->
     return size, size
 
 
-def native_side(shape: Shape, fit: str) -> int:
+def native_side(shape: Shape, fit: Fit) -> int:
     """Return the side that decides how large an image is: the shorter one where the longer one is cut."""
     return min(shape[:2]) if fit == "crop" else max(shape[:2])
 
@@ -122,7 +121,7 @@ def choose_sizes(
     native: int | None,
     log: Log,
     native_why: str = "the size of the images",
-    fit: str = "crop",
+    fit: Fit = "crop",
 ) -> tuple[ImageSize, ImageSize]:
     """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
 

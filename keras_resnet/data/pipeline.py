@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.config.data import AugmentSpec
+from keras_resnet.config.data import AugmentSpec, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.dataset import Split, gather_rows
 from keras_resnet.data.read_errors import numpy_function
@@ -44,7 +44,7 @@ class TrainPipeline:
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     rank: int = 0
     ranks: int = 1
-    fit: str = "crop"
+    fit: Fit = "crop"
 
     @property
     def steps(self) -> int:

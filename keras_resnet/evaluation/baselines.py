@@ -151,7 +151,9 @@ def _small_pixel_classifiers(
 
 def _read_small_pixels(split: Split, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (those of `rows` that could be read in time, their pixels made small: float32 (N, side × side × C))."""
-    until, read, pixels = time.monotonic() + MAX_SECONDS, [], []
+    until = time.monotonic() + MAX_SECONDS
+    read: list[int] = []
+    pixels: list[np.ndarray] = []
     for row in rows.tolist():
         if split.pixels is None and time.monotonic() > until:
             break
@@ -161,7 +163,9 @@ def _read_small_pixels(split: Split, rows: np.ndarray) -> tuple[np.ndarray, np.n
             continue
         side = min(SIDE, *size_of(image))
         parts = image if isinstance(image, tuple) else (image,)
-        pixels.append(np.dstack([part.resize((side, side), Image.Resampling.BOX) for part in parts]).ravel())
+        pixels.append(
+            np.dstack([np.asarray(part.resize((side, side), Image.Resampling.BOX)) for part in parts]).ravel()
+        )
         read.append(row)
     return np.array(read, np.int64), np.array(pixels, np.float32)
 

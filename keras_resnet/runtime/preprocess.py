@@ -325,7 +325,8 @@ def _load_npy(file: BinaryIO, limit: float) -> np.ndarray:
     if len(shape) in (2, 3):
         _require_size(shape[1], shape[0], limit)
     file.seek(0)
-    return np.load(file, allow_pickle=False)
+    values: np.ndarray = np.load(file, allow_pickle=False)
+    return values
 
 
 def _has_more_channels(file: BinaryIO, wanted: int | None) -> bool:

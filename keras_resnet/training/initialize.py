@@ -55,8 +55,8 @@ def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -
         spec = replace(spec, start=replace(spec.start, weights=origin))
         network = weights.network or spec.network
         normalization = weights.normalization or spec.data.normalization
-        resize = weights.resize if spec.data.fit in (None, "crop") else None
-        data = replace(spec.data, normalization=normalization, image_size=weights.image_size, resize=resize)
+        whole = weights.resize if spec.data.fit in (None, "crop") else None
+        data = replace(spec.data, normalization=normalization, image_size=weights.image_size, resize=whole)
     spec = replace(spec, network=_merge_networks(spec.network, network, requested, origin))
     log(f"network: {model_name(network)}, and its normalization (of the weights {origin})")
     merged = replace(spec.data, normalization=data.normalization, channels=spec.data.channels or data.channels)

@@ -55,9 +55,9 @@ def write_drawings(folder, channels, count=24):
     return folder
 
 
-def train_on(home, channels, **fields):
-    """A run on such drawings, with what was said of it."""
-    data = DataSpec(str(write_drawings(home / "data", channels)), val_fraction=0.25, **fields)
+def train_on(home, stored, **fields):
+    """A run on such drawings of so many `stored` channels."""
+    data = DataSpec(str(write_drawings(home / "data", stored)), val_fraction=0.25, **fields)
     spec = Spec(
         network=NetworkSpec(depth=8),
         data=data,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_resnet.config.data import FITS
+from keras_resnet.config.data import FITS, Fit
 from keras_resnet.config.network import MAX_CHANNELS
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import DatasetSplits, Split, require_all_classes
@@ -21,7 +21,7 @@ def in_memory(
     validation: LabeledImages,
     classes: Sequence[str],
     name: str = "images in memory",
-    fit: str = "crop",
+    fit: Fit = "crop",
 ) -> DatasetSplits:
     """Return a data set of pairs of images, uint8 (N, H, W, channels), pixels 0–255, and labels, integers (N,), as
     `model.fit` takes them.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.config.data import FITS
+from keras_resnet.config.data import FITS, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.bit_depth import find_levels
@@ -95,7 +95,7 @@ class _Reader:
     `runtime.image.read_image`. bad: what could not be read so far."""
 
     resize: ImageSize
-    fit: str
+    fit: Fit
     channels: int
     levels: tuple[float, ...]
     known: ReadabilityCache

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.config.data import FITS
+from keras_resnet.config.data import FITS, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.connectivity import get_host, is_reachable
@@ -77,6 +77,8 @@ class TFDS:
         parts = _split_expressions(builder, spec.val_fraction, log)
         require_split(only, parts, {})
         shape = builder.info.features[fields.image].shape
+        size: ImageSize
+        resize: ImageSize
         if fields.objects:
             fit = "pad"
             size, resize = choose_square_size(spec.image_size, min(shape[:2]) if all(shape[:2]) else None, log)
@@ -243,7 +245,7 @@ class _SplitReader:
     name: str
     examples: Examples
     resize: ImageSize
-    fit: str
+    fit: Fit
     bad: list[str]
     log: Log
 

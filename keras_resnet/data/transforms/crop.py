@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_resnet.config.data import AugmentSpec
+from keras_resnet.config.data import AugmentSpec, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.transforms.transform import BatchDraw
 
@@ -51,7 +51,7 @@ class RandomResizedCrop:
 
     is_batched: ClassVar[bool] = False
 
-    def __init__(self, fit: str = "crop") -> None:
+    def __init__(self, fit: Fit = "crop") -> None:
         self.fit = fit
 
     def is_enabled(self, settings: AugmentSpec) -> bool:

@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 import numpy as np
 from PIL import Image
 
-from keras_resnet.config.data import FITS, AugmentSpec
+from keras_resnet.config.data import FITS, AugmentSpec, Fit
 from keras_resnet.config.image_size import ImageSize
 from keras_resnet.config.policies import POLICIES
 from keras_resnet.data.transforms.color_jitter import ColorJitter
@@ -20,7 +20,7 @@ from keras_resnet.data.transforms.transform import BatchTransform, ImageTransfor
 from keras_resnet.runtime.image import Picture
 
 # On single images, before the policy, by how images are fitted in; and after it.
-BEFORE_POLICY: dict[str, tuple[ImageTransform, ...]] = {
+BEFORE_POLICY: dict[Fit, tuple[ImageTransform, ...]] = {
     fit: (PaddedCrop(), RandomResizedCrop(fit), HorizontalFlip()) for fit in FITS
 }
 AFTER_POLICY: tuple[ImageTransform, ...] = (RandomErase(),)
@@ -37,7 +37,7 @@ def load_policy(name: str) -> ImageTransform:
     return policy
 
 
-def enabled_image_transforms(settings: AugmentSpec, fit: str = "crop") -> list[ImageTransform]:
+def enabled_image_transforms(settings: AugmentSpec, fit: Fit = "crop") -> list[ImageTransform]:
     """Return the transforms of single images that `settings` ask for, in order; fit: of `config.data.FITS`."""
     policy = () if settings.auto_augment == "none" else (load_policy(settings.auto_augment),)
     return [each for each in (*BEFORE_POLICY[fit], *policy, *AFTER_POLICY) if each.is_enabled(settings)]
@@ -49,7 +49,7 @@ def needs_pillow(settings: AugmentSpec) -> bool:
 
 
 def augment_image(
-    picture: Picture, position: int, *, settings: AugmentSpec, size: ImageSize, seed: int, fit: str = "crop"
+    picture: Picture, position: int, *, settings: AugmentSpec, size: ImageSize, seed: int, fit: Fit = "crop"
 ) -> np.ndarray:
     """Return an image as it is shown at `position` of the training: uint8 (height, width, channels)."""
     parts = picture if isinstance(picture, tuple) else (picture,)
@@ -57,7 +57,7 @@ def augment_image(
 
 
 def _augment_part(
-    image: Image.Image, position: int, settings: AugmentSpec, size: ImageSize, seed: int, fit: str
+    image: Image.Image, position: int, settings: AugmentSpec, size: ImageSize, seed: int, fit: Fit
 ) -> np.ndarray:
     """Change an image, or one channel of many as all the others, since all is drawn by seed and position."""
     rng = np.random.Generator(np.random.Philox(key=[seed, position]))
