@@ -17,6 +17,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--input-size", "--input-shape", "--resolution", "--train-crop-size"), ("--image-size",)),
     **dict.fromkeys(("--arch", "-a", "--net", "--network", "--backbone", "-m"), ("--model", "--models")),
     **dict.fromkeys(("--nets", "--archs"), ("--models",)),
+    **dict.fromkeys(("--in-chans", "--in-channels", "--input-channels", "--ch"), ("--channels",)),
+    **dict.fromkeys(("--letterbox", "--crop-mode", "--resize-mode", "--rect"), ("--fit",)),
     **dict.fromkeys(("--layers", "-d"), ("--depth",)),
     **dict.fromkeys(("--pretrained", "--finetune", "--init", "--initial-checkpoint"), ("--weights",)),
     **dict.fromkeys(("--from", "--checkpoint", "--ckpt", "--load"), ("--weights",)),

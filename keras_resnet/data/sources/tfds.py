@@ -77,6 +77,7 @@ class TFDS:
         parts = _split_expressions(builder, spec.val_fraction, log)
         require_split(only, parts, {})
         shape = builder.info.features[fields.image].shape
+        fit: Fit
         size: ImageSize
         resize: ImageSize
         if fields.objects:
