@@ -126,6 +126,7 @@ class DemoPage:
             "about": f"{task.title} · {run.network_summary} · {spec.data.source}, {classes}",
             "postprocessing": task.postprocessing,
             "levels": spec.data.levels,
+            "channels": spec.data.channels,
             "litert": LITERT_JS_VERSION,
             "constants": CONSTANTS,
             "max_megapixels": get_max_megapixels(),

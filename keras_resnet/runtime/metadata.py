@@ -162,7 +162,6 @@ def _is_valid(card: ModelMetadata) -> bool:
     return (
         all(type(each) is int and each > 0 for each in (*cut, *whole, *card.cells, card.channels))
         and all(each <= larger <= MAX_RESIZE_RATIO * each for each, larger in zip(cut, whole, strict=True))
-        and (card.preprocessing == "center_crop" or cut == whole)
         and card.channels <= MAX_CHANNELS
         and isinstance(card.task, str)
         and isinstance(card.preprocessing, str)

@@ -276,7 +276,9 @@ def preprocess(
     picture: Picture, method: str, resize: ImageSize, image_size: ImageSize, channels: int = 3
 ) -> np.ndarray:
     """Bring one image to what the network sees, by the `method` that its file names: (height, width, channels)
-    uint8."""
+    uint8. resize: what images are cropped from."""
+    if method != "center_crop":
+        return fit_picture(picture, method, image_size, channels)
     return center_crop(fit_picture(picture, method, resize, channels), image_size)
 
 

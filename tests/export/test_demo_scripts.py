@@ -1,5 +1,6 @@
 """The demo's scripts alone: where labels go, what is seen of an image, what a self-check finds. Needs no LiteRT.js."""
 
+import io
 import itertools
 
 import numpy as np
@@ -9,7 +10,7 @@ from pages import CARDS, OTHER_CARDS, SIZES, assert_placed
 from PIL import Image
 
 from keras_resnet.export.demo.page import PILLOW_13
-from keras_resnet.runtime.image import height_and_width, preprocess
+from keras_resnet.runtime.image import height_and_width, preprocess, read_image, to_channels
 
 # A network that answers each golden image with one of its label, but for passes in which it is wrong.
 CHECK = """async ({ wrong, height, shift }) => {
@@ -45,6 +46,15 @@ PREPROCESS = """async ({ data, width, height, card }) => {
   const { preprocess } = await import('/preprocess.js');
   const { data: pixels, ...shape } = preprocess({ data: Uint8Array.from(data), width, height, channels: 3 }, card);
   return [Array.from(pixels), [shape.height, shape.width, shape.channels]];
+}"""
+ARRAY = """async ({ bytes, levels }) => {
+  const { decodeArray } = await import('/arrays.js');
+  const { data, ...shape } = await decodeArray(new Blob([Uint8Array.from(bytes)]), levels);
+  return [Array.from(data), [shape.height, shape.width, shape.channels]];
+}"""
+REFUSED = """async ({ bytes }) => {
+  const { decodeArray } = await import('/arrays.js');
+  return decodeArray(new Blob([Uint8Array.from(bytes)]), []).catch((error) => error.message);
 }"""
 MEDIAN = """async (values) => (await import('/format.js')).median(values)"""
 SCORE = """async ([predictions, sample]) => (await import('/score.js')).scoreSample(predictions, sample, 'objects')"""
@@ -135,6 +145,36 @@ def test_inputs_of_any_shape_are_those_of_python(evaluate, card, channels, size)
     pixels, shape = evaluate(PREPROCESS, {**given, "card": {**geometry, "pillow_13": PILLOW_13}})
     expected = preprocess(image, card["preprocessing"], card["resize"], card["image_size"], channels)
     np.testing.assert_array_equal(np.reshape(pixels, shape), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        (np.arange(24, dtype=np.uint8).reshape(2, 3, 4), []),
+        (np.linspace(-0.1, 1.1, 24).astype(np.float32).reshape(2, 2, 6), []),
+        (np.linspace(0, 300, 24).astype(">f8").reshape(2, 3, 4), []),
+        (np.linspace(0, 65535, 24).astype(np.uint16).reshape(4, 6), []),
+        (np.linspace(0, 4095, 24).astype(">u2").reshape(4, 6), [0, 4095]),
+        (np.eye(5, dtype=bool), []),
+    ],
+)
+def test_arrays_are_read_as_in_python(evaluate, values, levels):
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    channels = values.shape[2] if values.ndim == 3 else 1
+    pixels, shape = evaluate(ARRAY, {"bytes": list(buffer.getvalue()), "levels": levels})
+    read = to_channels(read_image(buffer.getvalue(), tuple(map(float, levels)), channels), channels)
+    expected = np.dstack([np.asarray(each) for each in (read if isinstance(read, tuple) else (read,))])
+    np.testing.assert_array_equal(np.reshape(pixels, shape), expected)
+
+
+@pytest.mark.parametrize(
+    "values", [np.array(["a"]), np.zeros(3), np.zeros((2, 2, 2, 2)), np.asfortranarray(np.ones((2, 3)))]
+)
+def test_arrays_that_are_no_images_are_told(evaluate, values):
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    assert "holds no numbers" in evaluate(REFUSED, {"bytes": list(buffer.getvalue())})
 
 
 @pytest.mark.parametrize("values", [[3.0], [4.0, 1.0], [5.0, 1.0, 2.0], [1.0, 100.0, 2.0, 4.0]])

@@ -165,7 +165,7 @@ def test_what_other_tools_read_of_the_file(gray):
         ({"channels": "gray"}, "holds no labels"),
         ({"image_size": [16]}, "holds no labels"),
         ({"image_size": [16, -2]}, "holds no labels"),
-        ({"image_size": [16, 64]}, "holds no labels"),
+        ({"image_size": [16, 64], "resize": [16, 63]}, "holds no labels"),
         ({"resize": [16, "x"]}, "holds no labels"),
     ],
 )

@@ -20,10 +20,10 @@ CARDS = [{"preprocessing": each, "resize": 256, "image_size": 224} for each in (
 SIZES = ((640, 427), (300, 300), (330, 501))
 # Inputs of other shapes.
 OTHER_CARDS = [
-    {"preprocessing": "center_crop", "resize": [110, 146], "image_size": [96, 128]},
-    {"preprocessing": "letterbox", "resize": [64, 160], "image_size": [64, 160]},
-    {"preprocessing": "stretch", "resize": [64, 160], "image_size": [64, 160]},
-    {"preprocessing": "stretch", "resize": 96, "image_size": 96},
+    {"preprocessing": "center_crop", "resize": [165, 219], "image_size": [144, 192]},
+    {"preprocessing": "letterbox", "resize": [160, 320], "image_size": [160, 320]},
+    {"preprocessing": "stretch", "resize": [160, 320], "image_size": [160, 320]},
+    {"preprocessing": "stretch", "resize": 200, "image_size": 200},
 ]
 
 

@@ -123,6 +123,11 @@ function createBlack(width, height, channels) {
   return { data: new Uint8Array(width * height * channels), width, height, channels };
 }
 
+/** Whether an image of `found` channels serves a network that takes `wanted`: gray and colors become each other. */
+export function takesChannels(found, wanted) {
+  return found === wanted || [found, wanted].every((each) => each === 1 || each === 3);
+}
+
 /** An image of as many channels as a network takes: of colors their luma (ITU-R 601-2), as Pillow rounds it, or of gray
  * three times the same. */
 function toChannels(image, channels) {
