@@ -38,10 +38,11 @@ def choose_native_size(sides: list[int]) -> tuple[int | None, str]:
 
 
 def choose_fit(asked: Fit | None, shapes: Sequence[Shape], size: ImageSize | None, log: Log) -> Fit:
-    """Return how images of `shapes` are brought to `size`, by default a square, with the reason said: "crop", or "pad"
-    where that would cut too much off too many."""
+    """Return how images of `shapes` are brought to `size`, by default a square, with the reason said where it is not
+    plain: "crop", or "pad" where that would cut too much off too many."""
     if asked:
-        log(f"fit: {asked} ({describe_origin('data.fit')})")
+        if asked != "crop":
+            log(f"fit: {asked} ({describe_origin('data.fit')})")
         return asked
     height, width = height_and_width(size or 1)
     ratios = np.array([(w * height) / (h * width) for h, w, _ in shapes])
@@ -51,8 +52,8 @@ def choose_fit(asked: Fit | None, shapes: Sequence[Shape], size: ImageSize | Non
     if wide + tall >= MIN_CUT_SHARE:
         log(f"fit: pad ({_describe_cut(wide, tall, than)}{_suggest_size(shapes, size)}; --fit crop cuts them)")
         return "pad"
-    share = f"{wide + tall:.0%} of the images are" if wide + tall else "no image is"
-    log(f"fit: crop ({share} wider or taller than {than})")
+    if wide + tall:
+        log(f"fit: crop ({wide + tall:.0%} of the images are wider or taller than {than}; --fit pad shows all of them)")
     return "crop"
 
 

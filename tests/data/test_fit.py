@@ -30,15 +30,15 @@ def said(choose, *arguments, **named):
         ([SQUARE] * 7 + [TALL] * 3, None, "pad", "30% of the images are taller than 3:2; their tops and bottoms"),
         ([TALL, WIDE], 64, "pad", "100% of the images are wider or taller than 3:2; their ends would be cut off"),
         ([SQUARE] * 19 + [WIDE], None, "crop", "5% of the images are wider or taller than 3:2"),
-        ([PHOTO] * 9, None, "crop", "no image is wider or taller than 3:2"),
-        ([WIDE] * 9, (64, 128), "crop", "no image is wider or taller than 1.5 times the proportions of 64x128"),
+        ([PHOTO] * 9, None, "crop", ""),
+        ([WIDE] * 9, (64, 128), "crop", ""),
         ([SQUARE] * 9, (64, 128), "pad", "taller than 1.5 times the proportions of 64x128"),
         ([], None, "crop", ""),
     ],
 )
 def test_the_fit_follows_from_the_shapes(shapes, size, fit, words):
     found, line = said(choose_fit, None, shapes, size)
-    assert found == fit and words in line
+    assert found == fit and words in line and bool(words) == bool(line)
 
 
 def test_alike_images_get_a_hint_at_their_own_proportions():

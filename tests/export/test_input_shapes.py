@@ -120,7 +120,7 @@ def test_gray_and_oblong_in_every_file(gray, capsys):
     data = gray.spec().data
     assert (data.image_size, data.resize, data.fit, data.channels) == ((16, 32), (16, 32), "pad", 1)
     model = load_model(gray)
-    assert model.input_shape == (None, 16, 32, 1) and model.get_layer("stem_conv1").kernel.shape[2] == 1
+    assert model.input_shape == (None, 16, 32, 1) and model.get_layer("stem_conv").kernel.shape[2] == 1
     details = parse_metadata(
         "a\nb\n", json.dumps(TFLiteModel(gray.exports / "int8.tflite").card.details()), gray.folder
     )
