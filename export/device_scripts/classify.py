@@ -19,7 +19,7 @@ def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
     """Load a file: the interpreter, the labels, and its other metadata."""
     with zipfile.ZipFile(path) as archive:
         labels = archive.read("labels.txt").decode().removesuffix("\n").split("\n")
-        card = {"channels": 3, **json.loads(archive.read("kresnet.json"))}
+        card = json.loads(archive.read("kresnet.json"))
     interpreter = Interpreter(model_path=path)
     interpreter.allocate_tensors()
     return interpreter, labels, card
@@ -28,12 +28,13 @@ def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
 def preprocess_file(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]] | None:
     """Preprocess an image file: (height, width, channels) uint8, and the image's size; None, with a message, if it is
     none."""
+    channels = card.get("channels", 3)
     try:
-        image = decode_image(path, card.get("levels", ()), card["channels"])
+        image = decode_image(path, card.get("levels", ()), channels)
     except ValueError as error:
         print(f"cannot read image {path}: {error}", file=sys.stderr)
         return None
-    pixels = preprocess(image, card["preprocessing"], card["resize"], card["image_size"], card["channels"])
+    pixels = preprocess(image, card["preprocessing"], card["resize"], card["image_size"], channels)
     return pixels, size_of(image)
 
 
