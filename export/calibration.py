@@ -27,7 +27,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Calibration:
-    """images: (N, H, W, 3) uint8; source: in words; sha256: of their bytes, to tell two calibrations apart."""
+    """images: (N, H, W, C) uint8; source: in words; sha256: of their bytes, to tell two calibrations apart."""
 
     images: np.ndarray
     source: str

@@ -25,7 +25,7 @@ from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.tasks import get_task
 
-# uint8 images (N, H, W, 3) → outputs.
+# uint8 images (N, H, W, C) → outputs.
 Predict = Callable[[np.ndarray], Outputs]
 # What data may have; many have no test split.
 SPLITS = ("train", "validation", "test")

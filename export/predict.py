@@ -34,7 +34,7 @@ VIDEO_SUFFIX = ".mp4"
 
 @dataclass(frozen=True)
 class Predictor:
-    """predict: uint8 images (N, H, W, 3) → outputs. card: how images are preprocessed and what outputs mean."""
+    """predict: uint8 images (N, H, W, C) → outputs. card: how images are preprocessed and what outputs mean."""
 
     predict: Callable[[np.ndarray], Outputs]
     card: ModelMetadata

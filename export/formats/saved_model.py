@@ -64,7 +64,7 @@ class SavedModel(Format):
 
 
 def write_inference_signature(model: keras.Model, folder: Path, *, uint8_input: bool, batch: int | None = 1) -> None:
-    """Write `model` with one signature: {"pixels": (batch, H, W, 3)} → {"logits": (batch, classes), …}.
+    """Write `model` with one signature: {"pixels": (batch, H, W, C)} → {"logits": (batch, classes), …}.
 
     A dynamic batch adds SHAPE, STRIDED_SLICE and PACK to a TFLite file. `uint8_input` makes the signature take
     uint8 pixels and cast them; a file that will be quantized takes float32 here and becomes uint8 in the conversion.
@@ -86,7 +86,7 @@ def write_inference_signature(model: keras.Model, folder: Path, *, uint8_input: 
 class ServingModel:
     """A Keras model with the two signatures for TensorFlow Serving, each of any batch.
 
-    serving_default: {"pixels": float32 (B, H, W, 3), 0–255} → {"logits": (B, classes), …};
+    serving_default: {"pixels": float32 (B, H, W, C), 0–255} → {"logits": (B, classes), …};
     serve_bytes: {"images": string (B,), each a JPEG, PNG, GIF or BMP} → {"logits", "probabilities", …}; decoded and
     preprocessed in the graph as the metadata say: gray or in colors, resized and cropped, padded or stretched. Networks
     of other channels, which such files do not have, are without the second signature.
@@ -177,7 +177,7 @@ class LoadedSavedModel:
         require_input(self.card, pixels.shape, folder)
 
     def __call__(self, images: np.ndarray) -> Outputs:
-        """Return the float32 logits (N, classes) of uint8 images (N, H, W, 3), or several outputs by name."""
+        """Return the float32 logits (N, classes) of uint8 images (N, H, W, C), or several outputs by name."""
         import tensorflow as tf
 
         outputs = self._model.signatures[DEFAULT_SIGNATURE](pixels=tf.constant(images, tf.float32))

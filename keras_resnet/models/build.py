@@ -47,7 +47,7 @@ def build_classifier(
     normalization: Normalization | None = None,
     any_size: bool = False,
 ) -> keras.Model:
-    """Return a classifier: pixels (B, H, W, 3) in 0–255 → logits (B, classes), float32.
+    """Return a classifier: pixels (B, H, W, C) in 0–255 → logits (B, classes), float32.
 
     Normalization is the model's first layer, so training, evaluation and every exported file agree;
     None builds a network that takes values already normalized. With `any_size` it takes images of other sizes
@@ -73,7 +73,7 @@ def build_backbone(
     input_shape: tuple[int, int, int],
     normalization: Normalization | None = None,
 ) -> keras.Model:
-    """Return `network` without a head: pixels (B, H, W, 3) → {"c2": (B, H, W, C), …} (see `Backbone.features`)."""
+    """Return `network` without a head: pixels (B, H, W, C) → {"c2": (B, H, W, C), …} (see `Backbone.features`)."""
     _, pixels, features = build_features(layers, network, input_shape, normalization)
     return layers.model(pixels, features, name=f"{model_name(network)}_backbone")
 

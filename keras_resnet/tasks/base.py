@@ -88,7 +88,7 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
         """Build what stands on the features c2 … c5 of `backbone`, and return the network's outputs."""
 
     def build_model(self, layers: Layers, spec: Spec, any_size: bool = False) -> keras.Model:
-        """Build the network of `spec`, from pixels (B, H, W, 3) to outputs; with `any_size` for images of other sizes
+        """Build the network of `spec`, from pixels (B, H, W, C) to outputs; with `any_size` for images of other sizes
         too."""
         return build_model(spec, self, layers, any_size)
 
