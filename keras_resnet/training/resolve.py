@@ -36,10 +36,9 @@ def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec
     """Return `spec` with every open choice made for `data`; each is logged with its reason."""
     _warn_of_dark_images(data, log)
     normalization = spec.data.normalization.adapt(data.channels)
-    if normalization != spec.data.normalization:
-        log(
-            f"normalization: {normalization.mean[0]:.6g} ± {normalization.std[0]:.6g} in each channel (the mean of RGB)"
-        )
+    if normalization.mean[0] not in spec.data.normalization.mean:
+        mean, std = normalization.mean[0], normalization.std[0]
+        log(f"normalization: mean {mean:.6g}, deviation {std:.6g} in each channel (the means of those of RGB)")
     sizes = replace(
         spec.data,
         image_size=data.image_size,

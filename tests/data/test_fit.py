@@ -146,9 +146,15 @@ def test_evaluation_sees_what_devices_see(tmp_path, monkeypatch, channels, field
     assert sample.shape == (2, *data.input_shape)
 
 
-@pytest.mark.parametrize("augment", [{}, {"crop": "resized"}, {"auto_augment": "randaugment", "random_erase": 0.5}])
-@pytest.mark.parametrize(("channels", "size"), [(3, (16, 32)), (5, 16)])
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize(
+    ("channels", "size", "fit", "augment"),
+    [
+        (3, (16, 32), "pad", {}),
+        (5, 16, "stretch", {"crop": "resized"}),
+        (3, (16, 32), "crop", {"auto_augment": "randaugment", "random_erase": 0.5}),
+        (5, 16, "pad", {"crop": "resized", "auto_augment": "augmix"}),
+    ],
+)
 def test_training_shows_images_of_the_input_shape(tmp_path, fit, channels, size, augment):
     import tensorflow as tf
 

@@ -62,7 +62,7 @@ def train_on(home, stored, **fields):
         network=NetworkSpec(depth=8),
         data=data,
         optimizer=OptimizerSpec(learning_rate=0.05),
-        training=TrainingSpec(epochs=6, batch_size=12, precision="float32"),
+        training=TrainingSpec(epochs=20, batch_size=12, precision="float32"),
     )
     return train(spec, home / "runs", "shaped", silent)
 
