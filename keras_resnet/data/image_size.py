@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_resnet.config.data import Fit
+from keras_resnet.config.data import DataSpec, Fit
 from keras_resnet.config.image_size import ImageSize, format_size, height_and_width, scale_size
 from keras_resnet.config.provenance import describe_origin
 from keras_resnet.errors import UsageError
@@ -109,6 +109,20 @@ def choose_square_size(asked: ImageSize | None, native: int | None, log: Log) ->
     )
     log(f"image size: {size} pixels ({why}), the whole image in a square{small}")
     return size, size
+
+
+def choose_geometry(
+    spec: DataSpec, shape: Sequence[int | None], shapes: Sequence[Shape], has_objects: bool, log: Log
+) -> tuple[Fit, ImageSize, ImageSize]:
+    """Return fit, image_size and resize for images that all have `shape`, as far as it is known, of which `shapes` are
+    a sample; those that show objects are padded to squares."""
+    height, width, *_ = shape
+    known = (height, width, 3) if height and width else None
+    if has_objects:
+        return "pad", *choose_square_size(spec.image_size, min(known[:2]) if known else None, log)
+    fit = choose_fit(spec.fit, shapes, spec.image_size, log)
+    native = native_side(known, fit) if known else None
+    return fit, *choose_sizes(spec.image_size, spec.resize, native, log, fit=fit)
 
 
 def native_side(shape: Shape, fit: Fit) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
-from contextlib import redirect_stdout, suppress
+from collections.abc import Collection
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,25 +26,16 @@ from keras_resnet.data.dataset import (
     log_held_out,
     require_split,
 )
-from keras_resnet.data.image_size import (
-    Shape,
-    choose_channels,
-    choose_fit,
-    choose_sizes,
-    choose_square_size,
-    native_side,
-)
+from keras_resnet.data.image_size import choose_channels, choose_geometry
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
 from keras_resnet.data.sources.tfrecord import Records, index_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log, show_activity
-from keras_resnet.runtime.image import fit_picture, read_image, read_shape, size_of
+from keras_resnet.runtime.image import fit_picture, read_image, size_of
 from keras_resnet.runtime.image_files import to_path
 from keras_resnet.runtime.plurals import counted, verb
 
-# Images whose proportions are looked at.
-SAMPLED_RECORDS = 200
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
 BUNDLED = ("digits", "shapes")
@@ -77,17 +68,10 @@ class TFDS:
         parts = _split_expressions(builder, spec.val_fraction, log)
         require_split(only, parts, {})
         shape = builder.info.features[fields.image].shape
-        fit: Fit
-        size: ImageSize
-        resize: ImageSize
-        if fields.objects:
-            fit = "pad"
-            size, resize = choose_square_size(spec.image_size, min(shape[:2]) if all(shape[:2]) else None, log)
-        else:
-            shapes = [] if spec.fit else _sample_shapes(builder, parts["train"], fields, shape)
-            fit = choose_fit(spec.fit, shapes, spec.image_size, log)
-            native = native_side(shape, fit) if all(shape[:2]) else None
-            size, resize = choose_sizes(spec.image_size, spec.resize, native, log, fit=fit)
+        shapes = [shape] if all(shape) else []
+        if not (shapes or spec.fit or fields.objects):
+            shapes = Examples(_index_records(builder, parts["train"]), fields, ()).sample_shapes()
+        fit, size, resize = choose_geometry(spec, shape, shapes, bool(fields.objects), log)
         channels = choose_channels(spec.channels, [shape] if all(shape) else [], log)
         bad: list[str] = []
         splits = {
@@ -305,19 +289,6 @@ class _SplitReader:
             raise DataError(str(error).replace("the image", examples.name(row), 1)) from error
         pixels = fit_picture(image, FITS[self.fit], self.resize, examples.channels) if self.keep else None
         return truth, pixels
-
-
-def _sample_shapes(builder: Any, part: str, fields: RecordFields, shape: Sequence[int | None]) -> list[Shape]:
-    """Return (height, width, channels) of some images of a split; one for all where the data set says it."""
-    height, width, channels = shape
-    if height and width:
-        return [(height, width, channels or 3)]
-    examples = Examples(_index_records(builder, part), fields, ())
-    shapes = []
-    for row in range(0, len(examples), max(1, -(-len(examples) // SAMPLED_RECORDS))):
-        with suppress(DataError):  # the reading of all names it
-            shapes.append(read_shape(examples.parse(row)[1]))
-    return shapes
 
 
 def _index_records(builder: Any, part: str) -> Records:
