@@ -51,7 +51,8 @@ class Logger:
         import tensorflow as tf
 
         with translate_disk_errors(self._run.tensorboard), self._writer.as_default():
-            shown = np.stack([show_in_rgb(to_picture(pixels)) for pixels in np.asarray(images)[:SAMPLE_IMAGES]])
+            pictures = [to_picture(pixels) for pixels in np.asarray(images)[:SAMPLE_IMAGES]]
+            shown = np.stack([np.asarray(show_in_rgb(each)) for each in pictures])
             tf.summary.image("training images", shown, step=0, max_outputs=SAMPLE_IMAGES)
             tf.summary.graph(graph)
 
