@@ -11,7 +11,6 @@ import numpy as np
 from keras_resnet.config.data import DataSpec, Fit
 from keras_resnet.config.image_size import ImageSize, format_size, height_and_width, scale_size
 from keras_resnet.config.provenance import describe_origin
-from keras_resnet.errors import UsageError
 from keras_resnet.progress import Log
 
 # Pixels a side of images with objects: what is usual, and below what little can be found.
@@ -140,8 +139,7 @@ def choose_sizes(
 ) -> tuple[ImageSize, ImageSize]:
     """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
 
-    Where images are cropped: never more than a `resize` that was asked for; UsageError if that is below 8. Larger ones
-    are resized to 8/7 of the size that is cut from them: 256 for 224 (Krizhevsky et al. 2012). Else `resize` is
+    Where images are cropped: never more than a `resize` that was asked for. Larger ones are resized to 8/7 of the size that is cut from them: 256 for 224 (Krizhevsky et al. 2012). Else `resize` is
     image_size.
     """
     size: ImageSize
@@ -156,8 +154,6 @@ def choose_sizes(
         log(f"image size: {format_size(size)} pixels ({why}), {how}")
         return size, size
     if resize is not None and _is_smaller(resize, size):
-        if min(height_and_width(resize)) < 8:
-            raise UsageError(f"data.resize must be 8 or more pixels. Received: {format_size(resize)}")
         size, why = resize, "as large as data.resize"
     chosen = resize or (size if min(height_and_width(size)) < 64 else scale_size(size, 8 / 7))
     log(f"image size: {format_size(size)} pixels ({why}), cropped from images resized to {format_size(chosen)}")

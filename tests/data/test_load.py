@@ -122,7 +122,7 @@ def test_sizes_follow_the_images_and_what_is_asked(tmp_path):
     assert (data.image_size, data.resize) == (56, 56) and "median" in said[0]
     data, _ = opened(tmp_path / "d", resize=24)
     assert (data.image_size, data.resize) == (24, 24) and data.splits["train"].pixels.shape[1:] == (24, 24, 3)
-    with pytest.raises(UsageError, match=r"8 or more pixels\. Received: 4"):
+    with pytest.raises(UsageError, match=r"8 to 16384 pixels, or HEIGHTxWIDTH as in 480x640\. Received: 4"):
         opened(tmp_path / "d", resize=4)
 
 
