@@ -139,8 +139,8 @@ def choose_sizes(
 ) -> tuple[ImageSize, ImageSize]:
     """Return (image_size, resize) in pixels: what was asked, else `native` up to 64, else 224, with the reason said.
 
-    Where images are cropped: never more than a `resize` that was asked for. Larger ones are resized to 8/7 of the size that is cut from them: 256 for 224 (Krizhevsky et al. 2012). Else `resize` is
-    image_size.
+    Where images are cropped: never more than a `resize` that was asked for. Larger ones are resized to 8/7 of the size
+    that is cut from them: 256 for 224 (Krizhevsky et al. 2012). Else `resize` is image_size.
     """
     size: ImageSize
     if asked is not None:
