@@ -8,6 +8,7 @@ beside = [f"keras_resnet.{package}" for package in find_packages(include=["expor
 DOCS = ["sphinx>=8.1", "myst-parser>=4", "furo>=2024.8.6", "sphinx-copybutton>=0.5.2"]
 LITERT = ["litert-quantizer>=0.11"]
 VIDEO = ["opencv-python-headless>=4.8"]
+TIFF = ["tifffile>=2024.1"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16.1"]
 
 setup(
@@ -52,6 +53,7 @@ setup(
         "ethos": ["ethos-u-vela>=4"],
         "litert": LITERT,
         "onnx": ONNX,
+        "tiff": TIFF,
         "video": VIDEO,
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "test": [
@@ -70,6 +72,7 @@ setup(
             *DOCS,
             *ONNX,
             *LITERT,
+            *TIFF,
             *VIDEO,
         ],
     },

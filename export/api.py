@@ -19,6 +19,7 @@ from keras_resnet.export.conversion_errors import explain_conversion_error
 from keras_resnet.export.convert import convert
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
+from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.pipeline import Placement, build_provenance, require_writable, write_and_verify
 from keras_resnet.export.request import ExportFile
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
@@ -44,7 +45,7 @@ def export_tflite(
 ) -> Verdict:
     """Write `model` to `file`, a .tflite file of 8-bit weights and activations, and verify that file.
 
-    model: functional, from pixels (B, H, H, 3) in 0–255 to logits (B, classes), in any precision; or one that
+    model: functional, from pixels (B, H, W, C) in 0–255 to logits (B, classes), in any precision; or one that
     `keras_resnet.quantize` made and that was trained on, which has its own ranges: one that has seen no images is
     refused. data: of `export.in_memory`, or any other; its training images calibrate, its validation images verify.
     max_drop: the budget, a fraction: 0.01 is one point. io: "uint8", "int8" or "float", see `tflite_options.Scheme`.
@@ -65,11 +66,12 @@ def export_tflite(
     require_writable(file.parent)
     remove_leftovers(file.parent, file.name)
     float32_model = _to_float32(model)
-    reference = Reference.from_model(Classification(data.classes), data, float32_model)
+    task = Classification(data.classes)
+    reference = Reference.from_model(task, data, float32_model)
     _require_logits(reference.evaluation.outputs)
     calibration = None if is_qat else build_calibration(data)
     provenance = {"model": model.name, **build_provenance(tflite, data, reference.evaluation, calibration)}
-    metadata = ModelMetadata(data.classes, data.resize, data.image_size, provenance, levels=data.levels)
+    metadata = build_metadata(data.classes, data, provenance, task.output_metadata())
     budget = Budget(max_drop, require_proof)
     writer = ModelWriter(float32_model, tflite, metadata, calibration, file.with_suffix(".log"), budget)
     placement = Placement(file, file.with_suffix(".rejected.tflite"))
@@ -114,7 +116,7 @@ def _build_options(file: Path, max_drop: float, io: str, is_qat: bool) -> TFLite
 def _require_model(model: keras.Model, data: DatasetSplits) -> None:
     """Raise UsageError unless `model` takes the images of `data` and has a logit for each of its classes."""
     input_shape, output_shape = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
-    expected = (data.image_size, data.image_size, 3), (len(data.classes),)
+    expected = data.input_shape, (len(data.classes),)
     received = tuple(shape[1:] if isinstance(shape, tuple) else shape for shape in (input_shape, output_shape))
     if received != expected:
         raise UsageError(

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.config.image_size import format_size
+from keras_resnet.config.spec import DataSpec
 from keras_resnet.export import device_scripts
 from keras_resnet.export.load import load_file
 from keras_resnet.export.verdict import is_tflite_file
@@ -21,6 +23,7 @@ from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, preprocess
+from keras_resnet.runtime.metadata import describe_channels
 from keras_resnet.runtime.predictions import name_outputs
 from keras_resnet.tasks import TASKS, Task
 
@@ -89,19 +92,15 @@ class ModelCard:
 
     def _inputs_and_outputs(self) -> str:
         data = self.spec.data
-        geometry = (
-            f"the whole image at the top left of a square, its longer side {data.image_size}"
-            if self.task.preprocessing == "letterbox"
-            else f"cropped from the center of an image whose shorter side is {data.resize}"
-        )
+        height, width, _ = data.input_shape
         outputs = (
             "as the metadata of a .tflite file and its script say"
             if self.task.finds_objects()
             else "one logit for each label"
         )
         return (
-            f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {geometry}; normalization is in the"
-            f" graph.\nOutputs: {outputs}.\n"
+            f"Input: {describe_channels(data.channels or 3)} pixels 0–255, {height} × {width} (height × width),"
+            f" {_describe_fit(data)}; normalization is in the graph.\nOutputs: {outputs}.\n"
         )
 
     def _table(self) -> str:
@@ -117,6 +116,16 @@ class ModelCard:
     def _remarks(self) -> str:
         remarks = dict.fromkeys(words for row in self.rows for words in (*row["remarks"], *list_shared_remarks(row)))
         return "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
+
+
+def _describe_fit(data: DataSpec) -> str:
+    """Return how an image becomes the input of a network of `data`, a resolved spec's."""
+    resize = data.resize or 0
+    return {
+        "crop": f"cropped from the center of an image resized until it covers {format_size(resize)}",
+        "pad": "the whole image, resized until it fits in, at the top left; the rest is black",
+        "stretch": "the whole image, stretched to it",
+    }[data.fit or "crop"]
 
 
 def _table_row(row: DescribedVerdict) -> str:

@@ -41,7 +41,7 @@ class Cost:
 
 
 def measure_cost(file: Path, images: np.ndarray, threads: list[int]) -> Cost:
-    """Time `file` on uint8 `images` (N, H, W, 3), one at a time, with each number of `threads`. Raises ExportError if
+    """Time `file` on uint8 `images` (N, H, W, C), one at a time, with each number of `threads`. Raises ExportError if
     it fails."""
     with track(threads, "timing one image", "numbers of threads") as counts:
         measured = [_measure_in_child(file, images, count) for count in counts]

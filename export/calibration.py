@@ -27,7 +27,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Calibration:
-    """images: (N, H, W, 3) uint8; source: in words; sha256: of their bytes, to tell two calibrations apart."""
+    """images: (N, H, W, C) uint8; source: in words; sha256: of their bytes, to tell two calibrations apart."""
 
     images: np.ndarray
     source: str
@@ -71,11 +71,11 @@ def _sample_training_images(data: DatasetSplits, count: int) -> tuple[np.ndarray
 def _read_folder(data: DatasetSplits, folder: str) -> tuple[np.ndarray, str]:
     require_calibration_folder(folder)
     files, left_out = list_images(Path(folder))
-    method = "letterbox" if data.splits["train"].objects else "center_crop"
     with track(files, "reading calibration images", "images") as counted:
-        read = (read_image(file, data.levels) for file in counted)
-        pixels = [preprocess(image, method, data.resize, data.image_size) for image in read]
-    sample = np.stack(pixels) if pixels else np.zeros((0, data.image_size, data.image_size, 3), np.uint8)
+        read = (read_image(file, data.levels, data.channels) for file in counted)
+        geometry = data.preprocessing, data.resize, data.image_size, data.channels
+        pixels = [preprocess(image, *geometry) for image in read]
+    sample = np.stack(pixels) if pixels else np.zeros((0, *data.input_shape), np.uint8)
     return sample, f"images of {folder}{f', left out: {format_kinds(left_out)}' if left_out else ''}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.config.data import FITS
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError, require_one_of
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
@@ -24,7 +25,7 @@ from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.tasks import get_task
 
-# uint8 images (N, H, W, 3) → outputs.
+# uint8 images (N, H, W, C) → outputs.
 Predict = Callable[[np.ndarray], Outputs]
 # What data may have; many have no test split.
 SPLITS = ("train", "validation", "test")
@@ -111,6 +112,8 @@ def inspect_file(file: Path) -> dict[str, Any]:
         "labels": list(card.classes),
         "image_size": card.image_size,
         "resize": card.resize,
+        "fit": next(fit for fit, method in FITS.items() if method == card.preprocessing),
+        "channels": card.channels,
     }
     # Its provenance comes after these, and may not replace them.
     document = {**own, **card.provenance, **own}

@@ -19,6 +19,7 @@ from keras_resnet.export.artifacts import write_artifacts
 from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
 from keras_resnet.export.convert import convert
 from keras_resnet.export.formats.base import Conversion
+from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference, verify
@@ -224,7 +225,7 @@ class RunWriter:
             **build_provenance(self.file, data, context.reference.evaluation, calibration),
         }
         outputs = get_task(spec, data.classes).output_metadata()
-        return ModelMetadata(data.classes, data.resize, data.image_size, provenance, **outputs, levels=data.levels)
+        return build_metadata(data.classes, data, provenance, outputs)
 
 
 def build_provenance(

@@ -15,10 +15,11 @@ from PIL import Image
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.export.load import is_exported_file, load_file
+from keras_resnet.export.metadata import build_metadata
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.runtime.image import preprocess, read_image
-from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths
+from keras_resnet.runtime.image import Picture, read_image, show_in_rgb, size_of
+from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, require_colors
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs, decode_predictions
 from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
@@ -33,21 +34,22 @@ VIDEO_SUFFIX = ".mp4"
 
 @dataclass(frozen=True)
 class Predictor:
-    """predict: uint8 images (N, H, W, 3) → outputs. card: how images are preprocessed and what outputs mean."""
+    """predict: uint8 images (N, H, W, C) → outputs. card: how images are preprocessed and what outputs mean."""
 
     predict: Callable[[np.ndarray], Outputs]
     card: ModelMetadata
 
-    def predict_image(self, image: Image.Image, top: int | None) -> list[dict[str, Any]]:
+    def predict_image(self, image: Picture, top: int | None) -> list[dict[str, Any]]:
         """Return [{"label", "probability"}, …], best first; each with a "box" in pixels where the task is to find
         one."""
-        card = self.card
-        outputs = self.predict(preprocess(image, card.preprocessing, card.resize, card.image_size)[None])
-        return decode_predictions(card, outputs, top, [image.size])[0]
+        outputs = self.predict(self.card.preprocess(image)[None])
+        return decode_predictions(self.card, outputs, top, [size_of(image)])[0]
 
-    def draw(self, image: Image.Image, predictions: list[dict[str, Any]]) -> Image.Image:
+    def draw(self, image: Picture, predictions: list[dict[str, Any]]) -> Image.Image:
         """Return a copy of the image with what was found drawn in; of a localizer's guesses the first."""
-        return draw_predictions(image, predictions[:1] if self.card.postprocessor.one_object else predictions)
+        return draw_predictions(
+            show_in_rgb(image), predictions[:1] if self.card.postprocessor.one_object else predictions
+        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def predict_files(
 
 
 def _predict_image_file(predictor: Predictor, source: Input, options: PredictOptions) -> dict[str, Any]:
-    image = read_image(source.name, predictor.card.levels)
+    image = read_image(source.name, predictor.card.levels, predictor.card.channels)
     predictions = predictor.predict_image(image, options.top)
     if source.save:
         _save_image(predictor.draw(image, predictions), source.save)
@@ -130,6 +132,7 @@ def predict_video(
 ) -> Iterator[dict[str, Any]]:
     """Yield the same for each frame of a video or camera (see `video.read_frames`); drawn into a video at `save`,
     which is there when all of them are."""
+    require_colors(predictor.card)
     frames = islice(read_frames(source, options.every), options.frames)
     if save is None:
         for frame in frames:
@@ -191,8 +194,5 @@ def run_predictor(run: Run, model: keras.Model) -> Predictor:
     from keras_resnet.tasks import get_task
 
     spec, classes = run.spec(), run.classes()
-    data = spec.data
-    assert data.resize is not None and data.image_size is not None
     outputs = get_task(spec, classes).output_metadata()
-    card = ModelMetadata(classes, data.resize, data.image_size, {}, **outputs, levels=data.levels)
-    return Predictor(keras_predictor(model), card)
+    return Predictor(keras_predictor(model), build_metadata(classes, spec.data, {}, outputs))

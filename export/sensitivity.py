@@ -75,7 +75,7 @@ class SensitivityAnalysis:
         return sensitivities
 
     def _sample(self, samples: int) -> tuple[np.ndarray, GroundTruth]:
-        """Return validation images, uint8 (N, H, W, 3), as many of each class, and their ground truth."""
+        """Return validation images, uint8 (N, H, W, C), as many of each class, and their ground truth."""
         split, classes = self.data.splits["validation"], len(self.data.classes)
         rows = sample_balanced_rows(split, per_class=max(1, round(samples / classes)), classes=classes, seed=SEED)
         batches = evaluation_batches(split.subset(rows), self.data.image_size, len(rows))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from keras_resnet.export.flatbuffer import pack_model, unpack_model
-from keras_resnet.runtime.metadata import LABELS_FILE, METADATA_FILE, ModelMetadata
+from keras_resnet.runtime.metadata import LABELS_FILE, METADATA_FILE, ModelMetadata, describe_channels
 from keras_resnet.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ class _Member(int):
     """A member of an enumeration or union of the schema: a byte, where other fields are offsets."""
 
 
-IMAGE_PROPERTIES, BOX_PROPERTIES, NORMALIZATION, RGB, AXIS_LABELS, VALUE_LABELS = map(_Member, (2, 3, 1, 1, 2, 3))
+IMAGE_PROPERTIES, BOX_PROPERTIES, NORMALIZATION, AXIS_LABELS, VALUE_LABELS = map(_Member, (2, 3, 1, 2, 3))
+RGB, GRAYSCALE = map(_Member, (1, 2))
 BOUNDARIES = _Member(1)
+COLOR_SPACES = {1: GRAYSCALE, 3: RGB}
 # As MediaPipe's object detector calls the outputs of TFLite's detection operator.
 MEDIAPIPE_OUTPUTS = {"boxes": "location", "classes": "category", "scores": "score", "count": "number of detections"}
 # Where left, top, right and bottom stand among the four numbers of a box.
@@ -119,16 +121,16 @@ class MetadataBuilder:
         return bytes(self.builder.Output())
 
     def _input(self) -> int:
-        text, side = self.builder.CreateString, self.card.image_size
+        text, (height, width, channels) = self.builder.CreateString, self.card.input_shape
         low, high = self.pixel_offset, self.pixel_offset + 255
         options = self._table(2, {0: self._floats([-self.pixel_offset]), 1: self._floats([1.0])})
         process = self._table(2, {0: NORMALIZATION, 1: options})
-        properties = self._table(2, {0: RGB})
+        properties = self._table(2, {0: COLOR_SPACES[channels]} if channels in COLOR_SPACES else {})
         content = self._table(3, {0: IMAGE_PROPERTIES, 1: properties})
         stats = self._table(2, {0: self._floats([high]), 1: self._floats([low])})
         fields = {
             0: text("pixels"),
-            1: text(f"RGB pixels, {side} × {side}, {low:g} to {high:g}"),
+            1: text(f"{describe_channels(channels)} pixels, {height} × {width}, {low:g} to {high:g}"),
             3: content,
             4: self._offsets([process]),
             5: stats,

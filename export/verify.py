@@ -41,7 +41,7 @@ SEED = 0
 class Reference:
     """What every file of a model is compared with.
 
-    batches: makes pairs of uint8 images (B, H, W, 3) and their ground truth, the same each time it is called.
+    batches: makes pairs of uint8 images (B, H, W, C) and their ground truth, the same each time it is called.
     evaluation: of the model, or of the one that it was compressed from. own_evaluation: of the model itself.
     baselines: how `evaluation` stands to what needs no network. data_changed: see `Verdict`.
     """

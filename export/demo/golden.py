@@ -21,9 +21,8 @@ MIN_IMAGES = 2
 class Golden:
     """Golden answers as pages of a site.
 
-    images: {"url", "count", "image_size"} of the images, uint8 (count, image_size, image_size, 3); None where there are
-    none. files: by file {"url", "outputs": [{"name", "shape"}, …]} of its outputs, float32 (count, *shape), one after
-    another.
+    images: {"url", "count", "shape"} of the images, uint8 (count, height, width, channels); None where there are none.
+    files: by file {"url", "outputs": [{"name", "shape"}, …]} of its outputs, float32 (count, *shape), one after another
     """
 
     images: dict[str, Any] | None = None
@@ -50,7 +49,7 @@ def load_golden(run: Run, files: list[str], log: Log) -> Golden:
         pages[f"golden/{file}.bin"] = b"".join(value.tobytes() for value in first.values())
         shapes = [{"name": name, "shape": value.shape[1:]} for name, value in first.items()]
         described[file] = {"url": f"golden/{file}.bin", "outputs": shapes}
-    return Golden({"url": "golden/images.bin", "count": count, "image_size": images.shape[1]}, described, pages)
+    return Golden({"url": "golden/images.bin", "count": count, "shape": images.shape[1:]}, described, pages)
 
 
 def _outputs_of(file: str, arrays: Any) -> dict[str, np.ndarray]:

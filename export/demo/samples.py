@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.dataset import Split
 from keras_resnet.errors import KresnetError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
-from keras_resnet.runtime.image import read_image
+from keras_resnet.runtime.image import read_image, show_in_rgb
 
 # How many, and their largest sides in pixels: photographs would take hundreds of megabytes.
 SAMPLES, MAX_SIDE = 20, 1024
@@ -44,20 +45,24 @@ def load_samples(run: Run, log: Log) -> list[Sample]:
     from keras_resnet.data.load import load_dataset
 
     data = run.spec().data
+    if data.channels not in (1, 3):
+        log("no validation images on the page: browsers show none of many channels; it takes .npy files")
+        return []
     try:
         split = load_dataset(data, log, ("validation",)).splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
-        return [make_sample(split, int(row), run.classes(), data.levels) for row in rows]
+        return [make_sample(split, int(row), run.classes(), data) for row in rows]
     except KresnetError as error:
         log(f"no validation images on the page: {error}")
         return []
 
 
-def make_sample(split: Split, row: int, classes: Sequence[str], levels: Sequence[float]) -> Sample:
+def make_sample(split: Split, row: int, classes: Sequence[str], data: DataSpec) -> Sample:
     """Return the image at `row` of a split with what it is labeled. Raises DataError if it cannot be read."""
     # What is kept in memory is cropped already; the page shows what of an image is.
-    image = read_image(split.files[row], levels) if split.files else split.image(row)
-    small = image.copy()
+    channels = data.channels or 3
+    image = read_image(split.files[row], data.levels, channels) if split.files else split.image(row)
+    small = show_in_rgb(image)
     small.thumbnail((MAX_SIDE, MAX_SIDE))
     buffer = io.BytesIO()
     small.save(buffer, format="PNG")

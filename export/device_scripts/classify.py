@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from preprocess import decode_image, preprocess
+from preprocess import decode_image, preprocess, size_of
 
 
 def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
@@ -26,17 +26,20 @@ def load(path: str) -> tuple[Any, list[str], dict[str, Any]]:
 
 
 def preprocess_file(path: str, card: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]] | None:
-    """Preprocess an image file: (size, size, 3) uint8, and the image's size; None, with a message, if it is none."""
+    """Preprocess an image file: (height, width, channels) uint8, and the image's size; None, with a message, if it is
+    none."""
+    channels = card.get("channels", 3)
     try:
-        image = decode_image(path, card.get("levels", ()))
+        image = decode_image(path, card.get("levels", ()), channels)
     except ValueError as error:
         print(f"cannot read image {path}: {error}", file=sys.stderr)
         return None
-    return preprocess(image, card["preprocessing"], card["resize"], card["image_size"]), image.size
+    pixels = preprocess(image, card["preprocessing"], card["resize"], card["image_size"], channels)
+    return pixels, size_of(image)
 
 
 def run_model(interpreter: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Run the network: (size, size, 3) uint8 → {"logits": (classes,) float32, …}."""
+    """Run the network: (height, width, channels) uint8 → {"logits": (classes,) float32, …}."""
     details = interpreter.get_input_details()[0]
     (signature,) = interpreter.get_signature_list()
     if details["dtype"] == np.int8:

@@ -47,12 +47,12 @@ class Device(ABC):
 
     @abstractmethod
     def measure(self, file: Path, images: np.ndarray) -> Cost:
-        """Time `file` on uint8 images (N, H, W, 3), one at a time. Raises ExportError if it fails."""
+        """Time `file` on uint8 images (N, H, W, C), one at a time. Raises ExportError if it fails."""
 
     def accelerated(self, file: Path) -> frozenset[str]:
         """Return the names of the operators of `file` that something other than the device's CPU computes."""
         return frozenset()
 
     def run(self, file: Path, images: np.ndarray) -> DeviceRun:
-        """Run `file` on uint8 images (N, H, W, 3) and time it on them. Raises ExportError if it cannot be run."""
+        """Run `file` on uint8 images (N, H, W, C) and time it on them. Raises ExportError if it cannot be run."""
         return DeviceRun(self.load(file)(images), self.measure(file, images), self.accelerated(file))

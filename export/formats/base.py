@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LoadedModel(Protocol):
-    """A loaded file: a callable from uint8 images (N, H, W, 3) to float32 logits (N, classes), or to a dict of outputs
+    """A loaded file: a callable from uint8 images (N, H, W, C) to float32 logits (N, classes), or to a dict of outputs
     by name."""
 
     card: ModelMetadata
@@ -39,7 +39,7 @@ class LoadedModel(Protocol):
 class Conversion:
     """What a format needs besides the Keras model.
 
-    options: of the TFLite file to write, None for formats that hold none. calibration_images: uint8 (N, H, W, 3), None
+    options: of the TFLite file to write, None for formats that hold none. calibration_images: uint8 (N, H, W, C), None
     where no ranges are measured.
     """
 

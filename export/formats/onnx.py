@@ -54,7 +54,7 @@ class ONNX(Format):
 
 
 def write_onnx(model: keras.Model, metadata: ModelMetadata, target: Path) -> None:
-    """Write `model`, {"pixels": float32 (batch, H, W, 3), 0–255} → {"logits": (batch, classes), …}, with `metadata`
+    """Write `model`, {"pixels": float32 (batch, H, W, C), 0–255} → {"logits": (batch, classes), …}, with `metadata`
     among its properties."""
     import keras
     import onnx
@@ -117,6 +117,6 @@ class OnnxModel:
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, images: np.ndarray) -> Outputs:
-        """Return the float32 logits (N, classes) of uint8 images (N, H, W, 3), or several outputs by name."""
+        """Return the float32 logits (N, classes) of uint8 images (N, H, W, C), or several outputs by name."""
         outputs = self._session.run(None, {self._input: images.astype(np.float32)})
         return unwrap_single_output(dict(zip(self._outputs, map(np.asarray, outputs), strict=True)))

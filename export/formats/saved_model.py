@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
+from keras_resnet.runtime.image import height_and_width
 from keras_resnet.runtime.metadata import (
     EXTRA_ASSETS,
     LABELS_FILE,
@@ -63,7 +64,7 @@ class SavedModel(Format):
 
 
 def write_inference_signature(model: keras.Model, folder: Path, *, uint8_input: bool, batch: int | None = 1) -> None:
-    """Write `model` with one signature: {"pixels": (batch, H, W, 3)} → {"logits": (batch, classes), …}.
+    """Write `model` with one signature: {"pixels": (batch, H, W, C)} → {"logits": (batch, classes), …}.
 
     A dynamic batch adds SHAPE, STRIDED_SLICE and PACK to a TFLite file. `uint8_input` makes the signature take
     uint8 pixels and cast them; a file that will be quantized takes float32 here and becomes uint8 in the conversion.
@@ -85,15 +86,16 @@ def write_inference_signature(model: keras.Model, folder: Path, *, uint8_input: 
 class ServingModel:
     """A Keras model with the two signatures for TensorFlow Serving, each of any batch.
 
-    serving_default: {"pixels": float32 (B, H, W, 3), 0–255} → {"logits": (B, classes), …};
+    serving_default: {"pixels": float32 (B, H, W, C), 0–255} → {"logits": (B, classes), …};
     serve_bytes: {"images": string (B,), each a JPEG, PNG, GIF or BMP} → {"logits", "probabilities", …}; decoded and
-    preprocessed in the graph: the shorter side resized and the center cropped, or letterboxed, as the task has it.
+    preprocessed in the graph as the metadata say: gray or in colors, resized and cropped, padded or stretched. Networks
+    of other channels, which such files do not have, are without the second signature.
     """
 
     def __init__(self, model: keras.Model, metadata: ModelMetadata) -> None:
         self.model = model
         self.metadata = metadata
-        self.height, self.width = model.input_shape[1:3]
+        self.height, self.width, self.channels = model.input_shape[1:]
 
     def write(self, folder: Path) -> None:
         """Write the SavedModel and its metadata to `folder`."""
@@ -101,9 +103,11 @@ class ServingModel:
         import tensorflow as tf
 
         archive = keras.export.ExportArchive()
-        pixels = tf.TensorSpec((None, self.height, self.width, 3), tf.float32, name="pixels")
+        pixels = tf.TensorSpec((None, self.height, self.width, self.channels), tf.float32, name="pixels")
         archive.add_endpoint(DEFAULT_SIGNATURE, self._infer, [pixels])
-        archive.add_endpoint(BYTES_SIGNATURE, self._infer_bytes, [tf.TensorSpec((None,), tf.string, name="images")])
+        if self.channels in (1, 3):
+            encoded = [tf.TensorSpec((None,), tf.string, name="images")]
+            archive.add_endpoint(BYTES_SIGNATURE, self._infer_bytes, encoded)
         archive.write_out(str(folder), verbose=False)
         extra = folder / EXTRA_ASSETS
         extra.mkdir()
@@ -116,26 +120,38 @@ class ServingModel:
     def _infer_bytes(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         import tensorflow as tf
 
-        shape = tf.TensorSpec((self.height, self.width, 3), tf.float32)
+        shape = tf.TensorSpec((self.height, self.width, self.channels), tf.float32)
         outputs = self._infer(tf.map_fn(self._preprocess, images, fn_output_signature=shape))
         logits = outputs.get("logits")
         probabilities = tf.sigmoid(outputs["scores"]) if logits is None else tf.nn.softmax(logits)
         return {**outputs, "probabilities": probabilities}
 
     def _preprocess(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Decode one image file, string (), to float32 (H, W, 3), 0–255."""
+        """Decode one image file, string (), to float32 (H, W, channels), 0–255."""
         import tensorflow as tf
 
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        sides = tf.cast(tf.shape(image)[:2], tf.float32)
-        is_letterboxed = self.metadata.preprocessing == "letterbox"
-        scale = self.width / tf.reduce_max(sides) if is_letterboxed else self.metadata.resize / tf.reduce_min(sides)
-        image = tf.image.resize(image, tf.cast(tf.round(sides * scale), tf.int32), "bicubic", antialias=True)
-        if is_letterboxed:
+        if self.channels == 1:
+            image = tf.image.rgb_to_grayscale(image)
+        method = self.metadata.preprocessing
+        image = tf.image.resize(image, self._resized(tf.shape(image)[:2], method), "bicubic", antialias=True)
+        if method == "letterbox":
             image = tf.image.pad_to_bounding_box(image, 0, 0, self.height, self.width)
-        else:
+        elif method == "center_crop":
             image = tf.image.resize_with_crop_or_pad(image, self.height, self.width)
         return tf.clip_by_value(tf.round(image), 0.0, 255.0)
+
+    def _resized(self, shape: tf.Tensor, method: str) -> tf.Tensor:
+        """Return the height and width, int32 (2,), that an image of `shape` is resized to."""
+        import tensorflow as tf
+
+        if method == "stretch":
+            return tf.constant([self.height, self.width])
+        wanted = (self.height, self.width) if method == "letterbox" else height_and_width(self.metadata.resize)
+        sides = tf.cast(shape, tf.float32)
+        scales = tf.constant(wanted, tf.float32) / sides
+        scale = tf.reduce_min(scales) if method == "letterbox" else tf.reduce_max(scales)
+        return tf.maximum(tf.cast(tf.round(sides * scale), tf.int32), 1)
 
 
 class LoadedSavedModel:
@@ -161,7 +177,7 @@ class LoadedSavedModel:
         require_input(self.card, pixels.shape, folder)
 
     def __call__(self, images: np.ndarray) -> Outputs:
-        """Return the float32 logits (N, classes) of uint8 images (N, H, W, 3), or several outputs by name."""
+        """Return the float32 logits (N, classes) of uint8 images (N, H, W, C), or several outputs by name."""
         import tensorflow as tf
 
         outputs = self._model.signatures[DEFAULT_SIGNATURE](pixels=tf.constant(images, tf.float32))

@@ -72,7 +72,7 @@ def write_tflite(
 ) -> None:
     """Convert `model` to `target`, a file without metadata.
 
-    images: for calibration, uint8 (N, H, W, 3), where the scheme needs them. metadata: of a detector whose file is to
+    images: for calibration, uint8 (N, H, W, C), where the scheme needs them. metadata: of a detector whose file is to
     end in objects. Raises UsageError for a layer to keep in float that the model does not have.
     """
     content = _ENGINES[options.engine.name](model, replace(options, with_nms=False), images)
@@ -104,7 +104,7 @@ def _samples(images: np.ndarray, options: TFLiteOptions) -> Iterator[Sample]:
 
 @dataclass(frozen=True)
 class TensorFlowConversion:
-    """One conversion by TensorFlow's converter. images: for calibration, uint8 (N, H, W, 3)."""
+    """One conversion by TensorFlow's converter. images: for calibration, uint8 (N, H, W, C)."""
 
     model: keras.Model
     options: TFLiteOptions

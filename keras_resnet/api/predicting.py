@@ -13,6 +13,7 @@ from PIL import Image
 from keras_resnet import progress
 from keras_resnet.api.results import Prediction, Predictions
 from keras_resnet.errors import DataError, UsageError
+from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -75,18 +76,20 @@ def _predict_pixels(
     predictor: Predictor, pixels: np.ndarray | Image.Image, top: int | None, place: int
 ) -> Iterator[Prediction]:
     """Yield what an image shows, or each of an array of several; they are called by their place."""
-    images = [pixels] if isinstance(pixels, Image.Image) else _to_images(pixels)
+    images = [pixels] if isinstance(pixels, Image.Image) else _to_images(pixels, predictor.card.channels)
     for number, image in enumerate(images, place):
-        yield Prediction(f"image {number}", predictor.predict_image(image, top), picture=image)
+        yield Prediction(f"image {number}", predictor.predict_image(image, top), picture=show_in_rgb(image))
 
 
-def _to_images(pixels: np.ndarray) -> list[Image.Image]:
-    """Return an array's images. Raises UsageError for one that holds none."""
+def _to_images(pixels: np.ndarray, channels: int) -> list[Picture]:
+    """Return an array's images. Raises UsageError for one that holds none of a network of `channels`."""
     shape: tuple[int, ...] = getattr(pixels, "shape", ())
-    if len(shape) not in (3, 4) or shape[-1] != 3 or getattr(pixels, "dtype", None) != np.uint8 or 0 in shape:
+    allowed = (1, 3) if channels in (1, 3) else (channels,)
+    if len(shape) not in (3, 4) or shape[-1] not in allowed or getattr(pixels, "dtype", None) != np.uint8 or 0 in shape:
+        words = 3 if channels in (1, 3) else channels
         received = f"{pixels.dtype} {shape}" if isinstance(pixels, np.ndarray) else repr(pixels)
         raise UsageError(
-            "images must be paths, Pillow's images, or arrays of uint8 pixels (H, W, 3) or (N, H, W, 3)."
+            f"images must be paths, Pillow's images, or arrays of uint8 pixels (H, W, {words}) or (N, H, W, {words})."
             f" Received: {received}"
         )
-    return [Image.fromarray(each) for each in (pixels[None] if len(shape) == 3 else pixels)]
+    return [to_picture(each) for each in (pixels[None] if len(shape) == 3 else pixels)]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.reporting import html_tables
-from keras_resnet.runtime.image import read_image
+from keras_resnet.runtime.image import read_for_display
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import format_predictions
 from keras_resnet.runtime.visualize import draw_predictions
@@ -71,7 +71,7 @@ class Prediction:
 
     def read(self) -> Image.Image:
         """Return the image."""
-        return self.picture or read_image(self.image)
+        return self.picture or read_for_display(self.image)
 
     def draw(self) -> Image.Image:
         """Return a copy of the image with what was found drawn in."""

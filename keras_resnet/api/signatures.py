@@ -45,7 +45,7 @@ class Keyword:
 
 
 def _annotation(name: str, setting: Setting) -> str:
-    kind = PATH if name in PATHS else setting.kind.__name__
+    kind = PATH if name in PATHS else setting.annotation or setting.kind.__name__
     if setting.choices:
         kind = f"Literal[{', '.join(map(repr, setting.choices))}]"
     if not setting.is_list:

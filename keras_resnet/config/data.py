@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from keras_resnet.config.network import Normalization
+from keras_resnet.config.image_size import SIZE_WORDS, ImageSize, height_and_width, parse_image_size
+from keras_resnet.config.network import MAX_CHANNELS, Normalization
 from keras_resnet.config.option_groups import AUGMENTATION, COMMON, DATA
 from keras_resnet.config.policies import POLICIES, describe_policies
 from keras_resnet.config.section import STRICT, Section, not_allowed
-from keras_resnet.config.settings import OneOf, Option, setting
+from keras_resnet.config.settings import OneOf, Option, Typed, setting
 from keras_resnet.config.task_rules import TASK_RULES
 
-# Pixels of a side: more are a typing error, or damage.
-MAX_SIDE = 16384
+# How images of other proportions than the network's become its input → its name in `runtime.preprocess`.
+Fit = Literal["crop", "pad", "stretch"]
+FITS: dict[Fit, str] = {"crop": "center_crop", "pad": "letterbox", "stretch": "stretch"}
+Size = Annotated[ImageSize | None, BeforeValidator(parse_image_size), Typed(str, "int | str | tuple[int, int]")]
 
 
 def _require_rising(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -35,10 +39,10 @@ def _require_range(values: tuple[float, ...]) -> tuple[float, ...]:
 
 @dataclass(frozen=True, config=STRICT)
 class DataSpec(Section):
-    """Which images, and how they become arrays of (image_size, image_size, 3) pixels in 0–255.
+    """Which images, and how they become arrays of (height, width, channels) pixels in 0–255, of `image_size`.
 
-    Images to classify are resized to `resize` at their shorter side, then cut to `image_size` from the center
-    (evaluation) or at random (training). Images with objects are resized at their longer side, and padded.
+    Images to classify are brought to it as `fit` says; crop: resized until they cover `resize`, then cut to
+    `image_size` from the center (evaluation) or at random (training). Images with objects are padded.
     """
 
     PATH: ClassVar[str] = "data"
@@ -48,15 +52,27 @@ class DataSpec(Section):
     )
     data_dir: str | None = setting(None, "Where TFDS data sets are prepared.", Option("--data-dir", DATA))
     download: bool = setting(False, "Download a TFDS data set that is not there yet.", Option("--download", DATA))
-    image_size: int | None = setting(
+    image_size: Size = setting(
         None,
-        "Side of the square input images in pixels.",
-        Option("--image-size", COMMON, "by the data"),
-        f"8 to {MAX_SIDE} pixels",
-        ge=8,
-        le=MAX_SIDE,
+        "Size of the input images in pixels: the side of a square, or HEIGHTxWIDTH.",
+        Option("--image-size", COMMON, "by the data", "N|HxW"),
+        SIZE_WORDS,
     )
-    resize: int | None = setting(None, "Shorter side that images are resized to before they are cropped.", le=MAX_SIDE)
+    fit: Fit | None = setting(
+        None,
+        "How images of other proportions fit in: crop (cut off what stands over), pad (the whole image, black beside"
+        " it) or stretch (the whole image, distorted).",
+        Option("--fit", COMMON, "by the data"),
+    )
+    channels: int | None = setting(
+        None,
+        "Channels of the input images: 1 (gray), 3 (colors), or another number, as .npy and TIFF files have them.",
+        Option("--channels", DATA, "3, or as many as the data have"),
+        f"1 to {MAX_CHANNELS}",
+        ge=1,
+        le=MAX_CHANNELS,
+    )
+    resize: Size = setting(None, "Size that images are resized to before they are cropped.", None, SIZE_WORDS)
     val_fraction: float = setting(
         0.2, "Share held out where there is no validation split.", Option("--val-fraction", DATA), gt=0, lt=1
     )
@@ -77,10 +93,41 @@ class DataSpec(Section):
     )
     normalization: Normalization = Field(default_factory=Normalization)
 
+    @property
+    def preprocessing(self) -> str:
+        """How images become the network's input, as `runtime.preprocess.PREPROCESSORS` names it; of a resolved spec."""
+        assert self.fit is not None, "resolve the spec first"
+        return FITS[self.fit]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The (height, width, channels) of the network's input; of a resolved spec."""
+        assert self.image_size is not None and self.channels is not None, "resolve the spec first"
+        return (*height_and_width(self.image_size), self.channels)
+
+    @property
+    def input_words(self) -> str:
+        """The input in words: "64 × 128 pixels, gray, fit=pad"; the usual goes without saying."""
+        height, width, channels = self.input_shape
+        words = {1: ", gray", 3: ""}.get(channels, f" of {channels} channels")
+        fit = "" if self.fit == "crop" or self.annotations != "labels" else f", fit={self.fit}"
+        return f"{height} × {width} pixels{words}{fit}"
+
+    def with_earlier_defaults(self) -> Self:
+        """Return it with what all runs were before they could be otherwise: in colors, and cropped unless objects are
+        looked for."""
+        fit: Fit = self.fit or ("crop" if self.annotations == "labels" else "pad")
+        return replace(self, fit=fit, channels=self.channels or 3)
+
     @model_validator(mode="after")
     def _require_room_to_crop(self) -> Self:
-        if self.resize is not None and self.image_size is not None and self.resize < self.image_size:
+        if self.resize is None or self.image_size is None:
+            return self
+        whole, cut = height_and_width(self.resize), height_and_width(self.image_size)
+        if any(larger < side for larger, side in zip(whole, cut, strict=True)):
             raise not_allowed("data.resize", self.resize, "at least image_size")
+        if self.fit in ("pad", "stretch") and whole != cut:
+            raise not_allowed("data.resize", self.resize, f"image_size, since --fit {self.fit} cuts nothing off")
         return self
 
 

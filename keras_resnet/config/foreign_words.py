@@ -19,6 +19,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--input-size", "--input-shape", "--resolution", "--train-crop-size"), ("--image-size",)),
     **dict.fromkeys(("--arch", "-a", "--net", "--network", "--backbone", "-m"), ("--model", "--models")),
     **dict.fromkeys(("--nets", "--archs"), ("--models",)),
+    **dict.fromkeys(("--in-chans", "--in-channels", "--input-channels", "--ch"), ("--channels",)),
+    **dict.fromkeys(("--letterbox", "--crop-mode", "--resize-mode", "--rect"), ("--fit",)),
     **dict.fromkeys(("--layers", "-d"), ("--depth",)),
     **dict.fromkeys(("--pretrained", "--finetune"), ("--weights torchvision:resnet18",)),
     **dict.fromkeys(("--from", "--checkpoint", "--ckpt", "--load", "--init", "--initial-checkpoint"), ("--weights",)),

@@ -15,7 +15,9 @@ from keras_resnet.errors import SettingError
 
 # Layers, and convolutions of a tower: more are a typing error, or damage.
 MAX_DEPTH, MAX_HEAD_CONVS = 2000, 64
-Channels = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+# Channels of an image.
+MAX_CHANNELS = 64
+Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=MAX_CHANNELS)]
 
 
 def _require_positive(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -26,18 +28,36 @@ def _require_positive(values: tuple[float, ...]) -> tuple[float, ...]:
 
 @dataclass(frozen=True, config=STRICT)
 class Normalization(Section):
-    """`(pixel - mean) / std` per RGB channel, for pixels in 0–255. Part of every model."""
+    """`(pixel - mean) / std` per channel, for pixels in 0–255. Part of every model."""
 
     PATH: ClassVar[str] = "data.normalization"
 
     mean: Channels = setting(
-        (127.5, 127.5, 127.5), "Means of the RGB channels.", allowed="three numbers, for red, green and blue"
+        (127.5, 127.5, 127.5),
+        "Means of the channels.",
+        allowed="a number for each channel: three for red, green and blue",
     )
     std: Annotated[Channels, AfterValidator(_require_positive)] = setting(
         (127.5, 127.5, 127.5),
-        "Standard deviations of the RGB channels.",
-        allowed="three numbers above 0, for red, green and blue",
+        "Standard deviations of the channels.",
+        allowed="a number above 0 for each channel: three for colors",
     )
+
+    @model_validator(mode="after")
+    def _require_as_many(self) -> Self:
+        if len(self.mean) != len(self.std):
+            raise not_allowed("data.normalization.std", self.std, f"as many numbers as the mean ({len(self.mean)})")
+        return self
+
+    def adapt(self, channels: int) -> Normalization:
+        """Return it for images of so many `channels`: of other than three of them each has the mean of all means and
+        of all deviations. Raises SettingError for numbers that are neither for three channels nor for `channels`."""
+        if len(self.mean) == channels:
+            return self
+        if len(self.mean) != 3:
+            raise not_allowed("data.normalization.mean", self.mean, f"{channels} numbers, one for each channel")
+        mean, std = (sum(values) / 3 for values in (self.mean, self.std))
+        return Normalization((mean,) * channels, (std,) * channels)
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypedDict, Unpack, get_args, get_origin
+from typing import Annotated, Any, Literal, TypedDict, Union, Unpack, get_args, get_origin
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
@@ -39,6 +39,15 @@ class OneOf:
         return core_schema.literal_schema(list(self.names))
 
 
+@dataclass(frozen=True)
+class Typed:
+    """How a setting is given that no single type describes: `kind` on the command line, as `annotation` says in
+    Python."""
+
+    kind: type
+    annotation: str
+
+
 class Constraints(TypedDict, total=False):
     """Bounds of a number, as pydantic's `Field` takes them."""
 
@@ -67,7 +76,8 @@ def setting(
 @dataclass(frozen=True)
 class Setting:
     """One setting of a spec as declared. key: dotted, from the top of the spec. kind: its type, or that of the items
-    of a list. choices: the words that it may be; () for anything else."""
+    of a list. choices: the words that it may be; () for anything else. annotation: as Python writes the type, where
+    `kind` does not say it."""
 
     key: str
     kind: type
@@ -78,6 +88,7 @@ class Setting:
     option: Option | None
     choices: tuple[str, ...]
     bounds: str
+    annotation: str = ""
 
     @property
     def type_words(self) -> str:
@@ -115,10 +126,11 @@ def _describe(key: str, field: FieldInfo) -> Setting:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     kind, choices, is_list, is_optional = _read_annotation(field.annotation)
     choices = next((each.names for each in field.metadata if isinstance(each, OneOf)), choices)
+    typed = next((each for each in field.metadata if isinstance(each, Typed)), None)
     flag, *words = (str(extra.get(name, "")) for name in ("option", "group", "default_words", "metavar"))
     return Setting(
         key=key,
-        kind=kind,
+        kind=typed.kind if typed else kind,
         is_list=is_list,
         is_optional=is_optional,
         default=None if field.default is PydanticUndefined else field.default,
@@ -126,13 +138,14 @@ def _describe(key: str, field: FieldInfo) -> Setting:
         option=Option(flag, *words) if flag else None,
         choices=choices,
         bounds=str(extra.get("allowed", "")) or _bounds_words(field.metadata),
+        annotation=typed.annotation if typed else "",
     )
 
 
 def _read_annotation(annotation: Any) -> tuple[type, tuple[str, ...], bool, bool]:
     """Return (type, choices, whether a list, whether it may be None) of a setting's annotation."""
     is_list = is_optional = False
-    if isinstance(annotation, UnionType):
+    if get_origin(annotation) in (Union, UnionType):
         is_optional = True
         annotation = next(each for each in get_args(annotation) if each is not NoneType)
     if get_origin(annotation) is tuple:

@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.data import AugmentSpec, DataSpec
 from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.image_size import format_size
 from keras_resnet.config.network import HeadSpec, NetworkSpec, Normalization
 from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.section import STRICT, Section, not_allowed, override, parse_section
@@ -88,6 +89,7 @@ class Spec(Section):
         rules = TASK_RULES[self.task]
         unknown = [name for name in ("mosaic", "copy_paste") if not getattr(rules, name)]
         self._refuse_augmentations((*_FOR_CLASSIFICATION, *unknown), "left out")
+        self._require_letterbox()
         if self.augment.crop != "pad":
             raise not_allowed("augment.crop", self.augment.crop, f"pad for {self.task}")
         if self.distill.teacher is not None:
@@ -95,6 +97,17 @@ class Spec(Section):
         possible = [name for name, family in FAMILIES.items() if family.has_pyramid]
         if self.network.family not in possible:
             raise not_allowed("network.family", self.network.family, f"{' or '.join(possible)} for {self.task}")
+
+    def _require_letterbox(self) -> None:
+        """Raise SettingError for images of which boxes in a padded square cannot tell."""
+        if self.data.fit not in (None, "pad"):
+            raise not_allowed("data.fit", self.data.fit, f"pad for {self.task}")
+        if isinstance(self.data.image_size, tuple):
+            raise not_allowed(
+                "data.image_size",
+                format_size(self.data.image_size),
+                f"one number for {self.task}, whose images are padded to squares",
+            )
 
     def _refuse_augmentations(self, names: Iterable[str], allowed: str) -> None:
         """Raise SettingError unless the augmentations called `names` are at their default."""
@@ -108,13 +121,15 @@ class Spec(Section):
         if warmup is not None and training.steps is None and warmup >= training.epochs:
             raise not_allowed("optimizer.warmup_epochs", warmup, f"below training.epochs ({training.epochs})")
         sizes, image_size = self.augment.train_sizes, self.data.image_size
+        if sizes and isinstance(image_size, tuple):
+            raise not_allowed("augment.train_sizes", sizes, "left out for images that are not square")
         if sizes and FAMILIES[self.network.family].has_fixed_size:
             raise not_allowed(
                 "augment.train_sizes",
                 sizes,
                 f"left out for a {self.network.family} network, whose images have one size",
             )
-        if image_size is not None and any(size > image_size for size in sizes):
+        if isinstance(image_size, int) and any(size > image_size for size in sizes):
             raise not_allowed("augment.train_sizes", sizes, f"at most data.image_size ({image_size})")
 
     def _require_for_tfmot(self) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
 
+from keras_resnet.config.data import FITS, Fit
+from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.annotations import GroundTruth
 from keras_resnet.data.read_errors import numpy_function
 from keras_resnet.errors import DataError, require_one_of
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image import letterbox, resize_and_crop
+from keras_resnet.runtime.image import Picture, fit_picture, to_picture
 from keras_resnet.runtime.plurals import counted
 
 # Of the memory that is free; the rest is for training.
@@ -28,7 +29,7 @@ MAX_NAMES_IN_ERROR = 5
 class Images(Protocol):
     """Images that are read when they are needed, in any order, by several threads."""
 
-    def __getitem__(self, row: int) -> Image.Image:
+    def __getitem__(self, row: int) -> Picture:
         """Return the image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
 
 
@@ -36,17 +37,19 @@ class Images(Protocol):
 class Split:
     """`labels` (count,) int64 of as many images, and their `objects` where the task is to find them.
 
-    Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `images` is set. files: the image files, in that
-    order, where there are such.
+    Exactly one of `pixels`, uint8 (count, height, width, channels), and `images` is set, which `method` of
+    `preprocess.PREPROCESSORS` brings to `resize`. files: the image files, in that order, where there are such.
     """
 
     name: str
     labels: np.ndarray
     pixels: np.ndarray | None = None
     images: Images | None = None
-    resize: int = 0
+    resize: ImageSize = 0
     objects: GroundTruth | None = None
     files: tuple[str, ...] = ()
+    method: str = "center_crop"
+    channels: int = 3
     _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -54,22 +57,24 @@ class Split:
         """Return how many images there are."""
         return len(self.labels)
 
-    def image(self, row: int) -> Image.Image:
+    def image(self, row: int) -> Picture:
         """Return one of `images`, read now; or of `pixels`, as it is kept."""
         if self.pixels is not None:
-            return Image.fromarray(self.pixels[row])
+            return to_picture(self.pixels[row])
         assert self.images is not None
         return self.images[row]
 
     def subset(self, rows: np.ndarray) -> Split:
         """Return the images at `rows`, in that order."""
-        objects = self.objects.subset(rows) if self.objects else None
-        files = tuple(self.files[row] for row in rows) if self.files else ()
-        if self.pixels is not None:
-            return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects, files=files)
-        assert self.images is not None
-        images = Subset(self.images, rows)
-        return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects, files=files)
+        return replace(
+            self,
+            labels=self.labels[rows],
+            pixels=None if self.pixels is None else self.pixels[rows],
+            images=None if self.images is None else Subset(self.images, rows),
+            objects=self.objects.subset(rows) if self.objects else None,
+            files=tuple(self.files[row] for row in rows) if self.files else (),
+            _tensors={},
+        )
 
     @property
     def ground_truth(self) -> Any:
@@ -106,7 +111,7 @@ class Split:
         return self._tensors["truth"]
 
     def to_tf_dataset(self, numbers: Any, ids: bool = False) -> Any:
-        """tf.data of row numbers, int64 → of (uint8 (resize, resize, 3), truth); `ids`: see `to_tensors`."""
+        """tf.data of row numbers, int64 → of (uint8 (height, width, channels), truth); `ids`: see `to_tensors`."""
         import tensorflow as tf
 
         if self.pixels is not None:
@@ -114,15 +119,15 @@ class Split:
             return numbers.map(lambda row: (tf.gather(pixels, row), gather_rows(truth, row)), tf.data.AUTOTUNE)
 
         truth = self.ground_truth_tensors()
-        side = (self.resize, self.resize)
+        sides = height_and_width(self.resize)
 
         def read(row: Any) -> tuple[Any, Any]:
             pixels = numpy_function(self.read_pixels, [row], tf.uint8)
             row_values = gather_rows(truth, row)
             if ids and self.objects is not None and self.objects.masks is not None:
                 seen = numpy_function(self._ids_at, [row], self.objects.id_dtype)
-                row_values = {**row_values, "ids": tf.ensure_shape(seen, side)}
-            return tf.ensure_shape(pixels, (*side, 3)), row_values
+                row_values = {**row_values, "ids": tf.ensure_shape(seen, sides)}
+            return tf.ensure_shape(pixels, (*sides, self.channels)), row_values
 
         return numbers.map(read, tf.data.AUTOTUNE)
 
@@ -132,11 +137,11 @@ class Split:
 
     def _ids_at(self, row: Any) -> np.ndarray:
         assert self.objects is not None
-        return self.objects.ids(int(row), self.resize)
+        return self.objects.ids(int(row), height_and_width(self.resize)[0])
 
     def read_pixels(self, row: Any) -> np.ndarray:
-        """Return one of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
-        return (letterbox if self.objects else resize_and_crop)(self.image(int(row)), self.resize)
+        """Return one of `images`, read now and brought to its size: uint8 (height, width, channels)."""
+        return fit_picture(self.image(int(row)), self.method, self.resize, self.channels)
 
 
 def gather_rows(truth: Any, rows: Any) -> Any:
@@ -153,7 +158,7 @@ class Subset:
     images: Images
     rows: np.ndarray
 
-    def __getitem__(self, row: int) -> Image.Image:
+    def __getitem__(self, row: int) -> Picture:
         return self.images[int(self.rows[row])]
 
     @property
@@ -167,24 +172,38 @@ class Subset:
 class DatasetSplits:
     """A data set: its labels in the order of their numbers, and splits "train", "validation" and
     perhaps "test". flip_safe: whether a mirrored image keeps its label; None where nobody knows. levels: the
-    values that are black and white in images of more than 8 bits, see `runtime.image.read_image`."""
+    values that are black and white in images of more than 8 bits, see `runtime.image.read_image`. fit: of
+    `config.data.FITS`."""
 
     name: str
     classes: tuple[str, ...]
     splits: dict[str, Split]
     flip_safe: bool | None
-    image_size: int
-    resize: int
+    image_size: ImageSize
+    resize: ImageSize
     levels: tuple[float, ...] = ()
+    fit: Fit = "crop"
+    channels: int = 3
+
+    @property
+    def preprocessing(self) -> str:
+        """How images become the network's input, as `runtime.preprocess.PREPROCESSORS` names it."""
+        return FITS[self.fit]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The (height, width, channels) of the network's input."""
+        return (*height_and_width(self.image_size), self.channels)
 
 
-def fits_in_memory(images: int, resize: int) -> bool:
+def fits_in_memory(images: int, resize: ImageSize, channels: int = 3) -> bool:
     """Return whether `images` decoded ones may be kept: up to a quarter of the free memory."""
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return False
-    return images * resize * resize * 3 <= MAX_MEMORY_FRACTION * free
+    height, width = height_and_width(resize)
+    return images * height * width * channels <= MAX_MEMORY_FRACTION * free
 
 
 def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, log: Log) -> None:

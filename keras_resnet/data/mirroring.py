@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.pipeline import sample_balanced_rows
 from keras_resnet.metrics.confidence_interval import Z_95, paired_proportion_ci
-from keras_resnet.runtime.image import center_crop, resize_and_crop
+from keras_resnet.runtime.image import center_crop, fit_picture, to_picture
 from keras_resnet.runtime.plurals import counted
 
 # The classifier sees at most so many images, of the classes that have most, in pixels of so small a side: seconds.
@@ -50,7 +50,7 @@ class FlipTrial:
     chance: float
 
 
-def decide_flip(split: Split, image_size: int, classes: Sequence[str]) -> FlipDecision:
+def decide_flip(split: Split, image_size: ImageSize, classes: Sequence[str]) -> FlipDecision:
     """Decide by the training images `split` of `classes`, of which the network sees the center of `image_size` pixels.
 
     Against mirroring where a class is recognized less if mirrored copies are trained on (left and right arrows), or
@@ -109,11 +109,12 @@ def _sample_rows(split: Split) -> np.ndarray:
     return rows[np.isin(split.labels[rows], chosen)]
 
 
-def _shrink_images(split: Split, rows: np.ndarray, image_size: int) -> np.ndarray:
-    """Return float32 (count, side, side, 1 or 3) in 0–1: one channel where all are the same."""
-    side = min(SIDE, image_size)
+def _shrink_images(split: Split, rows: np.ndarray, image_size: ImageSize) -> np.ndarray:
+    """Return float32 (count, side, side, channels) in 0–1: one channel where all are the same."""
+    side = min(SIDE, *height_and_width(image_size))
     seen = (split.pixels[row] if split.pixels is not None else split.read_pixels(row) for row in rows)
-    small = np.stack([resize_and_crop(Image.fromarray(center_crop(pixels, image_size)), side) for pixels in seen])
+    centers = (to_picture(center_crop(pixels, image_size)) for pixels in seen)
+    small = np.stack([fit_picture(each, "stretch", side, split.channels) for each in centers])
     if (small == small[..., :1]).all():
         small = small[..., :1]
     return small.astype(np.float32) / 255

@@ -10,16 +10,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from keras_resnet.config.data import AugmentSpec
+from keras_resnet.config.data import AugmentSpec, Fit
+from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.dataset import Split, gather_rows
 from keras_resnet.data.read_errors import numpy_function
 from keras_resnet.data.transforms.crop import crop_and_flip_batch
 from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, augment_image, needs_pillow
 from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
 from keras_resnet.errors import UsageError
-from keras_resnet.runtime.image import center_crop, resize_and_crop
+from keras_resnet.runtime.image import center_crop, fit_picture, to_channels, to_picture
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -36,17 +36,18 @@ class TrainPipeline:
     """The images of a training, step by step. batch_size is global; of it rank `rank` of `ranks` makes its part.
 
     encode_targets: truth (B, …), which is labels (B,) or a dict (see `Split.ground_truth`) → targets, of which mixed
-    images take the weighted sum.
+    images take the weighted sum. fit: of `config.data.FITS`.
     """
 
     split: Split
-    image_size: int
+    image_size: ImageSize
     batch_size: int
     seed: int
     encode_targets: Callable[[Truth], tf.Tensor]
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     rank: int = 0
     ranks: int = 1
+    fit: Fit = "crop"
 
     @property
     def steps(self) -> int:
@@ -58,8 +59,8 @@ class TrainPipeline:
         """Return images of a batch that this rank makes."""
         return self.batch_size // self.ranks
 
-    def batches(self, first_step: int, last_step: int, size: int | None = None) -> tf.data.Dataset:
-        """Return steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, size, size, 3),
+    def batches(self, first_step: int, last_step: int, size: ImageSize | None = None) -> tf.data.Dataset:
+        """Return steps `first_step` … `last_step` - 1, counted from 0 over all epochs: (uint8 (part, height, width, C),
         encode_targets(labels)). Each epoch has an order of its own; what does not fill a batch is left out."""
         import tensorflow as tf
 
@@ -84,7 +85,7 @@ class TrainPipeline:
         return tf.raw_ops.RandomIndexShuffle(index=numbers, seed=seed, max_index=last, rounds=SHUFFLE_ROUNDS)
 
     def _whole(self, first_step: int, last_step: int) -> tf.data.Dataset:
-        """Return batches as they are kept: (uint8 (part, resize, resize, 3), truth (part, …))."""
+        """Return batches as they are kept: (uint8 (part, height, width, C), truth (part, …))."""
         import tensorflow as tf
 
         steps = tf.data.Dataset.range(first_step, last_step)
@@ -123,7 +124,8 @@ class TrainPipeline:
     def _mixer(self) -> ObjectMixer:
         from keras_resnet.data.transforms.mosaic import ObjectMixer
 
-        return ObjectMixer(self.augment, self.batch_size, self.image_size, self._mirrors, self._mine)
+        side = height_and_width(self.image_size)[0]
+        return ObjectMixer(self.augment, self.batch_size, side, self._mirrors, self._mine)
 
     def _shown(self, step: tf.Tensor) -> tf.Tensor:
         """Return which images are read for the batch of `step`, also those that are only mixed into others."""
@@ -134,24 +136,24 @@ class TrainPipeline:
         """Not where nobody has decided it."""
         return self.augment.flip is True
 
-    def _by_image(self, first_step: int, last_step: int, size: int) -> tf.data.Dataset:
+    def _by_image(self, first_step: int, last_step: int, size: ImageSize) -> tf.data.Dataset:
         """Make images one by one, by Pillow: from memory, or read when they are needed."""
         import tensorflow as tf
 
         split = self.split
-        augment = partial(augment_image, seed=self.seed, settings=self.augment)
-        side = size if self.augment.crop == "resized" else self.image_size
+        cut = size if self.augment.crop == "resized" else self.image_size
+        augment = partial(augment_image, seed=self.seed, settings=self.augment, size=cut, fit=self.fit)
         labels = split.ground_truth_tensors()
 
         def show(row: tf.Tensor, position: tf.Tensor) -> tf.data.Dataset:
             image = split.image(int(row))
             if self.augment.crop == "pad" and split.pixels is None:
-                image = Image.fromarray(resize_and_crop(image, split.resize))
-            return augment(image, int(position), size=side)
+                image = to_picture(fit_picture(image, split.method, split.resize, split.channels))
+            return augment(to_channels(image, split.channels), int(position))
 
         def read(row: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, Truth]:
             pixels = numpy_function(show, [row, position], tf.uint8)
-            return tf.ensure_shape(pixels, (side, side, 3)), tf.gather(labels, row)
+            return tf.ensure_shape(pixels, (*height_and_width(cut), split.channels)), tf.gather(labels, row)
 
         def places(step: tf.Tensor) -> tf.data.Dataset:
             first = step * self.batch_size + self.rank * self.part
@@ -160,14 +162,14 @@ class TrainPipeline:
         images = tf.data.Dataset.range(first_step, last_step).flat_map(places).map(read, tf.data.AUTOTUNE)
         return images.batch(self.part, drop_remainder=True)
 
-    def _finish(self, step: tf.Tensor, batch: tuple[tf.Tensor, Truth], size: int) -> tuple[tf.Tensor, Truth]:
+    def _finish(self, step: tf.Tensor, batch: tuple[tf.Tensor, Truth], size: ImageSize) -> tuple[tf.Tensor, Truth]:
         """Change a batch, resize it where the training wants smaller images, encode its targets and mix it."""
         import tensorflow as tf
 
         draw = self._draw(step)
         images, truth = _apply(ON_BATCHES, *batch, draw, self.augment)
-        if images.shape[1] != size:
-            smaller = tf.image.resize(images, (size, size), antialias=True)
+        if tuple(images.shape[1:3]) != height_and_width(size):
+            smaller = tf.image.resize(images, height_and_width(size), antialias=True)
             images = tf.cast(tf.round(tf.clip_by_value(smaller, 0, 255)), tf.uint8)
         return _apply(ON_TARGETS, images, self.encode_targets(truth), draw, self.augment)
 
@@ -190,8 +192,8 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return split.count // batch_size
 
 
-def evaluation_batches(split: Split, image_size: int, batch_size: int) -> tf.data.Dataset:
-    """Return all images in order, their centers: (uint8 (B, image_size, image_size, 3), truth (B, …))."""
+def evaluation_batches(split: Split, image_size: ImageSize, batch_size: int) -> tf.data.Dataset:
+    """Return all images in order, as devices see them: (uint8 (B, height, width, C), truth (B, …))."""
     import tensorflow as tf
 
     batches = split.to_tf_dataset(tf.data.Dataset.range(split.count)).batch(batch_size)
@@ -200,7 +202,7 @@ def evaluation_batches(split: Split, image_size: int, batch_size: int) -> tf.dat
 
 def validation_batches(
     split: Split,
-    image_size: int,
+    image_size: ImageSize,
     batch_size: int,
     encode_targets: Callable[[Truth], tf.Tensor],
     rank: int = 0,
@@ -227,9 +229,10 @@ def validation_batches(
     return batches.map(prepare, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def sample_balanced_images(split: Split, *, image_size: int, per_class: int, classes: int, seed: int) -> np.ndarray:
-    """Return up to `per_class` images of each class under the evaluation transform: uint8 (N, image_size, image_size,
-    3)."""
+def sample_balanced_images(
+    split: Split, *, image_size: ImageSize, per_class: int, classes: int, seed: int
+) -> np.ndarray:
+    """Return up to `per_class` images of each class under the evaluation transform: uint8 (N, height, width, C)."""
     chosen = sample_balanced_rows(split, per_class=per_class, classes=classes, seed=seed)
     if split.pixels is not None:
         return center_crop(split.pixels[chosen], image_size)

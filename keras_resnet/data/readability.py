@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,12 +46,16 @@ class ReadabilityCache:
     is_changed: bool = False
 
     @classmethod
-    def load(cls, root: Path) -> ReadabilityCache:
-        """Return what is remembered of the data set at `root`; nothing where that cannot be read."""
+    def load(cls, root: Path, channels: int = 3) -> ReadabilityCache:
+        """Return what is remembered of the data set at `root`, read with so many `channels`; nothing where that cannot
+        be read."""
         folder = cache_folder()
         if folder is None:
             return cls(root)
-        known = cls(root, folder / f"{hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:32]}.json")
+        # Gray or in colors any image can be had, of other channels only those that have them.
+        kind = b"" if channels in (1, 3) else b"\0%d" % channels
+        name = hashlib.sha256(os.fsencode(os.path.realpath(root)) + kind).hexdigest()[:32]
+        known = cls(root, folder / f"{name}.json")
         assert known.document is not None
         # A damaged document is none.
         with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
@@ -113,7 +118,8 @@ def _describe_decoder() -> str:
     """On what it depends, beside the file, whether an image can be read."""
     limit = os.environ.get("KRESNET_MAX_MEGAPIXELS", "")
     return (
-        f"kresnet {__version__}, Pillow {PIL.__version__}, format {FORMAT}, at most {limit or 'the usual'} megapixels"
+        f"kresnet {__version__}, Pillow {PIL.__version__}, tifffile {'there' if find_spec('tifffile') else 'missing'},"
+        f" format {FORMAT}, at most {limit or 'the usual'} megapixels"
     )
 
 

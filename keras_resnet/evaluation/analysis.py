@@ -19,6 +19,7 @@ from keras_resnet.metrics.result import Evaluation
 from keras_resnet.models import parts
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import describe_changes, digest_fingerprint, fingerprint_splits
+from keras_resnet.runtime.image import show_in_rgb
 from keras_resnet.runtime.printable import make_printable
 from keras_resnet.runtime.visualize import draw_predictions
 from keras_resnet.tasks import Task, get_task
@@ -82,7 +83,7 @@ def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:
 
 def _original_image(split: Split, row: int) -> Image.Image:
     """Return an image as it was before it was brought to the network's size; pixels in memory are enlarged again."""
-    image = split.image(row)
+    image = show_in_rgb(split.image(row))
     if split.pixels is None or split.objects is None:
         return image
     width, height = (int(side) for side in split.objects.sizes[row])

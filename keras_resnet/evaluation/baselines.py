@@ -21,6 +21,7 @@ from keras_resnet.metrics.coco import Prediction
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import show_activity
+from keras_resnet.runtime.image import size_of, to_picture
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import Task
 
@@ -143,23 +144,28 @@ def _small_pixel_classifiers(
         model = KNeighborsClassifier(1, algorithm="brute")
         name = f"the most similar of {counted(len(train_rows), 'training image', ',')}"
     model.fit(train_pixels, train.labels[train_rows])
-    side = round((train_pixels.shape[1] / 3) ** 0.5)
+    side = round((train_pixels.shape[1] / train.channels) ** 0.5)
     predictions = list(np.eye(len(classes), dtype=np.float32)[model.predict(pixels)])
     yield _Baseline(f"{name} on {side} × {side} pixels", False, validation_rows, predictions)
 
 
 def _read_small_pixels(split: Split, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (those of `rows` that could be read in time, their pixels made small: float32 (N, side × side × 3))."""
-    until, read, pixels = time.monotonic() + MAX_SECONDS, [], []
+    """Return (those of `rows` that could be read in time, their pixels made small: float32 (N, side × side × C))."""
+    until = time.monotonic() + MAX_SECONDS
+    read: list[int] = []
+    pixels: list[np.ndarray] = []
     for row in rows.tolist():
         if split.pixels is None and time.monotonic() > until:
             break
         try:
-            image = Image.fromarray(split.pixels[row] if split.pixels is not None else split.read_pixels(row))
+            image = to_picture(split.pixels[row] if split.pixels is not None else split.read_pixels(row))
         except DataError:  # which was logged when the data were opened
             continue
-        side = min(SIDE, image.width)
-        pixels.append(np.asarray(image.resize((side, side), Image.Resampling.BOX)).ravel())
+        side = min(SIDE, *size_of(image))
+        parts = image if isinstance(image, tuple) else (image,)
+        pixels.append(
+            np.dstack([np.asarray(part.resize((side, side), Image.Resampling.BOX)) for part in parts]).ravel()
+        )
         read.append(row)
     return np.array(read, np.int64), np.array(pixels, np.float32)
 

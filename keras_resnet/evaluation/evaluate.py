@@ -38,7 +38,7 @@ def evaluate(
     task: Task[OutputsT, GroundTruthT, PredictionT],
     description: str = "evaluating",
 ) -> Evaluation[OutputsT, GroundTruthT, PredictionT]:
-    """Score `predict`, which maps uint8 images (B, H, W, 3) to outputs (B, …) or a dict of them, on `batches` of
+    """Score `predict`, which maps uint8 images (B, H, W, C) to outputs (B, …) or a dict of them, on `batches` of
     (images, ground truth). Shows `description` meanwhile."""
     predictions: list[PredictionT] = []
     kept_outputs, ground_truths = [], []
@@ -78,7 +78,7 @@ def _concatenate(parts: list[T]) -> T:
 
 
 def keras_predictor(model: keras.Model) -> Callable[[np.ndarray], Arrays]:
-    """Return a Keras model as a callable on uint8 images (B, H, W, 3), giving float32 outputs."""
+    """Return a Keras model as a callable on uint8 images (B, H, W, C), giving float32 outputs."""
 
     def predict(images: np.ndarray) -> Arrays:
         outputs = model.predict_on_batch(images)
@@ -89,12 +89,12 @@ def keras_predictor(model: keras.Model) -> Callable[[np.ndarray], Arrays]:
     return predict
 
 
-def graph_predictor(model: keras.Model, image_size: int) -> Callable[[np.ndarray], Arrays]:
-    """Return any model that can be called as a callable on uint8 images of `image_size`, also while it is in training:
+def graph_predictor(model: keras.Model, input_shape: tuple[int, int, int]) -> Callable[[np.ndarray], Arrays]:
+    """Return any model that can be called as a callable on uint8 images of `input_shape`, also while it is in training:
     on several devices, or with the variables of tf_keras."""
     import tensorflow as tf
 
-    pixels = tf.TensorSpec((None, image_size, image_size, 3), tf.uint8)
+    pixels = tf.TensorSpec((None, *input_shape), tf.uint8)
 
     @tf.function(input_signature=[pixels])  # type: ignore[untyped-decorator]
     def call(images: tf.Tensor) -> tf.Tensor:

@@ -72,7 +72,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def features(self, layers: Layers, x: Tensor) -> Features:
-        """Build the stages on normalized images (B, H, W, 3) and return their outputs, the finest first."""
+        """Build the stages on normalized images (B, H, W, C) and return their outputs, the finest first."""
 
     def pre_logits(self, layers: Layers, x: Tensor) -> Tensor:
         """Build what a classifier puts between the last feature and its logits: (B, H, W, C) → (B, F)."""

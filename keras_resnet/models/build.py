@@ -28,14 +28,12 @@ class Heads(Protocol):
 
 
 def build_model(spec: Spec, heads: Heads, layers: Layers, any_size: bool = False) -> keras.Model:
-    """Return the network of `spec` with `heads`: pixels (B, H, W, 3) in 0–255 → the heads' outputs.
+    """Return the network of `spec` with `heads`: pixels (B, H, W, C) in 0–255 → the heads' outputs.
 
     With `any_size` it takes images of other sizes than `spec.data.image_size` too.
     """
-    size = spec.data.image_size
-    assert size is not None, "resolve the spec before building"
     backbone, pixels, features = build_features(
-        layers, spec.network, (size, size, 3), spec.data.normalization, any_size
+        layers, spec.network, spec.data.input_shape, spec.data.normalization, any_size
     )
     return layers.model(pixels, heads.build_heads(layers, backbone, features, spec), name=model_name(spec.network))
 
@@ -49,7 +47,7 @@ def build_classifier(
     normalization: Normalization | None = None,
     any_size: bool = False,
 ) -> keras.Model:
-    """Return a classifier: pixels (B, H, W, 3) in 0–255 → logits (B, classes), float32.
+    """Return a classifier: pixels (B, H, W, C) in 0–255 → logits (B, classes), float32.
 
     Normalization is the model's first layer, so training, evaluation and every exported file agree;
     None builds a network that takes values already normalized. With `any_size` it takes images of other sizes
@@ -75,16 +73,16 @@ def build_backbone(
     input_shape: tuple[int, int, int],
     normalization: Normalization | None = None,
 ) -> keras.Model:
-    """Return `network` without a head: pixels (B, H, W, 3) → {"c2": (B, H, W, C), …} (see `Backbone.features`)."""
+    """Return `network` without a head: pixels (B, H, W, C) → {"c2": (B, H, W, C), …} (see `Backbone.features`)."""
     _, pixels, features = build_features(layers, network, input_shape, normalization)
     return layers.model(pixels, features, name=f"{model_name(network)}_backbone")
 
 
-def build_shallowest(layers: Layers, network: NetworkSpec, image_size: int) -> keras.Model:
+def build_shallowest(layers: Layers, network: NetworkSpec, image_size: int, channels: int = 3) -> keras.Model:
     """Return the shallowest classifier with the layers of `network`: to time its kind of work."""
-    pixels = layers.input(image_size, image_size, 3)
+    pixels = layers.input(image_size, image_size, channels)
     backbone = get_backbone(network, image_size).shallowest()
-    features = backbone.features(layers, layers.normalize(pixels, Normalization(), name="normalize"))
+    features = backbone.features(layers, layers.normalize(pixels, Normalization().adapt(channels), name="normalize"))
     return layers.model(pixels, build_logits(layers, backbone, features, 10), name="shallowest")
 
 
@@ -104,7 +102,9 @@ def build_features(
     if any_size and FAMILIES[network.family].has_fixed_size:
         raise UsageError(f"{model_name(network)} takes images of one size only: its classifier sees every pixel")
     pixels = layers.input(None, None, input_shape[2]) if any_size else layers.input(*input_shape)
-    x = layers.normalize(pixels, normalization, name="normalize") if normalization else pixels
+    x = pixels
+    if normalization:
+        x = layers.normalize(pixels, normalization.adapt(input_shape[2]), name="normalize")
     backbone = get_backbone(network, size)
     return backbone, pixels, backbone.features(layers, x)
 

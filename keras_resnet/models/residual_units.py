@@ -56,7 +56,7 @@ class ResidualBuilder:
     config: ResNetConfig
 
     def stem(self, x: Tensor) -> Tensor:
-        """Build the stem: (B, H, W, 3) → (B, H, W, stem_width), or a quarter of the height and width."""
+        """Build the stem: (B, H, W, C) → (B, H, W, stem_width), or a quarter of the height and width."""
         layers, config, width = self.layers, self.config, self.config.stem_width
         if config.stem == "cifar":
             x = layers.conv(x, width, 3, name="stem_conv")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,14 @@ class LoadReport:
     """What became of weights.
 
     filled: the layers that got theirs. new: those left as initialized, since weights of another task, of other classes
-    or of another pyramid have none for them. unused: names that have no place in the model.
+    or of another pyramid have none for them. unused: names that have no place in the model. adapted: what was done to
+    the first convolution, in words, where the weights are for images of other channels.
     """
 
     filled: tuple[str, ...]
     new: tuple[str, ...]
     unused: tuple[str, ...]
+    adapted: str = ""
 
     @property
     def layers(self) -> int:
@@ -44,6 +46,7 @@ class LoadReport:
     def __str__(self) -> str:
         filled = [part.title for part in group_by_part(self.filled)]
         words = [f"{counted(self.layers, 'layer')} of {join_words(filled)}", *self._describe_new()]
+        words += [self.adapted] if self.adapted else []
         return "; ".join([*words, f"not placed: {', '.join(_list_unused(self.unused))}"] if self.unused else words)
 
     def _describe_new(self) -> list[str]:
@@ -98,6 +101,7 @@ def assign_weights(model: keras.Model, weights: Weights, origin: str) -> LoadRep
     The neck is filled if it takes up the same stages, heads if they stand on such a neck or on the backbone; of
     them what depends on the classes, or is built otherwise, stays as initialized, and so does what is no part of ours.
     """
+    weights, adapted = adapt_to_channels(model, weights)
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     fitting = {name for name in layers if _has_shapes_of(layers[name], weights.layers.get(name))}
     _require_backbone(model, layers, weights, fitting, origin)
@@ -109,7 +113,32 @@ def assign_weights(model: keras.Model, weights: Weights, origin: str) -> LoadRep
         layers[name].set_weights(weights.layers[name])
     surplus = sorted(name for name in set(weights.layers) - set(filled) if name not in layers)
     new = tuple(name for name in layers if name not in filled)
-    return LoadReport(filled, new, (*surplus, *weights.unused))
+    return LoadReport(filled, new, (*surplus, *weights.unused), adapted)
+
+
+def adapt_to_channels(model: keras.Model, weights: Weights) -> tuple[Weights, str]:
+    """Return `weights` with a first convolution for the channels of the images that `model` takes, and what was done to
+    it in words; unchanged where these are the same, or where it is no such convolution that differs.
+
+    As timm does (`adapt_input_conv`): for gray images kernels are summed over their channels; for others they are
+    repeated, and made smaller by as much as there are more of them.
+    """
+    first = next((layer for layer in model.layers if len(getattr(layer, "kernel", np.zeros(0)).shape) == 4), None)
+    arrays = weights.layers.get(first.name) if first is not None else None
+    if first is None or not arrays or arrays[0].ndim != 4:
+        return weights, ""
+    wanted, (*_, channels, _) = tuple(first.kernel.shape), arrays[0].shape
+    count = wanted[2]
+    if count == channels or model.input_shape[-1] != count or arrays[0].shape != (*wanted[:2], channels, wanted[3]):
+        return weights, ""
+    if count == 1:
+        kernel, how = arrays[0].sum(axis=2, keepdims=True), "summed"
+    else:
+        repeats = -(-count // channels)
+        kernel, how = np.tile(arrays[0], (1, 1, repeats, 1))[:, :, :count] * (channels / count), "repeated and scaled"
+    layers = {**weights.layers, first.name: [kernel.astype(arrays[0].dtype), *arrays[1:]]}
+    words = f"kernels of {first.name} {how}, from {counted(channels, 'channel')} to {count}"
+    return replace(weights, layers=layers), words
 
 
 def _require_backbone(

@@ -39,8 +39,8 @@ def create_model(
 ) -> keras.Model:
     """Return the classifier called `name` ("seresnet50", "plain34", "vgg19_bn", …), or described by a NetworkSpec.
 
-    It takes (B, H, W, 3) pixels in 0–255 and returns (B, classes) float32 logits, so compile it with
-    `from_logits=True`. `input_shape` is (H, W, 3). Normalization is inside the model; pass
+    It takes (B, H, W, C) pixels in 0–255 and returns (B, classes) float32 logits, so compile it with
+    `from_logits=True`. `input_shape` is (H, W, C). Normalization is inside the model; pass
     `normalization=None` to feed values normalized by yourself. `dtype` is a Keras policy name such as
     "mixed_bfloat16".
 
@@ -104,7 +104,7 @@ def create_backbone(
     normalization: Normalization | None = SCALED,
     dtype: str = "float32",
 ) -> keras.Model:
-    """Return a network without its head: pixels (B, H, W, 3) → {"c2": (B, H', W', C), …}.
+    """Return a network without its head: pixels (B, H, W, C) → {"c2": (B, H', W', C), …}.
 
     c2 … c5 have strides 4, 8, 16 and 32; the networks for small images give c2 … c4 of strides 1, 2 and 4.
     """

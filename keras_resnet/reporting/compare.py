@@ -27,7 +27,7 @@ def _run_row(run: Run) -> dict[str, str | None]:
     return {
         "run": run.name,
         "network": run.network_summary,
-        "data": f"{spec.data.source}, {spec.data.image_size} px",
+        "data": f"{spec.data.source}, {spec.data.input_words}",
         "metric": metric_label(metrics["metric"]),
         "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
         "compared with baselines": (analysis and "; ".join(describe_baselines(analysis.get("baselines", [])))) or None,

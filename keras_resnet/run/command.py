@@ -64,7 +64,7 @@ def _words(key: str, value: Any) -> list[str]:
         return [flag] if value != setting.default else anything
     if setting.is_list:
         return [flag, ",".join(map(str, value))] if isinstance(value, (list, tuple)) else anything
-    return [flag, str(value)]
+    return [flag, "x".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
 
 
 def _settings() -> dict[str, Setting]:

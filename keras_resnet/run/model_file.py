@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,18 @@ CONFIG, WEIGHTS, WEIGHT_BYTES = "config.json", "model.weights.h5", 4
 MAX_SMALL_BYTES, MAX_RATIO = 2**26, 20
 
 
-def require_model(file: Path, image_size: int) -> None:
-    """Raise RunError unless `file` is a whole Keras archive of a network for images of `image_size` pixels, with as
-    many weights as that has. Reads no weights."""
+def require_model(file: Path, input_shape: Sequence[int]) -> None:
+    """Raise RunError unless `file` is a whole Keras archive of a network for images of `input_shape`, (height, width,
+    channels), with as many weights as that has. Reads no weights."""
     try:
         layers = _read_layers(file)
     except (OSError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError) as error:
         raise RunError(f"{file} is damaged: {describe_error(error)}") from error
     inputs = [shape[1:] for each in layers if isinstance(shape := each.get("batch_shape"), list)]
-    if inputs and inputs != [[image_size, image_size, 3]]:
+    if inputs and inputs != [list(input_shape)]:
         raise RunError(
             f"{file} holds a different network: it takes images of {' and '.join(map(str, inputs))}, the run's of"
-            f" {[image_size, image_size, 3]}"
+            f" {list(input_shape)}"
         )
 
 

@@ -6,7 +6,7 @@ import datetime
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,6 +123,7 @@ class Run(RunFiles):
         """Read the saved spec. Raises RunError if the file cannot be read, or leaves open what a run has decided."""
         try:
             spec = Spec.from_dict(self.document()["spec"])
+            spec = replace(spec, data=spec.data.with_earlier_defaults())
             settled = flatten(asdict(spec))
             if undecided := [key for key in DECIDED if settled[key] is None]:
                 raise UsageError(f"{undecided[0]} is null, which a run has decided")
@@ -160,9 +161,7 @@ class Run(RunFiles):
                 f"run {self.name} has no finished model; continue it with: kresnet train --resume {self.name}"
             )
         self.remove_leftovers()
-        size = self.spec().data.image_size
-        assert size is not None
-        require_model(self.model_file, size)
+        require_model(self.model_file, self.spec().data.input_shape)
 
     @property
     def network_summary(self) -> str:

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from .errors import KresnetError
-from .image import preprocess
-from .inputs import UnreadableFiles, expand_paths, read_images
+from .image import Picture, read_image, size_of
+from .inputs import UnreadableFiles, expand_paths, read_images, require_colors
 from .native_log import without_notes
 from .prediction_server import create_server
 from .predictions import decode_predictions, format_predictions
@@ -51,16 +50,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def predict(model: TFLiteModel, images: list[Image.Image], top: int | None) -> list[list[dict[str, Any]]]:
+def predict(model: TFLiteModel, images: list[Picture], top: int | None) -> list[list[dict[str, Any]]]:
     """Return the predictions for each image: the most likely labels, or objects with their boxes."""
     card = model.card
-    pixels = np.stack([preprocess(image, card.preprocessing, card.resize, card.image_size) for image in images])
-    return decode_predictions(card, model(pixels), top, [image.size for image in images])
+    pixels = np.stack([card.preprocess(image) for image in images])
+    return decode_predictions(card, model(pixels), top, [size_of(image) for image in images])
 
 
 def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
     damaged = UnreadableFiles(len(options.images), _log)
-    images = read_images(options.images, damaged, model.card.levels)
+    images = read_images(options.images, damaged, model.card)
     while part := list(islice(images, options.batch)):
         for (name, _), found in zip(part, predict(model, [image for _, image in part], options.top), strict=True):
             _print_predictions(name, found, options.json)
@@ -73,6 +72,7 @@ def _log(words: str) -> None:
 
 def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
     """Predict the frames of a camera, until there are no more."""
+    require_colors(model.card)
     for frame in islice(read_frames(options.device), options.frames):
         _print_predictions(f"frame {frame.number}", predict(model, [frame.image], options.top)[0], options.json)
 
@@ -81,12 +81,13 @@ def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
     """Answer images that are POSTed with JSON."""
     about = {"file": options.file.name, "task": model.card.task, "labels": list(model.card.classes)}
     answer = partial(_predict_one, model, options.top)
-    with create_server(answer, about, options.host, options.port, model.card.levels) as server:
+    read = partial(read_image, levels=model.card.levels, channels=model.card.channels)
+    with create_server(answer, about, options.host, options.port, read) as server:
         print(f"kresnet-edge: POST an image to {server.address}", file=sys.stderr, flush=True)
         server.serve_forever()
 
 
-def _predict_one(model: TFLiteModel, top: int | None, image: Image.Image) -> list[dict[str, Any]]:
+def _predict_one(model: TFLiteModel, top: int | None, image: Picture) -> list[dict[str, Any]]:
     return predict(model, [image], top)[0]
 
 

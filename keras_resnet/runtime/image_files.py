@@ -20,6 +20,8 @@ IMAGE_FORMATS = {
     *("JPEG", "JPEG2000", "MPO", "MSP", "PCD", "PCX", "PIXAR", "PNG", "PPM", "PSD", "QOI", "SGI", "SUN", "TGA"),
     *("TIFF", "WEBP", "XBM", "XPM"),
 }
+# Arrays are images where no others are.
+ARRAY_SUFFIX = ".npy"
 # What systems and programs leave behind: copies, thumbnails, what was thrown away. Hidden folders are left out anyway.
 JUNK_FOLDERS = {
     *("@eadir", "__macosx", "__pycache__", "#recycle", "@recycle", "$recycle.bin", "lost+found"),
@@ -47,7 +49,10 @@ REMEDIES = {
     "camera raw": "Pillow reads no camera raw: develop it to JPEG, TIFF or PNG",
     "drawings and documents": "drawings and documents are no images: draw them as PNG",
     "videos": "videos are no images: write their frames as images",
-    "arrays and records": "arrays are no image files: write them as PNG, or use keras_resnet.export.in_memory",
+    "arrays and records": (
+        "arrays are read one an image from .npy files, where no other images are: write the images as such or as PNG,"
+        " or use keras_resnet.export.in_memory"
+    ),
     "medical images": "Pillow reads no medical images: write them as PNG",
 }
 # How files begin that only stand for an image → who fetches it.
@@ -73,7 +78,8 @@ class ImageListing:
 @cache
 def image_suffixes() -> frozenset[str]:
     """Return the suffixes of images that can be read, in small letters."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in IMAGE_FORMATS)
+    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in IMAGE_FORMATS}
+    return frozenset(known | {ARRAY_SUFFIX})
 
 
 def list_images(folder: Path) -> tuple[list[Path], Counter[str]]:
@@ -118,6 +124,7 @@ def find_images(folder: Path, deep: bool = True) -> ImageListing:
             else:
                 (links if entry.is_symlink() else found.files).append(path)
     _add_links(found, links)
+    _leave_out_arrays(found)
     found.files.sort()
     found.folders.sort()
     return found
@@ -134,6 +141,14 @@ def _add_links(found: ImageListing, links: list[Path]) -> None:
             there.add(real)
             found.files.append(link)
             found.links[link] = real
+
+
+def _leave_out_arrays(found: ImageListing) -> None:
+    """Leave arrays out where there are other images: they are something else about those."""
+    images = [file for file in found.files if file.suffix.lower() != ARRAY_SUFFIX]
+    if images and (arrays := len(found.files) - len(images)):
+        found.files[:] = images
+        found.left_out[ARRAY_SUFFIX] += arrays
 
 
 def format_kinds(left_out: Mapping[str, int]) -> str:

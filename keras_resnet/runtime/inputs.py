@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from .errors import DataError
-from .image import read_image
+from .image import Picture, read_image
 from .image_files import list_images
+from .metadata import ModelMetadata
 from .plurals import counted
 
 
@@ -20,6 +19,12 @@ def expand_paths(names: Sequence[str]) -> list[str]:
     Raises DataError for what is not there, for what is no regular file (a pipe may never end), and where no image is.
     """
     return [file for name in names for file in _files(name)]
+
+
+def require_colors(card: ModelMetadata) -> None:
+    """Raise DataError for a network that takes what no camera and no video gives."""
+    if card.channels not in (1, 3):
+        raise DataError(f"cameras and videos give 3 channels, and the network takes {card.channels}: give it images")
 
 
 def _files(name: str) -> list[str]:
@@ -57,14 +62,11 @@ class UnreadableFiles:
             )
 
 
-def read_images(
-    files: Sequence[str], damaged: UnreadableFiles, levels: Sequence[float]
-) -> Iterator[tuple[str, Image.Image]]:
-    """Yield each file with its image (levels: see `preprocess.decode_image`); those that cannot be read go to
-    `damaged`."""
+def read_images(files: Sequence[str], damaged: UnreadableFiles, card: ModelMetadata) -> Iterator[tuple[str, Picture]]:
+    """Yield each file with its image, as the network of `card` takes it; those that cannot be read go to `damaged`."""
     for file in files:
         try:
-            image = read_image(file, levels)
+            image = read_image(file, card.levels, card.channels)
         except DataError as error:
             damaged.add(error)
         else:

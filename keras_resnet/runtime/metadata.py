@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .errors import ExportError
 from .predictions import POSTPROCESSORS, Postprocessor
-from .preprocess import HEAD, PREPROCESSORS, kind_of
+from .preprocess import HEAD, MAX_CHANNELS, PREPROCESSORS, ImageSize, Picture, height_and_width, kind_of, preprocess
+from .printable import make_printable
 
 LABELS_FILE = "labels.txt"
 METADATA_FILE = "kresnet.json"
@@ -26,22 +29,32 @@ MAX_RESIZE_RATIO = 16
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels. task: what
-    the network was trained for. preprocessing, postprocessing: how an image is brought to the network and what is made
-    of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name it. cells: of the levels of a
-    detector's pyramid (see `postprocess`). levels: the values that are black and white in images of more than 8 bits
-    (see `preprocess.decode_image`). provenance: where the file comes from (run, scheme, versions, normalization in the
-    graph, hashes)."""
+    """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels, of squares or
+    as (height, width). task: what the network was trained for. preprocessing, postprocessing: how an image is brought
+    to the network and what is made of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name
+    it. cells: of the levels of a detector's pyramid (see `postprocess`). levels: the values that are black and white in
+    images of more than 8 bits (see `preprocess.decode_image`). channels: of the input. provenance: where the file comes
+    from (run, scheme, versions, normalization in the graph, hashes)."""
 
     classes: tuple[str, ...]
-    resize: int
-    image_size: int
+    resize: ImageSize
+    image_size: ImageSize
     provenance: dict[str, Any]
     task: str = "classify"
     preprocessing: str = "center_crop"
     postprocessing: str = "top_k"
     cells: tuple[int, ...] = ()
     levels: tuple[float, ...] = ()
+    channels: int = 3
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The (height, width, channels) of one image as the network takes it."""
+        return (*height_and_width(self.image_size), self.channels)
+
+    def preprocess(self, picture: Picture) -> np.ndarray:
+        """Bring one image to what the network sees: uint8 of `input_shape`."""
+        return preprocess(picture, self.preprocessing, self.resize, self.image_size, self.channels)
 
     def labels(self) -> str:
         """Return one label a line."""
@@ -54,7 +67,7 @@ class ModelMetadata:
 
     def details(self) -> dict[str, Any]:
         """Return all but the labels, as a JSON object."""
-        sizes = {"resize": self.resize, "image_size": self.image_size}
+        sizes = {"resize": self.resize, "image_size": self.image_size, "channels": self.channels}
         cells = {"cells": self.cells} if self.cells else {}
         levels = {"levels": self.levels} if self.levels else {}
         methods = {"preprocessing": self.preprocessing, "postprocessing": self.postprocessing}
@@ -65,16 +78,28 @@ def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
     """Parse the metadata of `source` from its two texts. Raises ExportError if they are not ours."""
     try:
         found = json.loads(details)
-        sizes = found["resize"], found["image_size"]
+        sizes = _parse_size(found["resize"]), _parse_size(found["image_size"])
         task, methods = found["task"], (found["preprocessing"], found["postprocessing"])
         cells = tuple(found.get("cells", ()))
         levels = tuple(map(float, found.get("levels", ())))
         # Not by splitlines, which also takes characters that a label may hold for ends of lines.
         card = ModelMetadata(
-            tuple(labels.removesuffix("\n").split("\n")), *sizes, found["provenance"], task, *methods, cells, levels
+            tuple(labels.removesuffix("\n").split("\n")),
+            *sizes,
+            found["provenance"],
+            task,
+            *methods,
+            cells,
+            levels,
+            found.get("channels", 3),
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise foreign_file_error(source) from error
+    if isinstance(card.preprocessing, str) and card.preprocessing not in PREPROCESSORS:
+        raise ExportError(
+            f"{source} wants its images prepared by {make_printable(card.preprocessing[:40])!r}, which this version"
+            f" does not know ({', '.join(PREPROCESSORS)}): it was exported by a newer kresnet, or is damaged"
+        )
     if not _is_valid(card):
         raise foreign_file_error(source)
     return card
@@ -101,6 +126,11 @@ def require_kind(file: Path, wanted: str) -> None:
         raise ExportError(f"{file} is not {wanted}: it is {kind}")
 
 
+def describe_channels(channels: int) -> str:
+    """Return what pixels of so many channels are, in a word that goes before "pixels"."""
+    return {1: "gray", 3: "RGB"}.get(channels, f"{channels}-channel")
+
+
 def foreign_file_error(source: Path) -> ExportError:
     """Return the error for a file without our metadata."""
     return ExportError(f"{source} holds no labels and image sizes, so it was not exported by kresnet or is damaged")
@@ -118,12 +148,21 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
     return content.decode()
 
 
+def _parse_size(value: Any) -> ImageSize:
+    """Return a size as JSON has it: a side, or [height, width]. Raises TypeError or ValueError for anything else."""
+    if not isinstance(value, list):
+        return height_and_width(value)[0]
+    height, width = value
+    return height, width
+
+
 def _is_valid(card: ModelMetadata) -> bool:
     """Return whether all of it is of its type, and could be."""
-    numbers = (card.resize, card.image_size, *card.cells)
+    cut, whole = (height_and_width(size) for size in (card.image_size, card.resize))
     return (
-        all(type(each) is int and each > 0 for each in numbers)
-        and card.image_size <= card.resize <= MAX_RESIZE_RATIO * card.image_size
+        all(type(each) is int and each > 0 for each in (*cut, *whole, *card.cells, card.channels))
+        and all(each <= larger <= MAX_RESIZE_RATIO * each for each, larger in zip(cut, whole, strict=True))
+        and card.channels <= MAX_CHANNELS
         and isinstance(card.task, str)
         and isinstance(card.preprocessing, str)
         and isinstance(card.postprocessing, str)

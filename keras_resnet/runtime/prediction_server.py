@@ -7,18 +7,17 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from PIL import Image
-
 from .errors import DataError, ExportError
 from .http_server import Handler, WebServer
-from .image import read_image
+from .image import Picture, read_image
 from .plurals import counted, verb
 
-Predict = Callable[[Image.Image], list[dict[str, Any]]]
+Predict = Callable[[Picture], list[dict[str, Any]]]
+Read = Callable[[bytes], Picture]
 MAX_REQUEST_BYTES = 64 * 2**20
 # Requests whose bodies are in memory at a time, and the seconds that others wait for that.
 MAX_UPLOADS, UPLOAD_TIMEOUT = 8, 30.0
@@ -38,10 +37,8 @@ class PredictionServer(WebServer):
     """Answers POSTed images with {"predictions": […]}, and GET with what it is. One image is decoded and one inference
     runs at a time; of what clients send, MAX_UPLOADS bodies of at most MAX_REQUEST_BYTES bytes are in memory."""
 
-    def __init__(
-        self, predict: Predict, about: dict[str, Any], address: tuple[str, int], levels: Sequence[float]
-    ) -> None:
-        self._predict, self._about, self._levels = predict, about, levels
+    def __init__(self, predict: Predict, about: dict[str, Any], address: tuple[str, int], read: Read) -> None:
+        self._predict, self._about, self._read = predict, about, read
         self.uploads = threading.BoundedSemaphore(MAX_UPLOADS)
         self._working = threading.Lock()
         super().__init__(address, PredictionHandler)
@@ -60,7 +57,7 @@ class PredictionServer(WebServer):
     def predictions(self, content: bytes) -> list[dict[str, Any]]:
         """Predict the image whose file holds `content`. Raises DataError if it is none."""
         with self._working:
-            return self._predict(read_image(content, self._levels))
+            return self._predict(self._read(content))
 
 
 class PredictionHandler(Handler):
@@ -188,12 +185,11 @@ def extract_image(body: bytes, content_type: str) -> bytes:
 
 
 def create_server(
-    predict: Predict, about: dict[str, Any], host: str, port: int, levels: Sequence[float] = ()
+    predict: Predict, about: dict[str, Any], host: str, port: int, read: Read = read_image
 ) -> PredictionServer:
-    """Create a server of what `predict` returns, which is described by `about`; `port` 0 takes a free one; levels: see
-    `preprocess.decode_image`. Raises ExportError if
-    it cannot listen there."""
+    """Create a server of what `predict` returns, which is described by `about`; `port` 0 takes a free one; `read`
+    decodes what is posted. Raises ExportError if it cannot listen there."""
     try:
-        return PredictionServer(predict, about, (host, port), levels)
+        return PredictionServer(predict, about, (host, port), read)
     except OSError as error:
         raise ExportError(f"cannot listen on {host}:{port}: {error.strerror}") from error

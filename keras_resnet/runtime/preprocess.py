@@ -24,7 +24,11 @@ MAX_SIDE = 1_000_000
 PIXELS_PER_STRIP = 2**20
 
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-ORIENTATION = 0x0112
+# Modes without colors.
+GRAY_MODES = ("1", "L", "LA", "La")
+ORIENTATION, SAMPLES_PER_PIXEL = 0x0112, 0x0115
+# Where a photograph lies on its side.
+SIDEWAYS = (5, 6, 7, 8)
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -47,6 +51,14 @@ BEGINNINGS = {
 }
 # Bytes that tell what a file is, and characters of a text that are shown.
 HEAD, SHOWN = 512, 40
+NUMPY_HEAD = b"\x93NUMPY"
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Channels of an image: more are a typing error, or damage.
+MAX_CHANNELS = 64
+# A square's side in pixels, or (height, width), also as JSON has it.
+ImageSize = int | Sequence[int]
+# An image of 1 or 3 channels, or of any other number a gray image for each.
+Picture = Image.Image | tuple[Image.Image, ...]
 # Formats that Pillow gives to other programs.
 PROGRAM_FORMATS = ("EPS", "WMF")
 
@@ -96,21 +108,30 @@ def get_max_megapixels() -> float:
     return value
 
 
-def decode_image(source: bytes | str | Path, levels: Sequence[float] = ()) -> Image.Image:
-    """Decode the first frame of an image, upright (EXIF), as RGB; transparent ones are laid over white.
+def decode_image(source: bytes | str | Path, levels: Sequence[float] = (), channels: int = 3) -> Picture:
+    """Decode the first frame of an image, upright (EXIF), as RGB, transparent ones laid over white; where a network
+    takes other than 1 or 3 `channels`, all that the file holds, each as a gray image: there have to be as many.
+
+    Arrays in .npy files are (H, W) or (H, W, channels). TIFF files of more than four channels need tifffile.
 
     levels: the values that are black and white in images of more than 8 bits. Without them those are 0 and 65535 in
     integers, or 255 where 32-bit ones fit below; in floating-point images 0 and 1, or 255 where they do not fit below.
 
-    Raises ImageError if it cannot be read or is larger than `get_max_megapixels` allows, ValueError if that setting is
-    no number.
+    Raises ImageError if it cannot be read, is larger than `get_max_megapixels` allows or has other channels, ValueError
+    if that setting is no number.
     """
     limit = get_max_megapixels()
     with _translate_errors():
+        values = _read_array(source, limit, channels)
+        if values is not None:
+            return _from_array(values, levels, channels)
         loaded, turn = _load_image(source, limit)
         if turn is not None:
             loaded = loaded.transpose(turn)
-        return _to_rgb(loaded, levels)
+        if channels in (1, 3):
+            return _to_rgb(loaded, levels)
+        _require_channels(len(loaded.getbands()), channels)
+        return loaded.split()
 
 
 def read_deep_values(source: bytes | str | Path) -> Iterator[np.ndarray]:
@@ -118,17 +139,39 @@ def read_deep_values(source: bytes | str | Path) -> Iterator[np.ndarray]:
     `decode_image`."""
     limit = get_max_megapixels()
     with _translate_errors():
+        values = _read_array(source, limit)
+        if values is not None:
+            yield from (values.reshape(len(values), -1),) if values.dtype != np.uint8 else ()
+            return
         loaded, _ = _load_image(source, limit, only_deep=True)
         if _is_deep(loaded):
             yield from map(np.asarray, _strips(loaded))
 
 
 def read_image_size(source: bytes | str | Path) -> tuple[int, int]:
-    """Return the (width, height) that an image's header says, as it lies. Nothing is decoded; raises as
+    """Return the (width, height) that an image's header says, as it lies. Nothing is decoded, but for arrays; raises as
     `decode_image`."""
     limit = get_max_megapixels()
-    with _translate_errors(), _open_image(source, limit) as image:
-        return image.size
+    with _translate_errors():
+        values = _read_array(source, limit)
+        if values is not None:
+            return values.shape[1], values.shape[0]
+        with _open_image(source, limit) as image:
+            return image.size
+
+
+def read_shape(source: bytes | str | Path) -> tuple[int, int, int]:
+    """Return the (height, width, channels) of an image, upright by its header's word; palettes count as colors, and
+    transparency as no channel. Reads and raises as `read_image_size`."""
+    limit = get_max_megapixels()
+    with _translate_errors():
+        values = _read_array(source, limit)
+        if values is not None:
+            height, width, channels = values.shape
+            return height, width, channels
+        with _open_image(source, limit) as image:
+            height, width = image.size if _orientation(image) in SIDEWAYS else image.size[::-1]
+            return height, width, 1 if image.mode in GRAY_MODES or _is_deep(image) else 3
 
 
 def kind_of(head: bytes) -> str:
@@ -148,37 +191,95 @@ def kind_of(head: bytes) -> str:
     return f"text, which begins with {first[:SHOWN]!r}"
 
 
-def resize_and_crop(image: Image.Image, resize: int) -> np.ndarray:
-    """Resize an image's shorter side to `resize` and crop its center: (resize, resize, 3) uint8."""
-    return np.asarray(ImageOps.fit(image, (resize, resize), Image.Resampling.BICUBIC))
+def height_and_width(size: ImageSize) -> tuple[int, int]:
+    """Return the (height, width) that a size stands for."""
+    if isinstance(size, int):
+        return size, size
+    height, width = size
+    return height, width
 
 
-def letterbox(image: Image.Image, side: int) -> np.ndarray:
-    """Resize an image's longer side to `side` and place it at the top left of a black square: (side, side, 3) uint8."""
-    scale = side / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    canvas = Image.new("RGB", (side, side))
-    canvas.paste(image.resize(size, Image.Resampling.BICUBIC))
+def size_of(picture: Picture) -> tuple[int, int]:
+    """Return the (width, height) of an image of any number of channels."""
+    return (picture[0] if isinstance(picture, tuple) else picture).size
+
+
+def to_channels(picture: Picture, channels: int) -> Picture:
+    """Return an image with so many channels: gray by ITU-R 601-2 luma, RGB, or all that it has. Raises ImageError where
+    these are another number."""
+    if isinstance(picture, tuple) or channels not in (1, 3):
+        parts = picture if isinstance(picture, tuple) else picture.split()
+        _require_channels(len(parts), channels)
+        return parts
+    mode = "L" if channels == 1 else "RGB"
+    return picture if picture.mode == mode else _to_rgb(picture, ()).convert(mode)
+
+
+def to_picture(pixels: np.ndarray) -> Picture:
+    """Return uint8 pixels (H, W, channels) as an image."""
+    if pixels.shape[-1] in (1, 3):
+        return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    return tuple(Image.fromarray(pixels[..., channel]) for channel in range(pixels.shape[-1]))
+
+
+def show_in_rgb(picture: Picture) -> Image.Image:
+    """Return an image as people can look at it: the first three of many channels, or the first of two, as RGB."""
+    if isinstance(picture, tuple):
+        return Image.merge("RGB", picture[:3] if len(picture) >= 3 else picture[:1] * 3)
+    return picture.convert("RGB")
+
+
+def resize_and_crop(image: Image.Image, size: ImageSize) -> np.ndarray:
+    """Resize an image until it just covers `size`, and crop its center: (height, width[, 3]) uint8."""
+    return np.asarray(ImageOps.fit(image, height_and_width(size)[::-1], Image.Resampling.BICUBIC))
+
+
+def letterbox(image: Image.Image, size: ImageSize) -> np.ndarray:
+    """Resize an image until it just fits into `size`, and place it at the top left; the rest is black: (height,
+    width[, 3]) uint8."""
+    height, width = height_and_width(size)
+    scale = min(width / image.width, height / image.height)
+    fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    canvas = Image.new(image.mode, (width, height))
+    canvas.paste(image.resize(fitted, Image.Resampling.BICUBIC))
     return np.asarray(canvas)
 
 
-def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Crop the central (…, size, size, 3) of (…, H, W, 3)."""
-    top, left = (pixels.shape[-3] - size) // 2, (pixels.shape[-2] - size) // 2
-    return pixels[..., top : top + size, left : left + size, :]
+def stretch(image: Image.Image, size: ImageSize) -> np.ndarray:
+    """Resize an image to `size`, whatever becomes of its proportions: (height, width[, 3]) uint8."""
+    return np.asarray(image.resize(height_and_width(size)[::-1], Image.Resampling.BICUBIC))
 
 
-def preprocess(image: Image.Image, method: str, resize: int, image_size: int) -> np.ndarray:
-    """Bring one image to what the network sees, by the `method` that its file names: (image_size, image_size, 3)
-    uint8."""
-    return PREPROCESSORS[method](image, resize, image_size)
-
-
-# By the name in a file's metadata: (image, resize, image_size) → (image_size, image_size, 3) uint8.
-PREPROCESSORS: dict[str, Callable[[Image.Image, int, int], np.ndarray]] = {
-    "center_crop": lambda image, resize, image_size: center_crop(resize_and_crop(image, resize), image_size),
-    "letterbox": lambda image, resize, image_size: letterbox(image, image_size),
+# By the name in a file's metadata: (image, size) → (height, width) uint8 of a gray image, else (height, width, 3).
+PREPROCESSORS: dict[str, Callable[[Image.Image, ImageSize], np.ndarray]] = {
+    "center_crop": resize_and_crop,
+    "letterbox": letterbox,
+    "stretch": stretch,
 }
+
+
+def center_crop(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
+    """Crop the central (…, height, width, channels) of (…, H, W, channels)."""
+    height, width = height_and_width(size)
+    top, left = (pixels.shape[-3] - height) // 2, (pixels.shape[-2] - width) // 2
+    return pixels[..., top : top + height, left : left + width, :]
+
+
+def fit_picture(picture: Picture, method: str, size: ImageSize, channels: int = 3) -> np.ndarray:
+    """Bring one image to `size` by the `method` that PREPROCESSORS names: (height, width, channels) uint8."""
+    picture = to_channels(picture, channels)
+    parts = picture if isinstance(picture, tuple) else (picture,)
+    return np.dstack([PREPROCESSORS[method](part, size) for part in parts])
+
+
+def preprocess(
+    picture: Picture, method: str, resize: ImageSize, image_size: ImageSize, channels: int = 3
+) -> np.ndarray:
+    """Bring one image to what the network sees, by the `method` that its file names: (height, width, channels)
+    uint8. resize: what images are cropped from."""
+    if method != "center_crop":
+        return fit_picture(picture, method, image_size, channels)
+    return center_crop(fit_picture(picture, method, resize, channels), image_size)
 
 
 def _load_image(
@@ -192,6 +293,90 @@ def _load_image(
         image.load()
         # Not before: a PNG file may say it at its end, and Pillow turns TIFF files by itself.
         return image, UPRIGHT.get(_orientation(image))
+
+
+def _read_array(source: bytes | str | Path, limit: float, channels: int | None = None) -> np.ndarray | None:
+    """Return the values (H, W, channels) of a .npy file, or of a TIFF file of more channels than Pillow reads; None of
+    any other, and of one that has `channels`, 1 or 3, beside those."""
+    with _file(source) as file:
+        head = file.read(len(NUMPY_HEAD))
+        if head != NUMPY_HEAD and not (head[:4] in TIFF_HEADS and _has_more_channels(file, channels)):
+            return None
+        file.seek(0)
+        values = _load_npy(file, limit) if head == NUMPY_HEAD else _read_tiff(file, limit)
+    if values.ndim == 2:
+        values = values[..., None]
+    if (
+        values.ndim != 3
+        or values.dtype.kind not in "buif"
+        or not 0 < values.shape[2] <= MAX_CHANNELS
+        or not values.size
+    ):
+        words = f"{values.dtype} {values.shape}"
+        raise ImageError(f"it holds {words}, not numbers (H, W) or (H, W, channels) of at most {MAX_CHANNELS} channels")
+    return values.astype(np.uint8) if values.dtype.kind == "b" else values
+
+
+def _load_npy(file: BinaryIO, limit: float) -> np.ndarray:
+    """Read an array, after a look at what its header claims."""
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ImageError("it holds Python objects, not numbers")
+    if len(shape) in (2, 3):
+        _require_size(shape[1], shape[0], limit)
+    file.seek(0)
+    values: np.ndarray = np.load(file, allow_pickle=False)
+    return values
+
+
+def _has_more_channels(file: BinaryIO, wanted: int | None) -> bool:
+    """Return whether a TIFF file has more channels than Pillow reads of it, or the `wanted` ones as a page each; if 1
+    or 3 are wanted, whether Pillow reads nothing."""
+    file.seek(0)
+    try:
+        with Image.open(file) as image:
+            found = getattr(image, "tag_v2", {}).get(SAMPLES_PER_PIXEL, 1)
+            are_pages = wanted is not None and getattr(image, "n_frames", 1) == wanted
+            return wanted not in (1, 3) and (are_pages or found > max(3, len(image.getbands())))
+    except UnidentifiedImageError:
+        return True
+
+
+def _read_tiff(file: BinaryIO, limit: float) -> np.ndarray:
+    """Read the first image of a TIFF file by tifffile, its channels last."""
+    try:
+        import tifffile
+    except ImportError as error:
+        raise ImageError("TIFF files of many channels need tifffile: pip install tifffile") from error
+    with tifffile.TiffFile(file) as tiff:
+        series = tiff.series[0]
+        axes = str(series.axes)
+        if "Y" not in axes or "X" not in axes or len(axes) > 3:
+            raise ImageError(f"a TIFF file of {axes}, not of one image with channels")
+        _require_size(series.shape[axes.index("X")], series.shape[axes.index("Y")], limit)
+        values = series.asarray()
+    return values if len(axes) == 2 else np.moveaxis(values, [axes.index("Y"), axes.index("X")], [0, 1])
+
+
+def _from_array(values: np.ndarray, levels: Sequence[float], channels: int) -> Picture:
+    """Return values (H, W, channels) as 8 bits, in RGB where 1 or 3 channels are wanted."""
+    if values.dtype != np.uint8:
+        black, white = levels or (0.0, _guess_array_white(values))
+        values = _scale(values, black, white)
+    if channels not in (1, 3):
+        _require_channels(values.shape[2], channels)
+        return to_picture(values)
+    if values.shape[2] not in (1, 3):
+        _require_channels(values.shape[2], channels)
+    return show_in_rgb(to_picture(values))
+
+
+def _require_channels(found: int, wanted: int) -> None:
+    """Raise ImageError unless an image has as many channels as the network takes."""
+    if found != wanted:
+        raise ImageError(f"its channels are {found}, and the network takes {wanted}")
 
 
 @contextmanager
@@ -245,10 +430,15 @@ def _require_decodable(image: Image.Image, limit: float) -> None:
     """Raise ImageError for what would take too much memory, or another program, to decode."""
     if image.format in PROGRAM_FORMATS:
         raise ImageError(f"{image.format} files are programs that draw, not pixels; save it as PNG")
-    size = f"{image.width} × {image.height} pixels"
-    if image.width * image.height > limit * 1e6:
+    _require_size(image.width, image.height, limit)
+
+
+def _require_size(width: int, height: int, limit: float) -> None:
+    """Raise ImageError for more pixels than are decoded."""
+    size = f"{width} × {height} pixels"
+    if width * height > limit * 1e6:
         raise _too_large(f"{size} are", limit)
-    if max(image.size) > MAX_SIDE:
+    if max(width, height) > MAX_SIDE:
         raise ImageError(f"it has {size}; a side may have {MAX_SIDE:,}")
 
 
@@ -317,11 +507,16 @@ def _from_lab(image: Image.Image) -> Image.Image:
 
 def _gray(values: np.ndarray, black: float, white: float, clear: int | None) -> Image.Image:
     """Scale values (H, W), from `black` to `white`, as 0 to 255; `clear` ones are transparent, so white."""
-    scaled = (np.nan_to_num(values.astype(np.float64)) - black) * 255 / (white - black)
-    gray = np.clip(np.round(scaled), 0, 255).astype(np.uint8)
+    gray = _scale(values, black, white)
     if clear is not None:
         gray[values == clear] = 255
     return Image.fromarray(gray)
+
+
+def _scale(values: np.ndarray, black: float, white: float) -> np.ndarray:
+    """Scale values, from `black` to `white`, as uint8 0 to 255."""
+    scaled = (np.nan_to_num(values.astype(np.float64)) - black) * 255 / (white - black)
+    return np.clip(np.round(scaled), 0, 255).astype(np.uint8)
 
 
 def _guess_white(image: Image.Image) -> float:
@@ -331,3 +526,9 @@ def _guess_white(image: Image.Image) -> float:
     if image.mode == "F":
         return 1.0 if most <= 1 else 255.0
     return 65535.0 if most > 255 else 255.0
+
+
+def _guess_array_white(values: np.ndarray) -> float:
+    if values.dtype.kind == "f":
+        return 1.0 if float(np.nan_to_num(values).max()) <= 1 else 255.0
+    return 65535.0 if values.dtype.itemsize == 2 or int(values.max()) > 255 else 255.0

@@ -106,8 +106,7 @@ def main(arguments: list[str]) -> int:
     file = Path(path)
     try:
         model: Any = getattr(import_module(module), name)(file)
-        side = model.card.image_size
-        require_outputs(model.card, model(np.zeros((1, side, side, 3), np.uint8)), file)
+        require_outputs(model.card, model(np.zeros((1, *model.card.input_shape), np.uint8)), file)
     except KresnetError as error:
         sentence = str(error)
     except MemoryError:

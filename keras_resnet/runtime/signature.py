@@ -19,10 +19,10 @@ Shape = tuple[int, ...]
 
 def require_input(card: ModelMetadata, shape: Sequence[Any], source: Path) -> None:
     """Raise ExportError unless an input of `shape` takes images of the card's size, any number of them at a time."""
-    side = card.image_size
-    if list(shape[1:]) != [side, side, 3]:
+    if tuple(shape[1:]) != card.input_shape:
         raise ExportError(
-            f"{source} is damaged: its input is {_words(shape)}, but its images are said to be {side} × {side}"
+            f"{source} is damaged: its input is {_words(shape)}, but its images are said to be"
+            f" {_words(card.input_shape)}"
         )
 
 

@@ -45,7 +45,7 @@ class TFLiteModel:
         self._take_in(file)
 
     def __call__(self, images: np.ndarray) -> Outputs:
-        """Run uint8 images (N, H, W, 3) → float32 logits (N, classes), or several outputs by name, as many at a time as
+        """Run uint8 images (N, H, W, C) → float32 logits (N, classes), or several outputs by name, as many at a time as
         the file takes."""
         if self._batch is None:
             self._interpreter.resize_tensor_input(self._input["index"], images.shape)

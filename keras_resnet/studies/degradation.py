@@ -81,8 +81,8 @@ def _summarize_network(network: str, trials: Sequence[Trial]) -> NetworkSummary:
     if done:
         assert done[0].run is not None
         spec = done[0].run.spec()
-        shape = (spec.data.image_size or 0, spec.data.image_size or 0, 3)
-        cost = count_cost(spec.network, classes=len(done[0].run.classes()), input_shape=shape)
+        classes = len(done[0].run.classes())
+        cost = count_cost(spec.network, classes=classes, input_shape=spec.data.input_shape)
         row["parameters"] = cost.trainable
     return row
 

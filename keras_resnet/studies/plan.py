@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.config.families import FAMILIES
+from keras_resnet.config.image_size import height_and_width
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
 from keras_resnet.models.backbone import get_backbone, get_family, has_shortcuts
@@ -74,7 +75,7 @@ def with_sizes(base: Spec, nets: Sequence[str], log: Log) -> Spec:
     smallest = {net: get_family(parse_model_name(net).family).min_size for net in nets}
     net = max(nets, key=lambda each: smallest[each])
     size = base.data.image_size or (DIGITS_SIZE if base.data.source == "digits" else smallest[net])
-    if size < smallest[net]:
+    if min(height_and_width(size)) < smallest[net]:
         log(f"image size: {smallest[net]} pixels ({net} takes no smaller ones)")
         return replace(base, data=replace(base.data, image_size=smallest[net]))
     return base

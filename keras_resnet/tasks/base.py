@@ -38,10 +38,9 @@ class SamplePrediction:
 
 
 class OutputMetadata(TypedDict):
-    """What an exported file says of its input and outputs (see `runtime.metadata.ModelMetadata`)."""
+    """What an exported file says of its outputs (see `runtime.metadata.ModelMetadata`)."""
 
     task: str
-    preprocessing: str
     postprocessing: str
     cells: tuple[int, ...]
 
@@ -63,8 +62,7 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
     # Parts of the network behind its backbone (see `models.parts`), and the fields of HeadSpec that shape them.
     head_parts: ClassVar[tuple[str, ...]]
     head_settings: ClassVar[tuple[str, ...]] = ()
-    # Names in runtime.preprocess.PREPROCESSORS and runtime.predictions.POSTPROCESSORS.
-    preprocessing: ClassVar[str]
+    # A name in runtime.predictions.POSTPROCESSORS.
     postprocessing: ClassVar[str]
     # Whether predictions have masks; whether `sample_predictions` shows mistakes only.
     has_masks: ClassVar[bool] = False
@@ -90,7 +88,7 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
         """Build what stands on the features c2 … c5 of `backbone`, and return the network's outputs."""
 
     def build_model(self, layers: Layers, spec: Spec, any_size: bool = False) -> keras.Model:
-        """Build the network of `spec`, from pixels (B, H, W, 3) to outputs; with `any_size` for images of other sizes
+        """Build the network of `spec`, from pixels (B, H, W, C) to outputs; with `any_size` for images of other sizes
         too."""
         return build_model(spec, self, layers, any_size)
 
@@ -147,10 +145,5 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
         """Return the share, 0–1, of predictions that two models have in common."""
 
     def output_metadata(self) -> OutputMetadata:
-        """Return what an exported file says of its input and outputs."""
-        return {
-            "task": self.name,
-            "preprocessing": self.preprocessing,
-            "postprocessing": self.postprocessing,
-            "cells": (),
-        }
+        """Return what an exported file says of its outputs."""
+        return {"task": self.name, "postprocessing": self.postprocessing, "cells": ()}

@@ -37,7 +37,6 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
     summary: ClassVar[str] = "Image classification"
     train_metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
     head_parts: ClassVar[tuple[str, ...]] = ("logits",)
-    preprocessing: ClassVar[str] = "center_crop"
     postprocessing: ClassVar[str] = "top_k"
     samples_are_mistakes: ClassVar[bool] = True
 

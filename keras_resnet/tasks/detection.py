@@ -59,7 +59,6 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     eval_metric_names: ClassVar[tuple[str, ...]] = ("box mAP",)
     head_parts: ClassVar[tuple[str, ...]] = ("neck", "class_head", "box_head")
     head_settings: ClassVar[tuple[str, ...]] = ("convs",)
-    preprocessing: ClassVar[str] = "letterbox"
     postprocessing: ClassVar[str] = "objects"
     # What COCO's evaluation compares: "bbox" or "segm".
     iou_type: ClassVar[str] = "bbox"
@@ -71,7 +70,7 @@ class Detection(Task[Arrays, Arrays, Prediction]):
     @classmethod
     def from_spec(cls, spec: Spec, classes: tuple[str, ...]) -> Detection:
         """Create the task of a resolved `spec`."""
-        assert spec.data.image_size is not None, "resolve the spec first"
+        assert isinstance(spec.data.image_size, int), "resolve the spec first; images with objects become squares"
         return cls(classes, fpn.pyramid_sides(spec.network, spec.data.image_size)[cls.first_level :])
 
     @classmethod

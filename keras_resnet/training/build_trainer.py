@@ -28,6 +28,7 @@ def build_train_pipeline(spec: Spec, data: DatasetSplits, task: Task) -> TrainPi
         training.seed,
         task.encode_targets,
         augment=spec.augment,
+        fit=data.fit,
     )
 
 

@@ -21,7 +21,7 @@ class ValidationEvaluator:
     def __init__(self, trainer: Trainer, data: DatasetSplits, on_batch: Callable[[], None]) -> None:
         self._task, self._on_batch = trainer.task, on_batch
         # Made once: each making leaves some of TensorFlow's functions behind.
-        self._predict_batch, self._batches = graph_predictor(trainer.model, data.image_size), evaluation_batches(data)
+        self._predict_batch, self._batches = graph_predictor(trainer.model, data.input_shape), evaluation_batches(data)
 
     @classmethod
     def create(cls, trainer: Trainer, data: DatasetSplits, on_batch: Callable[[], None]) -> ValidationEvaluator | None:

@@ -55,12 +55,16 @@ def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -
         spec = replace(spec, start=replace(spec.start, weights=origin))
         network = weights.network or spec.network
         normalization = weights.normalization or spec.data.normalization
-        data = replace(spec.data, normalization=normalization, image_size=weights.image_size, resize=weights.resize)
+        whole = weights.resize if spec.data.fit in (None, "crop") else None
+        data = replace(spec.data, normalization=normalization, image_size=weights.image_size, resize=whole)
     spec = replace(spec, network=_merge_networks(spec.network, network, requested, origin))
     log(f"network: {model_name(network)}, and its normalization (of the weights {origin})")
-    merged = replace(spec.data, normalization=data.normalization)
+    merged = replace(spec.data, normalization=data.normalization, channels=spec.data.channels or data.channels)
+    if data.annotations == merged.annotations:
+        merged = replace(merged, fit=merged.fit or data.fit)
     if data.image_size and merged.image_size is None:  # neither asked for nor a recipe's
-        merged = replace(merged, image_size=data.image_size, resize=data.resize)
+        resize = data.resize if merged.fit in (None, data.fit) else None
+        merged = replace(merged, image_size=data.image_size, resize=resize)
     return replace(spec, data=merged)
 
 

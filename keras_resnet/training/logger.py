@@ -11,6 +11,7 @@ from keras_resnet.atomic_write import translate_disk_errors
 from keras_resnet.config.spec import Spec
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.image import show_in_rgb, to_picture
 from keras_resnet.tasks import get_task
 from keras_resnet.training.curves import Curves
 from keras_resnet.training.epoch_table import EpochTable
@@ -50,7 +51,9 @@ class Logger:
         import tensorflow as tf
 
         with translate_disk_errors(self._run.tensorboard), self._writer.as_default():
-            tf.summary.image("training images", np.asarray(images)[:SAMPLE_IMAGES], step=0, max_outputs=SAMPLE_IMAGES)
+            pictures = [to_picture(pixels) for pixels in np.asarray(images)[:SAMPLE_IMAGES]]
+            shown = np.stack([np.asarray(show_in_rgb(each)) for each in pictures])
+            tf.summary.image("training images", shown, step=0, max_outputs=SAMPLE_IMAGES)
             tf.summary.graph(graph)
 
     def on_step_begin(self, step: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_resnet.config.image_size import ImageSize
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
@@ -114,7 +115,7 @@ class TrainingLoop:
                 self._run_epochs(first, last, size)
         self.outputs.checkpoints.wait()
 
-    def _run_epochs(self, first: int, last: int, size: int) -> None:
+    def _run_epochs(self, first: int, last: int, size: ImageSize) -> None:
         """Run steps `first` … `last` - 1 on images of `size`, or fewer if patience ends."""
         if self._patience_ended():
             return
@@ -140,7 +141,7 @@ class TrainingLoop:
         """Save the present state, in the background."""
         self.outputs.checkpoints.save(self.progress)
 
-    def _make_batches(self, first: int, last: int, size: int) -> Callable[[int, int], tf.data.Dataset]:
+    def _make_batches(self, first: int, last: int, size: ImageSize) -> Callable[[int, int], tf.data.Dataset]:
         """Return what makes a process's own part of the batches of steps `first` … `last` - 1."""
         return lambda rank, ranks: replace(self.train_data, rank=rank, ranks=ranks).batches(first, last, size)
 

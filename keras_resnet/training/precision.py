@@ -16,7 +16,9 @@ FLOAT16_CAPABILITY = (7, 0)
 BFLOAT16_CAPABILITY = (8, 0)
 
 
-def choose_precision(build: Callable[[str], keras.Model], image_size: int, batch_size: int) -> tuple[str, str]:
+def choose_precision(
+    build: Callable[[str], keras.Model], image_size: int, batch_size: int, channels: int = 3
+) -> tuple[str, str]:
     """Return a Keras dtype policy and the reason for it.
 
     On GPUs it follows from the hardware. On a CPU one training step of `build(policy)`, a small model
@@ -27,7 +29,9 @@ def choose_precision(build: Callable[[str], keras.Model], image_size: int, batch
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return choose_gpu_precision([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
-    seconds = {p: _time_step(build(p), image_size, batch_size) for p in ("float32", "mixed_bfloat16")}
+    seconds = {
+        p: _time_step(build(p), (batch_size, image_size, image_size, channels)) for p in ("float32", "mixed_bfloat16")
+    }
     speedup = seconds["float32"] / seconds["mixed_bfloat16"]
     policy = "mixed_bfloat16" if speedup >= WORTHWHILE_SPEEDUP else "float32"
     return policy, (
@@ -47,13 +51,13 @@ def choose_gpu_precision(details: list[dict[str, Any]]) -> tuple[str, str]:
     return "float32", f"compute capability {version} has no tensor cores"
 
 
-def _time_step(model: keras.Model, image_size: int, batch_size: int) -> float:
+def _time_step(model: keras.Model, shape: tuple[int, ...]) -> float:
     """Return the best of five training steps, in seconds, after one to trace."""
     import keras
     import numpy as np
 
-    x = np.random.default_rng(0).uniform(0, 255, (batch_size, image_size, image_size, 3)).astype("float32")
-    y = np.zeros(batch_size, "int64")
+    x = np.random.default_rng(0).uniform(0, 255, shape).astype("float32")
+    y = np.zeros(shape[0], "int64")
     model.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.train_on_batch(x, y)
     times = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 
+from keras_resnet.config.image_size import format_size, height_and_width
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import DatasetSplits, load_dataset
@@ -19,8 +21,9 @@ from keras_resnet.training.distribute import Devices
 from keras_resnet.training.initialize import require_parts
 from keras_resnet.training.trackers import require_trackers
 
-# Bytes that a parameter takes at least, with its gradient; and a pixel, as it is read and as the network takes it.
-WEIGHT_BYTES, PIXEL_BYTES = 8, 3 * (1 + 4)
+# Bytes that a parameter takes at least, with its gradient; and a pixel's channel, as it is read and as the network
+# takes it.
+WEIGHT_BYTES, PIXEL_BYTES = 8, 1 + 4
 
 
 def require_possible(spec: Spec) -> None:
@@ -29,7 +32,7 @@ def require_possible(spec: Spec) -> None:
     require_parts(spec)
     require_trackers(spec.log.track)
     if spec.data.image_size is not None:
-        build.require_size(spec.network, spec.data.image_size)
+        build.require_size(spec.network, min(height_and_width(spec.data.image_size)))
 
 
 def setup_devices(spec: Spec, log: Log) -> tuple[Devices, Log]:
@@ -55,16 +58,16 @@ def load_data_chief_first(spec: Spec, devices: Devices, log: Log) -> DatasetSpli
 def require_memory(spec: Spec, classes: tuple[str, ...], devices: Devices) -> None:
     """Raise UsageError if weights with their gradients, or a batch of images, take more memory than the machine has:
     before anything is allocated."""
-    size, batch = spec.data.image_size, spec.training.batch_size
+    shape, size, batch = spec.data.input_shape, spec.data.image_size, spec.training.batch_size
     assert size is not None and batch is not None
-    cost = count_cost(spec.network, classes=len(classes), input_shape=(size, size, 3))
+    cost = count_cost(spec.network, classes=len(classes), input_shape=shape)
     images = counted(batch, "image")
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for subject, needed in (
         (f"a network of {cost.trainable:.3g} parameters", WEIGHT_BYTES * cost.trainable),
         (
-            f"a batch of {images} of {size} pixels",
-            PIXEL_BYTES * size * size * batch // devices.replicas,
+            f"a batch of {images} of {format_size(size)} pixels",
+            PIXEL_BYTES * math.prod(shape) * batch // devices.replicas,
         ),
     ):
         if needed > available:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
+from keras_resnet.config.image_size import height_and_width
 from keras_resnet.config.provenance import describe_origin
 from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
@@ -33,8 +35,21 @@ CHECKPOINT_STEPS = 1000
 def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
     """Return `spec` with every open choice made for `data`; each is logged with its reason."""
     _warn_of_dark_images(data, log)
-    sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
-    network, decision = get_family(spec.network.family).resolve(spec.network, data.image_size)
+    normalization = spec.data.normalization.adapt(data.channels)
+    if normalization.mean[0] not in spec.data.normalization.mean:
+        mean, std = normalization.mean[0], normalization.std[0]
+        log(f"normalization: mean {mean:.6g}, deviation {std:.6g} in each channel (the means of those of RGB)")
+    sizes = replace(
+        spec.data,
+        image_size=data.image_size,
+        resize=data.resize,
+        fit=data.fit,
+        channels=data.channels,
+        levels=data.levels,
+        normalization=normalization,
+    )
+    shorter = min(height_and_width(data.image_size))
+    network, decision = get_family(spec.network.family).resolve(spec.network, shorter)
     if decision:
         log(decision)
     spec = replace(spec, data=sizes, network=network)
@@ -143,16 +158,20 @@ def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
 
 def _resolve_precision(spec: Spec, devices: Devices, log: Log) -> Spec:
     precision, reason = spec.training.precision, describe_origin("training.precision")
-    size, batch = spec.data.image_size, spec.training.batch_size
-    assert size is not None and batch is not None
+    height, width, channels = spec.data.input_shape
+    batch = spec.training.batch_size
+    assert batch is not None
+    # A square of as many pixels takes as long.
+    side = round(math.sqrt(height * width))
     if required := get_method_class(spec).precision:
         precision, reason = required
     elif precision == "auto" and devices.is_chief:
         with show_activity("trying precisions"):
             precision, reason = choose_precision(
-                lambda policy: build.build_shallowest(training_layers(policy, 1), spec.network, size),
-                size,
+                lambda policy: build.build_shallowest(training_layers(policy, 1), spec.network, side, channels),
+                side,
                 batch // devices.replicas,
+                channels,
             )
     precision = devices.broadcast(precision)
     log(f"precision: {precision} ({reason})")

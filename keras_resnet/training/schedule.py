@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from keras_resnet.config.image_size import ImageSize
 from keras_resnet.config.spec import Spec
 from keras_resnet.training.optimizers import count_total_steps
 
@@ -17,7 +18,7 @@ class TrainingSchedule:
     steps_per_epoch: int
     last_step: int
     planned_epochs: int
-    image_sizes: tuple[int, ...]
+    image_sizes: tuple[ImageSize, ...]
     checkpoint_every: int
     patience: int | None = None
 
@@ -40,7 +41,7 @@ class TrainingSchedule:
         """Epochs until the last step."""
         return -(-self.last_step // self.steps_per_epoch)
 
-    def segments(self, first_step: int) -> Iterator[tuple[int, int, int]]:
+    def segments(self, first_step: int) -> Iterator[tuple[int, int, ImageSize]]:
         """Yield (first step, last step, size of images) from `first_step` on, split where the size changes."""
         count = len(self.image_sizes)
         while first_step < self.last_step:

@@ -72,6 +72,7 @@ def trace_spec(options: Options, home: Path) -> Provenance:
         by_key["network"] = f"of {words}"
         if "recipe" not in options:  # whose image size stays
             by_key["data.image_size"] = f"that of {words}; --image-size changes it"
+        by_key["data.fit"] = by_key["data.channels"] = f"that of {words}"
     default = f"the default to {options.get('task', 'classify')}"
     if "deepen" in options:
         default = f"of run {options['deepen']}"

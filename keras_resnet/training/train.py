@@ -54,7 +54,7 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> 
     require_possible(spec)
     devices, log = setup_devices(spec, log)
     data = load_data_chief_first(spec, devices, log)
-    build.require_size(spec.network, data.image_size)
+    build.require_size(spec.network, min(data.input_shape[:2]))
     request = current_request()
     if request is None:
         request = find_request(spec)

@@ -69,7 +69,7 @@ def test_the_help_is_the_command_lines():
         ({"num_classes": 3}, "train takes no keyword 'num_classes'. The number of classes is counted from the data."),
         ({"find_lr": True}, "train takes no keyword 'find_lr'. Use keras_resnet.find_learning_rate."),
         ({"epochs": "3"}, "epochs must be a whole number, 1 or more. Received: '3'"),
-        ({"image_size": 3}, "image_size must be 8 to 16384 pixels. Received: 3"),
+        ({"image_size": 3}, "image_size must be 8 to 16384 pixels, or HEIGHTxWIDTH as in 480x640. Received: 3"),
         ({"depth": 18, "model": "resnet18"}, "model names the whole network; it takes no depth"),
         ({"set": {"optimizer.momentum": 3}}, "optimizer.momentum must be 0 or more and below 1. Received: 3"),
         ({"set": "optimizer.momentum=0.5"}, "set must be a dictionary"),

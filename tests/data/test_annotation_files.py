@@ -43,7 +43,7 @@ def opened(root, log=silent, **fields):
 
 @pytest.fixture
 def from_disk(monkeypatch):
-    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda *of: False)
 
 
 def shown(data, split, row):
@@ -82,7 +82,7 @@ def test_the_split_images_and_boxes_are_the_tools(tmp_path, from_disk, export):
 def test_images_from_disk_are_those_in_memory(tmp_path, monkeypatch, export):
     export(tmp_path)
     here = opened(tmp_path)
-    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda *of: False)
     there = opened(tmp_path)
     for split, part in here.splits.items():
         other = there.splits[split]

@@ -86,7 +86,7 @@ def test_twelve_bits_keep_their_greys_and_a_dark_image_stays_dark(tmp_path):
 def test_images_that_stay_on_disk_are_read_the_same_way(tmp_path, monkeypatch):
     write(tmp_path / "d", 4000)
     kept = opened(tmp_path / "d")[0]
-    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda *of: False)
     data, _ = opened(tmp_path / "d")
     split = data.splits["validation"]
     assert data.levels == kept.levels
@@ -142,7 +142,7 @@ def test_images_of_objects_too(tmp_path, monkeypatch):
     options = {"annotations": "objects", "image_size": SIZE}
     kept, told = opened(tmp_path, **options)
     assert kept.levels == (0, 4095) and any(line.startswith("levels: 0 is black and 4095 white") for line in told)
-    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda *of: False)
     split = opened(tmp_path, **options)[0].splits["train"]
     np.testing.assert_array_equal(split.read_pixels(0), kept.splits["train"].pixels[0])
 

@@ -196,7 +196,7 @@ def test_encodings_of_windows(tmp_path, encoding, layout):
     ids=["turned", "wider", "cut off", "empty", "html", "gone", "a folder"],
 )
 def test_images_are_checked_wherever_they_are_kept(tmp_path, monkeypatch, kept, damage, words):
-    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: kept)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda *of: kept)
     written(tmp_path)
     damage(tmp_path / "train" / "train 0.jpg")
     with pytest.raises(
@@ -212,7 +212,7 @@ def test_images_are_checked_wherever_they_are_kept(tmp_path, monkeypatch, kept, 
 def test_only_what_exif_turns_is_said_to_be_turned(tmp_path, monkeypatch, kept):
     from PIL import Image
 
-    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: kept)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda *of: kept)
     written(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6

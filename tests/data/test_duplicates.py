@@ -21,7 +21,7 @@ def kept(request, monkeypatch):
     """Where images are, once they have been read."""
     if request.param == "on disk":
         for module in (image_folder, detection_folder):
-            monkeypatch.setattr(module, "fits_in_memory", lambda count, resize: False)
+            monkeypatch.setattr(module, "fits_in_memory", lambda *of: False)
     return request.param
 
 
@@ -149,7 +149,7 @@ def test_the_bundled_digits_have_none(tfds_home):
 
 
 def test_a_file_that_is_gone_meanwhile_is_no_copy(splits, monkeypatch):
-    monkeypatch.setattr(image_folder, "fits_in_memory", lambda count, resize: False)
+    monkeypatch.setattr(image_folder, "fits_in_memory", lambda *of: False)
     shutil.copy(splits / "train/red/002.png", splits / "val/red/copy.png")
     data = load_dataset(DataSpec(str(splits)), silent)
     (splits / "train/red/002.png").unlink()

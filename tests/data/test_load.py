@@ -122,14 +122,14 @@ def test_sizes_follow_the_images_and_what_is_asked(tmp_path):
     assert (data.image_size, data.resize) == (56, 56) and "median" in said[0]
     data, _ = opened(tmp_path / "d", resize=24)
     assert (data.image_size, data.resize) == (24, 24) and data.splits["train"].pixels.shape[1:] == (24, 24, 3)
-    with pytest.raises(UsageError, match=r"8 or more pixels\. Received: 4"):
+    with pytest.raises(UsageError, match=r"8 to 16384 pixels, or HEIGHTxWIDTH as in 480x640\. Received: 4"):
         opened(tmp_path / "d", resize=4)
 
 
 def test_streaming_equals_memory(tmp_path, monkeypatch):
     paint(tmp_path / "d", 20)
     kept, _ = opened(tmp_path / "d")
-    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda *of: False)
     streamed, _ = opened(tmp_path / "d")
     for name in ("train", "validation"):
         assert streamed.splits[name].pixels is None
@@ -229,7 +229,7 @@ class Spoilt(LabeledImages):
 @pytest.mark.parametrize("fits", [True, False])
 def test_a_broken_image_of_a_tfds_set(tmp_path, monkeypatch, fits):
     Spoilt(data_dir=tmp_path).download_and_prepare()
-    monkeypatch.setattr(tfds_source, "fits_in_memory", lambda images, resize: fits)
+    monkeypatch.setattr(tfds_source, "fits_in_memory", lambda *of: fits)
     options = {"data_dir": str(tmp_path), "image_size": 16}
     with pytest.raises(DataError, match=r"1 of 50 images cannot be read \(2\.0%\).*spoilt-train"):
         opened("spoilt", **options)

@@ -44,7 +44,7 @@ class Painted(LabeledImages):
 def from_disk(monkeypatch):
     """Nothing fits in memory."""
     for module in (detection_folder, image_folder, tfds_source):
-        monkeypatch.setattr(module, "fits_in_memory", lambda images, resize: False)
+        monkeypatch.setattr(module, "fits_in_memory", lambda *of: False)
 
 
 def opened(source, **fields):

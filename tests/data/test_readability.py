@@ -74,7 +74,7 @@ def test_without_a_memory_all_training_images_are_looked_at(tmp_path, decoded, m
 
 
 def test_images_read_from_disk_are_looked_at_once(tmp_path, decoded, monkeypatch):
-    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda *of: False)
     paint(tmp_path, 20)
     spoil(tmp_path, "red", 1)
     first, said = opened(tmp_path, max_unreadable=0.1, image_size=16)
@@ -89,7 +89,7 @@ def test_images_read_from_disk_are_looked_at_once(tmp_path, decoded, monkeypatch
 
 
 def test_a_file_that_changed_is_looked_at_again(tmp_path, decoded, monkeypatch):
-    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda *of: False)
     paint(tmp_path, 20)
     spoil(tmp_path, "red", 1)
     opened(tmp_path, max_unreadable=0.1)
@@ -110,7 +110,7 @@ def test_a_file_that_changed_is_looked_at_again(tmp_path, decoded, monkeypatch):
     "damage", [b"", b"{", b"[]", b'{"files": 3}', b"\xff\xfe", b'{"decoder": 1, "files": {"a": [1]}}']
 )
 def test_a_damaged_memory_is_ignored_and_made_again(tmp_path, decoded, monkeypatch, damage):
-    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda *of: False)
     paint(tmp_path, 4)
     opened(tmp_path)
     (document,) = readability.cache_folder().glob("*.json")
@@ -127,7 +127,7 @@ def test_a_damaged_memory_is_ignored_and_made_again(tmp_path, decoded, monkeypat
 
 
 def test_another_pillow_decides_anew(tmp_path, decoded, monkeypatch):
-    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda *of: False)
     paint(tmp_path, 4)
     opened(tmp_path)
     decoded.clear()
@@ -137,7 +137,7 @@ def test_another_pillow_decides_anew(tmp_path, decoded, monkeypatch):
 
 
 def test_what_the_system_has_against_a_file_is_not_remembered(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda *of: False)
     paint(tmp_path, 4)
 
     def refuse(path, *rest):

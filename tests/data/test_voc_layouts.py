@@ -12,7 +12,7 @@ from keras_resnet.runtime.plurals import worded
 
 @pytest.fixture
 def from_disk(monkeypatch):
-    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda *of: False)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from pages import CARDS, ROOT, SIZES, STUBS, assert_placed, blocks, ran, tool
+from pages import CARDS, OTHER_CARDS, ROOT, SIZES, STUBS, assert_placed, blocks, ran, tool
 from PIL import Image
 from samples import silent
 
@@ -170,7 +170,7 @@ def test_the_functions_for_a_browser_equal_ours(exports, full, tmp_path):
         "golden": str(exports / "golden.npz"),
         "logits": logits.tolist(),
         "outputs": {name: values.reshape(-1).tolist() for name, values in outputs.items() if name != "masks"},
-        "cards": CARDS,
+        "cards": [*CARDS, *OTHER_CARDS],
         "sizes": SIZES,
         "labels": detector.card.classes,
     }
@@ -183,6 +183,7 @@ def test_the_functions_for_a_browser_equal_ours(exports, full, tmp_path):
         "console.log(JSON.stringify({card, likeliest: our.likeliest(told.logits, card.labels, 3),\n"
         "  objects: our.objects(told.outputs, told.labels, 64, 48),\n"
         "  placed: told.cards.map((each) => told.sizes.map((size) => our.placed(each, ...size))),\n"
+        "  gray: Array.from(our.channelsOf(Uint8ClampedArray.from([1, 2, 3, 255, 250, 9, 77, 255]), 1)),\n"
         "  images: [images.shape, images.values.reduce((a, b) => a + b, 0)],\n"
         "  answers: [answers.shape, Array.from(answers.values)]}));\n"
     )
@@ -195,10 +196,12 @@ def test_the_functions_for_a_browser_equal_ours(exports, full, tmp_path):
     assert [each["label"] for each in found["objects"]] == [each["label"] for each in objects]
     for ours, theirs in zip(objects, found["objects"], strict=True):
         assert theirs["box"] == pytest.approx(ours["box"], abs=0.06)
+    luma = Image.fromarray(np.array([[[1, 2, 3], [250, 9, 77]]], np.uint8)).convert("L")
+    assert found["gray"] == np.asarray(luma).ravel().tolist()
     golden = np.load(exports / "golden.npz")
     assert found["images"] == [list(golden["images"].shape), int(golden["images"].sum(dtype=np.int64))]
     assert found["answers"][0] == list(golden["int8.tflite"].shape)
     np.testing.assert_allclose(found["answers"][1], golden["int8.tflite"].ravel(), rtol=1e-6)
-    for card, row in zip(CARDS, found["placed"], strict=True):
+    for card, row in zip([*CARDS, *OTHER_CARDS], found["placed"], strict=True):
         for size, place in zip(SIZES, row, strict=True):
             assert_placed(card, size, place["from"], place["to"])

@@ -10,6 +10,7 @@ from browsing import DROP, SOFTWARE_GPU, chromium, opened, require_webgpu
 from PIL import Image
 from samples import silent
 
+from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.annotations import GroundTruth
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.load import load_dataset
@@ -190,7 +191,7 @@ def test_labeled_objects_are_in_pixels_of_the_sample():
     labels, iscrowd = np.array([[1, 0, -1]]), np.array([[False, True, False]])
     truth = GroundTruth(boxes, labels, iscrowd, np.zeros((1, 3)), np.array([[2048, 1024]]))
     split = Split("validation", labels[:, 0], images=Photo(), resize=64, objects=truth)
-    sample = make_sample(split, 0, ["cat", "dog"], ())
+    sample = make_sample(split, 0, ["cat", "dog"], DataSpec())
     assert sample.objects == [("dog", [0.0, 0.0, 512.0, 256.0])]
     assert Image.open(io.BytesIO(sample.png)).size == (1024, 512)
 

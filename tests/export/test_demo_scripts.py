@@ -1,11 +1,16 @@
 """The demo's scripts alone: where labels go, what is seen of an image, what a self-check finds. Needs no LiteRT.js."""
 
+import io
 import itertools
 
 import numpy as np
 import pytest
 from browsing import chromium, served_scripts
-from pages import CARDS, SIZES, assert_placed
+from pages import CARDS, OTHER_CARDS, SIZES, assert_placed
+from PIL import Image
+
+from keras_resnet.export.demo.page import PILLOW_13
+from keras_resnet.runtime.image import height_and_width, preprocess, read_image, to_channels
 
 # A network that answers each golden image with one of its label, but for passes in which it is wrong.
 CHECK = """async ({ wrong, height, shift }) => {
@@ -37,6 +42,20 @@ CHECK_NOTHING = """async (score) => {
 }"""
 PLACE = """async ({ labels, area }) => (await import('/labels.js')).placeLabels(labels, area)"""
 SEEN = """async ({ card, width, height }) => (await import('/stage.js')).seenRegion(card, width, height)"""
+PREPROCESS = """async ({ data, width, height, card }) => {
+  const { preprocess } = await import('/preprocess.js');
+  const { data: pixels, ...shape } = preprocess({ data: Uint8Array.from(data), width, height, channels: 3 }, card);
+  return [Array.from(pixels), [shape.height, shape.width, shape.channels]];
+}"""
+ARRAY = """async ({ bytes, levels }) => {
+  const { decodeArray } = await import('/arrays.js');
+  const { data, ...shape } = await decodeArray(new Blob([Uint8Array.from(bytes)]), levels);
+  return [Array.from(data), [shape.height, shape.width, shape.channels]];
+}"""
+REFUSED = """async ({ bytes }) => {
+  const { decodeArray } = await import('/arrays.js');
+  return decodeArray(new Blob([Uint8Array.from(bytes)]), []).catch((error) => error.message);
+}"""
 MEDIAN = """async (values) => (await import('/format.js')).median(values)"""
 SCORE = """async ([predictions, sample]) => (await import('/score.js')).scoreSample(predictions, sample, 'objects')"""
 
@@ -102,17 +121,60 @@ def test_a_label_stands_above_its_box_where_there_is_room(evaluate):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize("card", [*CARDS, *OTHER_CARDS])
 def test_what_is_outlined_is_what_the_network_sees(evaluate, card, size):
     region = evaluate(SEEN, {"card": card, "width": size[0], "height": size[1]})
-    side, longer = card["image_size"], max(size)
+    height, width = height_and_width(card["image_size"])
+    given = (0, 0, width, height)
     if card["preprocessing"] == "letterbox":
-        assert region["square"] == longer
-        given = (0, 0, *(round(edge * side / longer) for edge in size))
-    else:
-        given = (0, 0, side, side)
+        scale = min(width / size[0], height / size[1])
+        assert region["canvas"] == pytest.approx([width / scale, height / scale])
+        given = (0, 0, *(round(edge * scale) for edge in size))
     assert_placed(card, size, region["seen"], given)
     assert f"{given[2]} × {given[3]} pixels" in region["words"]
+
+
+@pytest.mark.parametrize("size", [(100, 60), (31, 77), (64, 64)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("card", OTHER_CARDS)
+def test_inputs_of_any_shape_are_those_of_python(evaluate, card, channels, size):
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    image = coarse.resize(size, Image.Resampling.BICUBIC)
+    geometry = {**card, "channels": channels}
+    given = {"data": np.asarray(image).ravel().tolist(), "width": size[0], "height": size[1]}
+    pixels, shape = evaluate(PREPROCESS, {**given, "card": {**geometry, "pillow_13": PILLOW_13}})
+    expected = preprocess(image, card["preprocessing"], card["resize"], card["image_size"], channels)
+    np.testing.assert_array_equal(np.reshape(pixels, shape), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        (np.arange(24, dtype=np.uint8).reshape(2, 3, 4), []),
+        (np.linspace(-0.1, 1.1, 24).astype(np.float32).reshape(2, 2, 6), []),
+        (np.linspace(0, 300, 24).astype(">f8").reshape(2, 3, 4), []),
+        (np.linspace(0, 65535, 24).astype(np.uint16).reshape(4, 6), []),
+        (np.linspace(0, 4095, 24).astype(">u2").reshape(4, 6), [0, 4095]),
+        (np.eye(5, dtype=bool), []),
+    ],
+)
+def test_arrays_are_read_as_in_python(evaluate, values, levels):
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    channels = values.shape[2] if values.ndim == 3 else 1
+    pixels, shape = evaluate(ARRAY, {"bytes": list(buffer.getvalue()), "levels": levels})
+    read = to_channels(read_image(buffer.getvalue(), tuple(map(float, levels)), channels), channels)
+    expected = np.dstack([np.asarray(each) for each in (read if isinstance(read, tuple) else (read,))])
+    np.testing.assert_array_equal(np.reshape(pixels, shape), expected)
+
+
+@pytest.mark.parametrize(
+    "values", [np.array(["a"]), np.zeros(3), np.zeros((2, 2, 2, 2)), np.asfortranarray(np.ones((2, 3)))]
+)
+def test_arrays_that_are_no_images_are_told(evaluate, values):
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    assert "holds no numbers" in evaluate(REFUSED, {"bytes": list(buffer.getvalue())})
 
 
 @pytest.mark.parametrize("values", [[3.0], [4.0, 1.0], [5.0, 1.0, 2.0], [1.0, 100.0, 2.0, 4.0]])

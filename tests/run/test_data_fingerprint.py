@@ -50,7 +50,7 @@ CHANGES = {
     ],
 )
 def test_changed_data_are_told_and_refused(short, pictures, tmp_path, kresnet, monkeypatch, what, in_memory):
-    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: in_memory)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda *of: in_memory)
     # All images of one split, so that each change is in it.
     monkeypatch.setattr(
         folders, "split_stratified", lambda labels, share, classes: np.split(np.arange(len(labels)), [48])
@@ -75,7 +75,7 @@ def test_changed_data_are_told_and_refused(short, pictures, tmp_path, kresnet, m
 @pytest.mark.slow
 def test_data_that_are_as_they_were_go_on(short, pictures, tmp_path, monkeypatch):
     """Read from disk at first, kept in memory then; touched, copied elsewhere and back."""
-    monkeypatch.setattr(folders, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(folders, "fits_in_memory", lambda *of: False)
     run = interrupted(of_pictures(short, pictures), tmp_path / "runs")
     monkeypatch.undo()
     copy = shutil.copytree(pictures, tmp_path / "copy")

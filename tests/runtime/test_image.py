@@ -203,6 +203,7 @@ def samples():
 
 def test_the_script_for_devices_sees_the_same_pixels(device):
     cards = [{"preprocessing": each, "resize": 18, "image_size": 14} for each in ("center_crop", "letterbox")]
+    cards.append({"preprocessing": "stretch", "resize": [10, 20], "image_size": [10, 20], "channels": 1})
     files = dict(samples())
     assert len(files) > 60
     for number, data in enumerate(files.values()):
@@ -212,13 +213,14 @@ def test_the_script_for_devices_sees_the_same_pixels(device):
         "import numpy as np\nfrom classify import preprocess_file\n"
         f"cards = json.loads({json.dumps(json.dumps(cards))})\n"
         f"np.savez('seen.npz', **{{f'{{n}}-{{c}}': preprocess_file(f'{{n}}.image', cards[c])[0]"
-        f" for n in range({len(files)}) for c in (0, 1)}})"
+        f" for n in range({len(files)}) for c in range({len(cards)})}})"
     )
     subprocess.run([sys.executable, "-c", code], cwd=device, check=True)
     seen = np.load(device / "seen.npz")
     for number, (name, data) in enumerate(files.items()):
         for which, card in enumerate(cards):
-            expected = preprocess(read_image(data), card["preprocessing"], card["resize"], card["image_size"])
+            geometry = card["preprocessing"], card["resize"], card["image_size"], card.get("channels", 3)
+            expected = preprocess(read_image(data), *geometry)
             np.testing.assert_array_equal(seen[f"{number}-{which}"], expected, name)
 
 

@@ -18,6 +18,13 @@ STUBS = Path(__file__).parents[1] / "stubs"
 CARDS = [{"preprocessing": each, "resize": 256, "image_size": 224} for each in ("center_crop", "letterbox")]
 # Images that are wide, square and high.
 SIZES = ((640, 427), (300, 300), (330, 501))
+# Inputs of other shapes.
+OTHER_CARDS = [
+    {"preprocessing": "center_crop", "resize": [165, 219], "image_size": [144, 192]},
+    {"preprocessing": "letterbox", "resize": [160, 320], "image_size": [160, 320]},
+    {"preprocessing": "stretch", "resize": [160, 320], "image_size": [160, 320]},
+    {"preprocessing": "stretch", "resize": 200, "image_size": 200},
+]
 
 
 def blocks(page, language):

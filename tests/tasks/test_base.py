@@ -8,7 +8,6 @@ from keras_resnet.config.spec import HeadSpec
 from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.predictions import POSTPROCESSORS
-from keras_resnet.runtime.preprocess import PREPROCESSORS
 from keras_resnet.tasks import TASKS, default_config, get_task
 
 
@@ -21,7 +20,7 @@ def test_each_task_has_rules_for_its_settings():
 @pytest.mark.parametrize("name", TASKS)
 def test_devices_know_what_a_task_asks_of_them(name):
     task = TASKS[name]
-    assert task.preprocessing in PREPROCESSORS and task.postprocessing in POSTPROCESSORS
+    assert task.postprocessing in POSTPROCESSORS
     spec = default_config(name).override("data.image_size", 64)
     metadata = get_task(spec, ("a", "b")).output_metadata()
     assert (metadata["task"], bool(metadata["cells"])) == (name, task.finds_objects())

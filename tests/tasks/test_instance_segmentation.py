@@ -125,7 +125,7 @@ def test_a_file_makes_the_objects_that_numpy_makes(segmented):
     }
     for task, guesses in (("segment", 0), ("localize", 3)):
         given = outputs if task == "segment" else {name: outputs[name] for name in ("scores", "distances")}
-        methods = TASKS[task].preprocessing, TASKS[task].postprocessing
+        methods = "letterbox", TASKS[task].postprocessing
         card = ModelMetadata(("a", "b", "c"), 64, 64, {}, task, *methods, cells)
         interpreter = Interpreter(
             model_content=_convert_postprocess({name: each.shape for name, each in given.items()}, card)

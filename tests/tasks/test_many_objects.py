@@ -52,7 +52,7 @@ def cells(root, images=2):
 @pytest.mark.parametrize("kept", [True, False], ids=["in memory", "from disk"])
 def test_every_object_has_an_id_of_its_own(tmp_path, monkeypatch, kept):
     """As pycocotools draws them: the n-th object's pixels are n + 1, through the pipeline of training too."""
-    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda images, resize: kept)
+    monkeypatch.setattr(detection_folder, "fits_in_memory", lambda *of: kept)
     root = cells(tmp_path)
     train = load_dataset(DataSpec(str(root), image_size=SIDE, annotations="masks"), [].append).splits["train"]
     reference = COCO(str(root / "annotations" / "instances_train.json"))

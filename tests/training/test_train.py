@@ -270,7 +270,7 @@ def test_an_image_that_is_damaged_meanwhile_is_a_sentence(tmp_path, monkeypatch)
     """Read from disk it is decoded again in each epoch."""
     from keras_resnet.data.sources import image_folder
 
-    monkeypatch.setattr(image_folder, "fits_in_memory", lambda images, resize: False)
+    monkeypatch.setattr(image_folder, "fits_in_memory", lambda *of: False)
     root = paint(tmp_path / "images", 10)
     spec = Spec(
         network=NetworkSpec(8),

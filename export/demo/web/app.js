@@ -1,6 +1,7 @@
 // The page: images in, predictions of two files side by side out.
 
 import { Camera, openImage } from './images.js';
+import { takesChannels } from './preprocess.js';
 import { sampleName, Samples } from './samples.js';
 import { countAgreements } from './score.js';
 import { counted, percent } from './format.js';
@@ -197,6 +198,7 @@ function describePage() {
   $('title').textContent = run.name;
   $('about').textContent = run.about;
   $('all').hidden = !run.samples.length;
+  $('camera').hidden = !takesChannels(3, run.channels);
   $('confidence').hidden = run.postprocessing !== 'objects';
   $('threshold').value = Math.round(100 * run.constants.display_threshold);
   $('threshold-value').textContent = percent(readThreshold()).replace('.0', '');

@@ -1,6 +1,7 @@
 // Images, from wherever they come: files, samples, the camera.
 
-import { decodeImage, has16Bits, preprocess, readPixels } from './preprocess.js';
+import { decodeArray, isArray } from './arrays.js';
+import { decodeImage, has16Bits, preprocess, readPixels, takesChannels } from './preprocess.js';
 import { createPicture } from './visualize.js';
 
 // The longer side of the picture that is shown, in pixels.
@@ -24,7 +25,7 @@ export class ShownImage {
 
   /** The pixels that a file with `card` gets; all files of a run get the same. */
   input(card) {
-    const key = [card.preprocessing, card.resize, card.image_size].join();
+    const key = [card.preprocessing, card.resize, card.image_size, card.channels].join();
     if (!this.inputs.has(key)) this.inputs.set(key, preprocess(this.pixels, card));
     return this.inputs.get(key);
   }
@@ -43,6 +44,29 @@ function shrink(picture, side) {
 
 /** Reads an image file. run: run.json. Throws an Error that says what is wrong with it. */
 export async function openImage(blob, name, run, sample = null) {
+  const isNumbers = await isArray(blob);
+  const shown = isNumbers ? await openArray(blob, name, run) : await openPicture(blob, name, run, sample);
+  const { channels } = shown.pixels;
+  if (!takesChannels(channels, run.channels)) {
+    const hint = isNumbers ? '' : ' Give it .npy files.';
+    throw new Error(`${name} has ${channels} channels, and the network takes ${run.channels}.${hint}`);
+  }
+  return shown;
+}
+
+async function openArray(blob, name, run) {
+  const pixels = await decodeArray(blob, run.levels).catch((error) => {
+    throw new Error(`${name} ${error instanceof RangeError ? 'is truncated.' : error.message}`);
+  });
+  const { width, height } = pixels;
+  if (width * height > run.max_megapixels * 1e6) {
+    throw new Error(`${name} has ${width} × ${height} pixels, more than the ${run.max_megapixels} megapixels that this page`
+      + ' takes.');
+  }
+  return new ShownImage(pixels, name);
+}
+
+async function openPicture(blob, name, run, sample) {
   const [black, white] = run.levels;
   if (run.levels.length && (black !== 0 || white !== 65535) && (await has16Bits(blob))) {
     throw new Error(`${name} has 16 bits per channel, of which a browser keeps the upper 8; this network takes ${black} as`

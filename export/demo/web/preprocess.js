@@ -102,42 +102,79 @@ function fullBox({ width, height }) {
   return [0, 0, width, height];
 }
 
-/** Copies `part` to (left, top) of a canvas, which may cut it: both of three channels. */
+/** Copies `part` to (left, top) of a canvas, which may cut it: both of as many channels. */
 function paste(canvas, part, left, top) {
+  const { channels } = canvas;
   for (let y = 0; y < part.height; y++) {
     const row = y + top;
     if (row < 0 || row >= canvas.height) continue;
     for (let x = 0; x < part.width; x++) {
       const column = x + left;
       if (column < 0 || column >= canvas.width) continue;
-      for (let c = 0; c < 3; c++) {
-        canvas.data[(row * canvas.width + column) * 3 + c] = part.data[(y * part.width + x) * 3 + c];
+      for (let c = 0; c < channels; c++) {
+        canvas.data[(row * canvas.width + column) * channels + c] = part.data[(y * part.width + x) * channels + c];
       }
     }
   }
   return canvas;
 }
 
-function blackSquare(side) {
-  return { data: new Uint8Array(side * side * 3), width: side, height: side, channels: 3 };
+function createBlack(width, height, channels) {
+  return { data: new Uint8Array(width * height * channels), width, height, channels };
 }
 
-/** The evaluation transform: an RGB image → a square one. card: {preprocessing, resize, image_size} of the file, and whether it
- * is to be as `pillow_13` makes it. */
-export function preprocess(image, card) {
+/** Whether an image of `found` channels serves a network that takes `wanted`: gray and colors become each other. */
+export function takesChannels(found, wanted) {
+  return found === wanted || [found, wanted].every((each) => each === 1 || each === 3);
+}
+
+/** An image of as many channels as a network takes: of colors their luma (ITU-R 601-2), as Pillow rounds it, or of gray
+ * three times the same. */
+function toChannels(image, channels) {
+  if (image.channels === channels) return image;
   const { width, height } = image;
-  const side = card.image_size;
-  if (card.preprocessing === 'letterbox') {
-    const scale = side / Math.max(width, height);
-    const [w, h] = [width, height].map((length) => Math.max(1, roundHalfEven(length * scale)));
-    return paste(blackSquare(side), resize(image, w, h, BICUBIC, fullBox(image), card.pillow_13), 0, 0);
+  const data = new Uint8Array(width * height * channels);
+  for (let at = 0, from = 0; from < image.data.length; at++, from += image.channels) {
+    const [red, green, blue] = image.data.subarray(from, from + 3);
+    if (channels === 1) data[at] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
+    else data.fill(red, at * channels, (at + 1) * channels);
   }
-  const shorter = Math.min(width, height);
-  const [left, top] = [(width - shorter) / 2, (height - shorter) / 2];
-  const middle = [left, top, left + shorter, top + shorter];
-  const fitted = resize(image, card.resize, card.resize, BICUBIC, middle, card.pillow_13);
-  const margin = Math.floor((card.resize - side) / 2);
-  return paste(blackSquare(side), fitted, -margin, -margin);
+  return { data, width, height, channels };
+}
+
+/** [height, width] of a size as a file has it: of a square its side alone. */
+export const sidesOf = (size) => (Array.isArray(size) ? size : [size, size]);
+
+/** The part of an image of width × height that has the proportions of `target`, [height, width]: [left, top, right,
+ * bottom], as Pillow's ImageOps.fit takes it. */
+export function middleOf(width, height, [targetHeight, targetWidth]) {
+  const [ratio, wanted] = [width / height, targetWidth / targetHeight];
+  let [w, h] = [width, height];
+  if (ratio > wanted) w = wanted * height;
+  else if (ratio < wanted) h = width / wanted;
+  const [left, top] = [(width - w) * 0.5, (height - h) * 0.5];
+  return [left, top, left + w, top + h];
+}
+
+/** [height, width] of a whole image that just fits into `target`. */
+export function fitInto(width, height, [targetHeight, targetWidth]) {
+  const scale = Math.min(targetWidth / width, targetHeight / height);
+  return [height, width].map((length) => Math.max(1, roundHalfEven(length * scale)));
+}
+
+/** The evaluation transform: an RGB image → what the network takes. card: {preprocessing, resize, image_size, channels} of
+ * the file, and whether it is to be as `pillow_13` makes it. */
+export function preprocess(source, card) {
+  const image = toChannels(source, card.channels ?? 3);
+  const { width, height, channels } = image;
+  const cut = sidesOf(card.image_size);
+  const to = ([h, w], box = fullBox(image)) => resize(image, w, h, BICUBIC, box, card.pillow_13);
+  const black = createBlack(cut[1], cut[0], channels);
+  if (card.preprocessing === 'letterbox') return paste(black, to(fitInto(width, height, cut)), 0, 0);
+  if (card.preprocessing === 'stretch') return to(cut);
+  const whole = sidesOf(card.resize);
+  const [top, left] = [0, 1].map((side) => -Math.floor((whole[side] - cut[side]) / 2));
+  return paste(black, to(whole, middleOf(width, height, whole)), left, top);
 }
 
 /** What stands on a canvas, ImageBitmap or video, over white: RGB. */

@@ -1,6 +1,7 @@
 // Does a file compute here what it computed where it was exported? Its golden answers say so. They are asked twice: a
 // GPU may be right the first time alone.
 
+import { sidesOf } from './preprocess.js';
 import { countAgreements, matchObjects } from './score.js';
 import { sigmoid, softmax } from './postprocess.js';
 
@@ -11,12 +12,12 @@ const TOLERANCE = 0.05;
 const LEAST_IMAGES = 2;
 
 /** The golden images and the outputs of `about`, a file as run.json describes it; null where there are none.
- * golden: of run.json: {url, count, size}. */
+ * golden: of run.json: {url, count, shape}. */
 export async function loadGolden(golden, about) {
   if (!golden || !about.golden) return null;
   const [images, outputs] = await Promise.all([golden.url, about.golden.url].map(async (url) =>
     (await fetch(url)).arrayBuffer()));
-  const { count, image_size: side } = golden;
+  const { count, shape: imageShape } = golden;
   const floats = new Float32Array(outputs);
   const answers = Array.from({ length: count }, () => ({}));
   let at = 0;
@@ -28,7 +29,7 @@ export async function loadGolden(golden, about) {
     }
   }
   const pixels = new Uint8Array(images);
-  const area = side * side * 3;
+  const area = imageShape.reduce((a, b) => a * b, 1);
   return answers.map((expected, row) => ({ pixels: pixels.subarray(row * area, (row + 1) * area), expected }));
 }
 
@@ -69,7 +70,8 @@ function compare(network, outputs, expected, threshold) {
 /** Objects that are about as confident as `threshold` count where both have them. Confidences are compared everywhere:
  * a network that finds nothing, here or there, is checked too. */
 function compareObjects(network, outputs, expected, threshold) {
-  const square = { width: network.about.card.image_size, height: network.about.card.image_size };
+  const [height, width] = sidesOf(network.about.card.image_size);
+  const square = { width, height };
   const [ours, theirs] = [outputs, expected].map((each) => network.decode(each, square, threshold - TOLERANCE));
   const difference = largestDifference(...[outputs, expected].map(readConfidences));
   if (network.about.card.postprocessing === 'main_object') {

@@ -1,5 +1,6 @@
 // The image, and what of it the network sees.
 
+import { fitInto, middleOf, sidesOf } from './preprocess.js';
 import { createPicture, drawPicture } from './visualize.js';
 
 // Both are limited: a photo of a phone stands upright. In pixels of the page.
@@ -7,24 +8,30 @@ const HEIGHT = 300;
 const SHADE = 'rgb(0 0 0 / 0.6)';
 const STRIPE = 7;
 
-/** What the network sees of an image: {seen: [left, top, width, height] in its pixels, square: the side in its pixels of
- * the square that it is padded to, words}. card: of a file, as `preprocess` takes it. */
+/** What the network sees of an image: {seen: [left, top, width, height] in its pixels, canvas: [width, height] in its
+ * pixels of what it is padded to, or null, words}. card: of a file, as `preprocess` takes it. */
 export function seenRegion(card, width, height) {
-  const side = card.image_size;
+  const target = sidesOf(card.image_size);
+  const [high, wide] = target;
   if (card.preprocessing === 'letterbox') {
-    const longer = Math.max(width, height);
-    const [w, h] = [width, height].map((length) => Math.max(1, Math.round((length * side) / longer)));
-    const padded = w === h ? '' : `, padded to ${side} × ${side}`;
-    return { seen: [0, 0, width, height], square: longer, words: `the whole image, resized to ${w} × ${h} pixels${padded}` };
+    const [h, w] = fitInto(width, height, target);
+    const padded = w === wide && h === high ? '' : `, padded to ${wide} × ${high}`;
+    const scale = Math.max(width / wide, height / high);
+    const canvas = [wide * scale, high * scale];
+    return { seen: [0, 0, width, height], canvas, words: `the whole image, resized to ${w} × ${h} pixels${padded}` };
   }
-  const shorter = Math.min(width, height);
-  const scale = shorter / card.resize;
-  const cut = Math.min(shorter, side * scale);
-  const margin = Math.max(0, Math.floor((card.resize - side) / 2) * scale);
-  const seen = [(width - shorter) / 2 + margin, (height - shorter) / 2 + margin, cut, cut];
-  const all = cut === width && cut === height;
-  const part = all ? 'the whole image' : `the center crop, ${Math.round((100 * cut * cut) / (width * height))}% of the image`;
-  return { seen, square: 0, words: `${part}, resized to ${side} × ${side} pixels` };
+  if (card.preprocessing === 'stretch') {
+    return { seen: [0, 0, width, height], canvas: null, words: `the whole image, stretched to ${wide} × ${high} pixels` };
+  }
+  const whole = sidesOf(card.resize);
+  const [left, top, right, bottom] = middleOf(width, height, whole);
+  const [down, across] = [(bottom - top) / whole[0], (right - left) / whole[1]];
+  const [above, beside] = whole.map((side, each) => Math.floor((side - target[each]) / 2));
+  const seen = [left + beside * across, top + above * down, wide * across, high * down];
+  const all = seen[2] === width && seen[3] === height;
+  const share = Math.round((100 * seen[2] * seen[3]) / (width * height));
+  const part = all ? 'the whole image' : `the center crop, ${share}% of the image`;
+  return { seen, canvas: null, words: `${part}, resized to ${wide} × ${high} pixels` };
 }
 
 export class Stage {
@@ -42,25 +49,25 @@ export class Stage {
     const region = seenRegion(card, width, height);
     this.root.classList.add('filled');
     this.drawImage(shown, region);
-    drawPicture(this.input, createPicture(shown.input(card)), card.image_size);
+    drawPicture(this.input, createPicture(shown.input(card)), sidesOf(card.image_size)[1]);
     this.caption.textContent = `The network sees ${region.words}.`;
     const size = `${width} × ${height} pixels`;
     this.note.textContent = [shown.name, size, shown.note].filter(Boolean).join(' · ');
     this.canvas.setAttribute('aria-label', `${shown.name}, ${size}; outlined: ${region.words}`);
   }
 
-  drawImage({ pixels: { width, height }, picture }, { seen, square }) {
-    const [w, h] = square ? [square, square] : [width, height];
+  drawImage({ pixels: { width, height }, picture }, { seen, canvas }) {
+    const [w, h] = canvas ?? [width, height];
     const room = this.canvas.parentElement.clientWidth;
     const factor = (Math.min(room / w, HEIGHT / h)) * devicePixelRatio;
     this.canvas.width = Math.max(1, Math.round(w * factor));
     this.canvas.height = Math.max(1, Math.round(h * factor));
     this.canvas.style.width = `${this.canvas.width / devicePixelRatio}px`;
     const context = this.canvas.getContext('2d');
-    if (square) drawStripes(context, this.canvas);
+    if (canvas) drawStripes(context, this.canvas);
     context.imageSmoothingEnabled = factor < 4;
     context.drawImage(picture, 0, 0, width * factor, height * factor);
-    drawFrame(context, this.canvas, seen.map((each) => each * factor), square ? 'none' : SHADE);
+    drawFrame(context, this.canvas, seen.map((each) => each * factor), canvas ? 'none' : SHADE);
   }
 
   clear() {

@@ -40,13 +40,14 @@ function createLayer(width, height, colors) {
   return canvas;
 }
 
-/** RGB pixels as a picture that a canvas can draw. */
-export function createPicture({ data, width, height }) {
+/** Pixels as a picture that a canvas can draw: of many channels the first three, of one or two the first. */
+export function createPicture({ data, width, height, channels }) {
   const rgba = new Uint8ClampedArray(4 * width * height).fill(255);
-  for (let from = 0, to = 0; from < data.length; from += 3, to += 4) {
+  const [green, blue] = channels < 3 ? [0, 0] : [1, 2];
+  for (let from = 0, to = 0; from < data.length; from += channels, to += 4) {
     rgba[to] = data[from];
-    rgba[to + 1] = data[from + 1];
-    rgba[to + 2] = data[from + 2];
+    rgba[to + 1] = data[from + green];
+    rgba[to + 2] = data[from + blue];
   }
   return createLayer(width, height, rgba);
 }

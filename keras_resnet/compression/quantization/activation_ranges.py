@@ -12,7 +12,7 @@ BATCH_SIZE = 16
 
 def channel_min_max(model: keras.Model, tensors: list[keras.KerasTensor], images: np.ndarray) -> list[np.ndarray]:
     """Return of each of `tensors` in the functional `model`, (B, …, C), the smallest and the largest value of each
-    channel in each of `images` (N, H, W, 3): float32 (N, 2, C)."""
+    channel in each of `images` (N, H, W, C): float32 (N, 2, C)."""
     ops, extremes = keras.ops, []
     for tensor in tensors:
         axes = tuple(range(1, len(tensor.shape) - 1))

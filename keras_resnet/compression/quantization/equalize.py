@@ -18,7 +18,7 @@ MIN_MAGNITUDE = 1e-6
 
 
 def equalize(model: keras.Model, images: np.ndarray) -> list[str]:
-    """Equalize `model` in place by the largest values of its channels on `images` (N, H, W, 3).
+    """Equalize `model` in place by the largest values of its channels on `images` (N, H, W, C).
 
     Returns the names of the convolutions that were scaled. The model's outputs stay what they were, up to rounding in
     float32.

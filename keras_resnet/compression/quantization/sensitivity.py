@@ -47,7 +47,7 @@ class LayerSensitivity:
 class QuantizationSimulator:
     """Rounds an ordinary `model`, or operations of it, by the ranges of `images`.
 
-    images: float32 or uint8 (N, H, W, 3). A range goes from the smallest to the largest value, as a converter takes it.
+    images: float32 or uint8 (N, H, W, C). A range goes from the smallest to the largest value, as a converter takes it.
 
     agreement: (outputs, outputs) of the same images → the share of predictions that are the same.
     """
@@ -60,7 +60,7 @@ class QuantizationSimulator:
 
     def measure_layers(self, images: np.ndarray) -> list[LayerSensitivity]:
         """Return the sensitivity of every operation, the worst first, by predictions and then by outputs on `images`
-        (N, H, W, 3)."""
+        (N, H, W, C)."""
         self._enable(())
         reference = self._predict(images)
         with track(self.operations, "rounding one layer alone", "layers") as operations:

@@ -51,7 +51,7 @@ class TfKerasModel:
         return self._parameters
 
     def __call__(self, images: tf.Tensor, training: bool = False) -> Any:
-        """Map pixels (B, H, W, 3) in 0–255 to logits (B, classes), or a dict of outputs."""
+        """Map pixels (B, H, W, C) in 0–255 to logits (B, classes), or a dict of outputs."""
         import tensorflow as tf
 
         mean, std = (tf.constant(each, tf.float32) for each in (self.normalization.mean, self.normalization.std))

@@ -54,7 +54,7 @@ def _quick(epochs: int, rate: float | None = None) -> Callable[[Spec], Spec]:
 
 def _imagenet(resize: int = 256, network: NetworkSpec | None = None, **parts: object) -> Spec:
     """A spec for TFDS' imagenet2012 at 224 pixels, as `parts` says."""
-    data = DataSpec("imagenet2012", image_size=224, resize=resize, normalization=IMAGENET)
+    data = DataSpec("imagenet2012", image_size=224, resize=resize, fit="crop", normalization=IMAGENET)
     return replace(Spec(network=network or NetworkSpec(50), data=data), **parts)  # type: ignore[arg-type]
 
 

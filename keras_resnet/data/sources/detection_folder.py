@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import ExifTags, Image
 
+from keras_resnet.config.data import FITS
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.annotations import (
     GroundTruth,
@@ -33,14 +34,14 @@ from keras_resnet.data.dataset import (
     log_held_out,
     require_split,
 )
-from keras_resnet.data.image_size import choose_square_size
+from keras_resnet.data.image_size import choose_channels, choose_square_size
 from keras_resnet.data.sources.annotation_files import FolderAnnotations
-from keras_resnet.data.sources.image_folder import ImageFiles
+from keras_resnet.data.sources.image_folder import ImageFiles, sample_shapes
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image import letterbox, read_image
-from keras_resnet.runtime.image_files import list_images
+from keras_resnet.runtime.image import Picture, fit_picture, read_image, size_of
+from keras_resnet.runtime.image_files import ARRAY_SUFFIX, list_images
 from keras_resnet.runtime.plurals import counted, verb
 
 # EXIF's orientations in which width and height change places.
@@ -80,7 +81,9 @@ class DetectionFolder(ABC):
         require_labels(classes, f"--data {spec.source}")
         size, resize = choose_square_size(spec.image_size, None, log)
         total = _count(listings) + _count(annotated.bad)
-        keep = fits_in_memory(total, resize)
+        shapes = [] if spec.channels else sample_shapes([each.file for each in listings["train"]])
+        channels = choose_channels(spec.channels, shapes, log)
+        keep = fits_in_memory(total, resize, channels)
         kept = "" if keep else "; too many to keep in memory"
         log(
             f"reading {counted(total, 'image')} with objects of {counted(len(classes), 'class', plural='classes')}"
@@ -97,10 +100,12 @@ class DetectionFolder(ABC):
         require_split(only, listings, {})
         levels = spec.levels or find_levels([each.file for each in listings["train"]], log)
         listings = {name: listed for name, listed in listings.items() if only is None or name in only}
-        splits = _SplitReader(spec, resize, keep, annotated, levels, log).all_splits(
+        splits = _SplitReader(spec, resize, channels, keep, annotated, levels, log).all_splits(
             listings, test_needed=only is not None
         )
-        return DatasetSplits(root.name, classes, splits, flip_safe=True, image_size=size, resize=resize, levels=levels)
+        return DatasetSplits(
+            root.name, classes, splits, True, size, resize, levels=levels, fit="pad", channels=channels
+        )
 
 
 def _count(by_split: Mapping[str, Sequence[object]]) -> int:
@@ -176,20 +181,20 @@ def _hold_out(
     return {name: [listed[row] for row in rows] for name, rows in parts.items()}
 
 
-def _read_checked(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Image:
+def _read_checked(each: ImageAnnotation, levels: tuple[float, ...], channels: int) -> Picture:
     """Raise DataError for an image that cannot be read, or is of another size than its annotation says."""
-    image = read_image(each.file, levels)
-    if image.size != each.annotation.size:
+    image = read_image(each.file, levels, channels)
+    if (size := size_of(image)) != each.annotation.size:
         stated = " × ".join(map(str, each.annotation.size))
         turned = ", upright as its EXIF says" if _is_sideways(each.file) else ""
-        raise DataError(
-            f"image {each.file} has {image.width} × {image.height} pixels{turned}, its annotation says {stated}"
-        )
+        raise DataError(f"image {each.file} has {size[0]} × {size[1]} pixels{turned}, its annotation says {stated}")
     return image
 
 
 def _is_sideways(file: Path) -> bool:
     """Return whether EXIF lays the image on its side."""
+    if file.suffix.lower() == ARRAY_SUFFIX:
+        return False
     with Image.open(file) as image:
         return image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS_ORIENTATIONS
 
@@ -200,6 +205,7 @@ class _SplitReader:
 
     spec: DataSpec
     resize: int
+    channels: int
     keep: bool
     annotated: FolderAnnotations
     levels: tuple[float, ...]
@@ -254,8 +260,10 @@ class _SplitReader:
         _log_missing_classes(name, objects, self.annotated.classes, self.log)
         pixels = np.stack([each for each in kept if each is not None]) if self.keep else None
         files = tuple(str(each.file) for each in good)
-        images = None if self.keep else ImageFiles(files, self.levels)
-        return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects, files)
+        images = None if self.keep else ImageFiles(files, self.levels, self.channels)
+        return Split(
+            *(name, objects.labels[:, 0], pixels, images, self.resize, objects, files), FITS["pad"], self.channels
+        )
 
     def _read(
         self, name: str, listed: list[ImageAnnotation], bad: list[str]
@@ -266,5 +274,5 @@ class _SplitReader:
         return [listed[row] for row in decoded.rows], decoded.values
 
     def _decode(self, each: ImageAnnotation) -> np.ndarray | None:
-        image = _read_checked(each, self.levels)
-        return letterbox(image, self.resize) if self.keep else None
+        image = _read_checked(each, self.levels, self.channels)
+        return fit_picture(image, FITS["pad"], self.resize, self.channels) if self.keep else None

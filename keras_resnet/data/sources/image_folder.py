@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from keras_resnet.config.data import FITS, Fit
+from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.bit_depth import find_levels
 from keras_resnet.data.dataset import (
@@ -21,13 +22,20 @@ from keras_resnet.data.dataset import (
     require_split,
     split_stratified,
 )
-from keras_resnet.data.image_size import choose_native_size, choose_sizes
+from keras_resnet.data.image_size import (
+    Shape,
+    choose_channels,
+    choose_fit,
+    choose_native_size,
+    choose_sizes,
+    native_side,
+)
 from keras_resnet.data.readability import ReadabilityCache, stamp_file
 from keras_resnet.data.sources.folder_layout import FolderLayout, Listing, find_layout
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image import read_image, read_image_size, resize_and_crop
+from keras_resnet.runtime.image import Picture, fit_picture, read_image, read_shape
 from keras_resnet.runtime.image_files import describe_pointer, readable_name, to_path
 from keras_resnet.runtime.plurals import counted
 
@@ -57,12 +65,18 @@ class ImageFolder:
         there = {**layout.listings, "validation": None}
         require_split(only, there, layout.unlabeled)
         wanted = [name for name in there if only is None or name in only]
+        is_decided = spec.image_size and spec.fit and spec.channels
+        shapes = [] if is_decided else sample_shapes(layout.listings["train"].files)
+        fit = choose_fit(spec.fit, shapes, spec.image_size, log)
         native, why = (
-            (None, "") if spec.image_size else choose_native_size(_shorter_sides(layout.listings["train"].files))
+            (None, "") if spec.image_size else choose_native_size([native_side(shape, fit) for shape in shapes])
         )
-        size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
+        size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why, fit)
+        channels = choose_channels(spec.channels, shapes, log)
         levels = spec.levels or find_levels(layout.listings["train"].files, log)
-        reader = _Reader(resize, levels, ReadabilityCache.load(root), layout, spec.max_unreadable, log)
+        reader = _Reader(
+            resize, fit, channels, levels, ReadabilityCache.load(root, channels), layout, spec.max_unreadable, log
+        )
         try:
             splits = _read_splits(reader, wanted, spec.val_fraction)
         finally:
@@ -71,15 +85,18 @@ class ImageFolder:
         require_all_classes(splits, layout.classes)
         name = readable_name(root.name)
         return DatasetSplits(
-            name, layout.classes, splits, flip_safe=None, image_size=size, resize=resize, levels=levels
+            name, layout.classes, splits, None, size, resize, levels=levels, fit=fit, channels=channels
         )
 
 
 @dataclass
 class _Reader:
-    """Decodes images at `resize` pixels. levels: see `runtime.image.read_image`. bad: what could not be read so far."""
+    """Decodes images and brings them to `resize` pixels, as `fit` of `config.data.FITS` says. levels, channels: see
+    `runtime.image.read_image`. bad: what could not be read so far."""
 
-    resize: int
+    resize: ImageSize
+    fit: Fit
+    channels: int
     levels: tuple[float, ...]
     known: ReadabilityCache
     layout: FolderLayout
@@ -89,7 +106,7 @@ class _Reader:
 
     def announce(self, count: int) -> bool:
         """Tell that so many images are read now, and return whether their pixels are kept."""
-        keep = fits_in_memory(count, self.resize)
+        keep = fits_in_memory(count, self.resize, self.channels)
         classes, total = len(self.layout.classes), self.layout.total
         images = counted(total, "image")
         amount = images if count == total else f"{count} of {images}"
@@ -115,9 +132,13 @@ class _Reader:
         labels = np.asarray(listing.labels, np.int64)[good]
         files = tuple(str(listing.files[row]) for row in good)
         if keep:
-            kept = np.reshape(pixels, (-1, self.resize, self.resize, 3)).astype(np.uint8, copy=False)
-            return Split(name, labels, pixels=kept, files=files)
-        return Split(name, labels, images=ImageFiles(files, self.levels), resize=self.resize, files=files)
+            shape = (-1, *height_and_width(self.resize), self.channels)
+            kept = np.reshape(pixels, shape).astype(np.uint8, copy=False)
+            return Split(name, labels, pixels=kept, files=files, channels=self.channels)
+        images = ImageFiles(files, self.levels, self.channels)
+        return Split(
+            *(name, labels, None, images, self.resize), files=files, method=FITS[self.fit], channels=self.channels
+        )
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
@@ -136,7 +157,8 @@ class _Reader:
     def _pixels(self, path: Path) -> np.ndarray:
         stamp = stamp_file(path)
         try:
-            pixels = resize_and_crop(read_image(path, self.levels), self.resize)
+            image = read_image(path, self.levels, self.channels)
+            pixels = fit_picture(image, FITS[self.fit], self.resize, self.channels)
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
             reason = f"{error}{describe_pointer(path)}"
@@ -183,23 +205,24 @@ def _select(listing: Listing, rows: np.ndarray) -> Listing:
     return Listing([listing.files[row] for row in rows], [listing.labels[row] for row in rows])
 
 
-def _shorter_sides(files: list[Path]) -> list[int]:
-    """In pixels, from the headers of `SAMPLED_FILES` files spread over the classes."""
-    sides = []
-    for path in files[:: -(-len(files) // SAMPLED_FILES)]:
+def sample_shapes(files: Sequence[Path]) -> list[Shape]:
+    """Return (height, width, channels) from the headers of `SAMPLED_FILES` files spread over all of them."""
+    shapes = []
+    for path in files[:: max(1, -(-len(files) // SAMPLED_FILES))]:
         try:
-            sides.append(min(read_image_size(path)))
+            shapes.append(read_shape(path))
         except DataError:  # the scan names it
             continue
-    return sides
+    return shapes
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files, decoded when they are read; levels: see `runtime.image.read_image`."""
+    """Image files, decoded when they are read; levels, channels: see `runtime.image.read_image`."""
 
     files: tuple[str, ...]
     levels: tuple[float, ...] = ()
+    channels: int = 3
 
-    def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self.files[row], self.levels)
+    def __getitem__(self, row: int) -> Picture:
+        return read_image(self.files[row], self.levels, self.channels)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.config.data import FITS, Fit
+from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.connectivity import get_host, is_reachable
 from keras_resnet.data.annotations import pad_annotations, requires_object
@@ -24,13 +26,13 @@ from keras_resnet.data.dataset import (
     log_held_out,
     require_split,
 )
-from keras_resnet.data.image_size import choose_sizes, choose_square_size
+from keras_resnet.data.image_size import choose_channels, choose_geometry
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
 from keras_resnet.data.sources.tfrecord import Records, index_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log, show_activity
-from keras_resnet.runtime.image import letterbox, read_image, resize_and_crop
+from keras_resnet.runtime.image import fit_picture, read_image, size_of
 from keras_resnet.runtime.image_files import to_path
 from keras_resnet.runtime.plurals import counted, verb
 
@@ -66,15 +68,15 @@ class TFDS:
         parts = _split_expressions(builder, spec.val_fraction, log)
         require_split(only, parts, {})
         shape = builder.info.features[fields.image].shape
-        native = min(shape[:2]) if all(shape[:2]) else None
-        if fields.objects:
-            size, resize = choose_square_size(spec.image_size, native, log)
-        else:
-            size, resize = choose_sizes(spec.image_size, spec.resize, native, log)
+        shapes = [shape] if all(shape) else []
+        if not (shapes or spec.fit or fields.objects):
+            shapes = Examples(_index_records(builder, parts["train"]), fields, ()).sample_shapes()
+        fit, size, resize = choose_geometry(spec, shape, shapes, bool(fields.objects), log)
+        channels = choose_channels(spec.channels, [shape] if all(shape) else [], log)
         bad: list[str] = []
         splits = {
             name: _SplitReader(
-                name, Examples(_index_records(builder, part), fields, spec.levels), resize, bad, log
+                name, Examples(_index_records(builder, part), fields, spec.levels, channels), resize, fit, bad, log
             ).read(requires_object(name, spec.annotations))
             for name, part in parts.items()
             if only is None or name in only
@@ -83,7 +85,9 @@ class TFDS:
         check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_unreadable, log)
         labeled = {name: split for name, split in splits.items() if split.count}
         return DatasetSplits(
-            builder.name, fields.classes, labeled, _is_flip_safe(builder.name, fields), size, resize, spec.levels
+            *(builder.name, fields.classes, labeled, _is_flip_safe(builder.name, fields), size, resize, spec.levels),
+            fit=fit,
+            channels=channels,
         )
 
 
@@ -226,14 +230,15 @@ class _SplitReader:
 
     name: str
     examples: Examples
-    resize: int
+    resize: ImageSize
+    fit: Fit
     bad: list[str]
     log: Log
 
     @cached_property
     def keep(self) -> bool:
         """Return whether the pixels are kept in memory."""
-        return fits_in_memory(len(self.examples), self.resize)
+        return fits_in_memory(len(self.examples), self.resize, self.examples.channels)
 
     def read(self, shown: bool) -> Split:
         """Return the images of the split; those without a label, and those without an object where they have to have
@@ -253,10 +258,12 @@ class _SplitReader:
         objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
         labels = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
         if self.keep:
-            stacked = np.reshape([pixels for *_, pixels in kept], (-1, self.resize, self.resize, 3))
-            return Split(self.name, labels, stacked.astype(np.uint8, copy=False), objects=objects)
+            shape = (-1, *height_and_width(self.resize), self.examples.channels)
+            stacked = np.reshape([pixels for *_, pixels in kept], shape).astype(np.uint8, copy=False)
+            return Split(self.name, labels, stacked, objects=objects, channels=self.examples.channels)
         images = self.examples.subset([row for row, *_ in kept])
-        return Split(self.name, labels, images=images, resize=self.resize, objects=objects)
+        method, channels = FITS[self.fit], self.examples.channels
+        return Split(*(self.name, labels, None, images, self.resize), objects=objects, method=method, channels=channels)
 
     def _log_left_out(self, count: int, unlabeled: int, empty: int) -> None:
         if unlabeled:
@@ -277,12 +284,12 @@ class _SplitReader:
         if not fields.objects and not 0 <= truth < len(fields.classes):
             return None
         try:
-            image = read_image(encoded, examples.levels)
-            truth = to_annotation(truth, image.size) if fields.objects else truth
+            image = read_image(encoded, examples.levels, examples.channels)
+            truth = to_annotation(truth, size_of(image)) if fields.objects else truth
         except DataError as error:
             raise DataError(str(error).replace("the image", examples.name(row), 1)) from error
-        prepare = letterbox if fields.objects else resize_and_crop
-        return truth, prepare(image, self.resize) if self.keep else None
+        pixels = fit_picture(image, FITS[self.fit], self.resize, examples.channels) if self.keep else None
+        return truth, pixels
 
 
 def _index_records(builder: Any, part: str) -> Records:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +12,13 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.annotations import Annotation, encode_rle
+from keras_resnet.data.image_size import Shape
 from keras_resnet.data.sources.tfrecord import Records
 from keras_resnet.errors import DataError
-from keras_resnet.runtime.image import read_image
+from keras_resnet.runtime.image import Picture, read_image, read_shape
+
+# Images whose proportions are looked at.
+SAMPLED_RECORDS = 200
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,21 @@ class Examples:
     records: Records
     fields: RecordFields
     levels: tuple[float, ...]
+    channels: int = 3
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self.parse(row)[1], self.levels)
+    def __getitem__(self, row: int) -> Picture:
+        return read_image(self.parse(row)[1], self.levels, self.channels)
+
+    def sample_shapes(self) -> list[Shape]:
+        """Return (height, width, channels) of up to SAMPLED_RECORDS of the images."""
+        shapes = []
+        for row in range(0, len(self), max(1, -(-len(self) // SAMPLED_RECORDS))):
+            with suppress(DataError):  # the reading of all names it
+                shapes.append(read_shape(self.parse(row)[1]))
+        return shapes
 
     def parse(self, row: int) -> tuple[Any, bytes]:
         """Return the label, or what is known of the objects by name; and the encoded image. Raises DataError for a

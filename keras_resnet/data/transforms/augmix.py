@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from keras_resnet.config.data import AugmentSpec
+from keras_resnet.config.image_size import ImageSize
 
 # Section 3 and its code: how many chains are mixed, of 1 to how many operations, how severe at most on a scale of 10,
 # and the parameter of the Dirichlet and Beta distributions.
@@ -37,10 +38,12 @@ class AugMix:
         """Return whether it is the policy."""
         return settings.auto_augment == "augmix"
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
+    def __call__(
+        self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: ImageSize
+    ) -> Image.Image:
         """Return m · (w1 · chain1(image) + …) + (1 - m) · image, w drawn from Dirichlet(1, …) and m from Beta(1, 1)."""
         weights, share = rng.dirichlet([ALPHA] * WIDTH), rng.beta(ALPHA, ALPHA)
-        mixture = np.zeros((image.height, image.width, 3))
+        mixture = np.zeros(np.asarray(image).shape)
         for weight in weights:
             chained = image
             for _ in range(rng.integers(1, MAX_DEPTH + 1)):

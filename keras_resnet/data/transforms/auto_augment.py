@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from keras_resnet.config.data import AugmentSpec
+from keras_resnet.config.image_size import ImageSize
 
-FILL = (127, 127, 127)
+FILL = 127
 # (image, level from -1 to 1, what the full level means) → image.
 Operation = Callable[[Image.Image, float, "Magnitudes"], Image.Image]
 
@@ -34,9 +35,15 @@ RANDAUGMENT = Magnitudes(rotate=30, shear=0.3, translate=0.45, enhance=0.9, bits
 TRIVIALAUGMENT = Magnitudes(rotate=135, shear=0.99, translate=1 / 7, enhance=0.99, bits=2)
 
 
-def transform_affine(image: Image.Image, *matrix: float, fill: tuple[int, int, int] | None = FILL) -> Image.Image:
+def transform_affine(image: Image.Image, *matrix: float) -> Image.Image:
     """Return `image` under the affine map whose inverse is `matrix`, the six numbers that Pillow takes."""
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=fill)
+    method, filter = Image.Transform.AFFINE, Image.Resampling.BILINEAR
+    return image.transform(image.size, method, matrix, filter, fillcolor=_fill(image))
+
+
+def _fill(image: Image.Image) -> int | tuple[int, ...]:
+    """Return the color of what comes into view, gray."""
+    return FILL if image.mode == "L" else (FILL,) * 3
 
 
 class _Enhancement(Protocol):
@@ -52,7 +59,7 @@ OPERATIONS: tuple[Operation, ...] = (
     lambda image, level, full: image,
     lambda image, level, full: ImageOps.autocontrast(image),
     lambda image, level, full: ImageOps.equalize(image),
-    lambda image, level, full: image.rotate(level * full.rotate, Image.Resampling.BILINEAR, fillcolor=FILL),
+    lambda image, level, full: image.rotate(level * full.rotate, Image.Resampling.BILINEAR, fillcolor=_fill(image)),
     lambda image, level, full: ImageOps.solarize(image, round(256 - 256 * abs(level))),
     lambda image, level, full: ImageOps.posterize(image, 8 - round((8 - full.bits) * abs(level))),
     _enhance(ImageEnhance.Color),
@@ -75,7 +82,9 @@ class RandAugment:
         """Return whether it is the policy."""
         return settings.auto_augment == "randaugment"
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
+    def __call__(
+        self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: ImageSize
+    ) -> Image.Image:
         """Return `image` after `operations` of them, each in one direction or the other."""
         for _ in range(settings.operations):
             level = np.clip(rng.normal(settings.magnitude, settings.magnitude_std), 0, 10) / 10
@@ -93,6 +102,8 @@ class TrivialAugment:
         """Return whether it is the policy."""
         return settings.auto_augment == "trivialaugment"
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
+    def __call__(
+        self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: ImageSize
+    ) -> Image.Image:
         """Return `image` after the operation."""
         return OPERATIONS[rng.integers(len(OPERATIONS))](image, rng.uniform(-1, 1), TRIVIALAUGMENT)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 class ColorJitter:
-    """Changes the colors of images with objects by up to `color_jitter`."""
+    """Changes the colors of images with objects by up to `color_jitter`; of other than three channels brightness and
+    contrast."""
 
     def is_enabled(self, settings: AugmentSpec) -> bool:
         """Return whether colors change at all."""
@@ -26,8 +27,8 @@ class ColorJitter:
 
 
 def color_jitter(images: tf.Tensor, key: tf.Tensor, batch: int, part: slice, strength: float) -> tf.Tensor:
-    """Change brightness, contrast and saturation of uint8 (B, H, W, 3) by a factor of 1 ± `strength` each, drawn for
-    all `batch` images of which these are `part`."""
+    """Change brightness, contrast and, of three channels, saturation of uint8 (B, H, W, C) by a factor of 1 ±
+    `strength` each, drawn for all `batch` images of which these are `part`."""
     import tensorflow as tf
 
     factors = 1 + strength * (2 * tf.random.stateless_uniform((3, batch, 1, 1, 1), key + 4) - 1)
@@ -35,5 +36,7 @@ def color_jitter(images: tf.Tensor, key: tf.Tensor, batch: int, part: slice, str
     x = tf.cast(images, tf.float32) * brightness
     mean = tf.reduce_mean(x, axis=(1, 2, 3), keepdims=True)
     x = mean + contrast * (x - mean)
-    gray = tf.image.rgb_to_grayscale(x)
-    return tf.cast(tf.round(tf.clip_by_value(gray + saturation * (x - gray), 0, 255)), tf.uint8)
+    if images.shape[-1] == 3:
+        gray = tf.image.rgb_to_grayscale(x)
+        x = gray + saturation * (x - gray)
+    return tf.cast(tf.round(tf.clip_by_value(x, 0, 255)), tf.uint8)

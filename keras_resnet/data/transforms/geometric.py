@@ -36,7 +36,7 @@ def draw_windows(key: tf.Tensor, batch: int, side: int, scales: tuple[float, ...
 
 
 def crop_images(images: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
-    """Crop uint8 (B, H, W, 3) → uint8 (B, size, size, 3), interpolated between four pixels; black past the edges."""
+    """Crop uint8 (B, H, W, C) → uint8 (B, size, size, C), interpolated between four pixels; black past the edges."""
     return tf.cast(tf.round(_sample(images, windows, size, "bilinear")), tf.uint8)
 
 

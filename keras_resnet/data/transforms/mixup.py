@@ -33,7 +33,7 @@ def mix_pairs(
     images: tf.Tensor, targets: tf.Tensor, settings: AugmentSpec, seed: int, step: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Sum each two neighbors of a batch (MixUp) or paste one into the other (CutMix), by a weight drawn for the whole
-    batch. uint8 (B, H, W, 3), float32 (B, …) → the same. The last of an odd B stays."""
+    batch. uint8 (B, H, W, C), float32 (B, …) → the same. The last of an odd B stays."""
     import tensorflow as tf
 
     count, height, width = images.shape[0], images.shape[1], images.shape[2]

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.config.data import AugmentSpec
+from keras_resnet.config.image_size import ImageSize
 
 AREAS = (0.02, 1 / 3)
 ASPECT_RATIOS = (0.3, 1 / 0.3)
@@ -24,7 +25,9 @@ class RandomErase:
         """Return whether the chance is above 0."""
         return settings.random_erase > 0
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
+    def __call__(
+        self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: ImageSize
+    ) -> Image.Image:
         """Return `image`, perhaps with such a rectangle."""
         if rng.random() >= settings.random_erase:
             return image
@@ -36,6 +39,6 @@ class RandomErase:
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < h < height and 0 < w < width:
                 top, left = rng.integers(height - h), rng.integers(width - w)
-                pixels[top : top + h, left : left + w] = rng.integers(0, 256, (h, w, 3))
+                pixels[top : top + h, left : left + w] = rng.integers(0, 256, (h, w, *pixels.shape[2:]))
                 break
         return Image.fromarray(pixels)

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.config.data import AugmentSpec
+from keras_resnet.config.image_size import ImageSize
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -29,9 +30,12 @@ class ImageTransform(Protocol):
     def is_enabled(self, settings: AugmentSpec) -> bool:
         """Return whether the settings ask for it."""
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: int) -> Image.Image:
-        """Return the RGB `image` changed. All chance comes from `rng`, which is made of the seed and of the image's
-        position in the training; size: the side of the training images in pixels."""
+    def __call__(
+        self, image: Image.Image, rng: np.random.Generator, settings: AugmentSpec, size: ImageSize
+    ) -> Image.Image:
+        """Return the `image`, RGB or gray, changed. All chance comes from `rng`, which is made of the seed and of the
+        image's position in the training, and is the same for each channel of an image of many; size: that of the
+        training images in pixels."""
 
 
 @dataclass(frozen=True)
@@ -61,4 +65,4 @@ class BatchTransform(Protocol):
     def __call__(
         self, images: tf.Tensor, truth: Truth, draw: BatchDraw, settings: AugmentSpec
     ) -> tuple[tf.Tensor, Truth]:
-        """Return the images, uint8 (B, H, W, 3), and what is known of them, both changed."""
+        """Return the images, uint8 (B, H, W, channels), and what is known of them, both changed."""

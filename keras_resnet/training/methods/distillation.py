@@ -73,16 +73,17 @@ class Distillation(TrainingMethod[TrainableModel]):
     def _load_teacher(self, layers: Layers) -> keras.Model:
         """Return the model of the run `spec.distill.teacher`, in the student's precision.
 
-        Raises UsageError if its labels or image size differ from the data's.
+        Raises UsageError if its labels or its input differ from the data's.
         """
         assert self.spec.distill.teacher is not None
-        run, size = Run(Path(self.spec.distill.teacher)), self.spec.data.image_size
+        run = Run(Path(self.spec.distill.teacher))
         teacher_spec = run.spec()
-        if run.classes() != self.task.classes or teacher_spec.data.image_size != size:
+        wanted, found = (each.data.input_words for each in (self.spec, teacher_spec))
+        if run.classes() != self.task.classes or wanted != found:
             raise UsageError(
                 f"--teacher {run.name} must have the labels and the image size of the data"
-                f" ({counted(len(self.task.classes), 'label')}, {size} pixels)."
-                f" Received: {counted(len(run.classes()), 'label')}, {teacher_spec.data.image_size} pixels"
+                f" ({counted(len(self.task.classes), 'label')}, {wanted})."
+                f" Received: {counted(len(run.classes()), 'label')}, {found}"
             )
         task = get_task(teacher_spec, self.task.classes)
         teacher = build_compressed_model(teacher_spec, task, layers, uses_progressive_resizing(self.spec))
