@@ -29,7 +29,6 @@ from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import hidden_name, remove_leftovers
-from keras_resnet.tasks import get_task
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ class RunWriter:
             },
             **build_provenance(self.file, data, context.reference.evaluation, calibration),
         }
-        outputs = get_task(spec, data.classes).output_metadata()
+        outputs = context.reference.task.output_metadata()
         return ModelMetadata(data.classes, data.resize, data.image_size, provenance, **outputs, levels=data.levels)
 
 

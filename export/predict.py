@@ -187,12 +187,10 @@ def file_predictor(path: Path) -> Predictor:
 
 def run_predictor(run: Run, model: keras.Model) -> Predictor:
     """Return the predictor of a finished `run`, whose `model` is loaded."""
-    from keras_resnet.evaluation.evaluate import keras_predictor
-    from keras_resnet.tasks import get_task
+    from keras_resnet.evaluation.evaluate import keras_predictor, load_task
 
-    spec, classes = run.spec(), run.classes()
-    data = spec.data
+    data, classes = run.spec().data, run.classes()
     assert data.resize is not None and data.image_size is not None
-    outputs = get_task(spec, classes).output_metadata()
+    outputs = load_task(run, classes).output_metadata()
     card = ModelMetadata(classes, data.resize, data.image_size, {}, **outputs, levels=data.levels)
     return Predictor(keras_predictor(model), card)

@@ -69,7 +69,9 @@ class DataSpec(Section):
         allowed="two numbers, that of black and the larger one of white",
     )
     annotations: Annotated[str, OneOf(tuple(rules.annotations for rules in TASK_RULES.values()))] = setting(
-        "labels", "Annotations: labels, the main object's box, boxes of all objects, or masks. Follows from the task."
+        "labels",
+        "Annotations: labels, sets of labels, the main object's box, boxes of all objects, or masks. Follows from the"
+        " task.",
     )
     crowds: Literal["ignore", "learn"] = setting(
         "ignore",

@@ -1,6 +1,6 @@
 """Name metrics as people read them, where that differs from their names in JSON."""
 
-LABELS = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
+LABELS = {"f1": "F1", "top1": "top-1 accuracy", "top5": "top-5 accuracy"}
 
 
 def metric_label(name: str) -> str:

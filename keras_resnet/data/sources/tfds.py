@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,13 @@ from keras_resnet.runtime.plurals import counted, verb
 
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
-BUNDLED = ("digits", "shapes")
+BUNDLED = ("digits", "digit_pairs", "shapes")
 # Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
 FLIP_SAFE = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
-FLIP_UNSAFE = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
+FLIP_UNSAFE = (
+    *("digits", "digit_pairs", "mnist", "emnist", "kmnist", "binary_alpha_digits"),
+    *("svhn_cropped", "omniglot", "gtsrb"),
+)
 
 
 class TFDS:
@@ -113,7 +116,7 @@ def _tfds() -> Any:
     """TFDS, with the builders of this package registered."""
     import tensorflow_datasets as tfds
 
-    from keras_resnet.data.sources import digits, shapes  # noqa: F401 - registers the builders
+    from keras_resnet.data.sources import digit_pairs, digits, shapes  # noqa: F401 - registers the builders
 
     return tfds
 
@@ -176,6 +179,8 @@ def _find_fields(builder: Any, annotations: str) -> RecordFields:
     features, kinds = builder.info.features, tfds.features
     image = [key for key, kind in features.items() if isinstance(kind, kinds.Image)]
     label = [key for key, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
+    if annotations == "label_sets":
+        return _find_label_sets(builder, image)
     if annotations != "labels":
         objects = features["objects"].feature if "objects" in features else {}
         if "image" not in image or not {"bbox", "label"} <= set(objects):
@@ -195,6 +200,28 @@ def _find_fields(builder: Any, annotations: str) -> RecordFields:
             f"data set {builder.name!r} has no images with one class label each; it has: {', '.join(features)}"
         )
     return RecordFields(tuple(features[label[0]].names), image[0], label[0])
+
+
+def _find_label_sets(builder: Any, images: list[str]) -> RecordFields:
+    """Return where several labels an image stand: in a list of labels, in one of objects, or in a feature for each
+    label that is true or false. Raises DataError where they stand nowhere."""
+    import tensorflow_datasets as tfds
+
+    features, kinds = builder.info.features, tfds.features
+    image = "image" if "image" in images or not images else images[0]
+    for key, kind in features.items():
+        item = getattr(kind, "feature", None)
+        nested = item.get("label") if isinstance(item, kinds.FeaturesDict) and "label" in item else None
+        for path, found in ((key, item), (f"{key}/label", nested)):
+            if images and isinstance(found, kinds.ClassLabel):
+                return RecordFields(tuple(found.names), image, sets=(path,))
+        flags = tuple(kind) if isinstance(kind, kinds.FeaturesDict) else ()
+        if images and len(flags) > 1 and all(kind[flag].dtype == np.bool_ and kind[flag].shape == () for flag in flags):
+            return RecordFields(flags, image, sets=tuple(f"{key}/{flag}" for flag in flags))
+    raise DataError(
+        f"data set {builder.name!r} has no images with several labels each (a list of labels or of objects, or labels"
+        f" that are true or false); it has: {', '.join(features)}"
+    )
 
 
 def _split_expressions(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
@@ -250,12 +277,16 @@ class _SplitReader:
         self._log_left_out(count, len(decoded.rows) - len(labeled), len(labeled) - len(kept))
         truths = [truth for _, truth, _ in kept]
         objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
-        labels = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
+        if fields.sets:
+            sets = np.reshape(truths, (-1, len(fields.classes))).astype(np.uint8)
+            split = Split.with_label_sets(self.name, sets, resize=self.resize)
+        else:
+            labels = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
+            split = Split(self.name, labels, objects=objects, resize=self.resize)
         if self.keep:
             stacked = np.reshape([pixels for *_, pixels in kept], (-1, self.resize, self.resize, 3))
-            return Split(self.name, labels, stacked.astype(np.uint8, copy=False), objects=objects)
-        images = self.examples.subset([row for row, *_ in kept])
-        return Split(self.name, labels, images=images, resize=self.resize, objects=objects)
+            return replace(split, pixels=stacked.astype(np.uint8, copy=False))
+        return replace(split, images=self.examples.subset([row for row, *_ in kept]))
 
     def _log_left_out(self, count: int, unlabeled: int, empty: int) -> None:
         if unlabeled:
@@ -273,7 +304,7 @@ class _SplitReader:
         """Return the label or annotation of one image, and its pixels if they are kept; None if it has no label."""
         examples, fields = self.examples, self.examples.fields
         truth, encoded = examples.parse(row)
-        if not fields.objects and not 0 <= truth < len(fields.classes):
+        if fields.label and not 0 <= truth < len(fields.classes):
             return None
         try:
             image = read_image(encoded, examples.levels)
