@@ -21,7 +21,7 @@ from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, preprocess
-from keras_resnet.runtime.predictions import name_outputs
+from keras_resnet.runtime.predictions import POSTPROCESSORS, name_outputs
 from keras_resnet.tasks import TASKS, Task
 
 SCRIPTS = Path(device_scripts.__file__)
@@ -94,14 +94,22 @@ class ModelCard:
             if self.task.preprocessing == "letterbox"
             else f"cropped from the center of an image whose shorter side is {data.resize}"
         )
-        outputs = (
-            "as the metadata of a .tflite file and its script say"
-            if self.task.finds_objects()
-            else "one logit for each label"
-        )
         return (
             f"Input: RGB pixels 0–255, {data.image_size} × {data.image_size}, {geometry}; normalization is in the"
-            f" graph.\nOutputs: {outputs}.\n"
+            f" graph.\nOutputs: {self._outputs()}.\n"
+        )
+
+    def _outputs(self) -> str:
+        if self.task.finds_objects():
+            return "as the metadata of a .tflite file and its script say"
+        if not POSTPROCESSORS[self.task.postprocessing].has_thresholds:
+            return "one logit for each label"
+        fitted = self.run.metrics().get("thresholds", [])
+        thresholds = ", ".join(f"{name} {value:.3f}" for name, value in zip(self.run.classes(), fitted, strict=False))
+        return (
+            "one logit for each label, whose sigmoid is its probability; a label is predicted from its threshold on,"
+            " which was fitted on the validation images and stands in each file's metadata:"
+            f" {_shorten(thresholds)}"
         )
 
     def _table(self) -> str:
@@ -117,6 +125,12 @@ class ModelCard:
     def _remarks(self) -> str:
         remarks = dict.fromkeys(words for row in self.rows for words in (*row["remarks"], *list_shared_remarks(row)))
         return "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
+
+
+def _shorten(words: str) -> str:
+    """Return a list in words with its first NAMED_LABELS items."""
+    items = words.split(", ")
+    return ", ".join(items[:NAMED_LABELS]) + ", …" * (len(items) > NAMED_LABELS)
 
 
 def _table_row(row: DescribedVerdict) -> str:

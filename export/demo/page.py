@@ -163,6 +163,7 @@ def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> d
             "image_size": card.image_size,
             "cells": card.cells,
             "labels": card.classes,
+            "thresholds": card.thresholds,
             "pillow_13": PILLOW_13,
         },
         "outputs": outputs,

@@ -70,7 +70,9 @@ def make_sample(split: Split, row: int, classes: Sequence[str], levels: Sequence
     buffer = io.BytesIO()
     small.save(buffer, format="PNG")
     if split.label_sets is not None:
-        return Sample(buffer.getvalue(), labels=[classes[label] for label in np.flatnonzero(split.label_sets[row])])
+        return Sample(
+            buffer.getvalue(), labels=[classes[label] for label in np.flatnonzero(split.label_sets[row]).tolist()]
+        )
     if split.objects is None:
         return Sample(buffer.getvalue(), label=classes[split.labels[row]])
     return Sample(buffer.getvalue(), objects=_list_objects(split, row, classes, small))

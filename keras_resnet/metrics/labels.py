@@ -1,5 +1,7 @@
 """Name metrics as people read them, where that differs from their names in JSON."""
 
+# Of several labels an image: the mean average precision, and F1 as the mean over classes or over all labels.
+MAP, MACRO_F1, MICRO_F1 = "mAP", "macro F1", "micro F1"
 LABELS = {"f1": "F1", "top1": "top-1 accuracy", "top5": "top-5 accuracy"}
 
 

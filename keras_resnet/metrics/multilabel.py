@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.metrics.labels import MACRO_F1, MAP, MICRO_F1
+
 # From this probability on a label is predicted where none was fitted.
 DEFAULT_THRESHOLD = 0.5
 # Recalls and thresholds at which curves are drawn.
 CURVE_STEPS = np.linspace(0, 1, 101)
-MAP, MACRO_F1, MICRO_F1 = "mAP", "macro F1", "micro F1"
 # Rows (count,) of samples, some several times → a score of them, NaN where there is nothing to score by.
 Score = Callable[[np.ndarray], float]
 
@@ -137,7 +138,7 @@ def analyze_labels(
     precision, recall, f1, images = precision_recall_fscore_support(
         truth, predicted, average=None, zero_division=np.nan
     )
-    shown = np.flatnonzero(images)
+    shown = np.flatnonzero(images).tolist()
     rows = [
         {
             "label": classes[number],

@@ -164,10 +164,11 @@ def reliability_diagram(bins: Sequence[CalibrationBin]) -> Chart | None:
     return Chart("calibration", "Calibration", description, *axes, series)
 
 
-def precision_recall_chart(curves: Mapping[str, list[float]]) -> Chart:
-    """Return precision over recall at an IoU of 0.5."""
+def precision_recall_chart(curves: Mapping[str, list[float]], of_objects: bool = True) -> Chart:
+    """Return precision over recall, of objects at an IoU of 0.5."""
     series = _class_curves(curves)
-    description = f"Precision-recall curves at an IoU of 0.5; AP50 of all classes {np.mean(series[0].y):.1f}%"
+    iou, ap = (" at an IoU of 0.5", "AP50") if of_objects else ("", "mean precision")
+    description = f"Precision-recall curves{iou}; {ap} of all classes {np.mean(series[0].y):.1f}%"
     axes = Axis("recall (%)", 0, 100), Axis("precision (%)", 0, 100)
     return Chart("precision-recall", "Precision-recall", description, *axes, series)
 

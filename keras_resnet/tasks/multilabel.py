@@ -12,9 +12,9 @@ from keras_resnet.config.recipes.multilabel import multilabel_defaults
 from keras_resnet.config.spec import Spec
 from keras_resnet.errors import DataError
 from keras_resnet.metrics.confidence_interval import bootstrap_ci
+from keras_resnet.metrics.labels import MAP
 from keras_resnet.metrics.multilabel import (
     DEFAULT_THRESHOLD,
-    MAP,
     LabelScores,
     RankedScores,
     analyze_labels,
