@@ -269,3 +269,25 @@ def split_stratified(labels: np.ndarray, fraction: float, classes: tuple[str, ..
                 giving.remove(moved)
                 lacking.add(moved)
     return np.array(sorted(train)), np.array(sorted(held_out))
+
+
+def split_label_sets(sets: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of uint8 (count, classes) `sets` to train on and to validate with: `fraction` of each label, the same
+    each time (iterative stratification, Sechidis et al. 2011)."""
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(sets))
+    shares = np.array([1 - fraction, fraction])
+    wanted, room = shares[:, None] * sets.sum(axis=0), shares * len(sets)
+    chosen = np.full(len(sets), -1)
+    while (chosen < 0).any():
+        free = order[chosen[order] < 0]
+        left = sets[free].sum(axis=0)
+        # The rarest label first, while there is a choice; images without one last.
+        label = int(np.where(left > 0, left, len(sets) + 1).argmin())
+        rows = free[sets[free, label] > 0] if left[label] else free
+        for row in rows:
+            need = wanted[:, label] if left[label] else room
+            part = int(np.lexsort((room, need))[-1])
+            chosen[row] = part
+            wanted[part] -= sets[row]
+            room[part] -= 1
+    return np.flatnonzero(chosen == 0), np.flatnonzero(chosen == 1)

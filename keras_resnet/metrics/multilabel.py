@@ -60,7 +60,7 @@ class RankedScores:
         precision = hits / np.maximum(accepted, 1)
         total = positives.sum(axis=0)
         weighted = (positives * np.take_along_axis(precision, self._last, axis=0)).sum(axis=0)
-        return np.divide(weighted, total, out=np.full(total.shape, np.nan), where=total > 0)
+        return np.asarray(np.divide(weighted, total, out=np.full(total.shape, np.nan), where=total > 0))
 
 
 def f1_scores(predicted: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, float]:

@@ -36,6 +36,8 @@ from keras_resnet.data.dataset import (
 from keras_resnet.data.image_size import choose_square_size
 from keras_resnet.data.sources.annotation_files import FolderAnnotations
 from keras_resnet.data.sources.image_folder import ImageFiles
+from keras_resnet.data.sources.label_sets import LayoutReader, list_label_sets
+from keras_resnet.data.sources.listing import FolderLayout
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
@@ -63,7 +65,7 @@ class DetectionFolder(ABC):
         on."""
 
     def recognizes(self, folder: Path | None, annotations: str) -> bool:
-        """Return whether `folder` is in this layout, if boxes or masks are wanted."""
+        """Return whether `folder` is in this layout, if boxes or masks are wanted, or the labels of all objects."""
         return folder is not None and annotations != "labels" and self.is_layout(folder)
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
@@ -73,6 +75,8 @@ class DetectionFolder(ABC):
         annotation says, is met before training. Raises DataError for a folder without the annotations that are asked
         for, and where images of training are among those to validate with.
         """
+        if spec.annotations == "label_sets":
+            return LayoutReader(self._label_sets).open(spec, log, only)
         root = Path(spec.source).expanduser()
         annotated = self.read_annotations(root, spec.annotations == "masks")
         annotated.tally.log_all(log)
@@ -101,6 +105,21 @@ class DetectionFolder(ABC):
             listings, test_needed=only is not None
         )
         return DatasetSplits(root.name, classes, splits, flip_safe=True, image_size=size, resize=resize, levels=levels)
+
+    def _label_sets(self, root: Path, log: Log) -> FolderLayout:
+        """Return the images of `root`, each with the labels of its objects."""
+        annotated = self.read_annotations(root, masks=False)
+        annotated.tally.log_all(log)
+        _require_apart(annotated.listings)
+        require_labels(annotated.classes, f"--data {root}")
+        for split, why in annotated.bad.items():
+            log(f"{split}: left out {counted(len(why), 'image')}: {why[0]}") if why else None
+        log("labels: those of the objects in each image")
+        images = {
+            split: [(each.file, sorted(set(each.annotation.labels.tolist()))) for each in listed]
+            for split, listed in annotated.listings.items()
+        }
+        return list_label_sets(images, annotated.classes, log)
 
 
 def _count(by_split: Mapping[str, Sequence[object]]) -> int:

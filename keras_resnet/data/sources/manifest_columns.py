@@ -76,13 +76,15 @@ def name_columns(columns: Sequence[str]) -> Columns | None:
     path, label, split, box, objects = (
         next((known[name] for name in names if name in known), "") for names in (PATHS, LABELS, SPLITS, BOXES, OBJECTS)
     )
-    corners = next((tuple(known[each] for each in names) for names in CORNERS if all(each in known for each in names)), ())
+    corners = next(
+        (tuple(known[each] for each in names) for names in CORNERS if all(each in known for each in names)), ()
+    )
     return Columns(path, label, split, (), corners, box, objects) if path else None
 
 
-def find_columns(table: Table) -> Columns:
+def find_columns(table: Table, several: bool = False) -> Columns:
     """Return what the columns of `table` mean; where none has labels by its name, all columns of 0 and 1 are labels.
-    Raises DataError where none names image files."""
+    several: whether a cell may hold several labels, with a separator. Raises DataError where none names image files."""
     found = name_columns(table.columns)
     if found is None:
         raise DataError(
@@ -95,7 +97,7 @@ def find_columns(table: Table) -> Columns:
         return Columns(found.path, split=found.split, flags=flags if len(flags) > 1 else ())
     texts = [value for row in table.rows if isinstance(value := row.values.get(found.label), str)]
     plain = [text for text in texts if not text.startswith("[")]
-    separator = next((each for each in SEPARATORS if any(each in text for text in plain)), "")
+    separator = next((each for each in SEPARATORS if any(each in text for text in plain)), "") if several else ""
     return Columns(found.path, found.label, found.split, (), found.corners, found.box, found.objects, separator)
 
 
@@ -129,7 +131,7 @@ def _parse_list(row: Row, value: Any) -> Any:
             continue
         if isinstance(parsed, list):
             return parsed
-    raise DataError(f"{row.where}: a list of labels must be as [\"a\", \"b\"]. Received: {quote(value)}")
+    raise DataError(f'{row.where}: a list of labels must be as ["a", "b"]. Received: {quote(value)}')
 
 
 def _parse_label(row: Row, value: Any, names: Sequence[str]) -> str:
@@ -145,14 +147,18 @@ def _parse_label(row: Row, value: Any, names: Sequence[str]) -> str:
         return label
     if label.isdecimal() and int(label) < len(names):
         return names[int(label)]
-    raise DataError(f"{row.where}: a label must be one of the {len(names)} names, or its number. Received: {quote(value)}")
+    raise DataError(
+        f"{row.where}: a label must be one of the {len(names)} names, or its number. Received: {quote(value)}"
+    )
 
 
 def parse_objects(row: Row, columns: Columns, names: Sequence[str]) -> list[tuple[str, list[float]]]:
     """Return (label, [left, top, right, bottom] in pixels) of the objects of a row; none where it has no label and no
     box. Raises DataError for what is no box."""
     if columns.objects:
-        return [(label, _corners(row, box)) for label, box in _list_objects(row, row.values.get(columns.objects), names)]
+        return [
+            (label, _corners(row, box)) for label, box in _list_objects(row, row.values.get(columns.objects), names)
+        ]
     cells = [row.values.get(name) for name in columns.corners] if columns.corners else [row.values.get(columns.box)]
     label = _parse_label(row, row.values.get(columns.label), names)
     if not label and all(cell in (None, "") for cell in cells):
@@ -178,7 +184,8 @@ def _corners(row: Row, box: Any) -> list[float]:
 
 
 def _list_objects(row: Row, value: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
-    """Return (label, box) of Hugging Face's objects: {"bbox": […], "categories": […]}, or a list of such of one each."""
+    """Return (label, box) of Hugging Face's objects: {"bbox": […], "categories": […]}, or a list of such of one
+    each."""
     if value in (None, "", []):
         return []
     if isinstance(value, str):
