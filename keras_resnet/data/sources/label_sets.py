@@ -39,9 +39,7 @@ def list_label_sets(
     """Return the layout of images with the numbers of their labels, by split. Raises DataError where there are fewer
     than 2 classes, or no training image has one of them; those that other splits lack are logged."""
     if len(classes) < 2:
-        raise DataError(
-            f"several labels an image are learned of 2 or more labels. Received: {', '.join(classes) or 'none'}"
-        )
+        raise DataError(f"the images must have 2 or more different labels. Received: {', '.join(classes) or 'none'}")
     listings = {}
     for split, entries in images.items():
         pairs = list(entries)

@@ -143,7 +143,7 @@ def _parse_label(row: Row, value: Any, names: Sequence[str]) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     label = unicodedata.normalize("NFC", one_line(value))
-    if not names or label in names:
+    if not label or not names or label in names:
         return label
     if label.isdecimal() and int(label) < len(names):
         return names[int(label)]
