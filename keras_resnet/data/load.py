@@ -10,7 +10,7 @@ from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.data.duplicates import log_copies
 from keras_resnet.data.sources.annotation_files import subfolders
-from keras_resnet.data.sources.manifest_table import is_table
+from keras_resnet.data.sources.manifest_table import READERS, is_table
 from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import BUNDLED, is_known
@@ -56,7 +56,7 @@ def _find_folder(source: str, log: Log) -> Path | None:
     if not looks_like_path and os.sep in source and not path.exists():
         looks_like_path = not is_known(source.partition(os.sep)[0])
     if looks_like_path and not path.exists():
-        raise DataError(f"--data {source}: there is no such folder")
+        raise DataError(f"--data {source}: there is no such {'file' if path.suffix in READERS else 'folder'}")
     is_there = path.is_dir() or is_table(path) or is_config(path)
     return path if looks_like_path or (source and not bundled and is_there) else None
 

@@ -99,12 +99,17 @@ def _read_parquet(file: Path) -> Table:
 def _read_json(file: Path) -> Table:
     """Read a list of objects, or one object that maps images to labels."""
     document = json.loads(file.read_text(encoding="utf-8-sig"))
-    if isinstance(document, dict) and not any(isinstance(value, dict) for value in document.values()):
+    if isinstance(document, dict) and all(map(_is_labels, document.values())):
         rows = [{"path": path, "labels": labels} for path, labels in document.items()]
         return _of_objects(file, rows, "entry")
     if not isinstance(document, list):
         raise DataError(f"{file} must be a list of objects with a path and labels, or map each path to its labels")
     return _of_objects(file, document, "entry")
+
+
+def _is_labels(value: Any) -> bool:
+    """Return whether a value may be the label of an image, or several: no part of another format."""
+    return not any(isinstance(each, (dict, list)) for each in (value if isinstance(value, list) else [value]))
 
 
 def _read_json_lines(file: Path) -> Table:
