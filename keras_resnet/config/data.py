@@ -44,7 +44,9 @@ class DataSpec(Section):
     PATH: ClassVar[str] = "data"
 
     source: str = setting(
-        "digits", "Images: digits, shapes, a TFDS data set, or a folder.", Option("--data", COMMON, "by the task")
+        "digits",
+        "Images: digits, digit_pairs, shapes, a TFDS data set, a folder, or a table of labels.",
+        Option("--data", COMMON, "by the task"),
     )
     data_dir: str | None = setting(None, "Where TFDS data sets are prepared.", Option("--data-dir", DATA))
     download: bool = setting(False, "Download a TFDS data set that is not there yet.", Option("--download", DATA))

@@ -4,6 +4,7 @@ in a folder: Hugging Face's metadata.csv, or labels.csv, train.csv, … beside t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +46,10 @@ def find_tables(path: Path) -> TableFiles | None:
     if not path.is_dir():
         return None
     config = find_config(path)
-    if config is not None and (found := _of_config(config)):
-        return found
+    # A file of that name in a folder may be something else; who reads it as YOLO's says what is wrong with it.
+    with suppress(DataError):
+        if config is not None and (found := _of_config(config)):
+            return found
     return _metadata_files(path) or _beside_images(path)
 
 
