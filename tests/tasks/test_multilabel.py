@@ -1,5 +1,7 @@
 """Several labels an image, from training to devices: losses, thresholds, verdicts, and equal answers everywhere."""
 
+import base64
+import io
 import json
 import shutil
 import subprocess
@@ -8,13 +10,16 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from browsing import DROP, chromium, opened
 from label_tables import paint_mixed, write_csv
+from PIL import Image
 from samples import silent
 
 from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data.load import load_dataset
 from keras_resnet.data.sources import digit_pairs
 from keras_resnet.errors import RunError, UsageError
+from keras_resnet.export.demo.page import build_site
 from keras_resnet.export.load import load_file
 from keras_resnet.export.predict import load_predictor
 from keras_resnet.run import Run
@@ -73,7 +78,7 @@ def test_a_run_keeps_its_thresholds_and_scores_with_them(finished):
     assert len(metrics["thresholds"]) == 3 and any(line.startswith("thresholds: ") for line in said)
     assert [row["threshold"] for row in analysis["by_class"]] == metrics["thresholds"]
     assert {"mAP", "macro F1", "micro F1", "all labels right"} <= set(analysis["metrics"])
-    assert [row["baseline"] for row in analysis["baselines"]][0] == "always predicting the most frequent labels"
+    assert analysis["baselines"][0]["baseline"] == "always predicting the most frequent labels"
     assert "val_mAP" in run.read_log()[-1]
 
 
@@ -182,7 +187,7 @@ def test_binary_cross_entropy_is_that_of_keras():
 def test_settings_that_do_not_fit_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         mixing("digit_pairs", **changes)
-    with pytest.raises(UsageError, match="training.loss must be cross_entropy or bce for classify"):
+    with pytest.raises(UsageError, match=r"training\.loss must be cross_entropy or bce for classify"):
         Spec().override("training.loss", "asymmetric")
 
 
@@ -202,3 +207,37 @@ def test_digit_pairs_show_what_they_are_labeled(tmp_path, monkeypatch):
     bright = (split.pixels.max(axis=-1) > 60).reshape(40, -1).sum(axis=1)
     counts = split.label_sets.sum(axis=1)
     assert bright[counts == 0].max() == 0 and bright[counts == 2].mean() > 1.5 * bright[counts == 1].mean()
+
+
+def test_the_browser_predicts_the_same_labels(litert, finished, files):
+    """Of images that are dropped the file's own labels and probabilities; of all samples what is right."""
+    run, (exports, _) = finished[0], files
+    site = build_site(run, silent)
+    names = [f"samples/{number}.png" for number in range(6)]
+    predictor = load_predictor(str(exports / "int8.tflite"), run.folder.parent)
+    with chromium() as browser, opened(browser, site) as page:
+        answers = page.evaluate(DROP, [base64.b64encode(site.pages[name]).decode() for name in names])
+        page.click("#all")
+        page.wait_for_selector("#all:enabled")
+        panels = page.locator(".panel").all_inner_texts()
+    for name, answer in zip(names, answers, strict=True):
+        theirs = next(each["predictions"] for each in answer if each["file"] == "int8.tflite")
+        ours = predictor.predict_image(Image.open(io.BytesIO(site.pages[name])).convert("RGB"), None)
+        assert [each["label"] for each in theirs] == [each["label"] for each in ours]
+        np.testing.assert_allclose(
+            [each["probability"] for each in theirs], [each["probability"] for each in ours], atol=1e-6
+        )
+    assert all("Self-check passed" in text for text in panels), panels
+    assert all("labels predicted in 20 samples" in text for text in panels), panels
+
+
+@pytest.mark.slow
+def test_digit_pairs_end_to_end(tmp_path, kresnet):
+    """The bundled data by the command alone: mAP above the baselines, an int8 verdict, a report."""
+    code, out, err = kresnet("train", "--task", "multilabel", "--name", "pairs", "--runs", tmp_path, "--json")
+    assert code == 0, err
+    assert json.loads(out)["value"] > 0.9
+    code, _, err = kresnet("export", "pairs", "--runs", tmp_path, "--tflite")
+    assert code == 0, err
+    report = Run(tmp_path / "pairs").report_file.read_text()
+    assert "macro F1" in report and "Multi-label classification" in report
