@@ -8,3 +8,9 @@ LABELS = {"f1": "F1", "top1": "top-1 accuracy", "top5": "top-5 accuracy"}
 def metric_label(name: str) -> str:
     """Return a metric's name as people read it."""
     return LABELS.get(name, name)
+
+
+def metric_title(name: str) -> str:
+    """Return a metric's name as a sentence begins with it: "Top-1 accuracy", and "mAP" as it is."""
+    label = metric_label(name)
+    return label if label[1:2].isupper() else f"{label[0].upper()}{label[1:]}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.labels import metric_label, metric_title
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.reporting.recommend import DescribedVerdict
 from keras_resnet.run.documents import CalibrationBin, LayerSensitivity
@@ -236,7 +236,7 @@ def _tradeoff(
     )
     points = "; ".join(f"{each.name} {each.y[0]:.2f}% at {each.x[0]:.2f}" for each in series)
     low, high = max(0.0, min(values) - margin), min(100.0, max(values) + margin)
-    title = f"{metric[0].upper()}{metric[1:]} and {name}"
+    title = f"{metric_title(verdicts[0]['metric'])} and {name}"
     axes = Axis(label, 0), Axis(f"{metric} (%)", round(low, 1), round(high, 1))
     return Chart(f"files-{name}", title, f"{title} of each file, {label}: {points}", *axes, series)
 
