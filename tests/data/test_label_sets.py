@@ -10,7 +10,8 @@ from samples import silent
 from tfds_sets import LabeledImages
 
 from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.dataset import Split, split_label_sets
+from keras_resnet.data.dataset import Split
+from keras_resnet.data.label_set_split import split_label_sets
 from keras_resnet.data.load import load_dataset
 from keras_resnet.data.pipeline import sample_balanced_rows
 from keras_resnet.errors import DataError
@@ -76,6 +77,13 @@ def test_an_image_has_the_labels_of_its_objects(tmp_path):
     assert by_file(sets, lambda s, row: np.flatnonzero(s.label_sets[row]).tolist()) == by_file(
         objects, lambda s, row: s.objects.labels[row][s.objects.labels[row] >= 0].tolist()
     )
+
+    def without_first(document):
+        document["images"][0]["file_name"] = "gone.png"
+
+    written(tmp_path / "gone", without_first, count=6)
+    with pytest.raises(DataError, match=r"1 of 6 images cannot be read .*gone\.png"):
+        opened_coco(tmp_path / "gone", "label_sets")
     root = yolo_layout.folder(tmp_path / "yolo", ("0 0.5 0.5 0.25 0.5", "1 0.5 0.5 0.25 0.5"))
     named = DataSpec(str(root / "data.yaml"), annotations="label_sets", image_size=16)
     assert load_dataset(named, silent).splits["train"].label_sets.tolist() == [[1, 1], [1, 1]]

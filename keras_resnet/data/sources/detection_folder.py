@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import ClassVar
@@ -76,7 +77,7 @@ class DetectionFolder(ABC):
         for, and where images of training are among those to validate with.
         """
         if spec.annotations == "label_sets":
-            return LayoutReader(self._label_sets).open(spec, log, only)
+            return LayoutReader(partial(self._label_sets, spec.max_unreadable)).open(spec, log, only)
         root = Path(spec.source).expanduser()
         annotated = self.read_annotations(root, spec.annotations == "masks")
         annotated.tally.log_all(log)
@@ -106,14 +107,15 @@ class DetectionFolder(ABC):
         )
         return DatasetSplits(root.name, classes, splits, flip_safe=True, image_size=size, resize=resize, levels=levels)
 
-    def _label_sets(self, root: Path, log: Log) -> FolderLayout:
-        """Return the images of `root`, each with the labels of its objects."""
+    def _label_sets(self, max_unreadable: float, root: Path, log: Log) -> FolderLayout:
+        """Return the images of `root`, each with the labels of its objects. Raises DataError where more than
+        `max_unreadable` of their annotations cannot be used."""
         annotated = self.read_annotations(root, masks=False)
         annotated.tally.log_all(log)
         _require_apart(annotated.listings)
         require_labels(annotated.classes, f"--data {root}")
-        for split, why in annotated.bad.items():
-            log(f"{split}: left out {counted(len(why), 'image')}: {why[0]}") if why else None
+        bad = [each for of_split in annotated.bad.values() for each in of_split]
+        check_unreadable(bad, _count(annotated.listings) + len(bad), max_unreadable, log)
         log("labels: those of the objects in each image")
         images = {
             split: [(each.file, sorted(set(each.annotation.labels.tolist()))) for each in listed]

@@ -19,10 +19,10 @@ from keras_resnet.data.dataset import (
     log_held_out,
     require_all_classes,
     require_split,
-    split_label_sets,
     split_stratified,
 )
 from keras_resnet.data.image_size import choose_native_size, choose_sizes
+from keras_resnet.data.label_set_split import split_label_sets
 from keras_resnet.data.readability import ReadabilityCache, stamp_file
 from keras_resnet.data.sources.folder_layout import find_layout
 from keras_resnet.data.sources.listing import FolderLayout, Listing
