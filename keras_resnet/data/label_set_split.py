@@ -31,8 +31,8 @@ def split_label_sets(sets: np.ndarray, fraction: float) -> tuple[np.ndarray, np.
             chosen[row] = part
             wanted[part] -= sets[row]
             room[part] -= 1
-    for label in np.flatnonzero(sets[chosen == 1].sum(axis=0) == 0):
-        _give_one(sets, chosen, sets[:, label] > 0)
+    for lacking in np.flatnonzero(sets[chosen == 1].sum(axis=0) == 0):
+        _give_one(sets, chosen, sets[:, lacking] > 0)
     if not chosen.any():
         _give_one(sets, chosen, np.ones(len(sets), bool))
     return np.flatnonzero(chosen == 0), np.flatnonzero(chosen == 1)
