@@ -34,7 +34,7 @@ def split_label_sets(sets: np.ndarray, fraction: float) -> tuple[np.ndarray, np.
     for lacking in np.flatnonzero(sets[chosen == 1].sum(axis=0) == 0):
         _give_one(sets, chosen, sets[:, lacking] > 0)
     if not chosen.any():
-        _give_one(sets, chosen, np.ones(len(sets), bool))
+        chosen[order[-1]] = 1
     return np.flatnonzero(chosen == 0), np.flatnonzero(chosen == 1)
 
 
