@@ -49,12 +49,17 @@ def _find_label_sets(builder: Any, images: list[str]) -> RecordFields:
     image = "image" if "image" in images or not images else images[0]
     for key, kind in features.items():
         item = getattr(kind, "feature", None)
-        nested = item.get("label") if isinstance(item, kinds.FeaturesDict) and "label" in item else None
+        nested = item["label"] if isinstance(item, kinds.FeaturesDict) and "label" in item else None
         for path, found in ((key, item), (f"{key}/label", nested)):
             if images and isinstance(found, kinds.ClassLabel):
                 return RecordFields(tuple(found.names), image, sets=(path,))
-        flags = tuple(kind) if isinstance(kind, kinds.FeaturesDict) else ()
-        if images and len(flags) > 1 and all(kind[flag].dtype == np.bool_ and kind[flag].shape == () for flag in flags):
+        # Sorted: a prepared data set does not keep their order.
+        flags = tuple(sorted(kind)) if isinstance(kind, kinds.FeaturesDict) else ()
+        if (
+            images
+            and len(flags) > 1
+            and all(kind[flag].np_dtype == np.bool_ and kind[flag].shape == () for flag in flags)
+        ):
             return RecordFields(flags, image, sets=tuple(f"{key}/{flag}" for flag in flags))
     raise DataError(
         f"data set {builder.name!r} has no images with several labels each (a list of labels or of objects, or labels"
