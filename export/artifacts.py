@@ -24,7 +24,7 @@ from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.runtime import postprocess, preprocess
 from keras_resnet.runtime.metadata import describe_channels
-from keras_resnet.runtime.predictions import name_outputs
+from keras_resnet.runtime.predictions import POSTPROCESSORS, name_outputs
 from keras_resnet.tasks import TASKS, Task
 
 SCRIPTS = Path(device_scripts.__file__)
@@ -93,14 +93,22 @@ class ModelCard:
     def _inputs_and_outputs(self) -> str:
         data = self.spec.data
         height, width, _ = data.input_shape
-        outputs = (
-            "as the metadata of a .tflite file and its script say"
-            if self.task.finds_objects()
-            else "one logit for each label"
-        )
         return (
             f"Input: {describe_channels(data.channels or 3)} pixels 0–255, {height} × {width} (height × width),"
-            f" {_describe_fit(data)}; normalization is in the graph.\nOutputs: {outputs}.\n"
+            f" {_describe_fit(data)}; normalization is in the graph.\nOutputs: {self._outputs()}.\n"
+        )
+
+    def _outputs(self) -> str:
+        if self.task.finds_objects():
+            return "as the metadata of a .tflite file and its script say"
+        if not POSTPROCESSORS[self.task.postprocessing].has_thresholds:
+            return "one logit for each label"
+        fitted = self.run.metrics().get("thresholds", [])
+        thresholds = ", ".join(f"{name} {value:.3f}" for name, value in zip(self.run.classes(), fitted, strict=False))
+        return (
+            "one logit for each label, whose sigmoid is its probability; a label is predicted from its threshold on,"
+            " which was fitted on the validation images and stands in each file's metadata:"
+            f" {_shorten(thresholds)}"
         )
 
     def _table(self) -> str:
@@ -126,6 +134,12 @@ def _describe_fit(data: DataSpec) -> str:
         "pad": "the whole image, resized until it fits in, at the top left; the rest is black",
         "stretch": "the whole image, stretched to it",
     }[data.fit or "crop"]
+
+
+def _shorten(words: str) -> str:
+    """Return a list in words with its first NAMED_LABELS items."""
+    items = words.split(", ")
+    return ", ".join(items[:NAMED_LABELS]) + ", …" * (len(items) > NAMED_LABELS)
 
 
 def _table_row(row: DescribedVerdict) -> str:

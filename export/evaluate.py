@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnet.config.data import FITS
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError, require_one_of
-from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
+from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.export.load import file_size, is_exported_file, load_file, require_file
@@ -23,7 +23,6 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs
-from keras_resnet.tasks import get_task
 
 # uint8 images (N, H, W, C) → outputs.
 Predict = Callable[[np.ndarray], Outputs]
@@ -78,7 +77,7 @@ def evaluate_on_run(predict: Predict, run: Run, split: str, log: Log, name: str)
     split."""
     require_one_of("--split", split, SPLITS)
     data = load_dataset(run.spec().data, log, (split,))
-    result = evaluate(predict, evaluation_batches(data, split), get_task(run.spec(), data.classes))
+    result = evaluate(predict, evaluation_batches(data, split), load_task(run, data.classes))
     return {
         "model": name,
         "run": run.name,

@@ -30,7 +30,6 @@ from keras_resnet.run.description import package_versions
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.temporary_files import hidden_name, remove_leftovers
-from keras_resnet.tasks import get_task
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,7 @@ class RunWriter:
             },
             **build_provenance(self.file, data, context.reference.evaluation, calibration),
         }
-        outputs = get_task(spec, data.classes).output_metadata()
+        outputs = context.reference.task.output_metadata()
         return build_metadata(data.classes, data, provenance, outputs)
 
 

@@ -190,9 +190,8 @@ def file_predictor(path: Path) -> Predictor:
 
 def run_predictor(run: Run, model: keras.Model) -> Predictor:
     """Return the predictor of a finished `run`, whose `model` is loaded."""
-    from keras_resnet.evaluation.evaluate import keras_predictor
-    from keras_resnet.tasks import get_task
+    from keras_resnet.evaluation.evaluate import keras_predictor, load_task
 
-    spec, classes = run.spec(), run.classes()
-    outputs = get_task(spec, classes).output_metadata()
-    return Predictor(keras_predictor(model), build_metadata(classes, spec.data, {}, outputs))
+    classes = run.classes()
+    outputs = load_task(run, classes).output_metadata()
+    return Predictor(keras_predictor(model), build_metadata(classes, run.spec().data, {}, outputs))

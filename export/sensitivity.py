@@ -13,7 +13,7 @@ from keras_resnet.compression.quantization.sensitivity import LayerSensitivity, 
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import evaluation_batches, sample_balanced_rows
 from keras_resnet.errors import UsageError
-from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.evaluation.evaluate import load_model, load_task
 from keras_resnet.export.calibration import Calibration, build_calibration
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.request import is_qat
@@ -22,7 +22,7 @@ from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.runtime.temporary_files import remove_leftovers
-from keras_resnet.tasks import Task, get_task
+from keras_resnet.tasks import Task
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +59,7 @@ class SensitivityAnalysis:
     def measure(self, model: keras.Model, samples: int) -> list[LayerSensitivity]:
         """Measure and keep every layer of `model`, see `diagnose`."""
         images, truth = self._sample(samples)
-        agreement = Agreement(get_task(self.run.spec(), self.data.classes), truth)
+        agreement = Agreement(load_task(self.run, self.data.classes), truth)
         simulation = QuantizationSimulator(model, self.calibration.images, agreement)
         layers, shown = counted(len(simulation.operations), "layer"), counted(len(images), "validation image")
         self.log(f"rounding each of {layers} alone, on {shown}")

@@ -23,6 +23,7 @@ T = TypeVar("T")
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 OLDEST_PARSER = "1.0.0"
+ANY_NUMBER_OF_LABELS = "one for each label, whose sigmoid is its probability; predicted from its threshold on"
 OUTPUT_DESCRIPTIONS = {
     "logits": "one for each label; the largest is the prediction",
     "scores": "of each location of the pyramid a logit for each label, or the probability of each object",
@@ -140,7 +141,8 @@ class MetadataBuilder:
     def _output(self, name: str) -> int:
         text, ends_in_objects = self.builder.CreateString, self.ends_in_objects
         shown = MEDIAPIPE_OUTPUTS.get(name, name) if ends_in_objects else name
-        fields = {0: text(shown), 1: text(OUTPUT_DESCRIPTIONS[name])}
+        is_label_set = self.card.postprocessor.has_thresholds
+        fields = {0: text(shown), 1: text(ANY_NUMBER_OF_LABELS if is_label_set else OUTPUT_DESCRIPTIONS[name])}
         if name == ("classes" if ends_in_objects else "scores") or name == "logits":
             kind, words = (VALUE_LABELS, "number") if ends_in_objects else (AXIS_LABELS, "place in the last axis")
             labels = self._table(5, {0: text(LABELS_FILE), 1: text(f"a label a line, by its {words}"), 2: kind})

@@ -15,7 +15,7 @@ from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.baselines import BaselineComparison, compare_with_baselines
-from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model
+from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.benchmark import Cost
 from keras_resnet.export.devices.base import Device
 from keras_resnet.export.devices.local_cpu import LocalCPU
@@ -28,7 +28,7 @@ from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.predictions import Outputs
-from keras_resnet.tasks import Task, get_task
+from keras_resnet.tasks import Task
 
 # A drop and its 95% interval, as fractions.
 Drop = tuple[float, tuple[float, float]]
@@ -62,13 +62,13 @@ class Reference:
         if samples is not None and samples < validation.count:
             rows = np.sort(np.random.default_rng(SEED).permutation(validation.count)[:samples])
             data = replace(data, splits={**data.splits, "validation": validation.subset(rows)})
-        task, origin = get_task(run.spec(), data.classes), find_uncompressed_run(run)
+        task, origin = load_task(run, data.classes), find_uncompressed_run(run)
         model = load_model(run)
         if origin == run:
             return replace(cls.from_model(task, data, model), data_changed=changed)
         own = evaluate(keras_predictor(model), evaluation_batches(data), task)
-        reference = cls.from_model(task, data, load_model(origin))
-        return replace(reference, own_evaluation=own, data_changed=changed)
+        reference = cls.from_model(load_task(origin, data.classes), data, load_model(origin))
+        return replace(reference, task=task, own_evaluation=own, data_changed=changed)
 
     @classmethod
     def from_model(cls, task: Task, data: DatasetSplits, model: Any) -> Reference:

@@ -165,6 +165,7 @@ def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> d
             "channels": card.channels,
             "cells": card.cells,
             "labels": card.classes,
+            "thresholds": card.thresholds,
             "pillow_13": PILLOW_13,
         },
         "outputs": outputs,

@@ -26,18 +26,26 @@ SEED = 0
 class Sample:
     """A validation image as a PNG file.
 
-    label: of the whole image, "" where its objects are labeled. objects: the label and the box (left, top, right,
+    label: of the whole image, "" where its objects are labeled, or it has `labels`, of which there may be any number;
+    None elsewhere. objects: the label and the box (left, top, right,
     bottom), in pixels of the PNG file, of each that is not a crowd, the largest first; None in classification.
     """
 
     png: bytes
     label: str = ""
+    labels: list[str] | None = None
     objects: list[tuple[str, list[float]]] | None = None
 
     def describe(self, number: int) -> dict[str, Any]:
         """Return the sample as run.json has it."""
         objects = None if self.objects is None else [{"label": label, "box": box} for label, box in self.objects]
-        return {"url": f"samples/{number}.png", "number": number + 1, "label": self.label, "objects": objects}
+        return {
+            "url": f"samples/{number}.png",
+            "number": number + 1,
+            "label": self.label,
+            "labels": self.labels,
+            "objects": objects,
+        }
 
 
 def load_samples(run: Run, log: Log) -> list[Sample]:
@@ -66,6 +74,10 @@ def make_sample(split: Split, row: int, classes: Sequence[str], data: DataSpec) 
     small.thumbnail((MAX_SIDE, MAX_SIDE))
     buffer = io.BytesIO()
     small.save(buffer, format="PNG")
+    if split.label_sets is not None:
+        return Sample(
+            buffer.getvalue(), labels=[classes[label] for label in np.flatnonzero(split.label_sets[row]).tolist()]
+        )
     if split.objects is None:
         return Sample(buffer.getvalue(), label=classes[split.labels[row]])
     return Sample(buffer.getvalue(), objects=_list_objects(split, row, classes, small))

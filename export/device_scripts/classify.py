@@ -54,6 +54,26 @@ def run_model(interpreter: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:
     return outputs
 
 
+def predict_labels(logits: np.ndarray, labels: list[str], card: dict[str, Any]) -> list[tuple[str, float]]:
+    """Predict (label, probability), the most likely first: the best five; or of a file that predicts several labels an
+    image, all from their thresholds on."""
+    if thresholds := card.get("thresholds"):
+        probabilities = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
+        order = [i for i in np.argsort(-probabilities, kind="stable") if probabilities[i] >= thresholds[i]]
+    else:
+        exponents = np.exp(logits - logits.max())
+        probabilities = exponents / exponents.sum()
+        order = list(np.argsort(-probabilities)[:5])
+    return [(labels[i], float(probabilities[i])) for i in order]
+
+
+def is_same(ours: list[tuple[str, float]], theirs: list[tuple[str, float]], card: dict[str, Any]) -> bool:
+    """Compare predictions: their first label, or of several all of them."""
+    if card.get("thresholds"):
+        return {label for label, _ in ours} == {label for label, _ in theirs}
+    return ours[0][0] == theirs[0][0]
+
+
 def print_line(text: str) -> None:
     """Print a line; control characters, in the name of a file or of a label, as escapes."""
     print("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
@@ -65,7 +85,8 @@ def main(file: str, *images: str) -> None:
         golden = np.load(images[1])
         logits = np.stack([run_model(interpreter, pixels)["logits"] for pixels in golden["images"]])
         expected = golden[file.replace("\\", "/").split("/")[-1]]
-        same = int((logits.argmax(1) == expected.argmax(1)).sum())
+        predictions = [[predict_labels(row, labels, card) for row in rows] for rows in (logits, expected)]
+        same = sum(is_same(ours, theirs, card) for ours, theirs in zip(*predictions, strict=True))
         difference = np.abs(logits - expected).max()
         print(f"{same} of {logits.shape[0]} predictions as expected; logits differ by {difference:.4g} at most")
         sys.exit(same != len(logits))
@@ -75,10 +96,8 @@ def main(file: str, *images: str) -> None:
             continue
         predicted += 1
         logits = run_model(interpreter, preprocessed[0])["logits"]
-        exponents = np.exp(logits - logits.max())
-        probabilities = exponents / exponents.sum()
-        best = np.argsort(-probabilities)[:5]
-        print_line(f"{image}: {', '.join(f'{labels[i]} {probabilities[i]:.1%}' for i in best)}")
+        words = [f"{label} {probability:.1%}" for label, probability in predict_labels(logits, labels, card)]
+        print_line(f"{image}: {', '.join(words) or 'nothing'}")
     sys.exit(predicted < len(images))
 
 

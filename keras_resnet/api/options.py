@@ -18,8 +18,9 @@ class TrainOptions(TypedDict, total=False):
     """Published settings: torchvision-v2, timm-a2, … (see kresnet recipes)."""
     quick: bool | None
     """Use the recipe's quick form: a minute or two on the bundled digits."""
-    task: Literal["classify", "localize", "detect", "segment"] | None
-    """Task: classify, localize (the main object), detect or segment [default: classify]."""
+    task: Literal["classify", "multilabel", "localize", "detect", "segment"] | None
+    """Task: classify, multilabel (several labels an image), localize (the main object), detect or segment [default:
+    classify]."""
     depth: int | None
     """Layers with weights: 10 … 200 (ImageNet), or 6n+2 for a CIFAR network [default: 20 for the digits, else 50]."""
     preactivation: bool | None
@@ -129,9 +130,9 @@ class TrainOptions(TypedDict, total=False):
     """End after so many steps of a longer plan, to try it out."""
     batch_size: int | None
     """Images per step, over all devices [default: by the data]."""
-    loss: Literal["cross_entropy", "bce"] | None
-    """Loss of a classifier: cross_entropy, or bce, binary for each class (Wightman et al. 2021, section 2) [default:
-    cross_entropy]."""
+    loss: Literal["cross_entropy", "bce", "asymmetric"] | None
+    """Loss of a classifier: cross_entropy, or bce, binary for each class (Wightman et al. 2021, section 2). Of several
+    labels an image: bce, or asymmetric (Ridnik et al. 2021) [default: cross_entropy]."""
     accumulate_steps: int | None
     """Gradient accumulation: parts of a batch that are computed one after another [default: 1]."""
     ema: float | None

@@ -48,7 +48,9 @@ class DataSpec(Section):
     PATH: ClassVar[str] = "data"
 
     source: str = setting(
-        "digits", "Images: digits, shapes, a TFDS data set, or a folder.", Option("--data", COMMON, "by the task")
+        "digits",
+        "Images: digits, digit_pairs, shapes, a TFDS data set, a folder, or a table of labels.",
+        Option("--data", COMMON, "by the task"),
     )
     data_dir: str | None = setting(None, "Where TFDS data sets are prepared.", Option("--data-dir", DATA))
     download: bool = setting(False, "Download a TFDS data set that is not there yet.", Option("--download", DATA))
@@ -85,7 +87,9 @@ class DataSpec(Section):
         allowed="two numbers, that of black and the larger one of white",
     )
     annotations: Annotated[str, OneOf(tuple(rules.annotations for rules in TASK_RULES.values()))] = setting(
-        "labels", "Annotations: labels, the main object's box, boxes of all objects, or masks. Follows from the task."
+        "labels",
+        "Annotations: labels, sets of labels, the main object's box, boxes of all objects, or masks. Follows from the"
+        " task.",
     )
     crowds: Literal["ignore", "learn"] = setting(
         "ignore",

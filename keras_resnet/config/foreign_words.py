@@ -126,6 +126,7 @@ VALUES: dict[str, dict[str, str]] = {
     },
     "--task": {
         **dict.fromkeys(("classification", "cls"), "Use --task classify"),
+        **dict.fromkeys(("multi-label", "multi_label", "tags", "tagging"), "Use --task multilabel"),
         **dict.fromkeys(("detection", "objects", "od"), "Use --task detect"),
         **dict.fromkeys(("segmentation", "seg", "instance", "masks"), "Use --task segment"),
         **dict.fromkeys(("localization", "loc"), "Use --task localize"),

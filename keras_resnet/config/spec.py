@@ -51,7 +51,7 @@ class Spec(Section):
 
     task: Annotated[str, OneOf(tuple(TASK_RULES))] = setting(
         "classify",
-        "Task: classify, localize (the main object), detect or segment.",
+        "Task: classify, multilabel (several labels an image), localize (the main object), detect or segment.",
         Option("--task", COMMON),
     )
     network: NetworkSpec = Field(default_factory=NetworkSpec)
@@ -74,6 +74,7 @@ class Spec(Section):
             self._require_for_classification()
         else:
             self._require_for_objects()
+        self._require_loss()
         self._require_fitting_lengths()
         self._require_for_tfmot()
         return self
@@ -108,6 +109,12 @@ class Spec(Section):
                 format_size(self.data.image_size),
                 f"one number for {self.task}, whose images are padded to squares",
             )
+
+    def _require_loss(self) -> None:
+        """Raise SettingError for a loss that the task has not."""
+        losses = TASK_RULES[self.task].losses
+        if self.training.loss not in losses:
+            raise not_allowed("training.loss", self.training.loss, f"{' or '.join(losses)} for {self.task}")
 
     def _refuse_augmentations(self, names: Iterable[str], allowed: str) -> None:
         """Raise SettingError unless the augmentations called `names` are at their default."""

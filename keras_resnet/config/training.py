@@ -196,9 +196,10 @@ class TrainingSpec(Section):
     batch_size: int | None = setting(
         None, "Images per step, over all devices.", Option("--batch-size", COMMON, "by the data"), ge=1
     )
-    loss: Literal["cross_entropy", "bce"] = setting(
+    loss: Literal["cross_entropy", "bce", "asymmetric"] = setting(
         "cross_entropy",
-        "Loss of a classifier: cross_entropy, or bce, binary for each class (Wightman et al. 2021, section 2).",
+        "Loss of a classifier: cross_entropy, or bce, binary for each class (Wightman et al. 2021, section 2). Of"
+        " several labels an image: bce, or asymmetric (Ridnik et al. 2021).",
         Option("--loss", TRAINING),
     )
     accumulate_steps: int = setting(

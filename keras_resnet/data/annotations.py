@@ -11,6 +11,7 @@ import numpy as np
 from faster_coco_eval import mask as rle
 from PIL import Image
 
+from keras_resnet.config.task_rules import needs_boxes
 from keras_resnet.errors import DataError
 from keras_resnet.metrics.iou import box_area
 from keras_resnet.runtime.plurals import counted
@@ -57,7 +58,7 @@ class Annotation:
 
 def requires_object(split: str, annotations: str) -> bool:
     """Return whether images of a split have to show an object: to learn from, or to have a largest one."""
-    return annotations == "object" or (annotations != "labels" and split == "train")
+    return annotations == "object" or (needs_boxes(annotations) and split == "train")
 
 
 def require_objects(labels: np.ndarray, iscrowd: np.ndarray, what: str) -> None:

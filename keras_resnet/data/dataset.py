@@ -35,7 +35,8 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """`labels` (count,) int64 of as many images, and their `objects` where the task is to find them.
+    """`labels` (count,) int64 of as many images, and their `objects` where the task is to find them; or `label_sets`,
+    uint8 (count, classes), 1 where an image has the label, of which `labels` holds the rarest one, -1 where none is.
 
     Exactly one of `pixels`, uint8 (count, height, width, channels), and `images` is set, which `method` of
     `preprocess.PREPROCESSORS` brings to `resize`. files: the image files, in that order, where there are such.
@@ -50,7 +51,16 @@ class Split:
     files: tuple[str, ...] = ()
     method: str = "center_crop"
     channels: int = 3
+    label_sets: np.ndarray | None = None
     _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def with_label_sets(cls, name: str, label_sets: np.ndarray, **fields: Any) -> Split:
+        """Return a split of images with several labels each: uint8 (count, classes)."""
+        rarity = 1 / np.maximum(label_sets.sum(axis=0), 1)
+        rarest = (label_sets * rarity).argmax(axis=1) if len(label_sets) else np.zeros(0, np.int64)
+        labels = np.where(label_sets.any(axis=1), rarest, -1).astype(np.int64)
+        return cls(name, labels, label_sets=label_sets, **fields)
 
     @property
     def count(self) -> int:
@@ -73,14 +83,21 @@ class Split:
             images=None if self.images is None else Subset(self.images, rows),
             objects=self.objects.subset(rows) if self.objects else None,
             files=tuple(self.files[row] for row in rows) if self.files else (),
+            label_sets=None if self.label_sets is None else self.label_sets[rows],
             _tensors={},
         )
 
+    def has_label(self, label: int) -> np.ndarray:
+        """Return which images have the label of that number: bool (count,)."""
+        return self.labels == label if self.label_sets is None else self.label_sets[:, label] > 0
+
     @property
     def ground_truth(self) -> Any:
-        """Return what is true of each image, as the task's `encode_targets` takes it: labels (count,), or a dict of
-        arrays."""
-        return self.objects.as_dict() if self.objects else self.labels
+        """Return what is true of each image, as the task's `encode_targets` takes it: labels (count,), label sets
+        (count, classes), or a dict of arrays."""
+        if self.objects:
+            return self.objects.as_dict()
+        return self.labels if self.label_sets is None else self.label_sets
 
     def to_tensors(self, ids: bool = False) -> tuple[Any, Any]:
         """Return `pixels` and `ground_truth` as tensors, made once and outside any graph, of which they would become a
@@ -243,7 +260,7 @@ def log_held_out(held_out: int, total: int, fraction: float, how: str, log: Log,
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:
     """Raise DataError unless every split has an image of every class."""
     for split in splits.values():
-        missing = [name for label, name in enumerate(classes) if label not in split.labels]
+        missing = [name for label, name in enumerate(classes) if not split.has_label(label).any()]
         if missing:
             raise DataError(f"the {split.name} images hold none of class {', '.join(missing)} that can be read")
 

@@ -10,9 +10,11 @@ from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.data.duplicates import log_copies
 from keras_resnet.data.sources.annotation_files import subfolders
+from keras_resnet.data.sources.manifest_table import READERS, is_table
 from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import BUNDLED, is_known
+from keras_resnet.data.sources.yolo_config import is_config
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import to_path
@@ -54,8 +56,9 @@ def _find_folder(source: str, log: Log) -> Path | None:
     if not looks_like_path and os.sep in source and not path.exists():
         looks_like_path = not is_known(source.partition(os.sep)[0])
     if looks_like_path and not path.exists():
-        raise DataError(f"--data {source}: there is no such folder")
-    return path if looks_like_path or (source and not bundled and path.is_dir()) else None
+        raise DataError(f"--data {source}: there is no such {'file' if path.suffix in READERS else 'folder'}")
+    is_there = path.is_dir() or is_table(path) or is_config(path)
+    return path if looks_like_path or (source and not bundled and is_there) else None
 
 
 def _find_source(folder: Path | None, spec: DataSpec) -> Source:
@@ -64,6 +67,11 @@ def _find_source(folder: Path | None, spec: DataSpec) -> Source:
         if source.recognizes(folder, spec.annotations):
             return source
     layouts = " nor ".join(source.layout for source in SOURCES if source.layout)
+    if spec.annotations == "label_sets":
+        raise DataError(
+            f"--data {spec.source} tells no several labels an image: it holds neither {layouts}; of images in a folder"
+            f" for each class, each has one label, which --task classify learns{_suggest_subfolder(folder, spec)}"
+        )
     raise DataError(
         f"--data {spec.source} holds neither {layouts}, nor what Roboflow, CVAT, Label Studio, FiftyOne or labelImg"
         f" export as one of them, and images by class have no boxes of objects{_suggest_subfolder(folder, spec)}"

@@ -57,6 +57,8 @@ def decide_flip(split: Split, image_size: ImageSize, classes: Sequence[str]) -> 
     where mirrored images are hardly recognized (writing); for it in any other case, as is usual. The answer depends on
     the images alone, so it is the same each time. Raises DataError if one cannot be read.
     """
+    if split.label_sets is not None:
+        return FlipDecision(True, "as usual: with several labels an image it is not tried whether mirroring harms one")
     rows = _sample_rows(split)
     labels = split.labels[rows]
     if len(np.unique(labels)) < 2:

@@ -240,6 +240,7 @@ def sample_balanced_images(
 
 
 def sample_balanced_rows(split: Split, *, per_class: int, classes: int, seed: int) -> np.ndarray:
-    """Return where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order."""
+    """Return where up to `per_class` images of each class stand, drawn at random: int64 (N,), in order, each once."""
     order = np.random.default_rng(seed).permutation(split.count)
-    return np.sort(np.concatenate([order[split.labels[order] == label][:per_class] for label in range(classes)]))
+    chosen = [order[split.has_label(label)[order]][:per_class] for label in range(classes)]
+    return np.unique(np.concatenate(chosen))

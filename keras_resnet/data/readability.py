@@ -92,7 +92,7 @@ class ReadabilityCache:
         self.is_changed = False
 
     def _key(self, path: Path) -> str:
-        return str(path.relative_to(self.root))
+        return os.path.relpath(path, self.root)
 
 
 def stamp_file(path: Path) -> FileStamp | None:

@@ -14,7 +14,7 @@ from PIL import Image
 from keras_resnet.data.dataset import TRAINING_SPLITS, Split
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.evaluation.baselines import compare_with_baselines
-from keras_resnet.evaluation.evaluate import load_model, validate
+from keras_resnet.evaluation.evaluate import load_model, load_task, validate
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.models import parts
 from keras_resnet.run import Run
@@ -22,7 +22,7 @@ from keras_resnet.run.data_fingerprint import describe_changes, digest_fingerpri
 from keras_resnet.runtime.image import show_in_rgb
 from keras_resnet.runtime.printable import make_printable
 from keras_resnet.runtime.visualize import draw_predictions
-from keras_resnet.tasks import Task, get_task
+from keras_resnet.tasks import Task
 from keras_resnet.tasks.base import SamplePrediction
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:
     changed since it was trained."""
     spec = run.spec()
     data, model = load_dataset(spec.data, log, TRAINING_SPLITS), load_model(run)
-    task = get_task(spec, data.classes)
+    task = load_task(run, data.classes)
     analysis = analyze_model(run, model, task, validate(model, data, task), data)
     if changed := describe_data_changes(run, data):
         log(changed)

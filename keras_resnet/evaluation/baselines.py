@@ -77,7 +77,9 @@ def compare_with_baselines(task: Task, data: DatasetSplits, evaluation: Evaluati
     most = MAX_IMAGES if validation.objects is None else MAX_DETECTION_IMAGES
     rows = np.random.default_rng(SEED).permutation(validation.count)[:most]
     with show_activity("comparing with baselines"):
-        if validation.objects is not None:
+        if validation.label_sets is not None:
+            baselines = list(_label_set_baselines(task, train, validation, evaluation, rows))
+        elif validation.objects is not None:
             baselines = [_median_boxes(task, train, evaluation.ground_truth, np.sort(rows))]
         else:
             baselines = [_most_frequent_class(data.classes, train, np.sort(rows))]
@@ -147,6 +149,36 @@ def _small_pixel_classifiers(
     side = round((train_pixels.shape[1] / train.channels) ** 0.5)
     predictions = list(np.eye(len(classes), dtype=np.float32)[model.predict(pixels)])
     yield _Baseline(f"{name} on {side} × {side} pixels", False, validation_rows, predictions)
+
+
+def _label_set_baselines(
+    task: Task, train: Split, validation: Split, evaluation: Evaluation, rows: np.ndarray
+) -> Iterator[_Baseline]:
+    """Predict, of several labels an image, how frequent each is in training for every image; and what classification
+    trees see in small pixels, if enough could be read in time."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    assert train.label_sets is not None
+    outputs = np.repeat(_to_logits(train.label_sets.mean(axis=0))[None], len(rows), axis=0)
+    truth = evaluation.ground_truth
+    yield _Baseline("always predicting the most frequent labels", True, rows, task.postprocess(outputs, truth[rows]))
+    train_rows, train_pixels = _read_small_pixels(
+        train, np.random.default_rng(SEED).permutation(train.count)[:MAX_TRAIN_IMAGES]
+    )
+    read_rows, pixels = _read_small_pixels(validation, rows)
+    if not len(train_rows) or not len(read_rows) or len(task.classes) > MAX_TREE_CLASSES:
+        return
+    # The mean over trees of a label's 0 and 1 is its probability.
+    trees = ExtraTreesRegressor(TREES, random_state=SEED).fit(train_pixels, train.label_sets[train_rows])
+    predictions = task.postprocess(_to_logits(trees.predict(pixels)), truth[read_rows])
+    side = round((train_pixels.shape[1] / 3) ** 0.5)
+    yield _Baseline(f"a random forest of {TREES} trees on {side} × {side} pixels", False, read_rows, predictions)
+
+
+def _to_logits(probabilities: np.ndarray) -> np.ndarray:
+    """Return the logits of probabilities, which stay finite at 0 and 1."""
+    kept = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(kept / (1 - kept)))
 
 
 def _read_small_pixels(split: Split, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from keras_resnet.models.layers import deep_graphs
 from keras_resnet.progress import show_activity, track
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.tasks import Task
+from keras_resnet.tasks import Task, get_task
 
 if TYPE_CHECKING:
     import keras
@@ -102,6 +102,21 @@ def graph_predictor(model: keras.Model, input_shape: tuple[int, int, int]) -> Ca
         return tf.nest.map_structure(lambda each: tf.cast(each, tf.float32), outputs)
 
     return lambda images: tf.nest.map_structure(np.asarray, call(images))
+
+
+def load_task(run: Run, classes: tuple[str, ...]) -> Task:
+    """Return the task of a finished `run` over `classes`, with the thresholds that were fitted. Raises RunError if
+    these cannot be read, or are not those of as many labels."""
+    task = get_task(run.spec(), classes)
+    if not task.output_metadata()["thresholds"]:
+        return task
+    thresholds = run.metrics().get("thresholds", [])
+    if len(thresholds) != len(classes):
+        raise RunError(
+            f"run {run.name} is unreadable: {run.metrics_file} has {counted(len(thresholds), 'threshold')} for"
+            f" {counted(len(classes), 'label')}"
+        )
+    return task.with_thresholds(thresholds)
 
 
 def load_model(run: Run) -> keras.Model:

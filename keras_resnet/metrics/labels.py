@@ -1,6 +1,9 @@
 """Name metrics as people read them, where that differs from their names in JSON."""
 
+# Of several labels an image: the mean average precision, and F1 as the mean over classes or over all labels.
+MAP, MACRO_F1, MICRO_F1 = "mAP", "macro F1", "micro F1"
 LABELS = {
+    "f1": "F1",
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
     # Of the predictions that are assigned to an object.
@@ -13,3 +16,9 @@ LABELS = {
 def metric_label(name: str) -> str:
     """Return a metric's name as people read it."""
     return LABELS.get(name, name)
+
+
+def metric_title(name: str) -> str:
+    """Return a metric's name as a sentence begins with it: "Top-1 accuracy", and "mAP" as it is."""
+    label = metric_label(name)
+    return label if label[1:2].isupper() else f"{label[0].upper()}{label[1:]}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.labels import metric_label, metric_title
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.reporting.recommend import DescribedVerdict
 from keras_resnet.run.documents import CalibrationBin, LayerSensitivity
@@ -167,10 +167,11 @@ def reliability_diagram(bins: Sequence[CalibrationBin]) -> Chart | None:
     return Chart("calibration", "Calibration", description, *axes, series)
 
 
-def precision_recall_chart(curves: Mapping[str, list[float]]) -> Chart:
-    """Return precision over recall at an IoU of 0.5."""
+def precision_recall_chart(curves: Mapping[str, list[float]], of_objects: bool = True) -> Chart:
+    """Return precision over recall, of objects at an IoU of 0.5."""
     series = _class_curves(curves)
-    description = f"Precision-recall curves at an IoU of 0.5; AP50 of all classes {np.mean(series[0].y):.1f}%"
+    iou, ap = (" at an IoU of 0.5", "AP50") if of_objects else ("", "mean precision")
+    description = f"Precision-recall curves{iou}; {ap} of all classes {np.mean(series[0].y):.1f}%"
     axes = Axis("recall (%)", 0, 100), Axis("precision (%)", 0, 100)
     return Chart("precision-recall", "Precision-recall", description, *axes, series)
 
@@ -238,7 +239,7 @@ def _tradeoff(
     )
     points = "; ".join(f"{each.name} {each.y[0]:.2f}% at {each.x[0]:.2f}" for each in series)
     low, high = _round_outward(max(0.0, min(values) - margin), min(100.0, max(values) + margin))
-    title = f"{metric[0].upper()}{metric[1:]} and {name}"
+    title = f"{metric_title(verdicts[0]['metric'])} and {name}"
     axes = Axis(label, 0), Axis(f"{metric} (%)", low, high)
     return Chart(f"files-{name}", title, f"{title} of each file, {label}: {points}", *axes, series)
 

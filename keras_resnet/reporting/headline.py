@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.labels import metric_label, metric_title
 from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation
 from keras_resnet.runtime.plurals import counted
@@ -49,9 +49,8 @@ def describe_headline(run: str, verdicts: list[DescribedVerdict], recommended: R
 
 
 def _describe_recommended(name: str, best: Recommendation) -> Headline:
-    metric = metric_label(best["metric"])
     sentences = (
-        f"{metric[0].upper()}{metric[1:]} {best['value']:.2%} on {counted(best['samples'], 'validation image', ',')};"
+        f"{metric_title(best['metric'])} {best['value']:.2%} on {counted(best['samples'], 'validation image', ',')};"
         f" {_describe_drop(best)}.",
         f"{best['megabytes']:.2f} MB; {best['latency_ms']:.2f} ms an image,"
         f" with {counted(best['threads'], 'thread')} on {best['machine']}.",

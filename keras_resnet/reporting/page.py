@@ -12,7 +12,7 @@ from statistics import mean
 from typing import Any
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.labels import MACRO_F1, MICRO_F1, metric_label
 from keras_resnet.metrics.outcome import describe_beaten, describe_unbeaten, list_shared_remarks
 from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.assets import read_assets
@@ -44,6 +44,13 @@ class _Contents:
         verdicts = describe_verdicts(run)
         return cls(run, run.spec(), run.classes(), run.read_log(), run.analysis(), verdicts, run.diagnosis())
 
+    @property
+    def finds_objects(self) -> bool:
+        """Whether predictions have boxes."""
+        from keras_resnet.tasks import TASKS  # imports NumPy, which --help does without
+
+        return TASKS[self.spec.task].finds_objects()
+
     @cached_property
     def recommended(self) -> Recommendation | None:
         """The recommended file."""
@@ -56,7 +63,7 @@ class _Contents:
 
         analysis, best = self.analysis, self.recommended
         in_classes = [
-            charts.precision_recall_chart(analysis["curves"]) if analysis.get("curves") else None,
+            charts.precision_recall_chart(analysis["curves"], self.finds_objects) if analysis.get("curves") else None,
             charts.f1_chart(analysis["f1_curves"]) if analysis.get("f1_curves") else None,
             charts.reliability_diagram(analysis["calibration"]["bins"]) if "calibration" in analysis else None,
         ]
@@ -207,10 +214,13 @@ def _list_tiles(contents: _Contents) -> dict[str, str]:
     """Return the numbers that stand beside the metric on top of the page, by what they are."""
     analysis = contents.analysis
     tiles = {}
-    if curves := analysis.get("curves"):
+    if contents.finds_objects and (curves := analysis.get("curves")):
         tiles["AP50, at an IoU of 0.5"] = f"{mean(chain.from_iterable(curves.values())):.2%}"
     if "top5" in analysis.get("metrics", {}):
         tiles["top-5 accuracy"] = f"{analysis['metrics']['top5']:.2%}"
+    for name in (MACRO_F1, MICRO_F1):
+        if name in analysis.get("metrics", {}):
+            tiles[name] = f"{analysis['metrics'][name]:.2%}"
     images = analysis["data"]["train"]["images"]
     trained = f"training {'image' if images == 1 else 'images'}, {counted(len(contents.log), 'epoch')}"
     tiles[trained] = f"{images:,}"

@@ -94,6 +94,8 @@ def class_table(analysis: Analysis) -> dict[str, Any]:
     counted_things = "objects" if "objects" in keys else "images"
     note = f"Lowest {column_name(main)}: {', '.join(map(str, worst))}. " if worst else ""
     note += f"Support: the number of validation {counted_things}."
+    if "threshold" in keys:
+        note = f"{note} Recall, precision and F1 from the threshold on, which was fitted on the same images."
     if "threshold" in analysis:
         note = (
             f"{note} Precision, recall and F1 at an IoU of 0.5 and a confidence of {analysis['threshold']:.0%} or more."

@@ -27,8 +27,7 @@ def fingerprint_split(split: Split, classes: tuple[str, ...]) -> Fingerprint:
     training."""
     fingerprint = Fingerprint(images=split.count, ground_truth=_sha256(_ground_truth_bytes(split)))
     if not split.objects:
-        counts = np.bincount(split.labels[split.labels >= 0], minlength=len(classes))
-        fingerprint["labels"] = {name: int(count) for name, count in zip(classes, counts, strict=True)}
+        fingerprint["labels"] = {name: int(split.has_label(label).sum()) for label, name in enumerate(classes)}
     if split.pixels is not None:
         fingerprint["pixels"] = _sha256([np.ascontiguousarray(split.pixels).data])
     elif files := getattr(split.images, "files", None):

@@ -62,12 +62,13 @@ class RunDocument(TypedDict):
 
 @_kept
 class MetricsDocument(TypedDict):
-    """metrics.json. value: 0–1."""
+    """metrics.json. value: 0–1. thresholds: of each label in their order, of a task that predicts several."""
 
     split: Line
     metric: Line
     value: Number
     samples: Count
+    thresholds: NotRequired[list[Annotated[Number, Field(ge=0, le=1)]]]
 
 
 @_kept

@@ -32,9 +32,10 @@ class ModelMetadata:
     """classes: labels in the order of the logits. resize, image_size: the evaluation transform in pixels, of squares or
     as (height, width). task: what the network was trained for. preprocessing, postprocessing: how an image is brought
     to the network and what is made of its outputs, as `preprocess.PREPROCESSORS` and `predictions.POSTPROCESSORS` name
-    it. cells: of the levels of a detector's pyramid (see `postprocess`). levels: the values that are black and white in
-    images of more than 8 bits (see `preprocess.decode_image`). channels: of the input. provenance: where the file comes
-    from (run, scheme, versions, normalization in the graph, hashes)."""
+    it. cells: of the levels of a detector's pyramid (see `postprocess`). thresholds: of each label the probability from
+    which it is predicted, where several labels are. levels: the values that are black and white in images of more than
+    8 bits (see `preprocess.decode_image`). channels: of the input. provenance: where the file comes from (run, scheme,
+    versions, normalization in the graph, hashes)."""
 
     classes: tuple[str, ...]
     resize: ImageSize
@@ -46,6 +47,7 @@ class ModelMetadata:
     cells: tuple[int, ...] = ()
     levels: tuple[float, ...] = ()
     channels: int = 3
+    thresholds: tuple[float, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -70,8 +72,9 @@ class ModelMetadata:
         sizes = {"resize": self.resize, "image_size": self.image_size, "channels": self.channels}
         cells = {"cells": self.cells} if self.cells else {}
         levels = {"levels": self.levels} if self.levels else {}
+        thresholds = {"thresholds": self.thresholds} if self.thresholds else {}
         methods = {"preprocessing": self.preprocessing, "postprocessing": self.postprocessing}
-        return {"task": self.task, **methods, **sizes, **cells, **levels, "provenance": self.provenance}
+        return {"task": self.task, **methods, **sizes, **cells, **levels, **thresholds, "provenance": self.provenance}
 
 
 def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
@@ -81,7 +84,7 @@ def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
         sizes = _parse_size(found["resize"]), _parse_size(found["image_size"])
         task, methods = found["task"], (found["preprocessing"], found["postprocessing"])
         cells = tuple(found.get("cells", ()))
-        levels = tuple(map(float, found.get("levels", ())))
+        levels, thresholds = (tuple(map(float, found.get(name, ()))) for name in ("levels", "thresholds"))
         # Not by splitlines, which also takes characters that a label may hold for ends of lines.
         card = ModelMetadata(
             tuple(labels.removesuffix("\n").split("\n")),
@@ -92,6 +95,7 @@ def parse_metadata(labels: str, details: str, source: Path) -> ModelMetadata:
             cells,
             levels,
             found.get("channels", 3),
+            thresholds,
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise foreign_file_error(source) from error
@@ -169,6 +173,8 @@ def _is_valid(card: ModelMetadata) -> bool:
         and card.preprocessing in PREPROCESSORS
         and card.postprocessing in POSTPROCESSORS
         and card.postprocessor.has_boxes == bool(card.cells)
+        and len(card.thresholds) == len(card.classes) * card.postprocessor.has_thresholds
+        and all(0 <= each <= 1 for each in card.thresholds)
         and isinstance(card.provenance, dict)
         and isinstance(card.provenance.get("scheme"), str)
         and isinstance(card.provenance.get("run", ""), str)

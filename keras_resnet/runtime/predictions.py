@@ -22,15 +22,18 @@ DEFAULT_TOP = 5
 @dataclass(frozen=True)
 class Postprocessor:
     """What is made of a network's outputs. has_boxes: objects, of the cells of a feature pyramid, instead of labels of
-    the whole image. one_object: guesses of the main object instead of all objects."""
+    the whole image. one_object: guesses of the main object instead of all objects. has_thresholds: all labels from a
+    probability of their own on, instead of the most likely ones."""
 
     has_boxes: bool = False
     one_object: bool = False
+    has_thresholds: bool = False
 
 
 # By the name in a file's metadata.
 POSTPROCESSORS = {
     "top_k": Postprocessor(),
+    "label_set": Postprocessor(has_thresholds=True),
     "objects": Postprocessor(has_boxes=True),
     "main_object": Postprocessor(has_boxes=True, one_object=True),
 }
@@ -60,6 +63,30 @@ def top_k(logits: np.ndarray, labels: Sequence[str], top: int) -> list[list[dict
     ]
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of logits, float64; those beyond any float's reach are 0 or 1."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -500, 500))))
+
+
+def predict_labels(probabilities: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+    """Return which labels are predicted, bool (N, classes): those whose probability is at least their threshold."""
+    return np.asarray(probabilities >= np.asarray(thresholds))
+
+
+def label_sets(
+    logits: np.ndarray, labels: Sequence[str], thresholds: Sequence[float], top: int | None
+) -> list[list[dict[str, Any]]]:
+    """Return the predicted labels of each sample, the most likely first, at most `top` of them: logits (N, classes) →
+    [[{"label": str, "probability": float}, …], …]."""
+    probabilities = sigmoid(logits)
+    predicted = predict_labels(probabilities, thresholds)
+    order = np.argsort(-probabilities, axis=-1, kind="stable")
+    return [
+        [{"label": labels[c], "probability": float(values[c])} for c in best if chosen[c]][:top]
+        for values, chosen, best in zip(probabilities, predicted, order, strict=True)
+    ]
+
+
 def decode_predictions(
     card: ModelMetadata, outputs: Outputs, top: int | None, sizes: Sequence[tuple[int, int]]
 ) -> list[list[dict[str, Any]]]:
@@ -68,6 +95,8 @@ def decode_predictions(
     labels that are not there."""
     _require_valid_outputs(outputs, len(card.classes))
     postprocessor = card.postprocessor
+    if postprocessor.has_thresholds:
+        return label_sets(outputs, card.classes, card.thresholds, top)
     if not postprocessor.has_boxes:
         return top_k(outputs, card.classes, top or DEFAULT_TOP)
     rows = ({name: value[row] for name, value in outputs.items()} for row in range(len(sizes)))

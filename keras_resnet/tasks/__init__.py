@@ -10,12 +10,13 @@ from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.detection import Detection
 from keras_resnet.tasks.instance_segmentation import InstanceSegmentation
 from keras_resnet.tasks.localization import Localization
+from keras_resnet.tasks.multilabel import Multilabel
 
 __all__ = ["TASKS", "Task", "default_config", "get_task", "parts_of"]
 
 # By the name that `--task` takes. A new task is one line here, and one in config.task_rules.
 TASKS: dict[str, type[Task]] = {
-    each.name: each for each in (Classification, Localization, Detection, InstanceSegmentation)
+    each.name: each for each in (Classification, Multilabel, Localization, Detection, InstanceSegmentation)
 }
 
 

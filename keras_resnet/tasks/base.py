@@ -7,7 +7,7 @@ A task is made once from a run's spec and labels (see `tasks.get_task`) and pass
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict
 
@@ -43,6 +43,7 @@ class OutputMetadata(TypedDict):
     task: str
     postprocessing: str
     cells: tuple[int, ...]
+    thresholds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,17 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
     def compute_metrics(self, predictions: list[PredictionT], ground_truth: GroundTruthT) -> Metrics:
         """Score the predictions of N images. Raises DataError where there is nothing to score by."""
 
+    def with_thresholds(self, thresholds: Sequence[float]) -> Task:
+        """Return the task with the thresholds of a finished run, by class; itself where it has none."""
+        return self
+
+    def refit(
+        self, evaluation: Evaluation[OutputsT, GroundTruthT, PredictionT]
+    ) -> tuple[Task, Evaluation[OutputsT, GroundTruthT, PredictionT]]:
+        """Return the task with what it fits to a finished model's predictions, such as thresholds, and the evaluation
+        with that; both as they are where it fits nothing."""
+        return self, evaluation
+
     @abstractmethod
     def analyze(self, evaluation: Evaluation[OutputsT, GroundTruthT, PredictionT]) -> dict[str, Any]:
         """Return what a report shows beyond the metrics, as JSON: "by_class", and what else the task has."""
@@ -146,4 +158,4 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
 
     def output_metadata(self) -> OutputMetadata:
         """Return what an exported file says of its outputs."""
-        return {"task": self.name, "postprocessing": self.postprocessing, "cells": ()}
+        return {"task": self.name, "postprocessing": self.postprocessing, "cells": (), "thresholds": ()}

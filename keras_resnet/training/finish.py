@@ -25,14 +25,21 @@ def write_finished_model(run: Run, trainer: Trainer, data: DatasetSplits, log: L
     sparsity = check_sparsity(model, trainer.method.spec.compress)
     if summary := sparsity.summary:
         log(f"compressed: {summary}")
-    score = validate(model, data, task)
+    task, score = task.refit(validate(model, data, task))
     metrics = {"split": "validation", "metric": score.metric, "value": score.value, "samples": score.samples}
-    run.write_json(run.metrics_file, metrics | sparsity.as_dict())
+    thresholds = task.output_metadata()["thresholds"]
+    fitted = {"thresholds": list(thresholds)} if thresholds else {}
+    run.write_json(run.metrics_file, metrics | fitted | sparsity.as_dict())
     analysis = analyze_model(run, model, task, score, data)
     run.write_json(run.analysis_file, analysis)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.remove_training_state()
     images = counted(score.samples, "validation image")
     log(f"{metric_label(score.metric)} {score.value:.2%} on {images}; model: {run.model_file}")
+    if thresholds:
+        log(
+            f"thresholds: {min(thresholds):.2f} to {max(thresholds):.2f}, of each label that with the best F1 on the"
+            f" validation images; kept in {run.metrics_file.name} and in every exported file"
+        )
     for line in describe_baselines(analysis["baselines"]):
         log(line)

@@ -18,6 +18,7 @@ from keras_resnet.config.given_options import (
 from keras_resnet.config.provenance import Provenance
 from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
+from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.errors import UsageError
 from keras_resnet.models.build import require_known
 from keras_resnet.models.names import NAMED_SETTINGS, model_name, parse_model_name
@@ -26,8 +27,8 @@ from keras_resnet.run import Run
 from keras_resnet.run.command import BASES
 from keras_resnet.runtime.plurals import counted
 
-# The bundled data, and the depth of a network for images of their size.
-DIGITS, DIGITS_DEPTH = "digits", 20
+# The bundled images of digits, their sides in pixels, and the depth of a network that they need.
+DIGITS, DIGITS_DEPTH = {"digits": 8, "digit_pairs": 24}, 20
 
 
 def build_spec(options: Options, home: Path, log: Log) -> Spec:
@@ -131,12 +132,13 @@ def _names_network(options: Options, values: dict[str, Any]) -> bool:
 
 def _choose_network(spec: Spec, log: Log) -> Spec:
     """Return `spec` with the default network, of the digits' size where these are trained on."""
-    if spec.data.source != DIGITS or spec.task != Spec().task:
+    source = spec.data.source
+    if source not in DIGITS or TASK_RULES[spec.task].has_boxes:
         log(f"network: {model_name(spec.network)} (the default; --depth or --model chooses another)")
         return spec
     network = replace(spec.network, depth=DIGITS_DEPTH)
     log(
-        f"network: {model_name(network)} (the default for digits, which have 8 pixels a side;"
+        f"network: {model_name(network)} (the default for {source}, which have {DIGITS[source]} pixels a side;"
         " --depth 50 or --model chooses another)"
     )
     return replace(spec, network=network)
@@ -148,10 +150,12 @@ def _recipe_or_default(options: Options, task: str | None, log: Log) -> Spec:
 
         spec = default_config(task or Spec().task)
         if spec != Spec():
+            batches = f" in batches of {spec.training.batch_size}" if spec.training.batch_size else ""
+            loss = f", loss {spec.training.loss}" if spec.training.loss != Spec().training.loss else ""
             log(
                 f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
-                f" {counted(spec.training.epochs, 'epoch')} in"
-                f" batches of {spec.training.batch_size} (the defaults of --task {spec.task}; options override them)"
+                f" {counted(spec.training.epochs, 'epoch')}{batches}{loss} (the defaults of --task {spec.task}; options"
+                " override them)"
             )
         return spec
     spec = get_recipe(options["recipe"], quick="quick" in options)

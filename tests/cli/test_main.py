@@ -28,7 +28,7 @@ def kresnet(capsys):
     ("options", "code", "words"),
     [
         (["--depth", "51"], 2, "51 is not a ResNet depth"),
-        (["--data", "nothing-like-it"], 2, "must be digits, shapes, a TFDS data set or a folder"),
+        (["--data", "nothing-like-it"], 2, "must be digits, digit_pairs, shapes, a TFDS data set or a folder"),
         (["--data", "./nowhere"], 1, "no such folder"),
         (["--epochs", "0"], 2, "--epochs must be 1 or more"),
         (["--learning-rate", "-0.1"], 2, "above 0"),

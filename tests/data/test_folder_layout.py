@@ -146,7 +146,9 @@ def test_a_flat_folder_with_a_table_says_what_is_supported(tmp_path):
     for number in range(3):
         image(tmp_path / f"{number}.png")
     (tmp_path / "labels.csv").write_text("0.png,cat\n")
-    with pytest.raises(DataError, match=r"3 images and no class folders: .* labels in a \.csv file are not read; sort"):
+    with pytest.raises(
+        DataError, match=r"3 images and no class folders: .* to read labels from a \.csv file, name it: .*; sort"
+    ):
         opened(tmp_path)
 
 

@@ -73,6 +73,7 @@ kresnet train --teacher RUN
 kresnet train --devices 4
 kresnet train --recipe timm-a2 --quick
 kresnet train --task detect
+kresnet train --task multilabel
 kresnet train --task localize --depth 18
 kresnet train --task segment --depth 18
 kresnet train --model resnet8 --data photos/*
@@ -108,6 +109,8 @@ FAILING = {
     "kresnet train --recipe timm-a2 --set *": Fails(1, "'imagenet2012' is not prepared"),
     "kresnet train --recipe he2015-cifar --model resnet20 --stop-after 20": Fails(1, "'cifar10' is not prepared"),
     "kresnet train --recipe he2015-cifar --model resnet20 --download": Fails(1, "cannot be reached"),
+    "kresnet train --data photos/labels.csv": Fails(1, "there is no such file"),
+    "kresnet train --task multilabel --data photos/labels.csv": Fails(1, "there is no such file"),
     "kresnet train --data cifar10 --data-dir /data/tfds": Fails(1, "'cifar10' is not prepared"),
     "kresnet train --data cifar10 --download": Fails(1, "cannot be reached"),
     "kresnet study degradation --quick --data cifar10": Fails(1, "'cifar10' is not prepared"),

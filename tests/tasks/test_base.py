@@ -34,5 +34,5 @@ def test_a_task_trains_by_a_spec_of_its_own(name):
 
 
 def test_a_task_that_is_not_known_is_refused():
-    with pytest.raises(UsageError, match="task must be one of classify, localize, detect, segment"):
+    with pytest.raises(UsageError, match="task must be one of classify, multilabel, localize, detect, segment"):
         default_config("poses")

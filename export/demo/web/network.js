@@ -2,7 +2,7 @@
 
 import { loadAndCompile, loadLiteRt, supportsFeature, Tensor } from '@litertjs/core';
 
-import { decodeObjects, topK } from './postprocess.js';
+import { decodeObjects, labelSet, topK } from './postprocess.js';
 
 // Latencies of which the median is shown.
 const LATENCIES_KEPT = 50;
@@ -74,6 +74,7 @@ export class Network {
   /** Labels, or objects of at least `threshold`, in an image of width × height. */
   decode(outputs, { width, height }, threshold) {
     const { card } = this.about;
+    if (card.postprocessing === 'label_set') return labelSet(outputs.logits.data, card);
     return card.postprocessing === 'top_k'
       ? topK(outputs.logits.data, card.labels, this.constants.top_k)
       : decodeObjects(outputs, card, width, height, { ...this.constants, display_threshold: threshold });

@@ -134,11 +134,16 @@ export class Panel {
     const { predictions } = this.result;
     const shown = this.run.postprocessing === 'main_object' ? predictions.slice(0, 1) : predictions;
     this.score = hasTruth(image.sample, this.run.postprocessing) ? scoreSample(predictions, image.sample, this.run.postprocessing) : null;
-    if (this.run.postprocessing !== 'top_k') this.drawObjects(image, shown);
+    if (!this.isOfWholeImages) this.drawObjects(image, shown);
     this.showOutcome(image.sample);
     const rows = predictions.map((each) => this.createRow(each, image.sample));
-    this.find('.predictions').replaceChildren(...(rows.length ? rows : [createElement('li', 'soft', 'Nothing found at this threshold.')]));
+    this.find('.predictions').replaceChildren(...(rows.length ? rows : [createElement('li', 'soft', this.isOfWholeImages ? 'No label reaches its threshold.' : 'Nothing found at this threshold.')]));
     this.showLatency();
+  }
+
+  /** Whether labels are predicted, and no objects. */
+  get isOfWholeImages() {
+    return ['top_k', 'label_set'].includes(this.run.postprocessing);
   }
 
   drawObjects(image, predictions) {
@@ -154,7 +159,7 @@ export class Panel {
 
   createRow({ label, probability }, sample) {
     const item = document.createElement('li');
-    const isTrue = this.run.postprocessing === 'top_k' && sample?.label === label;
+    const isTrue = this.isOfWholeImages && (sample?.label === label || sample?.labels?.includes(label));
     const name = item.appendChild(createElement('span', 'name', label));
     name.title = label;
     if (isTrue) name.append(createElement('span', 'label', 'label'));
@@ -176,6 +181,9 @@ export class Panel {
     if (this.run.postprocessing === 'top_k') return score.right ? `Correct: ${sample.label}` : `Wrong: labeled ${sample.label}`;
     if (this.run.postprocessing === 'main_object') return score.right ? 'Correct label and box' : `Wrong: labeled ${sample.objects[0].label}`;
     const extra = score.extra ? `, ${score.extra} extra` : '';
+    if (this.run.postprocessing === 'label_set') {
+      return `${score.right} of ${counted(score.of, 'label')} predicted${extra}: labeled ${sample.labels.join(', ') || 'nothing'}`;
+    }
     return `${score.right} of ${counted(score.of, 'labeled object')} found${extra}`;
   }
 
@@ -201,6 +209,9 @@ export class Panel {
   describeScores(sum, samples) {
     if (this.run.postprocessing === 'objects') {
       return ` labeled objects found in ${counted(samples, 'sample')}, ${counted(sum('extra'), 'extra prediction')}.`;
+    }
+    if (this.run.postprocessing === 'label_set') {
+      return ` labels predicted in ${counted(samples, 'sample')}, ${counted(sum('extra'), 'extra prediction')}.`;
     }
     const share = sum('of') ? percent(sum('right') / sum('of')) : '–';
     const metric = this.run.postprocessing === 'top_k' ? 'top-1 accuracy' : 'right label, and IoU of at least 0.5';

@@ -64,6 +64,13 @@ function compare(network, outputs, expected, threshold) {
     const same = Number(ours.indexOf(Math.max(...ours)) === theirs.indexOf(Math.max(...theirs)));
     return { same, of: 1, difference: largestDifference(ours, theirs) };
   }
+  if (card.postprocessing === 'label_set') {
+    const [ours, theirs] = [outputs, expected].map(({ logits }) => logits.data.map(sigmoid));
+    // A probability at its threshold may fall on either side.
+    const isSame = (_, c) => ours[c] >= card.thresholds[c] === theirs[c] >= card.thresholds[c]
+      || Math.abs(theirs[c] - card.thresholds[c]) <= TOLERANCE;
+    return { same: Number(card.labels.every(isSame)), of: 1, difference: largestDifference(ours, theirs) };
+  }
   return compareObjects(network, outputs, expected, threshold);
 }
 

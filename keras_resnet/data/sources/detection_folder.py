@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import ClassVar
@@ -37,6 +38,8 @@ from keras_resnet.data.dataset import (
 from keras_resnet.data.image_size import choose_channels, choose_square_size
 from keras_resnet.data.sources.annotation_files import FolderAnnotations
 from keras_resnet.data.sources.image_folder import ImageFiles, sample_shapes
+from keras_resnet.data.sources.label_sets import LayoutReader, list_label_sets
+from keras_resnet.data.sources.listing import FolderLayout
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
@@ -64,7 +67,7 @@ class DetectionFolder(ABC):
         on."""
 
     def recognizes(self, folder: Path | None, annotations: str) -> bool:
-        """Return whether `folder` is in this layout, if boxes or masks are wanted."""
+        """Return whether `folder` is in this layout, if boxes or masks are wanted, or the labels of all objects."""
         return folder is not None and annotations != "labels" and self.is_layout(folder)
 
     def open(self, spec: DataSpec, log: Log, only: Collection[str] | None = None) -> DatasetSplits:
@@ -74,6 +77,8 @@ class DetectionFolder(ABC):
         annotation says, is met before training. Raises DataError for a folder without the annotations that are asked
         for, and where images of training are among those to validate with.
         """
+        if spec.annotations == "label_sets":
+            return LayoutReader(partial(self._label_sets, spec.max_unreadable)).open(spec, log, only)
         root = Path(spec.source).expanduser()
         annotated = self.read_annotations(root, spec.annotations == "masks")
         annotated.tally.log_all(log)
@@ -106,6 +111,22 @@ class DetectionFolder(ABC):
         return DatasetSplits(
             root.name, classes, splits, True, size, resize, levels=levels, fit="pad", channels=channels
         )
+
+    def _label_sets(self, max_unreadable: float, root: Path, log: Log) -> FolderLayout:
+        """Return the images of `root`, each with the labels of its objects. Raises DataError where more than
+        `max_unreadable` of their annotations cannot be used."""
+        annotated = self.read_annotations(root, masks=False)
+        annotated.tally.log_all(log)
+        _require_apart(annotated.listings)
+        require_labels(annotated.classes, f"--data {root}")
+        bad = [each for of_split in annotated.bad.values() for each in of_split]
+        check_unreadable(bad, _count(annotated.listings) + len(bad), max_unreadable, log)
+        log("labels: those of the objects in each image")
+        images = {
+            split: [(each.file, sorted(set(each.annotation.labels.tolist()))) for each in listed]
+            for split, listed in annotated.listings.items()
+        }
+        return list_label_sets(images, annotated.classes, log)
 
 
 def _count(by_split: Mapping[str, Sequence[object]]) -> int:

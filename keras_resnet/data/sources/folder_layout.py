@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from keras_resnet.data.class_names import label_from_folder, require_labels
+from keras_resnet.data.sources.listing import FolderLayout, Listing
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import ImageListing, find_images, format_kinds, readable_name, suggest_remedies
 from keras_resnet.runtime.plurals import counted, verb
@@ -22,29 +22,6 @@ SPLITS = {
 _SPLIT_NAMES = {name: split for split, names in SPLITS.items() for name in names}
 _SET = re.compile(r"[ _-]?(set|split|data|images|imgs)$")
 MAX_NAMES = 5
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Image files of one split, and the number of each one's class."""
-
-    files: list[Path]
-    labels: list[int]
-
-
-@dataclass(frozen=True)
-class FolderLayout:
-    """classes: labels in the order of their numbers. listings: by the split's name. unlabeled: splits of images
-    without labels → what they are, in words."""
-
-    classes: tuple[str, ...]
-    listings: dict[str, Listing]
-    unlabeled: dict[str, str]
-
-    @property
-    def total(self) -> int:
-        """Return how many images are listed."""
-        return sum(len(listing.files) for listing in self.listings.values())
 
 
 class _Folder:
@@ -246,7 +223,7 @@ def _no_folders(root: Path, contents: ImageListing) -> str:
 
 def _without_classes(folder: Path, contents: ImageListing) -> str:
     tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if contents.left_out[kind]]
-    beside = f"; labels in a {tables[0]} file are not read" if tables else ""
+    beside = f"; to read labels from a {tables[0]} file, name it: --data {folder}/FILE{tables[0]}" if tables else ""
     return (
         f"{folder} holds {counted(len(contents.files), 'image')} and no class folders: what an image shows is the"
         f" name of the folder"

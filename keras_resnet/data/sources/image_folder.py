@@ -30,8 +30,10 @@ from keras_resnet.data.image_size import (
     choose_sizes,
     native_side,
 )
+from keras_resnet.data.label_set_split import split_label_sets
 from keras_resnet.data.readability import ReadabilityCache, stamp_file
-from keras_resnet.data.sources.folder_layout import FolderLayout, Listing, find_layout
+from keras_resnet.data.sources.folder_layout import find_layout
+from keras_resnet.data.sources.listing import FolderLayout, Listing
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
@@ -58,10 +60,8 @@ class ImageFolder:
         training and not in its middle; but for those that are not kept in memory and could be read before. Raises
         DataError where the folder cannot be a classification data set, saying why.
         """
-        root = to_path(spec.source)
-        if not root.is_dir():
-            raise DataError(f"--data {spec.source} is not a folder")
-        layout = find_layout(root, log)
+        root = self.find_root(to_path(spec.source))
+        layout = self.find_layout(root, log)
         there = {**layout.listings, "validation": None}
         require_split(only, there, layout.unlabeled)
         wanted = [name for name in there if only is None or name in only]
@@ -82,11 +82,22 @@ class ImageFolder:
         finally:
             reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
         reader.require_readable(log)
-        require_all_classes(splits, layout.classes)
+        if spec.annotations == "labels":
+            require_all_classes(splits, layout.classes)
         name = readable_name(root.name)
         return DatasetSplits(
             name, layout.classes, splits, None, size, resize, levels=levels, fit=fit, channels=channels
         )
+
+    def find_root(self, source: Path) -> Path:
+        """Return the folder that `--data` names. Raises DataError where it is none."""
+        if not source.is_dir():
+            raise DataError(f"--data {source} is not a folder")
+        return source
+
+    def find_layout(self, root: Path, log: Log) -> FolderLayout:
+        """Return the images and classes in `root`. Raises DataError where it cannot be a data set."""
+        return find_layout(root, log)
 
 
 @dataclass
@@ -118,27 +129,28 @@ class _Reader:
         """Name to `log` what could not be read. Raises DataError where that is too much of all that is listed."""
         check_unreadable(self.bad, self.layout.total, self.max_unreadable, log)
 
-    def held_out(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of (count,) `labels` of readable images to train on and to validate with."""
+    def held_out(self, truth: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of `truth` of readable images (see `Listing.truth`) to train on and to validate with."""
         self.require_readable(lambda message: None)
-        rows = split_stratified(labels, fraction, self.layout.classes)
-        how = "stratified (there is no val folder)"
-        log_held_out(len(rows[1]), len(labels), fraction, how, self.log)
+        if truth.ndim == 1:
+            rows = split_stratified(truth, fraction, self.layout.classes)
+        else:
+            rows = split_label_sets(truth, fraction)
+        how = "stratified (there is no validation split)"
+        log_held_out(len(rows[1]), len(truth), fraction, how, self.log)
         return rows
 
     def split(self, name: str, listing: Listing, keep: bool) -> Split:
         """Return those of `listing` that can be read: their pixels, or only the names of their files."""
         good, pixels = self.readable(name, listing.files, keep)
-        labels = np.asarray(listing.labels, np.int64)[good]
+        truth = listing.truth[good]
         files = tuple(str(listing.files[row]) for row in good)
+        split = Split(name, truth) if truth.ndim == 1 else Split.with_label_sets(name, truth)
+        split = replace(split, files=files, resize=self.resize, method=FITS[self.fit], channels=self.channels)
         if keep:
             shape = (-1, *height_and_width(self.resize), self.channels)
-            kept = np.reshape(pixels, shape).astype(np.uint8, copy=False)
-            return Split(name, labels, pixels=kept, files=files, channels=self.channels)
-        images = ImageFiles(files, self.levels, self.channels)
-        return Split(
-            *(name, labels, None, images, self.resize), files=files, method=FITS[self.fit], channels=self.channels
-        )
+            return replace(split, pixels=np.reshape(pixels, shape).astype(np.uint8, copy=False))
+        return replace(split, images=ImageFiles(files, self.levels, self.channels))
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
@@ -188,21 +200,17 @@ def _read_splits(reader: _Reader, wanted: Sequence[str], fraction: float) -> dic
     if {"train", "validation"} <= set(wanted):
         keep = reader.announce(len(train.files) + others)
         all_readable = reader.split("train", train, keep)
-        rows = reader.held_out(all_readable.labels, fraction)
+        rows = reader.held_out(all_readable.ground_truth, fraction)
         parts = dict(zip(("train", "validation"), rows, strict=True))
         splits = {name: replace(all_readable.subset(part), name=name) for name, part in parts.items()}
     else:
         # Which ones are held out depends on which can be read, not on their pixels.
         good, _ = reader.readable("train", train.files, keep=False)
-        rows = reader.held_out(np.asarray(train.labels, np.int64)[good], fraction)
+        rows = reader.held_out(train.truth[good], fraction)
         parts = {name: good[part] for name, part in zip(("train", "validation"), rows, strict=True) if name in wanted}
         keep = reader.announce(sum(map(len, parts.values())) + others)
-        splits = {name: reader.split(name, _select(train, part), keep) for name, part in parts.items()}
+        splits = {name: reader.split(name, train.select(part), keep) for name, part in parts.items()}
     return splits | {name: reader.split(name, listing, keep) for name, listing in rest.items()}
-
-
-def _select(listing: Listing, rows: np.ndarray) -> Listing:
-    return Listing([listing.files[row] for row in rows], [listing.labels[row] for row in rows])
 
 
 def sample_shapes(files: Sequence[Path]) -> list[Shape]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_resnet.data.sources.coco import COCO
 from keras_resnet.data.sources.image_folder import ImageFolder
+from keras_resnet.data.sources.manifest import Manifest
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import TFDS
 from keras_resnet.data.sources.voc import PascalVOC
@@ -13,6 +14,7 @@ SOURCES: tuple[Source, ...] = (
     TFDS(),
     COCO(),
     PascalVOC(),
+    Manifest(),
     YOLO(),
     ImageFolder(),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from keras_resnet.data.dataset import (
 from keras_resnet.data.image_size import choose_channels, choose_geometry
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
+from keras_resnet.data.sources.tfds_features import find_fields
 from keras_resnet.data.sources.tfrecord import Records, index_records
 from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log, show_activity
@@ -38,10 +39,13 @@ from keras_resnet.runtime.plurals import counted, verb
 
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
-BUNDLED = ("digits", "shapes")
+BUNDLED = ("digits", "digit_pairs", "shapes")
 # Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
 FLIP_SAFE = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
-FLIP_UNSAFE = ("digits", "mnist", "emnist", "kmnist", "binary_alpha_digits", "svhn_cropped", "omniglot", "gtsrb")
+FLIP_UNSAFE = (
+    *("digits", "digit_pairs", "mnist", "emnist", "kmnist", "binary_alpha_digits"),
+    *("svhn_cropped", "omniglot", "gtsrb"),
+)
 
 
 class TFDS:
@@ -63,7 +67,7 @@ class TFDS:
         builder = _builder(spec)
         if not builder.data_path.exists():
             _prepare(builder, spec, log)
-        fields = _find_fields(builder, spec.annotations)
+        fields = find_fields(builder, spec.annotations)
         require_labels(fields.classes, f"data set {builder.name!r}")
         parts = _split_expressions(builder, spec.val_fraction, log)
         require_split(only, parts, {})
@@ -117,7 +121,7 @@ def _tfds() -> Any:
     """TFDS, with the builders of this package registered."""
     import tensorflow_datasets as tfds
 
-    from keras_resnet.data.sources import digits, shapes  # noqa: F401 - registers the builders
+    from keras_resnet.data.sources import digit_pairs, digits, shapes  # noqa: F401 - registers the builders
 
     return tfds
 
@@ -174,34 +178,6 @@ def _require_network(builder: Any) -> None:
         raise DataError(f"cannot download {builder.name}: {host} cannot be reached; is this machine online?")
 
 
-def _find_fields(builder: Any, annotations: str) -> RecordFields:
-    """Raise DataError for a data set without them."""
-    import tensorflow_datasets as tfds
-
-    features, kinds = builder.info.features, tfds.features
-    image = [key for key, kind in features.items() if isinstance(kind, kinds.Image)]
-    label = [key for key, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
-    if annotations != "labels":
-        objects = features["objects"].feature if "objects" in features else {}
-        if "image" not in image or not {"bbox", "label"} <= set(objects):
-            raise DataError(
-                f"data set {builder.name!r} has no images with boxes of objects; it has: {', '.join(features)}"
-            )
-        if annotations == "masks" and "ids" not in image:
-            raise DataError(f"data set {builder.name!r} has no masks of its objects; it has: {', '.join(features)}")
-        known = tuple(key for key in ("bbox", "label", "is_crowd", "area") if key in objects)
-        ids = "ids" if annotations == "masks" else ""
-        return RecordFields(tuple(objects["label"].names), "image", objects=known, ids=ids)
-    supervised = builder.info.supervised_keys
-    if supervised and supervised[0] in image and supervised[1] in label:
-        return RecordFields(tuple(features[supervised[1]].names), *supervised)
-    if len(image) != 1 or len(label) != 1:
-        raise DataError(
-            f"data set {builder.name!r} has no images with one class label each; it has: {', '.join(features)}"
-        )
-    return RecordFields(tuple(features[label[0]].names), image[0], label[0])
-
-
 def _split_expressions(builder: Any, val_fraction: float, log: Log) -> dict[str, str]:
     """Our split names → TFDS split expressions."""
     present = set(builder.info.splits)
@@ -256,14 +232,18 @@ class _SplitReader:
         self._log_left_out(count, len(decoded.rows) - len(labeled), len(labeled) - len(kept))
         truths = [truth for _, truth, _ in kept]
         objects = pad_annotations(truths, masks=bool(fields.ids)) if fields.objects else None
-        labels = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
+        if fields.sets:
+            sets = np.reshape(truths, (-1, len(fields.classes))).astype(np.uint8)
+            split = Split.with_label_sets(self.name, sets)
+        else:
+            labels = objects.labels[:, 0] if objects else np.asarray(truths, np.int64)
+            split = Split(self.name, labels, objects=objects)
+        split = replace(split, resize=self.resize, method=FITS[self.fit], channels=self.examples.channels)
         if self.keep:
             shape = (-1, *height_and_width(self.resize), self.examples.channels)
-            stacked = np.reshape([pixels for *_, pixels in kept], shape).astype(np.uint8, copy=False)
-            return Split(self.name, labels, stacked, objects=objects, channels=self.examples.channels)
-        images = self.examples.subset([row for row, *_ in kept])
-        method, channels = FITS[self.fit], self.examples.channels
-        return Split(*(self.name, labels, None, images, self.resize), objects=objects, method=method, channels=channels)
+            stacked = np.reshape([pixels for *_, pixels in kept], shape)
+            return replace(split, pixels=stacked.astype(np.uint8, copy=False))
+        return replace(split, images=self.examples.subset([row for row, *_ in kept]))
 
     def _log_left_out(self, count: int, unlabeled: int, empty: int) -> None:
         if unlabeled:
@@ -281,7 +261,7 @@ class _SplitReader:
         """Return the label or annotation of one image, and its pixels if they are kept; None if it has no label."""
         examples, fields = self.examples, self.examples.fields
         truth, encoded = examples.parse(row)
-        if not fields.objects and not 0 <= truth < len(fields.classes):
+        if fields.label and not 0 <= truth < len(fields.classes):
             return None
         try:
             image = read_image(encoded, examples.levels, examples.channels)

@@ -24,13 +24,15 @@ SAMPLED_RECORDS = 200
 @dataclass(frozen=True)
 class RecordFields:
     """Where a record has what: the keys of the image, of its label, of the map of its objects' masks. objects: what is
-    known of them, of "bbox", "label", "is_crowd" and "area"."""
+    known of them, of "bbox", "label", "is_crowd" and "area". sets: where several labels of the image stand: a list of
+    their numbers, or for each label whether it is true."""
 
     classes: tuple[str, ...]
     image: str
     label: str = ""
     objects: tuple[str, ...] = ()
     ids: str = ""
+    sets: tuple[str, ...] = ()
 
 
 def to_annotation(known: dict[str, Any], size: tuple[int, int]) -> Annotation:
@@ -69,13 +71,15 @@ class Examples:
         return shapes
 
     def parse(self, row: int) -> tuple[Any, bytes]:
-        """Return the label, or what is known of the objects by name; and the encoded image. Raises DataError for a
-        record without them."""
+        """Return the label, what is known of the objects by name, or several labels as uint8 (classes,); and the
+        encoded image. Raises DataError for a record without them."""
         import tensorflow as tf
 
         try:
             features = tf.train.Example.FromString(self.records[row]).features.feature
             encoded = features[self.fields.image].bytes_list.value[0]
+            if self.fields.sets:
+                return self._label_set(features), encoded
             if not self.fields.objects:
                 return features[self.fields.label].int64_list.value[0], encoded
             known = {key: features[f"objects/{key}"] for key in self.fields.objects}
@@ -85,6 +89,15 @@ class Examples:
             return values, encoded
         except Exception as error:  # protobuf's DecodeError is of no public type
             raise DataError(f"{self.name(row)} is damaged: {' '.join(str(error).split())}") from error
+
+    def _label_set(self, features: Any) -> np.ndarray:
+        """Return which labels are there, uint8 (classes,); numbers that are no class, as -1, are left out."""
+        numbers = [features[key].int64_list.value for key in self.fields.sets]
+        if len(numbers) > 1:
+            return np.array([each[0] > 0 for each in numbers], np.uint8)
+        found = np.zeros(len(self.fields.classes), np.uint8)
+        found[[label for label in numbers[0] if 0 <= label < len(found)]] = 1
+        return found
 
     def subset(self, rows: Sequence[int]) -> Examples:
         """Return those at `rows`, in that order."""

@@ -17,7 +17,6 @@ from reprlib import repr as quote
 from typing import TypeGuard
 
 import numpy as np
-import yaml
 
 from keras_resnet.data.annotations import Annotation, ImageAnnotation
 from keras_resnet.data.sources import coco_masks
@@ -28,7 +27,6 @@ from keras_resnet.data.sources.annotation_files import (
     find_file,
     find_file_by_suffix,
     find_files,
-    one_line,
     parse_finite,
     read_lines,
     resolve_inside,
@@ -36,12 +34,12 @@ from keras_resnet.data.sources.annotation_files import (
 )
 from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
+from keras_resnet.data.sources.yolo_config import class_names, find_config, parse_config
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image import read_image_size
 from keras_resnet.runtime.image_files import list_images
 from keras_resnet.runtime.plurals import counted
 
-CONFIG_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 # Keys of data.yaml → our splits.
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 BOX_FIELDS = 5
@@ -62,22 +60,23 @@ class YOLO(DetectionFolder):
     def is_layout(self, root: Path) -> bool:
         """Return whether `root` has a data.yaml, or text files of labels."""
         if not root.is_dir():
-            return False
+            return find_config(root) is not None
         labels = (folder / "labels" for folder in (root, *subfolders(root)))
-        return _config_file(root) is not None or any(True for each in labels for _ in find_files(each, "*.txt"))
+        return find_config(root) is not None or any(True for each in labels for _ in find_files(each, "*.txt"))
 
     def read_annotations(self, root: Path, masks: bool) -> FolderAnnotations:
         """Read all splits of `root`. An image whose label file is not in the format cannot be used. Raises DataError
         for a data.yaml that is not in the format, and where no label file is found."""
-        file = _config_file(root)
+        file = find_config(root)
+        root = root.parent if root == file else root
         if file is None:
             raise DataError(
                 f"{root} has labels/*.txt, YOLO's, and no data.yaml that says what their numbers mean: write one with"
                 " names: [first class, second class] and train: images"
             )
-        config = _parse_config(file)
+        config = parse_config(file)
         tally = Tally()
-        names = _class_names(file, config)
+        names = class_names(file, config)
         splits = _list_images(root, file, config, tally)
         named = {image for images in splits.values() for image in images}
         labeled = {
@@ -95,39 +94,6 @@ class YOLO(DetectionFolder):
         listings = {split: annotations for split, (annotations, _) in read.items()}
         bad = {split: errors for split, (_, errors) in read.items()}
         return FolderAnnotations(names, listings, tally, bad, named)
-
-
-def _config_file(root: Path) -> Path | None:
-    return next((root / name for name in CONFIG_FILES if (root / name).is_file()), None)
-
-
-def _parse_config(file: Path) -> Mapping[object, object]:
-    try:
-        config = yaml.safe_load(file.read_bytes())
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(f"cannot read {file}: {one_line(error)}") from error
-    if not isinstance(config, dict):
-        raise DataError(f"{file} is not YOLO's: it has no names: and train: with what belongs to them")
-    return config
-
-
-def _class_names(file: Path, config: Mapping[object, object]) -> tuple[str, ...]:
-    """Return the names in the order of their numbers. Raises DataError unless there is one for each number from 0."""
-    names = config.get("names")
-    if isinstance(names, dict):
-        if set(names) != set(range(len(names))) or any(isinstance(key, bool) for key in names):
-            raise DataError(f"{file}: names must number the classes from 0 without a gap. Received: {quote(names)}")
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not names:
-        received = quote(names) if "names" in config else "no names"
-        raise DataError(f"{file}: names must be a list of the classes' names. Received: {received}")
-    for each in names:
-        if isinstance(each, bool) or not isinstance(each, (str, int)):
-            raise DataError(f"{file}: each of names must be text. Received: {quote(each)}; put it in quotes")
-    count = config.get("nc", len(names))
-    if count != len(names):
-        raise DataError(f"{file}: nc must be the number of names, {len(names)}. Received: {quote(count)}")
-    return tuple(one_line(each) for each in names)
 
 
 def _list_images(root: Path, file: Path, config: Mapping[object, object], tally: Tally) -> dict[str, list[Path]]:

@@ -1,0 +1,258 @@
+"""Tables of images: one label, several, boxes; in all formats and places, and what is wrong with them in a sentence."""
+
+import json
+
+import numpy as np
+import pytest
+from label_tables import COLORS, paint_mixed, write_csv, write_json_lines, write_parquet
+from samples import silent
+
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.load import load_dataset
+from keras_resnet.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of 24 images with their labels."""
+    return tmp_path, paint_mixed(tmp_path / "images")
+
+
+def opened(source, annotations="label_sets", **settings):
+    said = []
+    return load_dataset(DataSpec(str(source), annotations=annotations, image_size=16, **settings), said.append), said
+
+
+def found(data):
+    """The labels of each image by its file's name."""
+    return {
+        file.rpartition("/")[2]: [data.classes[n] for n in np.flatnonzero(row)]
+        for split in data.splits.values()
+        for file, row in zip(split.files, split.label_sets, strict=True)
+    }
+
+
+def as_text(truth, between="|", **columns):
+    return [{"path": name, "labels": between.join(labels), **columns} for name, labels in truth.items()]
+
+
+WRITTEN = {
+    "csv": lambda root, truth: write_csv(root / "labels.csv", as_text(truth)),
+    "semicolons": lambda root, truth: write_csv(root / "labels.csv", as_text(truth, ","), ";"),
+    "commas in quotes": lambda root, truth: write_csv(root / "labels.csv", as_text(truth, ", ")),
+    "tsv": lambda root, truth: write_csv(root / "labels.tsv", as_text(truth, ";"), "\t"),
+    "lists": lambda root, truth: write_csv(
+        root / "labels.csv", [{"image": n, "tags": str(t)} for n, t in truth.items()]
+    ),
+    "parquet": lambda root, truth: write_parquet(
+        root / "labels.parquet", [{"file_name": n, "labels": t} for n, t in truth.items()]
+    ),
+    "json": lambda root, truth: (root / "labels.json").write_text(json.dumps(truth)),
+    "json list": lambda root, truth: (root / "labels.json").write_text(
+        json.dumps([{"file": n, "labels": t} for n, t in truth.items()])
+    ),
+    "json lines": lambda root, truth: write_json_lines(
+        root / "labels.jsonl", [{"file_name": n, "labels": t} for n, t in truth.items()]
+    ),
+    "columns of 0 and 1": lambda root, truth: write_csv(
+        root / "labels.csv", [{"image": n, **{c: int(c in t) for c in COLORS}} for n, t in truth.items()]
+    ),
+    "a row a label": lambda root, truth: write_csv(
+        root / "labels.csv", [{"path": n, "label": c} for n, t in truth.items() for c in t or [""]]
+    ),
+    "without endings": lambda root, truth: write_csv(
+        root / "labels.csv", as_text({n[:-4]: t for n, t in truth.items()})
+    ),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_all_forms_of_a_table_say_the_same(folder, form):
+    root, truth = folder
+    WRITTEN[form](root, truth)
+    data, said = opened(root)
+    assert data.classes == tuple(sorted(COLORS))
+    assert {name: sorted(labels) for name, labels in found(data).items()} == {n: sorted(t) for n, t in truth.items()}
+    assert set(data.splits) == {"train", "validation"} and data.splits["train"].count > data.splits["validation"].count
+    assert any("labels" in line and "column" in line for line in said), said
+
+
+def test_held_out_images_have_each_label_in_proportion(folder):
+    root, truth = folder
+    write_csv(root / "labels.csv", as_text(truth))
+    data, said = opened(root, val_fraction=0.25)
+    shares = data.splits["validation"].label_sets.sum(axis=0)
+    assert data.splits["validation"].count == 6 and (abs(shares - 3) <= 1).all()
+    assert "train: 3 of 24 images have no label, which is learned too" in said
+    again, _ = opened(root, val_fraction=0.25)
+    assert again.splits["validation"].files == data.splits["validation"].files
+    only, _ = opened(root, val_fraction=0.25)
+    assert only.splits["train"].labels.min() == -1
+
+
+def test_splits_come_from_a_column_or_from_tables_of_their_own(folder):
+    root, truth = folder
+    names = list(truth)
+    split = {
+        name: ("train" if number < 16 else "valid" if number < 20 else "test") for number, name in enumerate(names)
+    }
+    rows = [{"path": n, "label": "|".join(t), "split": split[n]} for n, t in truth.items()]
+    write_csv(root / "labels.csv", rows)
+    data, _ = opened(root)
+    assert [data.splits[name].count for name in ("train", "validation", "test")] == [16, 4, 4]
+    (root / "labels.csv").unlink()
+    for name, word in (("train", "train"), ("val", "valid")):
+        write_csv(root / f"{name}.csv", [{k: r[k] for k in ("path", "label")} for r in rows if r["split"] == word])
+    both, _ = opened(root)
+    assert found(both) == {name: labels for name, labels in found(data).items() if split[name] != "test"}
+
+
+def test_hugging_faces_metadata_lies_in_the_folder_of_each_split(tmp_path):
+    for split in ("train", "validation"):
+        truth = paint_mixed(tmp_path / split, 8, seed=len(split))
+        write_json_lines(tmp_path / split / "metadata.jsonl", [{"file_name": n, "labels": t} for n, t in truth.items()])
+    data, _ = opened(tmp_path)
+    assert {name: split.count for name, split in data.splits.items()} == {"train": 8, "validation": 8}
+
+
+def test_a_data_yaml_names_tables_and_what_numbers_mean(folder):
+    root, truth = folder
+    numbers = {"blue": 0, "red": 1, "green": 2}
+    rows = [{"path": n, "labels": " ;".join(str(numbers[c]) for c in t)} for n, t in truth.items()]
+    write_csv(root / "first.csv", rows[:16])
+    write_csv(root / "second.csv", rows[16:])
+    (root / "colors.yaml").write_text("train: first.csv\nval: second.csv\nnames: [blue, red, green]\n")
+    data, _ = opened(root / "colors.yaml")
+    assert data.classes == ("blue", "red", "green")
+    assert {n: set(t) for n, t in found(data).items()} == {n: set(t) for n, t in truth.items()}
+
+
+def test_one_label_an_image_is_read_for_a_classifier(folder):
+    root, truth = folder
+    one = {name: "even" if number % 2 == 0 else "odd, of course" for number, name in enumerate(truth)}
+    write_csv(root / "names.csv", [{"filename": n, "class": c} for n, c in one.items()])
+    data, _ = opened(root / "names.csv", "labels")
+    assert data.classes == ("even", "odd, of course")
+    train = data.splits["train"]
+    assert all(one[f.rpartition("/")[2]] == data.classes[n] for f, n in zip(train.files, train.labels, strict=True))
+
+
+def boxes_of(names):
+    return [{"filename": n, "xmin": 1, "ymin": 2, "xmax": 9, "ymax": 10, "class": "cat"} for n in names]
+
+
+def test_rows_of_boxes_are_objects(folder):
+    root, truth = folder
+    names = list(truth)
+    more = {"filename": names[0], "xmin": 0, "ymin": 0, "xmax": 15, "ymax": 16, "class": "dog"}
+    empty = {**more, "filename": names[5], "xmin": "", "ymin": "", "xmax": "", "ymax": "", "class": ""}
+    write_csv(root / "labels.csv", [*boxes_of(names[:5]), more, empty, *boxes_of(names[6:])])
+    data, _ = opened(root, "objects")
+    rows = {f.rpartition("/")[2]: (s, n) for s in data.splits.values() for n, f in enumerate(s.files)}
+    split, row = rows[names[0]]
+    np.testing.assert_allclose(split.objects.boxes[row] * 16, [[0, 0, 15, 16], [1, 2, 9, 10]])
+    assert split.objects.labels[row].tolist() == [1, 0] and data.classes == ("cat", "dog")
+    sets, _ = opened(root)
+    assert found(sets)[names[0]] == ["cat", "dog"] and found(sets)[names[5]] == []
+
+
+def test_hugging_faces_objects_are_boxes_and_labels(tmp_path):
+    truth = paint_mixed(tmp_path / "train", 8)
+    rows = [
+        {"file_name": n, "objects": {"bbox": [[1, 2, 8, 8]] * 2, "categories": [number % 2, 2]}}
+        for number, n in enumerate(truth)
+    ]
+    write_json_lines(tmp_path / "train" / "metadata.jsonl", rows)
+    data, _ = opened(tmp_path, "objects")
+    np.testing.assert_allclose(data.splits["train"].objects.boxes[0] * 16, [[1, 2, 9, 10]] * 2)
+    sets, _ = opened(tmp_path)
+    assert data.classes == sets.classes == ("0", "1", "2") and found(sets)["001.png"] == ["1", "2"]
+
+
+def test_images_that_are_not_there_are_counted(folder):
+    root, truth = folder
+    write_csv(root / "labels.csv", as_text({**truth, "gone.png": ["red"]}))
+    with pytest.raises(DataError, match=r"1 of 25 images cannot be read .*gone\.png"):
+        opened(root)
+    data, said = opened(root, max_unreadable=0.1)
+    assert sum(split.count for split in data.splits.values()) == 24 and any("gone.png" in line for line in said)
+
+
+def test_names_do_not_lead_out_of_the_folder(folder, tmp_path_factory):
+    root, truth = folder
+    outside = tmp_path_factory.mktemp("outside")
+    paint_mixed(outside, 1)
+    write_csv(root / "labels.csv", as_text({**truth, str(outside / "000.png"): [], "../../000.png": []}))
+    with pytest.raises(DataError, match="cannot be read"):
+        opened(root)
+
+
+TWO = "path,labels\n000.png,red\n001.png,green\n"
+WRONG = {
+    "no path": (
+        "name,labels\na,b\n",
+        "label_sets",
+        r"has no column of image files, such as path or file_name\. Received: 'name', 'labels'",
+    ),
+    "no labels": ("path,width\n000.png,a\n", "label_sets", "has no column of labels, such as label or labels"),
+    "empty": ("", "label_sets", "is empty: its first line must name the columns"),
+    "same column": ("path,path\na,b\n", "label_sets", "two columns have the same name"),
+    "ragged": (f"{TWO}002.png,red,blue\n", "label_sets", r"line 4 has 3 fields, and the first line names 2 columns"),
+    "not text": (b"path,labels\n\xff\xfe,a\n", "label_sets", "it is not UTF-8 text"),
+    "open quote": ('path,labels\n"000.png,red\n', "label_sets", "cannot read .*table.csv: unexpected end of data"),
+    "two labels": (
+        f"{TWO}000.png,green\n",
+        "labels",
+        r"line 4: 000\.png has the labels 'red' and 'green'; --task multilabel",
+    ),
+    "no label": (f"{TWO}002.png,\n", "labels", r"002\.png has no label; --task multilabel learns"),
+    "one label": ("path,labels\n000.png,red\n001.png,red\n", "labels", r"has one label only \(red\)"),
+    "one of several": (
+        "path,labels\n000.png,red\n001.png,red\n",
+        "label_sets",
+        r"2 or more different labels. Received: red",
+    ),
+    "bad list": (f'{TWO}002.png,"[red"\n', "label_sets", "a list of labels must be as"),
+    "no split": (
+        "path,labels,split\n000.png,red,later\n",
+        "label_sets",
+        "split must be train, val or test. Received: 'later'",
+    ),
+    "two splits": (
+        "path,labels,split\n000.png,red,train\n000.png,green,val\n",
+        "label_sets",
+        r"000\.png is in train and in validation; keep it in one split",
+    ),
+    "only test": (
+        "path,labels,split\n000.png,red,test\n",
+        "label_sets",
+        "names no image to train on: its splits are test",
+    ),
+    "no boxes": (TWO, "objects", "has no boxes of objects: it needs columns xmin, ymin, xmax, ymax"),
+    "no masks": (TWO, "masks", "has boxes of objects and no masks"),
+    "half a box": (
+        "path,class,xmin,ymin,xmax,ymax\n000.png,a,1,2,x,4\n",
+        "objects",
+        "xmin, ymin, xmax, ymax must be numbers",
+    ),
+    "a box of none": ("path,class,xmin,ymin,xmax,ymax\n000.png,,1,2,3,4\n", "objects", "line 2 has a box and no label"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_one_sentence(folder, wrong):
+    root, _ = folder
+    content, annotations, message = WRONG[wrong]
+    (root / "table.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message):
+        opened(root / "table.csv", annotations, max_unreadable=1)
+
+
+def test_class_folders_are_told_from_label_sets(tmp_path):
+    for name in ("a", "b"):
+        paint_mixed(tmp_path / name, 4)
+    with pytest.raises(DataError, match="each has one label, which --task classify learns"):
+        opened(tmp_path)
+    write_csv(tmp_path / "labels.csv", [{"path": "a/000.png", "label": "x"}])
+    data = load_dataset(DataSpec(str(tmp_path), image_size=16, max_unreadable=0), silent)
+    assert data.classes == ("a", "b")
