@@ -169,7 +169,8 @@ def _label_set_baselines(
     if not len(train_rows) or not len(read_rows) or len(task.classes) > MAX_TREE_CLASSES:
         return
     # The mean over trees of a label's 0 and 1 is its probability.
-    trees = ExtraTreesRegressor(TREES, random_state=SEED).fit(train_pixels, train.label_sets[train_rows])
+    model = ExtraTreesRegressor(TREES, max_features="sqrt", random_state=SEED)
+    trees = model.fit(train_pixels, train.label_sets[train_rows])
     predictions = task.postprocess(_to_logits(trees.predict(pixels)), truth[read_rows])
     side = round((train_pixels.shape[1] / 3) ** 0.5)
     yield _Baseline(f"a random forest of {TREES} trees on {side} × {side} pixels", False, read_rows, predictions)
