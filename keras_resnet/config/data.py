@@ -63,6 +63,11 @@ class DataSpec(Section):
     max_unreadable: float = setting(
         0.01, "Share of unreadable images allowed.", Option("--max-unreadable", DATA), ge=0, le=1
     )
+    cache: Literal["auto", "off"] = setting(
+        "auto",
+        "Keep decoded images on disk for the next command, as far as there is room: auto; or off.",
+        Option("--cache", DATA),
+    )
     levels: Annotated[tuple[float, ...], AfterValidator(_require_rising)] = setting(
         (),
         "Values that are black and white in images of more than 8 bits; none lets those of a folder decide.",

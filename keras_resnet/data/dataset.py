@@ -32,12 +32,22 @@ class Images(Protocol):
         """Return the image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
 
 
+class PreparedImages(Protocol):
+    """The pixels of images that were brought to their size before."""
+
+    def find(self, row: int) -> np.ndarray | None:
+        """Return those of the image at `row`, (resize, resize, 3) uint8; None if it has to be decoded."""
+
+    def subset(self, rows: np.ndarray) -> PreparedImages:
+        """Return the images at `rows`, in that order."""
+
+
 @dataclass(frozen=True)
 class Split:
     """`labels` (count,) int64 of as many images, and their `objects` where the task is to find them.
 
     Exactly one of `pixels`, uint8 (count, resize, resize, 3), and `images` is set. files: the image files, in that
-    order, where there are such.
+    order, where there are such. prepared: pixels of `images` that need not be decoded again.
     """
 
     name: str
@@ -47,6 +57,7 @@ class Split:
     resize: int = 0
     objects: GroundTruth | None = None
     files: tuple[str, ...] = ()
+    prepared: PreparedImages | None = None
     _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -68,8 +79,15 @@ class Split:
         if self.pixels is not None:
             return Split(self.name, self.labels[rows], pixels=self.pixels[rows], objects=objects, files=files)
         assert self.images is not None
-        images = Subset(self.images, rows)
-        return Split(self.name, self.labels[rows], images=images, resize=self.resize, objects=objects, files=files)
+        return Split(
+            self.name,
+            self.labels[rows],
+            images=Subset(self.images, rows),
+            resize=self.resize,
+            objects=objects,
+            files=files,
+            prepared=self.prepared.subset(rows) if self.prepared else None,
+        )
 
     @property
     def ground_truth(self) -> Any:
@@ -136,6 +154,8 @@ class Split:
 
     def read_pixels(self, row: Any) -> np.ndarray:
         """Return one of `images`, read now and brought to its size: uint8 (resize, resize, 3)."""
+        if self.prepared and (prepared := self.prepared.find(int(row))) is not None:
+            return prepared
         return (letterbox if self.objects else resize_and_crop)(self.image(int(row)), self.resize)
 
 

@@ -19,7 +19,7 @@ from keras_resnet.data.transforms.crop import crop_and_flip_batch
 from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, augment_image, needs_pillow
 from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
 from keras_resnet.errors import UsageError
-from keras_resnet.runtime.image import center_crop, resize_and_crop
+from keras_resnet.runtime.image import center_crop
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -139,9 +139,10 @@ class TrainPipeline:
         labels = split.ground_truth_tensors()
 
         def show(row: tf.Tensor, position: tf.Tensor) -> tf.data.Dataset:
-            image = split.image(int(row))
             if self.augment.crop == "pad" and split.pixels is None:
-                image = Image.fromarray(resize_and_crop(image, split.resize))
+                image = Image.fromarray(split.read_pixels(row))
+            else:
+                image = split.image(int(row))
             return augment(image, int(position), size=side)
 
         def read(row: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, Truth]:

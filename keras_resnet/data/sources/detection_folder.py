@@ -22,6 +22,7 @@ from keras_resnet.data.annotations import (
     requires_object,
 )
 from keras_resnet.data.bit_depth import find_levels
+from keras_resnet.data.cache.pixel_cache import CachedRows, PixelCache
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
     MAX_NAMES_IN_ERROR,
@@ -34,6 +35,7 @@ from keras_resnet.data.dataset import (
     require_split,
 )
 from keras_resnet.data.image_size import choose_square_size
+from keras_resnet.data.readability import stamp_file
 from keras_resnet.data.sources.annotation_files import FolderAnnotations
 from keras_resnet.data.sources.image_folder import ImageFiles
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
@@ -97,9 +99,12 @@ class DetectionFolder(ABC):
         require_split(only, listings, {})
         levels = spec.levels or find_levels([each.file for each in listings["train"]], log)
         listings = {name: listed for name, listed in listings.items() if only is None or name in only}
-        splits = _SplitReader(spec, resize, keep, annotated, levels, log).all_splits(
-            listings, test_needed=only is not None
-        )
+        cache = PixelCache.open(root, f"letterbox {resize}, levels {levels}", log, spec.cache == "auto")
+        reader = _SplitReader(spec, resize, keep, annotated, levels, cache, log)
+        try:
+            splits = reader.all_splits(listings, test_needed=only is not None)
+        finally:
+            cache.close()
         return DatasetSplits(root.name, classes, splits, flip_safe=True, image_size=size, resize=resize, levels=levels)
 
 
@@ -176,16 +181,12 @@ def _hold_out(
     return {name: [listed[row] for row in rows] for name, rows in parts.items()}
 
 
-def _read_checked(each: ImageAnnotation, levels: tuple[float, ...]) -> Image.Image:
-    """Raise DataError for an image that cannot be read, or is of another size than its annotation says."""
-    image = read_image(each.file, levels)
-    if image.size != each.annotation.size:
+def _require_size(each: ImageAnnotation, size: tuple[int, int]) -> None:
+    """Raise DataError for an image of a (width, height) `size` that its annotation does not say."""
+    if size != each.annotation.size:
         stated = " × ".join(map(str, each.annotation.size))
         turned = ", upright as its EXIF says" if _is_sideways(each.file) else ""
-        raise DataError(
-            f"image {each.file} has {image.width} × {image.height} pixels{turned}, its annotation says {stated}"
-        )
-    return image
+        raise DataError(f"image {each.file} has {size[0]} × {size[1]} pixels{turned}, its annotation says {stated}")
 
 
 def _is_sideways(file: Path) -> bool:
@@ -203,11 +204,15 @@ class _SplitReader:
     keep: bool
     annotated: FolderAnnotations
     levels: tuple[float, ...]
+    cache: PixelCache
     log: Log
 
     def all_splits(self, listings: dict[str, list[ImageAnnotation]], test_needed: bool) -> dict[str, Split]:
         """Read all `listings`. Raises DataError if too many images cannot be read, or a split shows nothing; for test
         images only if they are needed."""
+        files = (each.file for listed in listings.values() for each in listed)
+        missing = sum(not self.cache.has(file, stamp_file(file)) for file in files)
+        self.cache.make_room(missing * self.resize * self.resize * 3)
         tested = {"test": listings["test"]} if "test" in listings else {}
         splits = self.splits({name: listed for name, listed in listings.items() if name != "test"})
         try:
@@ -254,8 +259,11 @@ class _SplitReader:
         _log_missing_classes(name, objects, self.annotated.classes, self.log)
         pixels = np.stack([each for each in kept if each is not None]) if self.keep else None
         files = tuple(str(each.file) for each in good)
-        images = None if self.keep else ImageFiles(files, self.levels)
-        return Split(name, objects.labels[:, 0], pixels, images, self.resize, objects, files)
+        if self.keep:
+            return Split(name, objects.labels[:, 0], pixels, None, self.resize, objects, files)
+        images = ImageFiles(files, self.levels)
+        prepared = CachedRows(self.cache, files, tuple(stamp_file(each.file) for each in good))
+        return Split(name, objects.labels[:, 0], None, images, self.resize, objects, files, prepared)
 
     def _read(
         self, name: str, listed: list[ImageAnnotation], bad: list[str]
@@ -266,5 +274,17 @@ class _SplitReader:
         return [listed[row] for row in decoded.rows], decoded.values
 
     def _decode(self, each: ImageAnnotation) -> np.ndarray | None:
-        image = _read_checked(each, self.levels)
-        return letterbox(image, self.resize) if self.keep else None
+        """Return the pixels if they are kept in memory. Raises DataError for an image that cannot be read, or is of
+        another size than its annotation says."""
+        stamp = stamp_file(each.file)
+        if found := self.cache.find(each.file, stamp):
+            pixels, size = found
+            _require_size(each, size)
+            return pixels if self.keep else None
+        image = read_image(each.file, self.levels)
+        _require_size(each, image.size)
+        if not self.keep and self.cache.writer is None:
+            return None
+        pixels = letterbox(image, self.resize)
+        self.cache.add(each.file, stamp, image.size, pixels)
+        return pixels if self.keep else None

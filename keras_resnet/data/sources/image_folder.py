@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.bit_depth import find_levels
+from keras_resnet.data.cache.pixel_cache import CachedRows, PixelCache
 from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
@@ -62,11 +63,13 @@ class ImageFolder:
         )
         size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why)
         levels = spec.levels or find_levels(layout.listings["train"].files, log)
-        reader = _Reader(resize, levels, ReadabilityCache.load(root), layout, spec.max_unreadable, log)
+        cache = PixelCache.open(root, f"resize_and_crop {resize}, levels {levels}", log, spec.cache == "auto")
+        reader = _Reader(resize, levels, ReadabilityCache.load(root), cache, layout, spec.max_unreadable, log)
         try:
             splits = _read_splits(reader, wanted, spec.val_fraction)
         finally:
             reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
+            cache.close()
         reader.require_readable(log)
         require_all_classes(splits, layout.classes)
         name = readable_name(root.name)
@@ -82,19 +85,25 @@ class _Reader:
     resize: int
     levels: tuple[float, ...]
     known: ReadabilityCache
+    cache: PixelCache
     layout: FolderLayout
     max_unreadable: float
     log: Log
     bad: list[DataError] = field(default_factory=list)
+    caches_all: bool = False
 
-    def announce(self, count: int) -> bool:
-        """Tell that so many images are read now, and return whether their pixels are kept."""
+    def announce(self, files: Sequence[Path]) -> bool:
+        """Tell that the images in `files` are read now, and return whether their pixels are kept in memory. Those that
+        are not in the cache get room there."""
+        count = len(files)
         keep = fits_in_memory(count, self.resize)
         classes, total = len(self.layout.classes), self.layout.total
         images = counted(total, "image")
         amount = images if count == total else f"{count} of {images}"
         kept = "" if keep else "; too many to keep in memory"
         self.log(f"reading {amount} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
+        missing = sum(not self.cache.has(file, stamp_file(file)) for file in files)
+        self.caches_all = self.cache.make_room(missing * self.resize * self.resize * 3)
         return keep
 
     def require_readable(self, log: Log) -> None:
@@ -117,7 +126,15 @@ class _Reader:
         if keep:
             kept = np.reshape(pixels, (-1, self.resize, self.resize, 3)).astype(np.uint8, copy=False)
             return Split(name, labels, pixels=kept, files=files)
-        return Split(name, labels, images=ImageFiles(files, self.levels), resize=self.resize, files=files)
+        stamps = tuple(stamp_file(listing.files[row]) for row in good)
+        return Split(
+            name,
+            labels,
+            images=ImageFiles(files, self.levels),
+            resize=self.resize,
+            files=files,
+            prepared=CachedRows(self.cache, files, stamps),
+        )
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
@@ -126,17 +143,23 @@ class _Reader:
         return np.asarray(decoded.rows, np.int64), [each for each in decoded.values if each is not None]
 
     def _look(self, path: Path) -> None:
-        """Decode a file of which it is not known whether that can be done. Raises DataError if it cannot."""
-        why = self.known.find_error(path, stamp_file(path))
-        if why is None:
+        """Decode a file of which it is not known whether that can be done, or which is to be in the cache and is not.
+        Raises DataError if it cannot be decoded."""
+        stamp = stamp_file(path)
+        why = self.known.find_error(path, stamp)
+        if why is None or (not why and self.caches_all and not self.cache.has(path, stamp)):
             self._pixels(path)
         elif why:
             raise DataError(why)
 
     def _pixels(self, path: Path) -> np.ndarray:
         stamp = stamp_file(path)
+        if found := self.cache.find(path, stamp):
+            self.known.note(path, stamp, "")
+            return found[0]
         try:
-            pixels = resize_and_crop(read_image(path, self.levels), self.resize)
+            image = read_image(path, self.levels)
+            pixels = resize_and_crop(image, self.resize)
         except DataError as error:
             # What the system has against it, such as a missing right, may be mended without a change of the file.
             reason = f"{error}{describe_pointer(path)}"
@@ -144,6 +167,7 @@ class _Reader:
                 self.known.note(path, stamp, reason)
             raise DataError(reason) from error
         self.known.note(path, stamp, "")
+        self.cache.add(path, stamp, image.size, pixels)
         return pixels
 
 
@@ -158,13 +182,13 @@ def _read_splits(reader: _Reader, wanted: Sequence[str], fraction: float) -> dic
     """Return the `wanted` splits; validation is held out of the training images where there is none."""
     listings = reader.layout.listings
     if "validation" in listings or set(wanted) <= {"test"}:
-        keep = reader.announce(sum(len(listings[name].files) for name in wanted))
+        keep = reader.announce([file for name in wanted for file in listings[name].files])
         return {name: reader.split(name, listings[name], keep) for name in wanted}
     train = listings["train"]
     rest = {name: listings[name] for name in wanted if name in listings and name != "train"}
-    others = sum(len(each.files) for each in rest.values())
+    others = [file for each in rest.values() for file in each.files]
     if {"train", "validation"} <= set(wanted):
-        keep = reader.announce(len(train.files) + others)
+        keep = reader.announce([*train.files, *others])
         all_readable = reader.split("train", train, keep)
         rows = reader.held_out(all_readable.labels, fraction)
         parts = dict(zip(("train", "validation"), rows, strict=True))
@@ -174,7 +198,7 @@ def _read_splits(reader: _Reader, wanted: Sequence[str], fraction: float) -> dic
         good, _ = reader.readable("train", train.files, keep=False)
         rows = reader.held_out(np.asarray(train.labels, np.int64)[good], fraction)
         parts = {name: good[part] for name, part in zip(("train", "validation"), rows, strict=True) if name in wanted}
-        keep = reader.announce(sum(map(len, parts.values())) + others)
+        keep = reader.announce([*(train.files[row] for part in parts.values() for row in part), *others])
         splits = {name: reader.split(name, _select(train, part), keep) for name, part in parts.items()}
     return splits | {name: reader.split(name, listing, keep) for name, listing in rest.items()}
 
