@@ -31,6 +31,10 @@ class Images(Protocol):
     def __getitem__(self, row: int) -> Image.Image:
         """Return the image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
 
+    def read_scaled(self, row: int, at_least: int) -> Image.Image:
+        """Return the image at `row`, scaled while it is decoded to no less than `at_least` pixels a side where that is
+        possible (see `read_image`)."""
+
 
 class PreparedImages(Protocol):
     """The pixels of images that were brought to their size before."""
@@ -71,6 +75,12 @@ class Split:
             return Image.fromarray(self.pixels[row])
         assert self.images is not None
         return self.images[row]
+
+    def image_to_crop(self, row: int, at_least: int) -> Image.Image:
+        """Return one of `images`, read now for a crop of it in training; see `Images.read_scaled`."""
+        if self.images is None or not at_least:
+            return self.image(row)
+        return self.images.read_scaled(row, at_least)
 
     def subset(self, rows: np.ndarray) -> Split:
         """Return the images at `rows`, in that order."""
@@ -175,6 +185,10 @@ class Subset:
 
     def __getitem__(self, row: int) -> Image.Image:
         return self.images[int(self.rows[row])]
+
+    def read_scaled(self, row: int, at_least: int) -> Image.Image:
+        """See `Images.read_scaled`."""
+        return self.images.read_scaled(int(self.rows[row]), at_least)
 
     @property
     def files(self) -> list[str]:

@@ -24,14 +24,14 @@ __all__ = [
 ]
 
 
-def read_image(source: bytes | str | Path, levels: Sequence[float] = ()) -> Image.Image:
+def read_image(source: bytes | str | Path, levels: Sequence[float] = (), at_least: int = 0) -> Image.Image:
     """Return the image as `preprocess.decode_image` decodes it.
 
     Raises DataError if it cannot be read or has more pixels than are decoded, UsageError if KRESNET_MAX_MEGAPIXELS is
     no number.
     """
     with _translate_errors(source):
-        return pixels.decode_image(source, levels)
+        return pixels.decode_image(source, levels, at_least)
 
 
 def read_image_size(source: bytes | str | Path) -> tuple[int, int]:

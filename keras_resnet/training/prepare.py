@@ -7,6 +7,7 @@ import os
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import DatasetSplits, load_dataset
+from keras_resnet.data.service import require_usable
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.models import build
 from keras_resnet.models.flops import count_cost
@@ -28,6 +29,7 @@ def require_possible(spec: Spec) -> None:
     build.require_known(spec.network)
     require_parts(spec)
     require_trackers(spec.log.track)
+    require_usable(spec.data)
     if spec.data.image_size is not None:
         build.require_size(spec.network, spec.data.image_size)
 

@@ -139,4 +139,4 @@ class SegmentWriter:
 def list_segments(folder: Path) -> Iterator[Path]:
     """Yield the segments in `folder`, the newest first; none where it cannot be looked into."""
     with suppress(OSError):
-        yield from sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
+        yield from sorted(folder.glob(f"[!.]*{SUFFIX}"), reverse=True)

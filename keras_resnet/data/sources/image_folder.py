@@ -65,6 +65,8 @@ class ImageFolder:
         levels = spec.levels or find_levels(layout.listings["train"].files, log)
         cache = PixelCache.open(root, f"resize_and_crop {resize}, levels {levels}", log, spec.cache == "auto")
         reader = _Reader(resize, levels, ReadabilityCache.load(root), cache, layout, spec.max_unreadable, log)
+        # Only training asks a service.
+        reader.keeps_in_memory = spec.service is None or "train" not in wanted
         try:
             splits = _read_splits(reader, wanted, spec.val_fraction)
         finally:
@@ -91,16 +93,17 @@ class _Reader:
     log: Log
     bad: list[DataError] = field(default_factory=list)
     caches_all: bool = False
+    keeps_in_memory: bool = True
 
     def announce(self, files: Sequence[Path]) -> bool:
         """Tell that the images in `files` are read now, and return whether their pixels are kept in memory. Those that
         are not in the cache get room there."""
         count = len(files)
-        keep = fits_in_memory(count, self.resize)
+        keep = self.keeps_in_memory and fits_in_memory(count, self.resize)
         classes, total = len(self.layout.classes), self.layout.total
         images = counted(total, "image")
         amount = images if count == total else f"{count} of {images}"
-        kept = "" if keep else "; too many to keep in memory"
+        kept = "" if keep else "; too many to keep in memory" if self.keeps_in_memory else "; a data service reads them"
         self.log(f"reading {amount} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
         missing = sum(not self.cache.has(file, stamp_file(file)) for file in files)
         self.caches_all = self.cache.make_room(missing * self.resize * self.resize * 3)
@@ -227,3 +230,7 @@ class ImageFiles:
 
     def __getitem__(self, row: int) -> Image.Image:
         return read_image(self.files[row], self.levels)
+
+    def read_scaled(self, row: int, at_least: int) -> Image.Image:
+        """Return the image at `row`, scaled while it is decoded (see `runtime.image.read_image`)."""
+        return read_image(self.files[row], self.levels, at_least)

@@ -54,6 +54,10 @@ class Examples:
     def __getitem__(self, row: int) -> Image.Image:
         return read_image(self.parse(row)[1], self.levels)
 
+    def read_scaled(self, row: int, at_least: int) -> Image.Image:
+        """Return the image at `row`, scaled while it is decoded (see `runtime.image.read_image`)."""
+        return read_image(self.parse(row)[1], self.levels, at_least)
+
     def parse(self, row: int) -> tuple[Any, bytes]:
         """Return the label, or what is known of the objects by name; and the encoded image. Raises DataError for a
         record without them."""
