@@ -221,10 +221,10 @@ def test_the_bound(tmp_path, monkeypatch, decoded):
     roots = [paint(tmp_path / name, 5, size=64) for name in "abc"]
     monkeypatch.setenv("KRESNET_CACHE_GB", "0.0001")
     _, said = opened(roots[0])
-    assert said[-1] == (
-        "cache: decoded images are not kept: they would take 0.2 MB, more than 0.1 MB, KRESNET_CACHE_GB=… sets another"
-        " limit"
-    )
+    assert (
+        "cache: decoded images are not kept: they would take 0.2 MB, more than 0.1 MB (KRESNET_CACHE_GB=… sets another"
+        " limit)"
+    ) in said
     monkeypatch.setenv("KRESNET_CACHE_GB", "0.0005")
     for number, root in enumerate(roots[:2]):
         opened(root)

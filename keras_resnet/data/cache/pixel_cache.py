@@ -88,7 +88,7 @@ class PixelCache:
         if room.held + missing > room.most:
             self.log(
                 f"cache: decoded images are not kept: they would take {_in_gb(room.held + missing)}, more than"
-                f" {_in_gb(room.most)}, {room.reason}"
+                f" {_in_gb(room.most)} ({room.reason})"
             )
             return False
         room.clear(room.held + missing)

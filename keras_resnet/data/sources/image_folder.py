@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -124,12 +124,16 @@ class _Reader:
     def split(self, name: str, listing: Listing, keep: bool) -> Split:
         """Return those of `listing` that can be read: their pixels, or only the names of their files."""
         good, pixels = self.readable(name, listing.files, keep)
-        labels = np.asarray(listing.labels, np.int64)[good]
-        files = tuple(str(listing.files[row]) for row in good)
+        return self.build(name, _select(listing, good), pixels, keep)
+
+    def build(self, name: str, listing: Listing, pixels: Sequence[np.ndarray], keep: bool) -> Split:
+        """Return the files of `listing`, all of which can be read, with their `pixels` if these are kept in memory."""
+        labels = np.asarray(listing.labels, np.int64)
+        files = tuple(map(str, listing.files))
         if keep:
-            kept = np.reshape(pixels, (-1, self.resize, self.resize, 3)).astype(np.uint8, copy=False)
+            kept = np.stack(pixels) if pixels else np.zeros((0, self.resize, self.resize, 3), np.uint8)
             return Split(name, labels, pixels=kept, files=files)
-        stamps = tuple(stamp_file(listing.files[row]) for row in good)
+        stamps = tuple(map(stamp_file, listing.files))
         return Split(
             name,
             labels,
@@ -192,10 +196,12 @@ def _read_splits(reader: _Reader, wanted: Sequence[str], fraction: float) -> dic
     others = [file for each in rest.values() for file in each.files]
     if {"train", "validation"} <= set(wanted):
         keep = reader.announce([*train.files, *others])
-        all_readable = reader.split("train", train, keep)
-        rows = reader.held_out(all_readable.labels, fraction)
-        parts = dict(zip(("train", "validation"), rows, strict=True))
-        splits = {name: replace(all_readable.subset(part), name=name) for name, part in parts.items()}
+        good, pixels = reader.readable("train", train.files, keep)
+        rows = reader.held_out(np.asarray(train.labels, np.int64)[good], fraction)
+        splits = {
+            name: reader.build(name, _select(train, good[part]), [pixels[row] for row in part] if keep else [], keep)
+            for name, part in zip(("train", "validation"), rows, strict=True)
+        }
     else:
         # Which ones are held out depends on which can be read, not on their pixels.
         good, _ = reader.readable("train", train.files, keep=False)
