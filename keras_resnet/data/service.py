@@ -10,6 +10,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from queue import Empty, Queue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +31,8 @@ TOKEN = "pyfunc_0"
 CONNECT_SECONDS = 5.0
 # Batches that may come before one that is missing; then that one is read here: its worker has ended.
 MAX_AHEAD = 64
+# How long a batch is waited for before it is read here, and how long the next one after such a wait.
+STALL_SECONDS, SHORT_STALL_SECONDS = 20.0, 1.0
 EXAMPLE = "kresnet data-service --port 5050"
 
 
@@ -108,16 +112,18 @@ class RemoteBatches:
         return steps.apply(service.distribute(service.ShardingPolicy.DYNAMIC, require_service(self.address)))
 
     def _in_order(self, remote: tf.data.Dataset, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield every step once, in order. What does not come, as its worker has ended, is read here."""
+        arrivals, step, patience = _Arrivals(self._deliver(remote)), first, STALL_SECONDS
         waiting: dict[int, np.ndarray] = {}
-        step = first
-        for number, images in self._deliver(remote):
-            if number >= step:
-                waiting[number] = images
-            while step in waiting or len(waiting) > MAX_AHEAD:
-                yield step, waiting.pop(step) if step in waiting else self._read_here(step)
-                step += 1
-        for each in range(step, last):
-            yield each, waiting.pop(each) if each in waiting else self._read_here(each)
+        while step < last:
+            if step not in waiting and len(waiting) <= MAX_AHEAD and not arrivals.ended:
+                arrived = arrivals.next(patience)
+                patience = SHORT_STALL_SECONDS if arrived is None else STALL_SECONDS
+                if arrived is not None:
+                    waiting |= dict([arrived]) if arrived[0] >= step else {}
+                    continue
+            yield step, waiting.pop(step) if step in waiting else self._read_here(step)
+            step += 1
 
     def _deliver(self, remote: tf.data.Dataset) -> Iterator[tuple[int, np.ndarray]]:
         """Yield what workers deliver. Raises DataError for an image that one of them cannot read."""
@@ -137,6 +143,34 @@ class RemoteBatches:
 
         files, positions = self.place(tf.constant(step, tf.int64))
         return read_batch(self.reader.to_text().encode(), files.numpy(), positions.numpy())
+
+
+class _Arrivals:
+    """Takes what is delivered, in a thread: TensorFlow waits for an hour for a worker that has ended."""
+
+    def __init__(self, delivered: Iterator[tuple[int, np.ndarray]]) -> None:
+        self.ended = False
+        self._queue: Queue[tuple[int, np.ndarray] | BaseException | None] = Queue(MAX_AHEAD)
+        Thread(target=self._take, args=(delivered,), daemon=True).start()
+
+    def next(self, seconds: float) -> tuple[int, np.ndarray] | None:
+        """Return the next one; None where there is none within `seconds`, or no more. Raises what delivering raised."""
+        try:
+            arrived = self._queue.get(timeout=0 if self.ended else seconds)
+        except Empty:
+            return None
+        self.ended = arrived is None
+        if isinstance(arrived, BaseException):
+            raise arrived
+        return arrived
+
+    def _take(self, delivered: Iterator[tuple[int, np.ndarray]]) -> None:
+        try:
+            for each in delivered:
+                self._queue.put(each)
+            self._queue.put(None)
+        except Exception as error:
+            self._queue.put(error)
 
 
 @dataclass(frozen=True)
