@@ -216,28 +216,22 @@ def open_twice(folder: Path) -> list[float]:
 
 
 def print_table(title: str, folder: Path, images: int, rounds: int, torch_python: str) -> None:
-    """Measure and print all cases on the images in `folder`."""
+    """Measure all cases on the images in `folder`, and print each when it is known."""
     cores = os.cpu_count() or 1
     print(f"\n{title}\n| case | images/s | CPU ms an image | images/s a core | cores for one A100 |")
-    print("|---|---|---|---|---|")
-    best: dict[str, dict[str, float] | None] = {}
-    for _ in range(rounds):
-        for name, (make, _arguments) in CASES.items():
-            if best.get(name, {}) is None:
-                continue
-            found = run_case(torch_python if make is torch_batches else sys.executable, name, folder, images)
-            before = best.get(name)
-            if found is not None and before is not None:
-                found = {"rate": max(found["rate"], before["rate"]), "cpu": min(found["cpu"], before["cpu"])}
-            best[name] = found
-    for name, each in best.items():
-        if each is None:
-            print(f"| {name} | not installed here | | | |")
+    print("|---|---|---|---|---|", flush=True)
+    for name, (make, _) in CASES.items():
+        python = torch_python if make is torch_batches else sys.executable
+        found = [run_case(python, name, folder, images) for _ in range(rounds)]
+        known = [each for each in found if each]
+        if not known:
+            print(f"| {name} | not installed here | | | |", flush=True)
             continue
-        a_core = 1 / each["cpu"]
+        rate, cpu = max(each["rate"] for each in known), min(each["cpu"] for each in known)
         print(
-            f"| {name} | {each['rate']:,.0f} | {each['cpu'] * 1000:.2f} | {a_core:,.0f} | {A100 / a_core:.1f}"
-            f" ({cores * a_core / A100:.0%} by these {cores}) |"
+            f"| {name} | {rate:,.0f} | {cpu * 1000:.2f} | {1 / cpu:,.0f} | {A100 * cpu:.1f}"
+            f" ({cores / cpu / A100:.0%} by these {cores}) |",
+            flush=True,
         )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -52,8 +53,10 @@ class TrainingReader:
     @classmethod
     def from_text(cls, text: str) -> TrainingReader:
         """Return what `to_text` made."""
-        values = json.loads(text)
-        augment = {key: tuple(each) if isinstance(each, list) else each for key, each in values["augment"].items()}
+        values: dict[str, Any] = json.loads(text)
+        augment: dict[str, Any] = {
+            key: tuple(each) if isinstance(each, list) else each for key, each in values["augment"].items()
+        }
         return cls(**{**values, "augment": AugmentSpec(**augment), "levels": tuple(values["levels"])})
 
 

@@ -88,7 +88,7 @@ class Segment:
         image = self.images[name]
         pixels = self.pixels[image.offset : image.end]
         if name not in self.checked:
-            if zlib.crc32(pixels) != image.checksum:
+            if zlib.crc32(pixels.data) != image.checksum:
                 return None
             self.checked.add(name)
         return np.asarray(pixels).reshape(image.shape)
@@ -106,7 +106,7 @@ class SegmentWriter:
     def add(self, name: str, stamp: FileStamp, size: tuple[int, int], pixels: np.ndarray) -> None:
         """Write one image, uint8 of any shape. Raises OSError."""
         data = np.ascontiguousarray(pixels)
-        checksum = zlib.crc32(data)
+        checksum = zlib.crc32(data.data)
         with self._lock:
             if self._stream is None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
