@@ -73,9 +73,16 @@ class TrainOptions(TypedDict, total=False):
     """Share held out where there is no validation split [default: 0.2]."""
     max_unreadable: float | None
     """Share of unreadable images allowed [default: 0.01]."""
+    cache: Literal["auto", "off"] | None
+    """Keep decoded images on disk for the next command, as far as there is room: auto; or off [default: auto]."""
+    data_service: str | None
+    """Address of a data service that reads the training images of a folder: HOST:PORT (kresnet data-service)."""
     crop: Literal["pad", "resized"] | None
     """How training images are cropped: pad (at random, with a margin of zeros; He et al. 2015) or resized (a random
     area; Szegedy et al. 2015) [default: pad]."""
+    scaled_decoding: bool | None
+    """Decode large JPEGs at 1/2, 1/4 or 1/8 of their size for resized crops in training, or all of their pixels
+    [default: by the data]."""
     flip: bool | None
     """Mirror half of the training images, or none [default: by the data]."""
     auto_augment: Literal["none", "randaugment", "trivialaugment", "augmix"] | None

@@ -30,6 +30,9 @@ COMMANDS = {
         "keras_resnet.cli.compress:compress", "Make a smaller or faster network of RUN; writes a new run.", TRAIN
     ),
     "launch": LazyCommand("keras_resnet.cli.launch:launch", "Train with several processes on this machine.", TRAIN),
+    "data-service": LazyCommand(
+        "keras_resnet.cli.data_service:data_service", "Read training images for trainings elsewhere.", TRAIN
+    ),
     "study": LazyCommand("keras_resnet.cli.study:study", "Run an experiment of the ResNet paper.", TRAIN),
     "export": LazyCommand("keras_resnet.cli.export:export", "Export RUN and verify every file.", SHIP),
     "verify": LazyCommand("keras_resnet.cli.verify:verify", "Verify an exported FILE again, on this machine.", SHIP),

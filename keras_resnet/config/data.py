@@ -81,6 +81,16 @@ class DataSpec(Section):
     max_unreadable: float = setting(
         0.01, "Share of unreadable images allowed.", Option("--max-unreadable", DATA), ge=0, le=1
     )
+    cache: Literal["auto", "off"] = setting(
+        "auto",
+        "Keep decoded images on disk for the next command, as far as there is room: auto; or off.",
+        Option("--cache", DATA),
+    )
+    service: str | None = setting(
+        None,
+        "Address of a data service that reads the training images of a folder: HOST:PORT (kresnet data-service).",
+        Option("--data-service", DATA, metavar="HOST:PORT"),
+    )
     levels: Annotated[tuple[float, ...], AfterValidator(_require_rising)] = setting(
         (),
         "Values that are black and white in images of more than 8 bits; none lets those of a folder decide.",
@@ -148,6 +158,11 @@ class AugmentSpec(Section):
         Option("--crop", AUGMENTATION),
     )
     min_crop_area: float = setting(0.08, "Smallest area of a resized crop, as a share of the image.", gt=0, le=1)
+    scaled_decoding: bool | None = setting(
+        None,
+        "Decode large JPEGs at 1/2, 1/4 or 1/8 of their size for resized crops in training, or all of their pixels.",
+        Option("--scaled-decoding", AUGMENTATION, "by the data"),
+    )
     flip: bool | None = setting(
         None, "Mirror half of the training images, or none.", Option("--flip", AUGMENTATION, "by the data")
     )

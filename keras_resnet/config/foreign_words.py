@@ -62,7 +62,6 @@ UNNEEDED = {
         "Images are read by as many threads as there are cores; several processes are started by: kresnet launch"
         " --workers 2 -- train.",
     ),
-    "--cache": "Images are kept in memory where they fit.",
     "--shuffle": "Training images are shuffled in each epoch, by --seed.",
     "--plots": "Plots are in report.html, written after each training: kresnet report.",
     "--verbose": "Type it before the command: kresnet --verbose.",

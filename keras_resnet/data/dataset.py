@@ -32,6 +32,20 @@ class Images(Protocol):
     def __getitem__(self, row: int) -> Picture:
         """Return the image at `row`, as `read_image` gives it. Raises DataError if it cannot be read."""
 
+    def read_scaled(self, row: int, at_least: int) -> Picture:
+        """Return the image at `row`, scaled while it is decoded to no less than `at_least` pixels a side where that is
+        possible (see `read_image`)."""
+
+
+class PreparedImages(Protocol):
+    """The pixels of images that were brought to their size before."""
+
+    def find(self, row: int) -> np.ndarray | None:
+        """Return those of the image at `row`, (height, width, channels) uint8; None if it has to be decoded."""
+
+    def subset(self, rows: np.ndarray) -> PreparedImages:
+        """Return the images at `rows`, in that order."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -40,6 +54,7 @@ class Split:
 
     Exactly one of `pixels`, uint8 (count, height, width, channels), and `images` is set, which `method` of
     `preprocess.PREPROCESSORS` brings to `resize`. files: the image files, in that order, where there are such.
+    prepared: pixels of `images` that need not be decoded again.
     """
 
     name: str
@@ -52,6 +67,7 @@ class Split:
     method: str = "center_crop"
     channels: int = 3
     label_sets: np.ndarray | None = None
+    prepared: PreparedImages | None = None
     _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -74,6 +90,12 @@ class Split:
         assert self.images is not None
         return self.images[row]
 
+    def image_to_crop(self, row: int, at_least: int) -> Picture:
+        """Return one of `images`, read now for a crop of it in training; see `Images.read_scaled`."""
+        if self.images is None or not at_least:
+            return self.image(row)
+        return self.images.read_scaled(row, at_least)
+
     def subset(self, rows: np.ndarray) -> Split:
         """Return the images at `rows`, in that order."""
         return replace(
@@ -84,6 +106,7 @@ class Split:
             objects=self.objects.subset(rows) if self.objects else None,
             files=tuple(self.files[row] for row in rows) if self.files else (),
             label_sets=None if self.label_sets is None else self.label_sets[rows],
+            prepared=self.prepared.subset(rows) if self.prepared else None,
             _tensors={},
         )
 
@@ -158,6 +181,8 @@ class Split:
 
     def read_pixels(self, row: Any) -> np.ndarray:
         """Return one of `images`, read now and brought to its size: uint8 (height, width, channels)."""
+        if self.prepared and (prepared := self.prepared.find(int(row))) is not None:
+            return prepared
         return fit_picture(self.image(int(row)), self.method, self.resize, self.channels)
 
 
@@ -177,6 +202,10 @@ class Subset:
 
     def __getitem__(self, row: int) -> Picture:
         return self.images[int(self.rows[row])]
+
+    def read_scaled(self, row: int, at_least: int) -> Picture:
+        """See `Images.read_scaled`."""
+        return self.images.read_scaled(int(self.rows[row]), at_least)
 
     @property
     def files(self) -> list[str]:
@@ -219,8 +248,13 @@ def fits_in_memory(images: int, resize: ImageSize, channels: int = 3) -> bool:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return False
+    return images * count_bytes(resize, channels) <= MAX_MEMORY_FRACTION * free
+
+
+def count_bytes(resize: ImageSize, channels: int = 3) -> int:
+    """Return the bytes that one decoded image takes."""
     height, width = height_and_width(resize)
-    return images * height * width * channels <= MAX_MEMORY_FRACTION * free
+    return height * width * channels
 
 
 def check_unreadable(bad: Sequence[object], total: int, max_unreadable: float, log: Log) -> None:

@@ -4,6 +4,7 @@ only its own part of a batch."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,11 +16,12 @@ from keras_resnet.config.data import AugmentSpec, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.dataset import Split, gather_rows
 from keras_resnet.data.read_errors import numpy_function
+from keras_resnet.data.scaled_decoding import least_side
 from keras_resnet.data.transforms.crop import crop_and_flip_batch
 from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, augment_image, needs_pillow
 from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
 from keras_resnet.errors import UsageError
-from keras_resnet.runtime.image import center_crop, fit_picture, to_channels, to_picture
+from keras_resnet.runtime.image import center_crop, to_channels, to_picture
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class TrainPipeline:
     """The images of a training, step by step. batch_size is global; of it rank `rank` of `ranks` makes its part.
 
     encode_targets: truth (B, …), which is labels (B,) or a dict (see `Split.ground_truth`) → targets, of which mixed
-    images take the weighted sum. fit: of `config.data.FITS`.
+    images take the weighted sum. fit: of `config.data.FITS`. service: the address of a data service that reads the
+    images, see `data.service`.
     """
 
     split: Split
@@ -48,6 +51,7 @@ class TrainPipeline:
     rank: int = 0
     ranks: int = 1
     fit: Fit = "crop"
+    service: str | None = None
 
     @property
     def steps(self) -> int:
@@ -65,10 +69,13 @@ class TrainPipeline:
         import tensorflow as tf
 
         size = size or self.image_size
-        shown = self._by_image(first_step, last_step, size) if needs_pillow(self.augment) else None
-        batches = shown or self._whole(first_step, last_step)
-        numbered = tf.data.Dataset.zip((tf.data.Dataset.range(first_step, last_step), batches))
-        if not shown:
+        by_image = needs_pillow(self.augment)
+        if self.service:
+            numbered = self._by_service(first_step, last_step, size)
+        else:
+            make = partial(self._by_image, size=size) if by_image else self._whole
+            numbered = tf.data.Dataset.zip((tf.data.Dataset.range(first_step, last_step), make(first_step, last_step)))
+        if not by_image:
             numbered = numbered.map(self._crop, tf.data.AUTOTUNE)
         return numbered.map(partial(self._finish, size=size), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -141,26 +148,58 @@ class TrainPipeline:
         import tensorflow as tf
 
         split = self.split
-        cut = size if self.augment.crop == "resized" else self.image_size
+        cut = self._cut(size)
         augment = partial(augment_image, seed=self.seed, settings=self.augment, size=cut, fit=self.fit)
         labels = split.ground_truth_tensors()
+        at_least = least_side(self.augment, self.image_size)
 
         def show(row: tf.Tensor, position: tf.Tensor) -> tf.data.Dataset:
-            image = split.image(int(row))
             if self.augment.crop == "pad" and split.pixels is None:
-                image = to_picture(fit_picture(image, split.method, split.resize, split.channels))
-            return augment(to_channels(image, split.channels), int(position))
+                image = to_picture(split.read_pixels(row))
+            else:
+                image = to_channels(split.image_to_crop(int(row), at_least), split.channels)
+            return augment(image, int(position))
 
         def read(row: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, Truth]:
             pixels = numpy_function(show, [row, position], tf.uint8)
             return tf.ensure_shape(pixels, (*height_and_width(cut), split.channels)), tf.gather(labels, row)
 
         def places(step: tf.Tensor) -> tf.data.Dataset:
-            first = step * self.batch_size + self.rank * self.part
-            return tf.data.Dataset.from_tensor_slices((self._rows(step), first + tf.range(self.part, dtype=tf.int64)))
+            return tf.data.Dataset.from_tensor_slices((self._rows(step), self._positions(step)))
 
         images = tf.data.Dataset.range(first_step, last_step).flat_map(places).map(read, tf.data.AUTOTUNE)
         return images.batch(self.part, drop_remainder=True)
+
+    def _by_service(self, first_step: int, last_step: int, size: ImageSize) -> tf.data.Dataset:
+        """Return (step, (images, truth)) as `_by_image` or `_whole` makes them, read by a data service."""
+        import tensorflow as tf
+
+        from keras_resnet.data.service import RemoteBatches
+        from keras_resnet.data.training_reader import TrainingReader
+
+        assert self.service is not None
+        split = self.split
+        with tf.init_scope():
+            files = tf.constant([os.fsencode(file) for file in split.files])
+        levels = tuple(getattr(split.images, "levels", ()))
+        sizes = split.resize, self.image_size, self._cut(size)
+        reader = TrainingReader(self.augment, levels, *sizes, self.seed, self.fit, split.channels)
+        remote = RemoteBatches(
+            self.service, reader, self.part, lambda step: (tf.gather(files, self._rows(step)), self._positions(step))
+        )
+        truth = split.ground_truth_tensors()
+        batches = remote.batches(first_step, last_step)
+        return batches.map(lambda step, images: (step, (images, gather_rows(truth, self._rows(step)))))
+
+    def _cut(self, size: ImageSize) -> ImageSize:
+        """Return the size of images that are made one by one, for a training on images of `size`."""
+        return size if self.augment.crop == "resized" else self.image_size
+
+    def _positions(self, step: tf.Tensor) -> tf.Tensor:
+        """Return the positions in the training, by which chance is drawn, of this rank's part: int64 (part,)."""
+        import tensorflow as tf
+
+        return step * self.batch_size + self.rank * self.part + tf.range(self.part, dtype=tf.int64)
 
     def _finish(self, step: tf.Tensor, batch: tuple[tf.Tensor, Truth], size: ImageSize) -> tuple[tf.Tensor, Truth]:
         """Change a batch, resize it where the training wants smaller images, encode its targets and mix it."""

@@ -28,6 +28,12 @@ def numpy_function(read: Callable[..., Any], arguments: list[Any], dtype: Any) -
     return tf.numpy_function(keeping, arguments, dtype, stateful=False)
 
 
+def keep_read_error(error: DataError) -> DataError:
+    """Return `error`, which is to be raised within a pipeline, and keep it for `take_read_error`."""
+    _raised.append(error)
+    return error
+
+
 def take_read_error(text: str = "") -> DataError | None:
     """Return the DataError whose message is in `text`, what TensorFlow says of a failed pipeline, else the first that a
     pipeline of this process met since this was last asked; None if it met none.

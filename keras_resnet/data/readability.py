@@ -60,7 +60,7 @@ class ReadabilityCache:
         # A damaged document is none.
         with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             saved = json.loads(known.document.read_text(encoding="utf-8"))
-            if saved["decoder"] == _describe_decoder():
+            if saved["decoder"] == describe_decoder():
                 files = saved["files"].items()
                 known.entries = {path: (FileStamp(int(size), int(at)), str(why)) for path, (size, at, why) in files}
         return known
@@ -82,7 +82,7 @@ class ReadabilityCache:
             return
         known = ((key, self.entries.get(key)) for key in map(self._key, listed))
         files = {key: (*entry[0], entry[1]) for key, entry in known if entry}
-        text = json.dumps({"decoder": _describe_decoder(), "files": files}, separators=(",", ":"))
+        text = json.dumps({"decoder": describe_decoder(), "files": files}, separators=(",", ":"))
         if len(text) > MAX_CACHE_BYTES:
             return
         with suppress(OSError, KresnetError):
@@ -105,16 +105,22 @@ def stamp_file(path: Path) -> FileStamp | None:
 
 
 def cache_folder() -> Path | None:
-    """Return where documents lie: kresnet/readable in XDG_CACHE_HOME, else in ~/.cache; None without a home."""
+    """Return where documents lie: kresnet/readable in the user's cache; None without a home."""
+    home = cache_home()
+    return None if home is None else home / "readable"
+
+
+def cache_home() -> Path | None:
+    """Return kresnet's folder in the user's cache: in XDG_CACHE_HOME, else in ~/.cache; None without a home."""
     chosen = os.environ.get("XDG_CACHE_HOME", "")
     try:
         home = Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
     except RuntimeError:
         return None
-    return home / "kresnet" / "readable"
+    return home / "kresnet"
 
 
-def _describe_decoder() -> str:
+def describe_decoder() -> str:
     """On what it depends, beside the file, whether an image can be read."""
     limit = os.environ.get("KRESNET_MAX_MEGAPIXELS", "")
     return (

@@ -47,14 +47,16 @@ __all__ = [
 ]
 
 
-def read_image(source: bytes | str | Path, levels: Sequence[float] = (), channels: int = 3) -> Picture:
+def read_image(
+    source: bytes | str | Path, levels: Sequence[float] = (), channels: int = 3, at_least: int = 0
+) -> Picture:
     """Return the image as `preprocess.decode_image` decodes it.
 
     Raises DataError if it cannot be read or has more pixels than are decoded, UsageError if KRESNET_MAX_MEGAPIXELS is
     no number.
     """
     with _translate_errors(source):
-        return pixels.decode_image(source, levels, channels)
+        return pixels.decode_image(source, levels, channels, at_least)
 
 
 def read_for_display(source: bytes | str | Path) -> Image.Image:

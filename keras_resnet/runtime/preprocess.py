@@ -108,7 +108,9 @@ def get_max_megapixels() -> float:
     return value
 
 
-def decode_image(source: bytes | str | Path, levels: Sequence[float] = (), channels: int = 3) -> Picture:
+def decode_image(
+    source: bytes | str | Path, levels: Sequence[float] = (), channels: int = 3, at_least: int = 0
+) -> Picture:
     """Decode the first frame of an image, upright (EXIF), as RGB, transparent ones laid over white; where a network
     takes other than 1 or 3 `channels`, all that the file holds, each as a gray image: there have to be as many.
 
@@ -116,6 +118,9 @@ def decode_image(source: bytes | str | Path, levels: Sequence[float] = (), chann
 
     levels: the values that are black and white in images of more than 8 bits. Without them those are 0 and 65535 in
     integers, or 255 where 32-bit ones fit below; in floating-point images 0 and 1, or 255 where they do not fit below.
+
+    at_least: pixels; a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its shorter side still has as many. Such
+    pixels differ from those of the whole image resized: they are for training alone. 0 decodes the whole image.
 
     Raises ImageError if it cannot be read, is larger than `get_max_megapixels` allows or has other channels, ValueError
     if that setting is no number.
@@ -125,7 +130,7 @@ def decode_image(source: bytes | str | Path, levels: Sequence[float] = (), chann
         values = _read_array(source, limit, channels)
         if values is not None:
             return _from_array(values, levels, channels)
-        loaded, turn = _load_image(source, limit)
+        loaded, turn = _load_image(source, limit, at_least=at_least)
         if turn is not None:
             loaded = loaded.transpose(turn)
         if channels in (1, 3):
@@ -283,13 +288,15 @@ def preprocess(
 
 
 def _load_image(
-    source: bytes | str | Path, limit: float, only_deep: bool = False
+    source: bytes | str | Path, limit: float, only_deep: bool = False, at_least: int = 0
 ) -> tuple[Image.Image, Image.Transpose | None]:
     """Return the decoded first frame, and what brings it upright; not decoded if it is not deep and `only_deep` is
     wanted."""
     with _open_image(source, limit) as image:
         if only_deep and not _is_deep(image):
             return image, None
+        if at_least:
+            image.draft(None, (at_least, at_least))  # does nothing to other formats
         image.load()
         # Not before: a PNG file may say it at its end, and Pillow turns TIFF files by itself.
         return image, UPRIGHT.get(_orientation(image))

@@ -8,6 +8,7 @@ from keras_resnet.config.spec import Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
+from keras_resnet.data.service import require_files
 from keras_resnet.tasks import Task, get_task
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import create_training_method
@@ -21,6 +22,7 @@ def build_train_pipeline(spec: Spec, data: DatasetSplits, task: Task) -> TrainPi
     """Return the training images of a resolved `spec` and their targets, in batches of all processes."""
     training = spec.training
     assert training.batch_size is not None, "resolve the spec first"
+    require_files(spec.data, data.splits["train"])
     return TrainPipeline(
         data.splits["train"],
         data.image_size,
@@ -29,6 +31,7 @@ def build_train_pipeline(spec: Spec, data: DatasetSplits, task: Task) -> TrainPi
         task.encode_targets,
         augment=spec.augment,
         fit=data.fit,
+        service=spec.data.service,
     )
 
 

@@ -9,6 +9,7 @@ from keras_resnet.config.image_size import format_size, height_and_width
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import DatasetSplits, load_dataset
+from keras_resnet.data.service import require_usable
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.models import build
 from keras_resnet.models.flops import count_cost
@@ -31,6 +32,7 @@ def require_possible(spec: Spec) -> None:
     build.require_known(spec.network)
     require_parts(spec)
     require_trackers(spec.log.track)
+    require_usable(spec.data)
     if spec.data.image_size is not None:
         build.require_size(spec.network, min(height_and_width(spec.data.image_size)))
 

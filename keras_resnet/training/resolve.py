@@ -13,6 +13,7 @@ from keras_resnet.config.spec import AugmentSpec, Spec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.mirroring import decide_flip
+from keras_resnet.data.scaled_decoding import decide_scaled_decoding
 from keras_resnet.models import build
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
@@ -54,6 +55,8 @@ def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec
         log(decision)
     spec = replace(spec, data=sizes, network=network)
     spec = _resolve_mirroring(spec, data, devices, log)
+    decoding = decide_scaled_decoding(spec.augment, data.splits["train"], data.image_size, log)
+    spec = replace(spec, augment=replace(spec.augment, scaled_decoding=decoding))
     log(f"augmentation: {_describe_augmentation(spec.augment)}")
     spec = _resolve_batch(spec, data.splits["train"].count, devices, log)
     spec = _resolve_length(_resolve_learning_rate(spec, log), data, log)

@@ -48,7 +48,8 @@ def from_disk(monkeypatch):
 
 
 def opened(source, **fields):
-    return load_dataset(DataSpec(str(source), image_size=16, **fields), silent, ("train", "validation"))
+    """Without the cache, whose images are not read again."""
+    return load_dataset(DataSpec(str(source), image_size=16, cache="off", **fields), silent, ("train", "validation"))
 
 
 def trained_on(split, augment=PLAIN):

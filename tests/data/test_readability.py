@@ -17,6 +17,12 @@ from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import DataError, UsageError
 
 
+@pytest.fixture(autouse=True)
+def no_decoded_images(monkeypatch):
+    """What is known of files, without the pixels that are kept of them."""
+    monkeypatch.setenv("KRESNET_CACHE_GB", "0")
+
+
 @pytest.fixture
 def decoded(monkeypatch):
     """Names of the files that were decoded since the list was cleared."""

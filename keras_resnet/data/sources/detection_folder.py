@@ -24,6 +24,7 @@ from keras_resnet.data.annotations import (
     requires_object,
 )
 from keras_resnet.data.bit_depth import find_levels
+from keras_resnet.data.cache.pixel_cache import CachedRows, PixelCache, describe_transform
 from keras_resnet.data.class_names import require_labels
 from keras_resnet.data.dataset import (
     MAX_NAMES_IN_ERROR,
@@ -31,11 +32,13 @@ from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
     check_unreadable,
+    count_bytes,
     fits_in_memory,
     log_held_out,
     require_split,
 )
 from keras_resnet.data.image_size import choose_channels, choose_square_size
+from keras_resnet.data.readability import stamp_file
 from keras_resnet.data.sources.annotation_files import FolderAnnotations
 from keras_resnet.data.sources.image_folder import ImageFiles, sample_shapes
 from keras_resnet.data.sources.label_sets import LayoutReader, list_label_sets
@@ -43,7 +46,7 @@ from keras_resnet.data.sources.listing import FolderLayout
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image import Picture, fit_picture, read_image, size_of
+from keras_resnet.runtime.image import fit_picture, read_image, size_of
 from keras_resnet.runtime.image_files import ARRAY_SUFFIX, list_images
 from keras_resnet.runtime.plurals import counted, verb
 
@@ -105,9 +108,13 @@ class DetectionFolder(ABC):
         require_split(only, listings, {})
         levels = spec.levels or find_levels([each.file for each in listings["train"]], log)
         listings = {name: listed for name, listed in listings.items() if only is None or name in only}
-        splits = _SplitReader(spec, resize, channels, keep, annotated, levels, log).all_splits(
-            listings, test_needed=only is not None
-        )
+        transform = describe_transform(FITS["pad"], resize, channels, levels)
+        cache = PixelCache.open(root, transform, log, spec.cache == "auto")
+        reader = _SplitReader(spec, resize, channels, keep, annotated, levels, cache, log)
+        try:
+            splits = reader.all_splits(listings, test_needed=only is not None)
+        finally:
+            cache.close()
         return DatasetSplits(
             root.name, classes, splits, True, size, resize, levels=levels, fit="pad", channels=channels
         )
@@ -202,14 +209,12 @@ def _hold_out(
     return {name: [listed[row] for row in rows] for name, rows in parts.items()}
 
 
-def _read_checked(each: ImageAnnotation, levels: tuple[float, ...], channels: int) -> Picture:
-    """Raise DataError for an image that cannot be read, or is of another size than its annotation says."""
-    image = read_image(each.file, levels, channels)
-    if (size := size_of(image)) != each.annotation.size:
+def _require_size(each: ImageAnnotation, size: tuple[int, int]) -> None:
+    """Raise DataError for an image of a (width, height) `size` that its annotation does not say."""
+    if size != each.annotation.size:
         stated = " × ".join(map(str, each.annotation.size))
         turned = ", upright as its EXIF says" if _is_sideways(each.file) else ""
         raise DataError(f"image {each.file} has {size[0]} × {size[1]} pixels{turned}, its annotation says {stated}")
-    return image
 
 
 def _is_sideways(file: Path) -> bool:
@@ -230,11 +235,15 @@ class _SplitReader:
     keep: bool
     annotated: FolderAnnotations
     levels: tuple[float, ...]
+    cache: PixelCache
     log: Log
 
     def all_splits(self, listings: dict[str, list[ImageAnnotation]], test_needed: bool) -> dict[str, Split]:
         """Read all `listings`. Raises DataError if too many images cannot be read, or a split shows nothing; for test
         images only if they are needed."""
+        files = (each.file for listed in listings.values() for each in listed)
+        missing = sum(not self.cache.has(file, stamp_file(file)) for file in files)
+        self.cache.make_room(missing * count_bytes(self.resize, self.channels))
         tested = {"test": listings["test"]} if "test" in listings else {}
         splits = self.splits({name: listed for name, listed in listings.items() if name != "test"})
         try:
@@ -281,10 +290,13 @@ class _SplitReader:
         _log_missing_classes(name, objects, self.annotated.classes, self.log)
         pixels = np.stack([each for each in kept if each is not None]) if self.keep else None
         files = tuple(str(each.file) for each in good)
-        images = None if self.keep else ImageFiles(files, self.levels, self.channels)
-        return Split(
-            *(name, objects.labels[:, 0], pixels, images, self.resize, objects, files), FITS["pad"], self.channels
+        split = Split(
+            *(name, objects.labels[:, 0], pixels, None, self.resize, objects, files), FITS["pad"], self.channels
         )
+        if self.keep:
+            return split
+        prepared = CachedRows(self.cache, files, tuple(stamp_file(each.file) for each in good))
+        return replace(split, images=ImageFiles(files, self.levels, self.channels), prepared=prepared)
 
     def _read(
         self, name: str, listed: list[ImageAnnotation], bad: list[str]
@@ -295,5 +307,17 @@ class _SplitReader:
         return [listed[row] for row in decoded.rows], decoded.values
 
     def _decode(self, each: ImageAnnotation) -> np.ndarray | None:
-        image = _read_checked(each, self.levels, self.channels)
-        return fit_picture(image, FITS["pad"], self.resize, self.channels) if self.keep else None
+        """Return the pixels if they are kept in memory. Raises DataError for an image that cannot be read, or is of
+        another size than its annotation says."""
+        stamp = stamp_file(each.file)
+        if found := self.cache.find(each.file, stamp):
+            pixels, size = found
+            _require_size(each, size)
+            return pixels if self.keep else None
+        image = read_image(each.file, self.levels, self.channels)
+        _require_size(each, size_of(image))
+        if not self.keep and self.cache.writer is None:
+            return None
+        pixels = fit_picture(image, FITS["pad"], self.resize, self.channels)
+        self.cache.add(each.file, stamp, size_of(image), pixels)
+        return pixels if self.keep else None

@@ -12,10 +12,12 @@ from keras_resnet.config.data import FITS, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.bit_depth import find_levels
+from keras_resnet.data.cache.pixel_cache import CachedRows, PixelCache, describe_transform
 from keras_resnet.data.dataset import (
     DatasetSplits,
     Split,
     check_unreadable,
+    count_bytes,
     fits_in_memory,
     log_held_out,
     require_all_classes,
@@ -37,7 +39,7 @@ from keras_resnet.data.sources.listing import FolderLayout, Listing
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image import Picture, fit_picture, read_image, read_shape
+from keras_resnet.runtime.image import Picture, fit_picture, read_image, read_shape, size_of
 from keras_resnet.runtime.image_files import describe_pointer, readable_name, to_path
 from keras_resnet.runtime.plurals import counted
 
@@ -74,13 +76,17 @@ class ImageFolder:
         size, resize = choose_sizes(spec.image_size, spec.resize, native, log, why, fit)
         channels = choose_channels(spec.channels, shapes, log)
         levels = spec.levels or find_levels(layout.listings["train"].files, log)
-        reader = _Reader(
-            resize, fit, channels, levels, ReadabilityCache.load(root, channels), layout, spec.max_unreadable, log
-        )
+        transform = describe_transform(FITS[fit], resize, channels, levels)
+        cache = PixelCache.open(root, transform, log, spec.cache == "auto")
+        known = ReadabilityCache.load(root, channels)
+        reader = _Reader(resize, fit, channels, levels, known, cache, layout, spec.max_unreadable, log)
+        # Only training asks a service.
+        reader.keeps_in_memory = spec.service is None or "train" not in wanted
         try:
             splits = _read_splits(reader, wanted, spec.val_fraction)
         finally:
             reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
+            cache.close()
         reader.require_readable(log)
         if spec.annotations == "labels":
             require_all_classes(splits, layout.classes)
@@ -110,19 +116,26 @@ class _Reader:
     channels: int
     levels: tuple[float, ...]
     known: ReadabilityCache
+    cache: PixelCache
     layout: FolderLayout
     max_unreadable: float
     log: Log
     bad: list[DataError] = field(default_factory=list)
+    caches_all: bool = False
+    keeps_in_memory: bool = True
 
-    def announce(self, count: int) -> bool:
-        """Tell that so many images are read now, and return whether their pixels are kept."""
-        keep = fits_in_memory(count, self.resize, self.channels)
+    def announce(self, files: Sequence[Path]) -> bool:
+        """Tell that the images in `files` are read now, and return whether their pixels are kept in memory. Those that
+        are not in the cache get room there."""
+        count = len(files)
+        keep = self.keeps_in_memory and fits_in_memory(count, self.resize, self.channels)
         classes, total = len(self.layout.classes), self.layout.total
         images = counted(total, "image")
         amount = images if count == total else f"{count} of {images}"
-        kept = "" if keep else "; too many to keep in memory"
+        kept = "" if keep else "; too many to keep in memory" if self.keeps_in_memory else "; a data service reads them"
         self.log(f"reading {amount} of {counted(classes, 'class', plural='classes')} from {self.known.root}{kept}")
+        missing = sum(not self.cache.has(file, stamp_file(file)) for file in files)
+        self.caches_all = self.cache.make_room(missing * count_bytes(self.resize, self.channels))
         return keep
 
     def require_readable(self, log: Log) -> None:
@@ -143,14 +156,18 @@ class _Reader:
     def split(self, name: str, listing: Listing, keep: bool) -> Split:
         """Return those of `listing` that can be read: their pixels, or only the names of their files."""
         good, pixels = self.readable(name, listing.files, keep)
-        truth = listing.truth[good]
-        files = tuple(str(listing.files[row]) for row in good)
+        return self.build(name, listing.select(good), pixels, keep)
+
+    def build(self, name: str, listing: Listing, pixels: Sequence[np.ndarray], keep: bool) -> Split:
+        """Return the files of `listing`, all of which can be read, with their `pixels` if these are kept in memory."""
+        truth, files = listing.truth, tuple(map(str, listing.files))
         split = Split(name, truth) if truth.ndim == 1 else Split.with_label_sets(name, truth)
         split = replace(split, files=files, resize=self.resize, method=FITS[self.fit], channels=self.channels)
         if keep:
             shape = (-1, *height_and_width(self.resize), self.channels)
             return replace(split, pixels=np.reshape(pixels, shape).astype(np.uint8, copy=False))
-        return replace(split, images=ImageFiles(files, self.levels, self.channels))
+        prepared = CachedRows(self.cache, files, tuple(map(stamp_file, listing.files)))
+        return replace(split, images=ImageFiles(files, self.levels, self.channels), prepared=prepared)
 
     def readable(self, name: str, files: Sequence[Path], keep: bool) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the rows of `files` that can be read, (count,) int64, and their pixels if these are to be kept."""
@@ -159,15 +176,20 @@ class _Reader:
         return np.asarray(decoded.rows, np.int64), [each for each in decoded.values if each is not None]
 
     def _look(self, path: Path) -> None:
-        """Decode a file of which it is not known whether that can be done. Raises DataError if it cannot."""
-        why = self.known.find_error(path, stamp_file(path))
-        if why is None:
+        """Decode a file of which it is not known whether that can be done, or which is to be in the cache and is not.
+        Raises DataError if it cannot be decoded."""
+        stamp = stamp_file(path)
+        why = self.known.find_error(path, stamp)
+        if why is None or (not why and self.caches_all and not self.cache.has(path, stamp)):
             self._pixels(path)
         elif why:
             raise DataError(why)
 
     def _pixels(self, path: Path) -> np.ndarray:
         stamp = stamp_file(path)
+        if found := self.cache.find(path, stamp):
+            self.known.note(path, stamp, "")
+            return found[0]
         try:
             image = read_image(path, self.levels, self.channels)
             pixels = fit_picture(image, FITS[self.fit], self.resize, self.channels)
@@ -178,6 +200,7 @@ class _Reader:
                 self.known.note(path, stamp, reason)
             raise DataError(reason) from error
         self.known.note(path, stamp, "")
+        self.cache.add(path, stamp, size_of(image), pixels)
         return pixels
 
 
@@ -192,23 +215,25 @@ def _read_splits(reader: _Reader, wanted: Sequence[str], fraction: float) -> dic
     """Return the `wanted` splits; validation is held out of the training images where there is none."""
     listings = reader.layout.listings
     if "validation" in listings or set(wanted) <= {"test"}:
-        keep = reader.announce(sum(len(listings[name].files) for name in wanted))
+        keep = reader.announce([file for name in wanted for file in listings[name].files])
         return {name: reader.split(name, listings[name], keep) for name in wanted}
     train = listings["train"]
     rest = {name: listings[name] for name in wanted if name in listings and name != "train"}
-    others = sum(len(each.files) for each in rest.values())
+    others = [file for each in rest.values() for file in each.files]
     if {"train", "validation"} <= set(wanted):
-        keep = reader.announce(len(train.files) + others)
-        all_readable = reader.split("train", train, keep)
-        rows = reader.held_out(all_readable.ground_truth, fraction)
-        parts = dict(zip(("train", "validation"), rows, strict=True))
-        splits = {name: replace(all_readable.subset(part), name=name) for name, part in parts.items()}
+        keep = reader.announce([*train.files, *others])
+        good, pixels = reader.readable("train", train.files, keep)
+        rows = reader.held_out(train.truth[good], fraction)
+        splits = {
+            name: reader.build(name, train.select(good[part]), [pixels[row] for row in part] if keep else [], keep)
+            for name, part in zip(("train", "validation"), rows, strict=True)
+        }
     else:
         # Which ones are held out depends on which can be read, not on their pixels.
         good, _ = reader.readable("train", train.files, keep=False)
         rows = reader.held_out(train.truth[good], fraction)
         parts = {name: good[part] for name, part in zip(("train", "validation"), rows, strict=True) if name in wanted}
-        keep = reader.announce(sum(map(len, parts.values())) + others)
+        keep = reader.announce([*(train.files[row] for part in parts.values() for row in part), *others])
         splits = {name: reader.split(name, train.select(part), keep) for name, part in parts.items()}
     return splits | {name: reader.split(name, listing, keep) for name, listing in rest.items()}
 
@@ -234,3 +259,7 @@ class ImageFiles:
 
     def __getitem__(self, row: int) -> Picture:
         return read_image(self.files[row], self.levels, self.channels)
+
+    def read_scaled(self, row: int, at_least: int) -> Picture:
+        """Return the image at `row`, scaled while it is decoded (see `runtime.image.read_image`)."""
+        return read_image(self.files[row], self.levels, self.channels, at_least)

@@ -70,6 +70,10 @@ class Examples:
                 shapes.append(read_shape(self.parse(row)[1]))
         return shapes
 
+    def read_scaled(self, row: int, at_least: int) -> Picture:
+        """Return the image at `row`, scaled while it is decoded (see `runtime.image.read_image`)."""
+        return read_image(self.parse(row)[1], self.levels, self.channels, at_least)
+
     def parse(self, row: int) -> tuple[Any, bytes]:
         """Return the label, what is known of the objects by name, or several labels as uint8 (classes,); and the
         encoded image. Raises DataError for a record without them."""
