@@ -42,6 +42,8 @@ __all__ = [
 # Augmentations that only images with objects take, and those that only classified ones take.
 _FOR_OBJECTS = ("scales", "color_jitter", "mosaic", "copy_paste")
 _FOR_CLASSIFICATION = ("mixup", "cutmix", "random_erase", "auto_augment", "train_sizes")
+# Settings of a training that need one label an image.
+_LOSS_OF_LABELS = ("loss", "class_weights", "sampling")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -92,6 +94,9 @@ class Spec(Section):
             raise not_allowed("augment.crop", self.augment.crop, f"pad for {self.task}")
         if self.distill.teacher is not None:
             raise not_allowed("distill.teacher", self.distill.teacher, f"left out for {self.task}")
+        for name in _LOSS_OF_LABELS:
+            if (value := getattr(self.training, name)) != getattr(TrainingSpec(), name):
+                raise not_allowed(f"training.{name}", value, f"left alone for {self.task}")
         possible = [name for name, family in FAMILIES.items() if family.has_pyramid]
         if self.network.family not in possible:
             raise not_allowed("network.family", self.network.family, f"{' or '.join(possible)} for {self.task}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.option_groups import COMMON, DEVICES, LOGGING, OPTIMIZER, TRAINING
@@ -196,10 +196,29 @@ class TrainingSpec(Section):
     batch_size: int | None = setting(
         None, "Images per step, over all devices.", Option("--batch-size", COMMON, "by the data"), ge=1
     )
-    loss: Literal["cross_entropy", "bce"] = setting(
+    loss: Literal["cross_entropy", "bce", "focal"] = setting(
         "cross_entropy",
-        "Loss of a classifier: cross_entropy, or bce, binary for each class (Wightman et al. 2021, section 2).",
+        "Loss of a classifier: cross_entropy, bce, binary for each class (Wightman et al. 2021, section 2), or focal,"
+        " in which easy images count less (Lin et al. 2017).",
         Option("--loss", TRAINING),
+    )
+    focal_gamma: float = setting(2.0, "Gamma of the focal loss: the larger, the less easy images count.", ge=0)
+    class_weights: Literal["none", "balanced", "effective"] = setting(
+        "none",
+        "Weights of the classes in the loss: none, balanced (every class counts the same) or effective (rare ones count"
+        " more, by the effective number of their images; Cui et al. 2019).",
+        Option("--class-weights", TRAINING),
+    )
+    weights_by_class: tuple[Annotated[float, Field(gt=0)], ...] = setting(
+        (),
+        "Weights of the classes in the loss, in the order of the labels; follow from class_weights.",
+        allowed="numbers above 0",
+    )
+    sampling: Literal["natural", "balanced", "sqrt"] = setting(
+        "natural",
+        "How often an epoch shows the classes: natural (each image once), balanced (every class the same number of"
+        " times) or sqrt (in proportion to the square root of their images).",
+        Option("--sampling", TRAINING),
     )
     accumulate_steps: int = setting(
         1,

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.config.data import AugmentSpec
+from keras_resnet.data.class_sampling import SHUFFLE_ROUNDS, ClassSampler
 from keras_resnet.data.dataset import Split, gather_rows
 from keras_resnet.data.read_errors import numpy_function
 from keras_resnet.data.transforms.crop import crop_and_flip_batch
@@ -27,16 +28,13 @@ if TYPE_CHECKING:
 
     from keras_resnet.data.transforms.mosaic import ObjectMixer
 
-# Of the cipher that shuffles. With 8 an order could not be told from a random one; twice as many cost nothing.
-SHUFFLE_ROUNDS = 16
-
 
 @dataclass(frozen=True)
 class TrainPipeline:
     """The images of a training, step by step. batch_size is global; of it rank `rank` of `ranks` makes its part.
 
     encode_targets: truth (B, …), which is labels (B,) or a dict (see `Split.ground_truth`) → targets, of which mixed
-    images take the weighted sum.
+    images take the weighted sum. sampler: how often each class is shown; None shows each image once an epoch.
     """
 
     split: Split
@@ -47,6 +45,7 @@ class TrainPipeline:
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     rank: int = 0
     ranks: int = 1
+    sampler: ClassSampler | None = None
 
     @property
     def steps(self) -> int:
@@ -81,7 +80,8 @@ class TrainPipeline:
         seed = tf.concat([self._key(step // self.steps), tf.zeros(1, tf.int64)], 0)
         last = tf.constant(self.split.count - 1, tf.int64)
         # tf.random.experimental.index_shuffle has 4 rounds, which leave most of a small data set in its order.
-        return tf.raw_ops.RandomIndexShuffle(index=numbers, seed=seed, max_index=last, rounds=SHUFFLE_ROUNDS)
+        rows = tf.raw_ops.RandomIndexShuffle(index=numbers, seed=seed, max_index=last, rounds=SHUFFLE_ROUNDS)
+        return self.sampler.choose(rows, step // self.steps, self.seed) if self.sampler else rows
 
     def _whole(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """Return batches as they are kept: (uint8 (part, resize, resize, 3), truth (part, …))."""

@@ -62,12 +62,13 @@ class RunDocument(TypedDict):
 
 @_kept
 class MetricsDocument(TypedDict):
-    """metrics.json. value: 0–1."""
+    """metrics.json. value: 0–1. macro_recall: of a classifier, the mean of its classes' recalls."""
 
     split: Line
     metric: Line
     value: Number
     samples: Count
+    macro_recall: NotRequired[Number]
 
 
 @_kept

@@ -6,6 +6,7 @@ import keras
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.data import pipeline
+from keras_resnet.data.class_sampling import create_sampler
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.tasks import Task, get_task
@@ -28,6 +29,7 @@ def build_train_pipeline(spec: Spec, data: DatasetSplits, task: Task) -> TrainPi
         training.seed,
         task.encode_targets,
         augment=spec.augment,
+        sampler=create_sampler(data.splits["train"].labels, training.sampling),
     )
 
 

@@ -16,6 +16,7 @@ from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.plurals import counted
+from keras_resnet.training.class_balance import resolve_class_balance
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import get_method_class
 from keras_resnet.training.precision import choose_precision
@@ -38,6 +39,7 @@ def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec
     if decision:
         log(decision)
     spec = replace(spec, data=sizes, network=network)
+    spec = resolve_class_balance(spec, data, log)
     spec = _resolve_mirroring(spec, data, devices, log)
     log(f"augmentation: {_describe_augmentation(spec.augment)}")
     spec = _resolve_batch(spec, data.splits["train"].count, devices, log)
