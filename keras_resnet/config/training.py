@@ -12,6 +12,10 @@ from keras_resnet.config.option_groups import COMMON, DEVICES, LOGGING, OPTIMIZE
 from keras_resnet.config.section import STRICT, Section, not_allowed
 from keras_resnet.config.settings import OneOf, Option, setting
 
+# In place of the name of weights: pretrained ones where that makes sense, and random ones.
+AUTO_WEIGHTS, NO_WEIGHTS = "auto", "none"
+# Images of fewer pixels a side have little in common with those that weights are pretrained on.
+PRETRAINED_PIXELS = 64
 # Seeds are 32-bit integers.
 MAX_SEED = 2**31 - 1
 
@@ -35,7 +39,9 @@ class StartSpec(Section):
     PATH: ClassVar[str] = "start"
 
     weights: str | None = setting(
-        None, "Initial weights: a file, a run, keras:…, torchvision:… or timm:….", Option("--weights", COMMON)
+        None,
+        "Initial weights: a file, a run, keras:…, torchvision:…, timm:…, or none, which are random.",
+        Option("--weights", COMMON, f"pretrained ones for images of {PRETRAINED_PIXELS} pixels and more"),
     )
     deepen: str | None = setting(
         None,

@@ -44,9 +44,7 @@ class ClassSampler:
         first, size, times = (tf.gather(tf.constant(each), of_class) for each in (self.starts, self.sizes, self.shown))
         number = epoch * times + places - tf.gather(tf.constant(ends - self.shown), of_class)
         keys = tf.stack([tf.fill(tf.shape(places), tf.constant(seed, tf.int64)), number // size, of_class], axis=1)
-        place = tf.raw_ops.RandomIndexShuffle(
-            index=number % size, seed=keys, max_index=size - 1, rounds=SHUFFLE_ROUNDS
-        )
+        place = tf.raw_ops.RandomIndexShuffle(index=number % size, seed=keys, max_index=size - 1, rounds=SHUFFLE_ROUNDS)
         return tf.gather(tf.constant(self.order), first + place)
 
 
@@ -78,9 +76,9 @@ def count_shown(sizes: np.ndarray, sampling: str) -> np.ndarray:
 def weigh_classes(sizes: np.ndarray, shown: np.ndarray, how: str) -> np.ndarray:
     """Return the weights of classes in the loss, float64 (classes,), whose mean over the images shown is 1.
 
-    "balanced": in proportion to 1 / images shown. "effective": to 1 / the effective number of images, (1 - βⁿ) / (1 - β)
-    with β = (N - 1) / N for N images in all (Cui et al. 2019, section 3.2 and equation 3). A class without images weighs
-    as the rarest.
+    "balanced": in proportion to 1 / images shown. "effective": to 1 / the effective number of images, which is
+    (1 - βⁿ) / (1 - β) with β = (N - 1) / N for N images in all (Cui et al. 2019, section 3.2 and equation 3). A class
+    without images weighs as much as one with a single one.
     """
     counts = np.maximum(shown, 1).astype(np.float64)
     if how == "effective":

@@ -17,6 +17,7 @@ from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.class_balance import resolve_class_balance
+from keras_resnet.training.default_weights import choose_start
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import get_method_class
 from keras_resnet.training.precision import choose_precision
@@ -34,6 +35,7 @@ CHECKPOINT_STEPS = 1000
 def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
     """Return `spec` with every open choice made for `data`; each is logged with its reason."""
     _warn_of_dark_images(data, log)
+    spec = choose_start(spec, data, devices, log)
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
     network, decision = get_family(spec.network.family).resolve(spec.network, data.image_size)
     if decision:
