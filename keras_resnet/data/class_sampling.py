@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_resnet.runtime.plurals import counted
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -86,3 +88,16 @@ def weigh_classes(sizes: np.ndarray, shown: np.ndarray, how: str) -> np.ndarray:
         counts = (1 - beta**counts) / (1 - beta)
     weights = 1 / counts
     return np.asarray(weights * shown.sum() / (weights * shown).sum())
+
+
+def describe_imbalance(classes: tuple[str, ...], sizes: np.ndarray) -> str:
+    """Say which class has how many images, where the smallest of those that have some has less than a tenth of the
+    largest; else ""."""
+    present = np.flatnonzero(sizes)
+    small, large = present[sizes[present].argmin()], present[sizes[present].argmax()]
+    if sizes[small] * UNEQUAL >= sizes[large]:
+        return ""
+    return (
+        f"the classes are unequal: {classes[small]!r} has {counted(sizes[small], 'training image', ',')},"
+        f" {classes[large]!r} {sizes[large]:,}, {sizes[large] / sizes[small]:.0f} times as many"
+    )

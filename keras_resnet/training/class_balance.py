@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.class_sampling import UNEQUAL, count_shown, weigh_classes
+from keras_resnet.data.class_sampling import count_shown, describe_imbalance, weigh_classes
 from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.progress import Log
 from keras_resnet.runtime.plurals import counted
@@ -38,19 +38,6 @@ def resolve_class_balance(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
             " --class-weights balanced, or show them more often by --sampling sqrt"
         )
     return replace(spec, training=replace(training, weights_by_class=()))
-
-
-def describe_imbalance(classes: tuple[str, ...], sizes: np.ndarray) -> str:
-    """Say which class has how many images, where the smallest of those that have some has less than a tenth of the
-    largest; else ""."""
-    present = np.flatnonzero(sizes)
-    small, large = present[sizes[present].argmin()], present[sizes[present].argmax()]
-    if sizes[small] * UNEQUAL >= sizes[large]:
-        return ""
-    return (
-        f"the classes are unequal: {classes[small]!r} has {counted(sizes[small], 'training image', ',')},"
-        f" {classes[large]!r} {sizes[large]:,}, {sizes[large] / sizes[small]:.0f} times as many"
-    )
 
 
 def _describe_weights(classes: tuple[str, ...], weights: np.ndarray) -> str:

@@ -65,7 +65,7 @@ def test_those_in_the_cache_are_taken_and_fine_tuned(cached):
 
 
 def test_fine_tuning_follows_the_images_and_leaves_what_was_asked_for(cached):
-    spec, lines = started(images=6000, epochs=3)
+    spec, _ = started(images=6000, epochs=3)
     assert (spec.training.epochs, spec.start.freeze_bn, spec.optimizer.learning_rate) == (3, False, 0.01)
     spec, _ = started(images=3000, learning_rate=0.05)
     assert (spec.training.epochs, spec.optimizer.learning_rate) == (20, 0.05)
@@ -106,7 +106,7 @@ def test_a_source_that_answers_is_asked(source, tmp_path, monkeypatch):
     [
         ({"size": 63}, ["weights: random (images of 64 pixels and more start from pretrained ones)"]),
         ({"depth": 26}, ["weights: random (there are no pretrained ones of resnet26)"]),
-        ({"width": 0.5}, ["weights: random (there are no pretrained ones of resnet8 with these settings)"]),
+        ({"width": 0.75}, ["weights: random (there are no pretrained ones of resnet8 with these settings)"]),
         ({"weights": "none"}, []),
     ],
 )
