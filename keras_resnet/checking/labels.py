@@ -53,7 +53,8 @@ def _predict(run: Run, data: DatasetSplits, split: Split) -> _Outputs:
     model = load_model(run)
     before = model.get_layer("logits").input
     both = keras.Model(model.input, [before, model.output])
-    features, logits = [], []
+    features: list[np.ndarray] = []
+    logits: list[np.ndarray] = []
     batches = pipeline.evaluation_batches(split, data.image_size, BATCH_SIZE)
     with track(batches, f"predicting {split.name}", "batches") as tracked:
         for images, _ in tracked:

@@ -63,7 +63,7 @@ def count_shown(sizes: np.ndarray, sampling: str) -> np.ndarray:
     """Return how many images of each class, of which there are `sizes` (classes,), an epoch shows: int64 (classes,), in
     sum as many as there are images, and of every class one or more."""
     if sampling == "natural":
-        return sizes.astype(np.int64)
+        return np.asarray(sizes, np.int64)
     shares = sizes ** POWERS[sampling] / (sizes ** POWERS[sampling]).sum()
     exact = shares * sizes.sum()
     shown = np.maximum(1, np.floor(exact)).astype(np.int64)
@@ -72,7 +72,7 @@ def count_shown(sizes: np.ndarray, sampling: str) -> np.ndarray:
         shown[shown.argmax()] -= 1
     lost = np.argsort(shown - exact, kind="stable")
     shown[lost[: sizes.sum() - shown.sum()]] += 1
-    return shown
+    return np.asarray(shown)
 
 
 def weigh_classes(sizes: np.ndarray, shown: np.ndarray, how: str) -> np.ndarray:

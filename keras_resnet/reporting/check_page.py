@@ -46,14 +46,21 @@ def render_check_page(report: CheckReport, data: DatasetSplits) -> str:
 
 def _describe_section(kind: str, found: list[Finding], data: DatasetSplits) -> dict[str, Any]:
     """Return what the template shows of the findings of one kind."""
-    shown = [{"note": make_printable(each.note), "pictures": list(_pictures(each, data))} for each in found[:MAX_SHOWN]]
+    shown = [
+        {
+            "note": make_printable(each.note),
+            "pictures": list(_pictures(each, data)),
+            "hidden": counted(len(each.images) - MAX_GROUP, "more image") if len(each.images) > MAX_GROUP else "",
+        }
+        for each in found[:MAX_SHOWN]
+    ]
     return {
         "id": kind,
         "title": KINDS[kind].title,
         "why": KINDS[kind].why,
         "count": len(found),
         "shown": shown,
-        "more": counted(len(found) - len(shown), "more") if len(found) > len(shown) else "",
+        "more": max(0, len(found) - MAX_SHOWN),
     }
 
 

@@ -51,7 +51,7 @@ def training_command(spec: Spec, request: Request | None = None) -> str | None:
     )
 
 
-def _pin_weights(spec: Spec, request: Request | None) -> Request:
+def _pin_weights(spec: Spec, request: Request | None) -> dict[str, Any]:
     """Return what asks for the weights that `spec` starts from, where another machine might choose others."""
     if spec.start.deepen or spec.data.source.partition("/")[0] in BUNDLED:
         return {}

@@ -15,7 +15,7 @@ from keras_resnet.models import build
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, show_activity
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.training.class_balance import resolve_class_balance
 from keras_resnet.training.default_weights import choose_start
 from keras_resnet.training.distribute import Devices
@@ -28,13 +28,15 @@ SMALL_DATASET = 5000
 MAX_WARMUP = 0.2
 # A warning is logged if the brightest of so many images is no brighter than this.
 BRIGHTNESS_SAMPLE, DARK = 200, 63
+# The standard deviation of the pixels of an image of one color stays below this.
+BLANK = 1.0
 # Steps between two checkpoints, where epochs are longer: minutes, not hours, are lost.
 CHECKPOINT_STEPS = 1000
 
 
 def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
     """Return `spec` with every open choice made for `data`; each is logged with its reason."""
-    _warn_of_dark_images(data, log)
+    _warn_of_bad_images(spec, data, log)
     spec = choose_start(spec, data, devices, log)
     sizes = replace(spec.data, image_size=data.image_size, resize=data.resize, levels=data.levels)
     network, decision = get_family(spec.network.family).resolve(spec.network, data.image_size)
@@ -49,13 +51,19 @@ def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec
     return _resolve_precision(spec, devices, log)
 
 
-def _warn_of_dark_images(data: DatasetSplits, log: Log) -> None:
-    """Warn if all images are nearly black: 12 bits of a camera stored in 16, and fractions of 1, are read so."""
+def _warn_of_bad_images(spec: Spec, data: DatasetSplits, log: Log) -> None:
+    """Warn if all images are nearly black: 12 bits of a camera stored in 16, and fractions of 1, are read so; and if
+    some show one color."""
     split = data.splits["train"]
     rows = np.arange(split.count)[:: max(1, split.count // BRIGHTNESS_SAMPLE)]
-    brightest = max(
-        int((split.pixels[row] if split.pixels is not None else split.read_pixels(row)).max()) for row in rows
-    )
+    looked_at = (split.pixels[row] if split.pixels is not None else split.read_pixels(row) for row in rows)
+    highest, deviations = zip(*((int(pixels.max()), float(pixels.std())) for pixels in looked_at), strict=True)
+    brightest, blank = max(highest), sum(deviation < BLANK for deviation in deviations)
+    if blank:
+        log(
+            f"warning: {blank} of {counted(len(rows), 'training image')} looked at"
+            f" {verb(blank, 'shows', 'show')} one color; kresnet check {spec.data.source} lists such images, and duplicates"
+        )
     if brightest <= DARK:
         log(
             f"warning: the brightest of {counted(len(rows), 'training image')} is {brightest} of 255:"

@@ -47,6 +47,7 @@ kresnet demo RUN --save page
 kresnet export RUN
 kresnet export RUN --tflite
 kresnet train --weights my-run --data photos/
+kresnet check photos/*
 kresnet-edge predict *
 """
 
