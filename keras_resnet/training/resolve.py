@@ -62,7 +62,8 @@ def _warn_of_bad_images(spec: Spec, data: DatasetSplits, log: Log) -> None:
     if blank:
         log(
             f"warning: {blank} of {counted(len(rows), 'training image')} looked at"
-            f" {verb(blank, 'shows', 'show')} one color; kresnet check {spec.data.source} lists such images, and duplicates"
+            f" {verb(blank, 'shows', 'show')} one color; to list such images and others that are wrong: kresnet check"
+            f" {spec.data.source}"
         )
     if brightest <= DARK:
         log(
