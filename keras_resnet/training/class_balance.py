@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from keras_resnet.config.section import not_allowed
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.class_sampling import count_shown, describe_imbalance, weigh_classes
 from keras_resnet.data.dataset import DatasetSplits
@@ -18,7 +19,7 @@ DIGITS = 6
 
 def resolve_class_balance(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
     """Return `spec` with the weights of its classes, where it asks for such. What is done for rare classes is logged;
-    where nothing is, a warning of them."""
+    where nothing is, a warning of them. Raises SettingError for weights of another number of classes."""
     train, training = data.splits["train"], spec.training
     if train.objects is not None or train.labels.ndim != 1:
         return spec
@@ -32,12 +33,17 @@ def resolve_class_balance(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
         log(f"class weights: {training.class_weights} ({_describe_weights(data.classes, weights)})")
         kept = tuple(float(f"{weight:.{DIGITS}g}") for weight in weights)
         return replace(spec, training=replace(training, weights_by_class=kept))
-    if training.sampling == "natural" and (words := describe_imbalance(data.classes, sizes)):
+    is_left_alone = training.sampling == "natural" and not training.weights_by_class
+    if is_left_alone and (words := describe_imbalance(data.classes, sizes)):
         log(
             f"warning: {words}: rare classes may never be found; let them count as much as the others by"
             " --class-weights balanced, or show them more often by --sampling sqrt"
         )
-    return replace(spec, training=replace(training, weights_by_class=()))
+    if (given := len(training.weights_by_class)) not in (0, len(data.classes)):
+        raise not_allowed(
+            "training.weights_by_class", f"{given} weights", f"one for each of {len(data.classes)} classes"
+        )
+    return spec
 
 
 def _describe_weights(classes: tuple[str, ...], weights: np.ndarray) -> str:

@@ -43,6 +43,15 @@ def test_what_is_done_is_told_and_kept():
     ]
 
 
+def test_weights_may_be_given_one_for_each_class():
+    training, lines = resolved([5, 40, 100], weights_by_class=(3.0, 1.0, 1.0))
+    assert (training.weights_by_class, lines) == ((3.0, 1.0, 1.0), [])
+    with pytest.raises(
+        SettingError, match=r"weights_by_class must be one for each of 3 classes\. Received: '2 weights'"
+    ):
+        resolved([5, 40, 100], weights_by_class=(3.0, 1.0))
+
+
 @pytest.mark.parametrize(
     ("setting", "value"), [("loss", "focal"), ("class_weights", "balanced"), ("sampling", "sqrt"), ("loss", "bce")]
 )
