@@ -44,7 +44,7 @@ def check(
     runs: str | None,
     as_json: bool,
 ) -> None:
-    """Check DATA before training on it.
+    """Check DATA: duplicates, bad images, unequal classes, wrong labels.
 
     Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
     with a run, suspected label errors and outliers. Writes one page with the images.
