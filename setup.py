@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 inside = find_packages(include=["keras_resnet", "keras_resnet.*"], exclude=["keras_resnet.export*"])
 beside = [f"keras_resnet.{package}" for package in find_packages(include=["export", "export.*"])]
 
+CHECK = ["imagehash>=4.3.1", "cleanlab>=2.7"]
 DOCS = ["sphinx>=8.1", "myst-parser>=4", "furo>=2024.8.6", "sphinx-copybutton>=0.5.2"]
 LITERT = ["litert-quantizer>=0.11"]
 VIDEO = ["opencv-python-headless>=4.8"]
@@ -47,8 +48,10 @@ setup(
         "pydantic>=2.7",
         "huggingface_hub>=0.30",
         "PyYAML>=6",
+        "pyarrow>=17",
     ],
     extras_require={
+        "check": CHECK,
         "docs": DOCS,
         "ethos": ["ethos-u-vela>=4"],
         "litert": LITERT,
@@ -69,6 +72,7 @@ setup(
             "mypy>=1.14",
             "setuptools>=65",
             "wheel>=0.42",
+            *CHECK,
             *DOCS,
             *ONNX,
             *LITERT,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_resnet.api import callbacks as callbacks
+    from keras_resnet.api.checking import check as check
     from keras_resnet.api.functions import compress as compress
     from keras_resnet.api.functions import find_learning_rate as find_learning_rate
     from keras_resnet.api.functions import open_run as open_run
@@ -67,6 +68,7 @@ _HOME = {
     "quantize": "keras_resnet.compression.quantization.quantize",
     "load_weights": "keras_resnet.pretrained.load",
     "callbacks": "keras_resnet.api.callbacks:",
+    "check": "keras_resnet.api.checking",
     "export": "keras_resnet.export:",
     **dict.fromkeys(("compress", "find_learning_rate", "open_run", "train"), "keras_resnet.api.functions"),
     **dict.fromkeys(_ZOO, "keras_resnet.pretrained.zoo"),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from urllib.parse import urlsplit
 
+# Where one of these variables is set, nothing is asked for.
+OFFLINE = ("KRESNET_OFFLINE", "HF_HUB_OFFLINE")
 PROBE_SECONDS = 4
 GIVE_UP_SECONDS = 8
 
@@ -16,7 +19,9 @@ def get_host(url: str) -> str:
 
 
 def is_reachable(host: str) -> bool:
-    """Return whether `host`, such as "https://example.org", answers within seconds."""
+    """Return whether `host`, such as "https://example.org", answers within seconds and may be asked."""
+    if any(os.environ.get(name, "") not in ("", "0") for name in OFFLINE):
+        return False
     import requests
 
     reached: list[int] = []

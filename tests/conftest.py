@@ -20,6 +20,8 @@ from keras_resnet.config.spec import AugmentSpec, DataSpec, NetworkSpec, Optimiz
 # Matplotlib lists for seconds.
 CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 os.environ.setdefault("KRESNET_WEB", os.path.join(CACHE, "kresnet", "web"))
+# No test downloads the weights that a training begins with, nor finds those of the user's.
+os.environ.setdefault("KRESNET_OFFLINE", "1")
 os.environ.setdefault("MPLCONFIGDIR", os.path.join(CACHE, "matplotlib"))
 
 

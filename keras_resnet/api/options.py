@@ -105,7 +105,8 @@ class TrainOptions(TypedDict, total=False):
     copy_paste: float | None
     """Probability of pasting objects of another image, by their masks (Ghiasi et al. 2021) [default: 0]."""
     weights: StrPath | None
-    """Initial weights: a file, a run, keras:…, torchvision:… or timm:…."""
+    """Initial weights: a file, a run, keras:…, torchvision:…, timm:…, or none, which are random [default: pretrained
+    ones for images of 64 pixels and more]."""
     deepen: StrPath | None
     """Start from the residual units of this run, others as identities; depth says how deep."""
     freeze: Sequence[str] | str | None
@@ -137,9 +138,16 @@ class TrainOptions(TypedDict, total=False):
     """End after so many steps of a longer plan, to try it out."""
     batch_size: int | None
     """Images per step, over all devices [default: by the data]."""
-    loss: Literal["cross_entropy", "bce", "asymmetric"] | None
-    """Loss of a classifier: cross_entropy, or bce, binary for each class (Wightman et al. 2021, section 2). Of several
-    labels an image: bce, or asymmetric (Ridnik et al. 2021) [default: cross_entropy]."""
+    loss: Literal["cross_entropy", "bce", "focal", "asymmetric"] | None
+    """Loss of a classifier: cross_entropy, bce, binary for each class (Wightman et al. 2021, section 2), or focal, in
+    which easy images count less (Lin et al. 2017). Of several labels an image: bce, or asymmetric (Ridnik et al. 2021)
+    [default: cross_entropy]."""
+    class_weights: Literal["none", "balanced", "effective"] | None
+    """Weights of the classes in the loss: none, balanced (every class counts the same) or effective (rare ones count
+    more, by the effective number of their images; Cui et al. 2019) [default: none]."""
+    sampling: Literal["natural", "balanced", "sqrt"] | None
+    """How often an epoch shows the classes: natural (each image once), balanced (every class the same number of times)
+    or sqrt (in proportion to the square root of their images) [default: natural]."""
     accumulate_steps: int | None
     """Gradient accumulation: parts of a batch that are computed one after another [default: 1]."""
     ema: float | None

@@ -25,6 +25,9 @@ EXIT_CODES = (
 TRAIN, SHIP, USE, COMPARE, LOOK_UP = "Train", "Ship", "Use", "Compare", "Look up"
 # A new command gets a line here. Its module is imported when the command is used, so that --help stays fast.
 COMMANDS = {
+    "check": LazyCommand(
+        "keras_resnet.cli.check:check", "Check DATA: duplicates, bad images, unequal classes, wrong labels.", TRAIN
+    ),
     "train": LazyCommand("keras_resnet.cli.train:train", "Train a residual network; writes a run.", TRAIN),
     "compress": LazyCommand(
         "keras_resnet.cli.compress:compress", "Make a smaller or faster network of RUN; writes a new run.", TRAIN

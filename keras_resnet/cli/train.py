@@ -95,8 +95,11 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
     if as_json:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
         return
-    row = [run.name, f"{metrics['value']:.2%}", str(run.folder)]
-    console.print_table("", ["run", metric_label(metrics["metric"]), "folder"], [row])
+    values = {metrics["metric"]: metrics["value"]}
+    if "macro_recall" in metrics:
+        values["macro_recall"] = metrics["macro_recall"]
+    row = [run.name, *(f"{value:.2%}" for value in values.values()), str(run.folder)]
+    console.print_table("", ["run", *map(metric_label, values), "folder"], [row])
     if is_first_worker():
         log_advice(run)
         log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)

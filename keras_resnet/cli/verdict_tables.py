@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keras_resnet.export.verdict import Verdict
 
 # Details of a verdict that are printed beside its metric.
-DETAILS = ("box mAP", "AP50", "mask AP50")
+DETAILS = ("macro_recall", "box mAP", "AP50", "mask AP50")
 COLUMNS = ("agreement", "worst class", "latency", "memory", "verdict")
 
 

@@ -43,6 +43,8 @@ __all__ = [
 # Augmentations that only images with objects take, and those that only classified ones take.
 _FOR_OBJECTS = ("scales", "color_jitter", "mosaic", "copy_paste")
 _FOR_CLASSIFICATION = ("mixup", "cutmix", "random_erase", "auto_augment", "train_sizes")
+# Settings of a training that need one label an image.
+_CLASS_BALANCE = ("class_weights", "weights_by_class", "sampling")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -111,10 +113,13 @@ class Spec(Section):
             )
 
     def _require_loss(self) -> None:
-        """Raise SettingError for a loss that the task has not."""
-        losses = TASK_RULES[self.task].losses
-        if self.training.loss not in losses:
-            raise not_allowed("training.loss", self.training.loss, f"{' or '.join(losses)} for {self.task}")
+        """Raise SettingError for a loss that the task has not, and for a balance of classes that it cannot have."""
+        rules = TASK_RULES[self.task]
+        if self.training.loss not in rules.losses:
+            raise not_allowed("training.loss", self.training.loss, f"{' or '.join(rules.losses)} for {self.task}")
+        for name in () if rules.balances_classes else _CLASS_BALANCE:
+            if (value := getattr(self.training, name)) != getattr(TrainingSpec(), name):
+                raise not_allowed(f"training.{name}", value, f"left alone for {self.task}")
 
     def _refuse_augmentations(self, names: Iterable[str], allowed: str) -> None:
         """Raise SettingError unless the augmentations called `names` are at their default."""

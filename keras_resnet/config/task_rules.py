@@ -9,13 +9,15 @@ from dataclasses import dataclass
 class TaskRules:
     """annotations: what the images must be annotated with. mosaic, copy_paste: whether the task can be trained with
     these augmentations. default_data: the data set that is used where none is named. losses: the values of
-    `training.loss` that it can be trained with, its default first."""
+    `training.loss` that it can be trained with, its default first. balances_classes: whether classes can be weighed
+    and sampled, for which every image needs one label."""
 
     annotations: str
     mosaic: bool = False
     copy_paste: bool = False
     default_data: str = "digits"
     losses: tuple[str, ...] = ("cross_entropy",)
+    balances_classes: bool = False
 
     @property
     def has_boxes(self) -> bool:
@@ -30,7 +32,7 @@ def needs_boxes(annotations: str) -> bool:
 
 # By the task's name; tasks.TASKS holds what a network of each does.
 TASK_RULES = {
-    "classify": TaskRules("labels", losses=("cross_entropy", "bce")),
+    "classify": TaskRules("labels", losses=("cross_entropy", "bce", "focal"), balances_classes=True),
     "multilabel": TaskRules("label_sets", default_data="digit_pairs", losses=("bce", "asymmetric")),
     "localize": TaskRules("object", default_data="shapes/single"),
     "detect": TaskRules("objects", mosaic=True, default_data="shapes"),

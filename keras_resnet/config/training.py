@@ -5,13 +5,17 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.option_groups import COMMON, DEVICES, LOGGING, OPTIMIZER, TRAINING
 from keras_resnet.config.section import STRICT, Section, not_allowed
 from keras_resnet.config.settings import OneOf, Option, setting
 
+# In place of the name of weights: pretrained ones where that makes sense, and random ones.
+AUTO_WEIGHTS, NO_WEIGHTS = "auto", "none"
+# Images of fewer pixels a side have little in common with those that weights are pretrained on.
+PRETRAINED_PIXELS = 64
 # Seeds are 32-bit integers.
 MAX_SEED = 2**31 - 1
 
@@ -35,7 +39,9 @@ class StartSpec(Section):
     PATH: ClassVar[str] = "start"
 
     weights: str | None = setting(
-        None, "Initial weights: a file, a run, keras:…, torchvision:… or timm:….", Option("--weights", COMMON)
+        None,
+        "Initial weights: a file, a run, keras:…, torchvision:…, timm:…, or none, which are random.",
+        Option("--weights", COMMON, f"pretrained ones for images of {PRETRAINED_PIXELS} pixels and more"),
     )
     deepen: str | None = setting(
         None,
@@ -196,11 +202,30 @@ class TrainingSpec(Section):
     batch_size: int | None = setting(
         None, "Images per step, over all devices.", Option("--batch-size", COMMON, "by the data"), ge=1
     )
-    loss: Literal["cross_entropy", "bce", "asymmetric"] = setting(
+    loss: Literal["cross_entropy", "bce", "focal", "asymmetric"] = setting(
         "cross_entropy",
-        "Loss of a classifier: cross_entropy, or bce, binary for each class (Wightman et al. 2021, section 2). Of"
-        " several labels an image: bce, or asymmetric (Ridnik et al. 2021).",
+        "Loss of a classifier: cross_entropy, bce, binary for each class (Wightman et al. 2021, section 2), or focal,"
+        " in which easy images count less (Lin et al. 2017). Of several labels an image: bce, or asymmetric (Ridnik et"
+        " al. 2021).",
         Option("--loss", TRAINING),
+    )
+    focal_gamma: float = setting(2.0, "Gamma of the focal loss: the larger, the less easy images count.", ge=0)
+    class_weights: Literal["none", "balanced", "effective"] = setting(
+        "none",
+        "Weights of the classes in the loss: none, balanced (every class counts the same) or effective (rare ones count"
+        " more, by the effective number of their images; Cui et al. 2019).",
+        Option("--class-weights", TRAINING),
+    )
+    weights_by_class: tuple[Annotated[float, Field(gt=0)], ...] = setting(
+        (),
+        "Weights of the classes in the loss, in the order of the labels; follow from class_weights.",
+        allowed="numbers above 0",
+    )
+    sampling: Literal["natural", "balanced", "sqrt"] = setting(
+        "natural",
+        "How often an epoch shows the classes: natural (each image once), balanced (every class the same number of"
+        " times) or sqrt (in proportion to the square root of their images).",
+        Option("--sampling", TRAINING),
     )
     accumulate_steps: int = setting(
         1,

@@ -114,6 +114,12 @@ class Split:
         """Return which images have the label of that number: bool (count,)."""
         return self.labels == label if self.label_sets is None else self.label_sets[:, label] > 0
 
+    def count_labels(self, classes: int) -> np.ndarray:
+        """Return how many images have each label, int64 (classes,); of images with objects, that of the first one."""
+        if self.label_sets is not None:
+            return self.label_sets.sum(axis=0, dtype=np.int64)
+        return np.bincount(self.labels[self.labels >= 0], minlength=classes)
+
     @property
     def ground_truth(self) -> Any:
         """Return what is true of each image, as the task's `encode_targets` takes it: labels (count,), label sets

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_resnet.config.data import AugmentSpec, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
+from keras_resnet.data.class_sampling import SHUFFLE_ROUNDS, ClassSampler
 from keras_resnet.data.dataset import Split, gather_rows
 from keras_resnet.data.read_errors import numpy_function
 from keras_resnet.data.scaled_decoding import least_side
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
     from keras_resnet.data.transforms.mosaic import ObjectMixer
 
-# Of the cipher that shuffles. With 8 an order could not be told from a random one; twice as many cost nothing.
-SHUFFLE_ROUNDS = 16
-
 
 @dataclass(frozen=True)
 class TrainPipeline:
@@ -39,7 +37,7 @@ class TrainPipeline:
 
     encode_targets: truth (B, …), which is labels (B,) or a dict (see `Split.ground_truth`) → targets, of which mixed
     images take the weighted sum. fit: of `config.data.FITS`. service: the address of a data service that reads the
-    images, see `data.service`.
+    images, see `data.service`. sampler: how often each class is shown; None shows each image once an epoch.
     """
 
     split: Split
@@ -52,6 +50,7 @@ class TrainPipeline:
     ranks: int = 1
     fit: Fit = "crop"
     service: str | None = None
+    sampler: ClassSampler | None = None
 
     @property
     def steps(self) -> int:
@@ -89,7 +88,8 @@ class TrainPipeline:
         seed = tf.concat([self._key(step // self.steps), tf.zeros(1, tf.int64)], 0)
         last = tf.constant(self.split.count - 1, tf.int64)
         # tf.random.experimental.index_shuffle has 4 rounds, which leave most of a small data set in its order.
-        return tf.raw_ops.RandomIndexShuffle(index=numbers, seed=seed, max_index=last, rounds=SHUFFLE_ROUNDS)
+        rows = tf.raw_ops.RandomIndexShuffle(index=numbers, seed=seed, max_index=last, rounds=SHUFFLE_ROUNDS)
+        return self.sampler.choose(rows, step // self.steps, self.seed) if self.sampler else rows
 
     def _whole(self, first_step: int, last_step: int) -> tf.data.Dataset:
         """Return batches as they are kept: (uint8 (part, height, width, C), truth (part, …))."""

@@ -25,6 +25,8 @@ FEW_IMAGES = 200
 STILL_FALLING = 0.02
 # How many of the classes that are never found are named.
 MISSED_NAMED = 5
+# Points by which macro recall is below accuracy where rare classes are missed.
+HIDDEN_BY_FREQUENT = 0.1
 # Points by which a network is better on its training images that it has learned by heart.
 OVERFITTED = 0.15
 
@@ -83,10 +85,8 @@ def describe_missed_classes(run: Run) -> str:
 
 def suggest_pretrained_weights(facts: TrainingFacts) -> str:
     """Suggest pretrained weights where a network began with random ones and had few images to learn from."""
-    origin = f"torchvision:{model_name(facts.spec.network)}"
-    began = facts.spec.start.weights or facts.spec.start.deepen or facts.spec.start.narrow
-    exists = origin.partition(":")[2] in TORCHVISION_HASHES and facts.spec.network.stem != "cifar"
-    if not facts.is_weak or began or not exists or facts.images is None or facts.images >= FEW_IMAGES * facts.classes:
+    origin = _find_pretrained(facts.spec)
+    if not facts.is_weak or not origin or facts.images is None or facts.images >= FEW_IMAGES * facts.classes:
         return ""
     return (
         f"{counted(facts.images, 'training image')} of {counted(facts.classes, 'class', plural='classes')} are few for"
@@ -120,6 +120,19 @@ def suggest_learning_rate(facts: TrainingFacts) -> str:
     )
 
 
+def suggest_class_weights(facts: TrainingFacts) -> str:
+    """Suggest class weights where rare classes are recognized much less often than frequent ones."""
+    values, training = facts.analysis.get("metrics", {}), facts.spec.training
+    if "macro_recall" not in values or facts.value - values["macro_recall"] < HIDDEN_BY_FREQUENT:
+        return ""
+    if training.class_weights != "none" or training.sampling != "natural":
+        return ""
+    return (
+        f"accuracy is {facts.value:.0%}, but the mean recall of the classes only {values['macro_recall']:.0%}: rare"
+        " classes are missed; let them count as much as the others: --class-weights balanced"
+    )
+
+
 def suggest_images_of_class(facts: TrainingFacts) -> str:
     """Suggest images of a class that is never found: it has too few of them, or looks like another."""
     missed = list(_missed_classes(facts.analysis))
@@ -146,22 +159,38 @@ def suggest_augmentation(facts: TrainingFacts) -> str:
 
 
 def suggest_longer_training(facts: TrainingFacts) -> str:
-    """Suggest a longer training where a classifier of a few pixels does at least as well."""
+    """Suggest a longer training, or pretrained weights where there are such, where a classifier of a few pixels does at
+    least as well."""
     simple = _find_unbeaten(facts.analysis, trivial=False)
     if simple is None or simple["standing"] != NOT_ABOVE:
         return ""
     name, value, epochs = simple["baseline"], simple["value"], 3 * len(facts.log)
-    return f"{name} does at least as well ({value:.2%}); train longer: --epochs {epochs}"
+    origin = _find_pretrained(facts.spec)
+    pretrained = f", or start from pretrained weights: --weights {origin}" if origin else ""
+    return (
+        f"your network reaches {simple['model_value']:.2%}, {name} {value:.2%}; train longer:"
+        f" --epochs {epochs}{pretrained}"
+    )
 
 
 CHECKS: tuple[Check, ...] = (
     suggest_pretrained_weights,
     suggest_more_epochs,
     suggest_learning_rate,
+    suggest_class_weights,
     suggest_images_of_class,
     suggest_augmentation,
     suggest_longer_training,
 )
+
+
+def _find_pretrained(spec: Spec) -> str:
+    """Return the name of pretrained weights that a training of `spec` could have begun with; "" where it began with
+    such, or there are none."""
+    began = spec.start.weights or spec.start.deepen or spec.start.narrow
+    name = model_name(spec.network)
+    exists = name in TORCHVISION_HASHES and spec.network.stem != "cifar"
+    return f"torchvision:{name}" if exists and not began else ""
 
 
 def _find_unbeaten(analysis: Analysis, trivial: bool) -> BaselineRow | None:

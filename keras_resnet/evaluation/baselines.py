@@ -32,7 +32,7 @@ MAX_TRAIN_IMAGES, MAX_IMAGES, MAX_DETECTION_IMAGES = 2000, 1000, 300
 MAX_SECONDS = 5.0
 # The longest side of the pixels that trees see, how many trees there are, and up to how many classes: their memory
 # grows with these.
-SIDE, TREES, MAX_TREE_CLASSES = 16, 50, 100
+SIDE, TREES, MAX_TREE_CLASSES = 24, 50, 100
 SEED = 0
 
 

@@ -6,6 +6,7 @@ LABELS = {
     "f1": "F1",
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
+    "macro_recall": "macro recall (balanced accuracy)",
     # Of the predictions that are assigned to an object.
     "iou": "box IoU",
     "quality": "confidence",

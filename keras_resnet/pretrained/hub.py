@@ -82,12 +82,33 @@ def fetch_from_hub(origin: str) -> Weights:
     return _FETCHERS[source](name)
 
 
+def list_weights(model: str) -> list[str]:
+    """Return the weights of the network called `model` whose files are known, the best first."""
+    recipes = range(len(TORCHVISION_HASHES.get(model, ())), 0, -1)
+    of_keras = [f"keras:{model}"] if model in KERAS_APPLICATIONS else []
+    return [f"torchvision:{model}.v{number}" for number in recipes] + of_keras
+
+
+def file_name(origin: str) -> str:
+    """Return the name of the file of weights that `list_weights` names."""
+    source, _, name = origin.partition(":")
+    if source == "keras":
+        return KERAS_APPLICATIONS[name][1]
+    name, _, recipe = name.partition(".v")
+    return f"{name}-{TORCHVISION_HASHES[name][int(recipe) - 1]}.pth"
+
+
+def is_cached(origin: str) -> bool:
+    """Return whether weights that `list_weights` names are here already."""
+    return (cache_folder() / file_name(origin)).is_file()
+
+
 def _fetch_keras(name: str) -> Weights:
     _require_known("keras", name, KERAS_APPLICATIONS)
     import keras
 
     function, file = KERAS_APPLICATIONS[name]
-    _require_online(f"keras:{name}", KERAS_HOST, _cache_folder() / file)
+    _require_online(f"keras:{name}", KERAS_HOST, cache_folder() / file)
     try:
         with _progress_to_stderr():
             model = getattr(keras.applications, function)(weights="imagenet")  # downloads, and checks the hash
@@ -113,7 +134,7 @@ def _download_torch_file(file: str, digest: str) -> Path:
     """Download a file of download.pytorch.org, whose name holds the beginning of its SHA-256."""
     import keras
 
-    target = _cache_folder() / file
+    target = cache_folder() / file
     if not target.is_file():
         _require_online(file, TORCH_HOST, target)
         target.parent.mkdir(parents=True, exist_ok=True)  # or Keras would take another folder
@@ -155,7 +176,7 @@ def _progress_to_stderr() -> Iterator[None]:
         yield
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """Return the folder where Keras keeps downloaded weights."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 

@@ -216,6 +216,8 @@ def _list_tiles(contents: _Contents) -> dict[str, str]:
     tiles = {}
     if contents.finds_objects and (curves := analysis.get("curves")):
         tiles["AP50, at an IoU of 0.5"] = f"{mean(chain.from_iterable(curves.values())):.2%}"
+    if "macro_recall" in analysis.get("metrics", {}):
+        tiles["macro recall (balanced accuracy)"] = f"{analysis['metrics']['macro_recall']:.2%}"
     if "top5" in analysis.get("metrics", {}):
         tiles["top-5 accuracy"] = f"{analysis['metrics']['top5']:.2%}"
     for name in (MACRO_F1, MICRO_F1):

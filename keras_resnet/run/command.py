@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from keras_resnet.config.image_size import height_and_width
 from keras_resnet.config.section import flatten
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import Spec
+from keras_resnet.config.training import NO_WEIGHTS, PRETRAINED_PIXELS
+from keras_resnet.data.sources.tfds import BUNDLED
 
 # What a training is asked for: values by key of the spec, and options that stand for many of these.
 Request = Mapping[str, Any]
@@ -36,9 +39,9 @@ def training_command(spec: Spec, request: Request | None = None) -> str | None:
     """
     if spec.compress.parent:
         return None
-    asked = find_request(spec) if request is None else dict(request)
+    asked = (find_request(spec) if request is None else dict(request)) | _pin_weights(spec, request)
     shown: dict[str, Any] = {"task": spec.task} if spec.task != Spec().task else {}
-    if not asked.keys() & set(_NETWORKS):
+    if not asked.keys() & set(_NETWORKS) or asked.get("start.weights") == NO_WEIGHTS:
         shown["network.depth"] = spec.network.depth
     shown |= {key: asked[key] for key in (*BASES, "network.depth") if key in asked}
     shown["data.source"] = spec.data.source
@@ -47,6 +50,18 @@ def training_command(spec: Spec, request: Request | None = None) -> str | None:
     return shlex.join(
         ["kresnet", "train", *(word for key, value in (shown | asked).items() for word in _words(key, value))]
     )
+
+
+def _pin_weights(spec: Spec, request: Request | None) -> dict[str, Any]:
+    """Return what asks for the weights that `spec` starts from, where another machine might choose others."""
+    if spec.start.deepen or spec.data.source.partition("/")[0] in BUNDLED:
+        return {}
+    if request is None or "recipe" in request or "start.weights" in request:
+        return {}
+    if spec.start.weights:
+        return {"start.weights": spec.start.weights, "data.image_size": spec.data.image_size}
+    is_large = min(height_and_width(spec.data.image_size or 0)) >= PRETRAINED_PIXELS
+    return {"start.weights": NO_WEIGHTS} if is_large else {}
 
 
 def _words(key: str, value: Any) -> list[str]:

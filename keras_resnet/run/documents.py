@@ -62,13 +62,15 @@ class RunDocument(TypedDict):
 
 @_kept
 class MetricsDocument(TypedDict):
-    """metrics.json. value: 0–1. thresholds: of each label in their order, of a task that predicts several."""
+    """metrics.json. value: 0–1. macro_recall: of a classifier, the mean of its classes' recalls. thresholds: of each
+    label in their order, of a task that predicts several."""
 
     split: Line
     metric: Line
     value: Number
     samples: Count
     thresholds: NotRequired[list[Annotated[Number, Field(ge=0, le=1)]]]
+    macro_recall: NotRequired[Number]
 
 
 @_kept

@@ -5,8 +5,9 @@ The reference for a task: `tasks.base.Task` says what each member is for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -61,17 +62,26 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
         return tf.one_hot(ground_truth, len(self.classes), dtype=tf.float32)
 
     def loss(self, spec: Spec) -> Loss:
-        """Return cross entropy, categorical or binary for each class (Wightman et al. 2021, section 2), with label
-        smoothing (Szegedy et al. 2016, section 7)."""
+        """Return cross entropy, categorical, binary for each class (Wightman et al. 2021, section 2) or focal (Lin et
+        al. 2017, equation 4), with label smoothing (Szegedy et al. 2016, section 7), times the weight of the label's
+        class where the classes have weights."""
         import keras
+        import tensorflow as tf
 
-        smoothing = spec.optimizer.label_smoothing
-        binary = spec.training.loss == "bce"
-        cross_entropy = keras.losses.binary_crossentropy if binary else keras.losses.categorical_crossentropy
+        smoothing, training = spec.optimizer.label_smoothing, spec.training
+        cross_entropy: Callable[..., tf.Tensor] = {
+            "cross_entropy": keras.losses.categorical_crossentropy,
+            "bce": keras.losses.binary_crossentropy,
+            "focal": partial(keras.losses.categorical_focal_crossentropy, alpha=1.0, gamma=training.focal_gamma),
+        }[training.loss]
 
         def losses(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-            targets = (1 - smoothing) * targets + smoothing / len(self.classes)
-            return cross_entropy(targets, logits, from_logits=True)
+            smooth = (1 - smoothing) * targets + smoothing / len(self.classes)
+            values = cross_entropy(smooth, logits, from_logits=True)
+            if not training.weights_by_class:
+                return values
+            # Of mixed images, whose targets are of several classes, the mean of their weights.
+            return values * tf.linalg.matvec(targets, tf.constant(training.weights_by_class, targets.dtype))
 
         return losses
 
@@ -98,14 +108,15 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
         return list(outputs)
 
     def compute_metrics(self, predictions: list[np.ndarray], ground_truth: np.ndarray) -> Metrics:
-        """Compute the top-1 accuracy on labels (N,); beside it, of more than five classes, the top-5 accuracy."""
+        """Compute the top-1 accuracy on labels (N,); beside it the macro recall, the mean of the classes' accuracies
+        (balanced accuracy), and of more than five classes the top-5 accuracy."""
         logits = np.stack(predictions)
         correct = np.argmax(logits, axis=-1) == ground_truth
-        details = {}
+        by_class = accuracy_by_class(correct, ground_truth, self.classes)
+        details = {"macro_recall": float(np.mean(list(by_class.values())))}
         if len(self.classes) > TOP:
             best = np.argpartition(-logits, TOP, axis=-1)[:, :TOP]
             details["top5"] = float((best == ground_truth[:, None]).any(axis=-1).mean())
-        by_class = accuracy_by_class(correct, ground_truth, self.classes)
         return Metrics({"top1": float(correct.mean())}, by_class, details, correct)
 
     def analyze(self, evaluation: ClassificationEvaluation) -> dict[str, Any]:

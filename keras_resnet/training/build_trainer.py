@@ -6,6 +6,7 @@ import keras
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.data import pipeline
+from keras_resnet.data.class_sampling import create_sampler
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.data.service import require_files
@@ -32,6 +33,7 @@ def build_train_pipeline(spec: Spec, data: DatasetSplits, task: Task) -> TrainPi
         augment=spec.augment,
         fit=data.fit,
         service=spec.data.service,
+        sampler=create_sampler(data.splits["train"].labels, training.sampling),
     )
 
 

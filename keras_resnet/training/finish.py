@@ -17,6 +17,9 @@ from keras_resnet.runtime.plurals import counted
 if TYPE_CHECKING:
     from keras_resnet.training.trainer import Trainer
 
+# Details that are told beside the main metric, which may hide rare classes.
+BESIDE = ("macro_recall",)
+
 
 def write_finished_model(run: Run, trainer: Trainer, data: DatasetSplits, log: Log) -> None:
     """Evaluate the finished model on the validation images and write it, its metrics and its analysis into `run`; the
@@ -27,15 +30,17 @@ def write_finished_model(run: Run, trainer: Trainer, data: DatasetSplits, log: L
         log(f"compressed: {summary}")
     task, score = task.refit(validate(model, data, task))
     metrics = {"split": "validation", "metric": score.metric, "value": score.value, "samples": score.samples}
+    beside = {name: score.metrics.details[name] for name in BESIDE if name in score.metrics.details}
     thresholds = task.output_metadata()["thresholds"]
     fitted = {"thresholds": list(thresholds)} if thresholds else {}
-    run.write_json(run.metrics_file, metrics | fitted | sparsity.as_dict())
+    run.write_json(run.metrics_file, metrics | beside | fitted | sparsity.as_dict())
     analysis = analyze_model(run, model, task, score, data)
     run.write_json(run.analysis_file, analysis)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.remove_training_state()
     images = counted(score.samples, "validation image")
-    log(f"{metric_label(score.metric)} {score.value:.2%} on {images}; model: {run.model_file}")
+    others = "".join(f", {metric_label(name)} {value:.2%}" for name, value in beside.items())
+    log(f"{metric_label(score.metric)} {score.value:.2%}{others} on {images}; model: {run.model_file}")
     if thresholds:
         log(
             f"thresholds: {min(thresholds):.2f} to {max(thresholds):.2f}, of each label that with the best F1 on the"

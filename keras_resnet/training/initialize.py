@@ -57,7 +57,7 @@ def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -
         normalization = weights.normalization or spec.data.normalization
         whole = weights.resize if spec.data.fit in (None, "crop") else None
         data = replace(spec.data, normalization=normalization, image_size=weights.image_size, resize=whole)
-    spec = replace(spec, network=_merge_networks(spec.network, network, requested, origin))
+    spec = replace(spec, network=merge_networks(spec.network, network, requested, origin))
     log(f"network: {model_name(network)}, and its normalization (of the weights {origin})")
     merged = replace(spec.data, normalization=data.normalization, channels=spec.data.channels or data.channels)
     if data.annotations == merged.annotations:
@@ -211,7 +211,7 @@ def _frozen(start: StartSpec, parts: Iterable[str]) -> set[str]:
     return set().union(*(select_parts(name, parts) for name in start.freeze))
 
 
-def _merge_networks(requested: NetworkSpec, pretrained: NetworkSpec, keys: set[str], origin: str) -> NetworkSpec:
+def merge_networks(requested: NetworkSpec, pretrained: NetworkSpec, keys: set[str], origin: str) -> NetworkSpec:
     """Return the network of the weights. Raises UsageError if one of `keys`, which the user gave, contradicts it."""
     undecided = {
         key: getattr(requested, key) for key in UNDECIDED_FIELDS if key in FAMILIES[pretrained.family].settings

@@ -18,7 +18,9 @@ from keras_resnet.models import build
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, show_activity
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, verb
+from keras_resnet.training.class_balance import resolve_class_balance
+from keras_resnet.training.default_weights import choose_start
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import get_method_class
 from keras_resnet.training.precision import choose_precision
@@ -29,13 +31,16 @@ SMALL_DATASET = 5000
 MAX_WARMUP = 0.2
 # A warning is logged if the brightest of so many images is no brighter than this.
 BRIGHTNESS_SAMPLE, DARK = 200, 63
+# The standard deviation of the pixels of an image of one color stays below this.
+BLANK = 1.0
 # Steps between two checkpoints, where epochs are longer: minutes, not hours, are lost.
 CHECKPOINT_STEPS = 1000
 
 
 def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
     """Return `spec` with every open choice made for `data`; each is logged with its reason."""
-    _warn_of_dark_images(data, log)
+    _warn_of_bad_images(spec, data, log)
+    spec = choose_start(spec, data, devices, log)
     normalization = spec.data.normalization.adapt(data.channels)
     if normalization.mean[0] not in spec.data.normalization.mean:
         mean, std = normalization.mean[0], normalization.std[0]
@@ -54,6 +59,7 @@ def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec
     if decision:
         log(decision)
     spec = replace(spec, data=sizes, network=network)
+    spec = resolve_class_balance(spec, data, log)
     spec = _resolve_mirroring(spec, data, devices, log)
     decoding = decide_scaled_decoding(spec.augment, data.splits["train"], data.image_size, log)
     spec = replace(spec, augment=replace(spec.augment, scaled_decoding=decoding))
@@ -63,13 +69,20 @@ def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec
     return _resolve_precision(spec, devices, log)
 
 
-def _warn_of_dark_images(data: DatasetSplits, log: Log) -> None:
-    """Warn if all images are nearly black: 12 bits of a camera stored in 16, and fractions of 1, are read so."""
+def _warn_of_bad_images(spec: Spec, data: DatasetSplits, log: Log) -> None:
+    """Warn if all images are nearly black: 12 bits of a camera stored in 16, and fractions of 1, are read so; and if
+    some show one color."""
     split = data.splits["train"]
     rows = np.arange(split.count)[:: max(1, split.count // BRIGHTNESS_SAMPLE)]
-    brightest = max(
-        int((split.pixels[row] if split.pixels is not None else split.read_pixels(row)).max()) for row in rows
-    )
+    looked_at = (split.pixels[row] if split.pixels is not None else split.read_pixels(row) for row in rows)
+    highest, deviations = zip(*((int(pixels.max()), float(pixels.std())) for pixels in looked_at), strict=True)
+    brightest, blank = max(highest), sum(deviation < BLANK for deviation in deviations)
+    if blank:
+        log(
+            f"warning: {blank} of {counted(len(rows), 'training image')} looked at"
+            f" {verb(blank, 'shows', 'show')} one color; to list such images and others that are wrong: kresnet check"
+            f" {spec.data.source}"
+        )
     if brightest <= DARK:
         log(
             f"warning: the brightest of {counted(len(rows), 'training image')} is {brightest} of 255:"

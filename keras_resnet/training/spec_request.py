@@ -19,6 +19,8 @@ from keras_resnet.config.provenance import Provenance
 from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.config.task_rules import TASK_RULES
+from keras_resnet.config.training import AUTO_WEIGHTS, NO_WEIGHTS
+from keras_resnet.data.sources.tfds import BUNDLED
 from keras_resnet.errors import UsageError
 from keras_resnet.models.build import require_known
 from keras_resnet.models.names import NAMED_SETTINGS, model_name, parse_model_name
@@ -29,6 +31,8 @@ from keras_resnet.runtime.plurals import counted
 
 # The bundled images of digits, their sides in pixels, and the depth of a network that they need.
 DIGITS, DIGITS_DEPTH = {"digits": 8, "digit_pairs": 24}, 20
+# What --weights may say instead of naming any.
+CHOICES = (AUTO_WEIGHTS, NO_WEIGHTS)
 
 
 def build_spec(options: Options, home: Path, log: Log) -> Spec:
@@ -38,6 +42,8 @@ def build_spec(options: Options, home: Path, log: Log) -> Spec:
     """
     require_own_values(options)
     values = read_settings(options)
+    weights = _take_choice_of_weights(options, values)
+    options = {name: value for name, value in options.items() if name != "weights" or value not in CHOICES}
     with name_options(options):
         spec = _base(options, values, home, log).override_all(values)
         if not _names_network(options, values):
@@ -48,10 +54,22 @@ def build_spec(options: Options, home: Path, log: Log) -> Spec:
 
         with name_option(options, "weights"):
             spec = config_from_weights(spec, asked, home, log)
+    elif weights == AUTO_WEIGHTS and not spec.start.deepen and spec.data.source.partition("/")[0] not in BUNDLED:
+        spec = replace(spec, start=replace(spec.start, weights=AUTO_WEIGHTS))
     with name_option(options, "model"), name_option(options, "depth"):
         require_known(spec.network)
     with name_option(options, "teacher"):
         return _with_teacher(spec, home)
+
+
+def _take_choice_of_weights(options: Options, values: dict[str, Any]) -> str:
+    """Return AUTO_WEIGHTS where nobody says which weights a training starts from, and no recipe does; else NO_WEIGHTS.
+    These words are taken out of `values`."""
+    asked = values.get("start.weights", NO_WEIGHTS if "recipe" in options else AUTO_WEIGHTS)
+    if asked not in CHOICES:
+        return NO_WEIGHTS
+    values.pop("start.weights", None)
+    return str(asked)
 
 
 def override_spec(spec: Spec, options: Options, home: Path) -> Spec:
@@ -66,7 +84,7 @@ def trace_spec(options: Options, home: Path) -> Provenance:
     by_key = {}
     if "model" in options:
         by_key["network"] = f"of --model {options['model']}"
-    if origin := options.get("weights"):
+    if (origin := options.get("weights")) and origin not in CHOICES:
         from keras_resnet.training.initialize import describe_weights_source
 
         words = describe_weights_source(origin, home)

@@ -445,6 +445,7 @@ def test_a_download_leaves_standard_output_to_results(tmp_path, monkeypatch, cap
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=served.parent))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("KERAS_HOME", str(kept))
+    monkeypatch.delenv("KRESNET_OFFLINE")
     monkeypatch.setitem(hub.TORCHVISION_HASHES, "resnet18", (digest,))
     monkeypatch.setattr(hub, "TORCH_HOST", f"http://127.0.0.1:{server.server_port}")
     try:

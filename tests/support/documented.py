@@ -47,6 +47,7 @@ kresnet demo RUN --save page
 kresnet export RUN
 kresnet export RUN --tflite
 kresnet train --weights my-run --data photos/
+kresnet check photos/
 kresnet-edge predict *
 """
 
@@ -127,6 +128,7 @@ FAILING = {
     "kresnet train --task detect --depth 50 --data ~/coco --image-size 512": Fails(1, "there is no such folder"),
     "kresnet train --recipe edge --data photos/ --teacher RUN *": Fails(2, "--teacher RUN must have the labels"),
     "kresnet train --devices gpu:0,2": Fails(2, "gpu:0,2"),
+    "kresnet check photos/ --run RUN --strict": Fails(1, "has other labels than photos"),
     "kresnet predict RUN --camera 0 *": Fails(1, "camera 0 cannot be opened"),
     "kresnet export * --target ethos-u55-128*": Fails(2, "needs Arm's compiler"),
 }

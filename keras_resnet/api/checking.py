@@ -1,0 +1,68 @@
+"""`keras_resnet.check`: what is wrong with a data set, from Python."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from keras_resnet import progress
+from keras_resnet.api.run import Run
+from keras_resnet.api.session import from_python
+from keras_resnet.checking.findings import CheckReport
+from keras_resnet.config.spec import DataSpec, Spec
+from keras_resnet.config.task_rules import TASK_RULES
+from keras_resnet.errors import UsageError, require_one_of
+from keras_resnet.run import Run as RunFolder
+from keras_resnet.run import runs_home
+
+StrPath = str | os.PathLike[str]
+
+
+@from_python
+def check(
+    data: StrPath | None = None,
+    run: Run | StrPath | None = None,
+    task: str | None = None,
+    save: StrPath | None = None,
+    runs: StrPath | None = None,
+) -> CheckReport:
+    """Check a data set and return what is wrong with it: what `kresnet check` does.
+
+    data: a folder of images, or the name of a TFDS data set; by default that of `run`. run: what `open_run` returns, or
+    a name; its network checks the labels. task: says which annotations are read, by default those of "classify", or of
+    the run's task. save: where to write a page with the images. runs: where runs live.
+
+    Raises UsageError where neither data nor a run is given or the extra is not installed, DataError for data that
+    cannot be opened, RunError for a run of other labels.
+    """
+    home = runs_home(None if runs is None else os.fspath(runs))
+    folder = None if run is None else run.stored if isinstance(run, Run) else RunFolder.find(home, os.fspath(run))
+    return check_folder(None if data is None else os.fspath(data), folder, task, None if save is None else Path(save))
+
+
+def check_folder(data: str | None, run: RunFolder | None, task: str | None, page: Path | None) -> CheckReport:
+    """Return what is wrong with `data`, and write it to `page` if that is given; see `check`."""
+    from keras_resnet.checking.check import check_data
+
+    report, splits = check_data(_choose_data(data, run, task), progress.log, run)
+    if page is not None:
+        from keras_resnet.reporting.check_page import write_check_page
+
+        write_check_page(report, splits, page)
+    return report
+
+
+def _choose_data(data: str | None, run: RunFolder | None, task: str | None) -> DataSpec:
+    """Return which data are meant: of a run with its split, sizes and annotations."""
+    if task is not None:
+        require_one_of("--task", task, tuple(TASK_RULES))
+    if run is not None:
+        run.require_finished()
+        if task not in (None, run.spec().task):
+            raise UsageError(f"--task must be that of run {run.name}, {run.spec().task}. Received: {task}")
+        spec = run.spec().data
+        return spec if data is None else replace(spec, source=data)
+    if data is None:
+        raise UsageError("check needs DATA, a folder of images or the name of a data set, or --run RUN")
+    return DataSpec(source=data, annotations=TASK_RULES[task or Spec().task].annotations)

@@ -1,0 +1,120 @@
+"""Check a data set: open it, measure its images, and collect what is wrong with them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from keras_resnet.checking.duplicates import find_duplicates
+from keras_resnet.checking.facts import ImageFacts, measure_images
+from keras_resnet.checking.findings import CheckReport, Finding
+from keras_resnet.checking.quality import find_bad_images
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.class_sampling import describe_imbalance
+from keras_resnet.data.load import DatasetSplits, load_dataset
+from keras_resnet.errors import RunError, UsageError
+from keras_resnet.progress import Log
+from keras_resnet.run import Run
+
+EXTRA = ("imagehash", "cleanlab")
+# What sources log of a file that cannot be read, one line each; and of how many, which the report says itself.
+SKIPPED = "skipped: "
+OWN_FINDINGS = (SKIPPED, "skipped ", "warning: ")
+# Sizes that are listed.
+MAX_SIZES = 8
+
+
+def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckReport, DatasetSplits]:
+    """Check all splits of the data that `spec` names, labels too where a finished `run` is given; return what was
+    found, and the data.
+
+    Raises UsageError where the extra is not installed or the run is of another task, DataError where the data cannot
+    be opened, RunError where the run has other labels.
+    """
+    require_extra()
+    lines: list[str] = []
+    data = load_dataset(replace(spec, max_unreadable=1.0), lambda line: _sort(line, lines, log))
+    if run is not None:
+        _require_fitting(run, data)
+    facts, errors = measure_images(data)
+    unreadable = [line.removeprefix(SKIPPED) for line in lines if line.startswith(SKIPPED)]
+    findings = [Finding("unreadable", note=each) for each in [*unreadable, *map(str, errors)]]
+    findings += [*find_duplicates(facts), *find_bad_images(facts), *_find_unequal(data)]
+    notes = []
+    if run is None:
+        notes.append("labels were not checked: --run RUN checks them by a network that was trained on these data")
+    else:
+        from keras_resnet.checking.labels import find_label_issues
+
+        findings += find_label_issues(run, data)
+    return CheckReport(data.name, _count(data), _properties(facts), findings, notes), data
+
+
+def require_extra() -> None:
+    """Raise UsageError unless the libraries that a check needs are installed."""
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"check needs {missing[0]}, which is not installed: pip install 'kresnet[check]'")
+
+
+def _sort(line: str, lines: list[str], log: Log) -> None:
+    """Keep what the report says itself; log the rest."""
+    if line.startswith(OWN_FINDINGS):
+        lines.append(line)
+    else:
+        log(line)
+
+
+def _require_fitting(run: Run, data: DatasetSplits) -> None:
+    run.require_finished()
+    if (task := run.spec().task) != "classify":
+        raise UsageError(f"--run: labels are checked by a run of --task classify. Received: {run.name}, of {task}")
+    if run.classes() != data.classes:
+        raise RunError(
+            f"run {run.name} has other labels than {data.name}: {', '.join(run.classes())}; these data have"
+            f" {', '.join(data.classes)}"
+        )
+
+
+def _find_unequal(data: DatasetSplits) -> Iterator[Finding]:
+    if "train" in data.splits and data.splits["train"].objects is None:
+        sizes = data.splits["train"].count_labels(len(data.classes))
+        if words := describe_imbalance(data.classes, sizes):
+            yield Finding("unequal_classes", note=words)
+
+
+def _count(data: DatasetSplits) -> dict[str, dict[str, int]]:
+    """Count the images by split and class, those of several classes in each of them; of images with objects, by the
+    class of the first of these."""
+    counts = {}
+    for name, split in data.splits.items():
+        numbers = split.count_labels(len(data.classes)).tolist()
+        counts[name] = dict(zip(data.classes, numbers, strict=True))
+        if without := int((split.labels < 0).sum()):
+            counts[name]["(no object)" if split.objects else "(no label)"] = without
+    return counts
+
+
+def _properties(facts: Sequence[ImageFacts]) -> dict[str, dict[str, int]]:
+    sizes = Counter(f"{each.size[0]} × {each.size[1]}" for each in facts)
+    shown = dict(sizes.most_common(MAX_SIZES))
+    if more := sum(sizes.values()) - sum(shown.values()):
+        shown[f"{len(sizes) - len(shown)} other sizes"] = more
+    shapes = Counter(_shape(*each.size) for each in facts)
+    return {
+        "size": shown,
+        "shape": dict(shapes.most_common()),
+        "channels": dict(Counter(each.channels for each in facts).most_common()),
+    }
+
+
+def _shape(width: int, height: int) -> str:
+    """Return the shape of an image in words."""
+    ratio = width / height
+    if ratio > 1.5:
+        return "wider than 3:2"
+    if ratio < 1 / 1.5:
+        return "taller than 2:3"
+    return "about square"

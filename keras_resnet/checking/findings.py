@@ -1,0 +1,117 @@
+"""What a check of a data set finds, as people and programs read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of finding. title: of its section. why: what is wrong with it, and what to do, a sentence or two."""
+
+    title: str
+    why: str
+
+
+# By the names in JSON, the most harmful first. A new kind is a line here and a function that finds it.
+KINDS = {
+    "unreadable": Kind("Unreadable files", "They are left out of every training. Replace or remove them."),
+    "exact_duplicate_across_splits": Kind(
+        "Exact duplicates across splits",
+        "The network is tested on images it was trained on, so results look better than they are. Keep each image in"
+        " one split.",
+    ),
+    "near_duplicate_across_splits": Kind(
+        "Near duplicates across splits",
+        "The same picture, resized, compressed or brightened, or the next frame of a video. Keep such images in one"
+        " split.",
+    ),
+    "conflicting_labels": Kind(
+        "Equal images with different labels", "At least one of the labels is wrong. Keep the right one."
+    ),
+    "exact_duplicate": Kind("Exact duplicates", "They only count more than others. Keep one of each."),
+    "near_duplicate": Kind("Near duplicates", "They teach little that is new. Look whether they are meant."),
+    "blank": Kind("Blank images", "They show one color, so nothing can be learned from them. Remove them."),
+    "dark": Kind("Dark images", "Even their brightest parts are nearly black. Look at them, and scale or remove them."),
+    "blurred": Kind("Blurred images", "They have no sharp edge, unlike the others. Remove those that nobody can name."),
+    "unequal_classes": Kind(
+        "Unequal classes",
+        "Rare classes may never be found. Add images of them; where each image has one label, --class-weights balanced"
+        " or --sampling sqrt help too.",
+    ),
+    "label_error": Kind(
+        "Suspected label errors",
+        "The network is confident of another class, measured on images it was not trained on (confident learning;"
+        " Northcutt et al. 2021). Look at each and correct its label.",
+    ),
+    "outlier": Kind(
+        "Outliers",
+        "To the network they look like no other image. Look whether they belong here.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class CheckedImage:
+    """An image of a split, at `row` of it. file: its path, "" where the data set is not made of files."""
+
+    split: str
+    row: int
+    label: str
+    file: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.file or f"{self.split} image {self.row + 1}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: of one image, or of a group of those that belong together. note: what is to be said of
+    it, such as the label that an image should have."""
+
+    kind: str
+    images: tuple[CheckedImage, ...] = ()
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        images = [{"split": each.split, "label": each.label, "image": each.name} for each in self.images]
+        return {"kind": self.kind, "images": images, "note": self.note}
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check of `data` found. counts: images by split and class. properties: how many images have which "size",
+    "shape" and "channels", the most frequent first. notes: what was not looked for, and why."""
+
+    data: str
+    counts: dict[str, dict[str, int]]
+    properties: dict[str, dict[str, int]]
+    findings: list[Finding]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """How many images can be read."""
+        return sum(self.properties["size"].values())
+
+    @property
+    def by_kind(self) -> dict[str, list[Finding]]:
+        """The findings by kind, in the order of `KINDS`; of kinds that were found."""
+        groups = {kind: [each for each in self.findings if each.kind == kind] for kind in KINDS}
+        return {kind: found for kind, found in groups.items() if found}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            "data": self.data,
+            "images": self.images,
+            "counts": self.counts,
+            "properties": self.properties,
+            "found": {kind: len(found) for kind, found in self.by_kind.items()},
+            "findings": [each.as_dict() for found in self.by_kind.values() for each in found],
+            "notes": self.notes,
+        }

@@ -1,0 +1,86 @@
+"""`kresnet check`: what is wrong with a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keras_resnet.cli import console
+from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.cli.targets import find_run
+from keras_resnet.errors import DataError
+
+if TYPE_CHECKING:
+    from keras_resnet.checking.findings import CheckReport, Finding
+
+
+@click.command(cls=Command, epilog=format_examples("kresnet check photos/", "kresnet check photos/ --run RUN --strict"))
+@click.argument("data", required=False)
+@click.option(
+    "--run",
+    "of_run",
+    metavar="RUN",
+    help="Also look for wrong labels and outliers, by the network of this run.",
+    shell_complete=complete_run_names,
+)
+@click.option("--task", help="Read the annotations of this task [default: that of the run, else classify].")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write the page with the images [default: check-NAME.html].",
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 if anything is found.")
+@runs_option
+@json_option
+def check(
+    data: str | None,
+    of_run: str | None,
+    task: str | None,
+    save: Path | None,
+    strict: bool,
+    runs: str | None,
+    as_json: bool,
+) -> None:
+    """Check DATA: duplicates, bad images, unequal classes, wrong labels.
+
+    Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
+    with a run, suspected label errors and outliers. Writes one page with the images.
+    """
+    from keras_resnet.api.checking import check_folder
+
+    run = find_run(runs, of_run) if of_run is not None else None
+    source = data if data is not None else run.spec().data.source if run else ""
+    page = save or Path(f"check-{Path(source).resolve().name or 'data'}.html")
+    report = check_folder(data, run, task, page)
+    if as_json:
+        console.emit_json(report.as_dict())
+    else:
+        _print_report(report)
+    console.log(f"page: {page}")
+    if strict and report.by_kind:
+        raise DataError(f"{report.data} is not clean (--strict): {', '.join(report.by_kind)}")
+
+
+def _print_report(report: CheckReport) -> None:
+    """Print how many of what was found, each with its first example."""
+    from keras_resnet.checking.findings import KINDS
+    from keras_resnet.runtime.plurals import counted
+
+    rows = [[KINDS[kind].title, str(len(found)), _describe(found[0])] for kind, found in report.by_kind.items()]
+    if rows:
+        console.print_table(
+            f"{report.data}: {counted(report.images, 'image', ',')}", ["found", "", "for example"], rows
+        )
+    else:
+        console.emit(f"{report.data}: nothing found in {counted(report.images, 'image', ',')}")
+    for note in report.notes:
+        console.emit(note)
+
+
+def _describe(finding: Finding) -> str:
+    """Return an example in a few words: the names of its images, and what is to be said of them."""
+    names = " = ".join(Path(each.file).name or each.name for each in finding.images[:2])
+    return ": ".join(filter(None, (names, finding.note)))

@@ -1,0 +1,85 @@
+"""A page about a data set: what is in it and what is wrong with it, with the images."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from keras_resnet.atomic_write import write_atomically
+from keras_resnet.checking.facts import read_original
+from keras_resnet.checking.findings import KINDS, CheckedImage, CheckReport, Finding
+from keras_resnet.data.dataset import DatasetSplits
+from keras_resnet.errors import DataError
+from keras_resnet.progress import show_activity
+from keras_resnet.reporting.page import draw_charts, render_template
+from keras_resnet.runtime.image import show_in_rgb
+from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.printable import make_printable
+
+# Findings of a kind that are shown with images, images of a group, and pixels of a picture's longer side.
+MAX_SHOWN, MAX_GROUP, PICTURE_SIDE, QUALITY = 24, 6, 160, 70
+
+
+def write_check_page(report: CheckReport, data: DatasetSplits, file: Path) -> None:
+    """Write the page of `report` on `data` to `file`. Raises RunError where that cannot be written."""
+    with show_activity(f"writing {file.name}"), write_atomically(file) as temporary:
+        temporary.write_text(render_check_page(report, data), encoding="utf-8")
+
+
+def render_check_page(report: CheckReport, data: DatasetSplits) -> str:
+    """Return the page, HTML."""
+    sections = [_describe_section(kind, found, data) for kind, found in report.by_kind.items()]
+    classes = list(dict.fromkeys(label for counts in report.counts.values() for label in counts))
+    values: dict[str, Any] = {
+        "report": report,
+        "sections": sections,
+        "classes": classes,
+        "total": sum(len(found) for found in report.by_kind.values()),
+        "version": "",
+    }
+    return render_template("check.html", values | draw_charts([]))
+
+
+def _describe_section(kind: str, found: list[Finding], data: DatasetSplits) -> dict[str, Any]:
+    """Return what the template shows of the findings of one kind."""
+    shown = [
+        {
+            "note": make_printable(each.note),
+            "pictures": list(_pictures(each, data)),
+            "hidden": counted(len(each.images) - MAX_GROUP, "more image") if len(each.images) > MAX_GROUP else "",
+        }
+        for each in found[:MAX_SHOWN]
+    ]
+    return {
+        "id": kind,
+        "title": KINDS[kind].title,
+        "why": KINDS[kind].why,
+        "count": len(found),
+        "shown": shown,
+        "more": max(0, len(found) - MAX_SHOWN),
+    }
+
+
+def _pictures(finding: Finding, data: DatasetSplits) -> Iterator[dict[str, str]]:
+    for image in finding.images[:MAX_GROUP]:
+        parts = Path(image.file).parts[-3:]
+        name = "/".join(parts) if image.file else image.name
+        caption = f"{name} ({image.split}{', ' if image.label else ''}{image.label})"
+        yield {"caption": make_printable(caption), "image": _encode(image, data)}
+
+
+def _encode(image: CheckedImage, data: DatasetSplits) -> str:
+    """Return a picture as base64 of a WebP file; "" where the image cannot be read any more."""
+    try:
+        picture = show_in_rgb(read_original(data.splits[image.split], image.row, data.levels)).copy()
+    except DataError:
+        return ""
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="WebP", quality=QUALITY)
+    return base64.b64encode(buffer.getvalue()).decode()

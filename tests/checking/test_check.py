@@ -1,0 +1,155 @@
+"""`kresnet check` on folders in which it is known what is wrong."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+import keras_resnet
+from keras_resnet.checking import check as module
+from keras_resnet.errors import UsageError
+
+
+def picture(number, side=72):
+    """A picture with edges, unlike any other."""
+    generator = np.random.default_rng(number)
+    blocks = Image.fromarray(generator.integers(0, 256, (6, 8, 3), np.uint8))
+    return blocks.resize((side * 4 // 3, side), Image.Resampling.NEAREST)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of 12 training and 4 validation images each, with nothing wrong."""
+    number = 0
+    for split, count in (("train", 12), ("val", 4)):
+        for label in ("cat", "dog"):
+            (tmp_path / "photos" / split / label).mkdir(parents=True)
+            for index in range(count):
+                picture(number).save(tmp_path / "photos" / split / label / f"{split}{label}{index}.png")
+                number += 1
+    return tmp_path / "photos"
+
+
+def found(report):
+    """The names of images by kind of finding, a set for each finding."""
+    return {
+        kind: [{name.rpartition("/")[2] for name in (image.name for image in each.images)} for each in findings]
+        for kind, findings in report.by_kind.items()
+    }
+
+
+def test_in_a_clean_folder_nothing_is_found(folder, kresnet, tmp_path):
+    code, out, err = kresnet("check", folder, "--strict", "--save", tmp_path / "page.html")
+    assert (code, out.splitlines()[0]) == (0, "photos: nothing found in 32 images")
+    assert err[-1] == f"page: {tmp_path / 'page.html'}"
+    assert "NOTHING FOUND" in (tmp_path / "page.html").read_text()
+
+
+@pytest.fixture
+def planted(folder):
+    train, val = folder / "train", folder / "val"
+    shutil.copy(train / "cat" / "traincat0.png", val / "cat" / "copy.png")
+    shutil.copy(train / "cat" / "traincat1.png", train / "cat" / "again.png")
+    shutil.copy(train / "dog" / "traindog1.png", train / "cat" / "dogtoo.png")
+    again = Image.open(train / "dog" / "traindog2.png")
+    again.resize((80, 60)).point(lambda value: min(255, int(value * 1.1))).save(val / "dog" / "near.jpg", quality=60)
+    for name, change in {
+        "cat3": lambda image: Image.new("RGB", image.size, (9, 200, 90)),
+        "cat4": lambda image: image.point(lambda value: value // 8),
+        "cat5": lambda image: image.filter(ImageFilter.GaussianBlur(6)),
+    }.items():
+        file = train / "cat" / f"train{name}.png"
+        change(Image.open(file)).save(file)
+    file = train / "dog" / "traindog6.png"
+    file.write_bytes(file.read_bytes()[:200])
+    return folder
+
+
+def test_what_is_planted_is_found_and_nothing_else(planted):
+    report = keras_resnet.check(planted)
+    (unreadable,) = report.by_kind["unreadable"]
+    assert "traindog6.png" in unreadable.note
+    assert found(report) == {
+        "unreadable": [set()],
+        "exact_duplicate_across_splits": [{"traincat0.png", "copy.png"}],
+        "near_duplicate_across_splits": [{"traindog2.png", "near.jpg"}],
+        "conflicting_labels": [{"traindog1.png", "dogtoo.png"}],
+        "exact_duplicate": [{"traincat1.png", "again.png"}],
+        "blank": [{"traincat3.png"}],
+        "dark": [{"traincat4.png"}],
+        "blurred": [{"traincat5.png"}],
+    }
+    assert report.counts["train"] == {"cat": 14, "dog": 11}
+    assert report.properties["size"] == {"96 × 72": 34, "80 × 60": 1}
+
+
+def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kresnet, tmp_path):
+    page = tmp_path / "page.html"
+    code, out, err = kresnet("check", planted, "--json", "--strict", "--save", page)
+    assert (code, err[-1]) == (
+        1,
+        "kresnet: photos is not clean (--strict): unreadable, exact_duplicate_across_splits,"
+        " near_duplicate_across_splits, conflicting_labels, exact_duplicate, blank, dark, blurred",
+    )
+    told = json.loads(out)
+    assert told["found"]["blank"] == 1 and told["images"] == 35
+    assert {"split": "validation", "label": "cat", "image": str(planted / "val" / "cat" / "copy.png")} in [
+        image for each in told["findings"] for image in each["images"]
+    ]
+    html = page.read_text()
+    assert "8 findings" in html and "val/cat/copy.png (validation, cat)" in html and html.count("data:image/webp") == 11
+    code, out, _ = kresnet("check", planted, "--save", page)
+    assert code == 0 and "Blurred images" in out and "--run RUN" in out
+
+
+def test_unequal_classes_are_found(folder):
+    for index in range(1, 12):
+        (folder / "train" / "dog" / f"traindog{index}.png").unlink()
+    (only,) = keras_resnet.check(folder).findings
+    assert only.note == ("the classes are unequal: 'dog' has 1 training image, 'cat' 12, 12 times as many")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "check needs DATA, a folder of images or the name of a data set, or --run RUN"),
+        (("PHOTOS", "--task", "clasify"), "--task must be one of classify, localize, detect, segment"),
+        (("PHOTOS", "--run", "RUN", "--task", "detect"), "--task must be that of run"),
+        (("PHOTOS", "--run", "RUN"), "has other labels than photos: 0, 1, 2"),
+        (("no/such",), "--data no/such: there is no such folder"),
+    ],
+)
+def test_a_wrong_request_is_refused_in_one_sentence(folder, trained, kresnet, arguments, words, tmp_path):
+    names = {"PHOTOS": folder, "RUN": trained.folder}
+    code, out, err = kresnet("check", *(names.get(each, each) for each in arguments), "--save", tmp_path / "x.html")
+    assert code in (1, 2) and out == "" and words in err[-1] and not (tmp_path / "x.html").exists()
+
+
+def test_without_the_extra_it_says_how_to_get_it(folder, monkeypatch):
+    monkeypatch.setattr(module, "EXTRA", ("imagehash", "not_there"))
+    with pytest.raises(UsageError, match=r"check needs not_there, .*pip install 'kresnet\[check\]'"):
+        keras_resnet.check(folder)
+
+
+def test_flipped_labels_are_suspected(trained):
+    """Of the digits 5% are labeled anew, at random; ResNet-8 was trained on the right labels."""
+    from dataclasses import replace
+
+    from keras_resnet.checking.labels import find_label_issues
+    from keras_resnet.data.load import load_dataset
+
+    data = load_dataset(trained.spec().data, lambda line: None)
+    flipped, splits = set(), {}
+    generator = np.random.default_rng(0)
+    for name, split in data.splits.items():
+        rows = generator.choice(split.count, split.count // 20, replace=False)
+        labels = split.labels.copy()
+        labels[rows] = (labels[rows] + generator.integers(1, 10, len(rows))) % 10
+        flipped |= {(name, int(row)) for row in rows}
+        splits[name] = replace(split, labels=labels, _tensors={})
+    issues = list(find_label_issues(trained, replace(data, splits=splits)))
+    suspected = {(each.images[0].split, each.images[0].row) for each in issues if each.kind == "label_error"}
+    assert len(suspected & flipped) > 0.85 * len(flipped)
+    assert len(suspected & flipped) > 0.85 * len(suspected)
