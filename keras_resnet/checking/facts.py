@@ -106,6 +106,8 @@ def _thumbnail(image: Image.Image) -> np.ndarray:
 
 def _channels(split: Split, row: int) -> str:
     """Return what kind of pixels an image's file has."""
+    if split.channels not in (1, 3):
+        return f"{split.channels} channels"
     if not split.files:
         return MODES["RGB"]
     try:

@@ -115,7 +115,7 @@ def test_unequal_classes_are_found(folder):
     ("arguments", "words"),
     [
         ((), "check needs DATA, a folder of images or the name of a data set, or --run RUN"),
-        (("PHOTOS", "--task", "clasify"), "--task must be one of classify, localize, detect, segment"),
+        (("PHOTOS", "--task", "clasify"), "--task must be one of classify, multilabel, localize, detect, segment"),
         (("PHOTOS", "--run", "RUN", "--task", "detect"), "--task must be that of run"),
         (("PHOTOS", "--run", "RUN"), "has other labels than photos: 0, 1, 2"),
         (("no/such",), "--data no/such: there is no such folder"),
@@ -153,3 +153,34 @@ def test_flipped_labels_are_suspected(trained):
     suspected = {(each.images[0].split, each.images[0].row) for each in issues if each.kind == "label_error"}
     assert len(suspected & flipped) > 0.85 * len(flipped)
     assert len(suspected & flipped) > 0.85 * len(suspected)
+
+
+def test_several_labels_an_image(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [("a", "cat;dog"), ("b", "dog"), ("c", "cat"), ("d", ""), ("e", "dog;cat")]
+    for name, _ in rows:
+        Image.fromarray(rng.integers(0, 256, (16, 24, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "f.png").write_bytes((tmp_path / "a.png").read_bytes())
+    lines = "".join(f"{name}.png,{labels},train\n" for name, labels in rows)
+    (tmp_path / "labels.csv").write_text(f"path,labels,split\n{lines}f.png,cat,val\nb.png,dog,train\n")
+    report = keras_resnet.check(tmp_path / "labels.csv", task="multilabel", save=tmp_path / "page.html")
+    assert report.images == 6 and report.counts["train"] == {"cat": 3, "dog": 3, "(no label)": 1}
+    (only,) = report.findings
+    assert only.kind == "conflicting_labels" and [each.label for each in only.images] == ["cat, dog", "cat"]
+    assert "a.png (train, cat, dog)" in (tmp_path / "page.html").read_text()
+
+
+def test_images_of_many_channels(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            pixels = rng.integers(0, 256, (16, 16, 5), dtype=np.uint8)
+            pixels[..., 0] = number
+            np.save(tmp_path / name / f"{number}.npy", pixels)
+    last = np.load(tmp_path / "one" / "3.npy")
+    last[..., 4] = 0  # not seen in RGB, so it is another image, though a similar one
+    np.save(tmp_path / "one" / "0.npy", last)
+    report = keras_resnet.check(tmp_path, save=tmp_path / "page.html")
+    assert report.images == 8 and report.properties["channels"] == {"5 channels": 8}
+    assert {each.kind for each in report.findings} <= {"near_duplicate", "near_duplicate_across_splits"}

@@ -77,6 +77,12 @@ def test_two_processes_deliver_what_one_would(tmp_path, servers):
         alone = batches(gray, augment, **shown)
         assert alone[0][0].shape == (8, 8, 12, 1)
         same(alone, batches(gray, augment, **shown, service=address))
+    table = tmp_path / "labels.csv"
+    table.write_text("path,labels\n" + "".join(f"{file},{Path(file).parent.name}\n" for file in train.files))
+    several = opened(table, image_size=12, annotations="label_sets", service=address)[0].splits["train"]
+    alone = batches(several, augment)
+    assert several.pixels is None and alone[0][1].shape == (8, 3)
+    same(alone, batches(several, augment, service=address))
     alone = batches(train, augment)
     helper.kill()
     same(alone, batches(train, augment, service=address))
