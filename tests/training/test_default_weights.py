@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_fine_tuning_follows_the_images_and_leaves_what_was_asked_for(cached):
     spec, _ = started(images=3000, learning_rate=0.05)
     assert (spec.training.epochs, spec.optimizer.learning_rate) == (20, 0.05)
     assert started(settings=("start.freeze_bn=false",))[0].start.freeze_bn is False
+
+
+def test_the_shorter_side_decides_and_other_tasks_have_a_rate_of_their_own(cached):
+    spec, _ = started(size=(64, 128))
+    assert spec.start.weights == "torchvision:resnet8.v1"
+    wide = replace(spec, data=replace(spec.data, image_size=(64, 128)))
+    assert "--weights torchvision:resnet8.v1 --image-size 64x128" in training_command(wide, {})
+    assert started(size=(48, 128))[0].start.weights is None
+    several, lines = started(task="multilabel")
+    assert several.start.weights and several.optimizer.learning_rate == pytest.approx(4e-4)
+    assert "learning rate 0.0004, 30 epochs" in lines[-1]
 
 
 def test_without_a_network_training_starts_from_random_ones_at_once(source):
