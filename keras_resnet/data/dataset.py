@@ -117,7 +117,7 @@ class Split:
     def count_labels(self, classes: int) -> np.ndarray:
         """Return how many images have each label, int64 (classes,); of images with objects, that of the first one."""
         if self.label_sets is not None:
-            return self.label_sets.sum(axis=0, dtype=np.int64)
+            return np.asarray(self.label_sets.sum(axis=0, dtype=np.int64))
         return np.bincount(self.labels[self.labels >= 0], minlength=classes)
 
     @property
