@@ -14,20 +14,19 @@ from keras_resnet.cli.command import Command, format_examples
 @click.command(
     "data-service",
     cls=Command,
-    epilog="Whoever reaches the ports can have this machine read its files: use it in networks that you trust.\n\n"
-    + format_examples(
+    epilog=format_examples(
         "kresnet data-service --port 5050",
         "kresnet data-service --dispatcher 10.0.0.1:5050",
-        "kresnet train --data photos/ --crop resized --data-service 10.0.0.1:5050",
     ),
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=5050, show_default=True, help="Where trainings ask.")
 @click.option("--dispatcher", metavar="HOST:PORT", help="Work for the data service that was started there.")
 @click.option("--host", default=socket.gethostname, show_default="its name", help="How others reach this machine.")
 def data_service(port: int, dispatcher: str | None, host: str) -> None:
-    """Read training images for trainings elsewhere, until it is stopped.
+    """Read training images for trainings elsewhere.
 
-    The folder of images lies at the same path on all machines.
+    Runs until it is stopped. The folder of images lies at the same path on all machines. Whoever reaches the ports can
+    have this machine read its files: use it in networks that you trust.
     """
     from keras_resnet.data.service import DataServer
 
