@@ -13,7 +13,7 @@ from keras_resnet.data.sources.annotation_files import subfolders
 from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import BUNDLED, is_known
-from keras_resnet.errors import DataError
+from keras_resnet.errors import DataError, did_you_mean
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import to_path
 
@@ -54,7 +54,8 @@ def _find_folder(source: str, log: Log) -> Path | None:
     if not looks_like_path and os.sep in source and not path.exists():
         looks_like_path = not is_known(source.partition(os.sep)[0])
     if looks_like_path and not path.exists():
-        raise DataError(f"--data {source}: there is no such folder")
+        near = did_you_mean(path.name, [each.name for each in subfolders(path.parent)] if path.parent.is_dir() else [])
+        raise DataError(f"--data {source}: there is no such folder{near and '.'}{near}")
     return path if looks_like_path or (source and not bundled and path.is_dir()) else None
 
 
