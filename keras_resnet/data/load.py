@@ -39,6 +39,11 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
     return data
 
 
+def require_source(spec: DataSpec) -> None:
+    """Raise DataError where `spec` names a folder that is not there or is none of the layouts. Reads no images."""
+    _find_source(_find_folder(spec.source, lambda words: None), spec)
+
+
 def _find_folder(source: str, log: Log) -> Path | None:
     """Return the folder that `source` means, or None where it is the name of a TFDS data set.
 
