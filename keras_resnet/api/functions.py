@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from keras_resnet import progress
-from keras_resnet.api.keywords import require_known, to_options
+from keras_resnet.api.keywords import require_known, to_options, to_text
 from keras_resnet.api.options import CompressOptions, TrainOptions
 from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
@@ -126,7 +126,7 @@ def open_run(name: StrPath | None = None, runs: StrPath | None = None) -> Run:
     runs: where runs live; None is the environment's KRESNET_RUNS, else saved_models/. Raises RunError if there is none
     of that name, with the nearest.
     """
-    return Run(RunFolder.find(_home(runs), None if name is None else os.fspath(name)))
+    return Run(RunFolder.find(_home(runs), None if name is None else to_text("name", name)))
 
 
 @document_options(CompressOptions)
@@ -142,7 +142,7 @@ def compress(run: Run | StrPath, **options: Unpack[CompressOptions]) -> Run:
     home = _home(runs)
     if given.get("qat") is True:
         given["qat"] = "native"
-    return Run(compress_run(RunFolder.find(home, os.fspath(run)), given, home, given.pop("name", None))[-1])
+    return Run(compress_run(RunFolder.find(home, to_text("run", run)), given, home, given.pop("name", None))[-1])
 
 
 def compress_run(run: RunFolder, given: Options, home: Path, name: str | None = None) -> list[RunFolder]:
@@ -194,4 +194,4 @@ def _read_keywords(function: str, keywords: Mapping[str, object], known: tuple[s
 
 
 def _home(runs: StrPath | None) -> Path:
-    return runs_home(None if runs is None else os.fspath(runs))
+    return runs_home(None if runs is None else to_text("runs", runs))
