@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Union, cast
 
 import numpy as np
 from PIL import Image
@@ -30,7 +30,8 @@ def predict_images(predictor: Predictor, images: Images, top: int | None = None)
     with all others, and UsageError for what is no image.
     """
     is_single = isinstance(images, (str, os.PathLike, np.ndarray, Image.Image))
-    several = [images] if is_single or not isinstance(images, Iterable) else list(images)
+    # What is no image is refused below, by name.
+    several = cast("list[OneImage]", [images] if is_single or not isinstance(images, Iterable) else list(images))
     found: list[Prediction] = []
     unreadable: list[str] = []
     is_one = is_single and _is_one(several[0])
