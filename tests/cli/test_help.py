@@ -94,7 +94,7 @@ def test_the_page_of_commands_is_as_written():
         context = click.Context(command)
         for option in command.get_params(context):
             if isinstance(option, click.Option) and "--help" not in option.opts:
-                assert option.opts[-1] in section and (option.help or "") in section
+                assert option.opts[-1] in section and (option.help or "").rstrip(".") in section
     known = {path[1] for path in COMMANDS if len(path) > 1}
     assert set(script["MORE"]) <= known
     assert all((ROOT / "docs" / name).is_file() for names in script["MORE"].values() for name in names)
