@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +17,9 @@ from keras_resnet.data.dataset import Split
 from keras_resnet.data.load import load_dataset
 from keras_resnet.export.demo import golden
 from keras_resnet.export.demo.page import build_site
-from keras_resnet.export.demo.samples import SAMPLES, SEED, make_sample
+from keras_resnet.export.demo.samples import SAMPLES, SEED, load_samples, make_sample
 from keras_resnet.export.demo.server import Site
+from keras_resnet.run import Run
 from keras_resnet.runtime.image import preprocess
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -221,3 +224,12 @@ def test_files_are_checked_on_webgpu(site, number):
             expect(page.locator("#status")).not_to_contain_text("Opening")
             tally = page.inner_text("#tally")
         assert "tflite on WebGPU" in tally and tally.endswith(" agree on 1 of 1 images.")
+
+
+def test_a_run_whose_labels_are_damaged_has_no_samples(exported, tmp_path):
+    run = Run(Path(shutil.copytree(exported[0].folder, tmp_path / "run")))
+    labels = run.folder / "labels.txt"
+    labels.write_text(labels.read_text().partition("\n")[0] + "\n")
+    said = []
+    assert load_samples(run, said.append) == []
+    assert said[-1] == "no validation images on the page: the data no longer has the labels that run run was trained on"
