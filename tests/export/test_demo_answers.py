@@ -85,7 +85,7 @@ def test_right_and_wrong_samples_are_counted(browser, site, exported):
         assert " of 20 samples" in page.locator(".score").first.inner_text()
         # Of an image of the user's it is not known what is right.
         dropped(page, encoded(Image.new("RGB", (40, 30))))
-        page.wait_for_function("[...document.querySelectorAll('.outcome')].every((each) => each.hidden)")
+        page.wait_for_selector(".outcome:not([hidden])", state="detached")
 
 
 def test_samples_are_chosen_by_arrow_keys(browser, site):
