@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.dataset import Split
-from keras_resnet.errors import DataError, KresnetError
+from keras_resnet.errors import KresnetError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import read_image
@@ -43,14 +43,13 @@ def load_samples(run: Run, log: Log) -> list[Sample]:
     """Return validation images, drawn by a fixed seed; none where the data is gone, or has other labels than `run`."""
     from keras_resnet.data.load import load_dataset
 
-    spec, classes = run.spec().data, run.classes()
+    spec = run.spec().data
     try:
         data = load_dataset(spec, log, ("validation",))
-        if data.classes != classes:
-            raise DataError(f"the data no longer has the labels that run {run.name} was trained on")
+        run.require_labels(data.classes)
         split = data.splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
-        return [make_sample(split, int(row), classes, spec.levels) for row in rows]
+        return [make_sample(split, int(row), data.classes, spec.levels) for row in rows]
     except KresnetError as error:
         log(f"no validation images on the page: {error}")
         return []

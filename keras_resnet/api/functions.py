@@ -18,7 +18,7 @@ from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run import runs_home
-from keras_resnet.run.folders import free_name, require_free, require_writable
+from keras_resnet.run.folders import free_name, require_creatable, require_free
 
 if TYPE_CHECKING:
     from keras_resnet.compression.plan import CompressionStep
@@ -57,7 +57,7 @@ def train_run(
     """Train what the `given` options say, or `resume` a run, and write its report; see `train`."""
     require_resumable(given, name, resume, data_changed)
     require_free(home, name)
-    require_writable(home)
+    require_creatable(home)
     from keras_resnet.reporting.page import publish_report
 
     if resume is not None:

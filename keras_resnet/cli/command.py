@@ -68,12 +68,11 @@ class Command(ExamplesFirst):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if answer := answer_option(error.option_name, self._known_options(ctx)):
-                raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             known = self._known_options(ctx)
             nearest = get_close_matches(error.option_name, [*known, *OPTIONS], n=1)
-            if nearest and nearest[0] not in known and (answer := answer_option(nearest[0], known)):
-                raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
+            for name in (error.option_name, *nearest):
+                if name not in known and (answer := answer_option(name, known)):
+                    raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             raise click.NoSuchOption(error.option_name, possibilities=nearest, ctx=ctx) from None
         except click.UsageError as error:
             if error.message.startswith("Got unexpected extra argument"):
