@@ -13,7 +13,7 @@ from typing import Protocol
 from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import DatasetSplits, load_dataset
-from keras_resnet.errors import DataError, ExportError, KresnetError, RunError, UsageError
+from keras_resnet.errors import DataError, ExportError, KresnetError, UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import write_artifacts
 from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
@@ -122,8 +122,7 @@ def load_run_data(run: Run, log: Log) -> DatasetSplits:
     """Return the data that `run` was trained on, as they are now: `Reference.from_run` tells what changed. Raises
     RunError if its labels have."""
     data = load_dataset(run.spec().data, log, TRAINING_SPLITS)
-    if data.classes != run.classes():
-        raise RunError(f"the data no longer has the labels that run {run.name} was trained on")
+    run.require_labels(data.classes)
     return data
 
 

@@ -38,10 +38,10 @@ class ExportSettings(Section):
     )
     batch: int | None = setting(None, "Batch size of a TFLite file.", Option("--batch", FILES, "1"), ge=1)
     dynamic_batch: bool = setting(
-        False, "TFLite files that take any number of images at a time.", Option("--dynamic-batch", FILES)
+        False, "Write TFLite files that take any number of images at a time.", Option("--dynamic-batch", FILES)
     )
     with_nms: bool = setting(
-        False, "Of a detector also files with NMS, which end in objects.", Option("--with-nms", FILES)
+        False, "Of a detector, also write files with NMS, which give objects.", Option("--with-nms", FILES)
     )
     calibration_data: str | None = setting(
         None, "Images to calibrate with.", Option("--calibration-data", QUANTIZATION, "of the training data", "DIR")

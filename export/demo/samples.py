@@ -49,17 +49,19 @@ class Sample:
 
 
 def load_samples(run: Run, log: Log) -> list[Sample]:
-    """Return validation images, drawn by a fixed seed; none where the data is gone."""
+    """Return validation images, drawn by a fixed seed; none where the data is gone, or has other labels than `run`."""
     from keras_resnet.data.load import load_dataset
 
-    data = run.spec().data
-    if data.channels not in (1, 3):
+    spec = run.spec().data
+    if spec.channels not in (1, 3):
         log("no validation images on the page: browsers show none of many channels; it takes .npy files")
         return []
     try:
-        split = load_dataset(data, log, ("validation",)).splits["validation"]
+        data = load_dataset(spec, log, ("validation",))
+        run.require_labels(data.classes)
+        split = data.splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
-        return [make_sample(split, int(row), run.classes(), data) for row in rows]
+        return [make_sample(split, int(row), data.classes, spec) for row in rows]
     except KresnetError as error:
         log(f"no validation images on the page: {error}")
         return []

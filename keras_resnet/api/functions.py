@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from keras_resnet import progress
-from keras_resnet.api.keywords import require_known, to_options
+from keras_resnet.api.keywords import require_known, to_options, to_text
 from keras_resnet.api.options import CompressOptions, TrainOptions
 from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
@@ -18,7 +18,7 @@ from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run import runs_home
-from keras_resnet.run.folders import free_name, require_free, require_writable
+from keras_resnet.run.folders import free_name, require_creatable, require_free
 
 if TYPE_CHECKING:
     from keras_resnet.compression.plan import CompressionStep
@@ -58,7 +58,7 @@ def train_run(
     """Train what the `given` options say, or `resume` a run, and write its report; see `train`."""
     require_resumable(given, name, resume, data_changed)
     require_free(home, name)
-    require_writable(home)
+    require_creatable(home)
     from keras_resnet.reporting.page import publish_report
 
     if resume is not None:
@@ -127,7 +127,7 @@ def open_run(name: StrPath | None = None, runs: StrPath | None = None) -> Run:
     runs: where runs live; None is the environment's KRESNET_RUNS, else saved_models/. Raises RunError if there is none
     of that name, with the nearest.
     """
-    return Run(RunFolder.find(_home(runs), None if name is None else os.fspath(name)))
+    return Run(RunFolder.find(_home(runs), None if name is None else to_text("name", name)))
 
 
 @document_options(CompressOptions)
@@ -143,7 +143,7 @@ def compress(run: Run | StrPath, **options: Unpack[CompressOptions]) -> Run:
     home = _home(runs)
     if given.get("qat") is True:
         given["qat"] = "native"
-    return Run(compress_run(RunFolder.find(home, os.fspath(run)), given, home, given.pop("name", None))[-1])
+    return Run(compress_run(RunFolder.find(home, to_text("run", run)), given, home, given.pop("name", None))[-1])
 
 
 def compress_run(run: RunFolder, given: Options, home: Path, name: str | None = None) -> list[RunFolder]:
@@ -195,4 +195,4 @@ def _read_keywords(function: str, keywords: Mapping[str, object], known: tuple[s
 
 
 def _home(runs: StrPath | None) -> Path:
-    return runs_home(None if runs is None else os.fspath(runs))
+    return runs_home(None if runs is None else to_text("runs", runs))

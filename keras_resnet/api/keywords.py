@@ -39,6 +39,13 @@ def _answer(name: str, known: Collection[str]) -> str:
     return next(filter(None, (answer_option(each, flags) for each in typed)), "")
 
 
+def to_text(name: str, value: object) -> str:
+    """Return a name or a path as text. Raises UsageError for anything else."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise UsageError(f"{name} must be text or a path. Received: {value!r}")
+    return os.fspath(value)
+
+
 def to_options(given: Mapping[str, object]) -> dict[str, Any]:
     """Return the `given` keywords as options of a command: paths as text, lists as tuples, numbers of NumPy as
     Python's, "stem,stage1" for a list of words as its parts."""

@@ -256,9 +256,9 @@ class ExportOptions(TypedDict, total=False):
     batch: int | None
     """Batch size of a TFLite file [default: 1]."""
     dynamic_batch: bool | None
-    """TFLite files that take any number of images at a time."""
+    """Write TFLite files that take any number of images at a time."""
     with_nms: bool | None
-    """Of a detector also files with NMS, which end in objects."""
+    """Of a detector, also write files with NMS, which give objects."""
     calibration_data: StrPath | None
     """Images to calibrate with [default: of the training data]."""
     calibration_images: int | None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Union, cast
 
 import numpy as np
 from PIL import Image
@@ -30,10 +30,12 @@ def predict_images(predictor: Predictor, images: Images, top: int | None = None)
     A file that is damaged is logged and left out of several. Raises DataError for one that cannot be read, alone or
     with all others, and UsageError for what is no image.
     """
-    several = [images] if isinstance(images, (str, os.PathLike, np.ndarray, Image.Image)) else list(images)
+    is_single = isinstance(images, (str, os.PathLike, np.ndarray, Image.Image))
+    # What is no image is refused below, by name.
+    several = cast("list[OneImage]", [images] if is_single or not isinstance(images, Iterable) else list(images))
     found: list[Prediction] = []
     unreadable: list[str] = []
-    is_one = several and several[0] is images and _is_one(several[0])
+    is_one = is_single and _is_one(several[0])
     for place, each in enumerate(several):
         if isinstance(each, (str, os.PathLike)):
             found.extend(_predict_paths(predictor, os.fspath(each), top, unreadable, bool(is_one)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -14,6 +15,9 @@ from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_c
 from keras_resnet.config.option_groups import FIRST, GROUPS, OTHER
 from keras_resnet.errors import did_you_mean
 
+# What click adds of its own to the help of an option: "  [default: 3; x>=0]".
+_ADDED = re.compile(r"\.?  \[(?P<added>[^\]]*)\]$")
+
 
 class AnsweredError(click.UsageError):
     """A usage error whose message says what to type instead."""
@@ -25,11 +29,6 @@ class GroupedOption(click.Option):
     def __init__(self, *arguments: Any, group: str = OTHER, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.group = group
-
-    def make_metavar(self, *args: Any, **kwargs: Any) -> str:
-        """Return what stands for the value in the help: N for a whole number, X for another."""
-        metavar = super().make_metavar(*args, **kwargs)  # takes a context from click 8.2 on
-        return {"INTEGER": "N", "INTEGER RANGE": "N", "FLOAT": "X", "FLOAT RANGE": "X"}.get(metavar, metavar)
 
 
 class ExamplesFirst(click.Command):
@@ -60,9 +59,8 @@ class Command(ExamplesFirst):
         """Write the options, a section for each group; a single group is called Options."""
         groups = group_options(self, ctx)
         for title, options in groups.items():
-            records = [record for option in options if (record := option.get_help_record(ctx))]
             with formatter.section(title if len(groups) > 1 else "Options"):
-                formatter.write_dl(records)
+                formatter.write_dl([describe_option(option, ctx) for option in options])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does; an unknown option or argument that another tool has is answered by ours."""
@@ -70,12 +68,11 @@ class Command(ExamplesFirst):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if answer := answer_option(error.option_name, self._known_options(ctx)):
-                raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             known = self._known_options(ctx)
             nearest = get_close_matches(error.option_name, [*known, *OPTIONS], n=1)
-            if nearest and nearest[0] not in known and (answer := answer_option(nearest[0], known)):
-                raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
+            for name in (error.option_name, *nearest):
+                if name not in known and (answer := answer_option(name, known)):
+                    raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             raise click.NoSuchOption(error.option_name, possibilities=nearest, ctx=ctx) from None
         except click.UsageError as error:
             if error.message.startswith("Got unexpected extra argument"):
@@ -94,6 +91,20 @@ class Command(ExamplesFirst):
         folder = next((text for text in extra if Path(text).is_dir()), None)
         if folder and "--data" in known:
             raise AnsweredError(f"{message}. Images are named by an option: --data {folder}.", ctx)
+
+
+def describe_option(option: click.Option, context: click.Context) -> tuple[str, str]:
+    """Return the names of an option that is not hidden, with what stands for its value, and its sentence.
+
+    N stands for a whole number and X for another. The default is in the sentence; ranges are left to the errors.
+    """
+    names, sentence = option.get_help_record(context) or ("", "")
+    names = re.sub(r"\bINTEGER( RANGE)?$", "N", re.sub(r"\bFLOAT( RANGE)?$", "X", names))
+    if not (match := _ADDED.search(sentence)):
+        return names, sentence
+    parts = [part.removesuffix(".0") for part in match["added"].split("; ") if not re.search(r"x[<>]|[<>]=?x", part)]
+    added = f" [{'; '.join(parts)}]" if parts else ""
+    return names, f"{sentence[: match.start()]}{added}."
 
 
 def group_options(command: click.Command, context: click.Context) -> dict[str, list[click.Option]]:

@@ -19,7 +19,7 @@ from keras_resnet.cli.targets import find_run
 def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json: bool) -> None:
     """Rank the layers of RUN by what 8 bits cost.
 
-    Each layer of the newest run by default is rounded alone, and the whole network scored.
+    Each layer, of the newest run by default, is rounded alone, and the whole network scored.
     """
     of_run = find_run(runs, run)
     of_run.require_finished()

@@ -14,7 +14,12 @@ from keras_resnet.cli.targets import require_target
     cls=Command, epilog=format_examples("kresnet evaluate RUN", "kresnet evaluate exports/int8.tflite --json")
 )
 @click.argument("target", metavar="RUN|FILE", shell_complete=complete_run_names)
-@click.option("--split", default="validation", show_default=True, help="Split of the data to score.")
+@click.option(
+    "--split",
+    default="validation",
+    show_default=True,
+    help="Images to score: train, validation or test.",
+)
 @click.option("--run", "of_run", help="The run whose data a FILE is scored on [default: its folder's, or its own].")
 @runs_option
 @json_option

@@ -119,12 +119,12 @@ def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str
 
 def _list_remedies(run: Run, settings: ExportSettings) -> list[tuple[str, str]]:
     """Return what can be typed after files failed their verdicts, and what it does."""
-    remedies = [
+    automatic = (f"export {run.name} --quantize int8 --auto", "try remedies, the cheapest first")
+    return [
         (f"diagnose {run.name}", "which layers lose it"),
-        (f"export {run.name} --quantize int8 --auto", "try remedies, the cheapest first"),
+        *([] if settings.auto else [automatic]),
         (f"compress {run.name} --qat", "train on for 8 bits"),
     ]
-    return [each for each in remedies if not (settings.auto and "--auto" in each[0])]
 
 
 def _needs_compression_remark(spec: Spec) -> bool:

@@ -38,8 +38,8 @@ def predict(
 ) -> None:
     """Name what images and videos show, and where.
 
-    By a run's Keras model, or by a .tflite file, which needs no TensorFlow. Of a folder all images in it. One that is
-    damaged is named and left out; the exit code is then 1. Videos and cameras need OpenCV (extra: video).
+    By a run's Keras model, or by a .tflite file, which needs no TensorFlow. Of a folder, all images are taken. One that
+    is damaged is named and left out; the exit code is then 1. Videos and cameras need OpenCV (extra: video).
     """
     from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
     from keras_resnet.run import runs_home

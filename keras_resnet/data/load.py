@@ -15,7 +15,7 @@ from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import BUNDLED, is_known
 from keras_resnet.data.sources.yolo_config import is_config
-from keras_resnet.errors import DataError
+from keras_resnet.errors import DataError, did_you_mean
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import to_path
 
@@ -41,6 +41,11 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
     return data
 
 
+def require_source(spec: DataSpec) -> None:
+    """Raise DataError where `spec` names a folder that is not there or is none of the layouts. Reads no images."""
+    _find_source(_find_folder(spec.source, lambda words: None), spec)
+
+
 def _find_folder(source: str, log: Log) -> Path | None:
     """Return the folder that `source` means, or None where it is the name of a TFDS data set.
 
@@ -56,7 +61,9 @@ def _find_folder(source: str, log: Log) -> Path | None:
     if not looks_like_path and os.sep in source and not path.exists():
         looks_like_path = not is_known(source.partition(os.sep)[0])
     if looks_like_path and not path.exists():
-        raise DataError(f"--data {source}: there is no such {'file' if path.suffix in READERS else 'folder'}")
+        near = did_you_mean(path.name, [each.name for each in subfolders(path.parent)] if path.parent.is_dir() else [])
+        kind = "file" if path.suffix in READERS else "folder"
+        raise DataError(f"--data {source}: there is no such {kind}{near and '.'}{near}")
     is_there = path.is_dir() or is_table(path) or is_config(path)
     return path if looks_like_path or (source and not bundled and is_there) else None
 

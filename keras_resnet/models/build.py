@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+from numbers import Integral
 from typing import TYPE_CHECKING, Protocol
 
 from keras_resnet.config.families import FAMILIES
@@ -54,8 +56,8 @@ def build_classifier(
     too, though its stem is chosen for input_shape. Raises UsageError for an unknown depth, fewer than 2 classes,
     `any_size` of a family with a fixed size, or an input_shape that is not (H, W, C) or too small for the network.
     """
-    if classes < 2:
-        raise UsageError(f"a classifier needs 2 or more classes. Received: {classes}")
+    if not isinstance(classes, Integral) or classes < 2:
+        raise UsageError(f"a classifier needs a whole number of classes, 2 or more. Received: {classes!r}")
     backbone, pixels, features = build_features(layers, network, input_shape, normalization, any_size)
     return layers.model(pixels, build_logits(layers, backbone, features, classes), name=model_name(network))
 
@@ -95,7 +97,7 @@ def build_features(
 ) -> tuple[Backbone, Tensor, Features]:
     """Build a network without a head and return its backbone, its input and its features (see `build_classifier`)."""
     require_known(network)
-    if len(input_shape) != 3:
+    if not isinstance(input_shape, Sized) or len(input_shape) != 3:
         raise UsageError(f"input_shape must be (height, width, channels). Received: {input_shape}")
     size = min(input_shape[:2])
     require_size(network, size)

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet.config.families import FAMILIES
-from keras_resnet.config.settings import iterate_settings
+from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import NetworkSpec, Normalization
 from keras_resnet.errors import UsageError, WeightsError, did_you_mean
 from keras_resnet.models import build
@@ -44,7 +44,7 @@ def create_model(
     `normalization=None` to feed values normalized by yourself. `dtype` is a Keras policy name such as
     "mixed_bfloat16".
 
-    weights: "torchvision", "keras" or "timm:resnet50.a1_in1k", which are downloaded, a file (.keras, .h5, .pth,
+    weights: "torchvision", "keras" or "timm:resnet50.a1_in1k", which are downloaded, or a file (.keras, .h5, .pth,
     .safetensors). The normalization is then that of the weights, unless another one is given,
     and a head of other classes stays as initialized. Raises UsageError for an unknown name, naming the nearest, and as
     `build.build_classifier` does; WeightsError for weights that cannot be had, or are of another network.
@@ -76,7 +76,7 @@ def _fetch(origin: str) -> Weights:
     """Return the weights of `origin`. Raises UsageError for a word that is neither a source nor a file."""
     if not hub.is_hub_name(origin) and not os.path.splitext(origin)[1]:
         raise UsageError(
-            f"weights must be {' or '.join(hub.SOURCES)}, such a word with a name behind it (torchvision:resnet50), or"
+            f"weights must be {', '.join(hub.SOURCES)}, one of these and a name (torchvision:resnet50), or the path of"
             f" a file; the model of a run is open_run(NAME).model. Received: {origin!r}"
         )
     from keras_resnet.pretrained.load import fetch_weights
@@ -171,7 +171,15 @@ def _describe_network(create: Create) -> str:
     if create is not resnet:
         return ""
     settings = [each for each in iterate_settings(NetworkSpec) if each.key in FAMILIES["resnet"].settings]
-    return "\n\nnetwork: fields of `NetworkSpec`:\n\n" + "\n".join(f"- {each.key}: {each.help}" for each in settings)
+    return "\n\nnetwork: fields of `NetworkSpec`:\n\n" + "\n".join(
+        f"- {each.key}: {_describe_field(each)}" for each in settings
+    )
+
+
+def _describe_field(field: Setting) -> str:
+    """Return what True means for a field: its help is that of the option, which may turn it off."""
+    words = field.help.removeprefix("Do not ") if field.default is True else field.help
+    return words[:1].upper() + words[1:]
 
 
 _HE = "He et al. 2015"

@@ -82,19 +82,15 @@ def require_free(home: Path, name: str | None) -> None:
         raise name_taken_error(home, name)
 
 
-def require_writable(home: Path) -> None:
-    """Raise RunError unless folders can be made in `home`, which need not exist. Leaves nothing behind."""
-    missing = [folder for folder in (home, *home.parents) if not folder.exists()]
+def require_creatable(home: Path) -> None:
+    """Raise RunError unless folders can be made in `home`, or in the nearest folder above it that exists. Makes none of
+    them: other workers may be about to."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home):
+        nearest = next(folder for folder in (home, *home.parents) if folder.exists())
+        with tempfile.TemporaryDirectory(dir=nearest, prefix="."):
             pass
     except OSError as error:
         raise RunError(f"cannot write {home}: {error.strerror}") from error
-    finally:
-        for folder in missing:
-            with suppress(OSError):
-                folder.rmdir()
 
 
 def name_taken_error(home: Path, name: str) -> UsageError:

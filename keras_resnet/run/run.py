@@ -153,6 +153,11 @@ class Run(RunFiles):
             raise self._unreadable(self.labels_file, "it has an empty line, or a label twice")
         return tuple(labels)
 
+    def require_labels(self, labels: tuple[str, ...]) -> None:
+        """Raise RunError unless the `labels` of data are those that the run was trained on."""
+        if labels != self.classes():
+            raise RunError(f"the data no longer has the labels that run {self.name} was trained on")
+
     def require_finished(self) -> None:
         """Raise RunError unless training has ended and the model can be one of this run. Removes what a training that
         was killed at its very end has left."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_resnet.data.read_errors import take_read_error
-from keras_resnet.errors import DataError, TrainingError, UsageError
+from keras_resnet.errors import DataError, KresnetError, TrainingError, UsageError
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training import gpus
@@ -101,16 +101,20 @@ def _sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
 def translate_worker_errors() -> Iterator[None]:
     """Raise TrainingError where TensorFlow cannot go on because another worker has died or does not answer, and
     DataError where an image that could be read before the training no longer can."""
-    import tensorflow as tf
-
-    lost_worker_errors = (
-        *(tf.errors.UnavailableError, tf.errors.AbortedError),
-        *(tf.errors.CancelledError, tf.errors.DeadlineExceededError),
-    )
     take_read_error()  # forget an error that an earlier training met and did not report
     try:
         yield
-    except tf.errors.OpError as error:
+    except KresnetError:  # perhaps raised before TensorFlow was imported
+        raise
+    except Exception as error:
+        import tensorflow as tf
+
+        if not isinstance(error, tf.errors.OpError):
+            raise
+        lost_worker_errors = (
+            *(tf.errors.UnavailableError, tf.errors.AbortedError),
+            *(tf.errors.CancelledError, tf.errors.DeadlineExceededError),
+        )
         is_lost = isinstance(error, lost_worker_errors)
         workers = re.findall(r"/job:(\w+)/(?:replica:0/)?task:(\d+)", str(error)) if is_lost else []
         if workers:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from keras_resnet.config.provenance import current_request
 from keras_resnet.config.spec import Spec
-from keras_resnet.data.load import DatasetSplits
+from keras_resnet.data.load import DatasetSplits, require_source
 from keras_resnet.errors import DataError, RunError, TrainingError, UsageError, WeightsError
 from keras_resnet.models import build
 from keras_resnet.progress import Log
@@ -34,7 +34,6 @@ from keras_resnet.training.prepare import (
     require_possible,
     setup_devices,
 )
-from keras_resnet.training.resolve import resolve
 
 if TYPE_CHECKING:
     from keras_resnet.training.loop import TrainingLoop
@@ -48,10 +47,13 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> 
     Every choice left open is made, logged with its reason and saved with the run. Raises UsageError, DataError,
     RunError or TrainingError; a run that was interrupted can be resumed.
     """
-    from keras_resnet.training.build_trainer import build_trainer
-
     require_free(home, name)
     require_possible(spec)
+    require_source(spec.data)
+    # What can be refused without TensorFlow has been by now.
+    from keras_resnet.training.build_trainer import build_trainer
+    from keras_resnet.training.resolve import resolve
+
     devices, log = setup_devices(spec, log)
     data = load_data_chief_first(spec, devices, log)
     build.require_size(spec.network, min(data.input_shape[:2]))
@@ -85,12 +87,13 @@ def resume(run: Run, log: Log = print, data_changed: bool = False) -> Run:
     `data_changed` says to continue all the same, which is recorded. A run that was killed after its model was written,
     when only its checkpoints were left to remove, is tidied up.
     """
-    from keras_resnet.training.build_trainer import build_trainer
-
     if _is_tidied_up(run, log):
         return run
     spec, classes = run.spec(), run.classes()
     require_possible(spec)
+    require_source(spec.data)
+    from keras_resnet.training.build_trainer import build_trainer
+
     devices, log = setup_devices(spec, log)
     with _lock_run(run, devices) as folder_exists:
         data = load_data_chief_first(spec, devices, log)

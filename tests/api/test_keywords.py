@@ -13,6 +13,7 @@ import pytest
 
 import keras_resnet as kr
 from keras_resnet.api.keywords import to_options
+from keras_resnet.api.predicting import predict_images
 from keras_resnet.api.session import in_python_words
 from keras_resnet.api.signatures import KEYWORDS, names
 from keras_resnet.cli.main import cli
@@ -86,6 +87,23 @@ def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
     with pytest.raises(UsageError) as refused:
         kr.train(**({} if "resume" in keywords else {"data": "digits"}), **keywords)
     assert str(refused.value).startswith(said) and "tensorflow.python" not in str(refused.traceback[-1])
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: kr.open_run(3), "name must be text or a path. Received: 3"),
+        (lambda: kr.open_run("a", runs=3), "runs must be text or a path. Received: 3"),
+        (lambda: kr.compress(3, qat=True), "run must be text or a path. Received: 3"),
+        (lambda: predict_images(None, 3), "images must be paths, Pillow's images, or arrays of uint8 pixels"),
+        (lambda: kr.ResNet50(input_shape=160), "input_shape must be (height, width, channels). Received: 160"),
+        (lambda: kr.ResNet50(classes="5"), "a classifier needs a whole number of classes, 2 or more. Received: '5'"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_one_sentence(call, said):
+    with pytest.raises(UsageError) as refused:
+        call()
+    assert str(refused.value).startswith(said)
 
 
 def test_values_become_what_a_spec_takes():

@@ -35,12 +35,21 @@ def test_each_help_begins_with_examples(kresnet, path):
     assert code == 0 and title in ("  Example:", "  Examples:") and 1 <= len(examples) <= 3
     assert all(re.match(rf"    {' '.join(path)}\b", line) for line in examples)
     assert all(len(line) <= 80 for line in out.splitlines())
+    assert not re.search(r"\b(INTEGER|FLOAT|RANGE)\b|x>=|\.\s+\[default", out)
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_the_line_of_a_command_is_the_first_sentence_of_its_help(name):
     words = COMMANDS["kresnet", name].help.partition("\n\n")[0]
     assert TABLE[name].help == " ".join(words.split())
+
+
+def test_a_folder_that_is_not_there_names_the_nearest(kresnet, tmp_path):
+    (tmp_path / "photos").mkdir()
+    code, _, err = kresnet("train", "--data", tmp_path / "photo")
+    assert code == 1 and err[-1].endswith("photo: there is no such folder. Did you mean 'photos'?")
+    code, _, err = kresnet("train", "--data", tmp_path / "nowhere" / "photo")
+    assert code == 1 and err[-1].endswith("photo: there is no such folder")
 
 
 def test_options_of_a_training_stand_in_groups(kresnet):
@@ -85,7 +94,7 @@ def test_the_page_of_commands_is_as_written():
         context = click.Context(command)
         for option in command.get_params(context):
             if isinstance(option, click.Option) and "--help" not in option.opts:
-                assert option.opts[-1] in section and (option.help or "") in section
+                assert option.opts[-1] in section and (option.help or "").removesuffix(".") in section
     known = {path[1] for path in COMMANDS if len(path) > 1}
     assert set(script["MORE"]) <= known
     assert all((ROOT / "docs" / name).is_file() for names in script["MORE"].values() for name in names)

@@ -34,7 +34,7 @@ def test_every_layer_of_keras_is_computed_or_refused(kind):
         return
     model = model_with(made(kind))
     if model is None:
-        assert kind not in LAYERS, f"test_quantize_layers.py knows no way to make a {name}"
+        assert kind not in LAYERS, f"samples.py knows no way to make a {name}"
         return
     if kind in LAYERS:
         require_same(lambda: model)

@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ from keras_resnet.data.dataset import Split
 from keras_resnet.data.load import load_dataset
 from keras_resnet.export.demo import golden
 from keras_resnet.export.demo.page import build_site
-from keras_resnet.export.demo.samples import SAMPLES, SEED, make_sample
+from keras_resnet.export.demo.samples import SAMPLES, SEED, load_samples, make_sample
 from keras_resnet.export.demo.server import Site
+from keras_resnet.run import Run
 from keras_resnet.runtime.image import preprocess
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -83,7 +86,7 @@ def test_right_and_wrong_samples_are_counted(browser, site, exported):
         assert " of 20 samples" in page.locator(".score").first.inner_text()
         # Of an image of the user's it is not known what is right.
         dropped(page, encoded(Image.new("RGB", (40, 30))))
-        page.wait_for_function("[...document.querySelectorAll('.outcome')].every((each) => each.hidden)")
+        page.wait_for_selector(".outcome:not([hidden])", state="detached")
 
 
 def test_samples_are_chosen_by_arrow_keys(browser, site):
@@ -222,3 +225,12 @@ def test_files_are_checked_on_webgpu(site, number):
             expect(page.locator("#status")).not_to_contain_text("Opening")
             tally = page.inner_text("#tally")
         assert "tflite on WebGPU" in tally and tally.endswith(" agree on 1 of 1 images.")
+
+
+def test_a_run_whose_labels_are_damaged_has_no_samples(exported, tmp_path):
+    run = Run(Path(shutil.copytree(exported[0].folder, tmp_path / "run")))
+    labels = run.folder / "labels.txt"
+    labels.write_text(labels.read_text().partition("\n")[0] + "\n")
+    said = []
+    assert load_samples(run, said.append) == []
+    assert said[-1] == "no validation images on the page: the data no longer has the labels that run run was trained on"

@@ -19,6 +19,8 @@ def test_help_shows_the_signature_and_what_it_takes(name):
     parameters = inspect.signature(function).parameters
     assert {"weights", "classes", "input_shape", "normalization", "dtype"} <= set(parameters)
     assert parameters["classes"].default == 1000 and "weights: " in function.__doc__
+    if function is kr.ResNet50:
+        assert "- zero_gamma: Start residual units as identities" in function.__doc__
 
 
 def test_a_network_is_filled_from_a_file(tmp_path):
@@ -39,7 +41,7 @@ def test_a_network_is_filled_from_a_file(tmp_path):
         ("VGG16", "keras", "cannot download keras:vgg16: .* cannot be reached"),
         ("ResNet18", "timm:resnet18.a1_in1k", "cannot download timm:resnet18.a1_in1k: .* cannot be reached"),
         ("ResNet8", "torchvision", "torchvision has no weights 'resnet8'"),
-        ("ResNet50", "imagenet", "weights must be keras or torchvision or timm, such a word with a name"),
+        ("ResNet50", "imagenet", "weights must be keras, torchvision, timm, one of these and a name"),
     ],
 )
 def test_what_cannot_be_had_is_said_in_a_sentence(name, weights, said, monkeypatch, tmp_path):

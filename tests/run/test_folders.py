@@ -23,7 +23,7 @@ CREATING = """
 import sys, time
 from pathlib import Path
 from keras_resnet.errors import UsageError
-from keras_resnet.run import Run, folders
+from keras_resnet.run import Run
 from keras_resnet.config.spec import Spec
 home, start = Path(sys.argv[1]), float(sys.argv[2])
 time.sleep(max(0, start - time.time()))
@@ -107,8 +107,8 @@ def test_a_training_that_cannot_begin_leaves_nothing(quick_spec, tmp_path, monke
 
 
 def test_a_home_that_cannot_be_written_is_refused_first_and_a_new_one_is_not_left_behind(tmp_path):
-    folders.require_writable(tmp_path / "new" / "home")
+    folders.require_creatable(tmp_path / "new" / "home")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=f"cannot write {tmp_path}/file/home: Not a directory"):
-        folders.require_writable(tmp_path / "file" / "home")
+        folders.require_creatable(tmp_path / "file" / "home")

@@ -27,6 +27,7 @@ from keras_resnet.data.dataset import (
     require_split,
 )
 from keras_resnet.data.image_size import choose_channels, choose_geometry
+from keras_resnet.data.sources.annotation_files import subfolders
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
 from keras_resnet.data.sources.tfds_features import find_fields
@@ -139,8 +140,7 @@ def _builder(spec: DataSpec) -> Any:
     try:
         return tfds.builder(spec.source, data_dir=spec.data_dir, try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:  # ValueError: not a name at all
-        folders = sorted(each.name for each in Path.cwd().iterdir() if each.is_dir() and not each.name.startswith("."))
-        known = [*BUNDLED, *folders, *tfds.list_builders()]
+        known = [*BUNDLED, *(folder.name for folder in subfolders(Path.cwd())), *tfds.list_builders()]
         raise UsageError(
             f"--data must be {', '.join(BUNDLED)}, a TFDS data set or a folder of images."
             f"{did_you_mean(spec.source, known)} Received: {spec.source!r}"
