@@ -61,7 +61,8 @@ class RunLookup:
 
 
 def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log) -> dict[str, Any]:
-    """Return {"model", "run", "split", "metric", "value", "samples"} of a run's Keras model or of an exported file.
+    """Return {"model", "run", "split", "metric", "value", "samples", "metrics"} of a run's Keras model or of an
+    exported file. metrics: every metric by its name, 0–1.
 
     Raises RunError if the labels differ and UsageError if the data has no such split.
     """
@@ -85,6 +86,7 @@ def evaluate_on_run(predict: Predict, run: Run, split: str, log: Log, name: str)
         "metric": result.metric,
         "value": result.value,
         "samples": result.samples,
+        "metrics": {**result.metrics.values, **result.metrics.details},
     }
 
 

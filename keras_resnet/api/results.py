@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from PIL import Image
 
-from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.labels import list_shown_details, metric_label
 from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import read_for_display
 from keras_resnet.runtime.plurals import counted
@@ -21,7 +21,8 @@ SHOWN = 50
 
 @dataclass(frozen=True)
 class Score:
-    """A metric of a model on one split. model: the run or file; value: 0–1; samples: how many images."""
+    """A metric of a model on one split. model: the run or file; value: 0–1; samples: how many images; metrics: every
+    metric by its name, 0–1."""
 
     model: str
     run: str
@@ -29,6 +30,7 @@ class Score:
     metric: str
     value: float
     samples: int
+    metrics: dict[str, float]
 
     def __float__(self) -> float:
         return self.value
@@ -38,8 +40,9 @@ class Score:
         return f"{name} {self.value:.2%} of {counted(self.samples, f'{self.split} image')} ({self.model})"
 
     def _repr_html_(self) -> str:
-        row = [self.model, self.split, str(self.samples), f"{self.value:.2%}"]
-        return html_tables.table(["model", "split", "images", metric_label(self.metric)], [row])
+        names = [self.metric, *list_shown_details(self.metrics, self.metric)]
+        row = [self.model, self.split, str(self.samples), *(f"{self.metrics[name]:.2%}" for name in names)]
+        return html_tables.table(["model", "split", "images", *map(metric_label, names)], [row])
 
 
 @dataclass(frozen=True, repr=False)

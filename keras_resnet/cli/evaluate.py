@@ -26,7 +26,7 @@ from keras_resnet.cli.targets import require_target
 def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
     """Score a run's model, or a file, on the run's data."""
     from keras_resnet.export.evaluate import RunLookup, evaluate_target
-    from keras_resnet.metrics.labels import metric_label
+    from keras_resnet.metrics.labels import list_shown_details, metric_label
     from keras_resnet.run import runs_home
 
     require_target(runs, target)
@@ -34,5 +34,7 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
     if as_json:
         console.emit_json(result)
     else:
-        row = [str(result["model"]), split, str(result["samples"]), f"{result['value']:.2%}"]
-        console.print_table("", ["model", "split", "images", metric_label(str(result["metric"]))], [row])
+        metrics, metric = result["metrics"], str(result["metric"])
+        names = [metric, *list_shown_details(metrics, metric)]
+        row = [str(result["model"]), split, str(result["samples"]), *(f"{metrics[name]:.2%}" for name in names)]
+        console.print_table("", ["model", "split", "images", *map(metric_label, names)], [row])

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli import console
-from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.labels import list_shown_details, metric_label
 from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
 from keras_resnet.runtime.plurals import counted
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from keras_resnet.export.remedies import RemedyResult
     from keras_resnet.export.verdict import Verdict
 
-# Details of a verdict that are printed beside its metric.
-DETAILS = ("macro_recall", "box mAP", "AP50", "mask AP50")
 COLUMNS = ("agreement", "worst class", "latency", "memory", "verdict")
 
 
@@ -58,8 +56,8 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
     """Print other metrics, each remark once, and how latency and memory were measured."""
     first = verdicts[0]
     for verdict in verdicts:
-        details = [f"{metric_label(name)} {value:.2%}" for name, value in verdict.details.items() if name in DETAILS]
-        if details:
+        shown = list_shown_details(verdict.details, verdict.metric)
+        if details := [f"{metric_label(name)} {verdict.details[name]:.2%}" for name in shown]:
             console.emit(f"{verdict.file}: {', '.join(details)}")
     remarks = dict.fromkeys(chain.from_iterable(list_remarks(verdict.as_dict()) for verdict in verdicts))
     for remark in (*remarks, *list_shared_remarks(first.as_dict())):

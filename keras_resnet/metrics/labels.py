@@ -1,7 +1,11 @@
 """Name metrics as people read them, where that differs from their names in JSON."""
 
+from collections.abc import Iterable
+
 # Of several labels an image: the mean average precision, and F1 as the mean over classes or over all labels.
 MAP, MACRO_F1, MICRO_F1 = "mAP", "macro F1", "micro F1"
+# What is shown beside the metric that decides.
+DETAILS = ("macro_recall", MACRO_F1, MICRO_F1, "box mAP", "AP50", "mask AP50")
 LABELS = {
     "f1": "F1",
     "top1": "top-1 accuracy",
@@ -17,6 +21,11 @@ LABELS = {
 def metric_label(name: str) -> str:
     """Return a metric's name as people read it."""
     return LABELS.get(name, name)
+
+
+def list_shown_details(metrics: Iterable[str], metric: str) -> list[str]:
+    """Return those of `metrics` that are shown beside the `metric` that decides."""
+    return [name for name in DETAILS if name in metrics and name != metric]
 
 
 def metric_title(name: str) -> str:

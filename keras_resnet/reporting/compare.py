@@ -30,6 +30,7 @@ def _run_row(run: Run) -> dict[str, str | None]:
         "data": f"{spec.data.source}, {spec.data.input_words}",
         "metric": metric_label(metrics["metric"]),
         "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
+        metric_label("macro_recall"): f"{metrics['macro_recall']:.2%}" if "macro_recall" in metrics else None,
         "compared with baselines": (analysis and "; ".join(describe_baselines(analysis.get("baselines", [])))) or None,
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
         "training": f"{counted(len(log), 'epoch')} of {optimizer.name} at {optimizer.learning_rate:g}",

@@ -33,7 +33,7 @@ from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Ridnik et al. 2021 ("Asymmetric Loss For Multi-Label Classification"), section 4.1, on MS-COCO: easy negatives weigh
+# Ridnik et al. 2021 ("Asymmetric Loss For Multi-Label Classification"), as set for MS-COCO: easy negatives weigh
 # less by this power, positives by none, and negatives of less than this probability not at all.
 GAMMA_NEGATIVE, GAMMA_POSITIVE, PROBABILITY_MARGIN = 4.0, 0.0, 0.05
 # Logarithms begin here, as in the authors' code.
@@ -197,7 +197,7 @@ def _binary_cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def asymmetric_loss(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Return the asymmetric loss (B,) of Ridnik et al. 2021, equations 4 to 7: binary cross entropy, in which
+    """Return the asymmetric loss (B,) of Ridnik et al. 2021, sections 2.2 to 2.4: binary cross entropy, in which
     negatives of probability p count as max(p - PROBABILITY_MARGIN, 0) and each term is focused by its own power.
 
     targets: float32 (B, classes), 0–1; logits: (B, classes). It is the sum over the classes, as in the authors' code.

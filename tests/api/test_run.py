@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -45,9 +45,10 @@ def test_evaluate_says_what_the_command_prints(run, runs, kresnet):
     _, out, _ = kresnet("evaluate", run.name, "--runs", runs, "--json")
     printed = json.loads(out)
     score = run.evaluate("validation")
-    assert {"value": score.value, "metric": score.metric, "samples": score.samples} == {
-        name: printed[name] for name in ("value", "metric", "samples")
-    }
+    assert asdict(score) == printed
+    recall = f"{score.metrics['macro_recall']:.2%}"
+    _, out, _ = kresnet("evaluate", run.name, "--runs", runs)
+    assert "macro recall" in out and recall in out and recall in score._repr_html_()
     assert str(score) == f"top-1 accuracy {score.value:.2%} of {score.samples} validation images ({run.name})"
     with pytest.raises(UsageError, match=r"^split must be one of train, validation, test. Received: 'val'"):
         run.evaluate("val")

@@ -16,7 +16,7 @@ from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
 from keras_resnet.runtime.metadata import ModelMetadata, parse_metadata
-from keras_resnet.training.resolve import _warn_of_dark_images
+from keras_resnet.training.resolve import _warn_of_bad_images
 
 SIZE = 16
 
@@ -156,9 +156,9 @@ def test_colours_of_twelve_bits_are_told_of(tmp_path):
             content = rng.integers(0, 4096, (SIZE, SIZE, 3)).astype(">u2").tobytes()
             (tmp_path / "d" / label / f"{number}.png").write_bytes(png(SIZE, SIZE, 16, 2, content))
     data, told = opened(tmp_path / "d")
-    _warn_of_dark_images(data, told.append)
+    _warn_of_bad_images(Spec(), data, told.append)
     assert told[-1].startswith("warning: the brightest of 6 training images is 15 of 255: were they scaled, or have")
-    _warn_of_dark_images(opened(paint(tmp_path / "light", 4))[0], told.append)
+    _warn_of_bad_images(Spec(), opened(paint(tmp_path / "light", 4))[0], told.append)
     assert len([line for line in told if line.startswith("warning")]) == 1
 
 

@@ -136,7 +136,9 @@ def test_a_file_scores_what_its_verdict_says(exported, runs):
     again = verify_file(run.exports / "int8.tflite", Budget(0.01), RunLookup(runs), silent, 200)
     first = verdicts["int8.tflite"]
     assert (again.value, again.drop, again.agreement) == (first.value, first.drop, first.agreement)
-    assert evaluate_target(run.name, "validation", RunLookup(runs), silent)["value"] == run.metrics()["value"]
+    of_run = evaluate_target(run.name, "validation", RunLookup(runs), silent)
+    assert of_run["value"] == of_run["metrics"]["top1"] == run.metrics()["value"]
+    assert of_run["metrics"]["macro_recall"] == run.metrics()["macro_recall"]
     whole = evaluate_target(str(run.exports / "int8.tflite"), "validation", RunLookup(runs), silent)
     assert whole["samples"] == 360 and whole["value"] >= 0.94
 

@@ -167,6 +167,8 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     code, out, _ = kresnet("compare", *names, "--json")
     rows = json.loads(out)
     assert [row["run"] for row in rows] == [run.name, segmented.name, run.name] and rows[0] == rows[2]
+    recall = [row["macro recall (balanced accuracy)"] for row in rows]
+    assert recall[0] == f"{run.metrics()['macro_recall']:.2%}" and recall[1] is None
 
 
 def test_bad_requests(trained, tmp_path, kresnet):
