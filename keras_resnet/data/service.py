@@ -18,7 +18,7 @@ import numpy as np
 
 from keras_resnet.config.data import DataSpec
 from keras_resnet.data.dataset import Split
-from keras_resnet.data.read_errors import keep_read_error
+from keras_resnet.data.read_errors import keep_read_error, numpy_function
 from keras_resnet.data.training_reader import TrainingReader, read_batch
 from keras_resnet.errors import DataError, UsageError
 
@@ -214,5 +214,5 @@ def _register_reader() -> None:
 
     with tf.Graph().as_default():
         inputs = [tf.constant(""), tf.constant([""]), tf.constant([0], tf.int64)]
-        token = tf.numpy_function(read_batch, inputs, tf.uint8, stateful=False).op.get_attr("token").decode()
+        token = numpy_function(read_batch, inputs, tf.uint8).op.get_attr("token").decode()
     assert token == TOKEN, "a data server runs in a process of its own"

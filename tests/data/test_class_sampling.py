@@ -54,7 +54,7 @@ def pipeline(first, ranks=1, rank=0):
     split = Split("train", LABELS, pixels=np.ascontiguousarray(pixels), resize=8)
     sampler = create_sampler(LABELS, "balanced")
     made = TrainPipeline(
-        split, 8, 40, 0, lambda labels: tf.one_hot(labels, 4), AugmentSpec(flip=False), rank, ranks, sampler
+        split, 8, 40, 0, lambda labels: tf.one_hot(labels, 4), AugmentSpec(flip=False), rank, ranks, sampler=sampler
     )
     return [targets.numpy().argmax(-1) for _, targets in made.batches(first, 10)]
 

@@ -184,7 +184,8 @@ def test_an_earlier_pipeline_that_still_reads_ahead_is_not_blamed(tmp_path):
 
 
 def test_pipelines_read_in_one_way_only():
-    """Any other would hand on no more than a text."""
+    """Any other would hand on no more than a text. The generator of a data service keeps its errors itself, which
+    test_service.py tests."""
     ways = re.compile(r"\.(?:numpy_function|py_function|py_func|from_generator)\(")
     sources = [file for top in ("keras_resnet", "export") for file in (ROOT / top).rglob("*.py")]
-    assert [file.stem for file in sources if ways.search(file.read_text())] == ["read_errors"]
+    assert {file.stem for file in sources if ways.search(file.read_text())} == {"read_errors", "service"}
