@@ -185,6 +185,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "version": document["versions"].get("kresnet", ""),
         "versions": document["versions"],
         "command": training_command(spec, document.get("request")),
+        "messages": document.get("messages", []),
         "settings": json.dumps(document["spec"], indent=2),
         "files": _list_files(run, verdicts),
         **_describe_tables(contents),

@@ -6,6 +6,7 @@ Documents stay the dictionaries that they are in JSON, with types; what a file h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, with_config
@@ -48,7 +49,8 @@ class DataChange(TypedDict):
 
 @_kept
 class RunDocument(TypedDict):
-    """spec.json. request: what was asked for, see `run.command`; data: of each split; changes: those in spite of which
+    """spec.json. request: what was asked for, see `run.command`; data: of each split; messages: what was printed
+    before the first step, which is what was chosen automatically, with the reasons; changes: those in spite of which
     `--data-changed` went on."""
 
     format: int
@@ -57,7 +59,16 @@ class RunDocument(TypedDict):
     spec: dict[str, Any]
     request: NotRequired[dict[str, Any]]
     data: NotRequired[dict[Line, Fingerprint]]
+    messages: NotRequired[list[Line]]
     changes: NotRequired[list[DataChange]]
+
+
+class RunRecords(TypedDict, total=False):
+    """What spec.json of a new run holds beside the spec; see `RunDocument`."""
+
+    request: Mapping[str, Any]
+    data: Mapping[str, Fingerprint]
+    messages: list[str]
 
 
 @_kept

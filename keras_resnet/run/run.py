@@ -26,6 +26,7 @@ from keras_resnet.run.documents import (
     Fingerprint,
     MetricsDocument,
     RunDocument,
+    RunRecords,
 )
 from keras_resnet.run.folders import create_run_folder, is_alive
 from keras_resnet.run.lock import LOCK_NAME, find_lock_holder, lock_run
@@ -68,20 +69,17 @@ class Run(RunFiles):
         spec: Spec,
         classes: tuple[str, ...],
         name: str | None = None,
-        data: Mapping[str, Fingerprint] | None = None,
-        request: Mapping[str, Any] | None = None,
+        records: RunRecords | None = None,
     ) -> Run:
-        """Create a run folder holding `spec`, labels, what the `data` were, and the `request` (see `run.command`).
-        Raises UsageError if `name` is taken. It appears under its name with all of that in it, or not at all; an empty
-        folder takes no name.
+        """Create a run folder holding `spec`, labels and `records`. Raises UsageError if `name` is taken. It appears
+        under its name with all of that in it, or not at all; an empty folder takes no name.
         """
         document = {
             "format": FORMAT,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
             "versions": package_versions(),
             "spec": asdict(spec),
-            "data": dict(data or {}),
-            **({"request": dict(request)} if request is not None else {}),
+            **(records or {}),
         }
         with create_run_folder(home, default_run_name(spec), name) as made:
             hidden = cls(made.hidden)

@@ -20,9 +20,10 @@ from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.run.command import find_request
 from keras_resnet.run.data_fingerprint import fingerprint_splits
-from keras_resnet.run.documents import DataChange
+from keras_resnet.run.documents import DataChange, RunRecords
 from keras_resnet.run.folders import require_free
 from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.printable import make_printable
 from keras_resnet.training import distribute
 from keras_resnet.training.checkpoint import Checkpoints, Progress, manifests
 from keras_resnet.training.distribute import Devices
@@ -55,28 +56,36 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> 
     from keras_resnet.training.resolve import resolve
 
     devices, log = setup_devices(spec, log)
-    data = load_data_chief_first(spec, devices, log)
+    messages: list[str] = []
+    keep = partial(_keep_line, messages, log)
+    data = load_data_chief_first(spec, devices, keep)
     build.require_size(spec.network, min(data.input_shape[:2]))
     request = current_request()
     if request is None:
         request = find_request(spec)
-    spec = resolve(spec, data, devices, log)
+    spec = resolve(spec, data, devices, keep)
     require_memory(spec, data.classes, devices)
     trainer = build_trainer(spec, data, devices)
-    trainer.method.load_initial_weights(trainer.model, log)
-    create = partial(Run.create, home, spec, data.classes, name)
-    created = create(fingerprint_splits(data), request) if devices.is_chief else None
+    trainer.method.load_initial_weights(trainer.model, keep)
+    created = None
+    if devices.is_chief:
+        records: RunRecords = {"request": request, "data": fingerprint_splits(data), "messages": messages}
+        created = Run.create(home, spec, data.classes, name, records)
     folder = devices.broadcast(str(created.folder.resolve()) if created else "")
     run = created or Run(Path(folder))  # messages of the chief name the folder as it was given
     with _lock_run(run, devices) as folder_exists:
         try:
             return _Training(run, spec, data, trainer, folder_exists).finish(log)
         except Exception as error:
-            is_refused = isinstance(error, (UsageError, DataError, WeightsError))
-            has_failed = devices.world_size == 1 and not isinstance(error, (RunError, TrainingError))
-            if created and (is_refused or has_failed) and not _has_trained(run):
-                shutil.rmtree(run.folder, ignore_errors=True)  # what cannot even begin leaves nothing and takes no name
+            if created:
+                _remove_unless_begun(run, error, devices)
             raise
+
+
+def _keep_line(lines: list[str], log: Log, line: str) -> None:
+    """Log a line, and keep it for the run as terminals show it."""
+    lines.append(make_printable(line))
+    log(line)
 
 
 @distribute.translate_worker_errors()
@@ -131,9 +140,13 @@ def _lock_run(run: Run, devices: Devices) -> Iterator[Callable[[], bool]]:
         yield folder_exists
 
 
-def _has_trained(run: Run) -> bool:
-    """Return whether there is more than the state before the first step."""
-    return any(int(document.stem.partition("-")[2]) for document in manifests(run.checkpoints))
+def _remove_unless_begun(run: Run, error: Exception, devices: Devices) -> None:
+    """Remove a run that `error` ended before its first step: what cannot begin leaves nothing and takes no name."""
+    is_refused = isinstance(error, (UsageError, DataError, WeightsError))
+    has_failed = devices.world_size == 1 and not isinstance(error, (RunError, TrainingError))
+    has_trained = any(int(document.stem.partition("-")[2]) for document in manifests(run.checkpoints))
+    if (is_refused or has_failed) and not has_trained:
+        shutil.rmtree(run.folder, ignore_errors=True)
 
 
 @dataclass

@@ -41,7 +41,7 @@ SPLIT = "{0} has other labels or annotations, or another order"
 )
 def test_what_changed_in_the_data(trained, tmp_path, change, words):
     before = data_of(np.arange(40) % 2)
-    run = Run.create(tmp_path, trained.spec(), before.classes, "of", fingerprint_splits(before))
+    run = Run.create(tmp_path, trained.spec(), before.classes, "of", {"data": fingerprint_splits(before)})
     told = describe_data_changes(run, change())
     assert (words in told) if words else told == ""
     assert not told or "that are there now" in told
@@ -64,7 +64,7 @@ def test_data_that_no_longer_fit_memory_have_not_changed(trained, tmp_path):
         return DatasetSplits("x", tuple(names), {"train": split, "validation": split.subset(rows)}, False, 16, 16)
 
     kept, read = (
-        Run.create(tmp_path, trained.spec(), tuple(names), name, fingerprint_splits(data(name == "kept")))
+        Run.create(tmp_path, trained.spec(), tuple(names), name, {"data": fingerprint_splits(data(name == "kept"))})
         for name in ("kept", "read")
     )
     assert describe_data_changes(kept, data(kept=False)) == describe_data_changes(kept, data(kept=True)) == ""

@@ -154,6 +154,14 @@ def test_a_report_of_objects(segmented, kresnet):
     assert np.mean([row["AP50"] for row in found["by_class"]]) == pytest.approx(found["metrics"]["mask AP50"], abs=1e-6)
 
 
+def test_what_was_chosen_is_kept_with_the_reasons_and_shown(trained):
+    messages = trained.document()["messages"]
+    for beginning in ("image size: 8 pixels (", "horizontal flips: off (", "batch size: 32 (", "precision: float32 ("):
+        assert [line for line in messages if line.startswith(beginning)], messages
+    words = Page(render_report(trained)).words
+    assert all(line in words for line in messages)
+
+
 def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     """At 80 columns, and as a page."""
     run, _ = exported
