@@ -45,6 +45,7 @@ nitpicky = True
 # Type variables, and protocols of one method.
 _UNDOCUMENTED = (
     "data.dataset.Images",
+    "data.dataset.PreparedImages",
     "models.layers.Tensor",
     "models.layers.KerasNamespace",
     "export.flatbuffer.Contents",

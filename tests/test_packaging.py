@@ -69,6 +69,7 @@ def test_public_names():
         "Run",
         "Spec",
         "callbacks",
+        "check",
         "choose_precision",
         "compress",
         "export",

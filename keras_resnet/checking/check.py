@@ -17,6 +17,7 @@ from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import counted
 
 EXTRA = ("imagehash", "cleanlab")
 # What sources log of a file that cannot be read, one line each; and of how many, which the report says itself.
@@ -101,7 +102,7 @@ def _properties(facts: Sequence[ImageFacts]) -> dict[str, dict[str, int]]:
     sizes = Counter(f"{each.size[0]} × {each.size[1]}" for each in facts)
     shown = dict(sizes.most_common(MAX_SIZES))
     if more := sum(sizes.values()) - sum(shown.values()):
-        shown[f"{len(sizes) - len(shown)} other sizes"] = more
+        shown[counted(len(sizes) - len(shown), "other size")] = more
     shapes = Counter(_shape(*each.size) for each in facts)
     return {
         "size": shown,

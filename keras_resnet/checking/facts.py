@@ -14,6 +14,7 @@ from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image import Picture, read_image, show_in_rgb, size_of
+from keras_resnet.runtime.plurals import counted
 
 # Pixels of the longer side at which contrast and sharpness are measured, and of a side of the thumbnail.
 MEASURED_SIDE, THUMBNAIL = 256, 16
@@ -112,6 +113,6 @@ def _channels(split: Split, row: int) -> str:
         return MODES["RGB"]
     try:
         with Image.open(split.files[row]) as image:
-            return MODES.get(image.mode, f"{image.mode} ({len(image.getbands())} channels)")
+            return MODES.get(image.mode, f"{image.mode} ({counted(len(image.getbands()), 'channel')})")
     except OSError:  # a format that Pillow alone does not open
         return "other"

@@ -70,7 +70,7 @@ UNNEEDED = {
 COMMANDS = {
     **dict.fromkeys(("val", "validate", "test", "eval", "score"), "evaluate"),
     **dict.fromkeys(("convert", "quantize", "quantise", "deploy", "compile", "tflite"), "export"),
-    **dict.fromkeys(("benchmark", "bench", "profile", "check"), "verify"),
+    **dict.fromkeys(("benchmark", "bench", "profile"), "verify"),
     **dict.fromkeys(("list", "ls", "history", "experiments"), "runs"),
     **dict.fromkeys(("infer", "inference", "classify-image", "recognize"), "predict"),
     **dict.fromkeys(("fit", "classify"), "train"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_resnet.config.address import ADDRESS_WORDS, split_address
 from keras_resnet.config.data import DataSpec
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.read_errors import keep_read_error, numpy_function
@@ -36,17 +37,12 @@ STALL_SECONDS, SHORT_STALL_SECONDS = 20.0, 1.0
 EXAMPLE = "kresnet data-service --port 5050"
 
 
-def parse_address(address: str, option: str = "--data-service") -> tuple[str, int]:
-    """Return the host and the port of "HOST:PORT" or "grpc://HOST:PORT". Raises UsageError for anything else."""
-    host, _, port = address.removeprefix("grpc://").rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
-        raise UsageError(f"{option} must be HOST:PORT, as in 127.0.0.1:5050. Received: {address!r}")
-    return host, int(port)
-
-
 def require_service(address: str, option: str = "--data-service") -> str:
-    """Return the `address` as TensorFlow takes it. Raises UsageError if nothing answers there."""
-    host, port = parse_address(address, option)
+    """Return the `address` as TensorFlow takes it. Raises UsageError if it is none, or nothing answers there."""
+    try:
+        host, port = split_address(address)
+    except ValueError as error:
+        raise UsageError(f"{option} must be {ADDRESS_WORDS}. Received: {address!r}") from error
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
     except OSError as error:

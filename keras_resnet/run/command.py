@@ -12,7 +12,7 @@ from keras_resnet.config.image_size import height_and_width
 from keras_resnet.config.section import flatten
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import Spec
-from keras_resnet.config.training import NO_WEIGHTS, PRETRAINED_PIXELS
+from keras_resnet.config.training import AUTO_WEIGHTS, NO_WEIGHTS, PRETRAINED_PIXELS
 from keras_resnet.data.sources.tfds import BUNDLED
 
 # What a training is asked for: values by key of the spec, and options that stand for many of these.
@@ -54,7 +54,7 @@ def training_command(spec: Spec, request: Request | None = None) -> str | None:
 
 def _pin_weights(spec: Spec, request: Request | None) -> dict[str, Any]:
     """Return what asks for the weights that `spec` starts from, where another machine might choose others."""
-    if spec.start.deepen or spec.data.source.partition("/")[0] in BUNDLED:
+    if spec.start.deepen or spec.data.source.partition("/")[0] in BUNDLED or spec.start.weights == AUTO_WEIGHTS:
         return {}
     if request is None or "recipe" in request or "start.weights" in request:
         return {}

@@ -27,6 +27,7 @@ from keras_resnet.metrics.result import Evaluation, Metrics
 from keras_resnet.models.backbone import Backbone, Features
 from keras_resnet.models.build import build_logits
 from keras_resnet.models.layers import Layers, Tensor
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import predict_labels, sigmoid
 from keras_resnet.tasks.base import Loss, OutputMetadata, SamplePrediction, Task
 
@@ -142,7 +143,9 @@ class Multilabel(Task[np.ndarray, np.ndarray, LabelScores]):
         """Compute mAP, macro F1 and micro F1; beside them the share of images whose labels are all right. Raises
         DataError if no image has a label."""
         if not ground_truth.any():
-            raise DataError(f"none of the {len(ground_truth)} images has a label: there is nothing to evaluate on")
+            raise DataError(
+                f"none of {counted(len(ground_truth), 'image')} has a label: there is nothing to evaluate on"
+            )
         probabilities, predicted = stack_scores(predictions)
         ap = RankedScores(probabilities, ground_truth).average_precisions()
         by_class = {self.classes[row]: float(ap[row]) for row in np.flatnonzero(~np.isnan(ap))}

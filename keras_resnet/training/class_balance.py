@@ -44,7 +44,9 @@ def resolve_class_balance(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
         )
     if (given := len(training.weights_by_class)) not in (0, len(data.classes)):
         raise not_allowed(
-            "training.weights_by_class", f"{given} weights", f"one for each of {len(data.classes)} classes"
+            "training.weights_by_class",
+            f"{given} weights",
+            f"one for each of {counted(len(data.classes), 'class', '', 'classes')}",
         )
     return spec
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -95,7 +96,10 @@ def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
         (lambda: kr.open_run(3), "name must be text or a path. Received: 3"),
         (lambda: kr.open_run("a", runs=3), "runs must be text or a path. Received: 3"),
         (lambda: kr.compress(3, qat=True), "run must be text or a path. Received: 3"),
-        (lambda: predict_images(None, 3), "images must be paths, Pillow's images, or arrays of uint8 pixels"),
+        (
+            lambda: predict_images(SimpleNamespace(card=SimpleNamespace(channels=3)), 3),
+            "images must be paths, Pillow's images, or arrays of uint8 pixels",
+        ),
         (lambda: kr.ResNet50(input_shape=160), "input_shape must be (height, width, channels). Received: 160"),
         (lambda: kr.ResNet50(classes="5"), "a classifier needs a whole number of classes, 2 or more. Received: '5'"),
     ],

@@ -29,7 +29,7 @@ def test_settings(tmp_path, name):
         ("train --depth 51", "--depth: 51 is not a ResNet depth"),
         ("train --depth fifty", "Invalid value for '--depth': 'fifty' is not a valid integer."),
         ("train --model resnet51", "kresnet: --model: 51 is not a ResNet depth"),
-        ("train --weights none", "--weights: no run called 'none'"),
+        ("train --weights nothing", "--weights: no run called 'nothing'"),
         ("train --weights none.pth", "--weights: there is no file"),
         ("train --teacher none", "--teacher: no run called 'none'"),
         ("train --deepen none --depth 56", "--deepen: no run called 'none'"),

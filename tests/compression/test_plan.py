@@ -21,7 +21,7 @@ from keras_resnet.compression.tfmot.tf_keras_model import (
     copy_to_keras,
     copy_to_tf_keras,
 )
-from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
+from keras_resnet.config.spec import CompressSpec, DataSpec, NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import TrainingError, UsageError, WeightsError
@@ -175,7 +175,8 @@ def test_what_tfmot_trained_with_8_bits_comes_home(trained):
 
 
 def test_tfmot_says_what_it_cannot_quantize():
-    spec = Spec(network=NetworkSpec(depth=11, preactivation=True)).override("data.image_size", 16)
+    data = DataSpec(image_size=16, fit="crop", channels=3)
+    spec = Spec(network=NetworkSpec(depth=11, preactivation=True), data=data)
     with pytest.raises(UsageError, match=r"cannot quantize resnet11v2: .* --qat native can"):
         qat.quantize(build_tf_keras_network(spec, get_task(spec, ("a", "b")))[0], CompressSpec(qat="tfmot"))
 

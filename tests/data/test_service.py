@@ -12,7 +12,7 @@ from samples import paint
 from sources import opened, stream_of
 
 from keras_resnet.config.spec import AugmentSpec, DataSpec, Spec
-from keras_resnet.data.service import RemoteBatches, parse_address, require_files, require_service, require_usable
+from keras_resnet.data.service import RemoteBatches, require_files, require_service, require_usable
 from keras_resnet.data.training_reader import TrainingReader, read_batch
 from keras_resnet.errors import UsageError
 
@@ -120,7 +120,7 @@ def test_a_reader_is_carried_by_text():
 @pytest.mark.parametrize("address", ["", "host", "host:", ":5050", "host:0", "host:99999", "host:x"])
 def test_addresses_that_are_none(address):
     with pytest.raises(UsageError, match=r"--data-service must be HOST:PORT, as in 127\.0\.0\.1:5050\. Received: "):
-        parse_address(address)
+        require_service(address)
 
 
 def test_a_service_that_is_not_there():

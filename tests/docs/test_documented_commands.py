@@ -127,7 +127,7 @@ def test_serving_ones_serve(desk, each, request):
     with started(each, desk) as process:
         try:
             printed = [process.stderr.readline()]
-            while "http" not in printed[-1]:
+            while "http" not in printed[-1] and "ready" not in printed[-1]:
                 assert printed[-1], f"{each.command} ended with {process.wait()}: {''.join(printed)}"
                 printed.append(process.stderr.readline())
         finally:

@@ -153,7 +153,11 @@ def changed(which, change):
     [
         (("train", "images"), lambda x: x / 255, r"train images are uint8 .* Received: float64 \(1437, 8, 8, 3\)"),
         (("validation", "images"), lambda x: x[..., 0], r"Received: uint8 \(360, 8, 8\)"),
-        (("validation", "images"), lambda x: np.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)]), "8 pixels. Received: 9"),
+        (
+            ("validation", "images"),
+            lambda x: np.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)]),
+            r"shape of the train images, \(8, 8, 3\). Received: \(9, 9, 3\)",
+        ),
         (("train", "labels"), lambda y: np.eye(10)[y], r"labels are integers \(1437,\), .* float64 \(1437, 10\)"),
         (("validation", "labels"), lambda y: y[1:], r"labels are integers \(360,\), .* int64 \(359,\)"),
         (("train", "labels"), lambda y: y + 1, "numbers of the 10 classes, 0 to 9. Received: 1 to 10"),

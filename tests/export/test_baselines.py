@@ -108,7 +108,7 @@ def test_many_classes_and_many_images_stay_cheap(monkeypatch):
     _, similar = compare_with_baselines(
         task, data, Evaluation(task.compute_metrics(answers, labels), answers, None, labels)
     )
-    assert similar.baseline == "the most similar of 2,000 training images on 16 × 16 pixels" and similar.value > 0.95
+    assert similar.baseline == "the most similar of 2,000 training images on 24 × 24 pixels" and similar.value > 0.95
     assert similar.images == 1000 and len(read) == 3000
     read.clear()
     monkeypatch.setattr(baselines, "MAX_SECONDS", -1.0)

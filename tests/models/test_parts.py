@@ -37,8 +37,9 @@ DEEP = replace(NET, resnet_d=True, stem="deep", squeeze_excitation=True)
 
 def job(task, network=NET):
     """A spec of `task`, small."""
-    spec = Spec(data=DataSpec(image_size=64, fit="crop")) if task == "classify" else finding(task)
-    return replace(spec, network=network, data=replace(spec.data, fit=spec.data.fit or "pad", channels=3))
+    if task == "classify":
+        return Spec(network=network, data=DataSpec(image_size=64, fit="crop", channels=3))
+    return replace(finding(task), network=network)
 
 
 def decided(spec):

@@ -74,7 +74,7 @@ class Logged:
         return tuple("0123456789")
 
     def spec(self):
-        return get_recipe("he2015-cifar").override("data.image_size", 32)
+        return get_recipe("he2015-cifar").override_all({"data.image_size": 32, "data.channels": 3})
 
 
 def words(errors):

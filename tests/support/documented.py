@@ -58,6 +58,7 @@ kresnet demo
 kresnet demo RUN
 kresnet demo RUN --open
 kresnet demo resnet20-digits
+kresnet data-service --port 5050*
 """
 
 # Run with -m slow, in the order of the pages: minutes to an hour each, on data made here.
@@ -128,6 +129,10 @@ FAILING = {
     "kresnet train --task detect --depth 50 --data ~/coco --image-size 512": Fails(1, "there is no such folder"),
     "kresnet train --recipe edge --data photos/ --teacher RUN *": Fails(2, "--teacher RUN must have the labels"),
     "kresnet train --devices gpu:0,2": Fails(2, "gpu:0,2"),
+    "kresnet data-service --dispatcher 10.0.0.1:5050*": Fails(2, "no data service can be reached there"),
+    "kresnet train --data /shared/photos --crop resized --data-service 10.0.0.1:5050": Fails(
+        1, "there is no such folder"
+    ),
     "kresnet check photos/ --run RUN --strict": Fails(1, "has other labels than photos"),
     "kresnet predict RUN --camera 0 *": Fails(1, "camera 0 cannot be opened"),
     "kresnet export * --target ethos-u55-128*": Fails(2, "needs Arm's compiler"),

@@ -24,14 +24,15 @@ from keras_resnet.training.distribute import Devices
 SIZE, CLASSES, BATCH = 8, 4, 16
 SPEC = Spec(
     network=NetworkSpec(depth=8, zero_gamma=False),
+    data=DataSpec(image_size=SIZE, fit="crop", channels=3),
     optimizer=OptimizerSpec(learning_rate=0.1, warmup_epochs=0.0),
     training=TrainingSpec(batch_size=BATCH, precision="float32"),
-).override("data.image_size", SIZE)
+)
 
 SEGMENTING = Spec(
     task="segment",
     network=SPEC.network,
-    data=DataSpec(image_size=16, annotations="masks"),
+    data=DataSpec(image_size=16, fit="pad", channels=3, annotations="masks"),
     optimizer=SPEC.optimizer,
     training=SPEC.training,
 )

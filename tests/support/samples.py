@@ -26,7 +26,7 @@ def paint(folder, per_class, size=16, classes=COLOURS):
 
 def finding(task="segment", source="shapes", epochs=5, **changes):
     """A small network that finds objects, for seconds of training."""
-    data = DataSpec(source, image_size=64, annotations=TASK_RULES[task].annotations)
+    data = DataSpec(source, image_size=64, fit="pad", channels=3, annotations=TASK_RULES[task].annotations)
     optimizer = OptimizerSpec("adamw", learning_rate=3e-3, weight_decay=0.01, clip_grad_norm=10.0, label_smoothing=0.0)
     training = TrainingSpec(epochs=epochs, batch_size=8, precision="float32")
     network = NetworkSpec(10, width=0.25)

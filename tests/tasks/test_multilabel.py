@@ -188,7 +188,7 @@ def test_binary_cross_entropy_is_that_of_keras():
 def test_settings_that_do_not_fit_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         mixing("digit_pairs", **changes)
-    with pytest.raises(UsageError, match=r"training\.loss must be cross_entropy or bce for classify"):
+    with pytest.raises(UsageError, match=r"training\.loss must be cross_entropy or bce or focal for classify"):
         Spec().override("training.loss", "asymmetric")
 
 

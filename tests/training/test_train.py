@@ -267,14 +267,14 @@ def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
 
 
 def test_an_image_that_is_damaged_meanwhile_is_a_sentence(tmp_path, monkeypatch):
-    """Read from disk it is decoded again in each epoch."""
+    """Read from disk without a cache it is decoded again in each epoch."""
     from keras_resnet.data.sources import image_folder
 
     monkeypatch.setattr(image_folder, "fits_in_memory", lambda *of: False)
     root = paint(tmp_path / "images", 10)
     spec = Spec(
         network=NetworkSpec(8),
-        data=DataSpec(str(root)),
+        data=DataSpec(str(root), cache="off"),
         training=TrainingSpec(epochs=3, batch_size=8, precision="float32"),
     )
 

@@ -12,6 +12,7 @@ from keras_resnet.data.sources.image_folder import ImageFolder
 from keras_resnet.data.sources.listing import FolderLayout, Listing
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
+from keras_resnet.runtime.plurals import counted, verb
 
 FindLayout = Callable[[Path, Log], FolderLayout]
 # Names in a message.
@@ -55,9 +56,10 @@ def _require_labels(split: str, sets: np.ndarray, classes: tuple[str, ...], log:
     missing = [name for name, count in zip(classes, sets.sum(axis=0), strict=True) if not count]
     if missing:
         names = ", ".join(missing[:MAX_NAMED]) + ", …" * (len(missing) > MAX_NAMED)
-        words = f"no {split} image has {len(missing)} of the {len(classes)} labels: {names}"
+        words = f"no {split} image has {len(missing)} of {counted(len(classes), 'label')}: {names}"
         if split == "train":
             raise DataError(f"{words}; what no image shows cannot be learned")
         log(words)
     if empty := int((~sets.any(axis=1)).sum()):
-        log(f"{split}: {empty} of {len(sets)} images have no label, which is learned too")
+        images, has = counted(len(sets), "image"), verb(empty, "has", "have")
+        log(f"{split}: {empty} of {images} {has} no label, which is learned too")

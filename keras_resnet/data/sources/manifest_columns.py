@@ -15,6 +15,7 @@ from typing import Any
 from keras_resnet.data.sources.annotation_files import one_line, parse_finite, parse_flag
 from keras_resnet.data.sources.manifest_table import Row, Table
 from keras_resnet.errors import DataError
+from keras_resnet.runtime.plurals import counted
 
 # Names of columns in small letters, without spaces, - and _; the likeliest first.
 PATHS = ("path", "file", "filename", "filepath", "image", "imagepath", "imagename", "imagefile", "img", "imgpath")
@@ -60,7 +61,7 @@ class Columns:
         parts = [f"images in column {self.path!r}"]
         between = f", separated by {self.separator}" if self.separator else ""
         parts += [f"labels in {self.label!r}{between}"] if self.label else []
-        parts += [f"{len(self.flags)} columns of 0 and 1 as labels"] if self.flags else []
+        parts += [f"{counted(len(self.flags), 'column')} of 0 and 1 as labels"] if self.flags else []
         parts += [f"objects in {self.objects!r}"] if self.objects else []
         parts += [f"splits in {self.split!r}"] if self.split else []
         return ", ".join(parts)
@@ -148,7 +149,7 @@ def _parse_label(row: Row, value: Any, names: Sequence[str]) -> str:
     if label.isdecimal() and int(label) < len(names):
         return names[int(label)]
     raise DataError(
-        f"{row.where}: a label must be one of the {len(names)} names, or its number. Received: {quote(value)}"
+        f"{row.where}: a label must be one of {counted(len(names), 'name')}, or its number. Received: {quote(value)}"
     )
 
 

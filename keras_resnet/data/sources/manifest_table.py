@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.errors import DataError
+from keras_resnet.runtime.plurals import counted
 
 # What may stand between the fields of a .csv file.
 DELIMITERS = ",;\t"
@@ -84,7 +85,8 @@ def _iterate_rows(file: Path, reader: Any, columns: tuple[str, ...]) -> Iterator
         if not any(field.strip() for field in fields):
             continue
         if len(fields) != len(columns):
-            raise DataError(f"{where} has {len(fields)} fields, and the first line names {len(columns)} columns")
+            named = counted(len(columns), "column")
+            raise DataError(f"{where} has {counted(len(fields), 'field')}, and the first line names {named}")
         yield Row(where, dict(zip(columns, map(str.strip, fields), strict=True)))
 
 
