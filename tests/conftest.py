@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from samples import finding, silent
+from shared_folders import make_once
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -66,16 +67,19 @@ def trained(quick_spec, runs):
 def segmented(tmp_path_factory):
     """A small network after a few epochs on few shapes."""
     from keras_resnet.data.sources import shapes
+    from keras_resnet.run import Run
     from keras_resnet.training.train import train
 
-    home = tmp_path_factory.mktemp("segment")
-    spec = finding(epochs=6, augment=AugmentSpec(scales=(0.8, 1.25), color_jitter=0.2)).override(
-        "data.data_dir", str(home / "tfds")
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shapes, "TRAIN", 200)
-        patch.setattr(shapes, "VALIDATION", 40)
-        return train(spec, home, "found", silent)
+    def make(home):
+        spec = finding(epochs=6, augment=AugmentSpec(scales=(0.8, 1.25), color_jitter=0.2)).override(
+            "data.data_dir", str(home / "tfds")
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shapes, "TRAIN", 200)
+            patch.setattr(shapes, "VALIDATION", 40)
+            train(spec, home, "found", silent)
+
+    return Run(make_once(tmp_path_factory, "segment", make) / "found")
 
 
 @pytest.fixture(scope="session")

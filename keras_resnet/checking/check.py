@@ -23,6 +23,8 @@ EXTRA = ("imagehash", "cleanlab")
 # What sources log of a file that cannot be read, one line each; and of how many, which the report says itself.
 SKIPPED = "skipped: "
 OWN_FINDINGS = (SKIPPED, "skipped ", "warning: ")
+# A network that is right less often doubts more labels than are wrong.
+SURE_ACCURACY = 0.8
 # Sizes that are listed.
 MAX_SIZES = 8
 
@@ -49,6 +51,11 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
     else:
         from keras_resnet.checking.labels import find_label_issues
 
+        if (accuracy := run.metrics()["value"]) < SURE_ACCURACY:
+            notes.append(
+                f"run {run.name} is right on only {accuracy:.0%} of its validation images, so many of the labels that"
+                " it doubts are right: train it further first"
+            )
         findings += find_label_issues(run, data)
     return CheckReport(data.name, _count(data), _properties(facts), findings, notes), data
 

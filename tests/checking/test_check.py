@@ -155,6 +155,15 @@ def test_flipped_labels_are_suspected(trained):
     assert len(suspected & flipped) > 0.85 * len(suspected)
 
 
+@pytest.mark.parametrize(("accuracy", "notes"), [(0.36, 1), (0.97, 0)])
+def test_a_weak_network_is_said_to_doubt_right_labels(trained, monkeypatch, accuracy, notes):
+    monkeypatch.setattr(type(trained), "metrics", lambda run: {"value": accuracy})
+    monkeypatch.setattr("keras_resnet.checking.labels.find_label_issues", lambda run, data: [])
+    report, _ = module.check_data(trained.spec().data, lambda line: None, trained)
+    assert len(report.notes) == notes
+    assert all("is right on only 36% of its validation images" in each for each in report.notes)
+
+
 def test_several_labels_an_image(tmp_path):
     rng = np.random.default_rng(0)
     rows = [("a", "cat;dog"), ("b", "dog"), ("c", "cat"), ("d", ""), ("e", "dog;cat")]

@@ -49,7 +49,14 @@ def ours_from(weights, size, classes):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        *((f"resnet{depth}", {"units": UNITS[depth], "bottleneck": depth >= 50}) for depth in UNITS),
+        *(
+            pytest.param(
+                f"resnet{depth}",
+                {"units": UNITS[depth], "bottleneck": depth >= 50},
+                marks=() if depth in (18, 50) else pytest.mark.slow,
+            )
+            for depth in UNITS
+        ),
         ("resnext50_32x4d", {"units": UNITS[50], "bottleneck": True, "groups": 32, "base": 4}),
         ("wide_resnet50_2", {"units": UNITS[50], "bottleneck": True, "base": 128}),
         ("resnet50d", {"units": UNITS[50], "bottleneck": True, "deep": True}),
@@ -65,7 +72,7 @@ def test_torchvision_and_timm_residual_networks(name, options):
     assert_close(model.predict(images, verbose=0), theirs)
 
 
-@pytest.mark.parametrize(("depth", "batch_norm"), [(11, False), (16, True)])
+@pytest.mark.parametrize(("depth", "batch_norm"), [pytest.param(11, False, marks=pytest.mark.slow), (16, True)])
 def test_torchvision_vgg(depth, batch_norm):
     reference, images = Reference(), pixels(1, 224)
     theirs = reference.vgg(images, depth, batch_norm=batch_norm)

@@ -26,6 +26,7 @@ def base(tfds_home):
     return with_epochs(replace(spec, data=replace(spec.data, data_dir=tfds_home)), 2)
 
 
+@pytest.mark.slow
 def test_degradation(base, tmp_path):
     said = []
     summary = degradation(base, ("plain8", "resnet8"), 2, tmp_path, said.append)

@@ -86,6 +86,7 @@ def test_what_detection_does_not_take(segmented, capsys):
     assert "he2015-cifar is for --task classify" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_folder_as_coco_has_it_trains_evaluates_exports(tmp_path, capsys):
     root = coco_folder(tmp_path / "coco")
     runs = ["--runs", str(tmp_path / "runs")]
