@@ -1,11 +1,17 @@
 """What is installed: one top-level name, export inside it, no TensorFlow at import."""
 
+import email
 import json
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import keras_resnet
 
@@ -17,24 +23,76 @@ def python(code: str) -> str:
     return done.stdout
 
 
-def test_the_wheel_has_one_top_level_name(tmp_path):
-    copy = tmp_path / "copy"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel kresnet."""
+    folder = tmp_path_factory.mktemp("wheel")
     skip = shutil.ignore_patterns(".git", ".venv", "saved_models", "*.egg-info", "build", "__pycache__")
-    shutil.copytree(ROOT, copy, symlinks=True, ignore=skip)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(tmp_path),
-        ".",
-    ]
-    subprocess.run(command, cwd=copy, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    shutil.copytree(ROOT, folder / "copy", symlinks=True, ignore=skip)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), "."]
+    subprocess.run(command, cwd=folder / "copy", check=True)
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def edge_wheel(tmp_path_factory):
+    """The wheel kresnet-edge."""
+    folder = tmp_path_factory.mktemp("edge")
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "build-edge"), str(folder)], check=True)
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+def requirements_of(wheel):
+    """What a wheel requires without its extras: {name: which versions}."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        told = email.message_from_bytes(archive.read(name)).get_all("Requires-Dist")
+    found = [Requirement(each) for each in told]
+    return {canonicalize_name(each.name): each.specifier for each in found if not each.marker}
+
+
+# Versions with known holes, or that break beside the others → the first sound one.
+BROKEN = {
+    "pillow": (("10.0.0", "11.3.0", "12.0.0", "12.99"), "13.0.0"),
+    "ai-edge-litert": (("1.0.1", "1.4.0", "2.0.2", "2.0.3"), "2.1.0"),
+    "keras": (("3.0.0", "3.11.2", "3.14.0", "3.15.0"), "3.15.1"),
+    "tensorflow-datasets": (("4.9.3", "4.9.8", "4.9.9"), "4.9.10"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_versions_with_known_faults_are_refused(wheel, name):
+    broken, sound = BROKEN[name]
+    allowed = requirements_of(wheel)[name]
+    assert [each for each in broken if allowed.contains(each, prereleases=True)] == [] and sound in allowed
+
+
+@pytest.mark.parametrize("name", ["pillow", "ai-edge-litert"])
+def test_on_devices_too(edge_wheel, name):
+    broken, sound = BROKEN[name]
+    allowed = requirements_of(edge_wheel)[name]
+    assert [each for each in broken if allowed.contains(each, prereleases=True)] == [] and sound in allowed
+
+
+def versions_in(constraints):
+    lines = (line.partition(";")[0].strip() for line in constraints.splitlines() if "==" in line.partition(";")[0])
+    pairs = (line.partition("==") for line in lines)
+    return {canonicalize_name(name): Version(version) for name, _, version in pairs}
+
+
+def test_the_pinned_and_the_lowest_versions_are_allowed(wheel):
+    """Those of constraints.txt, by which tests run, and those of scripts/lowest, by which the main job runs once."""
+    script = [sys.executable, str(ROOT / "scripts" / "lowest")]
+    lowest = versions_in(subprocess.run(script, capture_output=True, text=True, check=True).stdout)
+    pinned = versions_in((ROOT / "constraints.txt").read_text())
+    for versions in (pinned, lowest):
+        assert {name for name, allowed in requirements_of(wheel).items() if versions[name] not in allowed} == set()
+    assert {name: lowest[name] for name in BROKEN} == {name: Version(sound) for name, (_, sound) in BROKEN.items()}
+
+
+def test_the_wheel_has_one_top_level_name(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {"keras_resnet"}
     ours = [*(ROOT / "export").rglob("*.py"), *(ROOT / "export" / "demo" / "web").iterdir()]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_resnet.atomic_write import describe_error
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.run.reading import read_bytes
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import name_outputs
 
 # Of the outputs of one file; detectors have large ones.
@@ -34,10 +39,9 @@ def load_golden(run: Run, files: list[str], log: Log) -> Golden:
     """Return the golden answers of a run's `files`, of as many images as MAX_BYTES allows for the largest of them; none
     where golden.npz is not there or cannot be read."""
     try:
-        with np.load(run.exports / "golden.npz", allow_pickle=False) as arrays:
-            images, answers = arrays["images"], {file: _outputs_of(file, arrays) for file in files}
-    except (OSError, ValueError, KeyError) as error:
-        log(f"no self-check on the page: the golden answers cannot be read: {error}")
+        images, answers = _read_golden(run.exports / "golden.npz", files)
+    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on damaged archives
+        log(f"no self-check on the page: the golden answers cannot be read: {describe_error(error)}")
         return Golden()
     answers = {file: outputs for file, outputs in answers.items() if outputs}
     most = max((sum(value[0].nbytes for value in outputs.values()) for outputs in answers.values()), default=1)
@@ -50,6 +54,27 @@ def load_golden(run: Run, files: list[str], log: Log) -> Golden:
         shapes = [{"name": name, "shape": value.shape[1:]} for name, value in first.items()]
         described[file] = {"url": f"golden/{file}.bin", "outputs": shapes}
     return Golden({"url": "golden/images.bin", "count": count, "shape": images.shape[1:]}, described, pages)
+
+
+def _read_golden(path: Path, files: list[str]) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
+    """Return the images, and the outputs of each file by name. Raises whatever a damaged archive makes raise, and
+    ValueError for one that is none of ours."""
+    content = read_bytes(path)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(each.file_size for each in archive.infolist()) > len(content):
+            raise ValueError("its arrays claim more bytes than the file has")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        images, answers = arrays["images"], {file: _outputs_of(file, arrays) for file in files}
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[2:] != (images.shape[1], 3) or not len(images):
+        raise ValueError(f"images must be uint8 (count, side, side, 3). Received: {images.dtype} {images.shape}")
+    for file, outputs in answers.items():
+        for name, value in outputs.items():
+            if value.dtype.kind not in "fiu" or value.ndim < 2 or len(value) != len(images):
+                raise ValueError(
+                    f"{name} of {file} must be numbers for {counted(len(images), 'image')}."
+                    f" Received: {value.dtype} {value.shape}"
+                )
+    return images, answers
 
 
 def _outputs_of(file: str, arrays: Any) -> dict[str, np.ndarray]:

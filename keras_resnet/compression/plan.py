@@ -116,16 +116,20 @@ def spec_for_compression(run: Run, step: CompressionStep, requested: set[str], l
 def find_uncompressed_run(run: Run) -> Run:
     """Return the run that `run` was compressed from, in however many steps; itself if it was not.
 
-    Raises RunError if that run is gone.
+    Raises RunError if that run is gone, or if it says that it was compressed from this one.
     """
-    parent = run.spec().compress.parent
-    if parent is None:
-        return run
-    if not Run(Path(parent)).is_finished:
-        raise RunError(
-            f"run {run.name} was compressed from {parent}, which is gone: nothing is left to compare it with"
-        )
-    return find_uncompressed_run(Run(Path(parent)))
+    passed = []
+    while (parent := run.spec().compress.parent) is not None:
+        passed.append(run.folder.resolve())
+        origin = Run(Path(parent))
+        if not origin.is_finished:
+            raise RunError(
+                f"run {run.name} was compressed from {parent}, which is gone: nothing is left to compare it with"
+            )
+        if origin.folder.resolve() in passed:
+            raise RunError(f"run {run.name} is unreadable: {run.spec_file}: it was compressed from itself ({parent})")
+        run = origin
+    return run
 
 
 def _add_step(run: Run, before: CompressSpec, step: CompressionStep) -> CompressSpec:

@@ -61,21 +61,25 @@ def describe_changes(before: Mapping[str, Fingerprint], now: Mapping[str, Finger
 
 
 def _describe_split_changes(name: str, before: Fingerprint, now: Fingerprint) -> Iterator[str]:
+    counts = _describe_count_changes(before.get("labels", {}), now.get("labels", {}))
     if before["images"] != now["images"]:
-        old, new = before.get("labels", {}), now.get("labels", {})
-        moved = [each for each in new if old and old.get(each, 0) != new[each]]
-        counts = [f"{each} {new[each]:,}, had {old.get(each, 0):,}" for each in moved[:MAX_NAMED_CLASSES]]
-        more = len(moved) - MAX_NAMED_CLASSES
-        if more > 0:
-            counts.append(counted(more, "more class", plural="more classes"))
-        of = f" ({'; '.join(counts)})" if counts else ""
-        yield f"{name} has {counted(now['images'], 'image', ',')}, had {before['images']:,}{of}"
+        yield f"{name} has {counted(now['images'], 'image', ',')}, had {before['images']:,}{counts}"
     elif before["ground_truth"] != now["ground_truth"]:
-        yield f"{name} has other labels or annotations, or another order"
+        yield f"{name} has other labels{counts or ' or annotations, or another order'}"
     elif before.get("pixels", now.get("pixels")) != now.get("pixels", before.get("pixels")):
         yield f"images of {name} have other pixels"
     elif before.get("files", now.get("files")) != now.get("files", before.get("files")):
         yield f"files of {name} have other names or sizes"
+
+
+def _describe_count_changes(before: Mapping[str, int], now: Mapping[str, int]) -> str:
+    """Say in brackets how many images of which class there are; "" where that is not known, or as it was."""
+    changed = [name for name in now if before and before.get(name, 0) != now[name]]
+    counts = [f"{name} {now[name]:,}, had {before.get(name, 0):,}" for name in changed[:MAX_NAMED_CLASSES]]
+    more = len(changed) - MAX_NAMED_CLASSES
+    if more > 0:
+        counts.append(counted(more, "more class", plural="more classes"))
+    return f" ({'; '.join(counts)})" if counts else ""
 
 
 def _sha256(parts: Iterable[bytes | memoryview]) -> str:

@@ -6,10 +6,12 @@ Documents stay the dictionaries that they are in JSON, with types; what a file h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, with_config
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 # "1" is no number, and 1 is no text.
@@ -21,10 +23,19 @@ Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
 Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]*$")]
 # A value at each of 101 recalls or confidences, from 0 to 1.
 Curve = Annotated[list[Number], Field(min_length=101, max_length=101)]
-# The name of a file among the exports, not a path out of them.
-FileName = Annotated[str, Field(pattern=r"^(rejected/)?[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$")]
+_PLAIN_NAME = re.compile(r"(rejected/)?[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
 # What a row of log.jsonl has whatever the task; beside it the metrics of the task.
 LOG_COLUMNS = ("epoch", "step", "loss", "val_loss", "learning_rate", "images_per_second")
+
+
+def _require_plain_name(name: str) -> str:
+    if not _PLAIN_NAME.fullmatch(name):
+        raise PydanticCustomError("plain_name", "it must be the plain name of a file")
+    return name
+
+
+# The name of a file among the exports, not a path out of them, on any system.
+FileName = Annotated[str, AfterValidator(_require_plain_name)]
 
 
 @_kept

@@ -21,6 +21,8 @@ CLASSES, BATCH = 4, 16
 # Epochs of two steps in which a network learns before it is quantized: without any, its features hardly differ between
 # images, and a rounding step more or less in one layer shows in all that follow.
 LEARNED = 10
+# The learning rate of these epochs; without batch norm, a larger one leaves VGG16 no unit that answers.
+RATE, RATE_OF_VGG = 1e-3, 1e-4
 # Sides of the images, and the name of the module that normalizes for the network; None where it does so itself.
 NETWORKS = {
     "ResNet50": (64, "resnet"),
@@ -70,7 +72,7 @@ def measure(name):
     model = network(name)
     images, labels = images_of(size, 2 * BATCH)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-3), loss)
+    model.compile(keras.optimizers.Adam(RATE_OF_VGG if name == "VGG16" else RATE), loss)
     model.fit(images.astype("float32"), labels, batch_size=BATCH, epochs=LEARNED, verbose=0)
     settle(model, images, labels)
     copy = quantize(model)
@@ -135,7 +137,7 @@ def answers_of(file, images):
 def test_a_network_of_keras_applications_becomes_an_integer_file(name):
     found = measure(name)
     print(name, found)
-    assert not found["floats"] and found["agreement"] >= 0.9
+    assert not found["floats"] and found["agreement"] >= 0.9 and found["of_model"] >= 0.9
 
 
 def test_a_network_that_ends_in_a_softmax_is_refused_before_any_work():

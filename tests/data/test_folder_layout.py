@@ -13,7 +13,7 @@ from sources import opened
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.load import load_dataset
-from keras_resnet.data.sources.folder_layout import split_of
+from keras_resnet.data.sources.split_names import split_of
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import find_images, list_images
 
@@ -42,6 +42,29 @@ def test_splits_by_their_usual_names(tmp_path, folders, splits):
 @pytest.mark.parametrize("name", ["trainer", "valley", "contest", "evaluator", "testset2", "data", "images", "set"])
 def test_other_names_are_no_splits(name):
     assert split_of(name) is None
+
+
+@pytest.mark.parametrize("names", [("train", "val"), ("Training", "test_set"), ("test", "train", "valid")])
+def test_splits_in_class_folders_are_refused(tmp_path, kresnet, names):
+    """They were taken for images of the class: what had been held out was trained on, and nothing was said."""
+    for label in ("cat", "dog"):
+        fill(tmp_path / "d" / label, 4, *names)
+    code, out, err = kresnet("train", "--data", tmp_path / "d", "--runs", tmp_path / "runs")
+    first, *_ = inner = sorted(names)
+    held = " and ".join(f"{name}/" for name in inner)
+    assert (code, out) == (1, "") and err[-1] == (
+        f"kresnet: class folder {tmp_path / 'd/cat'} has {held} in it: put the splits"
+        f" outside, as in {tmp_path / 'd' / first / 'cat'}; or rename them, if all of these images are for training"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_other_folders_in_class_folders_are_images_of_the_class(tmp_path):
+    """Also one that is called as a split is, or several that are called as one."""
+    fill(tmp_path / "vehicle", 3, "bus", "train", "car")
+    fill(tmp_path / "animal", 3, "training", "train")
+    data, _ = opened(tmp_path)
+    assert data.classes == ("animal", "vehicle") and sum(counts(data).values()) == 15
 
 
 def test_two_folders_for_one_split_are_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Data that changed since the run was trained."""
 
+import json
+import re
 import shutil
 
 import numpy as np
@@ -10,6 +12,7 @@ from samples import COLOURS, paint
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.data.sources.arrays import in_memory
 from keras_resnet.evaluation.analysis import describe_data_changes
+from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.run.data_fingerprint import fingerprint_splits
 
@@ -33,6 +36,10 @@ SPLIT = "{0} has other labels or annotations, or another order"
         (lambda: data_of(np.arange(42) % 2), "(train has 42 images, had 40 (a 21, had 20; b 21, had 20))"),
         (lambda: data_of((np.arange(40) + 1) % 2), f"({SPLIT.format('train')}; {SPLIT.format('validation')})"),
         (lambda: data_of(np.arange(40) % 2, np.ones((40, 8, 8, 3), np.uint8)), "(images of train have other pixels; "),
+        (
+            lambda: data_of(np.r_[np.arange(36) % 2, np.zeros(4, int)]),
+            "(train has other labels (a 22, had 20; b 18, had 20))",
+        ),
         (
             lambda: data_of(np.r_[np.arange(20) % 2, np.zeros(9, int)]),
             "(train has 29 images, had 40 (a 19, had 20; b 10, had 20)",
@@ -73,20 +80,82 @@ def test_data_that_no_longer_fit_memory_have_not_changed(trained, tmp_path):
     assert "files of validation have other names or sizes" in describe_data_changes(read, data(kept=False))
 
 
-def test_an_analysis_is_made_again_whatever_became_of_them_and_of_the_data(kresnet, tmp_path):
+@pytest.fixture(scope="module")
+def trained_on_few(tmp_path_factory):
+    """A home of runs with the run few, and the images of two classes that it was trained on."""
+    from keras_resnet.cli import main
+
+    home, images = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("images") / "few"
+    few = {name: COLOURS[name] for name in ("blue", "red")}
+    paint(images / "train", 8, classes=few)
+    paint(images / "val", 12, classes=few)
+    options = ("--depth", "8", "--epochs", "1", "--precision", "float32", "--data", images, "--name", "few")
+    assert main.run_command([str(each) for each in ("train", *options, "--runs", home)]) == 0
+    return home, images
+
+
+@pytest.fixture
+def few(trained_on_few, tmp_path):
+    """A copy of that run, and its images, which may be changed where they are."""
+    home, images = trained_on_few
+    kept = shutil.copytree(images, tmp_path / "kept")
+    yield Run(shutil.copytree(home / "few", tmp_path / "runs" / "few")), images
+    shutil.rmtree(images)
+    kept.rename(images)
+
+
+def what_changed(lines):
+    """What is told of the data."""
+    found = [re.search(r"the data changed since few was trained \((.*)\): model and files", line) for line in lines]
+    return [each[1] for each in found if each]
+
+
+def test_export_and_verify_say_what_changed(few, kresnet):
+    """Once each, with the numbers, on the terminal, in JSON, on the page and on the card; nothing where nothing did."""
+    run, images = few
+    file = run.exports / "float32.tflite"
+    common = ("--samples", "20", "--max-drop", "100", "--runs", run.folder.parent)
+    export, verify = ("export", "few", "--tflite", "--quantize", "float32", *common), ("verify", file, *common)
+
+    def told():
+        """By both commands."""
+        code, out, err = kresnet(*export)
+        assert code == 0, err
+        code, again, more = kresnet(*verify)
+        assert code == 0, more
+        return what_changed([*out.splitlines(), *err]), what_changed([*again.splitlines(), *more])
+
+    assert told() == ([], [])
+    assert "data changed" not in (run.exports / "model_card.md").read_text() + render_report(run)
+    for number in range(3):
+        shutil.copy(images / "val/red/000.png", images / f"val/red/more{number}.png")
+    (images / "val/blue/001.png").unlink()
+    (images / "train/blue/002.png").unlink()
+    (images / "train/blue/003.png").unlink()
+    words = "train has 14 images, had 16 (blue 6, had 8)"
+    words += "; validation has 26 images, had 24 (blue 11, had 12; red 15, had 12)"
+    assert told() == ([words], [words])
+    assert words in (run.exports / "model_card.md").read_text() and words in render_report(run)
+    code, out, _ = kresnet(*verify, "--json")
+    assert code == 0 and what_changed([json.loads(out)[0]["data_changed"]]) == [words]
+    # As many as before, of other classes.
+    (images / "train/red/000.png").rename(images / "train/blue/002.png")
+    shutil.copy(images / "train/red/001.png", images / "train/blue/003.png")
+    shutil.copy(images / "train/red/001.png", images / "train/blue/more.png")
+    words = "train has other labels (blue 9, had 8; red 7, had 8); validation has"
+    for each in told():
+        assert len(each) == 1 and each[0].startswith(words)
+
+
+def test_an_analysis_is_made_again_whatever_became_of_them_and_of_the_data(few, kresnet):
     """Lost, cut off, or of something else, and the data changed: they are made of the data as they are now, and say
     what these were when the run was trained. So does the page."""
-    few = {name: COLOURS[name] for name in ("blue", "red")}
-    paint(tmp_path / "few" / "train", 8, classes=few)
-    paint(tmp_path / "few" / "val", 12, classes=few)
-    home = ("--runs", tmp_path / "runs")
-    options = ("--depth", "8", "--epochs", "1", "--precision", "float32", "--data", tmp_path / "few", "--name", "few")
-    assert kresnet("train", *options, *home)[0] == 0
-    run = Run(tmp_path / "runs" / "few")
+    run, images = few
+    home = ("--runs", run.folder.parent)
     before, whole = run.analysis()["data"], run.analysis_file.read_bytes()
     assert (before["train"]["images"], before["validation"]["images"]) == (16, 24)
     for number in range(3):
-        shutil.copy(tmp_path / "few/val/red/000.png", tmp_path / f"few/val/red/more{number}.png")
+        shutil.copy(images / "val/red/000.png", images / f"val/red/more{number}.png")
     changed = "the data changed since few was trained (validation has 27 images, had 24 (red 15, had 12))"
     for damaged in (None, whole[: len(whole) // 2], b'{"data": 3}'):
         run.analysis_file.unlink()

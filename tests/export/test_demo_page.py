@@ -207,6 +207,26 @@ def test_the_page_is_written_into_a_folder(litert, exported, tmp_path, kresnet):
     assert [path.name for path in tmp_path.iterdir()] == ["page"]
 
 
+@pytest.mark.parametrize("name", ["s/../../../X.tflite", "{outside}/X.tflite"])
+def test_a_foreign_run_names_no_file_outside(litert, exported, tmp_path, kresnet, name):
+    """Neither to be read nor to be written: X.tflite is there, a sound file."""
+    run = Run(shutil.copytree(exported[0].folder, tmp_path / "home" / "foreign"))
+    (run.exports / "s").mkdir()
+    sound = shutil.copyfile(run.exports / "float32.tflite", (run.exports / "s/../../../X.tflite").resolve())
+    row = next(each for each in run.verdicts() if each["file"] == "float32.tflite")
+    name = name.format(outside=sound.parent)
+    run.write_json(run.verdicts_file, [{**row, "file": name}, row])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    page = tmp_path / "here" / "page"
+    code, out, err = kresnet("demo", "foreign", "--runs", tmp_path / "home", "--save", page)
+    assert (code, out) == (0, f"{page / 'index.html'}\n")
+    (told,) = [line for line in err if "left out 1 of 2 rows" in line]
+    assert f"row 1: file: it must be the plain name of a file. Received: '{name[:40]}" in told
+    written = {path for path in tmp_path.rglob("*") if path.stat().st_mtime_ns != before.get(path)}
+    assert all(path.is_relative_to(page.parent) or path in (tmp_path, tmp_path / "home") for path in written), written
+    assert [path.name for path in (page / "files").iterdir()] == ["float32.tflite"]
+
+
 def test_without_litert_it_says_how_to_get_it(exported, monkeypatch, tmp_path, kresnet):
     run, _ = exported
     monkeypatch.setenv("KRESNET_WEB", str(tmp_path))

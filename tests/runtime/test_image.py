@@ -6,11 +6,11 @@ import struct
 import subprocess
 import sys
 import warnings
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from image_bombs import bombs
 from image_bytes import ODD_TAGS, STORED, encoded, exif_block, png, png_chunk
 from PIL import Image
 from samples import paint
@@ -233,42 +233,6 @@ def test_large_images_are_converted_part_by_part_to_the_same_pixels(strip, monke
 
 
 # What takes too much
-
-
-def header_of(kind):
-    """The beginning of a file that claims 30,000 × 30,000 pixels."""
-    side = 30_000
-    return {
-        "PNG": b"\x89PNG\r\n\x1a\n"
-        + png_chunk((b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)))
-        + png_chunk((b"IDAT", b"")),
-        "GIF": b"GIF89a"
-        + struct.pack("<HHBBB", side, side, 0, 0, 0)
-        + b","
-        + struct.pack("<HHHHBB", 0, 0, side, side, 0, 8),
-        "BMP": b"BM" + struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(99),
-        "PPM": b"P6 30000 30000 255\n" + bytes(99),
-        "TGA": struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, side, side, 24, 0) + bytes(99),
-    }[kind]
-
-
-def icon(image):
-    """An .ico file that says nothing of the size of the PNG in it."""
-    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(image), 22) + image
-
-
-def bombs():
-    """Small files that take gigabytes, and what is said of them."""
-    large = png(13_000, 13_000, 1, 3)
-    yield "palette", large, "more than 89.5 megapixels, the most that is decoded; KRESNET_MAX_MEGAPIXELS=… raises"
-    yield "icon", icon(large), "more than 89.5 megapixels"
-    yield "just too large", png(10_000, 9_000, 1, 0), "more than 89.5 megapixels"
-    yield "line", png(1, 2_000_000, 1, 0), "it has 1 × 2000000 pixels; a side may have 1,000,000"
-    yield "row", png(2_000_000, 1, 1, 0), "it has 2000000 × 1 pixels; a side may have 1,000,000"
-    text = (b"zTXt", b"a\0\0" + zlib.compress(bytes(200_000_000), 9))
-    yield "text", png(8, 8, 8, 0, None, text), "Decompressed data too large"
-    for kind in ("PNG", "GIF", "BMP", "PPM", "TGA"):
-        yield f"{kind} header", header_of(kind), "more than 89.5 megapixels"
 
 
 MEASURED = """

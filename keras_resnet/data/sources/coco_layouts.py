@@ -22,7 +22,7 @@ from keras_resnet.data.sources.annotation_files import (
     list_entries,
     subfolders,
 )
-from keras_resnet.data.sources.folder_layout import split_of
+from keras_resnet.data.sources.split_names import split_of
 from keras_resnet.errors import DataError
 
 PREFIX = "instances_"

@@ -10,17 +10,11 @@ from pathlib import Path
 
 from keras_resnet.data.class_names import label_from_folder, require_labels
 from keras_resnet.data.sources.listing import FolderLayout, Listing
+from keras_resnet.data.sources.split_names import SPLITS, find_inner_splits, split_of
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import ImageListing, find_images, format_kinds, readable_name, suggest_remedies
 from keras_resnet.runtime.plurals import counted, verb
 
-SPLITS = {
-    "train": ("train", "training", "trn", "trainval"),
-    "validation": ("val", "valid", "validation", "validate", "validating", "dev", "devel", "eval", "evaluation"),
-    "test": ("test", "testing", "tst"),
-}
-_SPLIT_NAMES = {name: split for split, names in SPLITS.items() for name in names}
-_SET = re.compile(r"[ _-]?(set|split|data|images|imgs)$")
 MAX_NAMES = 5
 
 
@@ -46,11 +40,6 @@ class _Folder:
     def nested(self) -> bool:
         """Return whether images lie in folders in this one."""
         return len(self.loose) < len(self.contents.files)
-
-
-def split_of(folder: str) -> str | None:
-    """Return which split a folder of that name usually is: "train", "validation", "test" or None."""
-    return _SPLIT_NAMES.get(_SET.sub("", folder.casefold()))
 
 
 def find_layout(root: Path, log: Callable[[str], None]) -> FolderLayout:
@@ -149,10 +138,21 @@ def _layout_of_classes(root: Path, folders: Sequence[_Folder], splits: dict[str,
     """Return the layout of class folders, perhaps with other splits of the same classes beside them."""
     files = [file for folder in folders for file in folder.contents.files]
     contents = _by_label(root, [folder.path for folder in folders], files)
+    _require_no_inner_splits(root, contents)
     classes = _require_classes(root, contents)
     listings = {"train": _listing(root, root, contents, classes)}
     listings |= {name: _listing(root, each.path, each.classes, classes) for name, each in splits.items()}
     return FolderLayout(classes, listings, {})
+
+
+def _require_no_inner_splits(root: Path, contents: dict[str, tuple[Path, list[Path]]]) -> None:
+    """Raise DataError for class folders with splits in them: what was held out would be trained on."""
+    for folder, files in contents.values():
+        if inner := find_inner_splits(folder, files):
+            raise DataError(
+                f"class folder {folder} has {' and '.join(f'{each}/' for each in inner)} in it: put the splits outside,"
+                f" as in {root / inner[0] / folder.name}; or rename them, if all of these images are for training"
+            )
 
 
 def _by_label(parent: Path, folders: Sequence[Path], files: Sequence[Path]) -> dict[str, tuple[Path, list[Path]]]:

@@ -20,12 +20,12 @@ from keras_resnet.data.annotations import Annotation, ImageAnnotation
 from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.data.sources.annotation_files import FolderAnnotations, Tally, find_file
 from keras_resnet.data.sources.detection_folder import DetectionFolder
-from keras_resnet.data.sources.folder_layout import split_of
 from keras_resnet.data.sources.label_sets import LayoutReader, list_label_sets
 from keras_resnet.data.sources.listing import FolderLayout, Listing
 from keras_resnet.data.sources.manifest_columns import Columns, find_columns, name_columns, parse_labels, parse_objects
 from keras_resnet.data.sources.manifest_files import TableFiles, find_tables
 from keras_resnet.data.sources.manifest_table import Row, Table, read_columns, read_table
+from keras_resnet.data.sources.split_names import split_of
 from keras_resnet.errors import DataError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import read_image_size

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_resnet.data.sources.annotation_files import find_file, subfolders
-from keras_resnet.data.sources.folder_layout import split_of
 from keras_resnet.data.sources.manifest_columns import name_columns
 from keras_resnet.data.sources.manifest_table import READERS, is_table, read_columns
+from keras_resnet.data.sources.split_names import split_of
 from keras_resnet.data.sources.yolo_config import class_names, find_config, is_config, parse_config
 from keras_resnet.errors import DataError
 

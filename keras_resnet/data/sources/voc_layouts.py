@@ -25,7 +25,7 @@ from keras_resnet.data.sources.annotation_files import (
     resolve_inside,
     subfolders,
 )
-from keras_resnet.data.sources.folder_layout import split_of
+from keras_resnet.data.sources.split_names import split_of
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import image_suffixes
 
