@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.errors import WeightsError
+from keras_resnet.errors import UsageError, WeightsError, describe_received
 from keras_resnet.models.parts import BACKBONE, HEADS, NECK, find_lateral_layers, get_group, get_part, group_by_part
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import map_keys
@@ -69,6 +69,12 @@ def load_weights(model: keras.Model, origin: str | Path) -> LoadReport:
     `fetch_weights(origin).normalization`. Raises UsageError for an unknown source, WeightsError for weights that cannot
     be had, are of another network, or claim far more memory than `model` takes.
     """
+    if not hasattr(model, "weights"):
+        raise UsageError(f"load_weights takes a Keras model first. Received: {describe_received(model)}")
+    if not isinstance(origin, (str, Path)):
+        raise UsageError(
+            f"weights must be a source or a file, as a str or a path. Received: {describe_received(origin)}"
+        )
     model_size = sum(int(np.prod(weight.shape)) * np.dtype("float32").itemsize for weight in model.weights)
     return assign_weights(model, fetch_weights(str(origin), model_size), str(origin))
 
