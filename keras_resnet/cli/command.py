@@ -130,7 +130,7 @@ def describe_allowed(param: click.Parameter) -> str:
     return getattr(param, "allowed", "") or _describe_numbers(param.type)
 
 
-def _describe_numbers(kind: click.ParamType) -> str:
+def _describe_numbers(kind: click.ParamType[Any]) -> str:
     """Return in words which numbers a type takes, as the spec's settings say it; "" for a type of something else."""
     if not isinstance(kind, (click.types.IntParamType, click.types.FloatParamType)):
         return ""

@@ -15,7 +15,7 @@ from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import map_keys
 from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.pretrained.weights import Weights
-from keras_resnet.runtime.plurals import counted, verb
+from keras_resnet.runtime.plurals import counted, join_words, verb
 
 if TYPE_CHECKING:
     import keras
@@ -165,8 +165,3 @@ def _format_new(words: list[str]) -> str:
     """Return "a and b are new", or "" of nothing."""
     single = len(words) == 1 and words != ["the heads"]
     return f"{join_words(words)} {'is' if single else 'are'} new" if words else ""
-
-
-def join_words(words: list[str]) -> str:
-    """Return "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
