@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Union, cast
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from keras_resnet import progress
 from keras_resnet.api.results import Prediction, Predictions
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError, UsageError, describe_received
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def predict_images(predictor: Predictor, images: Images, top: int | None = None)
     A file that is damaged is logged and left out of several. Raises DataError for one that cannot be read, alone or
     with all others, and UsageError for what is no image.
     """
+    if top is not None and (not isinstance(top, Integral) or top < 1):
+        raise UsageError(f"top must be a whole number, 1 or more. Received: {describe_received(top)}")
     is_single = isinstance(images, (str, os.PathLike, np.ndarray, Image.Image))
     # What is no image is refused below, by name.
     several = cast("list[OneImage]", [images] if is_single or not isinstance(images, Iterable) else list(images))
@@ -86,9 +89,9 @@ def _to_images(pixels: np.ndarray) -> list[Image.Image]:
     """Return an array's images. Raises UsageError for one that holds none."""
     shape: tuple[int, ...] = getattr(pixels, "shape", ())
     if len(shape) not in (3, 4) or shape[-1] != 3 or getattr(pixels, "dtype", None) != np.uint8 or 0 in shape:
-        received = f"{pixels.dtype} {shape}" if isinstance(pixels, np.ndarray) else repr(pixels)
+        received = f"{pixels.dtype} {shape}" if isinstance(pixels, np.ndarray) else describe_received(pixels)
         raise UsageError(
-            "images must be paths, Pillow's images, or arrays of uint8 pixels (H, W, 3) or (N, H, W, 3)."
+            "images must be paths (str or path), Pillow's images, or arrays of uint8 pixels (H, W, 3) or (N, H, W, 3)."
             f" Received: {received}"
         )
     return [Image.fromarray(each) for each in (pixels[None] if len(shape) == 3 else pixels)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli import console
@@ -61,7 +60,7 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
         details = [f"{metric_label(name)} {value:.2%}" for name, value in verdict.details.items() if name in DETAILS]
         if details:
             console.emit(f"{verdict.file}: {', '.join(details)}")
-    remarks = dict.fromkeys(chain.from_iterable(list_remarks(verdict.as_dict()) for verdict in verdicts))
+    remarks = list_remarks([verdict.as_dict() for verdict in verdicts])
     for remark in (*remarks, *list_shared_remarks(first.as_dict())):
         console.emit(remark)
     threads = first.cost.latencies[-1].threads
