@@ -13,27 +13,53 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_resnet.data.sources.arrays import in_memory as in_memory
     from keras_resnet.export.api import export_tflite as export_tflite
+    from keras_resnet.export.benchmark import Cost as Cost
+    from keras_resnet.export.benchmark import Latency as Latency
+    from keras_resnet.export.calibration import Calibration as Calibration
+    from keras_resnet.export.devices.base import Device as Device
+    from keras_resnet.export.devices.base import DeviceRun as DeviceRun
+    from keras_resnet.export.evaluate import RunLookup as RunLookup
+    from keras_resnet.export.evaluate import evaluate_target as evaluate_target
     from keras_resnet.export.evaluate import inspect_file as inspect_file
     from keras_resnet.export.evaluate import verify_file as verify_file
+    from keras_resnet.export.formats.base import Format as Format
+    from keras_resnet.export.formats.base import LoadedModel as LoadedModel
     from keras_resnet.export.load import load_file as load_file
+    from keras_resnet.export.pipeline import ExportContext as ExportContext
+    from keras_resnet.export.pipeline import export as export
     from keras_resnet.export.pipeline import export_files as export_files
+    from keras_resnet.export.request import ExportFile as ExportFile
     from keras_resnet.export.request import ExportRequest as ExportRequest
+    from keras_resnet.export.request import ExportResult as ExportResult
+    from keras_resnet.export.settings import ExportSettings as ExportSettings
+    from keras_resnet.export.tflite_options import Engine as Engine
+    from keras_resnet.export.tflite_options import Scheme as Scheme
+    from keras_resnet.export.tflite_options import TFLiteOptions as TFLiteOptions
+    from keras_resnet.export.tflite_options import TFLiteRequest as TFLiteRequest
     from keras_resnet.export.tflite_options import build_tflite_options as build_tflite_options
     from keras_resnet.export.verdict import Budget as Budget
+    from keras_resnet.export.verdict import MetricDrop as MetricDrop
     from keras_resnet.export.verdict import Verdict as Verdict
+    from keras_resnet.export.verify import Reference as Reference
 
-_HOME = {
-    "Budget": "keras_resnet.export.verdict",
-    "ExportRequest": "keras_resnet.export.request",
-    "Verdict": "keras_resnet.export.verdict",
-    "build_tflite_options": "keras_resnet.export.tflite_options",
-    "export_files": "keras_resnet.export.pipeline",
-    "export_tflite": "keras_resnet.export.api",
-    "in_memory": "keras_resnet.data.sources.arrays",
-    "inspect_file": "keras_resnet.export.evaluate",
-    "load_file": "keras_resnet.export.load",
-    "verify_file": "keras_resnet.export.evaluate",
+# By module, the names that are public.
+_PUBLIC = {
+    "data.sources.arrays": ("in_memory",),
+    "export.api": ("export_tflite",),
+    "export.benchmark": ("Cost", "Latency"),
+    "export.calibration": ("Calibration",),
+    "export.devices.base": ("Device", "DeviceRun"),
+    "export.evaluate": ("RunLookup", "evaluate_target", "inspect_file", "verify_file"),
+    "export.formats.base": ("Format", "LoadedModel"),
+    "export.load": ("load_file",),
+    "export.pipeline": ("ExportContext", "export", "export_files"),
+    "export.request": ("ExportFile", "ExportRequest", "ExportResult"),
+    "export.settings": ("ExportSettings",),
+    "export.tflite_options": ("Engine", "Scheme", "TFLiteOptions", "TFLiteRequest", "build_tflite_options"),
+    "export.verdict": ("Budget", "MetricDrop", "Verdict"),
+    "export.verify": ("Reference",),
 }
+_HOME = {name: f"keras_resnet.{module}" for module, names in _PUBLIC.items() for name in names}
 _MODULES = tuple(each.name for each in iter_modules(__path__))
 __all__ = sorted(_HOME)
 
@@ -47,4 +73,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_MODULES})
+    # Modules can be imported too, but are no part of what is public.
+    return __all__

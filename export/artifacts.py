@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from keras_resnet.export.load import load_file
 from keras_resnet.export.verdict import is_tflite_file
 from keras_resnet.export.verify import Reference
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_shared_remarks
+from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_remarks, list_shared_remarks
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
@@ -122,7 +123,8 @@ class ModelCard:
         return "\n".join(lines) + "\n"
 
     def _remarks(self) -> str:
-        remarks = dict.fromkeys(words for row in self.rows for words in (*row["remarks"], *list_shared_remarks(row)))
+        shared = dict.fromkeys(chain.from_iterable(map(list_shared_remarks, self.rows)))
+        remarks = [*list_remarks(self.rows), *shared]
         return "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
 
 

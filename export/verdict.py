@@ -90,7 +90,7 @@ class Verdict:
     def __str__(self) -> str:
         """In a line, drops in points; and a line for whatever has to be known beside it."""
         row = self.as_dict()
-        return "\n".join([self.summary, *outcome.list_remarks(row), *outcome.list_shared_remarks(row)])
+        return "\n".join([self.summary, *outcome.list_remarks([row]), *outcome.list_shared_remarks(row)])
 
     def __repr__(self) -> str:
         return f"<Verdict {self.summary}>"
@@ -150,5 +150,5 @@ def show_verdicts(verdicts: list[Verdict]) -> str:
         for verdict, row in zip(verdicts, rows, strict=True)
     ]
     columns = ["file", "size", metric_label(first.metric), "drop, points", "agreement", "latency", "verdict"]
-    remarks = [words for row in rows for words in outcome.list_remarks(row)] + outcome.list_shared_remarks(rows[0])
-    return html_tables.table(columns, cells) + html_tables.items(list(dict.fromkeys(remarks)))
+    remarks = outcome.list_remarks(rows) + outcome.list_shared_remarks(rows[0])
+    return html_tables.table(columns, cells) + html_tables.items(remarks)

@@ -36,10 +36,14 @@ __all__ = [
     "UsageError",
     "VerdictError",
     "WeightsError",
+    "describe_received",
     "did_you_mean",
     "one_of_sentence",
     "require_one_of",
 ]
+
+# Longer values are described by their type alone.
+_SHOWN = 60
 
 
 class SettingError(UsageError):
@@ -91,3 +95,12 @@ def require_one_of(name: str, received: str, allowed: Sequence[str]) -> None:
     """Raise UsageError, naming the nearest, unless `received` is one of `allowed`."""
     if received not in allowed:
         raise UsageError(one_of_sentence(name, received, allowed))
+
+
+def describe_received(value: object) -> str:
+    """Return a value as Python writes it, text alone and others with their type, "3 (int)"; of a long one the type."""
+    if isinstance(value, str):
+        return repr(value)
+    shown, kind = repr(value), type(value)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"{shown} ({name})" if len(shown) <= _SHOWN and "\n" not in shown else name

@@ -88,7 +88,7 @@ def build_site(run: Run, log: Log) -> Site:
             f"run {run.name} has no exported .tflite file that a browser can run; make some with:"
             f" kresnet export {run.name} --tflite"
         )
-    samples = load_samples(run, log)
+    samples, no_samples = load_samples(run, log)
     pages: dict[str, bytes | Path] = {file.name: file for file in WEB.iterdir()}
     pages["style.css"] = Path(reporting.__file__).with_name("style.css")
     pages |= {f"files/{file}": run.exports / file for file in page.models}
@@ -96,7 +96,7 @@ def build_site(run: Run, log: Log) -> Site:
     pages |= litert_js_files(litert)
     golden = load_golden(run, list(page.models), log)
     pages |= golden.pages
-    pages["run.json"] = json.dumps(page.describe(samples, golden)).encode()
+    pages["run.json"] = json.dumps(page.describe(samples, no_samples, golden)).encode()
     return Site(pages)
 
 
@@ -114,8 +114,8 @@ class DemoPage:
         models = {name: TFLiteModel(run.exports / name) for name in names}
         self.models = {name: each for name, each in models.items() if each.batch == 1 and each.pixels_from == 0}
 
-    def describe(self, samples: list[Sample], golden: Golden) -> dict[str, Any]:
-        """Return run.json."""
+    def describe(self, samples: list[Sample], no_samples: str, golden: Golden) -> dict[str, Any]:
+        """Return run.json. no_samples: why there are no `samples`."""
         run, spec = self.run, self.run.spec()
         best = recommend_file(list(self.verdicts.values()))
         task = TASKS[spec.task]
@@ -134,6 +134,7 @@ class DemoPage:
             "files": [self._describe_file(file, best, golden) for file in self.models],
             "initial_files": list(dict.fromkeys(file for file in preferred if file in self.models))[:2],
             "samples": [sample.describe(number) for number, sample in enumerate(samples)],
+            "no_samples": no_samples,
         }
 
     def _describe_file(self, file: str, best: Recommendation | None, golden: Golden) -> dict[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from keras_resnet.config.spec import DataSpec
-from keras_resnet.data.dataset import Split
-from keras_resnet.errors import KresnetError
+from keras_resnet.config.data import DataSpec
+from keras_resnet.data.dataset import DatasetSplits, Split
+from keras_resnet.errors import DataError, KresnetError, UsageError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import read_image, show_in_rgb
@@ -48,23 +49,42 @@ class Sample:
         }
 
 
-def load_samples(run: Run, log: Log) -> list[Sample]:
-    """Return validation images, drawn by a fixed seed; none where the data is gone, or has other labels than `run`."""
-    from keras_resnet.data.load import load_dataset
-
+def load_samples(run: Run, log: Log) -> tuple[list[Sample], str]:
+    """Return validation images, drawn by a fixed seed, and "". Where the data is gone, or has other labels than `run`,
+    return none, and the reason in words."""
     spec = run.spec().data
     if spec.channels not in (1, 3):
-        log("no validation images on the page: browsers show none of many channels; it takes .npy files")
-        return []
+        reason = "no validation images on the page: browsers show none of many channels; it takes .npy files"
+        log(reason)
+        return [], reason
     try:
-        data = load_dataset(spec, log, ("validation",))
+        data = _load_validation(spec, log)
         run.require_labels(data.classes)
         split = data.splits["validation"]
         rows = np.random.default_rng(SEED).permutation(split.count)[:SAMPLES]
-        return [make_sample(split, int(row), data.classes, spec) for row in rows]
+        return [make_sample(split, int(row), data.classes, spec) for row in rows], ""
     except KresnetError as error:
-        log(f"no validation images on the page: {error}")
-        return []
+        reason = f"no validation images on the page: {error}"
+        log(reason)
+        return [], reason
+
+
+def _load_validation(spec: DataSpec, log: Log) -> DatasetSplits:
+    """Load the validation images. Raises DataError, with what to do, for a relative path that leads nowhere."""
+    from keras_resnet.data.load import load_dataset
+
+    try:
+        return load_dataset(spec, log, ("validation",))
+    except KresnetError as error:
+        path = Path(spec.source)
+        # What is no data set's name either is refused by a UsageError.
+        is_path = isinstance(error, UsageError) or path.name != spec.source
+        if path.is_absolute() or path.exists() or not is_path:
+            raise
+        raise DataError(
+            f"the run was trained on {spec.source!r}, which is not in the current folder; start kresnet demo in the"
+            " folder where the run was trained"
+        ) from error
 
 
 def make_sample(split: Split, row: int, classes: Sequence[str], data: DataSpec) -> Sample:

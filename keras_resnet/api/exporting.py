@@ -11,7 +11,7 @@ from keras_resnet.api.files import ExportedFiles
 from keras_resnet.api.keywords import require_known, to_options
 from keras_resnet.api.signatures import EXPORT
 from keras_resnet.api.signatures import names as names_of
-from keras_resnet.errors import UsageError, VerdictError, did_you_mean
+from keras_resnet.errors import UsageError, VerdictError, describe_received, did_you_mean
 from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
 from keras_resnet.export.formats import FORMATS
@@ -85,7 +85,8 @@ def sort_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     for name in names:
         if name not in NAMES:
             near = did_you_mean(str(name), NAMES)
-            raise UsageError(f"what to export must be of {', '.join(NAMES)}. Received: {name!r}{near and '.'}{near}")
+            received = describe_received(name)
+            raise UsageError(f"what to export must be of {', '.join(NAMES)}. Received: {received}{near and '.'}{near}")
     schemes = tuple(name for name in names if name in SCHEME_NAMES)
     formats = tuple(name for name in names if name in FORMATS)
     return ((TFLITE, *formats) if schemes else formats), schemes

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from keras_resnet import progress
-from keras_resnet.api.keywords import require_known, to_options, to_text
+from keras_resnet.api.keywords import A_RUN, require_known, to_options, to_text
 from keras_resnet.api.options import CompressOptions, TrainOptions
 from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import COMPRESS, TRAIN, document_options, names
 from keras_resnet.config.given_options import Options, name_option, name_options, select_given
 from keras_resnet.config.provenance import Provenance, use_provenance
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, describe_received
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run import runs_home
 from keras_resnet.run.folders import free_name, require_creatable, require_free
@@ -127,7 +127,7 @@ def open_run(name: StrPath | None = None, runs: StrPath | None = None) -> Run:
     runs: where runs live; None is the environment's KRESNET_RUNS, else saved_models/. Raises RunError if there is none
     of that name, with the nearest.
     """
-    return Run(RunFolder.find(_home(runs), None if name is None else to_text("name", name)))
+    return Run(RunFolder.find(_home(runs), None if name is None else to_text("name", name, A_RUN)))
 
 
 @document_options(CompressOptions)
@@ -143,6 +143,8 @@ def compress(run: Run | StrPath, **options: Unpack[CompressOptions]) -> Run:
     home = _home(runs)
     if given.get("qat") is True:
         given["qat"] = "native"
+    if given.get("qat") not in (None, "native", "tfmot"):
+        raise UsageError(f"qat must be True, 'native' or 'tfmot'. Received: {describe_received(given['qat'])}")
     return Run(compress_run(RunFolder.find(home, to_text("run", run)), given, home, given.pop("name", None))[-1])
 
 

@@ -10,11 +10,30 @@ from typing import Any
 from keras_resnet.config.foreign_words import answer_option
 from keras_resnet.config.given_options import SETTINGS
 from keras_resnet.config.settings import iterate_settings
-from keras_resnet.errors import UsageError, did_you_mean
+from keras_resnet.errors import UsageError, describe_received, did_you_mean
 from keras_resnet.export.settings import ExportSettings
 
 # By keyword.
 _DECLARED = {each.key: each for each in iterate_settings(ExportSettings)} | SETTINGS
+# Keywords beside the settings that are True or False.
+_FLAGS = ("quick", "data_changed")
+_PATH = ", as a str or a path"
+A_RUN = f"the name or the folder of a run{_PATH}"
+# What a keyword is whose value is text: what stands for it, and by which types.
+TEXTS = {
+    "data": f"a folder, a file or the name of a data set{_PATH}",
+    "data_dir": f"a folder{_PATH}",
+    "runs": f"the folder where runs live{_PATH}",
+    "run": f"what open_run returns, or {A_RUN}",
+    "resume": A_RUN,
+    "deepen": A_RUN,
+    "teacher": A_RUN,
+    "weights": f"a file, the name or the folder of a run, or a source such as 'torchvision:resnet18'{_PATH}",
+    "calibration_data": f"a folder of images{_PATH}",
+    "name": "the name of a run, as a str",
+    "model": "the name of a network, as a str",
+    "recipe": "the name of a recipe, as a str",
+}
 # Options of the command that are something else in Python.
 ELSEWHERE = {
     "find_lr": "Use keras_resnet.find_learning_rate.",
@@ -39,20 +58,24 @@ def _answer(name: str, known: Collection[str]) -> str:
     return next(filter(None, (answer_option(each, flags) for each in typed)), "")
 
 
-def to_text(name: str, value: object) -> str:
-    """Return a name or a path as text. Raises UsageError for anything else."""
-    if not isinstance(value, (str, os.PathLike)):
-        raise UsageError(f"{name} must be text or a path. Received: {value!r}")
-    return os.fspath(value)
+def to_text(name: str, value: object, allowed: str | None = None) -> str:
+    """Return a name or a path as text. Raises UsageError, which says what is `allowed`, for anything else."""
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(text := os.fspath(value), str):
+        raise UsageError(f"{name} must be {allowed or TEXTS[name]}. Received: {describe_received(value)}")
+    return text
 
 
 def to_options(given: Mapping[str, object]) -> dict[str, Any]:
     """Return the `given` keywords as options of a command: paths as text, lists as tuples, numbers of NumPy as
     Python's, "stem,stage1" for a list of words as its parts."""
+    for name, value in given.items():
+        if name in TEXTS and value is not None:
+            to_text(name, value)
     options = {name: _plain(value) for name, value in given.items() if name != "set"}
     for name, value in options.items():
-        if name in _DECLARED and _DECLARED[name].kind is bool and not isinstance(value, bool | None):
-            raise UsageError(f"{name} must be True or False. Received: {value!r}")
+        is_flag = name in _FLAGS or (name in _DECLARED and _DECLARED[name].kind is bool)
+        if is_flag and not isinstance(value, bool | None):
+            raise UsageError(f"{name} must be True or False. Received: {describe_received(value)}")
         if name in _DECLARED and _DECLARED[name].is_list and value is not None and not isinstance(value, tuple):
             options[name] = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else (value,)
     if given.get("set"):
@@ -62,7 +85,9 @@ def to_options(given: Mapping[str, object]) -> dict[str, Any]:
 
 def _to_assignments(given: object) -> dict[str, Any]:
     if not isinstance(given, Mapping):
-        raise UsageError(f"set must be a dictionary, as {{'optimizer.momentum': 0.8}}. Received: {given!r}")
+        raise UsageError(
+            f"set must be a dictionary, as {{'optimizer.momentum': 0.8}}. Received: {describe_received(given)}"
+        )
     return {str(key): _plain(value) for key, value in given.items()}
 
 

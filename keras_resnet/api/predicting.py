@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Union, cast
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from keras_resnet import progress
 from keras_resnet.api.results import Prediction, Predictions
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError, UsageError, describe_received
 from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
 from keras_resnet.runtime.plurals import counted
 
@@ -30,6 +31,8 @@ def predict_images(predictor: Predictor, images: Images, top: int | None = None)
     A file that is damaged is logged and left out of several. Raises DataError for one that cannot be read, alone or
     with all others, and UsageError for what is no image.
     """
+    if top is not None and (not isinstance(top, Integral) or top < 1):
+        raise UsageError(f"top must be a whole number, 1 or more. Received: {describe_received(top)}")
     is_single = isinstance(images, (str, os.PathLike, np.ndarray, Image.Image))
     # What is no image is refused below, by name.
     several = cast("list[OneImage]", [images] if is_single or not isinstance(images, Iterable) else list(images))
@@ -89,9 +92,10 @@ def _to_images(pixels: np.ndarray, channels: int) -> list[Picture]:
     allowed = (1, 3) if channels in (1, 3) else (channels,)
     if len(shape) not in (3, 4) or shape[-1] not in allowed or getattr(pixels, "dtype", None) != np.uint8 or 0 in shape:
         words = 3 if channels in (1, 3) else channels
-        received = f"{pixels.dtype} {shape}" if isinstance(pixels, np.ndarray) else repr(pixels)
+        received = f"{pixels.dtype} {shape}" if isinstance(pixels, np.ndarray) else describe_received(pixels)
         raise UsageError(
-            f"images must be paths, Pillow's images, or arrays of uint8 pixels (H, W, {words}) or (N, H, W, {words})."
+            f"images must be paths (str or path), Pillow's images, or arrays of uint8 pixels (H, W, {words}) or"
+            f" (N, H, W, {words})."
             f" Received: {received}"
         )
     return [to_picture(each) for each in (pixels[None] if len(shape) == 3 else pixels)]

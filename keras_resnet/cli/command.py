@@ -13,7 +13,7 @@ import click
 
 from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_command, answer_option
 from keras_resnet.config.option_groups import FIRST, GROUPS, OTHER
-from keras_resnet.errors import did_you_mean
+from keras_resnet.errors import did_you_mean, one_of_sentence
 
 # What click adds of its own to the help of an option: "  [default: 3; x>=0]".
 _ADDED = re.compile(r"\.?  \[(?P<added>[^\]]*)\]$")
@@ -24,11 +24,15 @@ class AnsweredError(click.UsageError):
 
 
 class GroupedOption(click.Option):
-    """An option with a section of its command's help: `click.option(…, cls=GroupedOption, group="Data")`."""
+    """An option with a section of its command's help: `click.option(…, cls=GroupedOption, group="Data")`.
 
-    def __init__(self, *arguments: Any, group: str = OTHER, **options: Any) -> None:
+    allowed: its values, in words; "" for what its type says.
+    """
+
+    def __init__(self, *arguments: Any, group: str = OTHER, allowed: str = "", **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.group = group
+        self.allowed = allowed
 
 
 class ExamplesFirst(click.Command):
@@ -74,10 +78,36 @@ class Command(ExamplesFirst):
                 if name not in known and (answer := answer_option(name, known)):
                     raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             raise click.NoSuchOption(error.option_name, possibilities=nearest, ctx=ctx) from None
+        except click.BadParameter as error:
+            if error.param and not isinstance(error, click.MissingParameter):
+                self._explain_value(ctx, typed, error.param)
+            raise
+        except click.BadOptionUsage as error:
+            raise AnsweredError(self._explain_use(ctx, error.option_name), ctx) from None
         except click.UsageError as error:
             if error.message.startswith("Got unexpected extra argument"):
                 self._answer_extra(ctx, typed, error.message)
             raise
+
+    def _explain_value(self, ctx: click.Context, args: list[str], param: click.Parameter) -> None:
+        """Raise AnsweredError for a value that is no number, or none of the choices, that `param` takes."""
+        given = self.make_parser(ctx).parse_args(list(args))[0].get(param.name or "")
+        values = given if isinstance(given, (list, tuple)) else [given]
+        value = str(next(each for each in values if not _is_converted(param, each, ctx)))
+        name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+        if isinstance(param.type, click.Choice):
+            raise AnsweredError(one_of_sentence(name, value, list(param.type.choices)), ctx) from None
+        if allowed := describe_allowed(param):
+            shown = value if _is_number(value) else repr(value)
+            raise AnsweredError(f"{name} must be {allowed}. Received: {shown}", ctx) from None
+
+    def _explain_use(self, ctx: click.Context, name: str) -> str:
+        """Return what to say of an option that stands without its value, or of a flag with one."""
+        param = next(each for each in self.get_params(ctx) if name in (*each.opts, *each.secondary_opts))
+        if isinstance(param, click.Option) and param.is_flag:
+            return f"{name} takes no value"
+        allowed = describe_allowed(param)
+        return f"{name} needs a value{allowed and ': '}{allowed}"
 
     def _known_options(self, ctx: click.Context) -> set[str]:
         return {name for option in self.get_params(ctx) for name in option.opts}
@@ -91,6 +121,40 @@ class Command(ExamplesFirst):
         folder = next((text for text in extra if Path(text).is_dir()), None)
         if folder and "--data" in known:
             raise AnsweredError(f"{message}. Images are named by an option: --data {folder}.", ctx)
+
+
+def describe_allowed(param: click.Parameter) -> str:
+    """Return the values of an option or argument in words; "" for text."""
+    if isinstance(param.type, click.Choice):
+        return f"one of {', '.join(param.type.choices)}"
+    return getattr(param, "allowed", "") or _describe_numbers(param.type)
+
+
+def _describe_numbers(kind: click.ParamType[Any]) -> str:
+    """Return in words which numbers a type takes, as the spec's settings say it; "" for a type of something else."""
+    if not isinstance(kind, (click.types.IntParamType, click.types.FloatParamType)):
+        return ""
+    words = "a whole number" if isinstance(kind, click.types.IntParamType) else "a number"
+    low, high = getattr(kind, "min", None), getattr(kind, "max", None)
+    if low is None and high is None:
+        return words
+    return f"{words}, {f'{low} or more' if high is None else f'at most {high}' if low is None else f'{low} to {high}'}"
+
+
+def _is_converted(param: click.Parameter, value: Any, ctx: click.Context) -> bool:
+    try:
+        param.type.convert(value, param, ctx)
+    except click.BadParameter:
+        return False
+    return True
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def describe_option(option: click.Option, context: click.Context) -> tuple[str, str]:

@@ -29,11 +29,18 @@ if TYPE_CHECKING:
     type=float,
     metavar="SHARE",
     help="Remove this share of the filters inside residual units.",
+    allowed="the share of filters to remove, between 0 and 1",
     cls=GroupedOption,
     group=COMMON,
 )
 @click.option(
-    "--prune", type=float, metavar="SHARE", help="Make this share of the weights zero.", cls=GroupedOption, group=COMMON
+    "--prune",
+    type=float,
+    metavar="SHARE",
+    help="Make this share of the weights zero.",
+    allowed="the share of weights that become zero, between 0 and 1",
+    cls=GroupedOption,
+    group=COMMON,
 )
 @click.option(
     "--pattern",
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
     type=int,
     metavar="N",
     help="Give every kernel N different weights.",
+    allowed="how many different weights a kernel has, 2 to 256",
     cls=GroupedOption,
     group=COMMON,
 )

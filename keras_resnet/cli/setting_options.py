@@ -107,6 +107,7 @@ def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
             help=words,
             cls=GroupedOption,
             group=option.group,
+            allowed=", ".join(filter(None, (setting.type_words, setting.bounds))),
         )
     flag = f"{option.flag}/--no-{option.flag.removeprefix('--')}" if setting.is_optional else option.flag
     return click.option(flag, is_flag=True, default=None, help=words, cls=GroupedOption, group=option.group)

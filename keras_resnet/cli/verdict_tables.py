@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli import console
@@ -59,7 +58,7 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
         shown = list_shown_details(verdict.details, verdict.metric)
         if details := [f"{metric_label(name)} {verdict.details[name]:.2%}" for name in shown]:
             console.emit(f"{verdict.file}: {', '.join(details)}")
-    remarks = dict.fromkeys(chain.from_iterable(list_remarks(verdict.as_dict()) for verdict in verdicts))
+    remarks = list_remarks([verdict.as_dict() for verdict in verdicts])
     for remark in (*remarks, *list_shared_remarks(first.as_dict())):
         console.emit(remark)
     threads = first.cost.latencies[-1].threads

@@ -49,16 +49,17 @@ def plan_compression(
     """
     steps = []
     if shrink is not None:
-        _require(0 < shrink < 1, "--shrink", shrink, "the share of filters to remove, between 0 and 1")
+        _require(_is_share(shrink), "--shrink", shrink, "the share of filters to remove, between 0 and 1")
         steps.append(CompressionStep(f"shrunk{100 * shrink:g}", 0.5, 0.3, kept_filters=1 - shrink))
     if pattern == "2:4":
         _require(prune in (None, 0.5), "--prune", prune, "0.5 with --pattern 2:4, which is half zeros")
         steps.append(CompressionStep("2to4", 0.5, 0.3, sparsity=0.5, pattern=pattern))
     elif prune is not None:
-        _require(0 < prune < 1, "--prune", prune, "the share of weights that become zero, between 0 and 1")
+        _require(_is_share(prune), "--prune", prune, "the share of weights that become zero, between 0 and 1")
         steps.append(CompressionStep(f"pruned{100 * prune:g}", 0.5, 0.3, sparsity=prune))
     if cluster is not None:
-        _require(2 <= cluster <= 256, "--cluster", cluster, "how many different weights a kernel has, 2 to 256")
+        is_count = isinstance(cluster, int) and 2 <= cluster <= 256
+        _require(is_count, "--cluster", cluster, "how many different weights a kernel has, 2 to 256")
         steps.append(CompressionStep(f"clustered{cluster}", 0.2, CLUSTERED_RATE, clusters=cluster))
     if qat is not None:
         steps.append(CompressionStep("qat" if qat == "native" else f"qat-{qat}", 0.2, 0.1, qat=qat))
@@ -67,9 +68,14 @@ def plan_compression(
     return steps
 
 
+def _is_share(value: object) -> bool:
+    """Return whether a value, which scripts may have given, is a number between 0 and 1."""
+    return isinstance(value, (int, float)) and 0 < value < 1
+
+
 def _require(holds: bool, flag: str, received: object, allowed: str) -> None:
     if not holds:
-        raise UsageError(f"{flag} must be {allowed}. Received: {received}")
+        raise UsageError(f"{flag} must be {allowed}. Received: {received!r}")
 
 
 QAT = plan_compression(qat="native")[0]

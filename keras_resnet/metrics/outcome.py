@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, join_words
 
 PASSED, NOT_PROVEN, FAILED = "PASSED", "NOT PROVEN", "FAILED"
 # Files with these outcomes are among a run's exports.
@@ -74,22 +74,36 @@ def format_drop(row: VerdictRow) -> str:
     return f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}{of}"
 
 
-def list_remarks(row: VerdictRow) -> list[str]:
-    """List what has to be known beside the outcome of one file, a sentence each."""
-    if not is_unproven(row):
-        return []
-    needed, samples = row["images_to_settle"], row["samples"]
+def list_remarks(rows: Sequence[VerdictRow]) -> list[str]:
+    """List what has to be known beside the outcomes of files: a sentence for those that lack the same proof."""
+    alike: dict[tuple[float, int, bool], list[VerdictRow]] = {}
+    for row in filter(is_unproven, rows):
+        alike.setdefault((row["max_drop"], row["samples"], bool(row["images_to_settle"])), []).append(row)
+    return [_describe_unproven(members) for members in alike.values()]
+
+
+def _describe_unproven(rows: Sequence[VerdictRow]) -> str:
+    """Say of files of the same budget and images why they are not proven, and what would prove it."""
+    first = rows[0]
+    needed, samples = max(row["images_to_settle"] or 0 for row in rows), first["samples"]
     remedy = (
         f"add about {counted(needed - samples, 'validation image', ',')} of the same kind ({needed:,} in all) to"
         f" prove it"
         if needed
         else "more validation images would hardly prove it, because the measured drop is at the budget itself"
     )
-    return [
-        f"{row['file']}: the measured drop, {100 * row['drop']:+.2f}, is within the budget of"
-        f" {counted(100 * row['max_drop'], 'point', 'g')}, but with only {counted(samples, 'validation image', ',')}"
-        f" the true one may be up to {100 * row['drop_interval'][1]:+.2f}; {remedy}"
-    ]
+    files, upper = join_words([row["file"] for row in rows]), 100 * max(row["drop_interval"][1] for row in rows)
+    budget = 100 * first["max_drop"]
+    if len(rows) > 1:
+        return (
+            f"{files}: the measured drops are within the budget of {counted(budget, 'point', 'g')}, but with only"
+            f" {counted(samples, 'validation image', ',')} the true ones may be up to {upper:+.2f}; {remedy}"
+        )
+    return (
+        f"{files}: the measured drop, {100 * first['drop']:+.2f}, is within the budget of"
+        f" {counted(budget, 'point', 'g')}, but with only {counted(samples, 'validation image', ',')} the true one may"
+        f" be up to {upper:+.2f}; {remedy}"
+    )
 
 
 def list_shared_remarks(row: VerdictRow) -> list[str]:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.errors import WeightsError
+from keras_resnet.errors import UsageError, WeightsError, describe_received
 from keras_resnet.models.parts import BACKBONE, HEADS, NECK, find_lateral_layers, get_group, get_part, group_by_part
 from keras_resnet.pretrained import hub
 from keras_resnet.pretrained.key_mapping import map_keys
 from keras_resnet.pretrained.readers import read_weights
 from keras_resnet.pretrained.weights import Weights
-from keras_resnet.runtime.plurals import counted, verb
+from keras_resnet.runtime.plurals import counted, join_words, verb
 
 if TYPE_CHECKING:
     import keras
@@ -72,6 +72,12 @@ def load_weights(model: keras.Model, origin: str | Path) -> LoadReport:
     `fetch_weights(origin).normalization`. Raises UsageError for an unknown source, WeightsError for weights that cannot
     be had, are of another network, or claim far more memory than `model` takes.
     """
+    if not hasattr(model, "weights"):
+        raise UsageError(f"load_weights takes a Keras model first. Received: {describe_received(model)}")
+    if not isinstance(origin, (str, Path)):
+        raise UsageError(
+            f"weights must be a source or a file, as a str or a path. Received: {describe_received(origin)}"
+        )
     model_size = sum(int(np.prod(weight.shape)) * np.dtype("float32").itemsize for weight in model.weights)
     return assign_weights(model, fetch_weights(str(origin), model_size), str(origin))
 
@@ -188,8 +194,3 @@ def _format_new(words: list[str]) -> str:
     """Return "a and b are new", or "" of nothing."""
     single = len(words) == 1 and words != ["the heads"]
     return f"{join_words(words)} {'is' if single else 'are'} new" if words else ""
-
-
-def join_words(words: list[str]) -> str:
-    """Return "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import NetworkSpec, Normalization
-from keras_resnet.errors import UsageError, WeightsError, did_you_mean
+from keras_resnet.errors import UsageError, WeightsError, describe_received, did_you_mean
 from keras_resnet.models import build
 from keras_resnet.models.layers import Layers
 from keras_resnet.models.names import model_name, parse_model_name
@@ -54,7 +54,7 @@ def create_model(
     network = _to_spec(name)
     fetched = None
     if weights is not None:
-        fetched = _fetch(_name_origin(os.fspath(weights), network))
+        fetched = _fetch(weights, network)
         network = _adopt_network(network, fetched)
         normalization = fetched.normalization or normalization if normalization is SCALED else normalization
     model = build.build_classifier(
@@ -72,12 +72,14 @@ def _name_origin(origin: str, network: NetworkSpec) -> str:
     return f"{origin}:{model_name(network)}" if origin in hub.SOURCES else origin
 
 
-def _fetch(origin: str) -> Weights:
-    """Return the weights of `origin`. Raises UsageError for a word that is neither a source nor a file."""
+def _fetch(given: Origin, network: NetworkSpec) -> Weights:
+    """Return the weights of `given`. Raises UsageError for what is neither a source nor a file."""
+    is_path = isinstance(given, (str, os.PathLike))
+    origin = _name_origin(os.fspath(given), network) if is_path else ""
     if not hub.is_hub_name(origin) and not os.path.splitext(origin)[1]:
         raise UsageError(
             f"weights must be {', '.join(hub.SOURCES)}, one of these and a name (torchvision:resnet50), or the path of"
-            f" a file; the model of a run is open_run(NAME).model. Received: {origin!r}"
+            f" a file; the model of a run is open_run(NAME).model. Received: {describe_received(given)}"
         )
     from keras_resnet.pretrained.load import fetch_weights
 
@@ -146,6 +148,10 @@ def resnet(
 
 
 def _to_spec(name: str | NetworkSpec) -> NetworkSpec:
+    if not isinstance(name, (str, NetworkSpec)):
+        raise UsageError(
+            f"name must be that of a network, as a str, or a NetworkSpec. Received: {describe_received(name)}"
+        )
     return parse_model_name(name) if isinstance(name, str) else name
 
 

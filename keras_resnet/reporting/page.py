@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.labels import MACRO_F1, MICRO_F1, metric_label
-from keras_resnet.metrics.outcome import describe_beaten, describe_unbeaten, list_shared_remarks
+from keras_resnet.metrics.outcome import describe_beaten, describe_unbeaten, list_remarks, list_shared_remarks
 from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.assets import read_assets
 from keras_resnet.reporting.charts import Chart
@@ -147,12 +148,13 @@ def _sentence(words: str) -> str:
     return f"{words[0] if is_file else words[0].upper()}{words[1:]}."
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., str | list[str]]] = {
     "percent": lambda share, places=2: "–" if share is None else f"{share:.{places}%}",
     "count": lambda number: f"{number:,}",
     "counted": lambda number, noun, plural="", form=",": counted(number, noun, form, plural),
     "metric": metric_label,
     "sentence": _sentence,
+    "options": lambda command: re.split(" (?=--)", command),
 }
 
 
@@ -177,7 +179,8 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "sections": contents.sections,
         "charts_of": contents.charts,
         "verdict_metric": metric_label(verdicts[0]["metric"]) if verdicts else "",
-        "remarks": list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
+        "remarks": list_remarks(verdicts)
+        + list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
         "beaten": describe_beaten(analysis.get("baselines", [])),
         "unbeaten": describe_unbeaten(analysis.get("baselines", [])),
         "diagnosis": contents.diagnosis,

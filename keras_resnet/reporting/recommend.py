@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from keras_resnet.metrics.outcome import ACCEPTED, describe_outcome, is_unproven, list_remarks
+from keras_resnet.metrics.outcome import ACCEPTED, describe_outcome, is_unproven
 from keras_resnet.run import Run
 from keras_resnet.run.documents import VerdictRow
 from keras_resnet.runtime.plurals import counted
@@ -14,13 +14,11 @@ AS_FAST = 1.25
 
 
 class DescribedVerdict(VerdictRow):
-    """A verdict with the file's size in megabytes, the threads its latency was measured with, its outcome in words and
-    remarks on it."""
+    """A verdict with the size in megabytes, the threads its latency was measured with, and its outcome in words."""
 
     megabytes: float
     threads: int
     outcome: str
-    remarks: list[str]
 
 
 class Recommendation(DescribedVerdict):
@@ -36,7 +34,7 @@ def describe_verdicts(run: Run) -> list[DescribedVerdict]:
 
 def _describe(row: dict[str, Any]) -> DescribedVerdict:
     cost = {"megabytes": row["bytes"] / 1e6, "threads": row["cost"]["latencies"][-1]["threads"]}
-    return cast(DescribedVerdict, {**row, **cost, "outcome": describe_outcome(row), "remarks": list_remarks(row)})
+    return cast(DescribedVerdict, {**row, **cost, "outcome": describe_outcome(row)})
 
 
 def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:

@@ -58,6 +58,9 @@
     return create('div', { className: 'hint' }, [create('p', { textContent: head }), ...rows]);
   }
 
+  // Heights in pixels: of what is above the curves, of the curves, of the axis below them, and of a line of the legend.
+  const HEIGHTS = { top: 14, curves: 216, axis: 48, line: 22 };
+
   /* The lines that a legend takes in so many pixels: an icon, a gap and about 7 pixels a letter for each name. */
   function legendLines(chart, width) {
     let lines = 1, used = 0;
@@ -69,6 +72,13 @@
     return lines;
   }
 
+  /* Curves are equally high whatever their legend, which is below them. */
+  function plotHeight(chart, width) {
+    if (chart.categories.length) return 90 + 24 * chart.categories.length;
+    const legend = chart.series.length > 1 ? HEIGHTS.line * legendLines(chart, width) + 8 : 0;
+    return HEIGHTS.top + HEIGHTS.curves + HEIGHTS.axis + legend;
+  }
+
   function chartOption(chart, width) {
     const isBar = chart.categories.length > 0, isPoints = chart.series.every((series) => !series.has_line);
     const hasLegend = chart.series.length > 1;
@@ -76,9 +86,9 @@
     if (isBar) y.name = '';
     return {
       animation: false, textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-      grid: { left: isBar ? 8 : 62, right: 22, top: hasLegend ? 22 + 22 * legendLines(chart, width) : 14, bottom: 48, containLabel: isBar },
+      grid: { left: isBar ? 8 : 62, right: 22, top: HEIGHTS.top, containLabel: isBar, ...(isBar ? { bottom: HEIGHTS.axis } : { height: HEIGHTS.curves }) },
       legend: {
-        show: hasLegend, type: 'plain', top: 4, left: 0, width: width - 8, itemWidth: 22, itemGap: 14,
+        show: hasLegend, type: 'plain', top: HEIGHTS.top + HEIGHTS.curves + HEIGHTS.axis, left: 0, width: width - 8, itemWidth: 22, itemGap: 14,
         data: chart.series.map(({ name, has_line: hasLine, sizes }) => (
           { name, itemStyle: { opacity: hasLine && !sizes.length ? 0 : 1 } })),
         textStyle: { color: color('ink'), fontSize: 12 }, inactiveColor: color('soft'),
@@ -97,11 +107,11 @@
     const place = create('div', { className: 'plot' });
     place.setAttribute('role', 'img');
     place.setAttribute('aria-label', chart.description);
-    if (chart.categories.length) place.style.height = `${90 + 24 * chart.categories.length}px`;
     figure.append(place);
     figure.classList.add('live');
     const plot = echarts.init(place, null, { renderer: 'svg' });
     const draw = () => {
+      place.style.height = `${plotHeight(chart, place.clientWidth)}px`;
       plot.resize();
       plot.setOption(chartOption(chart, place.clientWidth), true);
     };

@@ -15,6 +15,7 @@ from keras_resnet.runtime.plurals import counted
 
 # Of a class's numbers those by which the lowest is found, the first that there is.
 MAIN_NUMBERS = ("AP", "localized", "recall")
+NO_BREAK = "\u00a0"
 COLUMN_NAMES = {"label": "class", "images": "support", "objects": "support", "f1": "F1"}
 
 
@@ -38,7 +39,8 @@ def file_cells(row: DescribedVerdict) -> list[Cell]:
     """Return the cells of one exported file, in the order of `file_columns`."""
     shown = row["outcome"]
     kind = "good" if shown == PASSED else "bad" if row["verdict"] == FAILED else "open"
-    drop = f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}".rstrip()
+    # Lines break before the interval, not within.
+    drop = f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval']).replace(' ', NO_BREAK)}".rstrip()
     if row["drop_metric"] != row["metric"]:
         drop = f"{drop} of {metric_label(row['drop_metric'])}"
     worst = f"{100 * row['worst_class_drop']:+.2f} ({row['worst_class']})"

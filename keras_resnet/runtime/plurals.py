@@ -24,3 +24,8 @@ def verb(count: int, singular: str = "is", plural: str = "are") -> str:
 def worded(count: int, words: str) -> str:
     """Return `count` with `words` of it, in which "{box|boxes}" stands for what one is called and what several are."""
     return f"{count} {_EITHER.sub(lambda match: match[1 if count == 1 else 2], words)}"
+
+
+def join_words(words: list[str]) -> str:
+    """Return words in a row: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

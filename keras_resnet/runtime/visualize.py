@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,8 @@ def draw_predictions(
     for each in reversed(shown):
         _draw_box(canvas, each, factor)
     for each, place in reversed([*zip(shown, labels, strict=True)]):
-        _draw_label(canvas, each, place, font)
+        if place:
+            _draw_label(canvas, each, place, font)
     return canvas
 
 
@@ -77,20 +78,34 @@ def _name(each: dict[str, Any]) -> str:
     return f"{each['label']} {each['probability']:.0%}" if "probability" in each else str(each["label"])
 
 
-def _place_labels(canvas: Image.Image, shown: Sequence[dict[str, Any]], factor: float, font: Font) -> list[Rectangle]:
-    """Choose a place for each label, the first ones first: above its box, in its top, below it or in its bottom, in the
-    first place that is within `canvas` and covers no label that has a place; if there is none, the first within it."""
+def _place_labels(
+    canvas: Image.Image, shown: Sequence[dict[str, Any]], factor: float, font: Font
+) -> list[Rectangle | None]:
+    """Choose a place for each label, the first ones first, which covers no label that has a place; None where there is
+    no room, as the demo's labels.js does."""
     brush, line = ImageDraw.Draw(canvas), _pixels(canvas, LINE_WIDTH)
-    placed: list[Rectangle] = []
+    placed: list[Rectangle | None] = []
     for each in shown:
-        left, top, _, bottom = (factor * edge for edge in each["box"]) if "box" in each else (0.0, 0.0, 0.0, 0.0)
+        box = [factor * edge for edge in each["box"]] if "box" in each else [0.0] * 4
         _, _, right, low = brush.textbbox((0, 0), _name(each), font=font)
         width, height = right + line, low + line
-        x = max(0.0, min(left, canvas.width - width))
-        within = [y for y in (top - height, top, bottom, bottom - height) if 0 <= y <= canvas.height - height]
-        places = [(x, y, x + width, y + height) for y in within or [top]]
-        placed.append(next((place for place in places if not any(_overlap(place, one) for one in placed)), places[0]))
+        within = [
+            (max(0.0, min(x, canvas.width - width)), max(0.0, min(y, canvas.height - height)))
+            for x, y in _list_places(box, width, height)
+        ]
+        places = [(x, y, x + width, y + height) for x, y in within if x + width <= canvas.width or "box" not in each]
+        free = (place for place in places if not any(one and _overlap(place, one) for one in placed))
+        placed.append(next(free, None))
     return placed
+
+
+def _list_places(box: Sequence[float], width: float, height: float) -> Iterator[tuple[float, float]]:
+    """Yield the corners that a label may have at a box: above it, in its top, below it, in its bottom, then within."""
+    left, top, right, bottom = box
+    within = np.arange(top + height, bottom - height, height) if height else ()
+    for y in (top - height, top, bottom, bottom - height, *map(float, within)):
+        for x in (left, right - width, (left + right - width) / 2):
+            yield x, y
 
 
 def _overlap(one: Rectangle, other: Rectangle) -> bool:

@@ -13,15 +13,18 @@ import numpy as np
 import pytest
 
 import keras_resnet as kr
+from keras_resnet.api.exporting import sort_names
 from keras_resnet.api.keywords import to_options
 from keras_resnet.api.predicting import predict_images
 from keras_resnet.api.session import in_python_words
 from keras_resnet.api.signatures import KEYWORDS, names
 from keras_resnet.cli.main import cli
+from keras_resnet.compression.plan import plan_compression
 from keras_resnet.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 PATH = {**os.environ, "PYTHONPATH": str(ROOT)}
+PATHLIKE = ", as a str or a path"
 # Options that are something else in Python: functions of their own, what is returned, what is given by position.
 ELSEWHERE = {
     "train": {"find_lr", "find_batch_size", "as_json", "settings", "data"},
@@ -93,12 +96,52 @@ def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: kr.open_run(3), "name must be text or a path. Received: 3"),
-        (lambda: kr.open_run("a", runs=3), "runs must be text or a path. Received: 3"),
-        (lambda: kr.compress(3, qat=True), "run must be text or a path. Received: 3"),
+        (lambda: kr.train(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: 3 (int)"),
+        (
+            lambda: kr.train(np.zeros((9, 8, 8, 3))),
+            f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: numpy.ndarray",
+        ),
+        (
+            lambda: kr.train(b"photos"),
+            f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: b'photos' (bytes)",
+        ),
+        (lambda: kr.find_learning_rate(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}."),
+        (lambda: kr.train(resume=3), f"resume must be the name or the folder of a run{PATHLIKE}. Received: 3 (int)"),
+        (lambda: kr.train(name=3), "name must be the name of a run, as a str. Received: 3 (int)"),
+        (lambda: kr.train(model=3), "model must be the name of a network, as a str. Received: 3 (int)"),
+        (lambda: kr.train(recipe=3), "recipe must be the name of a recipe, as a str. Received: 3 (int)"),
+        (lambda: kr.train(weights=3), "weights must be a file, the name or the folder of a run, or a source such as"),
+        (lambda: kr.train(runs=3), f"runs must be the folder where runs live{PATHLIKE}. Received: 3 (int)"),
+        (lambda: kr.train(quick="yes"), "quick must be True or False. Received: 'yes'"),
+        (lambda: kr.open_run(3), f"name must be the name or the folder of a run{PATHLIKE}. Received: 3 (int)"),
+        (lambda: kr.open_run("a", runs=3), f"runs must be the folder where runs live{PATHLIKE}. Received: 3 (int)"),
+        (
+            lambda: kr.compress(3, qat=True),
+            f"run must be what open_run returns, or the name or the folder of a run{PATHLIKE}. Received: 3 (int)",
+        ),
+        (lambda: kr.compress("a", qat=3), "qat must be True, 'native' or 'tfmot'. Received: 3 (int)"),
+        (
+            lambda: plan_compression(prune="half"),
+            "--prune must be the share of weights that become zero, between 0 and 1. Received: 'half'",
+        ),
+        (
+            lambda: plan_compression(cluster="many"),
+            "--cluster must be how many different weights a kernel has, 2 to 256. Received: 'many'",
+        ),
         (
             lambda: predict_images(SimpleNamespace(card=SimpleNamespace(channels=3)), 3),
-            "images must be paths, Pillow's images, or arrays of uint8 pixels",
+            "images must be paths (str or path), Pillow's images, or arrays of uint8 pixels (H, W, 3)",
+        ),
+        (
+            lambda: predict_images(None, "two.png", top="five"),
+            "top must be a whole number, 1 or more. Received: 'five'",
+        ),
+        (lambda: sort_names([3]), "what to export must be of float32,"),
+        (lambda: kr.create_model(3), "name must be that of a network, as a str, or a NetworkSpec. Received: 3 (int)"),
+        (lambda: kr.ResNet50(weights=3), "weights must be"),
+        (
+            lambda: kr.load_weights(3, "torchvision:resnet18"),
+            "load_weights takes a Keras model first. Received: 3 (int)",
         ),
         (lambda: kr.ResNet50(input_shape=160), "input_shape must be (height, width, channels). Received: 160"),
         (lambda: kr.ResNet50(classes="5"), "a classifier needs a whole number of classes, 2 or more. Received: '5'"),

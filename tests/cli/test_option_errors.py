@@ -1,7 +1,12 @@
 """An error about an option names the option, whoever finds it: click, the settings, or what the option leads to."""
 
+import re
+
+import click
 import pytest
 
+from keras_resnet.cli.command import list_all
+from keras_resnet.cli.main import cli
 from keras_resnet.config.given_options import SETTINGS
 from keras_resnet.errors import KresnetError
 from keras_resnet.training.spec_request import build_spec
@@ -27,7 +32,7 @@ def test_settings(tmp_path, name):
     ("typed", "words"),
     [
         ("train --depth 51", "--depth: 51 is not a ResNet depth"),
-        ("train --depth fifty", "Invalid value for '--depth': 'fifty' is not a valid integer."),
+        ("train --depth fifty", "--depth must be a whole number, at most 2000. Received: 'fifty'"),
         ("train --model resnet51", "kresnet: --model: 51 is not a ResNet depth"),
         ("train --weights nothing", "--weights: no run called 'nothing'"),
         ("train --weights none.pth", "--weights: there is no file"),
@@ -42,8 +47,8 @@ def test_settings(tmp_path, name):
         ("export --max-drop 101", "--max-drop must be between 0 and 100"),
         ("export --calibration-images 0", "--calibration-images must be 1 or more. Received: 0"),
         ("compress none --prune 2", "--prune must be the share of weights"),
-        ("predict none x.png --top 0", "'--top': 0 is not in the range"),
-        ("demo --port 99999", "'--port': 99999 is not in the range"),
+        ("predict none x.png --top 0", "--top must be a whole number, 1 or more. Received: 0"),
+        ("demo --port 99999", "--port must be a whole number, 0 to 65535. Received: 99999"),
         ("models --depth 17", "17 layers"),
     ],
 )
@@ -52,3 +57,52 @@ def test_each_way_of_being_wrong(kresnet, tmp_path, monkeypatch, typed, words):
     code, out, err = kresnet(*typed.split())
     assert code in (1, 2) and out == "" and words in err[-1] and err[-1].startswith("kresnet: ")
     assert "See: " not in err[-1]
+
+
+def commands(group, context):
+    """Every command with its own context, those of groups too."""
+    for name, command in list_all(group, context):
+        inner = click.Context(command, info_name=name, parent=context)
+        yield from commands(command, inner) if isinstance(command, click.Group) else [(command, inner)]
+
+
+def test_no_option_takes_a_word_for_a_number_and_all_say_so_alike():
+    """By option: what is said of a word, where a number or one of a few words has to be."""
+    said, asked = {}, 0
+    for command, context in commands(cli, click.Context(cli, info_name="kresnet")):
+        for option in command.params:
+            kind = option.type
+            if isinstance(kind, (click.types.IntParamType, click.types.FloatParamType, click.Choice)):
+                typed = [option.opts[0], "thrice"] if isinstance(option, click.Option) else ["thrice"]
+                with pytest.raises(click.UsageError) as caught:
+                    command.parse_args(context, [*typed])
+                name = typed[0] if len(typed) == 2 else option.human_readable_name
+                asked += 1
+                if not re.fullmatch(
+                    rf"{name} must be (an? |one of |how |the ).+\. Received: 'thrice'", str(caught.value)
+                ):
+                    said[context.command_path, name] = str(caught.value)
+    assert said == {} and asked > 60
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("train --epochs three", "--epochs must be a whole number, 1 or more. Received: 'three'"),
+        ("train --learning-rate fast", "--learning-rate must be a number, above 0. Received: 'fast'"),
+        (
+            "compress r --prune half",
+            "--prune must be the share of weights that become zero, between 0 and 1. Received: 'half'",
+        ),
+        ("compress r --qat natve", "--qat must be one of native, tfmot. Received: 'natve'. Did you mean 'native'?"),
+        ("launch --workers 1 -- train", "--workers must be a whole number, 2 or more. Received: 1"),
+        ("train --epochs", "--epochs needs a value: a whole number, 1 or more"),
+        ("train --data", "--data needs a value: text"),
+        ("train --flip=yes", "--flip takes no value"),
+        ("demo --save", "--save needs a value"),
+        ("completion tcsh", "SHELL must be one of bash, zsh, fish. Received: 'tcsh'"),
+    ],
+)
+def test_the_sentence_names_option_value_and_what_is_allowed(kresnet, typed, said):
+    code, out, err = kresnet(*typed.split())
+    assert (code, out) == (2, "") and err == [f"kresnet: {said}"]

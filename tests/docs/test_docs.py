@@ -70,6 +70,29 @@ SEARCHES = {
 }
 # The pages that axe-core looks at in every run.
 LOOKED_AT = ("index", "quickstart", "training", "export", "commands", "api")
+# The pages whose code has to fit into a window 1280 pixels wide; others may be scrolled.
+NEWCOMERS = (
+    "index",
+    "quickstart",
+    "your-images",
+    "choose",
+    "python",
+    "training",
+    "export",
+    "networks",
+    "report",
+    "demo",
+    "api",
+)
+# By edge: the code that reaches beyond it, scrolled or not.
+BEYOND = {
+    "frame": """() => [...document.querySelectorAll('pre')]
+        .filter((code) => code.scrollWidth > code.clientWidth).map((code) => code.textContent.slice(0, 60))""",
+    "button": """() => [...document.querySelectorAll('button.copybtn')].map((button) => [button, button.parentElement])
+        .filter(([button, block]) => (
+            block.querySelector('pre').getBoundingClientRect().right > button.getBoundingClientRect().left))
+        .map(([, block]) => block.textContent.slice(0, 60))""",
+}
 FIRST = """() => {
   const found = document.querySelectorAll('#search-results ul.search > li > a');
   const done = document.querySelector('#search-results .search-summary');
@@ -264,6 +287,41 @@ def test_commands_can_be_copied_and_what_they_print_cannot(site, browser):
     )
     page.close()
     assert {re.findall(r"highlight-(\w+)", kind)[0] for kind in kinds} == {"shell", "console", "python"}
+
+
+def code_beyond(page, edge):
+    """Of each piece of code of a page whose lines are right of an `edge`, the first words: "frame", the code's own, or
+    "button", that of its copy button."""
+    return page.evaluate(BEYOND[edge])
+
+
+def test_the_code_that_newcomers_read_is_not_cut(site, browser):
+    cut = []
+    for name in NEWCOMERS:
+        with looked_at(browser, (site / f"{name}.html").as_uri(), "light", 1280) as page:
+            cut += [(name, code) for code in code_beyond(page, "frame")]
+    assert cut == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_copy_buttons_stand_beside_the_code(site, browser, width):
+    for name in ("quickstart", "python", "compression"):
+        with looked_at(browser, (site / f"{name}.html").as_uri(), "light", width) as page:
+            page.wait_for_selector("button.copybtn")
+            assert code_beyond(page, "button") == []
+
+
+def test_the_table_of_verdicts_breaks_no_cell(site, browser):
+    for width in (1280, 390):
+        with looked_at(browser, (site / "quickstart.html").as_uri(), "light", width) as page:
+            table = page.locator("table", has_text="verdict").last
+            lines = table.evaluate(
+                "(table) => [...table.querySelectorAll('th, td')].map((cell) => {"
+                " const range = document.createRange(); range.selectNodeContents(cell.querySelector('p').firstChild);"
+                " return new Set([...range.getClientRects()].map(({top}) => Math.round(top))).size; })"
+            )
+            assert len(lines) == 33
+            assert set(lines) == {1}
 
 
 def grave_by_page(browser, site, pages, scheme, width):

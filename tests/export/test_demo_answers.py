@@ -232,5 +232,5 @@ def test_a_run_whose_labels_are_damaged_has_no_samples(exported, tmp_path):
     labels = run.folder / "labels.txt"
     labels.write_text(labels.read_text().partition("\n")[0] + "\n")
     said = []
-    assert load_samples(run, said.append) == []
+    assert load_samples(run, said.append) == ([], said[-1])
     assert said[-1] == "no validation images on the page: the data no longer has the labels that run run was trained on"

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -262,6 +263,24 @@ def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
     site = build_site(copy, told.append)
     assert json.loads(site.pages["run.json"])["samples"] == []
     assert told[0].startswith("no validation images on the page: --data")
+
+
+@pytest.mark.parametrize("source", ["photos", "photos/", "data/photos"])
+def test_a_relative_path_that_leads_nowhere_is_told_on_the_page(litert, exported, tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    copy = Run(Path(shutil.copytree(exported[0].folder, tmp_path / "moved")))
+    document = json.loads(copy.spec_file.read_text())
+    document["spec"]["data"]["source"] = source
+    copy.spec_file.write_text(json.dumps(document))
+    told = []
+    site = build_site(copy, told.append)
+    assert told[0] == (
+        f"no validation images on the page: the run was trained on {source!r}, which is not in the current folder;"
+        " start kresnet demo in the folder where the run was trained"
+    )
+    with chromium() as browser, opened(browser, site) as page:
+        assert page.inner_text("#no-samples") == f"N{told[0][1:]}."
+        assert not page.is_visible("#all") and not page.is_visible("#samples")
 
 
 def test_large_images_are_shown_smaller(litert, exported, monkeypatch):

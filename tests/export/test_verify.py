@@ -79,7 +79,7 @@ def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on
     card = (run.exports / "model_card.md").read_text()
     assert interval in card and words in card and PROOF in card
     page = render_report(run)
-    assert interval in page and re.search(rf'<td class="n open"[^>]*>{words}</td>', page)
+    assert interval.replace(", ", ",\u00a0") in page and re.search(rf'<td class="n open"[^>]*>{words}</td>', page)
     assert '<td class="n good"' not in page
     assert PROOF in page
     best = recommend_file(describe_verdicts(run))
@@ -89,6 +89,19 @@ def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on
     told = demo.describe_file("float32.tflite", load_file(run.exports / "float32.tflite"), describe_verdicts(run)[0])
     assert interval in told["drop"] and told["outcome"] == words
     assert str(verdict).startswith(f"{words}: float32.tflite, ") and interval in str(verdict)
+
+
+def test_what_several_files_lack_is_said_once(unproven):
+    row = unproven[1].as_dict()
+    other = {**row, "file": "int8.tflite", "drop_interval": [-0.01, 0.07], "images_to_settle": 250}
+    proven = {**row, "file": "int16x8.tflite", "drop_interval": [-0.01, 0.01], "verdict": "PASSED"}
+    assert outcomes.list_remarks([row, other, proven]) == [
+        "float32.tflite and int8.tflite: the measured drops are within the budget of 1 point, but with only 60"
+        " validation images the true ones may be up to +7.00; add about 190 validation images of the same kind (250 in"
+        " all) to prove it"
+    ]
+    (alone,) = outcomes.list_remarks([row])
+    assert alone.startswith("float32.tflite: the measured drop, +0.00, is within") and alone.endswith(PROOF)
 
 
 def test_verify_passes_it_and_with_proof_required_fails(unproven, kresnet, on_terminal):

@@ -1,6 +1,8 @@
 """Networks by name: their help, and pretrained weights."""
 
 import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,5 +71,14 @@ def test_the_normalization_is_that_of_the_weights(monkeypatch):
 
 def test_all_names_can_be_imported():
     assert set(kr.__all__) <= set(dir(kr)) and all(getattr(kr, name) is not None for name in dir(kr))
-    assert set(kr.export.__all__) <= set(dir(kr.export))
-    assert all(getattr(kr.export, name) is not None for name in dir(kr.export))
+
+
+def test_of_export_the_functions_and_classes_are_listed_all_that_the_api_page_describes():
+    assert dir(kr.export) == kr.export.__all__
+    assert [name for name in dir(kr.export) if not callable(getattr(kr.export, name))] == []
+    page = (Path(__file__).parents[2] / "docs" / "api.rst").read_text(encoding="utf-8")
+    described = re.findall(
+        r"^[.][.] auto(?:class|function):: keras_resnet[.]export[.][\w.]+[.](\w+)", page, re.MULTILINE
+    )
+    # Two of the functions are called like the modules that they are in.
+    assert len(described) > 15 and set(described) - set(dir(kr.export)) == {"verify"}

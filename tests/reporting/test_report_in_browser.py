@@ -1,9 +1,12 @@
 """Reports in a browser: with scripts and without them, with names that want to be code, on a phone and on paper."""
 
 import hashlib
+import json
+import re
 import shutil
 
 import pytest
+from accessibility import grave_findings, looked_at
 from browsing import chromium
 
 from keras_resnet.reporting import assets
@@ -39,6 +42,13 @@ SMALLEST = """() => {
     sizes.push([scale * parseFloat(getComputedStyle(parent).fontSize), walker.currentNode.textContent]);
   }
   return sizes.sort((a, b) => a[0] - b[0])[0];
+}"""
+
+# Height in pixels of what the lines of a plot's vertical axis span.
+FRAME = """(plot) => {
+  const sides = [...plot.querySelectorAll('svg path')].filter((path) => path.getAttribute('fill') === 'none')
+    .map((path) => path.getBoundingClientRect()).filter(({ width, height }) => width < 2 && height > 50);
+  return Math.max(...sides.map(({ height }) => height));
 }"""
 
 
@@ -152,6 +162,47 @@ def test_letters_are_large_enough_and_nothing_is_cut(browser, exported, tmp_path
         verdict, tiles = (page.locator(each).bounding_box()["y"] for each in (".verdict", ".tiles"))
         assert verdict < 250 < tiles
     context.close()
+
+
+def test_commands_break_between_their_options(browser, exported, tmp_path):
+    """On a phone, but for one that is longer than a line; what is copied is the command."""
+    file, long = tmp_path / "report.html", f"--data /photos/{'long' * 20}"
+    command = f"kresnet train --depth 8 {long} --image-size 96 --epochs 6 --label-smoothing 0.1"
+    words = "".join(f"<span>{each}</span> " for each in re.split(" (?=--)", command))
+    page_text = render_report(exported[0])
+    shown = re.findall(r"<code>(.*?)</code></pre>", page_text)
+    assert all(re.sub("</?span>", "", each).startswith("kresnet ") for each in shown) and "<span>--" in shown[-1]
+    file.write_text(page_text.replace(shown[-1], words.strip()), encoding="utf-8")
+    with looked_at(browser, file.as_uri(), "light", 390) as page:
+        spans = page.locator(".command").last.locator("code span")
+        heights = {text: box["height"] for text, box in zip(spans.all_text_contents(), boxes(spans), strict=True)}
+        assert page.locator(".command").last.locator("code").text_content() == command
+        assert min(heights.values()) * 1.5 < heights.pop(long) and len(set(heights.values())) == 1
+        assert grave_findings(page) == []
+
+
+def boxes(locator):
+    """Where the elements are."""
+    return [each.bounding_box() for each in locator.all()]
+
+
+def test_curves_are_equally_high_whatever_their_legend(browser, exported, tmp_path):
+    """Legends of many names take lines below the plots, none of the plots."""
+    file = tmp_path / "report.html"
+    run = Run(shutil.copytree(exported[0].folder, tmp_path / "run"))
+    rows = [
+        {**row, **{f"{side}one metric among {n}": 0.5 for n in "abc" for side in ("", "val_")}}
+        for row in run.read_log()
+    ]
+    run.log_file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    file.write_text(render_report(run), encoding="utf-8")
+    with looked_at(browser, file.as_uri(), "light", 1280) as page:
+        page.wait_for_selector("html[data-ready=true]")
+        plots = page.locator("#training ~ .charts .plot")
+        frames = [page.evaluate(FRAME, plot.element_handle()) for plot in plots.all()]
+        whole = [box["height"] for box in boxes(plots)]
+    assert len(frames) == 3 and max(frames) - min(frames) < 2 and min(frames) > 190
+    assert whole[1] > whole[0] + 60
 
 
 def test_paper_gets_the_static_figures(browser, hostile):

@@ -4,13 +4,23 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from keras_resnet.runtime.visualize import _overlap, _place_labels
+from keras_resnet.runtime.visualize import _overlap, _place_labels, draw_predictions
 
 NEAR = [
     {"label": "star", "probability": 0.9, "box": [40, 40, 90, 90]},
     {"label": "cross", "probability": 0.5, "box": [42, 41, 88, 92]},
     {"label": "triangle", "probability": 0.4, "box": [38, 40, 80, 80]},
 ]
+
+
+def test_no_label_covers_another_however_many_there_are():
+    """Those for which there is no room are left out, the least confident ones."""
+    found = [{"label": f"kind {n}", "probability": 0.9 - n / 100, "box": [50, 50, 110, 110]} for n in range(40)]
+    places = _place_labels(Image.new("RGB", (320, 320)), found, 2.0, ImageFont.load_default(11))
+    shown = [place for place in places if place]
+    assert not any(_overlap(one, other) for at, one in enumerate(shown) for other in shown[:at])
+    assert 8 <= len(shown) < 40 and None not in places[:6]
+    draw_predictions(Image.new("RGB", (160, 160)), found, 320, 11)
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (-40, -40), (40, 40)])

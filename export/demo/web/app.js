@@ -199,6 +199,8 @@ function describePage() {
   $('about').textContent = run.about;
   $('all').hidden = !run.samples.length;
   $('camera').hidden = !takesChannels(3, run.channels);
+  $('no-samples').hidden = !run.no_samples;
+  $('no-samples').textContent = run.no_samples && `${run.no_samples[0].toUpperCase()}${run.no_samples.slice(1)}.`;
   $('confidence').hidden = run.postprocessing !== 'objects';
   $('threshold').value = Math.round(100 * run.constants.display_threshold);
   $('threshold-value').textContent = percent(readThreshold()).replace('.0', '');
