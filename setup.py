@@ -49,6 +49,7 @@ setup(
         "huggingface_hub>=0.30",
         "PyYAML>=6",
         "pyarrow>=17",
+        "grpcio>=1.66",
     ],
     extras_require={
         "check": CHECK,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_resnet import progress
+from keras_resnet.api.keywords import to_text
 from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
 from keras_resnet.checking.findings import CheckReport
@@ -36,9 +37,12 @@ def check(
     Raises UsageError where neither data nor a run is given or the extra is not installed, DataError for data that
     cannot be opened, RunError for a run of other labels.
     """
-    home = runs_home(None if runs is None else os.fspath(runs))
-    folder = None if run is None else run.stored if isinstance(run, Run) else RunFolder.find(home, os.fspath(run))
-    return check_folder(None if data is None else os.fspath(data), folder, task, None if save is None else Path(save))
+    texts = {"data": data, "task": task, "save": save, "runs": runs}
+    given = {name: to_text(name, value) for name, value in texts.items() if value is not None}
+    home = runs_home(given.get("runs"))
+    folder = None if run is None else run.stored if isinstance(run, Run) else RunFolder.find(home, to_text("run", run))
+    page = Path(given["save"]) if "save" in given else None
+    return check_folder(given.get("data"), folder, given.get("task"), page)
 
 
 def check_folder(data: str | None, run: RunFolder | None, task: str | None, page: Path | None) -> CheckReport:

@@ -29,6 +29,8 @@ TEXTS = {
     "deepen": A_RUN,
     "teacher": A_RUN,
     "weights": f"a file, the name or the folder of a run, or a source such as 'torchvision:resnet18'{_PATH}",
+    "save": f"where to write the page{_PATH}",
+    "task": "the name of a task, as a str",
     "calibration_data": f"a folder of images{_PATH}",
     "name": "the name of a run, as a str",
     "model": "the name of a network, as a str",

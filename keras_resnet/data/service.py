@@ -50,7 +50,24 @@ def require_service(address: str, option: str = "--data-service") -> str:
         raise UsageError(
             f"{option} {address}: no data service can be reached there ({reason}); start one with: {EXAMPLE}"
         ) from error
+    _require_grpc(f"{host}:{port}")
     return f"grpc://{host}:{port}"
+
+
+def _require_grpc(address: str) -> None:
+    """Raise UsageError unless what answers at `address` speaks gRPC: TensorFlow would ask it for an hour, and obey no
+    signal meanwhile."""
+    import grpc
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(CONNECT_SECONDS)
+        except grpc.FutureTimeoutError as error:
+            raise _not_a_service(address) from error
+
+
+def _not_a_service(address: str) -> UsageError:
+    return UsageError(f"{address}: what answers there is no data service; start one with: {EXAMPLE}")
 
 
 def require_usable(data: DataSpec) -> None:
@@ -184,11 +201,12 @@ class DataServer:
         """
         import tensorflow as tf
 
-        _register_reader()
         service = tf.data.experimental.service
         if dispatcher is not None:
             target = require_service(dispatcher, "--dispatcher").removeprefix("grpc://")
+            _register_reader()
             return cls(target, (_start_worker(target, host),))
+        _register_reader()
         try:
             server = service.DispatchServer(service.DispatcherConfig(port=port))
         except tf.errors.OpError as error:
@@ -201,14 +219,18 @@ def _start_worker(dispatcher: str, host: str) -> object:
     import tensorflow as tf
 
     service = tf.data.experimental.service
-    return service.WorkerServer(service.WorkerConfig(dispatcher, worker_address=f"{host}:%port%"))
+    try:
+        return service.WorkerServer(service.WorkerConfig(dispatcher, worker_address=f"{host}:%port%"))
+    except (tf.errors.OpError, NotImplementedError, RuntimeError) as error:  # some of its errors are Python's own
+        raise _not_a_service(dispatcher) from error
 
 
 def _register_reader() -> None:
-    """Make `read_batch` known to TensorFlow as TOKEN."""
+    """Make `read_batch` known to TensorFlow as TOKEN. Raises UsageError where something else has that name."""
     import tensorflow as tf
 
     with tf.Graph().as_default():
         inputs = [tf.constant(""), tf.constant([""]), tf.constant([0], tf.int64)]
         token = numpy_function(read_batch, inputs, tf.uint8).op.get_attr("token").decode()
-    assert token == TOKEN, "a data server runs in a process of its own"
+    if token != TOKEN:
+        raise UsageError("a data service needs a process of its own: type kresnet data-service in a terminal")

@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -126,6 +128,16 @@ def test_addresses_that_are_none(address):
 def test_a_service_that_is_not_there():
     with pytest.raises(UsageError, match=r"--data-service 127\.0\.0\.1:1: no data service can be reached there \(.+\)"):
         require_service("127.0.0.1:1")
+
+
+def test_what_answers_is_something_else():
+    """A server that speaks HTTP."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        with pytest.raises(UsageError, match=f"{address}: what answers there is no data service; start one with: "):
+            require_service(address)
+        server.shutdown()
 
 
 def test_images_that_a_service_does_not_read(tmp_path):

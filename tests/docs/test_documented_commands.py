@@ -145,6 +145,9 @@ def nothing_else(desk, monkeypatch):
     from keras_resnet.export.accelerators import ethos_u
     from keras_resnet.pretrained import hub
 
+    def refuse(*_):
+        raise ConnectionRefusedError(111, "Connection refused")
+
     for module in (tfds_source, hub):
         monkeypatch.setattr(module, "is_reachable", lambda host: False)
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(desk / "tfds"))
@@ -152,7 +155,9 @@ def nothing_else(desk, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(desk / "keras"))
     monkeypatch.setenv("HOME", str(desk))
     monkeypatch.setattr(cv2, "VideoCapture", lambda source, real=cv2.VideoCapture: real())
-    monkeypatch.setattr(ethos_u.importlib.util, "find_spec", lambda name: None)
+    found = ethos_u.importlib.util.find_spec
+    monkeypatch.setattr(ethos_u.importlib.util, "find_spec", lambda name: None if name == "ethosu" else found(name))
+    monkeypatch.setattr("keras_resnet.data.service.socket.create_connection", refuse)
 
 
 @pytest.mark.parametrize("each", of_kind(Fails))
