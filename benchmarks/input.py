@@ -2,12 +2,15 @@
 loaders, in one run.
 
     python benchmarks/input.py [--photos 400 --large 24 --rounds 3] [--torch-python PYTHON]
+    python benchmarks/input.py --rounds 1 --images 320 --only "resized crop"  # some cases, quickly
 
 JPEGs are made first: photographs of 500 × 375 pixels, as in ImageNet, and of 12 megapixels, as phones take them. Each
-case is a process of its own that delivers batches of 32 images of 224 pixels, and the best of its rounds counts. CPU
-time is that of all its threads and workers: images per core and second hold on a machine that does other work too.
-"Default crop" is a random 224 of an image resized to 256, "resized crop" a random area of the image. Ours resizes by
-Pillow with antialiasing, as evaluation and devices do; TensorFlow's and Keras' loaders do not by default.
+case is a process of its own that delivers batches of 32 images of 224 pixels. Each round measures all cases, one after
+another, and the best of its rounds counts for each: other work on the machine does not favor one. What a case decodes
+only once, as the cache does, has been decoded before it is measured. CPU time is that of all threads and workers:
+images per core and second hold on a machine that does other work too. "Default crop" is a random 224 of an image
+resized to 256, "resized crop" a random area of the image. Ours resizes by Pillow with antialiasing, as evaluation and
+devices do; TensorFlow's and Keras' loaders do not by default.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +44,14 @@ def our_batches(
     from keras_resnet.data.load import load_dataset
     from keras_resnet.data.pipeline import TrainPipeline
     from keras_resnet.data.sources import image_folder
+    from keras_resnet.data.uncropped import keep_uncropped
 
     if not memory:
         image_folder.fits_in_memory = lambda *of: False  # type: ignore[assignment]
     spec = DataSpec(str(folder), image_size=SIZE, resize=RESIZE, cache=cache, val_fraction=0.1)
-    train = load_dataset(spec, lambda message: None, ("train", "validation")).splits["train"]
+    data = load_dataset(spec, lambda message: None, ("train", "validation"))
     augment = AugmentSpec(crop=crop, flip=True, scaled_decoding=scaled)
+    train = keep_uncropped(data, augment, lambda message: None).splits["train"]
     pipeline = TrainPipeline(
         train, SIZE, min(BATCH, train.count), 0, lambda labels: tf.cast(labels, tf.float32), augment
     )
@@ -140,8 +145,10 @@ CASES: dict[str, tuple[Callable[..., Iterable[Any]], tuple[Any, ...]]] = {
     "Keras, image_dataset_from_directory": (keras_batches, ("default",)),
     "torchvision, Resize and RandomCrop": (torch_batches, ("default",)),
     "ours, resized crop, images in memory": (our_batches, ("resized", "auto", False, True)),
+    "ours, resized crop, from the cache": (our_batches, ("resized", "auto")),
+    "ours, resized crop, scaled, from the cache": (our_batches, ("resized", "auto", True)),
     "ours, resized crop, decoded each time": (our_batches, ("resized",)),
-    "ours, resized crop, scaled decoding": (our_batches, ("resized", "off", True)),
+    "ours, resized crop, scaled, decoded each time": (our_batches, ("resized", "off", True)),
     "tf.data, resized crop (decode_and_crop)": (tf_batches, ("resized",)),
     "tf.data, resized crop, antialiased": (tf_batches, ("antialias",)),
     "torchvision, RandomResizedCrop": (torch_batches, ("resized",)),
@@ -181,15 +188,29 @@ def cpu_seconds() -> float:
 
 
 def measure(name: str, folder: Path, images: int) -> dict[str, float]:
-    """Return images per second, and CPU seconds an image, of `images` images or more after the first two batches."""
+    """Return images per second, and CPU seconds an image, of `images` images or more. Those before are not counted: an
+    epoch where there is a cache, which checks what it reads for the first time, else two batches."""
     make, arguments = CASES[name]
     batches = iter(make(folder, *arguments))
-    next(batches)
-    next(batches)
-    began, used, seen = time.perf_counter(), cpu_seconds(), 0
-    while seen < images:
-        seen += len(next(batches)[0] if make is not tf_batches else next(batches))
+    is_cached = make is our_batches and "auto" in arguments
+    skip(batches, count_photos(folder) if is_cached else 2 * BATCH)
+    began, used = time.perf_counter(), cpu_seconds()
+    seen = skip(batches, images)
     return {"rate": seen / (time.perf_counter() - began), "cpu": (cpu_seconds() - used) / seen}
+
+
+def skip(batches: Iterator[Any], images: int) -> int:
+    """Take `images` images or more, and return how many."""
+    seen = 0
+    while seen < images:
+        batch = next(batches)
+        seen += len(batch[0] if isinstance(batch, (tuple, list)) else batch)
+    return seen
+
+
+def count_photos(folder: Path) -> int:
+    """Return how many JPEGs lie in a folder of classes."""
+    return sum(1 for _ in folder.glob("*/*.jpg"))
 
 
 def run_case(python: str, name: str, folder: Path, images: int) -> dict[str, float] | None:
@@ -215,23 +236,33 @@ def open_twice(folder: Path) -> list[float]:
     return [float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(2)]
 
 
-def print_table(title: str, folder: Path, images: int, rounds: int, torch_python: str) -> None:
-    """Measure all cases on the images in `folder`, and print each when it is known."""
+def run_rounds(folder: Path, options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
+    """Return what each round measured of each case: all cases once, then all again."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in CASES if options.only in name}
+    images = options.images or 4 * count_photos(folder)
+    for number in range(options.rounds):
+        for name, known in found.items():
+            print(f"round {number + 1} of {options.rounds}: {name}", file=sys.stderr, flush=True)
+            python = options.torch_python if CASES[name][0] is torch_batches else sys.executable
+            if result := run_case(python, name, folder, images):
+                known.append(result)
+    return found
+
+
+def print_table(title: str, folder: Path, options: argparse.Namespace) -> None:
+    """Measure the cases on the images in `folder`, and print what was found."""
     cores = os.cpu_count() or 1
+    found = run_rounds(folder, options)
     print(f"\n{title}\n| case | images/s | CPU ms an image | images/s a core | cores for one A100 |")
-    print("|---|---|---|---|---|", flush=True)
-    for name, (make, _) in CASES.items():
-        python = torch_python if make is torch_batches else sys.executable
-        found = [run_case(python, name, folder, images) for _ in range(rounds)]
-        known = [each for each in found if each]
+    print("|---|---|---|---|---|")
+    for name, known in found.items():
         if not known:
-            print(f"| {name} | not installed here | | | |", flush=True)
+            print(f"| {name} | not installed here | | | |")
             continue
         rate, cpu = max(each["rate"] for each in known), min(each["cpu"] for each in known)
         print(
             f"| {name} | {rate:,.0f} | {cpu * 1000:.2f} | {1 / cpu:,.0f} | {A100 * cpu:.1f}"
-            f" ({cores / cpu / A100:.0%} by these {cores}) |",
-            flush=True,
+            f" ({cores / cpu / A100:.0%} by these {cores}) |"
         )
 
 
@@ -241,9 +272,12 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=400)
     parser.add_argument("--large", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, help="how many a case delivers in a round [default: 4 times the JPEGs]")
+    parser.add_argument("--only", default="", help="measure the cases whose names contain this")
+    parser.add_argument("--sizes", nargs="+", choices=["photos", "large"], default=["photos", "large"])
     parser.add_argument("--torch-python", default=sys.executable, help="a Python that has torch and torchvision")
     parser.add_argument("--home", type=Path, help="where the images are made and kept [default: a temporary folder]")
-    for internal, kind in (("--case", str), ("--folder", Path), ("--images", int)):
+    for internal, kind in (("--case", str), ("--folder", Path)):
         parser.add_argument(internal, type=kind, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
@@ -252,15 +286,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         home = arguments.home or Path(temporary)
         os.environ["XDG_CACHE_HOME"] = str(home / "cache")
-        for name, count, size, images in (
-            ("photos", arguments.photos, PHOTO, 4 * arguments.photos),
-            ("large", arguments.large, LARGE, 4 * arguments.large),
-        ):
+        sets = {"photos": (arguments.photos, PHOTO), "large": (arguments.large, LARGE)}
+        for name in arguments.sizes:
+            count, size = sets[name]
             if not (home / name).exists():
                 make_photos(home / name, count, size)
             first, second = open_twice(home / name)
-            print(f"{name}: {count} JPEGs of {size[0]} × {size[1]}: opened in {first:.1f} s, then in {second:.1f} s")
-            print_table(f"{size[0]} × {size[1]}", home / name, images, arguments.rounds, arguments.torch_python)
+            print(f"{name}: JPEGs of {size[0]} × {size[1]}: opened in {first:.1f} s, then in {second:.1f} s")
+            print_table(f"{size[0]} × {size[1]}", home / name, arguments)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Images(Protocol):
 
     def read_scaled(self, row: int, at_least: int) -> Picture:
         """Return the image at `row`, scaled while it is decoded to no less than `at_least` pixels a side where that is
-        possible (see `read_image`)."""
+        possible (see `read_image`); 0: not scaled."""
 
 
 class PreparedImages(Protocol):
@@ -91,10 +91,8 @@ class Split:
         return self.images[row]
 
     def image_to_crop(self, row: int, at_least: int) -> Picture:
-        """Return one of `images`, read now for a crop of it in training; see `Images.read_scaled`."""
-        if self.images is None or not at_least:
-            return self.image(row)
-        return self.images.read_scaled(row, at_least)
+        """Return one of `images` for a crop of it in training, see `Images.read_scaled`; or of `pixels`."""
+        return self.image(row) if self.images is None else self.images.read_scaled(row, at_least)
 
     def subset(self, rows: np.ndarray) -> Split:
         """Return the images at `rows`, in that order."""

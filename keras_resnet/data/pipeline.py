@@ -14,15 +14,14 @@ import numpy as np
 
 from keras_resnet.config.data import AugmentSpec, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
+from keras_resnet.data.augmented_images import AugmentedImages
 from keras_resnet.data.class_sampling import SHUFFLE_ROUNDS, ClassSampler
 from keras_resnet.data.dataset import Split, gather_rows
-from keras_resnet.data.read_errors import numpy_function
-from keras_resnet.data.scaled_decoding import least_side
 from keras_resnet.data.transforms.crop import crop_and_flip_batch
-from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, augment_image, needs_pillow
+from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, needs_pillow
 from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
 from keras_resnet.errors import UsageError
-from keras_resnet.runtime.image import center_crop, to_channels, to_picture
+from keras_resnet.runtime.image import center_crop
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -144,31 +143,14 @@ class TrainPipeline:
         return self.augment.flip is True
 
     def _by_image(self, first_step: int, last_step: int, size: ImageSize) -> tf.data.Dataset:
-        """Make images one by one, by Pillow: from memory, or read when they are needed."""
+        """Return batches whose images are made one by one: (uint8 (part, height, width, C), truth (part, …))."""
         import tensorflow as tf
 
-        split = self.split
-        cut = self._cut(size)
-        augment = partial(augment_image, seed=self.seed, settings=self.augment, size=cut, fit=self.fit)
-        labels = split.ground_truth_tensors()
-        at_least = least_side(self.augment, self.image_size)
-
-        def show(row: tf.Tensor, position: tf.Tensor) -> tf.data.Dataset:
-            if self.augment.crop == "pad" and split.pixels is None:
-                image = to_picture(split.read_pixels(row))
-            else:
-                image = to_channels(split.image_to_crop(int(row), at_least), split.channels)
-            return augment(image, int(position))
-
-        def read(row: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, Truth]:
-            pixels = numpy_function(show, [row, position], tf.uint8)
-            return tf.ensure_shape(pixels, (*height_and_width(cut), split.channels)), tf.gather(labels, row)
-
-        def places(step: tf.Tensor) -> tf.data.Dataset:
-            return tf.data.Dataset.from_tensor_slices((self._rows(step), self._positions(step)))
-
-        images = tf.data.Dataset.range(first_step, last_step).flat_map(places).map(read, tf.data.AUTOTUNE)
-        return images.batch(self.part, drop_remainder=True)
+        images = AugmentedImages(self.split, self.augment, self.image_size, self._cut(size), self.seed, self.fit)
+        places = tf.data.Dataset.range(first_step, last_step).map(
+            lambda step: (self._rows(step), self._positions(step))
+        )
+        return images.batches(places, self.part)
 
     def _by_service(self, first_step: int, last_step: int, size: ImageSize) -> tf.data.Dataset:
         """Return (step, (images, truth)) as `_by_image` or `_whole` makes them, read by a data service."""

@@ -65,10 +65,10 @@ def read_for_display(source: bytes | str | Path) -> Image.Image:
     return show_in_rgb(read_image(source, channels=3 if channels == 1 else channels))
 
 
-def read_image_size(source: bytes | str | Path) -> tuple[int, int]:
-    """Return the (width, height) in an image's header; raises as `read_image`."""
+def read_image_size(source: bytes | str | Path, at_least: int = 0) -> tuple[int, int]:
+    """Return the (width, height) in an image's header, see `preprocess.read_image_size`; raises as `read_image`."""
     with _translate_errors(source):
-        return pixels.read_image_size(source)
+        return pixels.read_image_size(source, at_least)
 
 
 def read_shape(source: bytes | str | Path) -> tuple[int, int, int]:

@@ -153,15 +153,16 @@ def read_deep_values(source: bytes | str | Path) -> Iterator[np.ndarray]:
             yield from map(np.asarray, _strips(loaded))
 
 
-def read_image_size(source: bytes | str | Path) -> tuple[int, int]:
-    """Return the (width, height) that an image's header says, as it lies. Nothing is decoded, but for arrays; raises as
-    `decode_image`."""
+def read_image_size(source: bytes | str | Path, at_least: int = 0) -> tuple[int, int]:
+    """Return the (width, height) that an image's header says, as it lies; or that `decode_image` scales it to where it
+    keeps `at_least` pixels. Nothing is decoded, but for arrays; raises as `decode_image`."""
     limit = get_max_megapixels()
     with _translate_errors():
         values = _read_array(source, limit)
         if values is not None:
             return values.shape[1], values.shape[0]
         with _open_image(source, limit) as image:
+            _scale_while_decoding(image, at_least)
             return image.size
 
 
@@ -295,11 +296,16 @@ def _load_image(
     with _open_image(source, limit) as image:
         if only_deep and not _is_deep(image):
             return image, None
-        if at_least:
-            image.draft(None, (at_least, at_least))  # does nothing to other formats
+        _scale_while_decoding(image, at_least)
         image.load()
         # Not before: a PNG file may say it at its end, and Pillow turns TIFF files by itself.
         return image, UPRIGHT.get(_orientation(image))
+
+
+def _scale_while_decoding(image: Image.Image, at_least: int) -> None:
+    """Let a JPEG be decoded at a part of its size, as `decode_image` says."""
+    if at_least:
+        image.draft(None, (at_least, at_least))  # does nothing to other formats
 
 
 def _read_array(source: bytes | str | Path, limit: float, channels: int | None = None) -> np.ndarray | None:

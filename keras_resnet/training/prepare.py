@@ -10,6 +10,7 @@ from keras_resnet.config.spec import Spec
 from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.data.service import require_usable
+from keras_resnet.data.uncropped import keep_uncropped
 from keras_resnet.errors import RunError, UsageError
 from keras_resnet.models import build
 from keras_resnet.models.flops import count_cost
@@ -55,6 +56,16 @@ def load_data_chief_first(spec: Spec, devices: Devices, log: Log) -> DatasetSpli
     data = load_dataset(spec.data, log, TRAINING_SPLITS) if devices.is_chief else None
     devices.broadcast("the data is there")
     return data or load_dataset(spec.data, log, TRAINING_SPLITS)
+
+
+def keep_uncropped_chief_first(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> DatasetSplits:
+    """Return the `data` that training images are made of, see `keep_uncropped`. The chief decodes first, and finds what
+    the others then find too. What a data service reads is not read here."""
+    if spec.data.service is not None:
+        return data
+    kept = keep_uncropped(data, spec.augment, log) if devices.is_chief else None
+    devices.broadcast("images are decoded")
+    return kept or keep_uncropped(data, spec.augment, log)
 
 
 def require_memory(spec: Spec, classes: tuple[str, ...], devices: Devices) -> None:

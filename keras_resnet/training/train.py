@@ -30,6 +30,7 @@ from keras_resnet.training.distribute import Devices
 from keras_resnet.training.finish import write_finished_model
 from keras_resnet.training.prepare import (
     check_data_unchanged,
+    keep_uncropped_chief_first,
     load_data_chief_first,
     require_memory,
     require_possible,
@@ -208,7 +209,8 @@ class _Training:
         from keras_resnet.training.loop import RunOutputs, TrainingLoop
         from keras_resnet.training.schedule import TrainingSchedule
 
-        train_data = build_train_pipeline(self.spec, self.data, self.trainer.task)
+        data = keep_uncropped_chief_first(self.spec, self.data, self.devices, log)
+        train_data = build_train_pipeline(self.spec, data, self.trainer.task)
         schedule = TrainingSchedule.from_spec(self.spec, train_data.steps)
         logger = None
         if self.devices.is_chief:

@@ -1,12 +1,12 @@
 """JPEGs: which decoders agree bit for bit, and what is scaled while it is decoded."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from samples import jpeg, photo
 from sources import opened, whole
 
 from keras_resnet.config.spec import AugmentSpec
@@ -14,20 +14,6 @@ from keras_resnet.data.scaled_decoding import decide_scaled_decoding, least_side
 from keras_resnet.data.sources import image_folder as folders
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image import read_image
-
-
-def photo(width, height, seed=0):
-    """Smooth colors with some noise, as a camera delivers them."""
-    rng = np.random.default_rng(seed)
-    small = Image.fromarray(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8))
-    pixels = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)) + rng.normal(0, 6, (height, width, 3))
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-
-
-def jpeg(image, **options):
-    file = io.BytesIO()
-    image.save(file, "JPEG", **options)
-    return file.getvalue()
 
 
 def turned(image, orientation):
@@ -109,7 +95,7 @@ def folder(root, size, monkeypatch):
 @pytest.mark.parametrize(
     ("size", "asked", "wanted", "words"),
     [
-        ((160, 130), None, True, "at 1/2, 1/4 or 1/8 of their size, with 32 pixels a side or more (half of them"),
+        ((160, 130), None, True, "at 1/2, 1/4 or 1/8 of their size, with 27 pixels a side or more (half of them"),
         ((60, 40), None, False, ""),
         ((60, 40), True, True, "at 1/2, 1/4 or 1/8"),
         ((160, 130), False, False, "decodes JPEGs in full ("),
@@ -134,7 +120,7 @@ def test_only_the_crops_of_training_are_scaled(tmp_path, monkeypatch):
         AugmentSpec(flip=True, crop="resized", scaled_decoding=each, auto_augment="trivialaugment")
         for each in (True, False)
     )
-    assert least_side(scaled, 16) == 32 and least_side(replace(scaled, crop="pad"), 16) == least_side(plain, 16) == 0
+    assert least_side(scaled, 16) == 27 and least_side(replace(scaled, crop="pad"), 16) == least_side(plain, 16) == 0
     before = train.read_pixels(3)
     one, late, other = (
         whole(train, image_size=16, augment=augment, first_step=step)
@@ -145,7 +131,7 @@ def test_only_the_crops_of_training_are_scaled(tmp_path, monkeypatch):
     assert difference.any() and abs(difference).mean() < 20
     np.testing.assert_array_equal(train.read_pixels(3), before)
     part = train.subset(np.array([3]))
-    assert part.image_to_crop(0, 32).size == train.image_to_crop(3, 32).size == (40, 33)
+    assert part.image_to_crop(0, 27).size == train.image_to_crop(3, 27).size == (40, 33)
     assert part.image_to_crop(0, 0).size == (160, 130)
 
 
@@ -154,7 +140,7 @@ def test_gray_wide_and_padded_images_are_scaled_too(tmp_path, monkeypatch):
     data, _ = opened(tmp_path, image_size=(8, 16), fit="pad", channels=1)
     train = data.splits["train"]
     augment = AugmentSpec(flip=True, crop="resized", scaled_decoding=True)
-    assert least_side(augment, (8, 16)) == 32 and train.image_to_crop(0, 32).size == (40, 33)
+    assert least_side(augment, (8, 16)) == 27 and train.image_to_crop(0, 27).size == (40, 33)
     images, _ = whole(train, image_size=(8, 16), augment=augment, fit="pad")[0]
     assert images.shape == (8, 8, 16, 1)
 

@@ -34,7 +34,7 @@ def of_several(node):
         return None
     given = {keyword.arg: template(keyword.value) for keyword in node.keywords}
     if node.func.id == "counted":
-        return f"{HOLE} {given.get('plural') or template(node.args[1]) + 's'}"
+        return f"{HOLE} {given.get('plural') or (template(node.args[1]) or HOLE) + 's'}"
     if node.func.id == "verb":
         return template(node.args[2]) if len(node.args) > 2 else "are"
     return None

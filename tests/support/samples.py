@@ -1,4 +1,6 @@
-"""Folders, specs and videos that many tests use."""
+"""Folders, specs, photographs and videos that many tests use."""
+
+import io
 
 import numpy as np
 from PIL import Image
@@ -22,6 +24,20 @@ def paint(folder, per_class, size=16, classes=COLOURS):
             pixels = np.clip(rng.normal(colour, 40, (size, size, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{index:03}.png")
     return folder
+
+
+def photo(width, height, seed=0):
+    """Smooth colors with some noise, as a camera delivers them."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8))
+    pixels = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)) + rng.normal(0, 6, (height, width, 3))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def jpeg(image, **options):
+    file = io.BytesIO()
+    image.save(file, "JPEG", **options)
+    return file.getvalue()
 
 
 def finding(task="segment", source="shapes", epochs=5, **changes):

@@ -16,7 +16,7 @@ from trainings import interrupt_after
 from keras_resnet.config.recipes import RECIPES, get_recipe
 from keras_resnet.config.recipes.classification import CLASSIFICATION_RECIPES
 from keras_resnet.config.recipes.detection import DETECTION_RECIPES
-from keras_resnet.config.spec import DataSpec, NetworkSpec, Spec, TrainingSpec
+from keras_resnet.config.spec import AugmentSpec, DataSpec, NetworkSpec, Spec, TrainingSpec
 from keras_resnet.data.sources import shapes
 from keras_resnet.errors import DataError, RunError, TrainingError, TrainingInterrupted, UsageError
 from keras_resnet.run import Run
@@ -264,6 +264,34 @@ def test_memory_stays_as_it_is(quick_spec, tmp_path, monkeypatch):
     monkeypatch.setattr(Logger, "on_epoch_end", record)
     train(quick_spec.override("training.epochs", 12), tmp_path, log=silent)
     assert sizes[-1] < 1.05 * sizes[2]
+
+
+def test_resized_crops_of_files_are_decoded_once(tmp_path, monkeypatch):
+    """Also by a training that is resumed, which ends with the weights of one that decodes for each crop."""
+    from keras_resnet.data.sources import image_folder
+
+    monkeypatch.setattr(image_folder, "fits_in_memory", lambda *of: False)
+    spec = Spec(
+        network=NetworkSpec(8),
+        data=DataSpec(str(paint(tmp_path / "images", 10)), cache="off"),
+        augment=AugmentSpec(crop="resized", flip=True),
+        training=TrainingSpec(epochs=2, batch_size=8, precision="float32"),
+    )
+    said = []
+    whole = train(spec, tmp_path, "whole", said.append)
+    assert not any("uncropped" in line for line in said)
+    spec = replace(spec, data=replace(spec.data, cache="auto"))
+    with monkeypatch.context() as patch, pytest.raises(TrainingInterrupted):
+        interrupt_after(1, patch)
+        train(spec, tmp_path, "cut", said.append)
+    resume(Run.find(tmp_path, "cut"), said.append)
+    first, second = [line for line in said if "uncropped" in line]
+    assert first.startswith("cache: keeping 24 uncropped images for the next command, ")
+    assert second.startswith("cache: 24 uncropped images were decoded by an earlier command")
+    runs = whole, Run.find(tmp_path, "cut")
+    weights = [keras.saving.load_model(run.model_file, compile=False).get_weights() for run in runs]
+    for ours, theirs in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_an_image_that_is_damaged_meanwhile_is_a_sentence(tmp_path, monkeypatch):

@@ -13,14 +13,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from keras_resnet.data.cache.room import GB, Room, images_folder, read_limit
 from keras_resnet.data.cache.segment import Segment, SegmentWriter, list_segments
-from keras_resnet.data.readability import FileStamp, describe_decoder
+from keras_resnet.data.readability import FileStamp, describe_decoder, stamp_file
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image import ImageSize, height_and_width
 from keras_resnet.runtime.plurals import counted, verb
@@ -34,7 +34,8 @@ MAX_SEGMENTS = 8
 @dataclass
 class PixelCache:
     """The images below `root` after one transform. folder: where they lie; None keeps nothing. segments: the newest
-    first. found: the names of the images that were taken from there."""
+    first. found: the names of the images that were taken from there. kind: what messages call an image. beside: a
+    folder of the same images after another transform, which the same command uses."""
 
     root: Path
     log: Log
@@ -42,6 +43,8 @@ class PixelCache:
     segments: list[Segment] = field(default_factory=list)
     writer: SegmentWriter | None = None
     found: set[str] = field(default_factory=set)
+    kind: str = "decoded image"
+    beside: Path | None = None
 
     @classmethod
     def open(cls, root: Path, transform: str, log: Log, is_on: bool = True) -> PixelCache:
@@ -60,6 +63,13 @@ class PixelCache:
             os.utime(folder)
         segments = [each for each in map(Segment.open, list_segments(folder)) if each]
         return cls(root, log, folder, segments)
+
+    def open_beside(self, transform: str, kind: str, log: Log) -> PixelCache:
+        """Open what is known of the same images after another `transform`; messages call one of them `kind`. Where this
+        cache keeps nothing, that one does not either; and this one is not removed to make room for it."""
+        other = PixelCache.open(self.root, transform, log, self.folder is not None)
+        other.kind, other.beside = kind, self.folder
+        return other
 
     def has(self, path: Path, stamp: FileStamp | None) -> bool:
         """Return whether the file with that `stamp` is here."""
@@ -86,10 +96,10 @@ class PixelCache:
             return False
         if not missing:
             return True
-        room = Room.measure(self.folder)
+        room = Room.measure(self.folder, self.beside)
         if room.held + missing > room.most:
             self.log(
-                f"cache: decoded images are not kept: they would take {_in_gb(room.held + missing)}, more than"
+                f"cache: {self.kind}s are not kept: they would take {_in_gb(room.held + missing)}, more than"
                 f" {_in_gb(room.most)} ({room.reason})"
             )
             return False
@@ -112,7 +122,7 @@ class PixelCache:
             )
         if (added := self._finish()) is not None:
             self.log(
-                f"cache: keeping {counted(len(added.images), 'decoded image', ',')} for the next command,"
+                f"cache: keeping {counted(len(added.images), self.kind, ',')} for the next command,"
                 f" {_in_gb(added.pixels.size)} in {added.file.parent.parent} (--cache off keeps none)"
             )
             self._tidy()
@@ -144,7 +154,7 @@ class PixelCache:
             if self.writer is not None:
                 self.writer = None
                 reason = getattr(error, "strerror", None) or str(error)
-                self.log(f"cache: decoded images are not kept: cannot write {self.folder}: {reason}")
+                self.log(f"cache: {self.kind}s are not kept: cannot write {self.folder}: {reason}")
             if writer:
                 writer.abandon()
             return None
@@ -194,10 +204,24 @@ class CachedRows:
     files: tuple[str, ...]
     stamps: tuple[FileStamp | None, ...]
 
+    def open_beside(self, transform: str, kind: str, log: Log) -> CachedRows:
+        """Return the same files after another `transform`; see `PixelCache.open_beside`."""
+        return replace(self, cache=self.cache.open_beside(transform, kind, log))
+
+    def has(self, row: int) -> bool:
+        """Return whether the image at `row` is here."""
+        return self.cache.has(Path(self.files[row]), self.stamps[row])
+
     def find(self, row: int) -> np.ndarray | None:
         """Return the pixels of the image at `row`, read-only; None if it has to be decoded."""
         found = self.cache.find(Path(self.files[row]), self.stamps[row])
         return None if found is None else found[0]
+
+    def add(self, row: int, size: tuple[int, int], pixels: np.ndarray) -> None:
+        """Keep the pixels, uint8, of the image at `row` of (width, height) `size`, if it is as when this was opened."""
+        path, stamp = Path(self.files[row]), self.stamps[row]
+        if stamp_file(path) == stamp:
+            self.cache.add(path, stamp, size, pixels)
 
     def subset(self, rows: np.ndarray) -> CachedRows:
         """Return the images at `rows`, in that order."""

@@ -36,8 +36,8 @@ def read_limit() -> float:
 
 @dataclass(frozen=True)
 class Room:
-    """What one data set may take: `most` bytes, and the `reason` for that. others: the folders of others, the one used
-    longest ago first, and their bytes."""
+    """What one data set may take: `most` bytes, of which it has `held`, and the `reason` for that. others: the folders
+    of others, the one used longest ago first, and their bytes."""
 
     most: float
     reason: str
@@ -45,13 +45,14 @@ class Room:
     others: dict[Path, int]
 
     @classmethod
-    def measure(cls, folder: Path) -> Room:
-        """Measure what `folder` may take: never more than the limit, nor than half of what is free or cached."""
+    def measure(cls, folder: Path, beside: Path | None = None) -> Room:
+        """Measure what `folder` may take, together with what is held `beside` it: never more than the limit, nor than
+        half of what is free or cached."""
         home = folder.parent
         with suppress(OSError):
             home.mkdir(parents=True, exist_ok=True)
         sizes = {each: count_bytes(each) for each in _by_last_use(home)}
-        held = sizes.pop(folder, 0)
+        held = sizes.pop(folder, 0) + (sizes.pop(beside, 0) if beside else 0)
         limit, half = read_limit(), (_free_bytes(home) + held + sum(sizes.values())) / 2
         if limit <= half:
             return cls(limit, "KRESNET_CACHE_GB=… sets another limit", held, sizes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -164,8 +166,11 @@ class _Reader:
         split = Split(name, truth) if truth.ndim == 1 else Split.with_label_sets(name, truth)
         split = replace(split, files=files, resize=self.resize, method=FITS[self.fit], channels=self.channels)
         if keep:
-            shape = (-1, *height_and_width(self.resize), self.channels)
-            return replace(split, pixels=np.reshape(pixels, shape).astype(np.uint8, copy=False))
+            # By all cores: the first use of so much memory takes longer than the copying.
+            kept = np.empty((len(pixels), *height_and_width(self.resize), self.channels), np.uint8)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                list(pool.map(kept.__setitem__, range(len(pixels)), pixels))
+            return replace(split, pixels=kept)
         prepared = CachedRows(self.cache, files, tuple(map(stamp_file, listing.files)))
         return replace(split, images=ImageFiles(files, self.levels, self.channels), prepared=prepared)
 

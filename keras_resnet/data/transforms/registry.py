@@ -53,7 +53,8 @@ def augment_image(
 ) -> np.ndarray:
     """Return an image as it is shown at `position` of the training: uint8 (height, width, channels)."""
     parts = picture if isinstance(picture, tuple) else (picture,)
-    return np.dstack([_augment_part(part, position, settings, size, seed, fit) for part in parts])
+    changed = [_augment_part(part, position, settings, size, seed, fit) for part in parts]
+    return changed[0] if changed[0].ndim == 3 else np.dstack(changed)
 
 
 def _augment_part(
@@ -63,4 +64,4 @@ def _augment_part(
     rng = np.random.Generator(np.random.Philox(key=[seed, position]))
     for transform in enabled_image_transforms(settings, fit):
         image = transform(image, rng, settings, size)
-    return np.array(image)
+    return np.asarray(image)
