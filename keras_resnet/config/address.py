@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-# What an address may be, in words.
-ADDRESS_WORDS = "HOST:PORT, as in 127.0.0.1:5050"
-
 
 def split_address(address: str) -> tuple[str, int]:
     """Return the host and the port of "HOST:PORT" or "grpc://HOST:PORT". Raises ValueError for anything else."""

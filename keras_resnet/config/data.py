@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from keras_resnet.config.address import ADDRESS_WORDS, require_address
+from keras_resnet.config.address import require_address
 from keras_resnet.config.image_size import SIZE_WORDS, ImageSize, height_and_width, parse_image_size
 from keras_resnet.config.network import MAX_CHANNELS, Normalization
 from keras_resnet.config.option_groups import AUGMENTATION, COMMON, DATA
@@ -91,7 +91,7 @@ class DataSpec(Section):
         None,
         "Address of a data service that reads the training images of a folder: HOST:PORT (kresnet data-service).",
         Option("--data-service", DATA, metavar="HOST:PORT"),
-        allowed=ADDRESS_WORDS,
+        allowed="HOST:PORT, as in 127.0.0.1:5050",
     )
     levels: Annotated[tuple[float, ...], AfterValidator(_require_rising)] = setting(
         (),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.config.address import ADDRESS_WORDS, split_address
+from keras_resnet.config.address import split_address
 from keras_resnet.config.data import DataSpec
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.read_errors import keep_read_error, numpy_function
@@ -42,7 +42,7 @@ def require_service(address: str, option: str = "--data-service") -> str:
     try:
         host, port = split_address(address)
     except ValueError as error:
-        raise UsageError(f"{option} must be {ADDRESS_WORDS}. Received: {address!r}") from error
+        raise UsageError(f"{option} must be HOST:PORT, as in 127.0.0.1:5050. Received: {address!r}") from error
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
     except OSError as error:

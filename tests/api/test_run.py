@@ -78,7 +78,7 @@ def test_paths_arrays_and_images_are_the_same_image(run, photos):
     "pixels", [np.zeros((8, 8, 3)), np.zeros((8, 8), np.uint8), np.zeros((0, 8, 8, 3), np.uint8), 3.5], ids=str
 )
 def test_what_is_no_image_is_refused(run, pixels):
-    with pytest.raises(UsageError, match=r"^images must be paths, Pillow's images, or arrays of uint8 pixels"):
+    with pytest.raises(UsageError, match=r"^images must be paths \(str or path\), Pillow's images, or arrays of uint8"):
         run.predict([pixels])
 
 

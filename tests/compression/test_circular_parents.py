@@ -14,8 +14,13 @@ from keras_resnet.run import Run
 def circle(trained, tmp_path):
     """Makes runs, each of which says that it was compressed from the next, and the last from the first."""
 
+    without_exports = shutil.ignore_patterns("exports")
+
     def make(count):
-        runs = [Run(shutil.copytree(trained.folder, tmp_path / f"run{number}")) for number in range(count)]
+        runs = [
+            Run(shutil.copytree(trained.folder, tmp_path / f"run{number}", ignore=without_exports))
+            for number in range(count)
+        ]
         for run, parent in zip(runs, [*runs[1:], runs[0]], strict=True):
             change = {"parent": f"{parent.folder.parent}/../{parent.folder.parent.name}/{parent.name}"}
             edit_json(run.spec_file, lambda document, change=change: document["spec"]["compress"].update(change))

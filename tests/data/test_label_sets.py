@@ -95,9 +95,9 @@ def test_labels_that_validation_lacks_are_told_and_those_that_training_lacks_ref
     told = []
     spec = DataSpec(str(root), annotations="label_sets", image_size=16)
     load_dataset(spec, told.append)
-    assert "no validation image has 1 of the 2 labels: dog" in told
+    assert "no validation image has 1 of 2 labels: dog" in told
     yolo_layout.label(root / "labels" / "train" / "train0.txt", "0 0.5 0.5 0.25 0.5")
-    with pytest.raises(DataError, match="no train image has 1 of the 2 labels: dog; what no image shows cannot be"):
+    with pytest.raises(DataError, match="no train image has 1 of 2 labels: dog; what no image shows cannot be"):
         load_dataset(spec, silent)
 
 

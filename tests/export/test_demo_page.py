@@ -266,7 +266,7 @@ def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["photos", "photos/", "data/photos"])
-def test_a_relative_path_that_leads_nowhere_is_told_on_the_page(litert, exported, tmp_path, monkeypatch, source):
+def test_a_relative_path_that_leads_nowhere_is_told_on_the_page(browser, exported, tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     copy = Run(Path(shutil.copytree(exported[0].folder, tmp_path / "moved")))
     document = json.loads(copy.spec_file.read_text())
@@ -278,7 +278,7 @@ def test_a_relative_path_that_leads_nowhere_is_told_on_the_page(litert, exported
         f"no validation images on the page: the run was trained on {source!r}, which is not in the current folder;"
         " start kresnet demo in the folder where the run was trained"
     )
-    with chromium() as browser, opened(browser, site) as page:
+    with opened(browser, site) as page:
         assert page.inner_text("#no-samples") == f"N{told[0][1:]}."
         assert not page.is_visible("#all") and not page.is_visible("#samples")
 
