@@ -110,6 +110,7 @@ def what_changed(lines):
     return [each[1] for each in found if each]
 
 
+@pytest.mark.slow
 def test_export_and_verify_say_what_changed(few, kresnet):
     """Once each, with the numbers, on the terminal, in JSON, on the page and on the card; nothing where nothing did."""
     run, images = few

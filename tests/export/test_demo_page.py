@@ -266,7 +266,9 @@ def test_gone_data_leaves_the_page_without_samples(litert, exported, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["photos", "photos/", "data/photos"])
-def test_a_relative_path_that_leads_nowhere_is_told_on_the_page(browser, exported, tmp_path, monkeypatch, source):
+def test_a_relative_path_that_leads_nowhere_is_told_on_the_page(
+    litert, browser, exported, tmp_path, monkeypatch, source
+):
     monkeypatch.chdir(tmp_path)
     copy = Run(Path(shutil.copytree(exported[0].folder, tmp_path / "moved")))
     document = json.loads(copy.spec_file.read_text())

@@ -30,6 +30,9 @@ from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.training.train import train
 
 CLASSES = ("disc", "square")
+# Networks that learn, each with all its files: minutes.
+pytestmark = pytest.mark.slow
+
 FILES = ("float32.tflite", "int8.tflite", "c_array")
 
 
@@ -193,7 +196,6 @@ def test_the_browser_gives_the_same_answers(litert, gray):
             assert probabilities(result["predictions"]) == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "fields"),
     [
