@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -46,16 +47,14 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
     findings = [Finding("unreadable", note=each) for each in [*unreadable, *map(str, errors)]]
     findings += [*find_duplicates(facts), *find_bad_images(facts), *_find_unequal(data)]
     notes = []
-    if run is None:
+    if spec.annotations != "labels":
+        notes.append("labels were not checked: that is done for --task classify alone, by --run RUN")
+    elif run is None:
         notes.append("labels were not checked: --run RUN checks them by a network that was trained on these data")
     else:
         from keras_resnet.checking.labels import find_label_issues
 
-        if (accuracy := run.metrics()["value"]) < SURE_ACCURACY:
-            notes.append(
-                f"run {run.name} is right on only {accuracy:.0%} of its validation images, so many of the labels that"
-                " it doubts are right: train it further first"
-            )
+        notes += _list_doubts(run, spec)
         findings += find_label_issues(run, data)
     return CheckReport(data.name, _count(data), _properties(facts), findings, notes), data
 
@@ -75,10 +74,21 @@ def _sort(line: str, lines: list[str], log: Log) -> None:
         log(line)
 
 
+def _list_doubts(run: Run, spec: DataSpec) -> list[str]:
+    """Return why labels that `run` doubts may be right."""
+    doubts, trained_on = [], run.spec().data.source
+    if os.path.realpath(trained_on) != os.path.realpath(spec.source):
+        doubts.append(f"run {run.name} was trained on other data ({trained_on}), and may doubt what it never saw")
+    if (accuracy := run.metrics()["value"]) < SURE_ACCURACY:
+        doubts.append(
+            f"run {run.name} is right on only {accuracy:.0%} of its validation images, so many of the labels that it"
+            " doubts are right: train it further first"
+        )
+    return doubts
+
+
 def _require_fitting(run: Run, data: DatasetSplits) -> None:
     run.require_finished()
-    if (task := run.spec().task) != "classify":
-        raise UsageError(f"--run: labels are checked by a run of --task classify. Received: {run.name}, of {task}")
     if run.classes() != data.classes:
         raise RunError(
             f"run {run.name} has other labels than {data.name}: {', '.join(run.classes())}; these data have"

@@ -52,6 +52,10 @@ KINDS = {
 }
 
 
+# Kinds that are worth a look, and nothing more.
+HINTS = ("outlier",)
+
+
 @dataclass(frozen=True)
 class CheckedImage:
     """An image of a split, at `row` of it. file: its path, "" where the data set is not made of files."""
@@ -103,6 +107,11 @@ class CheckReport:
         """The findings by kind, in the order of `KINDS`; of kinds that were found."""
         groups = {kind: [each for each in self.findings if each.kind == kind] for kind in KINDS}
         return {kind: found for kind, found in groups.items() if found}
+
+    @property
+    def faults(self) -> list[str]:
+        """The kinds of what is wrong for certain: an image that is like no other may well belong there."""
+        return [kind for kind in self.by_kind if kind not in HINTS]
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object."""

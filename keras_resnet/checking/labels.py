@@ -21,8 +21,9 @@ from keras_resnet.progress import show_activity, track
 from keras_resnet.run import Run
 
 FOLDS, BATCH_SIZE = 5, 64
-# An outlier's score is below this share of the median: the default of cleanlab's Datalab.
-OUTLIER_SHARE = 0.37037037
+# An outlier's score is below this share of the median: the default of cleanlab's Datalab. Of most data sets that holds
+# for some images, so that only the farthest are listed, at most this share.
+OUTLIER_SHARE, MAX_OUTLIERS = 0.37037037, 0.01
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _find_outliers(data: DatasetSplits, outputs: dict[str, _Outputs]) -> Iterato
     scores = OutOfDistribution().fit_score(features=features, verbose=False)
     places = [(split, row) for split in data.splits.values() for row in range(split.count)]
     limit = OUTLIER_SHARE * float(np.median(scores))
-    for place in np.argsort(scores, kind="stable").tolist():
+    most = max(1, round(MAX_OUTLIERS * len(scores)))
+    for place in np.argsort(scores, kind="stable")[:most].tolist():
         if scores[place] < limit:
             split, row = places[place]
             yield Finding("outlier", (identify(split, row, data.classes),))

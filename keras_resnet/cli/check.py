@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write the page with the images [default: check-NAME.html].",
 )
-@click.option("--strict", is_flag=True, help="Exit with 1 if anything is found.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if anything but outliers is found.")
 @runs_option
 @json_option
 def check(
@@ -60,8 +60,8 @@ def check(
     else:
         _print_report(report)
     console.log(f"page: {page}")
-    if strict and report.by_kind:
-        raise DataError(f"{report.data} is not clean (--strict): {', '.join(report.by_kind)}")
+    if strict and report.faults:
+        raise DataError(f"{report.data} is not clean (--strict): {', '.join(report.faults)}")
 
 
 def _print_report(report: CheckReport) -> None:

@@ -3,6 +3,7 @@ reason."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -73,7 +74,9 @@ def _suggest_size(shapes: Sequence[Shape], size: ImageSize | None) -> str:
     alike = np.mean((ratios > median / ALIKE_FACTOR) & (ratios < median * ALIKE_FACTOR))
     if size is not None or alike < ALIKE_SHARE:
         return ""
-    height, width = (8 * max(1, round(28 * side)) for side in (median**-0.5, median**0.5))
+    # About as many pixels as a square of 224, but no more than the images have.
+    side = min(224.0, float(np.median([math.sqrt(height * width) for height, width, _ in shapes])))
+    height, width = (8 * max(1, round(side * part / 8)) for part in (median**-0.5, median**0.5))
     return f"; --image-size {height}x{width}, or another of these proportions, would leave nothing black"
 
 

@@ -162,7 +162,7 @@ def suggest_longer_training(facts: TrainingFacts) -> str:
     """Suggest a longer training, or pretrained weights where there are such, where a classifier of a few pixels does at
     least as well."""
     simple = _find_unbeaten(facts.analysis, trivial=False)
-    if simple is None or simple["standing"] != NOT_ABOVE:
+    if simple is None or simple["standing"] != NOT_ABOVE or facts.value >= 1:
         return ""
     name, value, epochs = simple["baseline"], simple["value"], 3 * len(facts.log)
     origin = _find_pretrained(facts.spec)

@@ -59,6 +59,8 @@ def _describe_weights(classes: tuple[str, ...], weights: np.ndarray) -> str:
 def _describe_shown(classes: tuple[str, ...], sizes: np.ndarray, shown: np.ndarray) -> str:
     """Say how often an epoch shows the rarest and the most frequent class."""
     present = np.flatnonzero(sizes)
+    if sizes[present].min() == sizes[present].max():
+        return "which shows each image once: the classes are equal"
     few, many = present[sizes[present].argmin()], present[sizes[present].argmax()]
     return (
         f"an epoch shows {shown[few]:,} times one of {counted(sizes[few], 'image', ',')} of {classes[few]!r}, and"

@@ -52,7 +52,7 @@ def _find_weights(spec: Spec, shorter: int, log: Log) -> str:
     """Return the name of pretrained weights of the network of `spec` that are in the cache by now, "" where there are
     none; which, and why, is logged. shorter: side of the images, in pixels."""
     if shorter < PRETRAINED_PIXELS:
-        log(f"weights: random (images of {PRETRAINED_PIXELS} pixels and more start from pretrained ones)")
+        log(f"weights: random (images of {shorter} pixels; those of {PRETRAINED_PIXELS} start from pretrained ones)")
         return ""
     network, _ = get_family(spec.network.family).resolve(spec.network, shorter)
     name = model_name(network)

@@ -172,8 +172,8 @@ def _recipe_or_default(options: Options, task: str | None, log: Log) -> Spec:
             loss = f", loss {spec.training.loss}" if spec.training.loss != Spec().training.loss else ""
             log(
                 f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
-                f" {counted(spec.training.epochs, 'epoch')}{batches}{loss} (the defaults of --task {spec.task}; options"
-                " override them)"
+                f" {counted(spec.training.epochs, 'epoch')}{batches}{loss} (the defaults of --task {spec.task}, but for"
+                " what options set)"
             )
         return spec
     spec = get_recipe(options["recipe"], quick="quick" in options)

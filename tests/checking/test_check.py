@@ -155,6 +155,26 @@ def test_flipped_labels_are_suspected(trained):
     assert len(suspected & flipped) > 0.85 * len(suspected)
 
 
+def test_labels_are_doubted_by_a_run_of_other_data_with_a_note(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr("keras_resnet.checking.labels.find_label_issues", lambda run, data: [])
+    other = type(trained)(tmp_path / "other")
+    shutil.copytree(trained.folder, other.folder)
+    document = json.loads(other.spec_file.read_text())
+    document["spec"]["data"]["source"] = "elsewhere"
+    other.spec_file.write_text(json.dumps(document))
+    report, _ = module.check_data(trained.spec().data, lambda line: None, other)
+    assert report.notes == ["run other was trained on other data (elsewhere), and may doubt what it never saw"]
+
+
+def test_outliers_are_a_hint(monkeypatch, folder, kresnet, tmp_path):
+    from keras_resnet.checking.findings import CheckedImage, CheckReport, Finding
+
+    report = CheckReport("d", {}, {"size": {"8 × 8": 2}}, [Finding("outlier", (CheckedImage("train", 0, "a"),))])
+    assert report.faults == [] and list(report.by_kind) == ["outlier"]
+    monkeypatch.setattr("keras_resnet.api.checking.check_folder", lambda *of: report)
+    assert kresnet("check", folder, "--strict", "--save", tmp_path / "x.html")[0] == 0
+
+
 @pytest.mark.parametrize(("accuracy", "notes"), [(0.36, 1), (0.97, 0)])
 def test_a_weak_network_is_said_to_doubt_right_labels(trained, monkeypatch, accuracy, notes):
     monkeypatch.setattr(type(trained), "metrics", lambda run: {"value": accuracy})
@@ -177,6 +197,7 @@ def test_several_labels_an_image(tmp_path):
     (only,) = report.findings
     assert only.kind == "conflicting_labels" and [each.label for each in only.images] == ["cat, dog", "cat"]
     assert "a.png (train, cat, dog)" in (tmp_path / "page.html").read_text()
+    assert report.notes == ["labels were not checked: that is done for --task classify alone, by --run RUN"]
 
 
 def test_images_of_many_channels(tmp_path):

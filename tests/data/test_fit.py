@@ -42,7 +42,9 @@ def test_the_fit_follows_from_the_shapes(shapes, size, fit, words):
 
 
 def test_alike_images_get_a_hint_at_their_own_proportions():
-    assert "--image-size 160x320, or another of these proportions" in said(choose_fit, None, [WIDE] * 9, None)[1]
+    large = said(choose_fit, None, [(1000, 2000, 3)] * 9, None)[1]
+    assert "--image-size 160x320, or another of these proportions" in large
+    assert "--image-size 48x160, or another of" in said(choose_fit, None, [(48, 160, 3)] * 9, None)[1]  # not enlarged
     assert "--image-size" not in said(choose_fit, None, [WIDE, TALL], None)[1]
 
 

@@ -43,6 +43,12 @@ def test_what_is_done_is_told_and_kept():
     ]
 
 
+def test_equal_classes_need_no_sampling():
+    assert resolved([40, 40], sampling="sqrt")[1] == [
+        "sampling: sqrt (which shows each image once: the classes are equal)"
+    ]
+
+
 def test_weights_may_be_given_one_for_each_class():
     training, lines = resolved([5, 40, 100], weights_by_class=(3.0, 1.0, 1.0))
     assert (training.weights_by_class, lines) == ((3.0, 1.0, 1.0), [])

@@ -116,7 +116,7 @@ def test_a_source_that_answers_is_asked(source, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"size": 63}, ["weights: random (images of 64 pixels and more start from pretrained ones)"]),
+        ({"size": 63}, ["weights: random (images of 63 pixels; those of 64 start from pretrained ones)"]),
         ({"depth": 26}, ["weights: random (there are no pretrained ones of resnet26)"]),
         ({"width": 0.75}, ["weights: random (there are no pretrained ones of resnet8 with these settings)"]),
         ({"weights": "none"}, []),
