@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from keras_resnet import progress
 from keras_resnet.api.keywords import to_text
@@ -27,29 +29,37 @@ def check(
     task: str | None = None,
     save: StrPath | None = None,
     runs: StrPath | None = None,
+    data_dir: StrPath | None = None,
+    download: bool = False,
 ) -> CheckReport:
     """Check a data set and return what is wrong with it: what `kresnet check` does.
 
     data: a folder of images, or the name of a TFDS data set; by default that of `run`. run: what `open_run` returns, or
     a name; its network checks the labels. task: says which annotations are read, by default those of "classify", or of
-    the run's task. save: where to write a page with the images. runs: where runs live.
+    the run's task. save: where to write a page with the images. runs: where runs live. data_dir: where
+    TFDS data sets are prepared. download: whether one that is not there yet is downloaded.
 
     Raises UsageError where neither data nor a run is given or the extra is not installed, DataError for data that
-    cannot be opened, RunError for a run of other labels.
+    cannot be opened (but for unreadable files, which are reported), RunError for a run of other labels.
     """
-    texts = {"data": data, "task": task, "save": save, "runs": runs}
+    texts = {"data": data, "task": task, "save": save, "runs": runs, "data_dir": data_dir}
     given = {name: to_text(name, value) for name, value in texts.items() if value is not None}
     home = runs_home(given.get("runs"))
     folder = None if run is None else run.stored if isinstance(run, Run) else RunFolder.find(home, to_text("run", run))
     page = Path(given["save"]) if "save" in given else None
-    return check_folder(given.get("data"), folder, given.get("task"), page)
+    settings = {"data_dir": given.get("data_dir"), "download": download or None}
+    return check_folder(given.get("data"), folder, given.get("task"), page, settings)
 
 
-def check_folder(data: str | None, run: RunFolder | None, task: str | None, page: Path | None) -> CheckReport:
-    """Return what is wrong with `data`, and write it to `page` if that is given; see `check`."""
+def check_folder(
+    data: str | None, run: RunFolder | None, task: str | None, page: Path | None, settings: Mapping[str, Any]
+) -> CheckReport:
+    """Return what is wrong with `data`, and write it to `page` if that is given; see `check`. settings: of a DataSpec,
+    None for those that are not given."""
     from keras_resnet.checking.check import check_data
 
-    report, splits = check_data(_choose_data(data, run, task), progress.log, run)
+    spec = replace(_choose_data(data, run, task), **{key: each for key, each in settings.items() if each is not None})
+    report, splits = check_data(spec, progress.log, run)
     if page is not None:
         from keras_resnet.reporting.check_page import write_check_page
 

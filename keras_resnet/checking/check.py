@@ -15,15 +15,18 @@ from keras_resnet.checking.quality import find_bad_images
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.class_sampling import describe_imbalance
 from keras_resnet.data.load import DatasetSplits, load_dataset
-from keras_resnet.errors import RunError, UsageError
+from keras_resnet.errors import DataError, RunError, UsageError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
+from keras_resnet.runtime.image_files import readable_name, to_path
 from keras_resnet.runtime.plurals import counted
 
 EXTRA = ("imagehash", "cleanlab")
 # What sources log of a file that cannot be read, one line each; and of how many, which the report says itself.
 SKIPPED = "skipped: "
-OWN_FINDINGS = (SKIPPED, "skipped ", "warning: ")
+OWN_FINDINGS = (SKIPPED, "skipped ")
+# Of the warning of copies in two splits, which are found here too.
+COPIES = " of training images ("
 # A network that is right less often doubts more labels than are wrong.
 SURE_ACCURACY = 0.8
 # Sizes that are listed.
@@ -35,16 +38,21 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
     found, and the data.
 
     Raises UsageError where the extra is not installed or the run is of another task, DataError where the data cannot
-    be opened, RunError where the run has other labels.
+    be opened, RunError where the run has other labels. Where data cannot be opened and files cannot be read, these are
+    all that is reported.
     """
     require_extra()
     lines: list[str] = []
-    data = load_dataset(replace(spec, max_unreadable=1.0), lambda line: _sort(line, lines, log))
+    try:
+        data = load_dataset(replace(spec, max_unreadable=1.0), lambda line: _sort(line, lines, log))
+    except DataError as error:
+        if not (unreadable := _find_unreadable(lines)):
+            raise
+        return _report_unreadable(spec, unreadable, error)
     if run is not None:
         _require_fitting(run, data)
     facts, errors = measure_images(data)
-    unreadable = [line.removeprefix(SKIPPED) for line in lines if line.startswith(SKIPPED)]
-    findings = [Finding("unreadable", note=each) for each in [*unreadable, *map(str, errors)]]
+    findings = [*_find_unreadable(lines), *(Finding("unreadable", note=str(each)) for each in errors)]
     findings += [*find_duplicates(facts), *find_bad_images(facts), *_find_unequal(data)]
     notes = []
     if spec.annotations != "labels":
@@ -68,7 +76,7 @@ def require_extra() -> None:
 
 def _sort(line: str, lines: list[str], log: Log) -> None:
     """Keep what the report says itself; log the rest."""
-    if line.startswith(OWN_FINDINGS):
+    if line.startswith(OWN_FINDINGS) or COPIES in line:
         lines.append(line)
     else:
         log(line)
@@ -85,6 +93,20 @@ def _list_doubts(run: Run, spec: DataSpec) -> list[str]:
             " doubts are right: train it further first"
         )
     return doubts
+
+
+def _find_unreadable(lines: Sequence[str]) -> list[Finding]:
+    return [Finding("unreadable", note=line.removeprefix(SKIPPED)) for line in lines if line.startswith(SKIPPED)]
+
+
+def _report_unreadable(
+    spec: DataSpec, unreadable: list[Finding], error: DataError
+) -> tuple[CheckReport, DatasetSplits]:
+    """Return the report of data of which so much cannot be read that they cannot be opened, and no images."""
+    name = readable_name(to_path(spec.source).name)
+    notes = [f"nothing else was checked, for the data cannot be opened: {error}"]
+    properties: dict[str, dict[str, int]] = {"size": {}, "shape": {}, "channels": {}}
+    return CheckReport(name, {}, properties, unreadable, notes), DatasetSplits(name, (), {}, None, 1, 1)
 
 
 def _require_fitting(run: Run, data: DatasetSplits) -> None:

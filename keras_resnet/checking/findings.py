@@ -89,7 +89,8 @@ class Finding:
 @dataclass(frozen=True)
 class CheckReport:
     """What a check of `data` found. counts: images by split and class. properties: how many images have which "size",
-    "shape" and "channels", the most frequent first. notes: what was not looked for, and why."""
+    "shape" and "channels", the most frequent first. notes: what was not looked for, and why.
+    Without counts the data could not be opened, and only the notes and unreadable files are there."""
 
     data: str
     counts: dict[str, dict[str, int]]
@@ -99,7 +100,7 @@ class CheckReport:
 
     @property
     def images(self) -> int:
-        """How many images can be read."""
+        """How many images were looked at."""
         return sum(self.properties["size"].values())
 
     @property

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_run
-from keras_resnet.errors import DataError
+from keras_resnet.config.spec import DataSpec
+from keras_resnet.errors import DataError, KresnetError
 
 if TYPE_CHECKING:
     from keras_resnet.checking.findings import CheckReport, Finding
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write the page with the images [default: check-NAME.html].",
 )
+@add_setting_options(DataSpec, "data_dir", "download")
 @click.option("--strict", is_flag=True, help="Exit with 1 if anything but outliers is found.")
 @runs_option
 @json_option
@@ -43,6 +46,7 @@ def check(
     strict: bool,
     runs: str | None,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Check DATA: duplicates, bad images, unequal classes, wrong labels.
 
@@ -54,7 +58,13 @@ def check(
     run = find_run(runs, of_run) if of_run is not None else None
     source = data if data is not None else run.spec().data.source if run else ""
     page = save or Path(f"check-{Path(source).resolve().name or 'data'}.html")
-    report = check_folder(data, run, task, page)
+    try:
+        report = check_folder(data, run, task, page, settings)
+    except KresnetError as error:
+        if data is not None:
+            # Here it is no option.
+            error.args = (str(error).replace("--data ", "DATA "),)
+        raise
     if as_json:
         console.emit_json(report.as_dict())
     else:
@@ -71,9 +81,8 @@ def _print_report(report: CheckReport) -> None:
 
     rows = [[KINDS[kind].title, str(len(found)), _describe(found[0])] for kind, found in report.by_kind.items()]
     if rows:
-        console.print_table(
-            f"{report.data}: {counted(report.images, 'image', ',')}", ["found", "", "for example"], rows
-        )
+        title = f"{report.data}: {counted(report.images, 'image', ',')}" if report.counts else report.data
+        console.print_table(title, ["found", "", "for example"], rows)
     else:
         console.emit(f"{report.data}: nothing found in {counted(report.images, 'image', ',')}")
     for note in report.notes:

@@ -14,7 +14,7 @@ from keras_resnet.data.sources.manifest_table import READERS, is_table
 from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import BUNDLED, is_known
-from keras_resnet.data.sources.yolo_config import is_config
+from keras_resnet.data.sources.yolo_config import SUFFIXES, is_config
 from keras_resnet.errors import DataError, did_you_mean
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import to_path
@@ -50,19 +50,22 @@ def _find_folder(source: str, log: Log) -> Path | None:
     """Return the folder that `source` means, or None where it is the name of a TFDS data set.
 
     What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
-    separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"); anything else is a TFDS name.
+    separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"), and what ends as a table or a
+    data.yaml does; anything else is a TFDS name.
     Raises DataError for a path where nothing lies.
     """
     path = to_path(source)
     bundled = source.partition("/")[0] in BUNDLED
     if bundled and path.exists():
         log(f"data: the bundled {source}; the folder of that name here is ./{source}")
-    looks_like_path = source.startswith((".", "~", os.sep))
+    is_file_name = path.suffix.lower() in (*READERS, *SUFFIXES)
+    looks_like_path = is_file_name or source.startswith((".", "~", os.sep))
     if not looks_like_path and os.sep in source and not path.exists():
         looks_like_path = not is_known(source.partition(os.sep)[0])
     if looks_like_path and not path.exists():
-        near = did_you_mean(path.name, [each.name for each in subfolders(path.parent)] if path.parent.is_dir() else [])
-        kind = "file" if path.suffix in READERS else "folder"
+        beside = path.parent.iterdir() if is_file_name else subfolders(path.parent)
+        near = did_you_mean(path.name, [each.name for each in beside] if path.parent.is_dir() else [])
+        kind = "file" if is_file_name else "folder"
         raise DataError(f"--data {source}: there is no such {kind}{near and '.'}{near}")
     is_there = path.is_dir() or is_table(path) or is_config(path)
     return path if looks_like_path or (source and not bundled and is_there) else None

@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 
 import keras_resnet
 from keras_resnet.checking import check as module
+from keras_resnet.config.spec import DataSpec
 from keras_resnet.errors import UsageError
 
 
@@ -118,13 +119,60 @@ def test_unequal_classes_are_found(folder):
         (("PHOTOS", "--task", "clasify"), "--task must be one of classify, multilabel, localize, detect, segment"),
         (("PHOTOS", "--run", "RUN", "--task", "detect"), "--task must be that of run"),
         (("PHOTOS", "--run", "RUN"), "has other labels than photos: 0, 1, 2"),
-        (("no/such",), "--data no/such: there is no such folder"),
+        (("no/such",), "DATA no/such: there is no such folder"),
+        (("nowhere",), "DATA must be digits, digit_pairs, shapes, a TFDS data set or a folder of images"),
+        (("cifar10", "--data-dir", "elsewhere"), "is not prepared in elsewhere; add --download to download it"),
     ],
 )
 def test_a_wrong_request_is_refused_in_one_sentence(folder, trained, kresnet, arguments, words, tmp_path):
     names = {"PHOTOS": folder, "RUN": trained.folder}
     code, out, err = kresnet("check", *(names.get(each, each) for each in arguments), "--save", tmp_path / "x.html")
     assert code in (1, 2) and out == "" and words in err[-1] and not (tmp_path / "x.html").exists()
+
+
+@pytest.mark.parametrize("readable", [0, 9])
+def test_files_that_are_missing_are_listed_though_the_data_cannot_be_opened(tmp_path, kresnet, readable):
+    """Of the class cat none is there."""
+    for number in range(readable):
+        picture(number).save(tmp_path / f"dog{number}.png")
+    names = [f"{label}{number}.png,{label}" for label, count in (("cat", 3), ("dog", 9)) for number in range(count)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *names]))
+    page = tmp_path / "page.html"
+    code, out, _ = kresnet("check", tmp_path / "labels.csv", "--json", "--save", page)
+    told = json.loads(out)
+    assert code == 0 and told["found"] == {"unreadable": 12 - readable} and "cat0.png" in told["findings"][0]["note"]
+    (note,) = told["notes"]
+    assert "class cat has 0 readable images; splitting needs 2 or more" in note
+    assert "cat2.png" in page.read_text() and "Images by class" not in page.read_text()
+    code, out, _ = kresnet("check", tmp_path / "labels.csv", "--strict", "--save", page)
+    assert code == 1 and "Unreadable files" in out and " images" not in out.splitlines()[0]
+
+
+def test_data_that_cannot_be_opened_though_all_files_can_be_read_are_an_error(tmp_path, kresnet):
+    picture(0).save(tmp_path / "cat.png")
+    picture(1).save(tmp_path / "dog.png")
+    (tmp_path / "labels.csv").write_text("path,label\ncat.png,cat\ndog.png,dog")
+    code, out, err = kresnet("check", tmp_path / "labels.csv", "--save", tmp_path / "page.html")
+    assert code == 1 and out == "" and "class cat has 1 readable image; splitting needs 2 or more" in err[-1]
+
+
+def test_images_of_other_channels_than_the_run_reads_are_listed(tmp_path):
+    for label in ("one", "two"):
+        (tmp_path / label).mkdir()
+        for number in range(4):
+            np.save(tmp_path / label / f"{number}.npy", np.full((16, 16, 4), number, np.uint8))
+    report, _ = module.check_data(DataSpec(str(tmp_path), channels=5), lambda line: None)
+    assert len(report.by_kind["unreadable"]) == 8 and len(report.notes) == 1
+
+
+def test_a_warning_of_the_table_is_shown(tmp_path, kresnet):
+    for number in range(6):
+        picture(number).save(tmp_path / f"{number}.png")
+    labels = ["cat", "cat", "dog", "dog", "cat|dog", "cat|dog"]
+    rows = [f"{number}.png,{label}" for number, label in enumerate(labels)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]))
+    _, _, err = kresnet("check", tmp_path / "labels.csv", "--save", tmp_path / "page.html")
+    assert any("'cat|dog' is learned as one class" in line for line in err)
 
 
 def test_without_the_extra_it_says_how_to_get_it(folder, monkeypatch):

@@ -256,3 +256,41 @@ def test_class_folders_are_told_from_label_sets(tmp_path):
     write_csv(tmp_path / "labels.csv", [{"path": "a/000.png", "label": "x"}])
     data = load_dataset(DataSpec(str(tmp_path), image_size=16, max_unreadable=0), silent)
     assert data.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.TSV", "labels.parquet", "a.json", "a.jsonl", "data.yaml"])
+def test_a_file_that_is_not_there(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"--data {name}: there is no such file$"):
+        opened(name)
+    (tmp_path / f"x{name}").touch()
+    with pytest.raises(DataError, match=f"there is no such file. Did you mean 'x{name}'"):
+        opened(name)
+
+
+@pytest.mark.parametrize("entry", ["", "val: labels.csv", "names: [red, green]"])
+@pytest.mark.parametrize("annotations", ["labels", "label_sets", "objects"])
+def test_a_description_without_train_is_told_what_it_needs(folder, entry, annotations):
+    root, truth = folder
+    write_csv(root / "labels.csv", as_text(truth))
+    (root / "set.yaml").write_text(entry)
+    with pytest.raises(DataError, match=r"it needs train: with a table such as train\.csv, or train: with a folder"):
+        opened(root / "set.yaml", annotations)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "labels", "words"),
+    [
+        ("labels", ["cat", "dog", "cat|dog"], "'cat|dog' is learned as one class; if it means several labels, use"),
+        ("labels", ["cat", "dog", "cat, dog"], "'cat, dog' is learned as one class"),
+        ("labels", ["tench, Tinca tinca", "dog", "cat"], None),
+        ("label_sets", ["cat|dog", "cat", "cat;dog"], "'cat;dog' is learned as one label; labels of one column are"),
+        ("label_sets", ["cat|dog", "cat", "dog"], None),
+    ],
+)
+def test_labels_that_look_like_several_are_warned_of_once(folder, annotations, labels, words):
+    root, truth = folder
+    write_csv(root / "labels.csv", [{"path": n, "label": labels[k % 3]} for k, n in enumerate(truth)])
+    _, said = opened(root / "labels.csv", annotations)
+    warnings = [line for line in said if line.startswith("warning: labels.csv, line")]
+    assert len(warnings) == (words is not None) and all(words in line and "line 4" in line for line in warnings)

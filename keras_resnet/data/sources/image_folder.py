@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,6 +87,11 @@ class ImageFolder:
         reader.keeps_in_memory = spec.service is None or "train" not in wanted
         try:
             splits = _read_splits(reader, wanted, spec.val_fraction)
+        except DataError:
+            # Which files are missing is why there are too few images.
+            with suppress(DataError):
+                reader.require_readable(log)
+            raise
         finally:
             reader.known.keep(file for listing in layout.listings.values() for file in listing.files)
             cache.close()

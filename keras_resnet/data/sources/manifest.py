@@ -22,7 +22,14 @@ from keras_resnet.data.sources.annotation_files import FolderAnnotations, Tally,
 from keras_resnet.data.sources.detection_folder import DetectionFolder
 from keras_resnet.data.sources.label_sets import LayoutReader, list_label_sets
 from keras_resnet.data.sources.listing import FolderLayout, Listing
-from keras_resnet.data.sources.manifest_columns import Columns, find_columns, name_columns, parse_labels, parse_objects
+from keras_resnet.data.sources.manifest_columns import (
+    Columns,
+    find_columns,
+    name_columns,
+    parse_labels,
+    parse_objects,
+    warn_of_unsplit,
+)
 from keras_resnet.data.sources.manifest_files import TableFiles, find_tables
 from keras_resnet.data.sources.manifest_table import Row, Table, read_columns, read_table
 from keras_resnet.data.sources.split_names import split_of
@@ -86,7 +93,8 @@ class Manifest(DetectionFolder):
             else:
                 listings.setdefault(split, []).append(annotated)
         if "train" not in listings:
-            raise DataError(f"--data {root} names no image to train on that can be read: {next(iter(bad.values()))[0]}")
+            first = next((f": {each}" for of_split in bad.values() for each in of_split), "")
+            raise DataError(f"--data {root} names no image to train on that can be read{first}")
         return FolderAnnotations(classes, listings, tally, bad, set(images.splits))
 
 
@@ -119,7 +127,10 @@ def _find_layout(root: Path, several: bool, log: Log) -> FolderLayout:
         raise DataError(
             f"--data {root} names no image to train on: its splits are {', '.join(images.there) or 'empty'}"
         )
-    classes = _order_classes({label for of_image in labels.values() for label in of_image}, images.tables.names)
+    places = {label: where for of_image in reversed(labels.values()) for label, where in of_image.items()}
+    if not images.tables.names and (warning := warn_of_unsplit(places, several)):
+        log(warning)
+    classes = _order_classes(set(places), images.tables.names)
     numbers = {name: number for number, name in enumerate(classes)}
     by_split: dict[str, list[tuple[Path, list[int]]]] = {}
     for file, split in images.splits.items():

@@ -121,6 +121,25 @@ def parse_labels(row: Row, columns: Columns, names: Sequence[str], several: bool
     return [label for each in value if (label := _parse_label(row, each, names))]
 
 
+def warn_of_unsplit(places: Mapping[str, str], several: bool) -> str:
+    """Return a warning of the first label that looks like several, "" where none does. places: where each label first
+    stands. A comma is within many a name, so it counts where what it separates is a label elsewhere."""
+    for label, place in places.items():
+        for separator in SEPARATORS:
+            parts = [part.strip() for part in label.split(separator)]
+            if len(parts) > 1 and (separator != "," or any(part in places for part in parts)):
+                if several:
+                    return (
+                        f"warning: {place}: {label!r} is learned as one label; labels of one column are separated by"
+                        f" the first of {' '.join(SEPARATORS)} that is in it"
+                    )
+                return (
+                    f"warning: {place}: {label!r} is learned as one class; if it means several labels, use --task"
+                    " multilabel"
+                )
+    return ""
+
+
 def _parse_list(row: Row, value: Any) -> Any:
     """Return the list that a cell of text such as ["a", "b"] holds; anything else as it is."""
     if not isinstance(value, str) or not value.startswith("["):

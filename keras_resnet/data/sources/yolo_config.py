@@ -28,13 +28,16 @@ def find_config(root: Path) -> Path | None:
 
 
 def parse_config(file: Path) -> Mapping[object, object]:
-    """Read a data.yaml. Raises DataError for a file that is none."""
+    """Read a data.yaml, of tables or of YOLO's folders. Raises DataError for a file that is none."""
     try:
         config = yaml.safe_load(file.read_bytes())
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"cannot read {file}: {one_line(error)}") from error
-    if not isinstance(config, dict):
-        raise DataError(f"{file} is not YOLO's: it has no names: and train: with what belongs to them")
+    if not isinstance(config, dict) or not config.get("train"):
+        raise DataError(
+            f"{file} names no images to train on: it needs train: with a table such as train.csv, or train: with a"
+            " folder or list of images and names: with the classes' names (YOLO)"
+        )
     return config
 
 
