@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_resnet import progress
-from keras_resnet.api.keywords import to_text
+from keras_resnet.api.keywords import refuse_unknown, to_text
+from keras_resnet.api.results import ShownCheckReport
 from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
 from keras_resnet.checking.findings import CheckReport
@@ -21,6 +22,7 @@ StrPath = str | os.PathLike[str]
 
 
 @from_python
+@refuse_unknown
 def check(
     data: StrPath | None = None,
     run: Run | StrPath | None = None,
@@ -42,7 +44,7 @@ def check(
     home = runs_home(given.get("runs"))
     folder = None if run is None else run.stored if isinstance(run, Run) else RunFolder.find(home, to_text("run", run))
     page = Path(given["save"]) if "save" in given else None
-    return check_folder(given.get("data"), folder, given.get("task"), page)
+    return ShownCheckReport(**vars(check_folder(given.get("data"), folder, given.get("task"), page)))
 
 
 def check_folder(data: str | None, run: RunFolder | None, task: str | None, page: Path | None) -> CheckReport:
