@@ -23,6 +23,7 @@ from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_remarks
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
+from keras_resnet.run.documents import list_warnings
 from keras_resnet.runtime import postprocess, preprocess
 from keras_resnet.runtime.metadata import describe_channels
 from keras_resnet.runtime.predictions import POSTPROCESSORS, name_outputs
@@ -80,8 +81,8 @@ class ModelCard:
             f" {spec.data.source}.\n{compressed}\nLabels: {self._labels()}\n\n{self._inputs_and_outputs()}\n"
             f"{self._table()}\n{self._remarks()}"
             f"Measured on {self.rows[-1]['machine'] if self.rows else 'no machine: no file is within its budget'}.\n\n"
-            "Not known: how it does on images unlike those of its data, and on people or things that those do not"
-            " show.\n\n"
+            f"{self._warnings()}Not known: how it does on images unlike those of its data, and on people or things"
+            " that those do not show.\n\n"
             f"Made {document['created'][:10]} with {made_with}.\n\n"
             f"## Training\n\n```json\n{json.dumps(document['spec'], indent=1)}\n```\n"
         )
@@ -124,8 +125,16 @@ class ModelCard:
 
     def _remarks(self) -> str:
         shared = dict.fromkeys(chain.from_iterable(map(list_shared_remarks, self.rows)))
-        remarks = [*list_remarks(self.rows), *shared]
-        return "".join(f"- {words}\n" for words in remarks) + "\n" * bool(remarks)
+        return _list_items([*list_remarks(self.rows), *shared])
+
+    def _warnings(self) -> str:
+        items = _list_items(list_warnings(self.document))
+        return items and f"Warned of in training:\n\n{items}"
+
+
+def _list_items(lines: list[str]) -> str:
+    """Return a list in Markdown with an empty line behind it; "" of nothing."""
+    return "".join(f"- {words}\n" for words in lines) + "\n" * bool(lines)
 
 
 def _describe_fit(data: DataSpec) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet import progress
-from keras_resnet.api.keywords import to_text
+from keras_resnet.api.keywords import refuse_unknown, to_text
+from keras_resnet.api.results import ShownCheckReport
 from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
 from keras_resnet.checking.findings import CheckReport
@@ -23,6 +24,7 @@ StrPath = str | os.PathLike[str]
 
 
 @from_python
+@refuse_unknown
 def check(
     data: StrPath | None = None,
     run: Run | StrPath | None = None,
@@ -48,7 +50,7 @@ def check(
     folder = None if run is None else run.stored if isinstance(run, Run) else RunFolder.find(home, to_text("run", run))
     page = Path(given["save"]) if "save" in given else None
     settings = {"data_dir": given.get("data_dir"), "download": download or None}
-    return check_folder(given.get("data"), folder, given.get("task"), page, settings)
+    return ShownCheckReport(**vars(check_folder(given.get("data"), folder, given.get("task"), page, settings)))
 
 
 def check_folder(

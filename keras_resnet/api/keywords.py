@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import wraps
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from keras_resnet.config.foreign_words import answer_option
 from keras_resnet.config.given_options import SETTINGS
@@ -13,6 +15,8 @@ from keras_resnet.config.settings import iterate_settings
 from keras_resnet.errors import UsageError, describe_received, did_you_mean
 from keras_resnet.export.settings import ExportSettings
 
+P = ParamSpec("P")
+T = TypeVar("T")
 # By keyword.
 _DECLARED = {each.key: each for each in iterate_settings(ExportSettings)} | SETTINGS
 # Keywords beside the settings that are True or False.
@@ -42,6 +46,7 @@ ELSEWHERE = {
     "find_batch_size": "Use the command: kresnet train --find-batch-size.",
     "json": "What is returned has all that --json prints.",
     "settings": "Use set.",
+    "strict": "keras_resnet.check returns all findings: look whether there are any.",
 }
 
 
@@ -51,6 +56,18 @@ def require_known(function: str, given: Iterable[str], known: Collection[str]) -
         if name not in known:
             answer = ELSEWHERE.get(name) or _answer(name, known) or did_you_mean(name, known).strip()
             raise UsageError(f"{function} takes no keyword {name!r}.{answer and ' '}{answer}")
+
+
+def refuse_unknown(function: Callable[P, T]) -> Callable[P, T]:
+    """Let `function` refuse keywords that it has not by `require_known`."""
+    known = tuple(inspect.signature(function).parameters)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        require_known(function.__name__, kwargs, known)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def _answer(name: str, known: Collection[str]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
 from PIL import Image
 
+from keras_resnet.checking.findings import CheckReport
 from keras_resnet.metrics.labels import list_shown_details, metric_label
 from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import read_for_display
@@ -17,6 +19,15 @@ from keras_resnet.runtime.visualize import draw_predictions
 
 # Images of many that a notebook shows.
 SHOWN = 50
+
+
+@dataclass(frozen=True, repr=False)
+class ShownCheckReport(CheckReport):
+    """A report of `keras_resnet.check` that notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        found = html_tables.table(["found", "", "for example"], self.rows) if self.findings else ""
+        return f"<p>{html.escape(self.title)}</p>{found}{html_tables.items(self.notes)}"
 
 
 @dataclass(frozen=True)

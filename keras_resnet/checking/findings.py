@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from keras_resnet.runtime.plurals import counted
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,19 @@ class Finding:
     images: tuple[CheckedImage, ...] = ()
     note: str = ""
 
+    @property
+    def example(self) -> str:
+        """It in a few words: the names of its images, and what is to be said of them."""
+        names = " = ".join(Path(each.file).name or each.name for each in self.images[:2])
+        return ": ".join(filter(None, (names, self.note)))
+
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object."""
         images = [{"split": each.split, "label": each.label, "image": each.name} for each in self.images]
         return {"kind": self.kind, "images": images, "note": self.note}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckReport:
     """What a check of `data` found. counts: images by split and class. properties: how many images have which "size",
     "shape" and "channels", the most frequent first. notes: what was not looked for, and why.
@@ -113,6 +122,24 @@ class CheckReport:
     def faults(self) -> list[str]:
         """The kinds of what is wrong for certain: an image that is like no other may well belong there."""
         return [kind for kind in self.by_kind if kind not in HINTS]
+
+    @property
+    def title(self) -> str:
+        """The name of the data, and how many images were looked at."""
+        if not self.counts:
+            return self.data
+        nothing = "" if self.findings else "nothing found in "
+        return f"{self.data}: {nothing}{counted(self.images, 'image', ',')}"
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """What was found, how many of it, and the first as an example, by kind."""
+        return [[KINDS[kind].title, str(len(found)), found[0].example] for kind, found in self.by_kind.items()]
+
+    def __repr__(self) -> str:
+        width = max((len(title) for title, _, _ in self.rows), default=0)
+        lines = [f"  {title:<{width}}  {count:>5}  for example {example}" for title, count, example in self.rows]
+        return "\n".join([self.title, *lines, *self.notes])
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object."""

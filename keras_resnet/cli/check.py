@@ -16,7 +16,7 @@ from keras_resnet.config.spec import DataSpec
 from keras_resnet.errors import DataError, KresnetError
 
 if TYPE_CHECKING:
-    from keras_resnet.checking.findings import CheckReport, Finding
+    from keras_resnet.checking.findings import CheckReport
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet check photos/", "kresnet check photos/ --run RUN --strict"))
@@ -76,20 +76,9 @@ def check(
 
 def _print_report(report: CheckReport) -> None:
     """Print how many of what was found, each with its first example."""
-    from keras_resnet.checking.findings import KINDS
-    from keras_resnet.runtime.plurals import counted
-
-    rows = [[KINDS[kind].title, str(len(found)), _describe(found[0])] for kind, found in report.by_kind.items()]
-    if rows:
-        title = f"{report.data}: {counted(report.images, 'image', ',')}" if report.counts else report.data
-        console.print_table(title, ["found", "", "for example"], rows)
+    if report.findings:
+        console.print_table(report.title, ["found", "", "for example"], report.rows)
     else:
-        console.emit(f"{report.data}: nothing found in {counted(report.images, 'image', ',')}")
+        console.emit(report.title)
     for note in report.notes:
         console.emit(note)
-
-
-def _describe(finding: Finding) -> str:
-    """Return an example in a few words: the names of its images, and what is to be said of them."""
-    names = " = ".join(Path(each.file).name or each.name for each in finding.images[:2])
-    return ": ".join(filter(None, (names, finding.note)))

@@ -22,7 +22,7 @@ from keras_resnet.reporting.headline import describe_headline
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
-from keras_resnet.run.documents import Analysis, Diagnosis
+from keras_resnet.run.documents import Analysis, Diagnosis, list_warnings
 from keras_resnet.runtime.plurals import counted
 
 
@@ -143,9 +143,9 @@ def render_template(template: str, values: dict[str, Any]) -> str:
 
 
 def _sentence(words: str) -> str:
-    """A sentence with a capital letter, but for the name of a file, and a full stop."""
+    """A sentence with a capital letter, but for the name of a file, and a full stop where it is no question."""
     is_file = "." in words.split(maxsplit=1)[0]
-    return f"{words[0] if is_file else words[0].upper()}{words[1:]}."
+    return f"{words[0] if is_file else words[0].upper()}{words[1:]}{'' if words.endswith('?') else '.'}"
 
 
 FILTERS: dict[str, Callable[..., str | list[str]]] = {
@@ -188,6 +188,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "version": document["versions"].get("kresnet", ""),
         "versions": document["versions"],
         "command": training_command(spec, document.get("request")),
+        "warnings": list_warnings(document),
         "messages": document.get("messages", []),
         "settings": json.dumps(document["spec"], indent=2),
         "files": _list_files(run, verdicts),

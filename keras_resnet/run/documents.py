@@ -26,6 +26,8 @@ Curve = Annotated[list[Number], Field(min_length=101, max_length=101)]
 _PLAIN_NAME = re.compile(r"(rejected/)?[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
 # What a row of log.jsonl has whatever the task; beside it the metrics of the task.
 LOG_COLUMNS = ("epoch", "step", "loss", "val_loss", "learning_rate", "images_per_second")
+# What warnings begin with among the messages of a run.
+WARNING = "warning: "
 
 
 def _require_plain_name(name: str) -> str:
@@ -72,6 +74,11 @@ class RunDocument(TypedDict):
     data: NotRequired[dict[Line, Fingerprint]]
     messages: NotRequired[list[Line]]
     changes: NotRequired[list[DataChange]]
+
+
+def list_warnings(document: RunDocument) -> list[str]:
+    """Return what was warned of before the first step of a run, such as validation images that were trained on."""
+    return [line.removeprefix(WARNING) for line in document.get("messages", []) if line.startswith(WARNING)]
 
 
 class RunRecords(TypedDict, total=False):

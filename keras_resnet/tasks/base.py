@@ -60,6 +60,8 @@ class Task(ABC, Generic[OutputsT, GroundTruthT, PredictionT]):
     # too, where nothing that is followed in training comes near it.
     train_metric_names: ClassVar[tuple[str, ...]]
     eval_metric_names: ClassVar[tuple[str, ...]] = ()
+    # What has to be said of the curves of these metrics, a sentence or two; "" where they speak for themselves.
+    curves_note: ClassVar[str] = ""
     # Parts of the network behind its backbone (see `models.parts`), and the fields of HeadSpec that shape them.
     head_parts: ClassVar[tuple[str, ...]]
     head_settings: ClassVar[tuple[str, ...]] = ()

@@ -57,6 +57,11 @@ class Multilabel(Task[np.ndarray, np.ndarray, LabelScores]):
     summary: ClassVar[str] = "Classification of images with several labels each"
     train_metric_names: ClassVar[tuple[str, ...]] = ("f1",)
     eval_metric_names: ClassVar[tuple[str, ...]] = (MAP,)
+    curves_note: ClassVar[str] = (
+        f"These curves count F1 at a threshold of {DEFAULT_THRESHOLD:g}, before thresholds are fitted; tiles and tables"
+        " use the fitted ones. F1 is the mean over images, macro F1 that over labels; micro F1 counts all labels of all"
+        " images together."
+    )
     head_parts: ClassVar[tuple[str, ...]] = ("logits",)
     preprocessing: ClassVar[str] = "center_crop"
     postprocessing: ClassVar[str] = "label_set"

@@ -108,6 +108,8 @@ def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
         (lambda: kr.check(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}. Received: 3 (int)"),
         (lambda: kr.check("photos", run=3), "run must be what open_run returns, or the name or the folder of a run"),
         (lambda: kr.check("photos", save=3), f"save must be where to write the page{PATHLIKE}. Received: 3 (int)"),
+        (lambda: kr.check("photos", tsk="detect"), "check takes no keyword 'tsk'. Did you mean 'task'?"),
+        (lambda: kr.check("photos", strict=True), "check takes no keyword 'strict'. keras_resnet.check returns all"),
         (lambda: kr.find_learning_rate(3), f"data must be a folder, a file or the name of a data set{PATHLIKE}."),
         (lambda: kr.train(resume=3), f"resume must be the name or the folder of a run{PATHLIKE}. Received: 3 (int)"),
         (lambda: kr.train(name=3), "name must be the name of a run, as a str. Received: 3 (int)"),

@@ -45,6 +45,7 @@ def test_in_a_clean_folder_nothing_is_found(folder, kresnet, tmp_path):
     code, out, err = kresnet("check", folder, "--strict", "--save", tmp_path / "page.html")
     assert (code, out.splitlines()[0]) == (0, "photos: nothing found in 32 images")
     assert err[-1] == f"page: {tmp_path / 'page.html'}"
+    assert str(keras_resnet.check(folder)).startswith("photos: nothing found in 32 images\n")
     assert "NOTHING FOUND" in (tmp_path / "page.html").read_text()
 
 
@@ -84,6 +85,12 @@ def test_what_is_planted_is_found_and_nothing_else(planted):
     }
     assert report.counts["train"] == {"cat": 14, "dog": 11}
     assert report.properties["size"] == {"96 × 72": 34, "80 × 60": 1}
+    title, *lines = str(report).splitlines()
+    assert title == "photos: 35 images" and len(lines) == 8 + len(report.notes) and repr(report) == str(report)
+    assert lines[1].split("  ")[1] == "Exact duplicates across splits" and "    1  for example " in lines[1]
+    assert "copy.png" in lines[1] and lines[8:] == report.notes != []
+    html = report._repr_html_()
+    assert '<td style="text-align: left">Blurred images</td>' in html and html.endswith("</li></ul>")
 
 
 def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kresnet, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from keras_resnet.evaluation.evaluate import load_model
+from keras_resnet.export.artifacts import ModelCard
 from keras_resnet.reporting.headline import describe_headline
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
@@ -160,6 +161,22 @@ def test_what_was_chosen_is_kept_with_the_reasons_and_shown(trained):
         assert [line for line in messages if line.startswith(beginning)], messages
     words = Page(render_report(trained)).words
     assert all(line in words for line in messages)
+
+
+def test_warnings_of_training_stand_beside_the_metric_and_on_the_model_card(exported, tmp_path):
+    """A validation image that was trained on, for one: not only among what was chosen."""
+    run = copy_run(exported[0], tmp_path)
+    document = run.document()
+    told = "1 of 90 validation images is a copy of training images (a/1.png is b/1.png): results will look better"
+    asked = "the brightest of 9 training images is 3 of 255: were they scaled?"
+    document["messages"] += [f"warning: {told}", f"warning: {asked}"]
+    run.write_json(run.spec_file, document)
+    top, _, _ = render_report(run).partition("<nav")
+    notes = "".join(Page(top.partition('class="tiles')[2]).words)
+    assert f"{told}.\n" in notes and f"The {asked[4:]}\n" in notes and "batch size" not in notes
+    card = ModelCard(run, describe_verdicts(run)).render()
+    assert f"Warned of in training:\n\n- {told}\n- {asked}\n\nNot known: " in card
+    assert "Warned of" not in ModelCard(exported[0], describe_verdicts(exported[0])).render()
 
 
 def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):

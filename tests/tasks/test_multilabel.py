@@ -22,6 +22,7 @@ from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo.page import build_site
 from keras_resnet.export.load import load_file
 from keras_resnet.export.predict import load_predictor
+from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import read_image
 from keras_resnet.runtime.predictions import format_predictions, label_sets
@@ -80,6 +81,7 @@ def test_a_run_keeps_its_thresholds_and_scores_with_them(finished):
     assert {"mAP", "macro F1", "micro F1", "all labels right"} <= set(analysis["metrics"])
     assert analysis["baselines"][0]["baseline"] == "always predicting the most frequent labels"
     assert "val_mAP" in run.read_log()[-1]
+    assert "These curves count F1 at a threshold of 0.5, before thresholds are fitted" in render_report(run)
 
 
 def test_files_pass_with_all_three_metrics(files):
