@@ -65,7 +65,7 @@ class DataSpec(Section):
         None,
         "How images of other proportions fit in: crop (cut off what stands over), pad (the whole image, black beside"
         " it) or stretch (the whole image, distorted).",
-        Option("--fit", COMMON, "by the data"),
+        Option("--fit", DATA, "by the data"),
     )
     channels: int | None = setting(
         None,

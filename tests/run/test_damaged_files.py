@@ -194,6 +194,7 @@ def test_labels_are_neither_formulas_nor_html(place, finished, kresnet):
     assert ">&lt;script&gt;alert(1)&lt;/script&gt;</text>" in run.report_file.read_text()
 
 
+@pytest.mark.slow
 def test_a_sample_of_damages(trials, finished, begun):
     cheap = sample(of_finished(finished), 40)
     for number, damage in enumerate(cheap):

@@ -45,7 +45,6 @@ kresnet compare RUN RUN*
 kresnet diagnose RUN
 kresnet demo RUN --save page
 kresnet export RUN
-kresnet train --weights my-run --data photos/
 kresnet check photos/
 kresnet-edge predict *
 """
@@ -69,6 +68,7 @@ kresnet train --depth 50 --name teacher
 kresnet train --depth 8 --teacher teacher
 kresnet train --depth 50 --find-*
 kresnet train --find-lr
+kresnet train --weights my-run --data photos/
 kresnet export RUN --tflite
 kresnet train --model plain34
 kresnet train --teacher RUN

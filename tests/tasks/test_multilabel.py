@@ -194,7 +194,7 @@ def test_settings_that_do_not_fit_are_refused(changes, message):
         Spec().override("training.loss", "asymmetric")
 
 
-@pytest.mark.parametrize("loss", ["asymmetric", "teacher"])
+@pytest.mark.parametrize("loss", [pytest.param("asymmetric", marks=pytest.mark.slow), "teacher"])
 def test_other_losses_learn_too(mixed, finished, tmp_path, loss):
     changes = {"distill.teacher": str(finished[0].folder)} if loss == "teacher" else {"training.loss": loss}
     run = train(mixing(mixed[0], **changes), tmp_path, "other", silent)
