@@ -72,6 +72,7 @@ def test_the_file_computes_what_the_network_does(tmp_path):
         assert difference.mean() < 1.5 and difference.max() < 12, name
 
 
+@pytest.mark.slow
 def test_tfmot_trains_the_same_network():
     model, spec = network(), finding()
     twin, names = build_tf_keras_network(spec, get_task(spec, CLASSES))

@@ -42,6 +42,7 @@ def test_what_can_be_written_is_and_data_are_judged_as_they_are(kresnet, tmp_pat
     assert code == 0 and any(changed in line for line in err) and run.analysis()["data"] == before
 
 
+@pytest.mark.slow
 def test_each_file_that_fails_is_named_and_the_others_are_written(trained, kresnet, monkeypatch, tmp_path):
     """Without waiting for the converter: only that what is made is judged and placed."""
     run = copied(trained, tmp_path / "run")

@@ -45,6 +45,7 @@ def written(folder, mutants, suffix):
     return files
 
 
+@pytest.mark.slow
 def test_a_few_mutants_of_each_kind_of_file(exported, image, tmp_path):
     run, _ = exported
     mutants = mutants_of_tflite((run.exports / "int8.tflite").read_bytes(), 18)

@@ -19,7 +19,6 @@ SIGNALS = [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP]
 LISTENS = ("first step", "steps", "checkpoint half written", "validation", "epoch recorded")
 # No step follows that would ask whether to stop: what is left takes a moment, and is done.
 FINISHES = "last epoch"
-QUICK = [("steps", signal.SIGHUP)]
 EVERY = [(place, number) for place in PLACES for number in SIGNALS]
 
 
@@ -119,13 +118,8 @@ def trial(command, home, arguments, place, number):
     return how
 
 
-@pytest.mark.parametrize(
-    ("place", "number"),
-    [
-        pytest.param(*each, marks=[] if each in QUICK else pytest.mark.slow, id=f"{each[0]}-{each[1].name}")
-        for each in EVERY
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("place", "number"), [pytest.param(*each, id=f"{each[0]}-{each[1].name}") for each in EVERY])
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(command, home, tfds_home, place, number):
     name = f"{place.replace(' ', '-')}-{number.name}"
     how = trial(command, home, training(home, tfds_home, name), place, number)
