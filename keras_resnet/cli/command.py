@@ -77,7 +77,8 @@ class Command(ExamplesFirst):
             for name in (error.option_name, *nearest):
                 if name not in known and (answer := answer_option(name, known)):
                     raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
-            raise click.NoSuchOption(error.option_name, possibilities=nearest, ctx=ctx) from None
+            ours = get_close_matches(error.option_name, known, n=1)
+            raise click.NoSuchOption(error.option_name, possibilities=ours, ctx=ctx) from None
         except click.BadParameter as error:
             if error.param and not isinstance(error, click.MissingParameter):
                 self._explain_value(ctx, typed, error.param)

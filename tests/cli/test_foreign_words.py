@@ -126,3 +126,12 @@ def test_an_export_says_what_it_takes_words_for(kresnet, tmp_path):
 def test_names_in_python(name, meant):
     with pytest.raises(AttributeError, match=f"Did you mean '{meant}'"):
         getattr(keras_resnet, name)
+
+
+@pytest.mark.parametrize("typed", ["--arch", "--cache", "--fit"])
+def test_no_command_suggests_an_option_that_it_has_not(kresnet, typed):
+    """These are other tools' words, or options of `kresnet train`."""
+    code, out, err = kresnet("check", "photos", typed, "x")
+    assert (code, out) == (2, "") and err[-1].startswith(f"kresnet: No such option '{typed}'")
+    suggested = re.findall(r"'(--[a-z-]+)'", err[-1])[1:]
+    assert all(each in kresnet("check", "--help")[1] for each in suggested)
