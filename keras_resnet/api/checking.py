@@ -14,6 +14,7 @@ from keras_resnet.api.results import ShownCheckReport
 from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
 from keras_resnet.checking.findings import CheckReport
+from keras_resnet.config.given_options import name_options
 from keras_resnet.config.spec import DataSpec, Spec
 from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.errors import UsageError, require_one_of
@@ -33,13 +34,16 @@ def check(
     runs: StrPath | None = None,
     data_dir: StrPath | None = None,
     download: bool = False,
+    fit: str | None = None,
+    cache: str | None = None,
 ) -> CheckReport:
     """Check a data set and return what is wrong with it: what `kresnet check` does.
 
     data: a folder of images, or the name of a TFDS data set; by default that of `run`. run: what `open_run` returns, or
     a name; its network checks the labels. task: says which annotations are read, by default those of "classify", or of
     the run's task. save: where to write a page with the images. runs: where runs live. data_dir: where
-    TFDS data sets are prepared. download: whether one that is not there yet is downloaded.
+    TFDS data sets are prepared. download: whether one that is not there yet is downloaded. fit, cache: as in
+    `train`.
 
     Raises UsageError where neither data nor a run is given or the extra is not installed, DataError for data that
     cannot be opened (but for unreadable files, which are reported), RunError for a run of other labels.
@@ -49,7 +53,7 @@ def check(
     home = runs_home(given.get("runs"))
     folder = None if run is None else run.stored if isinstance(run, Run) else RunFolder.find(home, to_text("run", run))
     page = Path(given["save"]) if "save" in given else None
-    settings = {"data_dir": given.get("data_dir"), "download": download or None}
+    settings = {"data_dir": given.get("data_dir"), "download": download or None, "fit": fit, "cache": cache}
     return ShownCheckReport(**vars(check_folder(given.get("data"), folder, given.get("task"), page, settings)))
 
 
@@ -60,7 +64,9 @@ def check_folder(
     None for those that are not given."""
     from keras_resnet.checking.check import check_data
 
-    spec = replace(_choose_data(data, run, task), **{key: each for key, each in settings.items() if each is not None})
+    asked = {key: each for key, each in settings.items() if each is not None}
+    with name_options(asked):
+        spec = replace(_choose_data(data, run, task), **asked)
     report, splits = check_data(spec, progress.log, run)
     if page is not None:
         from keras_resnet.reporting.check_page import write_check_page

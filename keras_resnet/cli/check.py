@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write the page with the images [default: check-NAME.html].",
 )
-@add_setting_options(DataSpec, "data_dir", "download")
+@add_setting_options(DataSpec, "data_dir", "download", "fit", "cache")
 @click.option("--strict", is_flag=True, help="Exit with 1 if anything but outliers is found.")
 @runs_option
 @json_option

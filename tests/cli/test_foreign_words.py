@@ -128,7 +128,7 @@ def test_names_in_python(name, meant):
         getattr(keras_resnet, name)
 
 
-@pytest.mark.parametrize("typed", ["--arch", "--cache", "--fit"])
+@pytest.mark.parametrize("typed", ["--arch", "--crop", "--mixup"])
 def test_no_command_suggests_an_option_that_it_has_not(kresnet, typed):
     """These are other tools' words, or options of `kresnet train`."""
     code, out, err = kresnet("check", "photos", typed, "x")
