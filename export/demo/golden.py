@@ -39,7 +39,7 @@ def load_golden(run: Run, files: list[str], log: Log) -> Golden:
     """Return the golden answers of a run's `files`, of as many images as MAX_BYTES allows for the largest of them; none
     where golden.npz is not there or cannot be read."""
     try:
-        images, answers = _read_golden(run.exports / "golden.npz", files)
+        images, answers = _read_golden(run.exports / "golden.npz", files, run.spec().data.input_shape)
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on damaged archives
         log(f"no self-check on the page: the golden answers cannot be read: {describe_error(error)}")
         return Golden()
@@ -56,17 +56,20 @@ def load_golden(run: Run, files: list[str], log: Log) -> Golden:
     return Golden({"url": "golden/images.bin", "count": count, "shape": images.shape[1:]}, described, pages)
 
 
-def _read_golden(path: Path, files: list[str]) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
-    """Return the images, and the outputs of each file by name. Raises whatever a damaged archive makes raise, and
-    ValueError for one that is none of ours."""
+def _read_golden(
+    path: Path, files: list[str], shape: tuple[int, int, int]
+) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
+    """Return the images, each of `shape`, and the outputs of each file by name. Raises whatever a damaged archive makes
+    raise, and ValueError for one that is none of ours."""
     content = read_bytes(path)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if sum(each.file_size for each in archive.infolist()) > len(content):
             raise ValueError("its arrays claim more bytes than the file has")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         images, answers = arrays["images"], {file: _outputs_of(file, arrays) for file in files}
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[2:] != (images.shape[1], 3) or not len(images):
-        raise ValueError(f"images must be uint8 (count, side, side, 3). Received: {images.dtype} {images.shape}")
+    if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
+        wanted = f"(count, {', '.join(map(str, shape))})"
+        raise ValueError(f"images must be uint8 {wanted}. Received: {images.dtype} {images.shape}")
     for file, outputs in answers.items():
         for name, value in outputs.items():
             if value.dtype.kind not in "fiu" or value.ndim < 2 or len(value) != len(images):

@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from interrupted_runs import edit_json
 
 from keras_resnet.export.demo.golden import Golden, load_golden
 from keras_resnet.export.demo.page import LITERT_JS_VERSION
@@ -60,9 +61,9 @@ DAMAGES = {
     "claims": (lambda whole: claiming(), "Unable to allocate 2.73 TiB"),
     "a bomb": (lambda whole: packed(), "its arrays claim more bytes than the file has"),
     "one number": (lambda whole: archive(images=np.float32(3)), "images must be uint8"),
-    "no image": (lambda whole: archive(images=IMAGES[:0]), "images must be uint8 (count, side, side, 3)"),
-    "oblong": (lambda whole: archive(images=IMAGES[:, 2:]), "images must be uint8 (count, side, side, 3)"),
-    "floats": (lambda whole: archive(images=IMAGES / 255), "images must be uint8 (count, side, side, 3)"),
+    "no image": (lambda whole: archive(images=IMAGES[:0]), "images must be uint8 (count, 8, 8, 3)"),
+    "oblong": (lambda whole: archive(images=IMAGES[:, 2:]), "images must be uint8 (count, 8, 8, 3)"),
+    "floats": (lambda whole: archive(images=IMAGES / 255), "images must be uint8 (count, 8, 8, 3)"),
     "words": (
         lambda whole: archive(images=IMAGES, **{FILE: np.array([["a"]] * 3)}),
         f"logits of {FILE} must be numbers for 3 images. Received: <U1 (3, 1)",
@@ -82,6 +83,19 @@ def test_what_is_wrong_with_them_is_told(run, damage):
     golden.write_bytes(change(golden.read_bytes()))
     assert load_golden(run, [FILE], told.append) == Golden()
     assert told[0].startswith("no self-check on the page: the golden answers cannot be read: ") and words in told[0]
+
+
+def test_those_of_gray_oblong_images_are_taken(run):
+    edit_json(run.spec_file, lambda document: document["spec"]["data"].update(image_size=[16, 32], channels=1))
+    answers = {"images": np.zeros((3, 16, 32, 1), np.uint8), FILE: np.zeros((3, 10), np.float32)}
+    (run.exports / "golden.npz").write_bytes(archive(**answers))
+    told = []
+    assert load_golden(run, [FILE], told.append).images == {
+        "url": "golden/images.bin",
+        "count": 3,
+        "shape": (16, 32, 1),
+    }
+    assert told == []
 
 
 @pytest.mark.parametrize("damage", ["empty", *(pytest.param(each, marks=pytest.mark.slow) for each in [*DAMAGES][1:])])
