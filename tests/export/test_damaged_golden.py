@@ -86,7 +86,8 @@ def test_what_is_wrong_with_them_is_told(run, damage):
 
 
 def test_those_of_gray_oblong_images_are_taken(run):
-    edit_json(run.spec_file, lambda document: document["spec"]["data"].update(image_size=[16, 32], channels=1))
+    shape = {"image_size": [16, 32], "resize": [16, 32], "channels": 1}
+    edit_json(run.spec_file, lambda document: document["spec"]["data"].update(shape))
     answers = {"images": np.zeros((3, 16, 32, 1), np.uint8), FILE: np.zeros((3, 10), np.float32)}
     (run.exports / "golden.npz").write_bytes(archive(**answers))
     told = []
