@@ -1,4 +1,4 @@
-"""Start from pretrained weights where nobody says from which, and train on from such as their images ask for."""
+"""Start from pretrained weights where nobody says from which, and train as long as weights and images ask for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from keras_resnet.config.spec import NetworkSpec, Spec
 from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.config.training import AUTO_WEIGHTS, PRETRAINED_PIXELS
 from keras_resnet.data.dataset import DatasetSplits
+from keras_resnet.data.sources.tfds import BUNDLED
 from keras_resnet.errors import UsageError, WeightsError
 from keras_resnet.models.backbone import get_family
 from keras_resnet.models.names import model_name
@@ -26,6 +27,8 @@ from keras_resnet.training.initialize import merge_networks
 FINE_TUNING_SHARE = 0.2
 FEW, SOME = 1000, 5000
 EPOCHS = (30, 20, 10)
+# From random weights: steps that few images need at least, and the most epochs taken for them.
+MIN_STEPS, MAX_EPOCHS = 1000, 100
 
 
 def choose_start(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec:
@@ -123,3 +126,23 @@ def _set_for_fine_tuning(spec: Spec, images: int, log: Log) -> Spec:
         f" {counted(images, 'training image', ',')}; options override it)"
     )
     return spec.override_all(taken)
+
+
+def lengthen_random_start(spec: Spec, per_epoch: int, log: Log) -> Spec:
+    """Return `spec` with more epochs where a classifier that starts from random weights would end after a few hundred
+    steps, which leave it near chance; epochs that were asked for, recipes and the bundled data keep theirs.
+
+    per_epoch: steps of an epoch.
+    """
+    asked, start, training = current_request(), spec.start, spec.training
+    decided = asked is None or {"recipe", "training.epochs", "training.steps"} & set(asked)
+    if decided or TASK_RULES[spec.task].has_boxes or spec.data.source in BUNDLED:
+        return spec
+    epochs = min(MAX_EPOCHS, -(-MIN_STEPS // per_epoch))
+    if start.weights or start.deepen or start.narrow or epochs <= training.epochs:
+        return spec
+    log(
+        f"epochs: {epochs} ({counted(per_epoch, 'step')} an epoch; random weights need some {MIN_STEPS:,} steps;"
+        " --epochs overrides it)"
+    )
+    return spec.override("training.epochs", epochs)

@@ -20,7 +20,7 @@ from keras_resnet.models.layers import Layers
 from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.training.class_balance import resolve_class_balance
-from keras_resnet.training.default_weights import choose_start
+from keras_resnet.training.default_weights import choose_start, lengthen_random_start
 from keras_resnet.training.distribute import Devices
 from keras_resnet.training.methods import get_method_class
 from keras_resnet.training.precision import choose_precision
@@ -153,9 +153,10 @@ def _resolve_learning_rate(spec: Spec, log: Log) -> Spec:
 
 def _resolve_length(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
     """Decide the epochs, where steps were given, the warm-up and the steps between checkpoints."""
+    assert spec.training.batch_size is not None
+    per_epoch = pipeline.steps_per_epoch(data.splits["train"], spec.training.batch_size)
+    spec = lengthen_random_start(spec, per_epoch, log)
     training, optimizer = spec.training, spec.optimizer
-    assert training.batch_size is not None
-    per_epoch = pipeline.steps_per_epoch(data.splits["train"], training.batch_size)
     if training.steps is not None:
         steps = counted(training.steps, "step")
         training = replace(training, epochs=-(-training.steps // per_epoch))

@@ -16,7 +16,7 @@ from keras_resnet.config.provenance import use_provenance
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.pretrained import hub
 from keras_resnet.run.command import training_command
-from keras_resnet.training.default_weights import choose_start
+from keras_resnet.training.default_weights import choose_start, lengthen_random_start
 from keras_resnet.training.spec_request import build_spec, trace_spec
 
 CONTENT = (Path(__file__).parents[1] / "golden" / "resnet8.pth").read_bytes()
@@ -142,3 +142,37 @@ def test_the_command_of_a_report_names_the_weights_that_were_taken(cached):
     )
     random = started(weights="none")[0].override("data.image_size", 64)
     assert training_command(random, request).endswith("--depth 8 --data photos --epochs 15 --weights none")
+
+
+def lengthened(per_epoch, start=None, **options):
+    """Return (the epochs of a training of so many steps an epoch that starts from these weights, what was logged)."""
+    lines: list[str] = []
+    given = {"data": "photos", "depth": 8, **options}
+    spec = build_spec(given, Path("runs"), str).override("start.weights", start)
+    with use_provenance(trace_spec(given, Path("runs"))):
+        return lengthen_random_start(spec, per_epoch, lines.append).training.epochs, lines
+
+
+def test_few_images_get_more_epochs_from_random_weights():
+    assert lengthened(16) == (
+        63,
+        ["epochs: 63 (16 steps an epoch; random weights need some 1,000 steps; --epochs overrides it)"],
+    )
+    assert lengthened(3)[0] == 100
+
+
+@pytest.mark.parametrize(
+    ("per_epoch", "options"),
+    [
+        (67, {}),
+        (16, {"epochs": 15}),
+        (16, {"steps": 50}),
+        (16, {"data": "digits"}),
+        (16, {"task": "detect"}),
+        (16, {"recipe": "edge"}),
+        (16, {"start": "keras:resnet50"}),
+    ],
+)
+def test_other_trainings_are_as_long_as_they_were(per_epoch, options):
+    """Those whose length was asked for or is long enough, and those that are not a classifier's own from nothing."""
+    assert lengthened(per_epoch, **options)[1] == []
