@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import pty
 import shutil
 import sys
@@ -56,11 +57,13 @@ def runs(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(quick_spec, runs):
+def trained(quick_spec, runs, tmp_path_factory):
     """A finished run."""
+    from keras_resnet.run import Run
     from keras_resnet.training.train import train
 
-    return train(quick_spec, runs, log=lambda message: None)
+    made = make_once(tmp_path_factory, "trained", lambda home: train(quick_spec, home, "resnet8-digits", silent))
+    return Run(shutil.copytree(made / "resnet8-digits", runs / "resnet8-digits"))
 
 
 @pytest.fixture(scope="session")
@@ -83,11 +86,12 @@ def segmented(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def exported(trained):
+def exported(trained, tmp_path_factory):
     """The run with files of every kind, and their verdicts by file name."""
     from keras_resnet.export.pipeline import export
     from keras_resnet.export.request import ExportRequest
     from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions, build_tflite_options
+    from keras_resnet.run import Run
 
     forms = (
         *build_tflite_options(("float32", "int8")),
@@ -95,10 +99,15 @@ def exported(trained):
         TFLiteOptions(SCHEMES["int8"], "uint8", engine=LITERT_QUANTIZER),
         TFLiteOptions(SCHEMES["dynamic"], "float", batch=None),
     )
-    verdicts = export(
-        trained, ExportRequest(tflite=forms, formats=("savedmodel", "onnx", "c-array"), samples=200), silent
-    )
-    return trained, {verdict.file: verdict for verdict in verdicts}
+    wanted = ExportRequest(tflite=forms, formats=("savedmodel", "onnx", "c-array"), samples=200)
+
+    def make(home):
+        run = Run(shutil.copytree(trained.folder, home / trained.name))
+        (home / "verdicts").write_bytes(pickle.dumps(export(run, wanted, silent)))
+
+    made = make_once(tmp_path_factory, "exported", make)
+    shutil.copytree(made / trained.name, trained.folder, dirs_exist_ok=True)
+    return trained, {verdict.file: verdict for verdict in pickle.loads((made / "verdicts").read_bytes())}
 
 
 @pytest.fixture(scope="session")

@@ -152,6 +152,7 @@ def test_a_detector_is_measured_by_the_usual_box(kind, found):
     assert "the usual box of each class gets 100.00%" in outcomes.describe_baseline(usual.as_dict())
 
 
+@pytest.mark.slow
 def test_a_detector_that_finds_nothing_is_told(segmented, kresnet, tmp_path):
     run = copied(segmented, tmp_path / "blind")
     model = load_model(run)

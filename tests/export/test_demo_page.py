@@ -82,6 +82,7 @@ def test_twenty_dropped_images_are_answered_as_in_python(litert, browser, export
         assert [answer["file"] for answer in of_both] == ["float32.tflite", "int8.tflite"]
 
 
+@pytest.mark.slow
 def test_objects_are_those_of_python(litert, browser, segmented, monkeypatch):
     """Boxes and masks of a network's raw outputs, and of a file that makes objects itself; also of which it is not
     sure, as after this short training it hardly is."""

@@ -1,7 +1,7 @@
 """What steps do on one device, on two mirrored ones and in two workers, written to a .npz for tests to judge.
 
-python parallel_checks.py devices OUT      # one process that has two logical CPUs
-python parallel_checks.py worker OUT       # one of several, as TF_CONFIG says; writes OUT-<rank>
+python parallel_checks.py devices OUT CASE…    # one process that has two logical CPUs; the cases are listed below
+python parallel_checks.py worker OUT CASE…     # one of several, as TF_CONFIG says; writes OUT-<rank>
 """
 
 import sys
@@ -36,6 +36,16 @@ SEGMENTING = Spec(
     optimizer=SPEC.optimizer,
     training=SPEC.training,
 )
+
+CASES = {
+    "plain": SPEC,
+    "clipped": SPEC.override("optimizer.clip_grad_norm", 0.05),
+    "adamw": SPEC.override("optimizer.name", "adamw").override("optimizer.learning_rate", 1e-3),
+    "lamb": SPEC.override("optimizer.name", "lamb").override("optimizer.learning_rate", 1e-2),
+    "muon": SPEC.override("optimizer.name", "muon").override("optimizer.learning_rate", 1e-2),
+    "averaged": SPEC.override("training.ema", 0.5),
+    "segment": SEGMENTING,
+}
 
 
 def batches(count, spec):
@@ -81,18 +91,9 @@ def flat(variables):
     return np.concatenate([np.ravel(variable.numpy()).astype("float64") for variable in variables])
 
 
-def compare(one, two, out):
-    """Each case on one device and on two."""
-    changed = {
-        "plain": SPEC,
-        "clipped": SPEC.override("optimizer.clip_grad_norm", 0.05),
-        "adamw": SPEC.override("optimizer.name", "adamw").override("optimizer.learning_rate", 1e-3),
-        "lamb": SPEC.override("optimizer.name", "lamb").override("optimizer.learning_rate", 1e-2),
-        "muon": SPEC.override("optimizer.name", "muon").override("optimizer.learning_rate", 1e-2),
-        "averaged": SPEC.override("training.ema", 0.5),
-        "segment": SEGMENTING,
-    }
-    for name, spec in changed.items():
+def compare(one, two, names, out):
+    """Each named case on one device and on two."""
+    for name in names:
         for count, here in (("one", one), ("two", two)):
             states = []
 
@@ -101,11 +102,15 @@ def compare(one, two, out):
                     (flat(trainer.model.weights), flat(trainer.state.ema.averages) if trainer.state.ema else None)
                 )
 
-            note(trained(here, spec, 5, before_each=note))
+            note(trained(here, CASES[name], 5, before_each=note))
             for steps in (1, 5):
                 out[f"{name}-{steps}-{count}"], averages = states[steps]
                 if averages is not None:
                     out[f"averages-{steps}-{count}"] = averages
+
+
+def accumulate(one, two, out):
+    """Batches at once, and in four parts, on one device and on two."""
     frozen = replace(SPEC, start=StartSpec(freeze_bn=True))
     for parts in (1, 4):
         spec = frozen.override("training.accumulate_steps", parts)
@@ -128,29 +133,34 @@ def overflow(two, out):
     out["no-overflow-after"] = flat(good.model.trainable_variables)
 
 
+def of_workers(names, out):
+    """The named cases in one of two workers."""
+    here = distribute.setup("auto")
+    assert here.world_size == 2
+    for name in names:
+        states = []
+
+        def note(trainer, states=states):
+            states.append(flat(trainer.model.weights))
+
+        note(trained(here, CASES[name], 5, before_each=note))
+        out[f"{name}-1-workers"], out[f"{name}-5-workers"] = states[1], states[5]
+    out["told"] = here.broadcast(f"by rank {here.rank}: ü")
+    return here.rank
+
+
 def main():
-    kind, path = sys.argv[1:]
+    kind, path, *names = sys.argv[1:]
     out = {}
     if kind == "devices":
         one, two = Devices(tf.distribute.get_strategy(), "one"), distribute.setup("auto")
         assert two.replicas == 2
-        compare(one, two, out)
-        overflow(two, out)
+        compare(one, two, names, out)
+        if "plain" in names:
+            accumulate(one, two, out)
+            overflow(two, out)
     else:
-        here = distribute.setup("auto")
-        assert here.world_size == 2
-        states = []
-        states.append(
-            flat(
-                trained(
-                    here, SPEC, 5, before_each=lambda trainer: states.append(flat(trainer.model.weights))
-                ).model.weights
-            )
-        )
-        out["plain-1-workers"], out["plain-5-workers"] = states[1], states[5]
-        out["segment-1-workers"] = flat(trained(here, SEGMENTING, 1).model.weights)
-        path = f"{path}-{here.rank}"
-        out["told"] = here.broadcast(f"by rank {here.rank}: ü")
+        path = f"{path}-{of_workers(names, out)}"
     np.savez(path, **out)
 
 
