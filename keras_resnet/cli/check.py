@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from keras_resnet.checking.findings import CheckReport
 
 
-@click.command(cls=Command, epilog=format_examples("kresnet check photos/", "kresnet check photos/ --run RUN --strict"))
+@click.command(
+    cls=Command,
+    epilog=format_examples(
+        "kresnet check photos/",
+        "kresnet check photos/labels.csv",
+        "kresnet check photos/ --run RUN --strict",
+    ),
+)
 @click.argument("data", required=False)
 @click.option(
     "--run",
@@ -49,6 +56,9 @@ def check(
     **settings: Any,
 ) -> None:
     """Check DATA: duplicates, bad images, unequal classes, wrong labels.
+
+    DATA is what `train --data` takes: a folder of images, a table of their labels (.csv, .json, .parquet, …), a folder
+    with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS data set.
 
     Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
     with a run, suspected label errors and outliers. Writes one page with the images.

@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 STUDY_OPTIONS = (
     click.option("--quick", is_flag=True, help="Minutes on the bundled digits, not the paper's training."),
     click.option("--recipe", default="he2015-cifar", show_default=True, help="How each network is trained."),
-    click.option("--data", help="digits, the name of a TFDS data set, or a folder [default: the recipe's]."),
+    click.option("--data", help="What kresnet train --data takes [default: the recipe's]."),
     click.option("--data-dir", help="Where TFDS data sets are prepared."),
     click.option("--download", is_flag=True, default=None, help="Download a TFDS data set that is not there yet."),
     click.option("--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."),
@@ -95,6 +95,7 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
 
 def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = lambda base: base) -> tuple[Spec, Path]:
     """The spec that a study's networks share, and the folder of its runs. `quick` shortens the recipe further."""
+    from keras_resnet.data.load import require_source
     from keras_resnet.run import runs_home
     from keras_resnet.training.spec_request import trace_options
 
@@ -104,6 +105,7 @@ def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = l
     given = select_given({name: options[name] for name in ("data", "data_dir", "download", "settings")})
     with name_options(given):
         base = base.override_all(read_settings(given))
+    require_source(base.data)
     source = Path(base.data.source).expanduser().name
     choices = Provenance(f"of recipe {options['recipe']}", trace_options(given))
     click.get_current_context().with_resource(use_provenance(choices))

@@ -47,9 +47,9 @@ def test_the_line_of_a_command_is_the_first_sentence_of_its_help(name):
 def test_a_folder_that_is_not_there_names_the_nearest(kresnet, tmp_path):
     (tmp_path / "photos").mkdir()
     code, _, err = kresnet("train", "--data", tmp_path / "photo")
-    assert code == 1 and err[-1].endswith("photo: there is no such folder. Did you mean 'photos'?")
+    assert code == 1 and err[-1].endswith("photo: no such file or folder. Did you mean 'photos'?")
     code, _, err = kresnet("train", "--data", tmp_path / "nowhere" / "photo")
-    assert code == 1 and err[-1].endswith("photo: there is no such folder")
+    assert code == 1 and err[-1].endswith("photo: no such file or folder")
 
 
 def test_options_of_a_training_stand_in_groups(kresnet):
