@@ -119,8 +119,8 @@ def _stop_when_closed(pipe: int) -> None:
 @contextmanager
 def collect_stop_signals() -> Iterator[list[int]]:
     """Collect SIGTERM, SIGHUP and the first two Ctrl-C while the block runs, instead of ending by them; a third Ctrl-C
-    is immediate. A SIGHUP that is ignored, as nohup has it, stays ignored. Within
-    `exit_on_signals` all stay ignored afterwards if the block has called `ignore_stop_signals`, for the command ends then."""
+    is immediate. A SIGHUP that is ignored, as nohup has it, stays ignored. Within `exit_on_signals` all stay
+    ignored afterwards if the block has called `ignore_stop_signals`, for the command ends then."""
     received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 import click
 
 from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_command, answer_option
-from keras_resnet.config.option_groups import FIRST, GROUPS, OTHER
+from keras_resnet.config.option_groups import COMMON, FIRST, GROUPS, OTHER
 from keras_resnet.errors import did_you_mean, one_of_sentence
 
 # What click adds of its own to the help of an option: "  [default: 3; x>=0]".
+# Commands of more options have --help-all. Where a context notes that it was asked for.
+MANY_OPTIONS, _SHOWS_ALL = 30, "keras_resnet.shows_all_options"
+# Stands for a hyphen while help is folded, which click does at hyphens too; no text has it (it is for private use).
+_HYPHEN = "\ue000"
 _ADDED = re.compile(r"\.?  \[(?P<added>[^\]]*)\]$")
 
 
@@ -35,8 +39,32 @@ class GroupedOption(click.Option):
         self.allowed = allowed
 
 
+class HelpFormatter(click.HelpFormatter):
+    """Folds help between words only: an option such as --max-drop stays in one piece, as it is typed and searched."""
+
+    def write(self, string: str) -> None:
+        """Write folded text with its hyphens."""
+        super().write(string.replace(_HYPHEN, "-"))
+
+    def write_text(self, text: str) -> None:
+        """Write text, folded."""
+        super().write_text(text.replace("-", _HYPHEN))
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write terms and what they mean, which is folded."""
+        super().write_dl([(term, words.replace("-", _HYPHEN)) for term, words in rows], col_max, col_spacing)
+
+
+class Context(click.Context):
+    """A context that writes help by `HelpFormatter`."""
+
+    formatter_class = HelpFormatter
+
+
 class ExamplesFirst(click.Command):
     """A command whose help begins with its examples, which are what most people look for."""
+
+    context_class = Context
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write usage, purpose, examples, options, and what else the epilog says."""
@@ -48,6 +76,23 @@ class ExamplesFirst(click.Command):
         _write_text(formatter, notes)
 
 
+def _show_all_options(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_SHOWS_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
+
+
+_HELP_ALL = click.Option(
+    ["--help-all"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_all_options,
+    help="Show this message with all options and exit.",
+)
+
+
 def _write_text(formatter: click.HelpFormatter, text: str) -> None:
     """Write paragraphs of a help, if there are any."""
     if text:
@@ -57,14 +102,28 @@ def _write_text(formatter: click.HelpFormatter, text: str) -> None:
 
 
 class Command(ExamplesFirst):
-    """A command whose help has sections of options, and which answers options of other tools."""
+    """A command whose help has sections of options, and which answers options of other tools. Of many options --help
+    describes the common ones and names the others, which --help-all describes too."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters; of many options --help-all is one."""
+        params = super().get_params(ctx)
+        if len(params) > MANY_OPTIONS:
+            params.append(_HELP_ALL)
+        return params
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, a section for each group; a single group is called Options."""
         groups = group_options(self, ctx)
+        is_short = _HELP_ALL in self.get_params(ctx) and not ctx.meta.get(_SHOWS_ALL)
+        more = {title: options for title, options in groups.items() if is_short and title not in (COMMON, OTHER)}
         for title, options in groups.items():
-            with formatter.section(title if len(groups) > 1 else "Options"):
-                formatter.write_dl([describe_option(option, ctx) for option in options])
+            if title not in more:
+                with formatter.section(title if len(groups) > 1 else "Options"):
+                    formatter.write_dl([describe_option(option, ctx) for option in options])
+        if more:
+            with formatter.section(f"More options, described by {ctx.command_path} --help-all"):
+                formatter.write_dl([(title, ", ".join(each.opts[0] for each in more[title])) for title in more])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does; an unknown option or argument that another tool has is answered by ours."""

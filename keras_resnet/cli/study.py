@@ -12,6 +12,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Group, format_examples
 from keras_resnet.cli.options import json_option, runs_option
 from keras_resnet.cli.setting_options import set_option
+from keras_resnet.config.dependencies import require_effect
 from keras_resnet.config.given_options import name_options, read_settings, select_given
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.config.recipes import get_recipe, with_epochs
@@ -105,6 +106,7 @@ def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = l
     given = select_given({name: options[name] for name in ("data", "data_dir", "download", "settings")})
     with name_options(given):
         base = base.override_all(read_settings(given))
+        require_effect(base, read_settings(given))
     require_source(base.data)
     source = Path(base.data.source).expanduser().name
     choices = Provenance(f"of recipe {options['recipe']}", trace_options(given))

@@ -46,11 +46,11 @@ def _run_row(run: Run) -> dict[str, str | None]:
 
 def _baseline_cells(baselines: Sequence[BaselineRow]) -> dict[str, str | None]:
     """Return the baselines that the model is better than, perhaps or for certain, and not; None where there is none."""
-    return {
-        label: "; ".join(f"{each['value']:.2%}, {each['baseline']}" for each in baselines if each["standing"] == standing)
-        or None
+    cells = {
+        label: [f"{each['value']:.2%}, {each['baseline']}" for each in baselines if each["standing"] == standing]
         for label, standing in STANDINGS.items()
     }
+    return {label: "; ".join(words) or None for label, words in cells.items()}
 
 
 def list_known(rows: Sequence[Mapping[str, str | None]]) -> list[str]:
@@ -77,7 +77,13 @@ def render_comparison(runs: list[Run], rows: list[dict[str, str | None]]) -> str
     curves = [compared_curves(logs, "val_loss", "validation loss")]
     curves += [compared_curves(logs, f"val_{name}", f"validation {metric_label(name)} (%)", 100) for name in metrics]
     shown = [chart for chart in curves if chart]
-    values: dict[str, Any] = {"rows": rows, "keys": list_known(rows), "curves": shown, "version": "", "headline": _describe_best(runs)}
+    values: dict[str, Any] = {
+        "rows": rows,
+        "keys": list_known(rows),
+        "curves": shown,
+        "version": "",
+        "headline": _describe_best(runs),
+    }
     return render_template("compare.html", values | draw_charts(shown))
 
 

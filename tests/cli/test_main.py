@@ -94,7 +94,7 @@ def test_bad_runs_and_files(kresnet, tmp_path, trained):
     [
         (["degradation", "--models", "plain20,plain21"], "21 is not a plain depth"),
         (["degradation", "--recipe", "x"], "unknown recipe"),
-                (["identity", "--shallow", "resnet56", "--deep", "resnet20"], "--deep must be a deeper network"),
+        (["identity", "--shallow", "resnet56", "--deep", "resnet20"], "--deep must be a deeper network"),
     ],
 )
 def test_bad_studies(kresnet, tmp_path, arguments, words):

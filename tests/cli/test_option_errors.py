@@ -40,7 +40,10 @@ def test_settings(tmp_path, name):
         ("train --deepen none --depth 56", "--deepen: no run called 'none'"),
         ("train --resume none", "--resume: no run called 'none'"),
         ("train --set optimizer.warmup_epochs=20", "optimizer.warmup_epochs must be below --epochs (15)"),
-        ("train --task detect --mixup 0.2", "--mixup must be left out for detect"),
+        (
+            "train --task detect --mixup 0.2",
+            "--mixup is for --task classify or multilabel; leave it out with",
+        ),
         ("train --model resnet50 --depth 18", "--model names the whole network; it takes no --depth"),
         ("train --find-lr --find-batch-size", "--find-lr and --find-batch-size"),
         ("train --resume none --epochs 5", "it takes no --epochs"),

@@ -194,7 +194,9 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     assert re.search(r"^better than +\d+\.\d\d%, always", out, re.MULTILINE)
     code, out, err = kresnet("compare", *[str(segmented.folder)] * 2)
     rows = [re.split(" {2,}", line.strip()) for line in out.splitlines()[2:]]
-    assert "recommended file" not in out and all(len(row) == 3 for row in rows if row[0] in ("network", "data", "value"))
+    assert "recommended file" not in out and all(
+        len(row) == 3 for row in rows if row[0] in ("network", "data", "value")
+    )
     assert err[-1].startswith(f"next: kresnet export {segmented.name}")
     page = Page((tmp_path / "compared.html").read_text())
     assert page.fetched == [] and segmented.name in page.words
