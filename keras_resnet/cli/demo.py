@@ -9,6 +9,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import optional_run_argument, runs_option
+from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import find_run
 from keras_resnet.errors import UsageError
 
@@ -43,6 +44,7 @@ def demo(run: str | None, port: int | None, opens: bool, save: Path | None, runs
     found.require_finished()
     if save:
         require_new_folder(save)
+        prepare_save(save, is_folder=True)
     site = build_site(found, console.log)
     if save:
         site.write(save)

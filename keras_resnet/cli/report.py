@@ -10,6 +10,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.next_steps import EXPORT, log_next_steps
 from keras_resnet.cli.options import complete_run_names, json_option, optional_run_argument, runs_option
+from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import find_run
 from keras_resnet.errors import UsageError
 
@@ -39,7 +40,9 @@ def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
     cls=Command, epilog=format_examples("kresnet compare RUN RUN", "kresnet compare RUN RUN --save compared.html")
 )
 @click.argument("names", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_run_names)
-@click.option("--save", type=click.Path(path_type=Path), help="Also write the comparison as a page.")
+@click.option(
+    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Also write the comparison as a page, FILE.html."
+)
 @runs_option
 @json_option
 def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json: bool) -> None:
@@ -52,6 +55,8 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
     from keras_resnet.reporting.compare import comparison_rows, list_known, render_comparison
 
     found = [find_run(runs, name) for name in names]
+    if save:
+        prepare_save(save)
     rows = comparison_rows(found)
     if save:
         from keras_resnet.atomic_write import write_atomically

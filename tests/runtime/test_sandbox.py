@@ -333,7 +333,7 @@ def test_what_can_be_checked_is_checked_before_tensorflow(exported, mixed, tmp_p
         (["inspect", "pipe.tflite"], 1, "pipe.tflite is not a regular file"),
         (["inspect", "missing"], 1, "there is no file missing"),
         (["demo", run.folder, "--save", "empty"], 2, "--save must name a folder that is not there yet"),
-        (["export", run.folder, "--tflite", "--calibration-data", "nothing"], 1, "nothing is not a folder"),
+        (["export", run.folder, "--tflite", "--calibration-data", "nothing"], 1, "nothing: no such folder"),
         (["export", run.folder, "--tflite", "--target", "ethos"], 2, "--target must be one of"),
         (["train", "--data", "./nowhere", *home], 1, "--data ./nowhere: no such file or folder"),
         (["train", "--task", "detect", "--depth", "10", "--freeze", "logits", *home], 2, "has no part 'logits'"),
