@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
+from keras_resnet.cli.help import ExamplesFirst, describe_option, group_options
 from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_command, answer_option
-from keras_resnet.config.option_groups import COMMON, FIRST, GROUPS, OTHER
+from keras_resnet.config.option_groups import COMMON, OTHER
 from keras_resnet.errors import did_you_mean, one_of_sentence
 
-# What click adds of its own to the help of an option: "  [default: 3; x>=0]".
 # Commands of more options have --help-all. Where a context notes that it was asked for.
 MANY_OPTIONS, _SHOWS_ALL = 30, "keras_resnet.shows_all_options"
-# Stands for a hyphen while help is folded, which click does at hyphens too; no text has it (it is for private use).
-_HYPHEN = "\ue000"
-_ADDED = re.compile(r"\.?  \[(?P<added>[^\]]*)\]$")
 
 
 class AnsweredError(click.UsageError):
@@ -39,43 +36,6 @@ class GroupedOption(click.Option):
         self.allowed = allowed
 
 
-class HelpFormatter(click.HelpFormatter):
-    """Folds help between words only: an option such as --max-drop stays in one piece, as it is typed and searched."""
-
-    def write(self, string: str) -> None:
-        """Write folded text with its hyphens."""
-        super().write(string.replace(_HYPHEN, "-"))
-
-    def write_text(self, text: str) -> None:
-        """Write text, folded."""
-        super().write_text(text.replace("-", _HYPHEN))
-
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        """Write terms and what they mean, which is folded."""
-        super().write_dl([(term, words.replace("-", _HYPHEN)) for term, words in rows], col_max, col_spacing)
-
-
-class Context(click.Context):
-    """A context that writes help by `HelpFormatter`."""
-
-    formatter_class = HelpFormatter
-
-
-class ExamplesFirst(click.Command):
-    """A command whose help begins with its examples, which are what most people look for."""
-
-    context_class = Context
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write usage, purpose, examples, options, and what else the epilog says."""
-        notes, mark, examples = (self.epilog or "").partition("\b\n")
-        self.format_usage(ctx, formatter)
-        self.format_help_text(ctx, formatter)
-        _write_text(formatter, mark + examples)
-        self.format_options(ctx, formatter)
-        _write_text(formatter, notes)
-
-
 def _show_all_options(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         ctx.meta[_SHOWS_ALL] = True
@@ -91,14 +51,6 @@ _HELP_ALL = click.Option(
     callback=_show_all_options,
     help="Show this message with all options and exit.",
 )
-
-
-def _write_text(formatter: click.HelpFormatter, text: str) -> None:
-    """Write paragraphs of a help, if there are any."""
-    if text:
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(text.strip("\n"))
 
 
 class Command(ExamplesFirst):
@@ -163,7 +115,7 @@ class Command(ExamplesFirst):
 
     def _explain_use(self, ctx: click.Context, name: str) -> str:
         """Return what to say of an option that stands without its value, or of a flag with one."""
-        param = next(each for each in self.get_params(ctx) if name in (*each.opts, *each.secondary_opts))
+        param = next(each for each in self.get_params(ctx) if name in _names(each))
         if isinstance(param, click.Option) and param.is_flag:
             return f"{name} takes no value"
         allowed = describe_allowed(param)
@@ -178,9 +130,18 @@ class Command(ExamplesFirst):
         for text in args:
             if text in extra and (answer := answer_argument(text, known)):
                 raise AnsweredError(f"{message}. {answer}", ctx)
+        flags = {name for each in self.get_params(ctx) if getattr(each, "is_flag", False) for name in _names(each)}
+        for before, text in pairwise(args):
+            if before in flags and text in extra:
+                raise AnsweredError(f"{before} takes no value. Received: {text!r}", ctx)
         folder = next((text for text in extra if Path(text).is_dir()), None)
         if folder and "--data" in known:
             raise AnsweredError(f"{message}. Images are named by an option: --data {folder}.", ctx)
+
+
+def _names(param: click.Parameter) -> tuple[str, ...]:
+    """Return all names of an option, those that switch it off too."""
+    return (*param.opts, *param.secondary_opts)
 
 
 def describe_allowed(param: click.Parameter) -> str:
@@ -215,28 +176,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def describe_option(option: click.Option, context: click.Context) -> tuple[str, str]:
-    """Return the names of an option that is not hidden, with what stands for its value, and its sentence.
-
-    N stands for a whole number and X for another. The default is in the sentence; ranges are left to the errors.
-    """
-    names, sentence = option.get_help_record(context) or ("", "")
-    names = re.sub(r"\bINTEGER( RANGE)?$", "N", re.sub(r"\bFLOAT( RANGE)?$", "X", names))
-    if not (match := _ADDED.search(sentence)):
-        return names, sentence
-    parts = [part.removesuffix(".0") for part in match["added"].split("; ") if not re.search(r"x[<>]|[<>]=?x", part)]
-    added = f" [{'; '.join(parts)}]" if parts else ""
-    return names, f"{sentence[: match.start()]}{added}."
-
-
-def group_options(command: click.Command, context: click.Context) -> dict[str, list[click.Option]]:
-    """Return the options of `command` by group: the groups in order, the most common options first."""
-    options = [each for each in command.get_params(context) if isinstance(each, click.Option) and not each.hidden]
-    options.sort(key=lambda each: FIRST.index(each.opts[0]) if each.opts[0] in FIRST else len(FIRST))
-    groups = {group: [each for each in options if getattr(each, "group", OTHER) == group] for group in GROUPS}
-    return {group: members for group, members in groups.items() if members}
 
 
 class Group(ExamplesFirst, click.Group):

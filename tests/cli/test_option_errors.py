@@ -51,6 +51,7 @@ def test_settings(tmp_path, name):
         ("train --set training.focal_gamma=3", "training.focal_gamma has an effect only with --loss focal; here it is"),
         ("train --set distill.weight=0.3", "distill.weight has an effect only with --teacher"),
         ("train --epochs 3 --steps 5", "--steps decides the number of epochs; it takes no --epochs"),
+        ("train --flip maybe", "--flip takes no value. Received: 'maybe'"),
         ("train --find-lr --name x", "--find-lr makes no run; it takes no --name"),
         ("train --weights nonee", "Did you mean 'none'? Weights are none (random ones), a file (.keras, .h5, .pth,"),
         ("train --weights resnet18", "Did you mean 'torchvision:resnet18'? Weights are none"),
