@@ -176,9 +176,14 @@ def _compress_once(
 ) -> RunFolder:
     """Return the new run that `step` makes of `parent`."""
     from keras_resnet.compression.plan import spec_for_compression
+    from keras_resnet.data.load import require_source
     from keras_resnet.training.spec_request import override_spec, trace_options
 
-    spec = override_spec(spec_for_compression(parent, step, set(options), progress.log), options, home)
+    choices: list[str] = []
+    spec = override_spec(spec_for_compression(parent, step, set(options), choices.append), options, home)
+    require_source(spec.data)
+    for choice in choices:
+        progress.log(choice)
     from keras_resnet.reporting.page import publish_report
     from keras_resnet.training.train import train as start_training
 

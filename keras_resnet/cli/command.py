@@ -90,8 +90,12 @@ class Command(ExamplesFirst):
                     raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             ours = get_close_matches(error.option_name, known, n=1)
             raise click.NoSuchOption(error.option_name, possibilities=ours, ctx=ctx) from None
+        except click.MissingParameter as error:
+            if error.param:
+                raise AnsweredError(_describe_missing(ctx, error.param), ctx) from None
+            raise
         except click.BadParameter as error:
-            if error.param and not isinstance(error, click.MissingParameter):
+            if error.param:
                 self._explain_value(ctx, typed, error.param)
             raise
         except click.BadOptionUsage as error:
@@ -137,6 +141,16 @@ class Command(ExamplesFirst):
         folder = next((text for text in extra if Path(text).is_dir()), None)
         if folder and "--data" in known:
             raise AnsweredError(f"{message}. Images are named by an option: --data {folder}.", ctx)
+
+
+def _describe_missing(ctx: click.Context, param: click.Parameter) -> str:
+    """Return what to say where an argument or an option that a command needs is not given."""
+    allowed = describe_allowed(param)
+    if isinstance(param, click.Option):
+        needed = f"{param.opts[0]}, {allowed}" if allowed else param.opts[0]
+    else:
+        needed = allowed or param.make_metavar(ctx)
+    return f"{ctx.info_name} needs {needed}. See: {ctx.command_path} --help"
 
 
 def _names(param: click.Parameter) -> tuple[str, ...]:

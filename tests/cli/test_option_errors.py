@@ -51,6 +51,9 @@ def test_settings(tmp_path, name):
         ("train --set training.focal_gamma=3", "training.focal_gamma has an effect only with --loss focal; here it is"),
         ("train --set distill.weight=0.3", "distill.weight has an effect only with --teacher"),
         ("train --epochs 3 --steps 5", "--steps decides the number of epochs; it takes no --epochs"),
+        ("launch -- train", "kresnet: launch needs --workers, a whole number, 2 or more. See: kresnet launch --help"),
+        ("completion", "kresnet: completion needs one of bash, zsh, fish. See: kresnet completion --help"),
+        ("predict", "kresnet: predict needs RUN|FILE. See: kresnet predict --help"),
         ("train --flip maybe", "--flip takes no value. Received: 'maybe'"),
         ("train --find-lr --name x", "--find-lr makes no run; it takes no --name"),
         ("train --weights nonee", "Did you mean 'none'? Weights are none (random ones), a file (.keras, .h5, .pth,"),
@@ -72,7 +75,7 @@ def test_each_way_of_being_wrong(kresnet, tmp_path, monkeypatch, typed, words):
     monkeypatch.setenv("KRESNET_RUNS", str(tmp_path))
     code, out, err = kresnet(*typed.split())
     assert code in (1, 2) and out == "" and words in err[-1] and err[-1].startswith("kresnet: ")
-    assert "See: " not in err[-1]
+    assert "See: " not in err[-1] or " needs " in err[-1]
 
 
 def commands(group, context):
