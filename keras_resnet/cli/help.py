@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import click
 
@@ -26,7 +26,7 @@ class HelpFormatter(click.HelpFormatter):
         """Write text, folded."""
         super().write_text(text.replace("-", _HYPHEN))
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write terms and what they mean, which is folded."""
         super().write_dl([(term, words.replace("-", _HYPHEN)) for term, words in rows], col_max, col_spacing)
 

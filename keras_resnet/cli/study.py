@@ -96,7 +96,6 @@ def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
 
 def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = lambda base: base) -> tuple[Spec, Path]:
     """The spec that a study's networks share, and the folder of its runs. `quick` shortens the recipe further."""
-    from keras_resnet.data.load import require_source
     from keras_resnet.run import runs_home
     from keras_resnet.training.spec_request import trace_options
 
@@ -107,7 +106,6 @@ def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = l
     with name_options(given):
         base = base.override_all(read_settings(given))
         require_effect(base, read_settings(given))
-    require_source(base.data)
     source = Path(base.data.source).expanduser().name
     choices = Provenance(f"of recipe {options['recipe']}", trace_options(given))
     click.get_current_context().with_resource(use_provenance(choices))
