@@ -82,7 +82,8 @@ def _read_folder(data: DatasetSplits, folder: str) -> tuple[np.ndarray, str]:
 def require_calibration_folder(folder: str) -> None:
     """Raise DataError unless `folder` is one."""
     if not Path(folder).is_dir():
-        raise DataError(f"--calibration-data {folder} is not a folder")
+        what = "it is no folder of images" if Path(folder).exists() else "no such folder"
+        raise DataError(f"--calibration-data {folder}: {what}")
 
 
 def check_calibration_images(images: np.ndarray, source: str) -> None:

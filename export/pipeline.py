@@ -13,7 +13,7 @@ from typing import Protocol
 from keras_resnet.compression.plan import find_uncompressed_run
 from keras_resnet.data.dataset import TRAINING_SPLITS
 from keras_resnet.data.load import DatasetSplits, load_dataset
-from keras_resnet.errors import DataError, ExportError, KresnetError, UsageError
+from keras_resnet.errors import DataError, ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import write_artifacts
 from keras_resnet.export.calibration import Calibration, build_calibration, measure_convergence
@@ -143,8 +143,6 @@ def _calibrate(run: Run, data: DatasetSplits, request: ExportRequest, log: Log) 
     """
     folder = request.calibration_folder
     if not any(file.needs_calibration for file in request.files(run)):
-        if folder:
-            raise UsageError("--calibration-data is for int8 and int16x8 files, and none is asked for")
         return None
     try:
         calibration = build_calibration(data, folder, request.calibration_images)

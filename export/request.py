@@ -65,7 +65,7 @@ class ExportRequest:
             require_calibration_folder(settings.calibration_data)
         if settings.target and not any(each.is_integer for each in tflite):
             raise UsageError("--target is for integer TFLite files: --tflite --quantize int8. None is asked for")
-        return cls(
+        request = cls(
             tflite=tuple(tflite),
             formats=tuple(name for name in FORMATS if name in settings.formats and name != TFLITE),
             max_drop=settings.max_drop / 100,
@@ -74,6 +74,16 @@ class ExportRequest:
             samples=settings.samples,
             require_proof=settings.require_proof,
         )
+        request._require_calibrated(settings, run)
+        return request
+
+    def _require_calibrated(self, settings: ExportSettings, run: Run) -> None:
+        """Raise UsageError for settings of a calibration that is not made, or of two at once."""
+        asked = [name for name in ("calibration_data", "calibration_images") if settings.is_set(name)]
+        if len(asked) == 2:
+            raise UsageError("--calibration-images counts training images; it takes no --calibration-data")
+        if asked and not any(file.needs_calibration for file in self.files(run)):
+            raise UsageError(f"{settings.key(asked[0])} is for int8 and int16x8 files, and none is asked for")
 
     @property
     def budget(self) -> Budget:

@@ -80,6 +80,10 @@ class ExportSettings(Section):
         """Return the option of a setting, which is what messages call it."""
         return f"--{name.replace('_', '-')}"
 
+    def is_set(self, name: str) -> bool:
+        """Return whether a setting is another than its default."""
+        return bool(getattr(self, name) != self.__pydantic_fields__[name].default)
+
     @property
     def asks_tflite(self) -> bool:
         """Whether TFLite files are asked for."""

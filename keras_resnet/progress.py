@@ -48,11 +48,13 @@ def set_writer(writer: Log) -> Log:
 def fold(line: str, stream: TextIO) -> str:
     """Return `line` as `stream` shows it: on a terminal folded between words, so that no path or command is cut, and
     anywhere else as it is."""
-    if not stream.isatty():
-        return line
-    width = find_width(stream)
+    return fold_to(line, find_width(stream)) if stream.isatty() else line
+
+
+def fold_to(line: str, width: int, indent: str = INDENT) -> str:
+    """Return `line` folded between words to `width` columns; further lines begin with `indent`."""
     return textwrap.fill(
-        line, width, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
     )
 
 

@@ -34,22 +34,54 @@ class SignalExit(SystemExit):
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise SignalExit in the main thread while the block runs, unless they are ignored, as
-    under nohup; a second one ends the process at once."""
+    under nohup; a second one ends the process at once. One that reaches Python where nothing can be raised, as in the
+    removal of an object, is sent again."""
     before = {}
+    hook = sys.unraisablehook
     try:
         with suppress(ValueError):  # not the main thread, which alone may listen
             for number in TERMINATION_SIGNALS:
                 if signal.getsignal(number) == signal.SIG_DFL:
                     before[number] = signal.signal(number, _raise_exit)
+        sys.unraisablehook = _send_again
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as `ignore_stop_signals` has it
+                signal.signal(number, handler)
 
 
 def _raise_exit(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
     raise SignalExit(number)
+
+
+def _send_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Send a signal once more whose exception was lost; report any other as Python does."""
+    error = unraisable.exc_value
+    if isinstance(error, SignalExit):
+        number = signal.Signals[error.name]
+        signal.signal(number, _raise_exit)
+    elif isinstance(error, KeyboardInterrupt):
+        number = signal.SIGINT
+    else:
+        sys.__unraisablehook__(unraisable)
+        return
+    threading.Timer(0.01, os.kill, (os.getpid(), number)).start()  # when this function has returned
+
+
+def ignore_stop_signals() -> None:
+    """Ignore SIGTERM, SIGHUP and Ctrl-C from now on: what one of them asks for is being done."""
+    with suppress(ValueError):  # not the main thread, which alone receives signals
+        for number in list_stop_signals():
+            signal.signal(number, signal.SIG_IGN)
+
+
+def end_at_once_on_interrupt() -> None:
+    """Let a further Ctrl-C end the process without a word, where only its exit is left to do."""
+    with suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def list_stop_signals() -> tuple[signal.Signals, ...]:
@@ -86,12 +118,13 @@ def _stop_when_closed(pipe: int) -> None:
 
 @contextmanager
 def collect_stop_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM, SIGHUP and the first Ctrl-C while the block runs, instead of ending by them; a second Ctrl-C is
-    immediate. A SIGHUP that is ignored, as nohup has it, stays ignored."""
+    """Collect SIGTERM, SIGHUP and the first two Ctrl-C while the block runs, instead of ending by them; a third Ctrl-C
+    is immediate. A SIGHUP that is ignored, as nohup has it, stays ignored. Within `exit_on_signals` all stay
+    ignored afterwards if the block has called `ignore_stop_signals`, for the command ends then."""
     received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and number in received:
+        if number == signal.SIGINT and received.count(number) == 2:
             raise KeyboardInterrupt
         if number == signal.SIGHUP:
             detach_from_terminal()
@@ -102,8 +135,10 @@ def collect_stop_signals() -> Iterator[list[int]]:
     except ValueError:  # not the main thread, which alone receives signals
         yield received
         return
+    ends_command = _raise_exit in before.values()
     try:
         yield received
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if not (ends_command and signal.getsignal(number) == signal.SIG_IGN):
+                signal.signal(number, handler)

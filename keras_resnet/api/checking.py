@@ -39,11 +39,11 @@ def check(
 ) -> CheckReport:
     """Check a data set and return what is wrong with it: what `kresnet check` does.
 
-    data: a folder of images, or the name of a TFDS data set; by default that of `run`. run: what `open_run` returns, or
-    a name; its network checks the labels. task: says which annotations are read, by default those of "classify", or of
-    the run's task. save: where to write a page with the images. runs: where runs live. data_dir: where
-    TFDS data sets are prepared. download: whether one that is not there yet is downloaded. fit, cache: as in
-    `train`.
+    data: a folder of images, a table of them, or the name of a TFDS data set; by default that of `run`. run: what
+    `open_run` returns, or a name; its network checks the labels. task: says which annotations are read, by default
+    those of "classify", or of the run's task. save: where to write a page with the images. runs: where runs live.
+    data_dir: where TFDS data sets are prepared. download: whether one that is not there yet is downloaded. fit, cache:
+    as in `train`.
 
     Raises UsageError where neither data nor a run is given or the extra is not installed, DataError for data that
     cannot be opened (but for unreadable files, which are reported), RunError for a run of other labels.
@@ -86,5 +86,5 @@ def _choose_data(data: str | None, run: RunFolder | None, task: str | None) -> D
         spec = run.spec().data
         return spec if data is None else replace(spec, source=data)
     if data is None:
-        raise UsageError("check needs DATA, a folder of images or the name of a data set, or --run RUN")
+        raise UsageError("check needs DATA: a folder of images, a table of them, or a data set by name; or --run RUN")
     return DataSpec(source=data, annotations=TASK_RULES[task or Spec().task].annotations)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.data.class_sampling import CLASS_WEIGHTS_TRADE
 from keras_resnet.runtime.plurals import counted
 
 
@@ -41,7 +42,7 @@ KINDS = {
     "unequal_classes": Kind(
         "Unequal classes",
         "Rare classes may never be found. Add images of them; where each image has one label, --class-weights balanced"
-        " or --sampling sqrt help too.",
+        f" or --sampling sqrt help too ({CLASS_WEIGHTS_TRADE}).",
     ),
     "label_error": Kind(
         "Suspected label errors",

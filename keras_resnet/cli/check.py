@@ -8,18 +8,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_run
+from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.spec import DataSpec
+from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.errors import DataError, KresnetError
 
 if TYPE_CHECKING:
     from keras_resnet.checking.findings import CheckReport
 
 
-@click.command(cls=Command, epilog=format_examples("kresnet check photos/", "kresnet check photos/ --run RUN --strict"))
+@click.command(
+    cls=Command,
+    epilog=format_examples(
+        "kresnet check photos/",
+        "kresnet check photos/labels.csv",
+        "kresnet check photos/ --run RUN --strict",
+    ),
+)
 @click.argument("data", required=False)
 @click.option(
     "--run",
@@ -27,15 +37,32 @@ if TYPE_CHECKING:
     metavar="RUN",
     help="Also look for wrong labels and outliers, by the network of this run.",
     shell_complete=complete_run_names,
+    cls=GroupedOption,
+    group=COMMON,
 )
-@click.option("--task", help="Read the annotations of this task [default: that of the run, else classify].")
+@click.option(
+    "--task",
+    metavar="NAME",
+    help=f"Read the annotations of this task: {', '.join(TASK_RULES)} [default: that of the run, else classify].",
+    cls=GroupedOption,
+    group=COMMON,
+)
 @click.option(
     "--save",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Where to write the page with the images [default: check-NAME.html].",
+    cls=GroupedOption,
+    group=COMMON,
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 if anything but outliers is found.",
+    cls=GroupedOption,
+    group=COMMON,
 )
 @add_setting_options(DataSpec, "data_dir", "download", "fit", "cache")
-@click.option("--strict", is_flag=True, help="Exit with 1 if anything but outliers is found.")
 @runs_option
 @json_option
 def check(
@@ -50,6 +77,9 @@ def check(
 ) -> None:
     """Check DATA: duplicates, bad images, unequal classes, wrong labels.
 
+    DATA is what `train --data` takes: a folder of images, a table of their labels (.csv, .json, .parquet, …), a folder
+    with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS data set.
+
     Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
     with a run, suspected label errors and outliers. Writes one page with the images.
     """
@@ -58,6 +88,7 @@ def check(
     run = find_run(runs, of_run) if of_run is not None else None
     source = data if data is not None else run.spec().data.source if run else ""
     page = save or Path(f"check-{Path(source).resolve().name or 'data'}.html")
+    prepare_save(page)
     try:
         report = check_folder(data, run, task, page, settings)
     except KresnetError as error:

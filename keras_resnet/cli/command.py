@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
+from keras_resnet.cli.help import ExamplesFirst, describe_option, group_options
 from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_command, answer_option
-from keras_resnet.config.option_groups import FIRST, GROUPS, OTHER
+from keras_resnet.config.option_groups import COMMON, OTHER
 from keras_resnet.errors import did_you_mean, one_of_sentence
 
-# What click adds of its own to the help of an option: "  [default: 3; x>=0]".
-_ADDED = re.compile(r"\.?  \[(?P<added>[^\]]*)\]$")
+# Commands of more options have --help-all. Where a context notes that it was asked for.
+MANY_OPTIONS, _SHOWS_ALL = 30, "keras_resnet.shows_all_options"
 
 
 class AnsweredError(click.UsageError):
@@ -35,36 +36,46 @@ class GroupedOption(click.Option):
         self.allowed = allowed
 
 
-class ExamplesFirst(click.Command):
-    """A command whose help begins with its examples, which are what most people look for."""
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write usage, purpose, examples, options, and what else the epilog says."""
-        notes, mark, examples = (self.epilog or "").partition("\b\n")
-        self.format_usage(ctx, formatter)
-        self.format_help_text(ctx, formatter)
-        _write_text(formatter, mark + examples)
-        self.format_options(ctx, formatter)
-        _write_text(formatter, notes)
+def _show_all_options(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_SHOWS_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
 
 
-def _write_text(formatter: click.HelpFormatter, text: str) -> None:
-    """Write paragraphs of a help, if there are any."""
-    if text:
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(text.strip("\n"))
+_HELP_ALL = click.Option(
+    ["--help-all"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_all_options,
+    help="Show this message with all options and exit.",
+)
 
 
 class Command(ExamplesFirst):
-    """A command whose help has sections of options, and which answers options of other tools."""
+    """A command whose help has sections of options, and which answers options of other tools. Of many options --help
+    describes the common ones and names the others, which --help-all describes too."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters; of many options --help-all is one."""
+        params = super().get_params(ctx)
+        if len(params) > MANY_OPTIONS:
+            params.append(_HELP_ALL)
+        return params
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, a section for each group; a single group is called Options."""
         groups = group_options(self, ctx)
+        is_short = _HELP_ALL in self.get_params(ctx) and not ctx.meta.get(_SHOWS_ALL)
+        more = {title: options for title, options in groups.items() if is_short and title not in (COMMON, OTHER)}
         for title, options in groups.items():
-            with formatter.section(title if len(groups) > 1 else "Options"):
-                formatter.write_dl([describe_option(option, ctx) for option in options])
+            if title not in more:
+                with formatter.section(title if len(groups) > 1 else "Options"):
+                    formatter.write_dl([describe_option(option, ctx) for option in options])
+        if more:
+            with formatter.section(f"More options, described by {ctx.command_path} --help-all"):
+                formatter.write_dl([(title, ", ".join(each.opts[0] for each in more[title])) for title in more])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does; an unknown option or argument that another tool has is answered by ours."""
@@ -79,8 +90,12 @@ class Command(ExamplesFirst):
                     raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
             ours = get_close_matches(error.option_name, known, n=1)
             raise click.NoSuchOption(error.option_name, possibilities=ours, ctx=ctx) from None
+        except click.MissingParameter as error:
+            if error.param:
+                raise AnsweredError(_describe_missing(ctx, error.param), ctx) from None
+            raise
         except click.BadParameter as error:
-            if error.param and not isinstance(error, click.MissingParameter):
+            if error.param:
                 self._explain_value(ctx, typed, error.param)
             raise
         except click.BadOptionUsage as error:
@@ -104,7 +119,7 @@ class Command(ExamplesFirst):
 
     def _explain_use(self, ctx: click.Context, name: str) -> str:
         """Return what to say of an option that stands without its value, or of a flag with one."""
-        param = next(each for each in self.get_params(ctx) if name in (*each.opts, *each.secondary_opts))
+        param = next(each for each in self.get_params(ctx) if name in _names(each))
         if isinstance(param, click.Option) and param.is_flag:
             return f"{name} takes no value"
         allowed = describe_allowed(param)
@@ -119,9 +134,28 @@ class Command(ExamplesFirst):
         for text in args:
             if text in extra and (answer := answer_argument(text, known)):
                 raise AnsweredError(f"{message}. {answer}", ctx)
+        flags = {name for each in self.get_params(ctx) if getattr(each, "is_flag", False) for name in _names(each)}
+        for before, text in pairwise(args):
+            if before in flags and text in extra:
+                raise AnsweredError(f"{before} takes no value. Received: {text!r}", ctx)
         folder = next((text for text in extra if Path(text).is_dir()), None)
         if folder and "--data" in known:
             raise AnsweredError(f"{message}. Images are named by an option: --data {folder}.", ctx)
+
+
+def _describe_missing(ctx: click.Context, param: click.Parameter) -> str:
+    """Return what to say where an argument or an option that a command needs is not given."""
+    allowed = describe_allowed(param)
+    if isinstance(param, click.Option):
+        needed = f"{param.opts[0]}, {allowed}" if allowed else param.opts[0]
+    else:
+        needed = allowed or param.make_metavar(ctx)
+    return f"{ctx.info_name} needs {needed}. See: {ctx.command_path} --help"
+
+
+def _names(param: click.Parameter) -> tuple[str, ...]:
+    """Return all names of an option, those that switch it off too."""
+    return (*param.opts, *param.secondary_opts)
 
 
 def describe_allowed(param: click.Parameter) -> str:
@@ -156,28 +190,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def describe_option(option: click.Option, context: click.Context) -> tuple[str, str]:
-    """Return the names of an option that is not hidden, with what stands for its value, and its sentence.
-
-    N stands for a whole number and X for another. The default is in the sentence; ranges are left to the errors.
-    """
-    names, sentence = option.get_help_record(context) or ("", "")
-    names = re.sub(r"\bINTEGER( RANGE)?$", "N", re.sub(r"\bFLOAT( RANGE)?$", "X", names))
-    if not (match := _ADDED.search(sentence)):
-        return names, sentence
-    parts = [part.removesuffix(".0") for part in match["added"].split("; ") if not re.search(r"x[<>]|[<>]=?x", part)]
-    added = f" [{'; '.join(parts)}]" if parts else ""
-    return names, f"{sentence[: match.start()]}{added}."
-
-
-def group_options(command: click.Command, context: click.Context) -> dict[str, list[click.Option]]:
-    """Return the options of `command` by group: the groups in order, the most common options first."""
-    options = [each for each in command.get_params(context) if isinstance(each, click.Option) and not each.hidden]
-    options.sort(key=lambda each: FIRST.index(each.opts[0]) if each.opts[0] in FIRST else len(FIRST))
-    groups = {group: [each for each in options if getattr(each, "group", OTHER) == group] for group in GROUPS}
-    return {group: members for group, members in groups.items() if members}
 
 
 class Group(ExamplesFirst, click.Group):

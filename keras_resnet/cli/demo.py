@@ -9,7 +9,9 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import optional_run_argument, runs_option
+from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import find_run
+from keras_resnet.errors import UsageError
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet demo RUN --open", "kresnet demo RUN --save page"))
@@ -36,10 +38,13 @@ def demo(run: str | None, port: int | None, opens: bool, save: Path | None, runs
     from keras_resnet.export.demo.page import build_site
     from keras_resnet.export.demo.server import USUAL_PORT, create_server, require_new_folder
 
+    if save and (port is not None or opens):
+        raise UsageError(f"--save writes the page and serves none; it takes no {'--open' if opens else '--port'}")
     found = find_run(runs, run)
     found.require_finished()
     if save:
         require_new_folder(save)
+        prepare_save(save, is_folder=True)
     site = build_site(found, console.log)
     if save:
         site.write(save)

@@ -69,10 +69,13 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     Each file, of the newest run by default, is scored on the validation images beside the Keras model. Exit code 1 if
     a file lost more than --max-drop, or could not be made; the others are written nonetheless.
     """
+    from keras_resnet.export.request import ExportRequest
+
     formats = tuple(name for name in FORMATS if options.pop(name.replace("-", "_")))
     settings = ExportSettings(formats, **select_given(options))
     settings.require_possible()
     of_run = find_run(runs, run)
+    ExportRequest.from_settings(settings, of_run)  # what is wrong with it comes first
     if not formats:
         others = ", ".join(f"--{name}" for name in FORMATS if name != TFLITE)
         console.log(f"format: --tflite (the default; also available: {others})")

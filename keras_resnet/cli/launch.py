@@ -38,7 +38,8 @@ def launch(
     """
     if "train" not in command[:2]:
         raise UsageError(
-            f"launch starts kresnet train: … -- train [options]. Received: {' '.join(command) or 'nothing'}"
+            f"launch starts a training: kresnet launch --workers {workers} -- train [options]. Received:"
+            f" {' '.join(command) or 'no command'}"
         )
     from keras_resnet.training.launch import RestartPolicy
     from keras_resnet.training.launch import launch as launch_workers

@@ -15,13 +15,14 @@ from keras_resnet.cli.command import AnsweredError, LazyCommand, LazyGroup, form
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.errors import KresnetError
 from keras_resnet.native_logs import silence_native_logs
-from keras_resnet.signals import SignalExit, exit_on_signals
+from keras_resnet.signals import SignalExit, end_at_once_on_interrupt, exit_on_signals
 
 EXIT_CODES = (
     "Exit codes: 0, success, also for a training that saved its state on SIGTERM; 1, failure, or a failed verdict; 2,"
     " usage error; 128 plus the signal's number, ended by a signal (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP).\n\n"
     "Runs are stored in saved_models/ of the current folder, in --runs DIR, or in KRESNET_RUNS."
 )
+ENDED_BY_SIGNAL = 128  # and above
 TRAIN, SHIP, USE, COMPARE, LOOK_UP = "Train", "Ship", "Use", "Compare", "Look up"
 # A new command gets a line here. Its module is imported when the command is used, so that --help stays fast.
 COMMANDS = {
@@ -128,6 +129,8 @@ def main() -> None:
     verbose = any(flag in arguments for flag in ("-v", "--verbose"))
     with exit_on_signals(), nullcontext() if verbose else silence_native_logs():
         code = run_command(arguments)
+        if code > ENDED_BY_SIGNAL:
+            end_at_once_on_interrupt()
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -10,6 +10,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
+from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import require_predictor
 from keras_resnet.errors import UsageError
 
@@ -44,6 +45,7 @@ def predict(
     from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
     from keras_resnet.run import runs_home
     from keras_resnet.runtime.predictions import format_predictions
+    from keras_resnet.runtime.video import is_video
 
     require_predictor(runs, target, images)
     if bool(images) == bool(camera):
@@ -54,6 +56,11 @@ def predict(
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
     sources = resolve_inputs(images, save) if images else []
+    if (options["every"] != 1 or options["frames"]) and images and not any(is_video(each.name) for each in sources):
+        named = "--every" if options["every"] != 1 else "--frames"
+        raise UsageError(f"{named} is for videos and cameras; {sources[0].name} is an image")
+    if save:
+        prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
     predictor = load_predictor(target, runs_home(runs))
     how = PredictOptions(options["top"], options["every"], options["frames"])
     if camera:

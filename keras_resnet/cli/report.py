@@ -10,6 +10,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.next_steps import EXPORT, log_next_steps
 from keras_resnet.cli.options import complete_run_names, json_option, optional_run_argument, runs_option
+from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import find_run
 from keras_resnet.errors import UsageError
 
@@ -39,7 +40,9 @@ def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
     cls=Command, epilog=format_examples("kresnet compare RUN RUN", "kresnet compare RUN RUN --save compared.html")
 )
 @click.argument("names", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_run_names)
-@click.option("--save", type=click.Path(path_type=Path), help="Also write the comparison as a page.")
+@click.option(
+    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Also write the comparison as a page, FILE.html."
+)
 @runs_option
 @json_option
 def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json: bool) -> None:
@@ -49,9 +52,11 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
     """
     if len(names) < 2:
         raise UsageError(f"compare puts two runs or more side by side; one alone: kresnet report {names[0]}")
-    from keras_resnet.reporting.compare import comparison_rows, render_comparison
+    from keras_resnet.reporting.compare import comparison_rows, list_known, render_comparison
 
     found = [find_run(runs, name) for name in names]
+    if save:
+        prepare_save(save)
     rows = comparison_rows(found)
     if save:
         from keras_resnet.atomic_write import write_atomically
@@ -63,5 +68,7 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
         console.emit_json(rows)
         return
     columns = [run.name for run in found]
-    cells = [[key, *(row[key] or "" for row in rows)] for key in rows[0] if key != "run"]
-    console.print_table("", ["", *columns], cells, prose=columns)
+    cells = [[key, *(row[key] or "–" for row in rows)] for key in list_known(rows)]
+    console.print_table("", ["", *columns], cells, prose=columns, folds=True)
+    if missing := [run.name for run in found if not run.verdicts()]:
+        log_next_steps(*((f"export {name}", EXPORT) for name in dict.fromkeys(missing)), runs=runs)

@@ -12,6 +12,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Group, format_examples
 from keras_resnet.cli.options import json_option, runs_option
 from keras_resnet.cli.setting_options import set_option
+from keras_resnet.config.dependencies import require_effect
 from keras_resnet.config.given_options import name_options, read_settings, select_given
 from keras_resnet.config.provenance import Provenance, use_provenance
 from keras_resnet.config.recipes import get_recipe, with_epochs
@@ -21,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 STUDY_OPTIONS = (
     click.option("--quick", is_flag=True, help="Minutes on the bundled digits, not the paper's training."),
     click.option("--recipe", default="he2015-cifar", show_default=True, help="How each network is trained."),
-    click.option("--data", help="digits, the name of a TFDS data set, or a folder [default: the recipe's]."),
+    click.option("--data", help="What kresnet train --data takes [default: the recipe's]."),
     click.option("--data-dir", help="Where TFDS data sets are prepared."),
     click.option("--download", is_flag=True, default=None, help="Download a TFDS data set that is not there yet."),
     click.option("--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."),
@@ -104,6 +105,7 @@ def _study(options: dict[str, Any], kind: str, quick: Callable[[Spec], Spec] = l
     given = select_given({name: options[name] for name in ("data", "data_dir", "download", "settings")})
     with name_options(given):
         base = base.override_all(read_settings(given))
+        require_effect(base, read_settings(given))
     source = Path(base.data.source).expanduser().name
     choices = Provenance(f"of recipe {options['recipe']}", trace_options(given))
     click.get_current_context().with_resource(use_provenance(choices))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from keras_resnet.progress import find_width, fold_to
 from keras_resnet.runtime.printable import make_printable
 
 # Between two columns of plain text.
@@ -21,10 +23,12 @@ def print_table(
     rows: Iterable[Iterable[str]],
     prose: Sequence[str] = (),
     spare: Sequence[str] = (),
+    folds: bool = False,
 ) -> None:
     """A table to standard output.
 
-    In a pipe it is plain text, a row a line. On a terminal cells of `prose` columns, and headings, are folded between
+    In a pipe it is plain text, a row a line, unless it `folds` there as on a terminal of 80 columns, for a table of
+    which no program reads lines. On a terminal cells of `prose` columns, and headings, are folded between
     words; where that is not enough, `spare` columns are left out, from the last one on; where that is not enough, each
     row becomes a few lines. No number is ever cut.
     """
@@ -32,7 +36,9 @@ def print_table(
 
     console = Console(highlight=False)
     title, names, cells = make_printable(title), list(columns), [[make_printable(cell) for cell in row] for row in rows]
-    if not console.is_terminal:
+    if folds:
+        console.width = find_width(sys.stdout)
+    elif not console.is_terminal:
         _print_plain(console, title, names, cells)
         return
     kept = list(range(len(names)))
@@ -90,7 +96,12 @@ def _print_grid(console: Any, title: str, names: list[str], rows: Rows, widths: 
         grid.add_row(*(Text(cell, _style_of(cell)) for cell in row), end_section=is_long)
     if title:
         console.print(title, style="bold", markup=False)
-    console.print(grid)
+    if console.is_terminal:
+        console.print(grid)
+        return
+    with console.capture() as captured:
+        console.print(grid)
+    _print_lines(console, [line.rstrip() for line in captured.get().splitlines()])
 
 
 def _style_of(cell: str) -> str:
@@ -121,7 +132,10 @@ def _print_records(console: Any, title: str, names: list[str], rows: Rows) -> No
         if not any(row[1:]):
             continue
         cells = [f"{name}: {cell}" if name else cell for name, cell in zip(names, row, strict=True)]
-        lines += [cells[0], *(GAP + line for line, cell in zip(cells[1:], row[1:], strict=True) if cell)]
+        lines.append(fold_to(cells[0], console.width))
+        lines += [
+            fold_to(GAP + line, console.width, 2 * GAP) for line, cell in zip(cells[1:], row[1:], strict=True) if cell
+        ]
     _print_lines(console, lines)
 
 

@@ -82,6 +82,8 @@ def _check_modes(given: dict[str, Any], name: str | None, resume: str | None, mo
 
     finds = [each for each in ("find_lr", "find_batch_size") if modes[each]]
     require_resumable({**given, **dict.fromkeys(finds, True)}, name, resume, modes["data_changed"])
+    if finds and name:
+        raise UsageError(f"--{finds[0].replace('_', '-')} makes no run; it takes no --name")
     if len(finds) == 2:
         raise UsageError("--find-lr and --find-batch-size are two questions; ask one at a time")
 

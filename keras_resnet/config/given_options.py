@@ -136,5 +136,5 @@ def name_options(options: Options) -> Iterator[None]:
         named = {key: flag for key, flag in known.items() if "." in key} | name_typed(options)
         for key, flag in named.items():
             if not flag.startswith("--set "):
-                words = re.sub(rf"(?<![\w.'])\b{re.escape(key)}\b(?![\w.'])", flag, words)
+                words = re.sub(rf"(?<![\w.'-])\b{re.escape(key)}\b(?![\w.'])", flag, words)
         raise UsageError(words) from None

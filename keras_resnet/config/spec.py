@@ -23,6 +23,8 @@ from keras_resnet.config.section import STRICT, Section, not_allowed, override, 
 from keras_resnet.config.settings import OneOf, Option, setting
 from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.config.training import CompressSpec, DistillSpec, LogSpec, OptimizerSpec, StartSpec, TrainingSpec
+from keras_resnet.errors import SettingError
+from keras_resnet.runtime.plurals import join_words
 
 __all__ = [
     "AugmentSpec",
@@ -45,6 +47,14 @@ _FOR_OBJECTS = ("scales", "color_jitter", "mosaic", "copy_paste")
 _FOR_CLASSIFICATION = ("mixup", "cutmix", "random_erase", "auto_augment", "train_sizes")
 # Settings of a training that need one label an image.
 _CLASS_BALANCE = ("class_weights", "weights_by_class", "sampling")
+
+
+def _takes(task: str, augmentation: str) -> bool:
+    """Return whether a task can be trained with an augmentation that not all take."""
+    rules = TASK_RULES[task]
+    if augmentation in ("mosaic", "copy_paste"):
+        return bool(getattr(rules, augmentation))
+    return rules.has_boxes if augmentation in _FOR_OBJECTS else not rules.has_boxes
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -84,19 +94,22 @@ class Spec(Section):
     def _require_for_classification(self) -> None:
         """Raise SettingError for what only detectors take."""
         if self.head != HeadSpec():
-            raise not_allowed("head", self.head, f"left alone for {self.task}")
-        self._refuse_augmentations(_FOR_OBJECTS, "left alone")
+            changed = next(name for name in ("convs", "masks") if getattr(self.head, name) != getattr(HeadSpec(), name))
+            raise self._not_for_task(f"head.{changed}", [name for name, each in TASK_RULES.items() if each.has_boxes])
+        self._refuse_augmentations(_FOR_OBJECTS)
 
     def _require_for_objects(self) -> None:
         """Raise SettingError for what a training on boxes cannot have yet, or at all."""
         rules = TASK_RULES[self.task]
         unknown = [name for name in ("mosaic", "copy_paste") if not getattr(rules, name)]
-        self._refuse_augmentations((*_FOR_CLASSIFICATION, *unknown), "left out")
+        self._refuse_augmentations((*_FOR_CLASSIFICATION, *unknown))
         self._require_letterbox()
         if self.augment.crop != "pad":
             raise not_allowed("augment.crop", self.augment.crop, f"pad for {self.task}")
         if self.distill.teacher is not None:
-            raise not_allowed("distill.teacher", self.distill.teacher, f"left out for {self.task}")
+            raise self._not_for_task(
+                "distill.teacher", [name for name, each in TASK_RULES.items() if not each.has_boxes]
+            )
         possible = [name for name, family in FAMILIES.items() if family.has_pyramid]
         if self.network.family not in possible:
             raise not_allowed("network.family", self.network.family, f"{' or '.join(possible)} for {self.task}")
@@ -118,14 +131,19 @@ class Spec(Section):
         if self.training.loss not in rules.losses:
             raise not_allowed("training.loss", self.training.loss, f"{' or '.join(rules.losses)} for {self.task}")
         for name in () if rules.balances_classes else _CLASS_BALANCE:
-            if (value := getattr(self.training, name)) != getattr(TrainingSpec(), name):
-                raise not_allowed(f"training.{name}", value, f"left alone for {self.task}")
+            if getattr(self.training, name) != getattr(TrainingSpec(), name):
+                known = [task for task, each in TASK_RULES.items() if each.balances_classes]
+                raise self._not_for_task(f"training.{name}", known, ", in which each image has one label")
 
-    def _refuse_augmentations(self, names: Iterable[str], allowed: str) -> None:
+    def _refuse_augmentations(self, names: Iterable[str]) -> None:
         """Raise SettingError unless the augmentations called `names` are at their default."""
         for name in names:
-            if (value := getattr(self.augment, name)) != getattr(AugmentSpec(), name):
-                raise not_allowed(f"augment.{name}", value, f"{allowed} for {self.task}")
+            if getattr(self.augment, name) != getattr(AugmentSpec(), name):
+                raise self._not_for_task(f"augment.{name}", [task for task in TASK_RULES if _takes(task, name)])
+
+    def _not_for_task(self, key: str, tasks: list[str], why: str = "") -> SettingError:
+        """Return the error for the setting `key`, which only the `tasks` take: what it is for, and what to do."""
+        return SettingError(f"{key} is for --task {join_words(tasks, 'or')}{why}; leave it out with --task {self.task}")
 
     def _require_fitting_lengths(self) -> None:
         """Raise SettingError for a warm-up longer than the training, and for training images of other sizes."""

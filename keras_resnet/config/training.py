@@ -212,8 +212,9 @@ class TrainingSpec(Section):
     focal_gamma: float = setting(2.0, "Gamma of the focal loss: the larger, the less easy images count.", ge=0)
     class_weights: Literal["none", "balanced", "effective"] = setting(
         "none",
-        "Weights of the classes in the loss: none, balanced (every class counts the same) or effective (rare ones count"
-        " more, by the effective number of their images; Cui et al. 2019).",
+        "Weights of the classes in the loss: none, balanced (every class counts the same, which raises macro recall and"
+        " may lower top-1 accuracy) or effective (rare ones count more, by the effective number of their images; Cui et"
+        " al. 2019).",
         Option("--class-weights", TRAINING),
     )
     weights_by_class: tuple[Annotated[float, Field(gt=0)], ...] = setting(

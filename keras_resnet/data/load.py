@@ -13,11 +13,11 @@ from keras_resnet.data.sources.annotation_files import subfolders
 from keras_resnet.data.sources.manifest_table import READERS, is_table
 from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
-from keras_resnet.data.sources.tfds import BUNDLED, is_known
+from keras_resnet.data.sources.tfds import BUNDLED, WHAT_DATA_ARE, is_known, require_prepared
 from keras_resnet.data.sources.yolo_config import SUFFIXES, is_config
 from keras_resnet.errors import DataError, did_you_mean
 from keras_resnet.progress import Log
-from keras_resnet.runtime.image_files import to_path
+from keras_resnet.runtime.image_files import image_suffixes, to_path
 
 __all__ = ["DatasetSplits", "Split", "load_dataset"]
 
@@ -42,8 +42,12 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
 
 
 def require_source(spec: DataSpec) -> None:
-    """Raise DataError where `spec` names a folder that is not there or is none of the layouts. Reads no images."""
-    _find_source(_find_folder(spec.source, lambda words: None), spec)
+    """Raise DataError where `spec` names what is not there, is none of the layouts, or is still to be downloaded
+    without having been asked for. Reads no images."""
+    folder = _find_folder(spec.source, lambda words: None)
+    _find_source(folder, spec)
+    if folder is None and spec.source.partition("/")[0] not in BUNDLED:
+        require_prepared(spec)
 
 
 def _find_folder(source: str, log: Log) -> Path | None:
@@ -52,8 +56,10 @@ def _find_folder(source: str, log: Log) -> Path | None:
     What is bundled is meant by its name. What starts with a path separator, "." or "~", is an existing folder, or has a
     separator in it is a path, but for the configurations of TFDS data sets ("coco/2017"), and what ends as a table or a
     data.yaml does; anything else is a TFDS name.
-    Raises DataError for a path where nothing lies.
+    Raises DataError for an empty text, for a path where nothing lies, and for a file of another kind.
     """
+    if not source:
+        raise DataError(f"--data is empty. {WHAT_DATA_ARE}")
     path = to_path(source)
     bundled = source.partition("/")[0] in BUNDLED
     if bundled and path.exists():
@@ -62,13 +68,20 @@ def _find_folder(source: str, log: Log) -> Path | None:
     looks_like_path = is_file_name or source.startswith((".", "~", os.sep))
     if not looks_like_path and os.sep in source and not path.exists():
         looks_like_path = not is_known(source.partition(os.sep)[0])
+    is_there = path.is_dir() or is_table(path) or is_config(path)
+    if path.exists() and not is_there and (looks_like_path or not is_known(source)):
+        raise DataError(f"--data {source} {_describe_file(path)}. {WHAT_DATA_ARE}")
     if looks_like_path and not path.exists():
         beside = path.parent.iterdir() if is_file_name else subfolders(path.parent)
         near = did_you_mean(path.name, [each.name for each in beside] if path.parent.is_dir() else [])
-        kind = "file" if is_file_name else "folder"
-        raise DataError(f"--data {source}: there is no such {kind}{near and '.'}{near}")
-    is_there = path.is_dir() or is_table(path) or is_config(path)
-    return path if looks_like_path or (source and not bundled and is_there) else None
+        raise DataError(f"--data {source}: no such file or folder{near and '.'}{near}")
+    return path if looks_like_path or (not bundled and is_there) else None
+
+
+def _describe_file(path: Path) -> str:
+    """Return what an existing file is that is no data set."""
+    is_image = path.suffix.lower() in image_suffixes()
+    return "is a single image" if is_image else f"is neither a folder nor a table ({path.suffix or 'no suffix'})"
 
 
 def _find_source(folder: Path | None, spec: DataSpec) -> Source:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.config.spec import Spec
+from keras_resnet.data.class_sampling import CLASS_WEIGHTS_TRADE
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
 from keras_resnet.models.names import model_name
 from keras_resnet.pretrained.hub import TORCHVISION_HASHES
@@ -130,6 +131,7 @@ def suggest_class_weights(facts: TrainingFacts) -> str:
     return (
         f"accuracy is {facts.value:.0%}, but the mean recall of the classes only {values['macro_recall']:.0%}: rare"
         " classes are missed; let them count as much as the others: --class-weights balanced"
+        f" ({CLASS_WEIGHTS_TRADE})"
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import describe_baselines, format_drop
+from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR, BaselineRow, format_drop
 from keras_resnet.reporting.charts import compared_curves, metric_columns
 from keras_resnet.reporting.page import draw_charts, render_template
 from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
+
+# How a model compares with a baseline, in the words of a row.
+STANDINGS = {"better than": ABOVE, "perhaps better than": UNCLEAR, "not better than": NOT_ABOVE}
 
 
 def comparison_rows(runs: list[Run]) -> list[dict[str, str | None]]:
@@ -31,13 +35,27 @@ def _run_row(run: Run) -> dict[str, str | None]:
         "metric": metric_label(metrics["metric"]),
         "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
         metric_label("macro_recall"): f"{metrics['macro_recall']:.2%}" if "macro_recall" in metrics else None,
-        "compared with baselines": (analysis and "; ".join(describe_baselines(analysis.get("baselines", [])))) or None,
+        **_baseline_cells(analysis.get("baselines", []) if analysis else []),
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
         "training": f"{counted(len(log), 'epoch')} of {optimizer.name} at {optimizer.learning_rate:g}",
         "parameters": analysis and f"{sum(part['parameters'] for part in analysis['parts']):,}",
         "multiply-adds": analysis and f"{sum(part['multiply_adds'] for part in analysis['parts']):,}",
         **_file_cells(recommend_file(describe_verdicts(run))),
     }
+
+
+def _baseline_cells(baselines: Sequence[BaselineRow]) -> dict[str, str | None]:
+    """Return the baselines that the model is better than, perhaps or for certain, and not; None where there is none."""
+    cells = {
+        label: [f"{each['value']:.2%}, {each['baseline']}" for each in baselines if each["standing"] == standing]
+        for label, standing in STANDINGS.items()
+    }
+    return {label: "; ".join(words) or None for label, words in cells.items()}
+
+
+def list_known(rows: Sequence[Mapping[str, str | None]]) -> list[str]:
+    """List the keys of `rows` that are known of one of them at least, in order; the name of the run is none of them."""
+    return [key for key in rows[0] if key != "run" and any(row[key] for row in rows)]
 
 
 def _file_cells(file: Recommendation | None) -> dict[str, str | None]:
@@ -59,7 +77,13 @@ def render_comparison(runs: list[Run], rows: list[dict[str, str | None]]) -> str
     curves = [compared_curves(logs, "val_loss", "validation loss")]
     curves += [compared_curves(logs, f"val_{name}", f"validation {metric_label(name)} (%)", 100) for name in metrics]
     shown = [chart for chart in curves if chart]
-    values: dict[str, Any] = {"rows": rows, "curves": shown, "version": "", "headline": _describe_best(runs)}
+    values: dict[str, Any] = {
+        "rows": rows,
+        "keys": list_known(rows),
+        "curves": shown,
+        "version": "",
+        "headline": _describe_best(runs),
+    }
     return render_template("compare.html", values | draw_charts(shown))
 
 

@@ -34,7 +34,7 @@ def _files(name: str) -> list[str]:
             return [str(file) for file in found]
         raise DataError(f"there are no images in {name}")
     if not path.exists():
-        raise DataError(f"cannot read {name}: no such file")
+        raise DataError(f"cannot read {name}: no such file or folder")
     if not path.is_file():
         raise DataError(f"cannot read {name}: not a regular file")
     return [name]

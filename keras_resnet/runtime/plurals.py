@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _EITHER = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
 
@@ -26,6 +27,6 @@ def worded(count: int, words: str) -> str:
     return f"{count} {_EITHER.sub(lambda match: match[1 if count == 1 else 2], words)}"
 
 
-def join_words(words: list[str]) -> str:
-    """Return words in a row: "a", "a and b", "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+def join_words(words: Sequence[str], last: str = "and") -> str:
+    """Return words in a row: "a", "a and b", "a, b and c"; the `last` two with another word between."""
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -13,6 +13,7 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 
 from keras_resnet.config.spec import Spec
+from keras_resnet.data.load import require_source
 from keras_resnet.models.backbone import has_shortcuts, is_plain_twin
 from keras_resnet.models.flops import count_cost
 from keras_resnet.models.names import parse_model_name
@@ -45,6 +46,7 @@ def degradation(base: Spec, networks: Sequence[str], seeds: int, folder: Path, l
     """
     base = with_sizes(base, networks, log)
     specs = {(net, seed): spec_for(net, seed, base, log, networks) for seed in range(seeds) for net in networks}
+    require_source(base.data)
     trials = [run_trial(net, seed, spec, folder, log) for (net, seed), spec in specs.items()]
     summary = summarize(trials, networks)
     write_rows(folder / "curves.csv", _curves(trials))

@@ -15,7 +15,7 @@ import numpy as np
 from keras_resnet.config.recipes import with_epochs
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec
 from keras_resnet.data import pipeline
-from keras_resnet.data.load import DatasetSplits, load_dataset
+from keras_resnet.data.load import DatasetSplits, load_dataset, require_source
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.models.backbone import has_shortcuts
@@ -51,6 +51,7 @@ def identity(base: Spec, shallow: str, deep: str, folder: Path, log: Log) -> dic
     is_deeper = replace(first, depth=second.depth) == second and first.depth < second.depth
     if not (is_deeper and has_shortcuts(first)):
         raise UsageError(f"--deep must be a deeper network of the kind of --shallow. Received: {deep}, {shallow}")
+    require_source(base.data)
     seed = base.training.seed
     start = run_trial(shallow, seed, spec_for(shallow, seed, base, log), folder, log)
     if start.run is None:

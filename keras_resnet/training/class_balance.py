@@ -9,7 +9,7 @@ import numpy as np
 from keras_resnet.config.section import not_allowed
 from keras_resnet.config.spec import Spec
 from keras_resnet.config.task_rules import TASK_RULES
-from keras_resnet.data.class_sampling import count_shown, describe_imbalance, weigh_classes
+from keras_resnet.data.class_sampling import CLASS_WEIGHTS_TRADE, count_shown, describe_imbalance, weigh_classes
 from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.progress import Log
 from keras_resnet.runtime.plurals import counted
@@ -40,7 +40,7 @@ def resolve_class_balance(spec: Spec, data: DatasetSplits, log: Log) -> Spec:
     if is_left_alone and (words := describe_imbalance(data.classes, sizes)):
         log(
             f"warning: {words}: rare classes may never be found; let them count as much as the others by"
-            " --class-weights balanced, or show them more often by --sampling sqrt"
+            f" --class-weights balanced, or show them more often by --sampling sqrt ({CLASS_WEIGHTS_TRADE})"
         )
     if (given := len(training.weights_by_class)) not in (0, len(data.classes)):
         raise not_allowed(

@@ -12,7 +12,8 @@ import numpy as np
 from keras_resnet.compression.filter_pruning import prune_filters
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.spec import CompressSpec, NetworkSpec, Spec, StartSpec
-from keras_resnet.errors import UsageError, WeightsError, did_you_mean
+from keras_resnet.config.training import AUTO_WEIGHTS, NO_WEIGHTS
+from keras_resnet.errors import RunError, UsageError, WeightsError, did_you_mean
 from keras_resnet.models.names import model_name
 from keras_resnet.models.parts import BACKBONE, HEADS, get_part, select_parts
 from keras_resnet.pretrained import hub
@@ -41,7 +42,7 @@ def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -
     assert origin is not None
     run = _find_run(origin, home)
     if run is None and not (hub.is_hub_name(origin) or Path(origin).suffix):
-        run = Run.find(home, origin)  # whose error names the nearest
+        raise RunError(_describe_missing(origin, home))
     if run is not None:
         run.require_finished()
         parent = run.spec()
@@ -66,6 +67,21 @@ def config_from_weights(spec: Spec, requested: set[str], home: Path, log: Log) -
         resize = data.resize if merged.fit in (None, data.fit) else None
         merged = replace(merged, image_size=data.image_size, resize=resize)
     return replace(spec, data=merged)
+
+
+def _describe_missing(origin: str, home: Path) -> str:
+    """Return that nothing is called `origin`, the nearest name, and what weights may be."""
+    hosted = [
+        *(f"torchvision:{name}" for name in hub.TORCHVISION_HASHES),
+        *(f"keras:{name}" for name in hub.KERAS_APPLICATIONS),
+    ]
+    near = [name for name in hosted if name.partition(":")[2] == origin]
+    names = (NO_WEIGHTS, AUTO_WEIGHTS, *(run.name for run in Run.all(home)), *hosted)
+    suggestion = f" Did you mean {near[0]!r}?" if near else did_you_mean(origin, names)
+    return (
+        f"no run called {origin!r} in {home}.{suggestion} Weights are {NO_WEIGHTS} (random ones), a"
+        " file (.keras, .h5, .pth, .safetensors), a run, keras:NAME, torchvision:NAME or timm:NAME"
+    )
 
 
 def describe_weights_source(origin: str, home: Path) -> str:

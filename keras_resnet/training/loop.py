@@ -20,7 +20,7 @@ from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
 from keras_resnet.progress import show_progress
 from keras_resnet.run import Run
-from keras_resnet.signals import collect_stop_signals
+from keras_resnet.signals import collect_stop_signals, ignore_stop_signals
 from keras_resnet.training.checkpoint import Checkpoints, Progress
 from keras_resnet.training.evaluator import ValidationEvaluator
 from keras_resnet.training.heartbeat import beat
@@ -196,8 +196,9 @@ class TrainingLoop:
         return loss, bool(stop)
 
     def _stop(self) -> None:
-        """End the training with its state saved. All processes are here after the same step: the wish of each to stop
-        was summed over them."""
+        """End the training with its state saved, whatever signals follow. All processes are here after the same step:
+        the wish of each to stop was summed over them."""
+        ignore_stop_signals()
         for step, results in self._pending:
             self._add_results(step, results)
         self.save_checkpoint()

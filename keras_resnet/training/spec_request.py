@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.config.dependencies import require_effect
 from keras_resnet.config.families import FAMILIES
 from keras_resnet.config.given_options import (
     Options,
@@ -59,7 +60,10 @@ def build_spec(options: Options, home: Path, log: Log) -> Spec:
     with name_option(options, "model"), name_option(options, "depth"):
         require_known(spec.network)
     with name_option(options, "teacher"):
-        return _with_teacher(spec, home)
+        spec = _with_teacher(spec, home)
+    with name_options(options):
+        require_effect(spec, read_settings(options))
+    return spec
 
 
 def _take_choice_of_weights(options: Options, values: dict[str, Any]) -> str:
@@ -76,6 +80,7 @@ def override_spec(spec: Spec, options: Options, home: Path) -> Spec:
     """Return `spec` with what the given `options` set. Raises UsageError as `build_spec` does."""
     with name_options(options):
         spec = spec.override_all(read_settings(options))
+        require_effect(spec, read_settings(options))
     return _with_teacher(spec, home)
 
 

@@ -35,6 +35,7 @@ def test_each_help_begins_with_examples(kresnet, path):
     assert code == 0 and title in ("  Example:", "  Examples:") and 1 <= len(examples) <= 3
     assert all(re.match(rf"    {' '.join(path)}\b", line) for line in examples)
     assert all(len(line) <= 80 for line in out.splitlines())
+    assert not re.search(r"[\w-]-$", out, re.MULTILINE), "an option is folded at its hyphen"
     assert not re.search(r"\b(INTEGER|FLOAT|RANGE)\b|x>=|\.\s+\[default", out)
 
 
@@ -47,13 +48,28 @@ def test_the_line_of_a_command_is_the_first_sentence_of_its_help(name):
 def test_a_folder_that_is_not_there_names_the_nearest(kresnet, tmp_path):
     (tmp_path / "photos").mkdir()
     code, _, err = kresnet("train", "--data", tmp_path / "photo")
-    assert code == 1 and err[-1].endswith("photo: there is no such folder. Did you mean 'photos'?")
+    assert code == 1 and err[-1].endswith("photo: no such file or folder. Did you mean 'photos'?")
     code, _, err = kresnet("train", "--data", tmp_path / "nowhere" / "photo")
-    assert code == 1 and err[-1].endswith("photo: there is no such folder")
+    assert code == 1 and err[-1].endswith("photo: no such file or folder")
+
+
+@pytest.mark.parametrize("command", ["train", "compress"])
+def test_help_describes_the_common_ones_of_many_options_and_names_the_others(kresnet, command):
+    code, short, _ = kresnet(command, "--help")
+    assert code == 0 and len(short.splitlines()) <= 75
+    described, _, named = short.partition(f"\nMore options, described by kresnet {command} --help-all:\n")
+    assert "  --epochs N " in described and "  --json " in described and "  --patience N " not in described
+    code, whole, _ = kresnet(command, "--help-all")
+    assert code == 0 and "More options" not in whole
+    for option in COMMANDS["kresnet", command].params:
+        if isinstance(option, click.Option):
+            assert f"  {option.opts[0]} " in whole.replace("\n", " \n")
+            assert f"  {option.opts[0]} " in described or re.search(rf"{option.opts[0]}(,|\n)", named)
+    assert kresnet(command, "RUN", "--help-al")[2][-1].endswith("Did you mean '--help-all'?")
 
 
 def test_options_of_a_training_stand_in_groups(kresnet):
-    _, out, _ = kresnet("train", "--help")
+    _, out, _ = kresnet("train", "--help-all")
     sections = {section.partition(":\n")[0]: section for section in out.split("\n\n")}
     assert [title for title in sections if title in GROUPS] == [each for each in GROUPS if each not in EXPORT_GROUPS]
     common = re.findall(r"^  (--[\w-]+)", sections["Common"], re.MULTILINE)
@@ -93,7 +109,7 @@ def test_the_page_of_commands_is_as_written():
         section = page.partition(f"\n## {' '.join(path)}\n")[2].partition("\n## ")[0]
         context = click.Context(command)
         for option in command.get_params(context):
-            if isinstance(option, click.Option) and "--help" not in option.opts:
+            if isinstance(option, click.Option) and not option.opts[-1].startswith("--help"):
                 assert option.opts[-1] in section and (option.help or "").removesuffix(".") in section
     known = {path[1] for path in COMMANDS if len(path) > 1}
     assert set(script["MORE"]) <= known

@@ -74,7 +74,7 @@ def test_too_many_broken_files(tmp_path):
 
 
 def test_folders_that_are_no_data_set(tmp_path):
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         opened(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no images"):
@@ -149,11 +149,11 @@ def test_streaming_equals_memory(tmp_path, monkeypatch):
 
 
 def test_unknown_and_unprepared_tfds_sets(tmp_path):
-    with pytest.raises(UsageError, match="Did you mean 'cifar10'"):
+    with pytest.raises(DataError, match="Did you mean 'cifar10'"):
         opened("cifar01", data_dir=str(tmp_path))
     with pytest.raises(DataError, match=r"'cifar10' is not prepared.*--download"):
         opened("cifar10", data_dir=str(tmp_path))
-    with pytest.raises(UsageError, match="a TFDS data set or a folder"):
+    with pytest.raises(DataError, match="--data is empty"):
         opened("")
 
 

@@ -261,10 +261,10 @@ def test_class_folders_are_told_from_label_sets(tmp_path):
 @pytest.mark.parametrize("name", ["labels.csv", "labels.TSV", "labels.parquet", "a.json", "a.jsonl", "data.yaml"])
 def test_a_file_that_is_not_there(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=f"--data {name}: there is no such file$"):
+    with pytest.raises(DataError, match=f"--data {name}: no such file or folder$"):
         opened(name)
     (tmp_path / f"x{name}").touch()
-    with pytest.raises(DataError, match=f"there is no such file. Did you mean 'x{name}'"):
+    with pytest.raises(DataError, match=f"no such file or folder. Did you mean 'x{name}'"):
         opened(name)
 
 

@@ -131,9 +131,9 @@ def test_all_objects_are_told_apart(count, kind):
 
 
 def test_what_takes_no_mixing():
-    with pytest.raises(UsageError, match=r"augment\.copy_paste must be left out for detect"):
+    with pytest.raises(UsageError, match=r"augment\.copy_paste is for --task segment; leave it out with --task detect"):
         finding("detect", augment=AugmentSpec(copy_paste=0.5))
-    with pytest.raises(UsageError, match=r"augment\.mosaic must be left out for localize"):
+    with pytest.raises(UsageError, match=r"augment\.mosaic is for --task detect or segment; leave it out with"):
         finding("localize", augment=AugmentSpec(mosaic=0.5))
     with pytest.raises(UsageError, match=r"augment\.mosaic must be 0 to 1"):
         finding(augment=AugmentSpec(mosaic=2.0))

@@ -53,7 +53,7 @@ def test_what_cannot_be_exported(kresnet, exported, runs, tmp_path):
     before = sorted(run.exports.iterdir())
     for options, code, words in (
         (["--tflite", "--quantize", "int8", "--calibration-data", tmp_path / "few"], 1, "20 images or more"),
-        (["--tflite", "--quantize", "int8", "--calibration-data", tmp_path / "none"], 1, "is not a folder"),
+        (["--tflite", "--quantize", "int8", "--calibration-data", tmp_path / "none"], 1, "none: no such folder"),
         (["--savedmodel", "--calibration-data", tmp_path / "few"], 2, "none is asked for"),
         (["--tflite", "--quantize", "int8", "--keep-float", "logit", "--samples", "20"], 1, "Did you mean 'logits'"),
     ):

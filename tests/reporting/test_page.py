@@ -4,6 +4,7 @@ import base64
 import html.parser
 import io
 import json
+import re
 import shutil
 import urllib.parse
 
@@ -187,6 +188,16 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     code, out, err = kresnet("compare", *names, "--save", tmp_path / "compared.html")
     assert code == 0, err
     assert run.name in out and "mask mAP" in out and f"{run.metrics()['value']:.2%}" in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, err = kresnet("compare", *names[::2])
+    assert max(map(len, out.splitlines())) <= 80 and "recommended file" in out and err == []
+    assert re.search(r"^better than +\d+\.\d\d%, always", out, re.MULTILINE)
+    code, out, err = kresnet("compare", *[str(segmented.folder)] * 2)
+    rows = [re.split(" {2,}", line.strip()) for line in out.splitlines()[2:]]
+    assert "recommended file" not in out and all(
+        len(row) == 3 for row in rows if row[0] in ("network", "data", "value")
+    )
+    assert err[-1].startswith(f"next: kresnet export {segmented.name}")
     page = Page((tmp_path / "compared.html").read_text())
     assert page.fetched == [] and segmented.name in page.words
     code, out, _ = kresnet("compare", *names, "--json")

@@ -67,7 +67,7 @@ def test_the_script_beside_the_files_finds_the_same(segmented):
 
 def test_what_detection_does_not_take(segmented, capsys):
     for key, value, words in (
-        ("augment.mixup", 0.2, "augment.mixup must be left out for segment"),
+        ("augment.mixup", 0.2, "augment.mixup is for --task classify or multilabel; leave it out with --task segment"),
         ("augment.scales", (2.0, 1.0), "augment.scales must be two numbers above 0"),
         ("head.masks", "none", "head.masks must be one of condinst, yolact"),
         ("head.convs", 0, "head.convs must be 1 to 64. Received: 0"),
@@ -76,7 +76,7 @@ def test_what_detection_does_not_take(segmented, capsys):
         with pytest.raises(UsageError, match=words):
             finding().override(key, value)
     for changes in ({"head": HeadSpec(convs=3)}, {"augment": AugmentSpec(color_jitter=0.1)}):
-        with pytest.raises(UsageError, match="left alone for classify"):
+        with pytest.raises(UsageError, match="leave it out with --task classify"):
             Spec(**changes)
     with pytest.raises(DataError, match="has no images with boxes of objects"):
         load_dataset(DataSpec("digits", annotations="masks"), silent)

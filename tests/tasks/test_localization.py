@@ -107,7 +107,7 @@ def test_the_right_class_in_the_right_place_is_right():
 
 def test_what_localization_does_not_take():
     for key, value, words in (
-        ("augment.mixup", 0.2, "augment.mixup must be left out for localize"),
+        ("augment.mixup", 0.2, "augment.mixup is for --task classify or multilabel; leave it out with --task localize"),
         ("augment.crop", "resized", "augment.crop must be pad"),
         ("distill.teacher", "run", "distill.teacher must be left out"),
         ("data.annotations", "labels", "data.annotations must be object for localize"),

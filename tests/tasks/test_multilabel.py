@@ -183,7 +183,10 @@ def test_binary_cross_entropy_is_that_of_keras():
     ("changes", "message"),
     [
         ({"training.loss": "cross_entropy"}, "training.loss must be bce or asymmetric for multilabel"),
-        ({"augment.mosaic": 0.5}, "augment.mosaic must be left alone for multilabel"),
+        (
+            {"augment.mosaic": 0.5},
+            "augment.mosaic is for --task detect or segment; leave it out with",
+        ),
         ({"data.annotations": "labels"}, "data.annotations must be label_sets for multilabel"),
     ],
 )

@@ -245,4 +245,6 @@ def test_a_worker_that_dies_after_the_end_harms_nothing(tmp_path, monkeypatch):
 def test_launch_starts_trainings_only():
     launcher = start(["launch", "--workers", "2", "--", "export"])
     _, told = launcher.communicate()
-    assert launcher.returncode == 2 and "launch starts kresnet train" in told and "Received: export" in told
+    assert (
+        launcher.returncode == 2 and "launch starts a training: kresnet launch" in told and "Received: export" in told
+    )

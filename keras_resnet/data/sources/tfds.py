@@ -28,11 +28,13 @@ from keras_resnet.data.dataset import (
 )
 from keras_resnet.data.image_size import choose_channels, choose_geometry
 from keras_resnet.data.sources.annotation_files import subfolders
+from keras_resnet.data.sources.manifest_table import READERS
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.tfds_examples import Examples, RecordFields, to_annotation
 from keras_resnet.data.sources.tfds_features import find_fields
 from keras_resnet.data.sources.tfrecord import Records, index_records
-from keras_resnet.errors import DataError, UsageError, did_you_mean
+from keras_resnet.data.sources.yolo_config import SUFFIXES
+from keras_resnet.errors import DataError, did_you_mean
 from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.image import fit_picture, read_image, size_of
 from keras_resnet.runtime.image_files import to_path
@@ -41,6 +43,10 @@ from keras_resnet.runtime.plurals import counted, verb
 DEFAULT_HOST = "https://storage.googleapis.com"
 # Made here, without a download.
 BUNDLED = ("digits", "digit_pairs", "shapes")
+WHAT_DATA_ARE = (
+    f"Data are a folder of images, a table of them ({', '.join(READERS)}), a YOLO data{SUFFIXES[0]},"
+    f" {', '.join(BUNDLED)}, or the name of a TFDS data set"
+)
 # Sets of things that may stand either way, and sets of signs that change or lose their meaning in a mirror.
 FLIP_SAFE = ("cifar10", "cifar100", "imagenet2012", "imagenet_v2", "imagenette", "imagewoof", "cats_vs_dogs", "shapes")
 FLIP_UNSAFE = (
@@ -62,8 +68,8 @@ class TFDS:
         """Return the TFDS data set `spec.source` (a name, or a folder that holds a prepared one): of its splits those
         in `only` (None: all).
 
-        Raises UsageError for an unknown name, DataError where it is not prepared and not to be
-        downloaded, cannot be downloaded, or has no images with class labels.
+        Raises DataError for an unknown name, and where it is not prepared and not to be downloaded, cannot be
+        downloaded, or has no images with class labels.
         """
         builder = _builder(spec)
         if not builder.data_path.exists():
@@ -141,22 +147,31 @@ def _builder(spec: DataSpec) -> Any:
         return tfds.builder(spec.source, data_dir=spec.data_dir, try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:  # ValueError: not a name at all
         known = [*BUNDLED, *(folder.name for folder in subfolders(Path.cwd())), *tfds.list_builders()]
-        raise UsageError(
-            f"--data must be {', '.join(BUNDLED)}, a TFDS data set or a folder of images."
-            f"{did_you_mean(spec.source, known)} Received: {spec.source!r}"
+        raise DataError(
+            f"--data {spec.source}: no such file or folder, and no data set of that name."
+            f"{did_you_mean(spec.source, known)} {WHAT_DATA_ARE}"
         ) from error
+
+
+def require_prepared(spec: DataSpec) -> None:
+    """Raise DataError where TFDS has no data set of that name, or it is neither here nor to be downloaded."""
+    _require_download(_builder(spec), spec)
+
+
+def _require_download(builder: Any, spec: DataSpec) -> None:
+    """Raise DataError where the data set is not here, and nobody has asked for its download."""
+    if builder.name not in BUNDLED and not spec.download and not builder.data_path.exists():
+        raise DataError(
+            f"data set {spec.source!r} is not prepared in {builder.data_path.parent.parent};"
+            " add --download to download it, or name its folder with --data-dir"
+        )
 
 
 def _prepare(builder: Any, spec: DataSpec, log: Log) -> None:
     import tensorflow_datasets as tfds
 
-    bundled = builder.name in BUNDLED
-    if not bundled and not spec.download:
-        raise DataError(
-            f"data set {spec.source!r} is not prepared in {builder.data_path.parent.parent};"
-            " add --download to download it, or name its folder with --data-dir"
-        )
-    if not bundled:
+    _require_download(builder, spec)
+    if builder.name not in BUNDLED:
         _require_network(builder)
     log(f"preparing {builder.name} in {builder.data_path}")
     config = tfds.download.DownloadConfig(try_download_gcs=False)
