@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 import keras_resnet
 from keras_resnet.checking import check as module
 from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.errors import UsageError
 
 
@@ -226,7 +227,9 @@ def test_outliers_are_a_hint(monkeypatch, folder, kresnet, tmp_path):
 
     report = CheckReport("d", {}, {"size": {"8 × 8": 2}}, [Finding("outlier", (CheckedImage("train", 0, "a"),))])
     assert report.faults == [] and list(report.by_kind) == ["outlier"]
-    monkeypatch.setattr("keras_resnet.api.checking.check_folder", lambda *of: report)
+    monkeypatch.setattr(
+        "keras_resnet.api.checking.check_folder", lambda *of: (report, DatasetSplits("d", (), {}, None, 1, 1))
+    )
     assert kresnet("check", folder, "--strict", "--save", tmp_path / "x.html")[0] == 0
 
 
@@ -252,7 +255,7 @@ def test_several_labels_an_image(tmp_path):
     (only,) = report.findings
     assert only.kind == "conflicting_labels" and [each.label for each in only.images] == ["cat, dog", "cat"]
     assert "a.png (train, cat, dog)" in (tmp_path / "page.html").read_text()
-    assert report.notes == ["labels were not checked: that is done for --task classify alone, by --run RUN"]
+    assert report.notes == ["labels were not checked: that is done for task='classify' alone, by run=…"]
 
 
 def test_images_of_many_channels(tmp_path):

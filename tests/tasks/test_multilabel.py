@@ -234,6 +234,26 @@ def test_the_browser_predicts_the_same_labels(litert, finished, files):
     assert all("labels predicted in 20 samples" in text for text in panels), panels
 
 
+def test_the_browser_shows_the_highest_labels_where_none_reaches_its_threshold(litert, mixed, finished, files):
+    """Each with its probability and its threshold; of images with predicted labels only these, with theirs."""
+    site = build_site(finished[0], silent)
+    described = json.loads(site.pages["run.json"])
+    for file in described["files"]:
+        file["card"]["thresholds"] = [0.25, 0.9999999, 0.9999999]  # of CLASSES
+    site.pages["run.json"] = json.dumps(described).encode()
+    root, truth = mixed
+    names = [next(name for name, labels in truth.items() if labels == wanted) for wanted in ([], ["blue"])]
+    shown = []
+    with chromium() as browser, opened(browser, site) as page:
+        for name in names:
+            page.evaluate(DROP, [base64.b64encode((root / "images" / name).read_bytes()).decode()])
+            shown.append(page.locator(".panel .predictions").first.inner_text())
+    none, blue = shown
+    assert "No label reaches its threshold. The highest are:" in none and all(label in none for label in CLASSES)
+    assert none.count("threshold 100.0%") == 2 and none.count("threshold 25.0%") == 1
+    assert "No label" not in blue and "threshold 25.0%" in blue and "green" not in blue
+
+
 @pytest.mark.slow
 def test_digit_pairs_end_to_end(tmp_path, kresnet):
     """The bundled data by the command alone: mAP above the baselines, an int8 verdict, a report."""
