@@ -95,5 +95,5 @@ def _choose_data(data: str | None, run: RunFolder | None, task: str | None) -> D
         spec = run.spec().data
         return spec if data is None else replace(spec, source=data)
     if data is None:
-        raise UsageError("check needs DATA, a folder of images or the name of a data set, or --run RUN")
+        raise UsageError("check needs --data, a folder of images or the name of a data set, or --run RUN")
     return DataSpec(source=data, annotations=TASK_RULES[task or Spec().task].annotations)

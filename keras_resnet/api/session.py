@@ -58,7 +58,7 @@ def _name_keyword(match: re.Match[str]) -> str:
     name, value, use = match["option"].replace("-", "_"), match["value"], match["use"] or ""
     if value and (use or _is_value(name, value)):
         return f"{use}{name}={_read_value(value)!r}"
-    if name in SETTINGS and SETTINGS[name].kind is bool and SETTINGS[name].is_optional:
+    if name in SETTINGS and SETTINGS[name].kind is bool:
         name = f"{name}=True"
     if value and value.isupper():  # the name of a value, as in --run RUN
         return f"{use}{name}=…"

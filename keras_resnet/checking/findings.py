@@ -88,8 +88,11 @@ class Finding:
 
     @property
     def example(self) -> str:
-        """It in a few words: the names of its images, and what is to be said of them."""
-        names = " = ".join(each.title or each.name for each in self.images[:2])
+        """It in a few words: the names of two of its images, of different splits where it is in several, and what is to
+        be said of them."""
+        by_split = {each.split: each for each in reversed(self.images)}
+        two = list(reversed(by_split.values())) if len(by_split) > 1 else self.images
+        names = " = ".join(each.title or each.name for each in two[:2])
         return ": ".join(filter(None, (names, self.note)))
 
     def as_dict(self) -> dict[str, Any]:

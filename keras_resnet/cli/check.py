@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,8 @@ def check(
         report, splits = check_folder(data, run, task, settings)
         write_page(report, splits, page)
     except KresnetError as error:
-        if data is not None:
-            # Here it is no option.
-            error.args = (str(error).replace("--data ", "DATA "),)
+        # Here it is no option.
+        error.args = (re.sub(r"--data(?![-\w])", "DATA", str(error)),)
         raise
     if as_json:
         console.emit_json(report.as_dict())

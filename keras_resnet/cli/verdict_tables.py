@@ -79,15 +79,16 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
 def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
     """Return what to say of the files that are not within `max_drop` points."""
     failed = [verdict for verdict in verdicts if not verdict.passed]
-    lost = ", ".join(
-        f"{verdict.file} of {metric_label(verdict.drop_metric)}"
-        for verdict in failed
-        if not is_unproven(verdict.as_dict())
-    )
+    lost = [verdict for verdict in failed if not is_unproven(verdict.as_dict())]
     unproven = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
     words = []
+    for metric in dict.fromkeys(verdict.drop_metric for verdict in lost):
+        files = ", ".join(verdict.file for verdict in lost if verdict.drop_metric == metric)
+        words.append(
+            f"lost more than {counted(max_drop, 'point', 'g')} of {metric_label(metric)}: {files} (kept in"
+            " exports/rejected/)"
+        )
     if lost:
-        words.append(f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept in exports/rejected/)")
         samples = failed[0].samples
         if failed[0].drop_metric == "top1" and 100 / samples > max_drop:
             images = counted(samples, "validation image", ",")

@@ -188,6 +188,7 @@ def test_values_become_what_a_spec_takes():
         ("--max-unreadable allows 1.0%", "max_unreadable allows 1.0%"),
         ("for --task classify alone, by --run RUN", "for task='classify' alone, by run=…"),
         ("override with --flip", "override with flip=True"),
+        ("add --download to download it", "add download=True to download it"),
         ("(--set start.freeze_bn=false trains them)", "(set={'start.freeze_bn': False} trains them)"),
         ("try learning rates: kresnet train --find-lr", "try learning rates: keras_resnet.find_learning_rate"),
     ],

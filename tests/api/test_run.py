@@ -41,6 +41,19 @@ def test_it_has_what_the_folder_has(run):
     assert run.name in repr(run) and "top-1 accuracy" in repr(run)
 
 
+def test_a_run_that_is_not_finished_says_how_to_go_on(run, tmp_path):
+    begun = shutil.copytree(
+        run.folder, tmp_path / "begun", ignore=shutil.ignore_patterns("model.keras", "metrics.json")
+    )
+    opened = kr.open_run(begun)
+    assert "not finished" in repr(opened)
+    for ask in (lambda: opened.metrics, lambda: opened.model, opened.evaluate, opened.report):
+        with pytest.raises(
+            RunError, match=r"no finished model; continue it with: keras_resnet\.train\(resume='begun'\)"
+        ):
+            ask()
+
+
 def test_evaluate_says_what_the_command_prints(run, runs, kresnet):
     _, out, _ = kresnet("evaluate", run.name, "--runs", runs, "--json")
     printed = json.loads(out)

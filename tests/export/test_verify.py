@@ -97,8 +97,8 @@ def test_what_several_files_lack_is_said_once(unproven):
     proven = {**row, "file": "int16x8.tflite", "drop_interval": [-0.01, 0.01], "verdict": "PASSED"}
     assert outcomes.list_remarks([row, other, proven]) == [
         "float32.tflite and int8.tflite: the measured drops of top-1 accuracy are within the budget of 1 point, but"
-        " with only 60 validation images the true ones may be up to +7.00; add about 190 validation images of the same kind (250 in"
-        " all) to prove it"
+        " with only 60 validation images the true ones may be up to +7.00; add about 190 validation images of the same"
+        " kind (250 in all) to prove it"
     ]
     (alone,) = outcomes.list_remarks([row])
     assert alone.startswith("float32.tflite: the measured drop of top-1 accuracy, +0.00, is within") and alone.endswith(

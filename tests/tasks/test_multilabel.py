@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -223,6 +224,7 @@ def test_the_browser_predicts_the_same_labels(litert, finished, files):
         page.click("#all")
         page.wait_for_selector("#all:enabled")
         panels = page.locator(".panel").all_inner_texts()
+        last = page.inner_text(".about-image")
     for name, answer in zip(names, answers, strict=True):
         theirs = next(each["predictions"] for each in answer if each["file"] == "int8.tflite")
         ours = predictor.predict_image(Image.open(io.BytesIO(site.pages[name])).convert("RGB"), None)
@@ -231,6 +233,8 @@ def test_the_browser_predicts_the_same_labels(litert, finished, files):
             [each["probability"] for each in theirs], [each["probability"] for each in ours], atol=1e-6
         )
     assert all("Self-check passed" in text for text in panels), panels
+    files = [each["file"] for each in json.loads(site.pages["run.json"])["samples"]]
+    assert f"({files[-1]})" in last and re.fullmatch(r"images/\d+\.png", files[-1])
     assert all("labels predicted in 20 samples" in text for text in panels), panels
 
 

@@ -95,7 +95,8 @@ export class Panel {
   async check(about, threshold) {
     const golden = await loadGolden(this.run.golden, about);
     if (!golden) {
-      this.showCheck('', 'No self-check: this file has no golden answers; kresnet export writes them.');
+      const why = about.passed ? '; kresnet export writes them' : ', as it is not within its budget';
+      this.showCheck('', `No self-check: this file has no golden answers${why}.`);
       return;
     }
     const found = await checkGolden(this.network, golden, threshold);
