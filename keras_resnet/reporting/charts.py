@@ -30,12 +30,14 @@ Rows = Sequence[Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Axis:
-    """label: with its unit. low, high: the ends; None for what the values need. is_whole: whole numbers only."""
+    """label: with its unit. low, high: the ends; None for what the values need. is_whole: whole numbers only. step:
+    from tick to tick; None for what fits."""
 
     label: str
     low: float | None = None
     high: float | None = None
     is_whole: bool = False
+    step: float | None = None
 
 
 @dataclass(frozen=True)
@@ -261,18 +263,18 @@ def _tradeoff(
         for number, (each, cost, value) in enumerate(zip(verdicts, costs, values, strict=True))
     )
     points = "; ".join(f"{each.name} {each.y[0]:.2f}% at {each.x[0]:.2f}" for each in series)
-    low, high = _round_outward(max(0.0, min(values) - margin), min(100.0, max(values) + margin))
+    low, high, step = _round_outward(max(0.0, min(values) - margin), min(100.0, max(values) + margin))
     title = f"{metric_title(verdicts[0]['metric'])} and {name}"
-    axes = Axis(label, 0), Axis(f"{metric} (%)", low, high)
+    axes = Axis(label, 0), Axis(f"{metric} (%)", low, high, step=step)
     return Chart(f"files-{name}", title, f"{title} of each file, {label}: {points}", *axes, series)
 
 
-def _round_outward(low: float, high: float) -> tuple[float, float]:
-    """Widen a range in percent to multiples of 1, 2 or 5 times a power of ten, at most five steps, so that the ticks of
-    its axis are evenly spaced."""
+def _round_outward(low: float, high: float) -> tuple[float, float, float]:
+    """Widen a range in percent to multiples of 1, 2 or 5 times a power of ten, about five steps, so that the ticks of
+    its axis are evenly spaced; return its ends and the step."""
     power = 10 ** floor(log10(high - low) - 1)
     step = next(width * power for width in (1, 2, 5, 10, 20) if high - low <= 5 * width * power)
-    return round(step * floor(low / step + ROUNDING), 6), round(step * ceil(high / step - ROUNDING), 6)
+    return round(step * floor(low / step + ROUNDING), 6), round(step * ceil(high / step - ROUNDING), 6), step
 
 
 def sensitivity_charts(layers: Sequence[LayerSensitivity]) -> list[Chart]:

@@ -32,7 +32,7 @@ def file_columns(row: DescribedVerdict) -> list[str]:
     """Return the heads of the table of exported files, of which `row` is one."""
     metric = metric_label(row["metric"])
     drop = f"drop{'' if len(list_tested_metrics(row)) > 1 else f' of {metric}'} [95% CI], points"
-    worst = f"worst class by {class_metric_label(row['metric'])}, drop in points"
+    worst = f"worst class by {class_metric_label(row['metric'])}, points"
     cost = ["size, MB", "latency, ms", "memory, MiB", "gzip, MB"]
     return ["file", "verdict", metric, drop, *cost, "agreement", worst, "images"]
 

@@ -150,7 +150,7 @@ def test_every_number_names_its_metric(exported, tmp_path):
     assert "decides is that of micro F1: +1.00 points from the Keras model" in sentence
     page = " ".join(" ".join(Page(render_report(run)).words).split())
     tests = "each file is tested by mAP, macro F1 and micro F1; the drop that is shown is the one that decides"
-    assert tests in page and "worst class by AP, drop in points" in page and " of micro F1 " in page
+    assert tests in page and "worst class by AP, points" in page and " of micro F1 " in page
     card = ModelCard(run, described).render()
     assert tests in card and "drop of the worst class by AP" in card and "of micro F1 |" in card
     one = describe_headline("r", describe_verdicts(exported[0]), None).sentences[0]
