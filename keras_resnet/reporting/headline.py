@@ -65,8 +65,8 @@ def _describe_values(row: DescribedVerdict) -> str:
     """Return the values of a file's metrics, the one that is shown elsewhere first."""
     others = [
         f"{metric_label(name)} {row['details'][name]:.2%}"
-        for name in row.get("drops", ())
-        if name != row["metric"] and name in row.get("details", ())
+        for name in row.get("drops", {})
+        if name != row["metric"] and name in row.get("details", {})
     ]
     return join_words([f"{metric_title(row['metric'])} {row['value']:.2%}", *others])
 
