@@ -23,12 +23,13 @@ from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo.page import build_site
 from keras_resnet.export.load import load_file
 from keras_resnet.export.predict import load_predictor
+from keras_resnet.metrics.result import Evaluation
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import read_image
 from keras_resnet.runtime.predictions import format_predictions, label_sets
 from keras_resnet.tasks import get_task
-from keras_resnet.tasks.multilabel import asymmetric_loss
+from keras_resnet.tasks.multilabel import Multilabel, asymmetric_loss
 from keras_resnet.training.train import train
 
 CLASSES = ("blue", "green", "red")
@@ -147,6 +148,19 @@ def test_labels_are_predicted_from_their_thresholds_on():
     assert [[each["label"] for each in found] for found in both] == [["c", "b"], []]
     assert both[0][0]["probability"] == 0.5 and len(label_sets(logits, "abc", (0, 0, 0), 1)[0]) == 1
     assert format_predictions(both[1]) == "nothing"
+
+
+def test_mistakes_are_told_with_the_probabilities_of_their_labels():
+    """The one that is farthest from the truth first; what is right is no mistake."""
+    task = Multilabel(CLASSES, (0.5, 0.5, 0.5))
+    logits = np.array([[4.0, -3.0, 1.0], [-9.0, -1.0, -9.0], [9.0, -9.0, -9.0]])
+    truth = np.array([[0, 1, 1], [0, 1, 0], [1, 0, 0]], np.uint8)
+    predictions = task.postprocess(logits, truth)
+    evaluation = Evaluation(task.compute_metrics(predictions, truth), predictions, logits, truth)
+    assert [(each.row, each.caption) for each in task.sample_predictions(evaluation, 9)] == [
+        (0, "predicted blue (98%), red (73%); missed green (5%); labeled green, red"),
+        (1, "predicted nothing; missed green (27%); labeled green"),
+    ]
 
 
 def test_the_asymmetric_loss_is_that_of_its_authors():
