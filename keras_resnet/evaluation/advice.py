@@ -166,7 +166,7 @@ def suggest_longer_training(facts: TrainingFacts) -> str:
     if simple is None or simple["standing"] != NOT_ABOVE or facts.value >= 1:
         return ""
     name, value, epochs = simple["baseline"], simple["value"], 3 * len(facts.log)
-    metric = metric_label(simple["metric"])
+    metric = metric_label(facts.metric)
     origin = _find_pretrained(facts.spec)
     pretrained = f", or start from pretrained weights: --weights {origin}" if origin else ""
     return (
