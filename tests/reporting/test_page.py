@@ -144,17 +144,15 @@ def test_every_number_names_its_metric(exported, tmp_path):
     run.write_json(run.verdicts_file, rows)
     described = describe_verdicts(run)
     sentence = describe_headline("r", described, recommend_file(described)).sentences[0]
-    assert sentence.startswith(
-        "mAP 90.00%, macro F1 80.00% and micro F1 70.00% on 360 validation images; the drop that"
-    )
-    assert "decides is that of micro F1: +1.00 points from the Keras model" in sentence
+    assert sentence.startswith("mAP 90.00%, macro F1 80.00% and micro F1 70.00% on ")
+    assert "; the drop that decides is that of micro F1: +1.00 points from the Keras model" in sentence
     page = " ".join(" ".join(Page(render_report(run)).words).split())
     tests = "each file is tested by mAP, macro F1 and micro F1; the drop that is shown is the one that decides"
     assert tests in page and "worst class by AP, points" in page and " of micro F1 " in page
     card = ModelCard(run, described).render()
     assert tests in card and "drop of the worst class by AP" in card and "of micro F1 |" in card
     one = describe_headline("r", describe_verdicts(exported[0]), None).sentences[0]
-    assert "drop of top-1 accuracy: +" in one and "tested by" not in render_report(exported[0])
+    assert "drop of top-1 accuracy: " in one and "tested by" not in render_report(exported[0])
 
 
 def test_options_in_sentences_are_code_in_which_no_line_breaks(exported, tmp_path):
