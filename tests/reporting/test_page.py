@@ -207,7 +207,7 @@ def test_what_was_chosen_is_kept_with_the_reasons_and_shown(trained):
     messages = trained.document()["messages"]
     for beginning in ("image size: 8 pixels (", "horizontal flips: off (", "batch size: 32 (", "precision: float32 ("):
         assert [line for line in messages if line.startswith(beginning)], messages
-    words = Page(render_report(trained)).words
+    words = "".join(Page(render_report(trained)).words)
     assert all(line in words for line in messages)
 
 
