@@ -72,6 +72,8 @@ html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")
 html_copy_source = False
 html_show_sphinx = False
 
+# An option of the command in a sentence.
+_OPTION = re.compile(r"(?<![`\w-])--[a-z][a-z-]*[a-z]")
 _PARAMETERS = re.compile(r"<dl>((?:\s|<dd>(?:(?!</?d[ldt]\b).)*</dd>)+)</dl>", re.DOTALL)
 
 
@@ -96,7 +98,8 @@ def lay_out(app: object, what: str, name: str, documented: object, options: obje
         lines[:] = as_list(lines, [field.name for field in fields(documented)])
         # Settings carry their description themselves.
         described = [(field.name, getattr(field.default, "description", None)) for field in fields(documented)]
-        lines += [f"- ``{name}``: {words}" for name, words in described if words]
+        marked = [(name, _OPTION.sub(r"``\g<0>``", words)) for name, words in described if words]
+        lines += [f"- ``{name}``: {words}" for name, words in marked]
 
 
 def link_beside(app: object, name: str, source: list[str]) -> None:

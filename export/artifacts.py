@@ -18,8 +18,14 @@ from keras_resnet.export import device_scripts
 from keras_resnet.export.load import load_file
 from keras_resnet.export.verdict import is_tflite_file
 from keras_resnet.export.verify import Reference
-from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_remarks, list_shared_remarks
+from keras_resnet.metrics.labels import class_metric_label, metric_label
+from keras_resnet.metrics.outcome import (
+    ACCEPTED,
+    describe_tested_metrics,
+    format_drop,
+    list_remarks,
+    list_shared_remarks,
+)
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
@@ -114,18 +120,20 @@ class ModelCard:
         )
 
     def _table(self) -> str:
-        metric = metric_label(self.rows[0]["metric"]) if self.rows else "metric"
+        name = self.rows[0]["metric"] if self.rows else "metric"
+        metric = metric_label(name)
         lines = [
-            f"| file | size | {metric} | the Keras model | drop [95%], points | of | agreement | worst class, points |"
-            " validation images | verdict |",
-            "|---|---|---|---|---|---|---|---|---|---|",
+            f"| file | size | {metric} | {metric} of the Keras model | drop [95%], points | agreement |"
+            f" drop of the worst class by {class_metric_label(name)}, points | validation images | verdict |",
+            "|---|---|---|---|---|---|---|---|---|",
             *map(_table_row, self.rows),
         ]
         return "\n".join(lines) + "\n"
 
     def _remarks(self) -> str:
         shared = dict.fromkeys(chain.from_iterable(map(list_shared_remarks, self.rows)))
-        return _list_items([*list_remarks(self.rows), *shared])
+        tested = filter(None, map(describe_tested_metrics, self.rows[:1]))
+        return _list_items([*tested, *list_remarks(self.rows), *shared])
 
     def _warnings(self) -> str:
         items = _list_items(list_warnings(self.document))
@@ -156,7 +164,6 @@ def _shorten(words: str) -> str:
 def _table_row(row: DescribedVerdict) -> str:
     return (
         f"| {row['file']} | {row['bytes'] / 1e6:.2f} MB | {row['value']:.2%} | {row['model_value']:.2%} |"
-        f" {100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} | {metric_label(row['drop_metric'])} |"
-        f" {row['agreement']:.2%} | {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} |"
-        f" {row['outcome']} |"
+        f" {format_drop(row)} | {row['agreement']:.2%} |"
+        f" {100 * row['worst_class_drop']:+.2f} ({row['worst_class']}) | {row['samples']} | {row['outcome']} |"
     )

@@ -23,6 +23,7 @@ from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference, verify
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -54,10 +55,11 @@ class ExportContext:
         data = load_run_data(run, log)
         calibration = _calibrate(run, data, request, log)
         reference, origin = Reference.from_run(run, data, request.samples), find_uncompressed_run(run)
+        evaluation = reference.evaluation
         compressed = f"; compressed, of {run.name}: {reference.own_evaluation.value:.2%}" if origin != run else ""
         log(
-            f"the Keras model of {origin.name}: {reference.evaluation.value:.2%} of"
-            f" {counted(reference.evaluation.samples, 'validation image')}{compressed}"
+            f"the Keras model of {origin.name}: {metric_label(evaluation.metric)} {evaluation.value:.2%} of"
+            f" {counted(evaluation.samples, 'validation image')}{compressed}"
         )
         return cls(run, run.model_file, data, reference, calibration, request.budget, log)
 

@@ -42,7 +42,8 @@ class Verdict:
     beside it. drop: the float model's value of `drop_metric` minus the file's, with its 95% interval; that metric is
     the one that decides, and drops has each by name. agreement: fraction of images (or of objects) on which both
     predict the same; own_agreement: the same with the run's own model, where that is a compressed one.
-    worst_class, worst_class_drop: the label whose accuracy fell most, and by how much.
+    worst_class, worst_class_drop: the label whose own metric fell most (see `labels.class_metric_label`), and by
+    how much.
     largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
     cost: time and memory. machine: where the file was run. baselines: how the float model stands to what needs no
     network. data_changed: what is other than when the model was trained, "" for nothing.
@@ -100,8 +101,8 @@ class Verdict:
         """The line that it begins with."""
         return (
             f"{self.words}: {self.file}, {self.bytes / 1e6:.2f} MB, {metric_label(self.metric)} {self.value:.2%} of"
-            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(self.as_dict())} of at most"
-            f" {100 * self.max_drop:g}, agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
+            f" {counted(self.samples, 'image')}, drop {outcome.format_drop(self.as_dict())}, at most"
+            f" {counted(100 * self.max_drop, 'point', 'g')}, agreement {self.agreement:.2%}, {self.latency_ms:.2f} ms"
         )
 
     def _repr_html_(self) -> str:
@@ -150,5 +151,6 @@ def show_verdicts(verdicts: list[Verdict]) -> str:
         for verdict, row in zip(verdicts, rows, strict=True)
     ]
     columns = ["file", "size", metric_label(first.metric), "drop, points", "agreement", "latency", "verdict"]
-    remarks = outcome.list_remarks(rows) + outcome.list_shared_remarks(rows[0])
+    tested = [outcome.describe_tested_metrics(rows[0])]
+    remarks = [*filter(None, tested), *outcome.list_remarks(rows), *outcome.list_shared_remarks(rows[0])]
     return html_tables.table(columns, cells) + html_tables.items(remarks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pygments.lexer import RegexLexer, bygroups
-from pygments.token import Comment, Keyword, Name, String, Text
+from pygments.token import Comment, Generic, Keyword, Name, String, Text
 
 
 class CommandLexer(RegexLexer):
@@ -19,12 +19,40 @@ class CommandLexer(RegexLexer):
             (r"(?<!\S)--?[a-z][\w-]*", Keyword),
             (r"'[^'\n]*'|\"[^\"\n]*\"", String),
             (r"(&&|\|)(\s+)([\w./-]+)", bygroups(Text, Text, Name.Function)),
-            (r"\s+|\S+?", Text),
+            (r"[^\S\n]+|\n|\S+?", Text),
         ]
+    }
+
+
+class OutputLexer(RegexLexer):
+    """What a command prints: options in it are whole words."""
+
+    name = "Output"
+    tokens = {  # noqa: RUF012
+        "root": [
+            (r"(?<![\w-])--[a-z][a-z-]*[a-z]", Generic.Output),
+            (r"[^-]+|-", Text),
+        ]
+    }
+
+
+class SessionLexer(RegexLexer):
+    """Commands behind prompts, and what they print."""
+
+    name = "Session"
+    tokens = {  # noqa: RUF012
+        "root": [
+            (r"^(\$ )([\w./-]+)", bygroups(Generic.Prompt, Name.Function), "command"),
+            *OutputLexer.tokens["root"][:1],
+            (r"[^-$]+|[-$]", Text),
+        ],
+        "command": [(r"\n", Text, "#pop"), *CommandLexer.tokens["root"][1:]],
     }
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_lexer("shell", CommandLexer)
+    app.add_lexer("text", OutputLexer)
+    app.add_lexer("console", SessionLexer)
     return {"parallel_read_safe": True}

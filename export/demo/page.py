@@ -155,7 +155,7 @@ def describe_file(file: str, model: TFLiteModel, verdict: DescribedVerdict) -> d
         "url": f"files/{file}",
         "size": f"{verdict['megabytes']:.2f} MB",
         "metric": f"{metric} {verdict['value']:.2%}",
-        "drop": f"drop in points: {format_drop(verdict)}",
+        "drop": f"drop in points {format_drop(verdict)}",
         "outcome": verdict["outcome"],
         "passed": verdict["verdict"] in ACCEPTED,
         "card": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from keras_resnet.errors import DataError, KresnetError, UsageError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import read_image, show_in_rgb
+from keras_resnet.runtime.printable import make_printable
 
 # How many, and their largest sides in pixels: photographs would take hundreds of megabytes.
 SAMPLES, MAX_SIDE = 20, 1024
@@ -25,7 +26,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Sample:
-    """A validation image as a PNG file.
+    """A validation image as a PNG file. file: the path of its own file from the data's folder, "" where there is none.
 
     label: of the whole image, "" where its objects are labeled, or it has `labels`, of which there may be any number;
     None elsewhere. objects: the label and the box (left, top, right,
@@ -36,6 +37,7 @@ class Sample:
     label: str = ""
     labels: list[str] | None = None
     objects: list[tuple[str, list[float]]] | None = None
+    file: str = ""
 
     def describe(self, number: int) -> dict[str, Any]:
         """Return the sample as run.json has it."""
@@ -43,6 +45,7 @@ class Sample:
         return {
             "url": f"samples/{number}.png",
             "number": number + 1,
+            "file": self.file,
             "label": self.label,
             "labels": self.labels,
             "objects": objects,
@@ -96,13 +99,12 @@ def make_sample(split: Split, row: int, classes: Sequence[str], data: DataSpec) 
     small.thumbnail((MAX_SIDE, MAX_SIDE))
     buffer = io.BytesIO()
     small.save(buffer, format="PNG")
+    sample = Sample(buffer.getvalue(), file=make_printable(split.name_image(row)) if split.files else "")
     if split.label_sets is not None:
-        return Sample(
-            buffer.getvalue(), labels=[classes[label] for label in np.flatnonzero(split.label_sets[row]).tolist()]
-        )
+        return replace(sample, labels=[classes[label] for label in np.flatnonzero(split.label_sets[row]).tolist()])
     if split.objects is None:
-        return Sample(buffer.getvalue(), label=classes[split.labels[row]])
-    return Sample(buffer.getvalue(), objects=_list_objects(split, row, classes, small))
+        return replace(sample, label=classes[split.labels[row]])
+    return replace(sample, objects=_list_objects(split, row, classes, small))
 
 
 def _list_objects(split: Split, row: int, classes: Sequence[str], image: Image.Image) -> list[tuple[str, list[float]]]:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet import progress
 from keras_resnet.api.keywords import refuse_unknown, to_text
 from keras_resnet.api.results import ShownCheckReport
 from keras_resnet.api.run import Run
-from keras_resnet.api.session import from_python
+from keras_resnet.api.session import from_python, in_python_words
 from keras_resnet.checking.findings import CheckReport
 from keras_resnet.config.given_options import name_options
 from keras_resnet.config.spec import DataSpec, Spec
@@ -20,6 +20,9 @@ from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.run import Run as RunFolder
 from keras_resnet.run import runs_home
+
+if TYPE_CHECKING:
+    from keras_resnet.data.dataset import DatasetSplits
 
 StrPath = str | os.PathLike[str]
 
@@ -54,25 +57,31 @@ def check(
     folder = None if run is None else run.stored if isinstance(run, Run) else RunFolder.find(home, to_text("run", run))
     page = Path(given["save"]) if "save" in given else None
     settings = {"data_dir": given.get("data_dir"), "download": download or None, "fit": fit, "cache": cache}
-    return ShownCheckReport(**vars(check_folder(given.get("data"), folder, given.get("task"), page, settings)))
+    report, splits = check_folder(given.get("data"), folder, given.get("task"), settings)
+    report = replace(report, notes=list(map(in_python_words, report.notes)))
+    if page is not None:
+        write_page(report, splits, page)
+    return ShownCheckReport(**vars(report))
 
 
 def check_folder(
-    data: str | None, run: RunFolder | None, task: str | None, page: Path | None, settings: Mapping[str, Any]
-) -> CheckReport:
-    """Return what is wrong with `data`, and write it to `page` if that is given; see `check`. settings: of a DataSpec,
-    None for those that are not given."""
+    data: str | None, run: RunFolder | None, task: str | None, settings: Mapping[str, Any]
+) -> tuple[CheckReport, DatasetSplits]:
+    """Return what is wrong with `data`, and the data; see `check`. settings: of a DataSpec, None for those that are not
+    given."""
     from keras_resnet.checking.check import check_data
 
     asked = {key: each for key, each in settings.items() if each is not None}
     with name_options(asked):
         spec = replace(_choose_data(data, run, task), **asked)
-    report, splits = check_data(spec, progress.log, run)
-    if page is not None:
-        from keras_resnet.reporting.check_page import write_check_page
+    return check_data(spec, progress.log, run)
 
-        write_check_page(report, splits, page)
-    return report
+
+def write_page(report: CheckReport, data: DatasetSplits, page: Path) -> None:
+    """Write `report` on `data` to `page`."""
+    from keras_resnet.reporting.check_page import write_check_page
+
+    write_check_page(report, data, page)
 
 
 def _choose_data(data: str | None, run: RunFolder | None, task: str | None) -> DataSpec:

@@ -9,7 +9,7 @@ from typing import Any, overload
 
 from PIL import Image
 
-from keras_resnet.checking.findings import CheckReport
+from keras_resnet.checking.findings import COLUMNS, CheckReport
 from keras_resnet.metrics.labels import list_shown_details, metric_label
 from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import read_for_display
@@ -26,7 +26,7 @@ class ShownCheckReport(CheckReport):
     """A report of `keras_resnet.check` that notebooks show as a table."""
 
     def _repr_html_(self) -> str:
-        found = html_tables.table(["found", "", "for example"], self.rows) if self.findings else ""
+        found = html_tables.table(COLUMNS, self.rows) if self.findings else ""
         return f"<p>{html.escape(self.title)}</p>{found}{html_tables.items(self.notes)}"
 
 

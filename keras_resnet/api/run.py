@@ -64,7 +64,14 @@ class Run:
 
     @property
     def metrics(self) -> MetricsDocument:
-        """The finished model's metric on the validation images: {"split", "metric", "value", "samples"}."""
+        """The finished model's metric on the validation images: {"split", "metric", "value", "samples"}. Raises
+        RunError if training has not finished."""
+        return self._read_metrics()
+
+    @from_python
+    def _read_metrics(self) -> MetricsDocument:
+        if not self.is_finished:
+            self.stored.require_finished()
         return self.stored.metrics()
 
     @property

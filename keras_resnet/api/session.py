@@ -5,6 +5,7 @@ A message of the command line names options as they are typed there; `in_python_
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import threading
@@ -16,7 +17,9 @@ from typing import ParamSpec, TypeVar
 
 from keras_resnet import progress
 from keras_resnet.api.notebook import NotebookDisplay, in_notebook
+from keras_resnet.config.given_options import SETTINGS
 from keras_resnet.config.provenance import Provenance, use_provenance
+from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.errors import KresnetError
 from keras_resnet.native_logs import silence_native_logs
 from keras_resnet.progress_bar import show_bar
@@ -27,8 +30,9 @@ T = TypeVar("T")
 _is_surrounded: ContextVar[bool] = ContextVar("is_surrounded", default=False)
 # A whole command stays one; of options alone, those that switch something off stand for False.
 _TYPED = re.compile(
-    r"kresnet train --resume (?P<run>\S+)|kresnet [a-z]+(?: [\w./-]+)*|--no-(?P<off>[a-z][a-z-]*)"
-    r"|Use --(?P<name>[a-z][a-z-]*) (?P<value>[\w:]+)|--(?P<option>[a-z][a-z-]*)"
+    r"kresnet train --resume (?P<run>\S+)|(?P<find>kresnet train --find-lr)|kresnet [a-z]+(?: [\w./-]+)*"
+    r"|--no-(?P<off>[a-z][a-z-]*)|--set (?P<key>[a-z_.]+)=(?P<set>[\w.]+)"
+    r"|(?P<use>Use )?--(?P<option>[a-z][a-z-]*)(?: (?P<value>[\w:./-]*\w))?"
 )
 
 
@@ -38,14 +42,43 @@ def in_python_words(message: str) -> str:
 
 
 def _to_python(match: re.Match[str]) -> str:
-    words = {name: value.replace("-", "_") for name, value in match.groupdict().items() if value}
-    if "run" in words:
+    if match["run"]:
         return f"keras_resnet.train(resume={match['run']!r})"
-    if "off" in words:
-        return f"{words['off']}=False"
-    if "value" in words:
-        return f"Use {words['name']}={match['value']!r}"
-    return words.get("option", match[0])
+    if match["find"]:
+        return "keras_resnet.find_learning_rate"
+    if match["off"]:
+        return f"{match['off'].replace('-', '_')}=False"
+    if match["key"]:
+        return f"set={{{match['key']!r}: {_read_value(match['set'])!r}}}"
+    return _name_keyword(match) if match["option"] else match[0]
+
+
+def _name_keyword(match: re.Match[str]) -> str:
+    """Return an option as a keyword: with its value, where what follows it is one and not the next word."""
+    name, value, use = match["option"].replace("-", "_"), match["value"], match["use"] or ""
+    if value and (use or _is_value(name, value)):
+        return f"{use}{name}={_read_value(value)!r}"
+    if name in SETTINGS and SETTINGS[name].kind is bool:
+        name = f"{name}=True"
+    if value and value.isupper():  # the name of a value, as in --run RUN
+        return f"{use}{name}=…"
+    return f"{use}{name}{f' {value}' if value else ''}"
+
+
+def _is_value(name: str, value: str) -> bool:
+    """Return whether a word behind an option is its value."""
+    choices = {"task": tuple(TASK_RULES)} | {key: each.choices for key, each in SETTINGS.items()}
+    is_source = name == "weights" and (":" in value or value == "none")
+    return value in choices.get(name, ()) or is_source or not isinstance(_read_value(value), str)
+
+
+def _read_value(text: str) -> str | int | float | bool:
+    """Return what a value of the command line is in Python."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (int, float)) else text
 
 
 def from_python(function: Callable[P, T]) -> Callable[P, T]:

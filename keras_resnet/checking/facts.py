@@ -63,7 +63,8 @@ def identify(split: Split, row: int, classes: tuple[str, ...]) -> CheckedImage:
     names = [classes[label]] if label >= 0 else []
     if split.label_sets is not None:
         names = [name for name, is_there in zip(classes, split.label_sets[row], strict=True) if is_there]
-    return CheckedImage(split.name, row, ", ".join(names), split.files[row] if split.files else "")
+    file = split.files[row] if split.files else ""
+    return CheckedImage(split.name, row, ", ".join(names), file, split.name_image(row))
 
 
 def _measure(split: Split, classes: tuple[str, ...], levels: tuple[float, ...], row: int) -> ImageFacts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from keras_resnet.data.class_sampling import CLASS_WEIGHTS_TRADE
@@ -56,22 +55,26 @@ KINDS = {
 }
 
 
+# What stands in a row of a report's table.
+COLUMNS = ("found", "number", "for example")
 # Kinds that are worth a look, and nothing more.
 HINTS = ("outlier",)
 
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """An image of a split, at `row` of it. file: its path, "" where the data set is not made of files."""
+    """An image of a split, at `row` of it. file: its path, "" where the data set is not made of files. title: what
+    people call it, see `Split.name_image`."""
 
     split: str
     row: int
     label: str
     file: str = ""
+    title: str = ""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """What it is called where nobody knows the folder of the data set."""
         return self.file or f"{self.split} image {self.row + 1}"
 
 
@@ -86,8 +89,11 @@ class Finding:
 
     @property
     def example(self) -> str:
-        """It in a few words: the names of its images, and what is to be said of them."""
-        names = " = ".join(Path(each.file).name or each.name for each in self.images[:2])
+        """It in a few words: the names of two of its images, of different splits where it is in several, and what is to
+        be said of them."""
+        by_split = {each.split: each for each in reversed(self.images)}
+        two = list(reversed(by_split.values())) if len(by_split) > 1 else self.images
+        names = " = ".join(each.title or each.name for each in two[:2])
         return ": ".join(filter(None, (names, self.note)))
 
     def as_dict(self) -> dict[str, Any]:
@@ -138,8 +144,9 @@ class CheckReport:
         return [[KINDS[kind].title, str(len(found)), found[0].example] for kind, found in self.by_kind.items()]
 
     def __repr__(self) -> str:
-        width = max((len(title) for title, _, _ in self.rows), default=0)
-        lines = [f"  {title:<{width}}  {count:>5}  for example {example}" for title, count, example in self.rows]
+        rows = [COLUMNS, *self.rows] if self.findings else []
+        width = max((len(title) for title, _, _ in rows), default=0)
+        lines = [f"  {title:<{width}}  {count:>6}  {example}" for title, count, example in rows]
         return "\n".join([self.title, *lines, *self.notes])
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,18 +84,18 @@ def check(
     Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
     with a run, suspected label errors and outliers. Writes one page with the images.
     """
-    from keras_resnet.api.checking import check_folder
+    from keras_resnet.api.checking import check_folder, write_page
 
     run = find_run(runs, of_run) if of_run is not None else None
     source = data if data is not None else run.spec().data.source if run else ""
     page = save or Path(f"check-{Path(source).resolve().name or 'data'}.html")
     prepare_save(page)
     try:
-        report = check_folder(data, run, task, page, settings)
+        report, splits = check_folder(data, run, task, settings)
+        write_page(report, splits, page)
     except KresnetError as error:
-        if data is not None:
-            # Here it is no option.
-            error.args = (str(error).replace("--data ", "DATA "),)
+        # Here it is no option.
+        error.args = (re.sub(r"--data(?![-\w])", "DATA", str(error)),)
         raise
     if as_json:
         console.emit_json(report.as_dict())
@@ -107,8 +108,10 @@ def check(
 
 def _print_report(report: CheckReport) -> None:
     """Print how many of what was found, each with its first example."""
+    from keras_resnet.checking.findings import COLUMNS
+
     if report.findings:
-        console.print_table(report.title, ["found", "", "for example"], report.rows)
+        console.print_table(report.title, [*COLUMNS], report.rows)
     else:
         console.emit(report.title)
     for note in report.notes:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli import console
-from keras_resnet.metrics.labels import list_shown_details, metric_label
-from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
+from keras_resnet.metrics.labels import class_metric_label, list_shown_details, metric_label
+from keras_resnet.metrics.outcome import (
+    describe_tested_metrics,
+    format_interval,
+    is_unproven,
+    list_remarks,
+    list_shared_remarks,
+    list_tested_metrics,
+)
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.export.accelerators.base import AcceleratorReport
     from keras_resnet.export.remedies import RemedyResult
     from keras_resnet.export.verdict import Verdict
-
-COLUMNS = ("agreement", "worst class", "latency", "memory", "verdict")
 
 
 def print_verdicts(title: str, verdicts: list[Verdict], as_json: bool) -> None:
@@ -26,8 +31,9 @@ def print_verdicts(title: str, verdicts: list[Verdict], as_json: bool) -> None:
     metric = metric_label(first.metric)
     rows = [_format_verdict(verdict, *drops) for verdict, drops in zip(verdicts, _format_drops(verdicts), strict=True)]
     title = f"{title}: {counted(first.samples, 'validation image')}, drops in points"
-    spare = ["size", "latency", "agreement", "memory", "worst class", "gzip"]
-    columns = ["file", "size", "gzip", metric, drop, "95%", *COLUMNS]
+    worst = f"worst class by {class_metric_label(first.metric)}"
+    spare = ["size", "latency", "agreement", "memory", worst, "gzip"]
+    columns = ["file", "size", "gzip", metric, drop, "95%", "agreement", worst, "latency", "memory", "verdict"]
     console.print_table(title, columns, rows, prose=[drop, "verdict"], spare=spare)
     console.emit(f"the Keras model on the same images: {metric} {first.model_value:.2%}")
     _print_remarks(verdicts)
@@ -58,6 +64,8 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
         shown = list_shown_details(verdict.details, verdict.metric)
         if details := [f"{metric_label(name)} {verdict.details[name]:.2%}" for name in shown]:
             console.emit(f"{verdict.file}: {', '.join(details)}")
+    if tested := describe_tested_metrics(first.as_dict()):
+        console.emit(tested)
     remarks = list_remarks([verdict.as_dict() for verdict in verdicts])
     for remark in (*remarks, *list_shared_remarks(first.as_dict())):
         console.emit(remark)
@@ -71,11 +79,16 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
 def describe_failures(verdicts: list[Verdict], max_drop: float) -> list[str]:
     """Return what to say of the files that are not within `max_drop` points."""
     failed = [verdict for verdict in verdicts if not verdict.passed]
-    lost = ", ".join(verdict.file for verdict in failed if not is_unproven(verdict.as_dict()))
+    lost = [verdict for verdict in failed if not is_unproven(verdict.as_dict())]
     unproven = ", ".join(verdict.file for verdict in failed if is_unproven(verdict.as_dict()))
     words = []
+    for metric in dict.fromkeys(verdict.drop_metric for verdict in lost):
+        files = ", ".join(verdict.file for verdict in lost if verdict.drop_metric == metric)
+        words.append(
+            f"lost more than {counted(max_drop, 'point', 'g')} of {metric_label(metric)}: {files} (kept in"
+            " exports/rejected/)"
+        )
     if lost:
-        words.append(f"lost more than {counted(max_drop, 'point', 'g')}: {lost} (kept in exports/rejected/)")
         samples = failed[0].samples
         if failed[0].drop_metric == "top1" and 100 / samples > max_drop:
             images = counted(samples, "validation image", ",")
@@ -111,9 +124,11 @@ def print_accelerators(reports: list[AcceleratorReport]) -> None:
 
 
 def _name_drop_column(verdicts: list[Verdict]) -> str:
-    """Return the title of the drops: with their metric, where that is one for all and not the one that is shown."""
-    metrics = {verdict.drop_metric for verdict in verdicts}
-    return f"drop of {metric_label(metrics.pop())}" if len(metrics) == 1 and metrics != {verdicts[0].metric} else "drop"
+    """Return the title of the drops: with their metric where that is one for all, and not the only one that is
+    tested and shown."""
+    metrics, first = {verdict.drop_metric for verdict in verdicts}, verdicts[0]
+    is_only = metrics == {first.metric} and len(list_tested_metrics(first.as_dict())) == 1
+    return "drop" if is_only or len(metrics) > 1 else f"drop of {metric_label(metrics.pop())}"
 
 
 def _format_drops(verdicts: list[Verdict]) -> list[tuple[str, str]]:

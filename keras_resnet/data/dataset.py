@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,7 +55,8 @@ class Split:
 
     Exactly one of `pixels`, uint8 (count, height, width, channels), and `images` is set, which `method` of
     `preprocess.PREPROCESSORS` brings to `resize`. files: the image files, in that order, where there are such.
-    prepared: pixels of `images` that need not be decoded again.
+    home: the folder of the data set, from which people name them. prepared: pixels of `images` that need not be decoded
+    again.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Split:
     channels: int = 3
     label_sets: np.ndarray | None = None
     prepared: PreparedImages | None = None
+    home: str = ""
     _tensors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -82,6 +85,15 @@ class Split:
     def count(self) -> int:
         """Return how many images there are."""
         return len(self.labels)
+
+    def name_image(self, row: int) -> str:
+        """Return what people call an image: the path of its file from the folder of the data set, "val/cross/0.png"; of
+        a data set without files its number, "validation image 3"."""
+        if not self.files:
+            return f"{self.name} image {row + 1}"
+        if not self.home:
+            return self.files[row]
+        return Path(os.path.relpath(self.files[row], self.home)).as_posix()
 
     def image(self, row: int) -> Picture:
         """Return one of `images`, read now; or of `pixels`, as it is kept."""

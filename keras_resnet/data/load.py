@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from keras_resnet.config.spec import DataSpec
@@ -37,6 +38,9 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
         if spec.annotations == "labels" and any(each.recognizes(folder, "objects") for each in others):
             raise DataError(f"{error}; its boxes of objects are for --task localize, detect or segment") from error
         raise
+    if folder is not None:
+        home = str(folder if folder.is_dir() else folder.parent)
+        data = replace(data, splits={name: replace(split, home=home) for name, split in data.splits.items()})
     log_copies(data, log)
     return data
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.data.class_sampling import CLASS_WEIGHTS_TRADE
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
 from keras_resnet.models.names import model_name
 from keras_resnet.pretrained.hub import TORCHVISION_HASHES
@@ -167,10 +168,11 @@ def suggest_longer_training(facts: TrainingFacts) -> str:
     if simple is None or simple["standing"] != NOT_ABOVE or facts.value >= 1:
         return ""
     name, value, epochs = simple["baseline"], simple["value"], 3 * len(facts.log)
+    metric = metric_label(facts.metric)
     origin = _find_pretrained(facts.spec)
     pretrained = f", or start from pretrained weights: --weights {origin}" if origin else ""
     return (
-        f"your network reaches {simple['model_value']:.2%}, {name} {value:.2%}; train longer:"
+        f"your network reaches {metric} {simple['model_value']:.2%}, {name} {value:.2%}; train longer:"
         f" --epochs {epochs}{pretrained}"
     )
 

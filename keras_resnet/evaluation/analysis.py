@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +54,8 @@ def analyze_model(
 
 
 def _describe_sample(split: Split, sample: SamplePrediction) -> dict[str, str]:
-    """Return {"caption", "file", "image", …}: the name of the image's file, or its number in the split, and the image
-    with what is predicted in it; where the task finds objects, also with the "ground_truth"."""
-    file = os.path.basename(split.files[sample.row]) if split.files else f"{split.name} image {sample.row + 1}"
+    """Return {"caption", "file", "image", …}: what the image is called (see `Split.name_image`), and the image with
+    what is predicted in it; where the task finds objects, also with the "ground_truth"."""
     original = _original_image(split, sample.row)
     drawn = {"image": sample.objects}
     if sample.ground_truth is not None:
@@ -66,7 +64,7 @@ def _describe_sample(split: Split, sample: SamplePrediction) -> dict[str, str]:
         key: _encode_webp(draw_predictions(original, found, SAMPLE_SIDE, SAMPLE_LETTERS))
         for key, found in drawn.items()
     }
-    return {"caption": make_printable(sample.caption), "file": make_printable(file), **images}
+    return {"caption": make_printable(sample.caption), "file": make_printable(split.name_image(sample.row)), **images}
 
 
 def refresh_analysis(run: Run, log: Callable[[str], None]) -> None:

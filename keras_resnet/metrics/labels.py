@@ -16,11 +16,18 @@ LABELS = {
     "quality": "confidence",
     "mask": "mask IoU",
 }
+# What the main metric of all classes is of one class.
+CLASS_LABELS = {"top1": "recall", MAP: "AP", "box mAP": "box AP", "mask mAP": "mask AP"}
 
 
 def metric_label(name: str) -> str:
     """Return a metric's name as people read it."""
     return LABELS.get(name, name)
+
+
+def class_metric_label(name: str) -> str:
+    """Return what is measured of a single class where `name` is measured of all, as people read it."""
+    return CLASS_LABELS.get(name, metric_label(name))
 
 
 def list_shown_details(metrics: Iterable[str], metric: str) -> list[str]:

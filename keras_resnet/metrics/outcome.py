@@ -67,11 +67,22 @@ def format_interval(interval: tuple[float, float] | list[float]) -> str:
 
 
 def format_drop(row: VerdictRow) -> str:
-    """Format the drop of a verdict in points with its interval, and the metric where it is not the one that is
-    shown."""
-    metric = row["drop_metric"]
-    of = f" of {metric_label(metric)}" if metric != row["metric"] else ""
-    return f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}{of}"
+    """Format the drop of a verdict in points, with its interval and its metric."""
+    return f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} of {metric_label(row['drop_metric'])}"
+
+
+def list_tested_metrics(row: VerdictRow) -> list[str]:
+    """List the metrics whose drops a verdict is on, as people read them; of a verdict of an earlier version the one
+    that decided."""
+    return list(map(metric_label, row.get("drops") or [row["drop_metric"]]))
+
+
+def describe_tested_metrics(row: VerdictRow) -> str:
+    """Say in a sentence that a verdict is on several metrics, and whose drop is shown; "" where it is on one."""
+    metrics = list_tested_metrics(row)
+    if len(metrics) == 1:
+        return ""
+    return f"each file is tested by {join_words(metrics)}; the drop that is shown is the one that decides"
 
 
 def list_remarks(rows: Sequence[VerdictRow]) -> list[str]:
@@ -94,13 +105,14 @@ def _describe_unproven(rows: Sequence[VerdictRow]) -> str:
     )
     files, upper = join_words([row["file"] for row in rows]), 100 * max(row["drop_interval"][1] for row in rows)
     budget = 100 * first["max_drop"]
+    metrics = join_words(list(dict.fromkeys(metric_label(row["drop_metric"]) for row in rows)))
     if len(rows) > 1:
         return (
-            f"{files}: the measured drops are within the budget of {counted(budget, 'point', 'g')}, but with only"
-            f" {counted(samples, 'validation image', ',')} the true ones may be up to {upper:+.2f}; {remedy}"
+            f"{files}: the measured drops of {metrics} are within the budget of {counted(budget, 'point', 'g')}, but"
+            f" with only {counted(samples, 'validation image', ',')} the true ones may be up to {upper:+.2f}; {remedy}"
         )
     return (
-        f"{files}: the measured drop, {100 * first['drop']:+.2f}, is within the budget of"
+        f"{files}: the measured drop of {metrics}, {100 * first['drop']:+.2f}, is within the budget of"
         f" {counted(budget, 'point', 'g')}, but with only {counted(samples, 'validation image', ',')} the true one may"
         f" be up to {upper:+.2f}; {remedy}"
     )
@@ -126,7 +138,7 @@ def describe_baselines(baselines: Sequence[BaselineRow]) -> list[str]:
 def describe_beaten(baselines: Sequence[BaselineRow]) -> str:
     """Name the baselines that a model is above, in a sentence; "" where there is none."""
     names = " and ".join(f"{each['baseline']} ({each['value']:.2%})" for each in baselines if each["standing"] == ABOVE)
-    return f"the model is better than {names}" if names else ""
+    return f"by {metric_label(baselines[0]['metric'])}, the model is better than {names}" if names else ""
 
 
 def describe_unbeaten(baselines: Sequence[BaselineRow]) -> list[str]:

@@ -30,12 +30,14 @@ Rows = Sequence[Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Axis:
-    """label: with its unit. low, high: the ends; None for what the values need. is_whole: whole numbers only."""
+    """label: with its unit. low, high: the ends; None for what the values need. is_whole: whole numbers only. step:
+    from tick to tick; None for what fits."""
 
     label: str
     low: float | None = None
     high: float | None = None
     is_whole: bool = False
+    step: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Series:
 @dataclass(frozen=True)
 class Chart:
     """One plot. name: in the page. description: what it shows, for who does not see it. categories: of horizontal bars,
-    whose lengths are the y of the only series; () for lines and points."""
+    whose lengths are the y of the only series; () for lines and points. note: what has to be said of what is left
+    out."""
 
     name: str
     title: str
@@ -65,10 +68,19 @@ class Chart:
     y: Axis
     series: tuple[Series, ...]
     categories: tuple[str, ...] = ()
+    note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object, for report.js."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class ShownClasses:
+    """The classes that have curves of their own, and why these; "" where they are all."""
+
+    names: tuple[str, ...]
+    note: str = ""
 
 
 def learning_curves(rows: Rows) -> list[Chart]:
@@ -167,22 +179,22 @@ def reliability_diagram(bins: Sequence[CalibrationBin]) -> Chart | None:
     return Chart("calibration", "Calibration", description, *axes, series)
 
 
-def precision_recall_chart(curves: Mapping[str, list[float]], of_objects: bool = True) -> Chart:
+def precision_recall_chart(curves: Mapping[str, list[float]], shown: ShownClasses, of_objects: bool = True) -> Chart:
     """Return precision over recall, of objects at an IoU of 0.5."""
-    series = _class_curves(curves)
+    series = _class_curves(curves, shown)
     iou, ap = (" at an IoU of 0.5", "AP50") if of_objects else ("", "mean precision")
     description = f"Precision-recall curves{iou}; {ap} of all classes {np.mean(series[0].y):.1f}%"
     axes = Axis("recall (%)", 0, 100), Axis("precision (%)", 0, 100)
-    return Chart("precision-recall", "Precision-recall", description, *axes, series)
+    return Chart("precision-recall", "Precision-recall", description, *axes, series, note=shown.note)
 
 
-def f1_chart(curves: Mapping[str, list[float]]) -> Chart:
+def f1_chart(curves: Mapping[str, list[float]], shown: ShownClasses) -> Chart:
     """Return F1 over the confidence threshold."""
-    series, (confidence, best) = _class_curves(curves), best_threshold(curves)
+    series, (confidence, best) = _class_curves(curves, shown), best_threshold(curves)
     point = Series("best", [100 * confidence], [100 * best], INK, has_line=False, sizes=(9,))
     description = f"F1 by confidence threshold; the best, {best:.1%} of all classes, at {confidence:.0%}"
     axes = Axis("confidence threshold (%)", 0, 100), Axis("F1 (%)", 0, 100)
-    return Chart("f1", "F1 by confidence threshold", description, *axes, (*series, point))
+    return Chart("f1", "F1 by confidence threshold", description, *axes, (*series, point), note=shown.note)
 
 
 def best_threshold(curves: Mapping[str, list[float]]) -> tuple[float, float]:
@@ -191,16 +203,29 @@ def best_threshold(curves: Mapping[str, list[float]]) -> tuple[float, float]:
     return float(mean.argmax() / (len(mean) - 1)), float(mean.max())
 
 
-def _class_curves(curves: Mapping[str, list[float]]) -> tuple[Series, ...]:
-    """Return curves of 101 values: of all classes on average, and of some."""
+def choose_classes(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, list[float]]) -> ShownClasses:
+    """Choose the classes whose `curves` are drawn: all where these are few, else those with the lowest average
+    precision in the `rows` of the table by class."""
+    if len(curves) <= MAX_NAMED_CLASSES:
+        return ShownClasses(tuple(curves))
+    precision = {row["label"]: row["AP"] for row in rows if "AP" in row}
+    lowest = sorted(curves, key=lambda name: precision.get(name, np.mean(curves[name])))[:MAX_NAMED_CLASSES]
+    return ShownClasses(
+        tuple(lowest),
+        f"The {MAX_NAMED_CLASSES} classes with the lowest average precision (AP) of {len(curves)}, the lowest first,"
+        f" and the mean of all {len(curves)}.",
+    )
+
+
+def _class_curves(curves: Mapping[str, list[float]], shown: ShownClasses) -> tuple[Series, ...]:
+    """Return curves of 101 values: of all classes on average, and of those that are shown."""
     steps = [float(each) for each in range(101)]
     mean = Series("all classes", steps, _percent(np.mean(list(curves.values()), axis=0)), INK, is_thick=True)
-    named = list(curves)[:MAX_NAMED_CLASSES]
     return (
         mean,
         *(
             Series(name, steps, _percent(curves[name]), color=1 + number % COLORS, is_dashed=number >= COLORS)
-            for number, name in enumerate(named)
+            for number, name in enumerate(shown.names)
         ),
     )
 
@@ -238,18 +263,18 @@ def _tradeoff(
         for number, (each, cost, value) in enumerate(zip(verdicts, costs, values, strict=True))
     )
     points = "; ".join(f"{each.name} {each.y[0]:.2f}% at {each.x[0]:.2f}" for each in series)
-    low, high = _round_outward(max(0.0, min(values) - margin), min(100.0, max(values) + margin))
+    low, high, step = _round_outward(max(0.0, min(values) - margin), min(100.0, max(values) + margin))
     title = f"{metric_title(verdicts[0]['metric'])} and {name}"
-    axes = Axis(label, 0), Axis(f"{metric} (%)", low, high)
+    axes = Axis(label, 0), Axis(f"{metric} (%)", low, high, step=step)
     return Chart(f"files-{name}", title, f"{title} of each file, {label}: {points}", *axes, series)
 
 
-def _round_outward(low: float, high: float) -> tuple[float, float]:
-    """Widen a range in percent to multiples of 1, 2 or 5 times a power of ten, at most five steps, so that the ticks of
-    its axis are evenly spaced."""
+def _round_outward(low: float, high: float) -> tuple[float, float, float]:
+    """Widen a range in percent to multiples of 1, 2 or 5 times a power of ten, about five steps, so that the ticks of
+    its axis are evenly spaced; return its ends and the step."""
     power = 10 ** floor(log10(high - low) - 1)
     step = next(width * power for width in (1, 2, 5, 10, 20) if high - low <= 5 * width * power)
-    return round(step * floor(low / step + ROUNDING), 6), round(step * ceil(high / step - ROUNDING), 6)
+    return round(step * floor(low / step + ROUNDING), 6), round(step * ceil(high / step - ROUNDING), 6), step
 
 
 def sensitivity_charts(layers: Sequence[LayerSensitivity]) -> list[Chart]:

@@ -67,9 +67,7 @@ def _describe_section(kind: str, found: list[Finding], data: DatasetSplits) -> d
 
 def _pictures(finding: Finding, data: DatasetSplits) -> Iterator[dict[str, str]]:
     for image in finding.images[:MAX_GROUP]:
-        parts = Path(image.file).parts[-3:]
-        name = "/".join(parts) if image.file else image.name
-        caption = f"{name} ({image.split}{', ' if image.label else ''}{image.label})"
+        caption = f"{image.title or image.name} ({image.split}{', ' if image.label else ''}{image.label})"
         yield {"caption": make_printable(caption), "image": _encode(image, data)}
 
 

@@ -62,7 +62,7 @@ def _file_cells(file: Recommendation | None) -> dict[str, str | None]:
     """Return what is known of the recommended file; None where there is none."""
     return {
         "recommended file": file and file["file"],
-        "its value": file and f"{file['value']:.2%} of {file['samples']:,}",
+        "its value": file and f"{metric_label(file['metric'])} {file['value']:.2%} of {file['samples']:,}",
         "its drop [95%]": file and format_drop(file),
         "its verdict": file and file["outcome"],
         "its size": file and f"{file['megabytes']:.2f} MB",

@@ -71,12 +71,14 @@ def _draw_bars(axes: Axes, chart: Chart) -> None:
 
 
 def _set_limits(axes: Axes, chart: Chart) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, MultipleLocator
 
     for axis, limits, declared in ((axes.xaxis, axes.set_xlim, chart.x), (axes.yaxis, axes.set_ylim, chart.y)):
         axis.set_label_text(declared.label)
         if declared.is_whole:
             axis.set_major_locator(MaxNLocator(integer=True))
+        if declared.step is not None:
+            axis.set_major_locator(MultipleLocator(declared.step))
         limits(*_with_margin(declared))
 
 

@@ -6,9 +6,9 @@ import shlex
 from dataclasses import dataclass
 
 from keras_resnet.metrics.labels import metric_label, metric_title
-from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval
+from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval, list_tested_metrics
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, join_words
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def describe_headline(run: str, verdicts: list[DescribedVerdict], recommended: R
 
 def _describe_recommended(name: str, best: Recommendation) -> Headline:
     sentences = (
-        f"{metric_title(best['metric'])} {best['value']:.2%} on {counted(best['samples'], 'validation image', ',')};"
-        f" {_describe_drop(best)}.",
+        f"{_describe_values(best)} on {counted(best['samples'], 'validation image', ',')}; {_describe_drop(best)}.",
         f"{best['megabytes']:.2f} MB; {best['latency_ms']:.2f} ms an image,"
         f" with {counted(best['threads'], 'thread')} on {best['machine']}.",
         f"Why this file: {best['why']}.",
@@ -62,13 +61,24 @@ def _describe_recommended(name: str, best: Recommendation) -> Headline:
     return Headline(state, best["outcome"], title, sentences, (step,), best["file"])
 
 
+def _describe_values(row: DescribedVerdict) -> str:
+    """Return the values of a file's metrics, the one that is shown elsewhere first."""
+    others = [
+        f"{metric_label(name)} {row['details'][name]:.2%}"
+        for name in row.get("drops", {})
+        if name != row["metric"] and name in row.get("details", {})
+    ]
+    return join_words([f"{metric_title(row['metric'])} {row['value']:.2%}", *others])
+
+
 def _describe_drop(row: DescribedVerdict) -> str:
-    """Say how much the metric of a file's verdict dropped, and how much it may."""
-    of = "" if row["drop_metric"] == row["metric"] else f" of {metric_label(row['drop_metric'])}"
+    """Say how much the metric that decides on a file dropped, and how much it may."""
+    metric = metric_label(row["drop_metric"])
+    what = "the drop that decides is that" if len(list_tested_metrics(row)) > 1 else "drop"
     interval = format_interval(row["drop_interval"])
     likely = f" (95% confidence interval {interval})" if interval else ""
     budget = counted(100 * row["max_drop"], "point", "g")
-    return f"drop{of} from the Keras model {100 * row['drop']:+.2f} points{likely}, of {budget} allowed"
+    return f"{what} of {metric}: {100 * row['drop']:+.2f} points from the Keras model{likely}, of {budget} allowed"
 
 
 def _describe_failed(name: str, verdicts: list[DescribedVerdict]) -> Headline:

@@ -12,9 +12,17 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.labels import MACRO_F1, MICRO_F1, metric_label
-from keras_resnet.metrics.outcome import describe_beaten, describe_unbeaten, list_remarks, list_shared_remarks
+from keras_resnet.metrics.outcome import (
+    describe_beaten,
+    describe_tested_metrics,
+    describe_unbeaten,
+    list_remarks,
+    list_shared_remarks,
+)
 from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.assets import read_assets
 from keras_resnet.reporting.charts import Chart
@@ -24,6 +32,9 @@ from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
 from keras_resnet.run.documents import Analysis, Diagnosis, list_warnings
 from keras_resnet.runtime.plurals import counted
+
+# An option within a sentence, the part that is kept by `re.split`.
+OPTION = r"(?<![\w-])(--[a-z][a-z-]*[a-z])"
 
 
 @dataclass(frozen=True)
@@ -63,9 +74,11 @@ class _Contents:
         from keras_resnet.reporting import charts
 
         analysis, best = self.analysis, self.recommended
+        curves, f1_curves = analysis.get("curves", {}), analysis.get("f1_curves", {})
+        shown = charts.choose_classes(analysis["by_class"], curves or f1_curves)
         in_classes = [
-            charts.precision_recall_chart(analysis["curves"], self.finds_objects) if analysis.get("curves") else None,
-            charts.f1_chart(analysis["f1_curves"]) if analysis.get("f1_curves") else None,
+            charts.precision_recall_chart(curves, shown, self.finds_objects) if curves else None,
+            charts.f1_chart(f1_curves, shown) if f1_curves else None,
             charts.reliability_diagram(analysis["calibration"]["bins"]) if "calibration" in analysis else None,
         ]
         return {
@@ -148,12 +161,22 @@ def _sentence(words: str) -> str:
     return f"{words[0] if is_file else words[0].upper()}{words[1:]}{'' if words.endswith('?') else '.'}"
 
 
+def _mark_options(words: str) -> Markup:
+    """Return text as HTML in which options of commands are code, `--class-weights`: no line breaks within them."""
+    parts = re.split(OPTION, words)
+    return Markup("").join(
+        Markup('<code class="option">{}</code>').format(each) if place % 2 else escape(each)
+        for place, each in enumerate(parts)
+    )
+
+
 FILTERS: dict[str, Callable[..., str | list[str]]] = {
     "percent": lambda share, places=2: "–" if share is None else f"{share:.{places}%}",
     "count": lambda number: f"{number:,}",
     "counted": lambda number, noun, plural="", form=",": counted(number, noun, form, plural),
     "metric": metric_label,
     "sentence": _sentence,
+    "marked": _mark_options,
     "options": lambda command: re.split(" (?=--)", command),
 }
 
@@ -179,6 +202,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "sections": contents.sections,
         "charts_of": contents.charts,
         "verdict_metric": metric_label(verdicts[0]["metric"]) if verdicts else "",
+        "tested": describe_tested_metrics(verdicts[0]) if verdicts else "",
         "remarks": list_remarks(verdicts)
         + list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
         "beaten": describe_beaten(analysis.get("baselines", [])),
@@ -203,7 +227,7 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
     analysis, verdicts = contents.analysis, contents.verdicts
     matrix = analysis.get("confusion")
     return {
-        "file_columns": tables.file_columns(metric_label(verdicts[0]["metric"])) if verdicts else [],
+        "file_columns": tables.file_columns(verdicts[0]) if verdicts else [],
         "file_cells": tables.file_cells,
         "column_name": tables.column_name,
         "epochs": tables.epoch_table(contents.log) if contents.log else None,

@@ -31,6 +31,7 @@
       nameTextStyle: { color: color('soft'), fontSize: 12 },
       min: axis.low === null ? undefined : axis.low, max: axis.high === null ? undefined : axis.high,
       scale: axis.low === null, minInterval: axis.is_whole ? 1 : undefined,
+      interval: axis.step === null ? undefined : axis.step,
       axisLabel: { color: color('ink'), fontSize: 12, hideOverlap: true, interval: categories ? 0 : undefined },
       axisLine: { show: true, lineStyle: { color: color('line') } }, axisTick: { show: false },
       splitLine: { show: !categories, lineStyle: { color: color('line') } },

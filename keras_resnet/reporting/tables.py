@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval
-from keras_resnet.reporting.charts import Rows, metric_columns
+from keras_resnet.metrics.labels import class_metric_label, metric_label
+from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval, list_tested_metrics
+from keras_resnet.reporting.charts import MAX_NAMED_CLASSES, Rows, metric_columns
 from keras_resnet.reporting.recommend import DescribedVerdict
 from keras_resnet.run.documents import Analysis
 from keras_resnet.runtime.plurals import counted
@@ -28,11 +28,13 @@ class Cell:
     kind: str = ""
 
 
-def file_columns(metric: str) -> list[str]:
-    """Return the heads of the table of exported files."""
-    drop = "drop [95% CI], points"
+def file_columns(row: DescribedVerdict) -> list[str]:
+    """Return the heads of the table of exported files, of which `row` is one."""
+    metric = metric_label(row["metric"])
+    drop = f"drop{'' if len(list_tested_metrics(row)) > 1 else f' of {metric}'} [95% CI], points"
+    worst = f"worst class by {class_metric_label(row['metric'])}, points"
     cost = ["size, MB", "latency, ms", "memory, MiB", "gzip, MB"]
-    return ["file", "verdict", metric, drop, *cost, "agreement", "worst class", "images"]
+    return ["file", "verdict", metric, drop, *cost, "agreement", worst, "images"]
 
 
 def file_cells(row: DescribedVerdict) -> list[Cell]:
@@ -41,7 +43,7 @@ def file_cells(row: DescribedVerdict) -> list[Cell]:
     kind = "good" if shown == PASSED else "bad" if row["verdict"] == FAILED else "open"
     # Lines break before the interval, not within.
     drop = f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval']).replace(' ', NO_BREAK)}".rstrip()
-    if row["drop_metric"] != row["metric"]:
+    if len(list_tested_metrics(row)) > 1:
         drop = f"{drop} of {metric_label(row['drop_metric'])}"
     worst = f"{100 * row['worst_class_drop']:+.2f} ({row['worst_class']})"
     costs = (row["megabytes"], row["latency_ms"], row["cost"]["peak_mib"], row["gzip_bytes"] / 1e6)
@@ -94,7 +96,7 @@ def class_table(analysis: Analysis) -> dict[str, Any]:
     low = min(values.values(), default=0.0)
     worst = [label for label, value in values.items() if value == low] if len(set(values.values())) > 1 else []
     counted_things = "objects" if "objects" in keys else "images"
-    note = f"Lowest {column_name(main)}: {', '.join(map(str, worst))}. " if worst else ""
+    note = f"Lowest {column_name(main)}, {low:.1%}: {_name_some(list(map(str, worst)))}. " if worst else ""
     note += f"Support: the number of validation {counted_things}."
     if "threshold" in keys:
         note = f"{note} Recall, precision and F1 from the threshold on, which was fitted on the same images."
@@ -103,6 +105,13 @@ def class_table(analysis: Analysis) -> dict[str, Any]:
             f"{note} Precision, recall and F1 at an IoU of 0.5 and a confidence of {analysis['threshold']:.0%} or more."
         )
     return {"columns": keys, "worst": worst, "note": note}
+
+
+def _name_some(names: Sequence[str]) -> str:
+    """Name the first of many classes, and say how many there are."""
+    if len(names) <= MAX_NAMED_CLASSES:
+        return ", ".join(names)
+    return f"{', '.join(names[:MAX_NAMED_CLASSES])}, … ({len(names)} classes)"
 
 
 def column_name(key: str) -> str:

@@ -237,10 +237,12 @@ class VerdictRow(TypedDict):
     metric: Line
     value: Number
     model_value: Number
+    details: NotRequired[dict[str, Number]]
     samples: Count
     drop: Number
     drop_metric: Line
     drop_interval: Annotated[list[Number], Field(min_length=2, max_length=2)]
+    drops: NotRequired[dict[str, dict[str, Number | list[Number]]]]
     images_to_settle: Count | None
     baselines: list[BaselineRow]
     data_changed: Line

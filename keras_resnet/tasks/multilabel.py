@@ -169,7 +169,7 @@ class Multilabel(Task[np.ndarray, np.ndarray, LabelScores]):
         doubt = np.where(predicted != there, np.abs(probabilities - there), 0).max(axis=1)
         first = np.argsort(-doubt, kind="stable")[:count]
         return [
-            SamplePrediction(int(row), f"predicted {self._name(predicted[row])}, labeled {self._name(there[row])}")
+            SamplePrediction(int(row), self._describe_mistake(probabilities[row], predicted[row], there[row]))
             for row in first
             if doubt[row] > 0
         ]
@@ -191,9 +191,25 @@ class Multilabel(Task[np.ndarray, np.ndarray, LabelScores]):
         """Return what an exported file says of its input and outputs."""
         return {**super().output_metadata(), "thresholds": self.used_thresholds}
 
-    def _name(self, labels: np.ndarray) -> str:
-        """Name labels, bool (classes,)."""
-        names = [self.classes[number] for number in np.flatnonzero(labels)]
+    def _describe_mistake(self, probabilities: np.ndarray, predicted: np.ndarray, there: np.ndarray) -> str:
+        """Describe what is wrong with an image's labels, each (classes,): "predicted star (97%); missed moon (3%);
+        labeled moon, ring"."""
+        missed = there & ~predicted
+        return "; ".join(
+            [
+                f"predicted {self._name(predicted, probabilities)}",
+                *([f"missed {self._name(missed, probabilities)}"] if missed.any() else []),
+                f"labeled {self._name(there)}",
+            ]
+        )
+
+    def _name(self, labels: np.ndarray, probabilities: np.ndarray | None = None) -> str:
+        """Name labels, bool (classes,); with their `probabilities` the most likely first."""
+        numbers = np.flatnonzero(labels)
+        names = [self.classes[number] for number in numbers]
+        if probabilities is not None:
+            order = np.argsort(-probabilities[numbers], kind="stable")
+            names = [f"{names[place]} ({probabilities[numbers[place]]:.0%})" for place in order]
         return (", ".join(names[:MAX_NAMED]) or "nothing") + ", …" * (len(names) > MAX_NAMED)
 
 

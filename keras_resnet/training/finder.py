@@ -20,6 +20,7 @@ from keras_resnet.data.load import DatasetSplits
 from keras_resnet.errors import KresnetError, TrainingError
 from keras_resnet.native_logs import silence_native_logs
 from keras_resnet.progress import Log, show_activity, show_progress
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.initialize import require_parts
 from keras_resnet.training.prepare import load_data_chief_first, setup_devices
 from keras_resnet.training.resolve import resolve
@@ -39,7 +40,7 @@ MIN_SPEEDUP = 1.05
 MIN_BATCH_SIZE, TIMED_STEPS = 16, 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LearningRateRange:
     """What a learning-rate range test measured: rates (steps,) and smoothed losses (steps,)."""
 
@@ -50,6 +51,10 @@ class LearningRateRange:
     def suggested(self) -> float:
         """The rate to train with, to one significant digit."""
         return float(f"{SUGGESTED_FRACTION * self.rates[int(np.argmin(self.losses))]:.0e}")
+
+    def __repr__(self) -> str:
+        tried = f"of {counted(len(self.rates), 'rate')} from {self.rates[0]:g} to {self.rates[-1]:g}"
+        return f"<LearningRateRange: suggested {self.suggested:g}; lowest loss {self.losses.min():.4f} {tried}>"
 
 
 @dataclass(frozen=True)

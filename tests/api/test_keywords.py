@@ -181,6 +181,16 @@ def test_values_become_what_a_spec_takes():
         ("list them with: kresnet runs", "list them with: kresnet runs"),
         ("(kresnet compress --qat): --quantize must be", "(kresnet compress --qat): quantize must be"),
         ("3 – 4 -- five", "3 – 4 -- five"),
+        ("train longer: --epochs 9", "train longer: epochs=9"),
+        ("pretrained ones need fewer: --weights timm:resnet18", "pretrained ones need fewer: weights='timm:resnet18'"),
+        ("--class-weights balanced or --sampling sqrt", "class_weights='balanced' or sampling='sqrt'"),
+        ("--max-unreadable 0.1 allows: x", "max_unreadable=0.1 allows: x"),
+        ("--max-unreadable allows 1.0%", "max_unreadable allows 1.0%"),
+        ("for --task classify alone, by --run RUN", "for task='classify' alone, by run=…"),
+        ("override with --flip", "override with flip=True"),
+        ("add --download to download it", "add download=True to download it"),
+        ("(--set start.freeze_bn=false trains them)", "(set={'start.freeze_bn': False} trains them)"),
+        ("try learning rates: kresnet train --find-lr", "try learning rates: keras_resnet.find_learning_rate"),
     ],
 )
 def test_messages_name_keywords(typed, said):

@@ -41,6 +41,19 @@ def test_it_has_what_the_folder_has(run):
     assert run.name in repr(run) and "top-1 accuracy" in repr(run)
 
 
+def test_a_run_that_is_not_finished_says_how_to_go_on(run, tmp_path):
+    begun = shutil.copytree(
+        run.folder, tmp_path / "begun", ignore=shutil.ignore_patterns("model.keras", "metrics.json")
+    )
+    opened = kr.open_run(begun)
+    assert "not finished" in repr(opened)
+    for ask in (lambda: opened.metrics, lambda: opened.model, opened.evaluate, opened.report):
+        with pytest.raises(
+            RunError, match=r"no finished model; continue it with: keras_resnet\.train\(resume='begun'\)"
+        ):
+            ask()
+
+
 def test_evaluate_says_what_the_command_prints(run, runs, kresnet):
     _, out, _ = kresnet("evaluate", run.name, "--runs", runs, "--json")
     printed = json.loads(out)
@@ -110,7 +123,7 @@ def test_export_returns_what_it_wrote(exported, tmp_path, monkeypatch):
     monkeypatch.setattr(Reference, "from_run", _worsened(Reference.from_run))
     failed = run.export("float32", samples=50, max_drop=0.5)
     assert not failed["float32"].passed and failed["float32"].path.parent == run.stored.rejected
-    with pytest.raises(VerdictError, match=r"^FAILED: rejected/float32\.tflite, .* of at most 0\.5"):
+    with pytest.raises(VerdictError, match=r"^FAILED: rejected/float32\.tflite, .*, at most 0\.5 points"):
         run.export("float32", samples=50, max_drop=0.5, must_pass=True)
 
 

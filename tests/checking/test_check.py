@@ -9,7 +9,9 @@ from PIL import Image, ImageFilter
 
 import keras_resnet
 from keras_resnet.checking import check as module
+from keras_resnet.checking.findings import CheckedImage, CheckReport, Finding
 from keras_resnet.config.spec import DataSpec
+from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.errors import UsageError
 
 
@@ -86,11 +88,23 @@ def test_what_is_planted_is_found_and_nothing_else(planted):
     assert report.counts["train"] == {"cat": 14, "dog": 11}
     assert report.properties["size"] == {"96 × 72": 34, "80 × 60": 1}
     title, *lines = str(report).splitlines()
-    assert title == "photos: 35 images" and len(lines) == 8 + len(report.notes) and repr(report) == str(report)
-    assert lines[1].split("  ")[1] == "Exact duplicates across splits" and "    1  for example " in lines[1]
-    assert "copy.png" in lines[1] and lines[8:] == report.notes != []
+    assert title == "photos: 35 images" and len(lines) == 9 + len(report.notes) and repr(report) == str(report)
+    assert lines[0].split() == ["found", "number", "for", "example"]
+    example = "train/cat/traincat0.png = val/cat/copy.png"
+    assert lines[2].split("  ")[1] == "Exact duplicates across splits" and lines[2].endswith(f"     1  {example}")
+    assert lines[2].index("1  ") == lines[0].index("r  for") and lines[9:] == report.notes != []
+    assert report.notes == ["labels were not checked: run=… checks them by a network that was trained on these data"]
     html = report._repr_html_()
     assert '<td style="text-align: left">Blurred images</td>' in html and html.endswith("</li></ul>")
+
+
+def test_the_example_of_a_group_is_of_two_splits():
+    group = [
+        CheckedImage(split, row, "a", title=f"{split}/{row}.png")
+        for split, row in (("train", 0), ("train", 1), ("val", 0))
+    ]
+    assert Finding("near_duplicate_across_splits", tuple(group)).example == "train/0.png = val/0.png"
+    assert Finding("near_duplicate", tuple(group[:2])).example == "train/0.png = train/1.png"
 
 
 def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kresnet, tmp_path):
@@ -225,11 +239,11 @@ def test_labels_are_doubted_by_a_run_of_other_data_with_a_note(trained, monkeypa
 
 
 def test_outliers_are_a_hint(monkeypatch, folder, kresnet, tmp_path):
-    from keras_resnet.checking.findings import CheckedImage, CheckReport, Finding
-
     report = CheckReport("d", {}, {"size": {"8 × 8": 2}}, [Finding("outlier", (CheckedImage("train", 0, "a"),))])
     assert report.faults == [] and list(report.by_kind) == ["outlier"]
-    monkeypatch.setattr("keras_resnet.api.checking.check_folder", lambda *of: report)
+    monkeypatch.setattr(
+        "keras_resnet.api.checking.check_folder", lambda *of: (report, DatasetSplits("d", (), {}, None, 1, 1))
+    )
     assert kresnet("check", folder, "--strict", "--save", tmp_path / "x.html")[0] == 0
 
 
@@ -255,7 +269,7 @@ def test_several_labels_an_image(tmp_path):
     (only,) = report.findings
     assert only.kind == "conflicting_labels" and [each.label for each in only.images] == ["cat, dog", "cat"]
     assert "a.png (train, cat, dog)" in (tmp_path / "page.html").read_text()
-    assert report.notes == ["labels were not checked: that is done for --task classify alone, by --run RUN"]
+    assert report.notes == ["labels were not checked: that is done for task='classify' alone, by run=…"]
 
 
 def test_images_of_many_channels(tmp_path):

@@ -106,7 +106,7 @@ def test_the_page_of_commands_is_as_written():
     page = script["PAGE"].read_text()
     assert page == script["page"]()
     for path, command in COMMANDS.items():
-        section = page.partition(f"\n## {' '.join(path)}\n")[2].partition("\n## ")[0]
+        section = page.partition(f"\n## {' '.join(path)}\n")[2].partition("\n## ")[0].replace("`", "")
         context = click.Context(command)
         for option in command.get_params(context):
             if isinstance(option, click.Option) and not option.opts[-1].startswith("--help"):

@@ -327,6 +327,30 @@ def test_the_table_of_verdicts_breaks_no_cell(site, browser):
             assert set(lines) == {1}
 
 
+# Options that go on in a second line.
+BROKEN = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+  while (walker.nextNode()) {
+    for (const each of walker.currentNode.textContent.matchAll(/--[a-z][a-z-]*[a-z]/g)) {
+      const range = document.createRange();
+      range.setStart(walker.currentNode, each.index);
+      range.setEnd(walker.currentNode, each.index + each[0].length);
+      if (new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size > 1) found.push(each[0]);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("name", ["api", "check", "commands", "quickstart"])
+def test_no_line_breaks_within_an_option(site, browser, name):
+    found = []
+    for width in range(320, 420, 7):
+        with looked_at(browser, (site / f"{name}.html").as_uri(), "light", width) as page:
+            found += page.evaluate(BROKEN)
+    assert found == []
+
+
 def grave_by_page(browser, site, pages, scheme, width):
     """{page: serious and critical findings of axe-core}, of pages that have some."""
     found = {}

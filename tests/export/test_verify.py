@@ -96,12 +96,14 @@ def test_what_several_files_lack_is_said_once(unproven):
     other = {**row, "file": "int8.tflite", "drop_interval": [-0.01, 0.07], "images_to_settle": 250}
     proven = {**row, "file": "int16x8.tflite", "drop_interval": [-0.01, 0.01], "verdict": "PASSED"}
     assert outcomes.list_remarks([row, other, proven]) == [
-        "float32.tflite and int8.tflite: the measured drops are within the budget of 1 point, but with only 60"
-        " validation images the true ones may be up to +7.00; add about 190 validation images of the same kind (250 in"
-        " all) to prove it"
+        "float32.tflite and int8.tflite: the measured drops of top-1 accuracy are within the budget of 1 point, but"
+        " with only 60 validation images the true ones may be up to +7.00; add about 190 validation images of the same"
+        " kind (250 in all) to prove it"
     ]
     (alone,) = outcomes.list_remarks([row])
-    assert alone.startswith("float32.tflite: the measured drop, +0.00, is within") and alone.endswith(PROOF)
+    assert alone.startswith("float32.tflite: the measured drop of top-1 accuracy, +0.00, is within") and alone.endswith(
+        PROOF
+    )
 
 
 def test_verify_passes_it_and_with_proof_required_fails(unproven, kresnet, on_terminal):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import ModelCard
+from keras_resnet.reporting.charts import ShownClasses, choose_classes
 from keras_resnet.reporting.headline import describe_headline
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
@@ -115,6 +116,53 @@ def test_the_worst_class_is_marked(exported, tmp_path):
     assert '<tr class="worst">' not in render_report(run)
 
 
+def test_curves_are_of_the_classes_with_the_lowest_average_precision(exported, tmp_path):
+    """And the page says which they are; all where they are few."""
+    run = copy_run(exported[0], tmp_path)
+    found = run.analysis()
+    names = [f"class {number}" for number in range(24)]
+    row = found["by_class"][0]
+    found["by_class"] = [{**row, "label": name, "AP": 0.9 - number / 100} for number, name in enumerate(names)]
+    found["curves"] = found["f1_curves"] = dict.fromkeys(names, [0.5] * 101)
+    run.write_json(run.analysis_file, found)
+    text = render_report(run)
+    charts = json.loads(text.partition('id="charts">')[2].partition("</script>")[0])
+    for name in ("precision-recall", "f1"):
+        drawn = [series["name"] for series in charts[name]["series"] if series["has_line"]]
+        assert drawn == ["all classes", *reversed(names[16:])]
+    assert text.count("The 8 classes with the lowest average precision (AP) of 24, the lowest first") >= 2
+    few = dict.fromkeys(names[:8], [0.5] * 101)
+    assert choose_classes(found["by_class"], few) == ShownClasses(tuple(names[:8]))
+
+
+def test_every_number_names_its_metric(exported, tmp_path):
+    """Where several metrics are tested, the one that decides is not the one that is shown."""
+    run = copy_run(exported[0], tmp_path)
+    tested = {name: {"drop": 0.01, "interval": (0.0, 0.02)} for name in ("mAP", "macro F1", "micro F1")}
+    values = {"metric": "mAP", "drop_metric": "micro F1", "drop": 0.01, "drops": tested, "verdict": "PASSED"}
+    details = {"mAP": 0.9, "macro F1": 0.8, "micro F1": 0.7}
+    rows = [{**row, **values, "value": 0.9, "details": details, "worst_class": "3"} for row in run.verdicts()]
+    run.write_json(run.verdicts_file, rows)
+    described = describe_verdicts(run)
+    sentence = describe_headline("r", described, recommend_file(described)).sentences[0]
+    assert sentence.startswith("mAP 90.00%, macro F1 80.00% and micro F1 70.00% on ")
+    assert "; the drop that decides is that of micro F1: +1.00 points from the Keras model" in sentence
+    page = " ".join(" ".join(Page(render_report(run)).words).split())
+    tests = "each file is tested by mAP, macro F1 and micro F1; the drop that is shown is the one that decides"
+    assert tests in page and "worst class by AP, points" in page and " of micro F1 " in page
+    card = ModelCard(run, described).render()
+    assert tests in card and "drop of the worst class by AP" in card and "of micro F1 |" in card
+    one = describe_headline("r", describe_verdicts(exported[0]), None).sentences[0]
+    assert "drop of top-1 accuracy: " in one and "tested by" not in render_report(exported[0])
+
+
+def test_options_in_sentences_are_code_in_which_no_line_breaks(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    run.write_json(run.spec_file, {**run.document(), "messages": ["warning: <rare>: --class-weights helps, or x--y"]})
+    marked = '&lt;rare&gt;: <code class="option">--class-weights</code> helps, or x--y.'
+    assert marked in render_report(run)
+
+
 def test_the_recommended_file():
     def row(file, milliseconds, size, verdict="PASSED"):
         return {"file": file, "scheme": file, "latency_ms": milliseconds, "bytes": size, "verdict": verdict}
@@ -160,7 +208,7 @@ def test_what_was_chosen_is_kept_with_the_reasons_and_shown(trained):
     messages = trained.document()["messages"]
     for beginning in ("image size: 8 pixels (", "horizontal flips: off (", "batch size: 32 (", "precision: float32 ("):
         assert [line for line in messages if line.startswith(beginning)], messages
-    words = Page(render_report(trained)).words
+    words = "".join(Page(render_report(trained)).words)
     assert all(line in words for line in messages)
 
 

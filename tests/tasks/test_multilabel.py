@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,12 +23,13 @@ from keras_resnet.errors import RunError, UsageError
 from keras_resnet.export.demo.page import build_site
 from keras_resnet.export.load import load_file
 from keras_resnet.export.predict import load_predictor
+from keras_resnet.metrics.result import Evaluation
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import read_image
 from keras_resnet.runtime.predictions import format_predictions, label_sets
 from keras_resnet.tasks import get_task
-from keras_resnet.tasks.multilabel import asymmetric_loss
+from keras_resnet.tasks.multilabel import Multilabel, asymmetric_loss
 from keras_resnet.training.train import train
 
 CLASSES = ("blue", "green", "red")
@@ -148,6 +150,19 @@ def test_labels_are_predicted_from_their_thresholds_on():
     assert format_predictions(both[1]) == "nothing"
 
 
+def test_mistakes_are_told_with_the_probabilities_of_their_labels():
+    """The one that is farthest from the truth first; what is right is no mistake."""
+    task = Multilabel(CLASSES, (0.5, 0.5, 0.5))
+    logits = np.array([[4.0, -3.0, 1.0], [-9.0, -1.0, -9.0], [9.0, -9.0, -9.0]])
+    truth = np.array([[0, 1, 1], [0, 1, 0], [1, 0, 0]], np.uint8)
+    predictions = task.postprocess(logits, truth)
+    evaluation = Evaluation(task.compute_metrics(predictions, truth), predictions, logits, truth)
+    assert [(each.row, each.caption) for each in task.sample_predictions(evaluation, 9)] == [
+        (0, "predicted blue (98%), red (73%); missed green (5%); labeled green, red"),
+        (1, "predicted nothing; missed green (27%); labeled green"),
+    ]
+
+
 def test_the_asymmetric_loss_is_that_of_its_authors():
     """Against a transcription of Ridnik et al.'s equations 4 to 7, term by term."""
     rng = np.random.default_rng(0)
@@ -226,6 +241,7 @@ def test_the_browser_predicts_the_same_labels(litert, finished, files):
         page.click("#all")
         page.wait_for_selector("#all:enabled")
         panels = page.locator(".panel").all_inner_texts()
+        last = page.inner_text(".about-image")
     for name, answer in zip(names, answers, strict=True):
         theirs = next(each["predictions"] for each in answer if each["file"] == "int8.tflite")
         ours = predictor.predict_image(Image.open(io.BytesIO(site.pages[name])).convert("RGB"), None)
@@ -234,7 +250,29 @@ def test_the_browser_predicts_the_same_labels(litert, finished, files):
             [each["probability"] for each in theirs], [each["probability"] for each in ours], atol=1e-6
         )
     assert all("Self-check passed" in text for text in panels), panels
+    files = [each["file"] for each in json.loads(site.pages["run.json"])["samples"]]
+    assert f"({files[-1]})" in last and re.fullmatch(r"images/\d+\.png", files[-1])
     assert all("labels predicted in 20 samples" in text for text in panels), panels
+
+
+def test_the_browser_shows_the_highest_labels_where_none_reaches_its_threshold(litert, mixed, finished, files):
+    """Each with its probability and its threshold; of images with predicted labels only these, with theirs."""
+    site = build_site(finished[0], silent)
+    described = json.loads(site.pages["run.json"])
+    for file in described["files"]:
+        file["card"]["thresholds"] = [0.25, 0.9999999, 0.9999999]  # of CLASSES
+    site.pages["run.json"] = json.dumps(described).encode()
+    root, truth = mixed
+    names = [next(name for name, labels in truth.items() if labels == wanted) for wanted in ([], ["blue"])]
+    shown = []
+    with chromium() as browser, opened(browser, site) as page:
+        for name in names:
+            page.evaluate(DROP, [base64.b64encode((root / "images" / name).read_bytes()).decode()])
+            shown.append(page.locator(".panel .predictions").first.inner_text())
+    none, blue = shown
+    assert "No label reaches its threshold. The highest are:" in none and all(label in none for label in CLASSES)
+    assert none.count("threshold 100.0%") == 2 and none.count("threshold 25.0%") == 1
+    assert "No label" not in blue and "threshold 25.0%" in blue and "green" not in blue
 
 
 @pytest.mark.slow

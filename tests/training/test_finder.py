@@ -26,7 +26,9 @@ def test_a_rate_is_suggested_and_drawn(tfds_home, tmp_path):
 
 def test_the_suggestion_is_a_tenth_of_the_rate_of_the_lowest_loss():
     rates = np.array([0.01, 0.1, 1.0])
-    assert LearningRateRange(rates, np.array([3.0, 2.0, 2.5])).suggested == 0.01
+    found = LearningRateRange(rates, np.array([3.0, 2.0, 2.5]))
+    assert found.suggested == 0.01
+    assert repr(found) == "<LearningRateRange: suggested 0.01; lowest loss 2.0000 of 3 rates from 0.01 to 1>"
 
 
 @pytest.mark.slow

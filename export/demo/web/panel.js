@@ -5,6 +5,7 @@ import { counted, median, milliseconds, percent } from './format.js';
 import { drawPicture, drawPredictions } from './visualize.js';
 import { hasTruth, isRight, scoreSample } from './score.js';
 import { openNetwork } from './network.js';
+import { rankLabels } from './postprocess.js';
 
 // The height of letters in images on the screen, in pixels of the page.
 const LETTERS = 12.5;
@@ -94,7 +95,8 @@ export class Panel {
   async check(about, threshold) {
     const golden = await loadGolden(this.run.golden, about);
     if (!golden) {
-      this.showCheck('', 'No self-check: this file has no golden answers; kresnet export writes them.');
+      const why = about.passed ? '; kresnet export writes them' : ', as it is not within its budget';
+      this.showCheck('', `No self-check: this file has no golden answers${why}.`);
       return;
     }
     const found = await checkGolden(this.network, golden, threshold);
@@ -136,9 +138,25 @@ export class Panel {
     this.score = hasTruth(image.sample, this.run.postprocessing) ? scoreSample(predictions, image.sample, this.run.postprocessing) : null;
     if (!this.isOfWholeImages) this.drawObjects(image, shown);
     this.showOutcome(image.sample);
-    const rows = predictions.map((each) => this.createRow(each, image.sample));
-    this.find('.predictions').replaceChildren(...(rows.length ? rows : [createElement('li', 'soft', this.isOfWholeImages ? 'No label reaches its threshold.' : 'Nothing found at this threshold.')]));
+    this.find('.predictions').replaceChildren(...this.createRows(predictions, image.sample));
     this.showLatency();
+  }
+
+  /** The list of predictions: of labels with thresholds the highest ones where none is reached. */
+  createRows(predictions, sample) {
+    if (this.run.postprocessing === 'label_set') return this.createLabelRows(predictions.length, sample);
+    if (!predictions.length) return [createElement('li', 'soft', 'Nothing found at this threshold.')];
+    return predictions.map((each) => this.createRow(each, sample));
+  }
+
+  createLabelRows(predicted, sample) {
+    const ranked = rankLabels(this.result.outputs.logits.data, this.network.about.card);
+    if (predicted) {
+      return ranked.filter(({ probability, threshold }) => probability >= threshold).map((each) => this.createRow(each, sample));
+    }
+    const highest = ranked.slice(0, this.run.constants.top_k);
+    const message = createElement('li', 'soft', 'No label reaches its threshold. The highest are:');
+    return [message, ...highest.map((each) => this.createRow(each, sample, 'missed'))];
   }
 
   /** Whether labels are predicted, and no objects. */
@@ -157,14 +175,19 @@ export class Panel {
     canvas.setAttribute('aria-label', `${image.name}: ${counted(predictions.length, 'predicted object')}, listed below`);
   }
 
-  createRow({ label, probability }, sample) {
-    const item = document.createElement('li');
+  createRow({ label, probability, threshold }, sample, className = '') {
+    const item = createElement('li', className);
     const isTrue = this.isOfWholeImages && (sample?.label === label || sample?.labels?.includes(label));
     const name = item.appendChild(createElement('span', 'name', label));
     name.title = label;
     if (isTrue) name.append(createElement('span', 'label', 'label'));
-    item.append(createElement('span', 'share', percent(probability)));
-    item.appendChild(createElement('div', 'bar')).appendChild(document.createElement('i')).style.width = percent(probability);
+    const share = item.appendChild(createElement('span', 'share', percent(probability)));
+    const bar = item.appendChild(createElement('div', 'bar'));
+    bar.appendChild(document.createElement('i')).style.width = percent(probability);
+    if (threshold !== undefined) {
+      share.append(createElement('small', '', ` threshold ${percent(threshold)}`));
+      bar.appendChild(document.createElement('b')).style.left = percent(threshold);
+    }
     return item;
   }
 

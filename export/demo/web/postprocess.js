@@ -25,12 +25,17 @@ export function topK(logits, labels, top) {
 /** Returns the probability of a logit as `predictions.sigmoid` does, for thresholds, in which every bit may count. */
 const exactSigmoid = (x) => 1 / (1 + Math.exp(-Math.min(500, Math.max(-500, x))));
 
-/** Returns the labels whose probability is at least their threshold, the most probable first. */
-export function labelSet(logits, { labels, thresholds }) {
+/** Returns all labels with the thresholds from which they are predicted, the most probable first. */
+export function rankLabels(logits, { labels, thresholds }) {
   const probabilities = Array.from(logits, exactSigmoid);
   const order = probabilities.map((_, c) => c).sort((a, b) => probabilities[b] - probabilities[a]);
-  return order.filter((c) => probabilities[c] >= thresholds[c])
-    .map((c) => ({ label: labels[c], probability: probabilities[c] }));
+  return order.map((c) => ({ label: labels[c], probability: probabilities[c], threshold: thresholds[c] }));
+}
+
+/** Returns the labels whose probability is at least their threshold, the most probable first. */
+export function labelSet(logits, card) {
+  return rankLabels(logits, card).filter(({ probability, threshold }) => probability >= threshold)
+    .map(({ label, probability }) => ({ label, probability }));
 }
 
 /** Returns centers (x, y) and widths of all locations, in fractions of the square. */

@@ -84,6 +84,6 @@ export class Samples {
 }
 
 export function sampleName(sample) {
-  const number = `sample ${sample.number}`;
+  const number = `sample ${sample.number}${sample.file ? ` (${sample.file})` : ''}`;
   return sample.label ? `${number}, labeled ${sample.label}` : number;
 }
