@@ -143,8 +143,9 @@ class TrainOptions(TypedDict, total=False):
     which easy images count less (Lin et al. 2017). Of several labels an image: bce, or asymmetric (Ridnik et al. 2021)
     [default: cross_entropy]."""
     class_weights: Literal["none", "balanced", "effective"] | None
-    """Weights of the classes in the loss: none, balanced (every class counts the same) or effective (rare ones count
-    more, by the effective number of their images; Cui et al. 2019) [default: none]."""
+    """Weights of the classes in the loss: none, balanced (every class counts the same, which raises macro recall and
+    may lower top-1 accuracy) or effective (rare ones count more, by the effective number of their images; Cui et al.
+    2019) [default: none]."""
     sampling: Literal["natural", "balanced", "sqrt"] | None
     """How often an epoch shows the classes: natural (each image once), balanced (every class the same number of times)
     or sqrt (in proportion to the square root of their images) [default: natural]."""
