@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from keras_resnet.export.devices.local_cpu import LocalCPU
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.devices.local_cpu import LocalCPU
 from keras_resnet.export.load import load_file
 
 
