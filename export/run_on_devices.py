@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_resnet.errors import KresnetError, UsageError, require_one_of
+from keras_resnet.export.artifacts import write_model_card
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
 from keras_resnet.export.devices import find_device
@@ -94,9 +95,10 @@ def verify_on_devices(
     reference = Reference.from_run(run, load_run_data(run, log), settings.samples)
     wanted = DeviceBudget(Budget(settings.max_drop / 100, settings.require_proof), on.allow_fallback)
     result = run_on_devices(files, places, reference, wanted, log)
-    own = [verdict for verdict in result.verdicts if (run.exports / verdict.file).is_file()]
-    if own and all(Run.containing(file) == run for file in files):
-        keep_verdicts(run, own)
+    are_own = all(file.resolve().parent == run.exports.resolve() for file in files)
+    if result.verdicts and are_own:
+        keep_verdicts(run, result.verdicts)
+        write_model_card(run)
         publish_report(run)
     return run, result
 
