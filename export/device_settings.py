@@ -5,7 +5,9 @@ Imports nothing that a command's help can do without.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any
 
 from pydantic.dataclasses import dataclass
 
@@ -64,9 +66,13 @@ class DeviceSettings(Section):
     )
 
     @classmethod
-    def names(cls) -> set[str]:
-        """Return the names of the settings."""
-        return {field.name for field in fields(cls)}
+    def take(cls, options: Mapping[str, Any]) -> tuple[DeviceSettings, dict[str, Any]]:
+        """Return the settings among `options`, and the other options. Raises UsageError for settings of a device where
+        none is named."""
+        names = {field.name for field in fields(cls)}
+        settings = cls(**{name: value for name, value in options.items() if name in names})
+        settings.require_used()
+        return settings, {name: value for name, value in options.items() if name not in names}
 
     @classmethod
     def key(cls, name: str) -> str:
@@ -78,6 +84,6 @@ class DeviceSettings(Section):
         if self.on:
             return
         defaults = DeviceSettings()
-        for name in sorted(self.names()):
+        for name in sorted(vars(defaults)):
             if getattr(self, name) != getattr(defaults, name):
                 raise UsageError(f"{self.key(name)} is for files on other devices: name one with --on")

@@ -84,23 +84,31 @@ def verify_on_devices(
 
     Raises UsageError or RunError where `target` is neither, or --on names no device.
     """
-    places = find_places(on)
+    find_places(on)
     if is_exported_file(str(target)):
         files = [target]
         run = lookup.find(target, lookup.load(target))
     else:
         run = Run.find(lookup.home, str(target))
         files = list_files(run)
+    return run, verify_files(run, files, settings, on, log)
+
+
+def verify_files(run: Run, files: list[Path], settings: ExportSettings, on: DeviceSettings, log: Log) -> DeviceResult:
+    """Run `files` on the devices that `on` names, with the data of `run`; keep the verdicts if they are its own files.
+
+    Raises RunError unless it has finished, and UsageError where --on names no device.
+    """
+    places = find_places(on)
     run.require_finished()
     reference = Reference.from_run(run, load_run_data(run, log), settings.samples)
     wanted = DeviceBudget(Budget(settings.max_drop / 100, settings.require_proof), on.allow_fallback)
     result = run_on_devices(files, places, reference, wanted, log)
-    are_own = all(file.resolve().parent == run.exports.resolve() for file in files)
-    if result.verdicts and are_own:
+    if result.verdicts and all(file.resolve().parent == run.exports.resolve() for file in files):
         keep_verdicts(run, result.verdicts)
         write_model_card(run)
         publish_report(run)
-    return run, result
+    return result
 
 
 def list_files(run: Run) -> list[Path]:

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.benchmark import Cost
 from keras_resnet.progress import Log
-from keras_resnet.runtime.predictions import Outputs
+from keras_resnet.runtime.predictions import Outputs, name_outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 CPU, GPU, NPU = "cpu", "gpu", "npu"
@@ -98,6 +98,24 @@ class Session(ABC):
     @abstractmethod
     def measure(self, images: np.ndarray) -> Measurement:
         """Time the file on uint8 images (N, H, W, C), one at a time, after all others. Raises ExportError."""
+
+
+class OutputShapes:
+    """The outputs that a file has on this machine's CPU, for what comes from elsewhere."""
+
+    def __init__(self, model: TFLiteModel) -> None:
+        black = np.zeros((1, *model.card.input_shape), np.uint8)
+        self._shapes = {name: each.shape[1:] for name, each in name_outputs(model(black)).items()}
+
+    def require(self, outputs: Outputs) -> None:
+        """Raise ExportError unless `outputs` have the names and shapes of the file's, for any number of images."""
+        shapes = {name: each.shape[1:] for name, each in name_outputs(outputs).items()}
+        if shapes != self._shapes:
+            raise ExportError(f"outputs are {_describe(shapes)}; those of the file are {_describe(self._shapes)}")
+
+
+def _describe(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} ({' × '.join(map(str, shape))})" for name, shape in shapes.items())
 
 
 class Device(ABC):

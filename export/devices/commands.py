@@ -42,7 +42,7 @@ sys.exit(main([]))
 SHELLS_ELSEWHERE = ("ssh", "adb", "dbclient", "plink")
 # No password can be typed; and a connection that is gone is noticed.
 SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "-T")
-_SSH = re.compile(r"ssh://(?:(?P<user>[\w.][\w.-]*)@)?(?P<host>[\w.\[:][\w.:\]-]*?)(?::(?P<port>\d+))?/?")
+_SSH = re.compile(r"ssh://(?:(?P<user>[\w.][\w.-]*)@)?(?P<host>\[[0-9a-fA-F:.]+\]|\w[\w.-]*)(?::(?P<port>\d+))?/?")
 _ARCHITECTURES = {"arm64": "aarch64", "amd64": "x86_64", "arm": "armv7l"}
 
 
@@ -53,7 +53,7 @@ class PipedDevice(Device):
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[RunnerSession]:
         """Send the file of `model` and open it there."""
         self.require_possible(settings)
-        session = RunnerSession(self.where, self.start, model.content, self.complete(settings), log)
+        session = RunnerSession(self.where, self.start, model, self.complete(settings), log)
         session.is_emulated = self.is_emulated
         session.connect()
         try:

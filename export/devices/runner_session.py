@@ -15,13 +15,14 @@ import numpy as np
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.benchmark import Cost, Latency
-from keras_resnet.export.devices.base import CPU, DeviceFacts, Measurement, RunSettings, Session
+from keras_resnet.export.devices.base import CPU, DeviceFacts, Measurement, OutputShapes, RunSettings, Session
 from keras_resnet.export.devices.runner.pipes import PROTOCOL, DeviceError, Pipes
 from keras_resnet.progress import Log
 from keras_resnet.runtime.child_process import describe_exit
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
 from keras_resnet.runtime.printable import make_printable
+from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # Seconds before each new attempt after a connection broke; an answer makes them all available again.
 PAUSES = (1.0, 2.0, 5.0, 10.0)
@@ -134,14 +135,14 @@ class _Watch:
 class RunnerSession(Session):
     """A file that the runner has opened; a connection that breaks is made again, and the batch sent once more."""
 
-    def __init__(self, where: str, start: Start, content: bytes, settings: RunSettings, log: Log) -> None:
-        self._where, self._start, self._content = where, start, content
+    def __init__(self, where: str, start: Start, model: TFLiteModel, settings: RunSettings, log: Log) -> None:
+        self._where, self._start, self._content = where, start, model.content
+        self._shapes = OutputShapes(model)
         self._settings, self._log = settings, log
         self._answered = 0
         self._hello: dict[str, Any] = {}
         self._loaded: dict[str, Any] = {}
         self._first_ms = 0.0
-        self._names: list[tuple[str, list[int]]] | None = None
         self._connection: Connection | None = None
 
     def connect(self) -> None:
@@ -159,8 +160,10 @@ class RunnerSession(Session):
         )
         if head.get("part") != part:
             raise ExportError(f"the runner answered part {show(head.get('part'))} where part {part} was asked")
+        outputs = unwrap_single_output(self._read_outputs(head, payload, len(images)))
+        self._shapes.require(outputs)
         self._answered += 1
-        return unwrap_single_output(self._read_outputs(head, payload, len(images)))
+        return outputs
 
     def measure(self, images: np.ndarray) -> Measurement:
         """Time the file on uint8 images (N, H, W, C), one at a time."""

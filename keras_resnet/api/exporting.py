@@ -14,11 +14,13 @@ from keras_resnet.api.signatures import names as names_of
 from keras_resnet.errors import UsageError, VerdictError, describe_received, did_you_mean
 from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
+from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.request import ExportRequest, ExportResult
+from keras_resnet.export.run_on_devices import DeviceResult, find_places, verify_files
 from keras_resnet.export.settings import TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
-from keras_resnet.export.verdict import Verdict
+from keras_resnet.export.verdict import Verdict, is_tflite_file
 from keras_resnet.run import Run as RunFolder
 
 if TYPE_CHECKING:
@@ -31,11 +33,12 @@ NAMES = (*SCHEME_NAMES, *FORMATS)
 
 @dataclass(frozen=True)
 class ExportOutcome:
-    """What became of an export. remedies: the steps of --auto. accelerators: of --target."""
+    """What became of an export. remedies: the steps of --auto. accelerators: of --target. devices: of --on."""
 
     result: ExportResult
     remedies: list[RemedyResult]
     accelerators: list[AcceleratorReport]
+    devices: DeviceResult | None = None
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -43,12 +46,15 @@ class ExportOutcome:
         return self.result.verdicts
 
 
-def export_run(run: RunFolder, settings: ExportSettings) -> ExportOutcome:
-    """Write and verify the files that `settings` ask for, check accelerators, and write the report.
+def export_run(run: RunFolder, settings: ExportSettings, on: DeviceSettings | None = None) -> ExportOutcome:
+    """Write and verify the files that `settings` ask for, check accelerators, run the TFLite files that passed on the
+    devices that `on` names, and write the report.
 
     Raises UsageError for what cannot be written of the run, before TensorFlow is imported, RunError unless it has
     finished, and ExportError where no file could be made.
     """
+    if on and on.on:
+        find_places(on)
     request = ExportRequest.from_settings(settings, run)
     from keras_resnet.export.pipeline import export_files
     from keras_resnet.export.remedies import export_with_remedies
@@ -61,7 +67,9 @@ def export_run(run: RunFolder, settings: ExportSettings) -> ExportOutcome:
     verdicts = result.verdicts or result.require_all()
     accelerators = check_accelerators(run, verdicts, settings.target, progress.log)
     publish_report(run)
-    return ExportOutcome(result, remedies, accelerators)
+    passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
+    devices = verify_files(run, passed, settings, on, progress.log) if on and on.on and passed else None
+    return ExportOutcome(result, remedies, accelerators, devices)
 
 
 def export_names(

@@ -43,10 +43,8 @@ def verify(target: Path, of_run: str | None, runs: str | None, as_json: bool, **
     It is scored on the data as they are now. With --on, FILE may be a run: all its TFLite files are run on each
     device. Exit code 1 if one lost more than --max-drop.
     """
-    given = select_given(options)
-    on = DeviceSettings(**{name: given.pop(name) for name in DeviceSettings.names() & set(given)})
+    on, given = DeviceSettings.take(select_given(options))
     settings = ExportSettings(**given)
-    on.require_used()
     from keras_resnet.export.evaluate import RunLookup
 
     lookup = RunLookup(runs_home(runs), of_run)
