@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_resnet.errors import KresnetError, UsageError, require_one_of
+from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export.artifacts import write_model_card
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
-from keras_resnet.export.devices import find_device
-from keras_resnet.export.devices.base import ACCELERATORS, RUNTIMES, Device, RunSettings
+from keras_resnet.export.devices.places import Place, find_places
 from keras_resnet.export.evaluate import RunLookup
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.load import is_exported_file
@@ -26,16 +24,6 @@ from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
 
-_WITH_ACCELERATOR = re.compile(rf"(?P<where>.+):(?P<accelerator>{'|'.join(ACCELERATORS)})")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A device, and how files are run on it."""
-
-    device: Device
-    settings: RunSettings
-
 
 @dataclass
 class DeviceResult:
@@ -47,33 +35,6 @@ class DeviceResult:
     def list_problems(self) -> list[str]:
         """List why the command fails, a sentence each; empty where it does not."""
         return [*self.failures, *(reason for verdict in self.verdicts for reason in verdict.list_reasons())]
-
-
-def find_places(settings: DeviceSettings) -> list[Place]:
-    """Return the devices that --on names, each with its accelerator. Raises UsageError for what is no device, or asks
-    for what a device does not have."""
-    settings.require_used()
-    require_one_of("--accelerator", settings.accelerator, ACCELERATORS)
-    require_one_of("--runtime", settings.runtime, RUNTIMES)
-    places = []
-    for word in settings.on:
-        match = _WITH_ACCELERATOR.fullmatch(word)
-        where, accelerator = (match["where"], match["accelerator"]) if match else (word, settings.accelerator)
-        wanted = RunSettings(
-            accelerator=accelerator,
-            runtime=settings.runtime,
-            threads=settings.threads,
-            minutes=settings.minutes,
-            timeout=settings.timeout,
-            keep=settings.keep,
-            install=settings.install,
-            host=settings.host,
-            port=settings.port,
-        )
-        device = find_device(where)
-        device.require_possible(wanted)
-        places.append(Place(device, wanted))
-    return places
 
 
 def verify_on_devices(

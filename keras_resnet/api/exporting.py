@@ -15,9 +15,9 @@ from keras_resnet.errors import UsageError, VerdictError, describe_received, did
 from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
 from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.devices.places import find_places
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.request import ExportRequest, ExportResult
-from keras_resnet.export.run_on_devices import DeviceResult, find_places, verify_files
 from keras_resnet.export.settings import TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
 from keras_resnet.export.verdict import Verdict, is_tflite_file
@@ -25,6 +25,7 @@ from keras_resnet.run import Run as RunFolder
 
 if TYPE_CHECKING:
     from keras_resnet.export.remedies import RemedyResult
+    from keras_resnet.export.run_on_devices import DeviceResult
 
 # Names of schemes of TFLite files, and of formats.
 SCHEME_NAMES = (*SCHEMES, *SCHEME_ALIASES, ALL)
@@ -53,11 +54,12 @@ def export_run(run: RunFolder, settings: ExportSettings, on: DeviceSettings | No
     Raises UsageError for what cannot be written of the run, before TensorFlow is imported, RunError unless it has
     finished, and ExportError where no file could be made.
     """
-    if on and on.on:
+    if on:
         find_places(on)
     request = ExportRequest.from_settings(settings, run)
     from keras_resnet.export.pipeline import export_files
     from keras_resnet.export.remedies import export_with_remedies
+    from keras_resnet.export.run_on_devices import verify_files
     from keras_resnet.reporting.page import publish_report
 
     if settings.auto:

@@ -57,7 +57,6 @@ def _add_format_options(command: F) -> F:
         "kresnet export",
         "kresnet export RUN --quantize int8 --auto",
         "kresnet export RUN --savedmodel --onnx --c-array",
-        "kresnet export RUN --on ssh://pi@raspberrypi.local",
     ),
 )
 @optional_run_argument

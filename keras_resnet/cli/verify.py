@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 @runs_option
 @json_option
 def verify(target: Path, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Verify an exported FILE again, on this machine or, by --on, on other devices.
+    """Verify an exported FILE again, on this machine.
 
-    It is scored on the data as they are now. With --on, FILE may be a run: all its TFLite files are run on each
-    device. Exit code 1 if one lost more than --max-drop.
+    It is scored on the data as they are now. With --on it is run on other devices; then FILE may be a run, which
+    means all its TFLite files. Exit code 1 if one lost more than --max-drop.
     """
     on, given = DeviceSettings.take(select_given(options))
     settings = ExportSettings(**given)

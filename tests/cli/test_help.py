@@ -10,10 +10,10 @@ import pytest
 from keras_resnet.cli.command import list_all
 from keras_resnet.cli.main import COMMANDS as TABLE
 from keras_resnet.cli.main import cli
-from keras_resnet.config.option_groups import FILES, GROUPS, QUANTIZATION, VERDICT
+from keras_resnet.config.option_groups import DEVICE, FILES, GROUPS, QUANTIZATION, VERDICT
 
 ROOT = Path(__file__).parents[2]
-EXPORT_GROUPS = (FILES, QUANTIZATION, VERDICT)
+EXPORT_GROUPS = (FILES, QUANTIZATION, VERDICT, DEVICE)
 
 
 def commands_below(command, *path):
