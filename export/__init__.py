@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from keras_resnet.export.benchmark import Latency as Latency
     from keras_resnet.export.calibration import Calibration as Calibration
     from keras_resnet.export.devices.base import Device as Device
-    from keras_resnet.export.devices.base import DeviceRun as DeviceRun
+    from keras_resnet.export.devices.base import RunSettings as RunSettings
     from keras_resnet.export.evaluate import RunLookup as RunLookup
     from keras_resnet.export.evaluate import evaluate_target as evaluate_target
     from keras_resnet.export.evaluate import inspect_file as inspect_file
@@ -48,7 +48,7 @@ _PUBLIC = {
     "export.api": ("export_tflite",),
     "export.benchmark": ("Cost", "Latency"),
     "export.calibration": ("Calibration",),
-    "export.devices.base": ("Device", "DeviceRun"),
+    "export.devices.base": ("Device", "RunSettings"),
     "export.evaluate": ("RunLookup", "evaluate_target", "inspect_file", "verify_file"),
     "export.formats.base": ("Format", "LoadedModel"),
     "export.load": ("load_file",),

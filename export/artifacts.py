@@ -27,6 +27,7 @@ from keras_resnet.metrics.outcome import (
     list_shared_remarks,
 )
 from keras_resnet.models.names import model_name
+from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.run.documents import list_warnings
@@ -49,11 +50,18 @@ def write_artifacts(run: Run, reference: Reference) -> None:
     rows = [row for row in describe_verdicts(run) if row["verdict"] in ACCEPTED]
     accepted = [row for row in rows if (run.exports / row["file"]).exists()]
     run.write_text(run.exports / "labels.txt", run.labels_file.read_text(encoding="utf-8"))
-    run.write_text(run.exports / "model_card.md", ModelCard(run, accepted).render())
+    write_model_card(run)
     golden: dict[str, Any] = _golden_outputs(run, reference, [row["file"] for row in accepted])
     run.write_with(run.exports / "golden.npz", lambda path: np.savez(path, allow_pickle=False, **golden))
     for script in DETECTOR_SCRIPTS if TASKS[run.spec().task].finds_objects() else CLASSIFIER_SCRIPTS:
         run.write_with(run.exports / script.name, partial(shutil.copyfile, script))
+
+
+def write_model_card(run: Run) -> None:
+    """Bring model_card.md up to the verdicts of the run."""
+    rows = [row for row in describe_verdicts(run) if row["verdict"] in ACCEPTED]
+    accepted = [row for row in rows if (run.exports / row["file"]).exists()]
+    run.write_text(run.exports / "model_card.md", ModelCard(run, accepted).render())
 
 
 def _golden_outputs(run: Run, reference: Reference, files: list[str]) -> dict[str, np.ndarray]:
@@ -85,7 +93,7 @@ class ModelCard:
         return (
             f"# {run.name}\n\n{task.summary} by {model_name(spec.network)}, trained by kresnet on"
             f" {spec.data.source}.\n{compressed}\nLabels: {self._labels()}\n\n{self._inputs_and_outputs()}\n"
-            f"{self._table()}\n{self._remarks()}"
+            f"{self._table()}\n{self._remarks()}{self._devices()}"
             f"Measured on {self.rows[-1]['machine'] if self.rows else 'no machine: no file is within its budget'}.\n\n"
             f"{self._warnings()}Not known: how it does on images unlike those of its data, and on people or things"
             " that those do not show.\n\n"
@@ -129,6 +137,16 @@ class ModelCard:
             *map(_table_row, self.rows),
         ]
         return "\n".join(lines) + "\n"
+
+    def _devices(self) -> str:
+        """Return the table of devices, in Markdown; "" where no file was run on one."""
+        rows = self.run.device_verdicts()
+        if not rows:
+            return ""
+        columns = device_columns(rows)
+        lines = ["On devices:\n", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        lines += [f"| {' | '.join(each.replace('|', chr(92) + '|') for each in device_cells(row))} |" for row in rows]
+        return "\n".join(lines) + "\n\n" + _list_items(list_device_remarks(rows))
 
     def _remarks(self) -> str:
         shared = dict.fromkeys(chain.from_iterable(map(list_shared_remarks, self.rows)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -38,6 +39,12 @@ class Cost:
     latencies: tuple[Latency, ...]
     first_ms: float
     peak_mib: float
+
+
+def count_threads() -> list[int]:
+    """Return 1, 2, 4 … and the number of this machine's cores."""
+    cores = os.cpu_count() or 1
+    return [*(2**power for power in range(cores.bit_length()) if 2**power < cores), cores]
 
 
 def measure_cost(file: Path, images: np.ndarray, threads: list[int]) -> Cost:

@@ -90,7 +90,8 @@ class ExportContext:
         placement = Placement(exports / file.name, self.run.rejected / file.name)
         verdict = write_and_verify(RunWriter(self, file), placement, self.reference)
         verdict = replace(verdict, file=str(Path(verdict.file).relative_to(exports)))
-        others = [row for row in self.run.verdicts() if Path(row["file"]).name != file.name]
+        # What devices made of the former file is gone with it.
+        others = [row for row in self.run.verdict_rows() if Path(row["file"]).name != file.name]
         self.run.write_json(self.run.verdicts_file, [*others, verdict.as_dict()])
         return verdict
 

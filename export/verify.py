@@ -16,12 +16,11 @@ from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.analysis import describe_data_changes
 from keras_resnet.evaluation.baselines import BaselineComparison, compare_with_baselines
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
-from keras_resnet.export.benchmark import Cost
-from keras_resnet.export.devices.base import Device
-from keras_resnet.export.devices.local_cpu import LocalCPU
+from keras_resnet.export.benchmark import Cost, count_threads, measure_cost
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
-from keras_resnet.export.load import file_size, gzip_size
+from keras_resnet.export.formats.base import LoadedModel
+from keras_resnet.export.load import file_size, gzip_size, load_file
 from keras_resnet.export.verdict import Budget, MetricDrop, Verdict
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.metrics.result import Evaluation
@@ -29,6 +28,7 @@ from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.predictions import Outputs
 from keras_resnet.tasks import Task
+from keras_resnet.training.environment import describe_machine
 
 # A drop and its 95% interval, as fractions.
 Drop = tuple[float, tuple[float, float]]
@@ -158,25 +158,27 @@ class Comparison:
         return max(known) if len(known) == len(needed) else None
 
 
-def verify(
-    file: Path, reference: Reference, budget: Budget, *, is_integer: bool = False, device: Device | None = None
-) -> Verdict:
-    """Run `file` on `device`, by default this CPU, and compare it with `reference`.
+def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool = False) -> Verdict:
+    """Run `file` on this CPU and compare it with `reference`.
 
     Raises ExportError if it cannot be run, has other labels, holds operators that are no builtins, or floats though it
     `is_integer`.
     """
-    device = device or LocalCPU()
-    model = device.load(file)
-    if model.card.classes != reference.task.classes:
-        count = len(model.card.classes)
-        raise ExportError(f"{file.name} has {counted(count, 'label')} that {verb(count)} not those of the run")
+    model = load_file(file)
+    require_labels(file, model, reference)
     scheme = str(model.card.provenance["scheme"])
     contents = find_format(file).check(model, scheme, is_integer=is_integer)
     after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
-    cost = device.measure(file, reference.timing_images)
-    measured = MeasuredFile(file, model.card.provenance, contents, cost, device.describe())
+    cost = measure_cost(file, reference.timing_images, count_threads())
+    measured = MeasuredFile(file, model.card.provenance, contents, cost, describe_machine())
     return measured.decide(Comparison(reference, after, budget))
+
+
+def require_labels(file: Path, model: LoadedModel, reference: Reference) -> None:
+    """Raise ExportError unless the loaded file has the labels of the run."""
+    if model.card.classes != reference.task.classes:
+        count = len(model.card.classes)
+        raise ExportError(f"{file.name} has {counted(count, 'label')} that {verb(count)} not those of the run")
 
 
 @dataclass(frozen=True)

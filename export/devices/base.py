@@ -1,58 +1,153 @@
-"""The Device interface: where a written file is run, and what it tells of the run."""
+"""The Device interface: where a written file is run, and what is known of the run besides its outputs."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from keras_resnet.export.benchmark import Cost, Latency
-from keras_resnet.export.formats.base import LoadedModel
-from keras_resnet.runtime.predictions import Outputs
+from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.export.benchmark import Cost
+from keras_resnet.progress import Log
+from keras_resnet.runtime.predictions import Outputs, name_outputs
+from keras_resnet.runtime.tflite_model import TFLiteModel
+
+CPU, GPU, NPU = "cpu", "gpu", "npu"
+ACCELERATORS = (CPU, GPU, NPU)
+# What runs a file on a device: LiteRT's interpreter, or what it compiles the file into.
+INTERPRETER, COMPILED = "interpreter", "compiled-model"
+RUNTIMES = (INTERPRETER, COMPILED)
+# Outputs for the same image may differ by so much of the largest one: GPUs add in another order.
+REPEAT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class DeviceRun:
-    """What a device made of a file.
+class RunSettings:
+    """How a file is run on a device.
 
-    outputs: of all images, float32 logits (N, classes) or a dict of outputs by name. cost: time and memory of one
-    image. accelerated: names of the operators that something other than the CPU computed.
+    threads: None for all. minutes: of a measurement that shows whether the device slows down. timeout: seconds without
+    an answer. keep, install: whether the file and the runtime stay on the device. host, port: where a browser's page is
+    served.
     """
 
-    outputs: Outputs
-    cost: Cost
-    accelerated: frozenset[str]
+    accelerator: str = CPU
+    runtime: str = INTERPRETER
+    threads: int | None = None
+    minutes: float = 0.0
+    timeout: float = 300.0
+    keep: bool = False
+    install: bool = False
+    host: str = "127.0.0.1"
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What is known of a file's run on a device.
+
+    where: as --on has it. unit: name of what computed, a processor or a GPU. accelerated: share of the file's operators
+    that the accelerator computed; None where the runtime does not say. emulated: its times mean nothing. windows:
+    medians of each ten seconds of a long measurement, milliseconds. repeat_difference: the largest difference of
+    outputs of the same image, of outputs up to largest_output. arena_bytes: of TensorFlow Lite Micro. warnings: of the
+    runtime's log.
+    """
+
+    where: str
+    accelerator: str
+    unit: str
+    machine: str
+    system: str
+    runtime: str
+    emulated: bool
+    fully_accelerated: bool
+    accelerated: float | None
+    partitions: int | None
+    load_ms: float
+    repeat_difference: float
+    largest_output: float
+    windows: tuple[float, ...] = ()
+    arena_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
-    def latencies(self) -> tuple[Latency, ...]:
-        """Milliseconds of one image, for each number of threads that was tried."""
-        return self.cost.latencies
+    def repeats_agree(self) -> bool:
+        """Whether outputs of the same image are the same each time."""
+        return self.repeat_difference <= REPEAT_TOLERANCE * self.largest_output
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a session has measured: time and memory, and the rest."""
+
+    cost: Cost
+    facts: DeviceFacts
+
+
+class Session(ABC):
+    """A file that a device has opened."""
+
+    @abstractmethod
+    def __call__(self, images: np.ndarray) -> Outputs:
+        """Run uint8 images (N, H, W, C) → float32 logits (N, classes), or several outputs by name. Raises ExportError
+        if the device fails."""
+
+    @abstractmethod
+    def measure(self, images: np.ndarray) -> Measurement:
+        """Time the file on uint8 images (N, H, W, C), one at a time, after all others. Raises ExportError."""
+
+
+class OutputShapes:
+    """The outputs that a file has on this machine's CPU, for what comes from elsewhere."""
+
+    def __init__(self, model: TFLiteModel) -> None:
+        black = np.zeros((1, *model.card.input_shape), np.uint8)
+        self._shapes = {name: each.shape[1:] for name, each in name_outputs(model(black)).items()}
+
+    def require(self, outputs: Outputs) -> None:
+        """Raise ExportError unless `outputs` have the names and shapes of the file's, for any number of images."""
+        shapes = {name: each.shape[1:] for name, each in name_outputs(outputs).items()}
+        if shapes != self._shapes:
+            raise ExportError(f"outputs are {_describe(shapes)}; those of the file are {_describe(self._shapes)}")
+
+
+def _describe(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} ({' × '.join(map(str, shape))})" for name, shape in shapes.items())
 
 
 class Device(ABC):
-    """Something that runs exported files."""
+    """Something that runs exported files.
+
+    where: as --on has it. accelerators, runtimes: those that it has.
+    """
 
     name: ClassVar[str]
+    help: ClassVar[str]
+    accelerators: ClassVar[tuple[str, ...]] = ACCELERATORS
+    runtimes: ClassVar[tuple[str, ...]] = RUNTIMES
 
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    @classmethod
     @abstractmethod
-    def describe(self) -> str:
-        """Return what the device is, in words for people."""
+    def recognizes(cls, where: str) -> bool:
+        """Return whether `where` names such a device."""
 
+    @contextmanager
     @abstractmethod
-    def load(self, file: Path) -> LoadedModel:
-        """Return `file` as a callable that computes on the device. Raises ExportError if it cannot be run there."""
+    def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[Session]:
+        """Open the file of `model` on the device, and close it afterwards. Raises ExportError if it cannot be run
+        there."""
 
-    @abstractmethod
-    def measure(self, file: Path, images: np.ndarray) -> Cost:
-        """Time `file` on uint8 images (N, H, W, C), one at a time. Raises ExportError if it fails."""
-
-    def accelerated(self, file: Path) -> frozenset[str]:
-        """Return the names of the operators of `file` that something other than the device's CPU computes."""
-        return frozenset()
-
-    def run(self, file: Path, images: np.ndarray) -> DeviceRun:
-        """Run `file` on uint8 images (N, H, W, C) and time it on them. Raises ExportError if it cannot be run."""
-        return DeviceRun(self.load(file)(images), self.measure(file, images), self.accelerated(file))
+    def require_possible(self, settings: RunSettings) -> None:
+        """Raise UsageError for settings that the device does not have."""
+        for option, value, allowed in (
+            ("--accelerator", settings.accelerator, self.accelerators),
+            ("--runtime", settings.runtime, self.runtimes),
+        ):
+            if value not in allowed:
+                raise UsageError(f"{option} of {self.where} must be one of {', '.join(allowed)}. Received: {value}")

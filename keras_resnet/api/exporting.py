@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_resnet import progress
+from keras_resnet.api.device_verdicts import DeviceVerdicts
 from keras_resnet.api.files import ExportedFiles
 from keras_resnet.api.keywords import require_known, to_options
 from keras_resnet.api.signatures import EXPORT
@@ -14,15 +15,18 @@ from keras_resnet.api.signatures import names as names_of
 from keras_resnet.errors import UsageError, VerdictError, describe_received, did_you_mean
 from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
+from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.devices.places import find_places
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.request import ExportRequest, ExportResult
 from keras_resnet.export.settings import TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import ALL, SCHEME_ALIASES, SCHEMES
-from keras_resnet.export.verdict import Verdict
+from keras_resnet.export.verdict import Verdict, is_tflite_file
 from keras_resnet.run import Run as RunFolder
 
 if TYPE_CHECKING:
     from keras_resnet.export.remedies import RemedyResult
+    from keras_resnet.export.run_on_devices import DeviceResult
 
 # Names of schemes of TFLite files, and of formats.
 SCHEME_NAMES = (*SCHEMES, *SCHEME_ALIASES, ALL)
@@ -31,11 +35,12 @@ NAMES = (*SCHEME_NAMES, *FORMATS)
 
 @dataclass(frozen=True)
 class ExportOutcome:
-    """What became of an export. remedies: the steps of --auto. accelerators: of --target."""
+    """What became of an export. remedies: the steps of --auto. accelerators: of --target. devices: of --on."""
 
     result: ExportResult
     remedies: list[RemedyResult]
     accelerators: list[AcceleratorReport]
+    devices: DeviceResult | None = None
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -43,15 +48,19 @@ class ExportOutcome:
         return self.result.verdicts
 
 
-def export_run(run: RunFolder, settings: ExportSettings) -> ExportOutcome:
-    """Write and verify the files that `settings` ask for, check accelerators, and write the report.
+def export_run(run: RunFolder, settings: ExportSettings, on: DeviceSettings | None = None) -> ExportOutcome:
+    """Write and verify the files that `settings` ask for, check accelerators, run the TFLite files that passed on the
+    devices that `on` names, and write the report.
 
     Raises UsageError for what cannot be written of the run, before TensorFlow is imported, RunError unless it has
     finished, and ExportError where no file could be made.
     """
+    if on:
+        find_places(on)
     request = ExportRequest.from_settings(settings, run)
     from keras_resnet.export.pipeline import export_files
     from keras_resnet.export.remedies import export_with_remedies
+    from keras_resnet.export.run_on_devices import verify_files
     from keras_resnet.reporting.page import publish_report
 
     if settings.auto:
@@ -61,7 +70,9 @@ def export_run(run: RunFolder, settings: ExportSettings) -> ExportOutcome:
     verdicts = result.verdicts or result.require_all()
     accelerators = check_accelerators(run, verdicts, settings.target, progress.log)
     publish_report(run)
-    return ExportOutcome(result, remedies, accelerators)
+    passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
+    devices = verify_files(run, passed, settings, on, progress.log) if on and on.on and passed else None
+    return ExportOutcome(result, remedies, accelerators, devices)
 
 
 def export_names(
@@ -69,14 +80,17 @@ def export_names(
 ) -> ExportedFiles:
     """Export what `names` name, with the keywords of `Run.export`. Raises as that does."""
     require_known("export", keywords, names_of(EXPORT))
-    options = {name: value for name, value in to_options(keywords).items() if value is not None}
-    outcome = export_run(run, ExportSettings(*sort_names(names), **options))
+    on, options = DeviceSettings.take({name: v for name, v in to_options(keywords).items() if v is not None})
+    outcome = export_run(run, ExportSettings(*sort_names(names), **options), on)
     outcome.result.require_all()
     if refused := [each for each in outcome.accelerators if each.refused]:
         progress.log("\n".join(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in refused))
-    failed = [verdict for verdict in outcome.verdicts if not verdict.passed]
+    failed = [str(verdict) for verdict in outcome.verdicts if not verdict.passed]
+    if outcome.devices:
+        progress.log(str(DeviceVerdicts(outcome.devices.verdicts)))
+        failed += outcome.devices.list_problems()
     if failed and must_pass:
-        raise VerdictError("\n".join(map(str, failed)))
+        raise VerdictError("\n".join(failed))
     return ExportedFiles.of(run, outcome.verdicts)
 
 

@@ -78,8 +78,8 @@ def check(
 ) -> None:
     """Check DATA: duplicates, bad images, unequal classes, wrong labels.
 
-    DATA is what kresnet train --data takes: a folder of images, a table of their labels (.csv, .json, .parquet, …), a folder
-    with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS data set.
+    DATA is what kresnet train --data takes: a folder of images, a table of their labels (.csv, .json, .parquet, …), a
+    folder with boxes in the layout of COCO, Pascal VOC or YOLO (--task detect), or the name of a TFDS data set.
 
     Finds unreadable files, duplicates within and across splits, blank, dark and blurred images and unequal classes;
     with a run, suspected label errors and outliers. Writes one page with the images.

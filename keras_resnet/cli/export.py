@@ -17,6 +17,7 @@ from keras_resnet.config.foreign_words import translate_export
 from keras_resnet.config.given_options import select_given
 from keras_resnet.config.option_groups import FILES
 from keras_resnet.errors import KresnetError
+from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.settings import TFLITE, ExportSettings
 
@@ -61,6 +62,7 @@ def _add_format_options(command: F) -> F:
 @optional_run_argument
 @_add_format_options
 @add_setting_options(ExportSettings)
+@add_setting_options(DeviceSettings)
 @runs_option
 @json_option
 def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
@@ -72,7 +74,8 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     from keras_resnet.export.request import ExportRequest
 
     formats = tuple(name for name in FORMATS if options.pop(name.replace("-", "_")))
-    settings = ExportSettings(formats, **select_given(options))
+    on, given = DeviceSettings.take(select_given(options))
+    settings = ExportSettings(formats, **given)
     settings.require_possible()
     of_run = find_run(runs, run)
     ExportRequest.from_settings(settings, of_run)  # what is wrong with it comes first
@@ -81,7 +84,7 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
         console.log(f"format: --tflite (the default; also available: {others})")
     from keras_resnet.api.exporting import export_run
 
-    outcome = export_run(of_run, settings)
+    outcome = export_run(of_run, settings, on)
     _print_outcome(of_run, outcome, as_json)
     if problems := _list_problems(outcome, settings):
         if not as_json and not outcome.result.failures:
@@ -94,8 +97,10 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
 def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
     """Print the verdicts, and what else was found out about the files."""
     from keras_resnet.cli import verdict_tables
+    from keras_resnet.cli.device_tables import print_device_verdicts
     from keras_resnet.evaluation.advice import describe_missed_classes
 
+    devices = outcome.devices.verdicts if outcome.devices else []
     if not as_json:
         if outcome.remedies:
             verdict_tables.print_remedies(outcome.remedies)
@@ -105,7 +110,12 @@ def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
             console.emit(COMPRESSION_REMARK)
     if missed := describe_missed_classes(of_run):
         console.log(f"warning: {missed}")
-    verdict_tables.print_verdicts(f"{of_run.name}, as written to {of_run.exports}", outcome.verdicts, as_json)
+    if as_json:
+        console.emit_json([verdict.as_dict() for verdict in (*outcome.verdicts, *devices)])
+        return
+    verdict_tables.print_verdicts(f"{of_run.name}, as written to {of_run.exports}", outcome.verdicts, as_json=False)
+    if devices:
+        print_device_verdicts(of_run.name, devices, as_json=False)
 
 
 def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str]:
@@ -117,6 +127,7 @@ def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str
         *([result.failure_message] if result.failures else []),
         *(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in outcome.accelerators if each.refused),
         *verdict_tables.describe_failures(outcome.verdicts, settings.max_drop),
+        *(outcome.devices.list_problems() if outcome.devices else []),
     ]
 
 

@@ -1,9 +1,9 @@
-"""`kresnet verify` and `kresnet inspect`: an exported file, scored again or described."""
+"""`kresnet verify` and `kresnet inspect`: an exported file, scored again, here or on devices; or described."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,30 +14,67 @@ from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_file
 from keras_resnet.config.given_options import select_given
 from keras_resnet.errors import KresnetError
+from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.settings import ExportSettings
+from keras_resnet.run import runs_home
 from keras_resnet.runtime.plurals import counted
 
+if TYPE_CHECKING:
+    from keras_resnet.export.evaluate import RunLookup
 
-@click.command(cls=Command, epilog=format_examples("kresnet verify exports/int8.tflite"))
-@click.argument("file", type=click.Path(path_type=Path))
+
+@click.command(
+    cls=Command,
+    epilog=format_examples(
+        "kresnet verify exports/int8.tflite",
+        "kresnet verify RUN --on local:gpu",
+        "kresnet verify RUN --on ssh://pi@raspberrypi.local",
+    ),
+)
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--run", "of_run", help="The run that FILE is compared with [default: its folder's, or its own].")
 @add_setting_options(ExportSettings, "max_drop", "require_proof", "samples")
+@add_setting_options(DeviceSettings)
 @runs_option
 @json_option
-def verify(file: Path, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
+def verify(target: Path, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
     """Verify an exported FILE again, on this machine.
 
-    It is scored on the data as they are now. Exit code 1 if it lost more than --max-drop.
+    It is scored on the data as they are now. With --on it is run on other devices; then FILE may be a run, which
+    means all its TFLite files. Exit code 1 if one lost more than --max-drop.
     """
-    settings = ExportSettings(**select_given(options))
+    on, given = DeviceSettings.take(select_given(options))
+    settings = ExportSettings(**given)
+    from keras_resnet.export.evaluate import RunLookup
+
+    lookup = RunLookup(runs_home(runs), of_run)
+    if on.on:
+        _verify_on_devices(target, settings, on, lookup, as_json)
+    else:
+        _verify_here(find_file(runs, target), settings, lookup, as_json)
+
+
+def _verify_on_devices(
+    target: Path, settings: ExportSettings, on: DeviceSettings, lookup: RunLookup, as_json: bool
+) -> None:
+    """Run the file, or those of the run, on devices; keep and print their verdicts."""
+    from keras_resnet.cli.device_tables import print_device_verdicts
+    from keras_resnet.export.run_on_devices import verify_on_devices
+
+    run, result = verify_on_devices(target, settings, on, lookup, console.log)
+    if result.verdicts:
+        print_device_verdicts(run.name, result.verdicts, as_json)
+    if problems := result.list_problems():
+        raise KresnetError("; ".join(problems))
+
+
+def _verify_here(file: Path, settings: ExportSettings, lookup: RunLookup, as_json: bool) -> None:
     from keras_resnet.cli.verdict_tables import print_verdicts
-    from keras_resnet.export.evaluate import RunLookup, verify_file
+    from keras_resnet.export.evaluate import verify_file
     from keras_resnet.export.verdict import Budget
     from keras_resnet.metrics.outcome import is_unproven
-    from keras_resnet.run import runs_home
 
-    file = find_file(runs, file)
-    budget, lookup = Budget(settings.max_drop / 100, settings.require_proof), RunLookup(runs_home(runs), of_run)
+    budget = Budget(settings.max_drop / 100, settings.require_proof)
     verdict = verify_file(file, budget, lookup, console.log, settings.samples)
     print_verdicts(str(file), [verdict], as_json)
     if not verdict.passed:

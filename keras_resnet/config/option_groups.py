@@ -5,9 +5,9 @@ from __future__ import annotations
 COMMON, DATA, MODEL, TRAINING, OPTIMIZER = "Common", "Data", "Model", "Training", "Optimizer"
 AUGMENTATION, DEVICES, LOGGING, OTHER = "Augmentation", "Precision and devices", "Logging", "Other"
 # Of an export.
-FILES, QUANTIZATION, VERDICT = "Files", "Quantization", "Verdict"
+FILES, QUANTIZATION, VERDICT, DEVICE = "Files", "Quantization", "Verdict", "Other devices"
 GROUPS = (
-    *(COMMON, FILES, QUANTIZATION, VERDICT, DATA, MODEL, TRAINING, OPTIMIZER, AUGMENTATION, DEVICES, LOGGING),
+    *(COMMON, FILES, QUANTIZATION, VERDICT, DEVICE, DATA, MODEL, TRAINING, OPTIMIZER, AUGMENTATION, DEVICES, LOGGING),
     OTHER,
 )
 # The first options of their groups, as often as they are typed; the others follow in the order of their declaration.

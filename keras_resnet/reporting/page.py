@@ -47,14 +47,15 @@ class _Contents:
     log: list[dict[str, float]]
     analysis: Analysis
     verdicts: list[DescribedVerdict]
+    device_rows: list[dict[str, Any]]
     diagnosis: Diagnosis | None
 
     @classmethod
     def read(cls, run: Run) -> _Contents:
         """Read the files of `run`. Raises RunError for one that is missing or damaged."""
         run.require_finished()
-        verdicts = describe_verdicts(run)
-        return cls(run, run.spec(), run.classes(), run.read_log(), run.analysis(), verdicts, run.diagnosis())
+        verdicts, devices = describe_verdicts(run), run.device_verdicts()
+        return cls(run, run.spec(), run.classes(), run.read_log(), run.analysis(), verdicts, devices, run.diagnosis())
 
     @property
     def finds_objects(self) -> bool:
@@ -72,6 +73,7 @@ class _Contents:
     def charts(self) -> dict[str, list[Chart]]:
         """The charts for which there is something to draw, by the section they stand in."""
         from keras_resnet.reporting import charts
+        from keras_resnet.reporting.device_rows import throttling_charts
 
         analysis, best = self.analysis, self.recommended
         curves, f1_curves = analysis.get("curves", {}), analysis.get("f1_curves", {})
@@ -83,6 +85,7 @@ class _Contents:
         ]
         return {
             "files": charts.tradeoff_charts(self.verdicts, best and best["file"]),
+            "devices": throttling_charts(self.device_rows),
             "training": charts.learning_curves(self.log),
             "classes": [chart for chart in in_classes if chart],
             "layers": charts.sensitivity_charts(self.diagnosis["layers"]) if self.diagnosis else [],
@@ -96,6 +99,7 @@ class _Contents:
         samples = "Most confident mistakes" if TASKS[self.spec.task].samples_are_mistakes else "Sample predictions"
         titles = {
             "exports": "Exported files" if self.verdicts else "",
+            "devices": "On devices" if self.device_rows else "",
             "training": "Training" if self.log else "",
             "classes": "Results by class",
             "samples": samples,
@@ -222,13 +226,15 @@ def _context(contents: _Contents) -> dict[str, Any]:
 
 def _describe_tables(contents: _Contents) -> dict[str, Any]:
     """Return the tables of the page, and what stands below them."""
-    from keras_resnet.reporting import tables
+    from keras_resnet.reporting import device_rows, tables
 
     analysis, verdicts = contents.analysis, contents.verdicts
     matrix = analysis.get("confusion")
     return {
         "file_columns": tables.file_columns(verdicts[0]) if verdicts else [],
         "file_cells": tables.file_cells,
+        "device_rows": contents.device_rows,
+        "device_table": device_rows,
         "column_name": tables.column_name,
         "epochs": tables.epoch_table(contents.log) if contents.log else None,
         "matrix": tables.confusion_table(matrix, contents.labels, analysis) if matrix else None,

@@ -227,8 +227,8 @@ class Cost(TypedDict):
 
 
 @_kept
-class VerdictRow(TypedDict):
-    """A row of verdicts.json: see `export.verdict.Verdict`."""
+class _AnyVerdictRow(TypedDict):
+    """What all rows of verdicts.json have."""
 
     file: FileName
     scheme: Line
@@ -249,11 +249,56 @@ class VerdictRow(TypedDict):
     agreement: Number
     worst_class: str
     worst_class_drop: Number
-    latency_ms: Annotated[Number, Field(gt=0)]
-    cost: Cost
     machine: Line
     max_drop: Number
     verdict: Line
+
+
+@_kept
+class VerdictRow(_AnyVerdictRow):
+    """A row of verdicts.json: see `export.verdict.Verdict`."""
+
+    latency_ms: Annotated[Number, Field(gt=0)]
+    cost: Cost
+
+
+@_kept
+class DeviceFacts(TypedDict):
+    """A file's run on a device: see `export.devices.base.DeviceFacts`."""
+
+    where: Line
+    accelerator: Line
+    unit: Line
+    machine: Line
+    system: Line
+    runtime: Line
+    emulated: bool
+    accelerated: Number | None
+    partitions: Count | None
+    load_ms: Number
+    windows: list[Number]
+    arena_bytes: Count | None
+    warnings: list[Line]
+
+
+@_kept
+class DeviceCost(TypedDict):
+    """The time and memory that a file takes on a device."""
+
+    latencies: list[Latency]
+    first_ms: Number
+    peak_mib: Number
+
+
+@_kept
+class DeviceVerdictRow(_AnyVerdictRow):
+    """A row of verdicts.json on a file on a device: see `export.device_verdict.DeviceVerdict`."""
+
+    latency_ms: Annotated[Number, Field(gt=0)] | None
+    cost: DeviceCost
+    device: DeviceFacts
+    cpu_agreement: Number
+    problems: list[Line]
 
 
 @_kept

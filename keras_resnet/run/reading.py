@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from keras_resnet.run.documents import VerdictRow
+from keras_resnet.run.documents import DeviceVerdictRow, VerdictRow
 
 T = TypeVar("T")
 # Characters of a damaged value that are quoted.
@@ -77,11 +77,13 @@ def parse_log(content: bytes, columns: Sequence[str]) -> tuple[list[dict[str, An
 
 
 def parse_verdicts(content: bytes) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the rows of verdicts.json, and why others cannot be read. Raises ValueError if it is no list."""
+    """Return the rows of verdicts.json, those of devices among them, and why others cannot be read. Raises ValueError
+    if it is no list."""
     rows, troubles = [], []
     for number, row in enumerate(parse_json(list[Any], content), 1):
         try:
-            rows.append(dict(TypeAdapter(VerdictRow).validate_python(row, strict=True)))
+            kind = DeviceVerdictRow if isinstance(row, dict) and "device" in row else VerdictRow
+            rows.append(dict(TypeAdapter(kind).validate_python(row, strict=True)))
         except ValidationError as error:
             troubles.append(f"row {number}: {format_validation_error(error)}")
     return rows, troubles

@@ -234,6 +234,14 @@ class Run(RunFiles):
     def verdicts(self, log: Log = log_message) -> list[dict[str, Any]]:
         """Read the verdicts on the exported files; empty before the first export. Rows that cannot be read are left
         out, and `log` says why."""
+        return [row for row in self.verdict_rows(log) if "device" not in row]
+
+    def device_verdicts(self, log: Log = log_message) -> list[dict[str, Any]]:
+        """Read the verdicts on the exported files on devices; empty where none was run on one."""
+        return [row for row in self.verdict_rows(log) if "device" in row]
+
+    def verdict_rows(self, log: Log = log_message) -> list[dict[str, Any]]:
+        """Read both."""
         if not self.verdicts_file.is_file():
             return []
         return self._read_rows(self.verdicts_file, parse_verdicts, log)

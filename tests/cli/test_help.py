@@ -10,10 +10,10 @@ import pytest
 from keras_resnet.cli.command import list_all
 from keras_resnet.cli.main import COMMANDS as TABLE
 from keras_resnet.cli.main import cli
-from keras_resnet.config.option_groups import FILES, GROUPS, QUANTIZATION, VERDICT
+from keras_resnet.config.option_groups import DEVICE, FILES, GROUPS, QUANTIZATION, VERDICT
 
 ROOT = Path(__file__).parents[2]
-EXPORT_GROUPS = (FILES, QUANTIZATION, VERDICT)
+EXPORT_GROUPS = (FILES, QUANTIZATION, VERDICT, DEVICE)
 
 
 def commands_below(command, *path):
@@ -90,7 +90,7 @@ def test_options_of_a_training_stand_in_groups(kresnet):
 
 def test_options_of_an_export_stand_in_groups(kresnet):
     _, out, _ = kresnet("export", "--help")
-    titles = re.findall(r"^([A-Z]\w+):$", out, re.MULTILINE)
+    titles = re.findall(r"^([A-Z][\w ]+):$", out, re.MULTILINE)
     assert titles == [*EXPORT_GROUPS, "Other"] and "INTEGER RANGE" not in out
 
 

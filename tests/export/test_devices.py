@@ -1,22 +1,248 @@
-"""Where files are run: this machine's CPU."""
+"""Files on devices: what a process at the other end of two pipes computes, and what happens where it fails."""
+
+import json
+import shlex
+import shutil
+import sys
+import venv
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from keras_resnet.errors import ExportError
-from keras_resnet.export.devices.local_cpu import LocalCPU
+from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.export.devices import find_device
+from keras_resnet.export.devices.base import RunSettings
+from keras_resnet.export.devices.commands import BOOT, CommandDevice
 from keras_resnet.export.load import load_file
+from keras_resnet.run import Run
+
+BROKEN = Path(__file__).parents[1] / "support" / "broken_device.py"
+ROOT = Path(__file__).parents[2]
 
 
-def test_this_cpu_runs_a_file(exported, pixels):
-    file = exported[0].exports / "int8.tflite"
-    result = LocalCPU().run(file, pixels)
-    np.testing.assert_array_equal(result.outputs, load_file(file)(pixels))
-    assert [each.threads for each in result.latencies] == LocalCPU.thread_counts() and result.latencies[0].p50 > 0
-    assert result.accelerated == frozenset() and result.cost.peak_mib > 0
+@pytest.fixture(scope="module")
+def model(exported):
+    return load_file(exported[0].exports / "int8.tflite")
 
 
-def test_what_cannot_be_run_is_an_error(tmp_path):
-    (tmp_path / "broken.tflite").write_bytes(b"TFL3" * 9)
-    with pytest.raises(ExportError):
-        LocalCPU().run(tmp_path / "broken.tflite", np.zeros((1, 8, 8, 3), np.uint8))
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """fault → --on of a device that has it."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return lambda fault: shlex.join([sys.executable, str(BROKEN), fault, str(tmp_path)])
+
+
+def run_on(where, model, pixels, **settings):
+    """(outputs of `pixels` in three batches, the measurement) of the device `where`, and what was logged."""
+    lines = []
+    with find_device(where).open(model, RunSettings(**settings), lines.append) as session:
+        outputs = np.concatenate([session(part) for part in np.array_split(pixels, 3)])
+        return outputs, session.measure(pixels[:4]), lines
+
+
+@pytest.mark.parametrize("where", ["local", shlex.join(["env", sys.executable])])
+def test_a_device_computes_what_this_cpu_does(model, pixels, where):
+    outputs, measurement, _ = run_on(where, model, pixels, threads=1)
+    np.testing.assert_array_equal(outputs, model(pixels))
+    facts, (latency,) = measurement.facts, measurement.cost.latencies
+    assert (facts.where, facts.accelerator, facts.emulated) == (where, "cpu", False)
+    assert latency.threads == 1 and 0 < latency.p50 <= latency.p90 <= latency.p99
+    assert measurement.cost.first_ms > facts.load_ms > 0 and measurement.cost.peak_mib > 0
+    assert facts.repeat_difference == 0 and facts.repeats_agree and facts.runtime.startswith("ai-edge-litert 2")
+
+
+def test_a_compiled_model_computes_the_same(model, pixels):
+    outputs, measurement, _ = run_on("local", model, pixels, runtime="compiled-model")
+    np.testing.assert_array_equal(outputs, model(pixels))
+    assert not measurement.facts.fully_accelerated
+
+
+def test_a_broken_connection_is_made_again(model, pixels, broken):
+    outputs, _, lines = run_on(broken("dies once"), model, pixels)
+    np.testing.assert_array_equal(outputs, model(pixels))
+    (line,) = lines
+    assert "broke after 1 batch (" in line and line.endswith("connecting again")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("lying checksum", "the outputs arrived damaged: the checksum is another one"),
+        ("other shape", "the runner sent outputs that cannot be read: their number is another one than"),
+        ("fewer numbers", "the runner sent outputs that cannot be read: their number is another one than"),
+        ("other outputs", "outputs are logits (5 × 2); those of the file are logits (10)"),
+        ("other part", "the runner answered part 1 where part 0 was asked"),
+        ("older runner", "its runner speaks version 0 of the protocol, this kresnet version 1"),
+        ("other file", "the runtime cannot open the file"),
+        ("no such field", "the runner sent measurements that cannot be read: 'load_ms'"),
+        ("greets", "something else than the runner's answer arrived: 'Welcome to Debian'"),
+    ],
+)
+def test_a_fault_is_one_sentence(model, pixels, broken, fault, words):
+    with pytest.raises(ExportError) as caught:
+        run_on(broken(fault), model, pixels)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_slow_device_is_not_waited_for(model, pixels, broken, monkeypatch):
+    monkeypatch.setattr("keras_resnet.export.devices.runner_session.PAUSES", ())
+    with pytest.raises(ExportError, match="the device is gone after 0 batches: no answer within 8 seconds"):
+        run_on(broken("slow"), model, pixels, timeout=8.0)
+
+
+def test_a_device_that_dies_again_and_again_is_given_up(model, pixels, broken, monkeypatch):
+    monkeypatch.setattr("keras_resnet.export.devices.runner_session.PAUSES", (0.0,))
+    with pytest.raises(ExportError, match="the device is gone after 0 batches: "):
+        run_on(broken("dies always"), model, pixels)
+
+
+def test_a_full_disk_of_the_device_is_one_sentence(model, pixels, broken, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "device"))
+    with pytest.raises(ExportError, match=r"the file cannot be kept at .*: No space left on device"):
+        run_on(broken("disk full"), model, pixels, keep=True)
+    assert not [path for path in (tmp_path / "device").rglob("*") if path.is_file()]
+
+
+def test_nothing_stays_unless_it_is_kept(model, pixels, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "device"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "device").mkdir()
+    run_on("local", model, pixels)
+    assert [path.name for path in tmp_path.rglob("*")] == ["device"]
+    run_on("local", model, pixels, keep=True)
+    (kept,) = (tmp_path / "device").rglob("*.tflite")
+    assert kept.read_bytes() == model.content
+    kept.write_bytes(model.content[:-1] + b"x")  # by somebody else: it is sent again
+    np.testing.assert_array_equal(run_on("local", model, pixels, keep=True)[0], model(pixels))
+    assert kept.read_bytes() == model.content
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("no-such-program-anywhere", "it cannot be started: No such file or directory"),
+        ("sh -c 'echo Permission denied, please try again >&2; exit 255'", "Permission denied, please try again"),
+        ("true", "it ended"),
+        ("sh -c 'exit 7'", "it ended by exit code 7"),
+    ],
+)
+def test_what_cannot_be_reached_says_why(model, pixels, where, words):
+    with pytest.raises(ExportError) as caught:
+        run_on(where, model, pixels)
+    assert str(caught.value) == words
+
+
+def test_a_device_without_litert_says_how_to_get_it(model, pixels, tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False)
+    with pytest.raises(ExportError, match=r"NumPy is not installed for .*bare/bin/python.*--install"):
+        run_on(str(tmp_path / "bare" / "bin" / "python"), model, pixels)
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("ssh://", "--on must be ssh://USER@HOST or ssh://USER@HOST:PORT. Received: ssh://"),
+        ("ssh://-oProxyCommand=true", "--on must be ssh://USER@HOST"),
+        ("ssh://pi@host:port", "--on must be ssh://USER@HOST"),
+        ("", "--on must be this machine; "),
+        ("-x", "--on must be this machine; "),
+        ("sh 'x", "--on must be a command"),
+    ],
+)
+def test_what_is_no_device_is_a_wrong_request(where, words):
+    with pytest.raises(UsageError) as caught:
+        device = find_device(where)
+        assert isinstance(device, CommandDevice)
+        device.command  # noqa: B018 (which parses it)
+    assert words in str(caught.value)
+
+
+def test_words_reach_the_shell_at_the_other_end(monkeypatch, tmp_path):
+    """As ssh does: the words in one line, to a shell."""
+    fake = tmp_path / "ssh"
+    fake.write_text('#!/bin/sh\nshift\nexec sh -c "$*"\n')
+    fake.chmod(0o755)
+    device = find_device(shlex.join([str(fake), "host", sys.executable]))
+    started = []
+    monkeypatch.setattr("keras_resnet.export.devices.commands._start", lambda command, errors: started.append(command))
+    with pytest.raises(AttributeError):  # of what was not started
+        device.start(None)
+    assert shlex.split(" ".join(started[0][2:])) == [sys.executable, "-c", BOOT]
+
+
+@pytest.mark.parametrize(
+    ("where", "emulated"),
+    [
+        ("qemu-aarch64 -cpu cortex-a76 -L root root/usr/bin/python3", True),
+        ("docker run -i --platform linux/riscv64 image", True),
+        ("docker run -i --platform=linux/riscv64 image", True),
+        ("docker run -i image", False),
+        ("ssh pi@raspberrypi.local", False),
+    ],
+)
+def test_times_of_emulators_are_known_to_mean_nothing(where, emulated):
+    assert find_device(where).is_emulated is emulated
+
+
+def test_the_command_verifies_on_devices(exported, runs, kresnet, broken):
+    run, _ = exported
+    before = len(run.verdicts())
+    run.write_json(run.verdicts_file, run.verdicts())
+    file, on = run.exports / "int8.tflite", ["--on", "local", "--on", broken("dies once"), "--samples", "100"]
+    code, out, err = kresnet("verify", file, "--runs", runs, *on, "--json", "--max-drop", "5")
+    rows = json.loads(out)
+    assert code == 0 and [row["device"]["where"] for row in rows] == ["local", on[3]], err
+    assert rows[0]["value"] == rows[1]["value"] and rows[0]["cpu_agreement"] == rows[1]["cpu_agreement"] == 1
+    assert rows[0]["drops"] == rows[1]["drops"] and rows[0]["samples"] == 100
+    assert len(run.verdicts()) == before and [row["device"]["where"] for row in run.device_verdicts()] == [
+        "local",
+        on[3],
+    ]
+    assert "On devices" in run.report_file.read_text() and "local" in (run.exports / "model_card.md").read_text()
+    code, out, _ = kresnet("verify", file, "--runs", runs, "--on", "local", "--samples", "100")
+    assert len(run.device_verdicts()) == 2 and "as this CPU" in out
+
+
+def test_one_file_that_fails_fails_the_command(exported, runs, kresnet, broken, tmp_path):
+    run = Run(shutil.copytree(exported[0].folder, tmp_path / "runs" / "other"))
+    on = ["--on", "local", "--on", "nowhere-at-all", "--on", broken("restless"), "--samples", "40", "--max-drop", "50"]
+    code, out, err = kresnet("verify", run.exports / "int8.tflite", "--runs", tmp_path / "runs", *on)
+    assert code == 1 and "int8.tflite on nowhere-at-all, CPU: it cannot be started" in err[-1]
+    assert "gives other outputs each time for the same image" in err[-1] and "PASSED" in out and "FAILED" in out
+    assert on[5] in [row["device"]["where"] for row in run.device_verdicts()]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--accelerator", "gpu"], "--accelerator is for files on other devices: name one with --on"),
+        (["--minutes", "3"], "--minutes is for files on other devices: name one with --on"),
+        (["--on", "local", "--accelerator", "tpu"], "--accelerator must be one of cpu, gpu, npu"),
+        (["--on", "tflm:gpu"], "--accelerator of tflm must be one of cpu. Received: gpu"),
+        (["--on", "local", "--runtime", "onnx"], "--runtime must be one of interpreter, compiled-model"),
+        (["--on", "local", "--threads", "0"], "--threads"),
+    ],
+)
+def test_a_wrong_request_is_exit_code_2(exported, runs, kresnet, options, words):
+    code, out, err = kresnet("verify", exported[0].exports / "int8.tflite", "--runs", runs, *options)
+    assert (code, out) == (2, "") and words in err[-1]
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence(model, pixels, monkeypatch, tmp_path):
+    monkeypatch.setenv("VK_ICD_FILENAMES", str(tmp_path / "none.json"))
+    with pytest.raises(ExportError, match=r"LiteRT cannot compile the file for the GPU"):
+        run_on("local", model, pixels, accelerator="gpu")
+
+
+def test_a_host_with_a_full_disk_keeps_its_verdicts(exported, runs, kresnet, monkeypatch):
+    run, _ = exported
+    before = run.verdicts_file.read_bytes()
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("keras_resnet.run.run.Run.write_json", full)
+    on = ["--on", "local", "--samples", "40", "--max-drop", "50"]
+    code, _, err = kresnet("verify", run.exports / "int8.tflite", "--runs", runs, *on)
+    assert code == 1 and "No space left on device" in err[-1] and run.verdicts_file.read_bytes() == before

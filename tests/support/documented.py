@@ -33,7 +33,7 @@ kresnet runs*
 kresnet env
 kresnet completion *
 kresnet inspect *
-kresnet verify *
+kresnet verify exports/int8.tflite
 kresnet evaluate RUN
 kresnet evaluate exports/int8.tflite*
 kresnet predict RUN photo.jpg*
@@ -133,6 +133,11 @@ FAILING = {
     "kresnet train * --data-service 10.0.0.1:5050": Fails(2, "no data service can be reached there"),
     "kresnet check photos/ --run RUN --strict": Fails(1, "has other labels than photos"),
     "kresnet predict RUN --camera 0 *": Fails(1, "camera 0 cannot be opened"),
+    "kresnet verify * --on local:gpu": Fails(1, "LiteRT cannot compile the file for the GPU"),
+    "kresnet verify * --on ssh:*": Fails(1, "raspberrypi.local"),
+    "kresnet verify * --on 'ssh *": Fails(1, "raspberrypi.local"),
+    "kresnet verify * --on 'docker *": Fails(1, "docker"),
+    "kresnet verify * --on 'qemu-*": Fails(1, "qemu-aarch64 "),
     "kresnet export * --target ethos-u55-128*": Fails(2, "needs Arm's compiler"),
 }
 

@@ -1,0 +1,48 @@
+"""The devices that --on names, each with how files are run on it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from keras_resnet.errors import require_one_of
+from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.devices import find_device
+from keras_resnet.export.devices.base import ACCELERATORS, RUNTIMES, Device, RunSettings
+
+_WITH_ACCELERATOR = re.compile(rf"(?P<where>.+):(?P<accelerator>{'|'.join(ACCELERATORS)})")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device, and how files are run on it."""
+
+    device: Device
+    settings: RunSettings
+
+
+def find_places(settings: DeviceSettings) -> list[Place]:
+    """Return the devices that --on names, each with its accelerator. Raises UsageError for what is no device, or asks
+    for what a device does not have."""
+    settings.require_used()
+    require_one_of("--accelerator", settings.accelerator, ACCELERATORS)
+    require_one_of("--runtime", settings.runtime, RUNTIMES)
+    places = []
+    for word in settings.on:
+        match = _WITH_ACCELERATOR.fullmatch(word)
+        where, accelerator = (match["where"], match["accelerator"]) if match else (word, settings.accelerator)
+        wanted = RunSettings(
+            accelerator=accelerator,
+            runtime=settings.runtime,
+            threads=settings.threads,
+            minutes=settings.minutes,
+            timeout=settings.timeout,
+            keep=settings.keep,
+            install=settings.install,
+            host=settings.host,
+            port=settings.port,
+        )
+        device = find_device(where)
+        device.require_possible(wanted)
+        places.append(Place(device, wanted))
+    return places

@@ -1,0 +1,106 @@
+"""Verification on other devices: the same images, the same evaluator, the same budget, wherever a file runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+from keras_resnet.errors import ExportError
+from keras_resnet.evaluation.evaluate import evaluate
+from keras_resnet.export.device_verdict import DeviceVerdict
+from keras_resnet.export.devices.base import CPU, Device, DeviceFacts, Measurement, RunSettings
+from keras_resnet.export.flatbuffer import Contents
+from keras_resnet.export.formats import find_format
+from keras_resnet.export.load import load_file
+from keras_resnet.export.verdict import Budget
+from keras_resnet.export.verify import Comparison, MeasuredFile, Reference, require_labels
+from keras_resnet.metrics.outcome import FAILED
+from keras_resnet.metrics.result import Evaluation
+from keras_resnet.progress import Log
+from keras_resnet.runtime.predictions import Outputs
+from keras_resnet.runtime.tflite_model import TFLiteModel
+
+Predict = Callable[..., Outputs]
+
+
+@dataclass(frozen=True)
+class DeviceBudget:
+    """What a file may lose on a device, and whether parts of it may run on the CPU though an accelerator was asked
+    for."""
+
+    budget: Budget
+    allow_fallback: bool = False
+
+
+@dataclass(frozen=True)
+class FileOnDevices:
+    """One TFLite file, run on devices and compared with its model and with this machine's CPU."""
+
+    file: Path
+    model: TFLiteModel
+    reference: Reference
+
+    @classmethod
+    def load(cls, file: Path, reference: Reference) -> FileOnDevices:
+        """Load `file`. Raises ExportError if it has other labels, or is no TFLite file."""
+        model = load_file(file)
+        if not isinstance(model, TFLiteModel):
+            raise ExportError(f"{file.name} is no TFLite file: other files are verified on this machine's CPU alone")
+        require_labels(file, model, reference)
+        return cls(file, model, reference)
+
+    @cached_property
+    def on_this_cpu(self) -> Evaluation:
+        """The file's evaluation on this machine's CPU."""
+        return self.evaluate(self.model, "this machine's CPU")
+
+    @cached_property
+    def contents(self) -> Contents | None:
+        """The operators and tensor types."""
+        return find_format(self.file).read_contents(self.model)
+
+    def evaluate(self, predict: Predict, where: str) -> Evaluation:
+        """Score whatever computes the file's outputs on all images."""
+        reference = self.reference
+        return evaluate(predict, reference.batches(), reference.task, f"verifying {self.file.name} on {where}")
+
+    def verify(self, device: Device, settings: RunSettings, wanted: DeviceBudget, log: Log) -> DeviceVerdict:
+        """Run the file on `device`. Raises ExportError if it cannot be run there."""
+        with device.open(self.model, settings, log) as session:
+            after = self.evaluate(session, device.where)
+            measurement = session.measure(self.reference.timing_images)
+        return self.decide(after, measurement, wanted)
+
+    def decide(self, after: Evaluation, measurement: Measurement, wanted: DeviceBudget) -> DeviceVerdict:
+        """Return the verdict on what a device computed."""
+        facts, comparison = measurement.facts, Comparison(self.reference, after, wanted.budget)
+        provenance = self.model.card.provenance
+        measured = MeasuredFile(self.file, provenance, self.contents, measurement.cost, facts.machine)
+        problems = tuple(_list_problems(self.file.name, facts, wanted.allow_fallback))
+        verdict = measured.decide(comparison)
+        known = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+        return DeviceVerdict(
+            **{**known, "verdict": FAILED if problems else verdict.verdict},
+            device=facts,
+            cpu_agreement=comparison.agreement(self.on_this_cpu),
+            problems=problems,
+        )
+
+
+def _list_problems(file: str, facts: DeviceFacts, allow_fallback: bool) -> list[str]:
+    """List what makes a file fail on a device whatever it loses, a sentence each."""
+    problems, asked = [], facts.accelerator.upper()
+    if facts.accelerator != CPU and not facts.fully_accelerated and not allow_fallback:
+        share = "not all" if facts.accelerated is None else f"only {facts.accelerated:.0%}"
+        problems.append(
+            f"{share} of the operators of {file} run on the {asked} of {facts.where}, the others on its CPU;"
+            " --allow-fallback accepts that"
+        )
+    if not facts.repeats_agree:
+        problems.append(
+            f"{file} on the {asked} of {facts.where} gives other outputs each time for the same image: they differ by"
+            f" {facts.repeat_difference:.3g}, and none is larger than {facts.largest_output:.3g}"
+        )
+    return problems

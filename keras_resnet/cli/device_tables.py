@@ -1,0 +1,28 @@
+"""Print what devices made of exported files as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keras_resnet.cli import console
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
+from keras_resnet.runtime.plurals import counted
+
+if TYPE_CHECKING:
+    from keras_resnet.export.device_verdict import DeviceVerdict
+
+
+def print_device_verdicts(run: str, verdicts: list[DeviceVerdict], as_json: bool) -> None:
+    """Print the verdicts on files of `run` on devices as a table with its remarks, or as JSON."""
+    rows = [verdict.as_dict() for verdict in verdicts]
+    if as_json:
+        console.emit_json(rows)
+        return
+    first, spare = verdicts[0], ["memory", "p99", "p90", "first", "as the model"]
+    title = f"{run} on devices: {counted(first.samples, 'validation image')}, drops in points"
+    cells = [device_cells(row) for row in rows]
+    console.print_table(title, device_columns(rows), cells, prose=["where", "drop", "verdict"], spare=spare)
+    console.emit(f"the Keras model on the same images: {metric_label(first.metric)} {first.model_value:.2%}")
+    for remark in list_device_remarks(rows):
+        console.emit(remark)

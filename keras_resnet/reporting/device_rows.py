@@ -1,0 +1,107 @@
+"""Verdicts on files on devices as tables have them: in the terminal, in the report and on the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import describe_outcome, format_interval, list_remarks, list_shared_remarks
+from keras_resnet.reporting.charts import COLORS, Axis, Chart, Series
+from keras_resnet.runtime.plurals import counted
+
+# A row of verdicts.json with a device: see `run.documents.DeviceVerdictRow`.
+DeviceRow = Mapping[str, Any]
+NONE = "–"
+# Seconds of one point of a long measurement.
+WINDOW = 10
+TIMES = ("first", "p50", "p90", "p99")
+HOW_TIMED = "first: loading and the first inference; p50, p90 and p99: of one image, after others; times in ms"
+
+
+def device_columns(rows: Sequence[DeviceRow]) -> list[str]:
+    """Return the heads of the table."""
+    scores = [metric_label(rows[0]["metric"]), "drop", "95%", "as this CPU", "as the model"]
+    return ["file", "where", "on", *scores, "accelerated", *TIMES, "memory", "verdict"]
+
+
+def device_cells(row: DeviceRow) -> list[str]:
+    """Return the cells of one row, in the order of `device_columns`."""
+    device, cost = row["device"], row["cost"]
+    of = f" of {metric_label(row['drop_metric'])}" * (row["drop_metric"] != row["metric"])
+    latency = cost["latencies"][-1] if cost["latencies"] else {}
+    times = {**latency, "first": cost["first_ms"]} if latency else {}
+    return [
+        row["file"],
+        device["where"],
+        device["accelerator"].upper(),
+        f"{row['value']:.2%}",
+        f"{100 * row['drop']:+.2f}{of}",
+        format_interval(row["drop_interval"]),
+        f"{row['cpu_agreement']:.2%}",
+        f"{row['agreement']:.2%}",
+        _describe_share(device),
+        *(f"{times[name]:.2f}" if times.get(name) is not None else NONE for name in TIMES),
+        f"{cost['peak_mib']:.0f} MiB" if cost["peak_mib"] else NONE,
+        describe_outcome(row),
+    ]
+
+
+def _describe_share(device: Mapping[str, Any]) -> str:
+    """Return how much of a file an accelerator computed."""
+    if device["accelerator"] == "cpu":
+        return NONE
+    if device["accelerated"] is None:
+        return "all" if device["fully_accelerated"] else "not all"
+    parts = f" in {counted(device['partitions'], 'part')}" if device["partitions"] else ""
+    return f"{device['accelerated']:.0%}{parts}"
+
+
+def describe_place(row: DeviceRow) -> str:
+    """Return where a file ran: "local, GPU"."""
+    return f"{row['device']['where']}, {row['device']['accelerator'].upper()}"
+
+
+def list_device_remarks(rows: Sequence[DeviceRow]) -> list[str]:
+    """List where the files ran, how times were measured, and what has to be known of them, each once."""
+    places = {}
+    for row in rows:
+        device, place = row["device"], describe_place(row)
+        emulated = "; no times, which mean nothing there" * device["emulated"]
+        places[place] = f"{place}: {device['unit']}, {device['machine']}, {device['runtime']}{emulated}"
+    named = [{**row, "file": f"{row['file']} on {describe_place(row)}"} for row in rows]
+    timed = [HOW_TIMED] if any(row["cost"]["latencies"] for row in rows) else []
+    own = [remark for row in named for remark in _list_own_remarks(row)]
+    return [*places.values(), *timed, *own, *dict.fromkeys([*list_remarks(named), *list_shared_remarks(rows[0])])]
+
+
+def _list_own_remarks(row: DeviceRow) -> list[str]:
+    """List what has to be known of one file on one device, "file" naming both."""
+    device, remarks = row["device"], list(row["problems"])
+    if device["arena_bytes"]:
+        remarks.append(f"{row['file']}: an arena of {device['arena_bytes']:,} bytes")
+    if windows := device["windows"]:
+        remarks.append(
+            f"{row['file']}: medians of every {WINDOW} seconds went from {windows[0]:.2f} to {windows[-1]:.2f} ms, over"
+            f" {counted(len(windows) * WINDOW, 'second')}"
+        )
+    return remarks + [f"{row['file']}: the log says: {warning}" for warning in device["warnings"]]
+
+
+def throttling_charts(rows: Sequence[DeviceRow]) -> list[Chart]:
+    """Return how long one image took in the course of long measurements; nothing where there was none."""
+    measured = [row for row in rows if len(row["device"]["windows"]) > 1]
+    series = tuple(
+        Series(
+            f"{row['file']} on {describe_place(row)}",
+            [float(WINDOW * (place + 1)) for place in range(len(row["device"]["windows"]))],
+            list(row["device"]["windows"]),
+            color=1 + number % COLORS,
+        )
+        for number, row in enumerate(measured)
+    )
+    if not series:
+        return []
+    ends = "; ".join(f"{each.name} {each.y[0]:.2f} to {each.y[-1]:.2f} ms" for each in series)
+    description = f"Median time for one image, every {WINDOW} seconds: {ends}"
+    return [Chart("throttling", "Time for one image", description, Axis("seconds", 0), Axis("ms", 0), series)]
