@@ -14,6 +14,7 @@ from keras_resnet.checking.findings import CheckReport, Finding
 from keras_resnet.checking.quality import find_bad_images
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.class_sampling import describe_imbalance
+from keras_resnet.data.duplicates import COPIES
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, RunError, UsageError
 from keras_resnet.progress import Log
@@ -25,8 +26,6 @@ EXTRA = ("imagehash", "cleanlab")
 # What sources log of a file that cannot be read, one line each; and of how many, which the report says itself.
 SKIPPED = "skipped: "
 OWN_FINDINGS = (SKIPPED, "skipped ")
-# Of the warning of copies in two splits, which are found here too.
-COPIES = " of training images ("
 # A network that is right less often doubts more labels than are wrong.
 SURE_ACCURACY = 0.8
 # Sizes that are listed.

@@ -1,4 +1,4 @@
-"""Make training images one by one, by Pillow: from memory, from the cache, or read when they are needed."""
+"""Training images that are made one by one, as tf.data: from memory, from the cache, or read when they are needed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.config.data import AugmentSpec, Fit
-from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.dataset import Split, gather_rows
 from keras_resnet.data.read_errors import numpy_function
-from keras_resnet.data.scaled_decoding import least_side
-from keras_resnet.data.transforms.registry import augment_image
+from keras_resnet.data.training_reader import TrainingReader
 from keras_resnet.data.transforms.transform import Truth
-from keras_resnet.runtime.image import to_channels, to_picture
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,33 +21,20 @@ MAX_TOGETHER = 16
 
 @dataclass(frozen=True)
 class AugmentedImages:
-    """The images of a training `split`, as they are shown. image_size: of the training; cut: of what is made here.
-    fit: of `config.data.FITS`."""
+    """The images of a training `split`, as `reader` makes them."""
 
     split: Split
-    augment: AugmentSpec
-    image_size: ImageSize
-    cut: ImageSize
-    seed: int
-    fit: Fit = "crop"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Return the (height, width, channels) of an image."""
-        return (*height_and_width(self.cut), self.split.channels)
+    reader: TrainingReader
 
     def make(self, row: int, position: int) -> np.ndarray:
-        """Return the image at `row` as it is shown at `position` of the training: uint8 of `shape`."""
-        if self.augment.crop == "pad" and self.split.pixels is None:
-            picture = to_picture(self.split.read_pixels(row))
-        else:
-            at_least = least_side(self.augment, self.image_size)
-            picture = to_channels(self.split.image_to_crop(row, at_least), self.split.channels)
-        return augment_image(picture, position, settings=self.augment, size=self.cut, seed=self.seed, fit=self.fit)
+        """Return the image at `row` as it is shown at `position` of the training: uint8 of the reader's `shape`."""
+        return self.reader.show(
+            lambda at_least: self.split.image_to_crop(row, at_least), lambda: self.split.read_pixels(row), position
+        )
 
     def make_some(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return the images at `rows` (count,) as they are shown at `positions` (count,): uint8 (count, …)."""
-        images = np.empty((len(rows), *self.shape), np.uint8)
+        images = np.empty((len(rows), *self.reader.shape), np.uint8)
         for place, (row, position) in enumerate(zip(rows, positions, strict=True)):
             images[place] = self.make(int(row), int(position))
         return images
@@ -68,7 +51,7 @@ class AugmentedImages:
 
         def make(rows: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, Truth]:
             images = numpy_function(self.make_some, [rows, positions], tf.uint8)
-            return tf.ensure_shape(images, (together, *self.shape)), gather_rows(truth, rows)
+            return tf.ensure_shape(images, (together, *self.reader.shape)), gather_rows(truth, rows)
 
         def join(*both: tf.Tensor) -> tuple[tf.Tensor, Truth]:
             images, shown = tf.nest.map_structure(lambda each: tf.reshape(each, (part, *each.shape[2:])), both)

@@ -196,7 +196,9 @@ class Split:
         return self.objects.ids(int(row), height_and_width(self.resize)[0])
 
     def read_pixels(self, row: Any) -> np.ndarray:
-        """Return one of `images`, read now and brought to its size: uint8 (height, width, channels)."""
+        """Return one of `pixels`; or of `images`, read now and brought to its size: uint8 (height, width, channels)."""
+        if self.pixels is not None:
+            return np.asarray(self.pixels[row])
         if self.prepared and (prepared := self.prepared.find(int(row))) is not None:
             return prepared
         return fit_picture(self.image(int(row)), self.method, self.resize, self.channels)

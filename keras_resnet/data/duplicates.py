@@ -12,6 +12,8 @@ from keras_resnet.runtime.plurals import counted, verb
 
 # Bytes at the end of a file, where images of one size differ most likely: the head is often the camera's.
 TAIL_BYTES = 4096
+# In every warning of copies; a check, which finds them itself, leaves these out.
+COPIES = " of training images ("
 Key = Callable[[int], Hashable]
 
 
@@ -28,7 +30,7 @@ def log_copies(data: DatasetSplits, log: Log) -> None:
         example = f"{_describe_image(split, second)} is {_describe_image(train, first)}"
         log(
             f"warning: {len(pairs)} of {counted(split.count, f'{name} image')}"
-            f" {verb(len(pairs), 'is a copy', 'are copies')} of training images ({example}):"
+            f" {verb(len(pairs), 'is a copy', 'are copies')}{COPIES}{example}):"
             f" {name} results will look better than they are, for the network was trained on these very images;"
             " keep each image once"
         )

@@ -17,6 +17,7 @@ from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.augmented_images import AugmentedImages
 from keras_resnet.data.class_sampling import SHUFFLE_ROUNDS, ClassSampler
 from keras_resnet.data.dataset import Split, gather_rows
+from keras_resnet.data.training_reader import TrainingReader
 from keras_resnet.data.transforms.crop import crop_and_flip_batch
 from keras_resnet.data.transforms.registry import ON_BATCHES, ON_TARGETS, needs_pillow
 from keras_resnet.data.transforms.transform import BatchDraw, BatchTransform, Truth
@@ -146,7 +147,7 @@ class TrainPipeline:
         """Return batches whose images are made one by one: (uint8 (part, height, width, C), truth (part, …))."""
         import tensorflow as tf
 
-        images = AugmentedImages(self.split, self.augment, self.image_size, self._cut(size), self.seed, self.fit)
+        images = AugmentedImages(self.split, self._reader(size))
         places = tf.data.Dataset.range(first_step, last_step).map(
             lambda step: (self._rows(step), self._positions(step))
         )
@@ -157,25 +158,27 @@ class TrainPipeline:
         import tensorflow as tf
 
         from keras_resnet.data.service import RemoteBatches
-        from keras_resnet.data.training_reader import TrainingReader
 
         assert self.service is not None
         split = self.split
         with tf.init_scope():
             files = tf.constant([os.fsencode(file) for file in split.files])
-        levels = tuple(getattr(split.images, "levels", ()))
-        sizes = split.resize, self.image_size, self._cut(size)
-        reader = TrainingReader(self.augment, levels, *sizes, self.seed, self.fit, split.channels)
-        remote = RemoteBatches(
-            self.service, reader, self.part, lambda step: (tf.gather(files, self._rows(step)), self._positions(step))
-        )
+
+        def place(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.gather(files, self._rows(step)), self._positions(step)
+
+        remote = RemoteBatches(self.service, self._reader(size), self.part, place)
         truth = split.ground_truth_tensors()
         batches = remote.batches(first_step, last_step)
         return batches.map(lambda step, images: (step, (images, gather_rows(truth, self._rows(step)))))
 
-    def _cut(self, size: ImageSize) -> ImageSize:
-        """Return the size of images that are made one by one, for a training on images of `size`."""
-        return size if self.augment.crop == "resized" else self.image_size
+    def _reader(self, size: ImageSize) -> TrainingReader:
+        """Return what makes images one by one, for a training on images of `size`."""
+        split, cut = self.split, size if self.augment.crop == "resized" else self.image_size
+        levels = tuple(getattr(split.images, "levels", ()))
+        return TrainingReader(
+            self.augment, levels, split.resize, self.image_size, cut, self.seed, self.fit, split.channels
+        )
 
     def _positions(self, step: tf.Tensor) -> tf.Tensor:
         """Return the positions in the training, by which chance is drawn, of this rank's part: int64 (part,)."""

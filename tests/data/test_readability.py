@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,20 +20,6 @@ from keras_resnet.errors import DataError, UsageError
 def no_decoded_images(monkeypatch):
     """What is known of files, without the pixels that are kept of them."""
     monkeypatch.setenv("KRESNET_CACHE_GB", "0")
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """Names of the files that were decoded since the list was cleared."""
-    seen = []
-
-    def read(path, *rest):
-        seen.append("/".join(Path(path).parts[-2:]))
-        return original(path, *rest)
-
-    original = folders.read_image
-    monkeypatch.setattr(folders, "read_image", read)
-    return seen
 
 
 def split_of(root, name, **options):

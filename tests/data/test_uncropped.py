@@ -22,19 +22,10 @@ AUGMENTS = [
 ]
 
 
-@pytest.fixture
-def decoded(monkeypatch):
-    """Names of the files that were decoded since the list was cleared, none of which are kept in memory."""
-    seen = []
-    original = folders.read_image
-
-    def read(path, *rest):
-        seen.append(Path(path).name)
-        return original(path, *rest)
-
-    monkeypatch.setattr(folders, "read_image", read)
+@pytest.fixture(autouse=True)
+def from_files(monkeypatch):
+    """No image is kept in memory."""
     monkeypatch.setattr(folders, "fits_in_memory", lambda *of: False)
-    return seen
 
 
 def photos(root, width=60, height=44, per_class=8):
@@ -136,7 +127,7 @@ def test_a_changed_file_is_decoded_again(tmp_path, decoded):
     file.write_bytes(jpeg(photo(50, 41, 77), quality=90))
     decoded.clear()
     data, said = prepared(root)
-    assert set(decoded) == {file.name} and "cache: 12 uncropped images were decoded" in said[0]
+    assert set(decoded) == {f"{file.parent.name}/{file.name}"} and "cache: 12 uncropped images were decoded" in said[0]
     assert "keeping 1 uncropped image for" in said[1]
     assert data.splits["train"].image_to_crop(0, 0).size == (50, 41)
 
