@@ -21,6 +21,7 @@ from keras_resnet.export.verify import Reference
 from keras_resnet.metrics.labels import class_metric_label, metric_label
 from keras_resnet.metrics.outcome import (
     ACCEPTED,
+    describe_details,
     describe_tested_metrics,
     format_drop,
     list_remarks,
@@ -151,7 +152,8 @@ class ModelCard:
     def _remarks(self) -> str:
         shared = dict.fromkeys(chain.from_iterable(map(list_shared_remarks, self.rows)))
         tested = filter(None, map(describe_tested_metrics, self.rows[:1]))
-        return _list_items([*tested, *list_remarks(self.rows), *shared])
+        details = [f"{row['file']}: {words}" for row in self.rows if (words := describe_details(row))]
+        return _list_items([*tested, *details, *list_remarks(self.rows), *shared])
 
     def _warnings(self) -> str:
         items = _list_items(list_warnings(self.document))

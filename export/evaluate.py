@@ -61,8 +61,8 @@ class RunLookup:
 
 
 def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log) -> dict[str, Any]:
-    """Return {"model", "run", "split", "metric", "value", "samples", "metrics"} of a run's Keras model or of an
-    exported file. metrics: every metric by its name, 0–1.
+    """Return {"model", "run", "split", "metric", "value", "samples", "metrics", "intervals"} of a run's Keras
+    model or of an exported file. metrics: every metric by its name, 0–1. intervals: 95% intervals of some of them.
 
     Raises RunError if the labels differ and UsageError if the data has no such split.
     """
@@ -87,6 +87,7 @@ def evaluate_on_run(predict: Predict, run: Run, split: str, log: Log, name: str)
         "value": result.value,
         "samples": result.samples,
         "metrics": {**result.metrics.values, **result.metrics.details},
+        "intervals": result.metrics.intervals,
     }
 
 

@@ -40,8 +40,8 @@ class Verdict:
     bytes: on the device; gzip_bytes: as a download.
     value: the metric, 0–1, of so many samples; model_value: the float model's, of the same. details: other numbers
     beside it. drop: the float model's value of `drop_metric` minus the file's, with its 95% interval; that metric is
-    the one that decides, and drops has each by name. agreement: fraction of images (or of objects) on which both
-    predict the same; own_agreement: the same with the run's own model, where that is a compressed one.
+    the one that decides, and drops has each that may decide by name; further_drops those of metrics that never do.
+    agreement: fraction of images (or of objects) on which both predict the same; own_agreement: the same with the run's own model, where that is a compressed one.
     worst_class, worst_class_drop: the label whose own metric fell most (see `labels.class_metric_label`), and by
     how much.
     largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.
@@ -66,6 +66,7 @@ class Verdict:
     drop: float
     drop_interval: tuple[float, float]
     drops: dict[str, MetricDrop]
+    further_drops: dict[str, MetricDrop]
     agreement: float
     own_agreement: float
     worst_class: str

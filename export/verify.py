@@ -103,15 +103,19 @@ class Comparison:
 
     @cached_property
     def drops(self) -> dict[str, Drop]:
-        """What each metric lost, with its 95% interval."""
-        file_values = self.after.metrics.values
-        return {
-            metric: (
-                value - file_values[metric],
-                self.reference.task.drop_confidence_interval(metric, self.before, self.after),
-            )
-            for metric, value in self.before.metrics.values.items()
-        }
+        """What each metric that decides lost, with its 95% interval."""
+        return {metric: self._drop(metric) for metric in self.before.metrics.values}
+
+    @cached_property
+    def further_drops(self) -> dict[str, Drop]:
+        """What metrics lost that are shown beside those, with their 95% intervals."""
+        metrics = self.before.metrics
+        return {name: self._drop(name) for name in metrics.details if name in metrics.intervals}
+
+    def _drop(self, metric: str) -> Drop:
+        before, after = ({**each.metrics.values, **each.metrics.details} for each in (self.before, self.after))
+        interval = self.reference.task.drop_confidence_interval(metric, self.before, self.after)
+        return before[metric] - after[metric], interval
 
     @property
     def deciding_metric(self) -> str:
@@ -212,6 +216,7 @@ class MeasuredFile:
             drop=drop,
             drop_interval=drop_interval,
             drops={name: MetricDrop(*each) for name, each in comparison.drops.items()},
+            further_drops={name: MetricDrop(*each) for name, each in comparison.further_drops.items()},
             agreement=comparison.agreement(reference.evaluation),
             own_agreement=comparison.agreement(reference.own_evaluation),
             worst_class=worst_class,

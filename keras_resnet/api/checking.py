@@ -93,7 +93,12 @@ def _choose_data(data: str | None, run: RunFolder | None, task: str | None) -> D
         if task not in (None, run.spec().task):
             raise UsageError(f"--task must be that of run {run.name}, {run.spec().task}. Received: {task}")
         spec = run.spec().data
-        return spec if data is None else replace(spec, source=data)
+        if data is None:
+            return spec
+        if spec.annotations == "labels":
+            return replace(spec, source=data)
+        # Its network judges nothing, so that the images need not be such as it takes.
+        return DataSpec(source=data, data_dir=spec.data_dir, annotations=spec.annotations)
     if data is None:
         raise UsageError("check needs DATA: a folder of images, a table of them, or a data set by name; or --run RUN")
     return DataSpec(source=data, annotations=TASK_RULES[task or Spec().task].annotations)

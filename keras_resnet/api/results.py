@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_resnet.checking.findings import COLUMNS, CheckReport
 from keras_resnet.metrics.labels import list_shown_details, metric_label
+from keras_resnet.metrics.outcome import format_value
 from keras_resnet.reporting import html_tables
 from keras_resnet.runtime.image import read_for_display
 from keras_resnet.runtime.plurals import counted
@@ -33,7 +34,7 @@ class ShownCheckReport(CheckReport):
 @dataclass(frozen=True)
 class Score:
     """A metric of a model on one split. model: the run or file; value: 0–1; samples: how many images; metrics: every
-    metric by its name, 0–1."""
+    metric by its name, 0–1; intervals: 95% intervals of some of them."""
 
     model: str
     run: str
@@ -42,6 +43,7 @@ class Score:
     value: float
     samples: int
     metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def __float__(self) -> float:
         return self.value
@@ -52,7 +54,12 @@ class Score:
 
     def _repr_html_(self) -> str:
         names = [self.metric, *list_shown_details(self.metrics, self.metric)]
-        row = [self.model, self.split, str(self.samples), *(f"{self.metrics[name]:.2%}" for name in names)]
+        row = [
+            self.model,
+            self.split,
+            str(self.samples),
+            *(format_value(self.metrics[name], self.intervals.get(name)) for name in names),
+        ]
         return html_tables.table(["model", "split", "images", *map(metric_label, names)], [row])
 
 

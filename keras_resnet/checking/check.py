@@ -36,34 +36,66 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
     """Check all splits of the data that `spec` names, labels too where a finished `run` is given; return what was
     found, and the data.
 
-    Raises UsageError where the extra is not installed or the run is of another task, DataError where the data cannot
-    be opened, RunError where the run has other labels. Where data cannot be opened and files cannot be read, these are
-    all that is reported.
+    A run of another task judges no labels; what its network cannot take, be it other labels or other channels, is
+    checked all the same, and where the data have no annotations as it learns them, images by class.
+
+    Raises UsageError where the extra is not installed, DataError where the data cannot be opened, RunError where the
+    run of a classifier has other labels. Where data cannot be opened and files cannot be read, these are all that is
+    reported.
     """
     require_extra()
     lines: list[str] = []
     try:
-        data = load_dataset(replace(spec, max_unreadable=1.0), lambda line: _sort(line, lines, log))
+        data, notes = _open(spec, run, lambda line: _sort(line, lines, log))
     except DataError as error:
         if not (unreadable := _find_unreadable(lines)):
             raise
         return _report_unreadable(spec, unreadable, error)
-    if run is not None:
-        _require_fitting(run, data)
+    judge = run if run is not None and run.spec().data.annotations == "labels" else None
+    if judge is not None:
+        _require_fitting(judge, data)
     facts, errors = measure_images(data)
     findings = [*_find_unreadable(lines), *(Finding("unreadable", note=str(each)) for each in errors)]
     findings += [*find_duplicates(facts), *find_bad_images(facts), *_find_unequal(data)]
-    notes = []
-    if spec.annotations != "labels":
-        notes.append("labels were not checked: that is done for --task classify alone, by --run RUN")
-    elif run is None:
-        notes.append("labels were not checked: --run RUN checks them by a network that was trained on these data")
-    else:
+    if judge is not None:
         from keras_resnet.checking.labels import find_label_issues
 
-        notes += _list_doubts(run, spec)
-        findings += find_label_issues(run, data)
+        suspected, choice = find_label_issues(judge, data)
+        findings += suspected
+        notes += [choice, *_list_doubts(judge, spec)]
+    else:
+        notes.append(_explain_unjudged(spec, run))
     return CheckReport(data.name, _count(data), _properties(facts), findings, notes), data
+
+
+def _open(spec: DataSpec, run: Run | None, log: Log) -> tuple[DatasetSplits, list[str]]:
+    """Return the data of `spec`, and what has to be said of them: where there are none that a `run` of another task
+    learns from, images by class are opened."""
+    spec = replace(spec, max_unreadable=1.0)
+    try:
+        return load_dataset(spec, log), []
+    except DataError as error:
+        if run is None or spec.annotations == "labels":
+            raise
+        try:
+            data = load_dataset(replace(spec, annotations="labels"), log)
+        except DataError:
+            raise error from None
+        task = run.spec().task
+        why = str(error).removeprefix("--data ")
+        return data, [f"what --task {task} of run {run.name} learns was not checked, the images were: {why}"]
+
+
+def _explain_unjudged(spec: DataSpec, run: Run | None) -> str:
+    """Return why labels were not checked."""
+    if run is not None:
+        task = run.spec().task
+        return (
+            f"labels were not checked: that is done by a run of --task classify, and run {run.name} is of --task {task}"
+        )
+    if spec.annotations != "labels":
+        return "labels were not checked: that is done for --task classify alone, by --run RUN"
+    return "labels were not checked: --run RUN checks them by a network that was trained on these data"
 
 
 def require_extra() -> None:

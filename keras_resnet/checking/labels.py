@@ -1,87 +1,60 @@
 """Suspect labels and outliers by what a trained network makes of the images, by cleanlab (extra: check).
 
 Confident learning (Northcutt et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels") asks for
-predictions on images that a model was not trained on. Of the training images, cross-validated logistic regressions on
-the network's features give these.
+predictions on images that a model was not trained on. Of the training images, classifiers on the network's features
+give these, see `unlearned`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from keras_resnet.checking.facts import identify
+from keras_resnet.checking.features import FeatureExtractor, Features
 from keras_resnet.checking.findings import Finding
-from keras_resnet.data import pipeline
+from keras_resnet.checking.unlearned import Knowledge, LabeledFeatures, choose_depth, cross_validate
 from keras_resnet.data.dataset import DatasetSplits, Split
 from keras_resnet.metrics.classification import softmax
-from keras_resnet.progress import show_activity, track
+from keras_resnet.progress import show_activity
 from keras_resnet.run import Run
 
-FOLDS, BATCH_SIZE = 5, 64
 # An outlier's score is below this share of the median: the default of cleanlab's Datalab. Of most data sets that holds
 # for some images, so that only the farthest are listed, at most this share.
 OUTLIER_SHARE, MAX_OUTLIERS = 0.37037037, 0.01
 
 
-@dataclass(frozen=True)
-class _Outputs:
-    """What a network gives for N images: features (N, F) and probabilities (N, classes)."""
-
-    features: np.ndarray
-    probabilities: np.ndarray
-
-
-def find_label_issues(run: Run, data: DatasetSplits) -> Iterator[Finding]:
-    """Yield a finding for each image of `data` whose label the model of `run` doubts, and for each outlier."""
-    outputs = {name: _predict(run, data, split) for name, split in data.splits.items()}
-    with show_activity("looking for label errors"):
-        for name, split in data.splits.items():
-            found = outputs[name]
-            if name == "train":
-                found = _Outputs(found.features, _cross_validate(found.features, split.labels, len(data.classes)))
-            yield from _suspect(split, data.classes, found.probabilities)
-        yield from _find_outliers(data, outputs)
-
-
-def _predict(run: Run, data: DatasetSplits, split: Split) -> _Outputs:
-    """Return the features before the classifier, and the probabilities, of all images of `split`."""
-    import keras
-
+def find_label_issues(run: Run, data: DatasetSplits) -> tuple[list[Finding], str]:
+    """Return a finding for each image of `data` whose label the model of `run` doubts, and for each outlier; and by
+    which features labels of training images were judged, and why."""
     from keras_resnet.evaluation.evaluate import load_model
 
-    model = load_model(run)
-    before = model.get_layer("logits").input
-    both = keras.Model(model.input, [before, model.output])
-    features: list[np.ndarray] = []
-    logits: list[np.ndarray] = []
-    batches = pipeline.evaluation_batches(split, data.image_size, BATCH_SIZE)
-    with track(batches, f"predicting {split.name}", "batches") as tracked:
-        for images, _ in tracked:
-            one, other = both.predict_on_batch(np.asarray(images))
-            features.append(np.asarray(one, np.float32).reshape(len(images), -1))
-            logits.extend(np.asarray(other, np.float32))
-    return _Outputs(np.concatenate(features), softmax(logits))
+    extractor = FeatureExtractor(load_model(run), data.image_size)
+    features = {name: extractor.extract(split) for name, split in data.splits.items()}
+    labeled = {name: LabeledFeatures(each, data.splits[name].labels) for name, each in features.items()}
+    probabilities = {name: softmax(list(each.outputs)) for name, each in features.items()}
+    with show_activity("looking for label errors"):
+        depth, known = choose_depth(labeled["train"], labeled["validation"])
+        judging = features["train"].up_to(depth)
+        probabilities["train"] = cross_validate(judging, labeled["train"].labels, len(data.classes))
+        found = [_suspect(split, data.classes, probabilities[name]) for name, split in data.splits.items()]
+        findings = [*chain.from_iterable(found), *_find_outliers(data, features)]
+    return findings, describe_choice(extractor.describe(depth), known, depth == features["train"].depths)
 
 
-def _cross_validate(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return probabilities (N, classes), each from a model that was fitted without the image."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    present, counts = np.unique(labels, return_counts=True)
-    probabilities = np.zeros((len(labels), classes))
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
-    folds = int(min(FOLDS, counts.min()))
-    if folds < 2:  # of a single image nothing is known without it
-        probabilities[np.arange(len(labels)), labels] = 1
-        return probabilities
-    probabilities[:, present] = cross_val_predict(model, features, labels, cv=folds, method="predict_proba")
-    return probabilities
+def describe_choice(features: str, last: Knowledge, is_last: bool) -> str:
+    """Say by which `features` labels of training images were judged, and why; `last`: what the last ones know."""
+    shares = f"{last.learned:.1%} of the training labels without seeing the image, and {last.held_out:.1%} of others"
+    if is_last:
+        return (
+            f"labels of training images were judged by {features}, which do not know them by heart: they name {shares}"
+        )
+    return (
+        f"labels of training images were judged by {features}: the network's last features know these labels by heart,"
+        f" for they name {shares}"
+    )
 
 
 def _suspect(split: Split, classes: tuple[str, ...], probabilities: np.ndarray) -> Iterator[Finding]:
@@ -101,12 +74,12 @@ def _suspect(split: Split, classes: tuple[str, ...], probabilities: np.ndarray) 
             )
 
 
-def _find_outliers(data: DatasetSplits, outputs: dict[str, _Outputs]) -> Iterator[Finding]:
+def _find_outliers(data: DatasetSplits, features: dict[str, Features]) -> Iterator[Finding]:
     """Yield images that lie far from all others in the space of the features (Kuan & Mueller 2022)."""
     from cleanlab.outlier import OutOfDistribution
 
-    features = np.concatenate([each.features for each in outputs.values()])
-    scores = OutOfDistribution().fit_score(features=features, verbose=False)
+    last = np.concatenate([each.last for each in features.values()])
+    scores = OutOfDistribution().fit_score(features=last, verbose=False)
     places = [(split, row) for split in data.splits.values() for row in range(split.count)]
     limit = OUTLIER_SHARE * float(np.median(scores))
     most = max(1, round(MAX_OUTLIERS * len(scores)))

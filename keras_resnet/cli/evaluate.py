@@ -27,6 +27,7 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
     """Score a run's model, or a file, on the run's data."""
     from keras_resnet.export.evaluate import RunLookup, evaluate_target
     from keras_resnet.metrics.labels import list_shown_details, metric_label
+    from keras_resnet.metrics.outcome import format_value
     from keras_resnet.run import runs_home
 
     require_target(runs, target)
@@ -36,5 +37,6 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
     else:
         metrics, metric = result["metrics"], str(result["metric"])
         names = [metric, *list_shown_details(metrics, metric)]
-        row = [str(result["model"]), split, str(result["samples"]), *(f"{metrics[name]:.2%}" for name in names)]
+        values = [format_value(metrics[name], result["intervals"].get(name)) for name in names]
+        row = [str(result["model"]), split, str(result["samples"]), *values]
         console.print_table("", ["model", "split", "images", *map(metric_label, names)], [row])

@@ -91,6 +91,7 @@ def _check_modes(given: dict[str, Any], name: str | None, resume: str | None, mo
 def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
     """Print what came out of a finished `run`, and say what can be done next."""
     from keras_resnet.metrics.labels import metric_label
+    from keras_resnet.metrics.outcome import format_value
     from keras_resnet.training.distribute import is_first_worker
 
     metrics = run.metrics()
@@ -100,7 +101,9 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
     values = {metrics["metric"]: metrics["value"]}
     if "macro_recall" in metrics:
         values["macro_recall"] = metrics["macro_recall"]
-    row = [run.name, *(f"{value:.2%}" for value in values.values()), str(run.folder)]
+    intervals = metrics.get("intervals", {})
+    cells = [format_value(value, intervals.get(name)) for name, value in values.items()]
+    row = [run.name, *cells, str(run.folder)]
     console.print_table("", ["run", *map(metric_label, values), "folder"], [row])
     if is_first_worker():
         log_advice(run)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli import console
-from keras_resnet.metrics.labels import class_metric_label, list_shown_details, metric_label
+from keras_resnet.metrics.labels import class_metric_label, metric_label
 from keras_resnet.metrics.outcome import (
+    describe_details,
     describe_tested_metrics,
     format_interval,
     is_unproven,
@@ -61,9 +62,8 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
     """Print other metrics, each remark once, and how latency and memory were measured."""
     first = verdicts[0]
     for verdict in verdicts:
-        shown = list_shown_details(verdict.details, verdict.metric)
-        if details := [f"{metric_label(name)} {verdict.details[name]:.2%}" for name in shown]:
-            console.emit(f"{verdict.file}: {', '.join(details)}")
+        if details := describe_details(verdict.as_dict()):
+            console.emit(f"{verdict.file}: {details}")
     if tested := describe_tested_metrics(first.as_dict()):
         console.emit(tested)
     remarks = list_remarks([verdict.as_dict() for verdict in verdicts])

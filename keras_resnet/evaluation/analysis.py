@@ -38,8 +38,8 @@ def analyze_model(
     run: Run, model: keras.Model, task: Task, evaluation: Evaluation, data: DatasetSplits
 ) -> dict[str, Any]:
     """Return analysis.json: what the "data" were when `run` was trained, the "parts" of the network, how it compares
-    with "baselines", all its "metrics", what the task analyzes of its predictions on the validation images, and some of
-    these as "samples"."""
+    with "baselines", all its "metrics", 95% "intervals" of some of them, what the task analyzes of its predictions on
+    the validation images, and some of these as "samples"."""
     split = data.splits["validation"]
     recorded = run.document().get("data", {})
     trained_on = recorded if recorded.keys() >= set(TRAINING_SPLITS) else fingerprint_splits(data)
@@ -47,6 +47,7 @@ def analyze_model(
         "data": {name: digest_fingerprint(trained_on[name]) for name in TRAINING_SPLITS},
         "parts": count_parts(model),
         "metrics": {**evaluation.metrics.values, **evaluation.metrics.details},
+        "intervals": evaluation.metrics.intervals,
         **task.analyze(evaluation),
         "baselines": [each.as_dict() for each in compare_with_baselines(task, data, evaluation)],
         "samples": [_describe_sample(split, each) for each in task.sample_predictions(evaluation, MAX_SAMPLES)],

@@ -28,6 +28,44 @@ def paired_proportion_ci(before: np.ndarray, after: np.ndarray) -> tuple[float, 
     return _interval_of_counts(float(np.sum(before & ~after)), float(np.sum(~before & after)), len(before))
 
 
+def mean_proportion_ci(correct: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Compute the 95% interval of macro recall: of the mean, over the `groups` int (N,) that there are, of the share of
+    each that is `correct`, bool (N,). In a single group that is accuracy.
+
+    Price & Bonett 2004 ("An improved confidence interval for a linear function of binomial proportions"): Wald's
+    interval with two samples more of either kind, shared among the groups; of one group it is Agresti & Coull's (1998).
+    """
+    numbers, counts = _count_by_group(groups)
+    shared = 2 / len(counts)
+    samples = counts + 2 * shared
+    shares = (np.bincount(numbers, correct, len(counts)) + shared) / samples
+    margin = Z_95 * math.sqrt(float(np.sum(shares * (1 - shares) / samples))) / len(counts)
+    return max(0.0, float(shares.mean()) - margin), min(1.0, float(shares.mean()) + margin)
+
+
+def paired_mean_proportion_ci(before: np.ndarray, after: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Compute the 95% interval of the drop in macro recall, for correct predictions bool (N,) of two models on the same
+    samples, in `groups` int (N,).
+
+    The variance of the drop is that of `paired_proportion_ci` in each group, of which the mean is taken; the half
+    samples are shared among the groups, as Price & Bonett share theirs. Of one group it is `paired_proportion_ci`.
+    """
+    numbers, counts = _count_by_group(groups)
+    half = 0.5 / len(counts)
+    samples = counts + 4 * half
+    lost = (np.bincount(numbers, before & ~after, len(counts)) + half) / samples
+    won = (np.bincount(numbers, ~before & after, len(counts)) + half) / samples
+    variance = float(np.sum((lost + won - (lost - won) ** 2) / samples)) / len(counts) ** 2
+    drop, margin = float(np.mean(lost - won)), Z_95 * math.sqrt(variance)
+    return max(-1.0, drop - margin), min(1.0, drop + margin)
+
+
+def _count_by_group(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of each sample's group, counted from 0 over those that there are, and how many each has."""
+    _, numbers, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return numbers, counts
+
+
 def _interval_of_counts(lost: float, won: float, count: float) -> tuple[float, float]:
     """Compute `paired_proportion_ci` from how many of `count` samples only the one or only the other model predicts
     correctly."""

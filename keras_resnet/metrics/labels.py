@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 
+# Of one label an image, the mean of the classes' recalls.
+MACRO_RECALL = "macro_recall"
 # Of several labels an image: the mean average precision, and F1 as the mean over classes or over all labels.
 MAP, MACRO_F1, MICRO_F1 = "mAP", "macro F1", "micro F1"
 # What is shown beside the metric that decides.
-DETAILS = ("macro_recall", MACRO_F1, MICRO_F1, "box mAP", "AP50", "mask AP50")
+DETAILS = (MACRO_RECALL, MACRO_F1, MICRO_F1, "box mAP", "AP50", "mask AP50")
 LABELS = {
     "f1": "F1",
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
-    "macro_recall": "macro recall (balanced accuracy)",
+    MACRO_RECALL: "macro recall (balanced accuracy)",
     # Of the predictions that are assigned to an object.
     "iou": "box IoU",
     "quality": "confidence",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.labels import list_shown_details, metric_label
 from keras_resnet.runtime.plurals import counted, join_words
 
 PASSED, NOT_PROVEN, FAILED = "PASSED", "NOT PROVEN", "FAILED"
@@ -66,6 +66,11 @@ def format_interval(interval: tuple[float, float] | list[float]) -> str:
     return f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
 
 
+def format_value(value: float, interval: tuple[float, float] | list[float] | None) -> str:
+    """Format a metric, 0–1, with its 95% interval where it has one: "96.93% [94.6, 98.3]"."""
+    return f"{value:.2%}" + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
+
+
 def format_drop(row: VerdictRow) -> str:
     """Format the drop of a verdict in points, with its interval and its metric."""
     return f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])} of {metric_label(row['drop_metric'])}"
@@ -83,6 +88,20 @@ def describe_tested_metrics(row: VerdictRow) -> str:
     if len(metrics) == 1:
         return ""
     return f"each file is tested by {join_words(metrics)}; the drop that is shown is the one that decides"
+
+
+def describe_details(row: VerdictRow) -> str:
+    """Describe the metrics of a verdict beside the one that is shown, with their drops in points: "" where there are
+    none."""
+    return ", ".join(_describe_detail(row, name) for name in list_shown_details(row.get("details", {}), row["metric"]))
+
+
+def _describe_detail(row: VerdictRow, name: str) -> str:
+    value, lost = (
+        f"{metric_label(name)} {row['details'][name]:.2%}",
+        {**row.get("drops", {}), **row.get("further_drops", {})}.get(name),
+    )
+    return f"{value} (drop {100 * lost['drop']:+.2f} {format_interval(lost['interval'])})" if lost else value
 
 
 def list_remarks(rows: Sequence[VerdictRow]) -> list[str]:

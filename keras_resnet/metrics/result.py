@@ -16,13 +16,14 @@ PredictionT = TypeVar("PredictionT", default=Any)
 @dataclass(frozen=True)
 class Metrics:
     """values: by name, 0–1; the first is the task's main metric, and an exported file may lose little of any.
-    details: further numbers. by_class: the main metric of each class that has samples. correct: bool (N,), where a
-    prediction is right or wrong; None where it is neither."""
+    details: further numbers. intervals: 95% intervals of some of both. by_class: the main metric of each class that
+    has samples. correct: bool (N,), where a prediction is right or wrong; None where it is neither."""
 
     values: dict[str, float]
     by_class: dict[str, float]
     details: dict[str, float] = field(default_factory=dict)
     correct: np.ndarray | None = None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def is_correct(self) -> np.ndarray:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR, BaselineRow, format_drop
+from keras_resnet.metrics.labels import MACRO_RECALL, metric_label
+from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR, BaselineRow, format_drop, format_value
 from keras_resnet.reporting.charts import compared_curves, metric_columns
 from keras_resnet.reporting.page import draw_charts, render_template
 from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
+from keras_resnet.run.documents import MetricsDocument
 from keras_resnet.runtime.plurals import counted
 
 # How a model compares with a baseline, in the words of a row.
@@ -34,7 +35,7 @@ def _run_row(run: Run) -> dict[str, str | None]:
         "data": f"{spec.data.source}, {spec.data.input_words}",
         "metric": metric_label(metrics["metric"]),
         "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
-        metric_label("macro_recall"): f"{metrics['macro_recall']:.2%}" if "macro_recall" in metrics else None,
+        metric_label(MACRO_RECALL): _format_macro_recall(metrics),
         **_baseline_cells(analysis.get("baselines", []) if analysis else []),
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
         "training": f"{counted(len(log), 'epoch')} of {optimizer.name} at {optimizer.learning_rate:g}",
@@ -56,6 +57,12 @@ def _baseline_cells(baselines: Sequence[BaselineRow]) -> dict[str, str | None]:
 def list_known(rows: Sequence[Mapping[str, str | None]]) -> list[str]:
     """List the keys of `rows` that are known of one of them at least, in order; the name of the run is none of them."""
     return [key for key in rows[0] if key != "run" and any(row[key] for row in rows)]
+
+
+def _format_macro_recall(metrics: MetricsDocument) -> str | None:
+    if "macro_recall" not in metrics:
+        return None
+    return format_value(metrics["macro_recall"], metrics.get("intervals", {}).get(MACRO_RECALL))
 
 
 def _file_cells(file: Recommendation | None) -> dict[str, str | None]:

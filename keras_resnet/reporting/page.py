@@ -15,11 +15,13 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from keras_resnet.config.spec import Spec
-from keras_resnet.metrics.labels import MACRO_F1, MICRO_F1, metric_label
+from keras_resnet.metrics.labels import MACRO_F1, MACRO_RECALL, MICRO_F1, metric_label
 from keras_resnet.metrics.outcome import (
     describe_beaten,
+    describe_details,
     describe_tested_metrics,
     describe_unbeaten,
+    format_value,
     list_remarks,
     list_shared_remarks,
 )
@@ -209,6 +211,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "tested": describe_tested_metrics(verdicts[0]) if verdicts else "",
         "remarks": list_remarks(verdicts)
         + list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
+        "details": [f"{row['file']}: {words}" for row in verdicts if (words := describe_details(row))],
         "beaten": describe_beaten(analysis.get("baselines", [])),
         "unbeaten": describe_unbeaten(analysis.get("baselines", [])),
         "diagnosis": contents.diagnosis,
@@ -251,8 +254,9 @@ def _list_tiles(contents: _Contents) -> dict[str, str]:
     tiles = {}
     if contents.finds_objects and (curves := analysis.get("curves")):
         tiles["AP50, at an IoU of 0.5"] = f"{mean(chain.from_iterable(curves.values())):.2%}"
-    if "macro_recall" in analysis.get("metrics", {}):
-        tiles["macro recall (balanced accuracy)"] = f"{analysis['metrics']['macro_recall']:.2%}"
+    if MACRO_RECALL in analysis.get("metrics", {}):
+        interval = analysis.get("intervals", {}).get(MACRO_RECALL)
+        tiles[metric_label(MACRO_RECALL)] = format_value(analysis["metrics"][MACRO_RECALL], interval)
     if "top5" in analysis.get("metrics", {}):
         tiles["top-5 accuracy"] = f"{analysis['metrics']['top5']:.2%}"
     for name in (MACRO_F1, MICRO_F1):

@@ -21,6 +21,8 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 # No control characters: all of it is printed.
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
 Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]*$")]
+# The ends of a 95% interval.
+Interval = Annotated[list[Number], Field(min_length=2, max_length=2)]
 # A value at each of 101 recalls or confidences, from 0 to 1.
 Curve = Annotated[list[Number], Field(min_length=101, max_length=101)]
 _PLAIN_NAME = re.compile(r"(rejected/)?[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
@@ -92,7 +94,7 @@ class RunRecords(TypedDict, total=False):
 @_kept
 class MetricsDocument(TypedDict):
     """metrics.json. value: 0–1. macro_recall: of a classifier, the mean of its classes' recalls. thresholds: of each
-    label in their order, of a task that predicts several."""
+    label in their order, of a task that predicts several. intervals: 95% intervals of metrics, by name."""
 
     split: Line
     metric: Line
@@ -100,6 +102,7 @@ class MetricsDocument(TypedDict):
     samples: Count
     thresholds: NotRequired[list[Annotated[Number, Field(ge=0, le=1)]]]
     macro_recall: NotRequired[Number]
+    intervals: NotRequired[dict[str, Interval]]
 
 
 @_kept
@@ -187,7 +190,7 @@ class BaselineRow(TypedDict):
     value: Number
     model_value: Number
     lead: Number
-    lead_interval: Annotated[list[Number], Field(min_length=2, max_length=2)]
+    lead_interval: Interval
     images: Count
     standing: Line
 
@@ -207,6 +210,7 @@ class Analysis(TypedDict):
     f1_curves: NotRequired[dict[str, Curve]]
     threshold: NotRequired[Number]
     metrics: NotRequired[dict[str, Number]]
+    intervals: NotRequired[dict[str, Interval]]
     samples: list[Sample]
 
 
@@ -241,8 +245,9 @@ class _AnyVerdictRow(TypedDict):
     samples: Count
     drop: Number
     drop_metric: Line
-    drop_interval: Annotated[list[Number], Field(min_length=2, max_length=2)]
+    drop_interval: Interval
     drops: NotRequired[dict[str, dict[str, Number | list[Number]]]]
+    further_drops: NotRequired[dict[str, dict[str, Number | list[Number]]]]
     images_to_settle: Count | None
     baselines: list[BaselineRow]
     data_changed: Line

@@ -14,7 +14,8 @@ import numpy as np
 
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.classification import analyze_classification, softmax
-from keras_resnet.metrics.confidence_interval import paired_proportion_ci
+from keras_resnet.metrics.confidence_interval import mean_proportion_ci, paired_mean_proportion_ci, paired_proportion_ci
+from keras_resnet.metrics.labels import MACRO_RECALL
 from keras_resnet.metrics.result import Evaluation, Metrics, accuracy_by_class
 from keras_resnet.models.backbone import Backbone, Features
 from keras_resnet.models.build import build_logits
@@ -113,11 +114,15 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
         logits = np.stack(predictions)
         correct = np.argmax(logits, axis=-1) == ground_truth
         by_class = accuracy_by_class(correct, ground_truth, self.classes)
-        details = {"macro_recall": float(np.mean(list(by_class.values())))}
+        details = {MACRO_RECALL: float(np.mean(list(by_class.values())))}
         if len(self.classes) > TOP:
             best = np.argpartition(-logits, TOP, axis=-1)[:, :TOP]
             details["top5"] = float((best == ground_truth[:, None]).any(axis=-1).mean())
-        return Metrics({"top1": float(correct.mean())}, by_class, details, correct)
+        intervals = {
+            "top1": mean_proportion_ci(correct, np.zeros(len(correct), int)),
+            MACRO_RECALL: mean_proportion_ci(correct, ground_truth),
+        }
+        return Metrics({"top1": float(correct.mean())}, by_class, details, correct, intervals)
 
     def analyze(self, evaluation: ClassificationEvaluation) -> dict[str, Any]:
         """Return numbers by class, the confusion matrix and the calibration (see
@@ -138,7 +143,10 @@ class Classification(Task[np.ndarray, np.ndarray, np.ndarray]):
     def drop_confidence_interval(
         self, metric: str, before: ClassificationEvaluation, after: ClassificationEvaluation
     ) -> tuple[float, float]:
-        """Return the 95% interval of the drop in accuracy between two evaluations of the same samples."""
+        """Return the 95% interval of the drop in accuracy, or in macro recall, between two evaluations of the same
+        samples."""
+        if metric == MACRO_RECALL:
+            return paired_mean_proportion_ci(before.metrics.is_correct, after.metrics.is_correct, before.ground_truth)
         return paired_proportion_ci(before.metrics.is_correct, after.metrics.is_correct)
 
     def agreement(self, predictions: list[np.ndarray], others: list[np.ndarray]) -> float:

@@ -8,8 +8,8 @@ from keras_resnet.compression.sparsity import check_sparsity
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.evaluation.analysis import analyze_model
 from keras_resnet.evaluation.evaluate import validate
-from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import describe_baselines
+from keras_resnet.metrics.labels import MACRO_RECALL, metric_label
+from keras_resnet.metrics.outcome import describe_baselines, format_value
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keras_resnet.training.trainer import Trainer
 
 # Details that are told beside the main metric, which may hide rare classes.
-BESIDE = ("macro_recall",)
+BESIDE = (MACRO_RECALL,)
 
 
 def write_finished_model(run: Run, trainer: Trainer, data: DatasetSplits, log: Log) -> None:
@@ -33,14 +33,17 @@ def write_finished_model(run: Run, trainer: Trainer, data: DatasetSplits, log: L
     beside = {name: score.metrics.details[name] for name in BESIDE if name in score.metrics.details}
     thresholds = task.output_metadata()["thresholds"]
     fitted = {"thresholds": list(thresholds)} if thresholds else {}
-    run.write_json(run.metrics_file, metrics | beside | fitted | sparsity.as_dict())
+    intervals = score.metrics.intervals
+    measured = {"intervals": intervals} if intervals else {}
+    run.write_json(run.metrics_file, metrics | beside | measured | fitted | sparsity.as_dict())
     analysis = analyze_model(run, model, task, score, data)
     run.write_json(run.analysis_file, analysis)
     run.write_with(run.model_file, lambda path: model.save(path))
     run.remove_training_state()
     images = counted(score.samples, "validation image")
-    others = "".join(f", {metric_label(name)} {value:.2%}" for name, value in beside.items())
-    log(f"{metric_label(score.metric)} {score.value:.2%}{others} on {images}; model: {run.model_file}")
+    shown = {score.metric: score.value} | beside
+    values = [f"{metric_label(name)} {format_value(value, intervals.get(name))}" for name, value in shown.items()]
+    log(f"{', '.join(values)} on {images}; model: {run.model_file}")
     if thresholds:
         log(
             f"thresholds: {min(thresholds):.2f} to {max(thresholds):.2f}, of each label that with the best F1 on the"

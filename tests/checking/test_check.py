@@ -221,21 +221,23 @@ def test_flipped_labels_are_suspected(trained):
         labels[rows] = (labels[rows] + generator.integers(1, 10, len(rows))) % 10
         flipped |= {(name, int(row)) for row in rows}
         splits[name] = replace(split, labels=labels, _tensors={})
-    issues = list(find_label_issues(trained, replace(data, splits=splits)))
+    issues, why = find_label_issues(trained, replace(data, splits=splits))
+    assert "judged by the network's last features, which do not know them by heart" in why
     suspected = {(each.images[0].split, each.images[0].row) for each in issues if each.kind == "label_error"}
     assert len(suspected & flipped) > 0.85 * len(flipped)
     assert len(suspected & flipped) > 0.85 * len(suspected)
 
 
 def test_labels_are_doubted_by_a_run_of_other_data_with_a_note(trained, monkeypatch, tmp_path):
-    monkeypatch.setattr("keras_resnet.checking.labels.find_label_issues", lambda run, data: [])
+    monkeypatch.setattr("keras_resnet.checking.labels.find_label_issues", lambda run, data: ([], "so judged"))
     other = type(trained)(tmp_path / "other")
     shutil.copytree(trained.folder, other.folder)
     document = json.loads(other.spec_file.read_text())
     document["spec"]["data"]["source"] = "elsewhere"
     other.spec_file.write_text(json.dumps(document))
     report, _ = module.check_data(trained.spec().data, lambda line: None, other)
-    assert report.notes == ["run other was trained on other data (elsewhere), and may doubt what it never saw"]
+    doubt = "run other was trained on other data (elsewhere), and may doubt what it never saw"
+    assert report.notes == ["so judged", doubt]
 
 
 def test_outliers_are_a_hint(monkeypatch, folder, kresnet, tmp_path):
@@ -250,10 +252,11 @@ def test_outliers_are_a_hint(monkeypatch, folder, kresnet, tmp_path):
 @pytest.mark.parametrize(("accuracy", "notes"), [(0.36, 1), (0.97, 0)])
 def test_a_weak_network_is_said_to_doubt_right_labels(trained, monkeypatch, accuracy, notes):
     monkeypatch.setattr(type(trained), "metrics", lambda run: {"value": accuracy})
-    monkeypatch.setattr("keras_resnet.checking.labels.find_label_issues", lambda run, data: [])
+    monkeypatch.setattr("keras_resnet.checking.labels.find_label_issues", lambda run, data: ([], "so judged"))
     report, _ = module.check_data(trained.spec().data, lambda line: None, trained)
-    assert len(report.notes) == notes
-    assert all("is right on only 36% of its validation images" in each for each in report.notes)
+    judged, *doubts = report.notes
+    assert judged == "so judged" and len(doubts) == notes
+    assert all("is right on only 36% of its validation images" in each for each in doubts)
 
 
 def test_several_labels_an_image(tmp_path):

@@ -51,6 +51,47 @@ def test_19_of_20_intervals_hold_the_true_drop(n, lost, won):
     assert covered(n, lost, won) >= 0.94
 
 
+def test_macro_recall_of_one_class_is_accuracy():
+    """Agresti & Coull 1998 add two samples of either kind: 0.8846 of 104, of 90 of 100."""
+    correct, one = np.arange(100) < 90, np.zeros(100, int)
+    margin = 1.96 * (0.8846 * 0.1154 / 104) ** 0.5
+    expected = (0.8846 - margin, 0.8846 + margin)
+    assert confidence_interval.mean_proportion_ci(correct, one) == pytest.approx(expected, abs=1e-4)
+    before = np.arange(100) % 7 > 0
+    assert confidence_interval.paired_mean_proportion_ci(before, correct, one) == pytest.approx(
+        confidence_interval.paired_proportion_ci(before, correct)
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "recalls"),
+    [([200] * 3, [0.9, 0.8, 0.95]), ([100, 20, 5], [0.95, 0.8, 0.5]), ([20] * 7, [1.0] * 7), ([5] * 20, [0.9] * 20)],
+)
+def test_19_of_20_intervals_hold_the_true_macro_recall(images, recalls):
+    """Also where classes are small, or not one prediction is wrong; the share is that of 400 drawn test sets."""
+    rng = np.random.default_rng(0)
+    labels, chances = np.repeat(np.arange(len(images)) + 3, images), np.repeat(recalls, images)
+    held = {"value": 0, "drop": 0}
+    for _ in range(400):
+        low, high = confidence_interval.mean_proportion_ci(rng.random(len(labels)) < chances, labels)
+        held["value"] += low <= np.mean(recalls) <= high
+        drawn = rng.random(len(labels))
+        before, after = drawn >= 0.01, (drawn < 0.01) | (drawn >= 0.04)
+        low, high = confidence_interval.paired_mean_proportion_ci(before, after, labels)
+        held["drop"] += low <= 0.02 <= high
+    assert min(held.values()) >= 0.91 * 400
+
+
+def test_the_mean_of_classes_is_as_uncertain_as_its_smallest_class():
+    """The same 300 predictions: three classes of 100 images, or one of 290 and two of five."""
+    correct = np.arange(300) % 10 > 0
+    widths = [
+        np.diff(confidence_interval.mean_proportion_ci(correct, np.repeat([0, 1, 2], images)))[0]
+        for images in ([100] * 3, [290, 5, 5])
+    ]
+    assert widths[1] > 2.5 * widths[0]
+
+
 def scored(file, n, rng):
     """Of `n` images a model is right on all, a file on all but a share `file`: an interval by the bootstrap."""
     wrong = (rng.random(n) < file).astype(float)
