@@ -41,7 +41,8 @@ class Verdict:
     value: the metric, 0–1, of so many samples; model_value: the float model's, of the same. details: other numbers
     beside it. drop: the float model's value of `drop_metric` minus the file's, with its 95% interval; that metric is
     the one that decides, and drops has each that may decide by name; further_drops those of metrics that never do.
-    agreement: fraction of images (or of objects) on which both predict the same; own_agreement: the same with the run's own model, where that is a compressed one.
+    agreement: fraction of images (or of objects) on which both predict the same; own_agreement: the same with the
+    run's own model, where that is a compressed one.
     worst_class, worst_class_drop: the label whose own metric fell most (see `labels.class_metric_label`), and by
     how much.
     largest_difference, mean_difference: of outputs, absolute. operators, dtypes: how many of each, in a TFLite file.

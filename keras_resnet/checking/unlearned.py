@@ -86,7 +86,7 @@ def cross_validate(features: np.ndarray, labels: np.ndarray, classes: int) -> np
 
     Of a class's only image nothing is known without it: its label is taken to be right.
     """
-    probabilities = np.eye(classes)[labels]
+    probabilities: np.ndarray = np.eye(classes)[labels]
     rows = np.flatnonzero(np.bincount(labels, minlength=classes)[labels] > 1)
     if len(np.unique(labels[rows])) < 2:
         return probabilities

@@ -97,10 +97,8 @@ def describe_details(row: VerdictRow) -> str:
 
 
 def _describe_detail(row: VerdictRow, name: str) -> str:
-    value, lost = (
-        f"{metric_label(name)} {row['details'][name]:.2%}",
-        {**row.get("drops", {}), **row.get("further_drops", {})}.get(name),
-    )
+    value = f"{metric_label(name)} {row['details'][name]:.2%}"
+    lost = {**row.get("drops", {}), **row.get("further_drops", {})}.get(name)
     return f"{value} (drop {100 * lost['drop']:+.2f} {format_interval(lost['interval'])})" if lost else value
 
 

@@ -11,6 +11,7 @@ import keras_resnet
 from keras_resnet.checking import check as module
 from keras_resnet.checking.findings import CheckedImage, CheckReport, Finding
 from keras_resnet.config.spec import DataSpec
+from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.errors import UsageError
 
@@ -238,6 +239,48 @@ def test_labels_are_doubted_by_a_run_of_other_data_with_a_note(trained, monkeypa
     report, _ = module.check_data(trained.spec().data, lambda line: None, other)
     doubt = "run other was trained on other data (elsewhere), and may doubt what it never saw"
     assert report.notes == ["so judged", doubt]
+
+
+@pytest.fixture(params=["detect", "multilabel"])
+def of_another_task(request, trained, tmp_path):
+    """A finished run that judges no labels; its network is never asked."""
+    run = type(trained)(tmp_path / "other")
+    shutil.copytree(trained.folder, run.folder)
+    document = json.loads(run.spec_file.read_text())
+    document["spec"]["task"] = request.param
+    document["spec"]["data"]["annotations"] = TASK_RULES[request.param].annotations
+    document["spec"]["training"]["loss"] = "bce" if request.param == "multilabel" else "cross_entropy"
+    run.spec_file.write_text(json.dumps(document))
+    return run, request.param
+
+
+def test_with_a_run_of_another_task_all_but_labels_is_checked(planted, of_another_task, kresnet, tmp_path):
+    """These images have neither boxes nor label sets, and other classes than the run."""
+    run, task = of_another_task
+    code, out, err = kresnet("check", planted, "--run", run.folder, "--save", tmp_path / "page.html")
+    assert code == 0 and "Blurred images" in out and "Exact duplicates across splits" in out, err
+    *_, annotations, labels = out.splitlines()
+    assert annotations.startswith(f"what --task {task} of run other learns was not checked, the images were: {planted}")
+    assert labels == (
+        f"labels were not checked: that is done by a run of --task classify, and run other is of --task {task}"
+    )
+    report = keras_resnet.check(planted, run=run.folder)
+    assert report.images == 35 and report.notes == [annotations, labels]
+
+
+def test_with_a_detectors_run_images_of_other_channels_and_labels_are_checked(of_another_task, tmp_path):
+    run, task = of_another_task
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(6):
+        np.save(tmp_path / f"{number}.npy", rng.integers(0, 256, (24, 32, 4), dtype=np.uint8))
+        split = "val" if number > 3 else "train"
+        columns = {"detect": f"pear,{split},2,2,20,20", "multilabel": f"pear;plum,{split}"}
+        rows.append(f"{number}.npy,{columns[task]}")
+    header = {"detect": "path,label,split,xmin,ymin,xmax,ymax", "multilabel": "path,labels,split"}[task]
+    (tmp_path / "labels.csv").write_text("\n".join([header, *rows]))
+    report = keras_resnet.check(tmp_path / "labels.csv", run=run.folder)
+    assert report.images == 6 and report.properties["channels"] == {"4 channels": 6} and len(report.notes) == 1
 
 
 def test_outliers_are_a_hint(monkeypatch, folder, kresnet, tmp_path):
