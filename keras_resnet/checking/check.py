@@ -83,7 +83,7 @@ def _open(spec: DataSpec, run: Run | None, log: Log) -> tuple[DatasetSplits, lis
             raise error from None
         task = run.spec().task
         why = str(error).removeprefix("--data ")
-        return data, [f"what --task {task} of run {run.name} learns was not checked, the images were: {why}"]
+        return data, [f"annotations for --task {task}, as run {run.name} learns them, were not checked: {why}"]
 
 
 def _explain_unjudged(spec: DataSpec, run: Run | None) -> str:
@@ -127,7 +127,11 @@ def _list_doubts(run: Run, spec: DataSpec) -> list[str]:
 
 
 def _find_unreadable(lines: Sequence[str]) -> list[Finding]:
-    return [Finding("unreadable", note=line.removeprefix(SKIPPED)) for line in lines if line.startswith(SKIPPED)]
+    return [
+        Finding("unreadable", note=line.removeprefix(SKIPPED))
+        for line in dict.fromkeys(lines)
+        if line.startswith(SKIPPED)
+    ]
 
 
 def _report_unreadable(

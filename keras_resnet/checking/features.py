@@ -7,10 +7,11 @@ of its inner stages do not yet.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_resnet.config.image_size import ImageSize
 from keras_resnet.data import pipeline
 from keras_resnet.data.dataset import Split
 from keras_resnet.progress import track
@@ -52,7 +53,7 @@ class FeatureExtractor:
     """A classifier, a functional Keras `model`, that gives the features of all its stages. stages: the tensors that
     these end in, the finest first."""
 
-    def __init__(self, model: keras.Model, image_size: Any) -> None:
+    def __init__(self, model: keras.Model, image_size: ImageSize) -> None:
         import keras
 
         path = _find_path(model)

@@ -260,7 +260,8 @@ def test_with_a_run_of_another_task_all_but_labels_is_checked(planted, of_anothe
     code, out, err = kresnet("check", planted, "--run", run.folder, "--save", tmp_path / "page.html")
     assert code == 0 and "Blurred images" in out and "Exact duplicates across splits" in out, err
     *_, annotations, labels = out.splitlines()
-    assert annotations.startswith(f"what --task {task} of run other learns was not checked, the images were: {planted}")
+    words = f"annotations for --task {task}, as run other learns them, were not checked: {planted} "
+    assert annotations.startswith(words)
     assert labels == (
         f"labels were not checked: that is done by a run of --task classify, and run other is of --task {task}"
     )
