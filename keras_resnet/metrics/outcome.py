@@ -68,7 +68,12 @@ def format_interval(interval: tuple[float, float] | list[float]) -> str:
 
 def format_value(value: float, interval: tuple[float, float] | list[float] | None) -> str:
     """Format a metric, 0–1, with its 95% interval where it has one: "96.93% [94.6, 98.3]"."""
-    return f"{value:.2%}" + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
+    return f"{value:.2%} {format_value_interval(interval)}" if interval else f"{value:.2%}"
+
+
+def format_value_interval(interval: tuple[float, float] | list[float]) -> str:
+    """Format the interval of a metric, 0–1, in percent: "[94.6, 98.3]"."""
+    return f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
 def format_drop(row: VerdictRow) -> str:

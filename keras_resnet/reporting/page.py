@@ -21,7 +21,7 @@ from keras_resnet.metrics.outcome import (
     describe_details,
     describe_tested_metrics,
     describe_unbeaten,
-    format_value,
+    format_value_interval,
     list_remarks,
     list_shared_remarks,
 )
@@ -256,7 +256,8 @@ def _list_tiles(contents: _Contents) -> dict[str, str]:
         tiles["AP50, at an IoU of 0.5"] = f"{mean(chain.from_iterable(curves.values())):.2%}"
     if MACRO_RECALL in analysis.get("metrics", {}):
         interval = analysis.get("intervals", {}).get(MACRO_RECALL)
-        tiles[metric_label(MACRO_RECALL)] = format_value(analysis["metrics"][MACRO_RECALL], interval)
+        label = metric_label(MACRO_RECALL) + (f", 95% CI {format_value_interval(interval)}" if interval else "")
+        tiles[label] = f"{analysis['metrics'][MACRO_RECALL]:.2%}"
     if "top5" in analysis.get("metrics", {}):
         tiles["top-5 accuracy"] = f"{analysis['metrics']['top5']:.2%}"
     for name in (MACRO_F1, MICRO_F1):

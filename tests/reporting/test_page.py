@@ -252,7 +252,8 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     rows = json.loads(out)
     assert [row["run"] for row in rows] == [run.name, segmented.name, run.name] and rows[0] == rows[2]
     recall = [row["macro recall (balanced accuracy)"] for row in rows]
-    assert recall[0] == f"{run.metrics()['macro_recall']:.2%}" and recall[1] is None
+    low, high = run.metrics()["intervals"]["macro_recall"]
+    assert recall[0] == f"{run.metrics()['macro_recall']:.2%} [{100 * low:.1f}, {100 * high:.1f}]" and recall[1] is None
 
 
 def test_bad_requests(trained, tmp_path, kresnet):
