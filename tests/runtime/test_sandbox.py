@@ -271,6 +271,7 @@ def test_a_damaged_image_stops_no_other(kresnet, exported, mixed, tmp_path):
         code, out, err = kresnet("predict", file, *arguments, "--json")
         rows = [json.loads(line) for line in out.splitlines()]
         assert code == 1 and [row["image"] for row in rows] == [str(mixed / f"{name}.png") for name in "ace"]
+        err = [line for line in err if not line.startswith("--save: the folder")]
         assert f"cannot read image {mixed / 'b.png'}: not an image" in err[0] and str(mixed / "d.png") in err[1]
         assert err[2:] == ["kresnet: 2 of 5 files could not be read; the others were answered"]
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a.png", "c.png", "e.png"]
