@@ -10,6 +10,8 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 
+POLL_SECONDS = 1.0
+
 
 @click.command(
     "data-service",
@@ -39,4 +41,5 @@ def data_service(port: int, dispatcher: str | None, host: str) -> None:
             else f"; more workers: kresnet data-service --dispatcher {server.address}"
         )
     )
-    Event().wait()
+    while not Event().wait(POLL_SECONDS):  # a wait without an end may sleep through a signal that came just before it
+        pass
