@@ -22,6 +22,7 @@ from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_remarks, list_shared_remarks
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
+from keras_resnet.reporting.microcontroller import ARENA_NOTE, describe_memory, describe_resolver
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.run.documents import list_warnings
@@ -87,7 +88,7 @@ class ModelCard:
         return (
             f"# {run.name}\n\n{task.summary} by {model_name(spec.network)}, trained by kresnet on"
             f" {spec.data.source}.\n{compressed}\nLabels: {self._labels()}\n\n{self._inputs_and_outputs()}\n"
-            f"{self._table()}\n{self._remarks()}{self._devices()}"
+            f"{self._table()}\n{self._remarks()}{self._devices()}{self._micro()}"
             f"Measured on {self.rows[-1]['machine'] if self.rows else 'no machine: no file is within its budget'}.\n\n"
             f"{self._warnings()}Not known: how it does on images unlike those of its data, and on people or things"
             " that those do not show.\n\n"
@@ -144,6 +145,18 @@ class ModelCard:
     def _remarks(self) -> str:
         shared = dict.fromkeys(chain.from_iterable(map(list_shared_remarks, self.rows)))
         return _list_items([*list_remarks(self.rows), *shared])
+
+    def _micro(self) -> str:
+        """Return what microcontrollers need, and the code that registers operators."""
+        rows = [row for row in self.rows if row.get("micro")]
+        items = [f"{row['file']}: {describe_memory(row['micro'])}" for row in rows]
+        items += [f"arena: {ARENA_NOTE}"] * any(row["micro"]["arena_bytes"] for row in rows)
+        code = "".join(
+            f"{row['file']}:\n\n```cpp\n{line}\n```\n\n"
+            for row in rows
+            if (line := "\n".join(row["micro"]["resolver"] or [f"// {describe_resolver(row['micro'])}"]))
+        )
+        return f"## Microcontrollers (TensorFlow Lite Micro)\n\n{_list_items(items)}{code}" if rows else ""
 
     def _warnings(self) -> str:
         items = _list_items(list_warnings(self.document))

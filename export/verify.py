@@ -21,12 +21,14 @@ from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.export.load import file_size, gzip_size, load_file
+from keras_resnet.export.micro_needs import MicroNeeds, measure_needs
 from keras_resnet.export.verdict import Budget, MetricDrop, Verdict
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.predictions import Outputs
+from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import Task
 from keras_resnet.training.environment import describe_machine
 
@@ -170,7 +172,8 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     contents = find_format(file).check(model, scheme, is_integer=is_integer)
     after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
     cost = measure_cost(file, reference.timing_images, count_threads())
-    measured = MeasuredFile(file, model.card.provenance, contents, cost, describe_machine())
+    micro = measure_needs(model.content, contents, model.batch) if isinstance(model, TFLiteModel) else None
+    measured = MeasuredFile(file, model.card.provenance, contents, cost, describe_machine(), micro)
     return measured.decide(Comparison(reference, after, budget))
 
 
@@ -190,6 +193,7 @@ class MeasuredFile:
     contents: Contents | None
     cost: Cost
     machine: str
+    micro: MicroNeeds | None = None
 
     def decide(self, comparison: Comparison) -> Verdict:
         """Return the verdict."""
@@ -228,6 +232,7 @@ class MeasuredFile:
             require_proof=comparison.budget.require_proof,
             images_to_settle=comparison.images_to_settle(),
             calibration_sha256=self.provenance.get("calibration_sha256"),
+            micro=self.micro,
             verdict=comparison.verdict,
         )
 

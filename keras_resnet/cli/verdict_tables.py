@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from keras_resnet.cli import console
 from keras_resnet.metrics.labels import list_shown_details, metric_label
 from keras_resnet.metrics.outcome import format_interval, is_unproven, list_remarks, list_shared_remarks
+from keras_resnet.reporting.microcontroller import describe_all_needs
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
     remarks = list_remarks([verdict.as_dict() for verdict in verdicts])
     for remark in (*remarks, *list_shared_remarks(first.as_dict())):
         console.emit(remark)
+    for line in describe_all_needs([verdict.as_dict() for verdict in verdicts]):
+        console.emit(line)
     threads = first.cost.latencies[-1].threads
     console.emit(
         f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"

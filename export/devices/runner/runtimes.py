@@ -17,6 +17,8 @@ import numpy as np
 from .pipes import DeviceError, in_one_line
 
 CPU = "cpu"
+# Bytes of the arenas that a file is tried with, beyond ten times its size.
+ARENAS = (0, 2**26, 2**30)
 Arrays = dict[str, np.ndarray]
 
 
@@ -158,12 +160,19 @@ class Micro(Runtime):
         self.signature = Signature(import_litert("interpreter")[0].Interpreter(model_content=content))
         if self.signature.batch is None:
             raise DeviceError("TensorFlow Lite Micro takes files of a fixed number of images: export it with --batch 1")
-        try:
-            self._interpreter = runtime.Interpreter.from_bytes(content)
-        except RuntimeError as error:
-            raise DeviceError(f"TensorFlow Lite Micro cannot run the file: {in_one_line(error)}") from error
+        self._interpreter = self._open(runtime.Interpreter, content)
         by_index = {int(each["index"]): name for name, each in self.signature.outputs.items()}
         self._names = [by_index[int(each["index"])] for each in self.signature.order]
+
+    @staticmethod
+    def _open(interpreter: Any, content: bytes) -> Any:
+        """Return the interpreter, with an arena that is large enough: large images need more than large networks."""
+        for more in ARENAS:
+            try:
+                return interpreter.from_bytes(content, arena_size=10 * len(content) + more)
+            except RuntimeError as error:
+                reason = error
+        raise DeviceError(f"TensorFlow Lite Micro cannot run the file: {in_one_line(reason)}") from reason
 
     def compute(self, pixels: np.ndarray) -> Arrays:
         """Return the raw outputs, by name, of one batch as the file's input has it."""
