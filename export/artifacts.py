@@ -156,7 +156,7 @@ class ModelCard:
             for row in rows
             if (line := "\n".join(row["micro"]["resolver"] or [f"// {describe_resolver(row['micro'])}"]))
         )
-        return f"## Microcontrollers (TensorFlow Lite Micro)\n\n{_list_items(items)}{code}" if rows else ""
+        return f"On microcontrollers, by TensorFlow Lite Micro:\n\n{_list_items(items)}{code}" if rows else ""
 
     def _warnings(self) -> str:
         items = _list_items(list_warnings(self.document))

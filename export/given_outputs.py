@@ -22,6 +22,7 @@ from keras_resnet.export.output_files import IMAGE_HASH, INDEX, MODEL_HASH, UNNA
 from keras_resnet.progress import Log
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
+from keras_resnet.runtime.printable import make_printable
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # Characters of a hash that are shown.
@@ -41,7 +42,9 @@ class GivenOutputs:
     def read(cls, path: Path, where: str = "") -> GivenOutputs:
         """Read outputs, and the manifest beside them. Raises ExportError."""
         beside = find_manifest(path)
-        return cls(read_output_file(path), where or path.name, read_manifest(beside) if beside else None)
+        return cls(
+            read_output_file(path), make_printable(where) or path.name, read_manifest(beside) if beside else None
+        )
 
     @property
     def path(self) -> Path:
@@ -74,7 +77,7 @@ class GivenOutputs:
         return CheckedOutputs(self, values)
 
     def _name_arrays(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return the arrays by the names of the file's outputs. Raises ExportError where some are missing or foreign."""
+        """Return the arrays by the names of the file's outputs. Raises ExportError where these are others."""
         arrays = self.file.arrays
         if len(names) == 1 and len(arrays) == 1:
             return {names[0]: next(iter(arrays.values()))}

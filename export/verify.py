@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -59,11 +59,7 @@ class Reference:
     @classmethod
     def from_run(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
         """Evaluate a run's models on all validation images, or on `samples` of them, drawn by a fixed seed."""
-        changed = describe_data_changes(run, data)
-        validation = data.splits["validation"]
-        if samples is not None and samples < validation.count:
-            rows = np.sort(np.random.default_rng(SEED).permutation(validation.count)[:samples])
-            data = replace(data, splits={**data.splits, "validation": validation.subset(rows)})
+        changed, data = describe_data_changes(run, data), draw_samples(data, samples)
         task, origin = load_task(run, data.classes), find_uncompressed_run(run)
         model = load_model(run)
         if origin == run:
@@ -80,6 +76,20 @@ class Reference:
         timing_images = spread_images(data, TIMING_IMAGES)
         baselines = compare_with_baselines(task, data, evaluation)
         return cls(task, batches, timing_images, evaluation, evaluation, baselines)
+
+
+def draw_samples(data: DatasetSplits, samples: int | None) -> DatasetSplits:
+    """Return `data` with `samples` of their validation images, drawn by a fixed seed; with all where it is None."""
+    validation = data.splits["validation"]
+    if samples is None or samples >= validation.count:
+        return data
+    rows = np.sort(np.random.default_rng(SEED).permutation(validation.count)[:samples])
+    return replace(data, splits={**data.splits, "validation": validation.subset(rows)})
+
+
+def iterate_images(data: DatasetSplits, samples: int | None) -> Iterator[np.ndarray]:
+    """Yield the validation images that files are verified on, in batches, uint8 (B, H, W, C)."""
+    return (np.asarray(images) for images, _ in evaluation_batches(draw_samples(data, samples)))
 
 
 def spread_images(data: DatasetSplits, count: int) -> np.ndarray:

@@ -26,7 +26,8 @@ def write_c_array(content: bytes, folder: Path, comment: Sequence[str] = ()) -> 
         encoding="utf-8",
     )
     (folder / f"{ARRAY_NAME}.h").write_text(
-        f'{_write_comment(comment)}#ifndef KRESNET_MODEL_H_\n#define KRESNET_MODEL_H_\n#ifdef __cplusplus\nextern "C" {{\n#endif\n'
+        f"{_write_comment(comment)}#ifndef KRESNET_MODEL_H_\n#define KRESNET_MODEL_H_\n"
+        '#ifdef __cplusplus\nextern "C" {\n#endif\n'
         f"extern const unsigned char {ARRAY_NAME}[];\nextern const unsigned int {ARRAY_NAME}_len;\n"
         "#ifdef __cplusplus\n}\n#endif\n#endif\n",
         encoding="utf-8",
