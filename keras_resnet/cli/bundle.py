@@ -9,18 +9,13 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import runs_option
-from keras_resnet.cli.setting_options import add_setting_options
 from keras_resnet.cli.targets import find_file
-from keras_resnet.config.given_options import select_given
-from keras_resnet.export.settings import ExportSettings
 from keras_resnet.runtime.plurals import counted
 
 
 @click.command(
     cls=Command,
-    epilog=format_examples(
-        "kresnet bundle exports/int8.tflite", "kresnet bundle exports/int8.tflite --save for-phones"
-    ),
+    epilog=format_examples("kresnet bundle exports/int8.tflite", "kresnet bundle FILE --samples 200 --save for-phones"),
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--run", "of_run", help="The run whose images are taken [default: its folder's, or its own].")
@@ -30,9 +25,13 @@ from keras_resnet.runtime.plurals import counted
     metavar="DIR",
     help="The new folder [default: FILE's name and -bundle, in the current folder].",
 )
-@add_setting_options(ExportSettings, "samples")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    help="Take so many validation images, those that kresnet verify --samples draws [default: all].",
+)
 @runs_option
-def bundle(file: Path, of_run: str | None, save: Path | None, runs: str | None, **options: int | None) -> None:
+def bundle(file: Path, of_run: str | None, save: Path | None, samples: int | None, runs: str | None) -> None:
     """Write an exported FILE and its validation images into a folder.
 
     For phones, boards and test labs that kresnet cannot reach: with examples in Python, C, Kotlin and Swift that write
@@ -42,13 +41,12 @@ def bundle(file: Path, of_run: str | None, save: Path | None, runs: str | None, 
 
     folder = save or name_folder(file)
     require_new(folder)
-    settings = ExportSettings(**select_given(options))
     found = find_file(runs, file)
     from keras_resnet.export.bundle import write_bundle
     from keras_resnet.export.evaluate import RunLookup
     from keras_resnet.run import runs_home
 
-    manifest = write_bundle(found, folder, settings.samples, RunLookup(runs_home(runs), of_run), console.log)
+    manifest = write_bundle(found, folder, samples, RunLookup(runs_home(runs), of_run), console.log)
     images = counted(manifest["images"]["count"], "image")
     console.log(f"{manifest['model']['file']} and {images} for it; how to run them: {folder / 'README.md'}")
     console.emit(str(folder))
