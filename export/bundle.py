@@ -185,9 +185,9 @@ def _list_values(manifest: Manifest, batch: int) -> Iterator[tuple[str, str]]:
     yield "PYTHON_PIXELS", python
     yield "PYTHON_OUTPUTS", ", ".join(json.dumps(each["name"]) for each in outputs)
     yield from (("KOTLIN_WRITE", kotlin_write), ("KOTLIN_BYTES", kotlin_bytes), ("SWIFT_INPUT", swift))
-    yield "C_OUTPUTS", _list_outputs('    {{"results/{name}.npy", "{type}", "{shape}", {bytes}}},\n', manifest)
-    yield "KOTLIN_OUTPUTS", _list_outputs('    Output("{name}", "{type}", "{shape}", {numbers}),\n', manifest)
-    yield "SWIFT_OUTPUTS", _list_outputs('  (name: "{name}", type: "{type}", shape: "{shape}"),\n', manifest)
+    yield "C_OUTPUTS", _list_outputs('    {{"results/{name}.npy", "{type}", "{shape}", {bytes}}}', manifest)
+    yield "KOTLIN_OUTPUTS", _list_outputs('    Output("{name}", "{type}", "{shape}", {numbers})', manifest)
+    yield "SWIFT_OUTPUTS", _list_outputs('  (name: "{name}", type: "{type}", shape: "{shape}")', manifest)
 
 
 def _describe_output(number: int, output: Tensor) -> str:
@@ -198,11 +198,11 @@ def _describe_output(number: int, output: Tensor) -> str:
 
 
 def _list_outputs(form: str, manifest: Manifest) -> str:
-    """Return a line in the `form` for each output."""
+    """Return a line in the `form` for each output, with commas between."""
     lines = []
     for each in manifest["outputs"]:
         shape = (manifest["images"]["count"], *each["shape"][1:])
         numbers, dtype = int(np.prod(shape[1:])), NPY_TYPES[each["dtype"]]
         size = numbers * np.dtype(dtype).itemsize
         lines.append(form.format(name=each["name"], type=dtype, shape=shape, numbers=numbers, bytes=size))
-    return "".join(lines)
+    return ",\n".join(lines) + "\n"

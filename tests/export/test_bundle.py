@@ -124,6 +124,22 @@ def test_the_c_example_compiles_and_writes_arrays(run, bundle, tmp_path):
     assert written.dtype == np.uint8
 
 
+def test_the_kotlin_example_compiles_and_writes_arrays(bundle, tmp_path):
+    compiler = shutil.which("kotlinc") or pytest.skip("kotlinc is not installed")
+    for name in ("Run.kt", "images.bin"):
+        shutil.copy(bundle / name, tmp_path)
+    (tmp_path / "main.kt").write_text(
+        "import com.google.ai.edge.litert.*\nimport java.io.File\n\nfun main() {\n"
+        '    TensorBuffer.STAND_IN_BYTES = 10\n    runBundle(File("."), Accelerator.GPU)\n}\n'
+    )
+    stubs = [STUBS / "kotlin" / name for name in ("litert.kt", "tensorflow.kt")]
+    sources = [tmp_path / "Run.kt", tmp_path / "main.kt", *stubs]
+    ran(compiler, *sources, "-include-runtime", "-d", "run.jar", cwd=tmp_path)
+    ran("java", "-cp", "run.jar", "MainKt", cwd=tmp_path)
+    images = np.load(bundle / "images.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "results" / "logits.npy"), images.reshape(IMAGES, -1)[:, :10])
+
+
 def test_pixels_become_what_an_int8_file_takes(run, tmp_path):
     """The C array's input is int8."""
     folder = tmp_path / "bundle"
