@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,9 @@ class GivenOutputs:
                 f"{self.path} is of another model than {name}: of the one with SHA-256 {self.model_hash[:SHOWN]}…,"
                 f" not {own[:SHOWN]}…"
             )
+        return replace(self, file=self.file.with_titles(model.card.classes, samples))._check(model, samples, log)
+
+    def _check(self, model: TFLiteModel, samples: int, log: Log) -> CheckedOutputs:
         signature = read_signature(model)
         arrays = self._name_arrays([each["name"] for each in describe_outputs(signature)])
         for array in arrays.values():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,15 @@ class OutputFile:
     about: dict[str, np.ndarray] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     is_text: bool = False
+
+    def with_titles(self, classes: Sequence[str], rows: int) -> OutputFile:
+        """Return the same with its first row as titles, where these are the labels, numbers too, and so it has one
+        more than `rows`."""
+        numbers = self.arrays.get(UNNAMED)
+        if not self.is_text or self.columns or numbers is None or len(numbers) != rows + 1 or self.about:
+            return self
+        titles = tuple(f"{number:g}" for number in numbers[0])
+        return replace(self, arrays={UNNAMED: numbers[1:]}, columns=titles) if set(titles) == set(classes) else self
 
 
 def read_output_file(path: Path) -> OutputFile:
