@@ -17,8 +17,6 @@ import numpy as np
 from .pipes import DeviceError, in_one_line
 
 CPU = "cpu"
-# Bytes of the arenas that a file is tried with, beyond ten times its size.
-ARENAS = (0, 2**26, 2**30)
 Arrays = dict[str, np.ndarray]
 
 
@@ -157,22 +155,16 @@ class Micro(Runtime):
             )
             raise DeviceError(words) from error
         self.version = f"tflite-micro {_version('tflite-micro')}"
-        self.signature = Signature(import_litert("interpreter")[0].Interpreter(model_content=content))
+        litert = import_litert("interpreter")[0].Interpreter(model_content=content)
+        self.signature = Signature(litert)
         if self.signature.batch is None:
             raise DeviceError("TensorFlow Lite Micro takes files of a fixed number of images: export it with --batch 1")
-        self._interpreter = self._open(runtime.Interpreter, content)
+        try:
+            self._interpreter = runtime.Interpreter.from_bytes(content, arena_size=_enough_memory(litert, content))
+        except RuntimeError as error:
+            raise DeviceError(f"TensorFlow Lite Micro cannot run the file: {in_one_line(error)}") from error
         by_index = {int(each["index"]): name for name, each in self.signature.outputs.items()}
         self._names = [by_index[int(each["index"])] for each in self.signature.order]
-
-    @staticmethod
-    def _open(interpreter: Any, content: bytes) -> Any:
-        """Return the interpreter, with an arena that is large enough: large images need more than large networks."""
-        for more in ARENAS:
-            try:
-                return interpreter.from_bytes(content, arena_size=10 * len(content) + more)
-            except RuntimeError as error:
-                reason = error
-        raise DeviceError(f"TensorFlow Lite Micro cannot run the file: {in_one_line(reason)}") from reason
 
     def compute(self, pixels: np.ndarray) -> Arrays:
         """Return the raw outputs, by name, of one batch as the file's input has it."""
@@ -194,6 +186,13 @@ class Micro(Runtime):
             printed.seek(0)
             match = re.search(rb"Arena allocation total (\d+) bytes", printed.read())
         return int(match[1]) if match else None
+
+
+def _enough_memory(interpreter: Any, content: bytes) -> int:
+    """Return bytes that suffice for an arena: too small a one ends the process. All tensors at a time take no more, and
+    what is kept for operators less than the package's own guess, ten times the file."""
+    tensors = interpreter.get_tensor_details()
+    return 10 * len(content) + sum(int(np.prod(each["shape"])) * np.dtype(each["dtype"]).itemsize for each in tensors)
 
 
 def open_model(content: bytes, runtime: str, accelerator: str, threads: int | None) -> Runtime:
