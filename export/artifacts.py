@@ -22,7 +22,7 @@ from keras_resnet.metrics.labels import metric_label
 from keras_resnet.metrics.outcome import ACCEPTED, format_interval, list_remarks, list_shared_remarks
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
-from keras_resnet.reporting.microcontroller import ARENA_NOTE, describe_memory, describe_resolver
+from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.run.documents import list_warnings
@@ -148,15 +148,12 @@ class ModelCard:
 
     def _micro(self) -> str:
         """Return what microcontrollers need, and the code that registers operators."""
-        rows = [row for row in self.rows if row.get("micro")]
-        items = [f"{row['file']}: {describe_memory(row['micro'])}" for row in rows]
-        items += [f"arena: {ARENA_NOTE}"] * any(row["micro"]["arena_bytes"] for row in rows)
-        code = "".join(
-            f"{row['file']}:\n\n```cpp\n{line}\n```\n\n"
-            for row in rows
-            if (line := "\n".join(row["micro"]["resolver"] or [f"// {describe_resolver(row['micro'])}"]))
-        )
-        return f"On microcontrollers, by TensorFlow Lite Micro:\n\n{_list_items(items)}{code}" if rows else ""
+        needs = list_needs(self.rows)
+        if not needs:
+            return ""
+        items = [*(f"{each.file}: {each.memory}" for each in needs), *list_notes(self.rows)]
+        code = "".join(f"{each.file}:\n\n```cpp\n{each.code}\n```\n\n" for each in needs)
+        return f"On microcontrollers, by TensorFlow Lite Micro:\n\n{_list_items(items)}{code}"
 
     def _warnings(self) -> str:
         items = _list_items(list_warnings(self.document))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 # "micro" of a row of verdicts.json: see `export.micro_needs.MicroNeeds`.
@@ -13,11 +14,35 @@ ARENA_NOTE = (
 )
 
 
+@dataclass(frozen=True)
+class FileNeeds:
+    """What microcontrollers need for one file, in words. code: lines of C++; a comment where an operator has no
+    kernel."""
+
+    file: str
+    memory: str
+    code: str
+
+
+def list_needs(rows: Sequence[Mapping[str, Any]]) -> list[FileNeeds]:
+    """List what microcontrollers need for the files of these verdicts, of those that they can run."""
+    return [
+        FileNeeds(row["file"], describe_memory(needs), "\n".join(needs["resolver"]) or f"// {describe_resolver(needs)}")
+        for row in rows
+        if (needs := row.get("micro"))
+    ]
+
+
+def list_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List how the arenas of these verdicts were measured, if any was."""
+    measured = any(row["micro"]["arena_bytes"] for row in rows if row.get("micro"))
+    return [f"arena: {ARENA_NOTE}"] if measured else []
+
+
 def describe_all_needs(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Describe what microcontrollers need for the files of these verdicts: lines for each, and how it was measured."""
     lines = [line for row in rows if row.get("micro") for line in describe_needs(row["file"], row["micro"])]
-    measured = any(row["micro"]["arena_bytes"] for row in rows if row.get("micro"))
-    return [*lines, *([f"arena: {ARENA_NOTE}"] if measured else [])]
+    return [*lines, *list_notes(rows)]
 
 
 def describe_needs(file: str, needs: NeedsRow) -> list[str]:

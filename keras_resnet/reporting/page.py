@@ -19,7 +19,7 @@ from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.assets import read_assets
 from keras_resnet.reporting.charts import Chart
 from keras_resnet.reporting.headline import describe_headline
-from keras_resnet.reporting.microcontroller import describe_all_needs
+from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
@@ -185,8 +185,9 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "charts_of": contents.charts,
         "verdict_metric": metric_label(verdicts[0]["metric"]) if verdicts else "",
         "remarks": list_remarks(verdicts)
-        + list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts))))
-        + describe_all_needs(verdicts),
+        + list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
+        "micro": list_needs(verdicts),
+        "micro_notes": list_notes(verdicts),
         "beaten": describe_beaten(analysis.get("baselines", [])),
         "unbeaten": describe_unbeaten(analysis.get("baselines", [])),
         "diagnosis": contents.diagnosis,
