@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NotRequired
+from typing import TYPE_CHECKING, Any, NotRequired
 
-from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from keras_resnet.errors import ExportError
@@ -83,13 +83,16 @@ def describe_outputs(signature: Signature) -> list[Tensor]:
     return [describe_tensor(*by_index[int(each["index"])]) for each in signature.order]
 
 
-def describe_tensor(name: str, details: dict[str, object]) -> Tensor:
+def describe_tensor(name: str, details: Mapping[str, Any]) -> Tensor:
     """Return a tensor of LiteRT as the manifest has it."""
-    scale, zero_point = details["quantization"]  # type: ignore[misc]
-    shape: list[int] = [int(side) for side in details["shape"]]  # type: ignore[attr-defined]
-    known = {"scale": float(scale) if scale else None, "zero_point": int(zero_point) if scale else None}
-    dtype = details["dtype"].__name__  # type: ignore[attr-defined]
-    return TypeAdapter(Tensor).validate_python({"name": name, "dtype": dtype, "shape": shape, **known})
+    scale, zero_point = details["quantization"]
+    return {
+        "name": name,
+        "dtype": str(details["dtype"].__name__),
+        "shape": [int(side) for side in details["shape"]],
+        "scale": float(scale) if scale else None,
+        "zero_point": int(zero_point) if scale else None,
+    }
 
 
 def find_manifest(results: Path) -> Path | None:
