@@ -96,9 +96,10 @@ def describe_tensor(name: str, details: Mapping[str, Any]) -> Tensor:
 
 
 def find_manifest(results: Path) -> Path | None:
-    """Return the manifest that `results`, a file or folder, belong to: it stands beside them, or in the folder."""
+    """Return the manifest that `results`, a file or folder, belong to: it stands beside them, or in the folder. Other
+    programs have files of that name."""
     places = [results / MANIFEST, results.parent / MANIFEST] if results.is_dir() else [results.parent / MANIFEST]
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if place.is_file() and b'"kresnet"' in place.read_bytes()), None)
 
 
 def read_manifest(file: Path) -> Manifest:

@@ -155,9 +155,15 @@ def test_a_manifest_beside_the_outputs_speaks_for_them(model, raw, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(ExportError, match=r"is of another model than int8\.tflite"):
         check(model, tmp_path / "r.npy")
-    (tmp_path / "manifest.json").write_text('{"format": 1}')
+    (tmp_path / "manifest.json").write_text('{"kresnet": "0.1.0"}')
     with pytest.raises(ExportError, match=r"manifest\.json is no manifest of a bundle"):
         check(model, tmp_path / "r.npy")
+
+
+def test_a_manifest_of_another_program_is_none(model, raw, tmp_path):
+    np.save(tmp_path / "r.npy", raw)
+    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
+    np.testing.assert_allclose(check(model, tmp_path / "r.npy"), floats(model, raw))
 
 
 def test_images_named_by_their_hashes(model, raw, tmp_path):
