@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     epilog=format_examples(
         "kresnet verify exports/int8.tflite",
         "kresnet verify RUN --on local:gpu",
-        "kresnet verify RUN --on ssh://pi@raspberrypi.local",
-        "kresnet verify exports/int8.tflite --outputs results.npz --where 'Pixel 9, GPU'",
+        "kresnet verify FILE --outputs results.npz",
     ),
 )
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
