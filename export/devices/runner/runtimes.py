@@ -192,7 +192,8 @@ def _enough_memory(interpreter: Any, content: bytes) -> int:
     """Return bytes that suffice for an arena: too small a one ends the process. All tensors at a time take no more, and
     what is kept for operators less than the package's own guess, ten times the file."""
     tensors = interpreter.get_tensor_details()
-    return 10 * len(content) + sum(int(np.prod(each["shape"])) * np.dtype(each["dtype"]).itemsize for each in tensors)
+    sizes = (int(np.prod(each["shape"])) * np.dtype(each["dtype"]).itemsize for each in tensors)
+    return int(10 * len(content) + sum(sizes))
 
 
 def open_model(content: bytes, runtime: str, accelerator: str, threads: int | None) -> Runtime:
