@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_resnet import progress
+from keras_resnet.api.device_verdicts import DeviceVerdicts
 from keras_resnet.api.files import ExportedFiles
 from keras_resnet.api.keywords import require_known, to_options
 from keras_resnet.api.signatures import EXPORT
@@ -81,14 +82,17 @@ def export_names(
 ) -> ExportedFiles:
     """Export what `names` name, with the keywords of `Run.export`. Raises as that does."""
     require_known("export", keywords, names_of(EXPORT))
-    options = {name: value for name, value in to_options(keywords).items() if value is not None}
-    outcome = export_run(run, ExportSettings(*sort_names(names), **options))
+    on, options = DeviceSettings.take({name: v for name, v in to_options(keywords).items() if v is not None})
+    outcome = export_run(run, ExportSettings(*sort_names(names), **options), on)
     outcome.result.require_all()
     if refused := [each for each in outcome.accelerators if each.refused]:
         progress.log("\n".join(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in refused))
-    failed = [verdict for verdict in outcome.verdicts if not verdict.passed]
+    failed = [str(verdict) for verdict in outcome.verdicts if not verdict.passed]
+    if outcome.devices:
+        progress.log(str(DeviceVerdicts(outcome.devices.verdicts)))
+        failed += outcome.devices.list_problems()
     if failed and must_pass:
-        raise VerdictError("\n".join(map(str, failed)))
+        raise VerdictError("\n".join(failed))
     return ExportedFiles.of(run, outcome.verdicts)
 
 

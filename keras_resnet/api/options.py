@@ -1,4 +1,4 @@
-"""Types of the keywords of `train`, `compress` and `Run.export`: scripts/python-options writes them."""
+"""Types of the keywords of `train`, `compress`, `Run.export` and `Run.verify`: scripts/python-options writes them."""
 
 from __future__ import annotations
 
@@ -275,3 +275,57 @@ class ExportOptions(TypedDict, total=False):
     """Fail also where the drop's 95% interval is not within max_drop: too few images to tell."""
     samples: int | None
     """Score so many validation images, drawn by a fixed seed [default: all]."""
+    on: Sequence[str] | str | None
+    """Run the files there: local, tflm, chromium, browser, ssh://USER@HOST or a command; repeatable, and with an
+    accelerator behind it, as in local:gpu."""
+    accelerator: str | None
+    """What computes there: cpu, gpu or npu [default: cpu]."""
+    runtime: str | None
+    """LiteRT's interpreter, or its compiled-model, which GPUs and NPUs take in any case [default: interpreter]."""
+    threads: int | None
+    """Threads on the CPU of the device [default: all]."""
+    minutes: float | None
+    """Go on measuring for so long, to see whether the device slows down as it gets warm [default: 0]."""
+    timeout: float | None
+    """Seconds without an answer after which a device is taken to be gone [default: 300]."""
+    allow_fallback: bool | None
+    """Accept operators on the CPU though an accelerator was asked for."""
+    keep: bool | None
+    """Leave the file on the device, so that it is not sent again."""
+    install: bool | None
+    """Install LiteRT on the device, by pip in a folder of its own, where it is missing."""
+    host: str | None
+    """Address that a browser's page is served at; 0.0.0.0 lets other machines open it [default: 127.0.0.1]."""
+    port: int | None
+    """Port that a browser's page is served at [default: a free one]."""
+
+
+class VerifyOptions(TypedDict, total=False):
+    """Options of a verification on devices: those of `kresnet verify`."""
+
+    max_drop: float | None
+    """Points of accuracy a file may lose [default: 1]."""
+    require_proof: bool | None
+    """Fail also where the drop's 95% interval is not within max_drop: too few images to tell."""
+    samples: int | None
+    """Score so many validation images, drawn by a fixed seed [default: all]."""
+    accelerator: str | None
+    """What computes there: cpu, gpu or npu [default: cpu]."""
+    runtime: str | None
+    """LiteRT's interpreter, or its compiled-model, which GPUs and NPUs take in any case [default: interpreter]."""
+    threads: int | None
+    """Threads on the CPU of the device [default: all]."""
+    minutes: float | None
+    """Go on measuring for so long, to see whether the device slows down as it gets warm [default: 0]."""
+    timeout: float | None
+    """Seconds without an answer after which a device is taken to be gone [default: 300]."""
+    allow_fallback: bool | None
+    """Accept operators on the CPU though an accelerator was asked for."""
+    keep: bool | None
+    """Leave the file on the device, so that it is not sent again."""
+    install: bool | None
+    """Install LiteRT on the device, by pip in a folder of its own, where it is missing."""
+    host: str | None
+    """Address that a browser's page is served at; 0.0.0.0 lets other machines open it [default: 127.0.0.1]."""
+    port: int | None
+    """Port that a browser's page is served at [default: a free one]."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from keras_resnet import progress
 from keras_resnet.api.files import ExportedFiles
-from keras_resnet.api.options import CompressOptions, ExportOptions
+from keras_resnet.api.options import CompressOptions, ExportOptions, VerifyOptions
 from keras_resnet.api.predicting import Images, predict_images
 from keras_resnet.api.results import Prediction, Predictions, Score
 from keras_resnet.api.session import from_python
@@ -25,6 +25,7 @@ from keras_resnet.runtime.plurals import counted
 if TYPE_CHECKING:
     import keras
 
+    from keras_resnet.api.device_verdicts import DeviceVerdicts
     from keras_resnet.export.predict import Predictor
 
 
@@ -130,6 +131,19 @@ class Run:
         from keras_resnet.api.exporting import export_names
 
         return export_names(self.stored, names, options, must_pass)
+
+    @document_options(VerifyOptions)
+    @from_python
+    def verify(self, *places: str, must_pass: bool = False, **options: Unpack[VerifyOptions]) -> DeviceVerdicts:
+        """Run the TFLite files that passed on devices, and return the verdicts: one for each file and place.
+
+        places: "local", "local:gpu", "tflm", "ssh://pi@raspberrypi.local", a command, …; this machine if none is given.
+        A file that is not within its budget has a verdict whose `passed` is False; with `must_pass` VerdictError is
+        raised for it, and in any case where no file could be run. Raises UsageError for a place that is none.
+        """
+        from keras_resnet.api.device_verdicts import verify_places
+
+        return verify_places(self.stored, places, options, must_pass)
 
     @from_python
     def report(self, open: bool = False, again: bool = False) -> Path:

@@ -15,12 +15,15 @@ from keras_resnet.api.session import in_python_words
 from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
 from keras_resnet.config.option_groups import COMMON, GROUPS, OTHER
 from keras_resnet.config.settings import Setting, iterate_settings
+from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.settings import ExportSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = "StrPath"
 # Settings that are paths, or names of runs.
 PATHS = ("data_dir", "weights", "deepen", "teacher", "calibration_data")
+# Settings of an export that a verification takes.
+VERIFY_SETTINGS = ("max_drop", "require_proof", "samples")
 # What is given by position.
 NAMED_APART = ("data", "quantize")
 
@@ -82,13 +85,19 @@ COMPRESS = (
     _SET,
     *_RUN,
 )
-EXPORT = tuple(
+_FILES = tuple(
     Keyword.of(setting.key, setting)
     for setting in iterate_settings(ExportSettings)
     if setting.option and setting.key not in NAMED_APART
 )
+_DEVICES = tuple(Keyword.of(setting.key, setting) for setting in iterate_settings(DeviceSettings))
+EXPORT = (*_FILES, *_DEVICES)
+VERIFY = (
+    *(each for each in _FILES if each.name in VERIFY_SETTINGS),
+    *(each for each in _DEVICES if each.name != "on"),
+)
 # By the name of the TypedDict.
-KEYWORDS = {"TrainOptions": TRAIN, "CompressOptions": COMPRESS, "ExportOptions": EXPORT}
+KEYWORDS = {"TrainOptions": TRAIN, "CompressOptions": COMPRESS, "ExportOptions": EXPORT, "VerifyOptions": VERIFY}
 
 
 def names(keywords: Iterable[Keyword]) -> tuple[str, ...]:

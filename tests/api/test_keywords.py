@@ -30,6 +30,7 @@ ELSEWHERE = {
     "train": {"find_lr", "find_batch_size", "as_json", "settings", "data"},
     "compress": {"as_json", "settings", "run"},
     "export": {"runs", "as_json", "run", "quantize", "tflite", "savedmodel", "onnx", "c_array"},
+    "verify": {"runs", "as_json", "of_run", "target", "on"},
 }
 
 
@@ -38,7 +39,13 @@ def options_of(command):
 
 
 @pytest.mark.parametrize(
-    ("command", "declared"), [("train", "TrainOptions"), ("compress", "CompressOptions"), ("export", "ExportOptions")]
+    ("command", "declared"),
+    [
+        ("train", "TrainOptions"),
+        ("compress", "CompressOptions"),
+        ("export", "ExportOptions"),
+        ("verify", "VerifyOptions"),
+    ],
 )
 def test_every_option_of_the_command_is_a_keyword(command, declared):
     options = set(options_of(command)) - ELSEWHERE[command]
@@ -50,7 +57,7 @@ def test_the_types_are_those_that_the_settings_have():
     assert subprocess.run(command, check=False).returncode == 0, "write them by scripts/python-options"
 
 
-@pytest.mark.parametrize("function", [kr.train, kr.compress, kr.Run.export, kr.Run.compress])
+@pytest.mark.parametrize("function", [kr.train, kr.compress, kr.Run.export, kr.Run.compress, kr.Run.verify])
 def test_help_shows_each_keyword_with_its_words(function):
     parameters = inspect.signature(function).parameters
     assert not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())

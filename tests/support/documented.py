@@ -109,8 +109,6 @@ kresnet study identity --quick
 # What needs what is not here: a network, data, a GPU, a camera, a compiler, a run that only a longer command makes.
 FAILING = {
     "kresnet verify * --outputs *": Fails(1, "there is no file"),
-    "kresnet verify RUN --on local:gpu": Fails(1, "GPU"),
-    "kresnet verify RUN --on ssh://*": Fails(1, "ssh"),
     "kresnet train --recipe timm-a2": Fails(1, "'imagenet2012' is not prepared"),
     "kresnet train --recipe timm-a2 --data-dir /data/tfds": Fails(1, "'imagenet2012' is not prepared"),
     "kresnet train --recipe timm-a2 --set *": Fails(1, "'imagenet2012' is not prepared"),
@@ -138,6 +136,11 @@ FAILING = {
     "kresnet train * --data-service 10.0.0.1:5050": Fails(2, "no data service can be reached there"),
     "kresnet check photos/ --run RUN --strict": Fails(1, "has other labels than photos"),
     "kresnet predict RUN --camera 0 *": Fails(1, "camera 0 cannot be opened"),
+    "kresnet verify * --on local:gpu": Fails(1, "LiteRT cannot compile the file for the GPU"),
+    "kresnet verify * --on ssh:*": Fails(1, "raspberrypi.local"),
+    "kresnet verify * --on 'ssh *": Fails(1, "raspberrypi.local"),
+    "kresnet verify * --on 'docker *": Fails(1, "docker"),
+    "kresnet verify * --on 'qemu-*": Fails(1, "qemu-aarch64 "),
     "kresnet export * --target ethos-u55-128*": Fails(2, "needs Arm's compiler"),
 }
 

@@ -1,0 +1,55 @@
+"""Verdicts on a run's files on devices, as Python has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from keras_resnet import progress
+from keras_resnet.api.keywords import require_known, to_options
+from keras_resnet.api.signatures import VERIFY
+from keras_resnet.api.signatures import names as names_of
+from keras_resnet.errors import VerdictError
+from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.device_verdict import DeviceVerdict
+from keras_resnet.export.settings import ExportSettings
+from keras_resnet.reporting import html_tables
+from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
+from keras_resnet.run import Run as RunFolder
+
+
+class DeviceVerdicts(list[DeviceVerdict]):
+    """A list of verdicts, one for each file on each device, that shows itself as a table."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every file is within its budget on every device."""
+        return all(verdict.passed for verdict in self)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return html_tables.table(["file"], [])
+        rows = [verdict.as_dict() for verdict in self]
+        cells = [device_cells(row) for row in rows]
+        return html_tables.table(device_columns(rows), cells) + html_tables.items(list_device_remarks(rows))
+
+
+def verify_places(
+    run: RunFolder, places: Sequence[str], keywords: Mapping[str, object], must_pass: bool
+) -> DeviceVerdicts:
+    """Run the TFLite files of `run` on `places`, with the keywords of `Run.verify`. Raises as that does."""
+    require_known("verify", keywords, names_of(VERIFY))
+    options = {name: value for name, value in to_options(keywords).items() if value is not None}
+    on, given = DeviceSettings.take({**options, "on": tuple(places) or ("local",)})
+    settings = ExportSettings(**given)
+    from keras_resnet.export.run_on_devices import list_files, verify_files
+
+    result = verify_files(run, dict.fromkeys(list_files(run), ()), settings, on, progress.log)
+    problems = result.list_problems()
+    if problems and (must_pass or not result.verdicts):
+        raise VerdictError("\n".join(problems))
+    for failure in result.failures:
+        progress.log(failure)
+    return DeviceVerdicts(result.verdicts)
