@@ -215,7 +215,8 @@ def test_the_verdict_of_a_whole_run(kresnet, exported, tflm, tmp_path):
     code, printed, _ = kresnet("verify", file, "--on", "tflm", "--samples", 30, "--runs", tmp_path, "--json")
     (row,) = json.loads(printed)
     assert code == 0 and row["cpu_agreement"] >= 0.9 and row["latency_ms"] is None
-    assert row["device"]["arena_bytes"] == run.verdicts()[1]["micro"]["arena_bytes"]
+    (at_export,) = [each["micro"] for each in run.verdicts() if each["file"] == "int8.tflite"]
+    assert row["device"]["arena_bytes"] == pytest.approx(at_export["arena_bytes"], abs=64)  # by alignment
     assert row["device"]["runtime"].startswith("tflite-micro")
     (kept,) = run.device_verdicts()
     assert kept["device"]["where"] == "tflm"
