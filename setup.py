@@ -8,6 +8,8 @@ beside = [f"keras_resnet.{package}" for package in find_packages(include=["expor
 CHECK = ["imagehash>=4.3.1", "cleanlab>=2.7"]
 DOCS = ["sphinx>=8.1", "myst-parser>=4", "furo>=2024.8.6", "sphinx-copybutton>=0.5.2"]
 LITERT = ["litert-quantizer>=0.11"]
+# Its releases are dates; there are wheels for Linux on x86-64 alone.
+MICRO = ["tflite-micro>=0.dev20250101; sys_platform == 'linux' and platform_machine == 'x86_64'"]
 VIDEO = ["opencv-python-headless>=4.8"]
 TIFF = ["tifffile>=2024.1"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16.1"]
@@ -23,6 +25,7 @@ setup(
     package_data={
         "keras_resnet": ["py.typed"],
         "keras_resnet.reporting": ["*.html", "*.css", "*.js", "vendor/*"],
+        "keras_resnet.export.bundle_examples": ["*.txt"],
         "keras_resnet.export.demo": ["web/*"],
     },
     install_requires=[
@@ -56,6 +59,7 @@ setup(
         "docs": DOCS,
         "ethos": ["ethos-u-vela>=4"],
         "litert": LITERT,
+        "micro": MICRO,
         "onnx": ONNX,
         "tiff": TIFF,
         "video": VIDEO,
@@ -77,6 +81,7 @@ setup(
             *DOCS,
             *ONNX,
             *LITERT,
+            *MICRO,
             *TIFF,
             *VIDEO,
         ],

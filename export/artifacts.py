@@ -29,6 +29,7 @@ from keras_resnet.metrics.outcome import (
 )
 from keras_resnet.models.names import model_name
 from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
+from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, describe_verdicts
 from keras_resnet.run import Run
 from keras_resnet.run.documents import list_warnings
@@ -94,7 +95,7 @@ class ModelCard:
         return (
             f"# {run.name}\n\n{task.summary} by {model_name(spec.network)}, trained by kresnet on"
             f" {spec.data.source}.\n{compressed}\nLabels: {self._labels()}\n\n{self._inputs_and_outputs()}\n"
-            f"{self._table()}\n{self._remarks()}{self._devices()}"
+            f"{self._table()}\n{self._remarks()}{self._devices()}{self._micro()}"
             f"Measured on {self.rows[-1]['machine'] if self.rows else 'no machine: no file is within its budget'}.\n\n"
             f"{self._warnings()}Not known: how it does on images unlike those of its data, and on people or things"
             " that those do not show.\n\n"
@@ -154,6 +155,15 @@ class ModelCard:
         tested = filter(None, map(describe_tested_metrics, self.rows[:1]))
         details = [f"{row['file']}: {words}" for row in self.rows if (words := describe_details(row))]
         return _list_items([*tested, *details, *list_remarks(self.rows), *shared])
+
+    def _micro(self) -> str:
+        """Return what microcontrollers need, and the code that registers operators."""
+        needs = list_needs(self.rows)
+        if not needs:
+            return ""
+        items = [*(f"{each.file}: {each.memory}" for each in needs), *list_notes(self.rows)]
+        code = "".join(f"{each.file}:\n\n```cpp\n{each.code}\n```\n\n" for each in needs)
+        return f"On microcontrollers, by TensorFlow Lite Micro:\n\n{_list_items(items)}{code}"
 
     def _warnings(self) -> str:
         items = _list_items(list_warnings(self.document))

@@ -31,7 +31,7 @@ class DeviceVerdict(Verdict):
     @property
     def place(self) -> str:
         """Where the file ran, in words: "local, GPU"."""
-        return f"{self.device.where}, {self.device.accelerator.upper()}"
+        return ", ".join(filter(None, [self.device.where, self.device.accelerator.upper()]))
 
     @property
     def summary(self) -> str:

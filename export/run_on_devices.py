@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_resnet.errors import KresnetError, UsageError
 from keras_resnet.export.artifacts import write_model_card
+from keras_resnet.export.bundle_manifest import hash_bytes
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
 from keras_resnet.export.devices.places import Place, find_places
 from keras_resnet.export.evaluate import RunLookup
-from keras_resnet.export.formats import get_format
+from keras_resnet.export.formats import find_format, get_format
+from keras_resnet.export.given_outputs import GivenOutputs
 from keras_resnet.export.load import is_exported_file
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.settings import ExportSettings
@@ -22,7 +25,7 @@ from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run
-from keras_resnet.runtime.plurals import counted
+from keras_resnet.runtime.plurals import counted, join_words
 
 
 @dataclass
@@ -38,12 +41,18 @@ class DeviceResult:
 
 
 def verify_on_devices(
-    target: Path, settings: ExportSettings, on: DeviceSettings, lookup: RunLookup, log: Log
+    target: Path,
+    settings: ExportSettings,
+    on: DeviceSettings,
+    lookup: RunLookup,
+    log: Log,
+    given: Sequence[GivenOutputs] = (),
 ) -> tuple[Run, DeviceResult]:
-    """Run an exported file, or all TFLite files of a run, on the devices that `on` names; return the run and what came
-    of it. Verdicts on a run's own files are kept in its verdicts.json.
+    """Run an exported file, or all TFLite files of a run, on the devices that `on` names, and judge the outputs that
+    are `given`; return the run and what came of it. Verdicts on a run's own files are kept in its verdicts.json.
 
-    Raises UsageError or RunError where `target` is neither, or --on names no device.
+    Raises UsageError or RunError where `target` is neither, or --on names no device, or it is not clear which file
+    outputs are of.
     """
     find_places(on)
     if is_exported_file(str(target)):
@@ -52,11 +61,16 @@ def verify_on_devices(
     else:
         run = Run.find(lookup.home, str(target))
         files = list_files(run)
-    return run, verify_files(run, files, settings, on, log)
+    outputs = assign_outputs(files, given)
+    work = {file: outputs.get(file, []) for file in files if on.on or file in outputs}
+    return run, verify_files(run, work, settings, on, log)
 
 
-def verify_files(run: Run, files: list[Path], settings: ExportSettings, on: DeviceSettings, log: Log) -> DeviceResult:
-    """Run `files` on the devices that `on` names, with the data of `run`; keep the verdicts if they are its own files.
+def verify_files(
+    run: Run, files: Mapping[Path, Sequence[GivenOutputs]], settings: ExportSettings, on: DeviceSettings, log: Log
+) -> DeviceResult:
+    """Run `files` on the devices that `on` names, with the data of `run`, and judge the outputs that are given of each;
+    keep the verdicts if they are its own files.
 
     Raises RunError unless it has finished, and UsageError where --on names no device.
     """
@@ -85,11 +99,16 @@ def list_files(run: Run) -> list[Path]:
 
 
 def run_on_devices(
-    files: list[Path], places: list[Place], reference: Reference, wanted: DeviceBudget, log: Log
+    files: Mapping[Path, Sequence[GivenOutputs]],
+    places: list[Place],
+    reference: Reference,
+    wanted: DeviceBudget,
+    log: Log,
 ) -> DeviceResult:
-    """Run each file on each device; one that fails keeps no other from being run."""
+    """Run each file on each device, and judge the outputs that are given of it; one that fails keeps no other from
+    being run."""
     result = DeviceResult()
-    for file in files:
+    for file, outputs in files.items():
         try:
             on_devices = FileOnDevices.load(file, reference)
         except KresnetError as error:
@@ -103,7 +122,29 @@ def run_on_devices(
                 result.verdicts.append(on_devices.verify(place.device, place.settings, wanted, log))
             except KresnetError as error:
                 result.failures.append(f"{file.name} on {where}: {error}")
+        for given in outputs:
+            log(f"judging {given.path} as outputs of {file.name}")
+            try:
+                result.verdicts.append(on_devices.judge(given, wanted, log))
+            except KresnetError as error:
+                result.failures.append(str(error))
     return result
+
+
+def assign_outputs(files: list[Path], given: Sequence[GivenOutputs]) -> dict[Path, list[GivenOutputs]]:
+    """Return which of the `files` outputs are of: by the SHA-256 that stands beside them; of one file, all are. Raises
+    UsageError where that does not tell."""
+    assigned: dict[Path, list[GivenOutputs]] = {}
+    if not given:
+        return assigned
+    by_hash = {hash_bytes(b"".join(find_format(file).payload(file))): file for file in files}
+    for each in given:
+        found = files[0] if len(files) == 1 else by_hash.get(each.model_hash or "")
+        if found is None:
+            names = join_words([file.name for file in files])
+            raise UsageError(f"nothing says which of {names} {each.path} is of: name the file instead of the run")
+        assigned.setdefault(found, []).append(each)
+    return assigned
 
 
 def keep_verdicts(run: Run, verdicts: list[DeviceVerdict]) -> None:

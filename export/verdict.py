@@ -9,6 +9,7 @@ from keras_resnet.evaluation.baselines import BaselineComparison
 from keras_resnet.export.benchmark import Cost
 from keras_resnet.export.flatbuffer import FLOAT_TYPES
 from keras_resnet.export.formats import get_format, recognize_format
+from keras_resnet.export.micro_needs import MicroNeeds
 from keras_resnet.metrics import outcome
 from keras_resnet.metrics.labels import metric_label
 from keras_resnet.reporting import html_tables
@@ -50,6 +51,7 @@ class Verdict:
     network. data_changed: what is other than when the model was trained, "" for nothing.
     max_drop, require_proof: see `Budget`. verdict: "PASSED" if the upper ends of the intervals are within max_drop;
     "NOT PROVEN" if only the drops themselves are, or "FAILED" under require_proof; "FAILED" if one is not.
+    micro: what microcontrollers need for an 8-bit file, None of others, and where it ran on a device.
     images_to_settle: of a file that is not proven, how many validation images would do, if predictions differ as often
     on them; None if none would.
     """
@@ -84,6 +86,7 @@ class Verdict:
     require_proof: bool
     images_to_settle: int | None
     calibration_sha256: str | None
+    micro: MicroNeeds | None
     verdict: str
 
     def as_dict(self) -> dict[str, object]:

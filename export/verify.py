@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,12 +21,14 @@ from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
 from keras_resnet.export.load import file_size, gzip_size, load_file
+from keras_resnet.export.micro_needs import MicroNeeds, measure_needs
 from keras_resnet.export.verdict import Budget, MetricDrop, Verdict
 from keras_resnet.metrics import confidence_interval, outcome
 from keras_resnet.metrics.result import Evaluation
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted, verb
 from keras_resnet.runtime.predictions import Outputs
+from keras_resnet.runtime.tflite_model import TFLiteModel
 from keras_resnet.tasks import Task
 from keras_resnet.training.environment import describe_machine
 
@@ -57,11 +59,7 @@ class Reference:
     @classmethod
     def from_run(cls, run: Run, data: DatasetSplits, samples: int | None = None) -> Reference:
         """Evaluate a run's models on all validation images, or on `samples` of them, drawn by a fixed seed."""
-        changed = describe_data_changes(run, data)
-        validation = data.splits["validation"]
-        if samples is not None and samples < validation.count:
-            rows = np.sort(np.random.default_rng(SEED).permutation(validation.count)[:samples])
-            data = replace(data, splits={**data.splits, "validation": validation.subset(rows)})
+        changed, data = describe_data_changes(run, data), draw_samples(data, samples)
         task, origin = load_task(run, data.classes), find_uncompressed_run(run)
         model = load_model(run)
         if origin == run:
@@ -78,6 +76,20 @@ class Reference:
         timing_images = spread_images(data, TIMING_IMAGES)
         baselines = compare_with_baselines(task, data, evaluation)
         return cls(task, batches, timing_images, evaluation, evaluation, baselines)
+
+
+def draw_samples(data: DatasetSplits, samples: int | None) -> DatasetSplits:
+    """Return `data` with `samples` of their validation images, drawn by a fixed seed; with all where it is None."""
+    validation = data.splits["validation"]
+    if samples is None or samples >= validation.count:
+        return data
+    rows = np.sort(np.random.default_rng(SEED).permutation(validation.count)[:samples])
+    return replace(data, splits={**data.splits, "validation": validation.subset(rows)})
+
+
+def iterate_images(data: DatasetSplits, samples: int | None) -> Iterator[np.ndarray]:
+    """Yield the validation images that files are verified on, in batches, uint8 (B, H, W, C)."""
+    return (np.asarray(images) for images, _ in evaluation_batches(draw_samples(data, samples)))
 
 
 def spread_images(data: DatasetSplits, count: int) -> np.ndarray:
@@ -174,7 +186,8 @@ def verify(file: Path, reference: Reference, budget: Budget, *, is_integer: bool
     contents = find_format(file).check(model, scheme, is_integer=is_integer)
     after = evaluate(model, reference.batches(), reference.task, f"verifying {scheme}")
     cost = measure_cost(file, reference.timing_images, count_threads())
-    measured = MeasuredFile(file, model.card.provenance, contents, cost, describe_machine())
+    micro = measure_needs(model.content, contents, model.batch) if isinstance(model, TFLiteModel) else None
+    measured = MeasuredFile(file, model.card.provenance, contents, cost, describe_machine(), micro)
     return measured.decide(Comparison(reference, after, budget))
 
 
@@ -194,6 +207,7 @@ class MeasuredFile:
     contents: Contents | None
     cost: Cost
     machine: str
+    micro: MicroNeeds | None = None
 
     def decide(self, comparison: Comparison) -> Verdict:
         """Return the verdict."""
@@ -233,6 +247,7 @@ class MeasuredFile:
             require_proof=comparison.budget.require_proof,
             images_to_settle=comparison.images_to_settle(),
             calibration_sha256=self.provenance.get("calibration_sha256"),
+            micro=self.micro,
             verdict=comparison.verdict,
         )
 

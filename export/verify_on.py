@@ -9,11 +9,14 @@ from pathlib import Path
 
 from keras_resnet.errors import ExportError
 from keras_resnet.evaluation.evaluate import evaluate
+from keras_resnet.export.benchmark import Cost
 from keras_resnet.export.device_verdict import DeviceVerdict
-from keras_resnet.export.devices.base import CPU, Device, DeviceFacts, Measurement, RunSettings
+from keras_resnet.export.devices.base import CPU, UNKNOWN, Device, DeviceFacts, Measurement, RunSettings
 from keras_resnet.export.flatbuffer import Contents
 from keras_resnet.export.formats import find_format
+from keras_resnet.export.given_outputs import GivenOutputs
 from keras_resnet.export.load import load_file
+from keras_resnet.export.output_order import find_swapped_row
 from keras_resnet.export.verdict import Budget
 from keras_resnet.export.verify import Comparison, MeasuredFile, Reference, require_labels
 from keras_resnet.metrics.outcome import FAILED
@@ -73,6 +76,18 @@ class FileOnDevices:
             measurement = session.measure(self.reference.timing_images)
         return self.decide(after, measurement, wanted)
 
+    def judge(self, given: GivenOutputs, wanted: DeviceBudget, log: Log) -> DeviceVerdict:
+        """Judge outputs that something else computed of the file. Raises ExportError if they are not of the file, or
+        not of all images in their order."""
+        checked = given.check(self.model, self.file.name, self.reference.evaluation.samples, log)
+        after = self.evaluate(checked.replay(), given.where)
+        if swapped := find_swapped_row(after.outputs, self.on_this_cpu.outputs):
+            raise ExportError(
+                f"{given.path} has its rows in another order than the images: row {swapped[0]} is what this machine's"
+                f" CPU computes of image {swapped[1]} (counted from 0)"
+            )
+        return self.decide(after, _describe_origin(given), wanted)
+
     def decide(self, after: Evaluation, measurement: Measurement, wanted: DeviceBudget) -> DeviceVerdict:
         """Return the verdict on what a device computed."""
         facts, comparison = measurement.facts, Comparison(self.reference, after, wanted.budget)
@@ -89,10 +104,30 @@ class FileOnDevices:
         )
 
 
+def _describe_origin(given: GivenOutputs) -> Measurement:
+    """Return what is known of outputs from elsewhere: where they come from; no times."""
+    facts = DeviceFacts(
+        where=given.where,
+        accelerator=UNKNOWN,
+        unit=f"outputs of {given.path.name}",
+        machine="",
+        system="",
+        runtime="",
+        emulated=False,
+        fully_accelerated=False,
+        accelerated=None,
+        partitions=None,
+        load_ms=0.0,
+        repeat_difference=0.0,
+        largest_output=0.0,
+    )
+    return Measurement(Cost((), 0.0, 0.0), facts)
+
+
 def _list_problems(file: str, facts: DeviceFacts, allow_fallback: bool) -> list[str]:
     """List what makes a file fail on a device whatever it loses, a sentence each."""
     problems, asked = [], facts.accelerator.upper()
-    if facts.accelerator != CPU and not facts.fully_accelerated and not allow_fallback:
+    if facts.accelerator not in (CPU, UNKNOWN) and not facts.fully_accelerated and not allow_fallback:
         share = "not all" if facts.accelerated is None else f"only {facts.accelerated:.0%}"
         problems.append(
             f"{share} of the operators of {file} run on the {asked} of {facts.where}, the others on its CPU;"

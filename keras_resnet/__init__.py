@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_resnet.api import callbacks as callbacks
+    from keras_resnet.api.bundling import bundle as bundle
+    from keras_resnet.api.bundling import judge as judge
     from keras_resnet.api.checking import check as check
     from keras_resnet.api.functions import compress as compress
     from keras_resnet.api.functions import find_learning_rate as find_learning_rate
@@ -67,9 +69,11 @@ _HOME = {
     "choose_precision": "keras_resnet.training.precision",
     "quantize": "keras_resnet.compression.quantization.quantize",
     "load_weights": "keras_resnet.pretrained.load",
+    "bundle": "keras_resnet.api.bundling",
     "callbacks": "keras_resnet.api.callbacks:",
     "check": "keras_resnet.api.checking",
     "export": "keras_resnet.export:",
+    "judge": "keras_resnet.api.bundling",
     **dict.fromkeys(("compress", "find_learning_rate", "open_run", "train"), "keras_resnet.api.functions"),
     **dict.fromkeys(_ZOO, "keras_resnet.pretrained.zoo"),
 }

@@ -96,6 +96,7 @@ def test_the_wheel_has_one_top_level_name(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {"keras_resnet"}
     ours = [*(ROOT / "export").rglob("*.py"), *(ROOT / "export" / "demo" / "web").iterdir()]
+    ours += (ROOT / "export" / "bundle_examples").glob("*.txt")
     expected = {f"keras_resnet/{file.relative_to(ROOT).as_posix()}" for file in ours}
     assert {n for n in names if n.startswith("keras_resnet/export/")} == expected
     assert "keras_resnet/py.typed" in names
@@ -126,12 +127,14 @@ def test_public_names():
         "Normalization",
         "Run",
         "Spec",
+        "bundle",
         "callbacks",
         "check",
         "choose_precision",
         "compress",
         "export",
         "find_learning_rate",
+        "judge",
         "load_weights",
         "open_run",
         "create_model",

@@ -18,6 +18,8 @@ from keras_resnet.runtime.tflite_model import TFLiteModel
 
 CPU, GPU, NPU = "cpu", "gpu", "npu"
 ACCELERATORS = (CPU, GPU, NPU)
+# Of outputs that came back from elsewhere.
+UNKNOWN = ""
 # What runs a file on a device: LiteRT's interpreter, or what it compiles the file into.
 INTERPRETER, COMPILED = "interpreter", "compiled-model"
 RUNTIMES = (INTERPRETER, COMPILED)
@@ -49,11 +51,11 @@ class RunSettings:
 class DeviceFacts:
     """What is known of a file's run on a device.
 
-    where: as --on has it. unit: name of what computed, a processor or a GPU. accelerated: share of the file's operators
-    that the accelerator computed; None where the runtime does not say. emulated: its times mean nothing. windows:
-    medians of each ten seconds of a long measurement, milliseconds. repeat_difference: the largest difference of
-    outputs of the same image, of outputs up to largest_output. arena_bytes: of TensorFlow Lite Micro. warnings: of the
-    runtime's log.
+    where: as --on has it. accelerator: UNKNOWN of outputs from elsewhere. unit: name of what computed, a processor or a
+    GPU. accelerated: share of the file's operators that the accelerator computed; None where the runtime does not say.
+    emulated: its times mean nothing. windows: medians of each ten seconds of a long measurement, milliseconds.
+    repeat_difference: the largest difference of outputs of the same image, of outputs up to largest_output.
+    arena_bytes: of TensorFlow Lite Micro. warnings: of the runtime's log.
     """
 
     where: str

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
+from keras_resnet.export.micro_needs import measure_needs
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
+from keras_resnet.reporting.microcontroller import describe_in_header
 from keras_resnet.runtime.c_array import ARRAY_NAME, C_SUFFIX, read_c_array, write_c_array
 
 if TYPE_CHECKING:
@@ -35,7 +39,9 @@ class CArray(Format):
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch, "model.tflite")
             get_format("tflite").write(model, conversion, file)
-            write_c_array(file.read_bytes(), target)
+            content = file.read_bytes()
+        needs = measure_needs(content, read_contents(content), conversion.options.batch if conversion.options else None)
+        write_c_array(content, target, describe_in_header(asdict(needs)) if needs else [])
 
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the C source `path`, or that in the folder."""

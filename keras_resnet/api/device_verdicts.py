@@ -46,7 +46,7 @@ def verify_places(
     settings = ExportSettings(**given)
     from keras_resnet.export.run_on_devices import list_files, verify_files
 
-    result = verify_files(run, list_files(run), settings, on, progress.log)
+    result = verify_files(run, dict.fromkeys(list_files(run), ()), settings, on, progress.log)
     problems = result.list_problems()
     if problems and (must_pass or not result.verdicts):
         raise VerdictError("\n".join(problems))

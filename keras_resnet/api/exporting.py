@@ -71,7 +71,9 @@ def export_run(run: RunFolder, settings: ExportSettings, on: DeviceSettings | No
     accelerators = check_accelerators(run, verdicts, settings.target, progress.log)
     publish_report(run)
     passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
-    devices = verify_files(run, passed, settings, on, progress.log) if on and on.on and passed else None
+    devices = (
+        verify_files(run, dict.fromkeys(passed, ()), settings, on, progress.log) if on and on.on and passed else None
+    )
     return ExportOutcome(result, remedies, accelerators, devices)
 
 

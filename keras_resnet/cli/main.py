@@ -40,6 +40,9 @@ COMMANDS = {
     "study": LazyCommand("keras_resnet.cli.study:study", "Run an experiment of the ResNet paper.", TRAIN),
     "export": LazyCommand("keras_resnet.cli.export:export", "Export RUN and verify every file.", SHIP),
     "verify": LazyCommand("keras_resnet.cli.verify:verify", "Verify an exported FILE again, on this machine.", SHIP),
+    "bundle": LazyCommand(
+        "keras_resnet.cli.bundle:bundle", "Write an exported FILE and its validation images into a folder.", SHIP
+    ),
     "inspect": LazyCommand("keras_resnet.cli.verify:inspect", "Print what an exported FILE says of itself.", SHIP),
     "diagnose": LazyCommand("keras_resnet.cli.diagnose:diagnose", "Rank the layers of RUN by what 8 bits cost.", SHIP),
     "demo": LazyCommand("keras_resnet.cli.demo:demo", "Try RUN's exported files in a browser.", SHIP),

@@ -15,6 +15,7 @@ from keras_resnet.metrics.outcome import (
     list_shared_remarks,
     list_tested_metrics,
 )
+from keras_resnet.reporting.microcontroller import describe_all_needs
 from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def _print_remarks(verdicts: list[Verdict]) -> None:
     remarks = list_remarks([verdict.as_dict() for verdict in verdicts])
     for remark in (*remarks, *list_shared_remarks(first.as_dict())):
         console.emit(remark)
+    for line in describe_all_needs([verdict.as_dict() for verdict in verdicts]):
+        console.emit(line)
     threads = first.cost.latencies[-1].threads
     console.emit(
         f"latency: median of one image, {counted(threads, 'thread')}; memory: resident at its highest; on"

@@ -15,6 +15,7 @@ from keras_resnet.cli.targets import find_file
 from keras_resnet.config.given_options import select_given
 from keras_resnet.errors import KresnetError
 from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.outputs_settings import OutputsSettings
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.run import runs_home
 from keras_resnet.runtime.plurals import counted
@@ -28,40 +29,51 @@ if TYPE_CHECKING:
     epilog=format_examples(
         "kresnet verify exports/int8.tflite",
         "kresnet verify RUN --on local:gpu",
-        "kresnet verify RUN --on ssh://pi@raspberrypi.local",
+        "kresnet verify FILE --outputs results.npz",
     ),
 )
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--run", "of_run", help="The run that FILE is compared with [default: its folder's, or its own].")
 @add_setting_options(ExportSettings, "max_drop", "require_proof", "samples")
 @add_setting_options(DeviceSettings)
+@add_setting_options(OutputsSettings)
 @runs_option
 @json_option
 def verify(target: Path, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
     """Verify an exported FILE again, on this machine.
 
     It is scored on the data as they are now. With --on it is run on other devices; then FILE may be a run, which
-    means all its TFLite files. Exit code 1 if one lost more than --max-drop.
+    means all its TFLite files. With --outputs, what something else computed of it is judged. Exit code 1 if one lost
+    more than --max-drop.
     """
     on, given = DeviceSettings.take(select_given(options))
-    settings = ExportSettings(**given)
+    outputs, given = OutputsSettings.take(given)
+    settings, pairs = ExportSettings(**given), outputs.pairs()
     from keras_resnet.export.evaluate import RunLookup
 
     lookup = RunLookup(runs_home(runs), of_run)
-    if on.on:
-        _verify_on_devices(target, settings, on, lookup, as_json)
+    if on.on or pairs:
+        _verify_on_devices(target, settings, on, pairs, lookup, as_json)
     else:
         _verify_here(find_file(runs, target), settings, lookup, as_json)
 
 
 def _verify_on_devices(
-    target: Path, settings: ExportSettings, on: DeviceSettings, lookup: RunLookup, as_json: bool
+    target: Path,
+    settings: ExportSettings,
+    on: DeviceSettings,
+    outputs: list[tuple[str, str]],
+    lookup: RunLookup,
+    as_json: bool,
 ) -> None:
-    """Run the file, or those of the run, on devices; keep and print their verdicts."""
+    """Run the file, or those of the run, on devices, and judge outputs (file, what computed it); keep and print the
+    verdicts."""
     from keras_resnet.cli.device_tables import print_device_verdicts
+    from keras_resnet.export.given_outputs import GivenOutputs
     from keras_resnet.export.run_on_devices import verify_on_devices
 
-    run, result = verify_on_devices(target, settings, on, lookup, console.log)
+    given = [GivenOutputs.read(Path(file), where) for file, where in outputs]
+    run, result = verify_on_devices(target, settings, on, lookup, console.log, given)
     if result.verdicts:
         print_device_verdicts(run.name, result.verdicts, as_json)
     if problems := result.list_problems():

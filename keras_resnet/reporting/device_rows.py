@@ -34,7 +34,7 @@ def device_cells(row: DeviceRow) -> list[str]:
     return [
         row["file"],
         device["where"],
-        device["accelerator"].upper(),
+        device["accelerator"].upper() or NONE,
         f"{row['value']:.2%}",
         f"{100 * row['drop']:+.2f}{of}",
         format_interval(row["drop_interval"]),
@@ -49,7 +49,7 @@ def device_cells(row: DeviceRow) -> list[str]:
 
 def _describe_share(device: Mapping[str, Any]) -> str:
     """Return how much of a file an accelerator computed."""
-    if device["accelerator"] == "cpu":
+    if device["accelerator"] in ("cpu", ""):  # none, or one that is not known
         return NONE
     if device["accelerated"] is None:
         return "all" if device["fully_accelerated"] else "not all"
@@ -59,7 +59,8 @@ def _describe_share(device: Mapping[str, Any]) -> str:
 
 def describe_place(row: DeviceRow) -> str:
     """Return where a file ran: "local, GPU"."""
-    return f"{row['device']['where']}, {row['device']['accelerator'].upper()}"
+    device = row["device"]
+    return ", ".join(filter(None, [device["where"], device["accelerator"].upper()]))
 
 
 def list_device_remarks(rows: Sequence[DeviceRow]) -> list[str]:
@@ -68,7 +69,8 @@ def list_device_remarks(rows: Sequence[DeviceRow]) -> list[str]:
     for row in rows:
         device, place = row["device"], describe_place(row)
         emulated = "; no times, which mean nothing there" * device["emulated"]
-        places[place] = f"{place}: {device['unit']}, {device['machine']}, {device['runtime']}{emulated}"
+        known = ", ".join(filter(None, (device[name] for name in ("unit", "machine", "runtime"))))
+        places[place] = f"{place}: {known}{emulated}"
     named = [{**row, "file": f"{row['file']} on {describe_place(row)}"} for row in rows]
     timed = [HOW_TIMED] if any(row["cost"]["latencies"] for row in rows) else []
     own = [remark for row in named for remark in _list_own_remarks(row)]

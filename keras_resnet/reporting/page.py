@@ -29,6 +29,7 @@ from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.assets import read_assets
 from keras_resnet.reporting.charts import Chart
 from keras_resnet.reporting.headline import describe_headline
+from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
@@ -212,6 +213,8 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "remarks": list_remarks(verdicts)
         + list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
         "details": [f"{row['file']}: {words}" for row in verdicts if (words := describe_details(row))],
+        "micro": list_needs(verdicts),
+        "micro_notes": list_notes(verdicts),
         "beaten": describe_beaten(analysis.get("baselines", [])),
         "unbeaten": describe_unbeaten(analysis.get("baselines", [])),
         "diagnosis": contents.diagnosis,

@@ -260,11 +260,24 @@ class _AnyVerdictRow(TypedDict):
 
 
 @_kept
+class MicroNeeds(TypedDict):
+    """What a microcontroller needs for a file: see `export.micro_needs.MicroNeeds`."""
+
+    arena_bytes: Count | None
+    arena_unknown: Line
+    flash_bytes: Count
+    operators: list[Line]
+    unsupported: list[Line]
+    resolver: list[Line]
+
+
+@_kept
 class VerdictRow(_AnyVerdictRow):
     """A row of verdicts.json: see `export.verdict.Verdict`."""
 
     latency_ms: Annotated[Number, Field(gt=0)]
     cost: Cost
+    micro: NotRequired[MicroNeeds | None]
 
 
 @_kept

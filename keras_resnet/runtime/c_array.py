@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import ExportError
@@ -12,8 +13,8 @@ ARRAY_NAME = "kresnet_model"
 BYTES_PER_LINE = 16
 
 
-def write_c_array(content: bytes, folder: Path) -> Path:
-    """Write `content` as kresnet_model.c and .h in `folder`; returns the former."""
+def write_c_array(content: bytes, folder: Path, comment: Sequence[str] = ()) -> Path:
+    """Write `content` as kresnet_model.c and .h, with `comment` in it, in `folder`; returns the former."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = (content[start : start + BYTES_PER_LINE] for start in range(0, len(content), BYTES_PER_LINE))
     body = "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in line) for line in lines)
@@ -25,12 +26,18 @@ def write_c_array(content: bytes, folder: Path) -> Path:
         encoding="utf-8",
     )
     (folder / f"{ARRAY_NAME}.h").write_text(
-        f'#ifndef KRESNET_MODEL_H_\n#define KRESNET_MODEL_H_\n#ifdef __cplusplus\nextern "C" {{\n#endif\n'
+        f"{_write_comment(comment)}#ifndef KRESNET_MODEL_H_\n#define KRESNET_MODEL_H_\n"
+        '#ifdef __cplusplus\nextern "C" {\n#endif\n'
         f"extern const unsigned char {ARRAY_NAME}[];\nextern const unsigned int {ARRAY_NAME}_len;\n"
         "#ifdef __cplusplus\n}\n#endif\n#endif\n",
         encoding="utf-8",
     )
     return source
+
+
+def _write_comment(lines: Sequence[str]) -> str:
+    """Return lines as a comment in C and an empty line; "" of none."""
+    return "".join(f"// {line}".rstrip() + "\n" for line in lines) + "\n" * bool(lines)
 
 
 def read_c_array(source: Path) -> bytes:

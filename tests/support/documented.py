@@ -34,6 +34,8 @@ kresnet env
 kresnet completion *
 kresnet inspect *
 kresnet verify exports/int8.tflite
+kresnet verify * --on tflm
+kresnet bundle *
 kresnet evaluate RUN
 kresnet evaluate exports/int8.tflite*
 kresnet predict RUN photo.jpg*
@@ -106,6 +108,7 @@ kresnet study identity --quick
 
 # What needs what is not here: a network, data, a GPU, a camera, a compiler, a run that only a longer command makes.
 FAILING = {
+    "kresnet verify * --outputs *": Fails(1, "there is no file"),
     "kresnet train --recipe timm-a2": Fails(1, "'imagenet2012' is not prepared"),
     "kresnet train --recipe timm-a2 --data-dir /data/tfds": Fails(1, "'imagenet2012' is not prepared"),
     "kresnet train --recipe timm-a2 --set *": Fails(1, "'imagenet2012' is not prepared"),

@@ -109,7 +109,11 @@ def test_what_localization_does_not_take():
     for key, value, words in (
         ("augment.mixup", 0.2, "augment.mixup is for --task classify or multilabel; leave it out with --task localize"),
         ("augment.crop", "resized", "augment.crop must be pad"),
-        ("distill.teacher", "run", "distill.teacher is for --task classify or multilabel; leave it out with --task localize"),
+        (
+            "distill.teacher",
+            "run",
+            "distill.teacher is for --task classify or multilabel; leave it out with --task localize",
+        ),
         ("data.annotations", "labels", "data.annotations must be object for localize"),
     ):
         with pytest.raises(UsageError, match=words):

@@ -155,11 +155,12 @@ class Micro(Runtime):
             )
             raise DeviceError(words) from error
         self.version = f"tflite-micro {_version('tflite-micro')}"
-        self.signature = Signature(import_litert("interpreter")[0].Interpreter(model_content=content))
+        litert = import_litert("interpreter")[0].Interpreter(model_content=content)
+        self.signature = Signature(litert)
         if self.signature.batch is None:
             raise DeviceError("TensorFlow Lite Micro takes files of a fixed number of images: export it with --batch 1")
         try:
-            self._interpreter = runtime.Interpreter.from_bytes(content)
+            self._interpreter = runtime.Interpreter.from_bytes(content, arena_size=_enough_memory(litert, content))
         except RuntimeError as error:
             raise DeviceError(f"TensorFlow Lite Micro cannot run the file: {in_one_line(error)}") from error
         by_index = {int(each["index"]): name for name, each in self.signature.outputs.items()}
@@ -185,6 +186,14 @@ class Micro(Runtime):
             printed.seek(0)
             match = re.search(rb"Arena allocation total (\d+) bytes", printed.read())
         return int(match[1]) if match else None
+
+
+def _enough_memory(interpreter: Any, content: bytes) -> int:
+    """Return bytes that suffice for an arena: too small a one ends the process. All tensors at a time take no more, and
+    what is kept for operators less than the package's own guess, ten times the file."""
+    tensors = interpreter.get_tensor_details()
+    sizes = (int(np.prod(each["shape"])) * np.dtype(each["dtype"]).itemsize for each in tensors)
+    return int(10 * len(content) + sum(sizes))
 
 
 def open_model(content: bytes, runtime: str, accelerator: str, threads: int | None) -> Runtime:

@@ -1,4 +1,4 @@
-// org.tensorflow.lite of LiteRT, as far as docs/android.md uses it.
+// org.tensorflow.lite of LiteRT, as far as docs/android.md and Run.kt of a bundle use it.
 package org.tensorflow.lite
 
 import java.io.File
@@ -28,4 +28,5 @@ class Interpreter(file: File, options: Options) {
     fun getInputTensor(index: Int): Tensor = throw UnsupportedOperationException()
     fun getOutputTensor(index: Int): Tensor = throw UnsupportedOperationException()
     fun run(input: Any, output: Any) {}
+    fun runForMultipleInputsOutputs(inputs: Array<Any>, outputs: Map<Int, Any>) {}
 }

@@ -1,0 +1,1 @@
+"""Programs of a bundle that run its file on its images: templates, which `export.bundle` fills in."""

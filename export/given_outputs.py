@@ -1,0 +1,192 @@
+"""Outputs of a file that came back from elsewhere, checked, and given to the evaluator as if the file ran."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.errors import ExportError
+from keras_resnet.export.bundle_manifest import (
+    Manifest,
+    describe_outputs,
+    find_manifest,
+    hash_bytes,
+    read_manifest,
+    read_signature,
+)
+from keras_resnet.export.devices.runner.runtimes import Signature
+from keras_resnet.export.output_files import IMAGE_HASH, INDEX, MODEL_HASH, UNNAMED, OutputFile, read_output_file
+from keras_resnet.progress import Log
+from keras_resnet.runtime.plurals import counted, verb
+from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
+from keras_resnet.runtime.printable import make_printable
+from keras_resnet.runtime.tflite_model import TFLiteModel
+
+# Characters of a hash that are shown.
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class GivenOutputs:
+    """Outputs as they were read. where: what they come from, in words. manifest: of the bundle whose folder they stand
+    in, None where there is none."""
+
+    file: OutputFile
+    where: str
+    manifest: Manifest | None
+
+    @classmethod
+    def read(cls, path: Path, where: str = "") -> GivenOutputs:
+        """Read outputs, and the manifest beside them. Raises ExportError."""
+        beside = find_manifest(path)
+        return cls(
+            read_output_file(path), make_printable(where) or path.name, read_manifest(beside) if beside else None
+        )
+
+    @property
+    def path(self) -> Path:
+        """The file or folder that they were read from."""
+        return self.file.path
+
+    @property
+    def model_hash(self) -> str | None:
+        """The SHA-256 of the file that was run, None where nothing says it."""
+        if MODEL_HASH in self.file.about:
+            return str(np.ravel(self.file.about[MODEL_HASH])[0])
+        return self.manifest["model"]["sha256"] if self.manifest else None
+
+    def check(self, model: TFLiteModel, name: str, samples: int, log: Log) -> CheckedOutputs:
+        """Return the outputs of the file called `name` for so many images. Raises ExportError, in one sentence, for
+        what is not that; logs what is taken for what."""
+        own = hash_bytes(model.content)
+        if self.model_hash and self.model_hash != own:
+            raise ExportError(
+                f"{self.path} is of another model than {name}: of the one with SHA-256 {self.model_hash[:SHOWN]}…,"
+                f" not {own[:SHOWN]}…"
+            )
+        return replace(self, file=self.file.with_titles(model.card.classes, samples))._check(model, samples, log)
+
+    def _check(self, model: TFLiteModel, samples: int, log: Log) -> CheckedOutputs:
+        signature = read_signature(model)
+        arrays = self._name_arrays([each["name"] for each in describe_outputs(signature)])
+        for array in arrays.values():
+            self._require_rows(len(array), samples)
+        self._require_order(samples)
+        self._require_columns(model.card.classes)
+        values = {each: self._take(each, array, signature, log) for each, array in arrays.items()}
+        return CheckedOutputs(self, values)
+
+    def _name_arrays(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the arrays by the names of the file's outputs. Raises ExportError where these are others."""
+        arrays = self.file.arrays
+        if len(names) == 1 and len(arrays) == 1:
+            return {names[0]: next(iter(arrays.values()))}
+        if set(arrays) != set(names):
+            received = ", ".join(sorted(arrays)) if set(arrays) != {UNNAMED} else "one array without a name"
+            raise ExportError(f"{self.path} must hold the outputs {', '.join(names)}. Received: {received}")
+        return {name: arrays[name] for name in names}
+
+    def _require_rows(self, rows: int, samples: int) -> None:
+        """Raise ExportError unless there is a row for each image."""
+        if rows == samples:
+            return
+        other = self.manifest["images"]["count"] if self.manifest else None
+        difference = abs(rows - samples)
+        words = "missing" if rows < samples else "too many"
+        hint = f"; the bundle has {other}: verify with --samples {other}" if other == rows else ""
+        raise ExportError(
+            f"{self.path} has {counted(rows, 'row')} for {counted(samples, 'validation image')}: {difference}"
+            f" {verb(difference)} {words}{hint}"
+        )
+
+    def _require_order(self, samples: int) -> None:
+        """Raise ExportError where what stands beside the rows says that they are of other images."""
+        about, each = self.file.about, self.manifest["images"]["each"] if self.manifest else None
+        expected = {INDEX: [str(place) for place in range(samples)], IMAGE_HASH: each}
+        for kind, places in expected.items():
+            if kind not in about or places is None:
+                continue
+            received = [str(value) for value in np.ravel(about[kind])]
+            if len(received) != samples:
+                raise ExportError(f"{self.path} has {len(received)} values of {kind} for {counted(samples, 'row')}")
+            wrong = [row for row in range(samples) if received[row] != places[row]]
+            if wrong:
+                raise ExportError(
+                    f"{self.path} has its rows in another order than the images: {kind} of row {wrong[0]} is"
+                    f" {received[wrong[0]][:SHOWN]}, not {places[wrong[0]][:SHOWN]} (counted from 0)"
+                )
+
+    def _require_columns(self, classes: Sequence[str]) -> None:
+        columns = self.file.columns
+        if columns and set(columns) == set(classes) and columns != tuple(classes):
+            raise ExportError(
+                f"{self.path} has its columns in another order than the labels of the file: {', '.join(classes)}"
+            )
+
+    def _take(self, name: str, array: np.ndarray, signature: Signature, log: Log) -> np.ndarray:
+        """Return an output as float32, of which integers are raw ones."""
+        details = signature.outputs[name]
+        dtype, shape = np.dtype(details["dtype"]), tuple(int(side) for side in details["shape"])[1:]
+        if self.file.is_text:
+            array = self._from_text(array, dtype, log)
+        if array.dtype.kind in "iu" and array.dtype != dtype:
+            other = "" if dtype.kind == "f" else " or floats"
+            raise ExportError(f"{self.path} holds {array.dtype} as {name}, where the file gives {dtype}{other}")
+        if array.shape[1:] != shape:
+            words = f"{array.shape[1:]} an image, where the file gives {shape}"
+            raise ExportError(f"{self.path} holds {name} of shape {words}")
+        if not np.isfinite(array).all():
+            row = int(np.argmin(np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
+            raise ExportError(f"{self.path} holds numbers that are not finite: in {name}, row {row} (counted from 0)")
+        return signature.floats(name, array) if array.dtype.kind in "iu" else array.astype(np.float32)
+
+    def _from_text(self, numbers: np.ndarray, dtype: np.dtype, log: Log) -> np.ndarray:
+        """Return numbers that were text as raw outputs, where they are integers of the file's type, or as floats."""
+        if dtype.kind == "f" or not np.array_equal(numbers, np.round(numbers)):
+            return numbers
+        limits = np.iinfo(dtype)
+        if numbers.min() < limits.min or numbers.max() > limits.max:
+            return numbers
+        log(f"{self.path.name}: taken for raw outputs, because all numbers are whole and within {dtype}")
+        return numbers.astype(dtype)
+
+
+@dataclass(frozen=True)
+class CheckedOutputs:
+    """Outputs of a file, float32 by name, a row for each image."""
+
+    given: GivenOutputs
+    values: dict[str, np.ndarray]
+
+    def replay(self) -> Replay:
+        """Return a callable that gives them batch by batch, once."""
+        return Replay(self)
+
+
+class Replay:
+    """Answers batches of images in order, as the file itself would."""
+
+    def __init__(self, outputs: CheckedOutputs) -> None:
+        self._outputs, self._done = outputs, 0
+
+    def __call__(self, images: np.ndarray) -> Outputs:
+        """Return the outputs for uint8 images (N, H, W, C). Raises ExportError for other images than the bundle's."""
+        start = self._done
+        self._done += len(images)
+        self._require_images(start, images)
+        rows = {name: each[start : self._done] for name, each in self._outputs.values.items()}
+        return unwrap_single_output(rows)
+
+    def _require_images(self, start: int, images: np.ndarray) -> None:
+        given = self._outputs.given
+        if given.manifest is None:
+            return
+        for row, image in enumerate(images, start):
+            if hash_bytes(image.tobytes()) != given.manifest["images"]["each"][row]:
+                raise ExportError(
+                    f"image {row} of the bundle of {given.path} is another one than among the validation images now:"
+                    " the data have changed, or another --samples was drawn"
+                )
