@@ -132,7 +132,10 @@ def test_serving_ones_serve(desk, each, request):
                 printed.append(process.stderr.readline())
         finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(AT_ONCE) in (0, 130) and "Traceback" not in process.stderr.read()
+        try:
+            assert process.wait(AT_ONCE) in (0, 130) and "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()  # or a command that goes on would be waited for without end
 
 
 @pytest.fixture
