@@ -24,6 +24,7 @@ setup(
         "keras_resnet": ["py.typed"],
         "keras_resnet.reporting": ["*.html", "*.css", "*.js", "vendor/*"],
         "keras_resnet.export.demo": ["web/*"],
+        "keras_resnet.export.devices": ["web/*"],
     },
     install_requires=[
         "tensorflow>=2.20,<2.22",
@@ -36,6 +37,7 @@ setup(
         "tensorboard>=2.20",
         "click>=8.1",
         "rich>=13",
+        "segno>=1.6",
         "numpy>=1.26",
         "requests>=2.31",
         "scikit-learn>=1.5",

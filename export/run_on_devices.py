@@ -54,7 +54,8 @@ def find_places(settings: DeviceSettings) -> list[Place]:
     settings.require_used()
     require_one_of("--accelerator", settings.accelerator, ACCELERATORS)
     require_one_of("--runtime", settings.runtime, RUNTIMES)
-    places = []
+    places: list[Place] = []
+    devices: dict[str, Device] = {}
     for word in settings.on:
         match = _WITH_ACCELERATOR.fullmatch(word)
         where, accelerator = (match["where"], match["accelerator"]) if match else (word, settings.accelerator)
@@ -69,7 +70,8 @@ def find_places(settings: DeviceSettings) -> list[Place]:
             host=settings.host,
             port=settings.port,
         )
-        device = find_device(where)
+        # With another accelerator it is the same device.
+        device = devices.setdefault(where, find_device(where))
         device.require_possible(wanted)
         places.append(Place(device, wanted))
     return places
@@ -117,6 +119,16 @@ def run_on_devices(
     files: list[Path], places: list[Place], reference: Reference, wanted: DeviceBudget, log: Log
 ) -> DeviceResult:
     """Run each file on each device; one that fails keeps no other from being run."""
+    try:
+        return _run_all(files, places, reference, wanted, log)
+    finally:
+        for place in places:
+            place.device.close()
+
+
+def _run_all(
+    files: list[Path], places: list[Place], reference: Reference, wanted: DeviceBudget, log: Log
+) -> DeviceResult:
     result = DeviceResult()
     for file in files:
         try:
