@@ -56,7 +56,9 @@ class BrowserDevice(Device):
     def close(self) -> None:
         """Tell the page that all is done, and end its server."""
         if self._server is not None:
-            self._server.close()
+            from keras_resnet.export.devices.page_server import FAREWELL
+
+            self._server.close(FAREWELL)
             self._server = None
 
 
@@ -118,6 +120,6 @@ def _describe_address(server: PageServer, settings: RunSettings) -> Iterator[str
         port = server.server_port
         limit = "WebAssembly has one thread" if settings.accelerator == CPU else "WebGPU does not start"
         yield (
-            f"{limit} at this address: browsers give more to https and to localhost alone; a phone on a USB cable has the"
+            f"{limit} at this address: browsers give more to https and localhost alone; a phone on a USB cable has the"
             f" page at http://localhost:{port}/{server.token}/ after: adb reverse tcp:{port} tcp:{port}"
         )

@@ -68,7 +68,7 @@ class PageServer(WebServer):
         """Whether other machines can open the page."""
         return str(self.server_address[0]) not in LOOPBACK
 
-    def close(self, farewell: float = FAREWELL) -> None:
+    def close(self, farewell: float) -> None:
         """Tell the page that all is done, for which it has `farewell` seconds, and end."""
         self.exchange.finish(farewell)
         self.shutdown()
