@@ -79,7 +79,8 @@ export class Runner {
   }
 
   /** Times one image after another: {times, elapsed, windows, memory}, in milliseconds and bytes; as `head` says.
-   * report: called with a sentence now and then. */
+   * report: called now and then with the seconds that a long measurement has
+   * taken, and is to take. */
   async measure(pixels, head, report) {
     const batch = this.network.input.shape[0];
     const count = head.shape[0];
@@ -105,7 +106,7 @@ export class Runner {
       const times = [await time()];
       while (performance.now() < until) times.push(await time());
       windows.push(median(times));
-      await report(`${Math.round((performance.now() - start) / 1000)} of ${Math.round(seconds)} seconds`);
+      await report(Math.min((performance.now() - start) / 1000, seconds), seconds);
       await nextFrame();
     }
     return windows;

@@ -8,7 +8,6 @@ import { counted } from './format.js';
 const $ = (id) => document.getElementById(id);
 // Milliseconds between two messages of how far it is.
 const REPORT = 1000;
-const FINISHED = 'Finished: the verdict is in the terminal.';
 
 const complaints = new Complaints();
 let shown = '';
@@ -26,6 +25,11 @@ const connection = new Connection(
   },
   () => ($('status').textContent === shown ? null : show(shown)),
 );
+
+function showEnd() {
+  show('Finished: the verdict is in the terminal.', 'good');
+  $('foot').textContent = 'This page can be closed.';
+}
 
 function showProgress(done, total) {
   $('progress').hidden = !total;
@@ -82,7 +86,7 @@ async function work(job, runner) {
   };
   for (;;) {
     const { head, payload } = await connection.next();
-    if (head.kind === 'finished') return show(FINISHED, 'good');
+    if (head.kind === 'finished') return showEnd();
     if (head.kind === 'reload') return location.reload();
     if (head.kind === 'images') {
       show(done < job.images ? 'Running the validation images …' : 'Running one image again and again …');
@@ -92,11 +96,12 @@ async function work(job, runner) {
       await connection.answer({ kind: 'outputs', task: head.task, ...rest }, parts);
     } else {
       show('Measuring the time of one image …');
-      const measured = await runner.measure(payload, head, async (words) => {
-        $('count').textContent = words;
+      const measured = await runner.measure(payload, head, async (seconds, all) => {
+        $('count').textContent = `${Math.round(seconds)} of ${counted(Math.round(all), 'second')}`;
         await connection.answer({ kind: 'progress' });
       });
       await connection.answer({ kind: 'measured', task: head.task, ...measured, warnings: complaints.warnings });
+      showProgress(done, job.images);
       show('This file is done. Waiting for kresnet …');
     }
   }
@@ -122,7 +127,7 @@ async function start() {
   navigator.wakeLock?.request('screen').catch(() => null);
   const browser = await describeBrowser();
   const job = await connection.greet(browser.agent, show);
-  if (job.state === 'finished') show(FINISHED, 'good');
+  if (job.state === 'finished') showEnd();
   else await runFile(job, browser);
 }
 
