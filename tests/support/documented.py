@@ -33,7 +33,7 @@ kresnet runs*
 kresnet env
 kresnet completion *
 kresnet inspect *
-kresnet verify *
+kresnet verify exports/int8.tflite
 kresnet evaluate RUN
 kresnet evaluate exports/int8.tflite*
 kresnet predict RUN photo.jpg*
@@ -56,6 +56,7 @@ kresnet demo
 kresnet demo RUN
 kresnet demo RUN --open
 kresnet demo resnet20-digits
+kresnet verify RUN --on browser*
 kresnet data-service --port 5050*
 """
 
@@ -98,6 +99,7 @@ kresnet export RUN --tflite --quantize dynamic --quantize int8-float-io
 kresnet export RUN --tflite --quantize * --with-nms
 kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
+kresnet verify exports/int8.tflite --on chromium*
 kresnet study degradation --quick
 kresnet study degradation --quick --seeds 3
 kresnet study degradation --models vgg19,plain34,resnet34 --quick *
