@@ -11,6 +11,7 @@ const REPORT = 1000;
 
 const complaints = new Complaints();
 let shown = '';
+let hasFailed = false;
 
 function show(text, kind = '') {
   shown = text;
@@ -27,7 +28,7 @@ const connection = new Connection(
 );
 
 function showEnd() {
-  show('Finished: the verdict is in the terminal.', 'good');
+  if (!hasFailed) show('Finished: the verdict is in the terminal.', 'good');
   $('foot').textContent = 'This page can be closed.';
 }
 
@@ -59,6 +60,7 @@ function describeError(error) {
 /** Tells kresnet that nothing will come of this file here. */
 async function fail(error) {
   const message = describeError(error);
+  hasFailed = true;
   show(`It failed: ${message}.`, 'bad');
   const [first] = complaints.warnings;
   await connection.answer({ kind: 'error', message: first ? `${message} (the log says: ${first})` : message });
