@@ -126,12 +126,15 @@ class PageHandler(Handler):
             self.hang_up()
 
     def _find_path(self) -> str | None:
-        """Return the path behind the token, and answer strangers."""
+        """Return the path behind the token, and answer strangers, and those who left out the last slash."""
         token, slash, path = urlsplit(self.path).path.lstrip("/").partition("/")
-        if slash and secrets.compare_digest(token.encode(), self.server.token.encode()):
-            return path or INDEX
-        self._send(HTTPStatus.FORBIDDEN, STRANGER)
-        return None
+        if not secrets.compare_digest(token.encode(), self.server.token.encode()):
+            self._send(HTTPStatus.FORBIDDEN, STRANGER)
+            return None
+        if not slash:
+            self._send(HTTPStatus.PERMANENT_REDIRECT, Location=f"/{token}/")
+            return None
+        return path or INDEX
 
     def _answer(self, act: Callable[[dict[str, str]], None]) -> None:
         """Do what is asked with the fields of the address, and answer errors."""
@@ -196,10 +199,12 @@ class PageHandler(Handler):
     def _send_json(self, document: dict[str, Any]) -> None:
         self._send(HTTPStatus.OK, json.dumps(document).encode(), TYPES[".json"])
 
-    def _send(self, status: HTTPStatus, body: bytes = b"", kind: str = "text/plain; charset=utf-8") -> None:
+    def _send(
+        self, status: HTTPStatus, body: bytes = b"", kind: str = "text/plain; charset=utf-8", **more: str
+    ) -> None:
         self.send_response(status)
         length = {} if status == HTTPStatus.NO_CONTENT else {"Content-Length": str(len(body))}
-        headers = {**self.server.page_headers, "Content-Type": kind, **length, "Referrer-Policy": "no-referrer"}
+        headers = {**self.server.page_headers, "Content-Type": kind, **length, "Referrer-Policy": "no-referrer", **more}
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

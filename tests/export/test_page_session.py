@@ -103,9 +103,10 @@ def test_a_page_gives_what_the_file_gives_here(model, pixels):
 def test_strangers_are_refused(model, pixels):
     with working(model, pixels) as work:
         page = work.page()
-        for path in ("/", "/wrong/", f"{page.split.path[:-2]}/", page.split.path.rstrip("/"), "/wrong/model.tflite"):
+        for path in ("/", "/wrong/", f"{page.split.path[:-2]}/", "/wrong/model.tflite", "/%C3%A9/"):
             assert page.request("GET", "", path=path)[0] == 403, path
             assert page.request("POST", "", body=b"x" * 99, path=path + "hello?page=a")[0] == 403, path
+        assert page.request("GET", "", path=page.split.path.rstrip("/"))[0] == 308
         other = FakePage(work.address, model)
         assert other.greet() == (409, page_exchange.BUSY)
         assert other.request("GET", "next")[0] == 409 == other.load()[0] and other.request("POST", "alive")[0] == 409
