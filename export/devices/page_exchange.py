@@ -129,7 +129,7 @@ class Exchange:
                 current.loaded, current.agent = message, self._agent
             elif current.work and not current.answer and message.head.get("task") == current.task:
                 current.answer = message
-                current.done += len(message.head.get("arrays") or ()) and current.work.head["shape"][0]
+                current.done += current.work.head["shape"][0] if current.work.kind == "images" else 0
             self._changed.notify_all()
 
     def fail(self, words: str) -> None:

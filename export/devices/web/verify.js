@@ -73,6 +73,7 @@ async function load(job, browser) {
   const loaded = { ...browser, ...gpu, threads, load_ms, fallback: runner.fallback, version: job.version };
   showFacts(job, loaded);
   await connection.answer({ kind: 'loaded', ...loaded });
+  show('The file is loaded. Waiting for images …');
   return runner;
 }
 
