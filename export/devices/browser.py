@@ -70,6 +70,10 @@ class ChromiumDevice(Device):
     accelerators = (CPU, GPU)
     runtimes = (INTERPRETER,)
 
+    def __init__(self, where: str) -> None:
+        super().__init__(where)
+        self._logged: set[str] = set()
+
     @classmethod
     def recognizes(cls, where: str) -> bool:
         """Return whether `where` is this one."""
@@ -86,9 +90,12 @@ class ChromiumDevice(Device):
         server = start_server(LOCAL_HOST, None)
         try:
             server.model = model.content
+            flags, choices = _choose_flags(settings)
             if needs_no_sandbox():
-                log("Chromium runs without its sandbox: it starts in no other way for the root user")
-            with open_chromium(server.address, _choose_flags(settings, log)) as chromium:
+                choices.append("Chromium runs without its sandbox: it starts in no other way for the root user")
+            for choice in choices:
+                self._log_once(choice, log)
+            with open_chromium(server.address, flags) as chromium:
                 patience = Patience(settings.timeout, returns=False, check=chromium.require_running)
                 session = PageSession(self.where, server.exchange, model, settings, patience)
                 session.connect(lambda message: None)
@@ -96,17 +103,22 @@ class ChromiumDevice(Device):
         finally:
             server.close(farewell=0.0)
 
+    def _log_once(self, message: str, log: Log) -> None:
+        """Log what is the same for all files of a command."""
+        if message not in self._logged:
+            log(message)
+        self._logged.add(message)
 
-def _choose_flags(settings: RunSettings, log: Log) -> tuple[str, ...]:
-    """Return the flags by which Chromium has the accelerator."""
+
+def _choose_flags(settings: RunSettings) -> tuple[tuple[str, ...], list[str]]:
+    """Return the flags by which Chromium has the accelerator, and what is to be said of the choice."""
     from keras_resnet.export.devices.chromium import NO_GPU, REAL_GPU, SOFTWARE_GPU, has_gpu
 
     if settings.accelerator == CPU:
-        return NO_GPU
+        return NO_GPU, []
     if has_gpu():
-        return REAL_GPU
-    log("WebGPU is computed by SwiftShader, on the CPU, because this machine has no GPU: its times mean nothing")
-    return SOFTWARE_GPU
+        return REAL_GPU, []
+    return SOFTWARE_GPU, ["WebGPU is computed by SwiftShader, on the CPU, because this machine has no GPU"]
 
 
 def _describe_address(server: PageServer, settings: RunSettings) -> Iterator[str]:
