@@ -5,7 +5,9 @@ import { nameGpu } from './network.js';
 const MAX_WARNINGS = 20;
 const MAX_LETTERS = 300;
 // What LiteRT says of its own accord, and of GPUs that nobody asked for.
-const NOTES = /^(INFO|VERBOSE):|npu_registry|Failed to create default WebGPU device/;
+const NOTES = /^(INFO|VERBOSE):|^I\d{4} |npu_registry|Failed to create default WebGPU device/;
+// Time, thread and place in LiteRT's source.
+const ORIGIN = /^[WEF]\d{4} [\d:.]+ +\d+ \S+\] /;
 
 /** {agent, model, cores, memory, isolated}: memory in GiB, as far as browsers tell. */
 export async function describeBrowser() {
@@ -44,7 +46,7 @@ export class Complaints {
   }
 
   add(words) {
-    const line = words.replace(/%c/g, '').replace(/\s+/g, ' ').trim().slice(0, MAX_LETTERS);
+    const line = words.replace(/%c/g, '').replace(/\s+/g, ' ').trim().replace(ORIGIN, '').slice(0, MAX_LETTERS);
     if (line && !NOTES.test(line) && !this.warnings.includes(line) && this.warnings.length < MAX_WARNINGS) {
       this.warnings.push(line);
     }
