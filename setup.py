@@ -27,6 +27,7 @@ setup(
         "keras_resnet.reporting": ["*.html", "*.css", "*.js", "vendor/*"],
         "keras_resnet.export.bundle_examples": ["*.txt"],
         "keras_resnet.export.demo": ["web/*"],
+        "keras_resnet.export.devices": ["web/*"],
     },
     install_requires=[
         "tensorflow>=2.20,<2.22",
@@ -39,6 +40,7 @@ setup(
         "tensorboard>=2.20",
         "click>=8.1",
         "rich>=13",
+        "segno>=1.6",
         "numpy>=1.26",
         "requests>=2.31",
         "scikit-learn>=1.5",

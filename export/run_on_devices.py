@@ -107,6 +107,20 @@ def run_on_devices(
 ) -> DeviceResult:
     """Run each file on each device, and judge the outputs that are given of it; one that fails keeps no other from
     being run."""
+    try:
+        return _run_all(files, places, reference, wanted, log)
+    finally:
+        for place in places:
+            place.device.close()
+
+
+def _run_all(
+    files: Mapping[Path, Sequence[GivenOutputs]],
+    places: list[Place],
+    reference: Reference,
+    wanted: DeviceBudget,
+    log: Log,
+) -> DeviceResult:
     result = DeviceResult()
     for file, outputs in files.items():
         try:

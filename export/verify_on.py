@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -71,6 +71,7 @@ class FileOnDevices:
 
     def verify(self, device: Device, settings: RunSettings, wanted: DeviceBudget, log: Log) -> DeviceVerdict:
         """Run the file on `device`. Raises ExportError if it cannot be run there."""
+        settings = replace(settings, file=self.file.name, images=self.reference.evaluation.samples)
         with device.open(self.model, settings, log) as session:
             after = self.evaluate(session, device.where)
             measurement = session.measure(self.reference.timing_images)

@@ -95,8 +95,8 @@ def test_the_pinned_and_the_lowest_versions_are_allowed(wheel):
 def test_the_wheel_has_one_top_level_name(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {"keras_resnet"}
-    ours = [*(ROOT / "export").rglob("*.py"), *(ROOT / "export" / "demo" / "web").iterdir()]
-    ours += (ROOT / "export" / "bundle_examples").glob("*.txt")
+    pages = [file for room in ("demo", "devices") for file in (ROOT / "export" / room / "web").iterdir()]
+    ours = [*(ROOT / "export").rglob("*.py"), *pages, *(ROOT / "export" / "bundle_examples").glob("*.txt")]
     expected = {f"keras_resnet/{file.relative_to(ROOT).as_posix()}" for file in ours}
     assert {n for n in names if n.startswith("keras_resnet/export/")} == expected
     assert "keras_resnet/py.typed" in names

@@ -64,8 +64,8 @@ def require_litert_js() -> Path:
     if installed != LITERT_JS_VERSION:
         packages = " ".join(f"@litertjs/{package}@{LITERT_JS_VERSION}" for package in PACKAGES)
         raise ExportError(
-            f"the demo needs LiteRT.js {LITERT_JS_VERSION} in {home}, found: {installed}; install it with scripts/web,"
-            f" or with: npm install --prefix {home} {packages}"
+            f"pages for browsers need LiteRT.js {LITERT_JS_VERSION} in {home}, found: {installed}; install it with"
+            f" scripts/web, or with: npm install --prefix {home} {packages}"
         )
     return folder
 

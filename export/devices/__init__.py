@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from keras_resnet.errors import UsageError
 from keras_resnet.export.devices.base import Device
+from keras_resnet.export.devices.browser import BrowserDevice, ChromiumDevice
 from keras_resnet.export.devices.commands import CommandDevice, LocalDevice, MicroDevice, SSHDevice
 
 # In the order in which they are asked whether --on names one of them; the last takes any command.
-DEVICES: tuple[type[Device], ...] = (LocalDevice, MicroDevice, SSHDevice, CommandDevice)
+DEVICES: tuple[type[Device], ...] = (
+    LocalDevice,
+    MicroDevice,
+    BrowserDevice,
+    ChromiumDevice,
+    SSHDevice,
+    CommandDevice,
+)
 
 
 def find_device(where: str) -> Device:

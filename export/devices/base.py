@@ -33,7 +33,7 @@ class RunSettings:
 
     threads: None for all. minutes: of a measurement that shows whether the device slows down. timeout: seconds without
     an answer. keep, install: whether the file and the runtime stay on the device. host, port: where a browser's page is
-    served.
+    served. file, images: what it shows of the work, the name of the file and how many images come.
     """
 
     accelerator: str = CPU
@@ -45,6 +45,8 @@ class RunSettings:
     install: bool = False
     host: str = "127.0.0.1"
     port: int | None = None
+    file: str = ""
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,9 @@ class Device(ABC):
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[Session]:
         """Open the file of `model` on the device, and close it afterwards. Raises ExportError if it cannot be run
         there."""
+
+    def close(self) -> None:  # noqa: B027 (most devices have nothing to do)
+        """End what serves all files of a command."""
 
     def require_possible(self, settings: RunSettings) -> None:
         """Raise UsageError for settings that the device does not have."""

@@ -27,7 +27,8 @@ def find_places(settings: DeviceSettings) -> list[Place]:
     settings.require_used()
     require_one_of("--accelerator", settings.accelerator, ACCELERATORS)
     require_one_of("--runtime", settings.runtime, RUNTIMES)
-    places = []
+    places: list[Place] = []
+    devices: dict[str, Device] = {}
     for word in settings.on:
         match = _WITH_ACCELERATOR.fullmatch(word)
         where, accelerator = (match["where"], match["accelerator"]) if match else (word, settings.accelerator)
@@ -42,7 +43,8 @@ def find_places(settings: DeviceSettings) -> list[Place]:
             host=settings.host,
             port=settings.port,
         )
-        device = find_device(where)
+        # With another accelerator it is the same device.
+        device = devices.setdefault(where, find_device(where))
         device.require_possible(wanted)
         places.append(Place(device, wanted))
     return places

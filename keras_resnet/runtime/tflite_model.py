@@ -75,6 +75,20 @@ class TFLiteModel:
         found = {name: output["quantization"] for name, output in self._outputs.items()}
         return {name: (float(scale), int(zero_point)) for name, (scale, zero_point) in found.items()}
 
+    @property
+    def outputs(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """Of each output by name its shape for one image, and its type."""
+        return {
+            name: (tuple(int(side) for side in each["shape"][1:]), np.dtype(each["dtype"]))
+            for name, each in self._outputs.items()
+        }
+
+    def to_floats(self, name: str, raw: np.ndarray) -> np.ndarray:
+        """Return what the file computed for an output, as float32."""
+        scale, zero_point = self._outputs[name]["quantization"]
+        raw = raw.astype(np.float32)
+        return np.asarray((raw - zero_point) * scale if scale else raw, dtype=np.float32)
+
     def _take_in(self, file: Path) -> None:
         """Read the signature of `file`. Raises ExportError if it is not the card's."""
         inputs, signatures = self._interpreter.get_input_details(), self._interpreter.get_signature_list()
@@ -93,12 +107,8 @@ class TFLiteModel:
     def _invoke(self, images: np.ndarray) -> dict[str, np.ndarray]:
         self._interpreter.set_tensor(self._input["index"], self._pixels(images))
         self._interpreter.invoke()
-        return {name: self._floats(output) for name, output in self._outputs.items()}
-
-    def _floats(self, output: dict[str, Any]) -> np.ndarray:
-        raw = self._interpreter.get_tensor(output["index"]).astype(np.float32)
-        scale, zero_point = output["quantization"]
-        return np.asarray((raw - zero_point) * scale if scale else raw, dtype=np.float32)
+        get_tensor, outputs = self._interpreter.get_tensor, self._outputs.items()
+        return {name: self.to_floats(name, get_tensor(output["index"])) for name, output in outputs}
 
     def _pixels(self, images: np.ndarray) -> np.ndarray:
         """Return pixels as the input's type; its scale is 1 in all files of ours."""

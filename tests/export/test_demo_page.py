@@ -234,8 +234,8 @@ def test_without_litert_it_says_how_to_get_it(exported, monkeypatch, tmp_path, k
     monkeypatch.setenv("KRESNET_WEB", str(tmp_path))
     code, _, err = kresnet("demo", run.name, "--runs", run.folder.parent)
     assert code == 1 and err[-1] == (
-        f"kresnet: the demo needs LiteRT.js 2.5.3 in {tmp_path}, found: none; install it with scripts/web, or with:"
-        f" npm install --prefix {tmp_path} @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3"
+        f"kresnet: pages for browsers need LiteRT.js 2.5.3 in {tmp_path}, found: none; install it with scripts/web,"
+        f" or with: npm install --prefix {tmp_path} @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3"
     )
     older = tmp_path / "node_modules/@litertjs/core/package.json"
     older.parent.mkdir(parents=True)

@@ -58,6 +58,7 @@ kresnet demo
 kresnet demo RUN
 kresnet demo RUN --open
 kresnet demo resnet20-digits
+kresnet verify RUN --on browser*
 kresnet data-service --port 5050*
 """
 
@@ -100,6 +101,7 @@ kresnet export RUN --tflite --quantize dynamic --quantize int8-float-io
 kresnet export RUN --tflite --quantize * --with-nms
 kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
+kresnet verify exports/int8.tflite --on chromium*
 kresnet study degradation --quick
 kresnet study degradation --quick --seeds 3
 kresnet study degradation --models vgg19,plain34,resnet34 --quick *

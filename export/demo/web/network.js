@@ -37,7 +37,11 @@ async function loadGpuFrame() {
 
 async function findGpu() {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
-  if (!adapter) return '';
+  return adapter ? nameGpu(adapter) : '';
+}
+
+/** What an adapter of WebGPU calls itself. */
+export function nameGpu(adapter) {
   const { vendor, architecture, description } = adapter.info ?? {};
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'GPU';
 }
@@ -47,8 +51,12 @@ export class Network {
   static async open(about, constants, accelerator) {
     const response = await fetch(about.url);
     if (!response.ok) throw new Error(`${about.file} cannot be read: ${response.status} ${response.statusText}`);
-    const content = new Uint8Array(await response.arrayBuffer());
-    return new Network(about, constants, accelerator, await loadAndCompile(content, { accelerator }));
+    return Network.compile(new Uint8Array(await response.arrayBuffer()), about, constants, { accelerator });
+  }
+
+  /** As `open`, of the content of the file. options: of LiteRT.js. */
+  static async compile(content, about, constants, options) {
+    return new Network(about, constants, options.accelerator, await loadAndCompile(content, options));
   }
 
   constructor(about, constants, accelerator, model) {
@@ -82,6 +90,12 @@ export class Network {
 
   /** uint8 pixels of the network's size → outputs by name in floats, and the milliseconds until they are here. */
   async run(pixels) {
+    const { raw, milliseconds } = await this.compute(pixels);
+    return { outputs: this.toFloats(raw), milliseconds };
+  }
+
+  /** As `run`, with the outputs as the file has them: {shape, values} by name. */
+  async compute(pixels) {
     // Arrays of the frame that this runs in, as LiteRT.js asks for.
     const values = this.input.dtype === 'uint8' ? Uint8Array.from(pixels) : Float32Array.from(pixels);
     const tensor = new Tensor(values, Array.from(this.input.shape));
@@ -91,7 +105,7 @@ export class Network {
       // A GPU has not answered before its results are read.
       const raw = await readOutputs(results);
       const milliseconds = performance.now() - start;
-      return { outputs: this.toFloats(raw), milliseconds };
+      return { raw, milliseconds };
     } finally {
       tensor.delete();
     }
