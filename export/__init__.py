@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from keras_resnet.export.benchmark import Cost as Cost
     from keras_resnet.export.benchmark import Latency as Latency
     from keras_resnet.export.calibration import Calibration as Calibration
+    from keras_resnet.export.device_verdict import DeviceVerdict as DeviceVerdict
     from keras_resnet.export.devices.base import Device as Device
+    from keras_resnet.export.devices.base import DeviceFacts as DeviceFacts
+    from keras_resnet.export.devices.base import Measurement as Measurement
     from keras_resnet.export.devices.base import RunSettings as RunSettings
+    from keras_resnet.export.devices.base import Session as Session
     from keras_resnet.export.evaluate import RunLookup as RunLookup
     from keras_resnet.export.evaluate import evaluate_target as evaluate_target
     from keras_resnet.export.evaluate import inspect_file as inspect_file
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from keras_resnet.export.formats.base import Format as Format
     from keras_resnet.export.formats.base import LoadedModel as LoadedModel
     from keras_resnet.export.load import load_file as load_file
+    from keras_resnet.export.micro_needs import MicroNeeds as MicroNeeds
     from keras_resnet.export.pipeline import ExportContext as ExportContext
     from keras_resnet.export.pipeline import export as export
     from keras_resnet.export.pipeline import export_files as export_files
@@ -48,10 +53,12 @@ _PUBLIC = {
     "export.api": ("export_tflite",),
     "export.benchmark": ("Cost", "Latency"),
     "export.calibration": ("Calibration",),
-    "export.devices.base": ("Device", "RunSettings"),
+    "export.device_verdict": ("DeviceVerdict",),
+    "export.devices.base": ("Device", "DeviceFacts", "Measurement", "RunSettings", "Session"),
     "export.evaluate": ("RunLookup", "evaluate_target", "inspect_file", "verify_file"),
     "export.formats.base": ("Format", "LoadedModel"),
     "export.load": ("load_file",),
+    "export.micro_needs": ("MicroNeeds",),
     "export.pipeline": ("ExportContext", "export", "export_files"),
     "export.request": ("ExportFile", "ExportRequest", "ExportResult"),
     "export.settings": ("ExportSettings",),

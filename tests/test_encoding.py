@@ -36,7 +36,8 @@ def by_the_locale(source):
         elif isinstance(call.func, ast.Attribute):
             name, owner = call.func.attr, ast.unparse(call.func.value)
             # `Run.write_text(path, text)` has an argument more.
-            odd = TEXT_METHODS.get(name) == len(call.args) and owner != "formatter"  # click's, of a help
+            is_click = owner in ("formatter", "super()")  # which writes a help
+            odd = TEXT_METHODS.get(name) == len(call.args) and not is_click
             # The first argument of `Path.open` is its mode: what opens a data set takes something else.
             mode = call.args[:1]
             opens_file = not mode or isinstance(mode[0], ast.Constant)

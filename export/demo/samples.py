@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_resnet.config.data import DataSpec
 from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.errors import DataError, KresnetError, UsageError
+from keras_resnet.errors import DataError, KresnetError
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import read_image, show_in_rgb
@@ -75,13 +75,13 @@ def load_samples(run: Run, log: Log) -> tuple[list[Sample], str]:
 def _load_validation(spec: DataSpec, log: Log) -> DatasetSplits:
     """Load the validation images. Raises DataError, with what to do, for a relative path that leads nowhere."""
     from keras_resnet.data.load import load_dataset
+    from keras_resnet.data.sources import tfds
 
     try:
         return load_dataset(spec, log, ("validation",))
     except KresnetError as error:
         path = Path(spec.source)
-        # What is no data set's name either is refused by a UsageError.
-        is_path = isinstance(error, UsageError) or path.name != spec.source
+        is_path = path.name != spec.source or not tfds.is_known(spec.source)
         if path.is_absolute() or path.exists() or not is_path:
             raise
         raise DataError(

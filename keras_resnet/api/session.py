@@ -17,9 +17,7 @@ from typing import ParamSpec, TypeVar
 
 from keras_resnet import progress
 from keras_resnet.api.notebook import NotebookDisplay, in_notebook
-from keras_resnet.config.given_options import SETTINGS
 from keras_resnet.config.provenance import Provenance, use_provenance
-from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.errors import KresnetError
 from keras_resnet.native_logs import silence_native_logs
 from keras_resnet.progress_bar import show_bar
@@ -55,6 +53,8 @@ def _to_python(match: re.Match[str]) -> str:
 
 def _name_keyword(match: re.Match[str]) -> str:
     """Return an option as a keyword: with its value, where what follows it is one and not the next word."""
+    from keras_resnet.config.given_options import SETTINGS  # imports pydantic, which --help does without
+
     name, value, use = match["option"].replace("-", "_"), match["value"], match["use"] or ""
     if value and (use or _is_value(name, value)):
         return f"{use}{name}={_read_value(value)!r}"
@@ -67,6 +67,9 @@ def _name_keyword(match: re.Match[str]) -> str:
 
 def _is_value(name: str, value: str) -> bool:
     """Return whether a word behind an option is its value."""
+    from keras_resnet.config.given_options import SETTINGS
+    from keras_resnet.config.task_rules import TASK_RULES
+
     choices = {"task": tuple(TASK_RULES)} | {key: each.choices for key, each in SETTINGS.items()}
     is_source = name == "weights" and (":" in value or value == "none")
     return value in choices.get(name, ()) or is_source or not isinstance(_read_value(value), str)

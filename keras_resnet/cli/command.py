@@ -13,7 +13,7 @@ import click
 
 from keras_resnet.cli.help import ExamplesFirst, describe_option, group_options
 from keras_resnet.config.foreign_words import OPTIONS, answer_argument, answer_command, answer_option
-from keras_resnet.config.option_groups import COMMON, OTHER
+from keras_resnet.config.option_groups import DESCRIBED, OTHER
 from keras_resnet.errors import did_you_mean, one_of_sentence
 
 # Commands of more options have --help-all. Where a context notes that it was asked for.
@@ -68,7 +68,7 @@ class Command(ExamplesFirst):
         """Write the options, a section for each group; a single group is called Options."""
         groups = group_options(self, ctx)
         is_short = _HELP_ALL in self.get_params(ctx) and not ctx.meta.get(_SHOWS_ALL)
-        more = {title: options for title, options in groups.items() if is_short and title not in (COMMON, OTHER)}
+        more = {title: options for title, options in groups.items() if is_short and title not in DESCRIBED}
         for title, options in groups.items():
             if title not in more:
                 with formatter.section(title if len(groups) > 1 else "Options"):

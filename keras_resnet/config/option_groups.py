@@ -6,6 +6,8 @@ COMMON, DATA, MODEL, TRAINING, OPTIMIZER = "Common", "Data", "Model", "Training"
 AUGMENTATION, DEVICES, LOGGING, OTHER = "Augmentation", "Precision and devices", "Logging", "Other"
 # Of an export.
 FILES, QUANTIZATION, VERDICT, DEVICE = "Files", "Quantization", "Verdict", "Other devices"
+# A command of many options describes these at once, and names the others.
+DESCRIBED = (COMMON, FILES, QUANTIZATION, VERDICT, OTHER)
 GROUPS = (
     *(COMMON, FILES, QUANTIZATION, VERDICT, DEVICE, DATA, MODEL, TRAINING, OPTIMIZER, AUGMENTATION, DEVICES, LOGGING),
     OTHER,

@@ -30,7 +30,7 @@ def log_copies(data: DatasetSplits, log: Log) -> None:
         example = f"{_describe_image(split, second)} is {_describe_image(train, first)}"
         log(
             f"warning: {len(pairs)} of {counted(split.count, f'{name} image')}"
-            f" {verb(len(pairs), 'is a copy', 'are copies')}{COPIES}{example}):"
+            f" {verb(len(pairs), 'is a copy', 'are copies')} of training images ({example}):"
             f" {name} results will look better than they are, for the network was trained on these very images;"
             " keep each image once"
         )

@@ -111,7 +111,7 @@ def _name_some(names: Sequence[str]) -> str:
     """Name the first of many classes, and say how many there are."""
     if len(names) <= MAX_NAMED_CLASSES:
         return ", ".join(names)
-    return f"{', '.join(names[:MAX_NAMED_CLASSES])}, … ({len(names)} classes)"
+    return f"{', '.join(names[:MAX_NAMED_CLASSES])}, … ({counted(len(names), 'class', plural='classes')})"
 
 
 def column_name(key: str) -> str:

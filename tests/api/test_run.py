@@ -58,7 +58,7 @@ def test_evaluate_says_what_the_command_prints(run, runs, kresnet):
     _, out, _ = kresnet("evaluate", run.name, "--runs", runs, "--json")
     printed = json.loads(out)
     score = run.evaluate("validation")
-    assert asdict(score) == printed
+    assert json.loads(json.dumps(asdict(score))) == printed
     recall = f"{score.metrics['macro_recall']:.2%}"
     _, out, _ = kresnet("evaluate", run.name, "--runs", runs)
     assert "macro recall" in out and recall in out and recall in score._repr_html_()

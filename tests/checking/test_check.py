@@ -12,7 +12,7 @@ from keras_resnet.checking import check as module
 from keras_resnet.checking.findings import CheckedImage, CheckReport, Finding
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.config.task_rules import TASK_RULES
-from keras_resnet.data.dataset import DatasetSplits
+from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import UsageError
 
 
@@ -248,6 +248,7 @@ def of_another_task(request, trained, tmp_path):
     shutil.copytree(trained.folder, run.folder)
     document = json.loads(run.spec_file.read_text())
     document["spec"]["task"] = request.param
+    document["spec"]["data"]["fit"] = "pad" if request.param == "detect" else "crop"
     document["spec"]["data"]["annotations"] = TASK_RULES[request.param].annotations
     document["spec"]["training"]["loss"] = "bce" if request.param == "multilabel" else "cross_entropy"
     run.spec_file.write_text(json.dumps(document))
@@ -287,9 +288,8 @@ def test_with_a_detectors_run_images_of_other_channels_and_labels_are_checked(of
 def test_outliers_are_a_hint(monkeypatch, folder, kresnet, tmp_path):
     report = CheckReport("d", {}, {"size": {"8 × 8": 2}}, [Finding("outlier", (CheckedImage("train", 0, "a"),))])
     assert report.faults == [] and list(report.by_kind) == ["outlier"]
-    monkeypatch.setattr(
-        "keras_resnet.api.checking.check_folder", lambda *of: (report, DatasetSplits("d", (), {}, None, 1, 1))
-    )
+    data = load_dataset(DataSpec(source=str(folder)), lambda line: None)
+    monkeypatch.setattr("keras_resnet.api.checking.check_folder", lambda *of: (report, data))
     assert kresnet("check", folder, "--strict", "--save", tmp_path / "x.html")[0] == 0
 
 

@@ -51,7 +51,7 @@ def test_what_was_typed_comes_back(typed, tmp_path):
     [
         Spec(),
         Spec(network=NetworkSpec(depth=8, stem="cifar"), training=TrainingSpec(epochs=3, seed=7)),
-        Spec(optimizer=OptimizerSpec(name="adamw", learning_rate=1e-05, nesterov=False)),
+        Spec(optimizer=OptimizerSpec(name="adamw", learning_rate=1e-05)),
         dataclasses.replace(default_config("segment"), training=TrainingSpec(epochs=2, batch_size=4)),
     ],
 )

@@ -117,6 +117,7 @@ FAILING = {
     "kresnet train --recipe he2015-cifar --model resnet20 --stop-after 20": Fails(1, "'cifar10' is not prepared"),
     "kresnet train --recipe he2015-cifar --model resnet20 --download": Fails(1, "cannot be reached"),
     "kresnet train --data photos/labels.csv": Fails(1, "no such file or folder"),
+    "kresnet check photos/labels.csv": Fails(1, "no such file or folder"),
     "kresnet train --task multilabel --data photos/labels.csv": Fails(1, "no such file or folder"),
     "kresnet train --data cifar10 --data-dir /data/tfds": Fails(1, "'cifar10' is not prepared"),
     "kresnet train --data cifar10 --download": Fails(1, "cannot be reached"),

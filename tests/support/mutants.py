@@ -307,13 +307,12 @@ def main():
     """In the other process: each job's ending as a line of JSON."""
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    from keras_resnet.export import evaluate
-    from keras_resnet.export.devices import local_cpu
+    from keras_resnet.export import evaluate, verify
     from keras_resnet.runtime import sandbox
 
     # What is not under test is done once: the model's own answers, and how long a file takes.
     sandbox.TIMEOUT_SECONDS = 60.0
-    evaluate.load_run_data, local_cpu.measure_cost = _once(evaluate.load_run_data), _once(local_cpu.measure_cost)
+    evaluate.load_run_data, verify.measure_cost = _once(evaluate.load_run_data), _once(verify.measure_cost)
     evaluate.Reference.from_run = _once(evaluate.Reference.from_run)
     for arguments in json.loads(sys.stdin.read()):
         out.write(json.dumps(_ending(arguments)) + "\n")
