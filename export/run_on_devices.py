@@ -131,6 +131,9 @@ def _run_all(
         for place in places:
             accelerator, images = place.settings.accelerator.upper(), reference.evaluation.samples
             where = f"{place.device.where}, {accelerator}"
+            if len(files) > 1 and (reason := place.device.refuses(on_devices.model)):
+                log(f"{file.name} is left out on {where}: {reason}")
+                continue
             log(f"running {file.name} on {where}, with {counted(images, 'validation image')}")
             try:
                 result.verdicts.append(on_devices.verify(place.device, place.settings, wanted, log))

@@ -125,13 +125,15 @@ def _describe(shapes: dict[str, tuple[int, ...]]) -> str:
 class Device(ABC):
     """Something that runs exported files.
 
-    where: as --on has it. accelerators, runtimes: those that it has.
+    where: as --on has it. accelerators, runtimes: those that it has. own_settings: names of `RunSettings` that not all
+    devices have.
     """
 
     name: ClassVar[str]
     help: ClassVar[str]
     accelerators: ClassVar[tuple[str, ...]] = ACCELERATORS
     runtimes: ClassVar[tuple[str, ...]] = RUNTIMES
+    own_settings: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -149,6 +151,10 @@ class Device(ABC):
 
     def close(self) -> None:  # noqa: B027 (most devices have nothing to do)
         """End what serves all files of a command."""
+
+    def refuses(self, model: TFLiteModel) -> str:
+        """Return why a file is left out where all files of a run are asked for; "" where it is not."""
+        return ""
 
     def require_possible(self, settings: RunSettings) -> None:
         """Raise UsageError for settings that the device does not have."""

@@ -24,6 +24,7 @@ class BrowserDevice(Device):
     help = "browser: a page for any browser, a phone's too"
     accelerators = (CPU, GPU)
     runtimes = (INTERPRETER,)
+    own_settings = ("host", "port")
 
     def __init__(self, where: str) -> None:
         super().__init__(where)

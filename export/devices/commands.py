@@ -18,6 +18,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.export.devices import runner
 from keras_resnet.export.devices.base import CPU, INTERPRETER, Device, RunSettings
 from keras_resnet.export.devices.runner_session import RunnerSession
+from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.progress import Log
 from keras_resnet.runtime.child_process import child_command
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -99,6 +100,11 @@ class MicroDevice(LocalDevice):
     accelerators = (CPU,)
     runtimes = (INTERPRETER,)
 
+    def refuses(self, model: TFLiteModel) -> str:
+        """Return why a float network that begins with pixels of 8 bits is left out."""
+        has_cast = "CAST" in read_contents(model.content).operators
+        return "TensorFlow Lite Micro cannot make floats of uint8 pixels (CAST)" if has_cast else ""
+
     def complete(self, settings: RunSettings) -> RunSettings:
         """Return the settings as the runner gets them."""
         return replace(settings, runtime=self.name)
@@ -113,6 +119,7 @@ class CommandDevice(PipedDevice):
     """Whatever a command runs a Python on."""
 
     name = "command"
+    own_settings = ("keep", "install")
     help = "a command that runs programs elsewhere, such as 'ssh pi@raspberrypi.local' or 'docker run -i IMAGE'"
 
     @classmethod

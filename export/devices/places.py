@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from keras_resnet.errors import require_one_of
+from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices import find_device
-from keras_resnet.export.devices.base import ACCELERATORS, RUNTIMES, Device, RunSettings
+from keras_resnet.export.devices.base import ACCELERATORS, CPU, RUNTIMES, Device, RunSettings
 
 _WITH_ACCELERATOR = re.compile(rf"(?P<where>.+):(?P<accelerator>{'|'.join(ACCELERATORS)})")
 
@@ -47,4 +47,17 @@ def find_places(settings: DeviceSettings) -> list[Place]:
         device = devices.setdefault(where, find_device(where))
         device.require_possible(wanted)
         places.append(Place(device, wanted))
+    _require_used(settings, places)
     return places
+
+
+def _require_used(settings: DeviceSettings, places: list[Place]) -> None:
+    """Raise UsageError for settings that none of `places` has."""
+    defaults = DeviceSettings()
+    for kinds, names in (("machines that a command reaches", ("keep", "install")), ("browsers", ("host", "port"))):
+        for name in names:
+            is_given = getattr(settings, name) != getattr(defaults, name)
+            if places and is_given and not any(name in place.device.own_settings for place in places):
+                raise UsageError(f"{settings.key(name)} is for {kinds}; none of --on is one")
+    if places and settings.allow_fallback and all(place.settings.accelerator == CPU for place in places):
+        raise UsageError("--allow-fallback has an effect only with a GPU or an NPU, as in --on local:gpu")

@@ -222,6 +222,10 @@ def test_one_file_that_fails_fails_the_command(exported, runs, kresnet, broken, 
         (["--on", "tflm:gpu"], "--accelerator of tflm must be one of cpu. Received: gpu"),
         (["--on", "local", "--runtime", "onnx"], "--runtime must be one of interpreter, compiled-model"),
         (["--on", "local", "--threads", "0"], "--threads"),
+        (["--on", "local", "--keep"], "--keep is for machines that a command reaches; none of --on is one"),
+        (["--on", "ssh://pi@host", "--port", "80"], "--port is for browsers; none of --on is one"),
+        (["--on", "chromium", "--host", "0.0.0.0"], "--host is for browsers; none of --on is one"),
+        (["--on", "local", "--allow-fallback"], "--allow-fallback has an effect only with a GPU or an NPU"),
     ],
 )
 def test_a_wrong_request_is_exit_code_2(exported, runs, kresnet, options, words):

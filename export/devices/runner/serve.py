@@ -100,9 +100,17 @@ def main(arguments: list[str]) -> int:
     except EOFError:
         return 1
     except Exception as error:
-        message = str(error) if isinstance(error, DeviceError) else f"{type(error).__name__}: {in_one_line(error)}"
-        if isinstance(error, MemoryError):
-            message = "the device has too little memory for the file"
-        pipes.send("error", message=message, warnings=log.warnings())
+        pipes.send("error", message=_describe(error), warnings=log.warnings())
         return 1
     return 0
+
+
+def _describe(error: Exception) -> str:
+    """Return what to say of an error, in one sentence."""
+    if isinstance(error, DeviceError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "the device has too little memory for the file"
+    if isinstance(error, RuntimeError):
+        return f"the runtime cannot compute the file: {in_one_line(error)}"
+    return f"{type(error).__name__}: {in_one_line(error)}"
