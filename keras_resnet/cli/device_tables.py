@@ -19,10 +19,10 @@ def print_device_verdicts(run: str, verdicts: list[DeviceVerdict], as_json: bool
     if as_json:
         console.emit_json(rows)
         return
-    first, spare = verdicts[0], ["memory", "p99", "p90", "first", "as the model"]
+    first, spare = verdicts[0], ["memory", "first", "as the model"]
     title = f"{run} on devices: {counted(first.samples, 'validation image')}, drops in points"
     cells = [device_cells(row) for row in rows]
-    console.print_table(title, device_columns(rows), cells, prose=["where", "drop", "verdict"], spare=spare)
+    console.print_table(title, device_columns(rows), cells, prose=["where", "verdict", "drop [95%]"], spare=spare)
     console.emit(f"the Keras model on the same images: {metric_label(first.metric)} {first.model_value:.2%}")
     for remark in list_device_remarks(rows):
         console.emit(remark)

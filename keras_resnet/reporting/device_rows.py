@@ -15,14 +15,15 @@ DeviceRow = Mapping[str, Any]
 NONE = "–"
 # Seconds of one point of a long measurement.
 WINDOW = 10
-TIMES = ("first", "p50", "p90", "p99")
+PERCENTILES = ("p50", "p90", "p99")
+VERDICT = "verdict"
 HOW_TIMED = "first: loading and the first inference; p50, p90 and p99: of one image, after others; times in ms"
 
 
 def device_columns(rows: Sequence[DeviceRow]) -> list[str]:
     """Return the heads of the table."""
-    scores = [metric_label(rows[0]["metric"]), "drop", "95%", "as this CPU", "as the model"]
-    return ["file", "where", "on", *scores, "accelerated", *TIMES, "memory", "verdict"]
+    scores = [metric_label(rows[0]["metric"]), "drop [95%]", "as this CPU", "as the model"]
+    return ["file", "where", "on", VERDICT, *scores, "accelerated", "first", " / ".join(PERCENTILES), "memory"]
 
 
 def device_cells(row: DeviceRow) -> list[str]:
@@ -30,20 +31,20 @@ def device_cells(row: DeviceRow) -> list[str]:
     device, cost = row["device"], row["cost"]
     of = f" of {metric_label(row['drop_metric'])}" * (row["drop_metric"] != row["metric"])
     latency = cost["latencies"][-1] if cost["latencies"] else {}
-    times = {**latency, "first": cost["first_ms"]} if latency else {}
+    times = [f"{latency[name]:.2f}" for name in PERCENTILES if latency.get(name) is not None]
     return [
         row["file"],
         device["where"],
         device["accelerator"].upper() or NONE,
+        describe_outcome(row),
         f"{row['value']:.2%}",
-        f"{100 * row['drop']:+.2f}{of}",
-        format_interval(row["drop_interval"]),
+        f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval'])}{of}",
         f"{row['cpu_agreement']:.2%}",
         f"{row['agreement']:.2%}",
         _describe_share(device),
-        *(f"{times[name]:.2f}" if times.get(name) is not None else NONE for name in TIMES),
+        f"{cost['first_ms']:.1f}" if latency else NONE,
+        " / ".join(times) or NONE,
         f"{cost['peak_mib']:.0f} MiB" if cost["peak_mib"] else NONE,
-        describe_outcome(row),
     ]
 
 
@@ -87,7 +88,10 @@ def _list_own_remarks(row: DeviceRow) -> list[str]:
             f"{row['file']}: medians of every {WINDOW} seconds went from {windows[0]:.2f} to {windows[-1]:.2f} ms, over"
             f" {counted(len(windows) * WINDOW, 'second')}"
         )
-    return remarks + [f"{row['file']}: the log says: {warning}" for warning in device["warnings"]]
+    if warnings := device["warnings"]:
+        more = f" (and {counted(len(warnings) - 1, 'line')} more)" if len(warnings) > 1 else ""
+        remarks.append(f"{row['file']}: the log says: {warnings[0]}{more}")
+    return remarks
 
 
 def throttling_charts(rows: Sequence[DeviceRow]) -> list[Chart]:
