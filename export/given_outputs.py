@@ -111,7 +111,9 @@ class GivenOutputs:
                 continue
             received = [str(value) for value in np.ravel(about[kind])]
             if len(received) != samples:
-                raise ExportError(f"{self.path} has {len(received)} values of {kind} for {counted(samples, 'row')}")
+                raise ExportError(
+                    f"{self.path} has {counted(len(received), 'value')} of {kind} for {counted(samples, 'row')}"
+                )
             wrong = [row for row in range(samples) if received[row] != places[row]]
             if wrong:
                 raise ExportError(

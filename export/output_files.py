@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.errors import ExportError
+from keras_resnet.runtime.plurals import counted
 
 # Arrays, or columns of a CSV file, that are no outputs: the place of each row among the images, their hashes, the
 # file's.
@@ -100,7 +101,7 @@ def _read_csv(path: Path) -> OutputFile:
     width = len(titles or rows[0][1])
     for number, row in rows:
         if len(row) != width:
-            raise ExportError(f"line {number} of {path} has {len(row)} columns instead of {width}")
+            raise ExportError(f"line {number} of {path} has {counted(len(row), 'column')} instead of {width}")
     places = [place for place in range(width) if not titles or titles[place] not in ABOUT]
     about = {
         title: np.array([row[place].strip() for _, row in rows]) for place, title in enumerate(titles) if title in ABOUT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.export.devices.base import Device
 from keras_resnet.export.devices.browser import BrowserDevice, ChromiumDevice
 from keras_resnet.export.devices.commands import CommandDevice, LocalDevice, MicroDevice, SSHDevice
@@ -18,9 +18,17 @@ DEVICES: tuple[type[Device], ...] = (
 )
 
 
+# What people type who mean an accelerator of this machine.
+ACCELERATOR_PLACES = {"cpu": "local:cpu", "gpu": "local:gpu", "cuda": "local:gpu", "npu": "local:npu"}
+
+
 def find_device(where: str) -> Device:
     """Return the device that `where`, as --on has it, names. Raises UsageError if there is none."""
     for kind in DEVICES:
         if kind.recognizes(where):
             return kind(where)
-    raise UsageError(f"--on must be {'; '.join(kind.help for kind in DEVICES)}. Received: {where!r}")
+    names = [kind.name for kind in DEVICES if kind.recognizes(kind.name)]
+    near = did_you_mean(where, [*names, *ACCELERATOR_PLACES.values()])
+    if where in ACCELERATOR_PLACES:
+        near = f" Did you mean {ACCELERATOR_PLACES[where]!r}?"
+    raise UsageError(f"--on must be {'; '.join(kind.help for kind in DEVICES)}. Received: {where!r}.{near}".rstrip("."))

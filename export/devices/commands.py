@@ -6,6 +6,7 @@ import contextlib
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -124,16 +125,17 @@ class CommandDevice(PipedDevice):
 
     @classmethod
     def recognizes(cls, where: str) -> bool:
-        """Return whether `where` is a command."""
-        return bool(where.strip()) and not where.startswith("-")
+        """Return whether `where` is a command whose program is here."""
+        try:
+            words = shlex.split(where)
+        except ValueError:  # a quotation mark without the other
+            return False
+        return bool(words) and not where.startswith("-") and shutil.which(words[0]) is not None
 
     @property
     def command(self) -> list[str]:
         """The words of the command; ends with a Python."""
-        try:
-            words = shlex.split(self.where)
-        except ValueError as error:
-            raise UsageError(f"--on must be a command. Received: {self.where!r} ({error})") from error
+        words = shlex.split(self.where)
         return words if PurePath(words[-1]).name.startswith("python") else [*words, "python3"]
 
     @property

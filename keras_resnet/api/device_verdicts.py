@@ -42,7 +42,9 @@ def verify_places(
     """Run the TFLite files of `run` on `places`, with the keywords of `Run.verify`. Raises as that does."""
     require_known("verify", keywords, names_of(VERIFY))
     options = {name: value for name, value in to_options(keywords).items() if value is not None}
-    on, given = DeviceSettings.take({**options, "on": tuple(places) or ("local",)})
+    named = options.pop("on", ())
+    places = (*places, *([named] if isinstance(named, str) else named))
+    on, given = DeviceSettings.take({**options, "on": places or ("local",)})
     settings = ExportSettings(**given)
     from keras_resnet.export.run_on_devices import list_files, verify_files
 

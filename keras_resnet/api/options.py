@@ -121,7 +121,7 @@ class TrainOptions(TypedDict, total=False):
     """Optimizer: sgd (with momentum), adamw (Loshchilov & Hutter 2019), lamb (You et al. 2020) or muon (Jordan et al.
     2024; AdamW at a tenth of the rate for all but kernels of convolutions) [default: sgd]."""
     learning_rate: float | None
-    """Peak learning rate [default: 0.05]."""
+    """Peak learning rate [default: 0.05; 0.01 from pretrained weights]."""
     weight_decay: float | None
     """Weight decay of kernels [default: 0.0005]."""
     reference_batch: int | None
@@ -131,7 +131,7 @@ class TrainOptions(TypedDict, total=False):
     label_smoothing: float | None
     """Label smoothing: share spread over all classes [default: 0.1]."""
     epochs: int | None
-    """Passes over the training images [default: 15]."""
+    """Passes over the training images [default: 15; by the images of your own data]."""
     steps: int | None
     """Length in steps; decides the epochs."""
     stop_after: int | None
@@ -197,11 +197,11 @@ class CompressOptions(TypedDict, total=False):
     qat: bool | Literal["native", "tfmot"] | None
     """Quantization-aware training: True, or 'tfmot' by tensorflow-model-optimization."""
     epochs: int | None
-    """Passes over the training images [default: 15]."""
+    """Passes over the training images [default: 15; by the images of your own data]."""
     batch_size: int | None
     """Images per step, over all devices [default: by the data]."""
     learning_rate: float | None
-    """Peak learning rate [default: 0.05]."""
+    """Peak learning rate [default: 0.05; 0.01 from pretrained weights]."""
     steps: int | None
     """Length in steps; decides the epochs."""
     stop_after: int | None
@@ -310,6 +310,9 @@ class VerifyOptions(TypedDict, total=False):
     """Fail also where the drop's 95% interval is not within max_drop: too few images to tell."""
     samples: int | None
     """Score so many validation images, drawn by a fixed seed [default: all]."""
+    on: Sequence[str] | str | None
+    """Run the files there: local, tflm, chromium, browser, ssh://USER@HOST or a command; repeatable, and with an
+    accelerator behind it, as in local:gpu."""
     accelerator: str | None
     """What computes there: cpu, gpu or npu [default: cpu]."""
     runtime: str | None

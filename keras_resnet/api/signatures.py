@@ -94,7 +94,7 @@ _DEVICES = tuple(Keyword.of(setting.key, setting) for setting in iterate_setting
 EXPORT = (*_FILES, *_DEVICES)
 VERIFY = (
     *(each for each in _FILES if each.name in VERIFY_SETTINGS),
-    *(each for each in _DEVICES if each.name != "on"),
+    *_DEVICES,
 )
 # By the name of the TypedDict.
 KEYWORDS = {"TrainOptions": TRAIN, "CompressOptions": COMPRESS, "ExportOptions": EXPORT, "VerifyOptions": VERIFY}

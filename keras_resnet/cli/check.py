@@ -18,6 +18,7 @@ from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.config.task_rules import TASK_RULES
 from keras_resnet.errors import DataError, KresnetError
+from keras_resnet.runtime.plurals import join_words
 
 if TYPE_CHECKING:
     from keras_resnet.checking.findings import CheckReport
@@ -85,6 +86,7 @@ def check(
     with a run, suspected label errors and outliers. Writes one page with the images.
     """
     from keras_resnet.api.checking import check_folder, write_page
+    from keras_resnet.checking.findings import KINDS
 
     run = find_run(runs, of_run) if of_run is not None else None
     source = data if data is not None else run.spec().data.source if run else ""
@@ -103,7 +105,9 @@ def check(
         _print_report(report)
     console.log(f"page: {page}")
     if strict and report.faults:
-        raise DataError(f"{report.data} is not clean (--strict): {', '.join(report.faults)}")
+        raise DataError(
+            f"{report.data} is not clean (--strict): {join_words([KINDS[kind].title.lower() for kind in report.faults])}"
+        )
 
 
 def _print_report(report: CheckReport) -> None:

@@ -148,7 +148,9 @@ class OptimizerSpec(Section):
         " al. 2024; AdamW at a tenth of the rate for all but kernels of convolutions).",
         Option("--optimizer", OPTIMIZER),
     )
-    learning_rate: float = setting(0.05, "Peak learning rate.", Option("--learning-rate", COMMON), gt=0)
+    learning_rate: float = setting(
+        0.05, "Peak learning rate.", Option("--learning-rate", COMMON, "0.05; 0.01 from pretrained weights"), gt=0
+    )
     momentum: float = setting(0.9, "Momentum of sgd.", ge=0, lt=1)
     nesterov: bool = setting(True, "Use Nesterov momentum in sgd.")
     beta_1: float = setting(0.9, "Decay of the first moment of adamw and lamb.", ge=0, lt=1)
@@ -194,7 +196,9 @@ class TrainingSpec(Section):
 
     PATH: ClassVar[str] = "training"
 
-    epochs: int = setting(15, "Passes over the training images.", Option("--epochs", COMMON), ge=1)
+    epochs: int = setting(
+        15, "Passes over the training images.", Option("--epochs", COMMON, "15; by the images of your own data"), ge=1
+    )
     steps: int | None = setting(None, "Length in steps; decides the epochs.", Option("--steps", TRAINING), ge=1)
     stop_after: int | None = setting(
         None, "End after so many steps of a longer plan, to try it out.", Option("--stop-after", TRAINING), ge=1

@@ -139,7 +139,7 @@ def suggest_class_weights(facts: TrainingFacts) -> str:
 def suggest_images_of_class(facts: TrainingFacts) -> str:
     """Suggest images of a class that is never found: it has too few of them, or looks like another."""
     missed = list(_missed_classes(facts.analysis))
-    if not missed:
+    if not missed or suggest_more_epochs(facts) or suggest_longer_training(facts):  # which may be all that it lacks
         return ""
     label, count = missed[0]
     known = facts.labels.get(label)

@@ -76,7 +76,7 @@ def require_free(home: Path, name: str | None) -> None:
     if name is None:
         return
     folder = home / name
-    if not (Path(name).name == name and not name.startswith(".") and name.isprintable()):
+    if not (Path(name).name == name and not name.startswith((".", "-")) and name.isprintable()):
         raise UsageError(f"--name must be the plain name of a new folder in {home}. Received: {name!r}")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise name_taken_error(home, name)

@@ -30,7 +30,7 @@ ELSEWHERE = {
     "train": {"find_lr", "find_batch_size", "as_json", "settings", "data"},
     "compress": {"as_json", "settings", "run"},
     "export": {"runs", "as_json", "run", "quantize", "tflite", "savedmodel", "onnx", "c_array"},
-    "verify": {"runs", "as_json", "of_run", "target", "on", "outputs", "where"},
+    "verify": {"runs", "as_json", "of_run", "target", "outputs", "where"},
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 import keras_resnet
+from keras_resnet.api.session import in_python_words
 from keras_resnet.checking import check as module
 from keras_resnet.checking.findings import CheckedImage, CheckReport, Finding
 from keras_resnet.config.spec import DataSpec
@@ -267,7 +268,7 @@ def test_with_a_run_of_another_task_all_but_labels_is_checked(planted, of_anothe
         f"labels were not checked: that is done by a run of --task classify, and run other is of --task {task}"
     )
     report = keras_resnet.check(planted, run=run.folder)
-    assert report.images == 35 and report.notes == [annotations, labels]
+    assert report.images == 35 and report.notes == list(map(in_python_words, (annotations, labels)))
 
 
 def test_with_a_detectors_run_images_of_other_channels_and_labels_are_checked(of_another_task, tmp_path):

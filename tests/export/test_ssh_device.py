@@ -11,6 +11,7 @@ import time
 import pytest
 
 from keras_resnet.export.devices.runner_session import RunnerSession
+from keras_resnet.run import Run
 from keras_resnet.training.launch import find_free_ports
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
@@ -51,12 +52,23 @@ def of_box(run, box):
     return row
 
 
-def test_a_connection_killed_in_the_middle_goes_on_to_the_same_verdict(exported, runs, kresnet, box, monkeypatch):
-    file = exported[0].exports / "int8.tflite"
-    verify = ["verify", file, "--runs", runs, "--on", box, "--samples", "150", "--max-drop", "5"]
+def test_a_connection_killed_in_the_middle_goes_on_to_the_same_verdict(exported, tmp_path, kresnet, box, monkeypatch):
+    run = Run(shutil.copytree(exported[0].folder, tmp_path / "digits"))
+    verify = [
+        "verify",
+        run.exports / "int8.tflite",
+        "--runs",
+        tmp_path,
+        "--on",
+        box,
+        "--samples",
+        "150",
+        "--max-drop",
+        "5",
+    ]
     code, _, err = kresnet(*verify)
     assert code == 0, err
-    whole = of_box(exported[0], box)
+    whole = of_box(run, box)
     ask, asked = RunnerSession.__call__, []
 
     def ask_and_kill(session, images):
@@ -69,7 +81,7 @@ def test_a_connection_killed_in_the_middle_goes_on_to_the_same_verdict(exported,
     monkeypatch.setattr(RunnerSession, "__call__", ask_and_kill)
     code, _, err = kresnet(*verify)
     assert code == 0 and [line for line in err if "broke after 1 batch" in line and "connecting again" in line], err
-    resumed = of_box(exported[0], box)
+    resumed = of_box(run, box)
     same = ("value", "drop", "drop_interval", "agreement", "cpu_agreement", "samples", "verdict", "details")
     assert sum(asked) == 150 and {key: resumed[key] for key in same} == {key: whole[key] for key in same}
 

@@ -142,8 +142,8 @@ FAILING = {
     "kresnet verify * --on local:gpu": Fails(1, "LiteRT cannot compile the file for the GPU"),
     "kresnet verify * --on ssh:*": Fails(1, "raspberrypi.local"),
     "kresnet verify * --on 'ssh *": Fails(1, "raspberrypi.local"),
-    "kresnet verify * --on 'docker *": Fails(1, "docker"),
-    "kresnet verify * --on 'qemu-*": Fails(1, "qemu-aarch64 "),
+    "kresnet verify * --on 'docker *": Fails(2, "docker"),
+    "kresnet verify * --on 'qemu-*": Fails(2, "qemu-aarch64 "),
     "kresnet export * --target ethos-u55-128*": Fails(2, "needs Arm's compiler"),
 }
 
