@@ -105,9 +105,8 @@ def check(
         _print_report(report)
     console.log(f"page: {page}")
     if strict and report.faults:
-        raise DataError(
-            f"{report.data} is not clean (--strict): {join_words([KINDS[kind].title.lower() for kind in report.faults])}"
-        )
+        found = join_words([KINDS[kind].title.lower() for kind in report.faults])
+        raise DataError(f"{report.data} is not clean (--strict): {found}")
 
 
 def _print_report(report: CheckReport) -> None:

@@ -151,6 +151,9 @@ def nothing_else(desk, monkeypatch):
     def refuse(*_):
         raise ConnectionRefusedError(111, "Connection refused")
 
+    from keras_resnet.export.devices import commands
+
+    monkeypatch.setattr(commands.shutil, "which", lambda name: name if name == "ssh" else None)
     for module in (tfds_source, hub):
         monkeypatch.setattr(module, "is_reachable", lambda host: False)
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(desk / "tfds"))

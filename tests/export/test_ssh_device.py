@@ -54,18 +54,8 @@ def of_box(run, box):
 
 def test_a_connection_killed_in_the_middle_goes_on_to_the_same_verdict(exported, tmp_path, kresnet, box, monkeypatch):
     run = Run(shutil.copytree(exported[0].folder, tmp_path / "digits"))
-    verify = [
-        "verify",
-        run.exports / "int8.tflite",
-        "--runs",
-        tmp_path,
-        "--on",
-        box,
-        "--samples",
-        "150",
-        "--max-drop",
-        "5",
-    ]
+    file, options = run.exports / "int8.tflite", ["--samples", "150", "--max-drop", "5"]
+    verify = ["verify", file, "--runs", tmp_path, "--on", box, *options]
     code, _, err = kresnet(*verify)
     assert code == 0, err
     whole = of_box(run, box)
