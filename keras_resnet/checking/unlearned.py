@@ -55,19 +55,14 @@ def choose_depth(train: LabeledFeatures, held_out: LabeledFeatures) -> tuple[int
     """Return the depth of the features to judge training images by (see `Features.up_to`), and what the last features
     know.
 
-    It is the deepest one whose features know the training labels no better than those held out, within a standard
-    error. Where all know them better, as where training images resemble each other more than those held out, it is the
-    deepest one that does so no more than any other.
+    Features that do not know wrong labels by heart name fewer of the training labels than of those held out, in the
+    measure of wrong ones among them; the better they know them, the larger is the gap. It is the deepest one whose gap
+    is not clearly larger than the least: by less than two standard errors.
     """
     train, held_out = train.sample(), held_out.sample()
-    known: dict[int, Knowledge] = {}
-    for depth in range(train.features.depths, 0, -1):
-        known[depth] = measure(train, held_out, depth)
-        if known[depth].gap <= known[depth].error:
-            break
-    else:
-        least = min(each.gap for each in known.values())
-        depth = max(depth for depth, each in known.items() if each.gap <= least + each.error)
+    known = {depth: measure(train, held_out, depth) for depth in range(1, train.features.depths + 1)}
+    least = min(each.gap for each in known.values())
+    depth = max(depth for depth, each in known.items() if each.gap <= least + 2 * each.error)
     return depth, known[train.features.depths]
 
 

@@ -114,8 +114,8 @@ def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kres
     code, out, err = kresnet("check", planted, "--json", "--strict", "--save", page)
     assert (code, err[-1]) == (
         1,
-        "kresnet: photos is not clean (--strict): unreadable, exact_duplicate_across_splits,"
-        " near_duplicate_across_splits, conflicting_labels, exact_duplicate, blank, dark, blurred",
+        "kresnet: photos is not clean (--strict): unreadable files, exact duplicates across splits, near duplicates across"
+        " splits, equal images with different labels, exact duplicates, blank images, dark images and blurred images",
     )
     told = json.loads(out)
     assert told["found"]["blank"] == 1 and told["images"] == 35

@@ -184,7 +184,7 @@ def test_words_reach_the_shell_at_the_other_end(monkeypatch, tmp_path):
     ],
 )
 def test_times_of_emulators_are_known_to_mean_nothing(where, emulated):
-    assert find_device(where).is_emulated is emulated
+    assert CommandDevice(where).is_emulated is emulated
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ WRONG = {
     ),
     "other model": (write_npz(model_sha256="ab" * 32), "is of another model than int8.tflite: .* SHA-256 abababababab"),
     "no npz": (write_text("r.npz", "nothing"), r"cannot be read as NumPy's \.npz"),
-    "ragged": (write_text("r.csv", "1,2\n3\n"), r"line 2 of .*r\.csv has 1 columns instead of 2$"),
+    "ragged": (write_text("r.csv", "1,2\n3\n"), r"line 2 of .*r\.csv has 1 column instead of 2$"),
     "words": (write_text("r.csv", "1,2\n3,x\n"), "line 2 of .* has 'x' where a number is expected$"),
     "empty": (write_text("r.csv", "\n"), "holds no outputs$"),
     "other kind": (write_text("r.txt", "1"), r"must be a \.npz, \.npy, \.csv file or a folder of \.npy files"),
