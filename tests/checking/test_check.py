@@ -114,8 +114,9 @@ def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kres
     code, out, err = kresnet("check", planted, "--json", "--strict", "--save", page)
     assert (code, err[-1]) == (
         1,
-        "kresnet: photos is not clean (--strict): unreadable files, exact duplicates across splits, near duplicates across"
-        " splits, equal images with different labels, exact duplicates, blank images, dark images and blurred images",
+        "kresnet: photos is not clean (--strict): unreadable files, exact duplicates across splits, near duplicates"
+        " across splits, equal images with different labels, exact duplicates, blank images, dark images and blurred"
+        " images",
     )
     told = json.loads(out)
     assert told["found"]["blank"] == 1 and told["images"] == 35
