@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         "kresnet verify FILE --outputs results.npz",
     ),
 )
-@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("target", metavar="FILE|RUN", type=click.Path(path_type=Path))
 @click.option("--run", "of_run", help="The run that FILE is compared with [default: its folder's, or its own].")
 @add_setting_options(ExportSettings, "max_drop", "require_proof", "samples")
 @add_setting_options(DeviceSettings)
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def verify(target: Path, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
     """Verify an exported FILE again, on this machine.
 
-    It is scored on the data as they are now. With --on it is run on other devices; then FILE may be a run, which
+    It is scored on the data as they are now. With --on it is run on other devices; then it may be a RUN, which
     means all its TFLite files. With --outputs, what something else computed of it is judged. Exit code 1 if one lost
     more than --max-drop.
     """
