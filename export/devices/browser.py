@@ -30,11 +30,6 @@ class BrowserDevice(Device):
         super().__init__(where)
         self._server: PageServer | None = None
 
-    @classmethod
-    def recognizes(cls, where: str) -> bool:
-        """Return whether `where` is this one."""
-        return where == cls.name
-
     @contextmanager
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[PageSession]:
         """Wait until a page has loaded the file of `model`; all files of a command come to the same page."""
@@ -74,11 +69,6 @@ class ChromiumDevice(Device):
     def __init__(self, where: str) -> None:
         super().__init__(where)
         self._logged: set[str] = set()
-
-    @classmethod
-    def recognizes(cls, where: str) -> bool:
-        """Return whether `where` is this one."""
-        return where == cls.name
 
     @contextmanager
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[PageSession]:

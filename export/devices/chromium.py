@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.devices.page_messages import show
+from keras_resnet.export.devices.foreign_text import read_last_words
 from keras_resnet.runtime.child_process import child_command, describe_exit
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -65,9 +65,7 @@ class Chromium:
         code = self._process.poll()
         if code is None:
             return
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        last = show(lines[-1]) if lines else "it says nothing"
+        last = read_last_words(self._errors) or "it says nothing"
         raise ExportError(f"Chromium has ended by {describe_exit(code)}: {last}")
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from typing import IO
 from keras_resnet.errors import UsageError
 from keras_resnet.export.devices import runner
 from keras_resnet.export.devices.base import CPU, INTERPRETER, Device, RunSettings
-from keras_resnet.export.devices.runner_session import RunnerSession
+from keras_resnet.export.devices.runner_session import OtherEnd, RunnerSession
 from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.progress import Log
 from keras_resnet.runtime.child_process import child_command
@@ -55,8 +55,8 @@ class PipedDevice(Device):
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[RunnerSession]:
         """Send the file of `model` and open it there."""
         self.require_possible(settings)
-        session = RunnerSession(self.where, self.start, model, self.complete(settings), log)
-        session.is_emulated = self.is_emulated
+        other_end = OtherEnd(self.where, self.start, self.is_emulated)
+        session = RunnerSession(other_end, model, self.complete(settings), log)
         session.connect()
         try:
             yield session
@@ -82,11 +82,6 @@ class LocalDevice(PipedDevice):
 
     name = "local"
     help = "this machine"
-
-    @classmethod
-    def recognizes(cls, where: str) -> bool:
-        """Return whether `where` is this machine."""
-        return where == cls.name
 
     def start(self, errors: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start the runner as a child of this process."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.devices.page_messages import Message, show
+from keras_resnet.export.devices.foreign_text import show
+from keras_resnet.export.devices.page_messages import Message
 from keras_resnet.runtime.plurals import counted
 
 T = TypeVar("T")

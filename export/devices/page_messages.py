@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ExportError
+from keras_resnet.export.devices.foreign_text import show
 from keras_resnet.runtime.plurals import counted
-from keras_resnet.runtime.printable import make_printable
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # Bytes of the line of JSON.
 MAX_LINE = 2**16
-# Characters of foreign text that are shown.
-MAX_SHOWN = 300
 # Types of arrays that LiteRT.js has.
 DTYPES = ("float32", "int32", "uint8")
 
@@ -49,7 +47,7 @@ class Message:
             head = json.loads(line)
             kind, size, checksum = str(head["kind"]), head["bytes"], head["crc32"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise ExportError(f"the page sent no message: {show(line[:MAX_SHOWN].decode(errors='replace'))}") from None
+            raise ExportError(f"the page sent no message: {show(line.decode(errors='replace'))}") from None
         if size != len(payload) or checksum != zlib.crc32(payload):
             raise ExportError(f"the {show(kind)} of the page arrived damaged: the checksum is another one")
         return cls(head, payload)
@@ -58,11 +56,6 @@ class Message:
     def kind(self) -> str:
         """What it is."""
         return str(self.head["kind"])
-
-
-def show(text: object) -> str:
-    """Return foreign text so that it can be printed in a line."""
-    return make_printable(" ".join(str(text).split()))[:MAX_SHOWN]
 
 
 def count_output_bytes(model: TFLiteModel) -> int:

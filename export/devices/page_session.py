@@ -14,6 +14,7 @@ from keras_resnet.errors import ExportError
 from keras_resnet.export.benchmark import Cost, Latency
 from keras_resnet.export.demo.page import LITERT_JS_VERSION
 from keras_resnet.export.devices.base import CPU, GPU, DeviceFacts, Measurement, RunSettings, Session
+from keras_resnet.export.devices.foreign_text import show
 from keras_resnet.export.devices.page_exchange import LEASE, Exchange, Job, describe_done
 from keras_resnet.export.devices.page_messages import (
     DTYPES,
@@ -22,7 +23,14 @@ from keras_resnet.export.devices.page_messages import (
     read_number,
     read_numbers,
     read_outputs,
-    show,
+)
+from keras_resnet.export.devices.runner.measuring import (
+    MAX_RUNS,
+    MAX_SECONDS,
+    MIN_RUNS,
+    REPEATS,
+    WARMUP_RUNS,
+    WINDOW,
 )
 from keras_resnet.progress import Log
 from keras_resnet.runtime.plurals import counted
@@ -31,11 +39,8 @@ from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # Bytes of images, and of outputs, that are sent at a time.
 PART_BYTES = 4 * 2**20
-# How often the first image is computed in a row.
-REPEATS = 10
-WARMUP_RUNS, MIN_RUNS, MAX_RUNS, MAX_SECONDS = 3, 10, 200, 2.0
-# Seconds whose median is one point of a long measurement, and how many such points there are at most.
-WINDOW, MAX_WINDOWS = 10.0, 100_000
+# Points of a long measurement, at most.
+MAX_WINDOWS = 100_000
 MAX_WARNINGS = 20
 ACCELERATORS = {CPU: "wasm", GPU: "webgpu"}
 # What GPUs are called that are none: their times mean nothing.

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
@@ -16,21 +17,28 @@ import numpy as np
 from keras_resnet.errors import ExportError
 from keras_resnet.export.benchmark import Cost, Latency
 from keras_resnet.export.devices.base import CPU, DeviceFacts, Measurement, OutputShapes, RunSettings, Session
+from keras_resnet.export.devices.foreign_text import read_last_words, show
 from keras_resnet.export.devices.runner.pipes import PROTOCOL, DeviceError, Pipes
 from keras_resnet.progress import Log
 from keras_resnet.runtime.child_process import describe_exit
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
-from keras_resnet.runtime.printable import make_printable
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 # Seconds before each new attempt after a connection broke; an answer makes them all available again.
 PAUSES = (1.0, 2.0, 5.0, 10.0)
-# Characters of foreign text that are shown.
-MAX_SHOWN = 300
 Message = tuple[dict[str, Any], bytes]
 # Starts the process at the other end of the pipes, with its standard error going to the file.
 Start = Callable[[IO[bytes]], "subprocess.Popen[bytes]"]
+
+
+@dataclass(frozen=True)
+class OtherEnd:
+    """Where a runner is started, as --on has it, and whether its times mean nothing."""
+
+    where: str
+    start: Start
+    is_emulated: bool
 
 
 class BrokenConnectionError(Exception):
@@ -42,11 +50,12 @@ class BrokenConnectionError(Exception):
 
 
 class Connection:
-    """One process that serves the pipes, and what is said over them."""
+    """One process that serves the pipes, and what is said over them. timeout: seconds without an answer after which
+    it is taken to be gone."""
 
     def __init__(self, start: Start, timeout: float) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the connection)
-        self._timeout, self._is_late = timeout, False
+        self.timeout, self._is_late = timeout, False
         self._process = start(self._errors)
         assert self._process.stdin is not None and self._process.stdout is not None
         self._pipes = Pipes(self._process.stdout, self._process.stdin)
@@ -59,13 +68,13 @@ class Connection:
 
     def send(self, kind: str, payload: bytes = b"", **fields: object) -> None:
         """Send a message. Raises BrokenConnectionError."""
-        with self._watched():
+        with _Watch(self):
             self._pipes.send(kind, payload, **fields)
 
     def receive(self, expect: str) -> Message:
         """Return the next message, of the kind `expect`. Raises as `ask` does."""
         while True:
-            with self._watched():
+            with _Watch(self):
                 head, payload = self._pipes.receive()
             if head["kind"] == "error":
                 raise ExportError(f"{show(head.get('message'))}{_describe_warnings(head)}")
@@ -87,9 +96,6 @@ class Connection:
             self._process.wait()
         self._errors.close()
 
-    def _watched(self) -> _Watch:
-        return _Watch(self)
-
     def expire(self) -> None:
         """End the process because no answer came."""
         self._is_late = True
@@ -98,19 +104,13 @@ class Connection:
     def describe_end(self) -> str:
         """Return why the process ended: the last line of what it printed, or its exit code."""
         if self._is_late:
-            return f"no answer within {counted(self._timeout, 'second', 'g')}"
+            return f"no answer within {counted(self.timeout, 'second', 'g')}"
         try:
             code = self._process.wait(5)
         except subprocess.TimeoutExpired:
             return "it closed the connection"
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return show(lines[-1]) if lines else f"it ended by {describe_exit(code)}" if code else "it ended"
-
-    @property
-    def timeout(self) -> float:
-        """Seconds without an answer after which the device is taken to be gone."""
-        return self._timeout
+        ended = f"it ended by {describe_exit(code)}" if code else "it ended"
+        return read_last_words(self._errors) or ended
 
 
 class _Watch:
@@ -135,14 +135,13 @@ class _Watch:
 class RunnerSession(Session):
     """A file that the runner has opened; a connection that breaks is made again, and the batch sent once more."""
 
-    def __init__(self, where: str, start: Start, model: TFLiteModel, settings: RunSettings, log: Log) -> None:
-        self._where, self._start, self._content = where, start, model.content
+    def __init__(self, other_end: OtherEnd, model: TFLiteModel, settings: RunSettings, log: Log) -> None:
+        self._other_end, self._where, self._content = other_end, other_end.where, model.content
         self._shapes = OutputShapes(model)
         self._settings, self._log = settings, log
         self._answered = 0
         self._hello: dict[str, Any] = {}
         self._loaded: dict[str, Any] = {}
-        self._first_ms = 0.0
         self._connection: Connection | None = None
 
     def connect(self) -> None:
@@ -202,7 +201,7 @@ class RunnerSession(Session):
     def _open(self) -> None:
         settings = self._settings
         try:
-            self._connection = Connection(self._start, settings.timeout)
+            self._connection = Connection(self._other_end.start, settings.timeout)
         except OSError as error:
             raise ExportError(f"it cannot be started: {error.strerror}") from error
         try:
@@ -245,7 +244,7 @@ class RunnerSession(Session):
 
     def _describe(self, measured: dict[str, Any], goodbye: dict[str, Any]) -> Measurement:
         machine, loaded, settings = self._hello["machine"], self._loaded, self._settings
-        load_ms, emulated = float(loaded["load_ms"]), self.is_emulated
+        load_ms, emulated = float(loaded["load_ms"]), self._other_end.is_emulated
         p50, p90, p99 = (float(measured[name]) for name in ("p50", "p90", "p99"))
         latency = Latency(int(loaded["threads"]), p50, p90, p99, int(measured["runs"]))
         cost = Cost(() if emulated else (latency,), load_ms + float(measured["first_ms"]), float(measured["peak_mib"]))
@@ -273,14 +272,6 @@ class RunnerSession(Session):
                 warnings=tuple(show(each) for each in goodbye["warnings"]),
             ),
         )
-
-    # Whether the device's times mean nothing; what starts it knows.
-    is_emulated = False
-
-
-def show(text: object) -> str:
-    """Return foreign text so that it can be printed."""
-    return make_printable(" ".join(str(text).split()))[:MAX_SHOWN]
 
 
 def _describe_warnings(head: dict[str, Any]) -> str:
