@@ -6,19 +6,18 @@ Imports nothing that a command's help can do without.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from typing import Any, Self
 
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.option_groups import DEVICE
-from keras_resnet.config.section import STRICT, Section
+from keras_resnet.config.section import STRICT, OptionsSection
 from keras_resnet.config.settings import Option, setting
 from keras_resnet.errors import UsageError
 
 
 @dataclass(frozen=True, config=STRICT)
-class DeviceSettings(Section):
+class DeviceSettings(OptionsSection):
     """Where files are run, and how."""
 
     on: tuple[str, ...] = setting(
@@ -66,18 +65,12 @@ class DeviceSettings(Section):
     )
 
     @classmethod
-    def take(cls, options: Mapping[str, Any]) -> tuple[DeviceSettings, dict[str, Any]]:
+    def take(cls, options: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
         """Return the settings among `options`, and the other options. Raises UsageError for settings of a device where
         none is named."""
-        names = {field.name for field in fields(cls)}
-        settings = cls(**{name: value for name, value in options.items() if name in names})
+        settings, others = super().take(options)
         settings.require_used()
-        return settings, {name: value for name, value in options.items() if name not in names}
-
-    @classmethod
-    def key(cls, name: str) -> str:
-        """Return the option of a setting, which is what messages call it."""
-        return f"--{name.replace('_', '-')}"
+        return settings, others
 
     def require_used(self) -> None:
         """Raise UsageError for settings of a device where none is named."""

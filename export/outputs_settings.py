@@ -5,20 +5,16 @@ Imports nothing that a command's help can do without.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
-
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.option_groups import DEVICE
-from keras_resnet.config.section import STRICT, Section
+from keras_resnet.config.section import STRICT, OptionsSection
 from keras_resnet.config.settings import Option, setting
 from keras_resnet.errors import UsageError
 
 
 @dataclass(frozen=True, config=STRICT)
-class OutputsSettings(Section):
+class OutputsSettings(OptionsSection):
     """Outputs that something else computed, and what computed them."""
 
     outputs: tuple[str, ...] = setting(
@@ -32,18 +28,6 @@ class OutputsSettings(Section):
         "What computed --outputs, as in 'Pixel 9, GPU'; repeatable, in the same order.",
         Option("--where", DEVICE, "the file's name", metavar="NAME"),
     )
-
-    @classmethod
-    def take(cls, options: Mapping[str, Any]) -> tuple[OutputsSettings, dict[str, Any]]:
-        """Return the settings among `options`, and the other options."""
-        names = {field.name for field in fields(cls)}
-        settings = cls(**{name: value for name, value in options.items() if name in names})
-        return settings, {name: value for name, value in options.items() if name not in names}
-
-    @classmethod
-    def key(cls, name: str) -> str:
-        """Return the option of a setting, which is what messages call it."""
-        return f"--{name}"
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return each of the outputs with what computed it, "" where that is not said. Raises UsageError for names

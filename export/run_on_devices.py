@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.export.verdict import Budget, is_tflite_file
 from keras_resnet.export.verify import Reference
-from keras_resnet.export.verify_on import DeviceBudget, FileOnDevices
+from keras_resnet.export.verify_on import FileOnDevices
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.reporting.page import publish_report
@@ -54,7 +55,7 @@ def verify_on_devices(
     Raises UsageError or RunError where `target` is neither, or --on names no device, or it is not clear which file
     outputs are of.
     """
-    find_places(on)
+    places = find_places(on)
     if is_exported_file(str(target)):
         files = [target]
         run = lookup.find(target, lookup.load(target))
@@ -62,23 +63,22 @@ def verify_on_devices(
         run = Run.find(lookup.home, str(target))
         files = list_files(run)
     outputs = assign_outputs(files, given)
-    work = {file: outputs.get(file, []) for file in files if on.on or file in outputs}
-    return run, verify_files(run, work, settings, on, log)
+    work = {file: outputs.get(file, []) for file in files if places or file in outputs}
+    return run, verify_files(run, work, settings, places, log)
 
 
 def verify_files(
-    run: Run, files: Mapping[Path, Sequence[GivenOutputs]], settings: ExportSettings, on: DeviceSettings, log: Log
+    run: Run, files: Mapping[Path, Sequence[GivenOutputs]], settings: ExportSettings, places: list[Place], log: Log
 ) -> DeviceResult:
-    """Run `files` on the devices that `on` names, with the data of `run`, and judge the outputs that are given of each;
-    keep the verdicts if they are its own files.
-
-    Raises RunError unless it has finished, and UsageError where --on names no device.
-    """
-    places = find_places(on)
+    """Run `files` on devices, with the data of `run`, and verify the outputs that are given of each; keep the verdicts
+    if they are its own files. Raises RunError unless it has finished."""
     run.require_finished()
     reference = Reference.from_run(run, load_run_data(run, log), settings.samples)
-    wanted = DeviceBudget(Budget(settings.max_drop / 100, settings.require_proof), on.allow_fallback)
-    result = run_on_devices(files, places, reference, wanted, log)
+    budget = Budget(settings.max_drop / 100, settings.require_proof)
+    with ExitStack() as stack:
+        for place in places:
+            stack.callback(place.device.close)
+        result = run_on_devices(files, places, reference, budget, log)
     if result.verdicts and all(file.resolve().parent == run.exports.resolve() for file in files):
         keep_verdicts(run, result.verdicts)
         write_model_card(run)
@@ -102,25 +102,11 @@ def run_on_devices(
     files: Mapping[Path, Sequence[GivenOutputs]],
     places: list[Place],
     reference: Reference,
-    wanted: DeviceBudget,
+    budget: Budget,
     log: Log,
 ) -> DeviceResult:
     """Run each file on each device, and judge the outputs that are given of it; one that fails keeps no other from
     being run."""
-    try:
-        return _run_all(files, places, reference, wanted, log)
-    finally:
-        for place in places:
-            place.device.close()
-
-
-def _run_all(
-    files: Mapping[Path, Sequence[GivenOutputs]],
-    places: list[Place],
-    reference: Reference,
-    wanted: DeviceBudget,
-    log: Log,
-) -> DeviceResult:
     result = DeviceResult()
     for file, outputs in files.items():
         try:
@@ -136,13 +122,13 @@ def _run_all(
                 continue
             log(f"running {file.name} on {where}, with {counted(images, 'validation image')}")
             try:
-                result.verdicts.append(on_devices.verify(place.device, place.settings, wanted, log))
+                result.verdicts.append(on_devices.verify(place.device, place.settings, budget, log))
             except KresnetError as error:
                 result.failures.append(f"{file.name} on {where}: {error}")
         for given in outputs:
             log(f"judging {given.path} as outputs of {file.name}")
             try:
-                result.verdicts.append(on_devices.judge(given, wanted, log))
+                result.verdicts.append(on_devices.judge(given, budget, log))
             except KresnetError as error:
                 result.failures.append(str(error))
     return result

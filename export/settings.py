@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.option_groups import FILES, QUANTIZATION, VERDICT
-from keras_resnet.config.section import STRICT, Section
+from keras_resnet.config.section import STRICT, OptionsSection
 from keras_resnet.config.settings import Option, setting
 from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.export.formats import FORMATS
@@ -21,7 +21,7 @@ _FOR_TFLITE = ("quantize", "io", "keep_float", "batch", "dynamic_batch", "with_n
 
 
 @dataclass(frozen=True, config=STRICT)
-class ExportSettings(Section):
+class ExportSettings(OptionsSection):
     """The files to write of a run, and what they may lose. formats: of `FORMATS`; none are TFLite files."""
 
     formats: tuple[str, ...] = ()
@@ -74,11 +74,6 @@ class ExportSettings(Section):
     samples: int | None = setting(
         None, "Score so many validation images, drawn by a fixed seed.", Option("--samples", VERDICT, "all"), ge=1
     )
-
-    @classmethod
-    def key(cls, name: str) -> str:
-        """Return the option of a setting, which is what messages call it."""
-        return f"--{name.replace('_', '-')}"
 
     def is_set(self, name: str) -> bool:
         """Return whether a setting is another than its default."""

@@ -29,15 +29,6 @@ Predict = Callable[..., Outputs]
 
 
 @dataclass(frozen=True)
-class DeviceBudget:
-    """What a file may lose on a device, and whether parts of it may run on the CPU though an accelerator was asked
-    for."""
-
-    budget: Budget
-    allow_fallback: bool = False
-
-
-@dataclass(frozen=True)
 class FileOnDevices:
     """One TFLite file, run on devices and compared with its model and with this machine's CPU."""
 
@@ -69,15 +60,15 @@ class FileOnDevices:
         reference = self.reference
         return evaluate(predict, reference.batches(), reference.task, f"verifying {self.file.name} on {where}")
 
-    def verify(self, device: Device, settings: RunSettings, wanted: DeviceBudget, log: Log) -> DeviceVerdict:
+    def verify(self, device: Device, settings: RunSettings, budget: Budget, log: Log) -> DeviceVerdict:
         """Run the file on `device`. Raises ExportError if it cannot be run there."""
         settings = replace(settings, file=self.file.name, images=self.reference.evaluation.samples)
         with device.open(self.model, settings, log) as session:
             after = self.evaluate(session, device.where)
             measurement = session.measure(self.reference.timing_images)
-        return self.decide(after, measurement, wanted)
+        return self.decide(after, measurement, budget, settings.allow_fallback)
 
-    def judge(self, given: GivenOutputs, wanted: DeviceBudget, log: Log) -> DeviceVerdict:
+    def judge(self, given: GivenOutputs, budget: Budget, log: Log) -> DeviceVerdict:
         """Judge outputs that something else computed of the file. Raises ExportError if they are not of the file, or
         not of all images in their order."""
         checked = given.check(self.model, self.file.name, self.reference.evaluation.samples, log)
@@ -87,14 +78,16 @@ class FileOnDevices:
                 f"{given.path} has its rows in another order than the images: row {swapped[0]} is what this machine's"
                 f" CPU computes of image {swapped[1]} (counted from 0)"
             )
-        return self.decide(after, _describe_origin(given), wanted)
+        return self.decide(after, _describe_origin(given), budget)
 
-    def decide(self, after: Evaluation, measurement: Measurement, wanted: DeviceBudget) -> DeviceVerdict:
-        """Return the verdict on what a device computed."""
-        facts, comparison = measurement.facts, Comparison(self.reference, after, wanted.budget)
+    def decide(
+        self, after: Evaluation, measurement: Measurement, budget: Budget, allow_fallback: bool = False
+    ) -> DeviceVerdict:
+        """Return the verdict on what a device computed. allow_fallback: see `RunSettings`."""
+        facts, comparison = measurement.facts, Comparison(self.reference, after, budget)
         provenance = self.model.card.provenance
         measured = MeasuredFile(self.file, provenance, self.contents, measurement.cost, facts.machine)
-        problems = tuple(_list_problems(self.file.name, facts, wanted.allow_fallback))
+        problems = tuple(_list_problems(self.file.name, facts, allow_fallback))
         verdict = measured.decide(comparison)
         known = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
         return DeviceVerdict(

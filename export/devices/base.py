@@ -32,8 +32,8 @@ class RunSettings:
     """How a file is run on a device.
 
     threads: None for all. minutes: of a measurement that shows whether the device slows down. timeout: seconds without
-    an answer. keep, install: whether the file and the runtime stay on the device. host, port: where a browser's page is
-    served. file, images: what it shows of the work, the name of the file and how many images come.
+    an answer. keep, install: whether the file and the runtime stay on the device. allow_fallback: whether operators may
+    run on its CPU though an accelerator was asked for. host, port: where a browser's page is served. file, images: what it shows of the work, the name of the file and how many images come.
     """
 
     accelerator: str = CPU
@@ -43,6 +43,7 @@ class RunSettings:
     timeout: float = 300.0
     keep: bool = False
     install: bool = False
+    allow_fallback: bool = False
     host: str = "127.0.0.1"
     port: int | None = None
     file: str = ""

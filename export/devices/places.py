@@ -24,7 +24,6 @@ class Place:
 def find_places(settings: DeviceSettings) -> list[Place]:
     """Return the devices that --on names, each with its accelerator. Raises UsageError for what is no device, or asks
     for what a device does not have."""
-    settings.require_used()
     require_one_of("--accelerator", settings.accelerator, ACCELERATORS)
     require_one_of("--runtime", settings.runtime, RUNTIMES)
     places: list[Place] = []
@@ -40,6 +39,7 @@ def find_places(settings: DeviceSettings) -> list[Place]:
             timeout=settings.timeout,
             keep=settings.keep,
             install=settings.install,
+            allow_fallback=settings.allow_fallback,
             host=settings.host,
             port=settings.port,
         )

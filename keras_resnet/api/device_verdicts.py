@@ -11,6 +11,7 @@ from keras_resnet.api.signatures import names as names_of
 from keras_resnet.errors import VerdictError
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
+from keras_resnet.export.devices.places import find_places
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.reporting import html_tables
 from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
@@ -46,9 +47,10 @@ def verify_places(
     places = (*places, *([named] if isinstance(named, str) else named))
     on, given = DeviceSettings.take({**options, "on": places or ("local",)})
     settings = ExportSettings(**given)
+    found = find_places(on)
     from keras_resnet.export.run_on_devices import list_files, verify_files
 
-    result = verify_files(run, dict.fromkeys(list_files(run), ()), settings, on, progress.log)
+    result = verify_files(run, dict.fromkeys(list_files(run), ()), settings, found, progress.log)
     problems = result.list_problems()
     if problems and (must_pass or not result.verdicts):
         raise VerdictError("\n".join(problems))

@@ -55,8 +55,7 @@ def export_run(run: RunFolder, settings: ExportSettings, on: DeviceSettings | No
     Raises UsageError for what cannot be written of the run, before TensorFlow is imported, RunError unless it has
     finished, and ExportError where no file could be made.
     """
-    if on:
-        find_places(on)
+    places = find_places(on) if on else []
     request = ExportRequest.from_settings(settings, run)
     from keras_resnet.export.pipeline import export_files
     from keras_resnet.export.remedies import export_with_remedies
@@ -72,7 +71,7 @@ def export_run(run: RunFolder, settings: ExportSettings, on: DeviceSettings | No
     publish_report(run)
     passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
     devices = (
-        verify_files(run, dict.fromkeys(passed, ()), settings, on, progress.log) if on and on.on and passed else None
+        verify_files(run, dict.fromkeys(passed, ()), settings, places, progress.log) if places and passed else None
     )
     return ExportOutcome(result, remedies, accelerators, devices)
 

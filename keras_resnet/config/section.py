@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, ClassVar, TypeVar, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -55,6 +55,22 @@ class Section(metaclass=_Explaining):
     def key(cls, name: str) -> str:
         """Return the dotted key of the section's setting `name`."""
         return f"{cls.PATH}.{name}" if cls.PATH else name
+
+    @classmethod
+    def take(cls, options: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
+        """Return the section of its settings among `options`, and the other options."""
+        names = {field.name for field in fields(cls)}
+        section = cls(**{name: value for name, value in options.items() if name in names})
+        return section, {name: value for name, value in options.items() if name not in names}
+
+
+class OptionsSection(Section):
+    """A section whose settings are no part of a spec: messages call each by its option."""
+
+    @classmethod
+    def key(cls, name: str) -> str:
+        """Return the option of a setting."""
+        return f"--{name.replace('_', '-')}"
 
 
 def not_allowed(key: str, received: object, allowed: str) -> SettingError:
