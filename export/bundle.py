@@ -1,4 +1,4 @@
-"""Bundles: a folder with a file and the images that it is judged by, for a test harness that kresnet cannot reach."""
+"""Bundles: a folder with a file and the images that it is verified on, for a test harness that kresnet cannot reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which outputs `kresnet verify` judges, by --outputs: each setting is declared once.
+"""Which outputs `kresnet verify` verifies, by --outputs: each setting is declared once.
 
 Imports nothing that a command's help can do without.
 """
@@ -19,8 +19,8 @@ class OutputsSettings(OptionsSection):
 
     outputs: tuple[str, ...] = setting(
         (),
-        "Judge outputs that came back from elsewhere: a .npz, .npy or .csv file, or a folder of .npy files (see kresnet"
-        " bundle); repeatable.",
+        "Verify outputs that came back from elsewhere: a .npz, .npy or .csv file, or a folder of .npy files (see"
+        " kresnet bundle); repeatable.",
         Option("--outputs", DEVICE, metavar="RESULTS"),
     )
     where: tuple[str, ...] = setting(

@@ -49,7 +49,7 @@ def verify_on_devices(
     log: Log,
     given: Sequence[GivenOutputs] = (),
 ) -> tuple[Run, DeviceResult]:
-    """Run an exported file, or all TFLite files of a run, on the devices that `on` names, and judge the outputs that
+    """Run an exported file, or all TFLite files of a run, on the devices that `on` names, and verify the outputs that
     are `given`; return the run and what came of it. Verdicts on a run's own files are kept in its verdicts.json.
 
     Raises UsageError or RunError where `target` is neither, or --on names no device, or it is not clear which file
@@ -105,7 +105,7 @@ def run_on_devices(
     budget: Budget,
     log: Log,
 ) -> DeviceResult:
-    """Run each file on each device, and judge the outputs that are given of it; one that fails keeps no other from
+    """Run each file on each device, and verify the outputs that are given of it; one that fails keeps no other from
     being run."""
     result = DeviceResult()
     for file, outputs in files.items():
@@ -126,9 +126,9 @@ def run_on_devices(
             except KresnetError as error:
                 result.failures.append(f"{file.name} on {where}: {error}")
         for given in outputs:
-            log(f"judging {given.path} as outputs of {file.name}")
+            log(f"verifying {given.path} as outputs of {file.name}")
             try:
-                result.verdicts.append(on_devices.judge(given, budget, log))
+                result.verdicts.append(on_devices.verify_outputs(given, budget, log))
             except KresnetError as error:
                 result.failures.append(str(error))
     return result

@@ -68,8 +68,8 @@ class FileOnDevices:
             measurement = session.measure(self.reference.timing_images)
         return self.decide(after, measurement, budget, settings.allow_fallback)
 
-    def judge(self, given: GivenOutputs, budget: Budget, log: Log) -> DeviceVerdict:
-        """Judge outputs that something else computed of the file. Raises ExportError if they are not of the file, or
+    def verify_outputs(self, given: GivenOutputs, budget: Budget, log: Log) -> DeviceVerdict:
+        """Verify outputs that something else computed of the file. Raises ExportError if they are not of the file, or
         not of all images in their order."""
         checked = given.check(self.model, self.file.name, self.reference.evaluation.samples, log)
         after = self.evaluate(checked.replay(), given.where)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_resnet.api import callbacks as callbacks
     from keras_resnet.api.bundling import bundle as bundle
-    from keras_resnet.api.bundling import judge as judge
+    from keras_resnet.api.bundling import verify_outputs as verify_outputs
     from keras_resnet.api.checking import check as check
     from keras_resnet.api.functions import compress as compress
     from keras_resnet.api.functions import find_learning_rate as find_learning_rate
@@ -73,7 +73,7 @@ _HOME = {
     "callbacks": "keras_resnet.api.callbacks:",
     "check": "keras_resnet.api.checking",
     "export": "keras_resnet.export:",
-    "judge": "keras_resnet.api.bundling",
+    "verify_outputs": "keras_resnet.api.bundling",
     **dict.fromkeys(("compress", "find_learning_rate", "open_run", "train"), "keras_resnet.api.functions"),
     **dict.fromkeys(_ZOO, "keras_resnet.pretrained.zoo"),
 }

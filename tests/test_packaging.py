@@ -134,7 +134,7 @@ def test_public_names():
         "compress",
         "export",
         "find_learning_rate",
-        "judge",
+        "verify_outputs",
         "load_weights",
         "open_run",
         "create_model",

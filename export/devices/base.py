@@ -33,7 +33,8 @@ class RunSettings:
 
     threads: None for all. minutes: of a measurement that shows whether the device slows down. timeout: seconds without
     an answer. keep, install: whether the file and the runtime stay on the device. allow_fallback: whether operators may
-    run on its CPU though an accelerator was asked for. host, port: where a browser's page is served. file, images: what it shows of the work, the name of the file and how many images come.
+    run on its CPU though an accelerator was asked for. host, port: where a browser's page is served. file, images: what
+    it shows of the work, the name of the file and how many images come.
     """
 
     accelerator: str = CPU

@@ -42,7 +42,7 @@ def bundle(
 
 
 @from_python
-def judge(
+def verify_outputs(
     file: StrPath,
     outputs: StrPath,
     where: str = "",
@@ -51,7 +51,7 @@ def judge(
     run: str | None = None,
     runs: StrPath | None = None,
 ) -> DeviceVerdict:
-    """Judge outputs that something else computed of an exported file, and return the verdict: what `kresnet verify
+    """Verify outputs that something else computed of an exported file, and return the verdict: what `kresnet verify
     --outputs` does.
 
     file: a path, or what `Run.files` has. outputs: a .npz, .npy or .csv file, or a folder of .npy files. where: what

@@ -97,7 +97,7 @@ def _choose_data(data: str | None, run: RunFolder | None, task: str | None) -> D
             return spec
         if spec.annotations == "labels":
             return replace(spec, source=data)
-        # Its network judges nothing, so that the images need not be such as it takes.
+        # Its network checks nothing, so that the images need not be such as it takes.
         return DataSpec(source=data, data_dir=spec.data_dir, annotations=spec.annotations)
     if data is None:
         raise UsageError("check needs DATA: a folder of images, a table of them, or a data set by name; or --run RUN")

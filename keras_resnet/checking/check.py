@@ -36,7 +36,7 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
     """Check all splits of the data that `spec` names, labels too where a finished `run` is given; return what was
     found, and the data.
 
-    A run of another task judges no labels; what its network cannot take, be it other labels or other channels, is
+    A run of another task checks no labels; what its network cannot take, be it other labels or other channels, is
     checked all the same, and where the data have no annotations as it learns them, images by class.
 
     Raises UsageError where the extra is not installed, DataError where the data cannot be opened, RunError where the
@@ -51,20 +51,20 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
         if not (unreadable := _find_unreadable(lines)):
             raise
         return _report_unreadable(spec, unreadable, error)
-    judge = run if run is not None and run.spec().data.annotations == "labels" else None
-    if judge is not None:
-        _require_fitting(judge, data)
+    classifier = run if run is not None and run.spec().data.annotations == "labels" else None
+    if classifier is not None:
+        _require_fitting(classifier, data)
     facts, errors = measure_images(data)
     findings = [*_find_unreadable(lines), *(Finding("unreadable", note=str(each)) for each in errors)]
     findings += [*find_duplicates(facts), *find_bad_images(facts), *_find_unequal(data)]
-    if judge is not None:
+    if classifier is not None:
         from keras_resnet.checking.labels import find_label_issues
 
-        suspected, choice = find_label_issues(judge, data)
+        suspected, choice = find_label_issues(classifier, data)
         findings += suspected
-        notes += [choice, *_list_doubts(judge, spec)]
+        notes += [choice, *_list_doubts(classifier, spec)]
     else:
-        notes.append(_explain_unjudged(spec, run))
+        notes.append(_explain_unchecked(spec, run))
     return CheckReport(data.name, _count(data), _properties(facts), findings, notes), data
 
 
@@ -86,7 +86,7 @@ def _open(spec: DataSpec, run: Run | None, log: Log) -> tuple[DatasetSplits, lis
         return data, [f"annotations for --task {task}, as run {run.name} learns them, were not checked: {why}"]
 
 
-def _explain_unjudged(spec: DataSpec, run: Run | None) -> str:
+def _explain_unchecked(spec: DataSpec, run: Run | None) -> str:
     """Return why labels were not checked."""
     if run is not None:
         task = run.spec().task

@@ -28,7 +28,7 @@ OUTLIER_SHARE, MAX_OUTLIERS = 0.37037037, 0.01
 
 def find_label_issues(run: Run, data: DatasetSplits) -> tuple[list[Finding], str]:
     """Return a finding for each image of `data` whose label the model of `run` doubts, and for each outlier; and by
-    which features labels of training images were judged, and why."""
+    which features labels of training images were checked, and why."""
     from keras_resnet.evaluation.evaluate import load_model
 
     extractor = FeatureExtractor(load_model(run), data.image_size)
@@ -37,22 +37,22 @@ def find_label_issues(run: Run, data: DatasetSplits) -> tuple[list[Finding], str
     probabilities = {name: softmax(list(each.outputs)) for name, each in features.items()}
     with show_activity("looking for label errors"):
         depth, known = choose_depth(labeled["train"], labeled["validation"])
-        judging = features["train"].up_to(depth)
-        probabilities["train"] = cross_validate(judging, labeled["train"].labels, len(data.classes))
+        checking = features["train"].up_to(depth)
+        probabilities["train"] = cross_validate(checking, labeled["train"].labels, len(data.classes))
         found = [_suspect(split, data.classes, probabilities[name]) for name, split in data.splits.items()]
         findings = [*chain.from_iterable(found), *_find_outliers(data, features)]
     return findings, describe_choice(extractor.describe(depth), known, depth == features["train"].depths)
 
 
 def describe_choice(features: str, last: Knowledge, is_last: bool) -> str:
-    """Say by which `features` labels of training images were judged, and why; `last`: what the last ones know."""
+    """Say by which `features` labels of training images were checked, and why; `last`: what the last ones know."""
     shares = f"{last.learned:.1%} of the training labels without seeing the image, and {last.held_out:.1%} of others"
     if is_last:
         return (
-            f"labels of training images were judged by {features}, which do not know them by heart: they name {shares}"
+            f"labels of training images were checked by {features}, which do not know them by heart: they name {shares}"
         )
     return (
-        f"labels of training images were judged by {features}: the network's last features know these labels by heart,"
+        f"labels of training images were checked by {features}: the network's last features know these labels by heart,"
         f" for they name {shares}"
     )
 

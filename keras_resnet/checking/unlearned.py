@@ -2,7 +2,7 @@
 
 A network knows the labels of its training images, wrong ones too, and so do its last features: whoever asks these finds
 no error. Logistic regressions on features that know no more of training labels than of others, each fitted without the
-images that it judges, take the network's place.
+images that it checks, take the network's place.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Knowledge:
 
 
 def choose_depth(train: LabeledFeatures, held_out: LabeledFeatures) -> tuple[int, Knowledge]:
-    """Return the depth of the features to judge training images by (see `Features.up_to`), and what the last features
+    """Return the depth of the features to check training images by (see `Features.up_to`), and what the last features
     know.
 
     Features that do not know wrong labels by heart name fewer of the training labels than of those held out, in the
@@ -87,10 +87,10 @@ def cross_validate(features: np.ndarray, labels: np.ndarray, classes: int) -> np
         return probabilities
     folds = _assign_folds(labels[rows])
     for fold in np.unique(folds):
-        fitted_on, judged = rows[folds != fold], rows[folds == fold]
+        fitted_on, left_out = rows[folds != fold], rows[folds == fold]
         classifier = _classifier(labels[fitted_on]).fit(features[fitted_on], labels[fitted_on])
-        probabilities[judged] = 0
-        probabilities[np.ix_(judged, classifier.classes_)] = classifier.predict_proba(features[judged])
+        probabilities[left_out] = 0
+        probabilities[np.ix_(left_out, classifier.classes_)] = classifier.predict_proba(features[left_out])
     return probabilities
 
 

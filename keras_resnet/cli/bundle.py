@@ -1,4 +1,4 @@
-"""`kresnet bundle`: an exported file and the images that it is judged by, in a folder for a test harness elsewhere."""
+"""`kresnet bundle`: an exported file and the images it is verified on, in a folder for a test harness elsewhere."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def bundle(file: Path, of_run: str | None, save: Path | None, samples: int | Non
     """Write an exported FILE and its validation images into a folder.
 
     For phones, boards and test labs that kresnet cannot reach: with examples in Python, C, Kotlin and Swift that write
-    the outputs. What comes back is judged by kresnet verify FILE --outputs.
+    the outputs. What comes back is verified by kresnet verify FILE --outputs.
     """
     from keras_resnet.export.bundle import name_folder, require_new
 

@@ -43,7 +43,7 @@ def verify(target: Path, of_run: str | None, runs: str | None, as_json: bool, **
     """Verify an exported FILE again, on this machine.
 
     It is scored on the data as they are now. With --on it is run on other devices; then it may be a RUN, which
-    means all its TFLite files. With --outputs, what something else computed of it is judged. Exit code 1 if one lost
+    means all its TFLite files. With --outputs, what something else computed of it is verified. Exit code 1 if one lost
     more than --max-drop.
     """
     on, given = DeviceSettings.take(select_given(options))
@@ -66,7 +66,7 @@ def _verify_on_devices(
     lookup: RunLookup,
     as_json: bool,
 ) -> None:
-    """Run the file, or those of the run, on devices, and judge outputs (file, what computed it); keep and print the
+    """Run the file, or those of the run, on devices, and verify outputs (file, what computed it); keep and print the
     verdicts."""
     from keras_resnet.cli.device_tables import print_device_verdicts
     from keras_resnet.export.given_outputs import GivenOutputs

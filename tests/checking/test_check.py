@@ -225,7 +225,7 @@ def test_flipped_labels_are_suspected(trained):
         flipped |= {(name, int(row)) for row in rows}
         splits[name] = replace(split, labels=labels, _tensors={})
     issues, why = find_label_issues(trained, replace(data, splits=splits))
-    assert "judged by the network's last features, which do not know them by heart" in why
+    assert "checked by the network's last features, which do not know them by heart" in why
     suspected = {(each.images[0].split, each.images[0].row) for each in issues if each.kind == "label_error"}
     assert len(suspected & flipped) > 0.85 * len(flipped)
     assert len(suspected & flipped) > 0.85 * len(suspected)
@@ -245,7 +245,7 @@ def test_labels_are_doubted_by_a_run_of_other_data_with_a_note(trained, monkeypa
 
 @pytest.fixture(params=["detect", "multilabel"])
 def of_another_task(request, trained, tmp_path):
-    """A finished run that judges no labels; its network is never asked."""
+    """A finished run that checks no labels; its network is never asked."""
     run = type(trained)(tmp_path / "other")
     shutil.copytree(trained.folder, run.folder)
     document = json.loads(run.spec_file.read_text())

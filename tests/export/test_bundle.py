@@ -183,5 +183,7 @@ def test_from_python(run, tmp_path, monkeypatch):
     folder = kr.bundle(run.exports / "int8.tflite", samples=12, runs=run.folder.parent)
     assert folder.name == "int8-bundle" and folder.is_dir()
     subprocess.run([sys.executable, "-I", "run.py"], cwd=folder, check=True)
-    verdict = kr.judge(run.exports / "int8.tflite", folder / "results.npz", "a lab", samples=12, runs=run.folder.parent)
+    verdict = kr.verify_outputs(
+        run.exports / "int8.tflite", folder / "results.npz", "a lab", samples=12, runs=run.folder.parent
+    )
     assert verdict.passed and verdict.cpu_agreement == 1 and verdict.device.where == "a lab"
