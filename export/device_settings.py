@@ -31,7 +31,7 @@ class DeviceSettings(OptionsSection):
     )
     runtime: str = setting(
         "interpreter",
-        "LiteRT's interpreter, or its compiled-model, which GPUs and NPUs take in any case.",
+        "LiteRT's interpreter, or its compiled-model, which GPUs and NPUs take in any case; or openvino.",
         Option("--runtime", DEVICE, metavar="NAME"),
     )
     threads: int | None = setting(None, "Threads on the CPU of the device.", Option("--threads", DEVICE, "all"), ge=1)

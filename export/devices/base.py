@@ -20,9 +20,9 @@ CPU, GPU, NPU = "cpu", "gpu", "npu"
 ACCELERATORS = (CPU, GPU, NPU)
 # Of outputs that came back from elsewhere.
 UNKNOWN = ""
-# What runs a file on a device: LiteRT's interpreter, or what it compiles the file into.
-INTERPRETER, COMPILED = "interpreter", "compiled-model"
-RUNTIMES = (INTERPRETER, COMPILED)
+# What runs a file on a device: LiteRT's interpreter, what it compiles the file into, or OpenVINO.
+INTERPRETER, COMPILED, OPENVINO = "interpreter", "compiled-model", "openvino"
+RUNTIMES = (INTERPRETER, COMPILED, OPENVINO)
 # Outputs for the same image may differ by so much of the largest one: GPUs add in another order.
 REPEAT_TOLERANCE = 1e-3
 

@@ -21,6 +21,7 @@ from .native_log import without_notes
 from .prediction_server import create_server
 from .predictions import decode_predictions, format_predictions
 from .printable import make_printable
+from .runtimes import INTERPRETER, RUNTIMES, load_tflite
 from .tflite_model import TFLiteModel, require_file
 from .video import read_frames
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         if "images" in options:  # before the file is opened, which takes longer
             options.images = expand_paths(options.images)
         with without_notes():
-            model = TFLiteModel(options.file, options.threads)
+            model = load_tflite(options.file, options.threads, options.runtime)
         options.run(model, options)
     except KresnetError as error:
         print(f"kresnet-edge: {make_printable(str(error))}", file=sys.stderr)
@@ -109,6 +110,8 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=words, description=words)
         command.add_argument("file", type=Path, help="a .tflite file")
         command.add_argument("--threads", type=_positive, help="default: all")
+        words = "LiteRT's interpreter (default), or OpenVINO, where it is installed"
+        command.add_argument("--runtime", choices=tuple(RUNTIMES), default=INTERPRETER, help=words)
         command.add_argument("--top", type=_positive, help="how many labels (default 5) or objects (all) to name")
         command.set_defaults(run=run)
         if name == "predict":

@@ -33,7 +33,7 @@ class TFLiteModel:
         from ai_edge_litert.interpreter import Interpreter
 
         require_file(file)
-        require_opens(file, TFLiteModel)
+        require_opens(file, type(self))
         self.content = read_c_array(file) if file.suffix == C_SUFFIX else file.read_bytes()
         self.card: ModelMetadata = read_metadata(self.content, file)
         self.threads = threads or os.cpu_count() or 1
@@ -48,8 +48,7 @@ class TFLiteModel:
         """Run uint8 images (N, H, W, C) → float32 logits (N, classes), or several outputs by name, as many at a time as
         the file takes."""
         if self._batch is None:
-            self._interpreter.resize_tensor_input(self._input["index"], images.shape)
-            self._interpreter.allocate_tensors()
+            self._resize(images.shape)
             return unwrap_single_output(self._invoke(images))
         parts = []
         for start in range(0, len(images), self._batch):
@@ -103,6 +102,11 @@ class TFLiteModel:
                 raise ExportError(f"{file} is damaged: the scale of its output {name} is {scale}")
         first = int((*self._input["shape_signature"], 0)[0])
         self._batch = None if first < 0 else first
+
+    def _resize(self, shape: tuple[int, ...]) -> None:
+        """Prepare for inputs of `shape`, where the file takes any number of images."""
+        self._interpreter.resize_tensor_input(self._input["index"], shape)
+        self._interpreter.allocate_tensors()
 
     def _invoke(self, images: np.ndarray) -> dict[str, np.ndarray]:
         self._interpreter.set_tensor(self._input["index"], self._pixels(images))

@@ -1,4 +1,4 @@
-"""Runtimes that compute a TFLite file: LiteRT's interpreter and compiled model, TensorFlow Lite Micro."""
+"""Runtimes that compute a TFLite file: LiteRT's interpreter and compiled model, OpenVINO, TensorFlow Lite Micro."""
 
 from __future__ import annotations
 
@@ -141,6 +141,43 @@ class CompiledModel(Runtime):
         return found
 
 
+class OpenVINO(Runtime):
+    """OpenVINO, which reads TFLite files as they are: on the CPU, or on a GPU or NPU of Intel's."""
+
+    def __init__(self, content: bytes, threads: int | None, accelerator: str) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            words = f"OpenVINO is not installed for {sys.executable}: install it there (pip install openvino)"
+            raise DeviceError(words) from error
+        self.version = f"openvino {_version('openvino')}"
+        self.threads = threads or os.cpu_count() or 1
+        self.signature = Signature(import_litert("interpreter")[0].Interpreter(model_content=content))
+        core, unit = openvino.Core(), accelerator.upper()
+        if unit not in {name.partition(".")[0] for name in core.available_devices}:
+            raise DeviceError(f"OpenVINO has no {unit} here: it has {', '.join(core.available_devices) or 'nothing'}")
+        with tempfile.TemporaryDirectory() as folder:  # it reads such files by their name only
+            path = os.path.join(folder, "model.tflite")
+            with open(path, "wb") as file:
+                file.write(content)
+            model = core.read_model(path)
+        if self.signature.batch is None:
+            model.reshape([1, *(int(side) for side in self.signature.input["shape"][1:])])
+        on_cpu = {"INFERENCE_NUM_THREADS": self.threads} if accelerator == CPU else {}
+        compiled = core.compile_model(model, unit, {"PERFORMANCE_HINT": "LATENCY", **on_cpu})
+        self.fully_accelerated = accelerator != CPU  # it computes nothing elsewhere unless that is asked for
+        self._request = compiled.create_infer_request()
+        # OpenVINO keeps the order of the file's outputs, not their names.
+        by_index = {int(each["index"]): name for name, each in self.signature.outputs.items()}
+        self._names = [by_index[int(each["index"])] for each in self.signature.order]
+
+    def compute(self, pixels: np.ndarray) -> Arrays:
+        """Return the raw outputs, by name, of one batch as the file's input has it."""
+        self._request.infer([np.ascontiguousarray(pixels)])
+        places = enumerate(self._names)
+        return {name: np.array(self._request.get_output_tensor(place).data) for place, name in places}
+
+
 class Micro(Runtime):
     """TensorFlow Lite Micro's interpreter, with the reference kernels of microcontrollers."""
 
@@ -201,6 +238,8 @@ def open_model(content: bytes, runtime: str, accelerator: str, threads: int | No
     try:
         if runtime == "tflm":
             return Micro(content)
+        if runtime == "openvino":
+            return OpenVINO(content, threads, accelerator)
         if runtime == "compiled-model" or accelerator != CPU:
             return CompiledModel(content, threads, accelerator)
         return Interpreter(content, threads)

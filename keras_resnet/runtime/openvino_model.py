@@ -1,0 +1,61 @@
+"""Run a .tflite file by OpenVINO, as a function of images (extra: openvino)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import ExportError, UsageError
+from .tflite_model import TFLiteModel
+
+# OpenVINO reads TFLite files by their name only.
+TFLITE_SUFFIX = ".tflite"
+
+
+class OpenVINOModel(TFLiteModel):
+    """One .tflite file, loaded by OpenVINO on the CPU. LiteRT tells what its inputs and outputs are.
+
+    Raises UsageError if OpenVINO is not installed, or for C source; ExportError as `TFLiteModel` does.
+    """
+
+    def __init__(self, file: Path, threads: int | None = None) -> None:
+        core = import_openvino().Core()
+        if file.suffix != TFLITE_SUFFIX:
+            raise UsageError(f"OpenVINO runs {TFLITE_SUFFIX} files. Received: {file}")
+        super().__init__(file, threads)
+        try:
+            self._network: Any = core.read_model(str(file))
+            self._compile = lambda: compile_network(core, self._network, self.threads)
+            self._request: Any = None if self.batch is None else self._compile()
+        except RuntimeError as error:
+            raise ExportError(f"OpenVINO cannot run {file}: {' '.join(str(error).split())[:300]}") from error
+        # OpenVINO keeps the order of the file's outputs, not their names.
+        by_index = {int(each["index"]): name for name, each in self._outputs.items()}
+        self._names = [by_index[int(each["index"])] for each in self._interpreter.get_output_details()]
+
+    def _resize(self, shape: tuple[int, ...]) -> None:
+        if self._request is None or tuple(self._request.get_input_tensor(0).shape) != shape:
+            self._network.reshape(list(shape))
+            self._request = self._compile()
+
+    def _invoke(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        self._request.infer([np.ascontiguousarray(self._pixels(images))])
+        outputs = enumerate(self._names)
+        return {name: self.to_floats(name, self._request.get_output_tensor(place).data) for place, name in outputs}
+
+
+def compile_network(core: Any, network: Any, threads: int) -> Any:
+    """Return OpenVINO's request for inference of a `network`, one at a time, by so many `threads` of the CPU."""
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    return core.compile_model(network, "CPU", settings).create_infer_request()
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO. Raises UsageError if it is not installed."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise UsageError("OpenVINO is not installed: pip install openvino") from error
+    return openvino
