@@ -12,6 +12,7 @@ LITERT = ["litert-quantizer>=0.11"]
 MICRO = ["tflite-micro>=0.dev20250101; sys_platform == 'linux' and platform_machine == 'x86_64'"]
 VIDEO = ["opencv-python-headless>=4.8"]
 TIFF = ["tifffile>=2024.1"]
+OPENVINO = ["openvino>=2025.4", "nncf>=2.19"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16.1"]
 
 setup(
@@ -63,6 +64,7 @@ setup(
         "litert": LITERT,
         "micro": MICRO,
         "onnx": ONNX,
+        "openvino": OPENVINO,
         "tiff": TIFF,
         "video": VIDEO,
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
@@ -82,6 +84,7 @@ setup(
             *CHECK,
             *DOCS,
             *ONNX,
+            *OPENVINO,
             *LITERT,
             *MICRO,
             *TIFF,

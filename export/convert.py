@@ -20,7 +20,6 @@ from keras_resnet.errors import ExportError, KresnetError
 from keras_resnet.evaluation.evaluate import load_keras_file
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format
-from keras_resnet.export.tflite_options import TFLiteOptions
 from keras_resnet.progress import show_activity
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 from keras_resnet.runtime.metadata import ModelMetadata
@@ -34,7 +33,7 @@ def convert(model_file: Path, file_format: Format, conversion: Conversion, targe
     Raises ExportError, naming the `log`, if the child fails.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    name = conversion.options.name if conversion.options else file_format.name
+    name = str(file_format.provenance(conversion.options)["scheme"])
     with tempfile.TemporaryDirectory() as scratch:
         _write_job(file_format, conversion, Path(scratch))
         command = child_command(__name__, str(model_file), scratch, str(target))
@@ -65,9 +64,10 @@ def _read_job(folder: Path) -> tuple[Format, Conversion]:
     # JSON has lists for tuples.
     tuples = {name: tuple(job["metadata"][name]) for name in ("classes", "cells", "levels")}
     metadata = ModelMetadata(**{**job["metadata"], **tuples})
-    options = TFLiteOptions.from_dict(job["options"]) if job["options"] else None
+    file_format = get_format(job["format"])
+    options = file_format.read_options(job["options"]) if job["options"] else None
     images = np.load(folder / IMAGES) if (folder / IMAGES).is_file() else None
-    return get_format(job["format"]), Conversion(metadata, options, images)
+    return file_format, Conversion(metadata, options, images)
 
 
 def main(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from keras_resnet.errors import ExportError, KresnetError, UsageError
 from keras_resnet.export.accelerators import require_accelerator
 from keras_resnet.export.calibration import require_calibration_folder
+from keras_resnet.export.file_options import FileOptions
 from keras_resnet.export.formats import FORMATS, get_format
 from keras_resnet.export.formats.base import Format
 from keras_resnet.export.settings import DEFAULT_IMAGES, TFLITE, ExportSettings
@@ -17,10 +18,10 @@ from keras_resnet.run import Run
 
 @dataclass(frozen=True)
 class ExportFile:
-    """One file to export. options: of the TFLite file that it is or holds, None for other formats."""
+    """One file to export. options: None for formats that have one kind alone."""
 
     format: Format
-    options: TFLiteOptions | None = None
+    options: FileOptions | None = None
 
     @property
     def name(self) -> str:
@@ -30,7 +31,7 @@ class ExportFile:
     @property
     def needs_calibration(self) -> bool:
         """Whether ranges of activations have to be measured."""
-        return self.options is not None and self.options.scheme.needs_calibration
+        return self.options is not None and self.options.needs_calibration
 
     @property
     def is_integer(self) -> bool:
@@ -40,12 +41,13 @@ class ExportFile:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export. tflite: options of each TFLite file. formats: names of others, of `FORMATS`. max_drop: a
-    fraction, 0.01 is one point. samples: how many validation images a file is verified on, None for all.
+    """What to export. tflite: options of each TFLite file. formats: names of others, of `FORMATS`; schemes: which files
+    of these, see `Format.options`. max_drop: a fraction, 0.01 is one point. samples: how many validation images a file is verified on, None for all.
     require_proof: see `Budget`."""
 
     tflite: tuple[TFLiteOptions, ...] = ()
     formats: tuple[str, ...] = ()
+    schemes: tuple[str, ...] = ()
     max_drop: float = 0.01
     calibration_folder: str | None = None
     calibration_images: int = DEFAULT_IMAGES
@@ -68,14 +70,23 @@ class ExportRequest:
         request = cls(
             tflite=tuple(tflite),
             formats=tuple(name for name in FORMATS if name in settings.formats and name != TFLITE),
+            schemes=settings.quantize,
             max_drop=settings.max_drop / 100,
             calibration_folder=settings.calibration_data,
             calibration_images=settings.calibration_images,
             samples=settings.samples,
             require_proof=settings.require_proof,
         )
+        request._require_schemes(settings, run)
         request._require_calibrated(settings, run)
         return request
+
+    def _require_schemes(self, settings: ExportSettings, run: Run) -> None:
+        """Raise UsageError for schemes that a format does not have, or where none has any."""
+        if settings.quantize and not any(get_format(name).schemes for name in settings.formats or (TFLITE,)):
+            options = ", ".join(f"--{name}" for name in FORMATS if get_format(name).schemes)
+            raise UsageError(f"--quantize chooses among the files of {options}; add one of them")
+        self.files(run)
 
     def _require_calibrated(self, settings: ExportSettings, run: Run) -> None:
         """Raise UsageError for settings of a calibration that is not made, or of two at once."""
@@ -92,10 +103,10 @@ class ExportRequest:
 
     def files(self, run: Run) -> list[ExportFile]:
         """Return the files to export of `run`."""
-        tflite, others = get_format("tflite"), map(get_format, self.formats)
+        tflite, others = get_format(TFLITE), map(get_format, self.formats)
         return [
             *(ExportFile(tflite, options) for options in self.tflite),
-            *(ExportFile(each, each.options(is_qat(run))) for each in others),
+            *(ExportFile(each, options) for each in others for options in each.options(self.schemes, is_qat(run))),
         ]
 
     def require_installed(self) -> None:

@@ -17,7 +17,7 @@ TFLITE = "tflite"
 # Images to calibrate with, about; `calibration.measure_convergence` tells whether that was enough.
 DEFAULT_IMAGES = 200
 # Settings that only TFLite files take.
-_FOR_TFLITE = ("quantize", "io", "keep_float", "batch", "dynamic_batch", "with_nms")
+_FOR_TFLITE = ("io", "keep_float", "batch", "dynamic_batch", "with_nms")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -27,7 +27,7 @@ class ExportSettings(OptionsSection):
     formats: tuple[str, ...] = ()
     quantize: tuple[str, ...] = setting(
         (),
-        "float32, float16, dynamic, int8, int8-float-io, int16x8 or all.",
+        "float32, float16, dynamic, int8, int8-float-io, int16x8 or all; other formats than TFLite have some of them.",
         Option("--quantize", QUANTIZATION, metavar="SCHEME"),
     )
     io: str | None = setting(

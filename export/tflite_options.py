@@ -122,6 +122,11 @@ class TFLiteOptions:
         return f"{self.scheme.name}{io}{batch}{mixed}{self.engine.suffix}{nms}"
 
     @property
+    def needs_calibration(self) -> bool:
+        """Whether ranges of activations have to be measured."""
+        return self.scheme.needs_calibration
+
+    @property
     def pixel_offset(self) -> float:
         """The value in the file's input that stands for a pixel of 0."""
         return -128.0 if self.io == "int8" else 0.0

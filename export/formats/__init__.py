@@ -23,7 +23,8 @@ class Entry(NamedTuple):
 FORMATS = {
     "tflite": Entry("tflite", "TFLite", "Write TFLite files: float32 and int8, or those of --quantize [default]."),
     "savedmodel": Entry("saved_model", "SavedModel", "Write a SavedModel for TensorFlow Serving."),
-    "onnx": Entry("onnx", "ONNX", "Write an ONNX file (extra: onnx)."),
+    "onnx": Entry("onnx", "ONNX", "Write an ONNX file, float32 or those of --quantize (extra: onnx)."),
+    "openvino": Entry("openvino", "OpenVINO", "Write OpenVINO's IR: float16 and int8 (extra: openvino)."),
     "c-array": Entry("c_array", "CArray", "Write an int8 file as C source for microcontrollers."),
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import numpy as np
 
 from keras_resnet.errors import UsageError
+from keras_resnet.export.file_options import FileOptions, SchemeOptions
 from keras_resnet.export.flatbuffer import Contents, check_contents
-from keras_resnet.export.tflite_options import TFLiteOptions
+from keras_resnet.export.tflite_options import ALL, QAT_SCHEMES, SCHEMES
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs
 
@@ -39,12 +40,12 @@ class LoadedModel(Protocol):
 class Conversion:
     """What a format needs besides the Keras model.
 
-    options: of the TFLite file to write, None for formats that hold none. calibration_images: uint8 (N, H, W, C), None
-    where no ranges are measured.
+    options: of the file to write, None for formats that have one kind alone. calibration_images: uint8 (N, H, W, C),
+    None where no ranges are measured.
     """
 
     metadata: ModelMetadata
-    options: TFLiteOptions | None = None
+    options: FileOptions | None = None
     calibration_images: np.ndarray | None = None
 
 
@@ -52,7 +53,9 @@ class Format(ABC):
     """A kind of exported file.
 
     name: of the option that asks for it. title: in sentences. suffix: of its files, "" for a folder. stem: of the
-    file's name, where that is the same for all. extra: of kresnet, with the packages that it takes.
+    file's name, where that is the same for all. extra: of kresnet, with the packages that it takes. schemes: names of
+    those that --quantize chooses from, none where there is no choice. usual_schemes: those that are written unless it
+    names others.
     """
 
     name: ClassVar[str]
@@ -61,6 +64,8 @@ class Format(ABC):
     stem: ClassVar[str] = ""
     extra: ClassVar[str] = ""
     packages: ClassVar[tuple[str, ...]] = ()
+    schemes: ClassVar[tuple[str, ...]] = ()
+    usual_schemes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
@@ -70,17 +75,45 @@ class Format(ABC):
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the file or folder `path`. Raises ExportError if it is damaged or was not exported by kresnet."""
 
-    def options(self, is_qat: bool) -> TFLiteOptions | None:
-        """Return the options of the TFLite file inside the format; `is_qat`: the run was trained with 8 bits."""
-        return None
+    def options(self, names: Sequence[str] = (), is_qat: bool = False) -> Sequence[FileOptions | None]:
+        """Return the options of each file of a run that the schemes `names` ask for; "all", and none, which are the
+        usual ones, too. is_qat: the run was trained with 8 bits.
 
-    def file_name(self, options: TFLiteOptions | None) -> str:
+        Raises UsageError where the format has none of those schemes.
+        """
+        if not self.schemes:
+            return (None,)
+        possible = self._possible_schemes(is_qat)
+        usual = [name for name in possible if name in (*self.usual_schemes, *QAT_SCHEMES)]
+        asked = possible if ALL in names else [name for name in possible if name in names] if names else usual
+        if not asked:
+            why = "of a run that was trained with 8 bits " if is_qat else ""
+            raise UsageError(
+                f"--quantize for {self.title} {why}must be one of {', '.join(possible)}. Received: {', '.join(names)}"
+            )
+        return tuple(SchemeOptions(SCHEMES[name]) for name in asked)
+
+    def _possible_schemes(self, is_qat: bool) -> list[str]:
+        """Return the schemes that a run can have: 8 bits either by training or after it."""
+        if is_qat and set(self.schemes) & set(QAT_SCHEMES):
+            return list(QAT_SCHEMES)
+        return [name for name in self.schemes if name not in QAT_SCHEMES and not (is_qat and SCHEMES[name].is_int8_ptq)]
+
+    def read_options(self, document: Mapping[str, object]) -> FileOptions:
+        """Return the options that `FileOptions.to_dict` described."""
+        return SchemeOptions.from_dict(document)
+
+    def file_name(self, options: FileOptions | None) -> str:
         """Return the name of the exported file or folder."""
-        return f"{self.stem}{self.suffix}"
+        return f"{self.stem}{self._describe_kind(options)}{self.suffix}"
 
-    def provenance(self, options: TFLiteOptions | None) -> dict[str, str | None]:
+    def provenance(self, options: FileOptions | None) -> dict[str, str | None]:
         """Return what a file's metadata says of its kind: the scheme, or the format's name; and the engine."""
-        return {"scheme": self.name, "engine": None}
+        return {"scheme": f"{self.name}{self._describe_kind(options)}", "engine": None}
+
+    def _describe_kind(self, options: FileOptions | None) -> str:
+        """Return what follows the format's name in those of its files: nothing for the only usual kind."""
+        return "" if options is None or (options.name,) == self.usual_schemes else f"-{options.name}"
 
     def require_installed(self) -> None:
         """Raise UsageError unless the packages that the format needs are installed."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_resnet.export.file_options import FileOptions
 from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
@@ -30,9 +31,21 @@ class CArray(Format):
     suffix = ""
     stem = "c_array"
 
-    def options(self, is_qat: bool) -> TFLiteOptions:
-        """Return int8 with int8 inputs and outputs, what TFLite Micro takes."""
-        return TFLiteOptions(SCHEMES["qat" if is_qat else "int8"], "int8")
+    def options(self, names: Sequence[str] = (), is_qat: bool = False) -> Sequence[TFLiteOptions]:
+        """Return int8 with int8 inputs and outputs, what TFLite Micro takes, whatever other formats are asked for."""
+        return (TFLiteOptions(SCHEMES["qat" if is_qat else "int8"], "int8"),)
+
+    def read_options(self, document: Mapping[str, object]) -> TFLiteOptions:
+        """Return the options that `TFLiteOptions.to_dict` described."""
+        return TFLiteOptions.from_dict(document)
+
+    def file_name(self, options: FileOptions | None) -> str:
+        """Return the name of the folder."""
+        return self.stem
+
+    def provenance(self, options: FileOptions | None) -> dict[str, str | None]:
+        """Return the format's name."""
+        return {"scheme": self.name, "engine": None}
 
     def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
         """Write the folder `target`."""
@@ -40,7 +53,8 @@ class CArray(Format):
             file = Path(scratch, "model.tflite")
             get_format("tflite").write(model, conversion, file)
             content = file.read_bytes()
-        needs = measure_needs(content, read_contents(content), conversion.options.batch if conversion.options else None)
+        assert isinstance(conversion.options, TFLiteOptions)
+        needs = measure_needs(content, read_contents(content), conversion.options.batch)
         write_c_array(content, target, describe_in_header(asdict(needs)) if needs else [])
 
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:

@@ -1,9 +1,10 @@
-"""ONNX files: a Keras model written as one, and one loaded as a callable on images."""
+"""ONNX files: a Keras model written as one, in float32 or in 8 bits, and one loaded as a callable on images."""
 
 from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +43,19 @@ class ONNX(Format):
     stem = "model"
     extra = "onnx"
     packages = ("tf2onnx", "onnx", "onnxruntime")
+    schemes = ("float32", "int8")
+    usual_schemes = ("float32",)
 
     def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
         """Write the file `target`."""
         self.require_installed()
-        write_onnx(model, conversion.metadata, target)
+        if conversion.calibration_images is None:
+            write_onnx(model, conversion.metadata, target)
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            float32 = Path(scratch, "float32.onnx")
+            write_onnx(model, conversion.metadata, float32)
+            quantize_onnx(float32, conversion.calibration_images, target)
 
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the file `path` into onnxruntime."""
@@ -68,6 +77,44 @@ def write_onnx(model: keras.Model, metadata: ModelMetadata, target: Path) -> Non
     )
     onnx.checker.check_model(written)
     onnx.save(written, str(target))
+
+
+def quantize_onnx(source: Path, images: np.ndarray, target: Path) -> None:
+    """Write the float file `source` to `target` in 8 bits: int8 weights with a scale for each channel and int8
+    activations, between QuantizeLinear and DequantizeLinear. images: uint8 (N, H, W, C), whose smallest and largest
+    activations are the ranges, as in TFLite files."""
+    import onnx
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = source.with_name("prepared.onnx")
+    # Its symbolic shapes need SymPy, and our networks have none but the number of images.
+    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    quantization.quantize_static(
+        str(prepared),
+        str(target),
+        _CalibrationImages(images),
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=quantization.QuantType.QInt8,
+        weight_type=quantization.QuantType.QInt8,
+        calibrate_method=quantization.CalibrationMethod.MinMax,
+    )
+    written, former = onnx.load(str(target)), onnx.load(str(source), load_external_data=False)
+    texts = {each.key: each.value for each in former.metadata_props}
+    onnx.helper.set_model_props(written, texts)  # which optimization has removed
+    onnx.save(written, str(target))
+
+
+class _CalibrationImages:
+    """Images as onnxruntime asks for them: one input after another, then None."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self._inputs = iter([{"pixels": image[None].astype(np.float32)} for image in images])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Return the next input."""
+        return next(self._inputs, None)
 
 
 def _rename_outputs(written: onnx.ModelProto, outputs: dict[str, tuple[int | None, ...]]) -> onnx.ModelProto:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
+from keras_resnet.export.file_options import FileOptions
 from keras_resnet.export.flatbuffer import Contents, find_layer_outputs, read_contents
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
 from keras_resnet.export.formats.detection_postprocess import append_postprocess
@@ -36,21 +37,26 @@ class TFLite(Format):
     name = "tflite"
     title = "TFLite"
     suffix = ".tflite"
+    schemes = tuple(SCHEMES)
 
-    def file_name(self, options: TFLiteOptions | None) -> str:
+    def read_options(self, document: Mapping[str, object]) -> TFLiteOptions:
+        """Return the options that `TFLiteOptions.to_dict` described."""
+        return TFLiteOptions.from_dict(document)
+
+    def file_name(self, options: FileOptions | None) -> str:
         """Return the name of a file with `options`."""
         assert options is not None
         return f"{options.name}{self.suffix}"
 
-    def provenance(self, options: TFLiteOptions | None) -> dict[str, str | None]:
+    def provenance(self, options: FileOptions | None) -> dict[str, str | None]:
         """Return the scheme and the engine."""
-        assert options is not None
+        assert isinstance(options, TFLiteOptions)
         return {"scheme": options.name, "engine": options.engine.name}
 
     def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
         """Write the file `target`."""
         options, metadata = conversion.options, conversion.metadata
-        assert options is not None
+        assert isinstance(options, TFLiteOptions)
         write_tflite(model, options, conversion.calibration_images, target, metadata)
         write_metadata(target, metadata, options.pixel_offset)
 

@@ -31,9 +31,7 @@ class OpenVINOModel(TFLiteModel):
             self._request: Any = None if self.batch is None else self._compile()
         except RuntimeError as error:
             raise ExportError(f"OpenVINO cannot run {file}: {' '.join(str(error).split())[:300]}") from error
-        # OpenVINO keeps the order of the file's outputs, not their names.
-        by_index = {int(each["index"]): name for name, each in self._outputs.items()}
-        self._names = [by_index[int(each["index"])] for each in self._interpreter.get_output_details()]
+        self._names = order_output_names(self._interpreter)
 
     def _resize(self, shape: tuple[int, ...]) -> None:
         if self._request is None or tuple(self._request.get_input_tensor(0).shape) != shape:
@@ -44,6 +42,14 @@ class OpenVINOModel(TFLiteModel):
         self._request.infer([np.ascontiguousarray(self._pixels(images))])
         outputs = enumerate(self._names)
         return {name: self.to_floats(name, self._request.get_output_tensor(place).data) for place, name in outputs}
+
+
+def order_output_names(interpreter: Any) -> list[str]:
+    """Return the names of a TFLite file's outputs in the order that it has them in: OpenVINO keeps that, not the names.
+    interpreter: of LiteRT, with the file."""
+    signature = interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))
+    by_index = {int(each["index"]): name for name, each in signature.get_output_details().items()}
+    return [by_index[int(each["index"])] for each in interpreter.get_output_details()]
 
 
 def compile_network(core: Any, network: Any, threads: int) -> Any:

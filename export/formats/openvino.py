@@ -1,0 +1,143 @@
+"""OpenVINO's intermediate representation: a Keras model written as one, in float16 or in 8 bits by NNCF, and one
+loaded as a callable on images."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_resnet.errors import ExportError
+from keras_resnet.export.file_options import SchemeOptions
+from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
+from keras_resnet.export.formats.tflite import write_tflite
+from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
+from keras_resnet.runtime.metadata import ModelMetadata, foreign_file_error, parse_metadata
+from keras_resnet.runtime.openvino_model import compile_network, order_output_names
+from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
+from keras_resnet.runtime.sandbox import require_opens
+from keras_resnet.runtime.signature import require_input
+
+if TYPE_CHECKING:
+    import keras
+
+NETWORK_FILE = "model.xml"
+# Of what the network says of itself, where our metadata stand, as JSON without line ends.
+SECTION, LABELS, DETAILS = "kresnet", "labels", "details"
+
+
+class OpenVINO(Format):
+    """A folder with model.xml and model.bin, with its metadata in the former. Takes uint8 pixels."""
+
+    name = "openvino"
+    title = "OpenVINO"
+    suffix = ""
+    stem = "openvino"
+    extra = "openvino"
+    packages = ("openvino", "nncf")
+    schemes = ("float32", "float16", "int8", "qat")
+    usual_schemes = ("float16", "int8")
+
+    def write(self, model: keras.Model, conversion: Conversion, target: Path) -> None:
+        """Write the folder `target`."""
+        import openvino
+
+        self.require_installed()
+        assert isinstance(conversion.options, SchemeOptions)
+        scheme = conversion.options.scheme
+        network = _read_network(model, is_qat=scheme.is_qat)
+        if conversion.calibration_images is not None:
+            network = _quantize(network, conversion.calibration_images)
+        _describe(network, conversion.metadata)
+        target.mkdir()
+        openvino.save_model(network, str(target / NETWORK_FILE), compress_to_fp16=scheme.weights == "float16")
+
+    def load(self, path: Path, threads: int | None = None) -> LoadedModel:
+        """Load the folder `path`, or model.xml in it, into OpenVINO."""
+        self.import_package("openvino")
+        return OpenVINONetwork(path if path.is_file() else path / NETWORK_FILE, threads)
+
+    def recognizes(self, path: Path) -> bool:
+        """Return whether `path` is such a folder, or the file in it."""
+        return path.name == NETWORK_FILE or (path / NETWORK_FILE).is_file()
+
+
+def _read_network(model: keras.Model, *, is_qat: bool) -> Any:
+    """Return a Keras model as OpenVINO's network, {"pixels": uint8 (N, H, W, C)} → {"logits": float32 (N, classes), …},
+    for any N. It is read from a TFLite file, whose batch norms are folded into the convolutions."""
+    import openvino
+    from ai_edge_litert.interpreter import Interpreter
+
+    scheme = SCHEMES["qat" if is_qat else "float32"]
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, "model.tflite")
+        write_tflite(model, TFLiteOptions(scheme, "float", None), None, file)
+        network = openvino.Core().read_model(str(file))
+        names = order_output_names(Interpreter(model_path=str(file)))
+    for output, name in zip(network.outputs, names, strict=True):
+        output.get_tensor().set_names({name})
+    network.inputs[0].get_tensor().set_names({"pixels"})
+    steps = openvino.preprocess.PrePostProcessor(network)
+    steps.input().tensor().set_element_type(openvino.Type.u8)
+    return steps.build()
+
+
+def _quantize(network: Any, images: np.ndarray) -> Any:
+    """Return a float `network` in 8 bits by NNCF's quantization after training, with ranges by uint8 `images`."""
+    import nncf
+
+    nncf.set_log_level(30)  # warnings; it draws a progress bar at less
+    samples = nncf.Dataset([image[None] for image in images])
+    return nncf.quantize(network, samples, subset_size=len(images))
+
+
+def _describe(network: Any, metadata: ModelMetadata) -> None:
+    """Write `metadata` into a network."""
+    for name, value in ((LABELS, metadata.labels()), (DETAILS, metadata.details())):
+        network.set_rt_info(json.dumps(value), [SECTION, name])
+
+
+class OpenVINONetwork:
+    """A loaded network, run by OpenVINO on the CPU; opened in another process first. Raises ExportError if it is damaged
+    or was not exported by kresnet."""
+
+    def __init__(self, file: Path, threads: int | None = None) -> None:
+        import openvino
+
+        if not file.is_file():
+            raise ExportError(f"there is no file {file}")
+        require_opens(file, OpenVINONetwork)
+        self.threads = threads or os.cpu_count() or 1
+        self._core = openvino.Core()
+        try:
+            self._network = self._core.read_model(str(file))
+        except RuntimeError as error:
+            raise ExportError(f"{file} is not a readable network: {' '.join(str(error).split())[:200]}") from error
+        self.card = _read_metadata(self._network, file)
+        if len(self._network.inputs) != 1:
+            raise foreign_file_error(file)
+        shape = self._network.input(0).partial_shape
+        require_input(self.card, [side.get_length() if side.is_static else None for side in shape], file)
+        self._names = [output.get_any_name() for output in self._network.outputs]
+        self._request = compile_network(self._core, self._network, self.threads)
+
+    def __call__(self, images: np.ndarray) -> Outputs:
+        """Return the float32 logits (N, classes) of uint8 images (N, H, W, C), or several outputs by name."""
+        self._request.infer([np.ascontiguousarray(images)])
+        outputs = {name: np.array(self._request.get_output_tensor(i).data) for i, name in enumerate(self._names)}
+        return unwrap_single_output(outputs)
+
+
+def _read_metadata(network: Any, file: Path) -> ModelMetadata:
+    """Return the metadata in a network. Raises ExportError where there are none of ours."""
+    try:
+        labels, details = (json.loads(network.get_rt_info([SECTION, name]).astype(str)) for name in (LABELS, DETAILS))
+    except (RuntimeError, ValueError) as error:
+        raise foreign_file_error(file) from error
+    if not isinstance(labels, str):
+        raise foreign_file_error(file)
+    return parse_metadata(labels, json.dumps(details), file)
