@@ -41,9 +41,12 @@ class ExportFile:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export. tflite: options of each TFLite file. formats: names of others, of `FORMATS`; schemes: which files
-    of these, see `Format.options`. max_drop: a fraction, 0.01 is one point. samples: how many validation images a file is verified on, None for all.
-    require_proof: see `Budget`."""
+    """What to export.
+
+    tflite: options of each TFLite file. formats: names of others, of `FORMATS`. schemes: which files of these, see
+    `Format.options`. max_drop: a fraction, 0.01 is one point. samples: how many validation images a file is verified
+    on, None for all. require_proof: see `Budget`.
+    """
 
     tflite: tuple[TFLiteOptions, ...] = ()
     formats: tuple[str, ...] = ()

@@ -80,9 +80,11 @@ def write_onnx(model: keras.Model, metadata: ModelMetadata, target: Path) -> Non
 
 
 def quantize_onnx(source: Path, images: np.ndarray, target: Path) -> None:
-    """Write the float file `source` to `target` in 8 bits: int8 weights with a scale for each channel and int8
-    activations, between QuantizeLinear and DequantizeLinear. images: uint8 (N, H, W, C), whose smallest and largest
-    activations are the ranges, as in TFLite files."""
+    """Write the float file `source` to `target` in 8 bits, between QuantizeLinear and DequantizeLinear: int8 weights
+    with a scale for each channel, and uint8 activations, which onnxruntime computes faster on x86 than int8 ones.
+
+    images: uint8 (N, H, W, C), whose smallest and largest activations are the ranges, as in TFLite files.
+    """
     import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -96,7 +98,7 @@ def quantize_onnx(source: Path, images: np.ndarray, target: Path) -> None:
         _CalibrationImages(images),
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=True,
-        activation_type=quantization.QuantType.QInt8,
+        activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
     )

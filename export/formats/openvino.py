@@ -102,8 +102,10 @@ def _describe(network: Any, metadata: ModelMetadata) -> None:
 
 
 class OpenVINONetwork:
-    """A loaded network, run by OpenVINO on the CPU; opened in another process first. Raises ExportError if it is damaged
-    or was not exported by kresnet."""
+    """A loaded network, run by OpenVINO on the CPU; opened in another process first.
+
+    Raises ExportError if it is damaged or was not exported by kresnet.
+    """
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
         import openvino

@@ -21,14 +21,13 @@ class OpenVINOModel(TFLiteModel):
     """
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
-        core = import_openvino().Core()
+        core: Any = import_openvino().Core()
         if file.suffix != TFLITE_SUFFIX:
             raise UsageError(f"OpenVINO runs {TFLITE_SUFFIX} files. Received: {file}")
         super().__init__(file, threads)
         try:
-            self._network: Any = core.read_model(str(file))
-            self._compile = lambda: compile_network(core, self._network, self.threads)
-            self._request: Any = None if self.batch is None else self._compile()
+            self._core, self._network = core, core.read_model(str(file))
+            self._request: Any = None if self.batch is None else compile_network(core, self._network, self.threads)
         except RuntimeError as error:
             raise ExportError(f"OpenVINO cannot run {file}: {' '.join(str(error).split())[:300]}") from error
         self._names = order_output_names(self._interpreter)
@@ -36,7 +35,7 @@ class OpenVINOModel(TFLiteModel):
     def _resize(self, shape: tuple[int, ...]) -> None:
         if self._request is None or tuple(self._request.get_input_tensor(0).shape) != shape:
             self._network.reshape(list(shape))
-            self._request = self._compile()
+            self._request = compile_network(self._core, self._network, self.threads)
 
     def _invoke(self, images: np.ndarray) -> dict[str, np.ndarray]:
         self._request.infer([np.ascontiguousarray(self._pixels(images))])

@@ -25,7 +25,7 @@ MAX_MEMORY_BYTES = 8 * 2**30
 MAX_MEMORY_SHARE = 0.8
 # What is known of a file by the class that opens it, its device, number, size and time of change: why it cannot be
 # opened, or None.
-_refusals: dict[tuple[type | int, ...], str | None] = {}
+_refusals: dict[tuple[type, tuple[int, ...]], str | None] = {}
 # In the process that tries files, and in those that follow one.
 _checks_are_skipped = False
 
@@ -40,7 +40,7 @@ def require_opens(file: Path, kind: type) -> None:
 
 def start_check(file: Path, kind: type) -> Callable[[], None]:
     """Start the check of `require_opens`, and return a function that waits for its end."""
-    key = (kind, *_file_key(file))
+    key = (kind, _file_key(file))
     if key in _refusals:
         return lambda: _require(_refusals[key])
     if _checks_are_skipped or not sys.executable or getattr(sys, "frozen", False):  # there is no Python to be started
