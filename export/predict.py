@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.export.load import is_exported_file, load_file
+from keras_resnet.export.load import is_exported_file, load_file, require_file
 from keras_resnet.export.metadata import build_metadata
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
@@ -22,6 +22,7 @@ from keras_resnet.runtime.image import Picture, read_image, show_in_rgb, size_of
 from keras_resnet.runtime.inputs import UnreadableFiles, expand_paths, require_colors
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.predictions import Outputs, decode_predictions
+from keras_resnet.runtime.runtimes import INTERPRETER, load_tflite
 from keras_resnet.runtime.video import Frame, import_opencv, is_video, open_video_writer, read_frames
 from keras_resnet.runtime.visualize import draw_predictions
 
@@ -69,10 +70,15 @@ class Input:
     save: Path | None = None
 
 
-def load_predictor(target: str, home: Path) -> Predictor:
-    """Load a run, by its name in `home`, or an exported file."""
+def load_predictor(target: str, home: Path, runtime: str = INTERPRETER) -> Predictor:
+    """Load a run, by its name in `home`, or an exported file, which a `runtime` of `runtimes.RUNTIMES` runs.
+
+    Raises UsageError for another runtime than the usual one of what is no .tflite file.
+    """
     if is_exported_file(target):
-        return file_predictor(Path(target))
+        return file_predictor(Path(target), runtime)
+    if runtime != INTERPRETER:
+        raise UsageError(f"--runtime is for .tflite files. Received: --runtime {runtime} with the run {target}")
     from keras_resnet.evaluation.evaluate import load_model
 
     run = Run.find(home, target)
@@ -182,9 +188,13 @@ def _save_image(image: Image.Image, path: Path) -> None:
         image.save(temporary, format=Image.registered_extensions()[path.suffix.lower()])
 
 
-def file_predictor(path: Path) -> Predictor:
-    """Load an exported file."""
-    model = load_file(path)
+def file_predictor(path: Path, runtime: str = INTERPRETER) -> Predictor:
+    """Load an exported file; a `runtime` of `runtimes.RUNTIMES` runs it."""
+    if runtime == INTERPRETER:
+        model = load_file(path)
+    else:
+        require_file(path)
+        model = load_tflite(path, runtime=runtime)
     return Predictor(model, model.card)
 
 

@@ -13,6 +13,7 @@ from keras_resnet.cli.options import complete_run_names, json_option, runs_optio
 from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.targets import require_predictor
 from keras_resnet.errors import UsageError
+from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
 
 
 @click.command(
@@ -31,6 +32,13 @@ from keras_resnet.errors import UsageError
 @click.option("--frames", type=click.IntRange(1), help="Stop after so many frames [default: at the end].")
 @click.option(
     "--save", type=click.Path(path_type=Path), help="Draw the predictions into a copy; of several files, a folder."
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(tuple(RUNTIMES)),
+    default=INTERPRETER,
+    show_default=True,
+    help="What runs a .tflite file: LiteRT's interpreter, or OpenVINO (extra: openvino).",
 )
 @runs_option
 @json_option
@@ -61,7 +69,7 @@ def predict(
         raise UsageError(f"{named} is for videos and cameras; {sources[0].name} is an image")
     if save:
         prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
-    predictor = load_predictor(target, runs_home(runs))
+    predictor = load_predictor(target, runs_home(runs), options["runtime"])
     how = PredictOptions(options["top"], options["every"], options["frames"])
     if camera:
         rows = predict_video(predictor, camera, how, save)
