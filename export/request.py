@@ -11,7 +11,13 @@ from keras_resnet.export.file_options import FileOptions
 from keras_resnet.export.formats import FORMATS, get_format
 from keras_resnet.export.formats.base import Format
 from keras_resnet.export.settings import DEFAULT_IMAGES, TFLITE, ExportSettings
-from keras_resnet.export.tflite_options import TFLiteOptions, TFLiteRequest, with_engine, with_nms_variants
+from keras_resnet.export.tflite_options import (
+    TFLiteOptions,
+    TFLiteRequest,
+    with_engine,
+    with_nms_variants,
+    with_scales_per_tensor,
+)
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.run import Run
 
@@ -147,6 +153,7 @@ def _tflite_files(settings: ExportSettings, run: Run) -> list[TFLiteOptions]:
     batch = None if settings.dynamic_batch else settings.batch or 1
     request = TFLiteRequest(settings.io, batch, settings.keep_float, is_qat(run))
     files = with_engine(request.build(settings.quantize) if settings.asks_tflite else [], settings.engine)
+    files = with_scales_per_tensor(files) if settings.per_tensor else files
     return files + with_nms_variants(files, run.spec().task) if settings.with_nms else files
 
 

@@ -17,7 +17,7 @@ TFLITE = "tflite"
 # Images to calibrate with, about; `calibration.measure_convergence` tells whether that was enough.
 DEFAULT_IMAGES = 200
 # Settings that only TFLite files take.
-_FOR_TFLITE = ("io", "keep_float", "batch", "dynamic_batch", "with_nms")
+_FOR_TFLITE = ("io", "keep_float", "per_tensor", "batch", "dynamic_batch", "with_nms")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -35,6 +35,11 @@ class ExportSettings(OptionsSection):
     )
     keep_float: tuple[str, ...] = setting(
         (), "A layer of an int8 file that is not quantized.", Option("--keep-float", QUANTIZATION, metavar="LAYER")
+    )
+    per_tensor: bool = setting(
+        False,
+        "Give all weights of a layer one scale, as some NPUs need: int8-per-tensor.tflite.",
+        Option("--per-tensor", QUANTIZATION),
     )
     batch: int | None = setting(None, "Batch size of a TFLite file.", Option("--batch", FILES, "1"), ge=1)
     dynamic_batch: bool = setting(

@@ -103,7 +103,8 @@ class TFLiteOptions:
     """Options of one TFLite file.
 
     io: of its scheme's io_types. batch: images of one inference, None for any number. keep_float: layers that are not
-    quantized. with_nms: whether a detector's file ends in objects rather than in raw outputs.
+    quantized. with_nms: whether a detector's file ends in objects rather than in raw outputs. per_tensor: whether all
+    weights of a layer have one scale, rather than one for each output channel.
     """
 
     scheme: Scheme
@@ -112,6 +113,7 @@ class TFLiteOptions:
     keep_float: tuple[str, ...] = ()
     engine: Engine = TENSORFLOW
     with_nms: bool = False
+    per_tensor: bool = False
 
     @property
     def name(self) -> str:
@@ -119,7 +121,8 @@ class TFLiteOptions:
         io = f"-{self.io}-io" if self.io != self.scheme.io_types[0] else ""
         batch = {1: "", None: "-batches"}.get(self.batch, f"-batch{self.batch}")
         mixed, nms = "-mixed" if self.keep_float else "", "-nms" if self.with_nms else ""
-        return f"{self.scheme.name}{io}{batch}{mixed}{self.engine.suffix}{nms}"
+        scales = "-per-tensor" if self.per_tensor else ""
+        return f"{self.scheme.name}{scales}{io}{batch}{mixed}{self.engine.suffix}{nms}"
 
     @property
     def needs_calibration(self) -> bool:
@@ -158,6 +161,7 @@ class TFLiteOptions:
             tuple(map(str, layers)),
             ENGINES[str(document["engine"])],
             bool(document["with_nms"]),
+            bool(document["per_tensor"]),
         )
 
 
@@ -236,6 +240,19 @@ def with_engine(files: Sequence[TFLiteOptions], name: str) -> list[TFLiteOptions
             f" Received: {bad[0].name}"
         )
     return [replace(options, engine=engine) if options in int8 else options for options in files]
+
+
+def with_scales_per_tensor(files: Sequence[TFLiteOptions]) -> list[TFLiteOptions]:
+    """Return `files`, the int8 ones with one scale for all weights of a layer.
+
+    Raises UsageError where there is none, or another engine than TensorFlow makes them.
+    """
+    int8 = [options for options in files if options.scheme.is_int8_ptq]
+    if not int8:
+        raise UsageError("--per-tensor is for int8 files: --tflite --quantize int8. None is asked for")
+    if bad := [options for options in int8 if options.engine != TENSORFLOW]:
+        raise UsageError(f"--per-tensor is for --engine {TENSORFLOW.name}. Received: {bad[0].engine.name}")
+    return [replace(options, per_tensor=True) if options in int8 else options for options in files]
 
 
 def with_nms_variants(files: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]:

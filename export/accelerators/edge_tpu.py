@@ -14,10 +14,14 @@ from keras_resnet.export.flatbuffer import member_names, unpack_model
 if TYPE_CHECKING:
     from ai_edge_litert import schema_py_generated as schema
 
-# coral.ai/docs/edgetpu/models-intro, "Supported operations": those that can stand in a residual network's file.
+# coral.ai/docs/edgetpu/models-intro, "Supported operations": those that can stand in a residual network's file; each
+# with the highest version that edgetpu_compiler 16.0 knows. It is the last one, and built from TensorFlow 2.5: it
+# refuses "CONV_2D version 6" (google-coral/edgetpu, issue 631). Versions by release: TensorFlow, lite/tools/versioning/
+# runtime_version.cc.
 OPERATORS = {
-    *("ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LOGISTIC"),
-    *("MAX_POOL_2D", "MEAN", "MUL", "PAD", "QUANTIZE", "RELU", "RELU6", "RESHAPE", "SOFTMAX", "SUB", "TANH"),
+    **{"ADD": 3, "AVERAGE_POOL_2D": 3, "CONCATENATION": 3, "CONV_2D": 5, "DEPTHWISE_CONV_2D": 6, "FULLY_CONNECTED": 9},
+    **{"LOGISTIC": 3, "MAX_POOL_2D": 3, "MEAN": 3, "MUL": 4, "PAD": 3, "QUANTIZE": 2, "RELU": 2, "RELU6": 3},
+    **{"RESHAPE": 1, "RESIZE_NEAREST_NEIGHBOR": 3, "SOFTMAX": 3, "SUB": 5, "TANH": 3},
 }
 
 
@@ -45,8 +49,11 @@ class OperatorCheck:
         """The builtin operator's name."""
         from ai_edge_litert import schema_py_generated as schema
 
-        code = self.model.operatorCodes[self.operator.opcodeIndex].builtinCode
-        return member_names(schema.BuiltinOperator)[code]
+        return member_names(schema.BuiltinOperator)[self._code.builtinCode]
+
+    @property
+    def _code(self) -> schema.OperatorCodeT:
+        return self.model.operatorCodes[self.operator.opcodeIndex]
 
     @property
     def output_name(self) -> str:
@@ -62,6 +69,8 @@ class OperatorCheck:
 
         if self.name not in OPERATORS:
             return "not among its operators"
+        if self._code.version > OPERATORS[self.name]:
+            return f"version {self._code.version} of the operator; its compiler knows up to {OPERATORS[self.name]}"
         types = (schema.TensorType.INT8, schema.TensorType.UINT8)
         output, first_input = self._tensor(self.operator.outputs[0]), self._tensor(self.operator.inputs[0])
         if output.type not in types or first_input.type not in types:

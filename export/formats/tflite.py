@@ -142,6 +142,7 @@ class TensorFlowConversion:
         converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS]
         if scheme.is_quantized:
             converter.optimizations = [lite.Optimize.DEFAULT]
+        converter._experimental_disable_per_channel = options.per_tensor
         if scheme.weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if scheme.needs_calibration:

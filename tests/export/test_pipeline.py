@@ -12,6 +12,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 from samples import silent
 
@@ -21,6 +22,7 @@ from keras_resnet.export import pipeline
 from keras_resnet.export.accelerators import ACCELERATORS
 from keras_resnet.export.convert import convert
 from keras_resnet.export.evaluate import RunLookup, evaluate_target, inspect_file, verify_file
+from keras_resnet.export.flatbuffer import pack_model, unpack_model
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.load import load_file
@@ -265,6 +267,12 @@ def test_prediction_needs_no_tensorflow(exported, tmp_path):
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1.0001
 
 
+def count_scales(file):
+    """The most scales that one tensor has."""
+    tensors = unpack_model(file.read_bytes()).subgraphs[0].tensors
+    return max(len(each.quantization.scale) for each in tensors if each.quantization.scale is not None)
+
+
 def test_accelerators(exported, kresnet, tmp_path, runs):
     run, _ = exported
     edge_tpu = ACCELERATORS["edgetpu"]
@@ -282,6 +290,15 @@ def test_accelerators(exported, kresnet, tmp_path, runs):
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     write_tflite(model, TFLiteOptions(SCHEMES["int8"], "int8"), images, tmp_path / "b.tflite")
     assert edge_tpu.check(tmp_path / "b.tflite", tmp_path).refused == ()
+    newer = unpack_model((tmp_path / "b.tflite").read_bytes())
+    next(each for each in newer.operatorCodes if each.builtinCode == schema.BuiltinOperator.CONV_2D).version = 6
+    (tmp_path / "newer.tflite").write_bytes(pack_model(newer))
+    refused = edge_tpu.check(tmp_path / "newer.tflite", tmp_path).refused
+    assert refused and all("version 6 of the operator; its compiler knows up to 5" in why for why in refused)
+    one_scale = TFLiteOptions(SCHEMES["int8"], "int8", per_tensor=True)
+    write_tflite(model, one_scale, images, tmp_path / "per-tensor.tflite")
+    assert one_scale.name == "int8-per-tensor-int8-io" and TFLiteOptions.from_dict(one_scale.to_dict()) == one_scale
+    assert count_scales(tmp_path / "per-tensor.tflite") == 1 < count_scales(tmp_path / "b.tflite")
     write_tflite(model, TFLiteOptions(SCHEMES["float32"], "uint8"), None, tmp_path / "float.tflite")
     assert any("not in 8 bits" in why for why in edge_tpu.check(tmp_path / "float.tflite", tmp_path).refused)
     for options, words in (

@@ -28,6 +28,12 @@ from keras_resnet.run import Run
         (["--tflite", "--max-drop", "101"], "between 0 and 100 points"),
         (["--tflite", "--engine", "edge"], "--engine must be one of tensorflow, litert-quantizer"),
         (["--tflite", "--engine", "litert-quantizer", "--quantize", "float16"], "is for int8 files"),
+        (["--tflite", "--per-tensor", "--quantize", "float16"], "--per-tensor is for int8 files"),
+        (["--onnx", "--per-tensor"], "--per-tensor is for TFLite files"),
+        (
+            ["--tflite", "--per-tensor", "--engine", "litert-quantizer", "--quantize", "int8"],
+            "--per-tensor is for --engine tensorflow. Received: litert-quantizer",
+        ),
         (
             ["--tflite", "--engine", "litert-quantizer", "--io", "int8", "--quantize", "int8"],
             "makes files of one image",
@@ -47,7 +53,7 @@ def test_tflite_is_what_an_export_writes_by_default(kresnet, trained, monkeypatc
     for options in ([], ["--quantize", "int8"]):
         code, out, err = kresnet("export", trained.folder, *options)
         assert (code, out) == (1, "") and len(err) == 2
-        assert err[0] == "format: --tflite (the default; also available: --savedmodel, --onnx, --c-array)"
+        assert err[0] == "format: --tflite (the default; also available: --savedmodel, --onnx, --openvino, --c-array)"
 
 
 def test_what_cannot_be_exported(kresnet, exported, runs, tmp_path):
