@@ -2,10 +2,10 @@
 
     python benchmarks/edge.py [--torch-python PYTHON] [--rounds 3] [--threads 1 2]
 
-Cases: kresnet's float32 and int8 files; keras.applications' ResNet50 converted the default way, in float32 and with
-default dynamic range quantization; kresnet's ONNX file in onnxruntime, and that file after onnxruntime's own static
-int8 quantization; torchvision's network in PyTorch. Weights are random: time, size and memory do not depend on them.
-Each measurement is a process of its own; the median of the best round counts.
+Cases: kresnet's float32 and int8 files in LiteRT, and the same files in OpenVINO; kresnet's OpenVINO and ONNX files, in
+float and in 8 bits; keras.applications' ResNet50 converted the default way, in float32 and with default dynamic range
+quantization; torchvision's network in PyTorch. Weights are random: time, size and memory do not depend on them. Each
+measurement is a process of its own; the median of the best round counts.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,38 +26,58 @@ SIDE, CALIBRATION = 224, 40
 WARMUP, RUNS = 3, 20
 
 
-def write_files(folder: Path) -> Iterator[tuple[str, Path, float]]:
-    """(case, file, seconds it took to convert)."""
+class Case(NamedTuple):
+    """One row: a file, the runtime that runs it, and the seconds that its conversion took."""
+
+    runtime: str
+    file: Path
+    seconds: float
+
+
+def write_cases(folder: Path) -> dict[str, Case]:
+    """Write all files to `folder` and return the rows."""
     import keras
 
     from keras_resnet import resnet
-    from keras_resnet.export.formats.onnx import write_onnx
-    from keras_resnet.export.formats.tflite import write_tflite
+
+    ours = resnet(50, zero_gamma=False)  # zeros would be kept once for all layers
+    stock = keras.applications.ResNet50(weights=None)
+    float32, int8 = _write_ours(ours, "tflite", "float32", folder), _write_ours(ours, "tflite", "int8", folder)
+    return {
+        "kresnet float32": float32,
+        "kresnet int8": int8,
+        "kresnet float32 in OpenVINO": float32._replace(runtime="openvino"),
+        "kresnet int8 in OpenVINO": int8._replace(runtime="openvino"),
+        "kresnet OpenVINO float16": _write_ours(ours, "openvino", "float16", folder),
+        "kresnet OpenVINO int8 (NNCF)": _write_ours(ours, "openvino", "int8", folder),
+        "kresnet ONNX float32": _write_ours(ours, "onnx", "float32", folder),
+        "kresnet ONNX int8": _write_ours(ours, "onnx", "int8", folder),
+        "keras.applications, default": _write_stock(stock, folder, optimize=False),
+        "keras.applications, default quantization": _write_stock(stock, folder, optimize=True),
+    }
+
+
+def _write_ours(model: Any, name: str, scheme: str, folder: Path) -> Case:
+    from keras_resnet.export.file_options import SchemeOptions
+    from keras_resnet.export.formats import get_format
+    from keras_resnet.export.formats.base import Conversion
     from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
     from keras_resnet.runtime.metadata import ModelMetadata
 
     images = np.random.default_rng(0).integers(0, 256, (CALIBRATION, SIDE, SIDE, 3), dtype=np.uint8)
-    ours = resnet(50, zero_gamma=False)  # zeros would be kept once for all layers
     card = ModelMetadata(tuple(map(str, range(1000))), 256, SIDE, {})
-    stock = keras.applications.ResNet50(weights=None)
-    cases: dict[str, tuple[str, Callable[[Path], Any]]] = {
-        "kresnet float32": (
-            ".tflite",
-            lambda file: write_tflite(ours, TFLiteOptions(SCHEMES["float32"], "uint8"), None, file),
-        ),
-        "kresnet int8": (
-            ".tflite",
-            lambda file: write_tflite(ours, TFLiteOptions(SCHEMES["int8"], "uint8"), images, file),
-        ),
-        "keras.applications, default": (".tflite", lambda file: _default(stock, file, optimize=False)),
-        "keras.applications, default quantization": (".tflite", lambda file: _default(stock, file, optimize=True)),
-        "kresnet in onnxruntime": (".onnx", lambda file: write_onnx(ours, card, file)),
-        "kresnet in onnxruntime, its static int8": (".onnx", lambda file: _static(folder / "4.onnx", images, file)),
-    }
-    for number, (case, (suffix, write)) in enumerate(cases.items()):
-        file, start = folder / f"{number}{suffix}", time.perf_counter()
-        write(file)
-        yield case, file, time.perf_counter() - start
+    file_format, chosen = get_format(name), SCHEMES[scheme]
+    options = TFLiteOptions(chosen, "uint8") if name == "tflite" else SchemeOptions(chosen)
+    file, start = folder / f"{name}-{file_format.file_name(options)}", time.perf_counter()
+    file_format.write(model, Conversion(card, options, images if chosen.needs_calibration else None), file)
+    seconds = time.perf_counter() - start
+    return Case({"tflite": "litert"}.get(name, name), file / "model.xml" if name == "openvino" else file, seconds)
+
+
+def _write_stock(model: Any, folder: Path, *, optimize: bool) -> Case:
+    file, start = folder / f"stock-{optimize}.tflite", time.perf_counter()
+    _default(model, file, optimize=optimize)
+    return Case("litert", file, time.perf_counter() - start)
 
 
 def _default(model: Any, file: Path, *, optimize: bool) -> None:
@@ -69,30 +89,12 @@ def _default(model: Any, file: Path, *, optimize: bool) -> None:
     file.write_bytes(converter.convert())
 
 
-def _static(source: Path, images: np.ndarray, file: Path) -> None:
-    """onnxruntime's own quantization: QDQ, per channel, as its documentation recommends for CPUs with VNNI."""
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._left = iter(images)
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            image = next(self._left, None)
-            return None if image is None else {"pixels": image[None].astype(np.float32)}
-
-    prepared = file.with_suffix(".prepared.onnx")
-    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    quantization.quantize_static(str(prepared), str(file), Reader(), per_channel=True)
-
-
-def _time(file: str, threads: int) -> dict[str, float]:
+def _time(runtime: str, file: str, threads: int) -> dict[str, float]:
     """In a process of its own: median milliseconds of an image, MiB at the highest."""
     from keras_resnet.export.benchmark import read_memory_mib
 
     before = read_memory_mib("VmRSS")
-    run = _RUNNERS[Path(file).suffix](file, threads)
+    run = _RUNNERS[runtime](file, threads)
     image = np.random.default_rng(1).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
     times = []
     for number in range(WARMUP + RUNS):
@@ -125,7 +127,16 @@ def _onnxruntime(file: str, threads: int) -> Callable[[np.ndarray], None]:
     return lambda image: session.run(None, {"pixels": image.astype(np.float32)})
 
 
-_RUNNERS = {".tflite": _litert, ".onnx": _onnxruntime}
+def _openvino(file: str, threads: int) -> Callable[[np.ndarray], None]:
+    import openvino
+
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    compiled = openvino.Core().compile_model(file, "CPU", settings)
+    request, dtype = compiled.create_infer_request(), compiled.input(0).element_type.to_dtype()
+    return lambda image: request.infer([image.astype(dtype)])
+
+
+_RUNNERS = {"litert": _litert, "onnx": _onnxruntime, "openvino": _openvino}
 # Runs in an environment that has PyTorch and not kresnet.
 TORCH = """
 import json, sys, time, numpy as np, torch, torchvision
@@ -141,6 +152,11 @@ print(json.dumps({"ms": 1e3 * float(np.median(times)), "mib": status("VmHWM")}))
 """
 
 
+def _count_bytes(file: Path) -> int:
+    """Return the bytes of a file; of OpenVINO's of both."""
+    return sum(each.stat().st_size for each in (file, file.with_suffix(".bin")) if each.is_file())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch-python")
@@ -150,8 +166,10 @@ def main() -> None:
     from keras_resnet.cli import console
 
     with tempfile.TemporaryDirectory() as folder:
-        cases = list(write_files(Path(folder)))
-        commands = {case: [sys.executable, __file__, "--child", str(file)] for case, file, _ in cases}
+        cases = write_cases(Path(folder))
+        commands = {
+            name: [sys.executable, __file__, "--child", case.runtime, str(case.file)] for name, case in cases.items()
+        }
         if options.torch_python:
             commands["torchvision in PyTorch"] = [options.torch_python, "-c", TORCH]
         best: dict[tuple[str, int], dict[str, float]] = {}
@@ -162,8 +180,8 @@ def main() -> None:
                     found = json.loads(done.stdout.splitlines()[-1])
                     known = best.get((case, threads), found)
                     best[case, threads] = min(known, found, key=lambda each: each["ms"])
-        sizes = {case: f"{file.stat().st_size / 1e6:.1f} MB" for case, file, _ in cases}
-    seconds = {case: f"{taken:.1f} s" for case, _, taken in cases}
+        sizes = {name: f"{_count_bytes(case.file) / 1e6:.1f} MB" for name, case in cases.items()}
+    seconds = {name: f"{case.seconds:.1f} s" for name, case in cases.items()}
     last = options.threads[-1]
     rows = []
     for case in commands:
@@ -185,6 +203,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        print(json.dumps(_time(sys.argv[2], int(sys.argv[3]))))
+        print(json.dumps(_time(sys.argv[2], sys.argv[3], int(sys.argv[4]))))
     else:
         main()
