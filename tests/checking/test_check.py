@@ -225,7 +225,7 @@ def test_flipped_labels_are_suspected(trained):
         flipped |= {(name, int(row)) for row in rows}
         splits[name] = replace(split, labels=labels, _tensors={})
     issues, why = find_label_issues(trained, replace(data, splits=splits))
-    assert "checked by the network's last features, which do not know them by heart" in why
+    assert "checked with the network's last features, which have not memorized them" in why
     suspected = {(each.images[0].split, each.images[0].row) for each in issues if each.kind == "label_error"}
     assert len(suspected & flipped) > 0.85 * len(flipped)
     assert len(suspected & flipped) > 0.85 * len(suspected)
