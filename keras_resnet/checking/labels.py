@@ -53,7 +53,6 @@ def describe_choice(features: str, last: Knowledge, is_last: bool) -> str:
     return (
         f"{checked}: its last features have memorized these labels, for from them {learned} are predicted correctly,"
         f" but only {others}"
-
     )
 
 

@@ -15,6 +15,8 @@ from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
+# Choices of so many letters are shown in place of NAME; a column of the help has not room for more.
+MOST_LETTERS = 32
 set_option = click.option(
     "--set",
     "settings",
@@ -91,6 +93,12 @@ def add_setting_options(settings: type, *names: str) -> Callable[[F], F]:
     return add
 
 
+def _list_choices(setting: Setting) -> str | None:
+    """Return the names that a setting takes as the help shows them: "cpu|gpu|npu"; None where they are too many."""
+    names = "|".join(setting.choices)
+    return names if 0 < len(names) <= MOST_LETTERS and not setting.is_list else None
+
+
 def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
     option = setting.option
     assert option is not None
@@ -103,7 +111,7 @@ def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
             option.flag,
             type=Items(setting.kind) if setting.is_list and not is_repeated else kind,
             multiple=is_repeated,
-            metavar=option.metavar or None,
+            metavar=option.metavar or _list_choices(setting),
             help=words,
             cls=GroupedOption,
             group=option.group,

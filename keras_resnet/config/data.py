@@ -20,6 +20,7 @@ from keras_resnet.config.task_rules import TASK_RULES
 
 # How images of other proportions than the network's become its input → its name in `runtime.preprocess`.
 Fit = Literal["crop", "pad", "stretch"]
+Cache = Literal["auto", "off"]
 FITS: dict[Fit, str] = {"crop": "center_crop", "pad": "letterbox", "stretch": "stretch"}
 Size = Annotated[ImageSize | None, BeforeValidator(parse_image_size), Typed(str, "int | str | tuple[int, int]")]
 
@@ -82,7 +83,7 @@ class DataSpec(Section):
     max_unreadable: float = setting(
         0.01, "Share of unreadable images allowed.", Option("--max-unreadable", DATA), ge=0, le=1
     )
-    cache: Literal["auto", "off"] = setting(
+    cache: Cache = setting(
         "auto",
         "Keep decoded images on disk for the next command, as far as there is room: auto; or off.",
         Option("--cache", DATA),
