@@ -103,7 +103,7 @@ def _predict_paths(
         for each in tracked:
             try:
                 for row in predict_files(predictor, [each], PredictOptions(top), progress.log):
-                    yield Prediction(**row)
+                    yield Prediction(**row, nothing=predictor.card.postprocessor.nothing)
             except DataError as error:
                 if is_one:
                     raise
@@ -117,7 +117,8 @@ def _predict_pixels(
     """Yield what an image shows, or each of an array of several; they are called by their place."""
     images = [pixels] if isinstance(pixels, Image.Image) else _to_images(pixels, predictor.card.channels)
     for number, image in enumerate(images, place):
-        yield Prediction(f"image {number}", predictor.predict_image(image, top), picture=show_in_rgb(image))
+        found, picture = predictor.predict_image(image, top), show_in_rgb(image)
+        yield Prediction(f"image {number}", found, picture=picture, nothing=predictor.card.postprocessor.nothing)
 
 
 def _to_images(pixels: np.ndarray, channels: int) -> list[Picture]:

@@ -16,7 +16,7 @@ from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import BUNDLED, WHAT_DATA_ARE, is_known, require_prepared
 from keras_resnet.data.sources.yolo_config import SUFFIXES, is_config
-from keras_resnet.errors import DataError, did_you_mean
+from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import image_suffixes, to_path
 
@@ -89,7 +89,14 @@ def _describe_file(path: Path) -> str:
 
 
 def _find_source(folder: Path | None, spec: DataSpec) -> Source:
-    """Return the first source that recognizes the data set. Raises DataError where none does."""
+    """Return the first source that recognizes the data set. Raises DataError where none does, and UsageError for
+    settings of TFDS with a folder."""
+    for name in ("download", "data_dir") if folder is not None else ():
+        if getattr(spec, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for data sets of TFDS, and --data {spec.source} is on this machine"
+                " already; leave it out"
+            )
     for source in SOURCES:
         if source.recognizes(folder, spec.annotations):
             return source

@@ -19,7 +19,7 @@ PERCENTILES = ("p50", "p90", "p99")
 # Columns that others name.
 VERDICT, DROP, FIRST = "verdict", "drop [95%], points", "first, ms"
 
-HOW_TIMED = "first: loading and the first inference; p50, p90 and p99: of one image, after others; times in ms"
+HOW_TIMED = "first: loading and the first inference; p50, p90 and p99: of one image, after others"
 
 
 def device_columns(rows: Sequence[DeviceRow]) -> list[str]:

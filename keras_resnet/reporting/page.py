@@ -194,6 +194,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
 
     run, spec, analysis, verdicts = contents.run, contents.spec, contents.analysis, contents.verdicts
     document, metrics = run.document(), run.metrics()
+    unbeaten = describe_unbeaten(analysis.get("baselines", []))
     return {
         "run": run,
         "spec": spec,
@@ -205,7 +206,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "analysis": analysis,
         "verdicts": verdicts,
         "recommended": contents.recommended,
-        "headline": describe_headline(run.name, verdicts, contents.recommended),
+        "headline": describe_headline(run.name, verdicts, contents.recommended, unbeaten),
         "sections": contents.sections,
         "charts_of": contents.charts,
         "verdict_metric": metric_label(verdicts[0]["metric"]) if verdicts else "",
@@ -216,7 +217,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "micro": list_needs(verdicts),
         "micro_notes": list_notes(verdicts),
         "beaten": describe_beaten(analysis.get("baselines", [])),
-        "unbeaten": describe_unbeaten(analysis.get("baselines", [])),
+        "unbeaten": unbeaten,
         "diagnosis": contents.diagnosis,
         "created": document["created"][:16].replace("T", " "),
         "version": document["versions"].get("kresnet", ""),

@@ -18,6 +18,7 @@ from keras_resnet.data.sources.tfds import BUNDLED
 # What a training is asked for: values by key of the spec, and options that stand for many of these.
 Request = Mapping[str, Any]
 BASES = ("recipe", "quick", "model")
+PRECISION, AUTO_PRECISION = "training.precision", "auto"
 # Whatever names a network, and whatever says how to train it.
 _NETWORKS = ("recipe", "model", "network.depth", "start.weights", "start.deepen")
 _TRAININGS = ("recipe", "start.deepen", "training.steps")
@@ -47,9 +48,14 @@ def training_command(spec: Spec, request: Request | None = None) -> str | None:
     shown["data.source"] = spec.data.source
     if not asked.keys() & set(_TRAININGS):
         shown["training.epochs"] = spec.training.epochs
-    return shlex.join(
-        ["kresnet", "train", *(word for key, value in (shown | asked).items() for word in _words(key, value))]
-    )
+    words = (shown | asked | _pin_precision(spec)).items()
+    return shlex.join(["kresnet", "train", *(word for key, value in words for word in _words(key, value))])
+
+
+def _pin_precision(spec: Spec) -> dict[str, Any]:
+    """Return what asks for the precision of `spec`, which another machine, or the same one at another time, might not
+    choose."""
+    return {PRECISION: spec.training.precision} if spec.training.precision != AUTO_PRECISION else {}
 
 
 def _pin_weights(spec: Spec, request: Request | None) -> dict[str, Any]:
