@@ -33,7 +33,9 @@ class DeviceVerdicts(list[DeviceVerdict]):
         return all(verdict.passed for verdict in self)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self))
+        """Return a line for each, and then, each once, what has to be known beside it."""
+        remarks = [line for each in self for line in str(each).splitlines()[1:]]
+        return "\n".join([*(each.summary for each in self), *dict.fromkeys(remarks)])
 
     def _repr_html_(self) -> str:
         if not self:

@@ -8,8 +8,8 @@ from typing import Any
 from keras_resnet.metrics.labels import MACRO_RECALL, metric_label
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR, BaselineRow, format_drop, format_value
 from keras_resnet.reporting.charts import compared_curves, metric_columns
-from keras_resnet.reporting.page import draw_charts, render_template
 from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
+from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.documents import MetricsDocument
 from keras_resnet.runtime.plurals import counted

@@ -35,13 +35,13 @@ class Headline:
 
 
 def describe_headline(
-    run: str, verdicts: list[DescribedVerdict], recommended: Recommendation | None, unbeaten: Sequence[str] = ()
+    run: str, verdicts: list[DescribedVerdict], recommended: Recommendation | None, weaker: Sequence[str] = ()
 ) -> Headline:
-    """Return the headline of the run called `run`, whose exported files have these `verdicts`. unbeaten: how its model
-    compares with baselines that it is not clearly above, a sentence each."""
+    """Return the headline of the run called `run`, whose exported files have these `verdicts`. weaker: which baselines
+    its model is not above, a sentence each."""
     name = shlex.quote(run)
     if recommended:
-        cautions = tuple(f"the file predicts what its model predicts, but {each}" for each in unbeaten)
+        cautions = tuple(f"the file predicts what its model predicts, but {each}" for each in weaker)
         return replace(_describe_recommended(name, recommended), cautions=cautions)
     if verdicts:
         return _describe_failed(name, verdicts)

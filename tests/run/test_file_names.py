@@ -7,8 +7,8 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import get_type_hints, is_typeddict
 
 from keras_resnet.run import documents
-from keras_resnet.run.documents import FileName
 from keras_resnet.run.reading import parse_verdicts
+from keras_resnet.run.verdict_documents import FileName
 
 PLAIN = ["int8.tflite", "rejected/int8.tflite", "a b.tflite", "é.tflite", "a..b.tflite", "-rf", "~x.tflite", "rejected"]
 OTHERS = [
