@@ -34,7 +34,7 @@ class DeviceSettings(OptionsSection):
     )
     runtime: Runtime = setting(
         "interpreter",
-        "LiteRT's interpreter, or its CompiledModel, which GPUs and NPUs use in any case.",
+        "LiteRT's interpreter or its compiled-model, which GPUs and NPUs use in any case.",
         Option("--runtime", DEVICE),
     )
     threads: int | None = setting(None, "Threads on the CPU of the device.", Option("--threads", DEVICE, "all"), ge=1)
@@ -61,7 +61,7 @@ class DeviceSettings(OptionsSection):
     host: str = setting(
         "127.0.0.1",
         "Address that a browser's page is served at; 0.0.0.0 lets other machines open it.",
-        Option("--host", DEVICE),
+        Option("--host", DEVICE, metavar="ADDRESS"),
     )
     port: int | None = setting(
         None, "Port that a browser's page is served at.", Option("--port", DEVICE, "a free one"), ge=1, le=65535

@@ -56,7 +56,9 @@ class ExportSettings(OptionsSection):
         DEFAULT_IMAGES, "How many of the training data.", Option("--calibration-images", QUANTIZATION), ge=1
     )
     engine: EngineName = setting(
-        "tensorflow", "What makes int8 files (litert-quantizer: extra litert).", Option("--engine", QUANTIZATION)
+        "tensorflow",
+        "What makes int8 files: tensorflow or litert-quantizer (extra: litert).",
+        Option("--engine", QUANTIZATION),
     )
     target: tuple[str, ...] = setting(
         (), "Also fit integer files to: ethos-u55-128, …, edgetpu.", Option("--target", FILES, metavar="NAME")

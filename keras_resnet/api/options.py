@@ -262,7 +262,7 @@ class VerifyOptions(TypedDict, total=False):
     accelerator: Literal["cpu", "gpu", "npu"] | None
     """What computes there, where on does not say it [default: cpu]."""
     runtime: Literal["interpreter", "compiled-model"] | None
-    """LiteRT's interpreter, or its CompiledModel, which GPUs and NPUs use in any case [default: interpreter]."""
+    """LiteRT's interpreter or its compiled-model, which GPUs and NPUs use in any case [default: interpreter]."""
     threads: int | None
     """Threads on the CPU of the device [default: all]."""
     minutes: float | None
@@ -299,7 +299,7 @@ class ExportOptions(VerifyOptions, total=False):
     calibration_images: int | None
     """How many of the training data [default: 200]."""
     engine: Literal["tensorflow", "litert-quantizer"] | None
-    """What makes int8 files (litert-quantizer: extra litert) [default: tensorflow]."""
+    """What makes int8 files: tensorflow or litert-quantizer (extra: litert) [default: tensorflow]."""
     target: Sequence[str] | str | None
     """Also fit integer files to: ethos-u55-128, …, edgetpu."""
     auto: bool | None

@@ -15,8 +15,8 @@ from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
-# Choices of so many letters are shown in place of NAME; a column of the help has not room for more.
-MOST_LETTERS = 32
+# An option is shown with its choices in place of NAME if it stays as short as this: descriptions need the room.
+MOST_LETTERS = 28
 set_option = click.option(
     "--set",
     "settings",
@@ -94,9 +94,12 @@ def add_setting_options(settings: type, *names: str) -> Callable[[F], F]:
 
 
 def _list_choices(setting: Setting) -> str | None:
-    """Return the names that a setting takes as the help shows them: "cpu|gpu|npu"; None where they are too many."""
+    """Return the names that a setting takes as the help shows them: "cpu|gpu|npu"; None where they are too many, and
+    the sentence about the option names them."""
+    assert setting.option is not None
     names = "|".join(setting.choices)
-    return names if 0 < len(names) <= MOST_LETTERS and not setting.is_list else None
+    is_short = len(f"{setting.option.flag} {names}") <= MOST_LETTERS
+    return names if names and is_short and not setting.is_list else None
 
 
 def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("target", metavar="FILE|RUN", type=click.Path(path_type=Path))
-@click.option("--run", "of_run", help="The run that FILE is compared with [default: its folder's, or its own].")
+@click.option(
+    "--run", "of_run", metavar="RUN", help="The run that FILE is compared with [default: its folder's, or its own]."
+)
 @add_setting_options(ExportSettings, "max_drop", "require_proof", "samples")
 @add_setting_options(DeviceSettings)
 @add_setting_options(OutputsSettings)

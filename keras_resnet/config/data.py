@@ -52,9 +52,11 @@ class DataSpec(Section):
     source: str = setting(
         "digits",
         "Images: digits, digit_pairs, shapes, a TFDS data set, a folder, or a table of labels.",
-        Option("--data", COMMON, "by the task"),
+        Option("--data", COMMON, "by the task", "DATA"),
     )
-    data_dir: str | None = setting(None, "Where TFDS data sets are prepared.", Option("--data-dir", DATA))
+    data_dir: str | None = setting(
+        None, "Where TFDS data sets are prepared.", Option("--data-dir", DATA, metavar="DIR")
+    )
     download: bool = setting(False, "Download a TFDS data set that is not there yet.", Option("--download", DATA))
     image_size: Size = setting(
         None,

@@ -21,7 +21,9 @@ def test_a_run_is_verified_on_devices(run):
     assert {"float32.tflite", "int8.tflite"} <= {verdict.file for verdict in verdicts}
     assert all(verdict.cpu_agreement == 1 and verdict.samples == 60 for verdict in verdicts)
     lines = str(verdicts).splitlines()
-    assert [line.split(" on local")[0] for line in lines[:2]] == [str(each).split(" on local")[0] for each in verdicts[:2]]
+    assert [line.split(" on local")[0] for line in lines[:2]] == [
+        str(each).split(" on local")[0] for each in verdicts[:2]
+    ]
     assert len(set(lines)) == len(lines)
     assert "on local, CPU" in str(verdicts) and "<table>" in verdicts._repr_html_()
 
