@@ -64,8 +64,8 @@ class TrainOptions(TypedDict, total=False):
     image_size: int | str | tuple[int, int] | None
     """Size of the input images in pixels: the side of a square, or HEIGHTxWIDTH [default: by the data]."""
     fit: Literal["crop", "pad", "stretch"] | None
-    """How images of other proportions fit in: crop (cut off what stands over), pad (the whole image, black beside it)
-    or stretch (the whole image, distorted) [default: by the data]."""
+    """How images of other proportions fit in: crop (cut off the edges), pad (the whole image, black beside it) or
+    stretch (the whole image, distorted) [default: by the data]."""
     channels: int | None
     """Channels of the input images: 1 (gray), 3 (colors), or another number, as .npy and TIFF files have them
     [default: 3, or as many as the data have]."""

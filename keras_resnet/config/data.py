@@ -66,7 +66,7 @@ class DataSpec(Section):
     )
     fit: Fit | None = setting(
         None,
-        "How images of other proportions fit in: crop (cut off what stands over), pad (the whole image, black beside"
+        "How images of other proportions fit in: crop (cut off the edges), pad (the whole image, black beside"
         " it) or stretch (the whole image, distorted).",
         Option("--fit", DATA, "by the data"),
     )
