@@ -72,10 +72,13 @@ def check_folder(
     """Return what is wrong with `data`, and the data; see `check`. settings: of a DataSpec, None for those that are not
     given."""
     from keras_resnet.checking.check import check_data
+    from keras_resnet.data.load import require_effect
 
     asked = {key: each for key, each in settings.items() if each is not None}
     with name_options(asked):
         spec = replace(_choose_data(data, run, task), **asked)
+        # What a run was asked for may have no effect on other data, and is no mistake.
+        require_effect(replace(spec, data_dir=asked.get("data_dir"), download=asked.get("download", False)))
     return check_data(spec, progress.log, run)
 
 

@@ -71,6 +71,6 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
     cells = [[key, *(row[key] or "–" for row in rows)] for key in list_known(rows)]
     console.print_table("", ["", *columns], cells, prose=columns, folds=True)
     if difference := describe_difference(found):
-        console.emit(difference)
+        console.log(difference)
     if missing := [run.name for run in found if not run.verdicts()]:
         log_next_steps(*((f"export {name}", EXPORT) for name in dict.fromkeys(missing)), runs=runs)

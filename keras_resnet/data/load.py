@@ -47,11 +47,25 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
 
 def require_source(spec: DataSpec) -> None:
     """Raise DataError where `spec` names what is not there, is none of the layouts, or is still to be downloaded
-    without having been asked for. Reads no images."""
+    without having been asked for; and UsageError for settings that have no effect on it. Reads no images."""
+    require_effect(spec)
     folder = _find_folder(spec.source, lambda words: None)
     _find_source(folder, spec)
     if folder is None and spec.source.partition("/")[0] not in BUNDLED:
         require_prepared(spec)
+
+
+def require_effect(spec: DataSpec) -> None:
+    """Raise UsageError for settings of TFDS where `spec` names a folder or a table, and DataError where it names what
+    is not there."""
+    if _find_folder(spec.source, lambda words: None) is None:
+        return
+    for name in ("download", "data_dir"):
+        if getattr(spec, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for data sets of TFDS, and --data {spec.source} is on this machine"
+                " already; leave it out"
+            )
 
 
 def _find_folder(source: str, log: Log) -> Path | None:
@@ -89,14 +103,7 @@ def _describe_file(path: Path) -> str:
 
 
 def _find_source(folder: Path | None, spec: DataSpec) -> Source:
-    """Return the first source that recognizes the data set. Raises DataError where none does, and UsageError for
-    settings of TFDS with a folder."""
-    for name in ("download", "data_dir") if folder is not None else ():
-        if getattr(spec, name):
-            raise UsageError(
-                f"--{name.replace('_', '-')} is for data sets of TFDS, and --data {spec.source} is on this machine"
-                " already; leave it out"
-            )
+    """Return the first source that recognizes the data set. Raises DataError where none does."""
     for source in SOURCES:
         if source.recognizes(folder, spec.annotations):
             return source

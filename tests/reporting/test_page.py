@@ -241,7 +241,7 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     assert code == 0, err
     assert run.name in out and "mask mAP" in out and f"{run.metrics()['value']:.2%}" in out
     assert max(map(len, out.splitlines())) <= 80
-    assert f"not comparable: the runs have different metrics ({run.name}: top-1 accuracy; " in " ".join(out.split())
+    assert f"not comparable: the runs have different metrics ({run.name}: top-1 accuracy; " in " ".join(err)
     code, out, err = kresnet("compare", *names[::2])
     low, high = run.metrics()["intervals"]["top1"]
     assert f"[{100 * low:.1f}, {100 * high:.1f}]" in out and "not comparable" not in out

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import get_type_hints, is_typeddict
 
-from keras_resnet.run import documents
+from keras_resnet.run import documents, verdict_documents
 from keras_resnet.run.reading import parse_verdicts
 from keras_resnet.run.verdict_documents import FileName
 
@@ -38,7 +38,13 @@ def verdict_of(file):
 
 
 def documents_of_a_run():
-    return [each for each in vars(documents).values() if is_typeddict(each) and each.__module__ == documents.__name__]
+    modules = (documents, verdict_documents)
+    return [
+        each
+        for module in modules
+        for each in vars(module).values()
+        if is_typeddict(each) and each.__module__ == module.__name__
+    ]
 
 
 def names_of_files(document):
