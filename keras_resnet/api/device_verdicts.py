@@ -21,10 +21,10 @@ from keras_resnet.run import Run as RunFolder
 class DeviceVerdicts(list[DeviceVerdict]):
     """A list of verdicts, one for each file on each device::
 
-    verdicts = run.verify("local", "chromium:gpu")
-    print(verdicts)  # a line for each: "PASSED: int8.tflite on local, CPU, top-1 accuracy 99.17% of 360 images, …"
-    verdicts.passed  # whether all of them are
-    [(each.file, each.place, each.drop, each.latency_ms) for each in verdicts if not each.passed]
+        verdicts = run.verify("local", "chromium:gpu")
+        print(verdicts)  # a line for each: "PASSED: int8.tflite on local, CPU, top-1 accuracy 99.17% of 360 images, …"
+        verdicts.passed  # whether all of them are
+        [(each.file, each.place, each.drop, each.latency_ms) for each in verdicts if not each.passed]
 
     Each is a `DeviceVerdict`; a notebook shows them as a table.
     """
