@@ -33,7 +33,7 @@ keras.utils.set_random_seed(0)
 model = ResNet8(classes=10, input_shape=(8, 8, 3))
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"])
-watch = VerdictEvery(data, "best.tflite", options.every)
+watch = VerdictEvery(data, "best.tflite", every=options.every)
 callbacks = [watch, FitReport(verdicts=watch)]
 model.fit(*train, validation_data=validation, batch_size=32, epochs=options.epochs, callbacks=callbacks, verbose=2)
 print("in 8 bits by epoch:", {epoch: f"{verdict.value:.2%}" for epoch, verdict in watch.verdicts.items()})

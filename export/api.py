@@ -22,6 +22,7 @@ from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.pipeline import Placement, build_provenance, require_writable, write_and_verify
 from keras_resnet.export.request import ExportFile
+from keras_resnet.export.settings import Io
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference
@@ -39,8 +40,9 @@ def export_tflite(
     model: keras.Model,
     data: DatasetSplits,
     file: str | Path,
+    *,
     max_drop: float = 0.01,
-    io: str = "uint8",
+    io: Io = "uint8",
     require_proof: bool = False,
 ) -> Verdict:
     """Write `model` to `file`, a .tflite file of 8-bit weights and activations, and verify that file.

@@ -6,7 +6,7 @@ Imports nothing that a command's help can do without.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic.dataclasses import dataclass
 
@@ -14,6 +14,9 @@ from keras_resnet.config.option_groups import DEVICE
 from keras_resnet.config.section import STRICT, OptionsSection
 from keras_resnet.config.settings import Option, setting
 from keras_resnet.errors import UsageError
+
+Accelerator = Literal["cpu", "gpu", "npu"]
+Runtime = Literal["interpreter", "compiled-model", "openvino"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -26,13 +29,13 @@ class DeviceSettings(OptionsSection):
         " accelerator behind it, as in local:gpu.",
         Option("--on", DEVICE, metavar="WHERE"),
     )
-    accelerator: str = setting(
-        "cpu", "What computes there: cpu, gpu or npu.", Option("--accelerator", DEVICE, metavar="NAME")
+    accelerator: Accelerator = setting(
+        "cpu", "What computes there, where --on does not say it.", Option("--accelerator", DEVICE)
     )
-    runtime: str = setting(
+    runtime: Runtime = setting(
         "interpreter",
-        "LiteRT's interpreter, or its compiled-model, which GPUs and NPUs take in any case; or openvino.",
-        Option("--runtime", DEVICE, metavar="NAME"),
+        "LiteRT's interpreter, its compiled-model, which LiteRT's GPUs and NPUs use in any case, or openvino.",
+        Option("--runtime", DEVICE),
     )
     threads: int | None = setting(None, "Threads on the CPU of the device.", Option("--threads", DEVICE, "all"), ge=1)
     minutes: float = setting(
@@ -58,7 +61,7 @@ class DeviceSettings(OptionsSection):
     host: str = setting(
         "127.0.0.1",
         "Address that a browser's page is served at; 0.0.0.0 lets other machines open it.",
-        Option("--host", DEVICE),
+        Option("--host", DEVICE, metavar="ADDRESS"),
     )
     port: int | None = setting(
         None, "Port that a browser's page is served at.", Option("--port", DEVICE, "a free one"), ge=1, le=65535

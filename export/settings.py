@@ -5,6 +5,8 @@ Imports nothing that a command's help can do without.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic.dataclasses import dataclass
 
 from keras_resnet.config.option_groups import FILES, QUANTIZATION, VERDICT
@@ -16,6 +18,8 @@ from keras_resnet.export.formats import FORMATS
 TFLITE = "tflite"
 # Images to calibrate with, about; `calibration.measure_convergence` tells whether that was enough.
 DEFAULT_IMAGES = 200
+Io = Literal["uint8", "int8", "float"]
+EngineName = Literal["tensorflow", "litert-quantizer"]
 # Settings that only TFLite files take.
 _FOR_TFLITE = ("io", "keep_float", "per_tensor", "batch", "dynamic_batch", "with_nms")
 
@@ -30,8 +34,10 @@ class ExportSettings(OptionsSection):
         "float32, float16, dynamic, int8, int8-float-io, int16x8 or all; other formats than TFLite have some of them.",
         Option("--quantize", QUANTIZATION, metavar="SCHEME"),
     )
-    io: str | None = setting(
-        None, "Inputs and outputs: uint8 (raw pixels), int8 or float.", Option("--io", QUANTIZATION, "uint8")
+    io: Io | None = setting(
+        None,
+        "Inputs and outputs: uint8 takes raw pixels, int8 pixels minus 128.",
+        Option("--io", QUANTIZATION, "uint8"),
     )
     keep_float: tuple[str, ...] = setting(
         (), "A layer of an int8 file that is not quantized.", Option("--keep-float", QUANTIZATION, metavar="LAYER")
@@ -54,8 +60,10 @@ class ExportSettings(OptionsSection):
     calibration_images: int = setting(
         DEFAULT_IMAGES, "How many of the training data.", Option("--calibration-images", QUANTIZATION), ge=1
     )
-    engine: str = setting(
-        "tensorflow", "What makes int8 files: tensorflow or litert-quantizer.", Option("--engine", QUANTIZATION)
+    engine: EngineName = setting(
+        "tensorflow",
+        "What makes int8 files: tensorflow or litert-quantizer (extra: litert).",
+        Option("--engine", QUANTIZATION),
     )
     target: tuple[str, ...] = setting(
         (), "Also fit integer files to: ethos-u55-128, …, edgetpu.", Option("--target", FILES, metavar="NAME")

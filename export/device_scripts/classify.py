@@ -94,7 +94,7 @@ def main(file: str, *images: str) -> None:
         predicted += 1
         logits = run_model(interpreter, preprocessed[0])["logits"]
         words = [f"{label} {probability:.1%}" for label, probability in predict_labels(logits, labels, card)]
-        print_line(f"{image}: {', '.join(words) or 'nothing'}")
+        print_line(f"{image}: {', '.join(words) or 'no label reaches its threshold'}")
     sys.exit(predicted < len(images))
 
 

@@ -49,7 +49,7 @@ def main(file: str, *images: str) -> None:
         objects = detect_objects(run_model(interpreter, pixels), labels, card, size)
         Path(image).with_suffix(".found.json").write_text(json.dumps(objects), encoding="utf-8")
         words = [f"{each['label']} {each['probability']:.1%} at {each['box']}" for each in objects]
-        print_line(f"{image}: {'; '.join(words) or 'nothing'}")
+        print_line(f"{image}: {'; '.join(words) or 'no objects'}")
     sys.exit(predicted < len(images))
 
 

@@ -42,7 +42,7 @@ class ExactResume(keras.callbacks.Callback):
     Callbacks with a state of their own, such as EarlyStopping, begin anew; so does the history that `fit` returns.
     """
 
-    def __init__(self, folder: StrPath, every: int | None = None, keep: bool = False) -> None:
+    def __init__(self, folder: StrPath, *, every: int | None = None, keep: bool = False) -> None:
         super().__init__()
         if every is not None and every < 1:
             raise UsageError(f"every must be a number of steps, 1 or more. Received: {every}")
@@ -155,7 +155,7 @@ class VerdictEvery(keras.callbacks.Callback):
     this one, and the history, have them.
     """
 
-    def __init__(self, data: DatasetSplits, file: StrPath, every: int = 5, max_drop: float = 1.0) -> None:
+    def __init__(self, data: DatasetSplits, file: StrPath, *, every: int = 5, max_drop: float = 1.0) -> None:
         super().__init__()
         if every < 1:
             raise UsageError(f"every must be a number of epochs, 1 or more. Received: {every}")
@@ -188,7 +188,7 @@ class FitReport(keras.callbacks.Callback):
     file: the page, which needs no other file. title: its headline.
     """
 
-    def __init__(self, file: StrPath = "fit.html", title: str = "", verdicts: VerdictEvery | None = None) -> None:
+    def __init__(self, file: StrPath = "fit.html", *, title: str = "", verdicts: VerdictEvery | None = None) -> None:
         super().__init__()
         self.file, self.title, self.verdicts = Path(file), title, verdicts
         self.rows: list[dict[str, float]] = []

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from keras_resnet import progress
 from keras_resnet.api.keywords import refuse_unknown, to_text
 from keras_resnet.api.results import ShownCheckReport
-from keras_resnet.api.run import Run
+from keras_resnet.api.run import Run, find_run
 from keras_resnet.api.session import from_python, in_python_words
 from keras_resnet.checking.findings import CheckReport
+from keras_resnet.config.data import Cache, Fit
 from keras_resnet.config.given_options import name_options
 from keras_resnet.config.spec import DataSpec, Spec
 from keras_resnet.config.task_rules import TASK_RULES
@@ -31,14 +32,15 @@ StrPath = str | os.PathLike[str]
 @refuse_unknown
 def check(
     data: StrPath | None = None,
+    *,
     run: Run | StrPath | None = None,
     task: str | None = None,
     save: StrPath | None = None,
     runs: StrPath | None = None,
     data_dir: StrPath | None = None,
     download: bool = False,
-    fit: str | None = None,
-    cache: str | None = None,
+    fit: Fit | None = None,
+    cache: Cache | None = None,
 ) -> CheckReport:
     """Check a data set and return what is wrong with it: what `kresnet check` does.
 
@@ -54,7 +56,7 @@ def check(
     texts = {"data": data, "task": task, "save": save, "runs": runs, "data_dir": data_dir}
     given = {name: to_text(name, value) for name, value in texts.items() if value is not None}
     home = runs_home(given.get("runs"))
-    folder = None if run is None else run.stored if isinstance(run, Run) else RunFolder.find(home, to_text("run", run))
+    folder = None if run is None else find_run(run, home)
     page = Path(given["save"]) if "save" in given else None
     settings = {"data_dir": given.get("data_dir"), "download": download or None, "fit": fit, "cache": cache}
     report, splits = check_folder(given.get("data"), folder, given.get("task"), settings)
@@ -70,10 +72,13 @@ def check_folder(
     """Return what is wrong with `data`, and the data; see `check`. settings: of a DataSpec, None for those that are not
     given."""
     from keras_resnet.checking.check import check_data
+    from keras_resnet.data.load import require_effect
 
     asked = {key: each for key, each in settings.items() if each is not None}
     with name_options(asked):
         spec = replace(_choose_data(data, run, task), **asked)
+        # What a run was asked for may have no effect on other data, and is no mistake.
+        require_effect(replace(spec, data_dir=asked.get("data_dir"), download=asked.get("download", False)))
     return check_data(spec, progress.log, run)
 
 

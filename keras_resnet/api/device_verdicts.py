@@ -19,7 +19,15 @@ from keras_resnet.run import Run as RunFolder
 
 
 class DeviceVerdicts(list[DeviceVerdict]):
-    """A list of verdicts, one for each file on each device, that shows itself as a table."""
+    """A list of verdicts, one for each file on each device::
+
+        verdicts = run.verify("local", "chromium:gpu")
+        print(verdicts)  # a line for each: "PASSED: int8.tflite on local, CPU, top-1 accuracy 99.17% of 360 images, …"
+        verdicts.passed  # whether all of them are
+        [(each.file, each.place, each.drop, each.latency_ms) for each in verdicts if not each.passed]
+
+    Each is a `DeviceVerdict`; a notebook shows them as a table.
+    """
 
     @property
     def passed(self) -> bool:
@@ -27,7 +35,9 @@ class DeviceVerdicts(list[DeviceVerdict]):
         return all(verdict.passed for verdict in self)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self))
+        """Return a line for each, and then, each once, what has to be known beside it."""
+        remarks = [line for each in self for line in str(each).splitlines()[1:]]
+        return "\n".join([*(each.summary for each in self), *dict.fromkeys(remarks)])
 
     def _repr_html_(self) -> str:
         if not self:

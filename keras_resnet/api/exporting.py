@@ -48,15 +48,12 @@ class ExportOutcome:
         return self.result.verdicts
 
 
-def export_run(run: RunFolder, settings: ExportSettings, on: DeviceSettings | None = None) -> ExportOutcome:
-    """Write and verify the files that `settings` ask for, check accelerators, run the TFLite files that passed on the
-    devices that `on` names, and write the report.
-
-    Raises UsageError for what cannot be written of the run, before TensorFlow is imported, RunError unless it has
-    finished, and ExportError where no file could be made.
-    """
+def export_run(
+    run: RunFolder, settings: ExportSettings, request: ExportRequest, on: DeviceSettings | None = None
+) -> ExportOutcome:
+    """Write and verify the files of the `request` that was made of `settings`, check accelerators, run the TFLite files
+    that passed on the devices that `on` names, and write the report. Raises ExportError where no file could be made."""
     places = find_places(on) if on else []
-    request = ExportRequest.from_settings(settings, run)
     from keras_resnet.export.pipeline import export_files
     from keras_resnet.export.remedies import export_with_remedies
     from keras_resnet.export.run_on_devices import verify_files
@@ -82,7 +79,8 @@ def export_names(
     """Export what `names` name, with the keywords of `Run.export`. Raises as that does."""
     require_known("export", keywords, names_of(EXPORT))
     on, options = DeviceSettings.take({name: v for name, v in to_options(keywords).items() if v is not None})
-    outcome = export_run(run, ExportSettings(*sort_names(names), **options), on)
+    settings = ExportSettings(*sort_names(names), **options)
+    outcome = export_run(run, settings, ExportRequest.from_settings(settings, run), on)
     outcome.result.require_all()
     if refused := [each for each in outcome.accelerators if each.refused]:
         progress.log("\n".join(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in refused))

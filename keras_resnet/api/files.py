@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from keras_resnet import progress
-from keras_resnet.api.predicting import Images, predict_images
-from keras_resnet.api.results import Prediction, Predictions, Score
+from keras_resnet.api.predicting import Predicting
+from keras_resnet.api.results import Score
 from keras_resnet.api.session import from_python
 from keras_resnet.errors import did_you_mean
 from keras_resnet.export.verdict import Verdict, show_verdicts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class ExportedFile:
+class ExportedFile(Predicting):
     """A file, or folder, that was exported of a run. path: where it stands. verdict: what is known of it."""
 
     path: Path
@@ -55,11 +55,6 @@ class ExportedFile:
         from keras_resnet.export.load import load_file
 
         return Score(**evaluate_on_run(load_file(self.path), self.run, split, progress.log, str(self.path)))
-
-    @from_python
-    def predict(self, images: Images, top: int | None = None) -> Prediction | Predictions:
-        """Name what `images` show, as `Run.predict` does."""
-        return predict_images(self._predictor, images, top)
 
     @cached_property
     def _predictor(self) -> Predictor:

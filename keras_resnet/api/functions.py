@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from keras_resnet import progress
 from keras_resnet.api.keywords import A_RUN, require_known, to_options, to_text
 from keras_resnet.api.options import CompressOptions, TrainOptions
-from keras_resnet.api.run import Run
+from keras_resnet.api.run import Run, find_run
 from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import COMPRESS, TRAIN, document_options, names
 from keras_resnet.config.given_options import Options, name_option, name_options, select_given
@@ -131,7 +131,7 @@ def require_resumable(given: Options, name: str | None, resume: str | None, data
 
 
 @from_python
-def open_run(name: StrPath | None = None, runs: StrPath | None = None) -> Run:
+def open_run(name: StrPath | None = None, *, runs: StrPath | None = None) -> Run:
     """Open a run by its name or its folder; the newest one where neither is given.
 
     runs: where runs live; None is the environment's KRESNET_RUNS, else saved_models/. Raises RunError if there is none
@@ -155,7 +155,7 @@ def compress(run: Run | StrPath, **options: Unpack[CompressOptions]) -> Run:
         given["qat"] = "native"
     if given.get("qat") not in (None, "native", "tfmot"):
         raise UsageError(f"qat must be True, 'native' or 'tfmot'. Received: {describe_received(given['qat'])}")
-    return Run(compress_run(RunFolder.find(home, to_text("run", run)), given, home, given.pop("name", None))[-1])
+    return Run(compress_run(find_run(run, home), given, home, given.pop("name", None))[-1])
 
 
 def compress_run(run: RunFolder, given: Options, home: Path, name: str | None = None) -> list[RunFolder]:

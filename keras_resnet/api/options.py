@@ -64,8 +64,8 @@ class TrainOptions(TypedDict, total=False):
     image_size: int | str | tuple[int, int] | None
     """Size of the input images in pixels: the side of a square, or HEIGHTxWIDTH [default: by the data]."""
     fit: Literal["crop", "pad", "stretch"] | None
-    """How images of other proportions fit in: crop (cut off what stands over), pad (the whole image, black beside it)
-    or stretch (the whole image, distorted) [default: by the data]."""
+    """How images of other proportions fit in: crop (cut off the edges), pad (the whole image, black beside it) or
+    stretch (the whole image, distorted) [default: by the data]."""
     channels: int | None
     """Channels of the input images: 1 (gray), 3 (colors), or another number, as .npy and TIFF files have them
     [default: 3, or as many as the data have]."""
@@ -247,60 +247,6 @@ class CompressOptions(TypedDict, total=False):
     """Where runs live [default: KRESNET_RUNS, else saved_models/]."""
 
 
-class ExportOptions(TypedDict, total=False):
-    """Options of an export: those of `kresnet export`."""
-
-    io: str | None
-    """Inputs and outputs: uint8 (raw pixels), int8 or float [default: uint8]."""
-    keep_float: Sequence[str] | str | None
-    """A layer of an int8 file that is not quantized."""
-    batch: int | None
-    """Batch size of a TFLite file [default: 1]."""
-    dynamic_batch: bool | None
-    """Write TFLite files that take any number of images at a time."""
-    with_nms: bool | None
-    """Of a detector, also write files with NMS, which give objects."""
-    calibration_data: StrPath | None
-    """Images to calibrate with [default: of the training data]."""
-    calibration_images: int | None
-    """How many of the training data [default: 200]."""
-    engine: str | None
-    """What makes int8 files: tensorflow or litert-quantizer [default: tensorflow]."""
-    target: Sequence[str] | str | None
-    """Also fit integer files to: ethos-u55-128, …, edgetpu."""
-    auto: bool | None
-    """Try remedies on an int8 file until it is within the budget."""
-    max_drop: float | None
-    """Points of accuracy a file may lose [default: 1]."""
-    require_proof: bool | None
-    """Fail also where the drop's 95% interval is not within max_drop: too few images to tell."""
-    samples: int | None
-    """Score so many validation images, drawn by a fixed seed [default: all]."""
-    on: Sequence[str] | str | None
-    """Run the files there: local, tflm, chromium, browser, ssh://USER@HOST or a command; repeatable, and with an
-    accelerator behind it, as in local:gpu."""
-    accelerator: str | None
-    """What computes there: cpu, gpu or npu [default: cpu]."""
-    runtime: str | None
-    """LiteRT's interpreter, or its compiled-model, which GPUs and NPUs take in any case [default: interpreter]."""
-    threads: int | None
-    """Threads on the CPU of the device [default: all]."""
-    minutes: float | None
-    """Go on measuring for so long, to see whether the device slows down as it gets warm [default: 0]."""
-    timeout: float | None
-    """Seconds without an answer after which a device is taken to be gone [default: 300]."""
-    allow_fallback: bool | None
-    """Accept operators on the CPU though an accelerator was asked for."""
-    keep: bool | None
-    """Leave the file on the device, so that it is not sent again."""
-    install: bool | None
-    """Install LiteRT on the device, by pip in a folder of its own, where it is missing."""
-    host: str | None
-    """Address that a browser's page is served at; 0.0.0.0 lets other machines open it [default: 127.0.0.1]."""
-    port: int | None
-    """Port that a browser's page is served at [default: a free one]."""
-
-
 class VerifyOptions(TypedDict, total=False):
     """Options of a verification on devices: those of `kresnet verify`."""
 
@@ -313,10 +259,10 @@ class VerifyOptions(TypedDict, total=False):
     on: Sequence[str] | str | None
     """Run the files there: local, tflm, chromium, browser, ssh://USER@HOST or a command; repeatable, and with an
     accelerator behind it, as in local:gpu."""
-    accelerator: str | None
-    """What computes there: cpu, gpu or npu [default: cpu]."""
-    runtime: str | None
-    """LiteRT's interpreter, or its compiled-model, which GPUs and NPUs take in any case [default: interpreter]."""
+    accelerator: Literal["cpu", "gpu", "npu"] | None
+    """What computes there, where on does not say it [default: cpu]."""
+    runtime: Literal["interpreter", "compiled-model"] | None
+    """LiteRT's interpreter or its compiled-model, which GPUs and NPUs use in any case [default: interpreter]."""
     threads: int | None
     """Threads on the CPU of the device [default: all]."""
     minutes: float | None
@@ -333,3 +279,28 @@ class VerifyOptions(TypedDict, total=False):
     """Address that a browser's page is served at; 0.0.0.0 lets other machines open it [default: 127.0.0.1]."""
     port: int | None
     """Port that a browser's page is served at [default: a free one]."""
+
+
+class ExportOptions(VerifyOptions, total=False):
+    """Options of an export: those of `kresnet export`."""
+
+    io: Literal["uint8", "int8", "float"] | None
+    """Inputs and outputs: uint8 takes raw pixels, int8 pixels minus 128 [default: uint8]."""
+    keep_float: Sequence[str] | str | None
+    """A layer of an int8 file that is not quantized."""
+    batch: int | None
+    """Batch size of a TFLite file [default: 1]."""
+    dynamic_batch: bool | None
+    """Write TFLite files that take any number of images at a time."""
+    with_nms: bool | None
+    """Of a detector, also write files with NMS, which give objects."""
+    calibration_data: StrPath | None
+    """Images to calibrate with [default: of the training data]."""
+    calibration_images: int | None
+    """How many of the training data [default: 200]."""
+    engine: Literal["tensorflow", "litert-quantizer"] | None
+    """What makes int8 files: tensorflow or litert-quantizer (extra: litert) [default: tensorflow]."""
+    target: Sequence[str] | str | None
+    """Also fit integer files to: ethos-u55-128, …, edgetpu."""
+    auto: bool | None
+    """Try remedies on an int8 file until it is within the budget."""

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Union, cast
+from typing import TYPE_CHECKING, TypeVar, Union, cast, overload
 
 import numpy as np
 from PIL import Image
 
 from keras_resnet import progress
 from keras_resnet.api.results import Prediction, Predictions
+from keras_resnet.api.session import from_python
 from keras_resnet.errors import DataError, UsageError, describe_received
 from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
 from keras_resnet.runtime.plurals import counted
@@ -23,6 +24,39 @@ if TYPE_CHECKING:
 # One image, or several: a path of an image, a video or a folder; uint8 pixels (H, W, 3) or (N, H, W, 3); Pillow's.
 OneImage = Union[str, "os.PathLike[str]", np.ndarray, Image.Image]
 Images = OneImage | Sequence[OneImage]
+AnImage = TypeVar("AnImage", bound=OneImage)
+
+
+class Predicting:
+    """What predicts: a run by its model, or an exported file. Subclasses have the property `_predictor`."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def _predictor(self) -> Predictor: ...
+
+    @overload
+    def predict(self, images: Image.Image, *, top: int | None = None) -> Prediction: ...
+
+    @overload
+    def predict(self, images: list[AnImage] | tuple[AnImage, ...], *, top: int | None = None) -> Predictions: ...
+
+    @overload
+    def predict(
+        self, images: str | os.PathLike[str] | np.ndarray, *, top: int | None = None
+    ) -> Prediction | Predictions: ...
+
+    @from_python
+    def predict(self, images: Images, *, top: int | None = None) -> Prediction | Predictions:
+        """Name what `images` show, and where.
+
+        images: a path of an image, a folder or a video; uint8 pixels (H, W, 3) or (N, H, W, 3); one of Pillow's; or a
+        list of these. top: how many labels, 5 by default, or objects, all by default.
+
+        Returns one `Prediction` for one image, `Predictions` for several: a list, a folder, a video, or an array (N, H,
+        W, 3). A damaged file among several is logged and left out; DataError is raised for one alone.
+        """
+        return predict_images(self._predictor, images, top)
 
 
 def predict_images(predictor: Predictor, images: Images, top: int | None = None) -> Prediction | Predictions:
@@ -69,7 +103,7 @@ def _predict_paths(
         for each in tracked:
             try:
                 for row in predict_files(predictor, [each], PredictOptions(top), progress.log):
-                    yield Prediction(**row)
+                    yield Prediction(**row, nothing=predictor.card.postprocessor.nothing)
             except DataError as error:
                 if is_one:
                     raise
@@ -83,7 +117,8 @@ def _predict_pixels(
     """Yield what an image shows, or each of an array of several; they are called by their place."""
     images = [pixels] if isinstance(pixels, Image.Image) else _to_images(pixels, predictor.card.channels)
     for number, image in enumerate(images, place):
-        yield Prediction(f"image {number}", predictor.predict_image(image, top), picture=show_in_rgb(image))
+        found, picture = predictor.predict_image(image, top), show_in_rgb(image)
+        yield Prediction(f"image {number}", found, picture=picture, nothing=predictor.card.postprocessor.nothing)
 
 
 def _to_images(pixels: np.ndarray, channels: int) -> list[Picture]:

@@ -67,13 +67,15 @@ class Score:
 class Prediction:
     """What one image shows. image: its path, or its place among arrays. predictions: [{"label", "probability"}, …],
     best first, each with a "box" (left, top, right, bottom, in pixels) where objects are found. frame, seconds: of a
-    video. picture: the image, None of a video's frame or a file that is read when it is drawn."""
+    video. picture: the image, None of a video's frame or a file that is read when it is drawn. nothing: what is
+    said of no predictions."""
 
     image: str
     predictions: list[dict[str, Any]]
     frame: int | None = None
     seconds: float | None = None
     picture: Image.Image | None = field(default=None, compare=False)
+    nothing: str = field(default="nothing", compare=False)
 
     @property
     def label(self) -> str | None:
@@ -100,7 +102,7 @@ class Prediction:
 
     def __str__(self) -> str:
         when = f", {self.seconds:.2f} s" if self.seconds is not None else ""
-        return f"{self.image}{when}: {format_predictions(self.predictions)}"
+        return f"{self.image}{when}: {format_predictions(self.predictions, self.nothing)}"
 
     def __repr__(self) -> str:
         return f"<Prediction {self}>"

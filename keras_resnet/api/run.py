@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import webbrowser
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from keras_resnet import progress
 from keras_resnet.api.files import ExportedFiles
+from keras_resnet.api.keywords import to_text
 from keras_resnet.api.options import CompressOptions, ExportOptions, VerifyOptions
-from keras_resnet.api.predicting import Images, predict_images
-from keras_resnet.api.results import Prediction, Predictions, Score
+from keras_resnet.api.predicting import Predicting
+from keras_resnet.api.results import Score
 from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import document_options
 from keras_resnet.config.spec import Spec
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from keras_resnet.export.predict import Predictor
 
 
-class Run:
+class Run(Predicting):
     """A run: what `train` returns and `open_run` opens.
 
     stored: the run's folder and the documents in it, as `keras_resnet.run` reads them.
@@ -113,18 +115,6 @@ class Run:
 
         return Score(**evaluate_on_run(keras_predictor(self.model), self.stored, split, progress.log, self.name))
 
-    @from_python
-    def predict(self, images: Images, top: int | None = None) -> Prediction | Predictions:
-        """Name what `images` show, and where.
-
-        images: a path of an image, a folder or a video; uint8 pixels (H, W, 3) or (N, H, W, 3); one of Pillow's; or a
-        list of these. top: how many labels, 5 by default, or objects, all by default.
-
-        Returns one `Prediction` for one image, `Predictions` for several. A damaged file among several is logged and
-        left out; DataError is raised for one alone.
-        """
-        return predict_images(self._predictor, images, top)
-
     @document_options(ExportOptions)
     @from_python
     def export(self, *names: str, must_pass: bool = False, **options: Unpack[ExportOptions]) -> ExportedFiles:
@@ -145,6 +135,8 @@ class Run:
         """Run the TFLite files that passed on devices, and return the verdicts: one for each file and place.
 
         places: "local", "local:gpu", "tflm", "ssh://pi@raspberrypi.local", a command, …; this machine if none is given.
+        The option `on` is the same by keyword; the files run on the `places` first, then on those of `on`.
+
         A file that is not within its budget has a verdict whose `passed` is False; with `must_pass` VerdictError is
         raised for it, and in any case where no file could be run. Raises UsageError for a place that is none.
         """
@@ -153,7 +145,7 @@ class Run:
         return verify_places(self.stored, places, options, must_pass)
 
     @from_python
-    def report(self, open: bool = False, again: bool = False) -> Path:
+    def report(self, *, open: bool = False, again: bool = False) -> Path:
         """Write report.html and return its path. open: show it in the browser. again: evaluate the model anew first,
         for a run of an earlier version."""
         from keras_resnet.api.functions import write_run_report
@@ -202,3 +194,9 @@ class Run:
         if self.stored.curves_file.is_file():
             page += html_tables.png(self.stored.curves_file.read_bytes(), f"loss and metrics of {self.name} by epoch")
         return page + (files._repr_html_() if (files := self.files) else "")
+
+
+def find_run(run: Run | str | os.PathLike[str], home: Path) -> RunFolder:
+    """Return what `run` names: a run, or its name or folder in `home`. Raises UsageError for anything else, RunError if
+    there is none of that name."""
+    return run.stored if isinstance(run, Run) else RunFolder.find(home, to_text("run", run))

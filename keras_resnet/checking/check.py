@@ -14,6 +14,7 @@ from keras_resnet.checking.findings import CheckReport, Finding
 from keras_resnet.checking.quality import find_bad_images
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.class_sampling import describe_imbalance
+from keras_resnet.data.dataset import HELD_OUT
 from keras_resnet.data.duplicates import COPIES
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, RunError, UsageError
@@ -61,10 +62,13 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
         from keras_resnet.checking.labels import find_label_issues
 
         suspected, choice = find_label_issues(classifier, data)
-        findings += suspected
+        # A blank image has a wrong label, too, and looks like no other; it is listed once, as what it is.
+        blank = {(each.split, each.row) for finding in findings if finding.kind == "blank" for each in finding.images}
+        findings += [each for each in suspected if (each.images[0].split, each.images[0].row) not in blank]
         notes += [choice, *_list_doubts(classifier, spec)]
     else:
         notes.append(_explain_unchecked(spec, run))
+    notes += [f"split by kresnet, as a training does it: {line}" for line in lines if line.startswith(HELD_OUT)]
     return CheckReport(data.name, _count(data), _properties(facts), findings, notes), data
 
 
@@ -107,7 +111,7 @@ def require_extra() -> None:
 
 def _sort(line: str, lines: list[str], log: Log) -> None:
     """Keep what the report says itself; log the rest."""
-    if line.startswith(OWN_FINDINGS) or COPIES in line:
+    if line.startswith((*OWN_FINDINGS, HELD_OUT)) or COPIES in line:
         lines.append(line)
     else:
         log(line)

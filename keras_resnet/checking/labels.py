@@ -46,14 +46,13 @@ def find_label_issues(run: Run, data: DatasetSplits) -> tuple[list[Finding], str
 
 def describe_choice(features: str, last: Knowledge, is_last: bool) -> str:
     """Say by which `features` labels of training images were checked, and why; `last`: what the last ones know."""
-    shares = f"{last.learned:.1%} of the training labels without seeing the image, and {last.held_out:.1%} of others"
+    learned, others = f"{last.learned:.1%} of the training labels", f"{last.held_out:.1%} of others"
+    checked = f"labels of training images were checked with {features}"
     if is_last:
-        return (
-            f"labels of training images were checked by {features}, which do not know them by heart: they name {shares}"
-        )
+        return f"{checked}, which have not memorized them: from them, {learned} are predicted correctly, and {others}"
     return (
-        f"labels of training images were checked by {features}: the network's last features know these labels by heart,"
-        f" for they name {shares}"
+        f"{checked}: its last features have memorized these labels, for from them {learned} are predicted correctly,"
+        f" but only {others}"
     )
 
 

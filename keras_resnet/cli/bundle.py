@@ -18,7 +18,9 @@ from keras_resnet.runtime.plurals import counted
     epilog=format_examples("kresnet bundle exports/int8.tflite", "kresnet bundle FILE --samples 200 --save for-phones"),
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--run", "of_run", help="The run whose images are taken [default: its folder's, or its own].")
+@click.option(
+    "--run", "of_run", metavar="RUN", help="The run whose images are taken [default: its folder's, or its own]."
+)
 @click.option(
     "--save",
     type=click.Path(path_type=Path),

@@ -10,6 +10,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import json_option, runs_option
+from keras_resnet.errors import UsageError
 
 if TYPE_CHECKING:
     from keras_resnet.models.summary import ModelSummary
@@ -27,6 +28,8 @@ def list_runs(runs: str | None, as_json: bool) -> None:
     from keras_resnet.run import Run, runs_home
 
     home = runs_home(runs)
+    if runs is not None and not home.is_dir():
+        raise UsageError(f"--runs {runs}: no such folder")
     rows = [run.summary() for run in Run.all(home)]
     if as_json:
         console.emit_json(rows)
@@ -115,5 +118,5 @@ def recipes(as_json: bool) -> None:
         return
     columns = ["recipe", "what it does", "top-1 published", "source"]
     rows = [[name, each.about, each.published, each.source] for name, each in RECIPES.items()]
-    console.print_table("", columns, rows, prose=columns[1:3], spare=["source"])
+    console.print_table("", columns, rows, prose=columns[1:], folds=True)
     console.emit("kresnet train --recipe NAME [--quick] [--set KEY=VALUE]; other options change the recipe too")

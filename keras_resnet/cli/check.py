@@ -13,7 +13,7 @@ from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.outputs import prepare_save
 from keras_resnet.cli.setting_options import add_setting_options
-from keras_resnet.cli.targets import find_run
+from keras_resnet.cli.targets import find_run, refuse_run
 from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.config.task_rules import TASK_RULES
@@ -96,6 +96,8 @@ def check(
         report, splits = check_folder(data, run, task, settings)
         write_page(report, splits, page)
     except KresnetError as error:
+        if data is not None:
+            refuse_run(runs, data)
         # Here it is no option.
         error.args = (re.sub(r"--data(?![-\w])", "DATA", str(error)),)
         raise

@@ -68,7 +68,9 @@ if TYPE_CHECKING:
     group=COMMON,
 )
 @add_compress_options
-@click.option("--name", help="Name of the (last) new run [default: RUN-qat, …].", cls=GroupedOption, group=COMMON)
+@click.option(
+    "--name", metavar="NAME", help="Name of the (last) new run [default: RUN-qat, …].", cls=GroupedOption, group=COMMON
+)
 @runs_option
 @json_option
 def compress(run: str, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:

@@ -23,7 +23,13 @@ POLL_SECONDS = 1.0
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=5050, show_default=True, help="Where trainings ask.")
 @click.option("--dispatcher", metavar="HOST:PORT", help="Work for the data service that was started there.")
-@click.option("--host", default=socket.gethostname, show_default="its name", help="How others reach this machine.")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default=socket.gethostname,
+    show_default="its name",
+    help="How others reach this machine.",
+)
 def data_service(port: int, dispatcher: str | None, host: str) -> None:
     """Read training images for trainings elsewhere.
 

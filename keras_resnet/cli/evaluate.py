@@ -18,9 +18,12 @@ from keras_resnet.cli.targets import require_target
     "--split",
     default="validation",
     show_default=True,
+    metavar="NAME",
     help="Images to score: train, validation or test.",
 )
-@click.option("--run", "of_run", help="The run whose data a FILE is scored on [default: its folder's, or its own].")
+@click.option(
+    "--run", "of_run", metavar="RUN", help="The run whose data a FILE is scored on [default: its folder's, or its own]."
+)
 @runs_option
 @json_option
 def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:

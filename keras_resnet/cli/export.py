@@ -78,13 +78,13 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     settings = ExportSettings(formats, **given)
     settings.require_possible()
     of_run = find_run(runs, run)
-    ExportRequest.from_settings(settings, of_run)  # what is wrong with it comes first
+    request = ExportRequest.from_settings(settings, of_run)
     if not formats:
         others = ", ".join(f"--{name}" for name in FORMATS if name != TFLITE)
         console.log(f"format: --tflite (the default; also available: {others})")
     from keras_resnet.api.exporting import export_run
 
-    outcome = export_run(of_run, settings, on)
+    outcome = export_run(of_run, settings, request, on)
     _print_outcome(of_run, outcome, as_json)
     if problems := _list_problems(outcome, settings):
         if not as_json and not outcome.result.failures:

@@ -39,7 +39,9 @@ COMMANDS = {
     ),
     "study": LazyCommand("keras_resnet.cli.study:study", "Run an experiment of the ResNet paper.", TRAIN),
     "export": LazyCommand("keras_resnet.cli.export:export", "Export RUN and verify every file.", SHIP),
-    "verify": LazyCommand("keras_resnet.cli.verify:verify", "Verify an exported FILE again, on this machine.", SHIP),
+    "verify": LazyCommand(
+        "keras_resnet.cli.verify:verify", "Verify an exported FILE again, here or on devices (--on).", SHIP
+    ),
     "bundle": LazyCommand(
         "keras_resnet.cli.bundle:bundle", "Write an exported FILE and its validation images into a folder.", SHIP
     ),

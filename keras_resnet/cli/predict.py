@@ -80,4 +80,5 @@ def predict(
             console.emit_json_line(row)
         else:
             frame = f", {row['seconds']:.2f} s" if "frame" in row else ""
-            console.emit(f"{row['image']}{frame}: {format_predictions(row['predictions'])}")
+            words = format_predictions(row["predictions"], predictor.card.postprocessor.nothing)
+            console.emit(f"{row['image']}{frame}: {words}")

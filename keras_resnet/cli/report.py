@@ -52,7 +52,7 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
     """
     if len(names) < 2:
         raise UsageError(f"compare puts two runs or more side by side; one alone: kresnet report {names[0]}")
-    from keras_resnet.reporting.compare import comparison_rows, list_known, render_comparison
+    from keras_resnet.reporting.compare import comparison_rows, describe_difference, list_known, render_comparison
 
     found = [find_run(runs, name) for name in names]
     if save:
@@ -70,5 +70,7 @@ def compare(names: tuple[str, ...], save: Path | None, runs: str | None, as_json
     columns = [run.name for run in found]
     cells = [[key, *(row[key] or "–" for row in rows)] for key in list_known(rows)]
     console.print_table("", ["", *columns], cells, prose=columns, folds=True)
+    if difference := describe_difference(found):
+        console.log(difference)
     if missing := [run.name for run in found if not run.verdicts()]:
         log_next_steps(*((f"export {name}", EXPORT) for name in dict.fromkeys(missing)), runs=runs)

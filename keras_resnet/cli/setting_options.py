@@ -15,6 +15,8 @@ from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
+# An option is shown with its choices in place of NAME if it stays as short as this: descriptions need the room.
+MOST_LETTERS = 28
 set_option = click.option(
     "--set",
     "settings",
@@ -91,6 +93,15 @@ def add_setting_options(settings: type, *names: str) -> Callable[[F], F]:
     return add
 
 
+def _list_choices(setting: Setting) -> str | None:
+    """Return the names that a setting takes as the help shows them: "cpu|gpu|npu"; None where they are too many, and
+    the sentence about the option names them."""
+    assert setting.option is not None
+    names = "|".join(setting.choices)
+    is_short = len(f"{setting.option.flag} {names}") <= MOST_LETTERS
+    return names if names and is_short and not setting.is_list else None
+
+
 def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
     option = setting.option
     assert option is not None
@@ -103,7 +114,7 @@ def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
             option.flag,
             type=Items(setting.kind) if setting.is_list and not is_repeated else kind,
             multiple=is_repeated,
-            metavar=option.metavar or None,
+            metavar=option.metavar or _list_choices(setting),
             help=words,
             cls=GroupedOption,
             group=option.group,

@@ -21,9 +21,11 @@ from keras_resnet.config.spec import Spec
 F = TypeVar("F", bound=Callable[..., Any])
 STUDY_OPTIONS = (
     click.option("--quick", is_flag=True, help="Minutes on the bundled digits, not the paper's training."),
-    click.option("--recipe", default="he2015-cifar", show_default=True, help="How each network is trained."),
-    click.option("--data", help="What kresnet train --data takes [default: the recipe's]."),
-    click.option("--data-dir", help="Where TFDS data sets are prepared."),
+    click.option(
+        "--recipe", metavar="NAME", default="he2015-cifar", show_default=True, help="How each network is trained."
+    ),
+    click.option("--data", metavar="DATA", help="What kresnet train --data takes [default: the recipe's]."),
+    click.option("--data-dir", metavar="DIR", help="Where TFDS data sets are prepared."),
     click.option("--download", is_flag=True, default=None, help="Download a TFDS data set that is not there yet."),
     click.option("--epochs", type=click.IntRange(1), help="Passes over the training images [default: the recipe's]."),
     set_option,
@@ -48,7 +50,13 @@ def _add_study_options(command: F) -> F:
     short_help="Does a deeper network train worse?",
     epilog=format_examples("kresnet study degradation --quick", "kresnet study degradation --quick --data cifar10"),
 )
-@click.option("--models", default="plain20,plain56,resnet20,resnet56", show_default=True, help="Networks by name.")
+@click.option(
+    "--models",
+    metavar="NAMES",
+    default="plain20,plain56,resnet20,resnet56",
+    show_default=True,
+    help="Networks by name.",
+)
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each network.")
 @_add_study_options
 def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
@@ -75,8 +83,8 @@ def degradation(models: str, seeds: int, as_json: bool, **options: Any) -> None:
     short_help="Make a trained network deeper by identities.",
     epilog=format_examples("kresnet study identity --quick"),
 )
-@click.option("--shallow", default="resnet20", show_default=True, help="The network to begin with.")
-@click.option("--deep", default="resnet56", show_default=True, help="The one it becomes.")
+@click.option("--shallow", metavar="NAME", default="resnet20", show_default=True, help="The network to begin with.")
+@click.option("--deep", metavar="NAME", default="resnet56", show_default=True, help="The one it becomes.")
 @_add_study_options
 def identity(shallow: str, deep: str, as_json: bool, **options: Any) -> None:
     """Make a trained network deeper by identities: the same outputs, and no worse when trained on.

@@ -37,6 +37,12 @@ def find_file(runs: str | None, file: Path) -> Path:
     raise UsageError(f"{file} is a run; {_command()} takes one of its exported files{example}")
 
 
+def refuse_run(runs: str | None, data: str) -> None:
+    """Raise UsageError, with what was meant, if `data` is the name or the folder of a run."""
+    if _find_named_run(runs_home(runs), Path(data)):
+        raise UsageError(f"{data} is a run; its data are checked by: {_command()} --run {data}")
+
+
 def require_target(runs: str | None, target: str) -> None:
     """Raise UsageError, with what was meant, if `target` is an image or a folder rather than a run or a file."""
     if _is_of_images(runs_home(runs), Path(target)):

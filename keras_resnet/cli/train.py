@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     ),
 )
 @add_train_options
-@click.option("--name", help="Name of the run [default: made from network and data].", cls=GroupedOption, group=COMMON)
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of the run [default: made from network and data].",
+    cls=GroupedOption,
+    group=COMMON,
+)
 @click.option(
     "--resume", metavar="RUN", help="Continue an interrupted run as it was started.", cls=GroupedOption, group=COMMON
 )

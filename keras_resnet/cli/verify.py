@@ -33,18 +33,20 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("target", metavar="FILE|RUN", type=click.Path(path_type=Path))
-@click.option("--run", "of_run", help="The run that FILE is compared with [default: its folder's, or its own].")
+@click.option(
+    "--run", "of_run", metavar="RUN", help="The run that FILE is compared with [default: its folder's, or its own]."
+)
 @add_setting_options(ExportSettings, "max_drop", "require_proof", "samples")
 @add_setting_options(DeviceSettings)
 @add_setting_options(OutputsSettings)
 @runs_option
 @json_option
 def verify(target: Path, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Verify an exported FILE again, on this machine.
+    """Verify an exported FILE again, here or on devices (--on).
 
-    It is scored on the data as they are now. With --on it is run on other devices; then it may be a RUN, which
-    means all its TFLite files. With --outputs, what something else computed of it is verified. Exit code 1 if one lost
-    more than --max-drop.
+    It is scored on the validation images as they are now. --on runs it on other devices, or in a browser; then it may
+    be a RUN, which means all its TFLite files. --outputs verifies what something else computed of it. Exit code 1 if
+    one lost more than --max-drop.
     """
     on, given = DeviceSettings.take(select_given(options))
     outputs, given = OutputsSettings.take(given)

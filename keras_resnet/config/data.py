@@ -20,6 +20,7 @@ from keras_resnet.config.task_rules import TASK_RULES
 
 # How images of other proportions than the network's become its input → its name in `runtime.preprocess`.
 Fit = Literal["crop", "pad", "stretch"]
+Cache = Literal["auto", "off"]
 FITS: dict[Fit, str] = {"crop": "center_crop", "pad": "letterbox", "stretch": "stretch"}
 Size = Annotated[ImageSize | None, BeforeValidator(parse_image_size), Typed(str, "int | str | tuple[int, int]")]
 
@@ -51,9 +52,11 @@ class DataSpec(Section):
     source: str = setting(
         "digits",
         "Images: digits, digit_pairs, shapes, a TFDS data set, a folder, or a table of labels.",
-        Option("--data", COMMON, "by the task"),
+        Option("--data", COMMON, "by the task", "DATA"),
     )
-    data_dir: str | None = setting(None, "Where TFDS data sets are prepared.", Option("--data-dir", DATA))
+    data_dir: str | None = setting(
+        None, "Where TFDS data sets are prepared.", Option("--data-dir", DATA, metavar="DIR")
+    )
     download: bool = setting(False, "Download a TFDS data set that is not there yet.", Option("--download", DATA))
     image_size: Size = setting(
         None,
@@ -63,7 +66,7 @@ class DataSpec(Section):
     )
     fit: Fit | None = setting(
         None,
-        "How images of other proportions fit in: crop (cut off what stands over), pad (the whole image, black beside"
+        "How images of other proportions fit in: crop (cut off the edges), pad (the whole image, black beside"
         " it) or stretch (the whole image, distorted).",
         Option("--fit", DATA, "by the data"),
     )
@@ -82,7 +85,7 @@ class DataSpec(Section):
     max_unreadable: float = setting(
         0.01, "Share of unreadable images allowed.", Option("--max-unreadable", DATA), ge=0, le=1
     )
-    cache: Literal["auto", "off"] = setting(
+    cache: Cache = setting(
         "auto",
         "Keep decoded images on disk for the next command, as far as there is room: auto; or off.",
         Option("--cache", DATA),

@@ -48,7 +48,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--nms", "--full", "--end2end"), ("--with-nms",)),
     **dict.fromkeys(("--format", "--include"), ("--tflite, --savedmodel, --onnx or --c-array",)),
     **dict.fromkeys(("--calib", "--representative-dataset", "--data"), ("--calibration-data",)),
-    **dict.fromkeys(("--conf", "--iou", "--topk", "-k"), ("--top",)),
+    **dict.fromkeys(("--topk", "-k", "--max-det"), ("--top",)),
     **dict.fromkeys(("--tolerance", "--max-loss"), ("--max-drop",)),
     **dict.fromkeys(("--hardware", "--board"), ("--target",)),
 }
@@ -65,6 +65,12 @@ UNNEEDED = {
     "--shuffle": "Training images are shuffled in each epoch, by --seed.",
     "--plots": "Plots are in report.html, written after each training: kresnet report.",
     "--verbose": "Type it before the command: kresnet --verbose.",
+    **dict.fromkeys(
+        ("--conf", "--conf-thres", "--confidence", "--threshold"),
+        "Objects are shown from a probability of 30% on, and the labels of --task multilabel from their own thresholds"
+        " on; --json prints each probability, to filter by.",
+    ),
+    "--iou": "Non-maximum suppression is at an IoU of 0.7.",
 }
 # Commands of other tools → what is typed here.
 COMMANDS = {

@@ -41,12 +41,12 @@ class StartSpec(Section):
     weights: str | None = setting(
         None,
         "Initial weights: a file, a run, keras:…, torchvision:…, timm:…, or none, which are random.",
-        Option("--weights", COMMON, f"pretrained ones for images of {PRETRAINED_PIXELS} pixels and more"),
+        Option("--weights", COMMON, f"pretrained ones for images of {PRETRAINED_PIXELS} pixels and more", "SOURCE"),
     )
     deepen: str | None = setting(
         None,
         "Start from the residual units of this run, others as identities; --depth says how deep.",
-        Option("--deepen", TRAINING),
+        Option("--deepen", TRAINING, metavar="RUN"),
     )
     narrow: str | None = setting(
         None, "Start from the filters of this run that weigh most; set by kresnet compress --shrink."
@@ -80,7 +80,7 @@ class DistillSpec(Section):
     PATH: ClassVar[str] = "distill"
 
     teacher: str | None = setting(
-        None, "A finished run to distill from (Hinton et al. 2015).", Option("--teacher", TRAINING)
+        None, "A finished run to distill from (Hinton et al. 2015).", Option("--teacher", TRAINING, metavar="RUN")
     )
     weight: float = setting(0.5, "Weight of the teacher in the loss.", ge=0, le=1)
     temperature: float = setting(4.0, "Temperature of distillation.", gt=0)
@@ -262,7 +262,9 @@ class TrainingSpec(Section):
         "Keras dtype policy: auto (by the hardware), float32, mixed_bfloat16 or mixed_float16.",
         Option("--precision", DEVICES),
     )
-    devices: str = setting("auto", "Devices: auto, N, cpu:N, gpu:0,1 or tpu.", Option("--devices", DEVICES))
+    devices: str = setting(
+        "auto", "Devices: auto, N, cpu:N, gpu:0,1 or tpu.", Option("--devices", DEVICES, metavar="DEVICES")
+    )
     deterministic: bool = setting(
         False, "Give the same bits each time on the same devices; slower.", Option("--deterministic", DEVICES)
     )

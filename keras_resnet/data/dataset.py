@@ -25,6 +25,8 @@ SPLIT_SEED = 0
 # The splits that a training uses; "test" is for the end.
 TRAINING_SPLITS = ("train", "validation")
 MAX_NAMES_IN_ERROR = 5
+# Begins what is logged of a validation split that kresnet makes itself.
+HELD_OUT = "validation: "
 
 
 class Images(Protocol):
@@ -306,7 +308,7 @@ def log_held_out(held_out: int, total: int, fraction: float, how: str, log: Log,
     why = (
         "" if held_out == asked else f"; {asked}, as --val-fraction {fraction:g} asks, cannot put {each} on both sides"
     )
-    log(f"validation: {held_out} of {counted(total, 'training image')} ({held_out / total:.1%}), {how}{why}")
+    log(f"{HELD_OUT}{held_out} of {counted(total, 'training image')} ({held_out / total:.1%}), {how}{why}")
 
 
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:

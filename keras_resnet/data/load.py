@@ -16,7 +16,7 @@ from keras_resnet.data.sources.registry import SOURCES
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.tfds import BUNDLED, WHAT_DATA_ARE, is_known, require_prepared
 from keras_resnet.data.sources.yolo_config import SUFFIXES, is_config
-from keras_resnet.errors import DataError, did_you_mean
+from keras_resnet.errors import DataError, UsageError, did_you_mean
 from keras_resnet.progress import Log
 from keras_resnet.runtime.image_files import image_suffixes, to_path
 
@@ -47,11 +47,25 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
 
 def require_source(spec: DataSpec) -> None:
     """Raise DataError where `spec` names what is not there, is none of the layouts, or is still to be downloaded
-    without having been asked for. Reads no images."""
+    without having been asked for; and UsageError for settings that have no effect on it. Reads no images."""
+    require_effect(spec)
     folder = _find_folder(spec.source, lambda words: None)
     _find_source(folder, spec)
     if folder is None and spec.source.partition("/")[0] not in BUNDLED:
         require_prepared(spec)
+
+
+def require_effect(spec: DataSpec) -> None:
+    """Raise UsageError for settings of TFDS where `spec` names a folder or a table, and DataError where it names what
+    is not there."""
+    if _find_folder(spec.source, lambda words: None) is None:
+        return
+    for name in ("download", "data_dir"):
+        if getattr(spec, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for data sets of TFDS, and --data {spec.source} is on this machine"
+                " already; leave it out"
+            )
 
 
 def _find_folder(source: str, log: Log) -> Path | None:

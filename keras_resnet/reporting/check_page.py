@@ -16,7 +16,7 @@ from keras_resnet.checking.findings import KINDS, CheckedImage, CheckReport, Fin
 from keras_resnet.data.dataset import DatasetSplits
 from keras_resnet.errors import DataError
 from keras_resnet.progress import show_activity
-from keras_resnet.reporting.page import draw_charts, render_template
+from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.runtime.image import show_in_rgb
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.printable import make_printable

@@ -8,8 +8,8 @@ from typing import Any
 from keras_resnet.metrics.labels import MACRO_RECALL, metric_label
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR, BaselineRow, format_drop, format_value
 from keras_resnet.reporting.charts import compared_curves, metric_columns
-from keras_resnet.reporting.page import draw_charts, render_template
 from keras_resnet.reporting.recommend import Recommendation, describe_verdicts, recommend_file
+from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.documents import MetricsDocument
 from keras_resnet.runtime.plurals import counted
@@ -34,8 +34,10 @@ def _run_row(run: Run) -> dict[str, str | None]:
         "network": run.network_summary,
         "data": f"{spec.data.source}, {spec.data.input_words}",
         "metric": metric_label(metrics["metric"]),
-        "value": f"{metrics['value']:.2%} of {metrics['samples']:,}",
-        metric_label(MACRO_RECALL): _format_macro_recall(metrics),
+        "value": f"{_format_metric(metrics, metrics['metric'], metrics['value'])} of {metrics['samples']:,} images",
+        metric_label(MACRO_RECALL): (
+            _format_metric(metrics, MACRO_RECALL, metrics["macro_recall"]) if "macro_recall" in metrics else None
+        ),
         **_baseline_cells(analysis.get("baselines", []) if analysis else []),
         "last loss": f"{log[-1]['loss']:.4f}, validation {log[-1]['val_loss']:.4f}" if log else None,
         "training": f"{counted(len(log), 'epoch')} of {optimizer.name} at {optimizer.learning_rate:g}",
@@ -59,10 +61,9 @@ def list_known(rows: Sequence[Mapping[str, str | None]]) -> list[str]:
     return [key for key in rows[0] if key != "run" and any(row[key] for row in rows)]
 
 
-def _format_macro_recall(metrics: MetricsDocument) -> str | None:
-    if "macro_recall" not in metrics:
-        return None
-    return format_value(metrics["macro_recall"], metrics.get("intervals", {}).get(MACRO_RECALL))
+def _format_metric(metrics: MetricsDocument, name: str, value: float) -> str:
+    """Return a value with its interval, where there is one."""
+    return format_value(value, metrics.get("intervals", {}).get(name))
 
 
 def _file_cells(file: Recommendation | None) -> dict[str, str | None]:
@@ -94,10 +95,26 @@ def render_comparison(runs: list[Run], rows: list[dict[str, str | None]]) -> str
     return render_template("compare.html", values | draw_charts(shown))
 
 
-def _describe_best(runs: list[Run]) -> str:
-    """Say which run has the best metric; "" where they have different ones, or are on different images."""
-    metrics = {run.name: run.metrics() for run in runs}
-    if len({(each["metric"], each["samples"]) for each in metrics.values()}) != 1 or len(metrics) < 2:
+def describe_difference(runs: Sequence[Run]) -> str:
+    """Say why the metrics of `runs` must not be compared: they are different ones, or of different validation images,
+    as their number and labels tell; "" where they may be."""
+    names = [metric_label(run.metrics()["metric"]) for run in runs]
+    if len(set(names)) > 1:
+        return f"not comparable: the runs have different metrics ({_name_each(runs, names)})"
+    images = [run.document()["data"]["validation"] for run in runs]
+    if len({(each["images"], each["ground_truth"]) for each in images}) == 1:
         return ""
-    name, best = max(metrics.items(), key=lambda item: item[1]["value"])
+    data = [f"{each['images']:,} of {run.spec().data.source}" for run, each in zip(runs, images, strict=True)]
+    return f"not comparable: the runs were evaluated on different validation images ({_name_each(runs, data)})"
+
+
+def _name_each(runs: Sequence[Run], words: Sequence[str]) -> str:
+    return "; ".join(f"{run.name}: {each}" for run, each in zip(runs, words, strict=True))
+
+
+def _describe_best(runs: list[Run]) -> str:
+    """Say which run has the best metric, or why they must not be compared."""
+    if difference := describe_difference(runs):
+        return f"{difference[0].upper()}{difference[1:]}."
+    name, best = max(((run.name, run.metrics()) for run in runs), key=lambda item: item[1]["value"])
     return f"Best {metric_label(best['metric'])}: {name}, {best['value']:.2%} of {best['samples']:,} validation images."

@@ -16,14 +16,16 @@ NONE = "–"
 # Seconds of one point of a long measurement.
 WINDOW = 10
 PERCENTILES = ("p50", "p90", "p99")
-VERDICT = "verdict"
-HOW_TIMED = "first: loading and the first inference; p50, p90 and p99: of one image, after others; times in ms"
+# Columns that others name.
+VERDICT, DROP, FIRST = "verdict", "drop [95%], points", "first, ms"
+
+HOW_TIMED = "first: loading and the first inference; p50, p90 and p99: of one image, after others"
 
 
 def device_columns(rows: Sequence[DeviceRow]) -> list[str]:
     """Return the heads of the table."""
-    scores = [metric_label(rows[0]["metric"]), "drop [95%]", "as this CPU", "as the model"]
-    return ["file", "where", "on", VERDICT, *scores, "accelerated", "first", " / ".join(PERCENTILES), "memory"]
+    scores = [metric_label(rows[0]["metric"]), DROP, "as this CPU", "as the model"]
+    return ["file", "where", "on", VERDICT, *scores, "accelerated", FIRST, f"{' / '.join(PERCENTILES)}, ms", "memory"]
 
 
 def device_cells(row: DeviceRow) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keras_resnet.atomic_write import write_atomically
 from keras_resnet.reporting.charts import fit_curves
-from keras_resnet.reporting.page import draw_charts, render_template
+from keras_resnet.reporting.templates import draw_charts, render_template
 
 Rows = Sequence[Mapping[str, float]]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from keras_resnet.metrics.labels import metric_label, metric_title
 from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval, list_tested_metrics
@@ -22,7 +23,7 @@ class NextStep:
 @dataclass(frozen=True)
 class Headline:
     """state: "passed", "unproven", "failed" or "missing", which decides the color. verdict: a word or a few. file: the
-    recommended one."""
+    recommended one. cautions: what a good verdict does not say of a weak model."""
 
     state: str
     verdict: str
@@ -30,13 +31,18 @@ class Headline:
     sentences: tuple[str, ...]
     steps: tuple[NextStep, ...]
     file: str | None = None
+    cautions: tuple[str, ...] = ()
 
 
-def describe_headline(run: str, verdicts: list[DescribedVerdict], recommended: Recommendation | None) -> Headline:
-    """Return the headline of the run called `run`, whose exported files have these `verdicts`."""
+def describe_headline(
+    run: str, verdicts: list[DescribedVerdict], recommended: Recommendation | None, weaker: Sequence[str] = ()
+) -> Headline:
+    """Return the headline of the run called `run`, whose exported files have these `verdicts`. weaker: which baselines
+    its model is not above, a sentence each."""
     name = shlex.quote(run)
     if recommended:
-        return _describe_recommended(name, recommended)
+        cautions = tuple(f"the file predicts what its model predicts, but {each}" for each in weaker)
+        return replace(_describe_recommended(name, recommended), cautions=cautions)
     if verdicts:
         return _describe_failed(name, verdicts)
     return Headline(

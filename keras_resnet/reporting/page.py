@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -12,11 +10,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from markupsafe import Markup, escape
-
 from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.labels import MACRO_F1, MACRO_RECALL, MICRO_F1, metric_label
 from keras_resnet.metrics.outcome import (
+    NOT_ABOVE,
+    describe_baseline,
     describe_beaten,
     describe_details,
     describe_tested_metrics,
@@ -26,18 +24,15 @@ from keras_resnet.metrics.outcome import (
     list_shared_remarks,
 )
 from keras_resnet.progress import log, show_activity
-from keras_resnet.reporting.assets import read_assets
 from keras_resnet.reporting.charts import Chart
 from keras_resnet.reporting.headline import describe_headline
 from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
+from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
 from keras_resnet.run.documents import Analysis, Diagnosis, list_warnings
 from keras_resnet.runtime.plurals import counted
-
-# An option within a sentence, the part that is kept by `re.split`.
-OPTION = r"(?<![\w-])(--[a-z][a-z-]*[a-z])"
 
 
 @dataclass(frozen=True)
@@ -135,65 +130,15 @@ def render_report(run: Run) -> str:
     return render_template("report.html", _context(contents) | draw_charts(charts))
 
 
-def draw_charts(charts: list[Chart]) -> dict[str, Any]:
-    """Return what a template needs to show `charts`: static "figures" and the data of the interactive ones by name, and
-    the page's "assets"."""
-    from keras_resnet.reporting.figures import draw_chart
-
-    return {
-        "figures": {chart.name: draw_chart(chart) for chart in charts},
-        "charts": {chart.name: chart.as_dict() for chart in charts},
-        "assets": read_assets(bool(charts)),
-    }
-
-
-def render_template(template: str, values: dict[str, Any]) -> str:
-    """Render one of the templates beside this file."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("keras_resnet.reporting", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(FILTERS)
-    return environment.get_template(template).render(**values)
-
-
-def _sentence(words: str) -> str:
-    """A sentence with a capital letter, but for the name of a file, and a full stop where it is no question."""
-    is_file = "." in words.split(maxsplit=1)[0]
-    return f"{words[0] if is_file else words[0].upper()}{words[1:]}{'' if words.endswith('?') else '.'}"
-
-
-def _mark_options(words: str) -> Markup:
-    """Return text as HTML in which options of commands are code, `--class-weights`: no line breaks within them."""
-    parts = re.split(OPTION, words)
-    return Markup("").join(
-        Markup('<code class="option">{}</code>').format(each) if place % 2 else escape(each)
-        for place, each in enumerate(parts)
-    )
-
-
-FILTERS: dict[str, Callable[..., str | list[str]]] = {
-    "percent": lambda share, places=2: "–" if share is None else f"{share:.{places}%}",
-    "count": lambda number: f"{number:,}",
-    "counted": lambda number, noun, plural="", form=",": counted(number, noun, form, plural),
-    "metric": metric_label,
-    "sentence": _sentence,
-    "marked": _mark_options,
-    "options": lambda command: re.split(" (?=--)", command),
-}
-
-
 def _context(contents: _Contents) -> dict[str, Any]:
     """Return what the template is given beside the charts."""
     from keras_resnet.tasks import TASKS
 
     run, spec, analysis, verdicts = contents.run, contents.spec, contents.analysis, contents.verdicts
     document, metrics = run.document(), run.metrics()
+    baselines = analysis.get("baselines", [])
+    weaker = [describe_baseline(each) for each in baselines if each["standing"] == NOT_ABOVE]
+    headline = describe_headline(run.name, verdicts, contents.recommended, weaker)
     return {
         "run": run,
         "spec": spec,
@@ -205,7 +150,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "analysis": analysis,
         "verdicts": verdicts,
         "recommended": contents.recommended,
-        "headline": describe_headline(run.name, verdicts, contents.recommended),
+        "headline": headline,
         "sections": contents.sections,
         "charts_of": contents.charts,
         "verdict_metric": metric_label(verdicts[0]["metric"]) if verdicts else "",
@@ -215,8 +160,9 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "details": [f"{row['file']}: {words}" for row in verdicts if (words := describe_details(row))],
         "micro": list_needs(verdicts),
         "micro_notes": list_notes(verdicts),
-        "beaten": describe_beaten(analysis.get("baselines", [])),
-        "unbeaten": describe_unbeaten(analysis.get("baselines", [])),
+        "beaten": describe_beaten(baselines),
+        "unbeaten": describe_unbeaten(baselines),
+        "further": [each for each in describe_unbeaten(baselines) if not headline.cautions or each not in weaker],
         "diagnosis": contents.diagnosis,
         "created": document["created"][:16].replace("T", " "),
         "version": document["versions"].get("kresnet", ""),
@@ -234,13 +180,16 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
     """Return the tables of the page, and what stands below them."""
     from keras_resnet.reporting import device_rows, tables
 
+    rows = contents.device_rows
     analysis, verdicts = contents.analysis, contents.verdicts
     matrix = analysis.get("confusion")
     return {
         "file_columns": tables.file_columns(verdicts[0]) if verdicts else [],
         "file_cells": tables.file_cells,
-        "device_rows": contents.device_rows,
-        "device_table": device_rows,
+        "device_rows": rows,
+        "device_columns": device_rows.device_columns(rows) if rows else [],
+        "device_cells": tables.device_cells,
+        "device_remarks": device_rows.list_device_remarks(rows) if rows else [],
         "column_name": tables.column_name,
         "epochs": tables.epoch_table(contents.log) if contents.log else None,
         "matrix": tables.confusion_table(matrix, contents.labels, analysis) if matrix else None,

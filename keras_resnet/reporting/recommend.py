@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from keras_resnet.metrics.outcome import ACCEPTED, describe_outcome, is_unproven
 from keras_resnet.run import Run
-from keras_resnet.run.documents import VerdictRow
+from keras_resnet.run.verdict_documents import VerdictRow
 from keras_resnet.runtime.plurals import counted
 
 # Latencies that differ by less than this factor are taken for the same.

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_resnet.metrics.labels import class_metric_label, metric_label
-from keras_resnet.metrics.outcome import FAILED, PASSED, format_interval, list_tested_metrics
+from keras_resnet.metrics.outcome import FAILED, PASSED, describe_outcome, format_interval, list_tested_metrics
+from keras_resnet.reporting import device_rows
 from keras_resnet.reporting.charts import MAX_NAMED_CLASSES, Rows, metric_columns
+from keras_resnet.reporting.device_rows import VERDICT, DeviceRow
 from keras_resnet.reporting.recommend import DescribedVerdict
 from keras_resnet.run.documents import Analysis
 from keras_resnet.runtime.plurals import counted
@@ -40,7 +42,7 @@ def file_columns(row: DescribedVerdict) -> list[str]:
 def file_cells(row: DescribedVerdict) -> list[Cell]:
     """Return the cells of one exported file, in the order of `file_columns`."""
     shown = row["outcome"]
-    kind = "good" if shown == PASSED else "bad" if row["verdict"] == FAILED else "open"
+    kind = _verdict_kind(row["verdict"], shown)
     # Lines break before the interval, not within.
     drop = f"{100 * row['drop']:+.2f} {format_interval(row['drop_interval']).replace(' ', NO_BREAK)}".rstrip()
     if len(list_tested_metrics(row)) > 1:
@@ -57,6 +59,22 @@ def file_cells(row: DescribedVerdict) -> list[Cell]:
         Cell(worst, row["worst_class_drop"]),
         Cell(f"{row['samples']:,}", row["samples"]),
     ]
+
+
+def device_cells(row: DeviceRow) -> list[Cell]:
+    """Return the cells of one file on one device, in the order of `device_rows.device_columns`; they are sorted as they
+    are read."""
+    verdict = _verdict_kind(row["verdict"], describe_outcome(row))
+    kinds = {VERDICT: verdict}
+    return [
+        Cell(text, text, kinds.get(column, ""))
+        for column, text in zip(device_rows.device_columns([row]), device_rows.device_cells(row), strict=True)
+    ]
+
+
+def _verdict_kind(verdict: str, shown: str) -> str:
+    """Return the class of the style sheet for a `verdict` that is `shown` in other words."""
+    return "good" if shown == PASSED else "bad" if verdict == FAILED else "open"
 
 
 def epoch_table(rows: Rows) -> dict[str, Any]:

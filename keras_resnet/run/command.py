@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from keras_resnet.config.image_size import height_and_width
+from keras_resnet.config.recipes import get_recipe
 from keras_resnet.config.section import flatten
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.config.spec import Spec
@@ -18,6 +19,7 @@ from keras_resnet.data.sources.tfds import BUNDLED
 # What a training is asked for: values by key of the spec, and options that stand for many of these.
 Request = Mapping[str, Any]
 BASES = ("recipe", "quick", "model")
+PRECISION, AUTO_PRECISION = "training.precision", "auto"
 # Whatever names a network, and whatever says how to train it.
 _NETWORKS = ("recipe", "model", "network.depth", "start.weights", "start.deepen")
 _TRAININGS = ("recipe", "start.deepen", "training.steps")
@@ -47,9 +49,16 @@ def training_command(spec: Spec, request: Request | None = None) -> str | None:
     shown["data.source"] = spec.data.source
     if not asked.keys() & set(_TRAININGS):
         shown["training.epochs"] = spec.training.epochs
-    return shlex.join(
-        ["kresnet", "train", *(word for key, value in (shown | asked).items() for word in _words(key, value))]
-    )
+    words = (shown | asked | _pin_precision(spec, asked)).items()
+    return shlex.join(["kresnet", "train", *(word for key, value in words for word in _words(key, value))])
+
+
+def _pin_precision(spec: Spec, asked: Request) -> dict[str, Any]:
+    """Return what asks for the precision of `spec`, where a recipe does not and another machine, or the same one at
+    another time, might choose another."""
+    recipe = get_recipe(asked["recipe"], quick="quick" in asked) if "recipe" in asked else Spec()
+    chosen = spec.training.precision
+    return {} if chosen in (AUTO_PRECISION, recipe.training.precision) else {PRECISION: chosen}
 
 
 def _pin_weights(spec: Spec, request: Request | None) -> dict[str, Any]:

@@ -6,16 +6,14 @@ Documents stay the dictionaries that they are in JSON, with types; what a file h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, with_config
-from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-# "1" is no number, and 1 is no text.
-_kept = with_config(ConfigDict(extra="allow", strict=True))
+# "1" is no number, and 1 is no text; what is not declared is kept.
+kept = with_config(ConfigDict(extra="allow", strict=True))
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 # No control characters: all of it is printed.
@@ -25,24 +23,13 @@ Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]*$")]
 Interval = Annotated[list[Number], Field(min_length=2, max_length=2)]
 # A value at each of 101 recalls or confidences, from 0 to 1.
 Curve = Annotated[list[Number], Field(min_length=101, max_length=101)]
-_PLAIN_NAME = re.compile(r"(rejected/)?[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*")
 # What a row of log.jsonl has whatever the task; beside it the metrics of the task.
 LOG_COLUMNS = ("epoch", "step", "loss", "val_loss", "learning_rate", "images_per_second")
 # What warnings begin with among the messages of a run.
 WARNING = "warning: "
 
 
-def _require_plain_name(name: str) -> str:
-    if not _PLAIN_NAME.fullmatch(name):
-        raise PydanticCustomError("plain_name", "it must be the plain name of a file")
-    return name
-
-
-# The name of a file among the exports, not a path out of them, on any system.
-FileName = Annotated[str, AfterValidator(_require_plain_name)]
-
-
-@_kept
+@kept
 class Fingerprint(TypedDict):
     """What identifies the data of one split: see `data_fingerprint.fingerprint_split`."""
 
@@ -53,7 +40,7 @@ class Fingerprint(TypedDict):
     files: NotRequired[Line]
 
 
-@_kept
+@kept
 class DataChange(TypedDict):
     """One resumption, after so many steps, with data that had changed: in which way."""
 
@@ -62,7 +49,7 @@ class DataChange(TypedDict):
     description: Line
 
 
-@_kept
+@kept
 class RunDocument(TypedDict):
     """spec.json. request: what was asked for, see `run.command`; data: of each split; messages: what was printed
     before the first step, which is what was chosen automatically, with the reasons; changes: those in spite of which
@@ -91,7 +78,7 @@ class RunRecords(TypedDict, total=False):
     messages: list[str]
 
 
-@_kept
+@kept
 class MetricsDocument(TypedDict):
     """metrics.json. value: 0–1. macro_recall: of a classifier, the mean of its classes' recalls. thresholds: of each
     label in their order, of a task that predicts several. intervals: 95% intervals of metrics, by name."""
@@ -105,7 +92,7 @@ class MetricsDocument(TypedDict):
     intervals: NotRequired[dict[str, Interval]]
 
 
-@_kept
+@kept
 class SplitDigest(TypedDict):
     """The number of images of one split, and the SHA-256 "of" what."""
 
@@ -114,7 +101,7 @@ class SplitDigest(TypedDict):
     sha256: Line
 
 
-@_kept
+@kept
 class SplitDigests(TypedDict):
     """The digests by split."""
 
@@ -122,7 +109,7 @@ class SplitDigests(TypedDict):
     validation: SplitDigest
 
 
-@_kept
+@kept
 class PartCounts(TypedDict):
     """The size of one part of the network."""
 
@@ -132,7 +119,7 @@ class PartCounts(TypedDict):
     multiply_adds: Count
 
 
-@_kept
+@kept
 class CalibrationBin(TypedDict):
     """Predictions of about the same confidence: their mean, and their accuracy."""
 
@@ -141,7 +128,7 @@ class CalibrationBin(TypedDict):
     images: Count
 
 
-@_kept
+@kept
 class Calibration(TypedDict):
     """The expected calibration error, and what it is computed from."""
 
@@ -149,7 +136,7 @@ class Calibration(TypedDict):
     bins: Annotated[list[CalibrationBin], Field(min_length=1)]
 
 
-@_kept
+@kept
 class ConfusedPair(TypedDict):
     """How often one label is predicted for another."""
 
@@ -158,7 +145,7 @@ class ConfusedPair(TypedDict):
     images: Count
 
 
-@_kept
+@kept
 class Sample(TypedDict):
     """An image of the report with its predictions, and another with its ground truth, WebP files as base64; what is
     predicted in it, and the name of its file."""
@@ -180,7 +167,7 @@ def _require_numbers_beside_label(row: dict[str, Any]) -> dict[str, Any]:
 ClassRow = Annotated[dict[str, str | int | Number | None], AfterValidator(_require_numbers_beside_label)]
 
 
-@_kept
+@kept
 class BaselineRow(TypedDict):
     """How a model compares with a baseline: see `baselines.BaselineComparison`."""
 
@@ -195,7 +182,7 @@ class BaselineRow(TypedDict):
     standing: Line
 
 
-@_kept
+@kept
 class Analysis(TypedDict):
     """analysis.json."""
 
@@ -214,112 +201,7 @@ class Analysis(TypedDict):
     samples: list[Sample]
 
 
-@_kept
-class Latency(TypedDict):
-    """The median time for one image, in milliseconds."""
-
-    threads: Count
-    p50: Annotated[Number, Field(gt=0)]
-
-
-@_kept
-class Cost(TypedDict):
-    """The time and memory that a file takes."""
-
-    latencies: Annotated[list[Latency], Field(min_length=1)]
-    peak_mib: Number
-
-
-@_kept
-class _AnyVerdictRow(TypedDict):
-    """What all rows of verdicts.json have."""
-
-    file: FileName
-    scheme: Line
-    bytes: Annotated[Count, Field(gt=0)]
-    gzip_bytes: Count
-    metric: Line
-    value: Number
-    model_value: Number
-    details: NotRequired[dict[str, Number]]
-    samples: Count
-    drop: Number
-    drop_metric: Line
-    drop_interval: Interval
-    drops: NotRequired[dict[str, dict[str, Number | list[Number]]]]
-    further_drops: NotRequired[dict[str, dict[str, Number | list[Number]]]]
-    images_to_settle: Count | None
-    baselines: list[BaselineRow]
-    data_changed: Line
-    agreement: Number
-    worst_class: str
-    worst_class_drop: Number
-    machine: Line
-    max_drop: Number
-    verdict: Line
-
-
-@_kept
-class MicroNeeds(TypedDict):
-    """What a microcontroller needs for a file: see `export.micro_needs.MicroNeeds`."""
-
-    arena_bytes: Count | None
-    arena_unknown: Line
-    flash_bytes: Count
-    operators: list[Line]
-    unsupported: list[Line]
-    resolver: list[Line]
-
-
-@_kept
-class VerdictRow(_AnyVerdictRow):
-    """A row of verdicts.json: see `export.verdict.Verdict`."""
-
-    latency_ms: Annotated[Number, Field(gt=0)]
-    cost: Cost
-    micro: NotRequired[MicroNeeds | None]
-
-
-@_kept
-class DeviceFacts(TypedDict):
-    """A file's run on a device: see `export.devices.base.DeviceFacts`."""
-
-    where: Line
-    accelerator: Line
-    unit: Line
-    machine: Line
-    system: Line
-    runtime: Line
-    emulated: bool
-    accelerated: Number | None
-    partitions: Count | None
-    load_ms: Number
-    windows: list[Number]
-    arena_bytes: Count | None
-    warnings: list[Line]
-
-
-@_kept
-class DeviceCost(TypedDict):
-    """The time and memory that a file takes on a device."""
-
-    latencies: list[Latency]
-    first_ms: Number
-    peak_mib: Number
-
-
-@_kept
-class DeviceVerdictRow(_AnyVerdictRow):
-    """A row of verdicts.json on a file on a device: see `export.device_verdict.DeviceVerdict`."""
-
-    latency_ms: Annotated[Number, Field(gt=0)] | None
-    cost: DeviceCost
-    device: DeviceFacts
-    cpu_agreement: Number
-    problems: list[Line]
-
-
-@_kept
+@kept
 class LayerSensitivity(TypedDict):
     """What rounding one layer to 8 bits changes."""
 
@@ -328,7 +210,7 @@ class LayerSensitivity(TypedDict):
     error: Number
 
 
-@_kept
+@kept
 class Diagnosis(TypedDict):
     """diagnosis.json."""
 
@@ -337,7 +219,7 @@ class Diagnosis(TypedDict):
     layers: Annotated[list[LayerSensitivity], Field(min_length=1)]
 
 
-@_kept
+@kept
 class BestEpoch(TypedDict):
     """The epoch with the lowest validation loss."""
 
@@ -350,7 +232,7 @@ class NoEpoch(TypedDict):
     """No epoch yet."""
 
 
-@_kept
+@kept
 class CheckpointDocument(TypedDict):
     """The JSON of a checkpoint: see `training.checkpoint`."""
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from keras_resnet.run.documents import DeviceVerdictRow, VerdictRow
+from keras_resnet.run.verdict_documents import DeviceVerdictRow, VerdictRow
 
 T = TypeVar("T")
 # Characters of a damaged value that are quoted.

@@ -252,7 +252,7 @@ class Run(RunFiles):
         try:
             rows, troubles = parse(read_bytes(file))
         except (OSError, ValueError) as error:
-            raise self._unreadable(file, describe_error(error)) from error
+            raise self._unreadable(file, f"{describe_error(error)}{self._describe_repair(file)}") from error
         if troubles:
             count = len(troubles) + len(rows)
             log(f"left out {len(troubles)} of {counted(count, 'row')} of {file}, which cannot be read: {troubles[0]}")
@@ -302,6 +302,12 @@ class Run(RunFiles):
 
     def _unreadable(self, path: Path, why: str) -> RunError:
         return RunError(f"run {self.name} is unreadable: {path}: {why}")
+
+    def _describe_repair(self, file: Path) -> str:
+        """Return what to do about a damaged `file` that a command can write again; "" for others."""
+        if file != self.verdicts_file:
+            return ""
+        return f". Remove it, and write the files with their verdicts again: kresnet export {self.name}"
 
     def _created(self) -> str:
         try:

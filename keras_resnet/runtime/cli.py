@@ -63,7 +63,7 @@ def _predict(model: TFLiteModel, options: argparse.Namespace) -> None:
     images = read_images(options.images, damaged, model.card)
     while part := list(islice(images, options.batch)):
         for (name, _), found in zip(part, predict(model, [image for _, image in part], options.top), strict=True):
-            _print_predictions(name, found, options.json)
+            _print_predictions(name, found, model, options.json)
     damaged.require_none()
 
 
@@ -75,7 +75,7 @@ def _camera(model: TFLiteModel, options: argparse.Namespace) -> None:
     """Predict the frames of a camera, until there are no more."""
     require_colors(model.card)
     for frame in islice(read_frames(options.device), options.frames):
-        _print_predictions(f"frame {frame.number}", predict(model, [frame.image], options.top)[0], options.json)
+        _print_predictions(f"frame {frame.number}", predict(model, [frame.image], options.top)[0], model, options.json)
 
 
 def _serve(model: TFLiteModel, options: argparse.Namespace) -> None:
@@ -92,11 +92,11 @@ def _predict_one(model: TFLiteModel, top: int | None, image: Picture) -> list[di
     return predict(model, [image], top)[0]
 
 
-def _print_predictions(name: str, found: list[dict[str, Any]], as_json: bool) -> None:
+def _print_predictions(name: str, found: list[dict[str, Any]], model: TFLiteModel, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"image": name, "predictions": found}), flush=True)
     else:
-        print(make_printable(f"{name}: {format_predictions(found)}"), flush=True)
+        print(make_printable(f"{name}: {format_predictions(found, model.card.postprocessor.nothing)}"), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -29,6 +29,11 @@ class Postprocessor:
     one_object: bool = False
     has_thresholds: bool = False
 
+    @property
+    def nothing(self) -> str:
+        """What is said of an image of which nothing is predicted."""
+        return "no label reaches its threshold" if self.has_thresholds else "no objects"
+
 
 # By the name in a file's metadata.
 POSTPROCESSORS = {
@@ -116,11 +121,11 @@ def _require_valid_outputs(outputs: Outputs, classes: int) -> None:
         raise ExportError(f"the network names labels that the file does not have: it has {classes}")
 
 
-def format_predictions(found: list[dict[str, Any]]) -> str:
-    """Format one image's predictions in a line."""
+def format_predictions(found: list[dict[str, Any]], nothing: str = "nothing") -> str:
+    """Format one image's predictions in a line; `nothing` stands for none, see `Postprocessor.nothing`."""
     words = [
         f"{each['label']} {each['probability']:.1%}"
         + (f" at {', '.join(f'{edge:g}' for edge in each['box'])}" if "box" in each else "")
         for each in found
     ]
-    return ("; " if any("box" in each for each in found) else ", ").join(words) or "nothing"
+    return ("; " if any("box" in each for each in found) else ", ").join(words) or nothing

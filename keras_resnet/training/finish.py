@@ -46,8 +46,8 @@ def write_finished_model(run: Run, trainer: Trainer, data: DatasetSplits, log: L
     log(f"{', '.join(values)} on {images}; model: {run.model_file}")
     if thresholds:
         log(
-            f"thresholds: {min(thresholds):.2f} to {max(thresholds):.2f}, of each label that with the best F1 on the"
-            f" validation images; kept in {run.metrics_file.name} and in every exported file"
+            f"thresholds: {min(thresholds):.2f} to {max(thresholds):.2f}, for each label the one with the best F1 on"
+            f" the validation images; stored in {run.metrics_file.name} and in every exported file"
         )
     for line in describe_baselines(analysis["baselines"]):
         log(line)

@@ -138,7 +138,7 @@ def _base(options: Options, values: dict[str, Any], home: Path, log: Log) -> Spe
             return config_from_shallow_run(home, run, log)
     if "quick" in options and "recipe" not in options:
         raise UsageError("--quick is a form of a recipe: it needs --recipe")
-    spec = _recipe_or_default(options, values.pop("task", None), log)
+    spec = _recipe_or_default(options, values, values.pop("task", None), log)
     if "model" not in options:
         return spec
     if "network.depth" in values or "network.family" in values:
@@ -167,19 +167,28 @@ def _choose_network(spec: Spec, log: Log) -> Spec:
     return replace(spec, network=network)
 
 
-def _recipe_or_default(options: Options, task: str | None, log: Log) -> Spec:
+def _describe_defaults(spec: Spec, values: dict[str, Any]) -> str:
+    """Describe the defaults of a task, in `spec`, that differ from those of others and that no option's `values`
+    replace."""
+    training = spec.training
+    words = {
+        "optimizer.name": spec.optimizer.name,
+        "optimizer.learning_rate": f"learning rate {spec.optimizer.learning_rate:g}",
+        "training.epochs": counted(training.epochs, "epoch"),
+        "training.batch_size": f"batches of {training.batch_size}" if training.batch_size else "",
+        "training.loss": f"loss {training.loss}" if training.loss != Spec().training.loss else "",
+    }
+    replaced = set(values) | ({"training.epochs"} if "training.steps" in values else set())
+    return ", ".join(each for key, each in words.items() if each and key not in replaced)
+
+
+def _recipe_or_default(options: Options, values: dict[str, Any], task: str | None, log: Log) -> Spec:
     if "recipe" not in options:
         from keras_resnet.tasks import default_config
 
         spec = default_config(task or Spec().task)
-        if spec != Spec():
-            batches = f" in batches of {spec.training.batch_size}" if spec.training.batch_size else ""
-            loss = f", loss {spec.training.loss}" if spec.training.loss != Spec().training.loss else ""
-            log(
-                f"training: {spec.optimizer.name} at {spec.optimizer.learning_rate:g},"
-                f" {counted(spec.training.epochs, 'epoch')}{batches}{loss} (the defaults of --task {spec.task}, but for"
-                " what options set)"
-            )
+        if spec != Spec() and (words := _describe_defaults(spec, values)):
+            log(f"training: {words} (the defaults of --task {spec.task})")
         return spec
     spec = get_recipe(options["recipe"], quick="quick" in options)
     if task not in (None, spec.task):

@@ -135,7 +135,7 @@ def watched(digits, tmp_path_factory):
     x, y, *validation = digits
     data = kr.export.in_memory((x, y), tuple(validation), classes=[str(digit) for digit in range(10)])
     verdicts = kr.callbacks.VerdictEvery(data, folder / "best.tflite", every=2, max_drop=100.0)
-    report = kr.callbacks.FitReport(folder / "fit.html", "My digits", verdicts)
+    report = kr.callbacks.FitReport(folder / "fit.html", title="My digits", verdicts=verdicts)
     history = build().fit(
         x, y, epochs=EPOCHS, validation_data=tuple(validation), verbose=0, callbacks=[verdicts, report]
     )

@@ -225,10 +225,26 @@ def test_flipped_labels_are_suspected(trained):
         flipped |= {(name, int(row)) for row in rows}
         splits[name] = replace(split, labels=labels, _tensors={})
     issues, why = find_label_issues(trained, replace(data, splits=splits))
-    assert "checked by the network's last features, which do not know them by heart" in why
+    assert "checked with the network's last features, which have not memorized them" in why
     suspected = {(each.images[0].split, each.images[0].row) for each in issues if each.kind == "label_error"}
     assert len(suspected & flipped) > 0.85 * len(flipped)
     assert len(suspected & flipped) > 0.85 * len(suspected)
+
+
+def test_a_blank_image_is_no_label_error_too(planted, trained, monkeypatch):
+    blank, other = CheckedImage("train", 3, "cat"), CheckedImage("train", 4, "cat")
+    suspected = [Finding("label_error", (each,)) for each in (blank, other)]
+    monkeypatch.setattr("keras_resnet.checking.labels.find_label_issues", lambda run, data: (suspected, "so checked"))
+    monkeypatch.setattr(module, "_require_fitting", lambda run, data: None)
+    monkeypatch.setattr(module, "find_bad_images", lambda facts: [Finding("blank", (blank,))])
+    report = keras_resnet.check(planted, run=trained.folder)
+    assert report.by_kind["label_error"] == [suspected[1]] and len(report.by_kind["blank"]) == 1
+
+
+def test_a_split_that_kresnet_makes_is_named_as_such(folder):
+    (said,) = [note for note in keras_resnet.check(folder / "train").notes if "split by kresnet" in note]
+    assert "there is no validation split" in said
+    assert not any("split by kresnet" in note for note in keras_resnet.check(folder).notes)
 
 
 def test_labels_are_doubted_by_a_run_of_other_data_with_a_note(trained, monkeypatch, tmp_path):

@@ -138,9 +138,9 @@ def test_wrong_labels_of_training_images_are_found_though_the_network_knows_them
 
     found, why = suspected()
     assert len(found & wrong) > 0.75 * len(wrong) and len(found & wrong) > 0.75 * len(found)
-    assert "features up to " in why and "know these labels by heart" in why
+    assert "features up to " in why and "its last features have memorized these labels" in why
     monkeypatch.setattr(
         module, "choose_depth", lambda train, held_out: (train.features.depths, choose_depth(train, held_out)[1])
     )
     by_heart, why = suspected()
-    assert len(by_heart & wrong) < 0.6 * len(found & wrong) and "checked by the network's last features" in why
+    assert len(by_heart & wrong) < 0.6 * len(found & wrong) and "checked with the network's last features" in why

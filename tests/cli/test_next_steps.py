@@ -93,3 +93,17 @@ def test_the_command_of_a_report_names_the_network():
         again = {"depth": int(words[words.index("--depth") + 1])}
         assert told_of(again, None)[0].network == spec.network
     assert spec_request.DIGITS_DEPTH == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "adamw, learning rate 0.002, 15 epochs, loss bce"),
+        ({"epochs": 2, "optimizer": "sgd"}, "learning rate 0.002, loss bce"),
+        ({"steps": 9, "settings": ("optimizer.learning_rate=0.1",)}, "adamw, loss bce"),
+    ],
+)
+def test_a_default_that_an_option_replaces_is_not_printed(options, said, tmp_path):
+    lines = []
+    build_spec({"task": "multilabel", **options}, tmp_path, lines.append)
+    assert f"training: {said} (the defaults of --task multilabel)" in lines

@@ -184,6 +184,6 @@ def test_from_python(run, tmp_path, monkeypatch):
     assert folder.name == "int8-bundle" and folder.is_dir()
     subprocess.run([sys.executable, "-I", "run.py"], cwd=folder, check=True)
     verdict = kr.verify_outputs(
-        run.exports / "int8.tflite", folder / "results.npz", "a lab", samples=12, runs=run.folder.parent
+        run.exports / "int8.tflite", folder / "results.npz", where="a lab", samples=12, run=kr.open_run(run.folder)
     )
     assert verdict.passed and verdict.cpu_agreement == 1 and verdict.device.where == "a lab"

@@ -15,6 +15,7 @@ from PIL import Image
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import ModelCard
 from keras_resnet.reporting.charts import ShownClasses, choose_classes
+from keras_resnet.reporting.compare import describe_difference
 from keras_resnet.reporting.headline import describe_headline
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
@@ -85,6 +86,9 @@ def test_the_headline_recommends_or_says_what_to_do_next(exported, trained, tmp_
     shown = describe_headline("my run", rows, best)
     assert shown.file == best["file"] and shown.title.startswith(best["file"]) and shown.verdict == best["outcome"]
     assert [step.command for step in shown.steps] == ["kresnet demo 'my run'"]
+    assert shown.cautions == ()
+    weak = describe_headline("my run", rows, best, ["a simple baseline does better"])
+    assert weak.cautions == ("the file predicts what its model predicts, but a simple baseline does better",)
     failed = [{**row, "verdict": "FAILED", "outcome": "FAILED"} for row in rows]
     shown = describe_headline("r", failed, None)
     assert (shown.state, shown.verdict, shown.file) == ("failed", "FAILED", None)
@@ -237,7 +241,10 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     assert code == 0, err
     assert run.name in out and "mask mAP" in out and f"{run.metrics()['value']:.2%}" in out
     assert max(map(len, out.splitlines())) <= 80
+    assert f"not comparable: the runs have different metrics ({run.name}: top-1 accuracy; " in " ".join(err)
     code, out, err = kresnet("compare", *names[::2])
+    low, high = run.metrics()["intervals"]["top1"]
+    assert f"[{100 * low:.1f}, {100 * high:.1f}]" in out and "not comparable" not in out
     assert max(map(len, out.splitlines())) <= 80 and "recommended file" in out and err == []
     assert re.search(r"^better than\n?.*\d+\.\d\d%, always", out, re.MULTILINE)
     code, out, err = kresnet("compare", *[str(segmented.folder)] * 2)
@@ -254,6 +261,17 @@ def test_runs_side_by_side(exported, segmented, kresnet, tmp_path, monkeypatch):
     recall = [row["macro recall (balanced accuracy)"] for row in rows]
     low, high = run.metrics()["intervals"]["macro_recall"]
     assert recall[0] == f"{run.metrics()['macro_recall']:.2%} [{100 * low:.1f}, {100 * high:.1f}]" and recall[1] is None
+
+
+def test_runs_of_other_validation_images_are_not_comparable(trained, tmp_path):
+    other = Run(shutil.copytree(trained.folder, tmp_path / "other"))
+    assert describe_difference([trained, other]) == ""
+    document = other.document()
+    document["data"]["validation"]["ground_truth"] = "0" * 64
+    other.write_json(other.spec_file, document)
+    said = describe_difference([trained, other])
+    assert said.startswith("not comparable: the runs were evaluated on different validation images (")
+    assert said.endswith(f"other: {document['data']['validation']['images']} of digits)")
 
 
 def test_bad_requests(trained, tmp_path, kresnet):

@@ -61,6 +61,12 @@ def test_a_spec_of_a_script_becomes_a_command(spec, tmp_path):
     assert command == training_command(spec)
 
 
+def test_the_precision_that_was_chosen_is_named(tmp_path):
+    spec, request = spec_of(("--depth", "8", "--data", "digits"), tmp_path)
+    chosen = spec.override("training.precision", "mixed_bfloat16")
+    assert training_command(chosen, request).endswith("--epochs 15 --precision mixed_bfloat16")
+
+
 def test_a_request_is_known_only_where_it_was_made():
     assert current_request() is None
     with use_provenance(Provenance("of a run")):

@@ -13,7 +13,7 @@ from damaging import archive_edits_of, edits_of, file_edits_of, line_edits_of
 from samples import silent
 
 from keras_resnet.cli import main
-from keras_resnet.errors import TrainingInterrupted
+from keras_resnet.errors import RunError, TrainingInterrupted
 from keras_resnet.export.demo.page import LITERT_JS_VERSION
 from keras_resnet.run import Run
 from keras_resnet.training.checkpoint import manifests
@@ -244,3 +244,11 @@ def test_damages_by_going_on(trials, begun):
         if time.monotonic() - began > 700:
             break
     trials.judge()
+
+
+def test_damaged_verdicts_say_how_to_get_new_ones(trained, tmp_path):
+    run = Run(shutil.copytree(trained.folder, tmp_path / "run"))
+    run.verdicts_file.parent.mkdir(exist_ok=True)
+    run.verdicts_file.write_text("[{")
+    with pytest.raises(RunError, match=r"verdicts.json: .*\. Remove it, and .* verdicts again: kresnet export run$"):
+        run.verdicts()

@@ -6,9 +6,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import get_type_hints, is_typeddict
 
-from keras_resnet.run import documents
-from keras_resnet.run.documents import FileName
+from keras_resnet.run import documents, verdict_documents
 from keras_resnet.run.reading import parse_verdicts
+from keras_resnet.run.verdict_documents import FileName
 
 PLAIN = ["int8.tflite", "rejected/int8.tflite", "a b.tflite", "é.tflite", "a..b.tflite", "-rf", "~x.tflite", "rejected"]
 OTHERS = [
@@ -38,7 +38,13 @@ def verdict_of(file):
 
 
 def documents_of_a_run():
-    return [each for each in vars(documents).values() if is_typeddict(each) and each.__module__ == documents.__name__]
+    modules = (documents, verdict_documents)
+    return [
+        each
+        for module in modules
+        for each in vars(module).values()
+        if is_typeddict(each) and each.__module__ == module.__name__
+    ]
 
 
 def names_of_files(document):

@@ -27,12 +27,13 @@ from keras_resnet.metrics.result import Evaluation
 from keras_resnet.reporting.page import render_report
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import read_image
-from keras_resnet.runtime.predictions import format_predictions, label_sets
+from keras_resnet.runtime.predictions import POSTPROCESSORS, format_predictions, label_sets
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.multilabel import Multilabel, asymmetric_loss
 from keras_resnet.training.train import train
 
 CLASSES = ("blue", "green", "red")
+NOTHING = POSTPROCESSORS["label_set"].nothing
 
 
 def mixing(source, **changes):
@@ -107,7 +108,7 @@ def test_run_and_files_predict_the_same_labels_everywhere(mixed, finished, files
     script = [sys.executable, "classify.py", "int8.tflite", *images]
     lines = subprocess.run(script, cwd=exports, capture_output=True, text=True, check=True).stdout.splitlines()
     expected = [
-        f"{image}: {format_predictions(found)}"
+        f"{image}: {format_predictions(found, NOTHING)}"
         for image, found in zip(images, answers[str(exports / "int8.tflite")], strict=True)
     ]
     assert lines == expected
@@ -147,7 +148,7 @@ def test_labels_are_predicted_from_their_thresholds_on():
     both = label_sets(logits, "abc", (0.9, 0.2, 0.5), None)
     assert [[each["label"] for each in found] for found in both] == [["c", "b"], []]
     assert both[0][0]["probability"] == 0.5 and len(label_sets(logits, "abc", (0, 0, 0), 1)[0]) == 1
-    assert format_predictions(both[1]) == "nothing"
+    assert format_predictions(both[1], NOTHING) == "no label reaches its threshold"
 
 
 def test_mistakes_are_told_with_the_probabilities_of_their_labels():
