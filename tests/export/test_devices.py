@@ -210,6 +210,24 @@ def test_the_command_verifies_on_devices(run, kresnet, broken):
     assert len(run.device_verdicts()) == 2 and "as this CPU" in out
 
 
+def test_an_export_opens_the_data_and_evaluates_the_keras_model_once(run, kresnet, monkeypatch):
+    from keras_resnet.export import pipeline, verify
+
+    calls = []
+    for module, name in ((pipeline, "load_dataset"), (verify, "load_model")):
+        genuine = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *given, genuine=genuine, name=name: (calls.append(name), genuine(*given))[1]
+        )
+    options = ["--on", "local", "--samples", "100", "--max-drop", "5", "--runs", run.folder.parent]
+    code, out, err = kresnet("export", run.name, "--quantize", "float32", *options)
+    assert code == 0 and calls == ["load_dataset", "load_model"], err
+    (verdict,) = run.device_verdicts()
+    (own,) = (row for row in run.verdicts() if row["file"] == "float32.tflite")
+    assert verdict["file"] == own["file"] and verdict["samples"] == 100 and "as this CPU" in out
+    assert (verdict["value"], verdict["model_value"]) == (own["value"], own["model_value"])
+
+
 def test_one_file_that_fails_fails_the_command(run, kresnet, broken):
     on = ["--on", "local", "--on", "false", "--on", broken("restless"), "--samples", "40", "--max-drop", "50"]
     code, out, err = kresnet("verify", run.exports / "int8.tflite", "--runs", run.folder.parent, *on)
