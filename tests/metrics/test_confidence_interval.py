@@ -120,9 +120,7 @@ def test_so_many_images_would_settle_it(lost, won, n):
     for factor, settled in ((1.0, True), (0.95, False)):
         many = round(wanted * factor)
         if many > n:
-            assert (
-                interval(lost * many / n, won * many / n, many)[1] <= 0.01
-            ) == settled
+            assert (interval(lost * many / n, won * many / n, many)[1] <= 0.01) == settled
     assert wanted >= n
 
 
