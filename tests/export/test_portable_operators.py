@@ -44,8 +44,9 @@ def test_interpolation_is_left_as_it_is():
     assert with_portable_operators(model) is model
 
 
-@pytest.mark.parametrize("name", ["float32", "int8", "int16x8"])
-def test_the_file_resizes(model, tmp_path, name):
+@pytest.mark.parametrize(("name", "error"), [("float32", 1e-5), ("int8", 0.02), ("int16x8", 0.01)])
+def test_the_file_resizes(model, tmp_path, name, error):
+    """error: of logits up to 0.4, where weights have 8 bits, and where activations have too."""
     from ai_edge_litert.interpreter import Interpreter
 
     scheme = SCHEMES[name]
@@ -61,4 +62,4 @@ def test_the_file_resizes(model, tmp_path, name):
     taken = PIXELS[:1].astype(np.float32 if options.io == "float" else np.uint8)
     (raw,) = interpreter.get_signature_runner()(pixels=taken).values()
     found = (raw.astype(np.float32) - zero) * scale if scale else raw
-    np.testing.assert_allclose(found, model(PIXELS[:1]), atol=3 * scale or 1e-5)
+    np.testing.assert_allclose(found, model(PIXELS[:1]), atol=error)
