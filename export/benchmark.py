@@ -17,8 +17,6 @@ from keras_resnet.progress import track
 from keras_resnet.runtime import sandbox
 from keras_resnet.runtime.child_process import EXPECTED_ERROR_CODE, child_command, describe_exit
 
-WARMUP_RUNS, MIN_RUNS, MAX_RUNS, MAX_SECONDS = 3, 10, 200, 2.0
-
 
 @dataclass(frozen=True)
 class Latency:
@@ -73,6 +71,8 @@ def _measure_in_child(file: Path, images: np.ndarray, threads: int) -> Cost:
 
 
 def _measure_here(file: Path, images: np.ndarray, threads: int) -> Cost:
+    # Devices have costs of their own, so that these cannot be imported above.
+    from keras_resnet.export.devices.runner.measuring import MAX_RUNS, MAX_SECONDS, MIN_RUNS, WARMUP_RUNS
     from keras_resnet.export.load import load_file
 
     before = read_memory_mib("VmRSS")

@@ -38,15 +38,18 @@ from keras_resnet.runtime.tflite_model import TFLiteModel
 NPY, BIN = "images.npy", "images.bin"
 TEMPLATES = Path(bundle_examples.__file__).parent
 TEMPLATE_SUFFIX = ".txt"
+SWIFT = "Run.swift"
+# What its README says in the place of Swift's example.
+NO_SWIFT = "TensorFlow Lite has no type for int8 tensors in Swift"
 # Types as .npy files name them.
 NPY_TYPES = {"float32": "<f4", "uint8": "|u1", "int8": "|i1"}
 # What becomes of a pixel of 0–255, by the type of the input: in words, C, Python, Kotlin (CompiledModel and the
-# interpreter) and Swift.
+# interpreter) and Swift, which has no int8.
 PIXELS = {
     "uint8": ("the pixels, unchanged", "pixels[i]", "filled", "writeInt8(pixels)", "pixels", "input"),
     "int8": (
         *("the pixels minus 128, as int8", "pixels[i] - 128", "(filled.astype(np.int16) - 128).astype(np.int8)"),
-        *("writeInt8(shifted(pixels))", "shifted(pixels)", "shifted(input)"),
+        *("writeInt8(shifted(pixels))", "shifted(pixels)", ""),
     ),
     "float32": (
         *("the pixels as floats 0–255", "pixels[i]", "filled.astype(np.float32)", "writeFloat(floats(pixels))"),
@@ -155,10 +158,18 @@ class Bundle:
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         values = dict(_list_values(manifest, self.model.batch or 1))
         for template in sorted(TEMPLATES.glob(f"*{TEMPLATE_SUFFIX}")):
+            name = template.name.removesuffix(TEMPLATE_SUFFIX)
+            if name == SWIFT and not _has_swift(manifest):
+                continue
             text = template.read_text(encoding="utf-8")
-            for name, value in values.items():
-                text = text.replace(f"@{name}@", value)
-            (folder / template.name.removesuffix(TEMPLATE_SUFFIX)).write_text(text, encoding="utf-8")
+            for place, value in values.items():
+                text = text.replace(f"@{place}@", value)
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+def _has_swift(manifest: Manifest) -> bool:
+    """Return whether TensorFlow Lite's Swift API can run the file: `Tensor.DataType` has no int8."""
+    return "int8" not in {each["dtype"] for each in (manifest["input"], *manifest["outputs"])}
 
 
 def _list_values(manifest: Manifest, batch: int) -> Iterator[tuple[str, str]]:
@@ -179,6 +190,9 @@ def _list_values(manifest: Manifest, batch: int) -> Iterator[tuple[str, str]]:
     yield "OUTPUTS", "\n".join(_describe_output(number, each) for number, each in enumerate(outputs))
     yield "SINGLE", ", or `results.csv` with a line an image" if len(outputs) == 1 else ""
     yield "DTYPES", " and ".join(dict.fromkeys(each["dtype"] for each in outputs))
+    has_swift = _has_swift(manifest)
+    yield "SWIFT_FILE", f", `{SWIFT}`" if has_swift else ""
+    yield "LANGUAGES", "Python, C, Kotlin and Swift" if has_swift else f"Python, C and Kotlin; {NO_SWIFT}"
     yield "SAMPLES", f" --samples {samples}" if samples else ""
     yield "OUTPUT_COUNT", str(len(outputs))
     yield from (("C_TYPE", C_TYPES[dtype]), ("C_PIXEL", c_pixel))

@@ -48,7 +48,9 @@ class ExportContext:
 
     @classmethod
     def prepare(cls, run: Run, request: ExportRequest, log: Log) -> ExportContext:
-        """Open the data, calibrate, and evaluate the Keras model."""
+        """Open the data, calibrate, and evaluate the Keras model. Raises RunError unless the run has finished."""
+        run.require_finished()
+        request.require_installed()
         require_writable(run.exports)
         run.verdicts()  # which those of the new files are put beside
         remove_leftovers(run.exports)
@@ -84,6 +86,18 @@ class ExportContext:
         assert self.calibration is not None
         return self.calibration
 
+    def export_all(self, request: ExportRequest) -> ExportResult:
+        """Write, verify and place what is asked for; a file that cannot be made keeps no other one from being
+        written."""
+        result = ExportResult([], {})
+        with self.refresh_artifacts():
+            for file in request.files(self.run):
+                try:
+                    result.verdicts.append(self.export(file))
+                except KresnetError as error:
+                    result.failures[file.name] = error
+        return result
+
     def export(self, file: ExportFile) -> Verdict:
         """Write, verify and place one file, and keep its verdict."""
         exports = self.run.exports
@@ -108,17 +122,7 @@ def export(run: Run, request: ExportRequest, log: Log) -> list[Verdict]:
 
 def export_files(run: Run, request: ExportRequest, log: Log) -> ExportResult:
     """Do the same, where a file that cannot be made keeps no other one from being written."""
-    run.require_finished()
-    request.require_installed()
-    context = ExportContext.prepare(run, request, log)
-    result = ExportResult([], {})
-    with context.refresh_artifacts():
-        for file in request.files(run):
-            try:
-                result.verdicts.append(context.export(file))
-            except KresnetError as error:
-                result.failures[file.name] = error
-    return result
+    return ExportContext.prepare(run, request, log).export_all(request)
 
 
 def load_run_data(run: Run, log: Log) -> DatasetSplits:

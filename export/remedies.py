@@ -14,13 +14,11 @@ from keras_resnet.evaluation.evaluate import load_keras_file, load_model
 from keras_resnet.export.calibration import build_calibration
 from keras_resnet.export.flatbuffer import find_layer_outputs
 from keras_resnet.export.formats import get_format
-from keras_resnet.export.pipeline import ExportContext, export, export_files
+from keras_resnet.export.pipeline import ExportContext, export
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult, is_qat
 from keras_resnet.export.sensitivity import SensitivityAnalysis
 from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions
 from keras_resnet.export.verdict import Verdict
-from keras_resnet.progress import Log
-from keras_resnet.run import Run
 from keras_resnet.run.folders import free_name
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.training.train import train
@@ -39,38 +37,36 @@ class RemedyResult:
     verdict: Verdict
 
 
-def export_with_remedies(run: Run, request: ExportRequest, log: Log) -> tuple[ExportResult, list[RemedyResult]]:
+def export_with_remedies(context: ExportContext, request: ExportRequest) -> tuple[ExportResult, list[RemedyResult]]:
     """Export all that is asked for, with remedies for the one int8 file in it; return what became of all, and the
     steps of that file.
 
     Raises UsageError unless there is exactly one.
     """
-    int8 = [options for options in request.tflite if options.scheme.is_int8_ptq]
-    if len(int8) != 1:
-        raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(int8)} of them")
-    others = replace(request, tflite=tuple(options for options in request.tflite if options not in int8))
-    result = export_files(run, others, log) if others.tflite or others.formats else ExportResult([], {})
+    int8 = request.int8_file
+    others = replace(request, tflite=tuple(options for options in request.tflite if options != int8))
+    result = context.export_all(others) if others.tflite or others.formats else ExportResult([], {})
     try:
-        steps = try_remedies(run, int8[0], request, log)
+        steps = try_remedies(context, int8, request)
     except KresnetError as error:
-        name = get_format("tflite").file_name(int8[0])
+        name = get_format("tflite").file_name(int8)
         return ExportResult(result.verdicts, {**result.failures, name: error}), []
     return ExportResult([*result.verdicts, steps[-1].verdict], result.failures), steps
 
 
-def try_remedies(run: Run, options: TFLiteOptions, request: ExportRequest, log: Log) -> list[RemedyResult]:
-    """Try remedies on an int8 file of `run` until it is within `request.budget`; return all steps, the last one being
-    the best that could be done.
+def try_remedies(context: ExportContext, options: TFLiteOptions, request: ExportRequest) -> list[RemedyResult]:
+    """Try remedies on an int8 file of a run until it is within the budget; return all steps, the last one being the
+    best that could be done.
 
     As it is; calibrated by 1,000 images; by litert-quantizer where that is installed; channels equalized (Nagel et al.
     2019); the most sensitive layers in float32; trained on with 8 bits, which makes a new run. A remedy that cannot be
     tried is logged, and the next one follows. Raises UsageError for a file or run that is not for this.
     """
+    run = context.run
     if not options.scheme.is_int8_ptq or is_qat(run):
         raise UsageError("--auto is for int8 files of a run that was not trained with 8 bits")
+    context.require_calibration()
     with tempfile.TemporaryDirectory() as scratch:
-        context = ExportContext.prepare(run, replace(request, tflite=(options,)), log)
-        context.require_calibration()
         search = RemedySearch(context, options, request, Path(scratch))
         with context.refresh_artifacts():
             search.run()

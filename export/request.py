@@ -88,6 +88,8 @@ class ExportRequest:
         )
         request._require_schemes(settings, run)
         request._require_calibrated(settings, run)
+        if settings.auto:
+            request.int8_file  # noqa: B018  or why there is none
         return request
 
     def _require_schemes(self, settings: ExportSettings, run: Run) -> None:
@@ -104,6 +106,14 @@ class ExportRequest:
             raise UsageError("--calibration-images counts training images; it takes no --calibration-data")
         if asked and not any(file.needs_calibration for file in self.files(run)):
             raise UsageError(f"{settings.key(asked[0])} is for int8 and int16x8 files, and none is asked for")
+
+    @property
+    def int8_file(self) -> TFLiteOptions:
+        """The one int8 file, which --auto mends. Raises UsageError unless there is exactly one."""
+        int8 = [options for options in self.tflite if options.scheme.is_int8_ptq]
+        if len(int8) != 1:
+            raise UsageError(f"--auto is for one int8 file: --tflite --quantize int8. Received: {len(int8)} of them")
+        return int8[0]
 
     @property
     def budget(self) -> Budget:

@@ -64,26 +64,65 @@ def verify_on_devices(
         files = list_files(run)
     outputs = assign_outputs(files, given)
     work = {file: outputs.get(file, []) for file in files if places or file in outputs}
-    return run, verify_files(run, work, settings, places, log)
+    return run, DeviceContext.prepare(run, settings, log).verify(work, places)
 
 
-def verify_files(
-    run: Run, files: Mapping[Path, Sequence[GivenOutputs]], settings: ExportSettings, places: list[Place], log: Log
-) -> DeviceResult:
-    """Run `files` on devices, with the data of `run`, and verify the outputs that are given of each; keep the verdicts
-    if they are its own files. Raises RunError unless it has finished."""
-    run.require_finished()
-    reference = Reference.from_run(run, load_run_data(run, log), settings.samples)
-    budget = Budget(settings.max_drop / 100, settings.require_proof)
-    with ExitStack() as stack:
-        for place in places:
-            stack.callback(place.device.close)
-        result = run_on_devices(files, places, reference, budget, log)
-    if result.verdicts and all(file.resolve().parent == run.exports.resolve() for file in files):
-        keep_verdicts(run, result.verdicts)
-        write_model_card(run)
-        publish_report(run)
-    return result
+@dataclass(frozen=True)
+class DeviceContext:
+    """What files of `run` are compared with on devices, and may lose there."""
+
+    run: Run
+    reference: Reference
+    budget: Budget
+    log: Log
+
+    @classmethod
+    def prepare(cls, run: Run, settings: ExportSettings, log: Log) -> DeviceContext:
+        """Open the data of `run` and evaluate its Keras model. Raises RunError unless it has finished."""
+        run.require_finished()
+        reference = Reference.from_run(run, load_run_data(run, log), settings.samples)
+        return cls(run, reference, Budget(settings.max_drop / 100, settings.require_proof), log)
+
+    def verify(self, files: Mapping[Path, Sequence[GivenOutputs]], places: list[Place]) -> DeviceResult:
+        """Run each file on each device, and verify the outputs that are given of it; one that fails keeps no other from
+        being run. Keep the verdicts if the files are the run's own."""
+        with ExitStack() as stack:
+            for place in places:
+                stack.callback(place.device.close)
+            result = self._run(files, places)
+        run = self.run
+        if result.verdicts and all(file.resolve().parent == run.exports.resolve() for file in files):
+            keep_verdicts(run, result.verdicts)
+            write_model_card(run)
+            publish_report(run)
+        return result
+
+    def _run(self, files: Mapping[Path, Sequence[GivenOutputs]], places: list[Place]) -> DeviceResult:
+        result, log = DeviceResult(), self.log
+        for file, outputs in files.items():
+            try:
+                on_devices = FileOnDevices.load(file, self.reference)
+            except KresnetError as error:
+                result.failures.append(str(error))
+                continue
+            for place in places:
+                accelerator, images = place.settings.accelerator.upper(), self.reference.evaluation.samples
+                where = f"{place.device.where}, {accelerator}"
+                if len(files) > 1 and (reason := place.device.refuses(on_devices.model)):
+                    log(f"{file.name} is left out on {where}: {reason}")
+                    continue
+                log(f"running {file.name} on {where}, with {counted(images, 'validation image')}")
+                try:
+                    result.verdicts.append(on_devices.verify(place.device, place.settings, self.budget, log))
+                except KresnetError as error:
+                    result.failures.append(f"{file.name} on {where}: {error}")
+            for given in outputs:
+                log(f"verifying {given.path} as outputs of {file.name}")
+                try:
+                    result.verdicts.append(on_devices.verify_outputs(given, self.budget, log))
+                except KresnetError as error:
+                    result.failures.append(str(error))
+        return result
 
 
 def list_files(run: Run) -> list[Path]:
@@ -96,42 +135,6 @@ def list_files(run: Run) -> list[Path]:
             f" kresnet export {run.name}"
         )
     return files
-
-
-def run_on_devices(
-    files: Mapping[Path, Sequence[GivenOutputs]],
-    places: list[Place],
-    reference: Reference,
-    budget: Budget,
-    log: Log,
-) -> DeviceResult:
-    """Run each file on each device, and verify the outputs that are given of it; one that fails keeps no other from
-    being run."""
-    result = DeviceResult()
-    for file, outputs in files.items():
-        try:
-            on_devices = FileOnDevices.load(file, reference)
-        except KresnetError as error:
-            result.failures.append(str(error))
-            continue
-        for place in places:
-            accelerator, images = place.settings.accelerator.upper(), reference.evaluation.samples
-            where = f"{place.device.where}, {accelerator}"
-            if len(files) > 1 and (reason := place.device.refuses(on_devices.model)):
-                log(f"{file.name} is left out on {where}: {reason}")
-                continue
-            log(f"running {file.name} on {where}, with {counted(images, 'validation image')}")
-            try:
-                result.verdicts.append(on_devices.verify(place.device, place.settings, budget, log))
-            except KresnetError as error:
-                result.failures.append(f"{file.name} on {where}: {error}")
-        for given in outputs:
-            log(f"verifying {given.path} as outputs of {file.name}")
-            try:
-                result.verdicts.append(on_devices.verify_outputs(given, budget, log))
-            except KresnetError as error:
-                result.failures.append(str(error))
-    return result
 
 
 def assign_outputs(files: list[Path], given: Sequence[GivenOutputs]) -> dict[Path, list[GivenOutputs]]:

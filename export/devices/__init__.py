@@ -31,4 +31,5 @@ def find_device(where: str) -> Device:
     near = did_you_mean(where, [*names, *ACCELERATOR_PLACES.values()])
     if where in ACCELERATOR_PLACES:
         near = f" Did you mean {ACCELERATOR_PLACES[where]!r}?"
-    raise UsageError(f"--on must be {'; '.join(kind.help for kind in DEVICES)}. Received: {where!r}.{near}".rstrip("."))
+    places = ", ".join(kind.help for kind in DEVICES[:-1])
+    raise UsageError(f"--on must be {places}, or {DEVICES[-1].help}. Received: {where!r}.{near}".rstrip("."))

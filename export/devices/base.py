@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from pydantic.dataclasses import dataclass as settings_dataclass
 
+from keras_resnet.config.section import STRICT
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.benchmark import Cost
+from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.progress import Log
 from keras_resnet.runtime.predictions import Outputs, name_outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -27,26 +30,14 @@ RUNTIMES = (INTERPRETER, COMPILED, OPENVINO)
 REPEAT_TOLERANCE = 1e-3
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """How a file is run on a device.
+@settings_dataclass(frozen=True, config=STRICT)
+class RunSettings(DeviceSettings):
+    """How a file is run on one device.
 
-    threads: None for all. minutes: of a measurement that shows whether the device slows down. timeout: seconds without
-    an answer. keep, install: whether the file and the runtime stay on the device. allow_fallback: whether operators may
-    run on its CPU though an accelerator was asked for. host, port: where a browser's page is served. file, images: what
-    it shows of the work, the name of the file and how many images come.
+    accelerator: that of this one. file, images: what a browser's page shows of the work, the name of the file and how
+    many images come.
     """
 
-    accelerator: str = CPU
-    runtime: str = INTERPRETER
-    threads: int | None = None
-    minutes: float = 0.0
-    timeout: float = 300.0
-    keep: bool = False
-    install: bool = False
-    allow_fallback: bool = False
-    host: str = "127.0.0.1"
-    port: int | None = None
     file: str = ""
     images: int = 0
 

@@ -21,7 +21,7 @@ class BrowserDevice(Device):
     """Any browser in which somebody opens the page, here or elsewhere, a phone's too."""
 
     name = "browser"
-    help = "browser: a page for any browser, a phone's too"
+    help = "browser (a page for any browser, a phone's too)"
     accelerators = (CPU, GPU)
     runtimes = (INTERPRETER,)
     own_settings = ("host", "port")
@@ -62,7 +62,7 @@ class ChromiumDevice(Device):
     """A headless Chromium on this machine, a new one for each file."""
 
     name = "chromium"
-    help = "chromium: a headless Chromium on this machine"
+    help = "chromium (a headless one on this machine)"
     accelerators = (CPU, GPU)
     runtimes = (INTERPRETER,)
 

@@ -81,7 +81,7 @@ class LocalDevice(PipedDevice):
     """This machine, in a process of its own."""
 
     name = "local"
-    help = "this machine"
+    help = "local (this machine)"
 
     def start(self, errors: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start the runner as a child of this process."""
@@ -92,7 +92,7 @@ class MicroDevice(LocalDevice):
     """TensorFlow Lite Micro on this machine: the kernels of microcontrollers."""
 
     name = "tflm"
-    help = "TensorFlow Lite Micro, on this machine"
+    help = "tflm (TensorFlow Lite Micro, on this machine)"
     accelerators = (CPU,)
     runtimes = (INTERPRETER,)
 
@@ -159,12 +159,17 @@ class SSHDevice(CommandDevice):
     """Another machine by ssh, with a key."""
 
     name = "ssh"
-    help = "ssh://USER@HOST: another machine"
+    help = "ssh://USER@HOST (another machine)"
 
     @classmethod
     def recognizes(cls, where: str) -> bool:
         """Return whether `where` is an address of ssh."""
         return where.startswith("ssh://")
+
+    def require_possible(self, settings: RunSettings) -> None:
+        """Raise UsageError for settings that the device does not have, or an address that is none."""
+        super().require_possible(settings)
+        self.command  # noqa: B018 (which reads the address)
 
     @property
     def command(self) -> list[str]:

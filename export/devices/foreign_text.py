@@ -8,6 +8,8 @@ from keras_resnet.runtime.printable import make_printable
 
 # Characters that are shown.
 MAX_SHOWN = 300
+# What ends in so many lines is shown as a whole: the last one may only say where help is.
+MAX_LINES = 3
 
 
 def show(text: object) -> str:
@@ -16,7 +18,8 @@ def show(text: object) -> str:
 
 
 def read_last_words(errors: IO[bytes]) -> str:
-    """Return the last line of what a process printed to the file `errors`; "" where it is empty."""
+    """Return what a process printed to the file `errors`, if that is no more than a few lines, else its last line; ""
+    where it is empty."""
     errors.seek(0)
-    lines = errors.read().decode(errors="replace").strip().splitlines()
-    return show(lines[-1]) if lines else ""
+    lines = [line for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
+    return show("; ".join(lines if len(lines) <= MAX_LINES else lines[-1:]))

@@ -31,18 +31,7 @@ def find_places(settings: DeviceSettings) -> list[Place]:
     for word in settings.on:
         match = _WITH_ACCELERATOR.fullmatch(word)
         where, accelerator = (match["where"], match["accelerator"]) if match else (word, settings.accelerator)
-        wanted = RunSettings(
-            accelerator=accelerator,
-            runtime=settings.runtime,
-            threads=settings.threads,
-            minutes=settings.minutes,
-            timeout=settings.timeout,
-            keep=settings.keep,
-            install=settings.install,
-            allow_fallback=settings.allow_fallback,
-            host=settings.host,
-            port=settings.port,
-        )
+        wanted = RunSettings(**{**vars(settings), "accelerator": accelerator})
         # With another accelerator it is the same device.
         device = devices.setdefault(where, find_device(where))
         device.require_possible(wanted)

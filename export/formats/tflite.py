@@ -127,9 +127,12 @@ class TensorFlowConversion:
         if options.scheme.needs_calibration and images is not None and options.batch and options.batch > len(images):
             count = counted(len(images), "calibration image")
             raise UsageError(f"--batch must be at most the {count}. Received: {options.batch}")
+        from keras_resnet.export.formats.portable_operators import with_portable_operators
+
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            write_inference_signature(self.model, folder, uint8_input=options.casts_pixels, batch=options.batch)
+            model = with_portable_operators(self.model)
+            write_inference_signature(model, folder, uint8_input=options.casts_pixels, batch=options.batch)
             converter = self._build_converter(folder)
             content: bytes = converter.convert()
             return self._convert_with_floats(converter, content) if options.keep_float else content

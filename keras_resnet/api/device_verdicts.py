@@ -58,9 +58,10 @@ def verify_places(
     on, given = DeviceSettings.take({**options, "on": places or ("local",)})
     settings = ExportSettings(**given)
     found = find_places(on)
-    from keras_resnet.export.run_on_devices import list_files, verify_files
+    from keras_resnet.export.run_on_devices import DeviceContext, list_files
 
-    result = verify_files(run, dict.fromkeys(list_files(run), ()), settings, found, progress.log)
+    files = list_files(run)
+    result = DeviceContext.prepare(run, settings, progress.log).verify(dict.fromkeys(files, ()), found)
     problems = result.list_problems()
     if problems and (must_pass or not result.verdicts):
         raise VerdictError("\n".join(problems))

@@ -54,22 +54,24 @@ def export_run(
     """Write and verify the files of the `request` that was made of `settings`, check accelerators, run the TFLite files
     that passed on the devices that `on` names, and write the report. Raises ExportError where no file could be made."""
     places = find_places(on) if on else []
-    from keras_resnet.export.pipeline import export_files
+    from keras_resnet.export.pipeline import ExportContext
     from keras_resnet.export.remedies import export_with_remedies
-    from keras_resnet.export.run_on_devices import verify_files
+    from keras_resnet.export.run_on_devices import DeviceContext
     from keras_resnet.reporting.page import publish_report
 
+    context = ExportContext.prepare(run, request, progress.log)
     if settings.auto:
-        result, remedies = export_with_remedies(run, request, progress.log)
+        result, remedies = export_with_remedies(context, request)
     else:
-        result, remedies = export_files(run, request, progress.log), []
+        result, remedies = context.export_all(request), []
     verdicts = result.verdicts or result.require_all()
     accelerators = check_accelerators(run, verdicts, settings.target, progress.log)
     publish_report(run)
     passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
-    devices = (
-        verify_files(run, dict.fromkeys(passed, ()), settings, places, progress.log) if places and passed else None
-    )
+    devices = None
+    if places and passed:
+        on_devices = DeviceContext(run, context.reference, request.budget, progress.log)
+        devices = on_devices.verify(dict.fromkeys(passed, ()), places)
     return ExportOutcome(result, remedies, accelerators, devices)
 
 

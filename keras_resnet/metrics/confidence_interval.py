@@ -25,7 +25,8 @@ def paired_proportion_ci(before: np.ndarray, after: np.ndarray) -> tuple[float, 
     a Wald interval with half a sample added to each cell. Unlike a bootstrap it does not shrink to
     nothing when both models err on the same images.
     """
-    return _interval_of_counts(float(np.sum(before & ~after)), float(np.sum(~before & after)), len(before))
+    lost, won = (np.array([np.sum(each)]) for each in (before & ~after, ~before & after))
+    return _interval_of_counts(lost, won, np.array([len(before)]))
 
 
 def mean_proportion_ci(correct: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
@@ -51,13 +52,8 @@ def paired_mean_proportion_ci(before: np.ndarray, after: np.ndarray, groups: np.
     samples are shared among the groups, as Price & Bonett share theirs. Of one group it is `paired_proportion_ci`.
     """
     numbers, counts = _count_by_group(groups)
-    half = 0.5 / len(counts)
-    samples = counts + 4 * half
-    lost = (np.bincount(numbers, before & ~after, len(counts)) + half) / samples
-    won = (np.bincount(numbers, ~before & after, len(counts)) + half) / samples
-    variance = float(np.sum((lost + won - (lost - won) ** 2) / samples)) / len(counts) ** 2
-    drop, margin = float(np.mean(lost - won)), Z_95 * math.sqrt(variance)
-    return max(-1.0, drop - margin), min(1.0, drop + margin)
+    lost, won = (np.bincount(numbers, each, len(counts)) for each in (before & ~after, ~before & after))
+    return _interval_of_counts(lost, won, counts)
 
 
 def _count_by_group(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,13 +62,15 @@ def _count_by_group(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return numbers, counts
 
 
-def _interval_of_counts(lost: float, won: float, count: float) -> tuple[float, float]:
-    """Compute `paired_proportion_ci` from how many of `count` samples only the one or only the other model predicts
-    correctly."""
-    lost, won, n = lost + 0.5, won + 0.5, count + 2
-    difference = (lost - won) / n
-    margin = Z_95 * math.sqrt((lost + won) - (lost - won) ** 2 / n) / n
-    return max(-1.0, difference - margin), min(1.0, difference + margin)
+def _interval_of_counts(lost: np.ndarray, won: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """Compute `paired_mean_proportion_ci` from how many of the `counts` samples (groups,) only the one or only the
+    other model predicts correctly."""
+    half = 0.5 / len(counts)
+    samples = counts + 4 * half
+    lost, won = (lost + half) / samples, (won + half) / samples
+    variance = float(np.sum((lost + won - (lost - won) ** 2) / samples)) / len(counts) ** 2
+    drop, margin = float(np.mean(lost - won)), Z_95 * math.sqrt(variance)
+    return max(-1.0, drop - margin), min(1.0, drop + margin)
 
 
 def bootstrap_ci(
@@ -99,8 +97,9 @@ def samples_to_prove_proportion(before: np.ndarray, after: np.ndarray, budget: f
     """Return how many samples would bring the upper end of `paired_proportion_ci` down to `budget`, if predictions
     differ on them as often as on these; None where no number would."""
     count = len(before)
-    lost, won = float(np.mean(before & ~after)), float(np.mean(~before & after))
-    return _smallest_count(lambda n: _interval_of_counts(lost * n, won * n, n)[1] <= budget, count)
+    # Of one group.
+    lost, won = (np.array([np.mean(each)]) for each in (before & ~after, ~before & after))
+    return _smallest_count(lambda n: _interval_of_counts(lost * n, won * n, np.array([n]))[1] <= budget, count)
 
 
 def samples_to_prove_score(drop: float, high: float, count: int, budget: float) -> int | None:

@@ -65,7 +65,9 @@ def test_the_file_computes_what_the_network_does(tmp_path):
     expected = quantized(PIXELS, training=False)
     write_tflite(quantized, TFLiteOptions(SCHEMES["qat"], "uint8"), None, tmp_path / "x.tflite")
     content = (tmp_path / "x.tflite").read_bytes()
-    assert not read_contents(content).float_dtypes and not read_contents(content).custom
+    contents = read_contents(content)
+    assert not contents.float_dtypes and not contents.custom
+    assert "RESIZE_NEAREST_NEIGHBOR" in contents.operators and "TILE" not in contents.operators
     got, steps = answers_of(content, PIXELS)
     for name, values in got.items():
         difference = np.abs(values - np.asarray(expected[name])) / steps[name]

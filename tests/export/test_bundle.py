@@ -146,6 +146,10 @@ def test_pixels_become_what_an_int8_file_takes(run, tmp_path):
     folder = tmp_path / "bundle"
     write_bundle(run.exports / "c_array", folder, 8, RunLookup(run.folder.parent), silent)
     ran(sys.executable, "-I", "run.py", cwd=folder)
+    # TensorFlow Lite's Swift API throws invalidTensorDataType for int8 tensors.
+    assert {each.name for each in folder.iterdir()} & FILES == FILES - {"Run.swift", "int8.tflite"}
+    readme = (folder / "README.md").read_text()
+    assert "Run.swift" not in readme and "no type for int8 tensors in Swift" in readme
     found = np.load(folder / "results.npz")["logits"]
     model = TFLiteModel(run.exports / "c_array" / "kresnet_model.c")
     scale, zero_point = model.quantization["logits"]

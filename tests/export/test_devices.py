@@ -122,6 +122,8 @@ def test_nothing_stays_unless_it_is_kept(model, pixels, tmp_path, monkeypatch):
     ("where", "words"),
     [
         ("sh -c 'echo Permission denied, please try again >&2; exit 255'", "Permission denied, please try again"),
+        ("sh -c 'printf \"unknown command\\n\\nsee --help\\n\" >&2; exit 1'", "unknown command; see --help"),
+        ("sh -c 'seq 9 >&2; exit 1'", "9"),
         ("true", "it ended"),
         ("sh -c 'exit 7'", "it ended by exit code 7"),
     ],
@@ -144,10 +146,10 @@ def test_a_device_without_litert_says_how_to_get_it(model, pixels, tmp_path):
         ("ssh://", "--on must be ssh://USER@HOST or ssh://USER@HOST:PORT. Received: ssh://"),
         ("ssh://-oProxyCommand=true", "--on must be ssh://USER@HOST"),
         ("ssh://pi@host:port", "--on must be ssh://USER@HOST"),
-        ("", "--on must be this machine; "),
-        ("-x", "--on must be this machine; "),
-        ("sh 'x", "--on must be this machine; "),
-        ("no-such-program x", "--on must be this machine; "),
+        ("", "--on must be local (this machine), tflm ("),
+        ("-x", "--on must be local (this machine), tflm ("),
+        ("sh 'x", "--on must be local (this machine), tflm ("),
+        ("no-such-program x", "--on must be local (this machine), tflm ("),
         ("chromum", "Did you mean 'chromium'?"),
         ("cuda", "Did you mean 'local:gpu'?"),
     ],
@@ -210,6 +212,24 @@ def test_the_command_verifies_on_devices(run, kresnet, broken):
     assert len(run.device_verdicts()) == 2 and "as this CPU" in out
 
 
+def test_an_export_opens_the_data_and_evaluates_the_keras_model_once(run, kresnet, monkeypatch):
+    from keras_resnet.export import pipeline, verify
+
+    calls = []
+    for module, name in ((pipeline, "load_dataset"), (verify, "load_model")):
+        genuine = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *given, genuine=genuine, name=name: (calls.append(name), genuine(*given))[1]
+        )
+    options = ["--on", "local", "--samples", "100", "--max-drop", "5", "--runs", run.folder.parent]
+    code, out, err = kresnet("export", run.name, "--quantize", "float32", *options)
+    assert code == 0 and calls == ["load_dataset", "load_model"], err
+    (verdict,) = run.device_verdicts()
+    (own,) = (row for row in run.verdicts() if row["file"] == "float32.tflite")
+    assert verdict["file"] == own["file"] and verdict["samples"] == 100 and "as this CPU" in out
+    assert (verdict["value"], verdict["model_value"]) == (own["value"], own["model_value"])
+
+
 def test_one_file_that_fails_fails_the_command(run, kresnet, broken):
     on = ["--on", "local", "--on", "false", "--on", broken("restless"), "--samples", "40", "--max-drop", "50"]
     code, out, err = kresnet("verify", run.exports / "int8.tflite", "--runs", run.folder.parent, *on)
@@ -230,6 +250,7 @@ def test_one_file_that_fails_fails_the_command(run, kresnet, broken):
         (["--on", "local", "--keep"], "--keep is for machines that a command reaches; none of --on is one"),
         (["--on", "ssh://pi@host", "--port", "80"], "--port is for browsers; none of --on is one"),
         (["--on", "chromium", "--host", "0.0.0.0"], "--host is for browsers; none of --on is one"),
+        (["--on", "ssh://"], "--on must be ssh://USER@HOST or ssh://USER@HOST:PORT. Received: ssh://"),
         (["--on", "local", "--allow-fallback"], "--allow-fallback has an effect only with a GPU or an NPU"),
     ],
 )

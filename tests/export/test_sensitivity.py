@@ -15,6 +15,7 @@ from keras_resnet.data.load import load_dataset
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export import remedies
 from keras_resnet.export.calibration import build_calibration
+from keras_resnet.export.pipeline import ExportContext
 from keras_resnet.export.request import ExportRequest
 from keras_resnet.export.sensitivity import diagnose
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions, build_tflite_options
@@ -94,10 +95,11 @@ def test_further_remedies(hurt_run, monkeypatch):
     """Without equalizing, layers in float32 or training with 8 bits have to mend it."""
     monkeypatch.setattr(remedies, "equalize", lambda model, images: [])
     wanted = ExportRequest(tflite=tuple(build_tflite_options(("int8",))), max_drop=0.006)
-    steps = remedies.try_remedies(hurt_run, wanted.forms[0], wanted, silent)
+    context = ExportContext.prepare(hurt_run, wanted, silent)
+    steps = remedies.try_remedies(context, wanted.tflite[0], wanted)
     tried = [step.remedy for step in steps]
     assert tried[3].startswith(HURT) and steps[-1].verdict.verdict == "PASSED"
-    only_training = remedies.try_remedies(hurt_run, TFLiteOptions(SCHEMES["int8"], "int8"), wanted, silent)
+    only_training = remedies.try_remedies(context, TFLiteOptions(SCHEMES["int8"], "int8"), wanted)
     assert only_training[-1].remedy == "trained on with 8 bits"
     assert only_training[-1].verdict.value > only_training[0].verdict.value
 

@@ -30,6 +30,10 @@ def test_the_published_example():
     assert confidence_interval.paired_proportion_ci(before, after) == pytest.approx((0.021, 0.059), abs=5e-4)
 
 
+def interval(lost, won, count):
+    return confidence_interval._interval_of_counts(*(np.array([float(each)]) for each in (lost, won, count)))
+
+
 def covered(n, lost, won):
     """The exact probability that the interval holds the true drop: over all that may come of `n` images, of which each
     is only the model's with probability `lost` and only the file's with `won`."""
@@ -39,7 +43,7 @@ def covered(n, lost, won):
         b = np.arange(min(most[1], n - a) + 1)
         log = gammaln(n + 1) - gammaln(a + 1) - gammaln(b + 1) - gammaln(n - a - b + 1)
         share = np.exp(log + xlogy(a, lost) + xlogy(b, won) + xlogy(n - a - b, rest))
-        ends = [confidence_interval._interval_of_counts(float(a), float(each), n) for each in b]
+        ends = [interval(a, each, n) for each in b]
         total += float(share[[low <= drop <= high for low, high in ends]].sum())
     return total
 
@@ -116,9 +120,7 @@ def test_so_many_images_would_settle_it(lost, won, n):
     for factor, settled in ((1.0, True), (0.95, False)):
         many = round(wanted * factor)
         if many > n:
-            assert (
-                confidence_interval._interval_of_counts(lost * many / n, won * many / n, many)[1] <= 0.01
-            ) == settled
+            assert (interval(lost * many / n, won * many / n, many)[1] <= 0.01) == settled
     assert wanted >= n
 
 
