@@ -12,6 +12,7 @@ from keras_resnet.export.formats import FORMATS, get_format
 from keras_resnet.export.formats.base import Format
 from keras_resnet.export.settings import DEFAULT_IMAGES, TFLITE, ExportSettings
 from keras_resnet.export.tflite_options import (
+    ALL,
     TFLiteOptions,
     TFLiteRequest,
     with_engine,
@@ -20,6 +21,7 @@ from keras_resnet.export.tflite_options import (
 )
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.run import Run
+from keras_resnet.runtime.plurals import join_words
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,15 @@ class ExportRequest:
         return request
 
     def _require_schemes(self, settings: ExportSettings, run: Run) -> None:
-        """Raise UsageError for schemes that a format does not have, or where none has any."""
-        if settings.quantize and not any(get_format(name).schemes for name in settings.formats or (TFLITE,)):
-            options = ", ".join(f"--{name}" for name in FORMATS if get_format(name).schemes)
-            raise UsageError(f"--quantize chooses among the files of {options}; add one of them")
-        self.files(run)
+        """Raise UsageError for a scheme that none of the formats has. Those of TFLite files are known to be right."""
+        if settings.asks_tflite or ALL in settings.quantize:
+            return
+        possible = {name for each in self.formats for name in get_format(each).possible_schemes(is_qat(run))}
+        for name in settings.quantize:
+            if name not in possible:
+                titles = join_words([get_format(each).title for each in self.formats])
+                allowed = f"must be one of {', '.join(sorted(possible))}" if possible else "has no effect"
+                raise UsageError(f"--quantize of {titles} {allowed}. Received: {name}")
 
     def _require_calibrated(self, settings: ExportSettings, run: Run) -> None:
         """Raise UsageError for settings of a calibration that is not made, or of two at once."""

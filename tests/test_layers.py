@@ -15,7 +15,7 @@ ROOMS = list(tomllib.loads((ROOT / "docs" / "rooms.toml").read_text(encoding="ut
 AMBIGUOUS = {f"{name}.keras" for name in ("tf", "tensorflow")}
 LEGACY = {"tf_keras", "tensorflow_model_optimization"}
 # What runtime/ may import beside Python's own library and itself.
-RUNTIME = {"", "numpy", "PIL", "ai_edge_litert", "cv2", "tifffile"}
+RUNTIME = {"", "numpy", "PIL", "ai_edge_litert", "cv2", "openvino", "tifffile"}
 
 
 def sources() -> dict[str, tuple[str, bool]]:

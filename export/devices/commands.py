@@ -11,9 +11,8 @@ import subprocess
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import IO
+from typing import IO, ClassVar
 
 from keras_resnet.errors import UsageError
 from keras_resnet.export.devices import runner
@@ -49,23 +48,21 @@ _ARCHITECTURES = {"arm64": "aarch64", "amd64": "x86_64", "arm": "armv7l"}
 
 
 class PipedDevice(Device):
-    """A device at the other end of a process' pipes."""
+    """A device at the other end of a process' pipes. own_runtime: what its runner uses instead of --runtime's."""
+
+    own_runtime: ClassVar[str] = ""
 
     @contextmanager
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[RunnerSession]:
         """Send the file of `model` and open it there."""
         self.require_possible(settings)
-        other_end = OtherEnd(self.where, self.start, self.is_emulated)
-        session = RunnerSession(other_end, model, self.complete(settings), log)
+        other_end = OtherEnd(self.where, self.start, self.is_emulated, self.own_runtime or settings.runtime)
+        session = RunnerSession(other_end, model, settings, log)
         session.connect()
         try:
             yield session
         finally:
             session.close()
-
-    def complete(self, settings: RunSettings) -> RunSettings:
-        """Return the settings as the runner gets them."""
-        return settings
 
     @property
     def is_emulated(self) -> bool:
@@ -93,6 +90,7 @@ class MicroDevice(LocalDevice):
 
     name = "tflm"
     help = "tflm (TensorFlow Lite Micro, on this machine)"
+    own_runtime = name
     accelerators = (CPU,)
     runtimes = (INTERPRETER,)
 
@@ -100,10 +98,6 @@ class MicroDevice(LocalDevice):
         """Return why a float network that begins with pixels of 8 bits is left out."""
         has_cast = "CAST" in read_contents(model.content).operators
         return "TensorFlow Lite Micro cannot make floats of uint8 pixels (CAST)" if has_cast else ""
-
-    def complete(self, settings: RunSettings) -> RunSettings:
-        """Return the settings as the runner gets them."""
-        return replace(settings, runtime=self.name)
 
     @property
     def is_emulated(self) -> bool:

@@ -34,11 +34,12 @@ Start = Callable[[IO[bytes]], "subprocess.Popen[bytes]"]
 
 @dataclass(frozen=True)
 class OtherEnd:
-    """Where a runner is started, as --on has it, and whether its times mean nothing."""
+    """Where a runner is started, as --on has it, whether its times mean nothing, and the runtime that it uses."""
 
     where: str
     start: Start
     is_emulated: bool
+    runtime: str
 
 
 class BrokenConnectionError(Exception):
@@ -210,7 +211,7 @@ class RunnerSession(Session):
                 expect="hello",
                 protocol=PROTOCOL,
                 accelerator=settings.accelerator,
-                runtime=settings.runtime,
+                runtime=self._other_end.runtime,
                 threads=settings.threads,
                 keep=settings.keep,
                 install=settings.install,

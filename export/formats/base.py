@@ -76,24 +76,16 @@ class Format(ABC):
         """Load the file or folder `path`. Raises ExportError if it is damaged or was not exported by kresnet."""
 
     def options(self, names: Sequence[str] = (), is_qat: bool = False) -> Sequence[FileOptions | None]:
-        """Return the options of each file of a run that the schemes `names` ask for; "all", and none, which are the
-        usual ones, too. is_qat: the run was trained with 8 bits.
-
-        Raises UsageError where the format has none of those schemes.
-        """
+        """Return the options of each file of a run that the schemes `names` ask for: "all", those of them that the
+        format has, and the usual ones where it has none of them. is_qat: the run was trained with 8 bits."""
         if not self.schemes:
             return (None,)
-        possible = self._possible_schemes(is_qat)
+        possible = self.possible_schemes(is_qat)
         usual = [name for name in possible if name in (*self.usual_schemes, *QAT_SCHEMES)]
-        asked = possible if ALL in names else [name for name in possible if name in names] if names else usual
-        if not asked:
-            why = "of a run that was trained with 8 bits " if is_qat else ""
-            raise UsageError(
-                f"--quantize for {self.title} {why}must be one of {', '.join(possible)}. Received: {', '.join(names)}"
-            )
+        asked = possible if ALL in names else [name for name in possible if name in names] or usual
         return tuple(SchemeOptions(SCHEMES[name]) for name in asked)
 
-    def _possible_schemes(self, is_qat: bool) -> list[str]:
+    def possible_schemes(self, is_qat: bool) -> list[str]:
         """Return the schemes that a run can have: 8 bits either by training or after it."""
         if is_qat and set(self.schemes) & set(QAT_SCHEMES):
             return list(QAT_SCHEMES)

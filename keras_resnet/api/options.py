@@ -261,8 +261,9 @@ class VerifyOptions(TypedDict, total=False):
     accelerator behind it, as in local:gpu."""
     accelerator: Literal["cpu", "gpu", "npu"] | None
     """What computes there, where on does not say it [default: cpu]."""
-    runtime: Literal["interpreter", "compiled-model"] | None
-    """LiteRT's interpreter or its compiled-model, which GPUs and NPUs use in any case [default: interpreter]."""
+    runtime: Literal["interpreter", "compiled-model", "openvino"] | None
+    """LiteRT's interpreter, its compiled-model, which LiteRT's GPUs and NPUs use in any case, or openvino [default:
+    interpreter]."""
     threads: int | None
     """Threads on the CPU of the device [default: all]."""
     minutes: float | None
@@ -288,6 +289,8 @@ class ExportOptions(VerifyOptions, total=False):
     """Inputs and outputs: uint8 takes raw pixels, int8 pixels minus 128 [default: uint8]."""
     keep_float: Sequence[str] | str | None
     """A layer of an int8 file that is not quantized."""
+    per_tensor: bool | None
+    """Give all weights of a layer one scale, as some NPUs need: int8-per-tensor.tflite."""
     batch: int | None
     """Batch size of a TFLite file [default: 1]."""
     dynamic_batch: bool | None

@@ -14,6 +14,7 @@ from keras_resnet.evaluation.evaluate import evaluation_batches
 from keras_resnet.export.load import load_file
 from keras_resnet.export.pipeline import export, load_run_data
 from keras_resnet.export.request import ExportRequest
+from keras_resnet.export.settings import ExportSettings
 from keras_resnet.runtime.openvino_model import OpenVINOModel
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -148,12 +149,15 @@ def test_a_network_of_others_is_refused(written, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--openvino", "--quantize", "dynamic"], "--quantize for OpenVINO must be one of float32, float16, int8"),
-        (["--onnx", "--quantize", "int16x8"], "--quantize for ONNX must be one of float32, int8"),
-        (["--savedmodel", "--quantize", "int8"], "--quantize chooses among the files of --tflite, --onnx, --openvino"),
+        (
+            ["--openvino", "--quantize", "dynamic"],
+            "of OpenVINO must be one of float16, float32, int8. Received: dynamic",
+        ),
+        (["--onnx", "--quantize", "int16x8"], "--quantize of ONNX must be one of float32, int8. Received: int16x8"),
+        (["--savedmodel", "--quantize", "int8"], "--quantize of SavedModel has no effect. Received: int8"),
     ],
 )
-def test_bad_requests(kresnet, trained, options, words):
+def test_bad_schemes(kresnet, trained, options, words):
     code, out, err = kresnet("export", trained.folder, *options)
     assert (code, out) == (2, "") and len(err) == 1 and words in err[0]
 
@@ -162,3 +166,12 @@ def test_a_missing_package_is_named(exported, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "openvino", None)
     with pytest.raises(UsageError, match="OpenVINO is not installed: pip install openvino"):
         OpenVINOModel(exported[0].exports / "int8.tflite")
+
+
+def test_a_format_without_the_schemes_asked_for_writes_its_usual_files(trained):
+    settings = ExportSettings(formats=("tflite", "onnx", "openvino"), quantize=("dynamic", "int8"))
+    files = [each.name for each in ExportRequest.from_settings(settings, trained).files(trained)]
+    assert files == ["dynamic.tflite", "int8.tflite", "model-int8.onnx", "openvino-int8"]
+    settings = ExportSettings(formats=("tflite", "onnx"), quantize=("dynamic",))
+    files = [each.name for each in ExportRequest.from_settings(settings, trained).files(trained)]
+    assert files == ["dynamic.tflite", "model.onnx"]
