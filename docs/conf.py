@@ -44,6 +44,7 @@ toc_object_entries_show_parents = "hide"
 nitpicky = True
 # Type variables, and protocols of one method.
 _UNDOCUMENTED = (
+    "api.predicting.AnImage",
     "data.dataset.Images",
     "data.dataset.PreparedImages",
     "models.layers.Tensor",
@@ -57,7 +58,10 @@ nitpick_ignore = [
     *(("py:class", f"keras_resnet.metrics.result.{name}") for name in _VARIABLES),
 ]
 # Other projects' names: there is no network to look them up in.
-nitpick_ignore_regex = [("py:.*", r"(?!keras_resnet\.).*"), ("py:class", r"keras_resnet\.run\.documents\..*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!keras_resnet\.).*"),
+    ("py:class", r"keras_resnet\.run\.(verdict_)?documents\..*"),
+]
 
 # Two classes are called Run: the one for scripts, and the one that reads and writes the folder.
 suppress_warnings = ["ref.python"]
