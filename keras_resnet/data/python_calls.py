@@ -1,8 +1,8 @@
 """Calls of Python by the threads of tf.data pipelines, and their end before Python's.
 
-A pipeline reads ahead until it is deleted. Where an iterator outlives a script, as in a global name, Python deletes it
-when it has already begun to end: TensorFlow then waits for its threads, and these wait for Python, forever. So when the
-program exits, all calls are refused first, and those that run are waited for; a pipeline without new calls soon stops.
+A pipeline reads ahead until its buffers are full. Where an iterator outlives a script, as in a global name, Python
+deletes it when it has already begun to end: TensorFlow then waits for its threads, and these wait for Python, forever.
+So when the program exits, it first waits until no pipeline calls any more.
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-# No call for so long means that the pipelines have stopped reading ahead; and how long that may take.
-QUIET_SECONDS, MOST_SECONDS = 0.1, 10.0
-
-
-class PythonEnds(RuntimeError):
-    """A pipeline asks for Python when the program exits."""
+# No call for so long means that the pipelines have filled their buffers; and how long that may take.
+QUIET_SECONDS, MOST_SECONDS = 0.1, 30.0
 
 
 class PythonCalls:
-    """Counts the calls that run, and refuses more of them after `end`."""
+    """Counts the calls that run. ended: whether the program exits, and nothing is worth waiting for."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -32,17 +28,15 @@ class PythonCalls:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Do what a pipeline asks for. Raises PythonEnds after `end`."""
+        """Do what a pipeline asks for."""
         self._count(1)
         try:
-            if self.ended:
-                raise PythonEnds("the program exits")
             yield
         finally:
             self._count(-1)
 
     def end(self) -> None:
-        """Refuse all calls from now on, and wait until there are none."""
+        """Wait until there are no more calls, as the program exits."""
         self.ended = True
         if not self._last:
             return

@@ -21,7 +21,7 @@ import numpy as np
 from keras_resnet.config.address import split_address
 from keras_resnet.config.data import DataSpec
 from keras_resnet.data.dataset import Split
-from keras_resnet.data.python_calls import PYTHON_CALLS, PythonEnds
+from keras_resnet.data.python_calls import PYTHON_CALLS
 from keras_resnet.data.read_errors import keep_read_error, numpy_function
 from keras_resnet.data.training_reader import TrainingReader, read_batch
 from keras_resnet.errors import DataError, UsageError
@@ -133,7 +133,7 @@ class RemoteBatches:
         """Yield every step once, in order. What does not come, as its worker has ended, is read here."""
         arrivals, step, patience = _Arrivals(self._deliver(remote)), first, STALL_SECONDS
         waiting: dict[int, np.ndarray] = {}
-        while step < last:
+        while step < last and not PYTHON_CALLS.ended:
             if step not in waiting and len(waiting) <= MAX_AHEAD and not arrivals.ended:
                 with PYTHON_CALLS.call():
                     arrived = arrivals.next(patience)
@@ -174,12 +174,12 @@ class _Arrivals:
         Thread(target=self._take, args=(delivered,), daemon=True).start()
 
     def next(self, seconds: float) -> tuple[int, np.ndarray] | None:
-        """Return the next one; None where there is none within `seconds`, or no more. Raises what delivering raised,
-        and PythonEnds when the program exits."""
+        """Return the next one; None where there is none within `seconds`, no more, or no use as the program exits.
+        Raises what delivering raised."""
         latest = time.monotonic() + (0 if self.ended else seconds)
         while (wait := min(latest - time.monotonic(), POLL_SECONDS)) > 0 or not self._queue.empty():
             if PYTHON_CALLS.ended:
-                raise PythonEnds
+                break
             with suppress(Empty):
                 return self._unpack(self._queue.get(timeout=max(wait, 0)))
         return None
