@@ -46,14 +46,14 @@ def find_tables(path: Path) -> TableFiles | None:
         return TableFiles(path.parent, ((None, path),), is_named=True) if is_table(path) else None
     if not path.is_dir():
         return None
-    config = find_config(path)
     warning = ""
-    try:
-        if config is not None and (found := _of_config(config)):
-            return found
-    except DataError as error:
-        # A file of that name in a folder may be something else; who reads it as YOLO's says what is wrong with it.
-        warning = f"warning: {config.name} is not used: {error}"
+    if config := find_config(path):
+        try:
+            if found := _of_config(config):
+                return found
+        except DataError as error:
+            # A file of that name in a folder may be something else; who reads it as YOLO's says what is wrong with it.
+            warning = f"warning: {config.name} is not used: {error}"
     others = _metadata_files(path) or _beside_images(path)
     return replace(others, warning=warning) if others else None
 
