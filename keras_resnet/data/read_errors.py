@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from keras_resnet.data.python_calls import PYTHON_CALLS
 from keras_resnet.errors import DataError
 
 _raised: list[DataError] = []
@@ -20,7 +21,8 @@ def numpy_function(read: Callable[..., Any], arguments: list[Any], dtype: Any) -
     @wraps(read)
     def keeping(*values: Any) -> Any:
         try:
-            return read(*values)
+            with PYTHON_CALLS.call():
+                return read(*values)
         except DataError as error:
             _raised.append(error)
             raise

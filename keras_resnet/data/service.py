@@ -8,7 +8,9 @@ however many workers there are, and whichever of them end.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Queue
 from threading import Thread
@@ -19,6 +21,7 @@ import numpy as np
 from keras_resnet.config.address import split_address
 from keras_resnet.config.data import DataSpec
 from keras_resnet.data.dataset import Split
+from keras_resnet.data.python_calls import PYTHON_CALLS
 from keras_resnet.data.read_errors import keep_read_error, numpy_function
 from keras_resnet.data.training_reader import TrainingReader, read_batch
 from keras_resnet.errors import DataError, UsageError
@@ -34,6 +37,8 @@ CONNECT_SECONDS = 5.0
 MAX_AHEAD = 64
 # How long a batch is waited for before it is read here, and how long the next one after such a wait.
 STALL_SECONDS, SHORT_STALL_SECONDS = 20.0, 1.0
+# How often a wait looks whether the program exits.
+POLL_SECONDS = 0.2
 EXAMPLE = "kresnet data-service --port 5050"
 
 
@@ -128,9 +133,10 @@ class RemoteBatches:
         """Yield every step once, in order. What does not come, as its worker has ended, is read here."""
         arrivals, step, patience = _Arrivals(self._deliver(remote)), first, STALL_SECONDS
         waiting: dict[int, np.ndarray] = {}
-        while step < last:
+        while step < last and not PYTHON_CALLS.ended:
             if step not in waiting and len(waiting) <= MAX_AHEAD and not arrivals.ended:
-                arrived = arrivals.next(patience)
+                with PYTHON_CALLS.call():
+                    arrived = arrivals.next(patience)
                 patience = SHORT_STALL_SECONDS if arrived is None else STALL_SECONDS
                 if arrived is not None:
                     waiting |= dict([arrived]) if arrived[0] >= step else {}
@@ -154,8 +160,9 @@ class RemoteBatches:
     def _read_here(self, step: int) -> np.ndarray:
         import tensorflow as tf
 
-        files, positions = self.place(tf.constant(step, tf.int64))
-        return read_batch(self.reader.to_text().encode(), files.numpy(), positions.numpy())
+        with PYTHON_CALLS.call():
+            files, positions = self.place(tf.constant(step, tf.int64))
+            return read_batch(self.reader.to_text().encode(), files.numpy(), positions.numpy())
 
 
 class _Arrivals:
@@ -167,11 +174,17 @@ class _Arrivals:
         Thread(target=self._take, args=(delivered,), daemon=True).start()
 
     def next(self, seconds: float) -> tuple[int, np.ndarray] | None:
-        """Return the next one; None where there is none within `seconds`, or no more. Raises what delivering raised."""
-        try:
-            arrived = self._queue.get(timeout=0 if self.ended else seconds)
-        except Empty:
-            return None
+        """Return the next one; None where there is none within `seconds`, no more, or no use as the program exits.
+        Raises what delivering raised."""
+        latest = time.monotonic() + (0 if self.ended else seconds)
+        while (wait := min(latest - time.monotonic(), POLL_SECONDS)) > 0 or not self._queue.empty():
+            if PYTHON_CALLS.ended:
+                break
+            with suppress(Empty):
+                return self._unpack(self._queue.get(timeout=max(wait, 0)))
+        return None
+
+    def _unpack(self, arrived: tuple[int, np.ndarray] | BaseException | None) -> tuple[int, np.ndarray] | None:
         self.ended = arrived is None
         if isinstance(arrived, BaseException):
             raise arrived

@@ -294,3 +294,44 @@ def test_labels_that_look_like_several_are_warned_of_once(folder, annotations, l
     _, said = opened(root / "labels.csv", annotations)
     warnings = [line for line in said if line.startswith("warning: labels.csv, line")]
     assert len(warnings) == (words is not None) and all(words in line and "line 4" in line for line in warnings)
+
+
+def write_described(root, truth, description):
+    """A train.csv of numbers, and a data.yaml beside it."""
+    write_csv(
+        root / "train.csv", [{"path": name, "label": sorted(COLORS).index(labels[0])} for name, labels in truth.items()]
+    )
+    (root / "data.yaml").write_text(description)
+
+
+@pytest.mark.parametrize("description", ["train: other.csv\nnames: [a, b]\n", "train: [train.csv\n", "names: [a, b]\n"])
+def test_a_description_that_is_not_used_is_told(folder, description):
+    root, truth = folder
+    write_described(root, {name: labels for name, labels in truth.items() if labels}, description)
+    data, said = opened(root, "labels")
+    assert set(data.classes) <= {"0", "1", "2"}
+    assert said[0].startswith("warning: data.yaml is not used: ")
+
+
+def test_a_number_beyond_the_names_is_no_matter_of_boxes(folder):
+    root, truth = folder
+    write_described(root, {name: labels for name, labels in truth.items() if labels}, "train: train.csv\nnames: [a]\n")
+    with pytest.raises(DataError, match=r"or the number of one of them, 0 to 0\. Received: '\d'$"):
+        opened(root, "labels")
+
+
+def test_images_within_a_table_are_not_printed(folder):
+    root, truth = folder
+    rows = [{"image": {"bytes": bytes(1000), "path": name}, "label": "a"} for name in truth]
+    write_parquet(root / "train.parquet", rows)
+    with pytest.raises(DataError, match=r"row 1: image holds an image itself; save the images as files, .* as path$"):
+        opened(root, "labels")
+
+
+def test_a_broken_line_is_named(folder):
+    root, truth = folder
+    write_json_lines(root / "a.jsonl", as_text(truth))
+    with (root / "a.jsonl").open("a") as file:
+        file.write("\nnot json\n")
+    with pytest.raises(DataError, match=r"a\.jsonl, line \d+ must be a JSON object\. Received: 'not json'"):
+        opened(root / "a.jsonl")

@@ -1,11 +1,16 @@
 """Pipelines: the order and cuts of training images, and balanced samples."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from samples import paint
 from sources import whole
 
 from keras_resnet.config.spec import AugmentSpec
@@ -14,6 +19,8 @@ from keras_resnet.data.load import Split
 from keras_resnet.data.transforms import auto_augment, mixup
 from keras_resnet.data.transforms.registry import augment_image
 from keras_resnet.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
 
 
 def numbered(count, size):
@@ -187,3 +194,22 @@ def test_erasing_and_resized_crops():
         assert plain.shape == (16, 16, 3) and (plain == 77).all()
         shares.append((augment_image(image, position, settings=erasing, **options) != 77).any(axis=2).mean())
     assert min(shares) > 0.01 and max(shares) < 0.4 and len(set(shares)) > 5
+
+
+def test_a_script_that_keeps_iterators_in_global_names_ends(tmp_path):
+    """Pipelines still read ahead, by Python, when Python ends."""
+    paint(tmp_path, 20)
+    script = (
+        "from sources import opened, stream_of\n"
+        "from keras_resnet.config.spec import AugmentSpec\n"
+        f"data, _ = opened({str(tmp_path)!r}, image_size=12)\n"
+        "stream = stream_of(data.splits['train'], augment=AugmentSpec(flip=True, crop='resized'))\n"
+        "iterators = [iter(stream.batches(0, 1000)) for _ in range(4)]\n"
+        "batches = [next(each) for each in iterators]\n"
+        "print('done', flush=True)\n"
+    )
+    paths = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests" / "support")))}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | paths, capture_output=True, text=True, timeout=100, check=True
+    )
+    assert done.stdout.endswith("done\n")

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from keras_resnet.data.class_names import label_from_folder, require_labels
 from keras_resnet.data.sources.listing import FolderLayout, Listing
+from keras_resnet.data.sources.manifest_table import READERS
 from keras_resnet.data.sources.split_names import SPLITS, find_inner_splits, split_of
 from keras_resnet.errors import DataError
 from keras_resnet.runtime.image_files import ImageListing, find_images, format_kinds, readable_name, suggest_remedies
 from keras_resnet.runtime.plurals import counted, verb
 
 MAX_NAMES = 5
+# Tables that are not read; each program that writes them writes .csv too.
+SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
 
 class _Folder:
@@ -222,8 +225,11 @@ def _no_folders(root: Path, contents: ImageListing) -> str:
 
 
 def _without_classes(folder: Path, contents: ImageListing) -> str:
-    tables = [kind for kind in (".csv", ".json", ".tsv", ".txt", ".xlsx") if contents.left_out[kind]]
-    beside = f"; to read labels from a {tables[0]} file, name it: --data {folder}/FILE{tables[0]}" if tables else ""
+    beside = ""
+    if table := next((kind for kind in READERS if contents.left_out[kind]), ""):
+        beside = f"; to read labels from a {table} file, name it: --data {folder}/FILE{table}"
+    elif sheet := next((kind for kind in SPREADSHEETS if contents.left_out[kind]), ""):
+        beside = f"; to read labels from a {sheet} file, save it as .csv and name that: --data {folder}/FILE.csv"
     return (
         f"{folder} holds {counted(len(contents.files), 'image')} and no class folders: what an image shows is the"
         f" name of the folder"

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from reprlib import repr as quote
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -185,6 +186,8 @@ class _Images:
 
     def read(self, tally: Tally) -> Iterator[tuple[Row, Columns, Path]]:
         """Yield each row with the columns of its table and its image's file; what is left out is counted."""
+        if self.tables.warning:
+            self.log(self.tables.warning)
         for of_file, file in self.tables.files:
             table = read_table(file)
             columns = find_columns(table, self.several)
@@ -207,7 +210,7 @@ class _Images:
         for row in table.rows:
             name = row.values.get(columns.path)
             if not isinstance(name, str) or not name:
-                raise DataError(f"{row.where}: {columns.path} must name an image file. Received: {name!r}")
+                raise DataError(f"{row.where}: {_describe_image(columns.path, name)}")
             file = self._find(name, folders)
             split = of_file or _split_of_row(row, columns)
             if self.splits.setdefault(file, split) != split:
@@ -220,6 +223,13 @@ class _Images:
             return Path(name)
         found = (find_file(f"{name}{suffix}", folders, self.tables.root) for suffix in SUFFIXES)
         return next((file for file in found if file is not None), folders[0] / Path(name).name)
+
+
+def _describe_image(column: str, value: Any) -> str:
+    """Say what is wrong with a `value` that names no file: Hugging Face's Parquet files, for one, hold the images."""
+    if isinstance(value, (bytes, dict)):
+        return f"{column} holds an image itself; save the images as files, and name them in a column such as path"
+    return f"{column} must name an image file. Received: {quote(value)}"
 
 
 def _split_of_row(row: Row, columns: Columns) -> str:

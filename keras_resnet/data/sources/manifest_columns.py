@@ -168,7 +168,8 @@ def _parse_label(row: Row, value: Any, names: Sequence[str]) -> str:
     if label.isdecimal() and int(label) < len(names):
         return names[int(label)]
     raise DataError(
-        f"{row.where}: a label must be one of {counted(len(names), 'name')}, or its number. Received: {quote(value)}"
+        f"{row.where}: a label must be one of data.yaml's names, or the number of one of them, 0 to {len(names) - 1}."
+        f" Received: {quote(value)}"
     )
 
 

@@ -4,9 +4,9 @@ in a folder: Hugging Face's metadata.csv, or labels.csv, train.csv, … beside t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeGuard
 
 from keras_resnet.data.sources.annotation_files import find_file, subfolders
 from keras_resnet.data.sources.manifest_columns import name_columns
@@ -28,12 +28,13 @@ IMAGE_FOLDERS = ("images", "imgs", "img", "photos", "data")
 class TableFiles:
     """The tables of a data set. root: the folder of the images. files: each with the split that it is of, None where
     its rows say. names: of the classes by their numbers, () where labels are names. is_named: whether the user named a
-    file, whose images may lie anywhere."""
+    file, whose images may lie anywhere. warning: what is not used of the folder, and why."""
 
     root: Path
     files: tuple[tuple[str | None, Path], ...]
     names: tuple[str, ...] = ()
     is_named: bool = False
+    warning: str = ""
 
 
 def find_tables(path: Path) -> TableFiles | None:
@@ -45,12 +46,29 @@ def find_tables(path: Path) -> TableFiles | None:
         return TableFiles(path.parent, ((None, path),), is_named=True) if is_table(path) else None
     if not path.is_dir():
         return None
-    config = find_config(path)
-    # A file of that name in a folder may be something else; who reads it as YOLO's says what is wrong with it.
-    with suppress(DataError):
-        if config is not None and (found := _of_config(config)):
-            return found
-    return _metadata_files(path) or _beside_images(path)
+    warning = ""
+    if config := find_config(path):
+        try:
+            if found := _of_config(config):
+                return found
+        except DataError as error:
+            # A file of that name in a folder may be something else; who reads it as YOLO's says what is wrong with it.
+            warning = f"warning: {config.name} is not used: {error}"
+    others = _metadata_files(path) or _beside_images(path)
+    return replace(others, warning=warning) if others else None
+
+
+def names_tables(file: Path) -> bool:
+    """Return whether a data.yaml names tables for its splits, rather than YOLO's folders or lists of images."""
+    try:
+        config = parse_config(file)
+    except DataError:
+        return False
+    return any(_is_table_name(config.get(key)) for key in SPLIT_KEYS)
+
+
+def _is_table_name(entry: object) -> TypeGuard[str]:
+    return isinstance(entry, str) and Path(entry).suffix.lower() in READERS
 
 
 def _of_config(file: Path) -> TableFiles | None:
@@ -61,7 +79,7 @@ def _of_config(file: Path) -> TableFiles | None:
     found: list[tuple[str | None, Path]] = []
     for key, split in SPLIT_KEYS.items():
         entry = config.get(key)
-        if not isinstance(entry, str) or Path(entry).suffix.lower() not in READERS:
+        if not _is_table_name(entry):
             continue
         table = find_file(entry, [*folders, file.parent], file.parent)
         if table is None:

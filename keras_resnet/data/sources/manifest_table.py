@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as quote
 from typing import Any
 
 from keras_resnet.errors import DataError
@@ -116,7 +117,15 @@ def _is_labels(value: Any) -> bool:
 
 def _read_json_lines(file: Path) -> Table:
     lines = file.read_text(encoding="utf-8-sig").splitlines()
-    return _of_objects(file, [json.loads(line) for line in lines if line.strip()], "line")
+    entries = [_parse_line(file, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return _of_objects(file, entries, "line")
+
+
+def _parse_line(file: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file.name}, line {number} must be a JSON object. Received: {quote(line)}") from error
 
 
 def _of_objects(file: Path, entries: list[Any], kind: str) -> Table:

@@ -33,6 +33,7 @@ from keras_resnet.data.sources.annotation_files import (
     subfolders,
 )
 from keras_resnet.data.sources.detection_folder import DetectionFolder
+from keras_resnet.data.sources.manifest_files import names_tables
 from keras_resnet.data.sources.parallel_decode import decode_in_parallel
 from keras_resnet.data.sources.yolo_config import class_names, find_config, parse_config
 from keras_resnet.errors import DataError
@@ -58,11 +59,12 @@ class YOLO(DetectionFolder):
     layout = "data.yaml with labels/*.txt (YOLO)"
 
     def is_layout(self, root: Path) -> bool:
-        """Return whether `root` has a data.yaml, or text files of labels."""
-        if not root.is_dir():
-            return find_config(root) is not None
-        labels = (folder / "labels" for folder in (root, *subfolders(root)))
-        return find_config(root) is not None or any(True for each in labels for _ in find_files(each, "*.txt"))
+        """Return whether `root` has a data.yaml that names no tables, or text files of labels."""
+        config = find_config(root)
+        if config is not None:
+            return not names_tables(config)
+        labels = (folder / "labels" for folder in (root, *subfolders(root))) if root.is_dir() else ()
+        return any(True for each in labels for _ in find_files(each, "*.txt"))
 
     def read_annotations(self, root: Path, masks: bool) -> FolderAnnotations:
         """Read all splits of `root`. An image whose label file is not in the format cannot be used. Raises DataError
