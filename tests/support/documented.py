@@ -35,6 +35,7 @@ kresnet completion *
 kresnet inspect *
 kresnet verify exports/int8.tflite
 kresnet verify * --on tflm
+kresnet verify * --on local --runtime openvino
 kresnet bundle *
 kresnet evaluate RUN
 kresnet evaluate exports/int8.tflite*
@@ -96,6 +97,7 @@ kresnet export --tflite --quantize int8 --auto
 kresnet export RUN-qat --tflite
 kresnet export RUN --tflite --quantize all --savedmodel --onnx --c-array
 kresnet export RUN --tflite --quantize int8
+kresnet export RUN --openvino *
 kresnet export RUN --tflite --quantize int8 --auto
 kresnet export RUN --tflite --quantize dynamic --quantize int8-float-io
 kresnet export RUN --tflite --quantize * --with-nms
