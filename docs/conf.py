@@ -49,6 +49,7 @@ _UNDOCUMENTED = (
     "data.dataset.PreparedImages",
     "models.layers.Tensor",
     "models.layers.KerasNamespace",
+    "export.file_options.FileOptions",
     "export.flatbuffer.Contents",
     "export.settings.ExportSettings",
 )
