@@ -12,6 +12,7 @@ LITERT = ["litert-quantizer>=0.11"]
 MICRO = ["tflite-micro>=0.dev20250101; sys_platform == 'linux' and platform_machine == 'x86_64'"]
 VIDEO = ["opencv-python-headless>=4.8"]
 TIFF = ["tifffile>=2024.1"]
+COREML = ["coremltools>=9"]
 OPENVINO = ["openvino>=2026.4", "nncf>=3.4"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16.1"]
 
@@ -59,6 +60,7 @@ setup(
     ],
     extras_require={
         "check": CHECK,
+        "coreml": COREML,
         "docs": DOCS,
         "ethos": ["ethos-u-vela>=4"],
         "litert": LITERT,
@@ -82,6 +84,7 @@ setup(
             "setuptools>=65",
             "wheel>=0.42",
             *CHECK,
+            *COREML,
             *DOCS,
             *ONNX,
             *OPENVINO,

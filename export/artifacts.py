@@ -23,6 +23,7 @@ from keras_resnet.metrics.outcome import (
     ACCEPTED,
     describe_details,
     describe_tested_metrics,
+    describe_unverified,
     format_drop,
     list_remarks,
     list_shared_remarks,
@@ -95,7 +96,7 @@ class ModelCard:
         return (
             f"# {run.name}\n\n{task.summary} by {model_name(spec.network)}, trained by kresnet on"
             f" {spec.data.source}.\n{compressed}\nLabels: {self._labels()}\n\n{self._inputs_and_outputs()}\n"
-            f"{self._table()}\n{self._remarks()}{self._devices()}{self._micro()}"
+            f"{self._table()}\n{self._remarks()}{self._unverified()}{self._devices()}{self._micro()}"
             f"Measured on {self.rows[-1]['machine'] if self.rows else 'no machine: no file is within its budget'}.\n\n"
             f"{self._warnings()}Not known: how it does on images unlike those of its data, and on people or things"
             " that those do not show.\n\n"
@@ -139,6 +140,9 @@ class ModelCard:
             *map(_table_row, self.rows),
         ]
         return "\n".join(lines) + "\n"
+
+    def _unverified(self) -> str:
+        return _list_items(list(map(describe_unverified, self.run.unverified())))
 
     def _devices(self) -> str:
         """Return the table of devices, in Markdown; "" where no file was run on one."""

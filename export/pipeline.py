@@ -21,6 +21,7 @@ from keras_resnet.export.convert import convert
 from keras_resnet.export.formats.base import Conversion
 from keras_resnet.export.metadata import build_metadata
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult
+from keras_resnet.export.unverified import UnverifiedFile, keep_unverified
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference, verify
 from keras_resnet.metrics.labels import metric_label
@@ -76,7 +77,7 @@ class ExportContext:
         self._write_artifacts()
 
     def _write_artifacts(self) -> None:
-        if self.run.verdicts():
+        if self.run.verdicts() or self.run.unverified():
             write_artifacts(self.run, self.reference)
 
     def require_calibration(self) -> Calibration:
@@ -89,11 +90,14 @@ class ExportContext:
     def export_all(self, request: ExportRequest) -> ExportResult:
         """Write, verify and place what is asked for; a file that cannot be made keeps no other one from being
         written."""
-        result = ExportResult([], {})
+        result = ExportResult()
         with self.refresh_artifacts():
             for file in request.files(self.run):
                 try:
-                    result.verdicts.append(self.export(file))
+                    if file.format.runs_here:
+                        result.verdicts.append(self.export(file))
+                    else:
+                        result.unverified.append(self.write_unverified(file))
                 except KresnetError as error:
                     result.failures[file.name] = error
         return result
@@ -107,7 +111,20 @@ class ExportContext:
         # What devices made of the former file is gone with it.
         others = [row for row in self.run.verdict_rows() if Path(row["file"]).name != file.name]
         self.run.write_json(self.run.verdicts_file, [*others, verdict.as_dict()])
+        keep_unverified(self.run, verified=[file.name])
         return verdict
+
+    def write_unverified(self, file: ExportFile) -> UnverifiedFile:
+        """Write and place one file that this machine cannot run."""
+        target = self.run.exports / file.name
+        with staged(target) as temporary:
+            RunWriter(self, file).write(temporary)
+            _remove(target)
+            os.replace(temporary, target)
+        scheme = str(file.format.provenance(file.options)["scheme"])
+        written = UnverifiedFile.describe(self.run, file.name, scheme, file.format)
+        keep_unverified(self.run, [written])
+        return written
 
 
 def export(run: Run, request: ExportRequest, log: Log) -> list[Verdict]:
@@ -212,7 +229,8 @@ class RunWriter:
         conversion = Conversion(self._metadata(calibration), file.options, images)
         log = context.run.exports / f"{Path(file.name).stem}.log"
         convert(context.model_file, file.format, conversion, target, log)
-        context.log(f"verifying {file.name} on {counted(context.reference.evaluation.samples, 'validation image')}")
+        if file.format.runs_here:
+            context.log(f"verifying {file.name} on {counted(context.reference.evaluation.samples, 'validation image')}")
 
     def _metadata(self, calibration: Calibration | None) -> ModelMetadata:
         context = self.context
@@ -249,18 +267,25 @@ def write_and_verify(writer: Writer, placement: Placement, reference: Reference)
     """Let `writer` make a file by a hidden name, verify it, and put it where `placement` says; what stood at either
     place is gone. The verdict's `file` is where it stands."""
     good, bad = placement.accepted, placement.rejected
-    staged = hidden_name(good)
-    try:
-        writer.write(staged)
-        verdict = verify(staged, reference, writer.budget, is_integer=writer.file.is_integer)
+    with staged(good) as temporary:
+        writer.write(temporary)
+        verdict = verify(temporary, reference, writer.budget, is_integer=writer.file.is_integer)
         target, former = (good, bad) if verdict.passed else (bad, good)
         target.parent.mkdir(exist_ok=True)
         _remove(target)
-        os.replace(staged, target)
+        os.replace(temporary, target)
         _remove(former)
-    finally:
-        _remove(staged)
     return replace(verdict, file=str(target))
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """Give a hidden name beside `target` for a file or folder, and remove what is left there."""
+    temporary = hidden_name(target)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
 
 
 def _remove(path: Path) -> None:

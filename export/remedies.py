@@ -45,13 +45,13 @@ def export_with_remedies(context: ExportContext, request: ExportRequest) -> tupl
     """
     int8 = request.int8_file
     others = replace(request, tflite=tuple(options for options in request.tflite if options != int8))
-    result = context.export_all(others) if others.tflite or others.formats else ExportResult([], {})
+    result = context.export_all(others) if others.tflite or others.formats else ExportResult()
     try:
         steps = try_remedies(context, int8, request)
     except KresnetError as error:
         name = get_format("tflite").file_name(int8)
-        return ExportResult(result.verdicts, {**result.failures, name: error}), []
-    return ExportResult([*result.verdicts, steps[-1].verdict], result.failures), steps
+        return replace(result, failures={**result.failures, name: error}), []
+    return replace(result, verdicts=[*result.verdicts, steps[-1].verdict]), steps
 
 
 def try_remedies(context: ExportContext, options: TFLiteOptions, request: ExportRequest) -> list[RemedyResult]:

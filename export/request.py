@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keras_resnet.errors import ExportError, KresnetError, UsageError
 from keras_resnet.export.accelerators import require_accelerator
@@ -19,6 +19,7 @@ from keras_resnet.export.tflite_options import (
     with_nms_variants,
     with_scales_per_tensor,
 )
+from keras_resnet.export.unverified import UnverifiedFile
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import join_words
@@ -144,15 +145,17 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """verdicts: on the files that could be made. failures: why the others could not, by their names."""
+    """verdicts: on the files that could be made and run. failures: why others could not be made, by their names.
+    unverified: files that this machine cannot run."""
 
-    verdicts: list[Verdict]
-    failures: dict[str, KresnetError]
+    verdicts: list[Verdict] = field(default_factory=list)
+    failures: dict[str, KresnetError] = field(default_factory=dict)
+    unverified: list[UnverifiedFile] = field(default_factory=list)
 
     def require_all(self) -> list[Verdict]:
         """Return the verdicts. Raises ExportError, naming each, where files could not be made; of one alone its own
         error."""
-        if len(self.failures) == 1 and not self.verdicts:
+        if len(self.failures) == 1 and not self.verdicts and not self.unverified:
             raise next(iter(self.failures.values()))
         if self.failures:
             raise ExportError(self.failure_message)

@@ -25,6 +25,7 @@ FORMATS = {
     "savedmodel": Entry("saved_model", "SavedModel", "Write a SavedModel for TensorFlow Serving."),
     "onnx": Entry("onnx", "ONNX", "Write an ONNX file, float32 or those of --quantize (extra: onnx)."),
     "openvino": Entry("openvino", "OpenVINO", "Write OpenVINO's IR: float16 and int8 (extra: openvino)."),
+    "coreml": Entry("coreml", "CoreML", "Write Core ML packages: float16 and 8-bit weights (extra: coreml)."),
     "c-array": Entry("c_array", "CArray", "Write an int8 file as C source for microcontrollers."),
 }
 

@@ -55,7 +55,7 @@ class Format(ABC):
     name: of the option that asks for it. title: in sentences. suffix: of its files, "" for a folder. stem: of the
     file's name, where that is the same for all. extra: of kresnet, with the packages that it takes. schemes: names of
     those that --quantize chooses from, none where there is no choice. usual_schemes: those that are written unless it
-    names others.
+    names others. only_on: the system that alone runs such files, "" where all do.
     """
 
     name: ClassVar[str]
@@ -65,6 +65,7 @@ class Format(ABC):
     extra: ClassVar[str] = ""
     packages: ClassVar[tuple[str, ...]] = ()
     schemes: ClassVar[tuple[str, ...]] = ()
+    only_on: ClassVar[str] = ""
     usual_schemes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -106,6 +107,11 @@ class Format(ABC):
     def _describe_kind(self, options: FileOptions | None) -> str:
         """Return what follows the format's name in those of its files: nothing for the only usual kind."""
         return "" if options is None or (options.name,) == self.usual_schemes else f"-{options.name}"
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this machine can run such files."""
+        return True
 
     def require_installed(self) -> None:
         """Raise UsageError unless the packages that the format needs are installed."""

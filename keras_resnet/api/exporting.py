@@ -64,7 +64,9 @@ def export_run(
         result, remedies = export_with_remedies(context, request)
     else:
         result, remedies = context.export_all(request), []
-    verdicts = result.verdicts or result.require_all()
+    if not result.verdicts and not result.unverified:
+        result.require_all()
+    verdicts = result.verdicts
     accelerators = check_accelerators(run, verdicts, settings.target, progress.log)
     publish_report(run)
     passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
@@ -92,7 +94,7 @@ def export_names(
         failed += outcome.devices.list_problems()
     if failed and must_pass:
         raise VerdictError("\n".join(failed))
-    return ExportedFiles.of(run, outcome.verdicts)
+    return ExportedFiles.of(run, outcome.verdicts, outcome.result.unverified)
 
 
 def sort_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

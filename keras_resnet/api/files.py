@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from keras_resnet.api.predicting import Predicting
 from keras_resnet.api.results import Score
 from keras_resnet.api.session import from_python
 from keras_resnet.errors import did_you_mean
+from keras_resnet.export.unverified import UnverifiedFile
 from keras_resnet.export.verdict import Verdict, show_verdicts
 from keras_resnet.run import Run as RunFolder
 
@@ -73,21 +74,28 @@ class ExportedFile(Predicting):
 
 
 class ExportedFiles(Mapping[str, ExportedFile]):
-    """Exported files by name: "int8", "float32", "onnx", … In a notebook, and printed, their verdicts."""
+    """Exported files by name: "int8", "float32", "onnx", … In a notebook, and printed, their verdicts.
 
-    def __init__(self, files: Mapping[str, ExportedFile]) -> None:
+    unverified: files that this machine cannot run, which have none.
+    """
+
+    def __init__(self, files: Mapping[str, ExportedFile], unverified: Sequence[UnverifiedFile] = ()) -> None:
         self._files = dict(files)
+        self.unverified = tuple(unverified)
 
     @classmethod
-    def of(cls, run: RunFolder, verdicts: list[Verdict]) -> ExportedFiles:
-        """Return the files of `run` that the `verdicts` are on."""
-        return cls({each.scheme: ExportedFile(run.exports / each.file, each, run) for each in verdicts})
+    def of(
+        cls, run: RunFolder, verdicts: Sequence[Verdict], unverified: Sequence[UnverifiedFile] = ()
+    ) -> ExportedFiles:
+        """Return the files of `run` that the `verdicts` are on, and those without."""
+        return cls({each.scheme: ExportedFile(run.exports / each.file, each, run) for each in verdicts}, unverified)
 
     @classmethod
     def read(cls, run: RunFolder) -> ExportedFiles:
         """Return all files of `run`. Those whose verdict an earlier version wrote, which measured less, are left out,
         and the log says so."""
-        return cls.of(run, [verdict for row in run.verdicts(progress.log) if (verdict := _read_verdict(row))])
+        verdicts = [verdict for row in run.verdicts(progress.log) if (verdict := _read_verdict(row))]
+        return cls.of(run, verdicts, [UnverifiedFile.from_row(row) for row in run.unverified()])
 
     def __getitem__(self, name: str) -> ExportedFile:
         if name not in self._files:
@@ -106,7 +114,7 @@ class ExportedFiles(Mapping[str, ExportedFile]):
         return all(each.passed for each in self.values())
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.values())) or "no files"
+        return "\n".join(map(str, (*self.values(), *self.unverified))) or "no files"
 
     def __repr__(self) -> str:
         return f"<ExportedFiles {', '.join(self) or 'none'}>"

@@ -110,10 +110,15 @@ def _print_outcome(of_run: Run, outcome: ExportOutcome, as_json: bool) -> None:
             console.emit(COMPRESSION_REMARK)
     if missed := describe_missed_classes(of_run):
         console.log(f"warning: {missed}")
+    unverified = outcome.result.unverified
     if as_json:
-        console.emit_json([verdict.as_dict() for verdict in (*outcome.verdicts, *devices)])
+        rows = [verdict.as_dict() for verdict in outcome.verdicts]
+        console.emit_json([*rows, *(each.as_dict() for each in unverified), *(each.as_dict() for each in devices)])
         return
-    verdict_tables.print_verdicts(f"{of_run.name}, as written to {of_run.exports}", outcome.verdicts, as_json=False)
+    if outcome.verdicts:
+        verdict_tables.print_verdicts(f"{of_run.name}, as written to {of_run.exports}", outcome.verdicts, as_json=False)
+    for each in unverified:
+        console.emit(str(each))
     if devices:
         print_device_verdicts(of_run.name, devices, as_json=False)
 
@@ -127,6 +132,7 @@ def _list_problems(outcome: ExportOutcome, settings: ExportSettings) -> list[str
         *([result.failure_message] if result.failures else []),
         *(f"{each.target} refuses of {each.file}: {each.refused[0]}" for each in outcome.accelerators if each.refused),
         *verdict_tables.describe_failures(outcome.verdicts, settings.max_drop),
+        *(f"{each.file} has no proof here" for each in result.unverified if settings.require_proof),
         *(outcome.devices.list_problems() if outcome.devices else []),
     ]
 

@@ -10,6 +10,8 @@ from keras_resnet.metrics.labels import list_shown_details, metric_label
 from keras_resnet.runtime.plurals import counted, join_words
 
 PASSED, NOT_PROVEN, FAILED = "PASSED", "NOT PROVEN", "FAILED"
+# Of a file that was not run: see `export.unverified`.
+UNVERIFIED = "UNVERIFIED"
 # Files with these outcomes are among a run's exports.
 ACCEPTED = (PASSED, NOT_PROVEN)
 # How a model compares with a baseline, see `baselines.BaselineComparison`.
@@ -59,6 +61,14 @@ def describe_outcome(row: VerdictRow) -> str:
     marks = {UNCLEAR: ", perhaps at chance", NOT_ABOVE: ", at chance"}
     chance = "".join(marks.get(each["standing"], "") for each in row["baselines"] if each["trivial"])
     return f"{outcome}{chance}"
+
+
+def describe_unverified(row: VerdictRow) -> str:
+    """Say of a row of unverified.json that the file has no verdict, why, and what gives it one."""
+    return (
+        f"{row['file']}, {row['bytes'] / 1e6:.2f} MB, is {UNVERIFIED}: only {row['only_on']} can run it; verify it"
+        f" there: {row['command']}"
+    )
 
 
 def format_interval(interval: tuple[float, float] | list[float]) -> str:

@@ -14,11 +14,13 @@ from keras_resnet.config.spec import Spec
 from keras_resnet.metrics.labels import MACRO_F1, MACRO_RECALL, MICRO_F1, metric_label
 from keras_resnet.metrics.outcome import (
     NOT_ABOVE,
+    UNVERIFIED,
     describe_baseline,
     describe_beaten,
     describe_details,
     describe_tested_metrics,
     describe_unbeaten,
+    describe_unverified,
     format_value_interval,
     list_remarks,
     list_shared_remarks,
@@ -171,6 +173,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "warnings": list_warnings(document),
         "messages": document.get("messages", []),
         "settings": json.dumps(document["spec"], indent=2),
+        "unverified": list(map(describe_unverified, run.unverified())),
         "files": _list_files(run, verdicts),
         **_describe_tables(contents),
     }
@@ -252,6 +255,7 @@ def _list_files(run: Run, verdicts: list[DescribedVerdict]) -> dict[str, str]:
         run.log_file: "loss, metrics and learning rate by epoch",
         run.curves_file: "loss and metric by epoch, drawn",
         **{run.exports / row["file"]: f"exported file, {row['outcome']}" for row in verdicts},
+        **{run.exports / row["file"]: f"exported file, {UNVERIFIED}" for row in run.unverified()},
         run.exports / "model_card.md": "model card of the exported files",
         run.verdicts_file: "verdicts on the exported files",
         run.diagnosis_file: "sensitivity of the layers to 8 bits",

@@ -33,6 +33,7 @@ from keras_resnet.run.lock import LOCK_NAME, find_lock_holder, lock_run
 from keras_resnet.run.model_file import require_model
 from keras_resnet.run.reading import parse_json, parse_log, parse_verdicts, read_bytes, read_text
 from keras_resnet.run.run_files import RunFiles
+from keras_resnet.run.verdict_documents import UnverifiedRow
 from keras_resnet.runtime.plurals import counted
 
 T = TypeVar("T")
@@ -245,6 +246,10 @@ class Run(RunFiles):
         if not self.verdicts_file.is_file():
             return []
         return self._read_rows(self.verdicts_file, parse_verdicts, log)
+
+    def unverified(self) -> list[UnverifiedRow]:
+        """Read which exported files have no verdict, as this machine cannot run them."""
+        return self._read(self.unverified_file, list[UnverifiedRow]) if self.unverified_file.is_file() else []
 
     def _read_rows(
         self, file: Path, parse: Callable[[bytes], tuple[list[dict[str, Any]], list[str]]], log: Log

@@ -93,6 +93,11 @@ class RunFiles:
         return self.exports / "verdicts.json"
 
     @property
+    def unverified_file(self) -> Path:
+        """One object for each exported file that the machine could not run."""
+        return self.exports / "unverified.json"
+
+    @property
     def diagnosis_file(self) -> Path:
         """What each layer loses in 8 bits; after kresnet diagnose."""
         return self.exports / "diagnosis.json"

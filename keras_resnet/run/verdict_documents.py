@@ -70,6 +70,19 @@ class _AnyVerdictRow(TypedDict):
 
 
 @kept
+class UnverifiedRow(TypedDict):
+    """A row of unverified.json: see `export.unverified.UnverifiedFile`."""
+
+    file: FileName
+    scheme: Line
+    bytes: Annotated[Count, Field(gt=0)]
+    gzip_bytes: Count
+    only_on: Line
+    command: Line
+    verdict: Line
+
+
+@kept
 class MicroNeeds(TypedDict):
     """What a microcontroller needs for a file: see `export.micro_needs.MicroNeeds`."""
 
