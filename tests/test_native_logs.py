@@ -49,7 +49,7 @@ def called(tmp_path, arguments, during=""):
     [
         (["recipes"], "", 0),
         (["export", "nothing"], "", 1),
-        (["runs", "--runs", "nowhere"], "", 0),
+        (["runs", "--runs", "nowhere"], "", 2),
         (["runs"], "chatter", 0),
     ],
 )

@@ -54,8 +54,8 @@ class Format(ABC):
 
     name: of the option that asks for it. title: in sentences. suffix: of its files, "" for a folder. stem: of the
     file's name, where that is the same for all. extra: of kresnet, with the packages that it takes. schemes: names of
-    those that --quantize chooses from, none where there is no choice. usual_schemes: those that are written unless it
-    names others. only_on: the system that alone runs such files, "" where all do.
+    those that can be asked for, none where there is no choice. usual_schemes: those that are written unless others
+    are. only_on: the system that alone runs such files, "" where all do.
     """
 
     name: ClassVar[str]

@@ -77,8 +77,7 @@ def check_folder(
     asked = {key: each for key, each in settings.items() if each is not None}
     with name_options(asked):
         spec = replace(_choose_data(data, run, task), **asked)
-        # What a run was asked for may have no effect on other data, and is no mistake.
-        require_effect(replace(spec, data_dir=asked.get("data_dir"), download=asked.get("download", False)))
+        require_effect(spec, asked)
     return check_data(spec, progress.log, run)
 
 

@@ -106,7 +106,7 @@ def search_learning_rate(given: Options, home: Path) -> tuple[LearningRateRange,
 def build_train_spec(given: Options, home: Path) -> Spec:
     """Return the spec that the `given` options describe; of several workers the first logs its choices, once all that
     can be checked without reading images has been."""
-    from keras_resnet.data.load import require_source
+    from keras_resnet.data.load import require_effect, require_source
     from keras_resnet.training.distribute import is_first_worker
     from keras_resnet.training.prepare import require_possible
     from keras_resnet.training.spec_request import build_spec
@@ -115,6 +115,7 @@ def build_train_spec(given: Options, home: Path) -> Spec:
     spec = build_spec(given, home, choices.append)
     with name_options(given):
         require_possible(spec)
+        require_effect(spec.data, given)
     require_source(spec.data)
     for choice in choices if is_first_worker() else ():
         progress.log(choice)
@@ -176,11 +177,12 @@ def _compress_once(
 ) -> RunFolder:
     """Return the new run that `step` makes of `parent`."""
     from keras_resnet.compression.plan import spec_for_compression
-    from keras_resnet.data.load import require_source
+    from keras_resnet.data.load import require_effect, require_source
     from keras_resnet.training.spec_request import override_spec, trace_options
 
     choices: list[str] = []
     spec = override_spec(spec_for_compression(parent, step, set(options), choices.append), options, home)
+    require_effect(spec.data, options)
     require_source(spec.data)
     for choice in choices:
         progress.log(choice)

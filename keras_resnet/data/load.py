@@ -47,21 +47,20 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
 
 def require_source(spec: DataSpec) -> None:
     """Raise DataError where `spec` names what is not there, is none of the layouts, or is still to be downloaded
-    without having been asked for; and UsageError for settings that have no effect on it. Reads no images."""
-    require_effect(spec)
+    without having been asked for. Reads no images."""
     folder = _find_folder(spec.source, lambda words: None)
     _find_source(folder, spec)
     if folder is None and spec.source.partition("/")[0] not in BUNDLED:
         require_prepared(spec)
 
 
-def require_effect(spec: DataSpec) -> None:
-    """Raise UsageError for settings of TFDS where `spec` names a folder or a table, and DataError where it names what
-    is not there."""
+def require_effect(spec: DataSpec, asked: Collection[str]) -> None:
+    """Raise UsageError for settings of TFDS among those `asked` for where `spec` names a folder or a table, and DataError
+    where it names what is not there. What a run was asked for may have no effect on other data, and is no mistake."""
     if _find_folder(spec.source, lambda words: None) is None:
         return
     for name in ("download", "data_dir"):
-        if getattr(spec, name):
+        if name in asked and getattr(spec, name):
             raise UsageError(
                 f"--{name.replace('_', '-')} is for data sets of TFDS, and --data {spec.source} is on this machine"
                 " already; leave it out"

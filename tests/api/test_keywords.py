@@ -21,15 +21,17 @@ from keras_resnet.api.signatures import KEYWORDS, names
 from keras_resnet.cli.main import cli
 from keras_resnet.compression.plan import plan_compression
 from keras_resnet.errors import UsageError
+from keras_resnet.export.formats import FORMATS
 
 ROOT = Path(__file__).parents[2]
 PATH = {**os.environ, "PYTHONPATH": str(ROOT)}
 PATHLIKE = ", as a str or a path"
+FORMATS_AS_OPTIONS = {name.replace("-", "_") for name in FORMATS}
 # Options that are something else in Python: functions of their own, what is returned, what is given by position.
 ELSEWHERE = {
     "train": {"find_lr", "find_batch_size", "as_json", "settings", "data"},
     "compress": {"as_json", "settings", "run"},
-    "export": {"runs", "as_json", "run", "quantize", "tflite", "savedmodel", "onnx", "c_array"},
+    "export": {"runs", "as_json", "run", "quantize", *FORMATS_AS_OPTIONS},
     "verify": {"runs", "as_json", "of_run", "target", "outputs", "where"},
 }
 

@@ -31,7 +31,7 @@ def test_a_run_is_verified_on_devices(run):
 def test_places_and_the_option_on_name_devices_together_in_that_order(run, monkeypatch):
     given = []
     monkeypatch.setattr(device_verdicts, "find_places", lambda settings: given.append(settings.on) or [])
-    monkeypatch.setattr("keras_resnet.export.run_on_devices.verify_files", lambda *_: DeviceResult([], []))
+    monkeypatch.setattr("keras_resnet.export.run_on_devices.DeviceContext.verify", lambda *_: DeviceResult([], []))
     run.verify("tflm", on="local:gpu")
     run.verify(on=["local", "tflm"])
     run.verify()

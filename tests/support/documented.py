@@ -105,6 +105,7 @@ kresnet export RUN --c-array*
 kresnet export RUN --savedmodel*
 kresnet verify exports/int8.tflite --on chromium*
 kresnet verify RUN --on chromium*
+kresnet verify resnet20-digits --on chromium
 kresnet study degradation --quick
 kresnet study degradation --quick --seeds 3
 kresnet study degradation --models vgg19,plain34,resnet34 --quick *
