@@ -17,7 +17,7 @@ from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
 from keras_resnet.runtime.metadata import ModelMetadata, foreign_file_error, parse_metadata
-from keras_resnet.runtime.openvino_model import compile_network, order_output_names
+from keras_resnet.runtime.openvino_model import compile_network, describe_error, order_output_names
 from keras_resnet.runtime.predictions import Outputs, unwrap_single_output
 from keras_resnet.runtime.sandbox import require_opens
 from keras_resnet.runtime.signature import require_input
@@ -118,7 +118,7 @@ class OpenVINONetwork:
         try:
             self._network = self._core.read_model(str(file))
         except RuntimeError as error:
-            raise ExportError(f"{file} is not a readable network: {' '.join(str(error).split())[:200]}") from error
+            raise ExportError(f"{file} is not a network that OpenVINO reads: {describe_error(error)}") from error
         self.card = _read_metadata(self._network, file)
         if len(self._network.inputs) != 1:
             raise foreign_file_error(file)

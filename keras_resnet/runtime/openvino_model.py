@@ -29,7 +29,7 @@ class OpenVINOModel(TFLiteModel):
             self._core, self._network = core, core.read_model(str(file))
             self._request: Any = None if self.batch is None else compile_network(core, self._network, self.threads)
         except RuntimeError as error:
-            raise ExportError(f"OpenVINO cannot run {file}: {' '.join(str(error).split())[:300]}") from error
+            raise ExportError(f"OpenVINO cannot run {file}: {describe_error(error)}") from error
         self._names = order_output_names(self._interpreter)
 
     def _resize(self, shape: tuple[int, ...]) -> None:
@@ -55,6 +55,11 @@ def compile_network(core: Any, network: Any, threads: int) -> Any:
     """Return OpenVINO's request for inference of a `network`, one at a time, by so many `threads` of the CPU."""
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
     return core.compile_model(network, "CPU", settings).create_infer_request()
+
+
+def describe_error(error: RuntimeError) -> str:
+    """Return what OpenVINO says, which is the last of its lines: those before name places in its sources."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip(" .!")[:300]
 
 
 def import_openvino() -> Any:

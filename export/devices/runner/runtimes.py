@@ -160,7 +160,7 @@ class OpenVINO(Runtime):
             path = os.path.join(folder, "model.tflite")
             with open(path, "wb") as file:
                 file.write(content)
-            model = core.read_model(path)
+            model = _read(core, path)
         if self.signature.batch is None:
             model.reshape([1, *(int(side) for side in self.signature.input["shape"][1:])])
         on_cpu = {"INFERENCE_NUM_THREADS": self.threads} if accelerator == CPU else {}
@@ -176,6 +176,16 @@ class OpenVINO(Runtime):
         self._request.infer([np.ascontiguousarray(pixels)])
         places = enumerate(self._names)
         return {name: np.array(self._request.get_output_tensor(place).data) for place, name in places}
+
+
+def _read(core: Any, path: str) -> Any:
+    """Return the model at `path`. Raises DeviceError with the last line of what OpenVINO says."""
+    try:
+        return core.read_model(path)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"OpenVINO cannot read the file: {in_one_line(str(error).strip().splitlines()[-1])}"
+        ) from error
 
 
 class Micro(Runtime):
