@@ -66,7 +66,9 @@ class ExportSettings(OptionsSection):
         Option("--engine", QUANTIZATION),
     )
     target: tuple[str, ...] = setting(
-        (), "Also fit integer files to: ethos-u55-128, …, edgetpu.", Option("--target", FILES, metavar="NAME")
+        (),
+        "Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …",
+        Option("--target", FILES, metavar="NAME"),
     )
     auto: bool = setting(
         False, "Try remedies on an int8 file until it is within the budget.", Option("--auto", QUANTIZATION)

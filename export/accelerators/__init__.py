@@ -1,29 +1,42 @@
-"""Accelerators that integer files are checked against: Ethos-U by Arm's compiler, the Edge TPU by published rules."""
+"""Accelerators that integer files are checked against: Ethos-U and NPUs of phones by their compilers, the Edge TPU by
+published rules."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from keras_resnet.errors import ExportError, require_one_of
-from keras_resnet.export.accelerators.base import AcceleratorReport
+from keras_resnet.errors import ExportError, UsageError, did_you_mean
+from keras_resnet.export.accelerators.base import Accelerator, AcceleratorReport
 from keras_resnet.export.accelerators.edge_tpu import EdgeTPU
 from keras_resnet.export.accelerators.ethos_u import CONFIGURATIONS, EthosU
+from keras_resnet.export.accelerators.phone_npu import VENDORS, PhoneNPU
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 
 if TYPE_CHECKING:
     from keras_resnet.export.verdict import Verdict
 
-ACCELERATORS = {
+ACCELERATORS: dict[str, Accelerator] = {
     accelerator.name: accelerator for accelerator in (*(EthosU(name) for name in CONFIGURATIONS), EdgeTPU("edgetpu"))
 }
 
 
+def find_accelerator(name: str) -> Accelerator:
+    """Return the accelerator called `name`. Raises UsageError for one that is not known."""
+    found = ACCELERATORS.get(name) or PhoneNPU.find(name)
+    if found is None:
+        phones = ", ".join(f"{vendor}-CHIP" for vendor in VENDORS)
+        near = did_you_mean(name, ACCELERATORS)
+        raise UsageError(
+            f"--target must be one of {', '.join(ACCELERATORS)}, {phones}. Received: {name!r}{near and '.'}{near}"
+        )
+    return found
+
+
 def require_accelerator(name: str) -> None:
     """Raise UsageError for an accelerator that is not known, or whose compiler is not installed."""
-    require_one_of("--target", name, tuple(ACCELERATORS))
-    ACCELERATORS[name].require_installed()
+    find_accelerator(name).require_installed()
 
 
 def check_accelerators(
@@ -38,7 +51,7 @@ def check_accelerators(
                 log(f"checking {verdict.file} for {name}")
                 file = run.exports / verdict.file
                 try:
-                    reports.append(ACCELERATORS[name].check(file, run.exports / "targets"))
+                    reports.append(find_accelerator(name).check(file, run.exports / "targets"))
                 except ExportError as error:  # which keeps no other file from being checked
                     reports.append(AcceleratorReport(name, verdict.file, 0.0, (str(error),), {}))
     if reports:

@@ -10,7 +10,7 @@ from pathlib import Path
 @dataclass(frozen=True)
 class AcceleratorReport:
     """accepted: fraction of operators that the accelerator takes, 0–1. refused: the others, with the reason.
-    estimates: of the compiler, with units in their names; compiled: its file."""
+    estimates: of the compiler, with units in their names; compiled: its file. remark: what has to be known of it."""
 
     target: str
     file: str
@@ -18,6 +18,7 @@ class AcceleratorReport:
     refused: tuple[str, ...]
     estimates: dict[str, float]
     compiled: str | None = None
+    remark: str = ""
 
 
 class Accelerator(ABC):

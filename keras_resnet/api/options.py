@@ -304,6 +304,6 @@ class ExportOptions(VerifyOptions, total=False):
     engine: Literal["tensorflow", "litert-quantizer"] | None
     """What makes int8 files: tensorflow or litert-quantizer (extra: litert) [default: tensorflow]."""
     target: Sequence[str] | str | None
-    """Also fit integer files to: ethos-u55-128, …, edgetpu."""
+    """Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …"""
     auto: bool | None
     """Try remedies on an int8 file until it is within the budget."""

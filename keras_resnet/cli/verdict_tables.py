@@ -124,6 +124,9 @@ def print_accelerators(reports: list[AcceleratorReport]) -> None:
         for each in reports
     ]
     console.print_table("accelerators", ["target", "file", "operators taken", "estimates"], rows, prose=["estimates"])
+    for each in reports:
+        if each.remark:
+            console.emit(f"{each.compiled} is {each.remark}")
 
 
 def _name_drop_column(verdicts: list[Verdict]) -> str:
