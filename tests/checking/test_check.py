@@ -2,10 +2,11 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 import keras_resnet
 from keras_resnet.api.session import in_python_words
@@ -105,8 +106,46 @@ def test_the_example_of_a_group_is_of_two_splits():
         CheckedImage(split, row, "a", title=f"{split}/{row}.png")
         for split, row in (("train", 0), ("train", 1), ("val", 0))
     ]
-    assert Finding("near_duplicate_across_splits", tuple(group)).example == "train/0.png = val/0.png"
-    assert Finding("near_duplicate", tuple(group[:2])).example == "train/0.png = train/1.png"
+    assert Finding("exact_duplicate_across_splits", tuple(group)).example == "train/0.png = val/0.png"
+    assert Finding("exact_duplicate", tuple(group[:2])).example == "train/0.png = train/1.png"
+    # Likeness is no proof.
+    assert Finding("near_duplicate_across_splits", tuple(group)).example == "train/0.png looks like val/0.png"
+    assert Finding("near_duplicate", tuple(group[:2])).example == "train/0.png looks like train/1.png"
+
+
+def disc(ground, color, radius=20):
+    image = Image.new("RGB", (96, 80), ground)
+    ImageDraw.Draw(image).ellipse((50 - radius, 40 - radius, 50 + radius, 40 + radius), fill=color)
+    return image
+
+
+CHANGES = {
+    "compressed": lambda image: image,  # saved as JPEG, as all of them are
+    "smaller": lambda image: image.resize((48, 40)),
+    "brighter": lambda image: image.point(lambda value: min(255, int(value * 1.2))),
+    "darker": lambda image: image.point(lambda value: int(value * 0.7)),
+    "cropped": lambda image: image.crop((1, 1, 95, 79)),
+}
+
+
+def test_simple_drawings_of_other_colors_are_no_near_duplicates_but_their_copies_are(tmp_path):
+    drawings = [
+        disc((140, 250, 250), (70, 10, 20)),
+        disc((200, 150, 240), (60, 60, 60), 21),
+        disc((250, 240, 150), (20, 30, 80)),
+        disc((150, 200, 150), (90, 10, 60)),
+    ]
+    for label in ("one", "two"):
+        (tmp_path / label).mkdir()
+    for number, drawing in enumerate(drawings):
+        drawing.save(tmp_path / ("one", "two")[number % 2] / f"{number}.png")
+    assert keras_resnet.check(tmp_path).findings == []
+    for number, drawing in enumerate(drawings):
+        for name, change in CHANGES.items():
+            change(drawing).save(tmp_path / ("one", "two")[number % 2] / f"{number}{name}.jpg", quality=60)
+    groups = [group for found in keras_resnet.check(tmp_path).by_kind.values() for group in found]
+    names = [sorted(Path(image.name).stem for image in group.images) for group in groups]
+    assert sorted(names) == [[str(number), *sorted(f"{number}{name}" for name in CHANGES)] for number in range(4)]
 
 
 def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kresnet, tmp_path):
