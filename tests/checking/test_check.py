@@ -264,7 +264,7 @@ def test_flipped_labels_are_suspected(trained):
         flipped |= {(name, int(row)) for row in rows}
         splits[name] = replace(split, labels=labels, _tensors={})
     issues, why = find_label_issues(trained, replace(data, splits=splits))
-    assert "checked with the network's last features, which have not memorized them" in why
+    assert "no sign that they have memorized training labels" in why and "the network's last features: they" in why
     suspected = {(each.images[0].split, each.images[0].row) for each in issues if each.kind == "label_error"}
     assert len(suspected & flipped) > 0.85 * len(flipped)
     assert len(suspected & flipped) > 0.85 * len(suspected)
@@ -294,7 +294,7 @@ def test_labels_are_doubted_by_a_run_of_other_data_with_a_note(trained, monkeypa
     document["spec"]["data"]["source"] = "elsewhere"
     other.spec_file.write_text(json.dumps(document))
     report, _ = module.check_data(trained.spec().data, lambda line: None, other)
-    doubt = "run other was trained on other data (elsewhere), and may doubt what it never saw"
+    doubt = "run other was trained on other data (elsewhere), and may doubt labels of images unlike those"
     assert report.notes == ["so judged", doubt]
 
 
@@ -348,6 +348,28 @@ def test_outliers_are_a_hint(monkeypatch, folder, kresnet, tmp_path):
     data = load_dataset(DataSpec(source=str(folder)), lambda line: None)
     monkeypatch.setattr("keras_resnet.api.checking.check_folder", lambda *of: (report, data))
     assert kresnet("check", folder, "--strict", "--save", tmp_path / "x.html")[0] == 0
+
+
+@pytest.mark.parametrize("standing", ["unclear", "not above"])
+def test_a_network_that_is_not_proven_better_than_chance_checks_no_labels(trained, monkeypatch, standing):
+    constant = {
+        "baseline": "always predicting '0'",
+        "trivial": True,
+        "metric": "top1",
+        "value": 1 / 3,
+        "model_value": 0.375,
+        "images": 24,
+        "standing": standing,
+    }
+    monkeypatch.setattr(type(trained), "analysis", lambda run: {"baselines": [constant]})
+    report, _ = module.check_data(trained.spec().data, lambda line: None, trained)
+    (said,) = report.notes
+    assert said == (
+        f"labels were not checked: run {trained.name} is not proven to be better than chance (top-1 accuracy 37.50%,"
+        " always predicting '0' 33.33%, on 24 validation images), so its doubts would mean nothing; train it longer, or"
+        " add images, and check again"
+    )
+    assert "label_error" not in report.by_kind and "outlier" not in report.by_kind
 
 
 @pytest.mark.parametrize(("accuracy", "notes"), [(0.36, 1), (0.97, 0)])
