@@ -18,6 +18,8 @@ from keras_resnet.data.dataset import HELD_OUT
 from keras_resnet.data.duplicates import COPIES
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, RunError, UsageError
+from keras_resnet.metrics.labels import metric_label
+from keras_resnet.metrics.outcome import ABOVE
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image_files import readable_name, to_path
@@ -38,7 +40,8 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
     found, and the data.
 
     A run of another task checks no labels; what its network cannot take, be it other labels or other channels, is
-    checked all the same, and where the data have no annotations as it learns them, images by class.
+    checked all the same, and where the data have no annotations as it learns them, images by class. A run that is not
+    proven to be better than chance checks no labels either.
 
     Raises UsageError where the extra is not installed, DataError where the data cannot be opened, RunError where the
     run of a classifier has other labels. Where data cannot be opened and files cannot be read, these are all that is
@@ -58,7 +61,9 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
     facts, errors = measure_images(data)
     findings = [*_find_unreadable(lines), *(Finding("unreadable", note=str(each)) for each in errors)]
     findings += [*find_duplicates(facts), *find_bad_images(facts), *_find_unequal(data)]
-    if classifier is not None:
+    if classifier is not None and (at_chance := _explain_chance(classifier)):
+        notes.append(at_chance)
+    elif classifier is not None:
         from keras_resnet.checking.labels import find_label_issues
 
         suspected, choice = find_label_issues(classifier, data)
@@ -102,6 +107,22 @@ def _explain_unchecked(spec: DataSpec, run: Run | None) -> str:
     return "labels were not checked: --run RUN checks them by a network that was trained on these data"
 
 
+def _explain_chance(run: Run) -> str:
+    """Return why the network of `run` checks no labels where it is not proven to know any; "" where it is, or where it
+    was never compared with a constant prediction."""
+    baselines = run.analysis().get("baselines", []) if run.analysis_file.is_file() else []
+    trivial = [each for each in baselines if each["trivial"] and each["standing"] != ABOVE]
+    if not trivial:
+        return ""
+    constant = trivial[0]
+    return (
+        f"labels were not checked: run {run.name} is not proven to be better than chance ("
+        f"{metric_label(constant['metric'])} {constant['model_value']:.2%}, {constant['baseline']}"
+        f" {constant['value']:.2%}, on {counted(constant['images'], 'validation image', ',')}), so its doubts would"
+        " mean nothing; train it longer, or add images, and check again"
+    )
+
+
 def require_extra() -> None:
     """Raise UsageError unless the libraries that a check needs are installed."""
     missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
@@ -121,11 +142,13 @@ def _list_doubts(run: Run, spec: DataSpec) -> list[str]:
     """Return why labels that `run` doubts may be right."""
     doubts, trained_on = [], run.spec().data.source
     if os.path.realpath(trained_on) != os.path.realpath(spec.source):
-        doubts.append(f"run {run.name} was trained on other data ({trained_on}), and may doubt what it never saw")
+        doubts.append(
+            f"run {run.name} was trained on other data ({trained_on}), and may doubt labels of images unlike those"
+        )
     if (accuracy := run.metrics()["value"]) < SURE_ACCURACY:
         doubts.append(
             f"run {run.name} is right on only {accuracy:.0%} of its validation images, so many of the labels that it"
-            " doubts are right: train it further first"
+            " doubts are right: train it longer first"
         )
     return doubts
 

@@ -26,7 +26,7 @@ class ImageFacts:
     """What was measured of an image.
 
     channels: of its file, in words. digest: of its pixels. hash: 64 bits that similar images share most of. thumbnail:
-    gray, float32 (THUMBNAIL²,), of mean 0 and length 1. brightest: the brightness, 0–1, that 1% of its pixels exceed.
+    in color, uint8 (THUMBNAIL, THUMBNAIL, 3). brightest: the brightness, 0–1, that 1% of its pixels exceed.
     contrast: the standard deviation of its gray values, 0–255. sharpness: its strongest edges, in its contrast.
     """
 
@@ -84,7 +84,7 @@ def _measure(split: Split, classes: tuple[str, ...], levels: tuple[float, ...], 
         channels=_channels(split, row),
         digest=digest,
         hash=int(str(imagehash.phash(small)), 16),
-        thumbnail=_thumbnail(small),
+        thumbnail=np.asarray(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)),
         brightest=float(np.percentile(gray, 99)) / 255,
         contrast=contrast,
         sharpness=_strongest_edges(gray) / max(contrast, 1e-3),
@@ -98,12 +98,6 @@ def _strongest_edges(gray: np.ndarray) -> float:
     center = gray[1:-1, 1:-1]
     laplacian = 4 * center - gray[:-2, 1:-1] - gray[2:, 1:-1] - gray[1:-1, :-2] - gray[1:-1, 2:]
     return float(np.percentile(np.abs(laplacian), 99))
-
-
-def _thumbnail(image: Image.Image) -> np.ndarray:
-    values = np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float32).ravel()
-    values = values - values.mean()
-    return np.asarray(values / max(float(np.linalg.norm(values)), 1e-6))
 
 
 def _channels(split: Split, row: int) -> str:

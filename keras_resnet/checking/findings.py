@@ -19,38 +19,49 @@ class Kind:
 
 # By the names in JSON, the most harmful first. A new kind is a line here and a function that finds it.
 KINDS = {
-    "unreadable": Kind("Unreadable files", "They are left out of every training. Replace or remove them."),
+    "unreadable": Kind("Unreadable files", "Training skips them. Replace or remove them."),
     "exact_duplicate_across_splits": Kind(
         "Exact duplicates across splits",
-        "The network is tested on images it was trained on, so results look better than they are. Keep each image in"
-        " one split.",
+        "The network is tested on images it was trained on, so results look better than they are. Keep one of each.",
     ),
     "near_duplicate_across_splits": Kind(
         "Near duplicates across splits",
-        "The same picture, resized, compressed or brightened, or the next frame of a video. Keep such images in one"
+        "These look like one picture that was resized, compressed, brightened or slightly cropped, or like neighboring"
+        " frames of a video. If they are, results look better than they are: keep one of them, or all of them in one"
         " split.",
     ),
     "conflicting_labels": Kind(
-        "Equal images with different labels", "At least one of the labels is wrong. Keep the right one."
+        "Equal images with different labels",
+        "At least one of the labels is wrong. Decide which one is right.",
     ),
-    "exact_duplicate": Kind("Exact duplicates", "They only count more than others. Keep one of each."),
-    "near_duplicate": Kind("Near duplicates", "They teach little that is new. Look whether they are meant."),
+    "exact_duplicate": Kind(
+        "Exact duplicates", "An image that is there twice counts twice and teaches nothing new. Keep one of each."
+    ),
+    "near_duplicate": Kind(
+        "Near duplicates",
+        "These look like one picture, or like neighboring frames of a video. The network learns little more from all of"
+        " them than from one. Check whether you want to keep them all.",
+    ),
     "blank": Kind("Blank images", "They show one color, so nothing can be learned from them. Remove them."),
-    "dark": Kind("Dark images", "Even their brightest parts are nearly black. Look at them, and scale or remove them."),
-    "blurred": Kind("Blurred images", "They have no sharp edge, unlike the others. Remove those that nobody can name."),
+    "dark": Kind(
+        "Dark images", "Even their brightest parts are nearly black. Look at them, and brighten or remove them."
+    ),
+    "blurred": Kind(
+        "Blurred images", "They have no sharp edges, unlike most images. Remove those that nobody could label."
+    ),
     "unequal_classes": Kind(
         "Unequal classes",
-        "Rare classes may never be found. Add images of them; where each image has one label, --class-weights balanced"
-        f" or --sampling sqrt help too ({CLASS_WEIGHTS_TRADE}).",
+        "The network may never predict rare classes. Add images of them; where each image has one label,"
+        f" --class-weights balanced or --sampling sqrt help too ({CLASS_WEIGHTS_TRADE}).",
     ),
     "label_error": Kind(
         "Suspected label errors",
-        "The network is confident of another class, measured on images it was not trained on (confident learning;"
-        " Northcutt et al. 2021). Look at each and correct its label.",
+        "Another class looks more likely (confident learning, Northcutt et al. 2021). Look at each image, and correct"
+        " its label if it is wrong.",
     ),
     "outlier": Kind(
         "Outliers",
-        "To the network they look like no other image. Look whether they belong here.",
+        "To the network, they look like no other image. Check whether they belong in this data set.",
     ),
 }
 
@@ -59,6 +70,8 @@ KINDS = {
 COLUMNS = ("found", "number", "for example")
 # Kinds that are worth a look, and nothing more.
 HINTS = ("outlier",)
+# Kinds of images that are alike, which proves nothing; others are equal pixel for pixel.
+LIKENESSES, LOOKS_LIKE = ("near_duplicate_across_splits", "near_duplicate"), " looks like "
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,7 @@ class Finding:
         be said of them."""
         by_split = {each.split: each for each in reversed(self.images)}
         two = list(reversed(by_split.values())) if len(by_split) > 1 else self.images
-        names = " = ".join(each.title or each.name for each in two[:2])
+        names = (LOOKS_LIKE if self.kind in LIKENESSES else " = ").join(each.title or each.name for each in two[:2])
         return ": ".join(filter(None, (names, self.note)))
 
     def as_dict(self) -> dict[str, Any]:

@@ -46,13 +46,16 @@ def find_label_issues(run: Run, data: DatasetSplits) -> tuple[list[Finding], str
 
 def describe_choice(features: str, last: Knowledge, is_last: bool) -> str:
     """Say by which `features` labels of training images were checked, and why; `last`: what the last ones know."""
-    learned, others = f"{last.learned:.1%} of the training labels", f"{last.held_out:.1%} of others"
+    learned, others = f"{last.learned:.1%} of the training labels", f"{last.held_out:.1%} of the validation labels"
     checked = f"labels of training images were checked with {features}"
     if is_last:
-        return f"{checked}, which have not memorized them: from them, {learned} are predicted correctly, and {others}"
+        return (
+            f"{checked}: they predict {learned} correctly and {others}, which is no sign that they have memorized"
+            " training labels"
+        )
     return (
-        f"{checked}: its last features have memorized these labels, for from them {learned} are predicted correctly,"
-        f" but only {others}"
+        f"{checked}: the last features predict {learned} correctly but only {others}, a sign that they have memorized"
+        " training labels"
     )
 
 

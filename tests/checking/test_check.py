@@ -2,10 +2,11 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 import keras_resnet
 from keras_resnet.api.session import in_python_words
@@ -105,8 +106,46 @@ def test_the_example_of_a_group_is_of_two_splits():
         CheckedImage(split, row, "a", title=f"{split}/{row}.png")
         for split, row in (("train", 0), ("train", 1), ("val", 0))
     ]
-    assert Finding("near_duplicate_across_splits", tuple(group)).example == "train/0.png = val/0.png"
-    assert Finding("near_duplicate", tuple(group[:2])).example == "train/0.png = train/1.png"
+    assert Finding("exact_duplicate_across_splits", tuple(group)).example == "train/0.png = val/0.png"
+    assert Finding("exact_duplicate", tuple(group[:2])).example == "train/0.png = train/1.png"
+    # Likeness is no proof.
+    assert Finding("near_duplicate_across_splits", tuple(group)).example == "train/0.png looks like val/0.png"
+    assert Finding("near_duplicate", tuple(group[:2])).example == "train/0.png looks like train/1.png"
+
+
+def disc(ground, color, radius=20):
+    image = Image.new("RGB", (96, 80), ground)
+    ImageDraw.Draw(image).ellipse((50 - radius, 40 - radius, 50 + radius, 40 + radius), fill=color)
+    return image
+
+
+CHANGES = {
+    "compressed": lambda image: image,  # saved as JPEG, as all of them are
+    "smaller": lambda image: image.resize((48, 40)),
+    "brighter": lambda image: image.point(lambda value: min(255, int(value * 1.2))),
+    "darker": lambda image: image.point(lambda value: int(value * 0.7)),
+    "cropped": lambda image: image.crop((1, 1, 95, 79)),
+}
+
+
+def test_simple_drawings_of_other_colors_are_no_near_duplicates_but_their_copies_are(tmp_path):
+    drawings = [
+        disc((140, 250, 250), (70, 10, 20)),
+        disc((200, 150, 240), (60, 60, 60), 21),
+        disc((250, 240, 150), (20, 30, 80)),
+        disc((150, 200, 150), (90, 10, 60)),
+    ]
+    for label in ("one", "two"):
+        (tmp_path / label).mkdir()
+    for number, drawing in enumerate(drawings):
+        drawing.save(tmp_path / ("one", "two")[number % 2] / f"{number}.png")
+    assert keras_resnet.check(tmp_path).findings == []
+    for number, drawing in enumerate(drawings):
+        for name, change in CHANGES.items():
+            change(drawing).save(tmp_path / ("one", "two")[number % 2] / f"{number}{name}.jpg", quality=60)
+    groups = [group for found in keras_resnet.check(tmp_path).by_kind.values() for group in found]
+    names = [sorted(Path(image.name).stem for image in group.images) for group in groups]
+    assert sorted(names) == [[str(number), *sorted(f"{number}{name}" for name in CHANGES)] for number in range(4)]
 
 
 def test_the_command_tells_the_same_in_words_in_json_and_on_a_page(planted, kresnet, tmp_path):
@@ -225,7 +264,7 @@ def test_flipped_labels_are_suspected(trained):
         flipped |= {(name, int(row)) for row in rows}
         splits[name] = replace(split, labels=labels, _tensors={})
     issues, why = find_label_issues(trained, replace(data, splits=splits))
-    assert "checked with the network's last features, which have not memorized them" in why
+    assert "no sign that they have memorized training labels" in why and "the network's last features: they" in why
     suspected = {(each.images[0].split, each.images[0].row) for each in issues if each.kind == "label_error"}
     assert len(suspected & flipped) > 0.85 * len(flipped)
     assert len(suspected & flipped) > 0.85 * len(suspected)
@@ -255,7 +294,7 @@ def test_labels_are_doubted_by_a_run_of_other_data_with_a_note(trained, monkeypa
     document["spec"]["data"]["source"] = "elsewhere"
     other.spec_file.write_text(json.dumps(document))
     report, _ = module.check_data(trained.spec().data, lambda line: None, other)
-    doubt = "run other was trained on other data (elsewhere), and may doubt what it never saw"
+    doubt = "run other was trained on other data (elsewhere), and may doubt labels of images unlike those"
     assert report.notes == ["so judged", doubt]
 
 
@@ -309,6 +348,28 @@ def test_outliers_are_a_hint(monkeypatch, folder, kresnet, tmp_path):
     data = load_dataset(DataSpec(source=str(folder)), lambda line: None)
     monkeypatch.setattr("keras_resnet.api.checking.check_folder", lambda *of: (report, data))
     assert kresnet("check", folder, "--strict", "--save", tmp_path / "x.html")[0] == 0
+
+
+@pytest.mark.parametrize("standing", ["unclear", "not above"])
+def test_a_network_that_is_not_proven_better_than_chance_checks_no_labels(trained, monkeypatch, standing):
+    constant = {
+        "baseline": "always predicting '0'",
+        "trivial": True,
+        "metric": "top1",
+        "value": 1 / 3,
+        "model_value": 0.375,
+        "images": 24,
+        "standing": standing,
+    }
+    monkeypatch.setattr(type(trained), "analysis", lambda run: {"baselines": [constant]})
+    report, _ = module.check_data(trained.spec().data, lambda line: None, trained)
+    (said,) = report.notes
+    assert said == (
+        f"labels were not checked: run {trained.name} is not proven to be better than chance (top-1 accuracy 37.50%,"
+        " always predicting '0' 33.33%, on 24 validation images), so its doubts would mean nothing; train it longer, or"
+        " add images, and check again"
+    )
+    assert "label_error" not in report.by_kind and "outlier" not in report.by_kind
 
 
 @pytest.mark.parametrize(("accuracy", "notes"), [(0.36, 1), (0.97, 0)])
