@@ -55,8 +55,9 @@ def require_source(spec: DataSpec) -> None:
 
 
 def require_effect(spec: DataSpec, asked: Collection[str]) -> None:
-    """Raise UsageError for settings of TFDS among those `asked` for where `spec` names a folder or a table, and DataError
-    where it names what is not there. What a run was asked for may have no effect on other data, and is no mistake."""
+    """Raise UsageError for settings of TFDS among those `asked` for where `spec` names a folder or a table, and
+    DataError where it names what is not there. What a run was asked for may have no effect on other data, and is no
+    mistake."""
     if _find_folder(spec.source, lambda words: None) is None:
         return
     for name in ("download", "data_dir"):
