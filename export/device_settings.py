@@ -30,17 +30,18 @@ class DeviceSettings(OptionsSection):
         Option("--on", DEVICE, metavar="WHERE"),
     )
     accelerator: Accelerator = setting(
-        "cpu", "What computes there, where --on does not say it.", Option("--accelerator", DEVICE)
+        "cpu", "What computes on the device, unless --on names it, as local:gpu does.", Option("--accelerator", DEVICE)
     )
     runtime: Runtime = setting(
         "interpreter",
-        "LiteRT's interpreter, its compiled-model, which LiteRT's GPUs and NPUs use in any case, or openvino.",
+        "What runs a TFLite file: LiteRT's interpreter or compiled-model API (GPUs and NPUs always use the latter), or"
+        " openvino.",
         Option("--runtime", DEVICE),
     )
     threads: int | None = setting(None, "Threads on the CPU of the device.", Option("--threads", DEVICE, "all"), ge=1)
     minutes: float = setting(
         0.0,
-        "Go on measuring for so long, to see whether the device slows down as it gets warm.",
+        "Go on measuring for X minutes, to see whether the device slows down as it gets warm.",
         Option("--minutes", DEVICE),
         ge=0,
     )
@@ -82,4 +83,6 @@ class DeviceSettings(OptionsSection):
         defaults = DeviceSettings()
         for name in sorted(vars(defaults)):
             if getattr(self, name) != getattr(defaults, name):
-                raise UsageError(f"{self.key(name)} is for files on other devices: name one with --on")
+                raise UsageError(
+                    f"{self.key(name)} is for files that run on devices: name one, such as this machine: --on local"
+                )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.config import foreign_words
 from keras_resnet.config.data import FITS
 from keras_resnet.data.load import load_dataset
 from keras_resnet.errors import RunError, UsageError, require_one_of
@@ -66,17 +67,27 @@ def evaluate_target(target: str, split: str, lookup: RunLookup, log: Log) -> dic
 
     Raises RunError if the labels differ and UsageError if the data has no such split.
     """
-    require_one_of("--split", split, SPLITS)
+    split = require_split(split, log)
     model = lookup.load(Path(target)) if is_exported_file(target) else None
     run = lookup.find(Path(target), model) if model else Run.find(lookup.home, target)
     run.require_finished()
     return evaluate_on_run(model or keras_predictor(load_model(run)), run, split, log, target)
 
 
+def require_split(name: str, log: Log) -> str:
+    """Return the split that `name` means; another tool's word for one is taken for it, which is logged. Raises
+    UsageError for what is none."""
+    if meant := foreign_words.SPLITS.get(name):
+        log(f"--split {name}: taken as --split {meant}")
+        return meant
+    require_one_of("--split", name, SPLITS)
+    return name
+
+
 def evaluate_on_run(predict: Predict, run: Run, split: str, log: Log, name: str) -> dict[str, Any]:
     """Return the same of `predict`, called `name`, on the data of `run`. Raises UsageError if they have no such
     split."""
-    require_one_of("--split", split, SPLITS)
+    split = require_split(split, log)
     data = load_dataset(run.spec().data, log, (split,))
     result = evaluate(predict, evaluation_batches(data, split), load_task(run, data.classes))
     return {

@@ -8,6 +8,7 @@ from pathlib import Path
 from keras_resnet.errors import ExportError
 from keras_resnet.export.formats import find_format, recognize_format
 from keras_resnet.export.formats.base import LoadedModel
+from keras_resnet.run.run_files import REJECTED
 
 
 def is_exported_file(target: str) -> bool:
@@ -25,9 +26,19 @@ def load_file(path: Path, threads: int | None = None) -> LoadedModel:
 def require_file(path: Path) -> None:
     """Raise ExportError unless there is a folder or a regular file at `path`: a pipe may never end."""
     if not path.exists():
-        raise ExportError(f"there is no file {path}")
+        raise ExportError(f"there is no file {path}{_find_moved(path)}")
     if not path.is_dir() and not path.is_file():
         raise ExportError(f"{path} is not a regular file")
+
+
+def _find_moved(path: Path) -> str:
+    """Return where the file of a run that was looked for at `path` is, and why, in words; "" where it is nowhere."""
+    rejected, accepted = path.parent / REJECTED / path.name, path.parent.parent / path.name
+    if rejected.exists():
+        return f": {path.name} was not within its budget and is in {rejected}"
+    if path.parent.name == REJECTED and accepted.exists():
+        return f": {path.name} is within its budget and is in {accepted}"
+    return ""
 
 
 def file_size(path: Path) -> int:

@@ -176,9 +176,9 @@ def _calibrate(run: Run, data: DatasetSplits, request: ExportRequest, log: Log) 
         return error
     ranges = measure_convergence(load_model(run), calibration)
     log(
-        f"calibration: {counted(len(calibration.images), 'image')} ({calibration.source}, plus black and white); using"
-        f" all of them instead of the first half widens the layers' ranges by {ranges.median:.1%} (median; at most"
-        f" {ranges.largest:.1%}, in {ranges.layer}); the smaller these numbers, the more certain that these suffice"
+        f"calibration: {counted(len(calibration.images), 'image')} ({calibration.source}, plus black and white); the"
+        f" second half of them widened the layers' ranges by {ranges.median:.1%} (median; at most {ranges.largest:.1%},"
+        f" in {ranges.layer}). Near 0%, more images would change little"
     )
     document = {"images": len(calibration.images), "source": calibration.source, "sha256": calibration.sha256}
     run.write_json(run.exports / "calibration.json", {**document, "convergence": asdict(ranges)})

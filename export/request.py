@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from keras_resnet.config import foreign_words
 from keras_resnet.errors import ExportError, KresnetError, UsageError
 from keras_resnet.export.accelerators import require_accelerator
 from keras_resnet.export.calibration import require_calibration_folder
@@ -104,7 +105,9 @@ class ExportRequest:
             if name not in possible:
                 titles = join_words([get_format(each).title for each in self.formats])
                 allowed = f"must be one of {', '.join(sorted(possible))}" if possible else "has no effect"
-                raise UsageError(f"--quantize of {titles} {allowed}. Received: {name}")
+                meant = foreign_words.SCHEMES.get(name.lower())
+                near = f". Did you mean {meant!r}?" if meant in possible else ""
+                raise UsageError(f"--quantize of {titles} {allowed}. Received: {name}{near}")
 
     def _require_calibrated(self, settings: ExportSettings, run: Run) -> None:
         """Raise UsageError for settings of a calibration that is not made, or of two at once."""

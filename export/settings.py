@@ -87,7 +87,7 @@ class ExportSettings(OptionsSection):
         Option("--require-proof", VERDICT),
     )
     samples: int | None = setting(
-        None, "Score so many validation images, drawn by a fixed seed.", Option("--samples", VERDICT, "all"), ge=1
+        None, "Score only N validation images, drawn by a fixed seed.", Option("--samples", VERDICT, "all"), ge=1
     )
 
     def is_set(self, name: str) -> bool:

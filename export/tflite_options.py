@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 
+from keras_resnet.config.foreign_words import answer_value
 from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.tasks import TASKS
 
@@ -201,7 +202,7 @@ class TFLiteRequest:
 
     def _build_one(self, name: str, *, skips_impossible: bool) -> TFLiteOptions | None:
         scheme_name, fixed_io = SCHEME_ALIASES.get(name, (name, None))
-        require_one_of("--quantize", name, (*SCHEMES, *SCHEME_ALIASES, ALL))
+        require_scheme(name)
         scheme = SCHEMES[scheme_name]
         self._require_possible(name, scheme)
         io = fixed_io or self.io or scheme.io_types[0]
@@ -220,6 +221,13 @@ class TFLiteRequest:
         words = "was trained with 8 bits" if self.is_qat else "was not trained with 8 bits (kresnet compress --qat)"
         allowed = ", ".join(self.possible_schemes)
         raise UsageError(f"the run {words}: --quantize must be one of {allowed}. Received: {name!r}")
+
+
+def require_scheme(name: str) -> None:
+    """Raise UsageError, with what is meant, for the name of no scheme."""
+    if answer := answer_value("--quantize", name):
+        raise UsageError(f"--quantize {name} is what other tools take. {answer}.")
+    require_one_of("--quantize", name, (*SCHEMES, *SCHEME_ALIASES, ALL))
 
 
 def with_engine(files: Sequence[TFLiteOptions], name: str) -> list[TFLiteOptions]:

@@ -88,10 +88,12 @@ def __getattr__(name: str) -> Any:
 
 
 def _suggest(name: str) -> str:
-    """Return what to say of a name that is not here: the function that does it, or the nearest name."""
-    from keras_resnet.config.foreign_words import answer_function
+    """Return what to say of a name that is not here: the function or the method that does it, or the nearest name."""
+    from keras_resnet.config.foreign_words import answer_function, find_method
     from keras_resnet.errors import did_you_mean
 
+    if method := find_method(name):
+        return f" Use run.{method}(…), where run is what keras_resnet.train or keras_resnet.open_run returns."
     by_letters = {each.lower(): each for each in __all__}
     meant = answer_function(name) or by_letters.get(name.lower())
     return f" Did you mean {meant!r}?" if meant else did_you_mean(name, __all__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import length_hint
@@ -19,6 +20,8 @@ Log = Callable[[str], None]
 Advance = Callable[[int, str], None]
 # (how many steps there are, or None; what is being done; what a step is) → a context that yields an `Advance`.
 Display = Callable[[int | None, str, str], AbstractContextManager[Advance]]
+# The time left is estimated from as many steps, in as much time, at least.
+TIMED_STEPS, TIMED_SECONDS = 5, 1.0
 # What the second line of a message that is folded begins with.
 INDENT = "  "
 
@@ -67,6 +70,39 @@ def find_width(stream: TextIO) -> int:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return 80
+
+
+class Pace:
+    """How long the steps of some work take, and so how long the rest will.
+
+    The first one is not counted: a network is traced in it. Nor is anything said before a few have been.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.left, self.timed = total, 0
+        self._began: float | None = None
+        self._latest = 0.0
+
+    def advance(self, steps: int = 1) -> None:
+        """Count `steps` that have been done."""
+        self._latest = time.monotonic()
+        self.left -= steps
+        if self._began is None:
+            self._began = self._latest
+        else:
+            self.timed += steps
+
+    @property
+    def seconds(self) -> float:
+        """What the `timed` steps took."""
+        return 0.0 if self._began is None else self._latest - self._began
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What those that are `left` will take; None while that is not known."""
+        if self.timed < TIMED_STEPS or self.seconds < TIMED_SECONDS:
+            return None
+        return self.left * self.seconds / self.timed
 
 
 @contextmanager

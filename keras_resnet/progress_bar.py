@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from keras_resnet.progress import Advance
+from keras_resnet.progress import Advance, Pace
 from keras_resnet.runtime.printable import make_printable
 
 BAR_COLUMNS = 16
@@ -32,9 +32,15 @@ def show_bar(total: int | None, words: str, unit: str) -> Iterator[Advance]:
                 _display = None
     else:
         shown = _display
-        task = shown.add_task(make_printable(words), total=total, unit=unit)
+        pace = Pace(total or 0)
+        task = shown.add_task(make_printable(words), total=total, unit=unit, pace=pace)
+
+        def advance(steps: int, words: str) -> None:
+            pace.advance(steps)
+            shown.update(task, advance=steps, description=make_printable(words))
+
         try:
-            yield lambda steps, words: shown.update(task, advance=steps, description=make_printable(words))
+            yield advance
         finally:
             shown.remove_task(task)
 
@@ -49,7 +55,8 @@ def _new_display() -> Any:
         def render(self, task: Task) -> Text:
             if task.total is None:
                 return Text(_clock(task.elapsed))
-            left = "" if task.time_remaining is None else f", {_clock(task.time_remaining)} left"
+            seconds = task.fields["pace"].seconds_left
+            left = "" if seconds is None else f", {_clock(seconds)} left"
             return Text(f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}{left}")
 
     return Progress(

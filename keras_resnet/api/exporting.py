@@ -12,6 +12,7 @@ from keras_resnet.api.files import ExportedFiles
 from keras_resnet.api.keywords import require_known, to_options
 from keras_resnet.api.signatures import EXPORT
 from keras_resnet.api.signatures import names as names_of
+from keras_resnet.config.foreign_words import find_export_name
 from keras_resnet.errors import UsageError, VerdictError, describe_received, did_you_mean
 from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
@@ -101,9 +102,10 @@ def sort_names(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return (formats, schemes) of what is named. Raises UsageError for an unknown name, with the nearest."""
     for name in names:
         if name not in NAMES:
-            near = did_you_mean(str(name), NAMES)
-            received = describe_received(name)
-            raise UsageError(f"what to export must be of {', '.join(NAMES)}. Received: {received}{near and '.'}{near}")
+            meant = find_export_name(str(name))
+            near = f" Did you mean {meant!r}?" if meant else did_you_mean(str(name), NAMES)
+            allowed, received = ", ".join(NAMES), describe_received(name)
+            raise UsageError(f"what to export must be one of {allowed}. Received: {received}{near and '.'}{near}")
     schemes = tuple(name for name in names if name in SCHEME_NAMES)
     formats = tuple(name for name in names if name in FORMATS)
     return ((TFLITE, *formats) if schemes else formats), schemes

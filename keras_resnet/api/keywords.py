@@ -46,6 +46,8 @@ ELSEWHERE = {
     "find_batch_size": "Use the command: kresnet train --find-batch-size.",
     "json": "What is returned has all that --json prints.",
     "settings": "Use set.",
+    "quantize": 'Name the files themselves: export("int8").',
+    **dict.fromkeys(("format", "formats"), 'Name the files themselves: export("onnx").'),
     "strict": "keras_resnet.check returns all findings: look whether there are any.",
 }
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from keras_resnet.progress import Advance
+from keras_resnet.progress import Advance, Pace
 
 # Seconds between two pictures of a bar.
 INTERVAL = 0.25
@@ -63,10 +63,12 @@ class _Bar:
     def __init__(self, total: int | None, words: str, unit: str) -> None:
         self.total, self.words, self.unit, self.done = total, words, unit, 0
         self.began = self.drawn = time.monotonic()
+        self._pace = Pace(total or 0)
 
     def advance(self, steps: int, words: str) -> bool:
         """Count `steps`. Returns whether it is time for a new picture."""
         self.done, self.words = self.done + steps, words
+        self._pace.advance(steps)
         is_due = time.monotonic() - self.drawn > INTERVAL
         self.drawn = time.monotonic() if is_due else self.drawn
         return is_due
@@ -84,7 +86,8 @@ class _Bar:
     def _count(self, elapsed: float) -> str:
         if not self.total:
             return _clock(elapsed)
-        left = f", {_clock(elapsed / self.done * (self.total - self.done))} left" if self.done else ""
+        seconds = self._pace.seconds_left
+        left = "" if seconds is None else f", {_clock(seconds)} left"
         return f"({self.done}/{self.total} {self.unit}{left})"
 
 

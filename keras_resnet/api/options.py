@@ -135,7 +135,7 @@ class TrainOptions(TypedDict, total=False):
     steps: int | None
     """Length in steps; decides the epochs."""
     stop_after: int | None
-    """End after so many steps of a longer plan, to try it out."""
+    """End after N steps of a longer plan, to try it out."""
     batch_size: int | None
     """Images per step, over all devices [default: by the data]."""
     loss: Literal["cross_entropy", "bce", "focal", "asymmetric"] | None
@@ -205,7 +205,7 @@ class CompressOptions(TypedDict, total=False):
     steps: int | None
     """Length in steps; decides the epochs."""
     stop_after: int | None
-    """End after so many steps of a longer plan, to try it out."""
+    """End after N steps of a longer plan, to try it out."""
     accumulate_steps: int | None
     """Gradient accumulation: parts of a batch that are computed one after another [default: 1]."""
     ema: float | None
@@ -255,19 +255,19 @@ class VerifyOptions(TypedDict, total=False):
     require_proof: bool | None
     """Fail also where the drop's 95% interval is not within max_drop: too few images to tell."""
     samples: int | None
-    """Score so many validation images, drawn by a fixed seed [default: all]."""
+    """Score only N validation images, drawn by a fixed seed [default: all]."""
     on: Sequence[str] | str | None
     """Run the files there: local, tflm, chromium, browser, ssh://USER@HOST or a command; repeatable, and with an
     accelerator behind it, as in local:gpu."""
     accelerator: Literal["cpu", "gpu", "npu"] | None
-    """What computes there, where on does not say it [default: cpu]."""
+    """What computes on the device, unless on names it, as local:gpu does [default: cpu]."""
     runtime: Literal["interpreter", "compiled-model", "openvino"] | None
-    """LiteRT's interpreter, its compiled-model, which LiteRT's GPUs and NPUs use in any case, or openvino [default:
-    interpreter]."""
+    """What runs a TFLite file: LiteRT's interpreter or compiled-model API (GPUs and NPUs always use the latter), or
+    openvino [default: interpreter]."""
     threads: int | None
     """Threads on the CPU of the device [default: all]."""
     minutes: float | None
-    """Go on measuring for so long, to see whether the device slows down as it gets warm [default: 0]."""
+    """Go on measuring for X minutes, to see whether the device slows down as it gets warm [default: 0]."""
     timeout: float | None
     """Seconds without an answer after which a device is taken to be gone [default: 300]."""
     allow_fallback: bool | None

@@ -28,7 +28,8 @@ T = TypeVar("T")
 _is_surrounded: ContextVar[bool] = ContextVar("is_surrounded", default=False)
 # A whole command stays one; of options alone, those that switch something off stand for False.
 _TYPED = re.compile(
-    r"kresnet train --resume (?P<run>\S+)|(?P<find>kresnet train --find-lr)|kresnet [a-z]+(?: [\w./-]+)*"
+    r"List them with: (?P<list>kresnet [a-z]+)"
+    r"|kresnet train --resume (?P<run>\S+)|(?P<find>kresnet train --find-lr)|kresnet [a-z]+(?: [\w./-]+)*"
     r"|--no-(?P<off>[a-z][a-z-]*)|--set (?P<key>[a-z_.]+)=(?P<set>[\w.]+)"
     r"|(?P<use>Use )?--(?P<option>[a-z][a-z-]*)(?: (?P<value>[\w:./-]*\w))?"
 )
@@ -40,6 +41,8 @@ def in_python_words(message: str) -> str:
 
 
 def _to_python(match: re.Match[str]) -> str:
+    if match["list"]:
+        return f"In a terminal, {match['list']} lists them."
     if match["run"]:
         return f"keras_resnet.train(resume={match['run']!r})"
     if match["find"]:

@@ -73,7 +73,7 @@ def check_data(spec: DataSpec, log: Log, run: Run | None = None) -> tuple[CheckR
         notes += [choice, *_list_doubts(classifier, spec)]
     else:
         notes.append(_explain_unchecked(spec, run))
-    notes += [f"split by kresnet, as a training does it: {line}" for line in lines if line.startswith(HELD_OUT)]
+    notes += [f"held out for {line}, as in each training" for line in lines if line.startswith(HELD_OUT)]
     return CheckReport(data.name, _count(data), _properties(facts), findings, notes), data
 
 

@@ -30,7 +30,7 @@ from keras_resnet.runtime.plurals import counted
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
-    help="Take so many validation images, those that kresnet verify --samples draws [default: all].",
+    help="Take only N validation images, those that kresnet verify --samples draws [default: all].",
 )
 @runs_option
 def bundle(file: Path, of_run: str | None, save: Path | None, samples: int | None, runs: str | None) -> None:

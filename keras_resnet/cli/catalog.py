@@ -59,7 +59,7 @@ def _format_cell(value: object) -> str:
     epilog=format_examples("kresnet models --depth 50", "kresnet models --classes 5 --image-size 96 --json"),
 )
 @click.option("--depth", type=int, help="Only networks of this depth.")
-@click.option("--classes", type=click.IntRange(2), help="Count with so many classes [default: 1000, or 10 for CIFAR].")
+@click.option("--classes", type=click.IntRange(2), help="Count for N classes [default: 1000, or 10 for CIFAR].")
 @click.option("--image-size", type=int, help="Count for images of this size [default: 224, or 32 for CIFAR].")
 @json_option
 def models(depth: int | None, classes: int | None, image_size: int | None, as_json: bool) -> None:

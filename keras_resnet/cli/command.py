@@ -126,7 +126,7 @@ class Command(ExamplesFirst):
         return f"{name} needs a value{allowed and ': '}{allowed}"
 
     def _known_options(self, ctx: click.Context) -> set[str]:
-        return {name for option in self.get_params(ctx) for name in option.opts}
+        return {name for each in self.get_params(ctx) if isinstance(each, click.Option) for name in each.opts}
 
     def _answer_extra(self, ctx: click.Context, args: list[str], message: str) -> None:
         """Raise AnsweredError where it is known what an argument too many, of which click's `message` is, means."""

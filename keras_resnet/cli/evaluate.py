@@ -41,5 +41,5 @@ def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_j
         metrics, metric = result["metrics"], str(result["metric"])
         names = [metric, *list_shown_details(metrics, metric)]
         values = [format_value(metrics[name], result["intervals"].get(name)) for name in names]
-        row = [str(result["model"]), split, str(result["samples"]), *values]
+        row = [str(result["model"]), str(result["split"]), str(result["samples"]), *values]
         console.print_table("", ["model", "split", "images", *map(metric_label, names)], [row])

@@ -20,10 +20,13 @@ from keras_resnet.errors import KresnetError
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.settings import TFLITE, ExportSettings
+from keras_resnet.metrics.outcome import format_interval
+from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.api.exporting import ExportOutcome
     from keras_resnet.config.spec import Spec
+    from keras_resnet.export.verdict import Verdict
     from keras_resnet.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,7 +41,7 @@ class ExportCommand(Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse `args`, those of other tools in ours."""
-        translated, remarks = translate_export(args)
+        translated, remarks = translate_export(args, FORMATS)
         for remark in remarks:
             console.log(remark)
         return super().parse_args(ctx, translated)
@@ -88,7 +91,8 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     _print_outcome(of_run, outcome, as_json)
     if problems := _list_problems(outcome, settings):
         if not as_json and not outcome.result.failures:
-            log_next_steps(*_list_remedies(of_run, settings), runs=runs)
+            first = _ask_for_images(outcome.verdicts, settings.samples)
+            log_next_steps(*_list_remedies(of_run, settings), runs=runs, first=first)
         raise KresnetError("; ".join(problems))
     if not as_json:
         log_next_steps((f"demo {of_run.name}", DEMO), (f"report {of_run.name} --open", "the whole report"), runs=runs)
@@ -145,6 +149,20 @@ def _list_remedies(run: Run, settings: ExportSettings) -> list[tuple[str, str]]:
         *([] if settings.auto else [automatic]),
         (f"compress {run.name} --qat", "train on for 8 bits"),
     ]
+
+
+def _ask_for_images(verdicts: list[Verdict], samples: int | None) -> str:
+    """Return that more validation images are needed where these cannot tell whether a file that failed is within its
+    budget; "" where they can. samples: how many were asked for, None for all."""
+    for each in verdicts:
+        is_one_image = each.drop * each.samples < 1.5
+        if not each.passed and (is_one_image or each.drop_interval[0] <= each.max_drop):
+            more = "a larger --samples" if samples else "more validation images"
+            return (
+                f"{more}: on {counted(each.samples, 'image')} the drop of {each.file} may be anything in"
+                f" {format_interval(each.drop_interval)}, and {counted(100 * each.max_drop, 'point', 'g')} may be lost"
+            )
+    return ""
 
 
 def _needs_compression_remark(spec: Spec) -> bool:

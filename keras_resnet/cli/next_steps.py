@@ -22,11 +22,12 @@ def log_advice(run: Run) -> None:
         console.log(f"advice: {advice}")
 
 
-def log_next_steps(*steps: tuple[str, str], runs: str | None = None) -> None:
+def log_next_steps(*steps: tuple[str, str], runs: str | None = None, first: str = "") -> None:
     """Log commands to type next, a line each: (what follows `kresnet`, what it does). runs: the home of runs, where
-    that was given."""
+    that was given. first: what to do before that, in words."""
     where = f" --runs {shlex.quote(runs)}" if runs else ""
     commands = [f"kresnet {words}{where}" for words, _ in steps]
     width = max(map(len, commands))
-    for number, (command, (_, purpose)) in enumerate(zip(commands, steps, strict=True)):
-        console.log(f"{LEAD if not number else ' ' * len(LEAD)}{command.ljust(width)}  {purpose}")
+    lines = [f"{command.ljust(width)}  {purpose}" for command, (_, purpose) in zip(commands, steps, strict=True)]
+    for number, line in enumerate([first, *lines] if first else lines):
+        console.log(f"{' ' * len(LEAD) if number else LEAD}{line}")

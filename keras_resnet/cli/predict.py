@@ -11,7 +11,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.outputs import prepare_save
-from keras_resnet.cli.targets import require_predictor
+from keras_resnet.cli.targets import name_missing_target, require_predictor
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
 
@@ -29,7 +29,7 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
 @click.option("--camera", metavar="NUMBER", help="The frames of a camera instead, by its number or address.")
 @click.option("--top", type=click.IntRange(1), help="How many classes, or objects, to name [default: 5, or all].")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every Nth frame.")
-@click.option("--frames", type=click.IntRange(1), help="Stop after so many frames [default: at the end].")
+@click.option("--frames", type=click.IntRange(1), help="Stop after N frames [default: at the end].")
 @click.option(
     "--save", type=click.Path(path_type=Path), help="Draw the predictions into a copy; of several files, a folder."
 )
@@ -63,7 +63,8 @@ def predict(
         )
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
-    sources = resolve_inputs(images, save) if images else []
+    with name_missing_target(runs, target):
+        sources = resolve_inputs(images, save) if images else []
     if (options["every"] != 1 or options["frames"]) and images and not any(is_video(each.name) for each in sources):
         named = "--every" if options["every"] != 1 else "--frames"
         raise UsageError(f"{named} is for videos and cameras; {sources[0].name} is an image")

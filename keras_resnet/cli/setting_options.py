@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from keras_resnet.cli import console
 from keras_resnet.cli.command import GroupedOption
 from keras_resnet.config.given_options import COMPRESS_SETTINGS, SETTINGS
 from keras_resnet.config.option_groups import COMMON
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.errors import UsageError
+from keras_resnet.runtime.plurals import counted
 
 F = TypeVar("F", bound=Callable[..., Any])
 # An option is shown with its choices in place of NAME if it stays as short as this: descriptions need the room.
@@ -57,6 +59,19 @@ class Items(click.types.StringParamType):
             words = "whole numbers" if self.kind is int else "numbers"
             flag = param.opts[0] if param else "the list"
             raise UsageError(f"{flag} must be {words} with commas between. Received: {value!r}") from None
+
+
+class Points(click.types.FloatParamType):
+    """Percentage points: a number, also with a percent sign, which is then said to be taken as points."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the points of `value`, "1" or "1%"."""
+        if not isinstance(value, str) or not value.endswith("%"):
+            return super().convert(value, param, ctx)
+        number: Any = value.removesuffix("%")
+        points = super().convert(number, param, ctx)
+        console.log(f"{param.opts[0] if param else 'points'} {value}: taken as {counted(points, 'point', 'g')}")
+        return points
 
 
 def add_train_options(command: F) -> F:
@@ -109,7 +124,8 @@ def _option(setting: Setting, is_repeated: bool = False) -> Callable[[F], F]:
     if setting.default_words:
         words = f"{words.removesuffix('.')} [default: {setting.default_words}]."
     if setting.kind is not bool:
-        kind = Names(setting.choices) if setting.choices else setting.kind
+        is_of_points = setting.kind is float and setting.bounds.endswith("points")
+        kind = Names(setting.choices) if setting.choices else Points() if is_of_points else setting.kind
         return click.option(
             option.flag,
             type=Items(setting.kind) if setting.is_list and not is_repeated else kind,

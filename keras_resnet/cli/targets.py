@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from keras_resnet.errors import RunError, UsageError
+from keras_resnet.errors import KresnetError, RunError, UsageError
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.image_files import image_suffixes
@@ -24,8 +26,9 @@ def find_run(runs: str | None, name: str | None) -> Run:
     raise UsageError(f"{_describe(Path(name))}; {_command()} takes a run, by its name or its folder")
 
 
-def find_file(runs: str | None, file: Path) -> Path:
-    """Return `file`. Raises UsageError, with what was meant, if it is a run or an image and no exported file."""
+def find_file(runs: str | None, file: Path, or_else: str = "") -> Path:
+    """Return `file`. Raises UsageError, with what was meant, if it is a run or an image and no exported file. or_else:
+    what makes the command take a run after all."""
     home = runs_home(runs)
     run = _find_named_run(home, file)
     if run is None and not _is_image(file):
@@ -34,7 +37,7 @@ def find_file(runs: str | None, file: Path) -> Path:
         raise UsageError(f"{_describe(file)}; {_command()} takes an exported file, such as int8.tflite")
     rows = sorted(run.verdicts(), key=lambda row: row["verdict"] not in ACCEPTED)
     example = f", such as {run.exports / rows[0]['file']}" if rows else f"; write them with: kresnet export {run.name}"
-    raise UsageError(f"{file} is a run; {_command()} takes one of its exported files{example}")
+    raise UsageError(f"{file} is a run; {_command()} takes one of its exported files{example}{or_else}")
 
 
 def refuse_run(runs: str | None, data: str) -> None:
@@ -57,6 +60,23 @@ def require_predictor(runs: str | None, target: str, images: tuple[str, ...]) ->
     swapped = [name for name in images if _find_named_run(home, Path(name)) or _is_exported(Path(name))]
     first = swapped[0] if swapped else "RUN"
     raise UsageError(f"the run or exported file comes first: kresnet predict {first} {target}")
+
+
+@contextmanager
+def name_missing_target(runs: str | None, target: str) -> Iterator[None]:
+    """Let an error about something else be preceded by what is wrong with `target`, if it is neither a file nor a
+    run."""
+    try:
+        yield
+    except KresnetError as error:
+        from keras_resnet.export.load import is_exported_file
+
+        try:
+            if not is_exported_file(target):
+                Run.find(runs_home(runs), target)
+        except RunError as missing:
+            raise type(error)(f"{missing}; {error}") from None
+        raise
 
 
 def _describe(path: Path) -> str:

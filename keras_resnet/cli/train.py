@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from keras_resnet.errors import UsageError
 
 if TYPE_CHECKING:
     from keras_resnet.run import Run
+    from keras_resnet.run.documents import MetricsDocument
 
 
 @click.command(
@@ -96,14 +98,24 @@ def _check_modes(given: dict[str, Any], name: str | None, resume: str | None, mo
 
 def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
     """Print what came out of a finished `run`, and say what can be done next."""
-    from keras_resnet.metrics.labels import metric_label
-    from keras_resnet.metrics.outcome import format_value
     from keras_resnet.training.distribute import is_first_worker
 
     metrics = run.metrics()
     if as_json:
         console.emit_json({"run": run.name, "folder": str(run.folder), **metrics})
         return
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):  # there, the line above says the same
+        _print_table(run, metrics)
+    if is_first_worker():
+        log_advice(run)
+        log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
+
+
+def _print_table(run: Run, metrics: MetricsDocument) -> None:
+    """Print the metrics of a `run` as a table."""
+    from keras_resnet.metrics.labels import metric_label
+    from keras_resnet.metrics.outcome import format_value
+
     values = {metrics["metric"]: metrics["value"]}
     if "macro_recall" in metrics:
         values["macro_recall"] = metrics["macro_recall"]
@@ -111,9 +123,6 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
     cells = [format_value(value, intervals.get(name)) for name, value in values.items()]
     row = [run.name, *cells, str(run.folder)]
     console.print_table("", ["run", *map(metric_label, values), "folder"], [row])
-    if is_first_worker():
-        log_advice(run)
-        log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
 
 
 def _find_learning_rate(given: Options, home: Path, as_json: bool) -> None:

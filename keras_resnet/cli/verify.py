@@ -57,7 +57,9 @@ def verify(target: Path, of_run: str | None, runs: str | None, as_json: bool, **
     if on.on or pairs:
         _verify_on_devices(target, settings, on, pairs, lookup, as_json)
     else:
-        _verify_here(find_file(runs, target), settings, lookup, as_json)
+        _verify_here(
+            find_file(runs, target, "; or add --on local to verify all its TFLite files"), settings, lookup, as_json
+        )
 
 
 def _verify_on_devices(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from keras_resnet.errors import UsageError
+from keras_resnet.runtime.plurals import join_words
 
 # An option of torchvision's references, timm, Ultralytics, Keras, Edge Impulse or an earlier habit → what is typed
 # here; of several, the first whose option the command has.
@@ -46,7 +47,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--cfg", "--config"), ("--recipe, or --set KEY=VALUE",)),
     **dict.fromkeys(("--distill", "--kd"), ("--teacher",)),
     **dict.fromkeys(("--nms", "--full", "--end2end"), ("--with-nms",)),
-    **dict.fromkeys(("--format", "--include"), ("--tflite, --savedmodel, --onnx or --c-array",)),
     **dict.fromkeys(("--calib", "--representative-dataset", "--data"), ("--calibration-data",)),
     **dict.fromkeys(("--topk", "-k", "--max-det"), ("--top",)),
     **dict.fromkeys(("--tolerance", "--max-loss"), ("--max-drop",)),
@@ -100,6 +100,8 @@ COMMANDS = {
 FUNCTIONS = dict.fromkeys(
     ("network", "model", "get_model", "build_model", "list_models", "timm_create"), "create_model"
 )
+# Commands that are methods of a run in Python.
+METHODS = ("evaluate", "export", "predict", "report", "verify")
 # Options of an export elsewhere that say exactly what one of ours does: they are taken for it, which is printed.
 EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--int8", "--full-integer"), ("--quantize", "int8")),
@@ -111,18 +113,35 @@ EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--saved-model", "--saved_model"), ("--savedmodel",)),
     **dict.fromkeys(("--cc", "--c"), ("--c-array",)),
 }
-# Values of `--format`, which is what other tools call it.
+# Words for formats elsewhere, such as values of `--format`, → the name of ours.
 EXPORT_FORMATS = {
-    **dict.fromkeys(("tflite", "litert", "lite"), "--tflite"),
-    **dict.fromkeys(("savedmodel", "saved_model", "saved-model", "tf"), "--savedmodel"),
-    "onnx": "--onnx",
-    **dict.fromkeys(("c-array", "c_array", "c", "cc"), "--c-array"),
+    **dict.fromkeys(("litert", "lite"), "tflite"),
+    **dict.fromkeys(("saved_model", "saved-model", "tf", "pb"), "savedmodel"),
+    **dict.fromkeys(("ov", "ir"), "openvino"),
+    **dict.fromkeys(("mlmodel", "mlpackage", "core-ml"), "coreml"),
+    **dict.fromkeys(("c_array", "c", "cc"), "c-array"),
 }
 FORMAT_OPTIONS = ("--format", "--include", "-f")
-FORMAT_FLAGS = frozenset(EXPORT_FORMATS.values())
+# Options elsewhere for the types of a file's numbers, which `--quantize` names here.
+SCHEME_OPTIONS = ("--precision", "--dtype", "--data-type", "--quantization", "--quant")
+# Words for schemes elsewhere → the name of ours.
+SCHEMES = {
+    **dict.fromkeys(("fp16", "half", "f16"), "float16"),
+    **dict.fromkeys(("fp32", "float", "full", "none", "f32"), "float32"),
+    **dict.fromkeys(("int4", "uint8", "8bit", "8-bit", "8", "i8", "w8a8", "full-integer", "integer", "ptq"), "int8"),
+    **dict.fromkeys(("int16", "16x8", "w8a16"), "int16x8"),
+    **dict.fromkeys(("drq", "dynamic-range", "dynamic_range", "weight-only"), "dynamic"),
+}
+# Words for splits elsewhere → the name of ours; they are taken for it.
+SPLITS = {
+    **dict.fromkeys(("val", "valid", "dev"), "validation"),
+    "training": "train",
+    "testing": "test",
+}
 # Values of options elsewhere → what to say of them.
 _WEIGHTS = "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, a file, or a run"
 VALUES: dict[str, dict[str, str]] = {
+    "--quantize": {word: f"Use --quantize {name}" for word, name in SCHEMES.items()},
     "--weights": dict.fromkeys(("imagenet", "imagenet1k_v1", "imagenet1k_v2", "default", "coco", "true"), _WEIGHTS),
     "--precision": {
         **dict.fromkeys(("fp16", "float16", "half", "16", "16-mixed", "amp"), "Use --precision mixed_float16"),
@@ -181,9 +200,21 @@ def answer_function(name: str) -> str:
     return FUNCTIONS.get(name, "")
 
 
-def translate_export(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return `arguments` of an export with options of other tools in ours, and a remark on each of them. Raises
-    UsageError for a format that is not written."""
+def find_method(name: str) -> str:
+    """Return the method of a run that is meant by `name`, a command or another tool's word for one; "" where none
+    is."""
+    command = COMMANDS.get(name, name)
+    return command if command in METHODS else ""
+
+
+def find_export_name(word: str) -> str:
+    """Return the scheme or the format that is meant by a `word` of another tool; "" where nothing fits."""
+    return SCHEMES.get(word.lower()) or EXPORT_FORMATS.get(word.lower(), "")
+
+
+def translate_export(arguments: Sequence[str], formats: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return `arguments` of an export with options of other tools in ours, and a remark on each of them. formats: the
+    names of those that are written, each of which is an option. Raises UsageError for another one."""
     translated: list[str] = []
     remarks: list[str] = []
     rest = list(arguments)
@@ -191,19 +222,25 @@ def translate_export(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         word = rest.pop(0)
         name, equals, value = word.partition("=")
         taken = [word]
-        if name in FORMAT_OPTIONS and (equals or rest):
-            value = value if equals else rest.pop(0)
-            word, taken = f"{name} {value}", [_translate_format(name, each) for each in value.split(",")]
+        if name in FORMAT_OPTIONS:
+            value = value if equals or not rest else rest.pop(0)
+            word, taken = f"{name} {value}", [_translate_format(name, each, formats) for each in value.split(",")]
         elif word in EXPORT_OPTIONS:
             taken = list(EXPORT_OPTIONS[word])
+        elif name in SCHEME_OPTIONS and (equals or rest):
+            value = value if equals else rest.pop(0)
+            word, taken = f"{name} {value}", ["--quantize", value]
         if " ".join(taken) != word:
             remarks.append(f"{word}: taken as {' '.join(taken)}")
         translated += taken
     return translated, remarks
 
 
-def _translate_format(option: str, value: str) -> str:
-    """Return our option for the format `value` of another tool's `option`. Raises UsageError for an unknown one."""
-    if value.lower() not in EXPORT_FORMATS:
-        raise UsageError(f"{option} {value}: kresnet does not write {value}. {answer_option('--format', FORMAT_FLAGS)}")
-    return EXPORT_FORMATS[value.lower()]
+def _translate_format(option: str, value: str, formats: Collection[str]) -> str:
+    """Return our option for the format `value` of another tool's `option`. Raises UsageError for one that is not among
+    the `formats`."""
+    name = EXPORT_FORMATS.get(value.lower(), value.lower())
+    if name not in formats:
+        unknown = f" {value}: kresnet does not write {value}" if value else " names no format"
+        raise UsageError(f"{option}{unknown}. Use {join_words([f'--{each}' for each in formats], 'or')}.")
+    return f"--{name}"

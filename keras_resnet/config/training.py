@@ -201,7 +201,7 @@ class TrainingSpec(Section):
     )
     steps: int | None = setting(None, "Length in steps; decides the epochs.", Option("--steps", TRAINING), ge=1)
     stop_after: int | None = setting(
-        None, "End after so many steps of a longer plan, to try it out.", Option("--stop-after", TRAINING), ge=1
+        None, "End after N steps of a longer plan, to try it out.", Option("--stop-after", TRAINING), ge=1
     )
     batch_size: int | None = setting(
         None, "Images per step, over all devices.", Option("--batch-size", COMMON, "by the data"), ge=1

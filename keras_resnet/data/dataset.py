@@ -302,13 +302,13 @@ def require_split(asked: Iterable[str] | None, there: Iterable[str], unlabeled: 
 
 
 def log_held_out(held_out: int, total: int, fraction: float, how: str, log: Log, each: str = "each class") -> None:
-    """Tell `log` of the share that really is held out of `total` training images, and why it is not `fraction`: `each`
+    """Tell `log` of the share that really is held out of `total` images, and why it is not `fraction`: `each`
     has to be on both sides."""
     asked = round(fraction * total)
     why = (
         "" if held_out == asked else f"; {asked}, as --val-fraction {fraction:g} asks, cannot put {each} on both sides"
     )
-    log(f"{HELD_OUT}{held_out} of {counted(total, 'training image')} ({held_out / total:.1%}), {how}{why}")
+    log(f"{HELD_OUT}{held_out} of {counted(total, 'image')} ({held_out / total:.1%}), {how}{why}")
 
 
 def require_all_classes(splits: dict[str, Split], classes: tuple[str, ...]) -> None:

@@ -78,8 +78,8 @@ def _fetch(given: Origin, network: NetworkSpec) -> Weights:
     origin = _name_origin(os.fspath(given), network) if is_path else ""
     if not hub.is_hub_name(origin) and not os.path.splitext(origin)[1]:
         raise UsageError(
-            f"weights must be {', '.join(hub.SOURCES)}, one of these and a name (torchvision:resnet50), or the path of"
-            f" a file; the model of a run is open_run(NAME).model. Received: {describe_received(given)}"
+            "weights must be a source, such as 'torchvision', 'keras' or 'timm:resnet50.a1_in1k', or the path of a"
+            f" file; the model of a run is open_run(NAME).model. Received: {describe_received(given)}"
         )
     from keras_resnet.pretrained.load import fetch_weights
 

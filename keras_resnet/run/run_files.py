@@ -10,6 +10,9 @@ from pathlib import Path
 
 from keras_resnet.atomic_write import write_atomically
 
+# The folder, among the exports, of files that did not meet their budget.
+REJECTED = "rejected"
+
 
 @dataclass(frozen=True)
 class RunFiles:
@@ -85,7 +88,7 @@ class RunFiles:
     @property
     def rejected(self) -> Path:
         """Exported files that did not meet their budget: never the run's exports."""
-        return self.exports / "rejected"
+        return self.exports / REJECTED
 
     @property
     def verdicts_file(self) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from keras_resnet.training.throughput import format_rate
+
 WIDTH, GAP = 80, "  "
 # "100.00%", "2.2901", "99.9999"
 NUMBER_WIDTH = 7
@@ -50,7 +52,7 @@ class EpochTable:
 
 def _format_value(name: str, value: float) -> str:
     if name == "images_per_second":
-        return f"{value:.0f}"
+        return format_rate(value)
     if name.endswith("loss"):
         return f"{value:.4f}" if abs(value) < LARGE_LOSS else f"{value:.5g}"
     return f"{value:.2%}"

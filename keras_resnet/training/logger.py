@@ -9,9 +9,10 @@ import numpy as np
 
 from keras_resnet.atomic_write import translate_disk_errors
 from keras_resnet.config.spec import Spec
-from keras_resnet.progress import Log
+from keras_resnet.progress import Log, Pace
 from keras_resnet.run import Run
 from keras_resnet.runtime.image import show_in_rgb, to_picture
+from keras_resnet.runtime.plurals import counted
 from keras_resnet.tasks import get_task
 from keras_resnet.training.curves import Curves
 from keras_resnet.training.epoch_table import EpochTable
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 # The first and the last step that --profile records.
 PROFILED_STEPS = (10, 20)
 SAMPLE_IMAGES = 16
+# Seconds that nobody has to be told of.
+SOON = 60
 
 
 class Logger:
@@ -66,6 +69,14 @@ class Logger:
         if self._is_profiling and step > PROFILED_STEPS[1]:
             self._stop_profiling()
 
+    def tell_time_left(self, pace: Pace) -> None:
+        """Log how long the training will go on at its `pace`, unless that is soon."""
+        if (seconds := pace.seconds_left) and seconds > SOON:
+            self._log(
+                f"about {_format_duration(seconds)} left ({counted(pace.left, 'step', ',')}; the last {pace.timed} took"
+                f" {pace.seconds:.3g} s)"
+            )
+
     def on_epoch_end(self, row: Row, weights: list[Variable]) -> None:
         """Log one epoch: {"epoch", "step", "loss", "val_loss", …}."""
         self._rows.append(row)
@@ -102,3 +113,9 @@ class Logger:
             for weight in weights if self._options.histograms else ():
                 tf.summary.histogram(weight.path, weight.numpy(), step=row["epoch"])
             self._writer.flush()
+
+
+def _format_duration(seconds: float) -> str:
+    """Return a time in words, to the minute: "25 min", "2 h 5 min"."""
+    hours, minutes = divmod(max(1, round(seconds / 60)), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

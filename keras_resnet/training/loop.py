@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
 from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
-from keras_resnet.progress import show_progress
+from keras_resnet.progress import Pace, show_progress
 from keras_resnet.run import Run
 from keras_resnet.signals import collect_stop_signals, ignore_stop_signals
 from keras_resnet.training.checkpoint import Checkpoints, Progress
@@ -26,7 +27,7 @@ from keras_resnet.training.evaluator import ValidationEvaluator
 from keras_resnet.training.heartbeat import beat
 from keras_resnet.training.logger import Logger
 from keras_resnet.training.schedule import TrainingSchedule
-from keras_resnet.training.throughput import Throughput
+from keras_resnet.training.throughput import Throughput, format_rate
 from keras_resnet.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 # Steps whose results are not waited for: an accelerator is given its next step before it has finished this one.
 STEPS_AHEAD = 2
 EVALUATION_BATCH = 64
+FIRST_STEP = "first step"
+# Where no bar shows the time left, it is told once, after so many steps.
+TOLD_STEPS = 20
 # Seconds between two checks that the run folder is there.
 FOLDER_CHECK_INTERVAL = 1.0
 
@@ -80,6 +84,8 @@ class TrainingLoop:
         self._pending: list[tuple[int, tf.Tensor]] = []
         self._throughput = Throughput(self._batch_size)
         self._steps_here = 0
+        self._words = FIRST_STEP
+        self._pace = Pace(0)
         self._signals: list[int] = []
         self._folder_checked = 0.0
         self._show_progress: Callable[[int, str], None] = lambda steps, message: None
@@ -105,8 +111,9 @@ class TrainingLoop:
 
     def _fit(self) -> None:
         step = self.progress.step
+        self._pace = Pace(self.schedule.last_step - step)
         with (
-            show_progress(self.schedule.last_step - step, "steps", "first step") as self._show_progress,
+            show_progress(self._pace.left, "steps", FIRST_STEP) as self._show_progress,
             collect_stop_signals() as self._signals,
         ):
             if self.progress.sums and step % self.schedule.steps_per_epoch == 0:
@@ -152,11 +159,24 @@ class TrainingLoop:
             logger.on_step_begin(self._steps_here)
         stop = np.float32(bool(self._signals))
         self._pending.append((step + 1, self._train_function(images, targets, stop)))
+        self._count_step()
         if logger and self._steps_here == 1:
             local = self.trainer.devices.strategy.experimental_local_results(images)[0]
             logger.on_first_batch(local, self._train_function.get_concrete_function(images, targets, stop).graph)
         self._collect_results(STEPS_AHEAD)
         self._check_alive()
+
+    def _count_step(self) -> None:
+        """Measure and show how fast steps are begun, each of which waits for one before it. The first one of the
+        process, in which the network is traced, counts for nothing."""
+        if self._steps_here == 1:
+            self._throughput.start()
+        else:
+            self._throughput.step()
+        self._show_progress(1, self._words)
+        self._pace.advance()
+        if self.outputs.logger and self._pace.timed == TOLD_STEPS and not sys.stderr.isatty():
+            self.outputs.logger.tell_time_left(self._pace)
 
     def _check_alive(self) -> None:
         """Tell the launcher that this process is alive. Raises RunError if the run folder is gone."""
@@ -175,10 +195,8 @@ class TrainingLoop:
             step, results = self._pending.pop(0)
             loss, stop = self._add_results(step, results)
             epoch = (step - 1) // self.schedule.steps_per_epoch + 1
-            images_per_second = self._throughput.step()
-            self._show_progress(
-                1, f"epoch {epoch}/{self.schedule.epochs}, loss {loss:.3f}, {images_per_second:.0f} images/s"
-            )
+            speed = format_rate(self._throughput.rate)
+            self._words = f"epoch {epoch}/{self.schedule.epochs}, loss {loss:.3f}, {speed} images/s"
             if stop:
                 self._stop()
 

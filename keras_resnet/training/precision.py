@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 # bfloat16 costs digits; a gain within the noise of a short measurement is not worth them.
 WORTHWHILE_SPEEDUP = 1.15
+# Speeds that differ by less are called the same.
+EQUAL = 0.1
+TURNS = 6
 # NVIDIA compute capabilities: tensor cores from 7.0 (float16), bfloat16 in them from 8.0.
 FLOAT16_CAPABILITY = (7, 0)
 BFLOAT16_CAPABILITY = (8, 0)
@@ -21,23 +24,26 @@ def choose_precision(
 ) -> tuple[str, str]:
     """Return a Keras dtype policy and the reason for it.
 
-    On GPUs it follows from the hardware. On a CPU one training step of `build(policy)`, a small model
-    of the network's kind, is timed in float32 and in mixed_bfloat16.
+    On GPUs it follows from the hardware. On a CPU training steps of `build(policy)`, a small model of the network's
+    kind, are timed in float32 and in mixed_bfloat16 by turns: what else the machine does then slows down both.
     """
     import tensorflow as tf
 
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return choose_gpu_precision([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
-    seconds = {
-        p: _time_step(build(p), (batch_size, image_size, image_size, channels)) for p in ("float32", "mixed_bfloat16")
-    }
-    speedup = seconds["float32"] / seconds["mixed_bfloat16"]
+    shape = (batch_size, image_size, image_size, channels)
+    full, mixed = _time_by_turns([_prepare_step(build(policy), shape) for policy in ("float32", "mixed_bfloat16")])
+    return choose_cpu_precision(full / mixed)
+
+
+def choose_cpu_precision(speedup: float) -> tuple[str, str]:
+    """Return the policy and the reason for a CPU on which mixed_bfloat16 is `speedup` times as fast as float32."""
+    ran = f"in a trial on this CPU mixed_bfloat16 ran at {speedup:.2f} times the speed of float32"
+    if abs(speedup - 1) <= EQUAL:
+        return "float32", f"{ran}, which is about the same, and float32 is more precise"
     policy = "mixed_bfloat16" if speedup >= WORTHWHILE_SPEEDUP else "float32"
-    return policy, (
-        f"in a trial on this CPU mixed_bfloat16 ran at {speedup:.2f} times the speed of float32;"
-        f" it is chosen where it reaches {WORTHWHILE_SPEEDUP} times"
-    )
+    return policy, f"{ran}; it is chosen where it reaches {WORTHWHILE_SPEEDUP} times"
 
 
 def choose_gpu_precision(details: list[dict[str, Any]]) -> tuple[str, str]:
@@ -51,8 +57,8 @@ def choose_gpu_precision(details: list[dict[str, Any]]) -> tuple[str, str]:
     return "float32", f"compute capability {version} has no tensor cores"
 
 
-def _time_step(model: keras.Model, shape: tuple[int, ...]) -> float:
-    """Return the best of five training steps, in seconds, after one to trace."""
+def _prepare_step(model: keras.Model, shape: tuple[int, ...]) -> Callable[[], object]:
+    """Return what runs a training step of `model` on images of `shape`; the first one, which traces it, is done."""
     import keras
     import numpy as np
 
@@ -60,9 +66,16 @@ def _time_step(model: keras.Model, shape: tuple[int, ...]) -> float:
     y = np.zeros(shape[0], "int64")
     model.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.train_on_batch(x, y)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        model.train_on_batch(x, y)
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return lambda: model.train_on_batch(x, y)
+
+
+def _time_by_turns(functions: Sequence[Callable[[], object]]) -> list[float]:
+    """Return the least time, in seconds, that each of the `functions` takes: all run in turn, TURNS times."""
+    times: list[list[float]] = []
+    for _ in range(TURNS):
+        times.append([])
+        for function in functions:
+            start = time.perf_counter()
+            function()
+            times[-1].append(time.perf_counter() - start)
+    return [min(column) for column in zip(*times, strict=True)]

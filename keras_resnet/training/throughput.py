@@ -5,8 +5,16 @@ from __future__ import annotations
 import time
 
 
+def format_rate(images_per_second: float) -> str:
+    """Return a rate to the whole image, a slow one to a tenth; "–" where none is known."""
+    if not images_per_second:
+        return "–"
+    return f"{images_per_second:.{0 if images_per_second >= 10 else 1}f}"
+
+
 class Throughput:
-    """Images per second of training, without what happens between the steps of two epochs."""
+    """Images per second of training, without what happens between the steps of two epochs. 0 while no step has been
+    counted."""
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size, self._steps, self._started = batch_size, 0, time.perf_counter()

@@ -150,7 +150,7 @@ def test_what_is_wrong_is_said_in_pythons_words(keywords, said):
             lambda: predict_images(None, "two.png", top="five"),
             "top must be a whole number, 1 or more. Received: 'five'",
         ),
-        (lambda: sort_names([3]), "what to export must be of float32,"),
+        (lambda: sort_names([3]), "what to export must be one of float32,"),
         (lambda: kr.create_model(3), "name must be that of a network, as a str, or a NetworkSpec. Received: 3 (int)"),
         (lambda: kr.ResNet50(weights=3), "weights must be"),
         (
@@ -234,5 +234,5 @@ def test_threads_leave_standard_error_alone(tmp_path, capfd):
         each.start()
     for each in threads:
         each.join()
-    assert said == [(f"no run called 'nothing' in {tmp_path}. List them with: kresnet runs", True)] * 8
+    assert said == [(f"no run called 'nothing' in {tmp_path}. In a terminal, kresnet runs lists them.", True)] * 8
     assert os.fstat(2) == before

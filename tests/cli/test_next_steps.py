@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
+from keras_resnet.cli.export import _ask_for_images
 from keras_resnet.cli.next_steps import log_next_steps
 from keras_resnet.run import Run
 from keras_resnet.training import spec_request
@@ -107,3 +109,17 @@ def test_a_default_that_an_option_replaces_is_not_printed(options, said, tmp_pat
     lines = []
     build_spec({"task": "multilabel", **options}, tmp_path, lines.append)
     assert f"training: {said} (the defaults of --task multilabel)" in lines
+
+
+def test_too_few_images_come_first(capsys):
+    """One of 24 images is four points: no remedy can be seen to help."""
+    lost = SimpleNamespace(file="int8.tflite", passed=False, samples=24, max_drop=0.01)
+    for drop, interval, asked in (
+        (1 / 24, (-0.07, 0.14), True),
+        (0.125, (0.005, 0.3), True),
+        (0.3, (0.1, 0.5), False),
+    ):
+        first = _ask_for_images([SimpleNamespace(**vars(lost), drop=drop, drop_interval=interval)], None)
+        assert first.startswith("more validation images: on 24 images the drop of int8.tflite may be") == asked
+    log_next_steps(("diagnose RUN", "finds"), first="more images")
+    assert capsys.readouterr().err.splitlines() == ["next: more images", "      kresnet diagnose RUN  finds"]

@@ -28,7 +28,10 @@ def desk(tmp_path, monkeypatch):
             "inspect mine",
             "mine is a run; kresnet inspect takes one of its exported files; write them with: kresnet export",
         ),
-        ("verify mine", "mine is a run; kresnet verify takes one of its exported files"),
+        (
+            "verify mine",
+            "takes one of its exported files; write them with: kresnet export mine; or add --on local to verify all",
+        ),
         ("verify scan.png", "kresnet verify takes an exported file, such as int8.tflite"),
         ("evaluate scan.png", "scan.png is an image"),
         ("evaluate photos", "photos is a folder but no run (kresnet train --data photos trains on the images in it)"),
@@ -59,3 +62,18 @@ def test_what_it_is_and_what_is_meant(kresnet, desk, typed, words):
 def test_what_is_not_there_is_no_kind(kresnet, desk):
     code, _, err = kresnet("report", "mnie")
     assert code == 1 and "Did you mean 'mine'" in err[-1]
+
+
+def test_all_that_is_missing_is_named(kresnet, desk):
+    code, out, err = kresnet("predict", "model.pt", "photo.jpg")
+    assert (code, out) == (1, "") and "no run called 'model.pt'" in err[-1] and "cannot read photo.jpg" in err[-1]
+
+
+@pytest.mark.parametrize("command", ["verify", "evaluate", "inspect", "bundle", "predict"])
+def test_a_file_that_was_rejected_is_found(kresnet, desk, tmp_path, command):
+    rejected = tmp_path / "saved_models" / "mine" / "exports" / "rejected" / "int8.tflite"
+    rejected.parent.mkdir(parents=True)
+    rejected.write_bytes(b"x")
+    code, out, err = kresnet(command, rejected.parents[1] / "int8.tflite", *["scan.png"] * (command == "predict"))
+    assert (code, out) == (1, "")
+    assert f"int8.tflite was not within its budget and is in {rejected}" in err[-1]

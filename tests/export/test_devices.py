@@ -241,8 +241,8 @@ def test_one_file_that_fails_fails_the_command(run, kresnet, broken):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--accelerator", "gpu"], "--accelerator is for files on other devices: name one with --on"),
-        (["--minutes", "3"], "--minutes is for files on other devices: name one with --on"),
+        (["--accelerator", "gpu"], "--accelerator is for files that run on devices: name one, such as"),
+        (["--minutes", "3"], "--minutes is for files that run on devices: name one, such as this machine: --on local"),
         (["--on", "local", "--accelerator", "tpu"], "--accelerator must be one of cpu, gpu, npu"),
         (["--on", "tflm:gpu"], "--accelerator of tflm must be one of cpu. Received: gpu"),
         (["--on", "local", "--runtime", "onnx"], "--runtime must be one of interpreter, compiled-model"),

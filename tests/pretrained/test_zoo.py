@@ -43,7 +43,7 @@ def test_a_network_is_filled_from_a_file(tmp_path):
         ("VGG16", "keras", "cannot download keras:vgg16: .* cannot be reached"),
         ("ResNet18", "timm:resnet18.a1_in1k", "cannot download timm:resnet18.a1_in1k: .* cannot be reached"),
         ("ResNet8", "torchvision", "torchvision has no weights 'resnet8'"),
-        ("ResNet50", "imagenet", "weights must be keras, torchvision, timm, one of these and a name"),
+        ("ResNet50", "imagenet", "weights must be a source, such as 'torchvision', 'keras' or 'timm:"),
     ],
 )
 def test_what_cannot_be_had_is_said_in_a_sentence(name, weights, said, monkeypatch, tmp_path):
