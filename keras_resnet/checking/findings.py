@@ -56,8 +56,8 @@ KINDS = {
     ),
     "label_error": Kind(
         "Suspected label errors",
-        "Another class looks more likely (confident learning, Northcutt et al. 2021). Look at each image, and correct"
-        " its label if it is wrong.",
+        "Another class looks much more likely; the most doubtful labels come first. Look at each image, and correct its"
+        " label if it is wrong.",
     ),
     "outlier": Kind(
         "Outliers",

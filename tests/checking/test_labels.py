@@ -137,7 +137,7 @@ def test_wrong_labels_of_training_images_are_found_though_the_network_knows_them
         return {each.row for each in images if each.split == "train"}, why
 
     found, why = suspected()
-    assert len(found & wrong) > 0.75 * len(wrong) and len(found & wrong) > 0.75 * len(found)
+    assert len(found & wrong) > 0.7 * len(wrong) and len(found & wrong) > 0.9 * len(found)
     assert "features up to " in why and "a sign that they have memorized training labels" in why
     monkeypatch.setattr(
         module, "choose_depth", lambda train, held_out: (train.features.depths, choose_depth(train, held_out)[1])
