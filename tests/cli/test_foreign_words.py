@@ -29,7 +29,10 @@ from keras_resnet.config.foreign_words import (
         (["train", "--arch", "resnet50"], "Use --model."),
         (["train", "-a", "resnet50"], "Use --model."),
         (["train", "--net", "resnet50"], "Use --model."),
-        (["train", "--pretrained"], "Use --weights torchvision:resnet18."),
+        (
+            ["train", "--pretrained"],
+            "start from pretrained weights by default; others are named by --weights torchvision:resnet18, and",
+        ),
         (["train", "--from", "imagenet"], "Use --weights."),
         (["train", "--num-classes", "10"], "The number of classes is counted from the data."),
         (["train", "--workers", "8"], "kresnet launch --workers 2 -- train."),
