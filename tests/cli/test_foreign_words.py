@@ -31,7 +31,7 @@ from keras_resnet.config.foreign_words import (
         (["train", "--net", "resnet50"], "Use --model."),
         (
             ["train", "--pretrained"],
-            "start from pretrained weights by default; others are named by --weights torchvision:resnet18, and",
+            "by --weights torchvision:resnet18, and --weights none trains from scratch.",
         ),
         (["train", "--from", "imagenet"], "Use --weights."),
         (["train", "--num-classes", "10"], "The number of classes is counted from the data."),
@@ -46,7 +46,7 @@ from keras_resnet.config.foreign_words import (
         (["train", "data=photos", "imgsz=640"], "Options are written --data photos."),
         (["train", "imgsz=640"], "Use --image-size."),
         (["train", "."], "Images are named by an option: --data .."),
-        (["train", "--weights", "imagenet"], "timm:NAME, a file, or a run."),
+        (["train", "--weights", "imagenet"], "without --weights, images of 64 pixels and more start from pretrained weights."),
         (["train", "--precision", "fp16"], "Use --precision mixed_float16."),
         (["train", "--set", "lr=0.1"], "unknown key 'lr' in the spec. Use --learning-rate."),
         (["train", "--task", "segmentation"], "Use --task segment."),
