@@ -19,7 +19,7 @@ from keras_resnet.data.duplicates import COPIES
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, RunError, UsageError
 from keras_resnet.metrics.labels import metric_label
-from keras_resnet.metrics.outcome import ABOVE
+from keras_resnet.metrics.outcome import find_unbeaten_constant
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.image_files import readable_name, to_path
@@ -111,10 +111,9 @@ def _explain_chance(run: Run) -> str:
     """Return why the network of `run` checks no labels where it is not proven to know any; "" where it is, or where it
     was never compared with a constant prediction."""
     baselines = run.analysis().get("baselines", []) if run.analysis_file.is_file() else []
-    trivial = [each for each in baselines if each["trivial"] and each["standing"] != ABOVE]
-    if not trivial:
+    constant = find_unbeaten_constant(baselines)
+    if constant is None:
         return ""
-    constant = trivial[0]
     return (
         f"labels were not checked: run {run.name} is not proven to be better than chance ("
         f"{metric_label(constant['metric'])} {constant['model_value']:.2%}, {constant['baseline']}"

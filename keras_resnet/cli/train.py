@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     epilog=format_examples(
-        "kresnet train --data photos/ --weights torchvision:resnet18",
+        "kresnet train --data photos/ --depth 18",
         "kresnet train --task detect",
         "kresnet train --recipe timm-a2 --quick",
     ),

@@ -23,7 +23,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--in-chans", "--in-channels", "--input-channels", "--ch"), ("--channels",)),
     **dict.fromkeys(("--letterbox", "--crop-mode", "--resize-mode", "--rect"), ("--fit",)),
     **dict.fromkeys(("--layers", "-d"), ("--depth",)),
-    **dict.fromkeys(("--pretrained", "--finetune"), ("--weights torchvision:resnet18",)),
     **dict.fromkeys(("--from", "--checkpoint", "--ckpt", "--load", "--init", "--initial-checkpoint"), ("--weights",)),
     **dict.fromkeys(("--dataset", "--data-path", "--source", "--input", "--images", "--train-dir"), ("--data",)),
     **dict.fromkeys(("--device", "--gpu", "--gpus", "--accelerator"), ("--devices",)),
@@ -61,6 +60,11 @@ UNNEEDED = {
         ("--workers", "-j", "--num-workers"),
         "Images are read by as many threads as there are cores; several processes are started by: kresnet launch"
         " --workers 2 -- train.",
+    ),
+    **dict.fromkeys(
+        ("--pretrained", "--finetune"),
+        "Images of 64 pixels and more start from pretrained weights by default; others are named by --weights"
+        " torchvision:resnet18, and --weights none trains from scratch.",
     ),
     "--shuffle": "Training images are shuffled in each epoch, by --seed.",
     "--plots": "Plots are in report.html, written after each training: kresnet report.",
@@ -139,7 +143,10 @@ SPLITS = {
     "testing": "test",
 }
 # Values of options elsewhere → what to say of them.
-_WEIGHTS = "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, a file, or a run"
+_WEIGHTS = (
+    "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, a file, or a run; without --weights, images of 64"
+    " pixels and more start from pretrained weights"
+)
 VALUES: dict[str, dict[str, str]] = {
     "--quantize": {word: f"Use --quantize {name}" for word, name in SCHEMES.items()},
     "--weights": dict.fromkeys(("imagenet", "imagenet1k_v1", "imagenet1k_v2", "default", "coco", "true"), _WEIGHTS),

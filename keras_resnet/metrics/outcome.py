@@ -178,6 +178,12 @@ def describe_unbeaten(baselines: Sequence[BaselineRow]) -> list[str]:
     return [describe_baseline(each) for each in baselines if each["standing"] != ABOVE]
 
 
+def find_unbeaten_constant(baselines: Sequence[BaselineRow]) -> BaselineRow | None:
+    """Return the constant prediction that a model is not proven to be better than; None where it is, or where it was
+    compared with none."""
+    return next((each for each in baselines if each["trivial"] and each["standing"] != ABOVE), None)
+
+
 def describe_baseline(baseline: BaselineRow) -> str:
     """Describe in a sentence how a model compares with a baseline that it is not clearly above."""
     name, value = baseline["baseline"], f"{baseline['value']:.2%}"

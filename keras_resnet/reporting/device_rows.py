@@ -17,15 +17,17 @@ NONE = "–"
 WINDOW = 10
 PERCENTILES = ("p50", "p90", "p99")
 # Columns that others name.
-VERDICT, DROP, FIRST = "verdict", "drop [95%], points", "first, ms"
+WHERE, ON, VERDICT, DROP, FIRST = "where", "on", "verdict", "drop [95%], points", "first, ms"
+# Columns of words; those of others are numbers.
+WORDS = (WHERE, ON, VERDICT)
 
-HOW_TIMED = "first: loading and the first inference; p50, p90 and p99: of one image, after others"
+HOW_TIMED = "first: the time to load the file and run it once; p50, p90 and p99: percentiles of the time for one image"
 
 
 def device_columns(rows: Sequence[DeviceRow]) -> list[str]:
     """Return the heads of the table."""
     scores = [metric_label(rows[0]["metric"]), DROP, "as this CPU", "as the model"]
-    return ["file", "where", "on", VERDICT, *scores, "accelerated", FIRST, f"{' / '.join(PERCENTILES)}, ms", "memory"]
+    return ["file", WHERE, ON, VERDICT, *scores, "accelerated", FIRST, f"{' / '.join(PERCENTILES)}, ms", "memory"]
 
 
 def device_cells(row: DeviceRow) -> list[str]:
@@ -66,8 +68,9 @@ def describe_place(row: DeviceRow) -> str:
     return ", ".join(filter(None, [device["where"], device["accelerator"].upper()]))
 
 
-def list_device_remarks(rows: Sequence[DeviceRow]) -> list[str]:
-    """List where the files ran, how times were measured, and what has to be known of them, each once."""
+def list_device_remarks(rows: Sequence[DeviceRow], told: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """List where the files ran, how times were measured, and what has to be known of them, each once. told: verdicts on
+    the same files on this machine, which readers see too: what has to be known of these is not said again."""
     places = {}
     for row in rows:
         device, place = row["device"], describe_place(row)
@@ -77,7 +80,16 @@ def list_device_remarks(rows: Sequence[DeviceRow]) -> list[str]:
     named = [{**row, "file": f"{row['file']} on {describe_place(row)}"} for row in rows]
     timed = [HOW_TIMED] if any(row["cost"]["latencies"] for row in rows) else []
     own = [remark for row in named for remark in _list_own_remarks(row)]
-    return [*places.values(), *timed, *own, *dict.fromkeys([*list_remarks(named), *list_shared_remarks(rows[0])])]
+    measured = list(map(_identify_result, told))
+    new = [row for row, original in zip(named, rows, strict=True) if _identify_result(original) not in measured]
+    known_of_model = {remark for row in told for remark in list_shared_remarks(row)}
+    of_model = [remark for remark in list_shared_remarks(rows[0]) if remark not in known_of_model]
+    return [*places.values(), *timed, *own, *dict.fromkeys([*list_remarks(new), *of_model])]
+
+
+def _identify_result(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what makes remarks on two verdicts the same."""
+    return (row["file"], row["samples"], row["max_drop"], row["drop_metric"], row["drop"], *row["drop_interval"])
 
 
 def _list_own_remarks(row: DeviceRow) -> list[str]:

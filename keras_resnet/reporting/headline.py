@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from keras_resnet.metrics.labels import metric_label, metric_title
@@ -21,9 +20,22 @@ class NextStep:
 
 
 @dataclass(frozen=True)
+class Doubts:
+    """What is known against a model. weaker: which baselines it is not above, a sentence each. chance: a sentence where
+    it is not proven to be better than a constant prediction. is_at_chance: whether it is not even measured to be.
+    advice: how to train better, a sentence each. command: the one that trains it again, where there is one."""
+
+    weaker: tuple[str, ...] = ()
+    chance: str = ""
+    is_at_chance: bool = False
+    advice: tuple[str, ...] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True)
 class Headline:
     """state: "passed", "unproven", "failed" or "missing", which decides the color. verdict: a word or a few. file: the
-    recommended one. cautions: what a good verdict does not say of a weak model."""
+    recommended one. cautions: what a good verdict does not say of a weak model. told: sentences of `Doubts` in it."""
 
     state: str
     verdict: str
@@ -32,17 +44,19 @@ class Headline:
     steps: tuple[NextStep, ...]
     file: str | None = None
     cautions: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 def describe_headline(
-    run: str, verdicts: list[DescribedVerdict], recommended: Recommendation | None, weaker: Sequence[str] = ()
+    run: str, verdicts: list[DescribedVerdict], recommended: Recommendation | None, doubts: Doubts = Doubts()
 ) -> Headline:
-    """Return the headline of the run called `run`, whose exported files have these `verdicts`. weaker: which baselines
-    its model is not above, a sentence each."""
+    """Return the headline of the run called `run`, whose exported files have these `verdicts`."""
     name = shlex.quote(run)
+    if doubts.chance:
+        return _describe_chance(verdicts, doubts)
     if recommended:
-        cautions = tuple(f"the file predicts what its model predicts, but {each}" for each in weaker)
-        return replace(_describe_recommended(name, recommended), cautions=cautions)
+        cautions = tuple(f"the file predicts what its model predicts, but {each}" for each in doubts.weaker)
+        return replace(_describe_recommended(name, recommended), cautions=cautions, told=doubts.weaker)
     if verdicts:
         return _describe_failed(name, verdicts)
     return Headline(
@@ -52,6 +66,19 @@ def describe_headline(
         ("A verdict tells whether a file for a device still predicts like the model.",),
         (NextStep("Write TFLite files, float32 and int8, each with a verdict", f"kresnet export {name} --tflite"),),
     )
+
+
+def _describe_chance(verdicts: list[DescribedVerdict], doubts: Doubts) -> Headline:
+    """Describe a model that knows nothing, as far as is proven: no file of it is worth having yet."""
+    badge, reason = "PERHAPS AT CHANCE", "the model is not proven to be better than chance"
+    if doubts.is_at_chance:
+        badge, reason = "AT CHANCE", "the model is at chance"
+    alike = ("The verdicts below say only that the exported files predict like this model.",) if verdicts else ()
+    what = f"{doubts.chance[0].upper()}{doubts.chance[1:]}."
+    sentences = (what, *alike, *(f"What to change: {each}." for each in doubts.advice))
+    steps = (NextStep("Change this command accordingly, and train again", doubts.command),) if doubts.command else ()
+    state = "failed" if doubts.is_at_chance else "unproven"
+    return Headline(state, badge, f"No file to recommend yet: {reason}", sentences, steps, told=(doubts.chance,))
 
 
 def _describe_recommended(name: str, best: Recommendation) -> Headline:

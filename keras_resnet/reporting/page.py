@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -21,19 +22,20 @@ from keras_resnet.metrics.outcome import (
     describe_tested_metrics,
     describe_unbeaten,
     describe_unverified,
+    find_unbeaten_constant,
     format_value_interval,
     list_remarks,
     list_shared_remarks,
 )
 from keras_resnet.progress import log, show_activity
 from keras_resnet.reporting.charts import Chart
-from keras_resnet.reporting.headline import describe_headline
+from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.microcontroller import list_needs, list_notes
 from keras_resnet.reporting.recommend import DescribedVerdict, Recommendation, describe_verdicts, recommend_file
 from keras_resnet.reporting.templates import draw_charts, render_template
 from keras_resnet.run import Run
 from keras_resnet.run.command import training_command
-from keras_resnet.run.documents import Analysis, Diagnosis, list_warnings
+from keras_resnet.run.documents import Analysis, BaselineRow, Diagnosis, list_warnings
 from keras_resnet.runtime.plurals import counted
 
 
@@ -139,8 +141,8 @@ def _context(contents: _Contents) -> dict[str, Any]:
     run, spec, analysis, verdicts = contents.run, contents.spec, contents.analysis, contents.verdicts
     document, metrics = run.document(), run.metrics()
     baselines = analysis.get("baselines", [])
-    weaker = [describe_baseline(each) for each in baselines if each["standing"] == NOT_ABOVE]
-    headline = describe_headline(run.name, verdicts, contents.recommended, weaker)
+    unbeaten = describe_unbeaten(baselines)
+    headline = describe_headline(run.name, verdicts, contents.recommended, _list_doubts(run, baselines))
     return {
         "run": run,
         "spec": spec,
@@ -157,14 +159,12 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "charts_of": contents.charts,
         "verdict_metric": metric_label(verdicts[0]["metric"]) if verdicts else "",
         "tested": describe_tested_metrics(verdicts[0]) if verdicts else "",
-        "remarks": list_remarks(verdicts)
-        + list(dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))),
+        "remarks": [words for words in _list_remarks(verdicts) if not words.endswith(tuple(unbeaten))],
         "details": [f"{row['file']}: {words}" for row in verdicts if (words := describe_details(row))],
         "micro": list_needs(verdicts),
         "micro_notes": list_notes(verdicts),
         "beaten": describe_beaten(baselines),
-        "unbeaten": describe_unbeaten(baselines),
-        "further": [each for each in describe_unbeaten(baselines) if not headline.cautions or each not in weaker],
+        "further": [each for each in unbeaten if each not in headline.told],
         "diagnosis": contents.diagnosis,
         "created": document["created"][:16].replace("T", " "),
         "version": document["versions"].get("kresnet", ""),
@@ -179,6 +179,24 @@ def _context(contents: _Contents) -> dict[str, Any]:
     }
 
 
+def _list_doubts(run: Run, baselines: Sequence[BaselineRow]) -> Doubts:
+    """Return what is known against the model of `run`, which was compared with `baselines`."""
+    weaker = tuple(describe_baseline(each) for each in baselines if each["standing"] == NOT_ABOVE)
+    constant = find_unbeaten_constant(baselines)
+    if constant is None:
+        return Doubts(weaker)
+    from keras_resnet.evaluation.advice import advise
+
+    command = training_command(run.spec(), run.document().get("request"))
+    at_chance = constant["standing"] == NOT_ABOVE
+    return Doubts(weaker, describe_baseline(constant), at_chance, tuple(advise(run)), command)
+
+
+def _list_remarks(verdicts: Sequence[DescribedVerdict]) -> list[str]:
+    """Return what has to be known beside the verdicts, each once."""
+    return [*list_remarks(verdicts), *dict.fromkeys(chain.from_iterable(map(list_shared_remarks, verdicts)))]
+
+
 def _describe_tables(contents: _Contents) -> dict[str, Any]:
     """Return the tables of the page, and what stands below them."""
     from keras_resnet.reporting import device_rows, tables
@@ -191,8 +209,9 @@ def _describe_tables(contents: _Contents) -> dict[str, Any]:
         "file_cells": tables.file_cells,
         "device_rows": rows,
         "device_columns": device_rows.device_columns(rows) if rows else [],
+        "device_words": device_rows.WORDS,
         "device_cells": tables.device_cells,
-        "device_remarks": device_rows.list_device_remarks(rows) if rows else [],
+        "device_remarks": device_rows.list_device_remarks(rows, verdicts) if rows else [],
         "column_name": tables.column_name,
         "epochs": tables.epoch_table(contents.log) if contents.log else None,
         "matrix": tables.confusion_table(matrix, contents.labels, analysis) if matrix else None,

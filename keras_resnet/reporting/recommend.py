@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from keras_resnet.metrics.outcome import ACCEPTED, describe_outcome, is_unproven
+from keras_resnet.metrics.outcome import ACCEPTED, describe_outcome, find_unbeaten_constant, is_unproven
 from keras_resnet.run import Run
 from keras_resnet.run.verdict_documents import VerdictRow
 from keras_resnet.runtime.plurals import counted
@@ -39,8 +39,10 @@ def _describe(row: dict[str, Any]) -> DescribedVerdict:
 
 def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
     """Choose the smallest of the files within their budget that are about as fast as the fastest, and say "why"; None
-    where there is none."""
-    passed = [row for row in verdicts if row["verdict"] in ACCEPTED]
+    where there is none, or where the model is not proven to be better than a constant prediction."""
+    passed = [
+        row for row in verdicts if row["verdict"] in ACCEPTED and not find_unbeaten_constant(row.get("baselines", []))
+    ]
     if not passed:
         return None
     fastest = min(row["latency_ms"] for row in passed)
@@ -55,5 +57,5 @@ def recommend_file(verdicts: list[DescribedVerdict]) -> Recommendation | None:
         faster, smaller = floats["latency_ms"] / best["latency_ms"], floats["bytes"] / best["bytes"]
         why += f"; {smaller:.1f}× smaller than the float32 file, and {faster:.1f}× the speed on this machine"
     if is_unproven(best):
-        why += "; too few validation images to prove that it is within"
+        why += "; there are too few validation images to prove that its drop is within the budget"
     return cast(Recommendation, {**best, "why": why})

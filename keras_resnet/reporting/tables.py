@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from keras_resnet.runtime.plurals import counted
 
 # Of a class's numbers those by which the lowest is found, the first that there is.
 MAIN_NUMBERS = ("AP", "localized", "recall")
-NO_BREAK = "\u00a0"
+NO_BREAK, MAY_BREAK = "\u00a0", "\u200b"
 COLUMN_NAMES = {"label": "class", "images": "support", "objects": "support", "f1": "F1"}
 
 
@@ -67,9 +68,17 @@ def device_cells(row: DeviceRow) -> list[Cell]:
     verdict = _verdict_kind(row["verdict"], describe_outcome(row))
     kinds = {VERDICT: verdict}
     return [
-        Cell(text, text, kinds.get(column, ""))
+        Cell(_break_lines(text, column in device_rows.WORDS), text, kinds.get(column, ""))
         for column, text in zip(device_rows.device_columns([row]), device_rows.device_cells(row), strict=True)
     ]
+
+
+def _break_lines(text: str, are_words: bool) -> str:
+    """Return text with marks for where lines may break: words within paths too; numbers after a slash or before an
+    interval, and nowhere else."""
+    if are_words:
+        return re.sub(r"(?<=\w)/", f"{MAY_BREAK}/", text)
+    return text.replace(", ", f",{NO_BREAK}").replace(" / ", f"{NO_BREAK}/ ").replace(" MiB", f"{NO_BREAK}MiB")
 
 
 def _verdict_kind(verdict: str, shown: str) -> str:

@@ -10,13 +10,15 @@ import urllib.parse
 
 import numpy as np
 import pytest
+from device_verdicts import put_at_chance, put_on_device
 from PIL import Image
 
 from keras_resnet.evaluation.evaluate import load_model
 from keras_resnet.export.artifacts import ModelCard
+from keras_resnet.metrics.outcome import describe_baseline
 from keras_resnet.reporting.charts import ShownClasses, choose_classes
 from keras_resnet.reporting.compare import describe_difference
-from keras_resnet.reporting.headline import describe_headline
+from keras_resnet.reporting.headline import Doubts, describe_headline
 from keras_resnet.reporting.page import render_report
 from keras_resnet.reporting.recommend import describe_verdicts, recommend_file
 from keras_resnet.run import Run
@@ -87,7 +89,7 @@ def test_the_headline_recommends_or_says_what_to_do_next(exported, trained, tmp_
     assert shown.file == best["file"] and shown.title.startswith(best["file"]) and shown.verdict == best["outcome"]
     assert [step.command for step in shown.steps] == ["kresnet demo 'my run'"]
     assert shown.cautions == ()
-    weak = describe_headline("my run", rows, best, ["a simple baseline does better"])
+    weak = describe_headline("my run", rows, best, Doubts(("a simple baseline does better",)))
     assert weak.cautions == ("the file predicts what its model predicts, but a simple baseline does better",)
     failed = [{**row, "verdict": "FAILED", "outcome": "FAILED"} for row in rows]
     shown = describe_headline("r", failed, None)
@@ -95,6 +97,30 @@ def test_the_headline_recommends_or_says_what_to_do_next(exported, trained, tmp_
     assert [step.command for step in shown.steps][1] == "kresnet diagnose r"
     shown = describe_headline("r", [], None)
     assert shown.state == "missing" and [step.command for step in shown.steps] == ["kresnet export r --tflite"]
+
+
+@pytest.mark.parametrize(
+    ("standing", "title"),
+    [
+        ("unclear", "No file to recommend yet: the model is not proven to be better than chance"),
+        ("not above", "No file to recommend yet: the model is at chance"),
+    ],
+)
+def test_of_a_model_at_chance_no_file_is_recommended_and_warnings_are_said_once(exported, tmp_path, standing, title):
+    run = copy_run(exported[0], tmp_path)
+    put_at_chance(run, standing)
+    put_on_device(run)
+    assert recommend_file(describe_verdicts(run)) is None
+    text = render_report(run)
+    top, _, _ = text.partition('class="tiles')
+    words = " ".join("".join(Page(top).words).split())
+    assert title in words and "recommended file" not in words and "kresnet demo" not in words
+    assert "What to change: " in words and "kresnet train " in words
+    page = " ".join("".join(Page(text).words).split())
+    (constant, *_), (device,) = run.analysis()["baselines"], run.device_verdicts()
+    assert device["device"]["unit"] in page and page.count(describe_baseline(constant)[1:]) == 1
+    assert page.count("to prove it") == 1
+    assert describe_headline("r", [], None, Doubts(chance="it is at chance")).title.startswith("No file to recommend")
 
 
 def test_one_epoch_is_no_curve(exported, tmp_path):

@@ -8,6 +8,7 @@ import shutil
 import pytest
 from accessibility import grave_findings, looked_at
 from browsing import chromium
+from device_verdicts import put_at_chance, put_on_device
 
 from keras_resnet.reporting import assets
 from keras_resnet.reporting.compare import comparison_rows, render_comparison
@@ -161,6 +162,24 @@ def test_letters_are_large_enough_and_nothing_is_cut(browser, exported, tmp_path
     if width == 390:
         verdict, tiles = (page.locator(each).bounding_box()["y"] for each in (".verdict", ".tiles"))
         assert verdict < 250 < tiles
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_tables_of_files_are_seen_whole(browser, exported, tmp_path, width):
+    """Where the files are proven or not, and ran on this machine or on a phone that a long command reaches."""
+    run = Run(shutil.copytree(exported[0].folder, tmp_path / "run"))
+    put_at_chance(run, "unclear")
+    put_on_device(run)
+    file = tmp_path / "report.html"
+    file.write_text(render_report(run), encoding="utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page, _ = opened(context, file)
+    tables = page.locator(".cards")
+    assert tables.evaluate_all("all => all.map(each => each.scrollWidth - each.clientWidth)") == [0, 0]
+    if width == 1280:
+        verdicts = page.locator("td[data-label=verdict]")
+        assert verdicts.evaluate_all("all => all.map(each => getComputedStyle(each).textAlign)") == ["left"] * 2
     context.close()
 
 
