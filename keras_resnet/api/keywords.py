@@ -46,8 +46,8 @@ ELSEWHERE = {
     "find_batch_size": "Use the command: kresnet train --find-batch-size.",
     "json": "What is returned has all that --json prints.",
     "settings": "Use set.",
-    "quantize": 'Name the files themselves: export("int8").',
-    **dict.fromkeys(("format", "formats"), 'Name the files themselves: export("onnx").'),
+    **dict.fromkeys(("quantize", "precision", "dtype"), 'Files are named without a keyword: run.export("int8").'),
+    **dict.fromkeys(("format", "formats"), 'Files are named without a keyword: run.export("onnx").'),
     "strict": "keras_resnet.check returns all findings: look whether there are any.",
 }
 

@@ -145,9 +145,9 @@ def _worsened(from_run):
 @pytest.mark.parametrize(
     ("names", "options", "said"),
     [
-        (("fp16",), {}, "Received: 'fp16'. Did you mean 'float16'"),
-        (("mlpackage",), {}, "Received: 'mlpackage'. Did you mean 'coreml'"),
-        ((), {"quantize": "int8"}, "takes no keyword 'quantize'. Name the files themselves: export\\(\"int8\"\\)"),
+        (("fp16",), {}, ".* Received: 'fp16'. Did you mean 'float16'"),
+        (("mlpackage",), {}, ".* Received: 'mlpackage'. Did you mean 'coreml'"),
+        ((), {"quantize": "int8"}, "export takes no keyword 'quantize'. Files are named without a keyword"),
         (("int9",), {}, "what to export must be one of float32, .* Received: 'int9'. Did you mean 'int8'"),
         (("int8",), {"max_drop": -1}, "max_drop must be between 0 and 100 points. Received: -1"),
         (("int8",), {"batch": 0}, "batch must be 1 or more. Received: 0"),
