@@ -46,7 +46,10 @@ from keras_resnet.config.foreign_words import (
         (["train", "data=photos", "imgsz=640"], "Options are written --data photos."),
         (["train", "imgsz=640"], "Use --image-size."),
         (["train", "."], "Images are named by an option: --data .."),
-        (["train", "--weights", "imagenet"], "without --weights, images of 64 pixels and more start from pretrained weights."),
+        (
+            ["train", "--weights", "imagenet"],
+            "without --weights, images of 64 pixels and more start from pretrained weights.",
+        ),
         (["train", "--precision", "fp16"], "Use --precision mixed_float16."),
         (["train", "--set", "lr=0.1"], "unknown key 'lr' in the spec. Use --learning-rate."),
         (["train", "--task", "segmentation"], "Use --task segment."),
