@@ -79,8 +79,8 @@ def test_an_unproven_file_is_within_and_says_so_everywhere(unproven, kresnet, on
     card = (run.exports / "model_card.md").read_text()
     assert interval in card and words in card and PROOF in card
     page = render_report(run)
-    assert interval.replace(", ", ",\u00a0") in page and re.search(rf'<td class="n open"[^>]*>{words}</td>', page)
-    assert '<td class="n good"' not in page
+    assert interval.replace(", ", ",\u00a0") in page and re.search(rf'<td class="words open"[^>]*>{words}</td>', page)
+    assert '<td class="words good"' not in page
     assert PROOF in page
     best = recommend_file(describe_verdicts(run))
     assert "too few validation images to prove" in best["why"]

@@ -179,7 +179,7 @@ def test_tables_of_files_are_seen_whole(browser, exported, tmp_path, width):
     assert tables.evaluate_all("all => all.map(each => each.scrollWidth - each.clientWidth)") == [0, 0]
     if width == 1280:
         verdicts = page.locator("td[data-label=verdict]")
-        assert verdicts.evaluate_all("all => all.map(each => getComputedStyle(each).textAlign)") == ["left"] * 2
+        assert verdicts.evaluate_all("all => all.map(each => getComputedStyle(each).textAlign)") == ["start"] * 2
     context.close()
 
 
