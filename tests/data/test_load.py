@@ -263,3 +263,8 @@ def test_shapes_as_a_data_set(tmp_path, monkeypatch):
     assert data.classes == ("circle", "cross", "crescent", "square", "star", "triangle") and data.flip_safe
     assert [data.splits[name].count for name in ("train", "validation")] == [60, 20]
     assert np.bincount(data.splits["train"].labels).min() > 3
+
+
+def test_images_of_other_channels_are_refused_with_the_reason():
+    with pytest.raises(DataError, match=r"1797 of 1797 images .* channels are 1, and the network takes 2"):
+        load_dataset(DataSpec("digits", channels=2), silent)

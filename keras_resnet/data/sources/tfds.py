@@ -92,8 +92,8 @@ class TFDS:
             for name, part in parts.items()
             if only is None or name in only
         }
-        _require_labeled(splits, only, builder.name, log)
         check_unreadable(bad, len(bad) + sum(split.count for split in splits.values()), spec.max_unreadable, log)
+        _require_labeled(splits, only, builder.name, log)
         labeled = {name: split for name, split in splits.items() if split.count}
         return DatasetSplits(
             *(builder.name, fields.classes, labeled, _is_flip_safe(builder.name, fields), size, resize, spec.levels),
