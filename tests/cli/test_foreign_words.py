@@ -15,6 +15,11 @@ from keras_resnet.config.foreign_words import (
     VALUES,
     translate_export,
 )
+from keras_resnet.config.foreign_words import SCHEMES as WORDS_FOR_SCHEMES
+from keras_resnet.errors import UsageError
+from keras_resnet.export.evaluate import require_split
+from keras_resnet.export.formats import FORMATS
+from keras_resnet.export.tflite_options import SCHEMES, require_scheme
 
 
 @pytest.mark.parametrize(
@@ -46,10 +51,7 @@ from keras_resnet.config.foreign_words import (
         (["train", "data=photos", "imgsz=640"], "Options are written --data photos."),
         (["train", "imgsz=640"], "Use --image-size."),
         (["train", "."], "Images are named by an option: --data .."),
-        (
-            ["train", "--weights", "imagenet"],
-            "without --weights, images of 64 pixels and more start from pretrained weights.",
-        ),
+        (["train", "--weights", "imagenet"], "images of 64 pixels and more start from pretrained weights."),
         (["train", "--precision", "fp16"], "Use --precision mixed_float16."),
         (["train", "--set", "lr=0.1"], "unknown key 'lr' in the spec. Use --learning-rate."),
         (["train", "--task", "segmentation"], "Use --task segment."),
@@ -61,9 +63,14 @@ from keras_resnet.config.foreign_words import (
         (["train", "--model", "resnet51"], "or 6n+2 for the CIFAR networks; did you mean 50?"),
         (["train", "--model", "resnext50"], "Did you mean 'resnext50_32x4d'? List them with: kresnet models"),
         (
-            ["export", "--format", "coreml"],
-            "kresnet does not write coreml. Use --tflite, --savedmodel, --onnx or --c-array.",
+            ["export", "--format", "tensorrt"],
+            "does not write tensorrt. Use --tflite, --savedmodel, --onnx, --openvino, --coreml or --c-array.",
         ),
+        (
+            ["export", "--format"],
+            "--format names no format. Use --tflite, --savedmodel, --onnx, --openvino, --coreml or --c-array.",
+        ),
+        (["predict", "RUN", "a.png", "--imgsz", "3"], "No such option '--imgsz'. See: kresnet predict --help"),
         (["export", "--data", "photos"], "Use --calibration-data."),
         (["val"], "No such command 'val'. Use kresnet evaluate."),
         (["test"], "Use kresnet evaluate."),
@@ -98,7 +105,7 @@ def test_the_tables_name_what_there_is(kresnet):
         *(each for answers in OPTIONS.values() for each in answers),
         *(" ".join(e) for e in EXPORT_OPTIONS.values()),
     ]
-    assert all(each.replace(",", "").split()[0] in helps for each in (*typed, *EXPORT_FORMATS.values()))
+    assert all(each.replace(",", "").split()[0] in helps for each in (*typed, *(f"--{name}" for name in FORMATS)))
     assert all(each.split()[0] in TABLE or each.startswith("--") for each in COMMANDS.values())
     assert not set(COMMANDS) & set(TABLE) and not set(OPTIONS) & set(UNNEEDED)
     known = set(re.findall(r"--[\w-]+", helps))
@@ -115,17 +122,54 @@ def test_the_tables_name_what_there_is(kresnet):
         (["--format=onnx"], ["--onnx"], ["--format onnx: taken as --onnx"]),
         (["--format", "onnx,saved_model"], ["--onnx", "--savedmodel"], None),
         (["--tflite", "--quantize", "int8", "--max-drop=2"], ["--tflite", "--quantize", "int8", "--max-drop=2"], []),
-        (["--format"], ["--format"], []),
+        (["--format", "mlpackage,ov"], ["--coreml", "--openvino"], None),
+        (["--precision", "int8"], ["--quantize", "int8"], ["--precision int8: taken as --quantize int8"]),
     ],
 )
 def test_exports_understand_what_is_meant(typed, taken, remarks):
-    translated, told = translate_export(typed)
+    translated, told = translate_export(typed, FORMATS)
     assert translated == taken and (remarks is None or told == remarks)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_understood(name):
+    assert translate_export(["--format", name], FORMATS)[0] == [f"--{name}"]
+
+
+def test_words_for_formats_and_schemes_lead_to_what_there_is():
+    assert set(EXPORT_FORMATS.values()) <= set(FORMATS) and not set(EXPORT_FORMATS) & set(FORMATS)
+    assert set(WORDS_FOR_SCHEMES.values()) <= set(SCHEMES) and not set(WORDS_FOR_SCHEMES) & set(SCHEMES)
+
+
+@pytest.mark.parametrize(("word", "scheme"), [("fp16", "float16"), ("half", "float16"), ("uint8", "int8")])
+def test_a_scheme_of_another_tool_is_named(word, scheme):
+    with pytest.raises(UsageError, match=f"--quantize {word} is what other tools take. Use --quantize {scheme}"):
+        require_scheme(word)
+
+
+def test_points_may_be_written_as_percent(kresnet, tmp_path):
+    code, _, err = kresnet("export", "--max-drop", "1%", "--runs", tmp_path)
+    assert code == 1 and err[0] == "--max-drop 1%: taken as 1 point" and "there are no runs" in err[1]
+    code, _, err = kresnet("export", "--max-drop", "one%", "--runs", tmp_path)
+    assert code == 2 and "--max-drop must be a number, between 0 and 100 points. Received: 'one%'" in err[-1]
+
+
+def test_a_split_of_another_tool_is_taken():
+    told = []
+    assert require_split("val", told.append) == "validation" and told == ["--split val: taken as --split validation"]
+    assert require_split("train", told.append) == "train" and len(told) == 1
 
 
 def test_an_export_says_what_it_takes_words_for(kresnet, tmp_path):
     code, out, err = kresnet("export", "--int8", "--runs", tmp_path)
     assert (code, out) == (1, "") and err[0] == "--int8: taken as --quantize int8" and "there are no runs" in err[1]
+
+
+@pytest.mark.parametrize("name", ["verify", "evaluate", "predict", "report", "val", "convert"])
+def test_methods_of_runs_are_named(name):
+    meant = {"val": "evaluate", "convert": "export"}.get(name, name)
+    with pytest.raises(AttributeError, match=rf"Use run\.{meant}\(…\), where run is what"):
+        getattr(keras_resnet, name)
 
 
 @pytest.mark.parametrize(("name", "meant"), [("network", "create_model"), ("resnet50", "ResNet50"), ("Rnu", "Run")])
