@@ -75,8 +75,9 @@ def advise(run: Run) -> list[str]:
 
 
 def describe_missed_classes(run: Run) -> str:
-    """Return a sentence on the classes that the model of a finished run never finds; "" where there are none."""
-    missed = [label for label, _ in _missed_classes(run.analysis())]
+    """Return a sentence on the classes that the model of a finished run never finds; "" where there are none, or the run
+    has no analysis."""
+    missed = [label for label, _ in _missed_classes(run.analysis())] if run.analysis_file.is_file() else []
     if not missed:
         return ""
     names = ", ".join(map(repr, missed[:MISSED_NAMED])) + ", …" * (len(missed) > MISSED_NAMED)
