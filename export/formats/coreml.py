@@ -13,7 +13,6 @@ from PIL import Image
 from keras_resnet.errors import ExportError
 from keras_resnet.export.file_options import SchemeOptions
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
-from keras_resnet.export.formats.portable_operators import with_portable_operators
 from keras_resnet.runtime.metadata import (
     LABELS_FILE,
     METADATA_FILE,
@@ -79,6 +78,8 @@ def _convert(model: keras.Model, metadata: ModelMetadata) -> Any:
     import coremltools
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    from keras_resnet.export.formats.portable_operators import with_portable_operators
 
     model, shape = with_portable_operators(model), (1, *model.input_shape[1:])
     outputs = metadata.postprocessor

@@ -75,8 +75,8 @@ def advise(run: Run) -> list[str]:
 
 
 def describe_missed_classes(run: Run) -> str:
-    """Return a sentence on the classes that the model of a finished run never finds; "" where there are none, or the run
-    has no analysis."""
+    """Return a sentence on the classes that the model of a finished run never finds; "" where there are none, or where
+    the run has no analysis."""
     missed = [label for label, _ in _missed_classes(run.analysis())] if run.analysis_file.is_file() else []
     if not missed:
         return ""

@@ -63,8 +63,9 @@ def test_evaluate_says_what_the_command_prints(run, runs, kresnet):
     _, out, _ = kresnet("evaluate", run.name, "--runs", runs)
     assert "macro recall" in out and recall in out and recall in score._repr_html_()
     assert str(score) == f"top-1 accuracy {score.value:.2%} of {score.samples} validation images ({run.name})"
-    with pytest.raises(UsageError, match=r"^split must be one of train, validation, test. Received: 'val'"):
-        run.evaluate("val")
+    assert run.evaluate("val") == score
+    with pytest.raises(UsageError, match=r"^split must be one of train, validation, test. Received: 'tset'"):
+        run.evaluate("tset")
 
 
 def test_predict_says_what_the_command_prints(run, runs, photos, kresnet):

@@ -20,7 +20,8 @@ from keras_resnet.run import Run
     ("options", "words"),
     [
         (["--onnx", "--io", "float"], "--io is for TFLite files"),
-        (["--tflite", "--quantize", "int4"], "--quantize must be one of float32, float16"),
+        (["--tflite", "--quantize", "int5"], "--quantize must be one of float32, float16"),
+        (["--tflite", "--quantize", "int4"], "--quantize int4 is what other tools take. Use --quantize int8."),
         (["--tflite", "--quantize", "float16", "--io", "int8"], "--io of float16 must be one of uint8, float"),
         (["--tflite", "--quantize", "float32", "--keep-float", "logits"], "--keep-float is for int8 files"),
         (["--tflite", "--quantize", "int8", "--io", "int8", "--keep-float", "logits"], "no integers"),
@@ -53,7 +54,10 @@ def test_tflite_is_what_an_export_writes_by_default(kresnet, trained, monkeypatc
     for options in ([], ["--quantize", "int8"]):
         code, out, err = kresnet("export", trained.folder, *options)
         assert (code, out) == (1, "") and len(err) == 2
-        assert err[0] == "format: --tflite (the default; also available: --savedmodel, --onnx, --openvino, --c-array)"
+        assert (
+            err[0]
+            == "format: --tflite (the default; also available: --savedmodel, --onnx, --openvino, --coreml, --c-array)"
+        )
 
 
 def test_what_cannot_be_exported(kresnet, exported, runs, tmp_path):

@@ -84,6 +84,7 @@ kresnet train --task localize --depth 18
 kresnet train --task segment --depth 18
 kresnet train --model resnet8 --data photos/*
 kresnet train --depth 18 --data photos/*
+kresnet train --depth 50 --data photos/
 kresnet train --data photos/ --depth 18*
 kresnet train --data photos/ --weights head *
 kresnet train --data signs/*
