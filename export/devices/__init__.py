@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.export.devices.base import Device
 from keras_resnet.export.devices.browser import BrowserDevice, ChromiumDevice
@@ -17,13 +19,17 @@ DEVICES: tuple[type[Device], ...] = (
     CommandDevice,
 )
 
-
+# What people type who mean a machine that ssh reaches.
+HOST = re.compile(r"[\w.-]+@[\w.-]+")
 # What people type who mean an accelerator of this machine.
 ACCELERATOR_PLACES = {"cpu": "local:cpu", "gpu": "local:gpu", "cuda": "local:gpu", "npu": "local:npu"}
 
 
 def find_device(where: str) -> Device:
     """Return the device that `where`, as --on has it, names. Raises UsageError if there is none."""
+    if where == "ssh" or HOST.fullmatch(where):
+        host = where if "@" in where else "USER@HOST"
+        raise UsageError(f"--on names another machine as ssh://{host}. Received: {where!r}")
     for kind in DEVICES:
         if kind.recognizes(where):
             return kind(where)

@@ -101,9 +101,10 @@ COMMANDS = {
     **dict.fromkeys(("tune", "lr-find", "find-lr"), "train --find-lr"),
 }
 # Names that the library has not, and the function that does it.
-FUNCTIONS = dict.fromkeys(
-    ("network", "model", "get_model", "build_model", "list_models", "timm_create"), "create_model"
-)
+FUNCTIONS = {
+    **dict.fromkeys(("network", "model", "get_model", "build_model", "list_models", "timm_create"), "create_model"),
+    **dict.fromkeys(("load", "load_run", "open"), "open_run"),
+}
 # Commands that are methods of a run in Python.
 METHODS = ("evaluate", "export", "predict", "report", "verify")
 # Options of an export elsewhere that say exactly what one of ours does: they are taken for it, which is printed.
@@ -132,7 +133,7 @@ SCHEME_OPTIONS = ("--precision", "--dtype", "--data-type", "--quantization", "--
 SCHEMES = {
     **dict.fromkeys(("fp16", "half", "f16"), "float16"),
     **dict.fromkeys(("fp32", "float", "full", "none", "f32"), "float32"),
-    **dict.fromkeys(("int4", "uint8", "8bit", "8-bit", "8", "i8", "w8a8", "full-integer", "integer", "ptq"), "int8"),
+    **dict.fromkeys(("uint8", "8bit", "8-bit", "8", "i8", "w8a8", "full-integer", "integer", "ptq"), "int8"),
     **dict.fromkeys(("int16", "16x8", "w8a16"), "int16x8"),
     **dict.fromkeys(("drq", "dynamic-range", "dynamic_range", "weight-only"), "dynamic"),
 }

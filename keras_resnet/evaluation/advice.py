@@ -16,6 +16,7 @@ from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
 from keras_resnet.models.names import model_name
 from keras_resnet.pretrained.hub import TORCHVISION_HASHES
 from keras_resnet.run import Run
+from keras_resnet.run.command import training_command
 from keras_resnet.run.documents import Analysis, BaselineRow
 from keras_resnet.runtime.plurals import counted
 
@@ -31,12 +32,15 @@ MISSED_NAMED = 5
 HIDDEN_BY_FREQUENT = 0.1
 # Points by which a network is better on its training images that it has learned by heart.
 OVERFITTED = 0.15
+# Steps below which a network has hardly learned anything, those that random weights need, and the most epochs that are
+# suggested.
+FEW_STEPS, ENOUGH_STEPS, MOST_EPOCHS = 100, 1000, 100
 
 
 @dataclass(frozen=True)
 class TrainingFacts:
     """What is known of a finished training. value: of its main metric, 0–1. log: the rows of log.jsonl. images: for
-    training; None where the run does not tell. labels: how many of them, by class."""
+    training; None where the run does not tell. labels: how many of them, by class. command: that trains this again."""
 
     spec: Spec
     metric: str
@@ -46,6 +50,7 @@ class TrainingFacts:
     classes: int
     images: int | None
     labels: dict[str, int]
+    command: str = "kresnet train"
 
     @property
     def is_weak(self) -> bool:
@@ -69,6 +74,7 @@ def advise(run: Run) -> list[str]:
         len(run.classes()),
         train["images"] if train else None,
         dict(train.get("labels", {})) if train else {},
+        training_command(run.spec(), run.document().get("request")) or "kresnet train",
     )
     first = next((advice for check in CHECKS if (advice := check(facts))), "")
     return [each for each in dict.fromkeys((first, suggest_images_of_class(facts))) if each]
@@ -112,6 +118,18 @@ def suggest_more_epochs(facts: TrainingFacts) -> str:
     )
 
 
+def suggest_more_steps(facts: TrainingFacts) -> str:
+    """Suggest a longer training where the network is no better than a constant prediction after very few steps."""
+    constant, steps = _find_unbeaten(facts.analysis, trivial=True), facts.log[-1].get("step") if facts.log else None
+    if constant is None or steps is None or steps >= FEW_STEPS:
+        return ""
+    epochs = min(MOST_EPOCHS, -(-ENOUGH_STEPS * len(facts.log) // steps))
+    return (
+        f"the network is not clearly better than {constant['baseline']} after only {counted(steps, 'step')}; train"
+        f" longer: --epochs {epochs}"
+    )
+
+
 def suggest_learning_rate(facts: TrainingFacts) -> str:
     """Suggest other learning rates where the network is no better than a constant prediction: it learned nothing."""
     constant = _find_unbeaten(facts.analysis, trivial=True)
@@ -119,7 +137,7 @@ def suggest_learning_rate(facts: TrainingFacts) -> str:
         return ""
     return (
         f"the network is not clearly better than {constant['baseline']}; check the labels, and try learning rates:"
-        " kresnet train --find-lr"
+        f" {facts.command} --find-lr"
     )
 
 
@@ -180,6 +198,7 @@ def suggest_longer_training(facts: TrainingFacts) -> str:
 
 CHECKS: tuple[Check, ...] = (
     suggest_pretrained_weights,
+    suggest_more_steps,
     suggest_more_epochs,
     suggest_learning_rate,
     suggest_class_weights,

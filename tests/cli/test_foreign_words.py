@@ -185,3 +185,8 @@ def test_no_command_suggests_an_option_that_it_has_not(kresnet, typed):
     assert (code, out) == (2, "") and err[-1].startswith(f"kresnet: No such option '{typed}'")
     suggested = re.findall(r"'(--[a-z-]+)'", err[-1])[1:]
     assert all(each in kresnet("check", "--help")[1] for each in suggested)
+
+
+def test_a_function_that_others_call_load():
+    with pytest.raises(AttributeError, match=r"no attribute 'load'\. Did you mean 'open_run'\?"):
+        keras_resnet.load  # noqa: B018

@@ -55,10 +55,17 @@ FACTS = TrainingFacts(
             "the validation loss still fell in the last epoch (1.5000 to 1.2000); train longer: --epochs 9",
         ),
         (
+            advice.suggest_more_steps,
+            {"analysis": analyzed(trivial=NOT_ABOVE), "log": losses(1.1, 1.1, step=6)},
+            {"analysis": analyzed(trivial=NOT_ABOVE), "log": losses(1.1, 1.1, step=600)},
+            "not clearly better than always predicting 'cat' after only 6 steps; train longer: --epochs 100",
+        ),
+        (
             advice.suggest_learning_rate,
-            {"analysis": analyzed(trivial=NOT_ABOVE)},
+            {"analysis": analyzed(trivial=NOT_ABOVE), "command": "kresnet train --depth 18 --data photos"},
             {"analysis": analyzed()},
-            "the network is not clearly better than always predicting 'cat'; check the labels, and try learning rates:",
+            "not clearly better than always predicting 'cat'; check the labels, and try learning rates:"
+            " kresnet train --depth 18 --data photos --find-lr",
         ),
         (
             advice.suggest_class_weights,

@@ -146,6 +146,8 @@ def test_a_device_without_litert_says_how_to_get_it(model, pixels, tmp_path):
         ("ssh://", "--on must be ssh://USER@HOST or ssh://USER@HOST:PORT. Received: ssh://"),
         ("ssh://-oProxyCommand=true", "--on must be ssh://USER@HOST"),
         ("ssh://pi@host:port", "--on must be ssh://USER@HOST"),
+        ("ssh", "--on names another machine as ssh://USER@HOST. Received: 'ssh'"),
+        ("pi@raspberrypi.local", "--on names another machine as ssh://pi@raspberrypi.local."),
         ("", "--on must be local (this machine), tflm ("),
         ("-x", "--on must be local (this machine), tflm ("),
         ("sh 'x", "--on must be local (this machine), tflm ("),

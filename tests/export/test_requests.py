@@ -20,8 +20,8 @@ from keras_resnet.run import Run
     ("options", "words"),
     [
         (["--onnx", "--io", "float"], "--io is for TFLite files"),
-        (["--tflite", "--quantize", "int5"], "--quantize must be one of float32, float16"),
-        (["--tflite", "--quantize", "int4"], "--quantize int4 is what other tools take. Use --quantize int8."),
+        (["--tflite", "--quantize", "int4"], "--quantize must be one of float32, float16"),
+        (["--tflite", "--quantize", "8bit"], "--quantize 8bit is what other tools take. Use --quantize int8."),
         (["--tflite", "--quantize", "float16", "--io", "int8"], "--io of float16 must be one of uint8, float"),
         (["--tflite", "--quantize", "float32", "--keep-float", "logits"], "--keep-float is for int8 files"),
         (["--tflite", "--quantize", "int8", "--io", "int8", "--keep-float", "logits"], "no integers"),
