@@ -60,7 +60,9 @@ def detector(request, tmp_path_factory):
     spec = Spec(
         task="detect",
         network=NetworkSpec(10, width=0.25),
-        data=DataSpec(str(write_disks(home / "data", request.param)), annotations="objects", image_size=64),
+        data=DataSpec(
+            str(write_disks(home / "data", request.param)), annotations="objects", image_size=64, channels=request.param
+        ),
         optimizer=OptimizerSpec("adamw", learning_rate=2e-3, label_smoothing=0.0),
         training=TrainingSpec(epochs=15, batch_size=12, precision="float32"),
     )
