@@ -1,4 +1,4 @@
-"""What a format is told of the file that it is to write. Needs no TensorFlow."""
+"""Options of the file that a format is to write. Needs no TensorFlow."""
 
 from __future__ import annotations
 

@@ -46,12 +46,13 @@ def check_accelerators(
     reports as targets.json; a compiler that fails on a file refuses it."""
     reports = []
     for name in names:
+        accelerator = find_accelerator(name)
         for verdict in verdicts:
             if verdict.all_integer:
                 log(f"checking {verdict.file} for {name}")
                 file = run.exports / verdict.file
                 try:
-                    reports.append(find_accelerator(name).check(file, run.exports / "targets"))
+                    reports.append(accelerator.check(file, run.exports / "targets"))
                 except ExportError as error:  # which keeps no other file from being checked
                     reports.append(AcceleratorReport(name, verdict.file, 0.0, (str(error),), {}))
     if reports:

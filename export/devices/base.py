@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 from pydantic.dataclasses import dataclass as settings_dataclass
@@ -14,18 +14,18 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from keras_resnet.config.section import STRICT
 from keras_resnet.errors import ExportError, UsageError
 from keras_resnet.export.benchmark import Cost
-from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.export.device_settings import Accelerator, DeviceSettings, Runtime
 from keras_resnet.progress import Log
 from keras_resnet.runtime.predictions import Outputs, name_outputs
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
 CPU, GPU, NPU = "cpu", "gpu", "npu"
-ACCELERATORS = (CPU, GPU, NPU)
+ACCELERATORS: tuple[str, ...] = get_args(Accelerator)
 # Of outputs that came back from elsewhere.
 UNKNOWN = ""
-# What runs a file on a device: LiteRT's interpreter, what it compiles the file into, or OpenVINO.
-INTERPRETER, COMPILED, OPENVINO = "interpreter", "compiled-model", "openvino"
-RUNTIMES = (INTERPRETER, COMPILED, OPENVINO)
+# What runs a file on a device: LiteRT's interpreter, which all have, what it compiles the file into, or OpenVINO.
+INTERPRETER = "interpreter"
+RUNTIMES: tuple[str, ...] = get_args(Runtime)
 # Outputs for the same image may differ by so much of the largest one: GPUs add in another order.
 REPEAT_TOLERANCE = 1e-3
 

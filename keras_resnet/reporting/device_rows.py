@@ -68,9 +68,11 @@ def describe_place(row: DeviceRow) -> str:
     return ", ".join(filter(None, [device["where"], device["accelerator"].upper()]))
 
 
-def list_device_remarks(rows: Sequence[DeviceRow], told: Sequence[Mapping[str, Any]] = ()) -> list[str]:
-    """List where the files ran, how times were measured, and what has to be known of them, each once. told: verdicts on
-    the same files on this machine, which readers see too: what has to be known of these is not said again."""
+def list_device_remarks(rows: Sequence[DeviceRow], shown: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """List where the files ran, how times were measured, and what has to be known of them, each once.
+
+    shown: verdicts on the same files on this machine, which readers see too: what has to be known of these is not said again.
+    """
     places = {}
     for row in rows:
         device, place = row["device"], describe_place(row)
@@ -80,9 +82,9 @@ def list_device_remarks(rows: Sequence[DeviceRow], told: Sequence[Mapping[str, A
     named = [{**row, "file": f"{row['file']} on {describe_place(row)}"} for row in rows]
     timed = [HOW_TIMED] if any(row["cost"]["latencies"] for row in rows) else []
     own = [remark for row in named for remark in _list_own_remarks(row)]
-    measured = list(map(_identify_result, told))
+    measured = list(map(_identify_result, shown))
     new = [row for row, original in zip(named, rows, strict=True) if _identify_result(original) not in measured]
-    known_of_model = {remark for row in told for remark in list_shared_remarks(row)}
+    known_of_model = {remark for row in shown for remark in list_shared_remarks(row)}
     of_model = [remark for remark in list_shared_remarks(rows[0]) if remark not in known_of_model]
     return [*places.values(), *timed, *own, *dict.fromkeys([*list_remarks(new), *of_model])]
 

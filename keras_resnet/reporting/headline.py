@@ -35,7 +35,7 @@ class Doubts:
 @dataclass(frozen=True)
 class Headline:
     """state: "passed", "unproven", "failed" or "missing", which decides the color. verdict: a word or a few. file: the
-    recommended one. cautions: what a good verdict does not say of a weak model. told: sentences of `Doubts` in it."""
+    recommended one. cautions: what a good verdict does not say of a weak model. stated: sentences of `Doubts` in it."""
 
     state: str
     verdict: str
@@ -44,7 +44,7 @@ class Headline:
     steps: tuple[NextStep, ...]
     file: str | None = None
     cautions: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    stated: tuple[str, ...] = ()
 
 
 def describe_headline(
@@ -56,7 +56,7 @@ def describe_headline(
         return _describe_chance(verdicts, doubts)
     if recommended:
         cautions = tuple(f"the file predicts what its model predicts, but {each}" for each in doubts.weaker)
-        return replace(_describe_recommended(name, recommended), cautions=cautions, told=doubts.weaker)
+        return replace(_describe_recommended(name, recommended), cautions=cautions, stated=doubts.weaker)
     if verdicts:
         return _describe_failed(name, verdicts)
     return Headline(
@@ -78,7 +78,7 @@ def _describe_chance(verdicts: list[DescribedVerdict], doubts: Doubts) -> Headli
     sentences = (what, *alike, *(f"What to change: {each}." for each in doubts.advice))
     steps = (NextStep("Change this command accordingly, and train again", doubts.command),) if doubts.command else ()
     state = "failed" if doubts.is_at_chance else "unproven"
-    return Headline(state, badge, f"No file to recommend yet: {reason}", sentences, steps, told=(doubts.chance,))
+    return Headline(state, badge, f"No file to recommend yet: {reason}", sentences, steps, stated=(doubts.chance,))
 
 
 def _describe_recommended(name: str, best: Recommendation) -> Headline:

@@ -164,7 +164,7 @@ def _context(contents: _Contents) -> dict[str, Any]:
         "micro": list_needs(verdicts),
         "micro_notes": list_notes(verdicts),
         "beaten": describe_beaten(baselines),
-        "further": [each for each in unbeaten if each not in headline.told],
+        "further": [each for each in unbeaten if each not in headline.stated],
         "diagnosis": contents.diagnosis,
         "created": document["created"][:16].replace("T", " "),
         "version": document["versions"].get("kresnet", ""),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # The first and the last step that --profile records.
 PROFILED_STEPS = (10, 20)
 SAMPLE_IMAGES = 16
-# Seconds that nobody has to be told of.
+# Seconds so short that they are not announced.
 SOON = 60
 
 
