@@ -71,7 +71,8 @@ def describe_place(row: DeviceRow) -> str:
 def list_device_remarks(rows: Sequence[DeviceRow], shown: Sequence[Mapping[str, Any]] = ()) -> list[str]:
     """List where the files ran, how times were measured, and what has to be known of them, each once.
 
-    shown: verdicts on the same files on this machine, which readers see too: what has to be known of these is not said again.
+    shown: verdicts on the same files on this machine, which readers see too: what has to be known of these is not said
+    again.
     """
     places = {}
     for row in rows:
