@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from keras_resnet.export.tflite_options import TFLiteOptions as TFLiteOptions
     from keras_resnet.export.tflite_options import TFLiteRequest as TFLiteRequest
     from keras_resnet.export.tflite_options import build_tflite_options as build_tflite_options
+    from keras_resnet.export.unverified import UnverifiedFile as UnverifiedFile
     from keras_resnet.export.verdict import Budget as Budget
     from keras_resnet.export.verdict import MetricDrop as MetricDrop
     from keras_resnet.export.verdict import Verdict as Verdict
@@ -63,6 +64,7 @@ _PUBLIC = {
     "export.request": ("ExportFile", "ExportRequest", "ExportResult"),
     "export.settings": ("ExportSettings",),
     "export.tflite_options": ("Engine", "Scheme", "TFLiteOptions", "TFLiteRequest", "build_tflite_options"),
+    "export.unverified": ("UnverifiedFile",),
     "export.verdict": ("Budget", "MetricDrop", "Verdict"),
     "export.verify": ("Reference",),
 }
