@@ -71,11 +71,11 @@ class PixelCache:
         other.kind, other.beside = kind, self.folder
         return other
 
-    def has(self, path: Path, stamp: FileStamp | None) -> bool:
+    def has(self, path: Path | str, stamp: FileStamp | None) -> bool:
         """Return whether the file with that `stamp` is here."""
         return self._locate(self._name(path), stamp) is not None
 
-    def find(self, path: Path, stamp: FileStamp | None) -> tuple[np.ndarray, tuple[int, int]] | None:
+    def find(self, path: Path | str, stamp: FileStamp | None) -> tuple[np.ndarray, tuple[int, int]] | None:
         """Return the pixels of a file, read-only, and the (width, height) that it had before the transform; None if it
         has to be decoded."""
         name = self._name(path)
@@ -190,7 +190,7 @@ class PixelCache:
         with suppress(OSError):
             segment.file.unlink(missing_ok=True)
 
-    def _name(self, path: Path) -> str:
+    def _name(self, path: Path | str) -> str:
         """Return the path below the root, which is quicker to cut off than to compute."""
         text, start = str(path), f"{self.root}{os.sep}"
         return text[len(start) :] if text.startswith(start) else os.path.relpath(path, self.root)
@@ -210,11 +210,11 @@ class CachedRows:
 
     def has(self, row: int) -> bool:
         """Return whether the image at `row` is here."""
-        return self.cache.has(Path(self.files[row]), self.stamps[row])
+        return self.cache.has(self.files[row], self.stamps[row])
 
     def find(self, row: int) -> np.ndarray | None:
         """Return the pixels of the image at `row`, read-only; None if it has to be decoded."""
-        found = self.cache.find(Path(self.files[row]), self.stamps[row])
+        found = self.cache.find(self.files[row], self.stamps[row])
         return None if found is None else found[0]
 
     def add(self, row: int, size: tuple[int, int], pixels: np.ndarray) -> None:

@@ -4,6 +4,7 @@ memory-mapping."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import zlib
@@ -39,7 +40,7 @@ class CachedImage:
     @property
     def end(self) -> int:
         """Return the offset behind its pixels."""
-        return self.offset + int(np.prod(self.shape))
+        return self.offset + math.prod(self.shape)
 
     def to_json(self) -> list[object]:
         """Return it as JSON has it."""
@@ -80,7 +81,8 @@ class Segment:
             if zlib.crc32(text) != checksum:
                 return None
             images = {name: CachedImage.from_json(values, start) for name, values in json.loads(text).items()}
-            return cls(file, images, np.memmap(file, np.uint8, mode="r"))
+            # As a plain array: parts of a memmap are memmaps, which take 10 times as long to make.
+            return cls(file, images, np.asarray(np.memmap(file, np.uint8, mode="r")))
         return None
 
     def read(self, name: str) -> np.ndarray | None:
@@ -91,7 +93,7 @@ class Segment:
             if zlib.crc32(pixels.data) != image.checksum:
                 return None
             self.checked.add(name)
-        return np.asarray(pixels).reshape(image.shape)
+        return pixels.reshape(image.shape)
 
 
 class SegmentWriter:
