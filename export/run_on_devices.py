@@ -12,7 +12,8 @@ from keras_resnet.export.artifacts import write_model_card
 from keras_resnet.export.bundle_manifest import hash_bytes
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
-from keras_resnet.export.devices.places import Place, find_places
+from keras_resnet.export.devices.base import Device, UnusableDeviceError
+from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.evaluate import RunLookup
 from keras_resnet.export.formats import find_format, get_format
 from keras_resnet.export.given_outputs import GivenOutputs
@@ -63,8 +64,9 @@ def verify_on_devices(
         run = Run.find(lookup.home, str(target))
         files = list_files(run)
     outputs = assign_outputs(files, given)
+    usable = UsablePlaces.test(places, log, is_alone=not given)
     work = {file: outputs.get(file, []) for file in files if places or file in outputs}
-    return run, DeviceContext.prepare(run, settings, log).verify(work, places)
+    return run, DeviceContext.prepare(run, settings, log).verify(work, usable)
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,13 @@ class DeviceContext:
         reference = Reference.from_run(run, load_run_data(run, log), settings.samples)
         return cls(run, reference, Budget(settings.max_drop / 100, settings.require_proof), log)
 
-    def verify(self, files: Mapping[Path, Sequence[GivenOutputs]], places: list[Place]) -> DeviceResult:
+    def verify(self, files: Mapping[Path, Sequence[GivenOutputs]], usable: UsablePlaces) -> DeviceResult:
         """Run each file on each device, and verify the outputs that are given of it; one that fails keeps no other from
-        being run. Keep the verdicts if the files are the run's own."""
+        being run, but a device that has gone is not tried again. Keep the verdicts if the files are the run's own."""
         with ExitStack() as stack:
-            for place in places:
+            for place in usable.places:
                 stack.callback(place.device.close)
-            result = self._run(files, places)
+            result = self._run(files, usable)
         run = self.run
         if result.verdicts and all(file.resolve().parent == run.exports.resolve() for file in files):
             keep_verdicts(run, result.verdicts)
@@ -97,15 +99,18 @@ class DeviceContext:
             publish_report(run)
         return result
 
-    def _run(self, files: Mapping[Path, Sequence[GivenOutputs]], places: list[Place]) -> DeviceResult:
-        result, log = DeviceResult(), self.log
+    def _run(self, files: Mapping[Path, Sequence[GivenOutputs]], usable: UsablePlaces) -> DeviceResult:
+        result, log = DeviceResult(failures=[*usable.failures]), self.log
+        gone: set[Device] = set()
         for file, outputs in files.items():
             try:
                 on_devices = FileOnDevices.load(file, self.reference)
             except KresnetError as error:
                 result.failures.append(str(error))
                 continue
-            for place in places:
+            for place in usable.places:
+                if place.device in gone:
+                    continue
                 accelerator, images = place.settings.accelerator.upper(), self.reference.evaluation.samples
                 where = f"{place.device.where}, {accelerator}"
                 if len(files) > 1 and (reason := place.device.refuses(on_devices.model)):
@@ -114,6 +119,9 @@ class DeviceContext:
                 log(f"running {file.name} on {where}, with {counted(images, 'validation image')}")
                 try:
                     result.verdicts.append(on_devices.verify(place.device, place.settings, self.budget, log))
+                except UnusableDeviceError as error:
+                    result.failures.append(f"{file.name} on {where}: {error}; nothing else is run there")
+                    gone.add(place.device)
                 except KresnetError as error:
                     result.failures.append(f"{file.name} on {where}: {error}")
             for given in outputs:
