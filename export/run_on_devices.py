@@ -14,7 +14,7 @@ from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
 from keras_resnet.export.devices.base import Device, UnusableDeviceError
 from keras_resnet.export.devices.places import UsablePlaces, find_places
-from keras_resnet.export.evaluate import RunLookup
+from keras_resnet.export.evaluate import RunLookup, list_passed_files
 from keras_resnet.export.formats import find_format, get_format
 from keras_resnet.export.given_outputs import GivenOutputs
 from keras_resnet.export.load import is_exported_file
@@ -23,7 +23,6 @@ from keras_resnet.export.settings import ExportSettings
 from keras_resnet.export.verdict import Budget, is_tflite_file
 from keras_resnet.export.verify import Reference
 from keras_resnet.export.verify_on import FileOnDevices
-from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run
@@ -62,6 +61,7 @@ def verify_on_devices(
         run = lookup.find(target, lookup.load(target))
     else:
         run = Run.find(lookup.home, str(target))
+        run.require_finished()
         files = list_files(run)
     outputs = assign_outputs(files, given)
     usable = UsablePlaces.test(places, log, is_alone=not given)
@@ -135,8 +135,7 @@ class DeviceContext:
 
 def list_files(run: Run) -> list[Path]:
     """Return the TFLite files among a run's exports that passed. Raises UsageError if there is none."""
-    names = [row["file"] for row in run.verdicts() if row["verdict"] in ACCEPTED and is_tflite_file(row["file"])]
-    files = [run.exports / name for name in names if (run.exports / name).is_file()]
+    files = [file for file in list_passed_files(run) if is_tflite_file(file.name)]
     if not files:
         raise UsageError(
             f"run {run.name} has no exported {get_format('tflite').title} that devices can run; make some with:"

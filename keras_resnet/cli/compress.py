@@ -9,7 +9,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.next_steps import EXPORT, log_next_steps
-from keras_resnet.cli.options import json_option, run_argument, runs_option
+from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
 from keras_resnet.cli.setting_options import add_compress_options
 from keras_resnet.cli.targets import find_run
 from keras_resnet.config.given_options import select_given
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    epilog=format_examples("kresnet compress RUN --qat", "kresnet compress RUN --prune 0.8 --cluster 16 --qat tfmot"),
+    epilog=format_examples("kresnet compress --qat", "kresnet compress RUN --prune 0.8 --cluster 16 --qat tfmot"),
 )
-@run_argument()
+@optional_run_argument
 @click.option(
     "--shrink",
     type=float,
@@ -73,11 +73,11 @@ if TYPE_CHECKING:
 )
 @runs_option
 @json_option
-def compress(run: str, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
+def compress(run: str | None, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
     """Make a smaller or faster network of RUN; writes a new run.
 
-    It trains on from RUN's weights. Several methods are applied one after another, each in a run: filters, zeros,
-    shared weights, 8 bits.
+    It trains on from the weights of RUN, the newest by default. Several methods are applied one after another, each in
+    a run: filters, zeros, shared weights, 8 bits.
     """
     from keras_resnet.api.functions import METHODS, compress_run
     from keras_resnet.compression.plan import plan_compression
