@@ -11,7 +11,7 @@ from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.next_steps import EXPORT, log_next_steps
 from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
 from keras_resnet.cli.setting_options import add_compress_options
-from keras_resnet.cli.targets import find_run
+from keras_resnet.cli.targets import find_run, log_newest
 from keras_resnet.config.given_options import select_given
 from keras_resnet.config.option_groups import COMMON
 
@@ -79,12 +79,15 @@ def compress(run: str | None, name: str | None, runs: str | None, as_json: bool,
     It trains on from the weights of RUN, the newest by default. Several methods are applied one after another, each in
     a run: filters, zeros, shared weights, 8 bits.
     """
-    from keras_resnet.api.functions import METHODS, compress_run
+    from keras_resnet.api.functions import METHODS, compress_run, plan_steps
     from keras_resnet.compression.plan import plan_compression
     from keras_resnet.run import runs_home
 
     plan_compression(**{method: options[method] for method in METHODS})  # what is wrong with it comes first
-    _print_result(compress_run(find_run(runs, run), select_given(options), runs_home(runs), name), runs, as_json)
+    home, found, given = runs_home(runs), find_run(runs, run), select_given(options)
+    plan_steps(found, given, home, name)
+    log_newest(found.name, run)
+    _print_result(compress_run(found, given, home, name), runs, as_json)
 
 
 def _print_result(chain: list[Run], runs: str | None, as_json: bool) -> None:

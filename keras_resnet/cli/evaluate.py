@@ -7,7 +7,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
-from keras_resnet.cli.targets import find_target
+from keras_resnet.cli.targets import find_target, log_newest
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet evaluate", "kresnet evaluate exports/int8.tflite --json"))
@@ -29,12 +29,13 @@ def evaluate(target: str | None, split: str, of_run: str | None, runs: str | Non
 
     The newest run's by default.
     """
-    from keras_resnet.export.evaluate import RunLookup, evaluate_target
+    from keras_resnet.export.evaluate import RunLookup, evaluate_target, require_split
     from keras_resnet.metrics.labels import list_shown_details, metric_label
     from keras_resnet.metrics.outcome import format_value
     from keras_resnet.run import runs_home
 
-    found = find_target(runs, target, of_run)
+    found, split = find_target(runs, target, of_run), require_split(split, console.log)
+    log_newest(found, target)
     result = evaluate_target(found, split, RunLookup(runs_home(runs), of_run), console.log)
     if as_json:
         console.emit_json(result)

@@ -11,7 +11,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.outputs import prepare_save
-from keras_resnet.cli.targets import find_predictor, name_missing_target
+from keras_resnet.cli.targets import find_predictor, log_newest, name_missing_target
 from keras_resnet.config.option_groups import COMMON, VIDEO
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
@@ -104,6 +104,7 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
         raise UsageError(f"{named} is for videos and cameras; {sources[0].name} is an image")
     if save:
         prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
+    log_newest(target, typed and target == typed[0])
     predictor = load_predictor(target, runs_home(runs), options["runtime"])
     how = PredictOptions(options["top"], options["every"], options["frames"])
     if camera:

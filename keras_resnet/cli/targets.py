@@ -17,19 +17,21 @@ from keras_resnet.runtime.video import is_video
 
 
 def find_run(runs: str | None, name: str | None) -> Run:
-    """Return the run called `name`, or the newest, which is logged, in the home `runs`. Raises RunError if there is
-    none, UsageError, with what was meant, if `name` is a file or a folder of something else."""
+    """Return the run called `name`, or the newest, in the home `runs`. Raises RunError if there is none, UsageError,
+    with what was meant, if `name` is a file or a folder of something else."""
     home = runs_home(runs)
     try:
-        run = Run.find(home, name)
+        return Run.find(home, name)
     except RunError:
         if name is None or not Path(name).exists():
             raise
-    else:
-        if name is None:
-            console.log(f"run: {run.name} (the newest)")
-        return run
     raise UsageError(f"{_describe(Path(name))}; {_command()} takes a run, by its name or its folder")
+
+
+def log_newest(run: str, named: object) -> None:
+    """Log that `run` is taken because none was `named`; to be called once all that was asked for has been checked."""
+    if not named:
+        console.log(f"run: {run} (the newest)")
 
 
 def find_file(runs: str | None, file: Path | None) -> Path:

@@ -65,12 +65,21 @@ def test_what_it_is_and_what_is_meant(kresnet, desk, typed, words):
         *("predict scan.png", "predict photos", "predict photos scan.png"),
     ],
 )
-def test_the_newest_run_is_taken_and_named(kresnet, desk, typed):
-    """Which has not finished here, so that each command ends with that."""
+def test_the_newest_run_is_taken(kresnet, desk, typed):
+    """Which has not finished here, so that each command ends with that, before it says more."""
     code, out, err = kresnet(*typed.split())
-    assert (code, out) == (1, "") and err[0] == "run: mine (the newest)" and "mine" in err[-1]
+    assert (code, out) == (1, "") and "mine" in err[-1]
     code, out, err = kresnet(*typed.split(), "--runs", "photos")
     assert (code, out) == (1, "") and err == ["kresnet: there are no runs in photos; make one with: kresnet train"]
+
+
+@pytest.mark.parametrize("typed", ["evaluate", "report", "verify --samples 9 --max-drop 100"])
+def test_the_newest_run_is_said_to_be(kresnet, exported, tmp_path, typed):
+    run, _ = exported
+    (tmp_path / run.name).symlink_to(run.folder)
+    code, out, err = kresnet(*typed.split(), "--runs", tmp_path)
+    assert code == 0 and err[0] == f"run: {run.name} (the newest)" and run.name in out
+    assert ("int8.tflite" in out and "model.onnx" in out) == typed.startswith("verify")
 
 
 def test_what_is_not_there_is_no_kind(kresnet, desk):
