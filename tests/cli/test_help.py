@@ -102,7 +102,7 @@ def test_options_of_predictions_stand_in_groups_and_choices_look_alike(kresnet):
     assert re.findall(r"^([A-Z][\w ]+):$", out, re.MULTILINE) == ["Common", VIDEO, "Other"]
     assert "  --runtime NAME " in out and "  --runtime NAME " in kresnet("verify", "--help")[1]
     choices = {line for path in COMMANDS for line in kresnet(*path[1:], "--help")[1].splitlines() if "[" in line}
-    choices = {line for line in choices if re.match(r" +--[\w-]+ \[", line)}
+    choices = {line for line in choices if re.match(r" +--[\w-]+ \[\S+\|", line)}
     assert [line.split()[:2] for line in choices] == [["--qat", "[native|tfmot]"]], "which may stand alone"
 
 
