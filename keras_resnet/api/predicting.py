@@ -45,6 +45,8 @@ class Predicting:
 
         def __getattr__(self, name: str) -> Any:
             """Raise AttributeError, with what does what other libraries have under this name."""
+            if hasattr(type(self), name):  # a property, whose own AttributeError has led here: it is raised again
+                return object.__getattribute__(self, name)
             raise AttributeError(describe_missing(self, name))
 
     @overload

@@ -20,7 +20,10 @@ CLASSIFIERS = (
     *("densenet", "inception", "xception", "googlenet", "alexnet", "regnet", "convnext", "vit", "deit", "swin", "dino"),
     *("hrnet", "dla", "fastvit", "edgenext", "clip", "lenet"),
 )
-DETECTORS = ("yolo", "ssd", "fomo", "detr", "rtdetr", "rt-detr", "faster", "fasterrcnn", "mask", "centernet", "nanodet")
+DETECTORS = (
+    *("yolo", "ssd", "fomo", "detr", "rtdetr", "rt-detr", "centernet", "nanodet"),
+    *("fasterrcnn", "faster-rcnn", "faster_rcnn", "maskrcnn", "mask-rcnn", "mask_rcnn", "retinanet", "fcos"),
+)
 # Methods of the models of other libraries → the method of a run.
 FOREIGN_METHODS = {
     **dict.fromkeys(("predict_proba", "predict_on_batch", "classify", "detect"), "predict"),

@@ -253,6 +253,12 @@ def test_a_run_names_the_method_that_is_meant(name, said):
     assert not hasattr(run, name)
 
 
+def test_an_error_inside_a_property_stays_what_it_is(monkeypatch):
+    monkeypatch.setattr(RunFolder, "spec", lambda run: run.nothing)
+    with pytest.raises(AttributeError, match="'nothing'"):
+        keras_resnet.Run(RunFolder(Path("nowhere"))).spec  # noqa: B018
+
+
 def test_what_the_methods_lead_to_is_there():
     attributes = {words.split()[0].rstrip(",").removesuffix("(…)") for words in FOREIGN_ATTRIBUTES.values()}
     for path in attributes - {"kresnet"}:
