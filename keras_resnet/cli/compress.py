@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    epilog=format_examples("kresnet compress --qat", "kresnet compress RUN --prune 0.8 --cluster 16 --qat tfmot"),
+    epilog=format_examples("kresnet compress RUN --qat", "kresnet compress RUN --prune 0.8 --cluster 16 --qat tfmot"),
 )
 @optional_run_argument
 @click.option(
