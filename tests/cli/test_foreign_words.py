@@ -296,7 +296,7 @@ def test_files_are_printed_as_a_table_and_each_remark_once(exported):
     files = keras_resnet.Run(exported[0]).files
     lines = str(files).splitlines()
     assert lines[0].split()[:2] == ["file", "size"] and len(lines) > len(files)
-    assert [line.split()[0] for line in lines[1 : len(files) + 1]] == [each.path.name for each in files.values()]
+    assert [line.split()[0] for line in lines[1 : len(files) + 1]] == [each.verdict.file for each in files.values()]
     assert len({*lines}) == len(lines)
 
 
