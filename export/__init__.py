@@ -6,8 +6,10 @@ first used: on a device most of this package is not there.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,6 +73,19 @@ _PUBLIC = {
 _HOME = {name: f"keras_resnet.{module}" for module, names in _PUBLIC.items() for name in names}
 _MODULES = tuple(each.name for each in iter_modules(__path__))
 __all__ = sorted(_HOME)
+
+
+class _Package(ModuleType):
+    """This package, which says what is meant where it is called like a function."""
+
+    def __call__(self, *arguments: object, **options: object) -> None:
+        raise TypeError(
+            "keras_resnet.export is a package: use run.export(…), where run is what keras_resnet.train or"
+            " keras_resnet.open_run returns"
+        )
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnet.config import foreign_words
 from keras_resnet.config.data import FITS
 from keras_resnet.data.load import load_dataset
-from keras_resnet.errors import RunError, UsageError, require_one_of
+from keras_resnet.errors import KresnetError, RunError, UsageError, require_one_of
 from keras_resnet.evaluation.evaluate import evaluate, evaluation_batches, keras_predictor, load_model, load_task
 from keras_resnet.export.formats import find_format
 from keras_resnet.export.formats.base import LoadedModel
@@ -20,6 +20,7 @@ from keras_resnet.export.load import file_size, is_exported_file, load_file, req
 from keras_resnet.export.pipeline import load_run_data
 from keras_resnet.export.verdict import Budget, Verdict
 from keras_resnet.export.verify import Reference, verify
+from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.run import Run
 from keras_resnet.runtime.plurals import counted
@@ -112,6 +113,30 @@ def verify_file(file: Path, budget: Budget, lookup: RunLookup, log: Log, samples
     reference = Reference.from_run(run, load_run_data(run, log), samples)
     log(f"verifying {file} on {counted(reference.evaluation.samples, 'validation image')} of run {run.name}")
     return verify(file, reference, budget)
+
+
+def verify_run(run: Run, budget: Budget, log: Log, samples: int | None = None) -> tuple[list[Verdict], list[str]]:
+    """Return new verdicts on the exported files of `run` that passed, as `verify_file` has them, and why others could
+    not be verified, a sentence each. Raises UsageError if there is no such file."""
+    run.require_finished()
+    files = list_passed_files(run)
+    if not files:
+        raise UsageError(f"run {run.name} has no exported file that passed; write some with: kresnet export {run.name}")
+    reference = Reference.from_run(run, load_run_data(run, log), samples)
+    verdicts, failures = [], []
+    for file in files:
+        log(f"verifying {file.name} on {counted(reference.evaluation.samples, 'validation image')}")
+        try:
+            verdicts.append(verify(file, reference, budget))
+        except KresnetError as error:
+            failures.append(f"{file.name}: {error}")
+    return verdicts, failures
+
+
+def list_passed_files(run: Run) -> list[Path]:
+    """Return the files among a run's exports that passed and are still there."""
+    files = [run.exports / row["file"] for row in run.verdicts() if row["verdict"] in ACCEPTED]
+    return [file for file in files if file.exists()]
 
 
 def inspect_file(file: Path) -> dict[str, Any]:

@@ -69,9 +69,12 @@ def _measure_arena(content: bytes) -> tuple[int | None, str]:
 def main(arguments: list[str]) -> int:
     """Print the bytes of the arena of the file that `arguments` name; returns the exit code."""
     from keras_resnet.export.devices.runner.pipes import DeviceError
-    from keras_resnet.export.devices.runner.runtimes import Micro
+    from keras_resnet.export.devices.runner.requirements import require_installed
 
     try:
+        require_installed("tflm")
+        from keras_resnet.export.devices.runner.runtimes import Micro
+
         arena = Micro(Path(arguments[0]).read_bytes()).arena_bytes
     except DeviceError as error:
         print(error)

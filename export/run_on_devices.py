@@ -12,8 +12,9 @@ from keras_resnet.export.artifacts import write_model_card
 from keras_resnet.export.bundle_manifest import hash_bytes
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
-from keras_resnet.export.devices.places import Place, find_places
-from keras_resnet.export.evaluate import RunLookup
+from keras_resnet.export.devices.base import Device, UnusableDeviceError
+from keras_resnet.export.devices.places import UsablePlaces, find_places
+from keras_resnet.export.evaluate import RunLookup, list_passed_files
 from keras_resnet.export.formats import find_format, get_format
 from keras_resnet.export.given_outputs import GivenOutputs
 from keras_resnet.export.load import is_exported_file
@@ -22,7 +23,6 @@ from keras_resnet.export.settings import ExportSettings
 from keras_resnet.export.verdict import Budget, is_tflite_file
 from keras_resnet.export.verify import Reference
 from keras_resnet.export.verify_on import FileOnDevices
-from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.progress import Log
 from keras_resnet.reporting.page import publish_report
 from keras_resnet.run import Run
@@ -61,10 +61,12 @@ def verify_on_devices(
         run = lookup.find(target, lookup.load(target))
     else:
         run = Run.find(lookup.home, str(target))
+        run.require_finished()
         files = list_files(run)
     outputs = assign_outputs(files, given)
+    usable = UsablePlaces.test(places, log, is_alone=not given)
     work = {file: outputs.get(file, []) for file in files if places or file in outputs}
-    return run, DeviceContext.prepare(run, settings, log).verify(work, places)
+    return run, DeviceContext.prepare(run, settings, log).verify(work, usable)
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,13 @@ class DeviceContext:
         reference = Reference.from_run(run, load_run_data(run, log), settings.samples)
         return cls(run, reference, Budget(settings.max_drop / 100, settings.require_proof), log)
 
-    def verify(self, files: Mapping[Path, Sequence[GivenOutputs]], places: list[Place]) -> DeviceResult:
+    def verify(self, files: Mapping[Path, Sequence[GivenOutputs]], usable: UsablePlaces) -> DeviceResult:
         """Run each file on each device, and verify the outputs that are given of it; one that fails keeps no other from
-        being run. Keep the verdicts if the files are the run's own."""
+        being run, but a device that has gone is not tried again. Keep the verdicts if the files are the run's own."""
         with ExitStack() as stack:
-            for place in places:
+            for place in usable.places:
                 stack.callback(place.device.close)
-            result = self._run(files, places)
+            result = self._run(files, usable)
         run = self.run
         if result.verdicts and all(file.resolve().parent == run.exports.resolve() for file in files):
             keep_verdicts(run, result.verdicts)
@@ -97,15 +99,18 @@ class DeviceContext:
             publish_report(run)
         return result
 
-    def _run(self, files: Mapping[Path, Sequence[GivenOutputs]], places: list[Place]) -> DeviceResult:
-        result, log = DeviceResult(), self.log
+    def _run(self, files: Mapping[Path, Sequence[GivenOutputs]], usable: UsablePlaces) -> DeviceResult:
+        result, log = DeviceResult(failures=[*usable.failures]), self.log
+        gone: set[Device] = set()
         for file, outputs in files.items():
             try:
                 on_devices = FileOnDevices.load(file, self.reference)
             except KresnetError as error:
                 result.failures.append(str(error))
                 continue
-            for place in places:
+            for place in usable.places:
+                if place.device in gone:
+                    continue
                 accelerator, images = place.settings.accelerator.upper(), self.reference.evaluation.samples
                 where = f"{place.device.where}, {accelerator}"
                 if len(files) > 1 and (reason := place.device.refuses(on_devices.model)):
@@ -114,6 +119,9 @@ class DeviceContext:
                 log(f"running {file.name} on {where}, with {counted(images, 'validation image')}")
                 try:
                     result.verdicts.append(on_devices.verify(place.device, place.settings, self.budget, log))
+                except UnusableDeviceError as error:
+                    result.failures.append(f"{file.name} on {where}: {error}; nothing else is run there")
+                    gone.add(place.device)
                 except KresnetError as error:
                     result.failures.append(f"{file.name} on {where}: {error}")
             for given in outputs:
@@ -127,8 +135,7 @@ class DeviceContext:
 
 def list_files(run: Run) -> list[Path]:
     """Return the TFLite files among a run's exports that passed. Raises UsageError if there is none."""
-    names = [row["file"] for row in run.verdicts() if row["verdict"] in ACCEPTED and is_tflite_file(row["file"])]
-    files = [run.exports / name for name in names if (run.exports / name).is_file()]
+    files = [file for file in list_passed_files(run) if is_tflite_file(file.name)]
     if not files:
         raise UsageError(
             f"run {run.name} has no exported {get_format('tflite').title} that devices can run; make some with:"

@@ -142,6 +142,24 @@ def is_tflite_file(name: str) -> bool:
 
 def show_verdicts(verdicts: list[Verdict]) -> str:
     """Return verdicts as a notebook shows them: a table with its remarks, HTML."""
+    columns, rows, remarks = _list_cells(verdicts)
+    cells = [
+        [*row, html_tables.outcome(verdict.words, verdict.passed)] for row, verdict in zip(rows, verdicts, strict=True)
+    ]
+    return html_tables.table([*columns, "verdict"], cells) + html_tables.items(remarks)
+
+
+def format_verdicts(verdicts: list[Verdict]) -> str:
+    """Return verdicts as text: a table, and below it each remark once."""
+    columns, rows, remarks = _list_cells(verdicts)
+    lines = [[*columns, "verdict"], *([*row, each.words] for row, each in zip(rows, verdicts, strict=True))]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    return "\n".join([*table, *remarks])
+
+
+def _list_cells(verdicts: list[Verdict]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return (columns, a row for each file, remarks); the verdict itself is left out."""
     first, rows = verdicts[0], [verdict.as_dict() for verdict in verdicts]
     cells = [
         [
@@ -151,11 +169,10 @@ def show_verdicts(verdicts: list[Verdict]) -> str:
             outcome.format_drop(row),
             f"{verdict.agreement:.2%}",
             f"{verdict.latency_ms:.2f} ms",
-            html_tables.outcome(verdict.words, verdict.passed),
         ]
         for verdict, row in zip(verdicts, rows, strict=True)
     ]
-    columns = ["file", "size", metric_label(first.metric), "drop, points", "agreement", "latency", "verdict"]
+    columns = ["file", "size", metric_label(first.metric), "drop, points", "agreement", "latency"]
     tested = [outcome.describe_tested_metrics(rows[0])]
     remarks = [*filter(None, tested), *outcome.list_remarks(rows), *outcome.list_shared_remarks(rows[0])]
-    return html_tables.table(columns, cells) + html_tables.items(remarks)
+    return columns, cells, remarks

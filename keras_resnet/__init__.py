@@ -89,7 +89,7 @@ def __getattr__(name: str) -> Any:
 
 def _suggest(name: str) -> str:
     """Return what to say of a name that is not here: the function or the method that does it, or the nearest name."""
-    from keras_resnet.config.foreign_words import answer_function, find_method
+    from keras_resnet.config.foreign_names import answer_function, find_method
     from keras_resnet.errors import did_you_mean
 
     if method := find_method(name):

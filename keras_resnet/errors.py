@@ -8,6 +8,7 @@
     ├── DataError           images or data sets that cannot be used
     ├── WeightsError        weights that cannot be fetched, read or placed
     ├── RunError            a run folder that is missing, unfinished or unreadable
+    ├── MissingFileError    a file of a run that has not been exported; a KeyError too
     ├── TrainingError       training had to stop, e.g. the loss became NaN
     │   ├── TrainingInterrupted   Ctrl-C; exit code 130, as shells expect
     │   └── TrainingStopped       SIGTERM; the state is saved, exit code 0
@@ -28,6 +29,7 @@ __all__ = [
     "DataError",
     "ExportError",
     "KresnetError",
+    "MissingFileError",
     "RunError",
     "SettingError",
     "TrainingError",
@@ -60,6 +62,13 @@ class RunError(KresnetError):
 
 class VerdictError(ExportError):
     """A file is not within its budget, and the caller wanted an error for that; the message is its verdict."""
+
+
+class MissingFileError(KresnetError, KeyError):
+    """There is no exported file of that name; the message says how it is written, and which there are."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError quotes it
 
 
 class TrainingError(KresnetError):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from keras_resnet.config.foreign_words import answer_value
 from keras_resnet.errors import ExportError, UsageError, did_you_mean
 from keras_resnet.export.accelerators.base import Accelerator, AcceleratorReport
 from keras_resnet.export.accelerators.edge_tpu import EdgeTPU
@@ -25,6 +26,8 @@ ACCELERATORS: dict[str, Accelerator] = {
 def find_accelerator(name: str) -> Accelerator:
     """Return the accelerator called `name`. Raises UsageError for one that is not known."""
     found = ACCELERATORS.get(name) or PhoneNPU.find(name)
+    if found is None and (answer := answer_value("--target", name)):
+        raise UsageError(f"--target {name} is what other tools take. {answer}.")
     if found is None:
         phones = ", ".join(f"{vendor}-CHIP" for vendor in VENDORS)
         near = did_you_mean(name, ACCELERATORS)

@@ -84,6 +84,10 @@ class Measurement:
     facts: DeviceFacts
 
 
+class UnusableDeviceError(ExportError):
+    """No file can be run on the device: it cannot be reached, has gone, or lacks what every file needs."""
+
+
 class Session(ABC):
     """A file that a device has opened."""
 
@@ -141,6 +145,9 @@ class Device(ABC):
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[Session]:
         """Open the file of `model` on the device, and close it afterwards. Raises ExportError if it cannot be run
         there."""
+
+    def require_usable(self, settings: RunSettings) -> None:  # noqa: B027 (not all can know)
+        """Raise UnusableDeviceError where it is known beforehand that no file can be run there."""
 
     def close(self) -> None:  # noqa: B027 (most devices have nothing to do)
         """End what serves all files of a command."""

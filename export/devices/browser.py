@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from keras_resnet.export.devices.base import CPU, GPU, INTERPRETER, Device, RunSettings
+from keras_resnet.errors import ExportError, UsageError
+from keras_resnet.export.devices.base import CPU, GPU, INTERPRETER, Device, RunSettings, UnusableDeviceError
 from keras_resnet.progress import Log
 from keras_resnet.runtime.tflite_model import TFLiteModel
 
@@ -29,6 +30,16 @@ class BrowserDevice(Device):
     def __init__(self, where: str) -> None:
         super().__init__(where)
         self._server: PageServer | None = None
+
+    def require_usable(self, settings: RunSettings) -> None:
+        """Raise UnusableDeviceError where LiteRT.js is missing here, or the page cannot be served."""
+        from keras_resnet.export.devices.page_server import start_server
+
+        _require_litert_js()
+        try:
+            start_server(settings.host, settings.port).close(farewell=0.0)
+        except UsageError as error:
+            raise UnusableDeviceError(str(error)) from error
 
     @contextmanager
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[PageSession]:
@@ -70,6 +81,16 @@ class ChromiumDevice(Device):
         super().__init__(where)
         self._logged: set[str] = set()
 
+    def require_usable(self, settings: RunSettings) -> None:
+        """Raise UnusableDeviceError where Chromium or LiteRT.js is missing here."""
+        from keras_resnet.export.devices.chromium import find_chromium
+
+        _require_litert_js()
+        try:
+            find_chromium()
+        except ExportError as error:
+            raise UnusableDeviceError(str(error)) from error
+
     @contextmanager
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[PageSession]:
         """Start Chromium, and let it load the file of `model`."""
@@ -99,6 +120,15 @@ class ChromiumDevice(Device):
         if message not in self._logged:
             log(message)
         self._logged.add(message)
+
+
+def _require_litert_js() -> None:
+    from keras_resnet.export.demo.page import require_litert_js
+
+    try:
+        require_litert_js()
+    except ExportError as error:
+        raise UnusableDeviceError(str(error)) from error
 
 
 def _choose_flags(settings: RunSettings) -> tuple[tuple[str, ...], list[str]]:

@@ -17,7 +17,7 @@ from typing import IO, ClassVar
 from keras_resnet.errors import UsageError
 from keras_resnet.export.devices import runner
 from keras_resnet.export.devices.base import CPU, INTERPRETER, Device, RunSettings
-from keras_resnet.export.devices.runner_session import OtherEnd, RunnerSession
+from keras_resnet.export.devices.runner_session import OtherEnd, RunnerSession, require_answer
 from keras_resnet.export.flatbuffer import read_contents
 from keras_resnet.progress import Log
 from keras_resnet.runtime.child_process import child_command
@@ -56,13 +56,19 @@ class PipedDevice(Device):
     def open(self, model: TFLiteModel, settings: RunSettings, log: Log) -> Iterator[RunnerSession]:
         """Send the file of `model` and open it there."""
         self.require_possible(settings)
-        other_end = OtherEnd(self.where, self.start, self.is_emulated, self.own_runtime or settings.runtime)
-        session = RunnerSession(other_end, model, settings, log)
+        session = RunnerSession(self._other_end(settings), model, settings, log)
         session.connect()
         try:
             yield session
         finally:
             session.close()
+
+    def require_usable(self, settings: RunSettings) -> None:
+        """Raise UnusableDeviceError where the runner does not start, or has not what it needs."""
+        require_answer(self._other_end(settings), settings)
+
+    def _other_end(self, settings: RunSettings) -> OtherEnd:
+        return OtherEnd(self.where, self.start, self.is_emulated, self.own_runtime or settings.runtime)
 
     @property
     def is_emulated(self) -> bool:

@@ -13,7 +13,15 @@ import numpy as np
 from keras_resnet.errors import ExportError
 from keras_resnet.export.benchmark import Cost, Latency
 from keras_resnet.export.demo.page import LITERT_JS_VERSION
-from keras_resnet.export.devices.base import CPU, GPU, DeviceFacts, Measurement, RunSettings, Session
+from keras_resnet.export.devices.base import (
+    CPU,
+    GPU,
+    DeviceFacts,
+    Measurement,
+    RunSettings,
+    Session,
+    UnusableDeviceError,
+)
 from keras_resnet.export.devices.foreign_text import show
 from keras_resnet.export.devices.page_exchange import LEASE, Exchange, Job, describe_done
 from keras_resnet.export.devices.page_messages import (
@@ -169,7 +177,8 @@ class PageSession(Session):
         if idle > patience.timeout:
             what = "no answer of the page" if is_there else "the page is gone, and was not back"
             what = what if is_there or has_gone else "no browser opened the page"
-            raise ExportError(f"{what} within {counted(patience.timeout, 'second', 'g')}, {done}")
+            kind = ExportError if is_there else UnusableDeviceError
+            raise kind(f"{what} within {counted(patience.timeout, 'second', 'g')}, {done}")
 
     def _describe(
         self, loaded: dict[str, Any], measured: dict[str, Any], difference: float, largest: float

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keras_resnet.errors import UsageError, require_one_of
+from keras_resnet.errors import ExportError, UsageError, require_one_of
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.devices import find_device
-from keras_resnet.export.devices.base import ACCELERATORS, CPU, RUNTIMES, Device, RunSettings
+from keras_resnet.export.devices.base import ACCELERATORS, CPU, RUNTIMES, Device, RunSettings, UnusableDeviceError
+from keras_resnet.progress import Log, show_activity
 
 _WITH_ACCELERATOR = re.compile(rf"(?P<where>.+):(?P<accelerator>{'|'.join(ACCELERATORS)})")
 
@@ -38,6 +40,32 @@ def find_places(settings: DeviceSettings) -> list[Place]:
         places.append(Place(device, wanted))
     _require_used(settings, places)
     return places
+
+
+@dataclass(frozen=True)
+class UsablePlaces:
+    """places: those whose device can be used. failures: why no file can be run on the others, a sentence for each."""
+
+    places: tuple[Place, ...] = ()
+    failures: tuple[str, ...] = ()
+
+    @classmethod
+    def test(cls, places: Sequence[Place], log: Log, is_alone: bool = True) -> UsablePlaces:
+        """Try to reach each device of `places`, once. is_alone: whether nothing is left to do where none can be used;
+        then ExportError is raised."""
+        failures: dict[Device, str] = {}
+        for device, place in {place.device: place for place in reversed(places)}.items():
+            try:
+                with show_activity(f"connecting to {device.where}"):
+                    device.require_usable(place.settings)
+            except UnusableDeviceError as error:
+                failures[device] = f"no file can be run on {device.where}: {error}"
+        usable = tuple(place for place in places if place.device not in failures)
+        if failures and not usable and is_alone:
+            raise ExportError("; ".join(failures.values()))
+        for failure in failures.values():
+            log(failure)
+        return cls(usable, tuple(failures.values()))
 
 
 def _require_used(settings: DeviceSettings, places: list[Place]) -> None:

@@ -16,7 +16,15 @@ import numpy as np
 
 from keras_resnet.errors import ExportError
 from keras_resnet.export.benchmark import Cost, Latency
-from keras_resnet.export.devices.base import CPU, DeviceFacts, Measurement, OutputShapes, RunSettings, Session
+from keras_resnet.export.devices.base import (
+    CPU,
+    DeviceFacts,
+    Measurement,
+    OutputShapes,
+    RunSettings,
+    Session,
+    UnusableDeviceError,
+)
 from keras_resnet.export.devices.foreign_text import read_last_words, show
 from keras_resnet.export.devices.runner.pipes import PROTOCOL, DeviceError, Pipes
 from keras_resnet.progress import Log
@@ -114,6 +122,48 @@ class Connection:
         return read_last_words(self._errors) or ended
 
 
+def greet(other_end: OtherEnd, settings: RunSettings, model: str) -> tuple[Connection, dict[str, Any], bool]:
+    """Start a runner and announce the file with the SHA-256 `model`: return the connection, what the machine says of
+    itself, and whether the file is to be sent. Raises UnusableDeviceError where no file can be run there, and
+    BrokenConnectionError where the connection breaks."""
+    try:
+        connection = Connection(other_end.start, settings.timeout)
+    except OSError as error:
+        raise UnusableDeviceError(f"it cannot be started: {error.strerror}") from error
+    try:
+        hello, _ = connection.ask(
+            "start",
+            expect="hello",
+            protocol=PROTOCOL,
+            accelerator=settings.accelerator,
+            runtime=other_end.runtime,
+            threads=settings.threads,
+            keep=settings.keep,
+            install=settings.install,
+            model=model,
+        )
+        if hello.get("protocol") != PROTOCOL:
+            theirs = show(hello.get("protocol"))
+            raise ExportError(f"its runner speaks version {theirs} of the protocol, this kresnet version {PROTOCOL}")
+        need, _ = connection.receive("need")
+    except ExportError as error:
+        connection.close()
+        raise UnusableDeviceError(str(error)) from error
+    except BrokenConnectionError:
+        connection.close()
+        raise
+    return connection, hello, bool(need.get("model"))
+
+
+def require_answer(other_end: OtherEnd, settings: RunSettings) -> None:
+    """Raise UnusableDeviceError unless a runner can be started there that has what it needs. No file is sent."""
+    try:
+        connection, _, _ = greet(other_end, settings, model="")
+    except BrokenConnectionError as error:
+        raise UnusableDeviceError(error.reason) from error
+    connection.close()
+
+
 class _Watch:
     """Ends a connection where what is done with it takes too long, and says what broke."""
 
@@ -141,6 +191,7 @@ class RunnerSession(Session):
         self._shapes = OutputShapes(model)
         self._settings, self._log = settings, log
         self._answered = 0
+        self._is_greeted = False
         self._hello: dict[str, Any] = {}
         self._loaded: dict[str, Any] = {}
         self._connection: Connection | None = None
@@ -150,7 +201,7 @@ class RunnerSession(Session):
         try:
             self._open()
         except BrokenConnectionError as error:
-            raise ExportError(error.reason) from error
+            raise self._broken(error.reason) from error
 
     def __call__(self, images: np.ndarray) -> Outputs:
         """Run uint8 images (N, H, W, C) → float32 logits (N, classes), or several outputs by name."""
@@ -195,40 +246,27 @@ class RunnerSession(Session):
                 pause = next(pauses, None)
                 done = counted(self._answered, "batch", plural="batches")
                 if pause is None:
-                    raise ExportError(f"the device is gone after {done}: {error.reason}") from error
+                    raise self._broken(f"the device is gone after {done}: {error.reason}") from error
                 self._log(f"the connection to {self._where} broke after {done} ({error.reason}); connecting again")
                 time.sleep(pause)
 
     def _open(self) -> None:
-        settings = self._settings
+        self._is_greeted = False
+        digest = hashlib.sha256(self._content).hexdigest()
+        self._connection, self._hello, is_needed = greet(self._other_end, self._settings, digest)
+        self._is_greeted = True
         try:
-            self._connection = Connection(self._other_end.start, settings.timeout)
-        except OSError as error:
-            raise ExportError(f"it cannot be started: {error.strerror}") from error
-        try:
-            self._hello, _ = self._connection.ask(
-                "start",
-                expect="hello",
-                protocol=PROTOCOL,
-                accelerator=settings.accelerator,
-                runtime=self._other_end.runtime,
-                threads=settings.threads,
-                keep=settings.keep,
-                install=settings.install,
-                model=hashlib.sha256(self._content).hexdigest(),
-            )
-            if self._hello.get("protocol") != PROTOCOL:
-                theirs = show(self._hello.get("protocol"))
-                raise ExportError(
-                    f"its runner speaks version {theirs} of the protocol, this kresnet version {PROTOCOL}"
-                )
-            need, _ = self._connection.receive("need")
-            if need.get("model"):
+            if is_needed:
                 self._connection.send("model", self._content)
             self._loaded, _ = self._connection.receive("loaded")
         except (ExportError, BrokenConnectionError):
             self.close()
             raise
+
+    def _broken(self, reason: str) -> ExportError:
+        """Return the error of a connection that broke: of the file where the device had answered, else of the
+        device."""
+        return ExportError(reason) if self._is_greeted else UnusableDeviceError(reason)
 
     def _read_outputs(self, head: dict[str, Any], payload: bytes, count: int) -> dict[str, np.ndarray]:
         """Return the outputs of `count` images. Raises ExportError where they are not as those before."""

@@ -11,7 +11,7 @@ from keras_resnet.api.signatures import names as names_of
 from keras_resnet.errors import VerdictError
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.device_verdict import DeviceVerdict
-from keras_resnet.export.devices.places import find_places
+from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.settings import ExportSettings
 from keras_resnet.reporting import html_tables
 from keras_resnet.reporting.device_rows import device_cells, device_columns, list_device_remarks
@@ -61,7 +61,8 @@ def verify_places(
     from keras_resnet.export.run_on_devices import DeviceContext, list_files
 
     files = list_files(run)
-    result = DeviceContext.prepare(run, settings, progress.log).verify(dict.fromkeys(files, ()), found)
+    usable = UsablePlaces.test(found, progress.log)
+    result = DeviceContext.prepare(run, settings, progress.log).verify(dict.fromkeys(files, ()), usable)
     problems = result.list_problems()
     if problems and (must_pass or not result.verdicts):
         raise VerdictError("\n".join(problems))

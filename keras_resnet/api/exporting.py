@@ -17,7 +17,7 @@ from keras_resnet.errors import UsageError, VerdictError, describe_received, did
 from keras_resnet.export.accelerators import check_accelerators
 from keras_resnet.export.accelerators.base import AcceleratorReport
 from keras_resnet.export.device_settings import DeviceSettings
-from keras_resnet.export.devices.places import find_places
+from keras_resnet.export.devices.places import UsablePlaces, find_places
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.request import ExportRequest, ExportResult
 from keras_resnet.export.settings import TFLITE, ExportSettings
@@ -54,7 +54,7 @@ def export_run(
 ) -> ExportOutcome:
     """Write and verify the files of the `request` that was made of `settings`, check accelerators, run the TFLite files
     that passed on the devices that `on` names, and write the report. Raises ExportError where no file could be made."""
-    places = find_places(on) if on else []
+    usable = UsablePlaces.test(find_places(on), progress.log) if on else UsablePlaces()
     from keras_resnet.export.pipeline import ExportContext
     from keras_resnet.export.remedies import export_with_remedies
     from keras_resnet.export.run_on_devices import DeviceContext
@@ -72,9 +72,9 @@ def export_run(
     publish_report(run)
     passed = [run.exports / verdict.file for verdict in verdicts if verdict.passed and is_tflite_file(verdict.file)]
     devices = None
-    if places and passed:
+    if passed and (usable.places or usable.failures):
         on_devices = DeviceContext(run, context.reference, request.budget, progress.log)
-        devices = on_devices.verify(dict.fromkeys(passed, ()), places)
+        devices = on_devices.verify(dict.fromkeys(passed, ()), usable)
     return ExportOutcome(result, remedies, accelerators, devices)
 
 

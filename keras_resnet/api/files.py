@@ -14,18 +14,28 @@ from keras_resnet import progress
 from keras_resnet.api.predicting import Predicting
 from keras_resnet.api.results import Score
 from keras_resnet.api.session import from_python
-from keras_resnet.errors import did_you_mean
+from keras_resnet.config.foreign_words import find_export_name
+from keras_resnet.errors import MissingFileError, did_you_mean
+from keras_resnet.export.formats import FORMATS
+from keras_resnet.export.tflite_options import SCHEME_ALIASES, SCHEMES
 from keras_resnet.export.unverified import UnverifiedFile
-from keras_resnet.export.verdict import Verdict, show_verdicts
+from keras_resnet.export.verdict import Verdict, format_verdicts, show_verdicts
 from keras_resnet.run import Run as RunFolder
+from keras_resnet.runtime.plurals import join_words
 
 if TYPE_CHECKING:
     from keras_resnet.export.predict import Predictor
 
 
+# Names by which `Run.export` writes a file.
+WRITABLE = (*SCHEMES, *SCHEME_ALIASES, *FORMATS)
+
+
 @dataclass(frozen=True, repr=False)
 class ExportedFile(Predicting):
     """A file, or folder, that was exported of a run. path: where it stands. verdict: what is known of it."""
+
+    called = "file"
 
     path: Path
     verdict: Verdict
@@ -99,8 +109,18 @@ class ExportedFiles(Mapping[str, ExportedFile]):
 
     def __getitem__(self, name: str) -> ExportedFile:
         if name not in self._files:
-            raise KeyError(f"no file {name!r}.{did_you_mean(name, self._files)} There are: {', '.join(self._files)}")
+            raise MissingFileError(self._describe_missing(name))
         return self._files[name]
+
+    def _describe_missing(self, name: str) -> str:
+        """Return how the file called `name` is written, or which name is meant, and which files there are."""
+        meant = find_export_name(str(name)) or name
+        there = f"there are {join_words([*self._files])}" if self else "nothing has been exported yet"
+        if meant in self._files:
+            return f"there is no {name!r} file; use files[{meant!r}]"
+        if meant in WRITABLE:
+            return f"there is no {meant} file ({there}): write it with run.export({meant!r})"
+        return f"there is no file called {name!r}; {there}.{did_you_mean(str(name), self._files)}".rstrip(".")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -114,7 +134,8 @@ class ExportedFiles(Mapping[str, ExportedFile]):
         return all(each.passed for each in self.values())
 
     def __str__(self) -> str:
-        return "\n".join(map(str, (*self.values(), *self.unverified))) or "no files"
+        table = format_verdicts([each.verdict for each in self.values()]) if self else ""
+        return "\n".join(filter(None, [table, *map(str, self.unverified)])) or "no files"
 
     def __repr__(self) -> str:
         return f"<ExportedFiles {', '.join(self) or 'none'}>"

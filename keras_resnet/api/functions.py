@@ -161,32 +161,50 @@ def compress(run: Run | StrPath, **options: Unpack[CompressOptions]) -> Run:
 
 def compress_run(run: RunFolder, given: Options, home: Path, name: str | None = None) -> list[RunFolder]:
     """Return `run` and the runs made of it, one after another, the last one called `name`; see `compress`."""
-    from keras_resnet.compression.plan import plan_compression
-
-    steps = plan_compression(**{method: given.get(method) for method in METHODS})
-    require_free(home, name)
-    options = {key: value for key, value in given.items() if key not in METHODS}
+    steps, options = plan_steps(run, given, home, name)
     chain = [run]
     for step in steps:
         chain.append(_compress_once(chain[-1], step, options, home, name if step is steps[-1] else None))
     return chain
 
 
+def plan_steps(
+    run: RunFolder, given: Options, home: Path, name: str | None = None
+) -> tuple[list[CompressionStep], dict[str, Any]]:
+    """Return the steps that the `given` options ask for, and the other options. Raises UsageError or RunError for what
+    can be refused before anything is trained or logged."""
+    from keras_resnet.compression.plan import plan_compression
+
+    steps = plan_compression(**{method: given.get(method) for method in METHODS})
+    options = {key: value for key, value in given.items() if key not in METHODS}
+    require_free(home, name)
+    _build_compress_spec(run, steps[0], options, home, lambda choice: None)
+    return steps, options
+
+
+def _build_compress_spec(
+    parent: RunFolder, step: CompressionStep, options: Options, home: Path, log: progress.Log
+) -> Spec:
+    from keras_resnet.compression.plan import spec_for_compression
+    from keras_resnet.data.load import require_effect, require_source
+    from keras_resnet.training.prepare import require_possible
+    from keras_resnet.training.spec_request import override_spec
+
+    spec = override_spec(spec_for_compression(parent, step, set(options), log), options, home)
+    require_effect(spec.data, options)
+    with name_options(options):
+        require_possible(spec)
+    require_source(spec.data)
+    return spec
+
+
 def _compress_once(
     parent: RunFolder, step: CompressionStep, options: Options, home: Path, name: str | None
 ) -> RunFolder:
     """Return the new run that `step` makes of `parent`."""
-    from keras_resnet.compression.plan import spec_for_compression
-    from keras_resnet.data.load import require_effect, require_source
-    from keras_resnet.training.spec_request import override_spec, trace_options
-
-    choices: list[str] = []
-    spec = override_spec(spec_for_compression(parent, step, set(options), choices.append), options, home)
-    require_effect(spec.data, options)
-    require_source(spec.data)
-    for choice in choices:
-        progress.log(choice)
+    spec = _build_compress_spec(parent, step, options, home, progress.log)
     from keras_resnet.reporting.page import publish_report
+    from keras_resnet.training.spec_request import trace_options
     from keras_resnet.training.train import train as start_training
 
     name = name or free_name(home, f"{parent.name}-{step.suffix}")

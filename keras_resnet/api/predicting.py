@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, Union, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Union, cast, overload
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,8 @@ from PIL import Image
 from keras_resnet import progress
 from keras_resnet.api.results import Prediction, Predictions
 from keras_resnet.api.session import from_python
-from keras_resnet.errors import DataError, UsageError, describe_received
+from keras_resnet.config.foreign_names import answer_attribute
+from keras_resnet.errors import DataError, UsageError, describe_received, did_you_mean
 from keras_resnet.runtime.image import Picture, show_in_rgb, to_picture
 from keras_resnet.runtime.plurals import counted
 
@@ -28,12 +29,25 @@ AnImage = TypeVar("AnImage", bound=OneImage)
 
 
 class Predicting:
-    """What predicts: a run by its model, or an exported file. Subclasses have the property `_predictor`."""
+    """What predicts: a run by its model, or an exported file. Subclasses have the property `_predictor`.
+
+    called: what an object of the class is called in messages.
+    """
+
+    called: ClassVar[str]
 
     if TYPE_CHECKING:
 
         @property
         def _predictor(self) -> Predictor: ...
+
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise AttributeError, with what does what other libraries have under this name."""
+            if hasattr(type(self), name):  # a property, whose own AttributeError has led here: it is raised again
+                return object.__getattribute__(self, name)
+            raise AttributeError(describe_missing(self, name))
 
     @overload
     def predict(self, images: Image.Image, *, top: int | None = None) -> Prediction: ...
@@ -57,6 +71,16 @@ class Predicting:
         W, 3). A damaged file among several is logged and left out; DataError is raised for one alone.
         """
         return predict_images(self._predictor, images, top)
+
+
+def describe_missing(owner: Predicting, name: str) -> str:
+    """Return what to say of an attribute that `owner` does not have."""
+    sentence = f"{type(owner).__name__!r} object has no attribute {name!r}"
+    known = [each for each in dir(type(owner)) if not each.startswith("_")]
+    if name.startswith("_"):
+        return sentence
+    answer = answer_attribute(name, known, owner.called)
+    return f"{sentence}. {answer}" if answer else f"{sentence}.{did_you_mean(name, known)}".rstrip(".")
 
 
 def predict_images(predictor: Predictor, images: Images, top: int | None = None) -> Prediction | Predictions:

@@ -37,6 +37,8 @@ class Run(Predicting):
     stored: the run's folder and the documents in it, as `keras_resnet.run` reads them.
     """
 
+    called = "run"
+
     def __init__(self, stored: RunFolder) -> None:
         self.stored = stored
 

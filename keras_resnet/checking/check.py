@@ -15,7 +15,7 @@ from keras_resnet.checking.quality import find_bad_images
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.class_sampling import describe_imbalance
 from keras_resnet.data.dataset import HELD_OUT
-from keras_resnet.data.duplicates import COPIES
+from keras_resnet.data.duplicates import CONFLICTING, COPIES
 from keras_resnet.data.load import DatasetSplits, load_dataset
 from keras_resnet.errors import DataError, RunError, UsageError
 from keras_resnet.metrics.labels import metric_label
@@ -131,7 +131,7 @@ def require_extra() -> None:
 
 def _sort(line: str, lines: list[str], log: Log) -> None:
     """Keep what the report says itself; log the rest."""
-    if line.startswith((*OWN_FINDINGS, HELD_OUT)) or COPIES in line:
+    if line.startswith((*OWN_FINDINGS, HELD_OUT, CONFLICTING)) or COPIES in line:
         lines.append(line)
     else:
         log(line)

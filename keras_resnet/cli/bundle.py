@@ -17,7 +17,7 @@ from keras_resnet.runtime.plurals import counted
     cls=Command,
     epilog=format_examples("kresnet bundle exports/int8.tflite", "kresnet bundle FILE --samples 200 --save for-phones"),
 )
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--run", "of_run", metavar="RUN", help="The run whose images are taken [default: its folder's, or its own]."
 )
@@ -33,7 +33,7 @@ from keras_resnet.runtime.plurals import counted
     help="Take only N validation images, those that kresnet verify --samples draws [default: all].",
 )
 @runs_option
-def bundle(file: Path, of_run: str | None, save: Path | None, samples: int | None, runs: str | None) -> None:
+def bundle(file: Path | None, of_run: str | None, save: Path | None, samples: int | None, runs: str | None) -> None:
     """Write an exported FILE and its validation images into a folder.
 
     For phones, boards and test labs that kresnet cannot reach: with examples in Python, C, Kotlin and Swift that write
@@ -41,9 +41,9 @@ def bundle(file: Path, of_run: str | None, save: Path | None, samples: int | Non
     """
     from keras_resnet.export.bundle import name_folder, require_new
 
-    folder = save or name_folder(file)
-    require_new(folder)
     found = find_file(runs, file)
+    folder = save or name_folder(found)
+    require_new(folder)
     from keras_resnet.export.bundle import write_bundle
     from keras_resnet.export.evaluate import RunLookup
     from keras_resnet.run import runs_home

@@ -84,11 +84,11 @@ class Command(ExamplesFirst):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             known = self._known_options(ctx)
-            nearest = get_close_matches(error.option_name, [*known, *OPTIONS], n=1)
+            nearest = _find_nearest(error.option_name, [*known, *OPTIONS])
             for name in (error.option_name, *nearest):
-                if name not in known and (answer := answer_option(name, known)):
+                if name not in known and (answer := answer_option(name, known, ctx.info_name or "")):
                     raise AnsweredError(f"No such option {error.option_name!r}. {answer}", ctx) from None
-            ours = get_close_matches(error.option_name, known, n=1)
+            ours = _find_nearest(error.option_name, known)
             raise click.NoSuchOption(error.option_name, possibilities=ours, ctx=ctx) from None
         except click.MissingParameter as error:
             if error.param:
@@ -141,6 +141,12 @@ class Command(ExamplesFirst):
         folder = next((text for text in extra if Path(text).is_dir()), None)
         if folder and "--data" in known:
             raise AnsweredError(f"{message}. Images are named by an option: --data {folder}.", ctx)
+
+
+def _find_nearest(option: str, names: Iterable[str]) -> list[str]:
+    """Return the one of `names` that is most like an `option`, if any is: without the dashes, by which all are."""
+    by_word = {name.lstrip("-"): name for name in names}
+    return [by_word[word] for word in get_close_matches(option.lstrip("-"), by_word, n=1)]
 
 
 def _describe_missing(ctx: click.Context, param: click.Parameter) -> str:

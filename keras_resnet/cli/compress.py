@@ -9,9 +9,9 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.next_steps import EXPORT, log_next_steps
-from keras_resnet.cli.options import json_option, run_argument, runs_option
+from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
 from keras_resnet.cli.setting_options import add_compress_options
-from keras_resnet.cli.targets import find_run
+from keras_resnet.cli.targets import find_run, log_newest
 from keras_resnet.config.given_options import select_given
 from keras_resnet.config.option_groups import COMMON
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     cls=Command,
     epilog=format_examples("kresnet compress RUN --qat", "kresnet compress RUN --prune 0.8 --cluster 16 --qat tfmot"),
 )
-@run_argument()
+@optional_run_argument
 @click.option(
     "--shrink",
     type=float,
@@ -73,18 +73,21 @@ if TYPE_CHECKING:
 )
 @runs_option
 @json_option
-def compress(run: str, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
+def compress(run: str | None, name: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
     """Make a smaller or faster network of RUN; writes a new run.
 
-    It trains on from RUN's weights. Several methods are applied one after another, each in a run: filters, zeros,
-    shared weights, 8 bits.
+    It trains on from the weights of RUN, the newest by default. Several methods are applied one after another, each in
+    a run: filters, zeros, shared weights, 8 bits.
     """
-    from keras_resnet.api.functions import METHODS, compress_run
+    from keras_resnet.api.functions import METHODS, compress_run, plan_steps
     from keras_resnet.compression.plan import plan_compression
     from keras_resnet.run import runs_home
 
     plan_compression(**{method: options[method] for method in METHODS})  # what is wrong with it comes first
-    _print_result(compress_run(find_run(runs, run), select_given(options), runs_home(runs), name), runs, as_json)
+    home, found, given = runs_home(runs), find_run(runs, run), select_given(options)
+    plan_steps(found, given, home, name)
+    log_newest(found.name, run)
+    _print_result(compress_run(found, given, home, name), runs, as_json)
 
 
 def _print_result(chain: list[Run], runs: str | None, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import optional_run_argument, runs_option
 from keras_resnet.cli.outputs import prepare_save
-from keras_resnet.cli.targets import find_run
+from keras_resnet.cli.targets import find_run, log_newest
 from keras_resnet.errors import UsageError
 
 
@@ -45,6 +45,7 @@ def demo(run: str | None, port: int | None, opens: bool, save: Path | None, runs
     if save:
         require_new_folder(save)
         prepare_save(save, is_folder=True)
+    log_newest(found.name, run)
     site = build_site(found, console.log)
     if save:
         site.write(save)

@@ -7,7 +7,7 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
-from keras_resnet.cli.targets import find_run
+from keras_resnet.cli.targets import find_run, log_newest
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet diagnose RUN"))
@@ -23,6 +23,7 @@ def diagnose(run: str | None, samples: int, top: int, runs: str | None, as_json:
     """
     of_run = find_run(runs, run)
     of_run.require_finished()
+    log_newest(of_run.name, run)
     from keras_resnet.export.sensitivity import diagnose as diagnose_run
 
     layers = diagnose_run(of_run, samples, console.log)

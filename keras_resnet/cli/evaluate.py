@@ -7,13 +7,11 @@ import click
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
-from keras_resnet.cli.targets import require_target
+from keras_resnet.cli.targets import find_target, log_newest
 
 
-@click.command(
-    cls=Command, epilog=format_examples("kresnet evaluate RUN", "kresnet evaluate exports/int8.tflite --json")
-)
-@click.argument("target", metavar="RUN|FILE", shell_complete=complete_run_names)
+@click.command(cls=Command, epilog=format_examples("kresnet evaluate", "kresnet evaluate exports/int8.tflite --json"))
+@click.argument("target", metavar="[RUN|FILE]", required=False, shell_complete=complete_run_names)
 @click.option(
     "--split",
     default="validation",
@@ -26,15 +24,19 @@ from keras_resnet.cli.targets import require_target
 )
 @runs_option
 @json_option
-def evaluate(target: str, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
-    """Score a run's model, or a file, on the run's data."""
-    from keras_resnet.export.evaluate import RunLookup, evaluate_target
+def evaluate(target: str | None, split: str, of_run: str | None, runs: str | None, as_json: bool) -> None:
+    """Score a run's model, or a file, on the run's data.
+
+    The newest run's by default.
+    """
+    from keras_resnet.export.evaluate import RunLookup, evaluate_target, require_split
     from keras_resnet.metrics.labels import list_shown_details, metric_label
     from keras_resnet.metrics.outcome import format_value
     from keras_resnet.run import runs_home
 
-    require_target(runs, target)
-    result = evaluate_target(target, split, RunLookup(runs_home(runs), of_run), console.log)
+    found, split = find_target(runs, target, of_run), require_split(split, console.log)
+    log_newest(found, target)
+    result = evaluate_target(found, split, RunLookup(runs_home(runs), of_run), console.log)
     if as_json:
         console.emit_json(result)
     else:

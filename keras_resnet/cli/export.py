@@ -12,7 +12,7 @@ from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.next_steps import DEMO, log_next_steps
 from keras_resnet.cli.options import json_option, optional_run_argument, runs_option
 from keras_resnet.cli.setting_options import add_setting_options
-from keras_resnet.cli.targets import find_run
+from keras_resnet.cli.targets import find_run, log_newest
 from keras_resnet.config.foreign_words import translate_export
 from keras_resnet.config.given_options import select_given
 from keras_resnet.config.option_groups import FILES
@@ -74,6 +74,7 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     Each file, of the newest run by default, is scored on the validation images beside the Keras model. Exit code 1 if
     a file lost more than --max-drop, or could not be made; the others are written nonetheless.
     """
+    from keras_resnet.export.devices.places import find_places
     from keras_resnet.export.request import ExportRequest
 
     formats = tuple(name for name in FORMATS if options.pop(name.replace("-", "_")))
@@ -82,6 +83,8 @@ def export(run: str | None, runs: str | None, as_json: bool, **options: Any) -> 
     settings.require_possible()
     of_run = find_run(runs, run)
     request = ExportRequest.from_settings(settings, of_run)
+    find_places(on)  # or what is wrong with them
+    log_newest(of_run.name, run)
     if not formats:
         others = ", ".join(f"--{name}" for name in FORMATS if name != TFLITE)
         console.log(f"format: --tflite (the default; also available: {others})")

@@ -63,9 +63,12 @@ def _write_text(formatter: click.HelpFormatter, text: str) -> None:
 def describe_option(option: click.Option, context: click.Context) -> tuple[str, str]:
     """Return the names of an option that is not hidden, with what stands for its value, and its sentence.
 
-    N stands for a whole number and X for another. The default is in the sentence; ranges are left to the errors.
+    N stands for a whole number and X for another; choices have bars between, and brackets only where an option may
+    stand without one. The default is in the sentence; ranges are left to the errors.
     """
     names, sentence = option.get_help_record(context) or ("", "")
+    if isinstance(option.type, click.Choice) and not isinstance(option.flag_value, str):
+        names = re.sub(r"\[(.+)\]$", r"\1", names)
     names = re.sub(r"\bINTEGER( RANGE)?$", "N", re.sub(r"\bFLOAT( RANGE)?$", "X", names))
     if not (match := _ADDED.search(sentence)):
         return names, sentence

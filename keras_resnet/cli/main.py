@@ -40,7 +40,9 @@ COMMANDS = {
     "study": LazyCommand("keras_resnet.cli.study:study", "Run an experiment of the ResNet paper.", TRAIN),
     "export": LazyCommand("keras_resnet.cli.export:export", "Export RUN and verify every file.", SHIP),
     "verify": LazyCommand(
-        "keras_resnet.cli.verify:verify", "Verify an exported FILE again, here or on devices (--on).", SHIP
+        "keras_resnet.cli.verify:verify",
+        "Verify RUN's exported files, or a FILE, again, here or on devices (--on).",
+        SHIP,
     ),
     "bundle": LazyCommand(
         "keras_resnet.cli.bundle:bundle", "Write an exported FILE and its validation images into a folder.", SHIP

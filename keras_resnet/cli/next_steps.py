@@ -10,24 +10,32 @@ from keras_resnet.cli import console
 if TYPE_CHECKING:
     from keras_resnet.run import Run
 
-LEAD = "next: "
+LEAD, ADVICE = "next: ", "advice: "
 EXPORT, DEMO = "files for devices, with verdicts", "see them in a browser"
 
 
-def log_advice(run: Run) -> None:
-    """Log how to train better, where the result of a finished `run` is weak or a class is never found."""
-    from keras_resnet.evaluation.advice import advise
+def log_advice(run: Run, runs: str | None = None) -> None:
+    """Log how to train better, where the result of a finished `run` is weak or a class is never found, and the command
+    that does. runs: the home of runs, where that was given."""
+    from keras_resnet.evaluation.advice import advise, advised_command
 
-    for advice in advise(run) if run.analysis_file.is_file() else ():
-        console.log(f"advice: {advice}")
+    advice = advise(run) if run.analysis_file.is_file() else []
+    for each in advice:
+        console.log(f"{ADVICE}{each}")
+    command = advised_command(run, advice)
+    if command and not any(command in each for each in advice):
+        console.log(f"{' ' * len(ADVICE)}{command}{_name_home(runs)}")
 
 
 def log_next_steps(*steps: tuple[str, str], runs: str | None = None, first: str = "") -> None:
     """Log commands to type next, a line each: (what follows `kresnet`, what it does). runs: the home of runs, where
     that was given. first: what to do before that, in words."""
-    where = f" --runs {shlex.quote(runs)}" if runs else ""
-    commands = [f"kresnet {words}{where}" for words, _ in steps]
+    commands = [f"kresnet {words}{_name_home(runs)}" for words, _ in steps]
     width = max(map(len, commands))
     lines = [f"{command.ljust(width)}  {purpose}" for command, (_, purpose) in zip(commands, steps, strict=True)]
     for number, line in enumerate([first, *lines] if first else lines):
         console.log(f"{' ' * len(LEAD) if number else LEAD}{line}")
+
+
+def _name_home(runs: str | None) -> str:
+    return f" --runs {shlex.quote(runs)}" if runs else ""

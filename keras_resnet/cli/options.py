@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
@@ -20,6 +18,5 @@ def complete_run_names(context: click.Context, parameter: click.Parameter, incom
     return [name for name in names if name.startswith(incomplete)]
 
 
-# RUN: the newest run where it may be left out.
-run_argument = partial(click.argument, "run", shell_complete=complete_run_names)
-optional_run_argument = run_argument(required=False)
+# RUN: the newest run where it is left out.
+optional_run_argument = click.argument("run", required=False, shell_complete=complete_run_names)

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from keras_resnet.cli import console
-from keras_resnet.cli.command import Command, format_examples
+from keras_resnet.cli.command import Command, GroupedOption, format_examples
 from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.outputs import prepare_save
-from keras_resnet.cli.targets import name_missing_target, require_predictor
+from keras_resnet.cli.targets import find_predictor, log_newest, name_missing_target
+from keras_resnet.config.option_groups import COMMON, VIDEO
 from keras_resnet.errors import UsageError
 from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
 
@@ -24,42 +25,75 @@ from keras_resnet.runtime.runtimes import INTERPRETER, RUNTIMES
         "kresnet predict RUN street.mp4 --save found.mp4",
     ),
 )
-@click.argument("target", metavar="RUN|FILE", shell_complete=complete_run_names)
-@click.argument("images", nargs=-1, metavar="IMAGE|FOLDER|VIDEO...")
-@click.option("--camera", metavar="NUMBER", help="The frames of a camera instead, by its number or address.")
-@click.option("--top", type=click.IntRange(1), help="How many classes, or objects, to name [default: 5, or all].")
-@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every Nth frame.")
-@click.option("--frames", type=click.IntRange(1), help="Stop after N frames [default: at the end].")
+@click.argument("typed", nargs=-1, metavar="[RUN|FILE] IMAGE|FOLDER|VIDEO...", shell_complete=complete_run_names)
 @click.option(
-    "--save", type=click.Path(path_type=Path), help="Draw the predictions into a copy; of several files, a folder."
+    "--top",
+    type=click.IntRange(1),
+    help="How many classes, or objects, to name [default: 5, or all].",
+    cls=GroupedOption,
+    group=COMMON,
+)
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Draw the predictions into a copy; of several files, a folder.",
+    cls=GroupedOption,
+    group=COMMON,
 )
 @click.option(
     "--runtime",
     type=click.Choice(tuple(RUNTIMES)),
     default=INTERPRETER,
     show_default=True,
-    help="What runs a .tflite file: LiteRT's interpreter, or OpenVINO (extra: openvino).",
+    metavar="NAME",
+    help="What runs a .tflite file: LiteRT's interpreter, or openvino (extra: openvino).",
+    cls=GroupedOption,
+    group=COMMON,
+)
+@click.option(
+    "--camera",
+    metavar="NUMBER",
+    help="The frames of a camera instead, by its number or address.",
+    cls=GroupedOption,
+    group=VIDEO,
+)
+@click.option(
+    "--every",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Take every Nth frame.",
+    cls=GroupedOption,
+    group=VIDEO,
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(1),
+    help="Stop after N frames [default: at the end].",
+    cls=GroupedOption,
+    group=VIDEO,
 )
 @runs_option
 @json_option
-def predict(
-    target: str, images: tuple[str, ...], camera: str | None, save: Path | None, runs: str | None, **options: Any
-) -> None:
+def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs: str | None, **options: Any) -> None:
     """Name what images and videos show, and where.
 
-    By a run's Keras model, or by a .tflite file, which needs no TensorFlow. Of a folder, all images are taken. One that
-    is damaged is named and left out; the exit code is then 1. Videos and cameras need OpenCV (extra: video).
+    By a run's Keras model, the newest by default, or by a .tflite file, which needs no TensorFlow. Of a folder, all
+    images are taken. One that is damaged is named and left out; the exit code is then 1. Videos and cameras need OpenCV
+    (extra: video).
     """
     from keras_resnet.export.predict import PredictOptions, load_predictor, predict_files, predict_video, resolve_inputs
     from keras_resnet.run import runs_home
     from keras_resnet.runtime.predictions import format_predictions
     from keras_resnet.runtime.video import is_video
 
-    require_predictor(runs, target, images)
+    target, images = find_predictor(runs, typed) if typed or camera else ("", ())
     if bool(images) == bool(camera):
+        received = f"{' '.join(typed)}{' and --camera' if camera else ' alone'}" if typed else "nothing"
         raise UsageError(
-            "predict takes a run or a .tflite file, and then images or videos, or --camera NUMBER: kresnet predict RUN"
-            f" photo.jpg. Received: {' '.join((target, *images))}{' and --camera' if camera else ' alone'}"
+            "predict takes a run or a .tflite file, the newest run by default, and then images or videos, or --camera"
+            f" NUMBER: kresnet predict RUN photo.jpg. Received: {received}"
         )
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")
@@ -70,6 +104,7 @@ def predict(
         raise UsageError(f"{named} is for videos and cameras; {sources[0].name} is an image")
     if save:
         prepare_save(save, is_folder=bool(sources) and sources[0].save != save)
+    log_newest(target, typed and target == typed[0])
     predictor = load_predictor(target, runs_home(runs), options["runtime"])
     how = PredictOptions(options["top"], options["every"], options["frames"])
     if camera:

@@ -11,7 +11,7 @@ from keras_resnet.cli.command import Command, format_examples
 from keras_resnet.cli.next_steps import EXPORT, log_next_steps
 from keras_resnet.cli.options import complete_run_names, json_option, optional_run_argument, runs_option
 from keras_resnet.cli.outputs import prepare_save
-from keras_resnet.cli.targets import find_run
+from keras_resnet.cli.targets import find_run, log_newest
 from keras_resnet.errors import UsageError
 
 
@@ -26,6 +26,8 @@ def report(run: str | None, again: bool, opens: bool, runs: str | None) -> None:
     One page, of the newest run by default, that needs no other file. Training and export write it too.
     """
     found = find_run(runs, run)
+    found.require_finished()
+    log_newest(found.name, run)
     from keras_resnet.api.functions import write_run_report
 
     console.emit(str(write_run_report(found, again)))

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import click
 
+from keras_resnet.cli import console
 from keras_resnet.errors import KresnetError, RunError, UsageError
 from keras_resnet.metrics.outcome import ACCEPTED
 from keras_resnet.run import Run, runs_home
 from keras_resnet.runtime.image_files import image_suffixes
+from keras_resnet.runtime.video import is_video
 
 
 def find_run(runs: str | None, name: str | None) -> Run:
@@ -26,40 +28,55 @@ def find_run(runs: str | None, name: str | None) -> Run:
     raise UsageError(f"{_describe(Path(name))}; {_command()} takes a run, by its name or its folder")
 
 
-def find_file(runs: str | None, file: Path, or_else: str = "") -> Path:
-    """Return `file`. Raises UsageError, with what was meant, if it is a run or an image and no exported file. or_else:
-    what makes the command take a run after all."""
+def log_newest(run: str, named: object) -> None:
+    """Log that `run` is taken because none was `named`; to be called once all that was asked for has been checked."""
+    if not named:
+        console.log(f"run: {run} (the newest)")
+
+
+def find_file(runs: str | None, file: Path | None) -> Path:
+    """Return `file`. Raises UsageError, with what was meant, if it is None, a run or an image and no exported file."""
     home = runs_home(runs)
-    run = _find_named_run(home, file)
+    if file is None:
+        newest = next(iter(Run.all(home)), None)
+        raise UsageError(f"{_command()} takes an exported file{_name_file(newest) if newest else ''}")
+    run = find_named_run(runs, file)
     if run is None and not _is_image(file):
         return file
     if run is None:
         raise UsageError(f"{_describe(file)}; {_command()} takes an exported file, such as int8.tflite")
-    rows = sorted(run.verdicts(), key=lambda row: row["verdict"] not in ACCEPTED)
-    example = f", such as {run.exports / rows[0]['file']}" if rows else f"; write them with: kresnet export {run.name}"
-    raise UsageError(f"{file} is a run; {_command()} takes one of its exported files{example}{or_else}")
+    raise UsageError(f"{file} is a run; {_command()} takes one of its exported files{_name_file(run)}")
 
 
 def refuse_run(runs: str | None, data: str) -> None:
     """Raise UsageError, with what was meant, if `data` is the name or the folder of a run."""
-    if _find_named_run(runs_home(runs), Path(data)):
+    if find_named_run(runs, Path(data)):
         raise UsageError(f"{data} is a run; its data are checked by: {_command()} --run {data}")
 
 
-def require_target(runs: str | None, target: str) -> None:
-    """Raise UsageError, with what was meant, if `target` is an image or a folder rather than a run or a file."""
-    if _is_of_images(runs_home(runs), Path(target)):
+def find_target(runs: str | None, target: str | None, of_run: str | None) -> str:
+    """Return `target`, the run or file that is asked for, or the name of the newest run. Raises RunError if there is
+    none, UsageError, with what was meant, if `target` is an image or a folder, or a run though `of_run` is another
+    one's name, which is for files."""
+    if target is None:
+        target = find_run(runs, None).name
+    if _is_of_images(runs, Path(target)):
         raise UsageError(f"{_describe(Path(target))}; {_command()} takes a run or an exported file")
+    if of_run is not None and find_named_run(runs, Path(target)):
+        raise UsageError(f"--run says which run an exported file is of; {target} is a run itself")
+    return target
 
 
-def require_predictor(runs: str | None, target: str, images: tuple[str, ...]) -> None:
-    """Raise UsageError, with what was meant, if `target` is an image or a folder of images and no run or file."""
-    home = runs_home(runs)
-    if not _is_of_images(home, Path(target)):
-        return
-    swapped = [name for name in images if _find_named_run(home, Path(name)) or _is_exported(Path(name))]
-    first = swapped[0] if swapped else "RUN"
-    raise UsageError(f"the run or exported file comes first: kresnet predict {first} {target}")
+def find_predictor(runs: str | None, typed: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return (what predicts, images) of the words `typed`: a run or file and images, or images alone, which the newest
+    run predicts. Raises UsageError, with what was meant, if the run or file does not come first, RunError if there is
+    none."""
+    if typed and not (_is_of_images(runs, Path(typed[0])) or is_video(typed[0])):
+        return typed[0], typed[1:]
+    for name in typed:
+        if find_named_run(runs, Path(name)) or _is_exported(Path(name)):
+            raise UsageError(f"the run or exported file comes first: kresnet predict {name} {typed[0]}")
+    return find_run(runs, None).name, typed
 
 
 @contextmanager
@@ -91,14 +108,21 @@ def _describe(path: Path) -> str:
     return f"{path} is a file of run {owner.name}" if owner else f"{path} is a file"
 
 
-def _is_of_images(home: Path, path: Path) -> bool:
+def _name_file(run: Run) -> str:
+    """Return what goes on a sentence about exported files: an example of those of `run`, or how to write some."""
+    rows = sorted(run.verdicts(), key=lambda row: row["verdict"] not in ACCEPTED)
+    return f", such as {run.exports / rows[0]['file']}" if rows else f"; write them with: kresnet export {run.name}"
+
+
+def _is_of_images(runs: str | None, path: Path) -> bool:
     """Return whether `path` is an image, or a folder that is neither a run nor an exported one."""
-    is_other = _find_named_run(home, path) is not None or _is_exported(path)
+    is_other = find_named_run(runs, path) is not None or _is_exported(path)
     return not is_other and (_is_image(path) or path.is_dir())
 
 
-def _find_named_run(home: Path, path: Path) -> Run | None:
-    folders = (home / path, path)
+def find_named_run(runs: str | None, path: Path) -> Run | None:
+    """Return the run whose name or folder `path` is; None where it is none."""
+    folders = (runs_home(runs) / path, path)
     return next((Run(folder) for folder in folders if (folder / "spec.json").is_file()), None)
 
 

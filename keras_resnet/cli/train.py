@@ -107,7 +107,7 @@ def _print_result(run: Run, runs: str | None, as_json: bool) -> None:
     if not (sys.stdout.isatty() and sys.stderr.isatty()):  # there, the line above says the same
         _print_table(run, metrics)
     if is_first_worker():
-        log_advice(run)
+        log_advice(run, runs)
         log_next_steps(("export", EXPORT), ("demo", DEMO), runs=runs)
 
 

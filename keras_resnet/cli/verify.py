@@ -9,9 +9,9 @@ import click
 
 from keras_resnet.cli import console
 from keras_resnet.cli.command import Command, format_examples
-from keras_resnet.cli.options import json_option, runs_option
+from keras_resnet.cli.options import complete_run_names, json_option, runs_option
 from keras_resnet.cli.setting_options import add_setting_options
-from keras_resnet.cli.targets import find_file
+from keras_resnet.cli.targets import find_file, find_named_run, find_target, log_newest
 from keras_resnet.config.given_options import select_given
 from keras_resnet.errors import KresnetError
 from keras_resnet.export.device_settings import DeviceSettings
@@ -22,17 +22,19 @@ from keras_resnet.runtime.plurals import counted
 
 if TYPE_CHECKING:
     from keras_resnet.export.evaluate import RunLookup
+    from keras_resnet.export.verdict import Verdict
+    from keras_resnet.run import Run
 
 
 @click.command(
     cls=Command,
     epilog=format_examples(
-        "kresnet verify exports/int8.tflite",
+        "kresnet verify",
         "kresnet verify RUN --on local:gpu",
         "kresnet verify FILE --outputs results.npz",
     ),
 )
-@click.argument("target", metavar="FILE|RUN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="[RUN|FILE]", required=False, shell_complete=complete_run_names)
 @click.option(
     "--run", "of_run", metavar="RUN", help="The run that FILE is compared with [default: its folder's, or its own]."
 )
@@ -41,25 +43,27 @@ if TYPE_CHECKING:
 @add_setting_options(OutputsSettings)
 @runs_option
 @json_option
-def verify(target: Path, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
-    """Verify an exported FILE again, here or on devices (--on).
+def verify(target: str | None, of_run: str | None, runs: str | None, as_json: bool, **options: Any) -> None:
+    """Verify RUN's exported files, or a FILE, again, here or on devices (--on).
 
-    It is scored on the validation images as they are now. --on runs it on other devices, or in a browser; then it may
-    be a RUN, which means all its TFLite files. --outputs verifies what something else computed of it. Exit code 1 if
-    one lost more than --max-drop.
+    Those of the newest run by default. They are scored on the validation images as they are now, by this machine's
+    CPU; --on runs the TFLite files on other devices, or in a browser. --outputs verifies what something else computed
+    of one. Exit code 1 if one lost more than --max-drop.
     """
     on, given = DeviceSettings.take(select_given(options))
     outputs, given = OutputsSettings.take(given)
     settings, pairs = ExportSettings(**given), outputs.pairs()
+    from keras_resnet.export.devices.places import find_places
     from keras_resnet.export.evaluate import RunLookup
 
+    find_places(on)  # or what is wrong with them
     lookup = RunLookup(runs_home(runs), of_run)
+    found = Path(find_target(runs, target, of_run))
+    log_newest(str(found), target)
     if on.on or pairs:
-        _verify_on_devices(target, settings, on, pairs, lookup, as_json)
+        _verify_on_devices(found, settings, on, pairs, lookup, as_json)
     else:
-        _verify_here(
-            find_file(runs, target, "; or add --on local to verify all its TFLite files"), settings, lookup, as_json
-        )
+        _verify_here(found, find_named_run(runs, found), settings, lookup, as_json)
 
 
 def _verify_on_devices(
@@ -84,28 +88,42 @@ def _verify_on_devices(
         raise KresnetError("; ".join(problems))
 
 
-def _verify_here(file: Path, settings: ExportSettings, lookup: RunLookup, as_json: bool) -> None:
+def _verify_here(target: Path, run: Run | None, settings: ExportSettings, lookup: RunLookup, as_json: bool) -> None:
+    """Verify the files of the `run` that `target` names, or the one that it is, on this machine's CPU."""
     from keras_resnet.cli.verdict_tables import print_verdicts
-    from keras_resnet.export.evaluate import verify_file
+    from keras_resnet.export.evaluate import verify_file, verify_run
     from keras_resnet.export.verdict import Budget
-    from keras_resnet.metrics.outcome import is_unproven
 
     budget = Budget(settings.max_drop / 100, settings.require_proof)
-    verdict = verify_file(file, budget, lookup, console.log, settings.samples)
-    print_verdicts(str(file), [verdict], as_json)
-    if not verdict.passed:
-        unproven = is_unproven(verdict.as_dict())
-        words = "is not proven to be within" if unproven else "lost more than"
-        raise KresnetError(
-            f"{file} {words} {counted(settings.max_drop, 'point', 'g')}" + " (--require-proof)" * unproven
-        )
+    problems: list[str] = []
+    if run:
+        verdicts, problems = verify_run(run, budget, console.log, settings.samples)
+    else:
+        verdicts = [verify_file(target, budget, lookup, console.log, settings.samples)]
+    if verdicts:
+        print_verdicts(str(target), verdicts, as_json)
+    files = [run.exports / each.file if run else target for each in verdicts]
+    problems += [
+        _describe_failure(file, each, settings) for file, each in zip(files, verdicts, strict=True) if not each.passed
+    ]
+    if problems:
+        raise KresnetError("; ".join(problems))
+
+
+def _describe_failure(file: Path, verdict: Verdict, settings: ExportSettings) -> str:
+    """Return what to say of a `file` that is not within its budget."""
+    from keras_resnet.metrics.outcome import is_unproven
+
+    unproven = is_unproven(verdict.as_dict())
+    words = "is not proven to be within" if unproven else "lost more than"
+    return f"{file} {words} {counted(settings.max_drop, 'point', 'g')}" + " (--require-proof)" * unproven
 
 
 @click.command(cls=Command, epilog=format_examples("kresnet inspect exports/int8.tflite"))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", required=False, type=click.Path(path_type=Path))
 @runs_option
 @json_option
-def inspect(file: Path, runs: str | None, as_json: bool) -> None:
+def inspect(file: Path | None, runs: str | None, as_json: bool) -> None:
     """Print what an exported FILE says of itself.
 
     Labels, input pixels, origin, operators. A .tflite file needs no TensorFlow for this.

@@ -1,8 +1,9 @@
-"""Words that people bring from other tools, and what kresnet calls them: one table for options, arguments, commands and
-names in Python."""
+"""Words that people bring from other tools, and what kresnet calls them: one table for options, arguments, values and
+commands; `foreign_names` has those of Python and of networks."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from keras_resnet.errors import UsageError
@@ -76,6 +77,34 @@ UNNEEDED = {
     ),
     "--iou": "Non-maximum suppression is at an IoU of 0.7.",
 }
+# What other tools have options for, by command → what is typed here instead, or why nothing is.
+_SIZES = ("--imgsz", "--img-size", "--img", "--size", "--image-size", "--input-size", "--input-shape", "--resolution")
+_DATA = ("--data", "--dataset", "--data-path")
+_RUNS = ("--model", "--weights", "--checkpoint", "--ckpt", "--load", "--from")
+_OWN_IMAGES = "Images are those that the run was trained with; kresnet train --data names others."
+OF_COMMANDS: dict[str, dict[str, str]] = {
+    "predict": {
+        **dict.fromkeys(
+            (*_DATA, "--source", "--input", "--images", "--image", "-i"),
+            "Images are named without an option: kresnet predict RUN photo.jpg.",
+        ),
+        **dict.fromkeys(_SIZES, "Images of any size are brought to the size that the network was trained with."),
+    },
+    "export": {
+        **dict.fromkeys(
+            _SIZES, "Files take images of the size that the run was trained with: kresnet train --image-size."
+        ),
+        **dict.fromkeys(
+            _DATA,
+            "Files are verified on the run's own validation images; images to calibrate with: --calibration-data.",
+        ),
+    },
+    "evaluate": dict.fromkeys((*_DATA, *_SIZES), _OWN_IMAGES),
+    "verify": dict.fromkeys((*_DATA, *_SIZES), _OWN_IMAGES),
+}
+for _command in ("predict", "export", "evaluate", "verify", "compress", "report", "demo", "diagnose"):
+    _answers = dict.fromkeys(_RUNS, f"The run is named without an option: kresnet {_command} RUN.")
+    OF_COMMANDS[_command] = {**_answers, **OF_COMMANDS.get(_command, {})}
 # Commands of other tools → what is typed here.
 COMMANDS = {
     **dict.fromkeys(("val", "validate", "test", "eval", "score"), "evaluate"),
@@ -100,13 +129,6 @@ COMMANDS = {
     **dict.fromkeys(("diff",), "compare"),
     **dict.fromkeys(("tune", "lr-find", "find-lr"), "train --find-lr"),
 }
-# Names that the library has not, and the function that does it.
-FUNCTIONS = {
-    **dict.fromkeys(("network", "model", "get_model", "build_model", "list_models", "timm_create"), "create_model"),
-    **dict.fromkeys(("load", "load_run", "open"), "open_run"),
-}
-# Commands that are methods of a run in Python.
-METHODS = ("evaluate", "export", "predict", "report", "verify")
 # Options of an export elsewhere that say exactly what one of ours does: they are taken for it, which is printed.
 EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--int8", "--full-integer"), ("--quantize", "int8")),
@@ -126,6 +148,8 @@ EXPORT_FORMATS = {
     **dict.fromkeys(("mlmodel", "mlpackage", "core-ml"), "coreml"),
     **dict.fromkeys(("c_array", "c", "cc"), "c-array"),
 }
+# An option for a type of numbers, such as --int4.
+_TYPE = re.compile(r"--(u?int|float|fp|bf|nf|w)\d[\w-]*")
 FORMAT_OPTIONS = ("--format", "--include", "-f")
 # Options elsewhere for the types of a file's numbers, which `--quantize` names here.
 SCHEME_OPTIONS = ("--precision", "--dtype", "--data-type", "--quantization", "--quant")
@@ -148,7 +172,13 @@ _WEIGHTS = (
     "Name a source: torchvision:resnet18, keras:resnet50, timm:NAME, a file, or a run; without --weights, images of 64"
     " pixels and more start from pretrained weights"
 )
+_MICRO = "Use --c-array, which writes an int8 file as C source for microcontrollers; it needs no --target"
 VALUES: dict[str, dict[str, str]] = {
+    "--target": {
+        **dict.fromkeys(("coral", "edge-tpu", "edge_tpu", "google-coral", "coral-tpu", "tpu"), "Use --target edgetpu"),
+        **dict.fromkeys(("esp32", "esp32-s3", "esp32s3", "esp-eye", "arduino", "stm32", "stm32h7", "nrf52"), _MICRO),
+        **dict.fromkeys(("pico", "rp2040", "cortex-m", "cortex-m4", "cortex-m7", "mcu", "micro", "tflm"), _MICRO),
+    },
     "--quantize": {word: f"Use --quantize {name}" for word, name in SCHEMES.items()},
     "--weights": dict.fromkeys(("imagenet", "imagenet1k_v1", "imagenet1k_v2", "default", "coco", "true"), _WEIGHTS),
     "--precision": {
@@ -159,21 +189,24 @@ VALUES: dict[str, dict[str, str]] = {
     "--task": {
         **dict.fromkeys(("classification", "cls"), "Use --task classify"),
         **dict.fromkeys(("multi-label", "multi_label", "tags", "tagging"), "Use --task multilabel"),
-        **dict.fromkeys(("detection", "objects", "od"), "Use --task detect"),
+        **dict.fromkeys(("detection", "objects", "od", "object-detection", "bbox", "yolo"), "Use --task detect"),
         **dict.fromkeys(("segmentation", "seg", "instance", "masks"), "Use --task segment"),
         **dict.fromkeys(("localization", "loc"), "Use --task localize"),
     },
     "--optimizer": {"adam": "Use --optimizer adamw", "momentum": "Use --optimizer sgd, which has momentum"},
     "--devices": {
-        **dict.fromkeys(("gpu", "cuda", "cuda:0", "gpu0"), "Use --devices gpu:0, or auto"),
+        **dict.fromkeys(("gpu", "cuda", "cuda:0", "gpu0", "0"), "Use --devices gpu:0, or auto"),
+        "0,1": "Use --devices gpu:0,1, or auto",
         **dict.fromkeys(("mps", "metal"), "Use --devices auto"),
         "cpu": "Use --devices cpu:1",
     },
 }
 
 
-def answer_option(name: str, known: Collection[str]) -> str:
-    """Return what to say of the unknown option `name` to a command with `known` options; "" where nothing fits."""
+def answer_option(name: str, known: Collection[str], command: str = "") -> str:
+    """Return what to say of the unknown option `name` to a `command` with `known` options; "" where nothing fits."""
+    if answer := OF_COMMANDS.get(command, {}).get(name):
+        return answer
     for typed in OPTIONS.get(name, ()):
         if typed.replace(",", "").split()[0] in known:
             return f"Use {typed}."
@@ -203,18 +236,6 @@ def answer_command(name: str, known: Collection[str]) -> str:
     return f"Use kresnet {typed}." if typed.startswith("--") or typed.split(" ")[0] in known else ""
 
 
-def answer_function(name: str) -> str:
-    """Return the function of the library that is meant by `name`; "" where nothing fits."""
-    return FUNCTIONS.get(name, "")
-
-
-def find_method(name: str) -> str:
-    """Return the method of a run that is meant by `name`, a command or another tool's word for one; "" where none
-    is."""
-    command = COMMANDS.get(name, name)
-    return command if command in METHODS else ""
-
-
 def find_export_name(word: str) -> str:
     """Return the scheme or the format that is meant by a `word` of another tool; "" where nothing fits."""
     return SCHEMES.get(word.lower()) or EXPORT_FORMATS.get(word.lower(), "")
@@ -235,6 +256,8 @@ def translate_export(arguments: Sequence[str], formats: Collection[str]) -> tupl
             word, taken = f"{name} {value}", [_translate_format(name, each, formats) for each in value.split(",")]
         elif word in EXPORT_OPTIONS:
             taken = list(EXPORT_OPTIONS[word])
+        elif _TYPE.fullmatch(word):
+            taken = ["--quantize", word.removeprefix("--")]  # which has all that there are, or says so
         elif name in SCHEME_OPTIONS and (equals or rest):
             value = value if equals else rest.pop(0)
             word, taken = f"{name} {value}", ["--quantize", value]

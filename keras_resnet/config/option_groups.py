@@ -6,10 +6,26 @@ COMMON, DATA, MODEL, TRAINING, OPTIMIZER = "Common", "Data", "Model", "Training"
 AUGMENTATION, DEVICES, LOGGING, OTHER = "Augmentation", "Precision and devices", "Logging", "Other"
 # Of an export.
 FILES, QUANTIZATION, VERDICT, DEVICE = "Files", "Quantization", "Verdict", "Other devices"
+# Of predictions.
+VIDEO = "Videos and cameras"
 # A command of many options describes these at once, and names the others.
 DESCRIBED = (COMMON, FILES, QUANTIZATION, VERDICT, OTHER)
 GROUPS = (
-    *(COMMON, FILES, QUANTIZATION, VERDICT, DEVICE, DATA, MODEL, TRAINING, OPTIMIZER, AUGMENTATION, DEVICES, LOGGING),
+    *(
+        COMMON,
+        VIDEO,
+        FILES,
+        QUANTIZATION,
+        VERDICT,
+        DEVICE,
+        DATA,
+        MODEL,
+        TRAINING,
+        OPTIMIZER,
+        AUGMENTATION,
+        DEVICES,
+        LOGGING,
+    ),
     OTHER,
 )
 # The first options of their groups, as often as they are typed; the others follow in the order of their declaration.

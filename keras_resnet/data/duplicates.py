@@ -1,4 +1,5 @@
-"""Find images that two splits share by their content: metrics on images seen in training are too high."""
+"""Find images that two splits share by their content, for metrics on images seen in training are too high; and equal
+images with different labels in the training split, for no network can learn both."""
 
 from __future__ import annotations
 
@@ -14,6 +15,11 @@ from keras_resnet.runtime.plurals import counted, verb
 TAIL_BYTES = 4096
 # In every warning of copies; a check, which finds them itself, leaves these out.
 COPIES = " of training images ("
+# Begins every warning of equal images with different labels; left out likewise.
+CONFLICTING = "warning: equal training images have different labels"
+# Training images whose files are compared with each other, at most: of many, most sizes occur several times, and the
+# files would have to be read.
+MOST_FILES = 20_000
 Key = Callable[[int], Hashable]
 
 
@@ -34,6 +40,41 @@ def log_copies(data: DatasetSplits, log: Log) -> None:
             f" {name} results will look better than they are, for the network was trained on these very images;"
             " keep each image once"
         )
+
+
+def log_conflicting_labels(data: DatasetSplits, log: Log) -> None:
+    """Warn by `log` of equal training images with different labels, in one sentence. Images whose objects are learned,
+    and files above MOST_FILES, are left to `kresnet check`."""
+    train = data.splits.get("train")
+    if train is None or train.objects is not None or (train.pixels is None and train.count > MOST_FILES):
+        return
+    groups = find_conflicting_labels(train)
+    if not groups:
+        return
+    first, second = groups[0][0], next(row for row in groups[0] if _label(train, row) != _label(train, groups[0][0]))
+    log(
+        f"{CONFLICTING}: {counted(sum(map(len, groups)), 'image')}, such as {_describe_image(train, first)} and"
+        f" {_describe_image(train, second)}; no network can learn both labels: keep each image once, with the right one"
+        " (kresnet check lists them all)"
+    )
+
+
+def find_conflicting_labels(split: Split) -> list[list[int]]:
+    """Return the rows of each group of equal images of `split` that have not all the same label."""
+    groups: list[list[int]] = [list(range(split.count))] if _keys(split) else []
+    for key in _keys(split):
+        parts: list[list[int]] = []
+        for rows in groups:
+            by_key: dict[Hashable, list[int]] = {}
+            for row in rows:
+                by_key.setdefault(key(row), []).append(row)
+            parts += by_key.values()
+        groups = [rows for rows in parts if len({_label(split, row) for row in rows}) > 1]
+    return groups
+
+
+def _label(split: Split, row: int) -> Hashable:
+    return int(split.labels[row]) if split.label_sets is None else split.label_sets[row].tobytes()
 
 
 def find_copies(first: Split, second: Split) -> list[tuple[int, int]]:

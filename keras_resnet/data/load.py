@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keras_resnet.config.spec import DataSpec
 from keras_resnet.data.dataset import DatasetSplits, Split
-from keras_resnet.data.duplicates import log_copies
+from keras_resnet.data.duplicates import log_conflicting_labels, log_copies
 from keras_resnet.data.sources.annotation_files import subfolders
 from keras_resnet.data.sources.manifest_table import READERS, is_table
 from keras_resnet.data.sources.registry import SOURCES
@@ -27,7 +27,8 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
     """Open what `spec.source` names; choices and skipped files go to `log`.
 
     only: the names of the splits to read, of "train", "validation" and "test"; None reads all. Which images belong to a
-    split does not depend on it. Images that the training split holds too are warned of. Raises UsageError or DataError.
+    split does not depend on it. Images that the training split holds too are warned of, and equal ones of different
+    labels in it. Raises UsageError or DataError.
     """
     folder = _find_folder(spec.source, log)
     source = _find_source(folder, spec)
@@ -42,6 +43,7 @@ def load_dataset(spec: DataSpec, log: Log, only: Collection[str] | None = None) 
         home = str(folder if folder.is_dir() else folder.parent)
         data = replace(data, splits={name: replace(split, home=home) for name, split in data.splits.items()})
     log_copies(data, log)
+    log_conflicting_labels(data, log)
     return data
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE
 from keras_resnet.models.names import model_name
 from keras_resnet.pretrained.hub import TORCHVISION_HASHES
 from keras_resnet.run import Run
-from keras_resnet.run.command import training_command
+from keras_resnet.run.command import changed_command, training_command
 from keras_resnet.run.documents import Analysis, BaselineRow
 from keras_resnet.runtime.plurals import counted
 
@@ -58,10 +58,25 @@ class TrainingFacts:
         return self.value < (WEAK_MAP if "mAP" in self.metric else WEAK_ACCURACY)
 
 
-Check = Callable[[TrainingFacts], str]
+class Advice(str):
+    """A sentence. changes: values by key of the spec that a training as advised has. flag: what is typed behind its
+    command, as --find-lr."""
+
+    changes: Mapping[str, Any]
+    flag: str
+
+    def __new__(cls, sentence: str, changes: Mapping[str, Any] | None = None, flag: str = "") -> Advice:
+        """Return the sentence with what it changes."""
+        advice = super().__new__(cls, sentence)
+        advice.changes, advice.flag = changes or {}, flag
+        return advice
 
 
-def advise(run: Run) -> list[str]:
+NOTHING = Advice("")
+Check = Callable[[TrainingFacts], Advice]
+
+
+def advise(run: Run) -> list[Advice]:
     """Return a sentence of advice on the training of a finished run, and one on classes that are never found, which
     the main metric may hide; nothing where nothing is wrong with it."""
     metrics, train = run.metrics(), run.document().get("data", {}).get("train")
@@ -76,8 +91,19 @@ def advise(run: Run) -> list[str]:
         dict(train.get("labels", {})) if train else {},
         training_command(run.spec(), run.document().get("request")) or "kresnet train",
     )
-    first = next((advice for check in CHECKS if (advice := check(facts))), "")
+    first = next((advice for check in CHECKS if (advice := check(facts))), NOTHING)
     return [each for each in dict.fromkeys((first, suggest_images_of_class(facts))) if each]
+
+
+def advised_command(run: Run, advice: Sequence[Advice]) -> str | None:
+    """Return the command that trains a finished `run` again with what the `advice` changes; None where it changes
+    nothing that can be typed, or the run is a compressed one."""
+    changes = {key: value for each in advice for key, value in each.changes.items()}
+    flags = [each.flag for each in advice if each.flag]
+    if not changes and not flags:
+        return None
+    command = changed_command(run.spec(), run.document().get("request"), changes)
+    return " ".join([command, *flags]) if command else None
 
 
 def describe_missed_classes(run: Run) -> str:
@@ -92,107 +118,116 @@ def describe_missed_classes(run: Run) -> str:
     )
 
 
-def suggest_pretrained_weights(facts: TrainingFacts) -> str:
+def suggest_pretrained_weights(facts: TrainingFacts) -> Advice:
     """Suggest pretrained weights where a network began with random ones and had few images to learn from."""
     origin = _find_pretrained(facts.spec)
     if not facts.is_weak or not origin or facts.images is None or facts.images >= FEW_IMAGES * facts.classes:
-        return ""
-    return (
+        return NOTHING
+    return Advice(
         f"{counted(facts.images, 'training image')} of {counted(facts.classes, 'class', plural='classes')} are few for"
-        f" a network that begins with random weights; pretrained ones need fewer: --weights {origin}"
+        f" a network that begins with random weights; pretrained ones need fewer: --weights {origin}",
+        {"start.weights": origin},
     )
 
 
-def suggest_more_epochs(facts: TrainingFacts) -> str:
+def suggest_more_epochs(facts: TrainingFacts) -> Advice:
     """Suggest more epochs where the validation loss still fell in the last one: the training ended too early."""
     losses = [row["val_loss"] for row in facts.log]
     was_cut = facts.spec.training.stop_after is not None
     if was_cut or not facts.is_weak or len(losses) < 2 or losses[-1] > min(losses):
-        return ""
+        return NOTHING
     before, last = losses[-2:]
     if before <= 0 or (before - last) / before < STILL_FALLING:
-        return ""
-    return (
+        return NOTHING
+    return Advice(
         f"the validation loss still fell in the last epoch ({before:.4f} to {last:.4f}); train longer: --epochs"
-        f" {3 * len(losses)}"
+        f" {3 * len(losses)}",
+        {"training.epochs": 3 * len(losses)},
     )
 
 
-def suggest_more_steps(facts: TrainingFacts) -> str:
+def suggest_more_steps(facts: TrainingFacts) -> Advice:
     """Suggest a longer training where the network is no better than a constant prediction after very few steps."""
     constant, steps = _find_unbeaten(facts.analysis, trivial=True), facts.log[-1].get("step") if facts.log else None
     if constant is None or steps is None or steps >= FEW_STEPS:
-        return ""
+        return NOTHING
     epochs = min(MOST_EPOCHS, -(-ENOUGH_STEPS * len(facts.log) // steps))
-    return (
+    return Advice(
         f"the network is not clearly better than {constant['baseline']} after only {counted(steps, 'step')}; train"
-        f" longer: --epochs {epochs}"
+        f" longer: --epochs {epochs}",
+        {"training.epochs": epochs},
     )
 
 
-def suggest_learning_rate(facts: TrainingFacts) -> str:
+def suggest_learning_rate(facts: TrainingFacts) -> Advice:
     """Suggest other learning rates where the network is no better than a constant prediction: it learned nothing."""
     constant = _find_unbeaten(facts.analysis, trivial=True)
     if constant is None:
-        return ""
-    return (
+        return NOTHING
+    return Advice(
         f"the network is not clearly better than {constant['baseline']}; check the labels, and try learning rates:"
-        f" {facts.command} --find-lr"
+        f" {facts.command} --find-lr",
+        flag="--find-lr",
     )
 
 
-def suggest_class_weights(facts: TrainingFacts) -> str:
+def suggest_class_weights(facts: TrainingFacts) -> Advice:
     """Suggest class weights where rare classes are recognized much less often than frequent ones."""
     values, training = facts.analysis.get("metrics", {}), facts.spec.training
     if "macro_recall" not in values or facts.value - values["macro_recall"] < HIDDEN_BY_FREQUENT:
-        return ""
+        return NOTHING
     if training.class_weights != "none" or training.sampling != "natural":
-        return ""
-    return (
+        return NOTHING
+    return Advice(
         f"accuracy is {facts.value:.0%}, but the mean recall of the classes only {values['macro_recall']:.0%}: rare"
         " classes are missed; let them count as much as the others: --class-weights balanced"
-        f" ({CLASS_WEIGHTS_TRADE})"
+        f" ({CLASS_WEIGHTS_TRADE})",
+        {"training.class_weights": "balanced"},
     )
 
 
-def suggest_images_of_class(facts: TrainingFacts) -> str:
+def suggest_images_of_class(facts: TrainingFacts) -> Advice:
     """Suggest images of a class that is never found: it has too few of them, or looks like another."""
     missed = list(_missed_classes(facts.analysis))
     if not missed or suggest_more_epochs(facts) or suggest_longer_training(facts):  # which may be all that it lacks
-        return ""
+        return NOTHING
     label, count = missed[0]
     known = facts.labels.get(label)
     images = f" ({counted(known, 'training image')})" if known is not None else ""
     others = f", and so of {counted(len(missed) - 1, 'other class', plural='other classes')}" if missed[1:] else ""
-    return f"class {label!r} is never found among its {counted(count, 'example')}; add images of it{images}{others}"
-
-
-def suggest_augmentation(facts: TrainingFacts) -> str:
-    """Suggest augmentation where the network is much better on its training images, which it learned by heart."""
-    if not facts.is_weak or not facts.log or "accuracy" not in facts.log[-1] or facts.spec.task != "classify":
-        return ""
-    trained, validated = facts.log[-1]["accuracy"], facts.log[-1]["val_accuracy"]
-    if trained - validated < OVERFITTED:
-        return ""
-    return (
-        f"accuracy is {trained:.0%} on the training images and {validated:.0%} on others; add images, or vary them:"
-        " --auto-augment trivialaugment"
+    return Advice(
+        f"class {label!r} is never found among its {counted(count, 'example')}; add images of it{images}{others}"
     )
 
 
-def suggest_longer_training(facts: TrainingFacts) -> str:
+def suggest_augmentation(facts: TrainingFacts) -> Advice:
+    """Suggest augmentation where the network is much better on its training images, which it learned by heart."""
+    if not facts.is_weak or not facts.log or "accuracy" not in facts.log[-1] or facts.spec.task != "classify":
+        return NOTHING
+    trained, validated = facts.log[-1]["accuracy"], facts.log[-1]["val_accuracy"]
+    if trained - validated < OVERFITTED:
+        return NOTHING
+    return Advice(
+        f"accuracy is {trained:.0%} on the training images and {validated:.0%} on others; add images, or vary them:"
+        " --auto-augment trivialaugment",
+        {"augment.auto_augment": "trivialaugment"},
+    )
+
+
+def suggest_longer_training(facts: TrainingFacts) -> Advice:
     """Suggest a longer training, or pretrained weights where there are such, where a classifier of a few pixels does at
     least as well."""
     simple = _find_unbeaten(facts.analysis, trivial=False)
     if simple is None or simple["standing"] != NOT_ABOVE or facts.value >= 1:
-        return ""
+        return NOTHING
     name, value, epochs = simple["baseline"], simple["value"], 3 * len(facts.log)
     metric = metric_label(facts.metric)
     origin = _find_pretrained(facts.spec)
     pretrained = f", or start from pretrained weights: --weights {origin}" if origin else ""
-    return (
+    return Advice(
         f"your network reaches {metric} {simple['model_value']:.2%}, {name} {value:.2%}; train longer:"
-        f" --epochs {epochs}{pretrained}"
+        f" --epochs {epochs}{pretrained}",
+        {"training.epochs": epochs},
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from keras_resnet.config.foreign_names import answer_network
 from keras_resnet.config.spec import NetworkSpec
 from keras_resnet.errors import UsageError, did_you_mean
 from keras_resnet.models.backbone import get_families, get_family
@@ -22,7 +23,9 @@ def parse_model_name(name: str) -> NetworkSpec:
     for family in get_families():
         if network := family.parse_name(name):
             return network
-    raise UsageError(f"unknown network {name!r}.{did_you_mean(name, IMAGENET + CIFAR)} List them with: kresnet models")
+    answer = answer_network(name)
+    near = f" {answer}" if answer else did_you_mean(name, IMAGENET + CIFAR)
+    raise UsageError(f"unknown network {name!r}.{near} List them with: kresnet models")
 
 
 def model_name(network: NetworkSpec) -> str:

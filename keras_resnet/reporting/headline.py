@@ -23,13 +23,15 @@ class NextStep:
 class Doubts:
     """What is known against a model. weaker: which baselines it is not above, a sentence each. chance: a sentence where
     it is not proven to be better than a constant prediction. is_at_chance: whether it is not even measured to be.
-    advice: how to train better, a sentence each. command: the one that trains it again, where there is one."""
+    advice: how to train better, a sentence each. command: the one that trains it again, where there is one.
+    advised_command: the same with what the advice changes, where that can be typed."""
 
     weaker: tuple[str, ...] = ()
     chance: str = ""
     is_at_chance: bool = False
     advice: tuple[str, ...] = ()
     command: str | None = None
+    advised_command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,18 @@ def describe_headline(
 
 def _describe_chance(verdicts: list[DescribedVerdict], doubts: Doubts) -> Headline:
     """Describe a model that knows nothing, as far as is proven: no file of it is worth having yet."""
+    steps: tuple[NextStep, ...]
     badge, reason = "PERHAPS AT CHANCE", "the model is not proven to be better than chance"
     if doubts.is_at_chance:
         badge, reason = "AT CHANCE", "the model is at chance"
     alike = ("The verdicts below say only that the exported files predict like this model.",) if verdicts else ()
     what = f"{doubts.chance[0].upper()}{doubts.chance[1:]}."
     sentences = (what, *alike, *(f"What to change: {each}." for each in doubts.advice))
-    steps = (NextStep("Change this command accordingly, and train again", doubts.command),) if doubts.command else ()
+    steps = ()
+    if doubts.advised_command:
+        steps = (NextStep("Do as advised", doubts.advised_command),)
+    elif doubts.command:
+        steps = (NextStep("Train again after that", doubts.command),)
     state = "failed" if doubts.is_at_chance else "unproven"
     return Headline(state, badge, f"No file to recommend yet: {reason}", sentences, steps, stated=(doubts.chance,))
 

@@ -185,11 +185,12 @@ def _list_doubts(run: Run, baselines: Sequence[BaselineRow]) -> Doubts:
     constant = find_unbeaten_constant(baselines)
     if constant is None:
         return Doubts(weaker)
-    from keras_resnet.evaluation.advice import advise
+    from keras_resnet.evaluation.advice import advise, advised_command
 
     command = training_command(run.spec(), run.document().get("request"))
     at_chance = constant["standing"] == NOT_ABOVE
-    return Doubts(weaker, describe_baseline(constant), at_chance, tuple(advise(run)), command)
+    advice = advise(run)
+    return Doubts(weaker, describe_baseline(constant), at_chance, tuple(advice), command, advised_command(run, advice))
 
 
 def _list_remarks(verdicts: Sequence[DescribedVerdict]) -> list[str]:

@@ -53,6 +53,14 @@ def training_command(spec: Spec, request: Request | None = None) -> str | None:
     return shlex.join(["kresnet", "train", *(word for key, value in words for word in _words(key, value))])
 
 
+def changed_command(spec: Spec, request: Request | None, changes: Request) -> str | None:
+    """Return the same command with the values of `changes` in place of its own."""
+    asked = find_request(spec) if request is None else dict(request)
+    if "training.epochs" in changes:
+        asked.pop("training.steps", None)  # which decide their number
+    return training_command(spec, {**asked, **changes})
+
+
 def _pin_precision(spec: Spec, asked: Request) -> dict[str, Any]:
     """Return what asks for the precision of `spec`, where a recipe does not and another machine, or the same one at
     another time, might choose another."""

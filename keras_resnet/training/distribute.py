@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # More tasks than a node without GPUs will have.
 MAX_TASKS_PER_NODE = 1024
 ALLOWED = "auto, a number, cpu:N, gpu:0,1, tpu or tpu:NAME"
+_COUNT, _OTHERS = re.compile(r"(cpu:)?\d+", re.ASCII), re.compile(r"auto|gpu:\d+(,\d+)*|tpu(:.*)?", re.ASCII)
 # Bytes of a message from the chief.
 MESSAGE_SIZE = 1024
 
@@ -134,18 +135,26 @@ def setup(requested: str) -> Devices:
         return _setup(requested)
 
 
+def require_understood(requested: str) -> None:
+    """Raise UsageError for a text that names no devices of any machine (see ALLOWED)."""
+    if _COUNT.fullmatch(requested):
+        if not int(requested.removeprefix("cpu:")):
+            raise UsageError(f"--devices must name 1 device or more. Received: {requested!r}")
+    elif not _OTHERS.fullmatch(requested):
+        raise UsageError(f"--devices must be {ALLOWED}. Received: {requested!r}")
+
+
 def _setup(requested: str) -> Devices:
+    require_understood(requested)
     kind, _, name = requested.partition(":")
     if requested.isdigit():
         return _use_number(int(requested), requested)
-    if kind == "cpu" and name.isdigit():
+    if kind == "cpu":
         return _use_cpus(int(name), requested)
-    if kind == "gpu" and name and all(part.isdigit() for part in name.split(",")):
+    if kind == "gpu":
         return _use_gpus([int(part) for part in name.split(",")], requested)
     if kind == "tpu":
         return _use_tpu(name)
-    if requested != "auto":
-        raise UsageError(f"--devices must be {ALLOWED}. Received: {requested!r}")
     return _use_workers() or _use_all()
 
 
@@ -167,8 +176,6 @@ def _use_number(count: int, requested: str) -> Devices:
 def _use_cpus(count: int, requested: str) -> Devices:
     import tensorflow as tf
 
-    if count < 1:
-        raise UsageError(f"--devices must name 1 device or more. Received: {requested!r}")
     physical = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_visible_devices([], "GPU")

@@ -34,6 +34,7 @@ def require_possible(spec: Spec) -> None:
     require_parts(spec)
     require_trackers(spec.log.track)
     require_usable(spec.data)
+    distribute.require_understood(spec.training.devices)
     if spec.data.image_size is not None:
         build.require_size(spec.network, min(height_and_width(spec.data.image_size)))
 

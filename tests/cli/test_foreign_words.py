@@ -1,25 +1,30 @@
 """Words of other tools are answered by the right option or command."""
 
 import re
+from difflib import SequenceMatcher
+from pathlib import Path
 
 import pytest
 
 import keras_resnet
 from keras_resnet.cli.main import COMMANDS as TABLE
+from keras_resnet.config.foreign_names import FOREIGN_ATTRIBUTES, FOREIGN_METHODS, METHODS
 from keras_resnet.config.foreign_words import (
     COMMANDS,
     EXPORT_FORMATS,
     EXPORT_OPTIONS,
+    OF_COMMANDS,
     OPTIONS,
     UNNEEDED,
     VALUES,
     translate_export,
 )
 from keras_resnet.config.foreign_words import SCHEMES as WORDS_FOR_SCHEMES
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import MissingFileError, UsageError
 from keras_resnet.export.evaluate import require_split
 from keras_resnet.export.formats import FORMATS
 from keras_resnet.export.tflite_options import SCHEMES, require_scheme
+from keras_resnet.run import Run as RunFolder
 
 
 @pytest.mark.parametrize(
@@ -70,8 +75,26 @@ from keras_resnet.export.tflite_options import SCHEMES, require_scheme
             ["export", "--format"],
             "--format names no format. Use --tflite, --savedmodel, --onnx, --openvino, --coreml or --c-array.",
         ),
-        (["predict", "RUN", "a.png", "--imgsz", "3"], "No such option '--imgsz'. See: kresnet predict --help"),
-        (["export", "--data", "photos"], "Use --calibration-data."),
+        (["predict", "RUN", "a.png", "--imgsz", "3"], "are brought to the size that the network was trained with."),
+        (["predict", "--source", "a.png"], "Images are named without an option: kresnet predict RUN photo.jpg."),
+        (["predict", "--model", "RUN", "a.png"], "The run is named without an option: kresnet predict RUN."),
+        (["export", "--data", "photos"], "own validation images; images to calibrate with: --calibration-data."),
+        (["export", "--imgsz", "640"], "of the size that the run was trained with: kresnet train --image-size."),
+        (["export", "--weights", "RUN"], "The run is named without an option: kresnet export RUN."),
+        (
+            ["evaluate", "--data", "photos"],
+            "run was trained with; kresnet train --data names others.",
+        ),
+        (["train", "--task", "yolo"], "--task yolo is what other tools take. Use --task detect."),
+        (["train", "--devices", "0"], "--devices 0 is what other tools take. Use --devices gpu:0, or auto."),
+        (["train", "--devices", "cpu:0"], "--devices must name 1 device or more. Received: 'cpu:0'"),
+        (
+            ["train", "--model", "mobilenetv3"],
+            "unknown network 'mobilenetv3'. kresnet trains ResNets: for a small one try --model resnet10 or resnet8, or"
+            " --width 0.5. List them with: kresnet models",
+        ),
+        (["train", "--model", "efficientnet_b0"], "or --width 0.5. List them with: kresnet models"),
+        (["train", "--model", "yolo11n"], "try --task detect --model resnet18. List them with: kresnet models"),
         (["val"], "No such command 'val'. Use kresnet evaluate."),
         (["test"], "Use kresnet evaluate."),
         (["convert"], "Use kresnet export."),
@@ -99,6 +122,32 @@ def test_only_an_option_that_the_command_has_is_named(kresnet):
     assert code == 2 and err == ["kresnet: No such option '--zzz'. See: kresnet runs --help"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--int4", "Received: 'int4'. Did you mean 'int8'?"),
+        ("--w4a16", "Received: 'w4a16'"),
+        ("--fp8", "Received: 'fp8'"),
+        ("--uint8", "--quantize uint8 is what other tools take. Use --quantize int8."),
+        ("--target coral", "--target coral is what other tools take. Use --target edgetpu."),
+        ("--target esp32", "Use --c-array, which writes an int8 file as C source for microcontrollers; it needs no"),
+    ],
+)
+def test_what_no_file_can_be_is_answered_with_what_there_is(kresnet, trained, typed, said):
+    code, out, err = kresnet("export", trained.folder, *typed.split())
+    assert (code, out) == (2, "") and said in err[-1]
+    assert "must be one of float32, float16, dynamic, int8" in err[-1] or "what other tools take" in err[-1]
+
+
+@pytest.mark.parametrize("command", ["train", "export", "verify", "predict", "check"])
+@pytest.mark.parametrize("typed", ["--int4", "--minuts", "--xyz", "--on8"])
+def test_only_options_that_are_alike_are_suggested(kresnet, command, typed):
+    """Two short words are not alike for the two dashes that each begins with."""
+    err = kresnet(command, typed)[2]
+    for name in re.findall(r"Did you mean '(--[\w-]+)'", err[-1]):
+        assert SequenceMatcher(None, typed.strip("-"), name.strip("-")).ratio() >= 0.6
+
+
 def test_the_tables_name_what_there_is(kresnet):
     helps = "".join(kresnet(name, "--help")[1] for name in ("train", "export", "study", "predict")) + "--models"
     typed = [
@@ -110,7 +159,12 @@ def test_the_tables_name_what_there_is(kresnet):
     assert not set(COMMANDS) & set(TABLE) and not set(OPTIONS) & set(UNNEEDED)
     known = set(re.findall(r"--[\w-]+", helps))
     for option, answers in VALUES.items():
-        assert option in known and all(re.match(rf"Use {option} \w|Name a source", each) for each in answers.values())
+        pattern = rf"Use {option} \w|Name a source|Use --c-array"
+        assert option in known and all(re.match(pattern, each) for each in answers.values())
+    for command, said in OF_COMMANDS.items():
+        own = set(re.findall(r"--[\w-]+", kresnet(command, "--help-all")[1] or kresnet(command, "--help")[1]))
+        assert command in TABLE and not own & set(said)
+        assert all(option in known for each in said.values() for option in re.findall(r"--[\w-]+", each))
 
 
 @pytest.mark.parametrize(
@@ -176,6 +230,79 @@ def test_methods_of_runs_are_named(name):
 def test_names_in_python(name, meant):
     with pytest.raises(AttributeError, match=f"Did you mean '{meant}'"):
         getattr(keras_resnet, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *((each, r"Use run\.evaluate\(…\)\.") for each in ("val", "test", "score")),
+        ("convert", r"Use run\.export\(…\)\."),
+        ("benchmark", r"Use run\.verify\(…\)\."),
+        ("predict_proba", r"Use run\.predict\(…\)\."),
+        ("prune", r"Use run\.compress\(…\)\."),
+        ("fit", r"Use keras_resnet\.train\(…\), which returns a new run"),
+        ("summary", r"Use run\.model, a Keras model\."),
+        ("evalute", r"Did you mean 'evaluate'\?"),
+        ("zzz", "$"),
+    ],
+)
+def test_a_run_names_the_method_that_is_meant(name, said):
+    run = keras_resnet.Run(RunFolder(Path("nowhere")))
+    with pytest.raises(AttributeError, match=rf"'Run' object has no attribute '{name}'(\. )?{said}"):
+        getattr(run, name)
+    assert not hasattr(run, name)
+
+
+def test_an_error_inside_a_property_stays_what_it_is(monkeypatch):
+    monkeypatch.setattr(RunFolder, "spec", lambda run: run.nothing)
+    with pytest.raises(AttributeError, match="'nothing'"):
+        keras_resnet.Run(RunFolder(Path("nowhere"))).spec  # noqa: B018
+
+
+def test_what_the_methods_lead_to_is_there():
+    attributes = {words.split()[0].rstrip(",").removesuffix("(…)") for words in FOREIGN_ATTRIBUTES.values()}
+    for path in attributes - {"kresnet"}:
+        owner, _, name = path.partition(".")
+        assert hasattr(keras_resnet.Run if owner == "run" else keras_resnet, name)
+    assert all(hasattr(keras_resnet.Run, each) for each in (*METHODS, *FOREIGN_METHODS.values()))
+    assert not any(hasattr(keras_resnet.Run, each) for each in (*FOREIGN_METHODS, *FOREIGN_ATTRIBUTES))
+
+
+def test_a_file_names_its_own_methods(exported):
+    file = keras_resnet.Run(exported[0]).files["int8"]
+    with pytest.raises(AttributeError, match=r"has no attribute 'val'\. Use file\.evaluate\(…\)\."):
+        file.val  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute 'convert'$"):
+        file.convert  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("int16x8", r"there is no int16x8 file \(there are .+\): write it with run\.export\('int16x8'\)"),
+        ("half", r"there is no float16 file \(there are .+\): write it with run\.export\('float16'\)"),
+        ("fp32", r"there is no 'fp32' file; use files\['float32'\]"),
+        ("best", r"there is no file called 'best'; there are "),
+    ],
+)
+def test_a_file_that_is_not_there(exported, name, said):
+    files = keras_resnet.Run(exported[0]).files
+    with pytest.raises(MissingFileError, match=f"^{said}"):
+        files[name]
+    assert name not in files and files.get(name) is None and issubclass(MissingFileError, KeyError)
+
+
+def test_files_are_printed_as_a_table_and_each_remark_once(exported):
+    files = keras_resnet.Run(exported[0]).files
+    lines = str(files).splitlines()
+    assert lines[0].split()[:2] == ["file", "size"] and len(lines) > len(files)
+    assert [line.split()[0] for line in lines[1 : len(files) + 1]] == [each.verdict.file for each in files.values()]
+    assert len({*lines}) == len(lines)
+
+
+def test_the_package_export_says_what_it_is():
+    with pytest.raises(TypeError, match=r"keras_resnet\.export is a package: use run\.export\(…\), where run is what"):
+        keras_resnet.export("run", "int8")
 
 
 @pytest.mark.parametrize("typed", ["--arch", "--crop", "--mixup"])

@@ -10,7 +10,7 @@ import pytest
 from keras_resnet.cli.command import list_all
 from keras_resnet.cli.main import COMMANDS as TABLE
 from keras_resnet.cli.main import cli
-from keras_resnet.config.option_groups import DEVICE, FILES, GROUPS, QUANTIZATION, VERDICT
+from keras_resnet.config.option_groups import DEVICE, FILES, GROUPS, QUANTIZATION, VERDICT, VIDEO
 
 ROOT = Path(__file__).parents[2]
 EXPORT_GROUPS = (FILES, QUANTIZATION, VERDICT, DEVICE)
@@ -71,7 +71,8 @@ def test_help_describes_the_common_ones_of_many_options_and_names_the_others(kre
 def test_options_of_a_training_stand_in_groups(kresnet):
     _, out, _ = kresnet("train", "--help-all")
     sections = {section.partition(":\n")[0]: section for section in out.split("\n\n")}
-    assert [title for title in sections if title in GROUPS] == [each for each in GROUPS if each not in EXPORT_GROUPS]
+    others = (*EXPORT_GROUPS, VIDEO)
+    assert [title for title in sections if title in GROUPS] == [each for each in GROUPS if each not in others]
     common = re.findall(r"^  (--[\w-]+)", sections["Common"], re.MULTILINE)
     assert common[:4] == ["--data", "--depth", "--model", "--epochs"] and len(common) <= 15
     for title, option in (
@@ -94,6 +95,15 @@ def test_options_of_an_export_stand_in_groups(kresnet):
     assert titles == [each for each in (*EXPORT_GROUPS, "Other") if each != DEVICE] and "INTEGER RANGE" not in out
     titles = re.findall(r"^([A-Z][\w ]+):$", kresnet("export", "--help-all")[1], re.MULTILINE)
     assert titles == [*EXPORT_GROUPS, "Other"]
+
+
+def test_options_of_predictions_stand_in_groups_and_choices_look_alike(kresnet):
+    out = kresnet("predict", "--help")[1]
+    assert re.findall(r"^([A-Z][\w ]+):$", out, re.MULTILINE) == ["Common", VIDEO, "Other"]
+    assert "  --runtime NAME " in out and "  --runtime NAME " in kresnet("verify", "--help")[1]
+    choices = {line for path in COMMANDS for line in kresnet(*path[1:], "--help")[1].splitlines() if "[" in line}
+    choices = {line for line in choices if re.match(r" +--[\w-]+ \[\S+\|", line)}
+    assert [line.split()[:2] for line in choices] == [["--qat", "[native|tfmot]"]], "which may stand alone"
 
 
 def test_exit_codes_stand_in_the_help(kresnet):

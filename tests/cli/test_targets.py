@@ -28,11 +28,11 @@ def desk(tmp_path, monkeypatch):
             "inspect mine",
             "mine is a run; kresnet inspect takes one of its exported files; write them with: kresnet export",
         ),
-        (
-            "verify mine",
-            "takes one of its exported files; write them with: kresnet export mine; or add --on local to verify all",
-        ),
-        ("verify scan.png", "kresnet verify takes an exported file, such as int8.tflite"),
+        ("inspect", "kresnet inspect takes an exported file; write them with: kresnet export mine"),
+        ("bundle", "kresnet bundle takes an exported file; write them with: kresnet export mine"),
+        ("verify scan.png", "kresnet verify takes a run or an exported file"),
+        ("verify mine --run other", "--run says which run an exported file is of; mine is a run itself"),
+        ("evaluate mine --run other", "--run says which run an exported file is of; mine is a run itself"),
         ("evaluate scan.png", "scan.png is an image"),
         ("evaluate photos", "photos is a folder but no run (kresnet train --data photos trains on the images in it)"),
         ("export int8.tflite", "int8.tflite is an exported file (kresnet verify, inspect and predict take it)"),
@@ -50,13 +50,36 @@ def desk(tmp_path, monkeypatch):
         ("train --data photos --download", "--download is for data sets of TFDS, and --data photos is on this machine"),
         ("train --data photos --data-dir x", "--data-dir is for data sets of TFDS, and --data photos is on this"),
         ("predict mine scan.png --conf 0.5", "No such option '--conf'. Objects are shown from a probability of 30% on"),
-        ("predict scan.png", "the run or exported file comes first: kresnet predict RUN scan.png"),
         ("predict scan.png mine", "the run or exported file comes first: kresnet predict mine scan.png"),
     ],
 )
 def test_what_it_is_and_what_is_meant(kresnet, desk, typed, words):
     code, out, err = kresnet(*typed.split())
     assert (code, out) == (2, "") and words in err[-1], err
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("export", "verify", "verify --on local", "evaluate", "compress --qat", "report", "demo", "diagnose"),
+        *("predict scan.png", "predict photos", "predict photos scan.png"),
+    ],
+)
+def test_the_newest_run_is_taken(kresnet, desk, typed):
+    """Which has not finished here, so that each command ends with that, before it says more."""
+    code, out, err = kresnet(*typed.split())
+    assert (code, out) == (1, "") and "mine" in err[-1]
+    code, out, err = kresnet(*typed.split(), "--runs", "photos")
+    assert (code, out) == (1, "") and err == ["kresnet: there are no runs in photos; make one with: kresnet train"]
+
+
+@pytest.mark.parametrize("typed", ["evaluate", "report", "verify --samples 9 --max-drop 100"])
+def test_the_newest_run_is_said_to_be(kresnet, exported, tmp_path, typed):
+    run, _ = exported
+    (tmp_path / run.name).symlink_to(run.folder)
+    code, out, err = kresnet(*typed.split(), "--runs", tmp_path)
+    assert code == 0 and err[0] == f"run: {run.name} (the newest)" and run.name in out
+    assert ("int8.tflite" in out and "model.onnx" in out) == typed.startswith("verify")
 
 
 def test_what_is_not_there_is_no_kind(kresnet, desk):

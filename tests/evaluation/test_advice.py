@@ -1,13 +1,18 @@
 """Advice after a weak training: each check with a case that it is for, and that case mended, of which it is silent."""
 
+import shlex
 from dataclasses import replace
 
 import pytest
 
+from keras_resnet.cli.next_steps import log_advice
+from keras_resnet.cli.train import train as kresnet_train
+from keras_resnet.config.settings import iterate_settings
 from keras_resnet.config.spec import NetworkSpec, Spec, StartSpec, TrainingSpec
 from keras_resnet.evaluation import advice
-from keras_resnet.evaluation.advice import TrainingFacts, advise
+from keras_resnet.evaluation.advice import Advice, TrainingFacts, advise, advised_command
 from keras_resnet.metrics.outcome import ABOVE, NOT_ABOVE, UNCLEAR
+from keras_resnet.run.command import changed_command
 
 
 def losses(*values, **more):
@@ -130,9 +135,45 @@ def test_advice_on_a_run(trained, monkeypatch):
     assert advise(trained)[0].startswith("the validation loss still fell in the last epoch (2.0000 to 1.0000)")
 
 
+@pytest.mark.parametrize(
+    ("changes", "flag", "typed"),
+    [
+        ({"training.epochs": 24}, "", ["--epochs 24"]),
+        ({"training.class_weights": "balanced"}, "", ["--epochs 8", "--class-weights balanced"]),
+        ({"augment.auto_augment": "trivialaugment"}, "", ["--epochs 8", "--auto-augment trivialaugment"]),
+        ({"start.weights": "torchvision:resnet18"}, "", ["--epochs 8", "--weights torchvision:resnet18"]),
+        ({}, "--find-lr", ["--epochs 8", "--find-lr"]),
+    ],
+)
+def test_the_command_has_what_is_advised(trained, capsys, monkeypatch, changes, flag, typed):
+    given = [Advice("do better", changes, flag)]
+    command = advised_command(trained, given)
+    assert all(command.count(f" {words.split()[0]}") == 1 and f" {words}" in command for words in typed)
+    kresnet_train.make_context("train", shlex.split(command)[2:])  # which refuses what it cannot read
+    monkeypatch.setattr(advice, "advise", lambda run: given)
+    log_advice(trained, "my runs")
+    assert capsys.readouterr().err.splitlines() == ["advice: do better", f"        {command} --runs 'my runs'"]
+    assert advised_command(trained, [Advice("add images")]) is None
+
+
+def test_every_option_in_an_advice_is_in_its_changes():
+    options = {each.key: each.option.flag for each in iterate_settings(Spec) if each.option}
+    for check, changes, _, words in test_each_check.pytestmark[0].args[1]:
+        if words:
+            said = check(replace(FACTS, **changes))
+            named = [*(options[key] for key in said.changes), *filter(None, [said.flag])]
+            assert all(name in said for name in named) and bool(named) == ("--" in said)
+
+
+def test_steps_that_decide_the_epochs_give_way_to_them():
+    spec = replace(Spec(), training=TrainingSpec(epochs=2))
+    command = changed_command(spec, {"training.steps": 60, "network.depth": 20}, {"training.epochs": 6})
+    assert command == "kresnet train --depth 20 --data digits --epochs 6"
+
+
 def test_classes_that_are_never_found_are_named_whatever_else_is_wrong(trained, monkeypatch):
     monkeypatch.setattr(type(trained), "analysis", lambda run: analyzed(recall=0.0))
-    monkeypatch.setattr(advice, "CHECKS", (lambda facts: "train longer",))
+    monkeypatch.setattr(advice, "CHECKS", (lambda facts: Advice("train longer"),))
     assert advise(trained) == [
         "train longer",
         "class 'dog' is never found among its 4 examples; add images of it",

@@ -235,9 +235,37 @@ def test_an_export_opens_the_data_and_evaluates_the_keras_model_once(run, kresne
 def test_one_file_that_fails_fails_the_command(run, kresnet, broken):
     on = ["--on", "local", "--on", "false", "--on", broken("restless"), "--samples", "40", "--max-drop", "50"]
     code, out, err = kresnet("verify", run.exports / "int8.tflite", "--runs", run.folder.parent, *on)
-    assert code == 1 and "int8.tflite on false, CPU: it ended by exit code 1" in err[-1]
+    assert code == 1 and "no file can be run on false: it ended by exit code 1" in err[-1]
     assert "gives other outputs each time for the same image" in err[-1] and "PASSED" in out and "FAILED" in out
     assert on[5] in [row["device"]["where"] for row in run.device_verdicts()]
+
+
+@pytest.mark.parametrize("command", [["verify"], ["export", "--quantize", "float32"]], ids=" ".join)
+def test_a_device_that_cannot_be_reached_is_tried_once_before_data_are_read(run, kresnet, monkeypatch, command):
+    monkeypatch.setattr("keras_resnet.export.pipeline.load_dataset", lambda *given: pytest.fail("data were read"))
+    monkeypatch.setattr("keras_resnet.export.verify.load_model", lambda *given: pytest.fail("a model was loaded"))
+    tries, written = run.folder / "tries", run.verdicts_file.read_bytes()
+    where = f"sh -c 'echo tried >> {tries}; echo no route to host >&2; exit 255'"
+    code, out, err = kresnet(*command, run.name, "--runs", run.folder.parent, "--on", where)
+    assert (code, out) == (1, "") and tries.read_text() == "tried\n" and run.verdicts_file.read_bytes() == written
+    assert err[-1] == f"kresnet: no file can be run on {where}: no route to host"
+
+
+def test_a_device_that_goes_is_given_up_and_others_go_on(run, kresnet, broken, monkeypatch):
+    monkeypatch.setattr("keras_resnet.export.devices.runner_session.PAUSES", (0.0,))
+    on = ["--on", "false", "--on", broken("goes"), "--on", "local", "--samples", "40", "--max-drop", "50"]
+    code, out, err = kresnet("verify", run.name, "--runs", run.folder.parent, *on, "--json")
+    rows = json.loads(out)
+    assert code == 1 and len(rows) > 2 and {row["device"]["where"] for row in rows} == {"local"}
+    assert err[-1].count("no file can be run on false") == err[-1].count("nothing else is run there") == 1
+
+
+def test_what_a_browser_needs_here_is_asked_before_data_are_read(run, kresnet, monkeypatch):
+    monkeypatch.setattr("keras_resnet.export.devices.chromium.PROGRAMS", ())
+    monkeypatch.setattr("keras_resnet.export.demo.page.require_litert_js", lambda: None)
+    monkeypatch.setattr("keras_resnet.export.pipeline.load_dataset", lambda *given: pytest.fail("data were read"))
+    code, _, err = kresnet("verify", run.name, "--runs", run.folder.parent, "--on", "chromium")
+    assert code == 1 and "no file can be run on chromium: there is no Chromium on PATH" in err[-1]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,8 @@ def test_of_a_model_at_chance_no_file_is_recommended_and_warnings_are_said_once(
     assert device["device"]["unit"] in page and page.count(describe_baseline(constant)[1:]) == 1
     assert page.count("to prove it") == 1
     assert describe_headline("r", [], None, Doubts(chance="it is at chance")).title.startswith("No file to recommend")
+    doubts = Doubts(chance="it is at chance", command="kresnet train", advised_command="kresnet train --epochs 9")
+    assert [step.command for step in describe_headline("r", [], None, doubts).steps] == ["kresnet train --epochs 9"]
 
 
 def test_one_epoch_is_no_curve(exported, tmp_path):

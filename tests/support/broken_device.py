@@ -10,6 +10,8 @@ sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))  # the runner, which thi
 from keras_resnet.export.devices.runner import pipes, serve, storage  # noqa: E402
 
 fault, folder = sys.argv[1], Path(sys.argv[2])
+if fault == "goes" and (folder / "died").exists():
+    os._exit(9)
 honest_send, honest_receive = pipes.Pipes.send, pipes.Pipes.receive
 sent = 0
 
@@ -18,8 +20,8 @@ def send(self, kind, payload=b"", **fields):
     global sent
     if kind == "outputs":
         sent += 1
-        # Only the first process dies: the next goes on.
-        if fault == "dies once" and sent == 2 and not (folder / "died").exists():
+        # Only the first process dies: the next goes on, or, of a device that goes, does not start.
+        if fault == "goes" or (fault == "dies once" and sent == 2 and not (folder / "died").exists()):
             (folder / "died").touch()
             os._exit(9)
         if fault == "dies always":

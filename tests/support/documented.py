@@ -33,10 +33,12 @@ kresnet runs*
 kresnet env
 kresnet completion *
 kresnet inspect *
+kresnet verify
 kresnet verify exports/int8.tflite
 kresnet verify * --on tflm
 kresnet verify * --on local --runtime openvino
 kresnet bundle *
+kresnet evaluate
 kresnet evaluate RUN
 kresnet evaluate exports/int8.tflite*
 kresnet predict RUN photo.jpg*

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .pipes import DeviceError, in_one_line
+from .requirements import LITERT
 
 CPU = "cpu"
 Arrays = dict[str, np.ndarray]
@@ -145,11 +146,8 @@ class OpenVINO(Runtime):
     """OpenVINO, which reads TFLite files as they are: on the CPU, or on a GPU or NPU of Intel's."""
 
     def __init__(self, content: bytes, threads: int | None, accelerator: str) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            words = f"OpenVINO is not installed for {sys.executable}: install it there (pip install openvino)"
-            raise DeviceError(words) from error
+        import openvino
+
         self.version = f"openvino {_version('openvino')}"
         self.threads = threads or os.cpu_count() or 1
         self.signature = Signature(import_litert("interpreter")[0].Interpreter(model_content=content))
@@ -194,13 +192,8 @@ class Micro(Runtime):
     threads = 1
 
     def __init__(self, content: bytes) -> None:
-        try:
-            from tflite_micro.python.tflite_micro import runtime
-        except ImportError as error:
-            words = (
-                "tflite-micro, which runs TensorFlow Lite Micro here, is not installed: pip install 'kresnet[micro]'"
-            )
-            raise DeviceError(words) from error
+        from tflite_micro.python.tflite_micro import runtime
+
         self.version = f"tflite-micro {_version('tflite-micro')}"
         litert = import_litert("interpreter")[0].Interpreter(model_content=content)
         self.signature = Signature(litert)
@@ -258,22 +251,15 @@ def open_model(content: bytes, runtime: str, accelerator: str, threads: int | No
 
 
 def import_litert(name: str) -> tuple[Any, str]:
-    """Return (a module of LiteRT's package, "ai-edge-litert 2.3.0"). Raises DeviceError if it is not installed."""
-    for package, module in (("ai-edge-litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime")):
-        if importlib.util.find_spec(module) is None:
-            continue
-        try:
-            return importlib.import_module(f"{module}.{name}"), f"{package} {_version(package)}"
-        except ImportError as error:
-            if name != "interpreter":
-                words = f"{package} {_version(package)} has no compiled models: only the interpreter can be used"
-                raise DeviceError(words) from error
-            words = f"{package} cannot be imported by {sys.executable}: {in_one_line(error)}"
+    """Return (a module of LiteRT's package, "ai-edge-litert 2.3.0"). Raises DeviceError if it cannot be imported."""
+    package, module = next((package, module) for package, module in LITERT if importlib.util.find_spec(module))
+    try:
+        return importlib.import_module(f"{module}.{name}"), f"{package} {_version(package)}"
+    except ImportError as error:
+        if name != "interpreter":
+            words = f"{package} {_version(package)} has no compiled models: only the interpreter can be used"
             raise DeviceError(words) from error
-    raise DeviceError(
-        f"neither ai-edge-litert nor tflite-runtime is installed for {sys.executable}: install one there"
-        " (pip install ai-edge-litert numpy), or let --install do so in a folder of its own"
-    )
+        raise DeviceError(f"{package} cannot be imported by {sys.executable}: {in_one_line(error)}") from error
 
 
 def _version(package: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .machine import describe_machine, memory_mib
 from .pipes import PROTOCOL, DeviceError, Pipes, in_one_line
+from .requirements import require_installed
 from .runtime_log import RuntimeLog
 from .storage import install, take_model
 
@@ -26,6 +27,7 @@ def serve(pipes: Pipes, log: RuntimeLog) -> None:
         raise DeviceError(f"the runner speaks version {PROTOCOL} of the protocol, not {request['protocol']}")
     if request["install"]:
         install()
+    require_installed(str(request["runtime"]))
     content = take_model(pipes, request)
     memory, begun = memory_mib("VmRSS"), time.perf_counter()
     model = _open(content, request)
@@ -48,13 +50,8 @@ def serve(pipes: Pipes, log: RuntimeLog) -> None:
 
 
 def _open(content: bytes, request: dict[str, Any]) -> Runtime:
-    try:
-        from .runtimes import open_model
-    except ImportError as error:
-        words = (
-            f"NumPy is not installed for {sys.executable}: install it there (pip install ai-edge-litert numpy), or let"
-        )
-        raise DeviceError(f"{words} --install do so in a folder of its own") from error
+    from .runtimes import open_model  # which imports NumPy
+
     return open_model(content, str(request["runtime"]), str(request["accelerator"]), request["threads"])
 
 
