@@ -155,7 +155,8 @@ def test_letters_are_large_enough_and_nothing_is_cut(browser, exported, tmp_path
     page, troubles = opened(context, file)
     if scripts:
         page.wait_for_selector("html[data-ready=true]")
-    assert page.locator("figure[data-chart] .static svg:visible").count() == (0 if scripts else 7)
+    charts = page.locator("figure[data-chart]").count()
+    assert charts >= 5 and page.locator("figure[data-chart] .static svg:visible").count() == (0 if scripts else charts)
     size, words = page.evaluate(SMALLEST)
     assert size >= 9, words
     inner = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
