@@ -170,7 +170,7 @@ def reliability_diagram(bins: Sequence[CalibrationBin]) -> Chart | None:
     points = ", ".join(f"{c:.0f}%: {a:.0f}%" for c, a in zip(confidence, accuracy, strict=True))
     description = f"Reliability diagram, accuracy by confidence: {points}"
     axes = Axis("confidence (%)", 0, 100), Axis("accuracy (%)", 0, 100)
-    return Chart("calibration", "Calibration", description, *axes, series)
+    return Chart("calibration", "Reliability diagram", description, *axes, series)
 
 
 def precision_recall_chart(curves: Mapping[str, list[float]], shown: ShownClasses, of_objects: bool = True) -> Chart:
