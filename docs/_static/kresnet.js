@@ -1,3 +1,8 @@
+// Tables that commands print keep their columns: lines of them do not break, and can be scrolled.
+const ROW = /\S {2,}\S.* {2,}\S/;
+for (const each of document.querySelectorAll(".highlight-text pre, .highlight-console pre")) {
+  if (each.textContent.split("\n").filter((line) => ROW.test(line)).length > 1) each.classList.add("columns");
+}
 // Code and tables that are wider than the window can be scrolled with the keyboard.
 const watch = new ResizeObserver((entries) => {
   for (const { target } of entries) {

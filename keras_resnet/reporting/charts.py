@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil, floor, log10
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.metrics.labels import metric_label, metric_title
-from keras_resnet.metrics.outcome import ACCEPTED
-from keras_resnet.reporting.recommend import DescribedVerdict
+from keras_resnet.metrics.labels import metric_label
 from keras_resnet.run.documents import CalibrationBin, LayerSensitivity
 
 # Colors are numbers, from 1 on, of the style sheet's; this one is that of its letters.
@@ -19,10 +16,6 @@ INK, COLORS = 0, 6
 # Classes of which each has a curve.
 MAX_NAMED_CLASSES = 8
 MAX_LAYERS = 20
-# Points above and below values that are nearly the same.
-MIN_MARGIN = 0.5
-# 0.3 / 0.1 is below 3 in floating point.
-ROUNDING = 1e-9
 # Columns of log.jsonl that are no metrics.
 OTHER_COLUMNS = ("epoch", "step", "loss", "learning_rate", "images_per_second")
 Rows = Sequence[Mapping[str, float]]
@@ -31,13 +24,14 @@ Rows = Sequence[Mapping[str, float]]
 @dataclass(frozen=True)
 class Axis:
     """label: with its unit. low, high: the ends; None for what the values need. is_whole: whole numbers only. step:
-    from tick to tick; None for what fits."""
+    from tick to tick; None for what fits. names: of the rows 0, 1, … from the top, in place of numbers."""
 
     label: str
     low: float | None = None
     high: float | None = None
     is_whole: bool = False
     step: float | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,7 +170,7 @@ def reliability_diagram(bins: Sequence[CalibrationBin]) -> Chart | None:
     points = ", ".join(f"{c:.0f}%: {a:.0f}%" for c, a in zip(confidence, accuracy, strict=True))
     description = f"Reliability diagram, accuracy by confidence: {points}"
     axes = Axis("confidence (%)", 0, 100), Axis("accuracy (%)", 0, 100)
-    return Chart("calibration", "Calibration", description, *axes, series)
+    return Chart("calibration", "Reliability diagram", description, *axes, series)
 
 
 def precision_recall_chart(curves: Mapping[str, list[float]], shown: ShownClasses, of_objects: bool = True) -> Chart:
@@ -232,49 +226,6 @@ def _class_curves(curves: Mapping[str, list[float]], shown: ShownClasses) -> tup
 
 def _percent(shares: Any) -> list[float]:
     return [round(100 * float(share), 2) for share in shares]
-
-
-def tradeoff_charts(verdicts: Sequence[DescribedVerdict], recommended: str | None) -> list[Chart]:
-    """Return the metric of each file over its size and over its latency; nothing for a single file. The recommended one
-    is larger, those beyond their budget are triangles."""
-    if len(verdicts) < 2:
-        return []
-    return [
-        _tradeoff("size", "size (MB)", verdicts, [each["megabytes"] for each in verdicts], recommended),
-        _tradeoff("latency", "latency (ms)", verdicts, [each["latency_ms"] for each in verdicts], recommended),
-    ]
-
-
-def _tradeoff(
-    name: str, label: str, verdicts: Sequence[DescribedVerdict], costs: list[float], recommended: str | None
-) -> Chart:
-    metric, values = metric_label(verdicts[0]["metric"]), [100 * each["value"] for each in verdicts]
-    margin = max(MIN_MARGIN, 0.25 * (max(values) - min(values)))
-    series = tuple(
-        Series(
-            each["file"],
-            [cost],
-            [value],
-            color=1 + number % COLORS,
-            has_line=False,
-            sizes=(18 if each["file"] == recommended else 11,),
-            symbol="circle" if each["verdict"] in ACCEPTED else "triangle",
-        )
-        for number, (each, cost, value) in enumerate(zip(verdicts, costs, values, strict=True))
-    )
-    points = "; ".join(f"{each.name} {each.y[0]:.2f}% at {each.x[0]:.2f}" for each in series)
-    low, high, step = _round_outward(max(0.0, min(values) - margin), min(100.0, max(values) + margin))
-    title = f"{metric_title(verdicts[0]['metric'])} and {name}"
-    axes = Axis(label, 0), Axis(f"{metric} (%)", low, high, step=step)
-    return Chart(f"files-{name}", title, f"{title} of each file, {label}: {points}", *axes, series)
-
-
-def _round_outward(low: float, high: float) -> tuple[float, float, float]:
-    """Widen a range in percent to multiples of 1, 2 or 5 times a power of ten, about five steps, so that the ticks of
-    its axis are evenly spaced; return its ends and the step."""
-    power = 10 ** floor(log10(high - low) - 1)
-    step = next(width * power for width in (1, 2, 5, 10, 20) if high - low <= 5 * width * power)
-    return round(step * floor(low / step + ROUNDING), 6), round(step * ceil(high / step - ROUNDING), 6), step
 
 
 def sensitivity_charts(layers: Sequence[LayerSensitivity]) -> list[Chart]:

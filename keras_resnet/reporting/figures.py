@@ -28,7 +28,8 @@ _SYMBOLS = {"circle": "o", "triangle": "^"}
 
 def draw_chart(chart: Chart) -> str:
     """Draw a chart as SVG."""
-    height = 1 + 0.24 * len(chart.categories) if chart.categories else _HEIGHT
+    rows = len(chart.categories or chart.y.names)
+    height = 1 + 0.24 * rows if rows else _HEIGHT
     figure, axes = _create_figure(height)
     if chart.categories:
         _draw_bars(axes, chart)
@@ -36,10 +37,17 @@ def draw_chart(chart: Chart) -> str:
         for series in chart.series:
             _draw_series(axes, series)
         _set_limits(axes, chart)
+        if chart.y.names:
+            axes.set_yticks(range(len(chart.y.names)), chart.y.names)
+            axes.set_ylabel("")
+            axes.invert_yaxis()
         if [series.name for series in chart.series] != [chart.y.label]:
             # Above the curves, which fill what is below; long names one below another.
             columns = 1 if max(len(series.name) for series in chart.series) > MAX_SHORT_NAME else 2
+            entries = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
             axes.legend(
+                entries.values(),
+                entries.keys(),
                 loc="lower left",
                 bbox_to_anchor=(0, 1),
                 ncols=columns,

@@ -76,6 +76,7 @@ class _Contents:
         """The charts for which there is something to draw, by the section they stand in."""
         from keras_resnet.reporting import charts
         from keras_resnet.reporting.device_rows import throttling_charts
+        from keras_resnet.reporting.file_charts import file_charts
 
         analysis, best = self.analysis, self.recommended
         curves, f1_curves = analysis.get("curves", {}), analysis.get("f1_curves", {})
@@ -86,7 +87,7 @@ class _Contents:
             charts.reliability_diagram(analysis["calibration"]["bins"]) if "calibration" in analysis else None,
         ]
         return {
-            "files": charts.tradeoff_charts(self.verdicts, best and best["file"]),
+            "files": file_charts(self.verdicts, best and best["file"]),
             "devices": throttling_charts(self.device_rows),
             "training": charts.learning_curves(self.log),
             "classes": [chart for chart in in_classes if chart],
@@ -261,6 +262,12 @@ def _list_class_notes(analysis: Analysis) -> list[str]:
         notes.append(
             f"Expected calibration error {error:.2%} (Guo et al. 2017): how far confidence and accuracy differ."
         )
+        if len(bins := analysis["calibration"]["bins"]) == 1:
+            (only,) = bins
+            notes.append(
+                "There is no reliability diagram, because all confidences are close together:"
+                f" {only['confidence']:.0%} on average, with an accuracy of {only['accuracy']:.0%}."
+            )
     return notes
 
 

@@ -25,14 +25,18 @@
   }
 
   function axisOption(axis, isVertical, categories) {
+    const hasNames = axis.names.length > 0;
     return {
-      type: categories ? 'category' : 'value', data: categories, inverse: Boolean(categories),
+      type: categories ? 'category' : 'value', data: categories, inverse: Boolean(categories) || hasNames,
       name: axis.label, nameLocation: 'middle', nameGap: isVertical ? 44 : 30,
       nameTextStyle: { color: color('soft'), fontSize: 12 },
       min: axis.low === null ? undefined : axis.low, max: axis.high === null ? undefined : axis.high,
       scale: axis.low === null, minInterval: axis.is_whole ? 1 : undefined,
       interval: axis.step === null ? undefined : axis.step,
-      axisLabel: { color: color('ink'), fontSize: 12, hideOverlap: true, interval: categories ? 0 : undefined },
+      axisLabel: {
+        color: color('ink'), fontSize: 12, hideOverlap: true, interval: categories ? 0 : undefined,
+        formatter: hasNames ? (row) => axis.names[row] || '' : undefined,
+      },
       axisLine: { show: true, lineStyle: { color: color('line') } }, axisTick: { show: false },
       splitLine: { show: !categories, lineStyle: { color: color('line') } },
     };
@@ -52,6 +56,10 @@
 
   function tooltip(chart, items) {
     const one = items[0];
+    if (chart.y.names.length) {
+      return create('div', { className: 'hint' }, [create('p', { textContent: chart.y.names[one.value[1]] }),
+        create('div', {}, [create('span', { textContent: chart.x.label }), create('b', { textContent: shown(one.value[0]) })])]);
+    }
     const head = chart.categories.length ? one.name : `${chart.x.label}: ${shown(one.value[0])}`;
     const rows = items.map((item) => create('div', {}, [
       create('span', { textContent: item.seriesName }), create('b', {
@@ -62,10 +70,10 @@
   // Heights in pixels: of what is above the curves, of the curves, of the axis below them, and of a line of the legend.
   const HEIGHTS = { top: 14, curves: 216, axis: 48, line: 22 };
 
-  /* The lines that a legend takes in so many pixels: an icon, a gap and about 7 pixels a letter for each name. */
+  /* The lines that a legend takes in so many pixels: an icon, a gap and about 7 pixels a letter for each name, once. */
   function legendLines(chart, width) {
     let lines = 1, used = 0;
-    for (const { name } of chart.series) {
+    for (const name of new Set(chart.series.map((series) => series.name))) {
       const wanted = 41 + 7 * name.length;
       if (used && used + wanted > width) [lines, used] = [lines + 1, 0];
       used += wanted;
@@ -77,20 +85,31 @@
   function plotHeight(chart, width) {
     if (chart.categories.length) return 90 + 24 * chart.categories.length;
     const legend = chart.series.length > 1 ? HEIGHTS.line * legendLines(chart, width) + 8 : 0;
-    return HEIGHTS.top + HEIGHTS.curves + HEIGHTS.axis + legend;
+    return HEIGHTS.top + curvesHeight(chart) + HEIGHTS.axis + legend;
+  }
+
+  /* Named rows are as high as bars. */
+  function curvesHeight(chart) {
+    return chart.y.names.length ? 24 * (chart.y.names.length + 1) : HEIGHTS.curves;
   }
 
   function chartOption(chart, width) {
-    const isBar = chart.categories.length > 0, isPoints = chart.series.every((series) => !series.has_line);
+    const isBar = chart.categories.length > 0, hasNames = chart.y.names.length > 0;
+    const isPoints = hasNames || chart.series.every((series) => !series.has_line);
+    const bySeries = Object.fromEntries(chart.series.map((series) => [series.name, series]));
     const hasLegend = chart.series.length > 1;
     const [x, y] = [axisOption(chart.x, false), axisOption(chart.y, true, isBar ? chart.categories : undefined)];
-    if (isBar) y.name = '';
+    if (isBar || hasNames) y.name = '';
     return {
       animation: false, textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-      grid: { left: isBar ? 8 : 62, right: 22, top: HEIGHTS.top, containLabel: isBar, ...(isBar ? { bottom: HEIGHTS.axis } : { height: HEIGHTS.curves }) },
+      grid: {
+        left: isBar ? 8 : hasNames ? 6 + 7 * Math.max(...chart.y.names.map(({ length }) => length)) : 62,
+        right: 22, top: HEIGHTS.top, containLabel: isBar,
+        ...(isBar ? { bottom: HEIGHTS.axis } : { height: curvesHeight(chart) }),
+      },
       legend: {
-        show: hasLegend, type: 'plain', top: HEIGHTS.top + HEIGHTS.curves + HEIGHTS.axis, left: 0, width: width - 8, itemWidth: 22, itemGap: 14,
-        data: chart.series.map(({ name, has_line: hasLine, sizes }) => (
+        show: hasLegend, type: 'plain', top: HEIGHTS.top + curvesHeight(chart) + HEIGHTS.axis, left: 0, width: width - 8, itemWidth: 22, itemGap: 14,
+        data: Object.values(bySeries).map(({ name, has_line: hasLine, sizes }) => (
           { name, itemStyle: { opacity: hasLine && !sizes.length ? 0 : 1 } })),
         textStyle: { color: color('ink'), fontSize: 12 }, inactiveColor: color('soft'),
       },

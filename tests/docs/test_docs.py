@@ -314,19 +314,6 @@ def test_copy_buttons_stand_beside_the_code(site, browser, width):
             assert code_beyond(page, "button") == []
 
 
-def test_the_table_of_verdicts_breaks_no_cell(site, browser):
-    for width in (1280, 390):
-        with looked_at(browser, (site / "quickstart.html").as_uri(), "light", width) as page:
-            table = page.locator("table", has_text="verdict").last
-            lines = table.evaluate(
-                "(table) => [...table.querySelectorAll('th, td')].map((cell) => {"
-                " const range = document.createRange(); range.selectNodeContents(cell.querySelector('p').firstChild);"
-                " return new Set([...range.getClientRects()].map(({top}) => Math.round(top))).size; })"
-            )
-            assert len(lines) == 33
-            assert set(lines) == {1}
-
-
 # Options that go on in a second line.
 BROKEN = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];

@@ -133,6 +133,39 @@ def test_one_epoch_is_no_curve(exported, tmp_path):
     text = render_report(run)
     assert 'data-chart="loss"' not in text and 'data-chart="files-size"' not in text
     assert "One epoch, so there are no curves" in text and 'data-chart="calibration"' in text
+    assert 'data-chart="files-drop"' not in text
+
+
+def charts_in(text):
+    return json.loads(text.partition('id="charts">')[2].partition("</script>")[0])
+
+
+def test_drops_are_drawn_beside_the_budget_and_equal_metrics_over_nothing(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    first, second = run.verdicts()[:2]
+    changed = {"value": 0.5, "drop": 0.02, "drop_interval": [0.01, 0.03], "max_drop": 0.01, "verdict": "FAILED"}
+    run.write_json(run.verdicts_file, [{**first, "value": 0.6}, {**second, **changed}])
+    text = render_report(run)
+    drops = charts_in(text)["files-drop"]
+    assert drops["y"]["names"] == [first["file"], second["file"]] and "files-size" in charts_in(text)
+    assert drops["series"][1]["x"] == pytest.approx([1, 2, 3]) and drops["series"][1]["symbol"] == "triangle"
+    assert drops["series"][2]["name"] == "budget, 1 point" and drops["series"][2]["x"] == [1, 1]
+    assert f"{second['file']} +2.00 [+1.00, +3.00]" in text and text.count("with 95% interval</text>") == 1
+    run.write_json(run.verdicts_file, [{**first, "value": 0.6}, {**second, "value": 0.6}])
+    text = render_report(run)
+    assert "files-drop" in charts_in(text) and "files-size" not in charts_in(text)
+    assert "Top-1 accuracy is 60.00% with each file, so compare size and latency." in text
+
+
+def test_confidences_that_are_close_together_are_said_in_place_of_a_diagram(exported, tmp_path):
+    run = copy_run(exported[0], tmp_path)
+    assert "no reliability diagram" not in render_report(run)
+    found = run.analysis()
+    found["calibration"]["bins"] = [{"confidence": 0.35, "accuracy": 0.71, "images": 24}]
+    run.write_json(run.analysis_file, found)
+    text = render_report(run)
+    assert 'data-chart="calibration"' not in text
+    assert "all confidences are close together: 35% on average, with an accuracy of 71%." in text
 
 
 def test_the_worst_class_is_marked(exported, tmp_path):
@@ -158,7 +191,7 @@ def test_curves_are_of_the_classes_with_the_lowest_average_precision(exported, t
     found["curves"] = found["f1_curves"] = dict.fromkeys(names, [0.5] * 101)
     run.write_json(run.analysis_file, found)
     text = render_report(run)
-    charts = json.loads(text.partition('id="charts">')[2].partition("</script>")[0])
+    charts = charts_in(text)
     for name in ("precision-recall", "f1"):
         drawn = [series["name"] for series in charts[name]["series"] if series["has_line"]]
         assert drawn == ["all classes", *reversed(names[16:])]

@@ -108,7 +108,8 @@ def test_names_are_text_everywhere(browser, hostile):
         page.locator("dialog .close").click()
     assert page.evaluate("window.hurt") is None and troubles == []
     assert all(page.get_by_text(f"predicted {label}", exact=False).count() for label in HOSTILE[:6])
-    assert HOSTILE[1] in page.locator(".plot svg").nth(5).text_content() + page.locator(".plot").nth(5).inner_text()
+    curves = page.locator("figure[data-chart=precision-recall] .plot")
+    assert HOSTILE[1] in curves.locator("svg").text_content() + curves.inner_text()
     page.close()
 
 
@@ -154,7 +155,8 @@ def test_letters_are_large_enough_and_nothing_is_cut(browser, exported, tmp_path
     page, troubles = opened(context, file)
     if scripts:
         page.wait_for_selector("html[data-ready=true]")
-    assert page.locator("figure[data-chart] .static svg:visible").count() == (0 if scripts else 6)
+    charts = page.locator("figure[data-chart]").count()
+    assert charts >= 5 and page.locator("figure[data-chart] .static svg:visible").count() == (0 if scripts else charts)
     size, words = page.evaluate(SMALLEST)
     assert size >= 9, words
     inner = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
