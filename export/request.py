@@ -18,6 +18,7 @@ from keras_resnet.export.tflite_options import (
     TFLiteRequest,
     with_engine,
     with_nms_variants,
+    with_ranges,
     with_scales_per_tensor,
 )
 from keras_resnet.export.unverified import UnverifiedFile
@@ -176,6 +177,7 @@ def _tflite_files(settings: ExportSettings, run: Run) -> list[TFLiteOptions]:
     request = TFLiteRequest(settings.io, batch, settings.keep_float, is_qat(run))
     files = with_engine(request.build(settings.quantize) if settings.asks_tflite else [], settings.engine)
     files = with_scales_per_tensor(files) if settings.per_tensor else files
+    files = with_ranges(files, settings.ranges)
     return files + with_nms_variants(files, run.spec().task) if settings.with_nms else files
 
 

@@ -291,6 +291,9 @@ class ExportOptions(VerifyOptions, total=False):
     """A layer of an int8 file that is not quantized."""
     per_tensor: bool | None
     """Give all weights of a layer one scale, as some NPUs need: int8-per-tensor.tflite."""
+    ranges: Literal["min-max", "percentile", "mse"] | None
+    """Ranges of an int8 file's activations: min-max, or percentile or mse, which cut a few far values off [default:
+    min-max]."""
     batch: int | None
     """Batch size of a TFLite file [default: 1]."""
     dynamic_batch: bool | None
