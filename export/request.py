@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from keras_resnet.config import foreign_words
 from keras_resnet.errors import ExportError, KresnetError, UsageError
@@ -56,7 +56,7 @@ class ExportRequest:
 
     tflite: options of each TFLite file. formats: names of others, of `FORMATS`. schemes: which files of these, see
     `Format.options`. max_drop: a fraction, 0.01 is one point. samples: how many validation images a file is verified
-    on, None for all. require_proof: see `Budget`.
+    on, None for all. require_proof: see `Budget`. accuracy_control: see `Format.with_accuracy_control`.
     """
 
     tflite: tuple[TFLiteOptions, ...] = ()
@@ -67,6 +67,7 @@ class ExportRequest:
     calibration_images: int = DEFAULT_IMAGES
     samples: int | None = None
     require_proof: bool = False
+    accuracy_control: bool = False
 
     @classmethod
     def from_settings(cls, settings: ExportSettings, run: Run) -> ExportRequest:
@@ -90,9 +91,11 @@ class ExportRequest:
             calibration_images=settings.calibration_images,
             samples=settings.samples,
             require_proof=settings.require_proof,
+            accuracy_control=settings.accuracy_control,
         )
         request._require_schemes(settings, run)
         request._require_calibrated(settings, run)
+        request._require_controlled(run)
         if settings.auto:
             request.int8_file  # noqa: B018  or why there is none
         return request
@@ -118,6 +121,17 @@ class ExportRequest:
         if asked and not any(file.needs_calibration for file in self.files(run)):
             raise UsageError(f"{settings.key(asked[0])} is for int8 and int16x8 files, and none is asked for")
 
+    def _require_controlled(self, run: Run) -> None:
+        """Raise UsageError for accuracy control where no file can have it, or of networks that do not classify."""
+        if not self.accuracy_control:
+            return
+        task = run.spec().task
+        if task != "classify":
+            raise UsageError(f"--accuracy-control is for --task classify. Received: a run of --task {task}")
+        others = replace(self, accuracy_control=False).files(run)
+        if self.files(run) == others:
+            raise UsageError("--accuracy-control is for OpenVINO's int8 files: --openvino. None is asked for")
+
     @property
     def int8_file(self) -> TFLiteOptions:
         """The one int8 file, which --auto mends. Raises UsageError unless there is exactly one."""
@@ -136,8 +150,14 @@ class ExportRequest:
         tflite, others = get_format(TFLITE), map(get_format, self.formats)
         return [
             *(ExportFile(tflite, options) for options in self.tflite),
-            *(ExportFile(each, options) for each in others for options in each.options(self.schemes, is_qat(run))),
+            *(ExportFile(each, options) for each in others for options in self._options(each, run)),
         ]
+
+    def _options(self, file_format: Format, run: Run) -> list[FileOptions | None]:
+        options = file_format.options(self.schemes, is_qat(run))
+        if not self.accuracy_control:
+            return list(options)
+        return [file_format.with_accuracy_control(each, self.max_drop) for each in options]
 
     def require_installed(self) -> None:
         """Raise UsageError unless the packages that the files need are installed."""

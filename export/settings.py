@@ -71,6 +71,11 @@ class ExportSettings(OptionsSection):
         "What makes int8 files: tensorflow or litert-quantizer (extra: litert).",
         Option("--engine", QUANTIZATION),
     )
+    accuracy_control: bool = setting(
+        False,
+        "Leave layers of OpenVINO's int8 files in float until at most --max-drop of the predictions change.",
+        Option("--accuracy-control", QUANTIZATION),
+    )
     target: tuple[str, ...] = setting(
         (),
         "Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …",

@@ -306,6 +306,8 @@ class ExportOptions(VerifyOptions, total=False):
     """How many of the training data [default: 200]."""
     engine: Literal["tensorflow", "litert-quantizer"] | None
     """What makes int8 files: tensorflow or litert-quantizer (extra: litert) [default: tensorflow]."""
+    accuracy_control: bool | None
+    """Leave layers of OpenVINO's int8 files in float until at most max_drop of the predictions change."""
     target: Sequence[str] | str | None
     """Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …"""
     auto: bool | None
