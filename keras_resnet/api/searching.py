@@ -14,8 +14,10 @@ from keras_resnet.api.run import Run
 from keras_resnet.api.session import from_python
 from keras_resnet.api.signatures import SEARCH, document_options, names
 from keras_resnet.config.given_options import select_given
-from keras_resnet.errors import TrainingInterrupted, UsageError
+from keras_resnet.config.settings import iterate_settings
+from keras_resnet.errors import TrainingInterrupted, UsageError, describe_received
 from keras_resnet.export.device_settings import DeviceSettings
+from keras_resnet.network_search.budget import EXAMPLE
 from keras_resnet.network_search.result import SearchResult
 from keras_resnet.network_search.settings import SearchSettings
 from keras_resnet.network_search.tables import COLUMNS, list_rows
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from keras_resnet.network_search.dry_run import DryRun
 
 StrPath = str | os.PathLike[str]
+_SECTIONS = (SearchSettings, DeviceSettings)
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +65,7 @@ def search(data: StrPath, budget: str, **options: Unpack[SearchOptions]) -> Show
     require_known("search", options, names(SEARCH))
     given = select_given(to_options({"data": data, **options}))
     if not isinstance(budget, str):
-        raise UsageError(f"budget must be limits such as 'latency<=20ms,size<=2MB'. Received: {budget!r}")
+        raise UsageError(f"budget must be limits such as {EXAMPLE!r}. Received: {describe_received(budget)}")
     settings, on = take_settings({**given, "budget": budget})
     result = find_network(settings, on)
     if result.is_interrupted:
@@ -72,14 +75,20 @@ def search(data: StrPath, budget: str, **options: Unpack[SearchOptions]) -> Show
 
 
 def take_settings(given: Mapping[str, Any]) -> tuple[SearchSettings, DeviceSettings]:
-    """Return what the `given` options ask for. Raises UsageError."""
+    """Return what the `given` options ask for: of what is chosen among, one value or several, also as text with commas
+    between. Raises UsageError."""
+    lists = {each.key for section in _SECTIONS for each in iterate_settings(section) if each.is_list}
+    given = {name: _to_list(value) if name in lists else value for name, value in given.items()}
     on, others = DeviceSettings.take(given)
-    sizes = others.get("image_size")
-    if sizes is not None:  # as text, or in Python also as numbers and pairs of them
+    if sizes := others.get("image_size"):  # in Python also numbers, and pairs of them
         others["image_size"] = tuple("x".join(map(str, e)) if isinstance(e, tuple) else str(e) for e in sizes)
-    if "width" in others:
-        others["width"] = tuple(map(float, others["width"]))
     return SearchSettings(**others), on
+
+
+def _to_list(value: object) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(","))
+    return value if isinstance(value, tuple) else (value,)
 
 
 def find_network(settings: SearchSettings, on: DeviceSettings) -> SearchResult:

@@ -29,8 +29,8 @@ SHOWN = 20
     cls=Command,
     epilog=format_examples(
         "kresnet search --data photos/ --budget 'latency<=20ms,size<=2MB'",
-        "kresnet search --data photos/ --budget 'arena<=200kB,size<=300kB' --image-size 48,64,96 --hours 8",
-        "kresnet search --data digits --budget 'latency<=0.1ms' --dry-run",
+        "kresnet search --data photos/ --budget 'arena<=200kB' --image-size 48,64",
+        "kresnet search --data digits --budget 'latency<=1ms' --dry-run",
     ),
 )
 @add_setting_options(SearchSettings, repeats=False)

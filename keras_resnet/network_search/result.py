@@ -9,7 +9,7 @@ from typing import Any
 from keras_resnet.errors import SearchError
 from keras_resnet.network_search.budget import Budget, format_costs
 from keras_resnet.network_search.candidates import Architecture
-from keras_resnet.network_search.outcome import REJECTED, TRAINED, Outcome, find_front, find_nearest, recommend
+from keras_resnet.network_search.outcome import BROKEN, FINISHED, TRAINED, Outcome, find_front, find_nearest, recommend
 
 FIGURE = "pareto"
 
@@ -71,10 +71,10 @@ class SearchResult:
 
 def describe_failure(outcomes: tuple[Outcome, ...] | list[Outcome], budget: Budget) -> str:
     """Return that no candidate is within the budget, and what the nearest one costs."""
-    nearest = find_nearest([each for each in outcomes if each.state != REJECTED], budget)
-    nearest = nearest or find_nearest(outcomes, budget)
+    nearest = find_nearest([each for each in outcomes if each.state == FINISHED], budget)
     if nearest is None:
-        return f"no candidate was trained to the end; more --trials may find one within {budget}"
+        broken = next((f": {each.reason}" for each in outcomes if each.state == BROKEN), "")
+        return f"no candidate has a file yet, within {budget} or not; more --trials or --hours may bring one{broken}"
     verdict = f", verdict {nearest.verdict}" if nearest.verdict else ""
     costs = format_costs(nearest.costs, budget.names)
     return f"no candidate is within {budget}; the nearest, {nearest.candidate.architecture}, has {costs}{verdict}"
