@@ -73,6 +73,8 @@ class CostProbe:
         Counted multiply-adds are exact, and no file is smaller than its weights. A network of the same kind that counts
         no more of anything than one that is within the budget is so too, and the reverse.
         """
+        if architecture not in self.counted:
+            return Finding(False, "there is no such network for images of that size", {})
         counted = self.counted[architecture]
         known = {"macs": float(counted.multiply_adds)}
         least = {**known, "size": float(self.target.weight_bytes * counted.kernel_values)}

@@ -120,8 +120,14 @@ def create_space(settings: SearchSettings, spec: Spec, classes: int, log: Log) -
     models = _choose_models(settings, Architecture(name, 1.0, max(sizes, key=_area), channels), classes, log)
     most = settings.epochs or 2 * spec.training.epochs
     epochs = tuple(sorted({max(1, most // 2), most}))
+    widths = _distinct(settings.width) or _different_widths(models, max(sizes, key=_area), channels, classes)
     default = Candidate(
-        Architecture(name if name in models else models[0], 1.0, size if size in sizes else sizes[0], channels),
+        Architecture(
+            name if name in models else models[0],
+            1.0 if 1.0 in widths else widths[-1],
+            size if size in sizes else sizes[0],
+            channels if channels in every_channels else every_channels[-1],
+        ),
         Recipe(
             fit if fit in fits else fits[0],
             spec.optimizer.learning_rate,
@@ -134,7 +140,7 @@ def create_space(settings: SearchSettings, spec: Spec, classes: int, log: Log) -
     )
     return Space(
         models,
-        _distinct(settings.width) or _different_widths(models, max(sizes, key=_area), channels, classes),
+        widths,
         tuple(Architecture(name, 1.0, each, channels).size_text for each in sizes),
         _distinct(every_channels),
         _distinct(fits),

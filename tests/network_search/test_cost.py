@@ -49,6 +49,11 @@ def test_what_is_counted_is_not_measured(probe):
     assert not (probe("macs<=1M").file).exists()
 
 
+def test_networks_that_do_not_exist_are_left_out(probe):
+    found = probe("macs<=1G").find(Architecture("vgg11", 1.0, 8, 3))
+    assert not found.is_within and "no such network" in found.reason
+
+
 def test_each_network_is_measured_once_and_kept(probe):
     first = probe("latency<=1ms")
     assert first.find(SMALL).is_within and first.find(SMALL).is_within and first.measurements == [SMALL]

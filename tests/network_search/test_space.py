@@ -37,6 +37,7 @@ def test_options_narrow_it():
     space = space_of(**given)
     assert space.image_sizes == ("48", "64x96") and space.widths == (0.5,) and space.channels == (1,)
     assert space.fits == ("pad", "crop") and space.epochs == (2, 4)
+    assert space.default.architecture in space.architectures(5), "though it is another than kresnet train chooses"
     assert space_of(model=("plain20", "resnet20v2")).models == ("plain20", "resnet20v2")
 
 
