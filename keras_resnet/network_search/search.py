@@ -26,7 +26,7 @@ from keras_resnet.network_search.target import Target
 from keras_resnet.network_search.training import Trainer
 from keras_resnet.progress import Log, show_progress
 from keras_resnet.run.folders import require_creatable, require_free, runs_home
-from keras_resnet.run.lock import lock_run
+from keras_resnet.run.lock import find_lock_holder, lock_run
 from keras_resnet.runtime.plurals import counted
 
 REQUEST, TRIALS, COSTS = "search.json", "trials.json", "costs.json"
@@ -204,11 +204,8 @@ def _free_memory() -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the search in `folder`. Raises RunError."""
-    try:
-        with lock_run(folder):
-            yield
-    except RunError as error:
-        if "process" not in str(error):
-            raise
-        raise RunError(f"{folder} is being searched by another process") from error
+    """Keep other processes out of the search in `folder`. Raises RunError where one is in it."""
+    if holder := find_lock_holder(folder):
+        raise RunError(f"{folder} is being searched by {holder}: wait for it, or stop it")
+    with lock_run(folder):
+        yield

@@ -1,14 +1,16 @@
 """`kresnet search` and `keras_resnet.search`: what is refused, and a search of seconds from its start to its file."""
 
 import json
+import os
 import sys
 
 import pytest
 
 import keras_resnet as kr
 from keras_resnet.cli import main
-from keras_resnet.errors import SearchError, UsageError
+from keras_resnet.errors import UsageError
 from keras_resnet.run import Run
+from keras_resnet.run.lock import lock_run
 
 BUDGET = "macs<=3M,size<=100kB"
 # Few networks, and seconds of training.
@@ -20,7 +22,7 @@ def searched(tfds_home, tmp_path_factory):
     """The options of a search that has come to its end, and its runs folder."""
     home = tmp_path_factory.mktemp("searched")
     options = ["search", "--data", "digits", "--data-dir", tfds_home, "--budget", BUDGET, *TINY, "--runs", str(home)]
-    assert main.run_command([*options, "--trials", "2"]) == 0
+    assert main.run_command([*options, "--trials", "1"]) == 0
     return options, home
 
 
@@ -35,7 +37,10 @@ def searched(tfds_home, tmp_path_factory):
         (["--data", "digits", "--budget", "size<=1MB", "--trials", "1", "--hours", "1"], "give one of them"),
         (["--data", "digits", "--budget", "size<=1MB", "--model", "resnet8", "--depth", "8"], "takes no --depth"),
         (["--data", "digits", "--budget", "size<=1MB", "--dry-run", "--trials", "1"], "--dry-run trains nothing"),
-        (["--data", "digits", "--budget", "size<=1MB", "--format", "onnx", "--on", "local"], "--on runs TFLite files"),
+        (
+            ["--data", "digits", "--budget", "size<=1MB", "--format", "c-array", "--on", "local"],
+            "--on runs TFLite files",
+        ),
         (["--data", "digits", "--budget", "size<=1MB", "--on", "local", "--on", "tflm"], "the one place"),
         (["--data", "digits", "--budget", "arena<=1MB", "--quantize", "float32"], "which runs int8 TFLite files"),
         (["--data", "digits", "--budget", "size<=1MB", "--quantize", "int9"], "--quantize must be one of"),
@@ -71,7 +76,7 @@ def test_each_candidate_is_a_run_with_a_verdict_on_its_file(searched):
     _, home = searched
     document = json.loads((home / "search-digits" / "trials.json").read_text())
     trained = [each for each in document["trials"] if each["state"] != "rejected"]
-    assert len(trained) == 2 == len(Run.all(home))
+    assert len(trained) == 1 == len(Run.all(home))
     finished = [each for each in trained if each["state"] == "finished"]
     for each in finished:
         (verdict,) = Run(home / each["run"]).verdict_rows()
@@ -88,8 +93,8 @@ def test_each_candidate_is_a_run_with_a_verdict_on_its_file(searched):
 def test_the_same_command_goes_on_and_prints_what_there_is(kresnet, searched):
     options, home = searched
     code, out, err = kresnet(*options, "--trials", "1")
-    assert code == 0 and len(Run.all(home)) == 2, "nothing was trained"
-    assert "2 candidates trained already; a larger --trials goes on" in err
+    assert code == 0 and len(Run.all(home)) == 1, "nothing was trained"
+    assert "1 candidate trained already; a larger --trials goes on" in err
     assert "recommended" in out and "search-digits-0" in out and "resnet8 × 0.5, 8 px" in out
     assert any("next: kresnet demo search-digits-0" in line for line in err)
     code, out, _ = kresnet(*options, "--trials", "1", "--json")
@@ -102,20 +107,26 @@ def test_python_has_the_same(searched, tfds_home):
     _, home = searched
     options = {"model": "resnet8", "width": 0.5, "image_size": 8, "channels": (1, 3), "epochs": 2, "runs": home}
     result = kr.search("digits", BUDGET, data_dir=tfds_home, trials=1, **options)
-    assert result.run.name == result.recommended.run and len(result.trained) == 2
+    assert result.run.name == result.recommended.run and len(result.trained) == 1
     assert "resnet8" in str(result) and "recommended" in result._repr_html_()
     with pytest.raises(UsageError, match=r"budget must be limits such as 'latency<=20ms,size<=2MB'\. Received: 20"):
         kr.search("digits", 20)
     with pytest.raises(UsageError, match=r"search takes no keyword 'trial'\. Did you mean 'trials'"):
         kr.search("digits", BUDGET, trial=3)
-    with pytest.raises(SearchError, match="no network is within macs<=1k"):
-        kr.search("digits", "macs<=1k", data_dir=tfds_home, **options)
 
 
+def test_one_process_searches_at_a_time(kresnet, searched):
+    options, home = searched
+    with lock_run(home / "search-digits"):
+        code, _, err = kresnet(*options)
+    assert code == 1 and f"search-digits is being searched by process {os.getpid()} on" in err[-1]
+
+
+@pytest.mark.slow
 def test_a_dry_run_trains_nothing(kresnet, searched, tmp_path):
     options, home = searched
     code, out, err = kresnet(*options, "--dry-run")
-    assert code == 0 and len(Run.all(home)) == 2
+    assert code == 0 and len(Run.all(home)) == 1
     assert out.startswith(f"expected to be within {BUDGET} on this machine's CPU: 2 of 2 networks")
     assert "these are estimates, from what is counted of each network" in out
     assert sum(line.startswith("measured before training") for line in err) == 2
