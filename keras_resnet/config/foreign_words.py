@@ -98,12 +98,14 @@ COMMANDS = {
     "version": "--version",
     **dict.fromkeys(("checks", "doctor", "system"), "env"),
     **dict.fromkeys(("diff",), "compare"),
-    **dict.fromkeys(("tune", "lr-find", "find-lr"), "train --find-lr"),
+    **dict.fromkeys(("lr-find", "find-lr"), "train --find-lr"),
+    **dict.fromkeys(("tune", "tuner", "sweep", "nas", "automl", "hpo", "optimize"), "search"),
 }
 # Names that the library has not, and the function that does it.
 FUNCTIONS = {
     **dict.fromkeys(("network", "model", "get_model", "build_model", "list_models", "timm_create"), "create_model"),
     **dict.fromkeys(("load", "load_run", "open"), "open_run"),
+    **dict.fromkeys(("tune", "tuner", "sweep", "nas", "automl", "hpo", "optimize"), "search"),
 }
 # Commands that are methods of a run in Python.
 METHODS = ("evaluate", "export", "predict", "report", "verify")
