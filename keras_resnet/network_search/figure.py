@@ -1,4 +1,4 @@
-"""The figure of a search: accuracy against latency and size of each file, and the Pareto front."""
+"""The figure of a search: accuracy against latency and size of each file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_resnet.network_search.budget import QUANTITIES, Budget
-from keras_resnet.network_search.outcome import FINISHED, Outcome, find_front, recommend
+from keras_resnet.network_search.outcome import FINISHED, Outcome, recommend
 from keras_resnet.studies.figures import save
 
 if TYPE_CHECKING:
@@ -34,8 +34,11 @@ def plot(finished: Sequence[Outcome], budget: Budget) -> Figure:
     panels = figure.subplots(1, len(PANELS), sharey=True)
     for axes, name in zip(panels, PANELS, strict=True):
         _plot_panel(axes, name, finished, budget)
+    panels[0].set_ylim(top=min(100.5, panels[0].get_ylim()[1]))
     panels[0].set_ylabel("accuracy of the written file (%)")
-    panels[-1].legend(fontsize=8, loc="lower right")
+    for axes in panels:
+        if axes.has_data():  # an emulated device has no latency
+            axes.legend(fontsize=8, loc="lower right")
     figure.suptitle(f"budget: {budget}", parse_math=False)
     return figure
 
@@ -44,7 +47,7 @@ def _plot_panel(axes: Axes, name: str, finished: Sequence[Outcome], budget: Budg
     quantity = QUANTITIES[name]
     unit = quantity.units[quantity.shown_unit]
     known = [each for each in finished if name in each.costs]
-    front, best = find_front(known), recommend(known, budget)
+    best = recommend(known, budget)
     groups = (
         (
             [each for each in known if each.is_within(budget)],
@@ -60,10 +63,23 @@ def _plot_panel(axes: Axes, name: str, finished: Sequence[Outcome], budget: Budg
         xs, ys = [each.costs[name] / unit for each in members], [100 * (each.accuracy or 0) for each in members]
         if members:
             axes.scatter(xs, ys, **style)
-    line = sorted((each.costs[name] / unit, 100 * (each.accuracy or 0)) for each in front)
-    axes.plot(*zip(*line, strict=True), color="C0", lw=1, alpha=0.5, label="Pareto front") if line else None
+    if known:
+        xs, ys = _find_steps(known, name)
+        axes.step([x / unit for x in xs], ys, where="post", color="C0", lw=1, alpha=0.5, label=f"best for its {name}")
     for limit in budget.limits:
         if limit.quantity.name == name:
             axes.axvline(limit.most / unit, color="C3", ls=":", lw=1)
     axes.set(xlabel=f"{name} ({quantity.shown_unit})")
     axes.grid(alpha=0.3)
+
+
+def _find_steps(known: Sequence[Outcome], name: str) -> tuple[list[float], list[float]]:
+    """Return the costs called `name`, rising, at which a candidate is more accurate than all cheaper ones, and its
+    accuracy in %."""
+    xs: list[float] = []
+    ys: list[float] = []
+    for each in sorted(known, key=lambda each: (each.costs[name], -(each.accuracy or 0))):
+        if not ys or 100 * (each.accuracy or 0) > ys[-1]:
+            xs.append(each.costs[name])
+            ys.append(100 * (each.accuracy or 0))
+    return xs, ys

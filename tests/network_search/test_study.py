@@ -11,6 +11,7 @@ from keras_resnet.network_search import study as study_module
 from keras_resnet.network_search.budget import Budget
 from keras_resnet.network_search.candidates import Architecture, Candidate, Recipe
 from keras_resnet.network_search.cost import CostProbe
+from keras_resnet.network_search.figure import plot, write_figure
 from keras_resnet.network_search.outcome import BROKEN, FINISHED, PRUNED, REJECTED, Outcome, find_front, recommend
 from keras_resnet.network_search.search import choose_first, find_folder
 from keras_resnet.network_search.settings import SearchSettings
@@ -205,6 +206,19 @@ def test_the_front_has_what_nothing_surpasses():
     assert recommend(outcomes, Budget.parse("latency<=10ms")).number == 0
     assert recommend(outcomes, Budget.parse("latency<=1.2ms")).number == 1
     assert recommend(outcomes, Budget.parse("latency<=0.5ms")) is None
+
+
+def test_the_figure_has_a_panel_for_latency_and_size(tmp_path):
+    budget = Budget.parse("latency<=1.2ms")
+    outcomes = [outcome(0, 0.9, 2.0, 100), outcome(1, 0.8, 1.0, 50), outcome(2, 0.7, 1.5, 60)]
+    latency, size = plot(outcomes, budget).axes
+    assert "latency" in latency.get_xlabel() and "size" in size.get_xlabel()
+    steps = latency.lines[0].get_xdata().tolist(), latency.lines[0].get_ydata().tolist()
+    assert steps == ([1.0, 2.0], pytest.approx([80.0, 90.0])), "the third is surpassed"
+    assert latency.lines[1].get_xdata() == [1.2, 1.2] and len(size.lines) == 1
+    assert write_figure([Outcome(5, DEFAULT, PRUNED)], budget, tmp_path / "pareto") is None
+    assert write_figure(outcomes, budget, tmp_path / "pareto") == tmp_path / "pareto.png"
+    assert (tmp_path / "pareto.svg").is_file()
 
 
 def test_the_folder_of_the_same_search_is_found_again(tmp_path):
