@@ -5,6 +5,7 @@ import os
 import sys
 
 import pytest
+from trainings import interrupt_after
 
 import keras_resnet as kr
 from keras_resnet.cli import main
@@ -133,3 +134,18 @@ def test_a_dry_run_trains_nothing(kresnet, searched, tmp_path):
     code, out, err = kresnet(*options, "--dry-run", "--json")
     assert code == 0 and len(json.loads(out)["within"]) == 2
     assert not any(line.startswith("measured before training") for line in err), "it was measured once"
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_the_training_and_the_same_command_goes_on_with_it(kresnet, tfds_home, tmp_path):
+    options = ["search", "--data", "digits", "--data-dir", tfds_home, "--budget", BUDGET, *TINY, "--runs", tmp_path]
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(1, patch)
+        code, out, err = kresnet(*options, "--trials", "1")
+    assert code == 130 and "0 candidates trained" in out
+    assert err[-1] == f"kresnet: interrupted; the same command goes on with {tmp_path / 'search-digits'}"
+    (run,) = Run.all(tmp_path)
+    assert run.has_checkpoint and not run.is_finished
+    code, out, err = kresnet(*options, "--trials", "1")
+    assert code == 0 and [each.name for each in Run.all(tmp_path)] == [run.name] and run.is_finished
+    assert run.name in out and f"search: goes on with {tmp_path / 'search-digits'}" in err
