@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from keras_resnet.network_search.candidates import Architecture
 from keras_resnet.network_search.target import Target
 from keras_resnet.progress import Log, show_activity
 from keras_resnet.runtime.tflite_model import TFLiteModel
+
+if TYPE_CHECKING:
+    import keras
 
 MIB = 2.0**20
 # Calibration images of a probe: neither time nor size depends on the ranges that they give.
@@ -135,6 +138,7 @@ class CostProbe:
         task, file = get_task(spec, self.classes), self.target.file
         keras.utils.set_random_seed(spec.training.seed)
         model = task.build_model(Layers(keras), spec)
+        _randomize_vectors(model)
         model.save(folder / "model.keras")
         keras.utils.clear_session()
         metadata = build_metadata(self.classes, data, file.format.provenance(file.options), task.output_metadata())
@@ -188,6 +192,15 @@ def _is_covered(smaller: Cost, larger: Cost) -> bool:
         getattr(smaller, name) <= getattr(larger, name)
         for name in ("multiply_adds", "kernel_values", "channels", "kernels", "largest_layer")
     )
+
+
+def _randomize_vectors(model: keras.Model) -> None:
+    """Give scales, offsets and biases of `model` random values. Residual units begin as identities, with scales of 0;
+    folded into weights they make these all 0, and of kernels that are alike a file holds one alone."""
+    generator = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        if len(variable.shape) == 1:
+            variable.assign(generator.uniform(0.5, 1.5, variable.shape))
 
 
 def _random_images(count: int, architecture: Architecture) -> np.ndarray[Any, Any]:

@@ -90,7 +90,7 @@ def estimate_space(settings: SearchSettings, on: DeviceSettings, log: Log) -> Dr
     for architecture in choose_probes(prepared.counted):
         probe.measure(architecture)
     known = {each: costs for each, costs in probe.measured.items() if each in prepared.counted}
-    estimator = Estimator.fit([(prepared.counted[each], costs) for each, costs in known.items()])
+    estimator = Estimator.fit([(prepared.counted[each], costs) for each, costs in known.items()], target.weight_bytes)
     estimates = [
         Estimate(each, cost, known.get(each) or estimator.estimate(cost), each in known)
         for each, cost in prepared.counted.items()

@@ -88,9 +88,11 @@ def test_estimates_follow_what_was_measured(probe):
     measured = [
         (cost, {"latency": 0.01 + 2e-9 * cost.multiply_adds + 1e-3 * cost.kernels}) for cost in counted.values()
     ]
-    estimator = Estimator.fit(measured)
-    for cost, costs in measured:
-        assert estimator.estimate(cost)["latency"] == pytest.approx(costs["latency"], rel=0.02)
+    sizes = [(each, {"size": each.int8_bytes + 5000.0 + 600 * each.kernels}) for each in costs]
+    for known in (measured, sizes):
+        estimator = Estimator.fit(known[::2])
+        for cost, costs in known:
+            assert estimator.estimate(cost) == pytest.approx({**costs, "macs": cost.multiply_adds}, rel=0.02)
     probes = choose_probes(counted, 3)
     assert probes[0] == next(iter(counted)) and probes[-1] == list(counted)[-1] and len(probes) == 3
 
