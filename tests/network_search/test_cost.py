@@ -88,7 +88,7 @@ def test_estimates_follow_what_was_measured(probe):
     measured = [
         (cost, {"latency": 0.01 + 2e-9 * cost.multiply_adds + 1e-3 * cost.kernels}) for cost in counted.values()
     ]
-    sizes = [(each, {"size": each.int8_bytes + 5000.0 + 600 * each.kernels}) for each in costs]
+    sizes = [(each, {"size": each.int8_bytes + 5000.0 + 600 * each.kernels}) for each in counted.values()]
     for known in (measured, sizes):
         estimator = Estimator.fit(known[::2])
         for cost, costs in known:
