@@ -27,7 +27,7 @@ def test_a_training_that_was_ended_early_can_go_on(tmp_path, tfds_home):
         asked.append((epoch, value))
         return epoch < 2
 
-    with pytest.raises(TrainingPruned, match="ended after epoch 2. Resume it with: kresnet train --resume early"):
+    with pytest.raises(TrainingPruned, match=r"ended after epoch 2\. Resume it with: kresnet train --resume early"):
         trainer.train(CANDIDATE, "early", ends_after_two)
     run = Run(tmp_path / "early")
     assert [(row["epoch"], row["val_accuracy"]) for row in run.read_log()] == asked and len(asked) == 2
