@@ -14,6 +14,7 @@ VIDEO = ["opencv-python-headless>=4.8"]
 TIFF = ["tifffile>=2024.1"]
 COREML = ["coremltools>=9"]
 OPENVINO = ["openvino>=2026.4", "nncf>=3.4"]
+SEARCH = ["optuna>=5"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16.1"]
 
 setup(
@@ -67,6 +68,7 @@ setup(
         "micro": MICRO,
         "onnx": ONNX,
         "openvino": OPENVINO,
+        "search": SEARCH,
         "tiff": TIFF,
         "video": VIDEO,
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
@@ -90,6 +92,7 @@ setup(
             *OPENVINO,
             *LITERT,
             *MICRO,
+            *SEARCH,
             *TIFF,
             *VIDEO,
         ],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keras_resnet.api.functions import open_run as open_run
     from keras_resnet.api.functions import train as train
     from keras_resnet.api.run import Run as Run
+    from keras_resnet.api.searching import search as search
     from keras_resnet.compression.quantization.quantize import quantize as quantize
     from keras_resnet.config.spec import NetworkSpec as NetworkSpec
     from keras_resnet.config.spec import Normalization as Normalization
@@ -73,6 +74,7 @@ _HOME = {
     "callbacks": "keras_resnet.api.callbacks:",
     "check": "keras_resnet.api.checking",
     "export": "keras_resnet.export:",
+    "search": "keras_resnet.api.searching",
     "verify_outputs": "keras_resnet.api.bundling",
     **dict.fromkeys(("compress", "find_learning_rate", "open_run", "train"), "keras_resnet.api.functions"),
     **dict.fromkeys(_ZOO, "keras_resnet.pretrained.zoo"),

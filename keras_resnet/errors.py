@@ -11,7 +11,9 @@
     ├── MissingFileError    a file of a run that has not been exported; a KeyError too
     ├── TrainingError       training had to stop, e.g. the loss became NaN
     │   ├── TrainingInterrupted   Ctrl-C; exit code 130, as shells expect
-    │   └── TrainingStopped       SIGTERM; the state is saved, exit code 0
+    │   ├── TrainingStopped       SIGTERM; the state is saved, exit code 0
+    │   └── TrainingPruned        a search ended it for better ones; the state is saved
+    ├── SearchError         no network is within the budget of a search
     └── ExportError         a file that could not be converted, written or read
         └── VerdictError          a file that is not within its budget, where that was asked to raise
 
@@ -31,9 +33,11 @@ __all__ = [
     "KresnetError",
     "MissingFileError",
     "RunError",
+    "SearchError",
     "SettingError",
     "TrainingError",
     "TrainingInterrupted",
+    "TrainingPruned",
     "TrainingStopped",
     "UsageError",
     "VerdictError",
@@ -85,6 +89,14 @@ class TrainingStopped(TrainingError):
     """Training was stopped by SIGTERM, which schedulers send, and can be resumed."""
 
     exit_code = 0
+
+
+class TrainingPruned(TrainingError):
+    """Training was ended after an epoch, because others do better; it can be resumed."""
+
+
+class SearchError(KresnetError):
+    """No network is within the budget of a search."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

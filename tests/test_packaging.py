@@ -141,6 +141,7 @@ def test_public_names():
         "create_backbone",
         "quantize",
         "resnet",
+        "search",
         "train",
     }
     assert set(keras_resnet.__all__) == others | set(networks)

@@ -44,6 +44,7 @@ TEXTS = {
 ELSEWHERE = {
     "find_lr": "Use keras_resnet.find_learning_rate.",
     "find_batch_size": "Use the command: kresnet train --find-batch-size.",
+    "dry_run": "Use the command: kresnet search --dry-run.",
     "json": "What is returned has all that --json prints.",
     "settings": "Use set.",
     **dict.fromkeys(("quantize", "precision", "dtype"), 'Files are named without a keyword: run.export("int8").'),

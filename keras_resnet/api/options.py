@@ -1,4 +1,5 @@
-"""Types of the keywords of `train`, `compress`, `Run.export` and `Run.verify`: scripts/python-options writes them."""
+"""Types of the keywords of `train`, `compress`, `search`, `Run.export` and
+`Run.verify`: scripts/python-options writes them."""
 
 from __future__ import annotations
 
@@ -312,3 +313,54 @@ class ExportOptions(VerifyOptions, total=False):
     """Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …"""
     auto: bool | None
     """Try remedies on an int8 file until it is within the budget."""
+
+
+class SearchOptions(TypedDict, total=False):
+    """Options of a search: those of `kresnet search`."""
+
+    trials: int | None
+    """End when so many networks were trained [default: 20]."""
+    hours: float | None
+    """Begin no further training after so many hours."""
+    name: str | None
+    """Name of the search and of its runs [default: made from the data]."""
+    model: Sequence[str] | str | None
+    """Networks to choose among: resnet8,resnet20v2 [default: residual networks of up to twice the default's multiply-
+    adds]."""
+    depth: Sequence[int] | int | None
+    """Depths of ResNets to choose among, in place of model: 8,14,20."""
+    width: Sequence[float] | float | None
+    """Widths to choose among: 0.5,1 [default: 0.25,0.5,0.75,1,1.5]."""
+    image_size: Sequence[str] | str | None
+    """Image sizes to choose among: 48,64 or 96x128 [default: by the data]."""
+    channels: Sequence[int] | int | None
+    """Channels to choose among, 1 to 64 [default: 1,3, or those of the data]."""
+    fit: Sequence[Literal["crop", "pad", "stretch"]] | str | None
+    """Fits to choose among: crop,pad [default: by the data]."""
+    data_dir: StrPath | None
+    """Where TFDS data sets are prepared."""
+    epochs: int | None
+    """Epochs of a training that is not ended early; half of them are tried too [default: twice those of kresnet
+    train]."""
+    sampler: Literal["tpe", "random"] | None
+    """What proposes networks and recipes: tpe (Bergstra et al. 2011) or random [default: tpe]."""
+    seed: int | None
+    """Seed of the proposals and of each training [default: 0]."""
+    format: Literal["tflite", "savedmodel", "onnx", "openvino", "coreml", "c-array"] | None
+    """Format of the file whose accuracy and cost count [default: tflite]."""
+    quantize: str | None
+    """Scheme of that file, as kresnet export has them [default: int8]."""
+    max_drop: float | None
+    """Points of accuracy the file may lose to its model [default: 1]."""
+    runs: StrPath | None
+    """Where runs live [default: KRESNET_RUNS, else saved_models/]."""
+    on: Sequence[str] | str | None
+    """Run the files there: local, tflm, chromium, browser, ssh://USER@HOST or a command; repeatable, and with an
+    accelerator behind it, as in local:gpu."""
+    accelerator: Literal["cpu", "gpu", "npu"] | None
+    """What computes on the device, unless on names it, as local:gpu does [default: cpu]."""
+    runtime: Literal["interpreter", "compiled-model", "openvino"] | None
+    """What runs a TFLite file: LiteRT's interpreter or compiled-model API (GPUs and NPUs always use the latter), or
+    openvino [default: interpreter]."""
+    threads: int | None
+    """Threads on the CPU of the device [default: all]."""

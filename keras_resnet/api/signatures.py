@@ -17,11 +17,12 @@ from keras_resnet.config.option_groups import COMMON, GROUPS, OTHER
 from keras_resnet.config.settings import Setting, iterate_settings
 from keras_resnet.export.device_settings import DeviceSettings
 from keras_resnet.export.settings import ExportSettings
+from keras_resnet.network_search.settings import PLACE_SETTINGS, SearchSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = "StrPath"
 # Settings that are paths, or names of runs.
-PATHS = ("data_dir", "weights", "deepen", "teacher", "calibration_data")
+PATHS = ("runs", "data_dir", "weights", "deepen", "teacher", "calibration_data")
 # Settings of an export that a verification takes.
 VERIFY_SETTINGS = ("max_drop", "require_proof", "samples")
 # What is given by position.
@@ -96,8 +97,20 @@ VERIFY = (
     *(each for each in _FILES if each.name in VERIFY_SETTINGS),
     *_DEVICES,
 )
+# Positional, and for the command alone.
+_OF_SEARCH = ("data", "budget", "dry_run")
+SEARCH = (
+    *(Keyword.of(each.key, each) for each in iterate_settings(SearchSettings) if each.key not in _OF_SEARCH),
+    *(each for each in _DEVICES if each.name in PLACE_SETTINGS),
+)
 # By the name of the TypedDict.
-KEYWORDS = {"TrainOptions": TRAIN, "CompressOptions": COMPRESS, "ExportOptions": EXPORT, "VerifyOptions": VERIFY}
+KEYWORDS = {
+    "TrainOptions": TRAIN,
+    "CompressOptions": COMPRESS,
+    "ExportOptions": EXPORT,
+    "VerifyOptions": VERIFY,
+    "SearchOptions": SEARCH,
+}
 
 
 def names(keywords: Iterable[Keyword]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ COMMANDS = {
     "compress": LazyCommand(
         "keras_resnet.cli.compress:compress", "Make a smaller or faster network of RUN; writes a new run.", TRAIN
     ),
+    "search": LazyCommand("keras_resnet.cli.search:search", "Search for the network that fits a budget.", TRAIN),
     "launch": LazyCommand("keras_resnet.cli.launch:launch", "Train with several processes on this machine.", TRAIN),
     "data-service": LazyCommand(
         "keras_resnet.cli.data_service:data_service", "Read training images for trainings elsewhere.", TRAIN

@@ -95,14 +95,14 @@ def add_compress_options(command: F) -> F:
     return set_option(command)
 
 
-def add_setting_options(settings: type, *names: str) -> Callable[[F], F]:
+def add_setting_options(settings: type, *names: str, repeats: bool = True) -> Callable[[F], F]:
     """Add the options of a section of settings, or of those called `names`, to a click command; of a list each value
-    is an option of its own."""
+    is an option of its own, unless it `repeats` none: then values have commas between."""
 
     def add(command: F) -> F:
         declared = {each.key: each for each in iterate_settings(settings) if each.option}
         for name in reversed(names or tuple(declared)):
-            command = _option(declared[name], is_repeated=declared[name].is_list)(command)
+            command = _option(declared[name], is_repeated=repeats and declared[name].is_list)(command)
         return command
 
     return add

@@ -10,6 +10,7 @@ from keras_resnet.config.foreign_words import COMMANDS
 FUNCTIONS = {
     **dict.fromkeys(("network", "model", "get_model", "build_model", "list_models", "timm_create"), "create_model"),
     **dict.fromkeys(("load", "load_run", "open"), "open_run"),
+    **dict.fromkeys(("tune", "tuner", "sweep", "nas", "automl", "hpo", "optimize"), "search"),
     "fit": "train",
 }
 # Commands that are methods of a run in Python.

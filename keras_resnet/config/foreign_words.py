@@ -127,7 +127,8 @@ COMMANDS = {
     "version": "--version",
     **dict.fromkeys(("checks", "doctor", "system"), "env"),
     **dict.fromkeys(("diff",), "compare"),
-    **dict.fromkeys(("tune", "lr-find", "find-lr"), "train --find-lr"),
+    **dict.fromkeys(("lr-find", "find-lr"), "train --find-lr"),
+    **dict.fromkeys(("tune", "tuner", "sweep", "nas", "automl", "hpo", "optimize"), "search"),
 }
 # Options of an export elsewhere that say exactly what one of ours does: they are taken for it, which is printed.
 EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {

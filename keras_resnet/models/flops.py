@@ -25,7 +25,8 @@ class Cost:
 
     trainable: parameters that training changes; statistics: moving means and variances of batch norms.
     multiply_adds: of the convolutions and dense layers for one image, as He et al. 2015, table 1 counts.
-    kernel_values, channels: of convolutions and dense layers.
+    kernel_values, channels: of convolutions and dense layers; kernels: how many of these there are.
+    largest_layer: values of the inputs and outputs of the convolution that has most of them, for one image.
     """
 
     trainable: int = 0
@@ -33,6 +34,8 @@ class Cost:
     multiply_adds: int = 0
     kernel_values: int = 0
     channels: int = 0
+    kernels: int = 0
+    largest_layer: int = 0
 
     @property
     def int8_bytes(self) -> int:
@@ -43,6 +46,7 @@ class Cost:
         """Count a layer with a kernel of `values`, applied at so many `positions` of one image."""
         self.trainable += values + (channels if bias else 0)
         self.kernel_values += values
+        self.kernels += 1
         self.channels += channels
         self.multiply_adds += values * positions
 
@@ -86,6 +90,7 @@ class CountingLayers(Layers):
         y = _divide(x, stride, filters)
         values = kernel * kernel * x.shape[-1] // groups * filters
         self.cost.add_kernel(values, filters, bias=bias, positions=math.prod(y.shape[1:3]))
+        self.cost.largest_layer = max(self.cost.largest_layer, math.prod(x.shape) + math.prod(y.shape))
         return y
 
     def norm(self, x: Tensor, *, zero_init: bool = False, name: str) -> Tensor:

@@ -18,7 +18,7 @@ from keras_resnet.config.image_size import ImageSize
 from keras_resnet.data import pipeline
 from keras_resnet.data.load import DatasetSplits
 from keras_resnet.data.pipeline import TrainPipeline
-from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingStopped
+from keras_resnet.errors import RunError, TrainingError, TrainingInterrupted, TrainingPruned, TrainingStopped
 from keras_resnet.progress import Pace, show_progress
 from keras_resnet.run import Run
 from keras_resnet.signals import collect_stop_signals, ignore_stop_signals
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 STEPS_AHEAD = 2
 EVALUATION_BATCH = 64
 FIRST_STEP = "first step"
+# Takes the row of an epoch, as log.jsonl has it.
+GoesOn = Callable[[dict[str, Any]], bool]
 # Where no bar shows the time left, it is told once, after so many steps.
 TOLD_STEPS = 20
 # Seconds between two checks that the run folder is there.
@@ -46,13 +48,14 @@ FOLDER_CHECK_INTERVAL = 1.0
 @dataclass(frozen=True)
 class RunOutputs:
     """Where a training writes. logger: None in workers that do not write. folder_exists: whether the run's still
-    does."""
+    does. goes_on: takes the row of each epoch but the last, and returns whether the training goes on after it."""
 
     run: Run
     checkpoints: Checkpoints
     best_weights: Checkpoints
     logger: Logger | None
     folder_exists: Callable[[], bool] = lambda: True
+    goes_on: GoesOn = lambda row: True
 
 
 class TrainingLoop:
@@ -248,6 +251,10 @@ class TrainingLoop:
         if self.outputs.logger:
             self.outputs.logger.on_epoch_end(row, self.trainer.model.trainable_variables)
         self.save_checkpoint()
+        if step < self.schedule.last_step and not self.outputs.goes_on(row):
+            self.outputs.checkpoints.wait()
+            name = self.outputs.run.name
+            raise TrainingPruned(f"ended after epoch {epoch}. Resume it with: kresnet train --resume {name}")
 
     def _validate(self) -> dict[str, float]:
         """Return the means of loss and metrics over the validation images, of which each process takes its share, and

@@ -6,7 +6,7 @@ import datetime
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,16 +38,16 @@ from keras_resnet.training.prepare import (
 )
 
 if TYPE_CHECKING:
-    from keras_resnet.training.loop import TrainingLoop
+    from keras_resnet.training.loop import GoesOn, TrainingLoop
     from keras_resnet.training.trainer import Trainer
 
 
 @distribute.translate_worker_errors()
-def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> Run:
+def train(spec: Spec, home: Path, name: str | None = None, log: Log = print, goes_on: GoesOn | None = None) -> Run:
     """Train what `spec` describes and return its finished run, a new folder in `home`.
 
-    Every choice left open is made, logged with its reason and saved with the run. Raises UsageError, DataError,
-    RunError or TrainingError; a run that was interrupted can be resumed.
+    Every choice left open is made, logged with its reason and saved with the run. goes_on: see `loop.RunOutputs`.
+    Raises UsageError, DataError, RunError or TrainingError; a run that was interrupted can be resumed.
     """
     require_free(home, name)
     require_possible(spec)
@@ -76,7 +76,7 @@ def train(spec: Spec, home: Path, name: str | None = None, log: Log = print) -> 
     run = created or Run(Path(folder))  # messages of the chief name the folder as it was given
     with _lock_run(run, devices) as folder_exists:
         try:
-            return _Training(run, spec, data, trainer, folder_exists).finish(log)
+            return _Training(run, spec, data, trainer, folder_exists, goes_on=goes_on).finish(log)
         except Exception as error:
             if created:
                 _remove_unless_begun(run, error, devices)
@@ -90,7 +90,7 @@ def _keep_line(lines: list[str], log: Log, line: str) -> None:
 
 
 @distribute.translate_worker_errors()
-def resume(run: Run, log: Log = print, data_changed: bool = False) -> Run:
+def resume(run: Run, log: Log = print, data_changed: bool = False, goes_on: GoesOn | None = None) -> Run:
     """Continue an interrupted run from its latest checkpoint, under the spec it was started with.
 
     Raises RunError if another process trains it, or if its data is no longer what it was started with, unless
@@ -115,7 +115,7 @@ def resume(run: Run, log: Log = print, data_changed: bool = False) -> Run:
         # A checkpoint holds more than the weights that the run started from, and they may be gone by now.
         if not run.has_checkpoint:
             trainer.method.load_initial_weights(trainer.model, log)
-        return _Training(run, spec, data, trainer, folder_exists, change).finish(log)
+        return _Training(run, spec, data, trainer, folder_exists, change, goes_on).finish(log)
 
 
 def _is_tidied_up(run: Run, log: Log) -> bool:
@@ -153,7 +153,7 @@ def _remove_unless_begun(run: Run, error: Exception, devices: Devices) -> None:
 @dataclass
 class _Training:
     """One training from its newest checkpoint to its finished model. data_change: how the data differs from what the
-    run was started with."""
+    run was started with. goes_on: see `loop.RunOutputs`."""
 
     run: Run
     spec: Spec
@@ -161,6 +161,7 @@ class _Training:
     trainer: Trainer
     folder_exists: Callable[[], bool]
     data_change: str | None = None
+    goes_on: GoesOn | None = None
 
     def __post_init__(self) -> None:
         self.devices = self.trainer.devices
@@ -217,6 +218,7 @@ class _Training:
             rows = [row for row in self.run.read_log(log) if row["step"] <= progress.step - bool(progress.sums)]
             logger = Logger(self.run, self.spec, schedule.epochs, rows, log)
         outputs = RunOutputs(self.run, self.checkpoints, self.best_weights, logger, self.folder_exists)
+        outputs = outputs if self.goes_on is None else replace(outputs, goes_on=self.goes_on)
         return TrainingLoop(self.trainer, train_data, self.data, schedule, outputs)
 
     def _load_final_weights(self, loop: TrainingLoop, log: Log) -> None:

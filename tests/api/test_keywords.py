@@ -33,6 +33,7 @@ ELSEWHERE = {
     "compress": {"as_json", "settings", "run"},
     "export": {"runs", "as_json", "run", "quantize", *FORMATS_AS_OPTIONS},
     "verify": {"runs", "as_json", "of_run", "target", "outputs", "where"},
+    "search": {"as_json", "data", "budget", "dry_run"},
 }
 
 
@@ -47,6 +48,7 @@ def options_of(command):
         ("compress", "CompressOptions"),
         ("export", "ExportOptions"),
         ("verify", "VerifyOptions"),
+        ("search", "SearchOptions"),
     ],
 )
 def test_every_option_of_the_command_is_a_keyword(command, declared):

@@ -109,6 +109,8 @@ kresnet export RUN --savedmodel*
 kresnet verify exports/int8.tflite --on chromium*
 kresnet verify RUN --on chromium*
 kresnet verify resnet20-digits --on chromium
+kresnet search --data photos/ --budget *
+kresnet search --data digits --budget *
 kresnet study degradation --quick
 kresnet study degradation --quick --seeds 3
 kresnet study degradation --models vgg19,plain34,resnet34 --quick *

@@ -1,0 +1,1 @@
+"""Search for the network that fits a device."""

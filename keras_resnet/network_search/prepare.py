@@ -1,0 +1,76 @@
+"""What a search needs of the data before its first candidate: labels, sizes, and how kresnet trains them by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.config.given_options import name_options
+from keras_resnet.config.provenance import use_provenance
+from keras_resnet.config.spec import Spec
+from keras_resnet.config.training import NO_WEIGHTS
+from keras_resnet.data.dataset import TRAINING_SPLITS, DatasetSplits
+from keras_resnet.data.load import load_dataset, require_effect, require_source
+from keras_resnet.models.flops import Cost
+from keras_resnet.network_search.candidates import Architecture
+from keras_resnet.network_search.settings import SearchSettings
+from keras_resnet.network_search.space import Space, create_space, require_known
+from keras_resnet.progress import Log
+from keras_resnet.training.spec_request import build_spec, trace_spec
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """spec: of the default network on the data, resolved. shared: the options that all trainings have."""
+
+    spec: Spec
+    classes: tuple[str, ...]
+    space: Space
+    counted: Mapping[Architecture, Cost]
+    shared: Mapping[str, Any]
+
+
+def prepare(settings: SearchSettings, home: Path, log: Log) -> Prepared:
+    """Open the data and decide what is chosen among. Raises UsageError and DataError.
+
+    What each training would decide anew for the same data, mirroring and precision, is decided once.
+    """
+    require_known(settings)
+    options = {"data": settings.data, "data_dir": settings.data_dir, "seed": settings.seed}
+    options = {name: value for name, value in options.items() if value is not None}
+    # Random weights, so that none are downloaded for a network that may not be within the budget.
+    default = {**options, "weights": NO_WEIGHTS}
+    spec = build_spec(default, home, lambda message: None)
+    with name_options(options):
+        require_effect(spec.data, options)
+    require_source(spec.data)
+    data = load_dataset(spec.data, log, TRAINING_SPLITS)
+    shared = options
+    if not settings.dry_run:
+        with use_provenance(trace_spec(default, home)):
+            spec = _resolve(spec, data)
+        shared = {**options, "flip": spec.augment.flip, "precision": spec.training.precision}
+    spec = replace(
+        spec,
+        data=replace(
+            spec.data,
+            image_size=data.image_size,
+            resize=data.resize,
+            fit=data.fit,
+            channels=data.channels,
+            levels=data.levels,
+        ),
+    )
+    space = create_space(settings, spec, len(data.classes), log)
+    return Prepared(spec, data.classes, space, space.architectures(len(data.classes)), shared)
+
+
+def _resolve(spec: Spec, data: DatasetSplits) -> Spec:
+    """Return `spec` with all choices made that a training of it makes."""
+    from keras_resnet.training.prepare import setup_devices
+    from keras_resnet.training.resolve import resolve
+
+    devices, _ = setup_devices(spec, lambda message: None)
+    return resolve(spec, data, devices, lambda message: None)
