@@ -77,6 +77,7 @@ def estimate_space(settings: SearchSettings, on: DeviceSettings, log: Log) -> Dr
     settings.require_possible()
     budget = Budget.parse(settings.budget)
     target = Target.create(settings, on, budget)
+    target.require_usable(log)
     prepared = prepare(settings, runs_home(settings.runs), log)
     probe = CostProbe(
         prepared.counted,

@@ -45,6 +45,7 @@ def run_search(settings: SearchSettings, on: DeviceSettings, log: Log) -> Search
     home = runs_home(settings.runs)
     require_optuna()
     require_creatable(home)
+    target.require_usable(log)
     prepared = prepare(settings, home, log)
     folder = find_folder(home, settings, _request(settings, target, prepared), log)
     with _lock(folder):

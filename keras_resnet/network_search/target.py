@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_resnet.errors import UsageError
 from keras_resnet.export.device_settings import DeviceSettings
-from keras_resnet.export.devices.places import Place, find_places
+from keras_resnet.export.devices.places import Place, UsablePlaces, find_places
 from keras_resnet.export.formats import get_format
 from keras_resnet.export.micro_needs import NOT_INSTALLED
 from keras_resnet.export.request import ExportFile, ExportRequest
@@ -15,6 +15,7 @@ from keras_resnet.export.settings import TFLITE
 from keras_resnet.export.tflite_options import ALL, TFLiteOptions, build_tflite_options
 from keras_resnet.network_search.budget import Budget
 from keras_resnet.network_search.settings import SearchSettings
+from keras_resnet.progress import Log
 
 # Bytes that a weight takes at least, by the type of weights.
 WEIGHT_BYTES = {"float32": 4, "float16": 2, "int8": 1}
@@ -40,6 +41,11 @@ class Target:
         if "arena" in budget.names:
             _require_arena(file)
         return cls(file, places[0] if places else None, settings.max_drop / 100)
+
+    def require_usable(self, log: Log) -> None:
+        """Raise ExportError where the files are to be timed on a device that cannot be used."""
+        if self.place is not None:
+            UsablePlaces.test([self.place], log)
 
     @property
     def where(self) -> str:

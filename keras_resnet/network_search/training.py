@@ -13,6 +13,7 @@ from keras_resnet.config.given_options import name_options
 from keras_resnet.config.provenance import use_provenance
 from keras_resnet.errors import ExportError
 from keras_resnet.export.device_verdict import DeviceVerdict
+from keras_resnet.export.devices.places import UsablePlaces
 from keras_resnet.export.pipeline import ExportContext
 from keras_resnet.export.run_on_devices import DeviceContext
 from keras_resnet.export.verdict import Verdict
@@ -82,7 +83,7 @@ class Trainer:
                 return verdict
             devices = DeviceContext(run, context.reference, request.budget, _log_nothing)
             file = (run.exports if verdict.passed else run.rejected) / Path(verdict.file).name
-            result = devices.verify({file: ()}, [place])
+            result = devices.verify({file: ()}, UsablePlaces((place,)))
         if result.failures:
             raise ExportError(result.failures[0])
         return result.verdicts[0]
