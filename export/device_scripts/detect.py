@@ -38,7 +38,7 @@ def main(file: str, *images: str) -> None:
             theirs = {name: golden[f"{Path(file).name}:{name}"][row] for name in ours}
             difference = max(difference, *(float(np.abs(ours[name] - theirs[name]).max()) for name in ours))
             same += predict_labels(ours, labels, card) == predict_labels(theirs, labels, card)
-        print(f"{same} of {row + 1} predictions as expected; outputs differ by {difference:.4g} at most")
+        print(f"{same} of {row + 1} predictions as expected; largest difference of an output: {difference:.4g}")
         sys.exit(same != row + 1)
     predicted = 0
     for image in images:

@@ -25,7 +25,7 @@ _ACCURACIES = ("top-1, 1 crop", "top-1, 10 crops")
 def list_runs(runs: str | None, as_json: bool) -> None:
     """List runs, newest first."""
     from keras_resnet.metrics.labels import metric_label
-    from keras_resnet.run import Run, runs_home
+    from keras_resnet.run import Run, describe_no_runs, runs_home
 
     home = runs_home(runs)
     if runs is not None and not home.is_dir():
@@ -34,7 +34,7 @@ def list_runs(runs: str | None, as_json: bool) -> None:
     if as_json:
         console.emit_json(rows)
     elif not rows:
-        console.log(f"there are no runs in {home}; make one with: kresnet train")
+        console.log(describe_no_runs(home))
     else:
         columns = ["run", "created", "network", "data", "epochs", "state", "metric", "value", "exports"]
         rows = [{**row, "metric": metric_label(row["metric"] or "")} for row in rows]

@@ -36,7 +36,7 @@ def env(runs: str | None, as_json: bool) -> None:
 
 @click.command(cls=Command, epilog=format_examples("kresnet schema > spec.schema.json"))
 def schema() -> None:
-    """Print the JSON schema of a spec.
+    """Print the JSON schema of spec.json.
 
     Every key that --set takes, with its type, default, bounds, help and option. A run keeps its spec in spec.json.
     """

@@ -63,7 +63,7 @@ COMMANDS = {
     ),
     "recipes": LazyCommand("keras_resnet.cli.catalog:recipes", "List the recipes: published ways to train.", LOOK_UP),
     "env": LazyCommand("keras_resnet.cli.environment:env", "Print machine, packages, devices and precision.", LOOK_UP),
-    "schema": LazyCommand("keras_resnet.cli.environment:schema", "Print the JSON schema of a spec.", LOOK_UP),
+    "schema": LazyCommand("keras_resnet.cli.environment:schema", "Print the JSON schema of spec.json.", LOOK_UP),
     "completion": LazyCommand(
         "keras_resnet.cli.environment:completion", "Print a script for completion in a shell.", LOOK_UP
     ),
@@ -75,7 +75,7 @@ COMMANDS = {
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"{EXIT_CODES}\n\n"
-    + format_examples("kresnet train --data photos/ --depth 18", "kresnet export", "kresnet demo"),
+    + format_examples("kresnet train --data photos/ --depth 18", "kresnet export", "kresnet predict RUN photo.jpg"),
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show what TensorFlow prints, and tracebacks.")
 @click.version_option(__version__, prog_name="kresnet")

@@ -92,8 +92,8 @@ def predict(typed: tuple[str, ...], camera: str | None, save: Path | None, runs:
     if bool(images) == bool(camera):
         received = f"{' '.join(typed)}{' and --camera' if camera else ' alone'}" if typed else "nothing"
         raise UsageError(
-            "predict takes a run or a .tflite file, the newest run by default, and then images or videos, or --camera"
-            f" NUMBER: kresnet predict RUN photo.jpg. Received: {received}"
+            "predict needs images, videos or --camera NUMBER, behind a run or a .tflite file if not the newest run is"
+            f" meant: kresnet predict RUN photo.jpg. Received: {received}"
         )
     if camera and save and not options["frames"]:
         raise UsageError("--save of a camera needs --frames: how many of them make the video")

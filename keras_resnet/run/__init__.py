@@ -1,6 +1,6 @@
 """Runs: folders that training fills and every later stage reads."""
 
 from keras_resnet.run.folders import runs_home
-from keras_resnet.run.run import Run
+from keras_resnet.run.run import Run, describe_no_runs
 
-__all__ = ["Run", "runs_home"]
+__all__ = ["Run", "describe_no_runs", "runs_home"]

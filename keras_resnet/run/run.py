@@ -98,7 +98,7 @@ class Run(RunFiles):
         known = cls.all(home)
         if name is None:
             if not known:
-                raise RunError(f"there are no runs in {home}; make one with: kresnet train")
+                raise RunError(describe_no_runs(home))
             return known[0]
         for folder in (home / name, Path(name)):
             if (folder / "spec.json").is_file():
@@ -319,3 +319,11 @@ class Run(RunFiles):
             return self.document()["created"]
         except RunError:
             return ""
+
+
+def describe_no_runs(home: Path) -> str:
+    """Return what to say of a folder without runs, which may not be the one that was meant."""
+    return (
+        f"there are no runs in {home.absolute()}; make one with: kresnet train --data FOLDER; or name their folder:"
+        " --runs DIR"
+    )

@@ -53,7 +53,7 @@ def test_settings(tmp_path, name):
         ("train --epochs 3 --steps 5", "--steps decides the number of epochs; it takes no --epochs"),
         ("launch -- train", "kresnet: launch needs --workers, a whole number, 2 or more. See: kresnet launch --help"),
         ("completion", "kresnet: completion needs one of bash, zsh, fish. See: kresnet completion --help"),
-        ("predict", "predict takes a run or a .tflite file, the newest run by default, and then images or videos, or"),
+        ("predict", "predict needs images, videos or --camera NUMBER"),
         ("inspect", "kresnet inspect takes an exported file"),
         ("bundle", "kresnet bundle takes an exported file"),
         ("train --flip maybe", "--flip takes no value. Received: 'maybe'"),

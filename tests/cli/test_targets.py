@@ -1,5 +1,7 @@
 """An argument that names something else than the command takes: what it is, and which command takes it."""
 
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
@@ -70,7 +72,10 @@ def test_the_newest_run_is_taken(kresnet, desk, typed):
     code, out, err = kresnet(*typed.split())
     assert (code, out) == (1, "") and "mine" in err[-1]
     code, out, err = kresnet(*typed.split(), "--runs", "photos")
-    assert (code, out) == (1, "") and err == ["kresnet: there are no runs in photos; make one with: kresnet train"]
+    assert (code, out) == (1, "") and err == [
+        f"kresnet: there are no runs in {Path.cwd() / 'photos'}; make one with: kresnet train --data FOLDER; or name"
+        " their folder: --runs DIR"
+    ]
 
 
 @pytest.mark.parametrize("typed", ["evaluate", "report", "verify --samples 9 --max-drop 100"])
