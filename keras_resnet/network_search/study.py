@@ -143,21 +143,21 @@ class Study:
         """Train, export and verify a candidate."""
         name = trial.user_attrs.get(_RUN) or free_name(self.trainer.home, f"{self.folder.name}-{trial.number:03d}")
         trial.set_user_attr(_RUN, name)
-        judge = _Halving(trial, candidate.recipe.epochs)
+        halving = _Halving(trial, candidate.recipe.epochs)
         base: dict[str, Any] = {"number": trial.number, "candidate": candidate, "run": name}
         try:
-            run = self.trainer.train(candidate, name, judge.goes_on)
+            run = self.trainer.train(candidate, name, halving.goes_on)
             verdict = self.trainer.export(run)
         except (TrainingInterrupted, TrainingStopped):
             raise
         except TrainingPruned:
-            return Outcome(state=PRUNED, epochs=judge.epoch, **base)
+            return Outcome(state=PRUNED, epochs=halving.epoch, **base)
         except (TrainingError, UsageError) as error:
-            return Outcome(state=BROKEN, epochs=judge.epoch, reason=str(error), **base)
+            return Outcome(state=BROKEN, epochs=halving.epoch, reason=str(error), **base)
         except ExportError as error:
             if self.trainer.target.place is not None:
                 raise  # the device may be gone, and the next candidate would fare no better
-            return Outcome(state=BROKEN, epochs=judge.epoch, reason=str(error), **base)
+            return Outcome(state=BROKEN, epochs=halving.epoch, reason=str(error), **base)
         return Outcome(
             state=FINISHED,
             accuracy=verdict.value,
