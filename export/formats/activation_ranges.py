@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.export.flatbuffer import pack_model
+from keras_resnet.export.flatbuffer import pack_model, unpack_model
 
 # Bins of a histogram; values of one tensor and image that are counted in it, evenly spread, to bound the time.
 BINS, MAX_VALUES = 2048, 2**14
@@ -30,9 +30,7 @@ def narrow_ranges(calibrated: bytes, samples: Iterable[Mapping[str, np.ndarray]]
     samples: inputs by name. Inputs and outputs keep their ranges: raw pixels have to fit in, and the largest logit is
     the prediction.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(calibrated, 0))
+    model = unpack_model(calibrated)
     (graph,) = model.subgraphs
     ends = {index: _read_ends(graph.tensors[index]) for index in _inner_tensors(graph)}
     wide = {index: each for index, each in ends.items() if each and each[0] < each[1]}

@@ -99,12 +99,13 @@ def _quantize(network: Any, images: np.ndarray, max_drop: float | None) -> Any:
     more than `max_drop` of the predictions for these change, NNCF leaves layers in float, those first that change
     most."""
     import nncf
+    import openvino
 
     nncf.set_log_level(30)  # warnings; it draws a progress bar at less
     samples = nncf.Dataset([image[None] for image in images])
     if max_drop is None:
         return nncf.quantize(network, samples, subset_size=len(images))
-    expected = _predict(_compile(network), images)
+    expected = _predict(openvino.compile_model(network, "CPU"), images)
 
     def count_kept(quantized: Any, shown: Any) -> tuple[float, list[float]]:
         """Return the fraction of the images `shown` with the prediction of the float network, and 0 or 1 for each."""
@@ -116,12 +117,6 @@ def _quantize(network: Any, images: np.ndarray, max_drop: float | None) -> Any:
     return nncf.quantize_with_accuracy_control(
         network, samples, numbers, count_kept, max_drop=max_drop, subset_size=len(images)
     )
-
-
-def _compile(network: Any) -> Any:
-    import openvino
-
-    return openvino.compile_model(network, "CPU")
 
 
 def _predict(compiled: Any, images: np.ndarray) -> np.ndarray:

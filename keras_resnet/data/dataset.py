@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from keras_resnet.config.data import FITS, Fit
+from keras_resnet.config.data import FITS, DataSpec, Fit
 from keras_resnet.config.image_size import ImageSize, height_and_width
 from keras_resnet.data.annotations import GroundTruth
 from keras_resnet.data.read_errors import numpy_function
@@ -250,6 +250,17 @@ class DatasetSplits:
     levels: tuple[float, ...] = ()
     fit: Fit = "crop"
     channels: int = 3
+
+    def describe_in(self, spec: DataSpec) -> DataSpec:
+        """Return `spec` with the sizes, fit, channels and levels with which the data were opened."""
+        return replace(
+            spec,
+            image_size=self.image_size,
+            resize=self.resize,
+            fit=self.fit,
+            channels=self.channels,
+            levels=self.levels,
+        )
 
     @property
     def preprocessing(self) -> str:

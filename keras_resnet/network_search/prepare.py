@@ -52,17 +52,7 @@ def prepare(settings: SearchSettings, home: Path, log: Log) -> Prepared:
         with use_provenance(trace_spec(default, home)):
             spec = _resolve(spec, data)
         shared = {**options, "flip": spec.augment.flip, "precision": spec.training.precision}
-    spec = replace(
-        spec,
-        data=replace(
-            spec.data,
-            image_size=data.image_size,
-            resize=data.resize,
-            fit=data.fit,
-            channels=data.channels,
-            levels=data.levels,
-        ),
-    )
+    spec = replace(spec, data=data.describe_in(spec.data))
     space = create_space(settings, spec, len(data.classes), log)
     return Prepared(spec, data.classes, space, space.architectures(len(data.classes)), shared)
 

@@ -45,15 +45,7 @@ def resolve(spec: Spec, data: DatasetSplits, devices: Devices, log: Log) -> Spec
     if normalization.mean[0] not in spec.data.normalization.mean:
         mean, std = normalization.mean[0], normalization.std[0]
         log(f"normalization: mean {mean:.6g}, deviation {std:.6g} in each channel (the means of those of RGB)")
-    sizes = replace(
-        spec.data,
-        image_size=data.image_size,
-        resize=data.resize,
-        fit=data.fit,
-        channels=data.channels,
-        levels=data.levels,
-        normalization=normalization,
-    )
+    sizes = replace(data.describe_in(spec.data), normalization=normalization)
     shorter = min(height_and_width(data.image_size))
     network, decision = get_family(spec.network.family).resolve(spec.network, shorter)
     if decision:

@@ -68,25 +68,25 @@ def test_a_copy_under_another_label_is_one(splits, kept):
 
 
 def conflicts_of(source, **fields):
-    told = []
-    load_dataset(DataSpec(str(source), **fields), told.append)
-    return [line for line in told if line.startswith(CONFLICTING)]
+    logged = []
+    load_dataset(DataSpec(str(source), **fields), logged.append)
+    return [line for line in logged if line.startswith(CONFLICTING)]
 
 
-def test_equal_training_images_with_different_labels_are_told_once(splits, kept, monkeypatch):
+def test_equal_training_images_with_different_labels_are_warned_of_once(splits, kept, monkeypatch):
     assert conflicts_of(splits) == []
     shutil.copy(splits / "train/red/002.png", splits / "train/red/again.png")
     assert conflicts_of(splits) == [], "of one label they are no fault"
     for label in ("blue", "green"):
         shutil.copy(splits / "train/red/002.png", splits / f"train/{label}/copy.png")
-    (told,) = conflicts_of(splits)
+    (logged,) = conflicts_of(splits)
     names = f"{splits}/train/blue/copy.png and {splits}/train/green/copy.png"
-    assert told.startswith(f"{CONFLICTING}: 4 images, such as {names}; no network can learn both labels")
+    assert logged.startswith(f"{CONFLICTING}: 4 images, such as {names}; no network can learn both labels")
     monkeypatch.setattr(duplicates, "MOST_FILES", 10)
     assert len(conflicts_of(splits)) == (kept == "in memory")
 
 
-def test_sets_of_labels_that_differ_are_told():
+def test_sets_of_labels_that_differ_are_warned_of():
     images = np.random.default_rng(1).integers(0, 256, (4, 8, 8, 3), np.uint8)
     images[2] = images[0]
     train = Split.with_label_sets("train", np.array([[1, 0], [0, 1], [1, 1], [1, 0]], np.uint8), pixels=images)
