@@ -30,14 +30,19 @@ class FileOptions(Protocol):
 
 @dataclass(frozen=True)
 class SchemeOptions:
-    """A quantization scheme and nothing else: pixels and outputs stay as the float file has them."""
+    """A quantization scheme; pixels and outputs stay as the float file has them.
+
+    controlled_drop: the fraction of predictions that quantization may change before it leaves layers in float, None
+    where it leaves none.
+    """
 
     scheme: Scheme
+    controlled_drop: float | None = None
 
     @property
     def name(self) -> str:
-        """The scheme's name."""
-        return self.scheme.name
+        """The scheme's name, and whether layers may be in float."""
+        return self.scheme.name if self.controlled_drop is None else f"{self.scheme.name}-controlled"
 
     @property
     def needs_calibration(self) -> bool:
@@ -51,9 +56,11 @@ class SchemeOptions:
 
     def to_dict(self) -> dict[str, object]:
         """Return the options as a JSON object."""
-        return {"scheme": self.scheme.name}
+        return {"scheme": self.scheme.name, "controlled_drop": self.controlled_drop}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, object]) -> SchemeOptions:
         """Return the options that `to_dict` described."""
-        return cls(SCHEMES[str(document["scheme"])])
+        drop = document["controlled_drop"]
+        assert drop is None or isinstance(drop, float)
+        return cls(SCHEMES[str(document["scheme"])], drop)

@@ -17,7 +17,14 @@ from keras_resnet.export.formats import get_format
 from keras_resnet.export.pipeline import ExportContext, export
 from keras_resnet.export.request import ExportFile, ExportRequest, ExportResult, is_qat
 from keras_resnet.export.sensitivity import SensitivityAnalysis
-from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TFLiteOptions
+from keras_resnet.export.tflite_options import (
+    LITERT_QUANTIZER,
+    MIN_MAX,
+    SCHEMES,
+    TENSORFLOW,
+    RangeMethod,
+    TFLiteOptions,
+)
 from keras_resnet.export.verdict import Verdict
 from keras_resnet.run.folders import free_name
 from keras_resnet.runtime.plurals import counted
@@ -25,16 +32,19 @@ from keras_resnet.training.train import train
 
 EXTENDED_CALIBRATION = 1000
 DIAGNOSIS_IMAGES = 200
-# How many of the worst layers stay in float32.
-FLOAT_LAYER_COUNTS = (1, 2, 4)
+# How many of the worst layers stay in float32 at most: a file with more is hardly one of 8 bits.
+MAX_FLOAT_LAYERS = 10
+# Ranges to try beside those from the smallest to the largest value.
+NARROWER: tuple[RangeMethod, ...] = ("percentile", "mse")
 
 
 @dataclass(frozen=True)
 class RemedyResult:
-    """One remedy, in words, and what became of the file."""
+    """One remedy, in words, and what became of the file; options: of that, None where a new run was trained."""
 
     remedy: str
     verdict: Verdict
+    options: TFLiteOptions | None
 
 
 def export_with_remedies(context: ExportContext, request: ExportRequest) -> tuple[ExportResult, list[RemedyResult]]:
@@ -58,9 +68,10 @@ def try_remedies(context: ExportContext, options: TFLiteOptions, request: Export
     """Try remedies on an int8 file of a run until it is within the budget; return all steps, the last one being the
     best that could be done.
 
-    As it is; calibrated by 1,000 images; by litert-quantizer where that is installed; channels equalized (Nagel et al.
-    2019); the most sensitive layers in float32; trained on with 8 bits, which makes a new run. A remedy that cannot be
-    tried is logged, and the next one follows. Raises UsageError for a file or run that is not for this.
+    As it is; calibrated by 1,000 images; narrower ranges of activations; by litert-quantizer where that is installed;
+    channels equalized (Nagel et al. 2019); the most sensitive layers in float32, one more each time; trained on with 8
+    bits, which makes a new run. A remedy that cannot be tried is logged, and the next one follows. Raises UsageError
+    for a file or run that is not for this.
     """
     run = context.run
     if not options.scheme.is_int8_ptq or is_qat(run):
@@ -107,7 +118,7 @@ class RemedySearch:
         for remedy in self._remedies():
             log(f"remedy: {remedy.words}")
             try:
-                self.steps.append(RemedyResult(remedy.words, self._try(remedy)))
+                self.steps.append(RemedyResult(remedy.words, self._try(remedy), remedy.options))
             except KresnetError as error:
                 log(f"this remedy could not be tried: {error}")
                 self.failure = error
@@ -128,23 +139,50 @@ class RemedySearch:
 
     def _remedies(self) -> Iterator[Remedy]:
         """Yield the remedies; each is made when those before it were not enough, and keeps what they changed."""
-        options, calibration = self.options, self.context.require_calibration()
+        calibration = self.context.require_calibration()
+        options = self.options
         yield Remedy(f"as it is, {counted(len(calibration.images), 'calibration image')}", self.context, options)
         if self.request.calibration_folder is None:
             extended = build_calibration(self.context.data, count=EXTENDED_CALIBRATION)
             if len(extended.images) > len(calibration.images):
                 self.context = replace(self.context, calibration=extended)
                 yield Remedy(counted(len(extended.images), "calibration image"), self.context, options)
-        if self.can_have_floats and options.batch == 1 and LITERT_QUANTIZER.is_installed:
-            yield Remedy("rounded by litert-quantizer", self.context, replace(options, engine=LITERT_QUANTIZER))
+        for method in NARROWER if options.ranges == MIN_MAX else ():
+            yield Remedy(f"ranges by {method}", self.context, replace(options, ranges=method))
+        if self._suits_litert():
+            litert = replace(options, engine=LITERT_QUANTIZER, ranges=MIN_MAX)
+            yield Remedy("rounded by litert-quantizer", self.context, litert)
+        options = self.options = self._choose_ranges()
         if equalized := self._equalize():
             self.context = equalized
             yield Remedy("channels equalized", self.context, options)
         layers = self._find_sensitive_layers()
-        for count in sorted({min(count, len(layers)) for count in FLOAT_LAYER_COUNTS} - {0}):
+        for count in range(1, min(MAX_FLOAT_LAYERS, len(layers)) + 1):
             kept = replace(options, keep_float=tuple(layers[:count]))
             yield Remedy(f"{', '.join(layers[:count])} in float32", self.context, kept)
         yield Remedy("trained on with 8 bits", self.context, None)
+
+    def _suits_litert(self) -> bool:
+        """Whether litert-quantizer is installed and can make such a file."""
+        options = self.options
+        return self.can_have_floats and options.batch == 1 and not options.per_tensor and LITERT_QUANTIZER.is_installed
+
+    def _choose_ranges(self) -> TFLiteOptions:
+        """Return the options with the ranges that changed the fewest predictions so far."""
+        tried = [
+            (step.verdict.agreement, step.options)
+            for step in self.steps
+            if step.options and step.options.engine == TENSORFLOW
+        ]
+        if not tried:
+            return self.options
+        agreement, best = max(tried, key=lambda each: each[0])
+        if best.ranges != self.options.ranges:
+            self.context.log(
+                f"from here on: ranges by {best.ranges}, with which most predictions are those of the Keras model,"
+                f" {agreement:.2%}"
+            )
+        return best
 
     def _equalize(self) -> ExportContext | None:
         """Return the context with a model that computes the same by channels of like ranges; None where none can be

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from keras_resnet.config import foreign_words
 from keras_resnet.errors import ExportError, KresnetError, UsageError
@@ -18,6 +18,7 @@ from keras_resnet.export.tflite_options import (
     TFLiteRequest,
     with_engine,
     with_nms_variants,
+    with_ranges,
     with_scales_per_tensor,
 )
 from keras_resnet.export.unverified import UnverifiedFile
@@ -55,7 +56,7 @@ class ExportRequest:
 
     tflite: options of each TFLite file. formats: names of others, of `FORMATS`. schemes: which files of these, see
     `Format.options`. max_drop: a fraction, 0.01 is one point. samples: how many validation images a file is verified
-    on, None for all. require_proof: see `Budget`.
+    on, None for all. require_proof: see `Budget`. accuracy_control: see `Format.with_accuracy_control`.
     """
 
     tflite: tuple[TFLiteOptions, ...] = ()
@@ -66,6 +67,7 @@ class ExportRequest:
     calibration_images: int = DEFAULT_IMAGES
     samples: int | None = None
     require_proof: bool = False
+    accuracy_control: bool = False
 
     @classmethod
     def from_settings(cls, settings: ExportSettings, run: Run) -> ExportRequest:
@@ -89,9 +91,11 @@ class ExportRequest:
             calibration_images=settings.calibration_images,
             samples=settings.samples,
             require_proof=settings.require_proof,
+            accuracy_control=settings.accuracy_control,
         )
         request._require_schemes(settings, run)
         request._require_calibrated(settings, run)
+        request._require_controlled(run)
         if settings.auto:
             request.int8_file  # noqa: B018  or why there is none
         return request
@@ -117,6 +121,17 @@ class ExportRequest:
         if asked and not any(file.needs_calibration for file in self.files(run)):
             raise UsageError(f"{settings.key(asked[0])} is for int8 and int16x8 files, and none is asked for")
 
+    def _require_controlled(self, run: Run) -> None:
+        """Raise UsageError for accuracy control where no file can have it, or of networks that do not classify."""
+        if not self.accuracy_control:
+            return
+        task = run.spec().task
+        if task != "classify":
+            raise UsageError(f"--accuracy-control is for --task classify. Received: a run of --task {task}")
+        others = replace(self, accuracy_control=False).files(run)
+        if self.files(run) == others:
+            raise UsageError("--accuracy-control is for OpenVINO's int8 files: --openvino. None is asked for")
+
     @property
     def int8_file(self) -> TFLiteOptions:
         """The one int8 file, which --auto mends. Raises UsageError unless there is exactly one."""
@@ -135,8 +150,14 @@ class ExportRequest:
         tflite, others = get_format(TFLITE), map(get_format, self.formats)
         return [
             *(ExportFile(tflite, options) for options in self.tflite),
-            *(ExportFile(each, options) for each in others for options in each.options(self.schemes, is_qat(run))),
+            *(ExportFile(each, options) for each in others for options in self._options(each, run)),
         ]
+
+    def _options(self, file_format: Format, run: Run) -> list[FileOptions | None]:
+        options = file_format.options(self.schemes, is_qat(run))
+        if not self.accuracy_control:
+            return list(options)
+        return [file_format.with_accuracy_control(each, self.max_drop) for each in options]
 
     def require_installed(self) -> None:
         """Raise UsageError unless the packages that the files need are installed."""
@@ -176,6 +197,7 @@ def _tflite_files(settings: ExportSettings, run: Run) -> list[TFLiteOptions]:
     request = TFLiteRequest(settings.io, batch, settings.keep_float, is_qat(run))
     files = with_engine(request.build(settings.quantize) if settings.asks_tflite else [], settings.engine)
     files = with_scales_per_tensor(files) if settings.per_tensor else files
+    files = with_ranges(files, settings.ranges)
     return files + with_nms_variants(files, run.spec().task) if settings.with_nms else files
 
 

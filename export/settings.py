@@ -14,6 +14,7 @@ from keras_resnet.config.section import STRICT, OptionsSection
 from keras_resnet.config.settings import Option, setting
 from keras_resnet.errors import UsageError, require_one_of
 from keras_resnet.export.formats import FORMATS
+from keras_resnet.export.tflite_options import MIN_MAX, RangeMethod
 
 TFLITE = "tflite"
 # Images to calibrate with, about; `calibration.measure_convergence` tells whether that was enough.
@@ -21,7 +22,7 @@ DEFAULT_IMAGES = 200
 Io = Literal["uint8", "int8", "float"]
 EngineName = Literal["tensorflow", "litert-quantizer"]
 # Settings that only TFLite files take.
-_FOR_TFLITE = ("io", "keep_float", "per_tensor", "batch", "dynamic_batch", "with_nms")
+_FOR_TFLITE = ("io", "keep_float", "per_tensor", "ranges", "batch", "dynamic_batch", "with_nms")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -47,6 +48,11 @@ class ExportSettings(OptionsSection):
         "Give all weights of a layer one scale, as some NPUs need: int8-per-tensor.tflite.",
         Option("--per-tensor", QUANTIZATION),
     )
+    ranges: RangeMethod = setting(
+        MIN_MAX,
+        "Ranges of an int8 file's activations: min-max, or percentile or mse, which cut a few far values off.",
+        Option("--ranges", QUANTIZATION),
+    )
     batch: int | None = setting(None, "Batch size of a TFLite file.", Option("--batch", FILES, "1"), ge=1)
     dynamic_batch: bool = setting(
         False, "Write TFLite files that take any number of images at a time.", Option("--dynamic-batch", FILES)
@@ -64,6 +70,11 @@ class ExportSettings(OptionsSection):
         "tensorflow",
         "What makes int8 files: tensorflow or litert-quantizer (extra: litert).",
         Option("--engine", QUANTIZATION),
+    )
+    accuracy_control: bool = setting(
+        False,
+        "Leave layers of OpenVINO's int8 files in float until at most --max-drop of the predictions change.",
+        Option("--accuracy-control", QUANTIZATION),
     )
     target: tuple[str, ...] = setting(
         (),
@@ -104,7 +115,7 @@ class ExportSettings(OptionsSection):
         for name in self.formats:
             require_one_of("the format", name, tuple(FORMATS))
         for name in _FOR_TFLITE if not self.asks_tflite else ():
-            if getattr(self, name):
+            if self.is_set(name):
                 raise UsageError(f"{self.key(name)} is for TFLite files; add --tflite")
         if self.batch and self.dynamic_batch:
             raise UsageError("--batch fixes what --dynamic-batch leaves open; give one of them")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
+from typing import Literal, cast
 
 from keras_resnet.config.foreign_words import answer_value
 from keras_resnet.errors import UsageError, require_one_of
@@ -66,6 +67,9 @@ SCHEME_ALIASES = {"int8-float-io": ("int8", "float")}
 DEFAULT_SCHEMES = ("float32", "int8")
 QAT_SCHEMES = ("qat",)
 ALL = "all"
+# How ranges of activations are taken: from the smallest to the largest value; narrower, with a few values cut off.
+RangeMethod = Literal["min-max", "percentile", "mse"]
+MIN_MAX: RangeMethod = "min-max"
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ class TFLiteOptions:
 
     io: of its scheme's io_types. batch: images of one inference, None for any number. keep_float: layers that are not
     quantized. with_nms: whether a detector's file ends in objects rather than in raw outputs. per_tensor: whether all
-    weights of a layer have one scale, rather than one for each output channel.
+    weights of a layer have one scale, rather than one for each output channel. ranges: how those of activations are
+    taken from what calibration images give.
     """
 
     scheme: Scheme
@@ -115,6 +120,7 @@ class TFLiteOptions:
     engine: Engine = TENSORFLOW
     with_nms: bool = False
     per_tensor: bool = False
+    ranges: RangeMethod = MIN_MAX
 
     @property
     def name(self) -> str:
@@ -123,7 +129,8 @@ class TFLiteOptions:
         batch = {1: "", None: "-batches"}.get(self.batch, f"-batch{self.batch}")
         mixed, nms = "-mixed" if self.keep_float else "", "-nms" if self.with_nms else ""
         scales = "-per-tensor" if self.per_tensor else ""
-        return f"{self.scheme.name}{scales}{io}{batch}{mixed}{self.engine.suffix}{nms}"
+        ranges = f"-{self.ranges}" if self.ranges != MIN_MAX else ""
+        return f"{self.scheme.name}{scales}{ranges}{io}{batch}{mixed}{self.engine.suffix}{nms}"
 
     @property
     def needs_calibration(self) -> bool:
@@ -163,6 +170,7 @@ class TFLiteOptions:
             ENGINES[str(document["engine"])],
             bool(document["with_nms"]),
             bool(document["per_tensor"]),
+            cast(RangeMethod, document["ranges"]),
         )
 
 
@@ -261,6 +269,21 @@ def with_scales_per_tensor(files: Sequence[TFLiteOptions]) -> list[TFLiteOptions
     if bad := [options for options in int8 if options.engine != TENSORFLOW]:
         raise UsageError(f"--per-tensor is for --engine {TENSORFLOW.name}. Received: {bad[0].engine.name}")
     return [replace(options, per_tensor=True) if options in int8 else options for options in files]
+
+
+def with_ranges(files: Sequence[TFLiteOptions], method: RangeMethod) -> list[TFLiteOptions]:
+    """Return `files`, the int8 ones with ranges of activations by `method`.
+
+    Raises UsageError where there is none, or another engine than TensorFlow makes them.
+    """
+    if method == MIN_MAX:
+        return list(files)
+    int8 = [options for options in files if options.scheme.is_int8_ptq]
+    if not int8:
+        raise UsageError(f"--ranges {method} is for int8 files: --tflite --quantize int8. None is asked for")
+    if bad := [options for options in int8 if options.engine != TENSORFLOW]:
+        raise UsageError(f"--ranges {method} is for --engine {TENSORFLOW.name}. Received: {bad[0].engine.name}")
+    return [replace(options, ranges=method) if options in int8 else options for options in files]
 
 
 def with_nms_variants(files: Sequence[TFLiteOptions], task: str) -> list[TFLiteOptions]:

@@ -92,6 +92,11 @@ class Format(ABC):
             return list(QAT_SCHEMES)
         return [name for name in self.schemes if name not in QAT_SCHEMES and not (is_qat and SCHEMES[name].is_int8_ptq)]
 
+    def with_accuracy_control(self, options: FileOptions | None, max_drop: float) -> FileOptions | None:
+        """Return the options of a file that leaves layers in float until no more than `max_drop` of the predictions
+        change, 0–1; the same ones where the format has no such files."""
+        return options
+
     def read_options(self, document: Mapping[str, object]) -> FileOptions:
         """Return the options that `FileOptions.to_dict` described."""
         return SchemeOptions.from_dict(document)

@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_resnet.errors import ExportError
-from keras_resnet.export.file_options import SchemeOptions
+from keras_resnet.export.file_options import FileOptions, SchemeOptions
 from keras_resnet.export.formats.base import Conversion, Format, LoadedModel
 from keras_resnet.export.formats.tflite import write_tflite
 from keras_resnet.export.tflite_options import SCHEMES, TFLiteOptions
@@ -48,13 +49,20 @@ class OpenVINO(Format):
 
         self.require_installed()
         assert isinstance(conversion.options, SchemeOptions)
-        scheme = conversion.options.scheme
+        scheme, images = conversion.options.scheme, conversion.calibration_images
         network = _read_network(model, is_qat=scheme.is_qat)
-        if conversion.calibration_images is not None:
-            network = _quantize(network, conversion.calibration_images)
+        if images is not None:
+            network = _quantize(network, images, conversion.options.controlled_drop)
         _describe(network, conversion.metadata)
         target.mkdir()
-        openvino.save_model(network, str(target / NETWORK_FILE), compress_to_fp16=scheme.weights == "float16")
+        # Scales of 8-bit weights stay in float32, unless layers in float are beside them.
+        in_float16 = scheme.weights == "float16" or conversion.options.controlled_drop is not None
+        openvino.save_model(network, str(target / NETWORK_FILE), compress_to_fp16=in_float16)
+
+    def with_accuracy_control(self, options: FileOptions | None, max_drop: float) -> FileOptions | None:
+        """See `Format.with_accuracy_control`: files that are quantized after training."""
+        assert isinstance(options, SchemeOptions)
+        return replace(options, controlled_drop=max_drop) if options.scheme.is_int8_ptq else options
 
     def load(self, path: Path, threads: int | None = None) -> LoadedModel:
         """Load the folder `path`, or model.xml in it, into OpenVINO."""
@@ -86,13 +94,39 @@ def _read_network(model: keras.Model, *, is_qat: bool) -> Any:
     return steps.build()
 
 
-def _quantize(network: Any, images: np.ndarray) -> Any:
-    """Return a float `network` in 8 bits by NNCF's quantization after training, with ranges by uint8 `images`."""
+def _quantize(network: Any, images: np.ndarray, max_drop: float | None) -> Any:
+    """Return a float `network` in 8 bits by NNCF's quantization after training, with ranges by uint8 `images`. Where
+    more than `max_drop` of the predictions for these change, NNCF leaves layers in float, those first that change
+    most."""
     import nncf
 
     nncf.set_log_level(30)  # warnings; it draws a progress bar at less
     samples = nncf.Dataset([image[None] for image in images])
-    return nncf.quantize(network, samples, subset_size=len(images))
+    if max_drop is None:
+        return nncf.quantize(network, samples, subset_size=len(images))
+    expected = _predict(_compile(network), images)
+
+    def count_kept(quantized: Any, shown: Any) -> tuple[float, list[float]]:
+        """Return the fraction of the images `shown` with the prediction of the float network, and 0 or 1 for each."""
+        rows = [int(row[0]) for row in shown]
+        kept = [float(each) for each in _predict(quantized, images[rows]) == expected[rows]]
+        return float(np.mean(kept)), kept
+
+    numbers = nncf.Dataset([np.array([row]) for row in range(len(images))])
+    return nncf.quantize_with_accuracy_control(
+        network, samples, numbers, count_kept, max_drop=max_drop, subset_size=len(images)
+    )
+
+
+def _compile(network: Any) -> Any:
+    import openvino
+
+    return openvino.compile_model(network, "CPU")
+
+
+def _predict(compiled: Any, images: np.ndarray) -> np.ndarray:
+    """Return the most probable class of uint8 `images` (N, H, W, C), by one output: int64 (N,)."""
+    return np.array([int(compiled(image[None])[0].argmax()) for image in images])
 
 
 def _describe(network: Any, metadata: ModelMetadata) -> None:

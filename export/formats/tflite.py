@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from keras_resnet.export.formats.detection_postprocess import append_postprocess
 from keras_resnet.export.formats.litert_quantizer import quantize_tflite
 from keras_resnet.export.formats.saved_model import INFERENCE_SIGNATURE, write_inference_signature
 from keras_resnet.export.tflite_metadata import write_metadata
-from keras_resnet.export.tflite_options import LITERT_QUANTIZER, SCHEMES, TENSORFLOW, TFLiteOptions
+from keras_resnet.export.tflite_options import LITERT_QUANTIZER, MIN_MAX, SCHEMES, TENSORFLOW, TFLiteOptions
 from keras_resnet.runtime.metadata import ModelMetadata
 from keras_resnet.runtime.plurals import counted
 from keras_resnet.runtime.tflite_model import TFLiteModel
@@ -134,8 +134,11 @@ class TensorFlowConversion:
             model = with_portable_operators(self.model)
             write_inference_signature(model, folder, uint8_input=options.casts_pixels, batch=options.batch)
             converter = self._build_converter(folder)
-            content: bytes = converter.convert()
-            return self._convert_with_floats(converter, content) if options.keep_float else content
+            if options.ranges == MIN_MAX and not options.keep_float:
+                return bytes(converter.convert())
+            quantize = self._calibrate(converter)
+            content = quantize([])
+            return quantize(self._find_nodes(content)) if options.keep_float else content
 
     def _build_converter(self, folder: Path) -> tf.lite.TFLiteConverterV2:
         import tensorflow as tf
@@ -167,21 +170,41 @@ class TensorFlowConversion:
         assert self.images is not None
         return _samples(self.images, self.options)
 
-    def _convert_with_floats(self, converter: tf.lite.TFLiteConverterV2, quantized: bytes) -> bytes:
-        """Convert once more, leaving out what the layers to keep in float became in the file `quantized`."""
+    def _calibrate(self, converter: tf.lite.TFLiteConverterV2) -> Callable[[list[str]], bytes]:
+        """Return what makes an 8-bit file, with the nodes of those names left in float."""
         import tensorflow as tf
+        from tensorflow.lite.python.convert import mlir_quantize
 
+        from keras_resnet.export.formats.activation_ranges import narrow_ranges
+
+        options = self.options
+        converter._experimental_calibrate_only = True
+        calibrated: bytes = converter.convert()
+        if options.ranges != MIN_MAX:
+            calibrated = narrow_ranges(calibrated, self._samples(), options.ranges)
+        dtype = getattr(tf, options.io) if options.is_integer else tf.float32
+
+        def quantize(kept: list[str]) -> bytes:
+            return bytes(
+                mlir_quantize(
+                    calibrated,
+                    options.per_tensor,
+                    input_data_type=dtype,
+                    output_data_type=dtype,
+                    denylisted_nodes=kept,
+                )
+            )
+
+        return quantize
+
+    def _find_nodes(self, quantized: bytes) -> list[str]:
+        """Return what the layers to keep in float are called in the file `quantized`. Raises ExportError for one that
+        is not there."""
         layers = self.options.keep_float
         names = find_layer_outputs(quantized, layers)
         if lost := [layer for layer in layers if not names[layer]]:
             raise ExportError(f"the layers {', '.join(lost)} have no operator of their own in the file")
-        options = tf.lite.experimental.QuantizationDebugOptions(
-            denylisted_nodes=[name for each in names.values() for name in each]
-        )
-        debugger: Any = tf.lite.experimental.QuantizationDebugger(
-            converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
-        )
-        return bytes(debugger.get_nondebug_quantized_model())
+        return [name for each in names.values() for name in each]
 
     def _require_layers(self) -> None:
         known = [layer.name for layer in self.model.layers]

@@ -291,6 +291,9 @@ class ExportOptions(VerifyOptions, total=False):
     """A layer of an int8 file that is not quantized."""
     per_tensor: bool | None
     """Give all weights of a layer one scale, as some NPUs need: int8-per-tensor.tflite."""
+    ranges: Literal["min-max", "percentile", "mse"] | None
+    """Ranges of an int8 file's activations: min-max, or percentile or mse, which cut a few far values off [default:
+    min-max]."""
     batch: int | None
     """Batch size of a TFLite file [default: 1]."""
     dynamic_batch: bool | None
@@ -303,6 +306,8 @@ class ExportOptions(VerifyOptions, total=False):
     """How many of the training data [default: 200]."""
     engine: Literal["tensorflow", "litert-quantizer"] | None
     """What makes int8 files: tensorflow or litert-quantizer (extra: litert) [default: tensorflow]."""
+    accuracy_control: bool | None
+    """Leave layers of OpenVINO's int8 files in float until at most max_drop of the predictions change."""
     target: Sequence[str] | str | None
     """Also fit integer files to: ethos-u55-128, …, edgetpu, qualcomm-sm8750, …"""
     auto: bool | None

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,29 @@ def test_each_file_is_written_with_its_verdict(written):
         (run.exports / name / "model.bin").stat().st_size for name in ("openvino-int8", "openvino-float16")
     )
     assert 0.5 * float16 < int8 < 0.6 * float16
+
+
+def test_accuracy_control_leaves_layers_in_float(written, untimed):
+    """Where no prediction for the calibration images may change, 8 bits alone are not enough for this network."""
+    run, verdicts = written
+    settings = ExportSettings(formats=("openvino",), quantize=("int8",), accuracy_control=True, max_drop=0.1)
+    (verdict,) = export(run, ExportRequest.from_settings(settings, run), silent)
+    plain = verdicts["openvino-int8"]
+    assert verdict.file == "openvino-int8-controlled" and verdict.bytes > 1.1 * plain.bytes
+    assert verdict.agreement >= plain.agreement and verdict.passed
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (ExportSettings(formats=("onnx",), quantize=("int8",)), "is for OpenVINO's int8 files: --openvino"),
+        (ExportSettings(formats=("openvino",), quantize=("float16",)), "None is asked for"),
+        (ExportSettings(), "None is asked for"),
+    ],
+)
+def test_accuracy_control_is_refused_where_it_has_no_effect(trained, settings, words):
+    with pytest.raises(UsageError, match=words):
+        ExportRequest.from_settings(replace(settings, accuracy_control=True), trained)
 
 
 @pytest.mark.parametrize("name", FILES)

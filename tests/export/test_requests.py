@@ -30,6 +30,13 @@ from keras_resnet.run import Run
         (["--tflite", "--engine", "edge"], "--engine must be one of tensorflow, litert-quantizer"),
         (["--tflite", "--engine", "litert-quantizer", "--quantize", "float16"], "is for int8 files"),
         (["--tflite", "--per-tensor", "--quantize", "float16"], "--per-tensor is for int8 files"),
+        (["--tflite", "--ranges", "mse", "--quantize", "float16"], "--ranges mse is for int8 files"),
+        (["--onnx", "--ranges", "mse"], "--ranges is for TFLite files"),
+        (["--ranges", "entropy"], "--ranges must be one of min-max, percentile, mse. Received: 'entropy'"),
+        (
+            ["--tflite", "--ranges", "mse", "--engine", "litert-quantizer", "--quantize", "int8"],
+            "--ranges mse is for --engine tensorflow. Received: litert-quantizer",
+        ),
         (["--onnx", "--per-tensor"], "--per-tensor is for TFLite files"),
         (
             ["--tflite", "--per-tensor", "--engine", "litert-quantizer", "--quantize", "int8"],
