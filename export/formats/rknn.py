@@ -261,12 +261,14 @@ class SimulatedNetwork:
     def __call__(self, images: np.ndarray) -> Outputs:
         """Return the float32 logits (N, classes) of uint8 images (N, H, W, C), or several outputs by name."""
         found = self.runner.compute(images)
-        return unwrap_single_output(
-            {
+        try:
+            outputs = {
                 name: each.reshape(len(images), *shape)
                 for (name, shape), each in zip(self._shapes.items(), found, strict=True)
             }
-        )
+        except ValueError as error:
+            raise ExportError(f"the network gives other outputs than its metadata say: {error}") from error
+        return unwrap_single_output(outputs)
 
 
 def _read_text(folder: Path, name: str) -> str:

@@ -139,7 +139,7 @@ def test_it_is_verified_again_and_shown(written, toolkit, kresnet, monkeypatch):
 def test_damaged_files_are_refused(written, toolkit, tmp_path, monkeypatch):
     monkeypatch.setenv(PYTHON_VARIABLE, str(toolkit))
     for name in ("model.rknn", "model.onnx", "calibration.npy"):
-        folder = shutil.copytree(written.exports / FILE, tmp_path / f"damaged-{len(name)}")
+        folder = shutil.copytree(written.exports / FILE, tmp_path / name.replace(".", "-"))
         (folder / name).write_bytes((folder / name).read_bytes()[:-1])
         with pytest.raises(ExportError, match=f"{name} is missing, or is not what was written"):
             load_file(folder)
